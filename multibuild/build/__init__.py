@@ -1,0 +1,1 @@
+"""One child per platform: watched, retried, isolated."""

@@ -1,0 +1,1 @@
+"""The config file: read, merged, interpolated, validated once."""

@@ -1,0 +1,1 @@
+"""Emulators and builder made ready."""

@@ -1,0 +1,1 @@
+"""The child runs, and is what it says."""

@@ -1,0 +1,1 @@
+"""The index composed, pushed, checked, and the tags moved."""

@@ -1,0 +1,1 @@
+"""The journal while it happens, the report when it ends."""

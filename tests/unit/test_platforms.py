@@ -1,0 +1,76 @@
+import pytest
+
+from multibuild.errors import UsageError
+from multibuild.platforms import ARCHITECTURES, Platform, runs_natively
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("linux/amd64", "linux/amd64"),
+        ("x86_64", "linux/amd64"),
+        ("linux/amd64/v1", "linux/amd64"),
+        ("linux/amd64/v3", "linux/amd64/v3"),
+        ("aarch64", "linux/arm64"),
+        ("linux/arm64/v8", "linux/arm64"),
+        ("arm64/armv8", "linux/arm64"),
+        ("linux/arm64/v9.0", "linux/arm64/v9"),
+        ("linux/arm", "linux/arm/v7"),
+        ("armhf", "linux/arm/v7"),
+        ("armv7l", "linux/arm/v7"),
+        ("linux/arm/6", "linux/arm/v6"),
+        ("armv6l", "linux/arm/v6"),
+        ("armel", "linux/arm/v5"),
+        ("i686", "linux/386"),
+        ("mips64el", "linux/mips64le"),
+        ("mipsel", "linux/mipsle"),
+        ("ppc64el", "linux/ppc64le"),
+        ("powerpc64le", "linux/ppc64le"),
+        ("loongarch64", "linux/loong64"),
+        ("LINUX/S390X", "linux/s390x"),
+    ],
+)
+def test_what_people_type_becomes_the_normal_form(typed, normal):
+    assert str(Platform.parse(typed)) == normal
+
+
+@pytest.mark.parametrize("row", ARCHITECTURES, ids=lambda row: row.name)
+def test_every_row_parses_by_name_and_by_alias(row):
+    assert Platform.parse(row.name).row is row
+    for alias, variant in row.aliases:
+        assert Platform.parse(alias).row is row
+        if variant:
+            assert Platform.parse(alias).variant == variant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "linux/", "linux/arm/v7/x", "linux/arm 64", "plan9/amd64/v1", "linux/vax"]
+)
+def test_what_is_no_platform_is_refused(text):
+    with pytest.raises(UsageError):
+        Platform.parse(text)
+
+
+def test_the_nearest_name_is_offered():
+    with pytest.raises(UsageError) as error:
+        Platform.parse("linux/riscv46")
+    assert error.value.hint == "perhaps you meant 'riscv64'"
+
+
+def test_a_literal_platform_keeps_what_was_said():
+    assert str(Platform.literal("linux/arm64/unknown")) == "linux/arm64/unknown"
+    assert str(Platform.literal("linux/arm64/v8")) == "linux/arm64/v8"
+    assert not Platform.literal("linux/arm64/unknown").known_variant
+
+
+def test_slug():
+    assert Platform.parse("linux/arm/v7").slug == "linux-arm-v7"
+
+
+def test_386_runs_on_amd64_but_arm_on_arm64_must_be_probed():
+    amd64, arm64 = Platform.parse("amd64"), Platform.parse("arm64")
+    assert runs_natively(Platform.parse("386"), amd64)
+    assert not runs_natively(Platform.parse("arm/v7"), arm64)
+    assert not runs_natively(
+        Platform.parse("amd64/v3"), Platform(os="linux", architecture="amd64", variant="v2")
+    )
