@@ -44,7 +44,7 @@ def _numbered(*levels: str) -> tuple[tuple[str, str], ...]:
     return tuple((level, f"v{level}") for level in levels)
 
 
-ARM64_VARIANTS = tuple(f"v8.{n}" for n in range(1, 10)) + ("v9",) + tuple(f"v9.{n}" for n in range(1, 8))
+ARM64_VARIANTS = (*(f"v8.{n}" for n in range(1, 10)), "v9", *(f"v9.{n}" for n in range(1, 8)))
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture(

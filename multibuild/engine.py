@@ -1,0 +1,306 @@
+"""The seam to the Docker engine: the only importer of python_on_whales.
+
+Builds themselves do not come through here: python-on-whales can neither time out nor cancel, so
+`build/process.py` runs them. What this module hands out are plain values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multibuild.errors import EnvironmentFault
+from multibuild.platforms import Platform, architecture_named
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
+INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or docker-buildx on Debian"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineInfo:
+    """What `docker info` tells. `memory` is in bytes; `buildx_path` is the plugin's own binary.
+
+    `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
+    """
+
+    name: str
+    version: str
+    native: Platform
+    cpus: int
+    memory: int
+    containerd_store: bool
+    buildx_path: str
+    buildx_version: str
+    context: str
+    local: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuilderNode:
+    """One node of a buildx builder as `docker buildx ls` lists it."""
+
+    name: str
+    endpoint: str
+    status: str
+    version: str
+    platforms: tuple[str, ...]
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuilderInfo:
+    """A buildx builder. `error` is what buildx says of one that cannot be reached."""
+
+    name: str
+    driver: str
+    nodes: tuple[BuilderNode, ...]
+    current: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewBuilder:
+    """What `docker buildx create` needs. `image` is the BuildKit image of the docker-container driver."""
+
+    name: str
+    driver: str
+    endpoint: str | None = None
+    image: str | None = None
+    buildkitd: Path | None = None
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What the rest of multibuild asks of an engine; every method raises EnvironmentFault when it cannot answer."""
+
+    def info(self) -> EngineInfo:
+        """Ask the engine for its facts."""
+
+    def builders(self) -> tuple[BuilderInfo, ...]:
+        """List the buildx builders."""
+
+    def create_builder(self, wanted: NewBuilder) -> None:
+        """Create and start a builder; the first start of a docker-container pulls nothing that is there."""
+
+    def remove_builder(self, name: str) -> None:
+        """Remove a builder and its cache."""
+
+    def has_image(self, image: str) -> bool:
+        """Whether the image is in the engine."""
+
+    def pull(self, image: str) -> None:
+        """Pull an image, quietly."""
+
+    def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
+        """Run a privileged throw-away container; gives its stdout."""
+
+
+class DockerEngine:
+    """The engine the docker CLI talks to, through python-on-whales."""
+
+    def __init__(self) -> None:
+        """Start nothing yet: the first call does."""
+        self._made: DockerClient | None = None
+
+    @property
+    def _client(self) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        if self._made is None:
+            self._made = DockerClient()
+        return self._made
+
+    def info(self) -> EngineInfo:
+        """Ask once, with one command, and check that buildx is there."""
+        document = self._document("info", "--format", "{{json .}}")
+        client = document.get("ClientInfo") or {}
+        if not document.get("ServerVersion"):
+            raise _unreachable("; ".join(document.get("ServerErrors") or ()))
+        buildx = next(
+            (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
+        )
+        if buildx is None or buildx.get("Err"):
+            raise EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+        row = architecture_named(document["Architecture"])
+        status = dict(document.get("DriverStatus") or ())
+        context = client.get("Context") or "default"
+        return EngineInfo(
+            name=document.get("Name", ""),
+            version=document["ServerVersion"],
+            native=Platform(
+                os=document["OSType"], architecture=row.name if row else document["Architecture"]
+            ),
+            cpus=document["NCPU"],
+            memory=document["MemTotal"],
+            containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+            buildx_path=buildx["Path"],
+            buildx_version=buildx.get("Version", ""),
+            context=context,
+            local=self._is_local(context),
+        )
+
+    def _is_local(self, context: str) -> bool:
+        import os
+
+        host = os.environ.get("DOCKER_HOST")
+        if host is None and context != "default":
+            host = self._text("context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}").strip()
+        return host is None or host.startswith("unix://")
+
+    def builders(self) -> tuple[BuilderInfo, ...]:
+        """Read `buildx ls` raw: python-on-whales drops the options and files that tell drift."""
+        lines = self._text("buildx", "ls", "--format", "{{json .}}").splitlines()
+        return tuple(_builder(json.loads(line)) for line in lines if line.strip())
+
+    def create_builder(self, wanted: NewBuilder) -> None:
+        """Create it and start it (the start of a docker-container builder takes a second or two)."""
+        options = dict(wanted.driver_opts)
+        if wanted.image and wanted.driver == "docker-container":
+            options["image"] = wanted.image
+        with _faults(f"creating the builder {wanted.name}"):
+            self._client.buildx.create(
+                wanted.endpoint,
+                bootstrap=True,
+                config=wanted.buildkitd,
+                driver=wanted.driver,
+                driver_options=options,
+                name=wanted.name,
+            )
+
+    def remove_builder(self, name: str) -> None:
+        """Remove it; a builder that is not there is no error."""
+        if any(builder.name == name for builder in self.builders()):
+            with _faults(f"removing the builder {name}"):
+                self._client.buildx.remove(name)
+
+    def has_image(self, image: str) -> bool:
+        """Ask the engine's image list."""
+        with _faults(f"looking for the image {image}"):
+            return self._client.image.exists(image)
+
+    def pull(self, image: str) -> None:
+        """Pull it without progress: the caller announces it."""
+        with _faults(f"pulling {image}"):
+            self._client.image.pull(image, quiet=True)
+
+    def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
+        """Run the container; `pull` must have been called: an implicit pull would print to our stdout."""
+        with _faults(f"running {image}"):
+            answer = self._client.container.run(
+                image, list(arguments), privileged=True, remove=True, pull="never"
+            )
+        return str(answer)
+
+    def _text(self, *arguments: str) -> str:
+        from python_on_whales.utils import run
+
+        with _faults(f"docker {' '.join(arguments[:2])}"):
+            return run([*self._client.docker_cmd, *arguments], return_stderr=False)
+
+    def _document(self, *arguments: str) -> dict[str, Any]:
+        """Run a command whose JSON comes on stdout even when its exit code is 1 (docker info, daemon down)."""
+        from python_on_whales.exceptions import DockerException
+        from python_on_whales.utils import run
+
+        with _faults(f"docker {arguments[0]}"):
+            try:
+                text = run([*self._client.docker_cmd, *arguments], return_stderr=False)
+            except DockerException as error:
+                if not (error.stdout or "").lstrip().startswith("{"):
+                    raise
+                text = error.stdout or ""
+            document: dict[str, Any] = json.loads(text)
+            return document
+
+
+@contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    """Turn everything python-on-whales raises into an EnvironmentFault.
+
+    ClientNotFoundError is no DockerException, and a non-UTF-8 byte in a message surfaces as UnicodeDecodeError.
+    """
+    from python_on_whales.client_config import ClientNotFoundError
+    from python_on_whales.exceptions import DockerException
+
+    try:
+        yield
+    except ClientNotFoundError as error:
+        raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
+    except DockerException as error:
+        raise _explained(doing, (error.stderr or error.stdout or "").strip()) from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"{doing}: docker's answer could not be read", hint="try the same docker command"
+        ) from error
+
+
+def _explained(doing: str, said: str) -> EnvironmentFault:
+    lowered = said.lower()
+    if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
+        return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+    if "daemon" in lowered and ("connect" in lowered or "running" in lowered or "permission" in lowered):
+        return _unreachable(said)
+    last = said.splitlines()[-1].removeprefix("ERROR: ") if said else "docker failed without a word"
+    return EnvironmentFault(f"{doing}: {last}")
+
+
+def _unreachable(said: str) -> EnvironmentFault:
+    if "permission denied" in said.lower():
+        return EnvironmentFault(
+            "permission denied at the Docker engine's socket",
+            hint="join the docker group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
+        )
+    detail = said.splitlines()[0].removeprefix("ERROR: ") if said else "the Docker engine does not answer"
+    return EnvironmentFault(
+        detail,
+        hint="start the engine (`systemctl start docker`, or Docker Desktop), or point DOCKER_HOST at one",
+    )
+
+
+def _builder(document: dict[str, Any]) -> BuilderInfo:
+    return BuilderInfo(
+        name=document["Name"],
+        driver=document.get("Driver") or "",
+        current=bool(document.get("Current")),
+        error=_error_of(document),
+        nodes=tuple(
+            BuilderNode(
+                name=node.get("Name", ""),
+                endpoint=node.get("Endpoint", ""),
+                status=node.get("Status", ""),
+                version=node.get("Version", ""),
+                platforms=_platforms_of(node),
+                driver_opts=node.get("DriverOpts") or {},
+                files=node.get("Files") or {},
+            )
+            for node in document.get("Nodes") or ()
+        ),
+    )
+
+
+def _platforms_of(node: dict[str, Any]) -> tuple[str, ...]:
+    """Read the platforms: strings in newer buildx, OCI platform objects in older."""
+    found = []
+    for platform in node.get("Platforms") or ():
+        if isinstance(platform, str):
+            found.append(platform.rstrip("*"))
+        else:
+            parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
+            found.append("/".join(part for part in parts if part))
+    return tuple(found)
+
+
+def _error_of(document: dict[str, Any]) -> str:
+    errors = [document.get("Err"), *(node.get("Err") for node in document.get("Nodes") or ())]
+    texts = [
+        error if isinstance(error, str) else (error or {}).get("message", "") for error in errors if error
+    ]
+    return "; ".join(text for text in texts if text)
