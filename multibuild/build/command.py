@@ -1,0 +1,110 @@
+"""The exact `buildx build` arguments of one platform. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from multibuild.build.spec import BuildSpec, Staging
+from multibuild.host.facts import Node
+
+
+class Buildable(Protocol):
+    """The part of a planned platform that a build command needs."""
+
+    @property
+    def spec(self) -> BuildSpec:
+        """What goes in."""
+
+    @property
+    def staging(self) -> Staging:
+        """Where the child goes."""
+
+    @property
+    def node(self) -> Node:
+        """Who builds it."""
+
+
+def build_arguments(item: Buildable) -> tuple[str, ...]:
+    """Give the arguments after `docker buildx`, without progress and metadata file (they differ per attempt).
+
+    The working directory is the project directory.
+    """
+    spec = item.spec
+    return (
+        "build",
+        *("--builder", item.node.builder),
+        *("--platform", str(spec.platform)),
+        *("--file", spec.dockerfile),
+        *(("--target", spec.target) if spec.target else ()),
+        *_pairs("--build-arg", {**spec.args, **_epoch(spec)}),
+        *_pairs("--build-context", spec.contexts),
+        *_pairs("--label", spec.labels),
+        *_each("--secret", spec.secrets),
+        *_each("--ssh", spec.ssh),
+        *_each("--cache-from", spec.cache_from),
+        *_each("--cache-to", tuple(_forgiving(cache) for cache in spec.cache_to)),
+        *(("--network", spec.network) if spec.network != "default" else ()),
+        *(("--pull",) if spec.pull else ()),
+        *(("--no-cache",) if spec.no_cache else ()),
+        *spec.build_flags,
+        f"--provenance={_provenance(spec)}",
+        f"--sbom={'true' if spec.sbom else 'false'}",
+        *("--output", _output(spec, item.staging, item.node)),
+        spec.context,
+    )
+
+
+def _output(spec: BuildSpec, staging: Staging, node: Node) -> str:
+    """Compose the image output.
+
+    `oci-mediatypes` is always said: the default differs between drivers and BuildKit versions. On the docker
+    driver `store=false` keeps staged children out of the local image list; other drivers have no such list.
+    """
+    docker_driver = node.driver == "docker"
+    fields = ["type=image", f"name={staging.reference}", "push=true"]
+    if staging.kind == "digest":
+        fields += ["push-by-digest=true", "name-canonical=true"]
+    fields.append(f"oci-mediatypes={'true' if spec.media_type == 'oci' else 'false'}")
+    if docker_driver:
+        fields.append("store=false")
+    if spec.source_date_epoch is not None:
+        fields.append("rewrite-timestamp=true")
+        # With the image store, unpacking and rewriting timestamps exclude each other.
+        fields += ["unpack=false"] if docker_driver else []
+    if staging.insecure:
+        fields.append("registry.insecure=true")
+    return _csv(fields)
+
+
+def _provenance(spec: BuildSpec) -> str:
+    return "false" if spec.provenance is False else f"mode={spec.provenance}"
+
+
+def _epoch(spec: BuildSpec) -> dict[str, str]:
+    return {} if spec.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(spec.source_date_epoch)}
+
+
+def _forgiving(cache: str) -> str:
+    """A cache that cannot be written must not fail a build that has succeeded (buildx: ignore-error)."""
+    plain = cache.startswith("type=inline") or "ignore-error=" in cache or "type=" not in cache
+    return cache if plain else f"{cache},ignore-error=true"
+
+
+def _pairs(flag: str, values: Mapping[str, str]) -> Iterator[str]:
+    for key, value in values.items():
+        yield from (flag, f"{key}={value}")
+
+
+def _each(flag: str, values: tuple[str, ...]) -> Iterator[str]:
+    for value in values:
+        yield from (flag, value)
+
+
+def _csv(fields: list[str]) -> str:
+    """Quote as buildx reads it: CSV, one record."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

@@ -1,0 +1,110 @@
+"""What is known of the host, as values that `plan` can be made from without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from multibuild.platforms import Platform
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One place that builds: a buildx builder, always named, with what was seen to run on it.
+
+    `runs` holds the platforms whose probe ran there; `emulators` says through what (platform → description).
+    """
+
+    builder: str
+    driver: str
+    native: Platform
+    runs: tuple[Platform, ...] = ()
+    buildkit: str = ""
+    emulators: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pushes_by_digest(self) -> bool:
+        """The docker driver cannot: buildx build/opt.go refuses push-by-digest there."""
+        return self.driver != "docker"
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the JSON form kept in facts.json."""
+        return {
+            "builder": self.builder,
+            "driver": self.driver,
+            "native": str(self.native),
+            "runs": [str(platform) for platform in self.runs],
+            "buildkit": self.buildkit,
+            "emulators": dict(self.emulators),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Node:
+        """Read what `as_json` wrote."""
+        return cls(
+            builder=document["builder"],
+            driver=document["driver"],
+            native=Platform.parse(document["native"]),
+            runs=tuple(Platform.parse(text) for text in document["runs"]),
+            buildkit=document["buildkit"],
+            emulators=document["emulators"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostFacts:
+    """The nodes and the machine. `memory` is in bytes; `buildx` is argv of the buildx client.
+
+    `assumed` is True when nothing was measured yet: a plan made from it says so.
+    """
+
+    nodes: tuple[Node, ...]
+    cpus: int
+    memory: int
+    buildx: tuple[str, ...] = ("docker", "buildx")
+    docker_version: str = ""
+    buildx_version: str = ""
+    assumed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the JSON form kept in facts.json."""
+        return {
+            "nodes": [node.as_json() for node in self.nodes],
+            "cpus": self.cpus,
+            "memory": self.memory,
+            "buildx": list(self.buildx),
+            "docker_version": self.docker_version,
+            "buildx_version": self.buildx_version,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> HostFacts:
+        """Read what `as_json` wrote; KeyError or TypeError for a file of another version."""
+        return cls(
+            nodes=tuple(Node.from_json(node) for node in document["nodes"]),
+            cpus=document["cpus"],
+            memory=document["memory"],
+            buildx=tuple(document["buildx"]),
+            docker_version=document["docker_version"],
+            buildx_version=document["buildx_version"],
+        )
+
+
+def assumed_facts(builder: str) -> HostFacts:
+    """Give what is assumed where no setup ran: docker-container and push by digest (contract, `plan`)."""
+    name = builder if builder not in {"", "auto"} and "/" not in builder else "multibuild"
+    node = Node(builder=name, driver="docker-container", native=Platform.parse("amd64"))
+    return HostFacts(nodes=(node,), cpus=2, memory=8192 * MIB, assumed=True)
+
+
+def recorded_facts(document: Mapping[str, Any] | None, builder: str) -> HostFacts:
+    """Read facts.json, or assume, where it is missing, of another version, or about another `builder:`."""
+    if not document or document.get("for_builder") != builder:
+        return assumed_facts(builder)
+    try:
+        return HostFacts.from_json(document)
+    except (KeyError, TypeError):
+        return assumed_facts(builder)
