@@ -1,0 +1,182 @@
+"""BuildKit's progress as `--progress rawjson` prints it: one JSON object a line, plain text after an error."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+TAIL_LINES = 40
+"""Last lines kept of each step: what a failure is judged by."""
+
+OPEN_STEPS = 512
+"""Steps whose tails are kept at once; a build has some dozens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A finished step. `seconds` is from start to completion; a cached one took none."""
+
+    name: str
+    seconds: float
+    cached: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the form of report.json (without the platform)."""
+        return {"name": self.name, "seconds": round(self.seconds, 3), "cached": self.cached}
+
+
+@dataclass(slots=True)
+class _Vertex:
+    name: str = ""
+    started: datetime | None = None
+    seconds: float = 0.0
+    cached: bool = False
+    done: bool = False
+    error: str = ""
+    partial: str = ""
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What decides the class of a failure.
+
+    `message` is the last error text, `step` the failing step's name (empty: no step failed), `tail` its own last
+    lines.
+    """
+
+    message: str
+    step: str
+    tail: tuple[str, ...]
+
+
+class Progress:
+    """Folds the stream into steps, warnings and evidence, and writes a readable log as it goes.
+
+    `write` takes log lines (without newline); `started` is told the name of each step that starts.
+    """
+
+    def __init__(self, write: Callable[[str], None], started: Callable[[str], None]) -> None:
+        """Begin with nothing seen."""
+        self._write = write
+        self._started = started
+        self._vertices: dict[str, _Vertex] = {}
+        self._plain: deque[str] = deque(maxlen=TAIL_LINES)
+        self.warnings: list[str] = []
+
+    def feed(self, line: bytes) -> None:
+        """Take one line of buildx's output, whatever it holds."""
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if text.startswith("{"):
+            try:
+                document = json.loads(text)
+            except ValueError:
+                document = None
+            if isinstance(document, dict) and document.keys() & {"vertexes", "statuses", "logs", "warnings"}:
+                self._status(document)
+                return
+        if text.strip():
+            self._plain.append(text)
+            self._write(text)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Give the finished steps in the order they were first seen, without BuildKit's internal ones."""
+        return tuple(
+            Step(name=vertex.name, seconds=vertex.seconds, cached=vertex.cached)
+            for vertex in self._vertices.values()
+            if vertex.done and not vertex.name.startswith("[internal]")
+        )
+
+    def evidence(self) -> Evidence:
+        """Give what the failure is to be judged by."""
+        failing = [v for v in self._vertices.values() if v.error and "context canceled" not in v.error]
+        errors = [line for line in self._plain if line.startswith("ERROR")]
+        message = errors[-1].removeprefix("ERROR: ") if errors else (self._plain[-1] if self._plain else "")
+        if not failing:
+            return Evidence(message=message, step="", tail=tuple(self._plain)[-5:])
+        vertex = failing[-1]
+        return Evidence(message=message or vertex.error, step=vertex.name, tail=tuple(vertex.tail))
+
+    def _status(self, document: Mapping[str, Any]) -> None:
+        for vertex in document.get("vertexes") or ():
+            self._vertex(vertex)
+        for status in document.get("statuses") or ():
+            self._transfer(status)
+        for log in document.get("logs") or ():
+            self._log(log)
+        for warning in document.get("warnings") or ():
+            text = _base64_text(warning.get("short", ""))
+            self.warnings.append(text)
+            self._write(f"WARNING: {text}")
+
+    def _vertex(self, seen: Mapping[str, Any]) -> None:
+        if len(self._vertices) >= OPEN_STEPS and seen.get("digest") not in self._vertices:
+            return
+        vertex = self._vertices.setdefault(str(seen.get("digest")), _Vertex())
+        vertex.name = seen.get("name") or vertex.name
+        started, completed = _time(seen.get("started")), _time(seen.get("completed"))
+        if started and vertex.started is None:
+            self._write(f"--- {vertex.name}")
+            self._started(vertex.name)
+        vertex.started = started or vertex.started
+        if seen.get("cached"):
+            vertex.cached = True
+        if completed and not vertex.done:
+            vertex.done = True
+            if vertex.started is not None and not vertex.cached:
+                vertex.seconds = (completed - vertex.started).total_seconds()
+            took = "CACHED" if vertex.cached else f"{vertex.seconds:.1f}s"
+            self._write(f"--- {vertex.name} {took}")
+        if seen.get("error"):
+            vertex.error = str(seen["error"])
+            self._write(f"--- {vertex.name}: {vertex.error}")
+
+    def _transfer(self, status: Mapping[str, Any]) -> None:
+        """Pushes and pulls show only as statuses; one line each when they complete."""
+        if status.get("completed") and (name := status.get("name") or status.get("id")):
+            self._write(f"    {name} done")
+
+    def _log(self, log: Mapping[str, Any]) -> None:
+        """Logs are chunks, not lines: keep the last unfinished line of each step."""
+        vertex = self._vertices.setdefault(str(log.get("vertex")), _Vertex())
+        *lines, vertex.partial = (vertex.partial + _base64_text(log.get("data", ""))).split("\n")
+        for line in lines:
+            vertex.tail.append(line.rstrip("\r")[-2000:])
+            self._write(line.rstrip("\r"))
+        if len(vertex.partial) > 100_000:
+            vertex.tail.append(vertex.partial[:2000])
+            self._write(vertex.partial)
+            vertex.partial = ""
+
+    def finish(self) -> None:
+        """Flush last lines that had no newline."""
+        for vertex in self._vertices.values():
+            if vertex.partial:
+                vertex.tail.append(vertex.partial[-2000:])
+                self._write(vertex.partial)
+                vertex.partial = ""
+
+
+def _time(text: Any) -> datetime | None:
+    """Read BuildKit's RFC 3339 time; Python wants at most six digits of a second."""
+    if not isinstance(text, str) or text.startswith("0001-"):
+        return None
+    head, dot, tail = text.partition(".")
+    digits = tail.rstrip("Z")[:6] if dot and tail.endswith("Z") else ""
+    try:
+        return datetime.fromisoformat(f"{head}.{digits}+00:00" if digits else text)
+    except ValueError:
+        return None
+
+
+def _base64_text(data: Any) -> str:
+    try:
+        return base64.b64decode(data or "", validate=False).decode("utf-8", "replace")
+    except (binascii.Error, TypeError, ValueError):
+        return ""
