@@ -1,0 +1,55 @@
+"""What comes out of building: one result per platform, each with its attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from multibuild.build.failures import Failure
+from multibuild.build.progress import Step
+from multibuild.platforms import Platform
+
+Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
+Status = Literal["succeeded", "reused", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One run of buildx. `log` is relative to the run directory; `digest` is the pushed child of a good one."""
+
+    number: int
+    seconds: float
+    outcome: Outcome
+    log: str
+    digest: str = ""
+    failure: Failure | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult:
+    """One platform's end. `digest` is the child as pushed, `repository` where it is."""
+
+    platform: Platform
+    required: bool
+    status: Status
+    repository: str
+    digest: str = ""
+    seconds: float = 0.0
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def built(self) -> bool:
+        """Whether there is a child to go on with."""
+        return self.status in {"succeeded", "reused"}
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the last attempt failed."""
+        return self.attempts[-1].failure if self.attempts else None
+
+
+def missing_required(results: Sequence[BuildResult]) -> tuple[BuildResult, ...]:
+    """Give the required platforms that have no child."""
+    return tuple(result for result in results if result.required and not result.built)

@@ -1,0 +1,95 @@
+"""When a failed attempt is tried again, and after how long: tenacity, fed by the failure classes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multibuild.build.failures import Failure
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+PATIENT_FACTOR = 6.0
+"""A rate limit wants minutes where a dropped connection wants seconds."""
+
+LONGEST_WAIT = 900.0
+"""Seconds; a server that asks for more is answered by giving up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """`attempts` in all for transient failures; `initial` and `max` wait in seconds."""
+
+    attempts: int
+    initial: float
+    max: float
+
+
+class AttemptFailed(Exception):
+    """An attempt ended without a child."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Carry the failure to the retry decision."""
+        super().__init__(failure.kind.name)
+        self.failure = failure
+
+
+async def with_retries(
+    attempt: Callable[[int, bool], Awaitable[None]],
+    *,
+    budget: Budget,
+    waiting: Callable[[int, float, Failure], None],
+) -> None:
+    """Call `attempt(number, alone)` until it succeeds or its failure says that no further try helps.
+
+    `waiting` is told the number of the attempt that failed, the seconds until the next and why. Raises the last
+    AttemptFailed.
+    """
+    from tenacity import AsyncRetrying, retry_if_exception
+
+    def announce(state: RetryCallState) -> None:
+        pause = state.next_action.sleep if state.next_action else 0.0
+        waiting(state.attempt_number, pause, _failure(state))
+
+    alone = False
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, AttemptFailed)),
+        stop=lambda state: state.attempt_number >= allowed_attempts(_failure(state), budget),
+        wait=lambda state: pause_before(state.attempt_number, _failure(state), budget),
+        before_sleep=announce,
+        reraise=True,
+    )
+    async for this in retrying:
+        with this:
+            try:
+                await attempt(this.retry_state.attempt_number, alone)
+            except AttemptFailed as error:
+                alone = error.failure.kind.alone
+                raise
+
+
+def allowed_attempts(failure: Failure, budget: Budget) -> int:
+    """How many attempts in all a failure of this kind is worth."""
+    if failure.retry == "transient":
+        return budget.attempts
+    return 1 if failure.retry == "permanent" else min(2, budget.attempts)
+
+
+def pause_before(failed: int, failure: Failure, budget: Budget) -> float:
+    """Seconds to wait after attempt number `failed`: exponential with jitter, or what the server asked for."""
+    import random
+
+    if failure.retry_after is not None:
+        return min(failure.retry_after, LONGEST_WAIT)
+    factor = PATIENT_FACTOR if failure.kind.patient else 1.0
+    pause = min(budget.initial * factor * 2 ** (failed - 1), budget.max * factor)
+    return pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
+
+
+def _failure(state: RetryCallState) -> Failure:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    assert isinstance(error, AttemptFailed)
+    return error.failure

@@ -1,0 +1,69 @@
+"""The command line: parse, call one function, print. `main` is the only place that turns errors into exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def run() -> None:
+    """Be the console script."""
+    sys.exit(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code (contract §2)."""
+    from multibuild.errors import MultibuildError
+
+    try:
+        from multibuild.cli.app import app
+
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="multibuild")
+        sys.stdout.flush()
+    except MultibuildError as error:
+        return _explained(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _usage_error(error) or _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: BaseException) -> int:
+    from multibuild.errors import MultibuildError
+    from multibuild.record.text import printable
+
+    assert isinstance(error, MultibuildError)
+    print(f"error: {printable(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint:  {printable(error.hint)}", file=sys.stderr)
+    return error.exit_code
+
+
+def _usage_error(error: Exception) -> int:
+    """Typer's own errors know their message and code; 0 when it is none of them."""
+    import typer
+
+    if not isinstance(error, typer.TyperException):
+        return 1 if isinstance(error, typer.Abort) else 0
+    print(f"error: {error.format_message()}", file=sys.stderr)
+    print("hint:  `multibuild --help` lists the commands, `multibuild COMMAND --help` their options", file=sys.stderr)
+    return 2
+
+
+def _bug(error: Exception) -> int:
+    """An error nobody thought of: the traceback goes into a file, its name to the person."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
+    return 1

@@ -1,0 +1,88 @@
+"""Registers the emulators that are missing: through the pinned binfmt image, or from QEMU on this host."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from multibuild.engine import Engine
+from multibuild.errors import EnvironmentFault
+from multibuild.host import binfmt
+from multibuild.platforms import Architecture
+from multibuild.record.recorder import Say
+
+Source = Literal["image", "host", "none"]
+
+HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"
+
+
+def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], say: Say) -> tuple[str, ...]:
+    """Run the binfmt image, the only privileged container multibuild ever starts. Gives the names installed.
+
+    The image's exit code is 0 even when nothing was installed: its JSON on stdout, and the probe after it, tell.
+    Raises EnvironmentFault when it cannot be pulled or run.
+    """
+    names = [row.binfmt for row in rows if row.binfmt]
+    if not names:
+        return ()
+    if not engine.has_image(image):
+        say(f"pulling {image}")
+        engine.pull(image)
+    say(f"running the privileged container {image} to register {', '.join(names)}")
+    answer = engine.run_privileged(image, ("--install", ",".join(names)))
+    try:
+        return tuple(json.loads(answer)["emulators"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise EnvironmentFault(
+            f"{image} did not answer as the binfmt image does", hint="check emulators.image"
+        ) from error
+
+
+def register_from_host(
+    rows: Sequence[Architecture], say: Say, *, root: Path = binfmt.ROOT
+) -> tuple[str, ...]:
+    """Register QEMU binaries of this host, flag F, under names that no handler has. Gives the names registered.
+
+    Raises EnvironmentFault when binfmt_misc cannot be written. A missing QEMU is skipped: the probe tells.
+    """
+    if not binfmt.mounted(root):
+        raise EnvironmentFault(
+            f"{root} is not mounted", hint=f"as root: mount -t binfmt_misc binfmt_misc {root}"
+        )
+    taken = binfmt.handlers(root)
+    done = []
+    for row in rows:
+        qemu = static_qemu(row)
+        name = f"qemu-{row.qemu}"
+        if qemu is None or name in taken:
+            continue
+        say(f"registering {qemu} for {row.name}")
+        try:
+            (root / "register").write_bytes(binfmt.registration(row, qemu))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{root}/register: {error.strerror}",
+                hint="run `multibuild setup` as root, or use `emulators: {source: image}`",
+            ) from error
+        done.append(name)
+    return tuple(done)
+
+
+def static_qemu(row: Architecture) -> Path | None:
+    """Find a static QEMU on PATH: flag F opens the interpreter alone, so one with a loader of its own cannot work."""
+    for name in (f"qemu-{row.qemu}-static", f"qemu-{row.qemu}"):
+        found = shutil.which(name)
+        if found and _is_static(Path(found)):
+            return Path(found).resolve()
+    return None
+
+
+def _is_static(path: Path) -> bool:
+    from multibuild.prove.elf import parse_elf
+
+    with path.open("rb") as file:
+        header = parse_elf(file.read(4096))
+    return header is not None and header.interpreter is None

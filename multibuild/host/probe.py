@@ -1,0 +1,95 @@
+"""Really executes a tiny program of each architecture through the builder: the only proof that a platform runs.
+
+What BuildKit lists is not: it never lists mipsle and arm/v5, which run, and keeps what was configured by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multibuild.build.process import Limits, run_process
+from multibuild.build.progress import Progress
+from multibuild.host.probe_elf import probe
+from multibuild.platforms import Platform
+
+TOGETHER_LIMIT = 60.0
+"""Seconds for one solve of all; it takes about one."""
+
+EXIT_ALONE = 42
+"""Exit code of a probe that runs alone: no shell, wrapper or cache says 42 by chance."""
+
+_DOCKERFILE = """FROM scratch
+ARG TARGETARCH
+COPY probe-${TARGETARCH} /probe
+RUN ["/probe"]
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probed:
+    """What came of one platform's probe; `detail` is the builder's own words when it did not run."""
+
+    platform: Platform
+    runs: bool
+    detail: str = ""
+
+
+async def probe_platforms(
+    builder: str, platforms: Sequence[Platform], buildx: Sequence[str]
+) -> tuple[Probed, ...]:
+    """Probe all in one solve; only if that fails, one by one, which tells which. Nothing is stored or pushed."""
+    if not platforms:
+        return ()
+    code, _ = await _solve(builder, platforms, buildx, exit_code=0)
+    if code == 0:
+        return tuple(Probed(platform=platform, runs=True) for platform in platforms)
+    gate = asyncio.Semaphore(4)
+
+    async def alone(platform: Platform) -> Probed:
+        async with gate:
+            _, message = await _solve(builder, (platform,), buildx, exit_code=EXIT_ALONE)
+        runs = re.search(rf"exit code: {EXIT_ALONE}\b", message) is not None
+        return Probed(platform=platform, runs=runs, detail="" if runs else message)
+
+    return tuple(await asyncio.gather(*(alone(platform) for platform in platforms)))
+
+
+async def _solve(
+    builder: str, platforms: Sequence[Platform], buildx: Sequence[str], *, exit_code: int
+) -> tuple[int, str]:
+    progress = Progress(write=_ignored, started=_ignored)
+    with tempfile.TemporaryDirectory(prefix="multibuild-probe-") as scratch:
+        folder = Path(scratch)
+        (folder / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
+        for architecture in {platform.architecture for platform in platforms}:
+            path = folder / f"probe-{architecture}"
+            path.write_bytes(probe(architecture, exit_code))
+            path.chmod(0o755)
+        argv = (*buildx, *_arguments(builder, platforms))
+        ended = await run_process(
+            argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=TOGETHER_LIMIT)
+        )
+    return ended.code, progress.evidence().message
+
+
+def _ignored(_text: str) -> None:
+    """A probe keeps no log: its failure message is all there is to say."""
+
+
+def _arguments(builder: str, platforms: Sequence[Platform]) -> tuple[str, ...]:
+    """`--no-cache`: a cached RUN proves nothing; `type=cacheonly`: no output leaves dangling images."""
+    return (
+        "build",
+        *("--progress", "rawjson"),
+        *("--builder", builder),
+        *("--platform", ",".join(map(str, platforms))),
+        "--no-cache",
+        "--provenance=false",
+        *("--output", "type=cacheonly"),
+        ".",
+    )

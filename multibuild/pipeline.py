@@ -1,0 +1,84 @@
+"""The straight line: setup → build → test → content proof → merge → read-back. One function a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from multibuild.build.result import BuildResult, missing_required
+from multibuild.build.stage import build_children
+from multibuild.engine import Engine
+from multibuild.errors import BuildFailed
+from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.prove.stage import prove_children
+from multibuild.publish.stage import preflight, publish_children
+from multibuild.record.recorder import Recorder
+from multibuild.record.state import RunDirectory, State
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.plan import Plan
+    from multibuild.platforms import Platform
+
+Until = Literal["build", "publish"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """Where a run happens: its engine, state and directory, and who writes down what happens."""
+
+    engine: Engine
+    state: State
+    run: RunDirectory
+    recorder: Recorder
+
+
+async def run_pipeline(loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: Until) -> str:
+    """Run `build` or `all`. Gives the run's status, "succeeded" or "partial".
+
+    Raises the MultibuildError of the stage that failed; no tag has moved then that was not put back.
+    """
+    host = await make_host_ready(loaded, site)
+    plan = decide(loaded, host, only, site)
+    record = site.recorder
+    with record.stage("preflight"):
+        await preflight(plan, record)
+    with record.stage("build"):
+        results = await build_children(plan, site.run, record)
+    require_built(results)
+    if until == "publish":
+        children = await prove_children(plan, results, record)
+        with record.stage("publish"):
+            await publish_children(plan, children, record)
+    return "succeeded" if all(result.built for result in results) else "partial"
+
+
+async def make_host_ready(loaded: LoadedConfig, site: Site) -> Host:
+    """Stage 1: emulators and builder; exit 3 before the first build when a required platform cannot run."""
+    wanted = Wanted.by(loaded.config, loaded.project)
+    with site.recorder.stage("setup"):
+        host = await prepare(wanted, site.engine, site.recorder.say)
+        site.state.save_facts(host.facts_document(loaded.config.builder))
+        require_runnable(host, wanted)
+    return host
+
+
+def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, site: Site) -> Plan:
+    """Stage 2: the plan from measured facts, kept before anything of it is done."""
+    from multibuild.plan import make_plan
+
+    plan = make_plan(loaded, host.facts, only=only)
+    site.run.save_plan(plan.document())
+    site.recorder.record("run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs)
+    return plan
+
+
+def require_built(results: Sequence[BuildResult]) -> None:
+    """Raise BuildFailed naming every required platform without a child."""
+    missing = missing_required(results)
+    if not missing:
+        return
+    named = [f"{r.platform} ({r.failure.kind.name})" if r.failure else str(r.platform) for r in missing]
+    first = next((result.failure for result in missing if result.failure), None)
+    raise BuildFailed(f"{', '.join(named)}: not built; no tag was moved", hint=first.hint if first else None)
