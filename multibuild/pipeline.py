@@ -34,7 +34,9 @@ class Site:
     recorder: Recorder
 
 
-async def run_pipeline(loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: Until) -> str:
+async def run_pipeline(
+    loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: Until
+) -> str:
     """Run `build` or `all`. Gives the run's status, "succeeded" or "partial".
 
     Raises the MultibuildError of the stage that failed; no tag has moved then that was not put back.
@@ -70,7 +72,9 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
 
     plan = make_plan(loaded, host.facts, only=only)
     site.run.save_plan(plan.document())
-    site.recorder.record("run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs)
+    site.recorder.record(
+        "run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs
+    )
     return plan
 
 

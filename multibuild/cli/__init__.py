@@ -19,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from multibuild.cli.app import app
 
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="multibuild")
+        code = app(
+            args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="multibuild"
+        )
         sys.stdout.flush()
     except MultibuildError as error:
         return _explained(error)
@@ -53,7 +55,10 @@ def _usage_error(error: Exception) -> int:
     if not isinstance(error, typer.TyperException):
         return 1 if isinstance(error, typer.Abort) else 0
     print(f"error: {error.format_message()}", file=sys.stderr)
-    print("hint:  `multibuild --help` lists the commands, `multibuild COMMAND --help` their options", file=sys.stderr)
+    print(
+        "hint:  `multibuild --help` lists the commands, `multibuild COMMAND --help` their options",
+        file=sys.stderr,
+    )
     return 2
 
 

@@ -1,0 +1,97 @@
+"""One run from its directory to its report: whatever happens in between, the report is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from multibuild import __version__
+from multibuild.cli.display import make_display
+from multibuild.cli.runs import Request
+from multibuild.cli.supervise import supervise
+from multibuild.engine import DockerEngine
+from multibuild.errors import MultibuildError
+from multibuild.pipeline import Site, run_pipeline
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.recorder import Recorder
+from multibuild.record.report import make_report
+from multibuild.record.state import RunDirectory, State
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.platforms import Platform
+
+
+def execute(
+    request: Request, loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, *, until: str
+) -> int:
+    """Run it and report it; gives 0, or raises the run's error after the report was written and shown."""
+    with state.lock():
+        run = state.new_run(datetime.now(UTC))
+        failure: BaseException | None = None
+        display = make_display(request.progress, quiet=request.quiet)
+        with Journal(run.journal_path) as journal:
+            recorder = Recorder(journal, display)
+            recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
+            site = Site(engine=DockerEngine(), state=state, run=run, recorder=recorder)
+            try:
+                stage = cast("Literal['build', 'publish']", until)
+                status = supervise(run_pipeline(loaded, only, site, until=stage))
+                recorder.record("run.ended", status=status)
+            except BaseException as error:
+                failure = _first(error)
+                recorder.record("run.ended", **_ending(failure))
+            finally:
+                display.close()
+        report = write_report(run, loaded)
+    _show(request, run, report)
+    if failure is not None:
+        raise failure
+    return 0
+
+
+def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
+    """Fold the journal into report.json, report.md and report.html in the run directory."""
+    from multibuild.record.render import as_html, as_markdown
+
+    plan = run.load_plan() or {}
+    if not plan and loaded is not None:
+        config = loaded.config
+        plan = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
+    report = make_report(run.id, plan, read_journal(run.journal_path))
+    run.save_report(report, {"report.md": as_markdown(report), "report.html": as_html(report)})
+    return report
+
+
+def _first(error: BaseException) -> BaseException:
+    """Unwrap what task groups wrapped: the first real error is the one to show."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _ending(error: BaseException) -> dict[str, Any]:
+    known = isinstance(error, MultibuildError)
+    code = error.exit_code if isinstance(error, MultibuildError) else 1
+    status = "interrupted" if code == 130 or isinstance(error, KeyboardInterrupt) else "failed"
+    message = error.message if isinstance(error, MultibuildError) else f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, MultibuildError) and known else None
+    return {"status": status, "error": {"message": message, "hint": hint, "exit_code": code}}
+
+
+def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
+    """Data to stdout; with --json or --progress json the summary for people is not data."""
+    from multibuild.record.render import as_text
+
+    if request.report is not None:
+        shutil.copyfile(run.path / "report.json", request.report)
+    if request.json:
+        print(json.dumps(report, indent=2))
+    elif request.progress != "json" and not request.quiet:
+        width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
+        print(as_text(report, width=width))
+        print(f"\nreport: {run.path / 'report.html'}", file=sys.stderr)

@@ -1,0 +1,131 @@
+"""What `plan`, `build` and `all` share: from flags to a loaded config, a plan, a run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multibuild.errors import UsageError
+from multibuild.platforms import Platform
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.plan import Plan
+    from multibuild.record.state import State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The flags of `build`, `all` and `plan`, as typed."""
+
+    file: Path
+    state_dir: Path | None = None
+    platforms: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    builder: str | None = None
+    jobs: str | None = None
+    fail_fast: bool = False
+    progress: str = "auto"
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+    report: Path | None = None
+    resume: bool = False
+
+
+def load(request: Request) -> LoadedConfig:
+    """Read the config with the flags on top; ConfigError or UsageError."""
+    from datetime import UTC, datetime
+
+    from multibuild.config.load import load_config
+    from multibuild.config.overrides import Overrides
+
+    overrides = Overrides(
+        platforms=request.platforms,
+        tags=request.tags,
+        sets=request.sets,
+        builder=request.builder,
+        jobs=request.jobs,
+        fail_fast=request.fail_fast or None,
+    )
+    return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
+
+
+def chosen(request: Request) -> tuple[Platform, ...] | None:
+    """Read `--platform`: repeatable, comma lists, aliases; None when it was not given."""
+    texts = [text for value in request.platforms for text in value.split(",") if text.strip()]
+    if request.platforms and not texts:
+        raise UsageError("--platform names no platform", hint="write --platform linux/arm64,linux/arm/v7")
+    return tuple(dict.fromkeys(Platform.parse(text) for text in texts)) or None
+
+
+def state_of(request: Request, loaded: LoadedConfig) -> State:
+    """Find the state of a project; UsageError when it would lie inside the build context."""
+    from multibuild.record.state import State, default_state_dir
+
+    path = request.state_dir or default_state_dir(loaded.project, os.environ)
+    context = (loaded.project / loaded.config.context).resolve()
+    if "://" not in loaded.config.context and path.resolve().is_relative_to(context):
+        raise UsageError(
+            f"--state-dir {path} lies inside the build context {context}",
+            hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",
+        )
+    return State(path)
+
+
+def plan(request: Request) -> Plan:
+    """Plan without any engine: from the facts the last setup or doctor left, else from assumptions."""
+    from multibuild.config.files import check_files
+    from multibuild.host.facts import recorded_facts
+    from multibuild.plan import make_plan
+
+    loaded = load(request)
+    check_files(loaded)
+    facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
+    return make_plan(loaded, facts, only=chosen(request))
+
+
+def as_commands(plan: Plan) -> str:
+    """Give the exact docker commands, copy-pastable from the project directory, secrets by id only."""
+    from multibuild.build.command import build_arguments
+
+    lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
+    lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
+    tags = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
+    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {' '.join(tags)}")
+    return "\n".join(lines)
+
+
+def as_table(plan: Plan) -> str:
+    """Give the plan for people, within 80 columns."""
+    rows = [("PLATFORM", "HOW", "BUILDER", "STAGED AS")]
+    for item in plan.platforms:
+        how = "emulated" if item.emulated else "native"
+        staged = "digest" if item.staging.kind == "digest" else item.staging.reference.rpartition("/")[2]
+        rows.append(
+            (str(item.platform) + ("" if item.required else " (optional)"), how, item.node.builder, staged)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
+        for row in rows
+    ]
+    targets = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
+    lines += ["", f"{plan.jobs} at a time; then one index, moved to:", *(f"  {target}" for target in targets)]
+    if plan.facts.assumed:
+        lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def run(request: Request, *, until: str) -> int:
+    """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
+    from multibuild.cli.execute import execute
+    from multibuild.config.files import check_files
+
+    loaded = load(request)
+    check_files(loaded)
+    return execute(request, loaded, chosen(request), state_of(request, loaded), until=until)

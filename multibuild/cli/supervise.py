@@ -1,0 +1,50 @@
+"""Signals: the first one ends the run in order, the second one at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import TypeVar
+
+from multibuild.errors import Interrupted
+
+T = TypeVar("T")
+
+
+def supervise(work: Coroutine[object, object, T]) -> T:
+    """Run `work`; Ctrl-C or SIGTERM cancels it (children are ended in order) and Interrupted is raised.
+
+    A second signal exits with 130 at once: the children die with us.
+    """
+    with asyncio.Runner() as runner:
+        return runner.run(_until_signal(work))
+
+
+async def _until_signal(work: Coroutine[object, object, T]) -> T:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    seen: list[int] = []
+
+    def on_signal(number: int) -> None:
+        if seen:
+            os._exit(130)
+        seen.append(number)
+        print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if seen:
+            raise Interrupted(
+                "interrupted; no tag was moved that is not listed", hint="`--resume` goes on from here"
+            ) from None
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,155 @@
+"""The proving stage: every built child read back from the registry, tested, and looked into."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multibuild.build.result import BuildResult
+from multibuild.errors import TestFailed, VerificationFailed
+from multibuild.platforms import Platform
+from multibuild.prove.content import ContentProof, ImageContent, prove_content
+from multibuild.prove.smoke import TestOutcome, run_test
+from multibuild.publish.children import Child, read_child
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.record.recorder import Recorder
+
+if TYPE_CHECKING:
+    from multibuild.plan import Plan, PlannedPlatform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlatformChild:
+    """A planned platform with its child as the registry has it."""
+
+    item: PlannedPlatform
+    reference: Reference
+    child: Child
+
+
+async def prove_children(
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder
+) -> tuple[PlatformChild, ...]:
+    """Read every built child, run its test and its content proof. Gives the children that hold, in config order.
+
+    Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
+    and is required; an optional one is left out.
+    """
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        with recorder.stage("read"):
+            children = await asyncio.to_thread(_read, plan, results, registries, recorder)
+        with recorder.stage("test"):
+            tests = await _test(plan, children, recorder)
+        with recorder.stage("content"):
+            proofs = await asyncio.to_thread(_look_inside, plan, children, registries, recorder)
+    _raise_for(children, tests, proofs)
+    return tuple(
+        child
+        for child in children
+        if tests[child.item.platform].status != "failed" and proofs[child.item.platform].status != "failed"
+    )
+
+
+def _read(
+    plan: Plan, results: Sequence[BuildResult], registries: RegistrySession, recorder: Recorder
+) -> tuple[PlatformChild, ...]:
+    by_platform = {item.platform: item for item in plan.platforms}
+
+    def one(result: BuildResult) -> PlatformChild:
+        reference = Reference.parse(f"{result.repository}@{result.digest}")
+        child = read_child(reference, registries.of(reference.host), result.platform)
+        recorder.record(
+            "child.read", platform=str(result.platform), manifest=child.image.digest, bytes=child.total_bytes
+        )
+        return PlatformChild(item=by_platform[result.platform], reference=reference, child=child)
+
+    return registries.map(one, [result for result in results if result.built])
+
+
+async def _test(
+    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder
+) -> dict[Platform, TestOutcome]:
+    gate = asyncio.Semaphore(plan.jobs)
+
+    async def one(child: PlatformChild) -> TestOutcome:
+        test = child.item.test
+        if test is None:
+            return TestOutcome(platform=child.item.platform, status="skipped", seconds=0.0)
+        async with gate:
+            return await run_test(
+                test,
+                str(child.reference),
+                child.item.platform,
+                builder=child.item.node.builder,
+                buildx=plan.facts.buildx,
+            )
+
+    outcomes = {}
+    for outcome in await asyncio.gather(*(one(child) for child in children)):
+        outcomes[outcome.platform] = outcome
+        recorder.record(
+            "test.ended",
+            platform=str(outcome.platform),
+            status=outcome.status,
+            seconds=round(outcome.seconds, 3),
+            detail=outcome.detail,
+        )
+    return outcomes
+
+
+def _look_inside(
+    plan: Plan, children: Sequence[PlatformChild], registries: RegistrySession, recorder: Recorder
+) -> dict[Platform, ContentProof]:
+    mode = plan.config.verify.content
+    cache: dict[str, object] = {}
+
+    def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
+        registry = registries.of(child.reference.host)
+        proof = prove_content(
+            ImageContent(config=child.child.config.raw, layers=child.child.layers),
+            platform=child.item.platform,
+            mode=mode,
+            ignore=plan.config.verify.ignore,
+            open_layer=lambda digest: registry.blob(child.reference.repository, digest),
+            cache=cache,
+        )
+        return child.item.platform, proof
+
+    proofs = {}
+    for platform, proof in registries.map(one, children):
+        proofs[platform] = proof
+        recorder.record(
+            "content.ended",
+            platform=str(platform),
+            status=proof.status,
+            checked=proof.checked,
+            foreign=[f"{file.path}: {file.architecture}" for file in proof.foreign],
+            detail=proof.detail,
+        )
+    return proofs
+
+
+def _raise_for(
+    children: Sequence[PlatformChild],
+    tests: dict[Platform, TestOutcome],
+    proofs: dict[Platform, ContentProof],
+) -> None:
+    required = [child.item.platform for child in children if child.item.required]
+    failed = [tests[platform] for platform in required if tests[platform].status == "failed"]
+    if failed:
+        said = "; ".join(
+            f"{test.platform}: {test.detail.splitlines()[-1] if test.detail else ''}" for test in failed
+        )
+        raise TestFailed(
+            f"the test failed on {said}; no tag was moved", hint="`multibuild report` shows what it printed"
+        )
+    wrong = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
+    if wrong:
+        said = "; ".join(f"{platform}: {proof.detail}" for platform, proof in wrong)
+        raise VerificationFailed(
+            f"not what it claims to be: {said}; no tag was moved",
+            hint="legitimate foreign files can be named in `verify.ignore`",
+        )

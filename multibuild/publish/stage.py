@@ -1,0 +1,85 @@
+"""The publishing stage: may we push at all (before the first build), then compose and move tags (at the end)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from multibuild.publish.failures import RegistryError, as_environment
+from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.publisher import Destination, Published, publish
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.record.recorder import Recorder
+
+if TYPE_CHECKING:
+    from multibuild.plan import Plan
+    from multibuild.prove.stage import PlatformChild
+
+
+async def preflight(plan: Plan, recorder: Recorder) -> None:
+    """Ask every registry, in seconds, whether it is there and lets us push; EnvironmentFault (exit 3) if not.
+
+    A push probe opens an upload and ends it again: no repository appears.
+    """
+    staged = [item.staging.reference for item in plan.platforms]
+    names = dict.fromkeys(
+        Reference.parse(text).with_tag(None)
+        for text in (*staged, *(target.repository for target in plan.targets))
+    )
+
+    def ask() -> None:
+        with RegistrySession(plan.config, say=recorder.say) as registries:
+            try:
+                registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
+            except RegistryError as error:
+                raise as_environment(error) from error
+
+    await asyncio.to_thread(ask)
+
+
+async def publish_children(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> Published:
+    """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back."""
+    index = compose(
+        [index_child(child) for child in children],
+        annotations=plan.config.annotations,
+        media_type=plan.config.media_type,
+    )
+    recorder.record(
+        "index.composed",
+        digest=index.digest,
+        mediaType=index.media_type,
+        size=len(index.content),
+        entries=len(index.document["manifests"]),
+    )
+    destinations = [
+        Destination(repository=Reference.parse(target.repository), tags=target.tags)
+        for target in plan.targets
+    ]
+
+    def push() -> Published:
+        with RegistrySession(plan.config, say=recorder.say) as registries:
+            return publish(
+                index,
+                destinations,
+                sources=[child.reference for child in children],
+                registries=registries,
+                emit=recorder.record,
+            )
+
+    return await asyncio.to_thread(push)
+
+
+def index_child(child: PlatformChild) -> IndexChild:
+    """Give a child's share of the index: its own descriptor with the platform and fields the user said."""
+    entry = child.item.entry
+    return IndexChild(
+        image=child.child.image,
+        attestations=child.child.attestations,
+        platform=child.item.platform,
+        also_as=entry.also_as,
+        os_version=entry.os_version,
+        os_features=entry.os_features,
+        annotations=entry.annotations,
+    )
