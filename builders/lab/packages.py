@@ -1,0 +1,190 @@
+"""Debian packages unpacked into a prefix of the lab's own; nothing on the machine changes.
+
+apt itself fetches and verifies the package lists under a private configuration that lists every architecture
+needed; without its caches (which cost minutes with a dozen architectures) that takes about ten seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builders.lab.paths import Lab, LabError
+from builders.lab.process import run, say
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+APT_HELPER = "/usr/lib/apt/apt-helper"
+NO_APT = "the lab unpacks Debian packages: run it on Debian, or provide a Docker engine with the containerd image store"
+
+ENGINE = ("docker.io", "containerd", "docker-cli", "docker-buildx", "tini-static", "qemu-user")
+"""From testing: Debian 12's own engine is too old for the containerd image store. They need only glibc 2.34."""
+
+OWN = (
+    "runc", "libseccomp2", "docker-registry", "iptables", "libip4tc2", "libip6tc2", "libxtables12", "libnftnl11",
+    "libmnl0", "libnfnetlink0", "libnetfilter-conntrack3",
+)  # fmt: skip
+"""From the machine's own suite: testing's runc needs a newer glibc."""
+
+BUSYBOX = {
+    "bookworm": ("amd64", "arm64", "armhf", "armel", "i386", "mips64el", "mipsel", "ppc64el", "s390x"),
+    "testing": ("riscv64", "loong64"),
+}
+"""Which suite has busybox-static for which Debian architecture; Debian 13 has no mips any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A package as its list names it."""
+
+    name: str
+    architecture: str
+    filename: str
+    sha256: str
+
+
+def unpacked(lab: Lab) -> bool:
+    """Whether the prefix is complete: it gets its name only when it is."""
+    return lab.prefix.is_dir()
+
+
+def unpack(lab: Lab) -> None:
+    """Fetch, verify and unpack everything; LabError when the mirror does not have it."""
+    say("fetching package lists")
+    site = mirror()
+    lists = _update(lab, site)
+    wanted: list[tuple[Package, Path]] = []
+    fresh = lab.home / "prefix.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for (suite, architecture), names in _needs().items():
+        text = _list_text(lists, suite, architecture)
+        for name in names:
+            package = find(text, name, architecture)
+            into = fresh / "busybox" / architecture if name == "busybox-static" else fresh
+            wanted.append((package, into))
+    say(f"fetching {len(wanted)} packages")
+    debs = _download(lab, site, [package for package, _ in wanted])
+    say("unpacking")
+    for package, into in wanted:
+        into.mkdir(parents=True, exist_ok=True)
+        run(["dpkg-deb", "-x", str(debs[package]), str(into)], hint=NO_APT)
+    _link_what_packages_leave_to_scripts(fresh)
+    fresh.rename(lab.prefix)
+    shutil.rmtree(lab.home / "apt", ignore_errors=True)
+
+
+def _needs() -> Mapping[tuple[str, str], Sequence[str]]:
+    needs: dict[tuple[str, str], list[str]] = {
+        ("testing", "amd64"): list(ENGINE),
+        (own_suite(), "amd64"): list(OWN),
+    }
+    for suite, architectures in BUSYBOX.items():
+        for architecture in architectures:
+            needs.setdefault((suite, architecture), []).append("busybox-static")
+    return needs
+
+
+def own_suite() -> str:
+    """Give the machine's Debian release by its code name."""
+    text = Path("/etc/os-release").read_text()
+    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
+    return found[1] if found else "testing"
+
+
+def mirror() -> str:
+    """Give the address of the Debian archive this machine itself uses."""
+    lines = run(["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)"], hint=NO_APT).splitlines()
+    sites = [line.split("|")[0] for line in lines if line.split("|")[1] == own_suite()]
+    if not sites:
+        raise LabError("apt has no Debian archive configured", NO_APT)
+    return sites[0].rstrip("/")
+
+
+def _update(lab: Lab, site: str) -> Path:
+    apt = lab.home / "apt"
+    shutil.rmtree(apt, ignore_errors=True)
+    for part in ("lists/partial", "cache/archives/partial", "sources"):
+        (apt / part).mkdir(parents=True)
+    (apt / "status").touch()
+    by_suite: dict[str, list[str]] = {}
+    for suite, architecture in _needs():
+        by_suite.setdefault(suite, []).append(architecture)
+    (apt / "sources" / "lab.sources").write_text("\n".join(_stanza(site, *item) for item in by_suite.items()))
+    settings = {
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": f"{apt}/sources",
+        "Dir::State": str(apt),
+        "Dir::State::lists": f"{apt}/lists",
+        "Dir::State::status": f"{apt}/status",
+        "Dir::Cache": f"{apt}/cache",
+        "Acquire::Languages": "none",
+        "Acquire::GzipIndexes": "true",
+        "pkgCacheFile::Generate": "false",
+        "APT::Sandbox::User": "root",
+    }
+    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+    run(["apt-get", "-q", "update", *options], hint="the package mirror must be reachable")
+    return apt / "lists"
+
+
+def _stanza(site: str, suite: str, architectures: Iterable[str]) -> str:
+    return (
+        f"Types: deb\nURIs: {site}\nSuites: {suite}\nComponents: main\n"
+        f"Architectures: {' '.join(architectures)}\nSigned-By: {KEYRING}\n"
+    )
+
+
+def _list_text(lists: Path, suite: str, architecture: str) -> bytes:
+    found = list(lists.glob(f"*_dists_{suite}_main_binary-{architecture}_Packages*"))
+    if not found:
+        raise LabError(f"the mirror has no {suite} for {architecture}", "look at the apt output above")
+    return subprocess.run([APT_HELPER, "cat-file", str(found[0])], capture_output=True, check=True).stdout
+
+
+def find(text: bytes, name: str, architecture: str) -> Package:
+    """Find a package in the text of a Packages list; LabError when it is not there."""
+    begin = text.find(b"\nPackage: " + name.encode() + b"\n")
+    if text.startswith(b"Package: " + name.encode() + b"\n"):
+        begin = 0
+    if begin < 0:
+        raise LabError(
+            f"the mirror has no package {name} for {architecture}", "the mirror may be changing: try again"
+        )
+    end = text.find(b"\n\n", begin + 1)
+    fields = dict(
+        line.split(": ", 1)
+        for line in text[begin : end if end > 0 else None].decode().splitlines()
+        if ": " in line
+    )
+    return Package(name=name, architecture=architecture, filename=fields["Filename"], sha256=fields["SHA256"])
+
+
+def _download(lab: Lab, site: str, packages: Sequence[Package]) -> dict[Package, Path]:
+    """Fetch through apt's own transports, which check the SHA-256 of each file against the signed lists."""
+    folder = lab.home / "apt" / "debs"
+    folder.mkdir()
+    debs = {package: folder / f"{package.name}_{package.architecture}.deb" for package in packages}
+    triples = [
+        word
+        for package, path in debs.items()
+        for word in (f"{site}/{package.filename}", str(path), f"SHA256:{package.sha256}")
+    ]
+    run([APT_HELPER, "-o", "APT::Sandbox::User=root", "download-file", *triples], hint="try again")
+    missing = [path.name for path in debs.values() if not path.is_file() or not path.stat().st_size]
+    if missing:
+        raise LabError(f"could not fetch {', '.join(missing)}", "try again")
+    return debs
+
+
+def _link_what_packages_leave_to_scripts(prefix: Path) -> None:
+    """Make the links that maintainer scripts and alternatives would make."""
+    init = prefix / "usr" / "bin" / "docker-init"
+    if not init.is_symlink():
+        init.symlink_to("tini-static")
+    for name in ("iptables", "ip6tables"):
+        for folder in (prefix / "usr" / "sbin", prefix / "sbin"):
+            if (folder / "xtables-nft-multi").exists() and not (folder / name).exists():
+                (folder / name).symlink_to("xtables-nft-multi")

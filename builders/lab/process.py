@@ -1,0 +1,100 @@
+"""Daemons started, found again and ended by pid and start time: never somebody else's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from builders.lab.paths import LabError
+
+
+def say(text: str) -> None:
+    """Tell the person what is going on."""
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+def start(record: Path, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+    """Start a daemon in a session of its own and note who it is."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=env,
+            start_new_session=True,
+            cwd="/",
+        )
+    record.write_text(json.dumps({"pid": child.pid, "started": start_time(child.pid)}))
+
+
+def start_time(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot (proc(5), field 22); None when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def alive(record: Path) -> int | None:
+    """Give the pid of the daemon a record tells of, if it is still that process."""
+    try:
+        noted = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return None
+    pid, started = noted["pid"], noted["started"]
+    return pid if started is not None and start_time(pid) == started else None
+
+
+def stop(record: Path, *, seconds: float = 15.0) -> bool:
+    """End the daemon: asked first, then killed. Says whether there was one."""
+    pid = alive(record)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        if not wait_until(lambda: alive(record) is None, seconds):
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: alive(record) is None, 5.0)
+    record.unlink(missing_ok=True)
+    return pid is not None
+
+
+def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
+    """Ask until it is so, or the seconds are over."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, hint: str = "see above") -> str:
+    """Run a command and give its stdout; LabError with its last words when it fails."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise LabError(f"{argv[0]} is not installed", hint) from None
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip().splitlines()[-8:]
+        raise LabError(
+            f"{Path(argv[0]).name} {argv[1] if len(argv) > 1 else ''} failed: " + "\n  ".join(words), hint
+        )
+    return done.stdout
+
+
+def answers(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
+    """Whether a command exits with 0."""
+    try:
+        done = subprocess.run(argv, capture_output=True, env=env, stdin=subprocess.DEVNULL, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
