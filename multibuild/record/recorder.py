@@ -1,0 +1,65 @@
+"""Writes down what happens: into the journal and onto the display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from multibuild.record.events import Event
+from multibuild.record.journal import Journal
+
+NOT_JOURNALED = frozenset({"step", "log"})
+"""Events for the eye only; a build has thousands."""
+
+
+class Say(Protocol):
+    """Tells a person something in a line."""
+
+    def __call__(self, text: str, /) -> None:
+        """Say it."""
+
+
+class Display(Protocol):
+    """Shows a run while it happens."""
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+
+    def say(self, text: str) -> None:
+        """Show a message."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class Recorder:
+    """The one place events go through: journal first, then display."""
+
+    def __init__(self, journal: Journal | None, display: Display) -> None:
+        """Take the journal (None: a command without a run) and the display."""
+        self._journal = journal
+        self._display = display
+
+    def record(self, name: str, /, **fields: Any) -> None:
+        """Record an event now; fields are JSON types."""
+        event = Event(time=datetime.now(UTC), name=name, fields=fields)
+        if self._journal is not None and name not in NOT_JOURNALED:
+            self._journal.append(event)
+        self._display.show(event)
+
+    def say(self, text: str, /) -> None:
+        """Tell a person; not part of the journal."""
+        self._display.say(text)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record a stage's start and end, also when it fails; seconds are wall time."""
+        began = time.monotonic()
+        self.record("stage.started", stage=name)
+        try:
+            yield
+        finally:
+            self.record("stage.ended", stage=name, seconds=round(time.monotonic() - began, 3))
