@@ -85,7 +85,7 @@ def pause_before(failed: int, failure: Failure, budget: Budget) -> float:
         return min(failure.retry_after, LONGEST_WAIT)
     factor = PATIENT_FACTOR if failure.kind.patient else 1.0
     pause = min(budget.initial * factor * 2 ** (failed - 1), budget.max * factor)
-    return pause * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
+    return float(pause) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
 
 
 def _failure(state: RetryCallState) -> Failure:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ def as_json(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence | Set):
+    if isinstance(value, Sequence | AbstractSet):
         return [as_json(item) for item in value]
     if is_dataclass(value) and type(value).__str__ is object.__str__:
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
