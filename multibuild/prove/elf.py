@@ -1,4 +1,4 @@
-"""Reads what an ELF file says it is, from its first bytes (System V ABI, elf.h). Hostile input gives None, never an error."""
+"""Reads what an ELF file says it is (System V ABI, elf.h). Hostile input gives None, never an error."""
 
 from __future__ import annotations
 
