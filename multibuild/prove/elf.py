@@ -1,117 +1,167 @@
-"""Reads what an ELF file says it is (System V ABI, elf.h). Hostile input gives None, never an error."""
+"""What an ELF header says about the machine its file is for. Reads the first bytes only, and trusts none of them."""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from multibuild.platforms import ARCHITECTURES, Platform
 
-HEAD = 4096
-"""Bytes of a file that are enough: ELF header, program headers and, in every linker's layout, PT_INTERP."""
+HEAD_SIZE = 4096
+"""Bytes of a file that are enough: linkers put program headers and the interpreter's name into the first page."""
 
+Kind = Literal["executable", "shared", "relocatable", "core", "other"]
+Order = Literal["little", "big"]
+
+# elf.h: e_machine, and the e_flags of ARM and MIPS.
+_EM_MIPS, _EM_S390, _EM_ARM, _EM_X86_64, _EM_AARCH64, _EM_RISCV, _EM_LOONGARCH = 8, 22, 40, 62, 183, 243, 258
+_EF_ARM_ABI_FLOAT_SOFT, _EF_ARM_ABI_FLOAT_HARD = 0x200, 0x400
+_EF_MIPS_ABI2, _EF_MIPS_ABI = 0x20, 0xF000
+_MIPS_32_BIT_ABIS = {0x0: "o32", 0x1000: "o32", 0x2000: "o64", 0x3000: "eabi32", 0x4000: "eabi64"}
+
+_MAGIC = b"\x7fELF"
 _PT_INTERP = 3
-_MOST_PROGRAM_HEADERS = 64
-_EM_MIPS, _EM_ARM = 8, 40
-_EF_MIPS_ABI2 = 0x20
+_MOST_SEGMENTS = 128
+_LONGEST_PATH = 4096
+_KINDS: dict[int, Kind] = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
+
+# Machines no platform of ours has, as elf.h and readelf name them. bpf, cuda and amdgpu are code for no CPU at all.
+_OTHER_MACHINES = {
+    2: "sparc",
+    4: "m68k",
+    15: "parisc",
+    20: "powerpc",
+    42: "sh",
+    43: "sparc64",
+    50: "ia64",
+    83: "avr",
+    94: "xtensa",
+    190: "cuda",
+    224: "amdgpu",
+    247: "bpf",
+    252: "csky",
+    0x9026: "alpha",
+}
+
+# ABIs that share e_machine with a platform but differ in ELF class, so no kernel setting of that platform runs them.
+_OTHER_CLASSES = {
+    (32, _EM_X86_64): "amd64 (x32)",
+    (32, _EM_AARCH64): "arm64 (ilp32)",
+    (32, _EM_S390): "s390",
+    (32, _EM_RISCV): "riscv32",
+    (32, _EM_LOONGARCH): "loong32",
+}
+
+_NAMES = {(row.elf.bits, row.elf.order, row.elf.machine): row.name for row in ARCHITECTURES}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElfHeader:
-    """An ELF header. `interpreter` is the dynamic loader's path, None for a static file."""
+    """The fields that name a machine.
+
+    `interpreter` is PT_INTERP: None when the file asks for none (static, or no program), empty when it asks for one
+    whose name lies beyond the bytes that were read.
+    """
 
     bits: Literal[32, 64]
-    order: Literal["little", "big"]
+    order: Order
     machine: int
     flags: int
+    type: Kind
     interpreter: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Give JSON types."""
-        return {
-            "bits": self.bits,
-            "order": self.order,
-            "machine": self.machine,
-            "flags": self.flags,
-            "interpreter": self.interpreter,
-        }
+    @property
+    def abi(self) -> str:
+        """The calling convention, where e_flags tell it and it matters: "hard float", "n32"; else empty."""
+        if self.machine == _EM_ARM:
+            if self.flags & _EF_ARM_ABI_FLOAT_HARD:
+                return "hard float"
+            return "soft float" if self.flags & _EF_ARM_ABI_FLOAT_SOFT else ""
+        if self.machine == _EM_MIPS:
+            return _mips_abi(self.bits, self.flags)
+        return ""
 
 
 def parse_elf(head: bytes) -> ElfHeader | None:
-    """Read the first bytes of a file; None for what is no ELF executable or library."""
-    if len(head) < 52 or head[:4] != b"\x7fELF" or head[4] not in (1, 2) or head[5] not in (1, 2):
+    """Read a file's first bytes (HEAD_SIZE are enough). None for what is no ELF file or has no whole header.
+
+    Raises nothing, whatever the bytes are. Layout: System V gABI chapters 4 and 5.
+    """
+    if len(head) < 20 or not head.startswith(_MAGIC) or head[4] not in (1, 2) or head[5] not in (1, 2):
         return None
-    wide, order = head[4] == 2, ">" if head[5] == 2 else "<"
-    if wide and len(head) < 64:
+    wide, mark = head[4] == 2, "<" if head[5] == 1 else ">"
+    if len(head) < (64 if wide else 52):
         return None
-    kind, machine = struct.unpack_from(f"{order}HH", head, 16)
-    if kind not in (2, 3):
-        return None
-    (table,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", head, 32 if wide else 28)
-    (flags,) = struct.unpack_from(f"{order}I", head, 48 if wide else 36)
-    entry_size, count = struct.unpack_from(f"{order}HH", head, 54 if wide else 42)
+    kind, machine = struct.unpack_from(mark + "HH", head, 16)
+    (flags,) = struct.unpack_from(mark + "I", head, 48 if wide else 36)
     return ElfHeader(
         bits=64 if wide else 32,
-        order="big" if order == ">" else "little",
+        order="little" if head[5] == 1 else "big",
         machine=machine,
         flags=flags,
-        interpreter=_interpreter(head, order, wide, (table, entry_size, min(count, _MOST_PROGRAM_HEADERS))),
+        type=_KINDS.get(kind, "other"),
+        interpreter=_interpreter(head, mark, wide=wide),
     )
 
 
-def _interpreter(head: bytes, order: str, wide: bool, table: tuple[int, int, int]) -> str | None:
-    start, size, count = table
-    if size < (56 if wide else 32):
-        return None
-    for place in range(count):
-        at = start + place * size
-        if at + size > len(head):
-            return None
-        (kind,) = struct.unpack_from(f"{order}I", head, at)
-        if kind != _PT_INTERP:
-            continue
-        offset, length = (
-            (
-                struct.unpack_from(f"{order}Q", head, at + 8)[0],
-                struct.unpack_from(f"{order}Q", head, at + 32)[0],
-            )
-            if wide
-            else (
-                struct.unpack_from(f"{order}I", head, at + 4)[0],
-                struct.unpack_from(f"{order}I", head, at + 16)[0],
-            )
-        )
-        if length > 4096 or offset + length > len(head):
-            return None
-        return bytes(head[offset : offset + length]).rstrip(b"\0").decode("utf-8", "replace")
-    return None
-
-
 def matches(header: ElfHeader, platform: Platform) -> bool:
-    """Whether a file is of the platform's architecture.
+    """Whether the platform's own ABI is the header's.
 
-    The levels of ARM (v5, v6, v7) are not in the header; for MIPS the ABI is: mips64 means N64, mips means o32.
+    Beyond class, byte order and machine: a MIPS binary must be n64 on mips64(le) and o32 on mips(le), as each is a
+    different set of system calls; hard-float ARM code does not run on arm/v5, which has no VFP. What e_flags do not
+    hold cannot be told: the level of ARM (v6, v7), amd64 (v2…) or arm64 code.
     """
-    elf = platform.row.elf
-    same = (header.bits, header.order, header.machine) == (elf.bits, elf.order, elf.machine)
-    if same and header.machine == _EM_MIPS:
-        return not header.flags & _EF_MIPS_ABI2
-    return same
+    if _NAMES.get((header.bits, header.order, header.machine)) != platform.architecture:
+        return False
+    if header.machine == _EM_MIPS:
+        return header.abi == ("n64" if header.bits == 64 else "o32")
+    if header.machine == _EM_ARM:
+        return not (platform.variant == "v5" and header.abi == "hard float")
+    return True
 
 
 def architecture_of(header: ElfHeader) -> str:
-    """Name the architecture of a file for people: "arm64", "arm (soft float)", "mips n32 (little endian)"."""
-    if header.machine == _EM_MIPS and header.flags & _EF_MIPS_ABI2:
-        return f"mips n32 ({header.order} endian)"
-    for row in ARCHITECTURES:
-        if (header.bits, header.order, header.machine) == (row.elf.bits, row.elf.order, row.elf.machine):
-            return row.name + _float_abi(header)
-    return f"machine {header.machine} ({header.bits}-bit, {header.order} endian)"
+    """Name the architecture for people: "amd64", "arm (hard float)", "mips64le", "mips64le (n32)", "sparc64"."""
+    name = _NAMES.get((header.bits, header.order, header.machine))
+    if header.machine == _EM_MIPS and header.abi == "n32":
+        return f"mips64{'le' if header.order == 'little' else ''} (n32)"
+    if header.machine == _EM_ARM:
+        name = "arm" if header.order == "little" else "armeb"
+        return f"{name} ({header.abi})" if header.abi else name
+    if name is not None:
+        return name if header.abi in ("", "o32", "n64") else f"{name} ({header.abi})"
+    if (header.bits, header.machine) in _OTHER_CLASSES:
+        return _OTHER_CLASSES[header.bits, header.machine]
+    known = _OTHER_MACHINES.get(header.machine)
+    return known or f"machine {header.machine:#x} ({header.bits} bits, {header.order}-endian)"
 
 
-def _float_abi(header: ElfHeader) -> str:
-    """EF_ARM_ABI_FLOAT_HARD 0x400 and _SOFT 0x200; Go writes neither."""
-    if header.machine != _EM_ARM:
-        return ""
-    return {0x400: " (hard float)", 0x200: " (soft float)"}.get(header.flags & 0x600, "")
+def _mips_abi(bits: int, flags: int) -> str:
+    """The MIPS psABIs: EF_MIPS_ABI2 marks n32; n64 is every other 64-bit file; no ABI bits mean o32."""
+    if bits == 64:
+        return "n64"
+    if flags & _EF_MIPS_ABI2:
+        return "n32"
+    return _MIPS_32_BIT_ABIS.get(flags & _EF_MIPS_ABI, "unknown ABI")
+
+
+def _interpreter(head: bytes, mark: str, *, wide: bool) -> str | None:
+    """Find PT_INTERP; every offset and size comes from the file, so each is held against the bytes that are there."""
+    (table,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, 32 if wide else 28)
+    entry_size, count = struct.unpack_from(mark + "HH", head, 54 if wide else 42)
+    if entry_size < (56 if wide else 32):
+        return None
+    for number in range(min(count, _MOST_SEGMENTS)):
+        at = table + number * entry_size
+        if at + entry_size > len(head):
+            return None
+        if struct.unpack_from(mark + "I", head, at)[0] != _PT_INTERP:
+            continue
+        (offset,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, at + (8 if wide else 4))
+        (size,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, at + (32 if wide else 16))
+        if size > _LONGEST_PATH or offset + size > len(head):
+            return ""
+        name = head[offset : offset + size].split(b"\0", 1)[0]
+        return name.decode("utf-8", "surrogateescape")
+    return None

@@ -1,0 +1,198 @@
+"""The small values of image distribution: reference, descriptor, manifest (OCI image-spec, distribution-spec)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.platforms import Platform
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+REFERENCE_TYPE = "vnd.docker.reference.type"
+REFERENCE_DIGEST = "vnd.docker.reference.digest"
+
+_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
+_TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
+_DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
+_HUB = "docker.io"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """`host/repository[:tag][@digest]`, with Docker Hub's short forms written out."""
+
+    host: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference as docker does (distribution/reference); UsageError with the reason when it is none."""
+        rest, at, digest = text.partition("@")
+        if at and not _DIGEST.match(digest):
+            raise UsageError(
+                f"'{text}': '{digest}' is not a digest", hint="a digest is sha256: and 64 hex digits"
+            )
+        head, slash, last = rest.rpartition("/")
+        last, colon, tag = last.partition(":")
+        name = f"{head}{slash}{last}"
+        if colon and not _TAG.match(tag):
+            raise UsageError(
+                f"'{text}': '{tag}' is not a tag", hint="letters, digits, '_', '.' and '-', at most 128"
+            )
+        host, slash, repository = name.partition("/")
+        if not slash or not ("." in host or ":" in host or host == "localhost"):
+            host, repository = _HUB, name if "/" in name else f"library/{name}"
+        if not _NAME.match(repository):
+            capital = repository != repository.lower()
+            reason = "a repository is lower case only" if capital else "it is not an image reference"
+            raise UsageError(
+                f"'{text}': {reason}", hint="write host/repository:tag, like registry.example.org/app:1"
+            )
+        return cls(host=host, repository=repository, tag=tag or None, digest=digest or None)
+
+    @property
+    def name(self) -> str:
+        """`host/repository`."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def target(self) -> str:
+        """What a registry is asked for: the digest, else the tag, else latest."""
+        return self.digest or self.tag or "latest"
+
+    def with_tag(self, tag: str | None) -> Reference:
+        """The same repository under another tag (None: none), without digest."""
+        return replace(self, tag=tag, digest=None)
+
+    def with_digest(self, digest: str) -> Reference:
+        """The same repository at a digest, without tag."""
+        return replace(self, tag=None, digest=digest)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Descriptor:
+    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none."""
+
+    media_type: str
+    digest: str
+    size: int
+    platform: Platform | None = None
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact_type: str = ""
+
+    @property
+    def is_attestation(self) -> bool:
+        """BuildKit's attestation manifests stand in an index as platform unknown/unknown with this annotation."""
+        return self.annotations.get(REFERENCE_TYPE) == "attestation-manifest"
+
+    @property
+    def attests(self) -> str | None:
+        """The digest of the image an attestation is about."""
+        return self.annotations.get(REFERENCE_DIGEST)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the spec's form, empty fields left out, in the order the spec lists them."""
+        document: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        if self.artifact_type:
+            document["artifactType"] = self.artifact_type
+        if self.annotations:
+            document["annotations"] = dict(sorted(self.annotations.items()))
+        if self.platform is not None:
+            platform: dict[str, Any] = {"architecture": self.platform.architecture, "os": self.platform.os}
+            if self.os_version:
+                platform["os.version"] = self.os_version
+            if self.os_features:
+                platform["os.features"] = list(self.os_features)
+            if self.platform.variant:
+                platform["variant"] = self.platform.variant
+            document["platform"] = platform
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
+        """Read the spec's form; PublishFailed when it is none."""
+        try:
+            platform = document.get("platform")
+            return cls(
+                media_type=str(document["mediaType"]),
+                digest=str(document["digest"]),
+                size=int(document["size"]),
+                platform=_platform(platform),
+                os_version=str((platform or {}).get("os.version", "")),
+                os_features=tuple((platform or {}).get("os.features") or ()),
+                annotations=dict(document.get("annotations") or {}),
+                artifact_type=str(document.get("artifactType", "")),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise PublishFailed(
+                "a manifest holds a descriptor that is none", hint="inspect it with --raw"
+            ) from None
+
+
+def _platform(document: Mapping[str, Any] | None) -> Platform | None:
+    if not document:
+        return None
+    return Platform(
+        os=str(document.get("os", "")),
+        architecture=str(document.get("architecture", "")),
+        variant=str(document.get("variant", "")),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A manifest or index: the exact bytes, their digest and media type."""
+
+    media_type: str
+    digest: str
+    content: bytes
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> Manifest:
+        """Name bytes by their SHA-256."""
+        return cls(media_type=media_type, digest=digest_of(content), content=content)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The parsed JSON; PublishFailed when it is none."""
+        try:
+            document = json.loads(self.content)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise PublishFailed(f"{self.digest} is no manifest: not a JSON object")
+        return document
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it is an OCI index or a Docker manifest list."""
+        return self.media_type in INDEX_TYPES
+
+    @property
+    def entries(self) -> tuple[Descriptor, ...]:
+        """The entries of an index."""
+        return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
+
+
+def digest_of(content: bytes) -> str:
+    """Give `sha256:…` of bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
