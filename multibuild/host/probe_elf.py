@@ -40,7 +40,8 @@ PROGRAMS: dict[str, Program] = {
     "riscv64": Program(flags=0, code=lambda n: _words("<", 0x513 | n << 20, 0x05D00893, 0x73)),
     # li r0, 1; li r3, n; sc (ELFv2)
     "ppc64le": Program(flags=2, code=lambda n: _words("<", 0x38000001, 0x38600000 | n, 0x44000002)),
-    "ppc64": Program(flags=0, code=lambda n: _words(">", 0x38000001, 0x38600000 | n, 0x44000002)),
+    # The same with ELFv2: e_flags 0 would mean ELFv1, where e_entry is a function descriptor and not code.
+    "ppc64": Program(flags=2, code=lambda n: _words(">", 0x38000001, 0x38600000 | n, 0x44000002)),
     # lghi r2, n; svc 1
     "s390x": Program(flags=0, code=lambda n: bytes((0xA7, 0x29, 0, n, 0x0A, 0x01))),
     # li a0, n; li v0, 5058 (N64 exit); syscall
@@ -49,19 +50,21 @@ PROGRAMS: dict[str, Program] = {
     # li a0, n; li v0, 4001 (o32 exit); syscall
     "mipsle": Program(flags=0x70001007, code=lambda n: _words("<", 0x24040000 | n, 0x24020FA1, 0x0C)),
     "mips": Program(flags=0x70001007, code=lambda n: _words(">", 0x24040000 | n, 0x24020FA1, 0x0C)),
-    # ori a0, zero, n → addi.w a0, zero, n; li a7, 93; syscall 0
+    # addi.w a0, zero, n; addi.w a7, zero, 93; syscall 0 (LP64D)
     "loong64": Program(flags=0x43, code=lambda n: _words("<", 0x02800004 | n << 10, 0x0281740B, 0x002B0000)),
 }
 
 
 def probe(architecture: str, exit_code: int = 42) -> bytes:
-    """Give an executable of `architecture` that exits with `exit_code` (0 to 127).
+    """Give an executable of `architecture` that exits with `exit_code` (0 to 255).
 
-    Raises UsageError for an architecture without a row.
+    Raises UsageError for an architecture without a row, or an exit code out of range.
     """
+    if not 0 <= exit_code <= 255:
+        raise UsageError(f"{exit_code} is not an exit code", hint="0 to 255")
     row, program = architecture_named(architecture), PROGRAMS.get(architecture)
     if row is None or program is None:
-        raise UsageError(f"there is no probe for {architecture}")
+        raise UsageError(f"there is no probe for '{architecture}'", hint=f"known: {', '.join(PROGRAMS)}")
     wide, big = row.elf.bits == 64, row.elf.order == "big"
     order = ">" if big else "<"
     code = program.code(exit_code)
