@@ -75,7 +75,7 @@ class _Reader:
         assert isinstance(node, yaml.ScalarNode)
         self._document.raw[path] = node.value
         try:
-            value = self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+            value = self._loader.construct_object(node)
         except (yaml.YAMLError, ValueError):
             raise ConfigError(f"{self._document.place(path)}: {node.value!r} is not a value") from None
         if isinstance(value, str) and self._change is not None:

@@ -5,7 +5,6 @@ pydantic checks shapes; what a value means (durations, platforms) is read by the
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pydantic import (
 
 from multibuild.errors import MultibuildError
 from multibuild.platforms import Platform
+from multibuild.publish.loopback import is_loopback
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 _REPOSITORY = re.compile(
@@ -43,7 +43,7 @@ MANAGED_FLAGS = (
 def seconds_of(value: Any) -> Any:
     """Read a duration: "5s", "2m", "1h30m", or a number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a duration is wanted: like 30s, 5m or 2h")
+        raise ValueError("a duration is wanted: like 30s, 5m or 2h")  # noqa: TRY004 - pydantic's way
     if isinstance(value, str):
         found = _DURATION.match(value.strip())
         if not found or not any(found.groups()):
@@ -325,6 +325,14 @@ class Config(Model):
                 seen.add(name)
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_attestations_for_docker(cls, value: Any) -> Any:
+        """Docker media types cannot carry attestations: where none were asked for, there are none."""
+        if isinstance(value, dict) and value.get("media_type") == "docker" and "attestations" not in value:
+            return {**value, "attestations": {"provenance": False}}
+        return value
+
     @model_validator(mode="after")
     def _docker_types(self) -> Config:
         """Docker's own manifest list can hold neither annotations nor attestations (contract §6)."""
@@ -362,17 +370,6 @@ class Config(Model):
             network=test.network,
             emulator_cpu=(own.emulator_cpu if own and own.emulator_cpu else test.emulator_cpu),
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host[:port]` is this machine: localhost, 127.0.0.0/8 or [::1]."""
-    name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _repository(value: str) -> str:

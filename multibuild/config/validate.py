@@ -53,8 +53,8 @@ def _explain(model: type[BaseModel], document: Document, item: Mapping[str, Any]
         case "extra_forbidden":
             names = _names_at(model, path[:-1])
             close = get_close_matches(str(path[-1]), names, n=1, cutoff=0.5)
-            hint = f"perhaps you meant '{close[0]}'" if close else f"known here: {', '.join(names)}"
-            return f"{place}: {key}: unknown key", hint
+            advice = f"perhaps you meant '{close[0]}'" if close else f"known here: {', '.join(names)}"
+            return f"{place}: {key}: unknown key", advice
         case "missing":
             return f"{document.place(path[:-1])}: {key}: it is required and not there", None
         case "value_error":
@@ -80,7 +80,7 @@ def _real_path(data: Any, path: Path) -> Path:
             isinstance(data, list) and isinstance(part, int) and part < len(data)
         ):
             real.append(part)
-            data = data[part] if not isinstance(data, Mapping) or part in data else None
+            data = data.get(part) if isinstance(data, Mapping) else data[int(part)]
     return tuple(real)
 
 
