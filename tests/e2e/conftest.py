@@ -1,0 +1,165 @@
+"""The real engine, registry and QEMU. Nothing here may skip: without the lab these tests fail."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REGISTRY = f"localhost:{os.environ.get('MULTIBUILD_LAB_PORT', '5000')}"
+INDEX_TYPES = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
+)
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+)
+TWELVE = (
+    "linux/amd64",
+    "linux/arm64",
+    "linux/arm/v7",
+    "linux/arm/v6",
+    "linux/arm/v5",
+    "linux/386",
+    "linux/mips64le",
+    "linux/mipsle",
+    "linux/ppc64le",
+    "linux/s390x",
+    "linux/riscv64",
+    "linux/loong64",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab():
+    """Make sure everything runs; a machine that was killed in between is mended by the same command."""
+    subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
+
+
+@dataclass
+class Done:
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def json(self):
+        return json.loads(self.stdout)
+
+
+def start(*arguments, cwd=ROOT, env=None):
+    return subprocess.Popen(
+        [sys.executable, "-m", "multibuild", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, timeout=180):
+    began = time.monotonic()
+    stdout, stderr = process.communicate(timeout=timeout)
+    assert "Traceback" not in stderr, stderr
+    return Done(process.returncode, stdout, stderr, time.monotonic() - began)
+
+
+def multibuild(*arguments, cwd=ROOT, env=None, timeout=180):
+    return finish(start(*arguments, cwd=cwd, env=env), timeout)
+
+
+class Registry:
+    """What the registry holds, read without our own client."""
+
+    def get(self, repository, target, accept=INDEX_TYPES + ", " + MANIFEST_TYPES):
+        request = urllib.request.Request(
+            f"http://{REGISTRY}/v2/{repository}/manifests/{target}", headers={"Accept": accept}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def blob(self, repository, digest):
+        with urllib.request.urlopen(
+            f"http://{REGISTRY}/v2/{repository}/blobs/{digest}", timeout=20
+        ) as answer:
+            return answer.read()
+
+    def exists(self, repository, target):
+        try:
+            self.get(repository, target)
+        except urllib.error.HTTPError as error:
+            assert error.code == 404
+            return False
+        return True
+
+    def images(self, repository, target):
+        """Platform → descriptor of the image entries."""
+        entries = self.get(repository, target)["manifests"]
+        images = [e for e in entries if "vnd.docker.reference.type" not in e.get("annotations", {})]
+        return {
+            "/".join(
+                filter(
+                    None, (e["platform"]["os"], e["platform"]["architecture"], e["platform"].get("variant"))
+                )
+            ): e
+            for e in images
+        }
+
+
+@pytest.fixture(scope="session")
+def registry():
+    return Registry()
+
+
+@pytest.fixture
+def repository(request):
+    """A repository of the test's own, so that tests do not see each other's tags."""
+    name = request.node.name.lower().replace("[", "-").replace("]", "").replace("_", "-")
+    return f"e2e/{name[:60].strip('-')}-{os.getpid()}-{time.time_ns() % 10**8}"
+
+
+@pytest.fixture
+def project(tmp_path, repository):
+    """Write a project: `project(run="…", platforms=[…], more={…})` gives its config's path."""
+
+    def write(
+        *, run="uname -m > /machine", platforms=("linux/amd64", "linux/arm64"), dockerfile=None, **more
+    ):
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        text = dockerfile or f"FROM {REGISTRY}/base:latest\nRUN {run}\n"
+        (folder / "Dockerfile").write_text(text)
+        config = {"version": 1, "image": f"{REGISTRY}/{repository}", "platforms": list(platforms), **more}
+        path = folder / "multibuild.yaml"
+        path.write_text(json.dumps(config))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state"
+
+
+def docker(*arguments, check=True):
+    done = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+def buildkit_image_present():
+    image = "moby/buildkit:v0.32.2"
+    return (
+        shutil.which("docker") is not None and docker("image", "inspect", image, check=False).returncode == 0
+    )

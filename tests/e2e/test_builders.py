@@ -1,0 +1,76 @@
+"""The same job on every kind of builder there is."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from e2e.conftest import ROOT, TWELVE, buildkit_image_present, docker, multibuild
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def remote_builder():
+    """dockerd's own BuildKit behind a TCP port, as a buildx builder of driver `remote`."""
+    port, name = free_port(), f"multibuild-e2e-{os.getpid()}"
+    forwarder = subprocess.Popen(
+        [sys.executable, "-m", "builders.lab", "forward", DOCKER_SOCKET, str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        forwarder.stdout.readline()
+        docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
+        yield name
+    finally:
+        docker("buildx", "rm", "--force", name, check=False)
+        forwarder.terminate()
+        forwarder.wait()
+        forwarder.stdout.close()
+
+
+@contextlib.contextmanager
+def container_builder():
+    name = f"multibuild-e2e-{os.getpid()}"
+    docker("buildx", "create", "--name", name, "--driver", "docker-container", "--driver-opt", "network=host")
+    try:
+        yield name
+    finally:
+        docker("buildx", "rm", name, check=False)
+
+
+@contextlib.contextmanager
+def engines_own():
+    yield "default"
+
+
+# docker-container joins wherever its image is in the engine: it cannot be pulled everywhere.
+BUILDERS = [engines_own, remote_builder, *([container_builder] if buildkit_image_present() else [])]
+
+
+@pytest.mark.parametrize("make", BUILDERS, ids=lambda make: make.__name__)
+def test_all_on(make, project, state, registry, repository):
+    config = project(run=f"echo {time.time_ns()}; uname -m > /machine", platforms=TWELVE)
+    with make() as builder:
+        done = multibuild("all", "-f", config, "--state-dir", state, "--builder", builder, "--json")
+    assert done.code == 0, done.stderr
+    assert tuple(registry.images(repository, "latest")) == TWELVE
+    assert {row["node"] for row in done.json["platforms"]} == {builder}
+    staged = registry.exists(repository, "multibuild-linux-arm64")
+    assert staged == (make is engines_own)  # the docker driver cannot push by digest
+
+
+def test_a_builder_that_does_not_exist(project, state):
+    done = multibuild("all", "-f", project(), "--state-dir", state, "--builder", "nobody")
+    assert done.code == 3
+    assert "nobody" in done.stderr
