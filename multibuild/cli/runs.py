@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
@@ -35,6 +36,26 @@ class Request:
     json: bool = False
     report: Path | None = None
     resume: bool = False
+
+
+def request_of(given: dict[str, Any]) -> Request:
+    """Make a Request of a command's parameters."""
+    return Request(
+        file=given["file"],
+        state_dir=given["state_dir"],
+        platforms=tuple(given.get("platform") or ()),
+        tags=tuple(given.get("tag") or ()),
+        sets=tuple(given.get("set_") or ()),
+        builder=given.get("builder"),
+        jobs=given.get("jobs"),
+        fail_fast=bool(given.get("fail_fast")),
+        progress=given.get("progress", "auto"),
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        json=given["json"],
+        report=given.get("report"),
+        resume=bool(given.get("resume")),
+    )
 
 
 def load(request: Request) -> LoadedConfig:
@@ -87,6 +108,15 @@ def plan(request: Request) -> Plan:
     check_files(loaded)
     facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
     return make_plan(loaded, facts, only=chosen(request))
+
+
+def show_plan(request: Request, *, commands: bool) -> None:
+    """Print the plan: a table, the docker commands, or JSON."""
+    made = plan(request)
+    if request.json:
+        print(json.dumps(made.document(), indent=2))
+    else:
+        print(as_commands(made) if commands else as_table(made))
 
 
 def as_commands(plan: Plan) -> str:

@@ -102,7 +102,8 @@ def _from_profile(profile: Profile, existing: dict[str, BuilderInfo], engine: En
     """Make what the profile says; a name taken by another driver is an error, never replaced."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
-    endpoints = [node.endpoint for node in profile.nodes] or [None]
+    endpoints: list[str | None] = [node.endpoint for node in profile.nodes]
+    endpoints = endpoints or [None]
     names = [profile.name if place == 0 else f"{profile.name}-{place}" for place in range(len(endpoints))]
     create = []
     for name, endpoint in zip(names, endpoints, strict=True):

@@ -27,6 +27,7 @@ class RegistryError(PublishFailed):
         super().__init__(message, hint=hint)
         self.kind = kind
         self.status = status
+        self.retry_after: float | None = None
 
 
 def as_environment(error: RegistryError) -> EnvironmentFault:
@@ -34,42 +35,28 @@ def as_environment(error: RegistryError) -> EnvironmentFault:
     return EnvironmentFault(error.message, hint=error.hint)
 
 
-def from_status(host: str, doing: str, status: int, said: str) -> RegistryError:
-    """Understand a status; `said` is the registry's own message."""
-    detail = f": {said}" if said else ""
-    if status == 404:
-        return RegistryError("not-found", f"{doing}: {host} does not have it{detail}", status=status)
-    if status == 401:
-        return RegistryError(
-            "unauthorized",
-            f"{doing}: {host} refused the login{detail}",
-            hint=f"`docker login {host}`",
-            status=status,
-        )
-    if status == 403:
-        return RegistryError(
-            "denied",
-            f"{doing}: {host} does not allow it{detail}",
-            hint=f"this account lacks the right; `docker login {host}` with another",
-            status=status,
-        )
-    if status == 429:
-        return RegistryError(
-            "rate-limited",
-            f"{doing}: {host} has had too many requests{detail}",
-            hint="wait, or log in",
-            status=status,
-        )
+_STATUSES: dict[int, tuple[Kind, str, str]] = {
+    401: ("unauthorized", "refused the login", "`docker login {host}`"),
+    403: ("denied", "does not allow it", "this account lacks the right; `docker login {host}` with another"),
+    404: ("not-found", "does not have it", "check the name and the tag"),
+    405: ("unsupported", "cannot do that", ""),
+    429: ("rate-limited", "has had too many requests", "wait, or log in"),
+    501: ("unsupported", "cannot do that", ""),
+}
+
+
+def from_status(
+    host: str, doing: str, status: int, said: str, *, retry_after: float | None = None
+) -> RegistryError:
+    """Understand a status; `said` is the registry's own message, `retry_after` the seconds it asks for."""
+    trouble: tuple[Kind, str, str] = ("invalid", f"answers {status}", "")
     if status >= 500:
-        return RegistryError(
-            "unavailable",
-            f"{doing}: {host} answers {status}{detail}",
-            hint="the registry has trouble: try again",
-            status=status,
-        )
-    if status in {405, 501}:
-        return RegistryError("unsupported", f"{doing}: {host} cannot do that{detail}", status=status)
-    return RegistryError("invalid", f"{doing}: {host} answers {status}{detail}", status=status)
+        trouble = ("unavailable", f"answers {status}", "the registry has trouble: try again")
+    kind, words, hint = _STATUSES.get(status, trouble)
+    message = f"{doing}: {host} {words}{f': {said}' if said else ''}"
+    error = RegistryError(kind, message, hint=hint.format(host=host) or None, status=status)
+    error.retry_after = retry_after
+    return error
 
 
 def from_transport(host: str, doing: str, error: Exception) -> RegistryError:

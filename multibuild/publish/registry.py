@@ -28,7 +28,7 @@ from multibuild.publish.reference import (
     digest_of,
 )
 
-ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
+ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """Bytes; the size the distribution-spec asks registries to accept."""
 
@@ -76,7 +76,7 @@ class Registry:
         settings: RegistrySettings,
         *,
         credentials: Credentials | None = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Open no connection yet. `on_wait` hears of every wait, in words."""
@@ -153,7 +153,8 @@ class Registry:
     def tags(self, repository: str) -> tuple[str, ...]:
         """List the tags of a repository, all pages."""
         name = Reference(host=self.settings.host, repository=repository)
-        path, found = "tags/list", []
+        path = "tags/list"
+        found: list[str] = []
         while path:
             answer = self._ask("GET", name, path)
             found += answer.json().get("tags") or []
@@ -223,7 +224,7 @@ class Registry:
 
     def _stream(self, repository: str, digest: str) -> Any:
         request = self._request(
-            "GET", repository, f"blobs/{digest}", f"repository:{repository}:pull", {}, None
+            "GET", repository, f"blobs/{digest}", scope=f"repository:{repository}:pull", headers={}, content=None
         )
         answer = self._client.send(request, stream=True)
         hops = 0
@@ -239,7 +240,7 @@ class Registry:
         return _closing(answer)
 
     def _request(
-        self, method: str, repository: str, path: str, scope: str, headers: Mapping[str, str], content: Any
+        self, method: str, repository: str, path: str, *, scope: str, headers: Mapping[str, str], content: Any
     ) -> httpx.Request:
         url = path if path.startswith(("http://", "https://")) else f"/v2/{repository}/{path}"
         request = self._client.build_request(method, url, headers=dict(headers), content=content)
@@ -247,7 +248,7 @@ class Registry:
         request.extensions["registry"] = httpx.URL(self.settings.address).netloc.decode()
         return request
 
-    def _ask(  # noqa: PLR0913 - one place that knows HTTP
+    def _ask(
         self,
         method: str,
         reference: Reference,
@@ -273,15 +274,21 @@ class Registry:
         replayable = content is None or isinstance(content, bytes)
 
         def once() -> httpx.Response:
-            request = self._request(method, reference.repository, path, scope, headers or {}, content)
+            request = self._request(
+                method, reference.repository, path, scope=scope, headers=headers or {}, content=content
+            )
             try:
                 answer = self._client.send(request, follow_redirects=follow or method == "GET")
             except httpx.HTTPError as error:
                 raise from_transport(self.settings.host, what, error) from error
             if answer.status_code >= 400 and answer.status_code not in tolerate:
-                error = from_status(self.settings.host, what, answer.status_code, _said(answer))
-                error.retry_after = _retry_after(answer)  # type: ignore[attr-defined]
-                raise error
+                raise from_status(
+                    self.settings.host,
+                    what,
+                    answer.status_code,
+                    _said(answer),
+                    retry_after=_retry_after(answer),
+                )
             return answer
 
         def pause(state: RetryCallState) -> float:

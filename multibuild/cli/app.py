@@ -1,0 +1,244 @@
+"""The commands: each parses, calls one function and prints. Heavy modules are imported by those that need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multibuild.cli import options as o
+
+app = typer.Typer(
+    name="multibuild",
+    help="Build one Dockerfile for every architecture and publish one annotated index.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from multibuild import __version__
+
+        print(f"multibuild {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=_examples("multibuild plan", "multibuild all", "multibuild inspect registry.example.org/app:1")
+)
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and exit.")
+    ] = False,
+) -> None:
+    """Build one Dockerfile for every architecture and publish one annotated index."""
+
+
+@app.command("all", epilog=_examples("multibuild all", "multibuild all --platform linux/arm64 --tag test"))
+def all_(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    platform: o.Platforms = None,
+    tag: o.Tags = None,
+    set_: o.Sets = None,
+    builder: o.Builder = None,
+    jobs: o.Jobs = None,
+    resume: o.Resume = False,
+    fail_fast: o.FailFast = False,
+    progress: o.ProgressKind = "auto",
+    report: o.ReportFile = None,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Set up, build every platform, test and prove the children, merge, move the tags, report."""
+    _run("publish", locals())
+
+
+@app.command(epilog=_examples("multibuild build", "multibuild build --platform linux/arm64,linux/riscv64"))
+def build(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    platform: o.Platforms = None,
+    tag: o.Tags = None,
+    set_: o.Sets = None,
+    builder: o.Builder = None,
+    jobs: o.Jobs = None,
+    resume: o.Resume = False,
+    fail_fast: o.FailFast = False,
+    progress: o.ProgressKind = "auto",
+    report: o.ReportFile = None,
+    dry_run: o.DryRun = False,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Build and push every platform's child; no tag is moved."""
+    _run("build", locals())
+
+
+def _run(until: str, given: dict[str, object]) -> None:
+    from multibuild.cli import runs
+
+    dry_run = bool(given.pop("dry_run"))
+    request = runs.request_of(given)
+    if dry_run:
+        runs.show_plan(request, commands=False)
+        return
+    raise typer.Exit(runs.run(request, until=until))
+
+
+@app.command(epilog=_examples("multibuild plan", "multibuild plan --commands", "multibuild plan --json"))
+def plan(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    platform: o.Platforms = None,
+    tag: o.Tags = None,
+    set_: o.Sets = None,
+    builder: o.Builder = None,
+    jobs: o.Jobs = None,
+    json: o.Json = False,
+    commands: Annotated[bool, typer.Option("--commands", help="The exact docker commands.")] = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say what `all` would do; change nothing, start no engine."""
+    from multibuild.cli import runs
+
+    given = locals()
+    given.pop("runs")
+    runs.show_plan(runs.request_of({k: v for k, v in given.items() if k != "commands"}), commands=commands)
+
+
+@app.command(epilog=_examples("multibuild setup", "multibuild setup --dry-run"))
+def setup(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    builder: o.Builder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Make emulators and builder ready; say what changed."""
+    from multibuild.cli import machine, runs
+
+    request = runs.Request(
+        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(machine.setup(request, change=not dry_run))
+
+
+@app.command(epilog=_examples("multibuild doctor", "multibuild doctor --json"))
+def doctor(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    builder: o.Builder = None,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say whether the platforms can be built, by running a tiny program of each; and what mends what cannot."""
+    from multibuild.cli import machine, runs
+
+    request = runs.Request(
+        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(machine.doctor(request))
+
+
+@app.command(
+    epilog=_examples("multibuild inspect registry.example.org/app:1", "multibuild inspect busybox --raw")
+)
+def inspect(
+    reference: Annotated[str, typer.Argument(help="An image or index.")],
+    raw: Annotated[bool, typer.Option("--raw", help="The exact bytes.")] = False,
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Show an index for people: entries, sizes, attestations, annotations, findings."""
+    from multibuild.cli import images
+
+    raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json))
+
+
+@app.command(
+    epilog=_examples("multibuild explain build.log", "docker buildx build . 2>&1 | multibuild explain -")
+)
+def explain(
+    log: Annotated[str, typer.Argument(help="A build log, or - for standard input.")],
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say what class of failure a log shows, whether it would be retried, and what to do."""
+    from multibuild.cli import history
+
+    raise typer.Exit(history.explain(log, json_output=json))
+
+
+@app.command(epilog=_examples("multibuild report", "multibuild report 20260101-1200 --markdown"))
+def report(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id, or its beginning; default the newest.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a CI summary.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the page there.", show_default=False)
+    ] = None,
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Show the report of a run."""
+    from multibuild.cli import history, runs
+
+    request = runs.Request(file=file, state_dir=state_dir, json=json, quiet=quiet, verbose=verbose)
+    raise typer.Exit(history.report(request, run, markdown=markdown, page=html))
+
+
+@app.command("runs", epilog=_examples("multibuild runs", "multibuild runs --json"))
+def runs_(
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """List past runs, newest first."""
+    from multibuild.cli import history, runs
+
+    request = runs.Request(file=file, state_dir=state_dir, json=json, quiet=quiet, verbose=verbose)
+    raise typer.Exit(history.runs(request))
+
+
+@app.command(epilog=_examples("multibuild schema > multibuild.schema.json"))
+def schema(
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Print the JSON Schema of the config file."""
+    from json import dumps
+
+    from multibuild.config.schema import json_schema
+
+    print(dumps(json_schema(), indent=2))

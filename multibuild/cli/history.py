@@ -1,0 +1,90 @@
+"""`report`, `runs` and `explain`: what happened, looked at afterwards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from multibuild.cli.runs import Request
+from multibuild.errors import UsageError
+from multibuild.record.render import as_html, as_markdown, as_text
+from multibuild.record.state import State, default_state_dir
+from multibuild.record.text import columns, human_seconds
+
+
+def _state(request: Request) -> State:
+    """Find the state without reading the config: a report must be had even when the config is broken now."""
+    import os
+
+    return State(request.state_dir or default_state_dir(request.file.resolve().parent, os.environ))
+
+
+def report(request: Request, name: str | None, *, markdown: bool, page: Path | None) -> int:
+    """Print a run's report; one that was killed before it was written is folded from its journal."""
+    from multibuild.cli.execute import write_report
+
+    run = _state(request).find(name)
+    found = run.report() or write_report(run)
+    if page is not None:
+        page.write_text(as_html(found), encoding="utf-8")
+        print(f"written: {page}", file=sys.stderr)
+    elif request.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print(as_markdown(found) if markdown else as_text(found))
+    return 0
+
+
+def runs(request: Request) -> int:
+    """List the runs, newest first."""
+    from multibuild.cli.execute import write_report
+
+    found = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
+    if request.json:
+        keys = ("run", "status", "started", "seconds", "image", "tags")
+        print(json.dumps([{key: document[key] for key in keys} for _, document in found], indent=2))
+        return 0
+    rows = [("RUN", "STATUS", "TIME", "PLATFORMS", "IMAGE")]
+    for run, document in found:
+        built = sum(platform["status"] in {"succeeded", "reused"} for platform in document["platforms"])
+        count = f"{built}/{len(document['platforms'])}"
+        rows.append(
+            (run.id, document["status"], human_seconds(document["seconds"]), count, document["image"])
+        )
+    print("\n".join(columns(rows)) if found else "no runs yet")
+    return 0
+
+
+def explain(log: str, *, json_output: bool) -> int:
+    """Classify a log; UsageError when it cannot be read."""
+    from multibuild.build.explain import explain_log
+
+    try:
+        text = sys.stdin.buffer.read() if log == "-" else Path(log).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{log}: {error.strerror}", hint="name a log file, or - for standard input"
+        ) from error
+    failure = explain_log(text)
+    if json_output:
+        document = {
+            "class": failure.kind.name,
+            "retry": failure.retry,
+            "evidence": failure.evidence,
+            "hint": failure.hint,
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        from multibuild.record.text import printable
+
+        verdict = {
+            "permanent": "a retry does not help",
+            "once": "worth one more try",
+            "auth": "worth a fresh login",
+        }
+        print(
+            f"{failure.kind.name}: {verdict.get(failure.retry, 'worth retrying')}\n\n{printable(failure.evidence)}\n"
+        )
+        print(f"hint: {failure.hint}")
+    return 0

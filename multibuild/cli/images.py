@@ -1,0 +1,57 @@
+"""`inspect`: an image in a registry, for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multibuild.publish.inspect import Inspection, look_at
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.record.text import columns, human_bytes, printable
+
+if TYPE_CHECKING:
+    from multibuild.config.models import Config
+
+
+def inspect(text: str, *, file: Path, raw: bool, json_output: bool) -> int:
+    """Show an index or image: a table, the exact bytes, or JSON."""
+    reference = Reference.parse(text)
+    with RegistrySession(registries_of(file), say=lambda said: print(said, file=sys.stderr)) as registries:
+        if raw:
+            sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
+            return 0
+        found = look_at(reference, registries)
+    if json_output:
+        print(json.dumps(found.document(), indent=2))
+    else:
+        print(as_table(found))
+    return 0
+
+
+def registries_of(file: Path) -> Config | None:
+    """Read what a config says of registries, where there is one."""
+    if not file.exists():
+        return None
+    from multibuild.cli.runs import Request, load
+
+    return load(Request(file=file)).config
+
+
+def as_table(found: Inspection) -> str:
+    """Lay it out within 80 columns."""
+    lines = [f"{found.reference}", f"  {found.media_type}", f"  {found.digest}, {found.size} bytes", ""]
+    rows = [("PLATFORM", "SIZE", "ATTESTED", "TYPE", "DIGEST")]
+    for entry in found.entries:
+        size = human_bytes(entry.bytes) if entry.bytes is not None else "?"
+        attested = "yes" if entry.attested else ""
+        rows.append(
+            (entry.platform or "-", size, attested, entry.kind, entry.digest.removeprefix("sha256:")[:12])
+        )
+    lines += columns(rows, right=frozenset({1}))
+    if found.annotations:
+        lines += ["", "annotations", *(f"  {key}: {value}" for key, value in found.annotations.items())]
+    lines += [line for finding in found.findings for line in ("", f"{finding.kind}: {finding.detail}")]
+    return "\n".join(printable(line) for line in lines)

@@ -1,0 +1,88 @@
+"""`setup` and `doctor`: the host, made ready or only looked at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from multibuild.cli.runs import Request, load, state_of
+from multibuild.cli.supervise import supervise
+from multibuild.engine import DockerEngine
+from multibuild.errors import EnvironmentFault
+from multibuild.host.doctor import Diagnosis, diagnose
+from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.record.text import columns, printable
+
+if TYPE_CHECKING:
+    from multibuild.host.probe import Probed
+
+
+def _say(request: Request, text: str) -> None:
+    if not request.quiet:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def setup(request: Request, *, change: bool) -> int:
+    """Make ready and prove it; EnvironmentFault (exit 3) when a required platform cannot run."""
+    loaded = load(request)
+    wanted = Wanted.by(loaded.config, loaded.project)
+    state = state_of(request, loaded)
+    host = supervise(prepare(wanted, DockerEngine(), lambda text: _say(request, text), change=change))
+    state.save_facts(host.facts_document(loaded.config.builder))
+    if request.json:
+        document = {
+            "builder": [node.builder for node in host.facts.nodes],
+            "changes": list(host.changes),
+            "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        print("\n".join(host.changes) or ("nothing to change" if change else "nothing was changed"))
+        print(_table(host))
+    require_runnable(host, wanted)
+    return 0
+
+
+def _table(host: Host) -> str:
+    rows = [("PLATFORM", "RUNS", "HOW"), *(_row(host, answer) for answer in host.probed)]
+    return "\n".join(columns(rows))
+
+
+def _row(host: Host, answer: Probed) -> tuple[str, str, str]:
+    emulator = host.facts.nodes[0].emulators.get(str(answer.platform), "native")
+    return (
+        str(answer.platform),
+        "yes" if answer.runs else "no",
+        printable(emulator if answer.runs else answer.detail),
+    )
+
+
+def doctor(request: Request) -> int:
+    """Look without changing anything; 3 when something that is needed does not work."""
+    loaded = load(request)
+    diagnosis = supervise(diagnose(loaded, DockerEngine()))
+    if diagnosis.facts is not None:
+        state_of(request, loaded).save_facts(diagnosis.facts)
+    if request.json:
+        print(json.dumps(diagnosis.document(), indent=2))
+    else:
+        _print(diagnosis)
+    if diagnosis.ok:
+        return 0
+    return EnvironmentFault.exit_code
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    for check in diagnosis.checks:
+        print(f"{check.status:5} {check.name}: {printable(check.detail)}")
+        if check.hint:
+            print(f"      {printable(check.hint)}")
+    rows = [("PLATFORM", "RUNS", "THROUGH")]
+    for platform in diagnosis.platforms:
+        through = (
+            "native" if platform.native else (platform.emulator.interpreter if platform.emulator else "-")
+        )
+        rows.append((platform.platform, "yes" if platform.runs else "no", through))
+    if len(rows) > 1:
+        print("\n" + "\n".join(columns(rows)))

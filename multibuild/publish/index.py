@@ -1,0 +1,98 @@
+"""Composes the index: a pure function from children to bytes (contract §6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from multibuild.errors import PublishFailed
+from multibuild.platforms import Platform
+from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexChild:
+    """One child and how it is to stand in the index.
+
+    `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it.
+    """
+
+    image: Descriptor
+    attestations: tuple[Descriptor, ...] = ()
+    platform: Platform | None = None
+    also_as: tuple[Platform, ...] = ()
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def compose(
+    children: Sequence[IndexChild],
+    *,
+    annotations: Mapping[str, str] | None = None,
+    media_type: Literal["oci", "docker"] = "oci",
+) -> Manifest:
+    """Compose an index: images in the given order, `also_as` right after each, attestations after all images.
+
+    The bytes are deterministic. Raises PublishFailed for no children, and for `media_type` "docker" with OCI
+    children or with annotations, which a Docker list cannot hold.
+    """
+    if not children:
+        raise PublishFailed("there is no image to put into the index")
+    if media_type == "docker":
+        _require_docker(children, annotations or {})
+    entries = [entry for child in children for entry in _images(child)]
+    entries += _attestations(children)
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX if media_type == "oci" else DOCKER_LIST,
+        "manifests": [entry.to_json() for entry in entries],
+    }
+    if annotations:
+        document["annotations"] = dict(sorted(annotations.items()))
+    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return Manifest.of(content, document["mediaType"])
+
+
+def _images(child: IndexChild) -> Iterable[Descriptor]:
+    own = child.image
+    first = replace(
+        own,
+        platform=child.platform or own.platform,
+        os_version=child.os_version or own.os_version,
+        os_features=child.os_features or own.os_features,
+        annotations={**own.annotations, **child.annotations},
+    )
+    yield first
+    for platform in child.also_as:
+        yield replace(first, platform=platform)
+
+
+def _attestations(children: Sequence[IndexChild]) -> list[Descriptor]:
+    """Give every attestation once; each must point at an image that is in the index."""
+    images = {child.image.digest for child in children}
+    found: dict[str, Descriptor] = {}
+    for child in children:
+        for attestation in child.attestations:
+            if attestation.attests not in images:
+                raise PublishFailed(
+                    f"the attestation {attestation.digest} is about {attestation.attests}, which is not here"
+                )
+            found[attestation.digest] = attestation
+    return list(found.values())
+
+
+def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, str]) -> None:
+    if annotations or any(child.annotations for child in children):
+        raise PublishFailed(
+            "a Docker manifest list has no annotations", hint="use `media_type: oci`, or leave them out"
+        )
+    for child in children:
+        if child.image.media_type != DOCKER_MANIFEST or child.attestations:
+            what = "has attestations" if child.attestations else f"is {child.image.media_type}"
+            raise PublishFailed(
+                f"a Docker manifest list cannot hold {child.image.digest}: it {what}",
+                hint="build with `media_type: docker` and without attestations, or publish an OCI index",
+            )

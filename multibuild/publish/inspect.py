@@ -1,0 +1,155 @@
+"""Looks at a published index or image and says what a person wants to know of it, traps included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from multibuild.platforms import Platform
+from multibuild.publish.children import read_config
+from multibuild.publish.reference import INDEX_TYPES, Descriptor, Manifest, Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.record.values import as_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One image entry. `bytes` is what a node pulls (compressed); `config` the platform its image config says."""
+
+    platform: str
+    digest: str
+    media_type: str
+    bytes: int | None
+    attested: bool
+    annotations: Mapping[str, str]
+    config: str
+
+    @property
+    def kind(self) -> str:
+        """Its media type in a word."""
+        return ("docker " if "docker" in self.media_type else "oci ") + (
+            "index" if self.media_type in INDEX_TYPES else "image"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something that will surprise somebody."""
+
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What `inspect` shows. `size` is that of the index's own bytes."""
+
+    reference: str
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str]
+    entries: tuple[Entry, ...]
+    findings: tuple[Finding, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Give `inspect --json`."""
+        document: dict[str, Any] = as_json(self)
+        return document
+
+
+def look_at(reference: Reference, registries: RegistrySession) -> Inspection:
+    """Read an index and every child's config; RegistryError when it is not there."""
+    registry = registries.of(reference.host)
+    found = registry.manifest(reference)
+    own = Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
+    listed = found.entries if found.is_index else (own,)
+    images = [entry for entry in listed if not entry.is_attestation]
+    attested = {entry.attests for entry in listed if entry.is_attestation}
+
+    def read(entry: Descriptor) -> Entry:
+        size, config = None, ""
+        if entry.media_type not in INDEX_TYPES:
+            manifest = found if entry is own else registry.manifest(reference.with_digest(entry.digest))
+            size, config = _weigh(manifest), _config_platform(reference, manifest, registries)
+        return Entry(
+            platform=str(entry.platform) if entry.platform else config,
+            digest=entry.digest,
+            media_type=entry.media_type,
+            bytes=size,
+            attested=entry.digest in attested,
+            annotations=entry.annotations,
+            config=config,
+        )
+
+    entries = registries.map(read, images)
+    return Inspection(
+        reference=str(reference),
+        media_type=found.media_type,
+        digest=found.digest,
+        size=len(found.content),
+        annotations=found.document.get("annotations") or {},
+        entries=entries,
+        findings=lint(listed, {entry.digest: entry.config for entry in entries}),
+    )
+
+
+def _weigh(manifest: Manifest) -> int:
+    document = manifest.document
+    blobs = [document.get("config"), *(document.get("layers") or ())]
+    return len(manifest.content) + sum(Descriptor.from_json(blob).size for blob in blobs if blob)
+
+
+def _config_platform(reference: Reference, manifest: Manifest, registries: RegistrySession) -> str:
+    described = manifest.document.get("config")
+    if not described or "image" not in described.get("mediaType", ""):
+        return ""
+    return str(
+        read_config(reference, Descriptor.from_json(described), registries.of(reference.host)).platform
+    )
+
+
+def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Find what will surprise somebody. `configs`: platform of each image config, by digest. Pure."""
+    findings = []
+    images = [entry for entry in entries if not entry.is_attestation]
+    digests = {entry.digest for entry in images}
+    seen: set[str] = set()
+    for entry in images:
+        platform = str(entry.platform) if entry.platform else ""
+        if platform and platform in seen:
+            findings.append(
+                Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
+            )
+        seen.add(platform)
+        findings += _about_platform(entry.platform)
+        config = configs.get(entry.digest, "")
+        if platform and config and _architecture(platform) != _architecture(config):
+            findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
+        if entry.media_type in INDEX_TYPES:
+            findings.append(
+                Finding(
+                    kind="nested",
+                    detail=f"{platform or entry.digest} is an index itself: many clients stop there",
+                )
+            )
+    for entry in entries:
+        if entry.is_attestation and entry.attests not in digests:
+            findings.append(
+                Finding(kind="orphan", detail=f"an attestation is about {entry.attests}, which is not listed")
+            )
+    return tuple(findings)
+
+
+def _about_platform(platform: Platform | None) -> list[Finding]:
+    if platform is None or platform.known_variant:
+        return []
+    if platform.variant == "unknown":
+        served = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
+        return [Finding(kind="unknown-variant", detail=f"{platform} serves only {served}")]
+    return [Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")]
+
+
+def _architecture(platform: str) -> str:
+    return "/".join(platform.split("/")[:2])

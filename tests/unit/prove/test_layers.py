@@ -1,0 +1,213 @@
+import contextlib
+import gzip
+import io
+import itertools
+import random
+import struct
+import tarfile
+import tracemalloc
+
+import pytest
+import zstandard
+from fakes.layers import GZIP, PLAIN, ZSTD, tar
+
+from multibuild.errors import VerificationFailed
+from multibuild.prove.elf import HEAD_SIZE
+from multibuild.prove.layers import LayerLimits, UnreadableLayer, layer_members
+from multibuild.prove.tar_stream import TarLimits
+
+FILES = {"bin": None, "bin/app": b"program" * 1000, "bin/sh": "-> app", "bin/hard": "= bin/app", "empty": b""}
+DOCKER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+def chunks(blob, size=777):
+    return (blob[at : at + size] for at in range(0, len(blob), size))
+
+
+def members(blob, media_type=PLAIN, **limits):
+    return list(layer_members(chunks(blob), media_type, limits=LayerLimits(**limits)))
+
+
+def zeros(*, count, header=b""):
+    """Give gzip data of `count` MiB of zeros after `header`, without holding them."""
+    out = io.BytesIO()
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as file:
+        file.write(header)
+        for _ in range(count):
+            file.write(bytes(1 << 20))
+    return out.getvalue()
+
+
+def header(name, size, typeflag=b"0"):
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, typeflag
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("pack", "media_type"),
+    [
+        (bytes, PLAIN),
+        (gzip.compress, GZIP),
+        (gzip.compress, DOCKER),
+        (gzip.compress, PLAIN),
+        (zstandard.compress, ZSTD),
+        (lambda data: b"".join(gzip.compress(data[at : at + 700]) for at in range(0, len(data), 700)), GZIP),
+        (
+            lambda data: b"".join(zstandard.compress(data[at : at + 700]) for at in range(0, len(data), 700)),
+            ZSTD,
+        ),
+        (lambda data: struct.pack("<II", 0x184D2A50, 3) + b"abc" + zstandard.compress(data), ZSTD),
+        (lambda data: gzip.compress(data) + bytes(1000), GZIP),
+    ],
+    ids=[
+        "plain",
+        "gzip",
+        "docker",
+        "mislabelled",
+        "zstd",
+        "gzip members",
+        "zstd frames",
+        "skippable",
+        "padded",
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 777, 1 << 20])
+def test_the_members_are_the_same_however_packed(pack, media_type, chunk):
+    found = list(layer_members(chunks(pack(tar(FILES)), chunk), media_type))
+    assert [(one.path.rstrip("/"), one.kind, one.target) for one in found] == [
+        ("bin", "directory", ""),
+        ("bin/app", "file", ""),
+        ("bin/sh", "symlink", "app"),
+        ("bin/hard", "hardlink", "bin/app"),
+        ("empty", "file", ""),
+    ]
+    assert found[1].head == (b"program" * 1000)[:HEAD_SIZE]
+    assert (found[1].size, found[1].mode) == (7000, 0o755)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_and_odd_names_are_whole(form):
+    names = {
+        "a/" * 120 + "file": b"x",
+        "ünï": b"y",
+        "link": "-> " + "b/" * 90 + "c",
+        "d" * 90 + "/" + "e" * 90: b"z",
+    }
+    found = members(tar(names, form=form))
+    assert [one.path for one in found] == list(names)
+    assert found[2].target == "b/" * 90 + "c"
+
+
+def test_an_old_posix_prefix_is_joined():
+    name = "d" * 90 + "/" + "e" * 90
+    assert members(tar({name: b"z"}, form=tarfile.USTAR_FORMAT))[0].path == name
+
+
+@pytest.mark.parametrize("typeflag", [b"x", b"g", b"L", b"K"])
+def test_a_huge_header_is_refused_before_it_is_read(typeflag):
+    blob = zeros(count=40, header=header("pax", 40 << 20, typeflag))
+    tracemalloc.start()
+    with pytest.raises(UnreadableLayer, match="header of more than"):
+        members(blob, GZIP)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_chain_of_headers_is_no_way_around_the_limit():
+    data = b"20 comment=abcdefgh\n".ljust(512 << 10, b"\0")
+    with pytest.raises(UnreadableLayer, match="header of more than"):
+        members((header("pax", len(data), b"x") + data) * 3)
+
+
+def test_a_large_file_costs_no_memory():
+    blob = zeros(count=40, header=header("big", 39 << 20))
+    tracemalloc.start()
+    found = members(blob, GZIP)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[0].size == 39 << 20
+    assert peak < 8 << 20
+
+
+def test_a_bomb_is_stopped_by_size():
+    with pytest.raises(UnreadableLayer, match="more than"):
+        members(zeros(count=20, header=header("big", 20 << 20)), GZIP, unpacked=10 << 20)
+
+
+def test_a_bomb_is_stopped_by_ratio():
+    data = header("big", 64 << 20) + bytes(64 << 20)
+    with pytest.raises(UnreadableLayer, match="times its size"):
+        members(zstandard.compress(data), ZSTD, free=1 << 20)
+
+
+def test_too_many_files_are_refused():
+    with pytest.raises(UnreadableLayer, match="more than 3 files"):
+        members(tar({f"f{number}": b"" for number in range(4)}), tar=TarLimits(members=3))
+
+
+def test_a_path_no_kernel_takes_is_refused():
+    with pytest.raises(UnreadableLayer, match="path longer"):
+        members(tar({"a/" * 3000: b""}))
+
+
+@pytest.mark.parametrize("size", ["-5", "9" * 25, "x", "9" * 19])
+def test_a_hostile_size_is_refused(size):
+    record = f" size={size}\n"
+    record = f"{len(record) + 2}{record}"
+    assert len(record) < 100
+    pax = record.encode()
+    with pytest.raises(UnreadableLayer):
+        members(header("pax", len(pax), b"x") + pax.ljust(512, b"\0") + header("f", 0))
+
+
+def test_a_negative_binary_size_is_refused():
+    block = bytearray(header("f", 0))
+    block[124:136] = b"\xff" * 12
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 256)
+    with pytest.raises(UnreadableLayer):
+        members(bytes(block))
+
+
+def test_a_sparse_files_map_is_passed_over():
+    block = bytearray(header("sparse", 3, b"S"))
+    block[482] = 1
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 256)
+    more = bytes(504) + b"\1" + bytes(7)
+    last = bytes(512)
+    blob = bytes(block) + more + last + b"abc".ljust(512, b"\0") + header("next", 0) + bytes(1024)
+    assert [(one.path, one.head) for one in members(blob)] == [("sparse", b"abc"), ("next", b"")]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", GZIP + "+encrypted", "", "application/vnd.in-toto+json"]
+)
+def test_what_is_no_layer_is_refused(media_type):
+    with pytest.raises(UnreadableLayer, match="cannot be looked into"):
+        members(b"", media_type)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bytes], ids=["gzip", "zstd", "plain"])
+def test_a_layer_cut_short_is_refused(pack):
+    blob = pack(tar({"f": random.Random(1).randbytes(50_000)}))
+    with pytest.raises(UnreadableLayer):
+        members(blob[:20_000], GZIP)
+
+
+def test_damage_is_always_an_unreadable_layer():
+    rng = random.Random(2)
+    for blob, _ in itertools.product(
+        (gzip.compress(tar(FILES)), zstandard.compress(tar(FILES)), tar(FILES)), range(150)
+    ):
+        bent = bytearray(blob)
+        for _ in range(rng.randint(1, 4)):
+            bent[rng.randrange(len(bent))] = rng.randrange(256)
+        with contextlib.suppress(VerificationFailed):
+            members(bytes(bent), GZIP)
+
+
+def test_all_of_the_blob_is_read():
+    source = chunks(gzip.compress(tar(FILES) + bytes(300_000)))
+    list(layer_members(source, GZIP))
+    assert next(source, None) is None
