@@ -1,108 +1,217 @@
-"""YAML read with positions: plain data, and where in the file each part of it stands."""
+"""A YAML file as plain values, with the place of every one of them.
+
+Read by the core schema of YAML 1.2: only true and false are booleans, so `content: off` and a country code `no` are
+text, and `12:30` is no number. PyYAML's own tables are those of YAML 1.1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
 from multibuild.errors import ConfigError
 
-Path = tuple[str | int, ...]
-MOST_ALIASES = 100
+Key = tuple[str | int, ...]
+"""Where a value stands: ("platforms", 1, "timeout")."""
+
+TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
+"""Under these keys a number is the text that was written: 1.10 stays 1.10."""
+
+_CORE: Final = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ("~", "n", "N", "")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("merge", r"<<", "<"),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of the core schema."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - how PyYAML spells it
+
+
+for _name, _pattern, _first in _CORE:
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(rf"(?:{_pattern})\Z"), list(_first)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """A parsed file. `marks` gives line and column (from 1) of each path, `raw` the text of each scalar."""
+    """The values of a file. `places` says where each was written (`FILE:LINE:COLUMN`), `texts` how."""
 
-    name: str
-    data: Any
-    marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    raw: dict[Path, str] = field(default_factory=dict)
+    values: dict[str, Any]
+    places: dict[Key, str]
+    texts: dict[Key, str]
 
-    def place(self, path: Path) -> str:
-        """Give FILE:LINE:COLUMN of a path, or of the nearest thing around it."""
-        while path and path not in self.marks:
-            path = path[:-1]
-        line, column = self.marks.get(path, (1, 1))
-        return f"{self.name}:{line}:{column}"
+    def place_of(self, key: Key) -> str:
+        """Where `key` was written, or the nearest of what encloses it."""
+        while key not in self.places:
+            key = key[:-1]
+        return self.places[key]
+
+    def order_of(self, key: Key) -> tuple[int, ...]:
+        """Sorts by line and column; what is from the command line comes first."""
+        numbers = self.place_of(key).rsplit(":", 2)[1:]
+        return tuple(int(number) for number in numbers) if all(n.isdecimal() for n in numbers) else (0,)
 
 
-def read_document(name: str, text: str, change: Callable[[str], str] | None = None) -> Document:
-    """Read YAML; `change` is applied to every string value. ConfigError for bad YAML or duplicate keys."""
+def read_document(path: Path) -> Document:
+    """Read a file whose root is a mapping; ConfigError with the place of what is wrong in it."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        tab = "\\t" in str(error.problem)
-        hint = (
-            "YAML is indented with spaces, never tabs"
-            if tab
-            else "check indentation, quotes and colons there"
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file", hint="`multibuild init` writes one; `--file` names another"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: byte {error.start}", hint="save it as UTF-8") from None
+    node = _compose(text, str(path))
+    if node is None:
+        raise ConfigError(
+            f"{path}:1:1: the file is empty", hint="`multibuild init` writes a commented example"
         )
-        raise ConfigError(f"{where}: {error.problem or 'not YAML'}", hint=hint) from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not YAML: {error}", hint="is it a text file in UTF-8?") from None
-    if root is None:
-        raise ConfigError(f"{name}: the file is empty", hint="`multibuild init` writes one to start from")
-    document = Document(name=name, data=None)
-    data = _Reader(document, change).read(root, ())
-    return Document(name=name, data=data, marks=document.marks, raw=document.raw)
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(
+            f"{_place(node, str(path))}: the file must be a mapping, like `image: …`, not {_kind(node)}"
+        )
+    reader = _Reader(str(path))
+    values: dict[str, Any] = reader.value(node, ())
+    return Document(values=values, places=reader.places, texts=reader.texts)
+
+
+def parse_value(text: str, key: Key, origin: str) -> tuple[Any, dict[Key, str], dict[Key, str]]:
+    """Read a value given outside the file (`--set`) as YAML: the value, its places (`origin`), its texts."""
+    node = _compose(text, origin)
+    if node is None:
+        return ("" if _is_text(key) else None), {key: origin}, {key: text}
+    reader = _Reader(origin)
+    value = reader.value(node, key)
+    return value, dict.fromkeys(reader.places, origin), reader.texts
 
 
 class _Reader:
-    """Walks the YAML nodes once."""
+    """Turns nodes into values and notes where they stand."""
 
-    def __init__(self, document: Document, change: Callable[[str], str] | None) -> None:
-        self._document = document
-        self._change = change
-        self._loader = yaml.SafeLoader("")
-        self._budget = 100_000
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._open: set[int] = set()
+        self.places: dict[Key, str] = {}
+        self.texts: dict[Key, str] = {}
 
-    def read(self, node: yaml.Node, path: Path) -> Any:
-        self._budget -= 1
-        if self._budget < 0:
-            raise ConfigError(f"{self._document.name}: too large", hint="aliases multiply: write it out")
-        self._document.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.read(item, (*path, place)) for place, item in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        self._document.raw[path] = node.value
+    def value(self, node: yaml.Node, key: Key) -> Any:
+        self.places.setdefault(key, _place(node, self._name))
+        if isinstance(node, yaml.ScalarNode):
+            self.texts[key] = node.value
+            return self._scalar(node, key)
+        if id(node) in self._open:
+            raise ConfigError(f"{_place(node, self._name)}: an alias that contains itself")
+        self._open.add(id(node))
         try:
-            value = self._loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            raise ConfigError(f"{self._document.place(path)}: {node.value!r} is not a value") from None
-        if isinstance(value, str) and self._change is not None:
-            try:
-                return self._change(value)
-            except ValueError as error:
-                raise ConfigError(f"{self._document.place(path)}: {dotted(path)}: {error}") from None
-        return value
+            if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+                return self._mapping(node, key)
+            if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+                return [self.value(item, (*key, place)) for place, item in enumerate(node.value)]
+        finally:
+            self._open.discard(id(node))
+        raise self._unknown_tag(node)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-            where = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            if key in result:
+    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        for name, item in node.value:
+            if name.tag == "tag:yaml.org,2002:merge":
+                for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
+                    merged = {**self._merged(source, key), **merged}
+                continue
+            if not isinstance(name, yaml.ScalarNode):
+                raise ConfigError(f"{_place(name, self._name)}: a key must be text, not {_kind(name)}")
+            if name.value in own:
                 raise ConfigError(
-                    f"{self._document.name}:{where[0]}:{where[1]}: {dotted((*path, key))} is there twice",
-                    hint="keep one",
+                    f"{_place(name, self._name)}: {dotted((*key, name.value))}: is written twice",
+                    hint="keep one of them",
                 )
-            self._document.marks[(*path, key)] = where
-            result[key] = self.read(value_node, (*path, key))
-        return result
+            self.places[*key, name.value] = _place(name, self._name)
+            own[name.value] = self.value(item, (*key, name.value))
+        return {**merged, **own}
+
+    def _merged(self, node: yaml.Node, key: Key) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{_place(node, self._name)}: `<<` takes a mapping, not {_kind(node)}")
+        values: dict[str, Any] = self.value(node, key)
+        return values
+
+    def _scalar(self, node: yaml.ScalarNode, key: Key) -> Any:
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        if kind in {"str", "merge"} or (kind in {"int", "float"} and _is_text(key)):
+            return node.value
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return node.value.lower() == "true"
+        try:
+            if kind == "int":
+                return int(node.value, 0 if node.value.startswith(("0o", "0x")) else 10)
+            if kind == "float":
+                return float(node.value)
+        except ValueError:
+            raise ConfigError(f"{_place(node, self._name)}: '{node.value}' is no {kind}") from None
+        raise self._unknown_tag(node)
+
+    def _unknown_tag(self, node: yaml.Node) -> ConfigError:
+        return ConfigError(
+            f"{_place(node, self._name)}: the tag '{node.tag}' means nothing here", hint="remove the tag"
+        )
 
 
-def dotted(path: Path) -> str:
-    """Give a path as people write it: `platforms[1].args.CGO`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
-    return text
+def dotted(key: Iterable[str | int]) -> str:
+    """Write a key path as `--set` takes it: `platforms.1.timeout`."""
+    return ".".join(str(part) for part in key)
+
+
+def _is_text(key: Key) -> bool:
+    return len(key) > 1 and key[-2] in TEXT_MAPPINGS
+
+
+def _compose(text: str, name: str) -> yaml.Node | None:
+    try:
+        node: yaml.Node | None = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        raise _bad_yaml(error, text, name) from None
+    except yaml.YAMLError as error:
+        what = getattr(error, "reason", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{name}: is not YAML: {what}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: is nested too deeply") from None
+    return node
+
+
+def _bad_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
+    mark = error.problem_mark or error.context_mark
+    place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+    what = error.problem or error.context or "it cannot be read"
+    line = (text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)] if mark and text else ""
+    indent = line[: len(line) - len(line.lstrip())]
+    hint = "indent with spaces: YAML allows no tabs there" if "\t" in indent or "\\t" in what else None
+    if hint is None and "mapping values are not allowed" in what:
+        hint = "a text that contains `: ` needs quotes; otherwise look at the indentation"
+    return ConfigError(f"{place}: is not YAML: {what}", hint=hint)
+
+
+def _place(node: yaml.Node, name: str) -> str:
+    return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return "a mapping" if isinstance(node, yaml.MappingNode) else f"'{node.value}'"

@@ -2,64 +2,87 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
+from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
+
+_REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
+_SOURCES = ("docker-image://", "oci-layout://", "target:", "input:")
+
+
+def is_remote(context: str) -> bool:
+    """Whether a context is fetched by BuildKit rather than read from this disk."""
+    return bool(_REMOTE.match(context))
 
 
 def check_files(loaded: LoadedConfig) -> None:
-    """Raise ConfigError for a context, Dockerfile, secret or CA that is not there."""
-    config, project = loaded.config, loaded.project
-    context = None
-    if "://" not in config.context and not config.context.startswith("git@"):
-        context = project / config.context
-        if not context.is_dir():
-            raise ConfigError(
-                f"{loaded.path}: context: there is no directory {context}",
-                hint="it is relative to the config",
-            )
-    for dockerfile in dict.fromkeys(
-        [config.dockerfile, *(e.dockerfile for e in config.platforms if e.dockerfile)]
+    """Raise one ConfigError for every context, Dockerfile, secret, CA and profile that is not there."""
+    missing = [*_sources(loaded), *_secrets(loaded), *_authorities(loaded)]
+    if len(missing) == 1:
+        message, hint = missing[0]
+        raise ConfigError(f"{loaded.path}: {message}", hint=hint)
+    if missing:
+        raise ConfigError("\n".join(f"{loaded.path}: {message} ({hint})" for message, hint in missing))
+    for builder in dict.fromkeys(
+        [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
     ):
-        if context is not None and not (project / dockerfile).is_file():
-            raise ConfigError(
-                f"{loaded.path}: dockerfile: there is no file {project / dockerfile}",
-                hint=_nearby(project, context),
-            )
-    for secret in config.secrets:
-        fields = dict(part.partition("=")[::2] for part in secret.split(","))
+        load_profile(builder, loaded.project)
+
+
+def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    config, project = loaded.config, loaded.project
+    for name, source in config.contexts.items():
+        if not is_remote(source) and not source.startswith(_SOURCES) and not (project / source).exists():
+            yield f"contexts.{name}: there is no {project / source}", "it is relative to the config"
+    if is_remote(config.context):
+        return
+    context = project / config.context
+    if not context.is_dir():
+        yield f"context: there is no directory {context}", "it is relative to the config"
+    named = {"dockerfile": config.dockerfile}
+    if all(entry.dockerfile for entry in config.platforms):
+        named = {}
+    named |= {
+        f"platforms.{at}.dockerfile": e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
+    }
+    for key, dockerfile in named.items():
+        if not is_remote(dockerfile) and not (project / dockerfile).is_file():
+            yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
+
+
+def _secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    for place, secret in enumerate(loaded.config.secrets):
+        fields = dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
         source = fields.get("src") or fields.get("source")
-        if source and not (project / Path(source).expanduser()).exists():
-            raise ConfigError(
-                f"{loaded.path}: secrets: there is no file {source} for id {fields.get('id')}",
-                hint="or use env=",
-            )
-    for host, options in config.registries.items():
-        if options.ca and not (project / options.ca).is_file():
-            raise ConfigError(
-                f"{loaded.path}: registries.{host}.ca: there is no file {options.ca}", hint="a PEM file"
-            )
+        if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
+            message = f"secrets.{place}: there is no file {loaded.project / source} for id {fields.get('id')}"
+            yield message, "it is relative to the config; env=NAME takes it from the environment"
+
+
+def _authorities(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    for host, options in loaded.config.registries.items():
+        if options.ca and not (loaded.project / options.ca).is_file():
+            yield f"registries.{host}.ca: there is no file {options.ca}", "a file of certificates in PEM form"
 
 
 def _nearby(project: Path, context: Path) -> str:
-    """Say where Dockerfiles are; people look in the context, buildx in the working directory."""
-    folders = [
-        project,
-        context,
-        *(path for path in context.iterdir() if path.is_dir() and path.name[0] != "."),
-    ]
+    """Say where Dockerfiles are: people look in the context, buildx looks relative to the project."""
+    folders = [project, context]
+    folders += [path for path in sorted(project.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     found = [
         path
-        for folder in dict.fromkeys(folders)
-        for path in sorted(folder.glob("*ockerfile*"))
-        if path.is_file()
+        for folder in dict.fromkeys(folder for folder in folders if folder.is_dir())
+        for pattern in ("Dockerfile*", "*.Dockerfile", "Containerfile*")
+        for path in sorted(folder.glob(pattern))
+        if path.is_file() and not path.name.endswith(".dockerignore")
     ]
     names = [
-        str(path.relative_to(project)) if path.is_relative_to(project) else str(path) for path in found[:3]
+        str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+        for path in dict.fromkeys(found)
     ]
-    return (
-        f"perhaps `dockerfile: {names[0]}`"
-        if names
-        else "it is relative to the config; `multibuild init` starts from one"
-    )
+    return f"there is {', '.join(names[:5])}" if names else "it is relative to the config"

@@ -1,4 +1,4 @@
-"""What git says of the project, asked only when a config uses it."""
+"""What git knows of the project, asked only when something wants to know."""
 
 from __future__ import annotations
 
@@ -6,71 +6,101 @@ import re
 import subprocess
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-_SEMVER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z")
+GIT_TIMEOUT = 20.0
+"""Seconds for one question; a repository on a dead network mount must not hang the run."""
+
+_SEMVER = re.compile(
+    r"v?(?P<version>(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?)"
+    r"(?:\+[0-9A-Za-z.-]+)?\Z"
+)
+"""semver.org, with the customary leading v. Build metadata is left out: `+` cannot stand in a tag."""
 
 
 class GitFacts:
-    """Facts of the repository around a directory; empty strings where there is none."""
+    """The commit a directory is at. Everything is empty (`commit_time` None) without git or a repository."""
 
-    def __init__(self, project: Path) -> None:
-        """Ask nothing yet."""
-        self._project = project
+    def __init__(self, directory: Path) -> None:
+        """Take the directory to ask about; nothing runs yet."""
+        self.directory = directory
 
-    def _ask(self, *arguments: str) -> str:
+    @cached_property
+    def sha(self) -> str:
+        """The full commit id."""
+        return self._git("rev-parse", "--verify", "--quiet", "HEAD")
+
+    @property
+    def short_sha(self) -> str:
+        """Seven digits of it, always: what `--short` gives depends on how much of the repository was cloned."""
+        return self.sha[:7]
+
+    @cached_property
+    def branch(self) -> str:
+        """The branch; empty on a detached HEAD."""
+        return self._git("symbolic-ref", "--short", "--quiet", "HEAD")
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tags at this commit, the highest version first."""
+        return tuple(self._git("tag", "--points-at", "HEAD", "--sort=-version:refname").split())
+
+    @property
+    def tag(self) -> str:
+        """The first of the tags at this commit."""
+        return self.tags[0] if self.tags else ""
+
+    @cached_property
+    def url(self) -> str:
+        """Where `origin` is, without credentials."""
+        return without_credentials(self._git("config", "--get", "remote.origin.url"))
+
+    @property
+    def semver(self) -> str:
+        """The version of the first tag that is one, without its v: `1.4.2-rc.1`."""
+        return self._version("version")
+
+    @property
+    def semver_major(self) -> str:
+        """Its first number."""
+        return self._version("major")
+
+    @property
+    def semver_minor(self) -> str:
+        """Its second number."""
+        return self._version("minor")
+
+    @cached_property
+    def commit_time(self) -> int | None:
+        """Seconds since 1970 at which the commit was made: what SOURCE_DATE_EPOCH wants."""
+        answer = self._git("log", "-1", "--format=%ct")
+        return int(answer) if answer.isdecimal() else None
+
+    def _version(self, part: str) -> str:
+        found = (_SEMVER.match(tag) for tag in self.tags)
+        return next((match[part] for match in found if match), "")
+
+    def _git(self, *arguments: str) -> str:
         try:
             done = subprocess.run(
-                ["git", "-C", str(self._project), *arguments],
+                ["git", "-C", str(self.directory), *arguments],
                 capture_output=True,
+                stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
-                stdin=subprocess.DEVNULL,
-                timeout=30,
+                timeout=GIT_TIMEOUT,
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    @cached_property
-    def sha(self) -> str:
-        """The commit, in full."""
-        return self._ask("rev-parse", "--verify", "HEAD")
 
-    @cached_property
-    def commit_time(self) -> int | None:
-        """When it was committed, in seconds since 1970: SOURCE_DATE_EPOCH."""
-        text = self._ask("show", "-s", "--format=%ct", "HEAD")
-        return int(text) if text.isdigit() else None
-
-    @cached_property
-    def tag(self) -> str:
-        """The tag on this very commit."""
-        return self._ask("describe", "--tags", "--exact-match", "HEAD")
-
-    @cached_property
-    def branch(self) -> str:
-        """The branch; empty on a detached head."""
-        return self._ask("symbolic-ref", "--short", "-q", "HEAD")
-
-    @cached_property
-    def url(self) -> str:
-        """The remote `origin`, without credentials."""
-        return re.sub(r"(?<=://)[^/@]*@", "", self._ask("remote", "get-url", "origin"))
-
-    def value(self, name: str) -> str | None:
-        """Give the built-in `git.NAME`; None when there is no such one."""
-        version = _SEMVER.match(self.tag) if name.startswith("semver") else None
-        match name:
-            case "sha" | "branch" | "tag" | "url":
-                return str(getattr(self, name))
-            case "short_sha":
-                return self.sha[:7]
-            case "semver":
-                return (
-                    "".join(part or "" for part in (self.tag.lstrip("v"),)).split("+")[0] if version else ""
-                )
-            case "semver.major":
-                return version[1] if version else ""
-            case "semver.minor":
-                return f"{version[1]}.{version[2]}" if version else ""
-        return None
+def without_credentials(url: str) -> str:
+    """Strip user and password from a URL; `git@host:path` names no secret and stays."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at or (parts.scheme == "ssh" and ":" not in user):
+        return url
+    return urlunsplit(parts._replace(netloc=host))

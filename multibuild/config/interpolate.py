@@ -1,52 +1,114 @@
-"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `$$` and the built-ins, in the strings of a config."""
+"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `$$`, and what git and the clock know."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from multibuild.config.git import GitFacts
 
-_PATTERN = re.compile(r"\$(?:(\$)|\{([^}:]*)(?::([-?])((?:[^{}]|\{[^{}]*\})*))?\})")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-BUILT_INS = ("git.sha", "git.short_sha", "git.branch", "git.tag", "git.url", "git.semver", "git.semver.major",
-             "git.semver.minor", "date")  # fmt: skip
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+BUILT_IN: Mapping[str, Callable[[GitFacts], str]] = {
+    "git.sha": lambda git: git.sha,
+    "git.short_sha": lambda git: git.short_sha,
+    "git.branch": lambda git: git.branch,
+    "git.tag": lambda git: git.tag,
+    "git.url": lambda git: git.url,
+    "git.semver": lambda git: git.semver,
+    "git.semver.major": lambda git: git.semver_major,
+    "git.semver.minor": lambda git: git.semver_minor,
+}
 
 
-class Unresolved(ValueError):
-    """A string whose variables cannot be resolved; the text says which and what to do."""
+class InterpolationError(Exception):
+    """A text that cannot be filled in; the caller knows where it stands."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Take what is wrong, and what to do."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
-def interpolate(text: str, environ: Mapping[str, str], git: GitFacts, now: datetime) -> str:
-    """Resolve the variables of one string; Unresolved for an unset one without default, or a bad name."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpolation:
+    """Fills in texts from the environment, git and the clock (`${date}`: YYYY-MM-DD in UTC)."""
 
-    def replace(found: re.Match[str]) -> str:
-        if found[1]:
-            return "$"
-        name, operator, rest = found[2], found[3], found[4] or ""
-        value = _value(name, environ, git, now)
-        if value:
-            return value
-        if operator == "-":
-            return interpolate(rest, environ, git, now)
-        if operator == "?":
-            raise Unresolved(f"{name}: {rest or 'it must be set'}")
+    environ: Mapping[str, str]
+    git: GitFacts
+    now: datetime
+
+    def fill(self, text: str) -> str:
+        """Fill in one text.
+
+        Raises InterpolationError for a variable that is unset and has no default, an unknown built-in, or a
+        `${` that is never closed.
+        """
+        if "$" not in text:
+            return text
+        pieces = []
+        position = 0
+        while position < len(text):
+            if text.startswith("$$", position):
+                pieces.append("$")
+                position += 2
+            elif text.startswith("${", position):
+                end = _closing(text, position)
+                pieces.append(self._expression(text[position + 2 : end]))
+                position = end + 1
+            else:
+                pieces.append(text[position])
+                position += 1
+        return "".join(pieces)
+
+    def _expression(self, inside: str) -> str:
+        match = _NAME.match(inside)
+        name = match[0] if match else ""
+        rest = inside[len(name) :]
+        if not name or (rest and not rest.startswith((":-", ":?"))):
+            raise InterpolationError(
+                f"'${{{inside}}}' cannot be read",
+                hint="write ${VAR}, ${VAR:-default} or ${VAR:?message}; $$ is a dollar sign",
+            )
+        value = self._lookup(name)
+        if rest.startswith(":-"):
+            return value or self.fill(rest[2:])
+        if rest.startswith(":?") and not value:
+            raise InterpolationError(f"{name} is not set: {self.fill(rest[2:]) or 'it is needed'}")
         if value is None:
-            raise Unresolved(f"the variable {name} is not set: export it, or write ${{{name}:-default}}")
+            raise InterpolationError(
+                f"the environment variable {name} is not set",
+                hint=f"set it, or write ${{{name}:-default}}",
+            )
         return value
 
-    return _PATTERN.sub(replace, text)
+    def _lookup(self, name: str) -> str | None:
+        if name in BUILT_IN:
+            return BUILT_IN[name](self.git)
+        if name == "date":
+            return self.now.astimezone(UTC).strftime("%Y-%m-%d")
+        if not _VARIABLE.match(name):
+            known = ", ".join([*BUILT_IN, "date"])
+            raise InterpolationError(f"there is no ${{{name}}}", hint=f"there are {known}")
+        return self.environ.get(name)
 
 
-def _value(name: str, environ: Mapping[str, str], git: GitFacts, now: datetime) -> str | None:
-    if name == "date":
-        return now.strftime("%Y-%m-%d")
-    if name.startswith("git."):
-        value = git.value(name.removeprefix("git."))
-        if value is None:
-            raise Unresolved(f"${{{name}}} is unknown; there are {', '.join(BUILT_INS)}")
-        return value
-    if not _NAME.match(name):
-        raise Unresolved(f"${{{name}}} is not a variable; write $$ for a plain dollar sign")
-    return environ.get(name)
+def _closing(text: str, start: int) -> int:
+    """Find the brace that closes the `${` at `start`; defaults may hold further ones."""
+    depth = 0
+    position = start
+    while position < len(text):
+        if text.startswith("${", position):
+            depth += 1
+            position += 2
+            continue
+        if text[position] == "}":
+            depth -= 1
+            if depth == 0:
+                return position
+        position += 1
+    raise InterpolationError(f"'{text[start:]}' has no closing brace", hint="$$ is a dollar sign")

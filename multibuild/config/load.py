@@ -1,30 +1,35 @@
-"""Reads the config file: YAML with positions, variables, flags on top, validated once."""
+"""From the file and the flags to one settled config."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import yaml
+from pydantic import ValidationError
 
-from multibuild.config.document import Document, read_document
+from multibuild.config.document import Document, Key, read_document
+from multibuild.config.faults import Fault, config_error, faults_of
 from multibuild.config.git import GitFacts
-from multibuild.config.interpolate import interpolate
-from multibuild.config.models import Config
-from multibuild.config.overrides import Overrides
-from multibuild.config.validate import validate
-from multibuild.errors import ConfigError, UsageError
+from multibuild.config.interpolate import Interpolation, InterpolationError
+from multibuild.config.models import Config, RegistryOptions
+from multibuild.config.overrides import Overrides, apply_overrides
+
+HOW_NOT_WHAT: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout"}
+"""Settings that change how a run goes and never what comes out, so they are not in the canonical form."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedConfig:
-    """A config with where it came from. `project` is its directory: every path in it is relative to that.
+    """A settled config and where it is from.
 
-    `canonical` is the settled config as JSON with sorted keys: what the fingerprint names.
+    `project` is the directory that `context`, `dockerfile` and every other path of the config is relative to.
+    `canonical` is the settled config as canonical JSON: the same for the same result, and without secrets (the
+    config names them, it does not hold them).
     """
 
     config: Config
@@ -37,71 +42,71 @@ class LoadedConfig:
 def load_config(
     path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime
 ) -> LoadedConfig:
-    """Read, merge, interpolate and validate. ConfigError at FILE:LINE:COLUMN; UsageError for a bad flag."""
-    project = path.resolve().parent
+    """Read, override, fill in and validate. Raises ConfigError that lists every fault with its place."""
+    document = read_document(path)
+    apply_overrides(document, overrides)
+    project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would leave the directory of a link
     git = GitFacts(project)
-    text = read_text(path, hint="`multibuild init` writes one; -f names another")
-    document = read_document(str(path), text, lambda value: interpolate(value, environ, git, now))
-    config = validate(Config, _overridden(document, overrides))
-    canonical = json.dumps(config.model_dump(mode="json", by_alias=True), sort_keys=True)
-    return LoadedConfig(config=config, path=path, project=project, git=git, canonical=canonical)
+    faults: list[Fault] = []
+    filler = _Filler(Interpolation(environ=environ, git=git, now=now), faults)
+    values = filler.fill(document.values, ())
+    config = _validated(values, document, faults)
+    return LoadedConfig(
+        config=_with_paths(config, project),
+        path=path,
+        project=project,
+        git=git,
+        canonical=canonical_json(config),
+    )
 
 
-def read_text(path: Path, *, hint: str) -> str:
-    """Read a file that a person wrote; ConfigError when it is not there or no text."""
+def canonical_json(config: Config) -> str:
+    """Write what decides the result, with sorted keys: the same config in another spelling is the same text."""
+    settled = config.model_dump(mode="json", by_alias=True, exclude=HOW_NOT_WHAT)
+    for entry in settled["platforms"]:
+        entry.pop("timeout")
+    return json.dumps(settled, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _validated(values: Any, document: Document, faults: list[Fault]) -> Config:
+    """Validate even after a failed interpolation: whoever mends a file wants to see all of it."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file", hint=hint) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: it is a directory", hint=f"-f {path}/multibuild.yaml") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: it is not UTF-8 text", hint="save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", hint="check its permissions") from None
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        unfilled = {item.key for item in faults}
+        found = faults_of(error, Config, document)
+        raise config_error(document, [*faults, *(f for f in found if f.key not in unfilled)]) from None
+    if faults:
+        raise config_error(document, faults)
+    return config
 
 
-def _overridden(document: Document, overrides: Overrides) -> Document:
-    if not isinstance(document.data, dict):
-        return document
-    data = dict(document.data)
-    if overrides.tags:
-        data["tags"] = list(overrides.tags)
-    if overrides.builder is not None:
-        data["builder"] = overrides.builder
-    if overrides.jobs is not None:
-        data["jobs"] = int(overrides.jobs) if overrides.jobs.isdigit() else overrides.jobs
-    if overrides.fail_fast is not None:
-        data["fail_fast"] = overrides.fail_fast
-    for text in overrides.sets:
-        _set(data, text)
-    return Document(name=document.name, data=data, marks=document.marks, raw=document.raw)
+class _Filler:
+    """Walks the values and fills in every text."""
+
+    def __init__(self, interpolation: Interpolation, faults: list[Fault]) -> None:
+        self._interpolation = interpolation
+        self._faults = faults
+
+    def fill(self, value: Any, key: Key) -> Any:
+        if isinstance(value, dict):
+            return {name: self.fill(item, (*key, name)) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item, (*key, place)) for place, item in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._interpolation.fill(value)
+        except InterpolationError as error:
+            self._faults.append(Fault(key=key, message=error.message, hint=error.hint))
+            return value
 
 
-def _set(data: dict[str, Any], text: str) -> None:
-    """Apply one `--set key.path=value`; a number is an index into a list that is there."""
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise UsageError(f"--set {text}: key.path=value is wanted", hint="like --set args.VERSION=2")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UsageError(f"--set {path}: the value is not YAML", hint="quote it") from None
-    *heads, last = path.split(".")
-    current: Any = data
-    for head in heads:
-        if isinstance(current, list) and head.isdigit() and int(head) < len(current):
-            if isinstance(current[int(head)], str):
-                current[int(head)] = {"name": current[int(head)]}
-            current = current[int(head)]
-        elif isinstance(current, dict):
-            current[head] = current.get(head) if isinstance(current.get(head), dict | list) else {}
-            current = current[head]
-        else:
-            raise UsageError(
-                f"--set {path}: there is no {head} to go into", hint="`multibuild schema` shows the keys"
-            )
-    if isinstance(current, dict):
-        current[last] = str(value) if heads and heads[-1] in {"args", "labels", "annotations"} else parsed
-    else:
-        raise UsageError(f"--set {path}: a list takes no key '{last}'", hint="set the whole list: key=[a, b]")
+def _with_paths(config: Config, project: Path) -> Config:
+    """Make CA files absolute: they are read by code that does not know the project."""
+    registries = {
+        host: options.model_copy(update={"ca": str(project / options.ca)}) if options.ca else options
+        for host, options in config.registries.items()
+    }
+    typed: dict[str, RegistryOptions] = registries
+    return config.model_copy(update={"registries": typed}) if registries else config

@@ -1,383 +1,217 @@
-"""The config as it must be: every key, its type and its default. Nothing else in the project has defaults.
-
-pydantic checks shapes; what a value means (durations, platforms) is read by the validators here.
-"""
+"""The config as it is once settled. Field names are YAML keys; defaults live here and in sections.py, nowhere else."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    field_validator,
-    model_validator,
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from multibuild.config.faults import fault
+from multibuild.config.sections import (
+    Attestations,
+    Cache,
+    Emulators,
+    Outlet,
+    PlatformEntry,
+    Publish,
+    RegistryOptions,
+    Retry,
+    Section,
+    SmokeTest,
+    TestOverride,
+    TestSettings,
+    TextMap,
+    Verify,
 )
-
-from multibuild.errors import MultibuildError
+from multibuild.config.values import (
+    RegistryHost,
+    Repository,
+    Seconds,
+    Secret,
+    Tag,
+    check_build_flags,
+    drop_empty_tags,
+    parse_jobs,
+    parse_stall,
+)
 from multibuild.platforms import Platform
 from multibuild.publish.loopback import is_loopback
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
-_REPOSITORY = re.compile(
-    r"(?:[a-zA-Z0-9.-]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?)(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+\Z"
-    r"|[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*\Z"
-)
-_TAG = re.compile(r"[\w][\w.-]{0,127}\Z", re.ASCII)
-
-MANAGED_FLAGS = (
-    "--platform", "--output", "-o", "--push", "--load", "--tag", "-t", "--metadata-file", "--progress", "--builder",
-    "--file", "-f", "--build-arg", "--secret", "--ssh", "--provenance", "--sbom", "--attest", "--cache-from",
-    "--cache-to", "--label", "--target", "--no-cache", "--pull", "--network", "--build-context", "--iidfile",
-    "--annotation", "--call", "--check", "--print",
-)  # fmt: skip
-"""buildx build flags that multibuild sets itself, from config keys or to do its work."""
-
-
-def seconds_of(value: Any) -> Any:
-    """Read a duration: "5s", "2m", "1h30m", or a number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a duration is wanted: like 30s, 5m or 2h")  # noqa: TRY004 - pydantic's way
-    if isinstance(value, str):
-        found = _DURATION.match(value.strip())
-        if not found or not any(found.groups()):
-            raise ValueError(f"'{value}' is not a duration: write it like 30s, 5m, 2h or 1h30m")
-        hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        value = hours * 3600 + minutes * 60 + seconds
-    if value <= 0:
-        raise ValueError("a duration must be longer than nothing")
-    return float(value)
-
-
-def stall_of(value: Any) -> Any:
-    """Read `stall_timeout`: off (YAML reads it as False), auto, or a duration."""
-    if value in (False, "off", None):
-        return None
-    return "auto" if value == "auto" else seconds_of(value)
-
-
-def _platform(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a platform is wanted: like linux/arm64")  # noqa: TRY004 - pydantic turns it into a message
-    try:
-        return Platform.parse(value)
-    except MultibuildError as error:
-        raise ValueError(f"{error.message}{f' ({error.hint})' if error.hint else ''}") from None
-
-
-def _literal_platform(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a platform is wanted: like linux/arm64/unknown")  # noqa: TRY004
-    try:
-        return Platform.literal(value)
-    except MultibuildError as error:
-        raise ValueError(error.message) from None
-
-
-def _off(value: Any) -> Any:
-    """YAML reads `off` as False."""
-    return "off" if value is False else value
-
-
-_STRING_SCHEMA: dict[str, Any] = {"type": "string"}
-_DURATION_SCHEMA: dict[str, Any] = {"type": ["string", "number"], "description": "30s, 5m, 2h, or seconds"}
-
-Text = PlainSerializer(str, return_type=str)
-Duration = Annotated[float, BeforeValidator(seconds_of), Field(json_schema_extra=_DURATION_SCHEMA)]
-Stall = Annotated[float | Literal["auto"] | None, BeforeValidator(stall_of)]
-PlatformName = Annotated[Any, BeforeValidator(_platform), Text, Field(json_schema_extra=_STRING_SCHEMA)]
-LiteralPlatform = Annotated[
-    Any, BeforeValidator(_literal_platform), Text, Field(json_schema_extra=_STRING_SCHEMA)
+__all__ = [
+    "Attestations",
+    "Cache",
+    "Config",
+    "Emulators",
+    "Outlet",
+    "PlatformEntry",
+    "Publish",
+    "RegistryOptions",
+    "Retry",
+    "Section",
+    "SmokeTest",
+    "TestOverride",
+    "TestSettings",
+    "TextMap",
+    "Verify",
 ]
+"""One module to import from, whatever the level."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SmokeTest:
-    """The test of one platform. `timeout` in seconds; `emulator_cpu` is QEMU_CPU for old ARM levels."""
-
-    run: tuple[str, ...]
-    timeout: float
-    network: bool = False
-    emulator_cpu: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outlet:
-    """Where the index goes. `path` is set for the layouts."""
-
-    kind: Literal["registry", "oci", "oci-archive", "docker"]
-    path: str | None = None
-
-
-class Model(BaseModel):
-    """Frozen, and every unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cache(Model):
-    """Where build cache is read from and written to; `{slug}` becomes the platform's."""
-
-    from_: tuple[str, ...] = Field(default=(), alias="from")
-    to: tuple[str, ...] = ()
-
-
-class Attestations(Model):
-    """What BuildKit attests about each child."""
-
-    provenance: Literal["min", "max", False] = "min"
-    sbom: bool = False
-
-
-class Emulators(Model):
-    """Where missing emulators come from."""
-
-    source: Annotated[Literal["auto", "image", "host", "none"], Field()] = "auto"
-    image: str = "tonistiigi/binfmt:qemu-v10.2.3-68"
-
-
-class Retry(Model):
-    """How often and how patiently a transient failure is tried again."""
-
-    attempts: int = Field(default=3, ge=1, le=100)
-    initial: Duration = 5.0
-    max: Duration = 120.0
-
-
-class PlatformTest(Model):
-    """What differs in the test of one platform."""
-
-    run: tuple[str, ...] | None = Field(default=None, min_length=1)
-    timeout: Duration | None = None
-    skip: bool = False
-    emulator_cpu: str | None = None
-
-
-class Test(Model):
-    """A command that every child must run with exit code 0."""
-
-    __test__ = False
-
-    run: tuple[str, ...] = Field(min_length=1)
-    timeout: Duration = 120.0
-    skip: tuple[PlatformName, ...] = ()
-    network: bool = False
-    emulator_cpu: str | None = None
-
-
-class Verify(Model):
-    """What is looked at inside each child."""
-
-    content: Annotated[Literal["off", "entrypoint", "all"], BeforeValidator(_off)] = "entrypoint"
-    ignore: tuple[str, ...] = ()
-
-
-class Publish(Model):
-    """How children are staged and where the index goes."""
-
-    staging: str = "auto"
-    on_missing: Literal["omit", "carry", "fail"] = "omit"
-    carry_from: str = "latest"
-    to: str = "registry"
-
-    @field_validator("staging")
-    @classmethod
-    def _template(cls, value: str) -> str:
-        if value in {"auto", "digest", "tag"}:
-            return value
-        if "{arch}" not in value and "{slug}" not in value:
-            raise ValueError(
-                'auto, digest, tag, or a template with {arch} or {slug}, like "{image}-{arch}:{tag}"'
-            )
-        return value
-
-    @field_validator("to")
-    @classmethod
-    def _outlet(cls, value: str) -> str:
-        kind, colon, path = value.partition(":")
-        if kind in {"registry", "docker"} and not colon:
-            return value
-        if kind in {"oci", "oci-archive"} and path:
-            return value
-        raise ValueError("registry, oci:DIR, oci-archive:FILE or docker")
-
-    @property
-    def outlet(self) -> Outlet:
-        """Give `to`, read."""
-        kind, _, path = self.to.partition(":")
-        return Outlet(kind=kind, path=path or None)  # type: ignore[arg-type]
-
-
-class RegistryOptions(Model):
-    """How a registry is reached: plain http, or TLS with a CA of its own."""
-
-    insecure: bool = False
-    ca: str | None = None
-
-
-class PlatformEntry(Model):
-    """One platform, and what differs for it."""
-
-    name: PlatformName
-    also_as: tuple[LiteralPlatform, ...] = ()
-    required: bool = True
-    timeout: Duration | None = None
-    args: Mapping[str, str] = Field(default_factory=dict)
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    dockerfile: str | None = None
-    target: str | None = None
-    builder: str | None = None
-    os_version: str = ""
-    os_features: tuple[str, ...] = ()
-    annotations: Mapping[str, str] = Field(default_factory=dict)
-    test: PlatformTest | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-
-class Config(Model):
-    """`multibuild.yaml`, settled."""
+class Config(Section):
+    """What is built, for which platforms, and where it goes."""
 
     version: Literal[1]
-    image: str
-    tags: tuple[str, ...] = ("latest",)
-    destinations: tuple[str, ...] = ()
+    """The version of this format: 1."""
+    image: Repository
+    """The repository that is published to, without a tag."""
+    tags: Annotated[tuple[Tag, ...], BeforeValidator(drop_empty_tags)] = ("latest",)
+    """The tags users pull; one that comes out empty is dropped."""
+    destinations: tuple[Repository, ...] = ()
+    """Further repositories for the same index."""
     context: str = "."
+    """The build context: a directory, relative to this file, or a URL."""
     dockerfile: str = "Dockerfile"
+    """Relative to this file."""
     target: str | None = None
-    args: Mapping[str, str] = Field(default_factory=dict)
+    """The build stage; the last one by default."""
+    args: TextMap = Field(default_factory=dict)
+    """Build arguments."""
     pull: bool = True
+    """Resolve base images at the registry, always; false trusts local copies."""
     no_cache: bool = False
+    """Build every step anew."""
     network: str = "default"
-    build_flags: tuple[str, ...] = ()
-    contexts: Mapping[str, str] = Field(default_factory=dict)
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
+    """The network of RUN: default, none or host."""
+    build_flags: Annotated[tuple[str, ...], AfterValidator(check_build_flags)] = ()
+    """Other flags of `docker buildx build`; those multibuild passes itself are refused."""
+    contexts: dict[str, str] = Field(default_factory=dict)
+    """Named build contexts."""
+    labels: TextMap = Field(default_factory=dict)
+    """Image labels."""
+    secrets: tuple[Secret, ...] = ()
+    """Build secrets: id=NAME,src=FILE or id=NAME,env=VARIABLE."""
     ssh: tuple[str, ...] = ()
-    cache: Cache = Cache()
-    attestations: Attestations = Attestations()
+    """SSH agents or keys for the build: default, or id=path."""
+    cache: Cache = Field(default_factory=Cache)
+    """Build caches."""
+    attestations: Attestations = Field(default_factory=Attestations)
+    """Attestations of each child; none with media_type docker."""
     media_type: Literal["oci", "docker"] = "oci"
+    """OCI images and index, or Docker ones and a manifest list."""
     reproducible: bool = False
-    platforms: tuple[PlatformEntry, ...] = Field(min_length=1)
-    annotations: Mapping[str, str] = Field(default_factory=dict)
+    """SOURCE_DATE_EPOCH from git, and rewritten timestamps."""
+    platforms: Annotated[tuple[PlatformEntry, ...], Field(min_length=1)]
+    """What to build for, in the order of the index."""
+    annotations: TextMap = Field(default_factory=dict)
+    """Annotations of the index."""
     builder: str = "auto"
-    emulators: Emulators = Emulators()
-    jobs: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    retry: Retry = Retry()
-    timeout: Duration = 6 * 3600.0
-    stall_timeout: Stall = None
+    """auto, a shipped profile, a profile file, or an existing builder."""
+    emulators: Emulators = Field(default_factory=Emulators)
+    """Where emulators come from."""
+    jobs: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(parse_jobs),
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+    ] = "auto"
+    """Builds at once."""
+    retry: Retry = Field(default_factory=Retry)
+    """What happens after a failure that may pass."""
+    timeout: Seconds = 21600.0
+    """Per platform and attempt."""
+    stall_timeout: Annotated[
+        float | Literal["auto"] | None,
+        BeforeValidator(parse_stall),
+        WithJsonSchema({"type": ["string", "number", "boolean"]}),
+    ] = None
+    """off, a duration without a sign of life after which an attempt ends, or auto."""
     fail_fast: bool = False
-    test: Test | None = None
-    verify: Verify = Verify()
-    publish: Publish = Publish()
-    registries: Mapping[str, RegistryOptions] = Field(default_factory=dict)
-
-    @field_validator("image")
-    @classmethod
-    def _image(cls, value: str) -> str:
-        return _repository(value)
-
-    @field_validator("destinations")
-    @classmethod
-    def _destinations(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_repository(value) for value in values)
-
-    @field_validator("tags", mode="before")
-    @classmethod
-    def _tags(cls, values: Any) -> Any:
-        """Drop tags that came out empty; a tag of none is an error."""
-        if not isinstance(values, list | tuple):
-            return values
-        kept = [value for value in values if value != ""]
-        if not kept:
-            raise ValueError("no tag is left: every one came out empty")
-        for value in kept:
-            if isinstance(value, str) and not _TAG.match(value):
-                raise ValueError(f"'{value}' is not a tag: letters, digits, '_', '.' and '-', at most 128")
-        return tuple(dict.fromkeys(kept)) if all(isinstance(value, str) for value in kept) else kept
-
-    @field_validator("build_flags")
-    @classmethod
-    def _flags(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            flag = value.split("=", 1)[0]
-            if flag in MANAGED_FLAGS:
-                raise ValueError(f"{flag} is managed by multibuild; there is a config key for what it does")
-        return values
-
-    @field_validator("platforms")
-    @classmethod
-    def _distinct(cls, values: tuple[PlatformEntry, ...]) -> tuple[PlatformEntry, ...]:
-        seen: set[str] = set()
-        for entry in values:
-            for name in (str(entry.name), *map(str, entry.also_as)):
-                if name in seen:
-                    raise ValueError(f"{name} is listed twice")
-                seen.add(name)
-        return values
+    """Stop the other platforms when a required one has failed."""
+    test: TestSettings | None = None
+    """The command that every child must pass."""
+    verify: Verify = Field(default_factory=Verify)
+    """The proof of content."""
+    publish: Publish = Field(default_factory=Publish)
+    """How children are staged, and where the index goes."""
+    registries: dict[RegistryHost, RegistryOptions] = Field(default_factory=dict)
+    """How registries are reached, by host[:port]."""
 
     @model_validator(mode="before")
     @classmethod
-    def _no_attestations_for_docker(cls, value: Any) -> Any:
-        """Docker media types cannot carry attestations: where none were asked for, there are none."""
-        if isinstance(value, dict) and value.get("media_type") == "docker" and "attestations" not in value:
-            return {**value, "attestations": {"provenance": False}}
-        return value
+    def _no_default_provenance_for_docker(cls, value: Any) -> Any:
+        """Attestations exist in OCI indexes only, so with Docker media types the default is none."""
+        if not isinstance(value, dict) or value.get("media_type") != "docker":
+            return value
+        given = value.get("attestations", {})
+        if not isinstance(given, dict) or "provenance" in given:
+            return value
+        return {**value, "attestations": {**given, "provenance": False}}
 
     @model_validator(mode="after")
-    def _docker_types(self) -> Config:
-        """Docker's own manifest list can hold neither annotations nor attestations (contract §6)."""
-        if self.media_type == "docker":
-            if self.annotations or any(entry.annotations for entry in self.platforms):
-                raise ValueError(
-                    "annotations: a Docker manifest list has none; write `media_type: oci` or leave them out"
+    def _docker_media_type(self) -> Self:
+        if self.media_type != "docker":
+            return self
+        for key, asked in (("provenance", self.attestations.provenance), ("sbom", self.attestations.sbom)):
+            if asked:
+                raise fault(
+                    "media_type docker has no attestations: they need an OCI index",
+                    hint=f"write {key}: false, or media_type: oci",
+                    at=("attestations", key),
                 )
-            if self.attestations.provenance or self.attestations.sbom:
-                raise ValueError(
-                    "attestations: they need OCI media types; with `media_type: docker` write "
-                    "`attestations: {provenance: false}`"
+        for place, asked_for in ((("annotations",), self.annotations), *self._entry_annotations()):
+            if asked_for:
+                raise fault(
+                    "media_type docker has no annotations: a Docker manifest list cannot hold them",
+                    hint="remove them, or write media_type: oci",
+                    at=place,
                 )
         return self
 
+    @model_validator(mode="after")
+    def _platforms_differ(self) -> Self:
+        seen: dict[Platform, str] = {}
+        for place, entry in enumerate(self.platforms):
+            for number, platform in enumerate((entry.name, *entry.also_as)):
+                at = (
+                    ("platforms", place, "name")
+                    if number == 0
+                    else ("platforms", place, "also_as", number - 1)
+                )
+                if platform in seen:
+                    raise fault(f"{platform} is already listed as {seen[platform]}", hint="remove one", at=at)
+                seen[platform] = ".".join(map(str, at)).removesuffix(".name")
+        return self
+
+    @model_validator(mode="after")
+    def _destinations_differ(self) -> Self:
+        seen = {self.image}
+        for place, name in enumerate(self.destinations):
+            if name in seen:
+                raise fault(f"{name} is already published to", hint="remove it", at=("destinations", place))
+            seen.add(name)
+        return self
+
+    def _entry_annotations(self) -> list[tuple[tuple[str | int, ...], dict[str, str]]]:
+        return [
+            (("platforms", place, "annotations"), entry.annotations)
+            for place, entry in enumerate(self.platforms)
+        ]
+
     def is_insecure(self, host: str) -> bool:
-        """Whether a registry may be spoken to over plain http: said so, or on this machine (as Docker does)."""
+        """Whether `host[:port]` is spoken to without TLS: configured so, or this machine itself (as Docker does)."""
         options = self.registries.get(host)
         return (options is not None and options.insecure) or is_loopback(host)
 
     def test_of(self, entry: PlatformEntry) -> SmokeTest | None:
-        """Give the test of a platform; None when there is none for it."""
-        test, own = self.test, entry.test
-        if own is not None and own.skip:
+        """The test of one platform, its own settings over the common ones; None where there is nothing to run."""
+        own = entry.test or TestOverride()
+        common = self.test
+        run = own.run or (common.run if common else None)
+        if run is None or own.skip or (common is not None and entry.name in common.skip):
             return None
-        if test is None:
-            if own is None or own.run is None:
-                return None
-            return SmokeTest(run=own.run, timeout=own.timeout or 120.0, emulator_cpu=own.emulator_cpu)
-        if entry.name in test.skip:
-            return None
+        defaults = common or TestSettings(run=run)
         return SmokeTest(
-            run=(own.run if own and own.run else test.run),
-            timeout=(own.timeout if own and own.timeout else test.timeout),
-            network=test.network,
-            emulator_cpu=(own.emulator_cpu if own and own.emulator_cpu else test.emulator_cpu),
+            run=run,
+            timeout=defaults.timeout if own.timeout is None else own.timeout,
+            network=defaults.network if own.network is None else own.network,
+            emulator_cpu=own.emulator_cpu or defaults.emulator_cpu,
         )
-
-
-def _repository(value: str) -> str:
-    if _REPOSITORY.match(value):
-        return value
-    last = value.rpartition("/")[2]
-    if "@" in last or ":" in last:
-        raise ValueError(f"'{value}' must have no tag or digest: tags go under `tags`")
-    if value != value.lower():
-        raise ValueError(f"'{value}': the path of a repository is lower case only")
-    raise ValueError(f"'{value}' is not a repository, like registry.example.org/team/app")

@@ -1,13 +1,25 @@
-"""What flags change of a config, before it is validated."""
+"""What the command line says over the file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from multibuild.errors import ConfigError
+
+if TYPE_CHECKING:
+    from multibuild.config.document import Document
+
+_FREE = ("args", "labels", "annotations", "contexts")
+"""Mappings whose keys the user makes up: what follows is one key, dots and all (`labels.org.example.a`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """Flags of `build`, `all` and `plan`. `sets` are `key.path=value`, the value read as YAML."""
+    """Flags over the config. `platforms` is for the plan, which narrows; the others replace values of the file.
+
+    `sets` are `key.path=value`, the value read as YAML.
+    """
 
     platforms: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -15,3 +27,86 @@ class Overrides:
     builder: str | None = None
     jobs: str | None = None
     fail_fast: bool | None = None
+
+
+def apply_overrides(document: Document, overrides: Overrides) -> None:
+    """Write the flags into `document`, with the flag as their place.
+
+    Named flags win over `--set`. Raises ConfigError for a `--set` that has no `=`, or leads nowhere.
+    """
+    from multibuild.config.document import parse_value
+
+    for text in overrides.sets:
+        path, separator, value = text.partition("=")
+        origin = f"--set {path}"
+        if not separator or not path:
+            raise ConfigError(
+                f"--set {text}: is not key.path=value", hint="like --set publish.on_missing=carry"
+            )
+        key = _resolve(document.values, path)
+        parsed, places, texts = parse_value(value, key, origin)
+        _put(document, key, parsed, origin)
+        document.places.update(places)
+        document.texts.update(texts)
+    if overrides.tags:
+        _put(document, ("tags",), list(overrides.tags), "--tag")
+    if overrides.builder is not None:
+        _put(document, ("builder",), overrides.builder, "--builder")
+    if overrides.jobs is not None:
+        _put(document, ("jobs",), overrides.jobs, "--jobs")
+    if overrides.fail_fast is not None:
+        _put(document, ("fail_fast",), overrides.fail_fast, "--fail-fast")
+
+
+def _resolve(values: dict[str, Any], path: str) -> tuple[str | int, ...]:
+    """Split a dotted path; a platform may be named (`platforms.linux/arm64.timeout`) as well as counted."""
+    parts = path.split(".")
+    key: tuple[str | int, ...] = ()
+    while parts:
+        if key and key[-1] in _FREE:
+            return (*key, ".".join(parts))
+        if key == ("registries",) and len(parts) > 1:
+            return (*key, ".".join(parts[:-1]), parts[-1])
+        part = parts.pop(0)
+        key = (*key, _entry(values, part, path) if key == ("platforms",) else part)
+    return key
+
+
+def _entry(values: dict[str, Any], part: str, path: str) -> int:
+    entries = values.get("platforms")
+    entries = entries if isinstance(entries, list) else []
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
+    if part in names:
+        return names.index(part)
+    if part.isdecimal() and int(part) < len(entries):
+        return int(part)
+    raise ConfigError(
+        f"--set {path}: platforms has no entry '{part}'",
+        hint=f"it has {', '.join(map(str, names)) or 'none'}; count from 0 or write the name",
+    )
+
+
+def _put(document: Document, key: tuple[str | int, ...], value: Any, origin: str) -> None:
+    for known in [known for known in document.places if known[: len(key)] == key]:
+        del document.places[known]
+        document.texts.pop(known, None)
+    document.places[key] = origin
+    target: Any = document.values
+    for place, part in enumerate(key[:-1]):
+        if isinstance(target, list):
+            index = int(part)
+            if not isinstance(target[index], dict):
+                target[index] = {"name": target[index]}
+            target = target[index]
+            continue
+        inner = target.setdefault(part, {})
+        if not isinstance(inner, dict | list):
+            if inner is not None:
+                whole = ".".join(map(str, key[: place + 1]))
+                raise ConfigError(f"{origin}: {whole} is no mapping, so nothing can be set in it")
+            inner = target[part] = {}
+        target = inner
+    if isinstance(target, list):
+        target[int(key[-1])] = value
+    else:
+        target[str(key[-1])] = value

@@ -2,73 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, model_validator
 
-from multibuild.config.document import read_document
-from multibuild.config.load import read_text
-from multibuild.config.models import Model, PlatformName
-from multibuild.config.validate import validate
+from multibuild.config.document import Document, read_document
+from multibuild.config.faults import Fault, config_error, fault, faults_of
+from multibuild.config.models import Section, TextMap
+from multibuild.config.values import PlatformName
 from multibuild.errors import ConfigError
-from multibuild.platforms import Platform
 
 
-class _Node(Model):
+class Node(Section):
+    """A machine of a profile, and the platforms it is meant for."""
+
     endpoint: str
-    name: str | None = None
+    """What buildx connects to: ssh://…, tcp://…, or a docker context."""
     platforms: tuple[PlatformName, ...] = ()
-    driver_opts: Mapping[str, str] = Field(default_factory=dict)
+    """The platforms it is meant for; what it has natively by default."""
+    name: str | None = None
+    """The builder's name; made from the profile's by default."""
+    driver_opts: TextMap = Field(default_factory=dict)
+    """Driver options of this machine, over the common ones."""
 
 
-class _File(Model):
-    driver: Literal["docker", "docker-container", "remote", "kubernetes"]
-    name: str = "multibuild"
+class Profile(Section):
+    """A builder profile, settled. `buildkitd` is absolute."""
+
+    driver: Literal["docker", "docker-container", "remote", "kubernetes"] = "docker-container"
+    """The buildx driver."""
+    name: str = Field(default="multibuild", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """The buildx builder."""
     image: str | None = None
-    buildkitd: str | None = None
-    driver_opts: Mapping[str, str] = Field(default_factory=dict)
-    nodes: tuple[_Node, ...] = ()
+    """The BuildKit image (docker-container)."""
+    buildkitd: Path | None = None
+    """A buildkitd.toml beside the profile."""
+    driver_opts: TextMap = Field(default_factory=dict)
+    """Driver options."""
+    nodes: tuple[Node, ...] = ()
+    """Machines; each becomes a builder of its own."""
 
-    @field_validator("name")
+    @model_validator(mode="before")
     @classmethod
-    def _name(cls, value: str) -> str:
-        if not value.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise ValueError(f"'{value}' cannot be a builder's name: letters, digits, '.', '_' and '-'")
+    def _default_name(cls, value: Any) -> Any:
+        """The engine's own builder cannot be created, only found: by default under its usual name."""
+        if isinstance(value, dict) and value.get("driver") == "docker" and "name" not in value:
+            return {**value, "name": "default"}
         return value
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProfileNode:
-    """A machine of a profile and the platforms it is meant for."""
-
-    endpoint: str
-    platforms: tuple[Platform, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
-    """A builder profile, read. `buildkitd` is an absolute path."""
-
-    driver: str
-    name: str
-    image: str | None
-    buildkitd: Path | None
-    driver_opts: Mapping[str, str]
-    nodes: tuple[ProfileNode, ...]
+    @model_validator(mode="after")
+    def _fits_driver(self) -> Self:
+        if self.driver == "docker":
+            for key in ("image", "buildkitd", "driver_opts", "nodes"):
+                if getattr(self, key):
+                    raise fault(
+                        "driver docker takes none: it is the engine's own BuildKit",
+                        hint="write driver: docker-container",
+                        at=(key,),
+                    )
+        if self.driver == "remote" and not self.nodes:
+            raise fault("driver remote needs nodes", hint="like nodes: [{endpoint: tcp://host:1234}]")
+        return self
 
 
 def load_profile(builder: str, project: Path) -> Profile | None:
     """Read the profile that `builder:` names; None for auto and for the name of an existing builder.
 
-    With a `/` or ending in `.yaml` it is a file, relative to the project; otherwise a shipped profile's name.
+    With a `/` or ending in `.yaml` it is a file, relative to `project`; otherwise a shipped profile's name. Raises
+    ConfigError with the place of each fault.
     """
     if builder == "auto":
         return None
     if "/" in builder or builder.endswith((".yaml", ".yml")):
-        return _read(project / builder)
+        path = project / builder
+        if not path.is_file():
+            raise ConfigError(f"builder: there is no profile {path}", hint=_shipped_hint())
+        return _read(path)
     shipped = shipped_folder() / f"{builder}.yaml"
     return _read(shipped) if shipped.is_file() else None
 
@@ -80,22 +90,29 @@ def shipped_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "builders"
 
 
+def _shipped_hint() -> str:
+    names = sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+    return f"the shipped ones are named without path: {', '.join(names)}"
+
+
 def _read(path: Path) -> Profile | None:
-    document = read_document(str(path), read_text(path, hint="`builder:` names a profile file"))
-    if isinstance(document.data, dict) and document.data.get("driver") == "auto":
+    document = read_document(path)
+    if document.values == {"driver": "auto"}:
         return None
-    file = validate(_File, document)
-    buildkitd = path.parent / file.buildkitd if file.buildkitd else None
-    if buildkitd is not None and not buildkitd.is_file():
-        raise ConfigError(
-            f"{document.place(('buildkitd',))}: there is no file {buildkitd}",
-            hint="it stands beside the profile",
+    try:
+        profile = Profile.model_validate(document.values)
+    except ValidationError as error:
+        raise config_error(document, faults_of(error, Profile, document)) from None
+    return _with_buildkitd(profile, document, path)
+
+
+def _with_buildkitd(profile: Profile, document: Document, path: Path) -> Profile:
+    if profile.buildkitd is None:
+        return profile
+    file = (path.parent / profile.buildkitd).resolve()
+    if not file.is_file():
+        missing = Fault(
+            key=("buildkitd",), message=f"there is no file {file}", hint="it stands beside the profile"
         )
-    return Profile(
-        driver=file.driver,
-        name=file.name,
-        image=file.image,
-        buildkitd=buildkitd.resolve() if buildkitd else None,
-        driver_opts=file.driver_opts,
-        nodes=tuple(ProfileNode(endpoint=node.endpoint, platforms=node.platforms) for node in file.nodes),
-    )
+        raise config_error(document, [missing])
+    return profile.model_copy(update={"buildkitd": file})

@@ -1,0 +1,222 @@
+"""The sections of the config: everything below its top level. Field names are YAML keys; defaults live here."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from multibuild.config.faults import fault
+from multibuild.config.values import LiteralPlatform, PlatformName, Seconds, Tag, Text
+
+TextMap = dict[str, Text]
+
+
+class Section(BaseModel):
+    """A mapping of the file: frozen, and with no key beyond those named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmokeTest:
+    """The test of one platform, settled. `timeout` is in seconds."""
+
+    run: tuple[str, ...]
+    timeout: float
+    network: bool = False
+    emulator_cpu: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlet:
+    """Where the result goes; `path` (relative to the project) for an OCI layout or an archive of one."""
+
+    kind: Literal["registry", "oci", "oci-archive", "docker"]
+    path: str | None = None
+
+
+class Cache(Section):
+    """Build caches, as buildx takes them."""
+
+    from_: tuple[str, ...] = Field(default=(), alias="from")
+    """Caches to read (--cache-from); {slug} is the platform."""
+    to: tuple[str, ...] = ()
+    """Caches to write (--cache-to); {slug} is the platform. One that cannot be written fails no build."""
+
+
+class Attestations(Section):
+    """What BuildKit attests about each child."""
+
+    provenance: Annotated[
+        Literal["min", "max", False], BeforeValidator(lambda value: False if value == "false" else value)
+    ] = "min"
+    """SLSA provenance: min, max or false."""
+    sbom: bool = False
+    """A bill of materials (SPDX)."""
+
+
+class TestOverride(Section):
+    """What differs in the test of one platform."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    run: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The command, as a list of words."""
+    timeout: Seconds | None = None
+    """How long it may take."""
+    skip: bool = False
+    """Do not test this platform."""
+    emulator_cpu: str | None = None
+    """The CPU model QEMU plays (QEMU_CPU)."""
+    network: bool | None = None
+    """Whether the test has a network."""
+
+
+class TestSettings(Section):
+    """The command run in every child to see that it works."""
+
+    __test__ = False
+
+    run: Annotated[tuple[str, ...], Field(min_length=1)]
+    """The command, as a list of words: no shell."""
+    timeout: Seconds = 120.0
+    """How long it may take."""
+    skip: tuple[PlatformName, ...] = ()
+    """Platforms that are not tested."""
+    emulator_cpu: str | None = None
+    """The CPU model QEMU plays (QEMU_CPU)."""
+    network: bool = False
+    """Whether the test has a network."""
+
+
+class PlatformEntry(Section):
+    """One platform, and what differs for it."""
+
+    name: PlatformName
+    """os/arch[/variant]; aliases like aarch64 are understood."""
+    also_as: tuple[LiteralPlatform, ...] = ()
+    """Further index entries for the same digest, exactly as written."""
+    required: bool = True
+    """Whether the run fails when this platform does."""
+    timeout: Seconds | None = None
+    """Per attempt; instead of the common one."""
+    args: TextMap = Field(default_factory=dict)
+    """Build arguments beyond the common ones, or over them."""
+    labels: TextMap = Field(default_factory=dict)
+    """Image labels beyond the common ones, or over them."""
+    dockerfile: str | None = None
+    """Instead of the common one."""
+    target: str | None = None
+    """Instead of the common one."""
+    builder: str | None = None
+    """Instead of the common one."""
+    os_version: str = ""
+    """os.version of the index entry."""
+    os_features: tuple[str, ...] = ()
+    """os.features of the index entry."""
+    annotations: TextMap = Field(default_factory=dict)
+    """Annotations of the index entry."""
+    test: TestOverride | None = None
+    """What differs in the test."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        """Read `- linux/arm64`, and let anything else that is no mapping fail as a name."""
+        return value if isinstance(value, dict | PlatformEntry) else {"name": value}
+
+
+class Emulators(Section):
+    """Where emulators come from when the builder lacks one."""
+
+    source: Literal["auto", "image", "host", "none"] = "auto"
+    """auto, image (the binfmt image), host (QEMU of the host) or none (registers nothing)."""
+    image: str = "tonistiigi/binfmt:qemu-v10.2.3-68"
+    """The binfmt image."""
+
+
+class Retry(Section):
+    """How often a platform is tried when the failure may pass, waiting longer each time."""
+
+    attempts: int = Field(default=3, ge=1)
+    """Attempts in all."""
+    initial: Seconds = 5.0
+    """The first wait."""
+    max: Seconds = 120.0
+    """The longest wait."""
+
+
+class Verify(Section):
+    """The proof that the binaries inside are of the platform."""
+
+    content: Annotated[
+        Literal["off", "entrypoint", "all"], BeforeValidator(lambda value: "off" if value is False else value)
+    ] = "entrypoint"
+    """off, entrypoint (what the image starts) or all (every binary)."""
+    ignore: tuple[str, ...] = ()
+    """Paths, as globs, that may be of another architecture."""
+
+
+def _check_staging(value: str) -> str:
+    if value in {"auto", "digest", "tag"}:
+        return value
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+    except ValueError:
+        names = {""}
+    unknown = names - {"image", "arch", "slug", "tag"}
+    if unknown:
+        raise fault(
+            f"'{value}' has a placeholder that does not exist",
+            hint="there are {image}, {arch}, {slug} and {tag}",
+        )
+    if not names & {"arch", "slug"}:
+        raise fault(
+            f"'{value}' would stage all platforms under one name",
+            hint="use {arch} or {slug} in it, or write auto, digest or tag",
+        )
+    return value
+
+
+def _check_outlet(value: str) -> str:
+    kind, colon, path = value.partition(":")
+    if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
+        return value
+    raise fault(f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'")
+
+
+class Publish(Section):
+    """How the result gets out."""
+
+    staging: Annotated[str, AfterValidator(_check_staging)] = "auto"
+    """Where children are pushed: auto, digest, tag, or a template of {image} {arch} {slug} {tag}."""
+    on_missing: Literal["omit", "carry", "fail"] = "omit"
+    """What becomes of an optional platform that failed."""
+    carry_from: Tag = "latest"
+    """With carry: the tag of `image` whose entry is taken."""
+    to: Annotated[str, AfterValidator(_check_outlet)] = "registry"
+    """registry, oci:DIR, oci-archive:FILE or docker (into the local engine)."""
+
+    @property
+    def outlet(self) -> Outlet:
+        """`to`, taken apart."""
+        kind, _, path = self.to.partition(":")
+        kinds: dict[str, Literal["registry", "oci", "oci-archive", "docker"]] = {
+            "registry": "registry",
+            "oci": "oci",
+            "oci-archive": "oci-archive",
+            "docker": "docker",
+        }
+        return Outlet(kind=kinds[kind], path=path or None)
+
+
+class RegistryOptions(Section):
+    """How one registry is reached."""
+
+    insecure: bool = False
+    """Plain HTTP, or a certificate nobody checks."""
+    ca: str | None = None
+    """A file of CA certificates (PEM)."""

@@ -1,0 +1,208 @@
+"""The kinds of value a config has: durations, platforms, repositories, tags. Each with its own messages."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+from multibuild.config.faults import fault
+from multibuild.errors import UsageError
+from multibuild.platforms import Platform
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+\Z")
+_STEP = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+# distribution/reference regexp.go: domain and path-component.
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d+)?\Z")
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_DURATION_FORM: Final = "a duration like 90s, 5m or 1h30m, or a number of seconds"
+
+MANAGED_FLAGS: Final = {
+    "--platform": "platforms",
+    "--output": "publish",
+    "-o": "publish",
+    "--push": "publish",
+    "--load": "publish.to: docker",
+    "--tag": "tags",
+    "-t": "tags",
+    "--metadata-file": None,
+    "--iidfile": None,
+    "--progress": "--progress of multibuild",
+    "--builder": "builder",
+    "--file": "dockerfile",
+    "-f": "dockerfile",
+    "--build-arg": "args",
+    "--build-context": "contexts",
+    "--secret": "secrets",
+    "--ssh": "ssh",
+    "--provenance": "attestations.provenance",
+    "--sbom": "attestations.sbom",
+    "--attest": "attestations",
+    "--cache-from": "cache.from",
+    "--cache-to": "cache.to",
+    "--label": "labels",
+    "--annotation": "annotations",
+    "--target": "target",
+    "--no-cache": "no_cache",
+    "--pull": "pull",
+    "--network": "network",
+    "--call": None,
+    "--check": None,
+    "--print": None,
+}
+"""Flags of `buildx build` that multibuild passes itself, and the key that says the same (None: there is none)."""
+
+
+def parse_duration(value: Any) -> float:
+    """Read a duration in seconds: `5s`, `1h30m`, or a number. Raises the fault of a validator."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number or (isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)):
+        seconds = float(value)
+    elif isinstance(value, str) and _DURATION.match(value):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(value))
+    else:
+        raise fault(f"must be {_DURATION_FORM}, not {_shown(value)}")
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise fault(f"must be more than nothing, not {_shown(value)}")
+    return seconds
+
+
+def parse_stall(value: Any) -> Any:
+    """Read a duration, `auto`, or `off` (None)."""
+    if value is None or value is False or value == "off":
+        return None
+    return value if value == "auto" else parse_duration(value)
+
+
+def parse_jobs(value: Any) -> Any:
+    """Read a number of builds at once, or `auto`."""
+    if value == "auto":
+        return value
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise fault(f"must be auto or a whole number from 1 on, not {_shown(value)}")
+    return value
+
+
+def parse_platform(value: Any) -> Platform:
+    """Read a platform in any spelling."""
+    return value if isinstance(value, Platform) else _platform(value, exactly=False)
+
+
+def parse_literal_platform(value: Any) -> Platform:
+    """Read a platform and keep every part as written."""
+    return value if isinstance(value, Platform) else _platform(value, exactly=True)
+
+
+def check_repository(value: str) -> str:
+    """Accept `host/path` without tag and digest, by the reference grammar of distribution."""
+    name, at, _digest = value.partition("@")
+    if at:
+        raise fault(f"'{value}' has a digest", hint=f"write the repository only: {name}")
+    path, colon, tag = value.rpartition(":")
+    if colon and "/" not in tag:
+        raise fault(f"'{value}' has a tag", hint=f"write {path} here, and {tag or 'the tag'} under tags")
+    first, _, rest = value.partition("/")
+    has_host = bool(rest) and (any(mark in first for mark in ".:") or first == "localhost")
+    repository = rest if has_host else value
+    if repository != repository.lower():
+        raise fault(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
+    parts = repository.split("/")
+    if not all(_COMPONENT.match(part) for part in parts) or (has_host and not _HOST.match(first)):
+        raise fault(f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app")
+    return value
+
+
+def check_tag(value: str) -> str:
+    """Accept what the distribution specification calls a tag."""
+    if not _TAG.match(value):
+        usable = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip(".-")[:128]
+        raise fault(
+            f"'{value}' is not a tag: letters, digits, `_`, `.` and `-`, at most 128, no `.` or `-` first",
+            hint=f"like {usable}" if usable else None,
+        )
+    return value
+
+
+def drop_empty_tags(value: Any) -> Any:
+    """Drop tags that came out empty (`${git.semver}` on a commit without one), and repetitions.
+
+    `.` and `-` alone are empty too: they are what joined empty parts (`${git.semver.major}.${git.semver.minor}`).
+    """
+    if not isinstance(value, list | tuple):
+        return value
+    tags = [tag for tag in value if not isinstance(tag, str) or tag.strip().strip(".-")]
+    if not tags:
+        raise fault("no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}")
+    return list(dict.fromkeys(tags)) if all(isinstance(tag, str) for tag in tags) else tags
+
+
+def check_build_flags(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse flags that multibuild passes itself, and a value that belongs to no flag."""
+    for place, word in enumerate(value):
+        name = word.partition("=")[0]
+        short = word[:2] if re.match(r"-[otf]", word) else name
+        if name in MANAGED_FLAGS or short in MANAGED_FLAGS:
+            flag = name if name in MANAGED_FLAGS else short
+            key = MANAGED_FLAGS[flag]
+            hint = f"use {key}" if key else "remove it"
+            raise fault(f"{flag} is managed by multibuild", hint=hint, at=(place,))
+    if value and not value[0].startswith("-"):
+        raise fault(f"'{value[0]}' is not a flag", hint="like [--ulimit, nofile=1024]", at=(0,))
+    return value
+
+
+def check_secret(value: str) -> str:
+    """Accept `id=NAME[,src=FILE|,env=NAME]`: where a secret is found, never the secret."""
+    if not all("=" in part for part in value.split(",")) or "id=" not in value:
+        # The text may be the secret itself, so it is not repeated.
+        raise fault("is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN")
+    return value
+
+
+def check_registry_host(value: str) -> str:
+    """Accept `host[:port]`."""
+    if not _HOST.match(value):
+        hint = value.partition("://")[2] or value
+        raise fault(f"'{value}' is not host[:port]", hint=f"like {hint.partition('/')[0]}")
+    return value
+
+
+def _platform(value: Any, *, exactly: bool) -> Platform:
+    if not isinstance(value, str):
+        raise fault(f"must be a platform like linux/arm64, not {_shown(value)}")
+    try:
+        return Platform.literal(value) if exactly else Platform.parse(value)
+    except UsageError as error:
+        raise fault(error.message, hint=error.hint) from None
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple) else f"'{value}'"
+
+
+_DURATION_SCHEMA: Final = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
+Tag = Annotated[str, AfterValidator(check_tag)]
+Repository = Annotated[str, AfterValidator(check_repository)]
+Secret = Annotated[str, AfterValidator(check_secret)]
+RegistryHost = Annotated[str, AfterValidator(check_registry_host)]
+PlatformName = Annotated[
+    Platform, PlainValidator(parse_platform), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]
+LiteralPlatform = Annotated[
+    Platform, PlainValidator(parse_literal_platform), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]

@@ -1,0 +1,317 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from multibuild.config.load import LoadedConfig, load_config
+from multibuild.config.overrides import Overrides
+from multibuild.errors import ConfigError
+
+BASE = "version: 1\nimage: registry.example.org/team/app\nplatforms:\n  - linux/amd64\n  - name: aarch64\n    also_as: [linux/arm64/unknown]\n"
+NOW = datetime(2026, 2, 3, 4, tzinfo=UTC)
+
+
+def load(folder: Path, text: str = BASE, *, environ=None, **flags) -> LoadedConfig:
+    file = folder / "multibuild.yaml"
+    file.write_text(text)
+    return load_config(file, environ=environ or {}, overrides=Overrides(**flags), now=NOW)
+
+
+def refused(folder: Path, text: str, **flags) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text, **flags)
+    return caught.value
+
+
+def line(folder: Path, text: str) -> str:
+    """The error without the name of the file: LINE:COLUMN: key: what."""
+    return refused(folder, text).message.removeprefix(f"{folder / 'multibuild.yaml'}:")
+
+
+def test_three_keys_are_enough_and_defaults_are_those_of_the_contract(tmp_path):
+    loaded = load(tmp_path)
+    config = loaded.config
+    assert [str(entry.name) for entry in config.platforms] == ["linux/amd64", "linux/arm64"]
+    assert str(config.platforms[1].also_as[0]) == "linux/arm64/unknown"
+    assert loaded.project == tmp_path
+    assert (config.tags, config.context, config.dockerfile, config.pull) == (
+        ("latest",),
+        ".",
+        "Dockerfile",
+        True,
+    )
+    assert (config.retry.attempts, config.retry.initial, config.retry.max) == (3, 5, 120)
+    assert (config.timeout, config.stall_timeout, config.jobs) == (21600, None, "auto")
+    assert (config.attestations.provenance, config.verify.content, config.test) == ("min", "entrypoint", None)
+    assert config.publish.outlet.kind == "registry"
+
+
+CONTRACT = """\
+version: 1
+image: registry.example.org/team/app
+tags: ["${git.semver:-dev}", latest]
+destinations: [mirror.example.net/team/app]
+target: runtime
+args: {VERSION: "${git.short_sha:-dev}", LEVEL: 1.10}
+contexts: {base: docker-image://registry.example.org/base:1}
+secrets: ["id=npmrc,src=.npmrc", "id=token,env=TOKEN"]
+ssh: [default]
+cache: {from: ["type=registry,ref=r/cache:{slug}"], to: ["type=registry,ref=r/cache:{slug},mode=max"]}
+attestations: {provenance: false, sbom: false}
+platforms:
+  - linux/amd64
+  - name: linux/mips64le
+    required: false
+    timeout: 1h30m
+    args: {CGO_ENABLED: 0}
+stall_timeout: off
+verify: {content: off, ignore: []}
+test: {run: ["app", "--version"], timeout: 2m, skip: [mips64el]}
+publish: {staging: "{image}-{arch}:{tag}", to: oci:out}
+registries: {"localhost:5000": {insecure: true}}
+"""
+
+
+def test_the_example_of_the_contract(tmp_path):
+    config = load(tmp_path, CONTRACT).config
+    assert config.tags == ("dev", "latest")
+    assert config.args == {"VERSION": "dev", "LEVEL": "1.10"}
+    assert config.platforms[1].args == {"CGO_ENABLED": "0"}
+    assert config.platforms[1].timeout == 5400
+    assert (config.stall_timeout, config.verify.content, config.attestations.provenance) == (
+        None,
+        "off",
+        False,
+    )
+    assert config.cache.from_ == ("type=registry,ref=r/cache:{slug}",)
+    assert (config.publish.outlet.kind, config.publish.outlet.path) == ("oci", "out")
+    first, second = config.platforms
+    test = config.test_of(first)
+    assert test is not None
+    assert (test.run, test.timeout, test.network) == (("app", "--version"), 120, False)
+    assert config.test_of(second) is None
+
+
+def test_a_platforms_own_test_goes_over_the_common_one(tmp_path):
+    config = load(
+        tmp_path,
+        "version: 1\nimage: a/b\nplatforms: [amd64, {name: mips64le, test: {timeout: 5m, emulator_cpu: I6400}}]\n"
+        "test: {run: [app], network: true}\n",
+    ).config
+    test = config.test_of(config.platforms[1])
+    assert test is not None
+    assert (test.run, test.timeout, test.emulator_cpu, test.network) == (("app",), 300, "I6400", True)
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("tagz: [a]", "7:1: tagz: is no key multibuild knows"),
+        ("cache: {form: [a]}", "7:9: cache.form: is no key multibuild knows"),
+        ("tags: [1.10]", "7:8: tags.0: must be text, not the number 1.10"),
+        ("args: {A: true}", "7:8: args.A: must be text, not the boolean true"),
+        ("tags: latest", "7:1: tags: must be a list, not 'latest'"),
+        ("labels:", "7:1: labels: must be a mapping, not empty"),
+        ("tags: ['', '${git.semver}']", "7:1: tags: no tag is left: all came out empty"),
+        ("retry: {attempts: 0}", "7:9: retry.attempts: must be at least 1, not the number 0"),
+        (
+            "timeout: off",
+            "7:1: timeout: must be a duration like 90s, 5m or 1h30m, or a number of seconds, not 'off'",
+        ),
+        ("jobs: true", "7:1: jobs: must be auto or a whole number from 1 on, not true"),
+        ("media_type: ocu", "7:1: media_type: must be oci or docker, not 'ocu'"),
+        ("args: {A: '${NOPE}'}", "7:8: args.A: the environment variable NOPE is not set"),
+        (
+            "publish: {staging: '{image}:x'}",
+            "7:11: publish.staging: '{image}:x' would stage all platforms under one name",
+        ),
+        (
+            "publish: {staging: '{image}:{arc}'}",
+            "7:11: publish.staging: '{image}:{arc}' has a placeholder that does not exist",
+        ),
+        ("version: 1", "7:1: version: is written twice"),
+        ("args: !x {}", "7:7: the tag '!x' means nothing here"),
+        ("secrets: [hunter2]", "7:11: secrets.0: is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]"),
+        ("destinations: [registry.example.org/team/app]", None),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(tmp_path, added, expected):
+    expected = expected or "7:16: destinations.0: registry.example.org/team/app is already published to"
+    assert line(tmp_path, BASE + added + "\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "what"),
+    [
+        ("a/b:1", "has a tag"),
+        ("a/b@sha256:0", "has a digest"),
+        ("example.org/Team/app", "has capitals"),
+        ("example.org/a b", "is not the name of a repository"),
+        ("https://example.org/a", "is not the name of a repository"),
+    ],
+)
+def test_an_image_is_a_repository(tmp_path, image, what):
+    assert what in line(tmp_path, f"version: 1\nimage: {image}\nplatforms: [amd64]\n")
+
+
+@pytest.mark.parametrize("image", ["localhost:5000/a", "[::1]:5000/a/b", "a", "Example.org/a__b/c-d.e"])
+def test_repositories_that_are_right(tmp_path, image):
+    assert load(tmp_path, f"version: 1\nimage: '{image}'\nplatforms: [amd64]\n").config.image == image
+
+
+@pytest.mark.parametrize(
+    ("platforms", "what"),
+    [
+        ("[]", "platforms: must not be empty"),
+        ("[arm64, linux/arm64/v8]", "platforms.1.name: linux/arm64 is already listed as platforms.0"),
+        ("[arm64, {name: amd64, also_as: [linux/arm64]}]", "platforms.1.also_as.0: linux/arm64 is already"),
+        ("[linux/amr64]", "platforms.0.name: 'linux/amr64' is not a platform"),
+        ("[386]", "platforms.0.name: must be a platform"),
+        ("[{required: false}]", "platforms.0.name: is required"),
+    ],
+)
+def test_platforms(tmp_path, platforms, what):
+    assert what in line(tmp_path, f"version: 1\nimage: a/b\nplatforms: {platforms}\n")
+
+
+@pytest.mark.parametrize(
+    "flag", ["--push", "--output=x", "-tx", "-o", "--build-arg", "--annotation", "--iidfile=f"]
+)
+def test_flags_multibuild_passes_itself_are_refused(tmp_path, flag):
+    assert "is managed by multibuild" in line(tmp_path, BASE + f"build_flags: [--ulimit, n=1, '{flag}']\n")
+
+
+def test_other_build_flags_pass(tmp_path):
+    assert load(tmp_path, BASE + "build_flags: [--ulimit, nofile=1024, --tags-file]\n").config.build_flags
+
+
+def test_docker_media_types_have_no_attestations_and_no_annotations(tmp_path):
+    docker = BASE + "media_type: docker\n"
+    assert load(tmp_path, docker).config.attestations.provenance is False
+    assert load(tmp_path, docker + "attestations: {sbom: false}\n").config.attestations.provenance is False
+    assert "attestations.provenance: media_type docker" in line(
+        tmp_path, docker + "attestations: {provenance: min}\n"
+    )
+    assert "attestations.sbom: media_type docker" in line(tmp_path, docker + "attestations: {sbom: true}\n")
+    assert "annotations: media_type docker" in line(tmp_path, docker + "annotations: {a: b}\n")
+    entry = "version: 1\nimage: a/b\nplatforms: [{name: amd64, annotations: {a: b}}]\nmedia_type: docker\n"
+    assert "platforms.0.annotations: media_type docker" in line(tmp_path, entry)
+
+
+def test_all_faults_at_once_in_the_order_of_the_file(tmp_path):
+    error = refused(tmp_path, BASE + "args: {A: '${NOPE}'}\ntimeout: never\ntagz: [a]\n")
+    keys = [text.split(": ")[1] for text in error.message.splitlines()]
+    assert keys == ["args.A", "timeout", "tagz"]
+    assert "(perhaps you meant 'tags')" in error.message.splitlines()[2]
+
+
+def test_a_single_fault_has_its_hint(tmp_path):
+    assert refused(tmp_path, BASE + "tagz: [a]\n").hint == "perhaps you meant 'tags'"
+    assert refused(tmp_path, BASE + "fail-fast: true\n").hint == "perhaps you meant 'fail_fast'"
+    assert refused(tmp_path, BASE + "tags: [1.10]\n").hint == 'write it in quotes: "1.10"'
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "1:1: the file is empty"),
+        ("# nothing\n", "1:1: the file is empty"),
+        ("- a\n", "the file must be a mapping"),
+        ("version: 1\n\timage: a\n", "2:1: is not YAML"),
+        ("a: [1\n", "is not YAML"),
+        ("a: &x [*x]\n", "an alias that contains itself"),
+        ("? [a]\n: b\n", "a key must be text"),
+    ],
+)
+def test_what_is_not_a_config_at_all(tmp_path, text, what):
+    assert what in refused(tmp_path, text).message
+
+
+def test_a_file_that_is_not_there_is_no_text_or_a_directory(tmp_path):
+    def read(path):
+        return load_config(path, environ={}, overrides=Overrides(), now=NOW)
+
+    with pytest.raises(ConfigError, match="there is no such file"):
+        read(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(tmp_path)
+    (tmp_path / "bytes.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read(tmp_path / "bytes.yaml")
+
+
+def test_anchors_and_merges(tmp_path):
+    config = load(
+        tmp_path,
+        "version: 1\nimage: a/b\nplatforms:\n  - &one {name: amd64, timeout: 1h, args: {A: 1}}\n"
+        "  - {<<: *one, name: arm64}\n",
+    ).config
+    assert (config.platforms[1].timeout, config.platforms[1].args) == (3600, {"A": "1"})
+
+
+def test_flags_go_over_the_file(tmp_path):
+    config = load(
+        tmp_path,
+        BASE,
+        tags=("1.0", "1.0"),
+        builder="container",
+        jobs="4",
+        fail_fast=True,
+        sets=(
+            "publish.on_missing=carry",
+            "args.V=1.10",
+            "args.EMPTY=",
+            "labels.org.example.a=b",
+            "platforms.linux/amd64.required=false",
+            "platforms.1.timeout=3m",
+            "registries.localhost:5000.insecure=true",
+            "destinations=[x/y]",
+        ),
+    ).config
+    assert (config.tags, config.builder, config.jobs, config.fail_fast) == (("1.0",), "container", 4, True)
+    assert config.publish.on_missing == "carry"
+    assert config.args == {"V": "1.10", "EMPTY": ""}
+    assert config.labels == {"org.example.a": "b"}
+    assert (config.platforms[0].required, config.platforms[1].timeout) == (False, 180)
+    assert config.registries["localhost:5000"].insecure
+    assert config.destinations == ("x/y",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        ({"sets": ("novalue",)}, "--set novalue: is not key.path=value"),
+        ({"sets": ("platforms.7.timeout=1",)}, "platforms has no entry '7'"),
+        ({"sets": ("image.x=1",)}, "image is no mapping"),
+        ({"sets": ("tagz=[a]",)}, "--set tagz: tagz: is no key multibuild knows"),
+        ({"sets": ("timeout=never",)}, "--set timeout: timeout: must be a duration"),
+        ({"sets": ("args=[",)}, "--set args:1:2: is not YAML"),
+        ({"jobs": "many"}, "--jobs: jobs: must be auto or a whole number"),
+        ({"tags": ("a b",)}, "--tag: tags.0: 'a b' is not a tag"),
+    ],
+)
+def test_faults_of_flags_name_the_flag(tmp_path, flags, what):
+    assert what in refused(tmp_path, BASE, **flags).message
+
+
+def test_insecure_is_what_is_configured_or_this_machine(tmp_path):
+    config = load(tmp_path, BASE + "registries: {'r.example.org:5000': {insecure: true}}\n").config
+    for host in ("r.example.org:5000", "localhost", "localhost:5000", "127.1.2.3:80", "[::1]:5000"):
+        assert config.is_insecure(host)
+    for host in ("r.example.org", "192.0.2.1:5000", "localhost.example.org"):
+        assert not config.is_insecure(host)
+
+
+def test_canonical_is_the_same_for_the_same_result(tmp_path):
+    text = "platforms: [{name: linux/arm64/v8, required: true}]\nimage: a/b\nversion: 1\n"
+    same = "version: 1\nimage: a/b\nplatforms: [aarch64]\ntags: [latest]\njobs: 3\ntimeout: 9h\n"
+    assert load(tmp_path, text).canonical == load(tmp_path, same).canonical
+    assert load(tmp_path, text).canonical != load(tmp_path, text + "target: x\n").canonical
+    assert json.loads(load(tmp_path, text).canonical)["image"] == "a/b"
+
+
+def test_ca_files_are_relative_to_the_project(tmp_path):
+    loaded = load(tmp_path, BASE + "registries: {r.example.org: {ca: certs/ca.pem}}\n")
+    assert loaded.config.registries["r.example.org"].ca == str(tmp_path / "certs/ca.pem")
+    assert str(tmp_path) not in loaded.canonical
