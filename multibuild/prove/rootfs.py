@@ -1,0 +1,140 @@
+"""The file system a container of the image would see: its layers' indexes, one over the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from multibuild.prove.layer_index import LayerEntry, LayerIndex
+
+MOST_LINKS = 40
+"""Symlinks followed in one look-up (MAXSYMLINKS, include/linux/namei.h)."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Directory:
+    """A directory of the merged tree."""
+
+    children: dict[str, Directory | LayerEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A file, and the absolute path where it really lies, symlinks followed."""
+
+    path: str
+    entry: LayerEntry
+
+
+class RootFs:
+    """The merged tree. Paths are looked up inside it: neither ".." nor a symlink leads out."""
+
+    def __init__(self, layers: Iterable[LayerIndex] = ()) -> None:
+        self._root = Directory()
+        for layer in layers:
+            self._apply(layer)
+
+    def find(self, path: str, *, base: str = "/") -> Found | None:
+        """Follow a path (relative ones from `base`) to a file. None for a directory, a dead end or a loop."""
+        walked = self._walk(path if path.startswith("/") else f"{base}/{path}")
+        if walked is None:
+            return None
+        names, node = walked
+        if not isinstance(node, LayerEntry) or node.kind != "file":
+            return None
+        return Found(path="/" + "/".join(names), entry=node)
+
+    def files(self) -> Iterator[Found]:
+        """Give every regular file, once for each of its hard links, in the order of the layers' tars."""
+        pending: list[tuple[str, Directory]] = [("/", self._root)]
+        while pending:
+            prefix, directory = pending.pop()
+            for name, node in directory.children.items():
+                if isinstance(node, Directory):
+                    pending.append((f"{prefix}{name}/", node))
+                elif node.kind == "file":
+                    yield Found(path=prefix + name, entry=node)
+
+    def _apply(self, layer: LayerIndex) -> None:
+        """Put a layer on top. Its whiteouts go first: they hide what is below, never the layer's own files.
+
+        OCI image-spec layer.md, "Whiteouts" and "Opaque Whiteout".
+        """
+        for entry in layer.entries:
+            if entry.kind == "whiteout":
+                self._remove(entry.path)
+            elif entry.kind == "opaque":
+                walked = self._walk(entry.path)
+                if walked is not None and isinstance(walked[1], Directory):
+                    walked[1].children.clear()
+        for entry in layer.entries:
+            if entry.kind not in ("whiteout", "opaque"):
+                self._add(entry)
+
+    def _remove(self, path: str) -> None:
+        parent, _, name = path.rpartition("/")
+        walked = self._walk(parent)
+        if walked is not None and isinstance(walked[1], Directory):
+            walked[1].children.pop(name, None)
+
+    def _add(self, entry: LayerEntry) -> None:
+        """Add a path; its parent may be a symlink of a lower layer (/bin → usr/bin), as in containerd's apply."""
+        parent, _, name = entry.path.rpartition("/")
+        walked = self._walk(parent, create=True)
+        if not name or walked is None or not isinstance(walked[1], Directory):
+            return
+        children = walked[1].children
+        if entry.kind == "directory":
+            if not isinstance(children.get(name), Directory):
+                children[name] = Directory()
+        elif entry.kind == "hardlink":
+            target = self._itself(entry.target)
+            if target is not None:
+                children[name] = target
+        else:
+            children[name] = entry
+
+    def _itself(self, path: str) -> LayerEntry | None:
+        """Look up what lies at a path, without following it if it is a symlink."""
+        parent, _, name = path.rpartition("/")
+        walked = self._walk(parent)
+        if walked is None or not isinstance(walked[1], Directory):
+            return None
+        node = walked[1].children.get(name)
+        return node if isinstance(node, LayerEntry) else None
+
+    def _walk(self, path: str, *, create: bool = False) -> tuple[list[str], Directory | LayerEntry] | None:
+        """Follow a path to its end: the names that lead there without symlinks, and what lies there.
+
+        `create` makes the directories that are missing. None where the way ends early.
+        """
+        pending = path.split("/")[::-1]
+        names: list[str] = []
+        way = [self._root]
+        links = 0
+        while pending:
+            part = pending.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                names = names[:-1]
+                way = way[: len(names) + 1]
+                continue
+            node = way[-1].children.get(part)
+            if node is None and create:
+                node = way[-1].children[part] = Directory()
+            if isinstance(node, Directory):
+                names.append(part)
+                way.append(node)
+            elif node is not None and node.kind == "symlink":
+                links += 1
+                if links > MOST_LINKS:
+                    return None
+                if node.target.startswith("/"):
+                    names, way = [], [self._root]
+                pending.extend(node.target.split("/")[::-1])
+            elif node is not None and not any(rest not in ("", ".") for rest in pending):
+                return [*names, part], node
+            else:
+                return None
+        return names, way[-1]
