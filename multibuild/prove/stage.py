@@ -11,6 +11,7 @@ from multibuild.build.result import BuildResult
 from multibuild.errors import TestFailed, VerificationFailed
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, prove_content
+from multibuild.prove.layer_index import LayerIndex
 from multibuild.prove.smoke import TestOutcome, run_test
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
@@ -104,7 +105,7 @@ def _look_inside(
     plan: Plan, children: Sequence[PlatformChild], registries: RegistrySession, recorder: Recorder
 ) -> dict[Platform, ContentProof]:
     mode = plan.config.verify.content
-    cache: dict[str, object] = {}
+    cache: dict[str, LayerIndex] = {}
 
     def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
         registry = registries.of(child.reference.host)

@@ -224,7 +224,12 @@ class Registry:
 
     def _stream(self, repository: str, digest: str) -> Any:
         request = self._request(
-            "GET", repository, f"blobs/{digest}", scope=f"repository:{repository}:pull", headers={}, content=None
+            "GET",
+            repository,
+            f"blobs/{digest}",
+            scope=f"repository:{repository}:pull",
+            headers={},
+            content=None,
         )
         answer = self._client.send(request, stream=True)
         hops = 0

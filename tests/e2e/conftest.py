@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,9 @@ class Registry:
         try:
             self.get(repository, target)
         except urllib.error.HTTPError as error:
-            assert error.code == 404
-            return False
+            if error.code == 404:
+                return False
+            raise
         return True
 
     def images(self, repository, target):

@@ -29,14 +29,14 @@ def remote_builder():
         stdout=subprocess.PIPE,
     )
     try:
+        assert forwarder.stdout is not None
         forwarder.stdout.readline()
         docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
         yield name
     finally:
         docker("buildx", "rm", "--force", name, check=False)
         forwarder.terminate()
-        forwarder.wait()
-        forwarder.stdout.close()
+        forwarder.communicate()
 
 
 @contextlib.contextmanager

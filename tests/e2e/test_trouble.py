@@ -184,7 +184,7 @@ def test_no_buildx(project, state, tmp_path):
     """A docker command alone: a copy that finds no plugin beside it or in its config."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    shutil.copy(shutil.which("docker"), programs / "docker")
+    shutil.copy(shutil.which("docker") or "", programs / "docker")
     env = {"DOCKER_CONFIG": str(tmp_path / "config"), "PATH": f"{programs}:{os.environ['PATH']}"}
     assert_explained(multibuild("all", "-f", project(), "--state-dir", state, env=env), 3, "buildx")
 
