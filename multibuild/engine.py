@@ -120,10 +120,10 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask once, with one command, and check that buildx is there."""
-        document = self._document("info", "--format", "{{json .}}")
+        document, said = self._document("info", "--format", "{{json .}}")
         client = document.get("ClientInfo") or {}
         if not document.get("ServerVersion"):
-            raise _unreachable("; ".join(document.get("ServerErrors") or ()))
+            raise _unreachable("; ".join(document.get("ServerErrors") or ()) or said)
         buildx = next(
             (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
         )
@@ -205,20 +205,24 @@ class DockerEngine:
         with _faults(f"docker {' '.join(arguments[:2])}"):
             return run([*self._client.docker_cmd, *arguments], return_stderr=False)
 
-    def _document(self, *arguments: str) -> dict[str, Any]:
-        """Run a command whose JSON comes on stdout even when its exit code is 1 (docker info, daemon down)."""
+    def _document(self, *arguments: str) -> tuple[dict[str, Any], str]:
+        """Run a command whose JSON comes on stdout even when its exit code is 1 (docker info, daemon down).
+
+        Gives the JSON and what was said on stderr then.
+        """
         from python_on_whales.exceptions import DockerException
         from python_on_whales.utils import run
 
+        said = ""
         with _faults(f"docker {arguments[0]}"):
             try:
                 text = run([*self._client.docker_cmd, *arguments], return_stderr=False)
             except DockerException as error:
                 if not (error.stdout or "").lstrip().startswith("{"):
                     raise
-                text = error.stdout or ""
+                text, said = error.stdout or "", (error.stderr or "").strip()
             document: dict[str, Any] = json.loads(text)
-            return document
+            return document, said
 
 
 @contextmanager

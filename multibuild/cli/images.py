@@ -42,7 +42,7 @@ def registries_of(file: Path) -> Config | None:
 
 def as_table(found: Inspection) -> str:
     """Lay it out within 80 columns."""
-    lines = [f"{found.reference}", f"  {found.media_type}", f"  {found.digest}, {found.size} bytes", ""]
+    lines = [found.reference, f"  {found.media_type}, {found.size} bytes", f"  {found.digest}", ""]
     rows = [("PLATFORM", "SIZE", "ATTESTED", "TYPE", "DIGEST")]
     for entry in found.entries:
         size = human_bytes(entry.bytes) if entry.bytes is not None else "?"

@@ -147,7 +147,7 @@ def assert_explained(done, code, *words):
     assert done.seconds < 10
     for word in words:
         assert word in done.stderr, done.stderr
-    assert "hint:" in done.stderr
+    assert "hint:" in done.stderr or "perhaps you meant" in done.stderr
 
 
 def test_a_wrong_config(tmp_path):
