@@ -150,7 +150,7 @@ def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
 
 def crane(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Crane and what uses go-containerregistry: the first of the same os and architecture, and variant if one is asked for.
+    """Crane and what uses go-containerregistry: the first of the same os, architecture and, if asked for, variant.
 
     pkg/v1/remote/index.go childByPlatform; an entry without platform counts as linux/amd64.
     """
