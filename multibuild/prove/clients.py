@@ -1,0 +1,238 @@
+"""Which entry of an index each client picks for a host: the rules of their own code, as functions of values.
+
+Read in: containerd/platforms v1.0.0-rc.4, containerd v2 core/images, moby 18.06 to 29, containers/image 5.36,
+go-containerregistry 0.20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from multibuild.platforms import Platform
+
+# The media types an engine looks for in an index; others it skips (moby distribution/pull_v2.go).
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+# containerd/platforms database.go normalizeArch: what is written → architecture, and variant where the name gives it.
+# Nothing else is an alias there: not mips64el, ppc64el or loongarch64.
+ALIASES: dict[str, tuple[str, str | None]] = {
+    "i386": ("386", ""),
+    "x86_64": ("amd64", None),
+    "x86-64": ("amd64", None),
+    "aarch64": ("arm64", None),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+}
+
+# The same function: variants that are written in more than one way.
+VARIANTS: dict[tuple[str, str], str] = {
+    ("amd64", "v1"): "",
+    ("arm64", "8"): "",
+    ("arm64", "v8"): "",
+    ("arm64", "v8.0"): "",
+    ("arm64", "9"): "v9",
+    ("arm64", "9.0"): "v9",
+    ("arm64", "v9.0"): "v9",
+    ("arm", ""): "v7",
+    ("arm", "5"): "v5",
+    ("arm", "6"): "v6",
+    ("arm", "7"): "v7",
+    ("arm", "8"): "v8",
+}
+
+# containers/image internal/pkg/platform/platform_matcher.go, "compatibility": from most to least capable.
+PODMAN_VARIANTS: dict[str, tuple[str, ...]] = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
+
+# containerd/platforms compare.go, arm64variantToVersion: the minor versions there are of v8 and v9. Armv9.0 came out
+# of Armv8.5, so v9.x can run v8.(x+5).
+_LAST_V8, _LAST_V9, _V9_IS_V8 = 9, 7, 5
+_OLDEST_ARM = 5
+
+_GGCR_DEFAULT = Platform(os="linux", architecture="amd64")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One entry of an index, as written there; `platform` is not normalised (Platform.literal)."""
+
+    platform: Platform | None
+    digest: str
+    media_type: str = MANIFESTS[0]
+    is_attestation: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What a client picks: the entry's digest, and its platform as the index has it."""
+
+    digest: str
+    platform: Platform | None
+
+
+def resolve(entries: Sequence[Entry], host: Platform) -> dict[str, Choice | None]:
+    """Say what each client picks from an index on a host; None where it finds nothing.
+
+    `host` is what the client detects or was told, so an old engine's `arm64/unknown` means just that. Attestations
+    are never picked: they are of unknown/unknown, in the entry and in their own config.
+    """
+    images = [entry for entry in entries if not entry.is_attestation]
+    return {name: _choice(rule(images, host)) for name, rule in CLIENTS.items()}
+
+
+def containerd(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Containerd, and Kubernetes through it: `platforms.Only(host)`, then the first of the most specific.
+
+    core/images/image.go Manifest: entries without platform match too, and come last; sort.SliceStable keeps the
+    index's order among equals.
+    """
+    order = [None, *reversed(only(host))]
+    best, best_rank = None, -1
+    for entry in entries:
+        wanted = normalised(entry.platform) if entry.platform is not None else None
+        rank = order.index(wanted) if wanted in order else -1
+        if rank > best_rank:
+            best, best_rank = entry, rank
+    return best
+
+
+def docker(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Docker 23.0 and later, both stores: containerd's rule, with unknown media types passed over.
+
+    moby daemon/internal/distribution/pull_v2_unix.go filterManifests; daemon/containerd/image_pull.go.
+    """
+    return containerd([entry for entry in entries if entry.media_type in MANIFESTS], host)
+
+
+def docker_legacy(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Docker 18.06 to 20.10: the exact platform in normal form; for arm alone, failing that, any variant.
+
+    moby distribution/pull_v2_unix.go filterManifests at those tags (platforms.NewMatcher, "deprecated: backwards
+    compatibility with older versions that didn't compare variant").
+    """
+    wanted = normalised(host)
+    known = [(entry, entry.platform) for entry in entries if entry.platform is not None]
+    for entry, platform in known:
+        if entry.media_type in MANIFESTS and normalised(platform) == wanted:
+            return entry
+    if wanted.architecture == "arm":
+        for entry, platform in known:
+            if (platform.os, platform.architecture) == (wanted.os, wanted.architecture):
+                return entry
+    return None
+
+
+def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Podman, CRI-O, skopeo, buildah: exact strings, against a list of variants in order of preference.
+
+    containers/image internal/pkg/platform/platform_matcher.go WantedPlatforms, internal/manifest/oci_index.go
+    chooseInstance: entries without platform come last. Only arm and arm64 have a variant detected; one that is not
+    recognised is none. Between equals it prefers zstd layers, which an index shows in an annotation not looked at
+    here.
+    """
+    variants = _podman_variants(host)
+    best, best_rank = None, len(variants) + 1
+    for entry in entries:
+        rank = len(variants)
+        if entry.platform is not None:
+            said = entry.platform
+            if (said.os, said.architecture) != (host.os, host.architecture) or said.variant not in variants:
+                continue
+            rank = variants.index(said.variant)
+        if rank < best_rank:
+            best, best_rank = entry, rank
+    return best
+
+
+def crane(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Crane and what uses go-containerregistry: the first of the same os, architecture and, if asked for, variant.
+
+    pkg/v1/remote/index.go childByPlatform; an entry without platform counts as linux/amd64.
+    """
+    for entry in entries:
+        said = entry.platform or _GGCR_DEFAULT
+        same = (said.os, said.architecture) == (host.os, host.architecture)
+        if same and host.variant in ("", said.variant):
+            return entry
+    return None
+
+
+CLIENTS: Mapping[str, Callable[[Sequence[Entry], Platform], Entry | None]] = {
+    "containerd": containerd,
+    "docker": docker,
+    "docker-legacy": docker_legacy,
+    "podman": podman,
+    "crane": crane,
+}
+
+
+def normalised(platform: Platform) -> Platform:
+    """Give containerd's normal form (platforms/database.go normalizeOS, normalizeArch); it knows few aliases."""
+    system, written = platform.os.lower(), platform.architecture.lower()
+    architecture, implied = ALIASES.get(written, (written, None))
+    variant = platform.variant.lower() if implied is None else implied
+    return Platform(
+        os="darwin" if system == "macos" else system,
+        architecture=architecture,
+        variant=VARIANTS.get((architecture, variant), variant),
+    )
+
+
+def only(host: Platform) -> tuple[Platform, ...]:
+    """Give the platforms a host takes, best first (containerd/platforms compare.go platformVector, Only)."""
+    host = normalised(host)
+
+    def of(architecture: str, variants: Sequence[str]) -> tuple[Platform, ...]:
+        return tuple(
+            normalised(Platform(os=host.os, architecture=architecture, variant=variant))
+            for variant in variants
+        )
+
+    number = _number(host.variant)
+    if host.architecture == "amd64":
+        lower = [f"v{level}" for level in range(number - 1, 0, -1)]
+        return (*of("amd64", [host.variant, *lower]), *of("386", [""]))
+    if host.architecture == "arm":
+        return of("arm", [host.variant, *_arm_below(number)])
+    if host.architecture == "arm64":
+        own = _arm64_vector(host.variant or "v8")
+        return (*of("arm64", own), *of("arm", ["v8", *_arm_below(8)])) if own else ()
+    return (host,)
+
+
+def _arm_below(level: int) -> list[str]:
+    return [f"v{lower}" for lower in range(level - 1, _OLDEST_ARM - 1, -1)]
+
+
+def _arm64_vector(variant: str) -> list[str]:
+    """List the arm64 variants a CPU runs; none for one containerd does not know, which then matches nothing at all."""
+    v8 = [f"v8.{minor}" for minor in range(_LAST_V8 + 1)]
+    v9 = [f"v9.{minor}" for minor in range(_LAST_V9 + 1)]
+    full = variant if "." in variant else f"{variant}.0"
+    if full in v8:
+        return v8[v8.index(full) :: -1]
+    if full in v9:
+        minor = v9.index(full)
+        return [*v9[minor::-1], *v8[min(minor + _V9_IS_V8, _LAST_V8) :: -1]]
+    return []
+
+
+def _number(variant: str) -> int:
+    digits = variant.removeprefix("v")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 3 else 0
+
+
+def _podman_variants(host: Platform) -> tuple[str, ...]:
+    known = PODMAN_VARIANTS.get(host.architecture, ())
+    if host.variant in known:
+        return (*known[known.index(host.variant) :], "")
+    return ("", *known)
+
+
+def _choice(entry: Entry | None) -> Choice | None:
+    return Choice(digest=entry.digest, platform=entry.platform) if entry is not None else None
