@@ -78,8 +78,7 @@ def _locked(here: Lab, given: argparse.Namespace) -> None:
         else:
             further = engine.Engine(lab=here, name=given.name)
             if given.action == "up":
-                if not packages.unpacked(here):
-                    packages.unpack(here)
+                packages.unpacked(here) or packages.unpack(here)
                 engine.up(further, default_socket=False)
                 print(further.socket)
             else:
@@ -110,7 +109,9 @@ def up(here: Lab) -> None:
 def down(here: Lab, *, purge: bool) -> None:
     """Stop everything the lab started and take back what it linked and registered."""
     for record in sorted(here.run.glob("*.json")):
-        if record.name != "registry.json" and not record.name.endswith("-dockerd.json"):
+        if record.name.removesuffix(".json") not in {"registry"} and not record.name.endswith(
+            "-dockerd.json"
+        ):
             engine.down(engine.Engine(lab=here, name=record.name.removesuffix(".json")))
     engine.down(engine.Engine(lab=here, name=engine.FIRST))
     registry.down(here)
