@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from builders.lab.paths import PORT, REGISTRY, Lab
+from builders.lab import registry
+from builders.lab.paths import Lab
 from builders.lab.process import run, say
 
 PLATFORMS = {
@@ -28,11 +27,13 @@ PLATFORMS = {
 """Platform → the Debian architecture whose busybox serves it: armel's is ARMv5, which v6 runs too."""
 
 APPLETS = (
-    "ash awk basename cat chmod chown cmp cp cut date dd df dirname du echo env expr false find grep gunzip gzip head "
-    "hexdump hostname id ip kill ln ls md5sum mkdir mktemp mv nc nproc od ping printf ps pwd readlink realpath rm rmdir "
-    "sed seq sh sha256sum sleep sort stat sync tail tar tee test time touch tr true uname uniq vi wc wget which whoami "
-    "xargs yes zcat"
-).split()
+    "ash", "awk", "basename", "cat", "chmod", "chown", "cmp", "cp", "cut", "date", "dd", "df", "dirname",
+    "du", "echo", "env", "expr", "false", "find", "grep", "gunzip", "gzip", "head", "hexdump", "hostname",
+    "id", "ip", "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv", "nc", "nproc", "od", "ping",
+    "printf", "ps", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "seq", "sh", "sha256sum", "sleep",
+    "sort", "stat", "sync", "tail", "tar", "tee", "test", "time", "touch", "tr", "true", "uname", "uniq",
+    "vi", "wc", "wget", "which", "whoami", "xargs", "yes", "zcat",
+)  # fmt: skip
 
 DOCKERFILE = """FROM scratch
 ARG TARGETARCH
@@ -42,29 +43,36 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin
 CMD ["sh"]
 """
 
-_INDEXES = (
-    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
-)
-
 
 def up(lab: Lab) -> None:
-    """Build and push it unless the registry has it for every platform."""
-    if published() >= set(PLATFORMS):
+    """Build and push it unless the registry has this very one for every platform."""
+    made = lab.home / "base.made"
+    if published(lab) >= set(PLATFORMS) and made.exists() and made.read_text() == fingerprint(lab):
         return
-    say(f"building {REGISTRY}/base:latest for {len(PLATFORMS)} platforms")
+    say(f"building {lab.registry}/base:latest for {len(PLATFORMS)} platforms")
+    made.unlink(missing_ok=True)
     context = lab.home / "base"
     shutil.rmtree(context, ignore_errors=True)
     for platform, debian in PLATFORMS.items():
         root = context / "-".join(platform.split("/")[1:])
         _fill(root, lab.prefix / "busybox" / debian)
     (context / "Dockerfile").write_text(DOCKERFILE)
+    output = f"type=image,name={lab.registry}/base:latest,push=true,oci-mediatypes=true,store=false"
     run(
         [
-            "docker", "buildx", "build", "--builder", "default", "--platform", ",".join(PLATFORMS), "--provenance=false",
-            "--output", f"type=image,name={REGISTRY}/base:latest,push=true,oci-mediatypes=true,store=false", str(context),
+            "docker", "buildx", "build", "--builder", "default", "--platform", ",".join(PLATFORMS),
+            "--provenance=false", "--output", output, str(context),
         ],
         hint="the engine must answer and the registry too: `python3 -m builders.lab status`",
     )  # fmt: skip
+    made.write_text(fingerprint(lab))
+
+
+def fingerprint(lab: Lab) -> str:
+    """Tell one base image from another by what goes into it: the layout, and the packages of this prefix."""
+    parts = (DOCKERFILE, " ".join(APPLETS), str(sorted(PLATFORMS.items())), lab.registry)
+    sizes = [str(path.stat().st_size) for path in sorted((lab.prefix / "busybox").glob("**/bin/busybox"))]
+    return hashlib.sha256("\n".join((*parts, *sizes)).encode()).hexdigest()
 
 
 def _fill(root: Path, package: Path) -> None:
@@ -85,15 +93,8 @@ def _fill(root: Path, package: Path) -> None:
     (root / "tmp").chmod(0o1777)
 
 
-def published() -> set[str]:
+def published(lab: Lab) -> set[str]:
     """Give the platforms the registry has of it."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{PORT}/v2/base/manifests/latest", headers={"Accept": _INDEXES}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            entries = json.load(answer).get("manifests", [])
-    except (urllib.error.URLError, OSError, ValueError):
-        return set()
-    platforms = [entry["platform"] for entry in entries]
-    return {"/".join(filter(None, (p["os"], p["architecture"], p.get("variant")))) for p in platforms}
+    index = registry.get(lab, "base/manifests/latest") or {}
+    platforms = [entry.get("platform", {}) for entry in index.get("manifests", [])]
+    return {"/".join(filter(None, (p.get("os"), p.get("architecture"), p.get("variant")))) for p in platforms}

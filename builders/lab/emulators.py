@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from builders.lab import mounts, notes
+from builders.lab.mounts import BINFMT
 from builders.lab.paths import Lab, LabError
-from builders.lab.process import run, say
+from builders.lab.process import say
 
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
 WANTED = ("aarch64", "arm", "mips64el", "mipsel", "ppc64le", "s390x", "riscv64", "loongarch64")
 
 
+def missing() -> tuple[str, ...]:
+    """Give the emulators that no enabled handler serves."""
+    return tuple(name for name in WANTED if not _served(BINFMT / f"qemu-{name}"))
+
+
 def up(lab: Lab) -> None:
-    """Mount binfmt_misc and register what no enabled handler serves yet; what was added is noted for `down`."""
-    if not (BINFMT / "status").exists():
-        run(["mount", "-t", "binfmt_misc", "none", str(BINFMT)], hint="the kernel needs CONFIG_BINFMT_MISC")
-    for name in WANTED:
+    """Mount binfmt_misc and register what no enabled handler serves yet; what is added is noted for `down`."""
+    mounts.binfmt(lab)
+    absent = missing()
+    if absent:
+        say(f"registering QEMU for {', '.join(absent)}")
+    for name in absent:
         entry = BINFMT / f"qemu-{name}"
         if entry.exists():
-            if _works(entry):
-                continue
             entry.write_text("-1")
-        say(f"registering qemu-{name}")
+        notes.add(lab.home / "emulators", entry.name)
         (BINFMT / "register").write_bytes(registration(lab, name))
-        with (lab.home / "emulators").open("a") as notes:
-            notes.write(f"qemu-{name}\n")
 
 
 def registration(lab: Lab, name: str) -> bytes:
@@ -32,26 +36,29 @@ def registration(lab: Lab, name: str) -> bytes:
     described = lab.prefix / "usr" / "share" / "qemu" / "binfmt.d" / f"qemu-{name}.conf"
     if not described.exists():
         raise LabError(f"{described} is missing", "`python3 -m builders.lab down --purge`, then up again")
+    # :name:type:offset:magic:mask:interpreter:flags (kernel, admin-guide/binfmt-misc.rst)
     fields = described.read_text().strip().split(":")
     fields[6] = str(lab.prefix / "usr" / "bin" / f"qemu-{name}")
     fields[7] = "OPF"
     return ":".join(fields).encode()
 
 
-def _works(entry: Path) -> bool:
-    """An enabled handler whose interpreter is still there, or is held open by flag F."""
-    text = entry.read_text()
-    interpreter = next(
-        (line.split(" ", 1)[1] for line in text.splitlines() if line.startswith("interpreter ")), ""
-    )
-    return text.startswith("enabled") and Path(interpreter).exists()
+def usable(description: str) -> bool:
+    """Whether a handler is enabled and its interpreter reachable: there, or held open by flag F."""
+    lines = description.splitlines()
+    words = dict(line.split(" ", 1) for line in lines if " " in line)
+    held = "F" in words.get("flags:", "")
+    return lines[:1] == ["enabled"] and (held or Path(words.get("interpreter", "")).is_file())
+
+
+def _served(entry: Path) -> bool:
+    return entry.exists() and usable(entry.read_text())
 
 
 def down(lab: Lab) -> None:
-    """Remove the handlers that `up` added."""
-    notes = lab.home / "emulators"
-    for name in notes.read_text().splitlines() if notes.exists() else ():
+    """Remove the handlers that `up` added, if they are still the lab's."""
+    for name in notes.lines(lab.home / "emulators"):
         entry = BINFMT / name
         if entry.exists() and str(lab.prefix) in entry.read_text():
             entry.write_text("-1")
-    notes.unlink(missing_ok=True)
+    (lab.home / "emulators").unlink(missing_ok=True)

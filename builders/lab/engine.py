@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
-import shutil
+import re
+import signal
+import socket as sockets
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders.lab import process
+from builders.lab import bridge, mounts, process
 from builders.lab.paths import DEFAULT_SOCKET, Lab, LabError
 from builders.lab.process import answers, say
 
 FIRST = "engine"
+START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +28,19 @@ class Engine:
     lab: Lab
     name: str
 
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,8}", self.name) or self.name == "registry":
+            raise LabError(f"{self.name!r} cannot name an engine", "up to 9 of a-z0-9, a letter first")
+
     @property
     def record(self) -> Path:
         """Who it is, when it runs."""
         return self.lab.run / f"{self.name}.json"
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.lab.run / f"{self.name}-dockerd.json"
 
     @property
     def socket(self) -> Path:
@@ -34,73 +48,93 @@ class Engine:
         return self.lab.run / f"{self.name}.sock"
 
     @property
+    def exec_root(self) -> Path:
+        """What it keeps while it runs."""
+        return self.lab.run / self.name
+
+    @property
+    def data_root(self) -> Path:
+        """Its images, containers and build cache."""
+        return self.lab.home / "data" / self.name
+
+    @property
     def log(self) -> Path:
         """What it says."""
         return self.lab.home / "log" / f"{self.name}.log"
 
 
-def good_enough(env: dict[str, str] | None = None) -> bool:
-    """Whether a Docker engine answers that builds for many platforms: the containerd image store is on."""
+def running(lab: Lab) -> tuple[Engine, ...]:
+    """Give the lab's engines that have a record, the first one last."""
+    names = [path.name.removesuffix("-dockerd.json") for path in lab.run.glob("*-dockerd.json")]
+    return tuple(Engine(lab=lab, name=name) for name in sorted(names, key=lambda name: (name == FIRST, name)))
+
+
+def good_enough() -> bool:
+    """Whether the docker command reaches an engine that builds many platforms: the containerd image store is on."""
+    return "io.containerd.snapshotter" in _told("{{json .DriverStatus}}")
+
+
+def address(engine: Engine) -> str | None:
+    """Give the DOCKER_HOST that leads to this engine; None when the docker command reaches it without."""
+    if _told("{{.DockerRootDir}}").strip() == str(engine.data_root):
+        return None
+    return f"unix://{engine.socket}"
+
+
+def _told(template: str) -> str:
     try:
         done = subprocess.run(
-            ["docker", "info", "--format", "{{json .DriverStatus}}"],
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, env=env,
+            ["docker", "info", "--format", template],
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and "io.containerd.snapshotter" in done.stdout
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
-def up(engine: Engine, *, default_socket: bool) -> None:
-    """Start it if it does not run; also at the default socket when nobody lives there."""
+def up(engine: Engine) -> None:
+    """Start it if it does not run; the first one also at the default socket when nobody lives there."""
     if process.alive(engine.record) is not None and _answers(engine.socket):
         return
     process.stop(engine.record)
+    _clear_remains(engine)
     hosts = [engine.socket]
-    if default_socket and not _answers(DEFAULT_SOCKET):
+    if engine.name == FIRST and not _inhabited(DEFAULT_SOCKET):
         hosts.append(DEFAULT_SOCKET)
     for stale in hosts:
         stale.parent.mkdir(parents=True, exist_ok=True)
         stale.unlink(missing_ok=True)
-    exec_root = engine.lab.run / engine.name
-    for pid_file in (exec_root / "docker.pid", exec_root / "containerd" / "containerd.pid"):
-        pid_file.unlink(missing_ok=True)
-    _mount_cgroups()
+    mounts.cgroups(engine.lab)
     say(f"starting dockerd ({engine.name})")
-    config = _write_config(engine, exec_root, hosts)
-    environ = engine.lab.environment()
+    _write_config(engine, hosts)
     process.start(
         engine.record,
-        [f"{engine.lab.prefix}/usr/sbin/dockerd", f"--config-file={config}"],
+        [f"{engine.lab.prefix}/usr/sbin/dockerd", f"--config-file={engine.config}"],
         log=engine.log,
-        env=environ,
+        env=engine.lab.environment(),
     )
-    if not process.wait_until(
-        lambda: _answers(engine.socket) or process.alive(engine.record) is None, 60
-    ) or not _answers(engine.socket):
+    process.wait_until(lambda: _answers(engine.socket) or process.alive(engine.record) is None, START_SECONDS)
+    if not _answers(engine.socket):
         words = engine.log.read_text(errors="replace").splitlines()[-8:]
         process.stop(engine.record)
         raise LabError("dockerd did not start:\n  " + "\n  ".join(words), f"its whole log is {engine.log}")
 
 
-def _write_config(engine: Engine, exec_root: Path, hosts: list[Path]) -> Path:
-    first = engine.name == FIRST
+def _write_config(engine: Engine, hosts: list[Path]) -> None:
     settings: dict[str, object] = {
         "features": {"containerd-snapshotter": True},
-        "data-root": str(engine.lab.home / "data" / engine.name),
-        "exec-root": str(exec_root),
-        "pidfile": str(exec_root / "docker.pid"),
+        "data-root": str(engine.data_root),
+        "exec-root": str(engine.exec_root),
+        "pidfile": str(engine.exec_root / "docker.pid"),
         "hosts": [f"unix://{socket}" for socket in hosts],
     }
-    if not first:
-        # Two daemons cannot share docker0; builds of a second node use the host's network.
-        settings["bridge"] = "none"
-    if not first or not _iptables_works(engine.lab):
+    if DEFAULT_SOCKET not in hosts:
+        # Another engine owns docker0 and the packet filter.
+        settings["bridge"] = bridge.name(engine.name)
+        bridge.make(bridge.name(engine.name))
+    if DEFAULT_SOCKET not in hosts or not _iptables_works(engine.lab):
         settings |= {"iptables": False, "ip6tables": False}
-    path = engine.lab.run / f"{engine.name}-dockerd.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=2))
-    return path
+    engine.config.write_text(json.dumps(settings, indent=2))
 
 
 def _iptables_works(lab: Lab) -> bool:
@@ -111,16 +145,21 @@ def _iptables_works(lab: Lab) -> bool:
     return added and answers(["iptables", "-t", "nat", "-D", "PREROUTING", *rule], env=environ)
 
 
-def _mount_cgroups() -> None:
-    if not any(Path("/sys/fs/cgroup").iterdir()):
-        process.run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"], hint="dockerd needs control groups")
+def _inhabited(socket: Path) -> bool:
+    """Whether anybody listens there, however slowly they may answer."""
+    with sockets.socket(sockets.AF_UNIX) as client:
+        client.settimeout(5)
+        try:
+            client.connect(str(socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:
+            return True
+        return True
 
 
 def _answers(socket: Path) -> bool:
     """Whether an engine answers at a socket; asked without the docker command, which takes longer."""
-    import http.client
-    import socket as sockets
-
     if not socket.exists():
         return False
     connection = http.client.HTTPConnection("localhost", timeout=5)
@@ -130,73 +169,53 @@ def _answers(socket: Path) -> bool:
         connection.sock.connect(str(socket))
         connection.request("GET", "/_ping")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
 
 
-def link_commands(lab: Lab) -> None:
-    """Make `docker` and `docker buildx` work for the person: a link each where they are missing, noted for `down`."""
-    links = []
-    if shutil.which("docker") is None:
-        links.append((Path("/usr/local/bin/docker"), lab.prefix / "usr" / "bin" / "docker"))
-    for link, target in links:
-        _link(lab, link, target)
-    if not answers(["docker", "buildx", "version"]):
-        plugins = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "cli-plugins"
-        _link(
-            lab,
-            plugins / "docker-buildx",
-            lab.prefix / "usr" / "libexec" / "docker" / "cli-plugins" / "docker-buildx",
-        )
-
-
-def _link(lab: Lab, link: Path, target: Path) -> None:
-    say(f"linking {link}")
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
-    with (lab.home / "links").open("a") as notes:
-        notes.write(f"{link}\n")
-
-
-def unlink_commands(lab: Lab) -> None:
-    """Take away the links that `up` made, if they are still ours."""
-    notes = lab.home / "links"
-    for line in notes.read_text().splitlines() if notes.exists() else ():
-        link = Path(line)
-        if link.is_symlink() and str(link.readlink()).startswith(str(lab.prefix)):
-            link.unlink()
-    notes.unlink(missing_ok=True)
-
-
 def down(engine: Engine) -> None:
-    """Stop it, with what a killed daemon leaves: containerd, sockets, mounts."""
+    """Stop it, with what a killed daemon leaves: containerd, sockets, mounts, its bridge."""
     if process.stop(engine.record):
         say(f"stopped dockerd ({engine.name})")
-    _end_orphans(engine)
-    _unmount_below(engine.lab.run / engine.name, engine.lab.home / "data" / engine.name)
+    _clear_remains(engine)
+    bridge.remove(bridge.name(engine.name))
+    at_default = engine.config.exists() and str(DEFAULT_SOCKET) in engine.config.read_text()
+    if at_default and not _inhabited(DEFAULT_SOCKET):
+        DEFAULT_SOCKET.unlink(missing_ok=True)
     engine.socket.unlink(missing_ok=True)
-    if engine.name == FIRST and not _answers(DEFAULT_SOCKET) and DEFAULT_SOCKET.is_socket():
-        DEFAULT_SOCKET.unlink()
+    engine.config.unlink(missing_ok=True)
 
 
-def _end_orphans(engine: Engine) -> None:
-    """End containerd and shims of this engine that outlived it: their argv names its run directory."""
-    mark = str(engine.lab.run / engine.name) + "/"
+def _clear_remains(engine: Engine) -> None:
+    """End what outlived dockerd (a second containerd would wait for the first one's lock) and clear its traces."""
+    for pid in _orphans(engine):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait_until(lambda: not _orphans(engine), 5.0)
+    mounts.unmount_at(engine.exec_root, engine.data_root)
+    for pid_file in (engine.exec_root / "docker.pid", engine.exec_root / "containerd" / "containerd.pid"):
+        pid_file.unlink(missing_ok=True)
+
+
+def _orphans(engine: Engine) -> tuple[int, ...]:
+    """Find dockerd, containerd and shims of this very engine: programs of the prefix that name its directory."""
+    found = []
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if mark in words and "containerd" in words:
-                os.kill(int(folder.name), 9)
+        if not folder.name.isdigit():
+            continue
+        try:
+            program = (folder / "exe").readlink()
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if program.is_relative_to(engine.lab.prefix) and names(engine, words):
+            found.append(int(folder.name))
+    return tuple(found)
 
 
-def _unmount_below(*roots: Path) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in reversed(mounts):
-        if any(mount.startswith(f"{root}/") for root in roots):
-            answers(["umount", "-l", mount])
+def names(engine: Engine, words: list[str]) -> bool:
+    """Whether an argv names the engine's configuration or something in its run directory."""
+    values = [Path(word.rpartition("=")[2]) for word in words]
+    return any(value == engine.config or value.is_relative_to(engine.exec_root) for value in values)

@@ -10,6 +10,8 @@ import contextlib
 import ssl
 from pathlib import Path
 
+from builders.lab.paths import LabError
+
 _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -29,7 +31,12 @@ async def forward(socket: Path, port: int, tls: tuple[Path, Path, Path] | None =
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=_context(tls))
+    try:
+        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=_context(tls))
+    except (OSError, OverflowError) as error:
+        raise LabError(
+            f"cannot serve 127.0.0.1:{port}: {error}", "is the port free, are the files PEM?"
+        ) from None
     print(f"forwarding 127.0.0.1:{port} to {socket}", flush=True)
     async with server:
         await server.serve_forever()

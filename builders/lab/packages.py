@@ -6,6 +6,8 @@ needed; without its caches (which cost minutes with a dozen architectures) that 
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ from pathlib import Path
 from builders.lab.paths import Lab, LabError
 from builders.lab.process import run, say
 
+STAMP = ".packages"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 APT_HELPER = "/usr/lib/apt/apt-helper"
 NO_APT = "the lab unpacks Debian packages: run it on Debian, or provide a Docker engine with the containerd image store"
@@ -47,12 +50,15 @@ class Package:
 
 
 def unpacked(lab: Lab) -> bool:
-    """Whether the prefix is complete: it gets its name only when it is."""
-    return lab.prefix.is_dir()
+    """Whether the prefix is complete and holds what this version of the lab needs: it gets its name last."""
+    stamp = lab.prefix / STAMP
+    return stamp.exists() and stamp.read_text() == _stamp()
 
 
 def unpack(lab: Lab) -> None:
     """Fetch, verify and unpack everything; LabError when the mirror does not have it."""
+    if platform.machine() != "x86_64":
+        raise LabError("the lab's engine is for x86-64 machines only", NO_APT)
     say("fetching package lists")
     site = mirror()
     lists = _update(lab, site)
@@ -72,8 +78,20 @@ def unpack(lab: Lab) -> None:
         into.mkdir(parents=True, exist_ok=True)
         run(["dpkg-deb", "-x", str(debs[package]), str(into)], hint=NO_APT)
     _link_what_packages_leave_to_scripts(fresh)
+    (fresh / STAMP).write_text(_stamp())
+    # A machine that is switched off now must not find a complete name on empty files.
+    os.sync()
+    old = lab.home / "prefix.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if lab.prefix.exists():
+        lab.prefix.rename(old)
     fresh.rename(lab.prefix)
-    shutil.rmtree(lab.home / "apt", ignore_errors=True)
+    for leftover in (old, lab.home / "apt"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _stamp() -> str:
+    return "".join(f"{suite} {arch} {' '.join(names)}\n" for (suite, arch), names in _needs().items())
 
 
 def _needs() -> Mapping[tuple[str, str], Sequence[str]]:
@@ -95,12 +113,23 @@ def own_suite() -> str:
 
 
 def mirror() -> str:
-    """Give the address of the Debian archive this machine itself uses."""
-    lines = run(["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)"], hint=NO_APT).splitlines()
-    sites = [line.split("|")[0] for line in lines if line.split("|")[1] == own_suite()]
-    if not sites:
+    """Give the address of the Debian archive this machine itself uses, also before its first `apt-get update`."""
+    empty = ["-o", "Dir::State::lists=/nonexistent", "-o", "Debug::NoLocking=true"]
+    found = site_in(run(["apt-get", *empty, "--print-uris", "update"], hint=NO_APT), own_suite())
+    if found is None:
         raise LabError("apt has no Debian archive configured", NO_APT)
-    return sites[0].rstrip("/")
+    return found
+
+
+def site_in(addresses: str, suite: str) -> str | None:
+    """Find the archive in the addresses apt would fetch: component main tells Debian's from its namesakes."""
+    for release in (suite, "stable", "oldstable", "testing", "unstable"):
+        found = re.search(
+            rf"^'(\S+?)/+dists/{re.escape(release)}/main/binary-[^/]+/Packages", addresses, re.MULTILINE
+        )
+        if found:
+            return found[1]
+    return None
 
 
 def _update(lab: Lab, site: str) -> Path:
@@ -113,26 +142,23 @@ def _update(lab: Lab, site: str) -> Path:
     for suite, architecture in _needs():
         by_suite.setdefault(suite, []).append(architecture)
     (apt / "sources" / "lab.sources").write_text("\n".join(_stanza(site, *item) for item in by_suite.items()))
-    settings = {
-        "Dir::Etc::sourcelist": "/dev/null",
-        "Dir::Etc::sourceparts": f"{apt}/sources",
-        "Dir::State": str(apt),
-        "Dir::State::lists": f"{apt}/lists",
-        "Dir::State::status": f"{apt}/status",
-        "Dir::Cache": f"{apt}/cache",
-        "Acquire::Languages": "none",
-        "Acquire::GzipIndexes": "true",
-        "pkgCacheFile::Generate": "false",
-        "APT::Sandbox::User": "root",
-    }
-    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-    run(["apt-get", "-q", "update", *options], hint="the package mirror must be reachable")
+    config = apt / "apt.conf"
+    config.write_text(
+        # Read last, after the machine's own proxies and credentials; its hooks are for its own package lists.
+        "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n"
+        f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{apt}/sources";\n'
+        f'Dir::State "{apt}";\nDir::State::lists "{apt}/lists";\nDir::State::status "{apt}/status";\n'
+        f'Dir::Cache "{apt}/cache";\n'
+        'Acquire::Languages "none";\nAcquire::GzipIndexes "true";\n'
+        'pkgCacheFile::Generate "false";\nAPT::Sandbox::User "root";\n'
+    )
+    run(["apt-get", "-q", "-c", str(config), "update"], hint="the package mirror must be reachable")
     return apt / "lists"
 
 
 def _stanza(site: str, suite: str, architectures: Iterable[str]) -> str:
     return (
-        f"Types: deb\nURIs: {site}\nSuites: {suite}\nComponents: main\n"
+        f"Types: deb\nURIs: {site}\nSuites: {suite}\nComponents: main\nTargets: Packages\n"
         f"Architectures: {' '.join(architectures)}\nSigned-By: {KEYRING}\n"
     )
 
@@ -141,7 +167,10 @@ def _list_text(lists: Path, suite: str, architecture: str) -> bytes:
     found = list(lists.glob(f"*_dists_{suite}_main_binary-{architecture}_Packages*"))
     if not found:
         raise LabError(f"the mirror has no {suite} for {architecture}", "look at the apt output above")
-    return subprocess.run([APT_HELPER, "cat-file", str(found[0])], capture_output=True, check=True).stdout
+    done = subprocess.run([APT_HELPER, "cat-file", str(found[0])], capture_output=True)
+    if done.returncode != 0:
+        raise LabError(f"apt cannot read {found[0].name}: {done.stderr.decode(errors='replace')}", NO_APT)
+    return done.stdout
 
 
 def find(text: bytes, name: str, architecture: str) -> Package:

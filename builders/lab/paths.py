@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-PORT = int(os.environ.get("MULTIBUILD_LAB_PORT", "5000"))
-REGISTRY = f"localhost:{PORT}"
+DEFAULT_HOME = Path("/var/lib/multibuild-lab")
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
@@ -21,10 +21,16 @@ class LabError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """The lab's home (kept between runs) and its run directory (pid files, sockets)."""
+    """The lab's home (kept between runs), its run directory (pid files, sockets) and its registry's port."""
 
     home: Path
     run: Path
+    port: int = 5000
+
+    @property
+    def registry(self) -> str:
+        """The registry's name in image references."""
+        return f"localhost:{self.port}"
 
     @property
     def prefix(self) -> Path:
@@ -49,6 +55,11 @@ class Lab:
 
 
 def lab() -> Lab:
-    """Find the lab: MULTIBUILD_LAB, or one place for the machine."""
-    home = Path(os.environ.get("MULTIBUILD_LAB", "/var/lib/multibuild-lab"))
-    return Lab(home=home, run=Path("/run") / home.name)
+    """Find the lab: MULTIBUILD_LAB (one place for the machine by default) and MULTIBUILD_LAB_PORT; LabError."""
+    home = Path(os.environ.get("MULTIBUILD_LAB") or DEFAULT_HOME).absolute()
+    # Sockets take at most 107 bytes, so the run directory is short whatever the home is called.
+    mark = "" if home == DEFAULT_HOME else "-" + hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    port = os.environ.get("MULTIBUILD_LAB_PORT") or "5000"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise LabError(f"MULTIBUILD_LAB_PORT is {port!r}", "a port number from 1 to 65535")
+    return Lab(home=home, run=Path(f"/run/multibuild-lab{mark}"), port=int(port))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -33,7 +34,15 @@ def start(record: Path, argv: Sequence[str], *, log: Path, env: Mapping[str, str
             start_new_session=True,
             cwd="/",
         )
-    record.write_text(json.dumps({"pid": child.pid, "started": start_time(child.pid)}))
+    record.write_text(json.dumps({"pid": child.pid, "started": start_time(child.pid), "boot": _boot()}))
+
+
+def _boot() -> str:
+    """Which start of the machine this is: start times count from there, and /run may survive on a disk."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def start_time(pid: int) -> str | None:
@@ -52,19 +61,25 @@ def alive(record: Path) -> int | None:
     except (OSError, ValueError):
         return None
     pid, started = noted["pid"], noted["started"]
-    return pid if started is not None and start_time(pid) == started else None
+    same_boot = noted.get("boot", "") in {"", _boot()}
+    return pid if same_boot and started is not None and start_time(pid) == started else None
 
 
 def stop(record: Path, *, seconds: float = 15.0) -> bool:
     """End the daemon: asked first, then killed. Says whether there was one."""
     pid = alive(record)
     if pid is not None:
-        os.kill(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGTERM)
         if not wait_until(lambda: alive(record) is None, seconds):
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
             wait_until(lambda: alive(record) is None, 5.0)
     record.unlink(missing_ok=True)
     return pid is not None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def wait_until(ready: Callable[[], bool], seconds: float) -> bool:

@@ -1,0 +1,44 @@
+"""Kernel file systems the lab needs; those it mounts itself are noted and unmounted by `down`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builders.lab import notes
+from builders.lab.paths import Lab
+from builders.lab.process import answers, run
+
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def binfmt(lab: Lab) -> None:
+    """Mount binfmt_misc unless it is."""
+    if not (BINFMT / "status").exists():
+        _mount(lab, "binfmt_misc", BINFMT, hint="the kernel needs CONFIG_BINFMT_MISC")
+
+
+def cgroups(lab: Lab) -> None:
+    """Mount control groups unless some are."""
+    if not CGROUPS.is_dir() or not any(CGROUPS.iterdir()):
+        _mount(lab, "cgroup2", CGROUPS, hint="dockerd needs control groups")
+
+
+def _mount(lab: Lab, kind: str, place: Path, *, hint: str) -> None:
+    notes.add(lab.home / "mounts", str(place))
+    run(["mount", "-t", kind, "none", str(place)], hint=hint)
+
+
+def undo(lab: Lab) -> None:
+    """Unmount what the lab mounted; what is still in use by others stays."""
+    for place in notes.lines(lab.home / "mounts"):
+        answers(["umount", place])
+    (lab.home / "mounts").unlink(missing_ok=True)
+
+
+def unmount_at(*roots: Path) -> None:
+    """Unmount what a killed daemon left at and below its own directories, innermost first."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in reversed(mounted):
+        if any(Path(place).is_relative_to(root) for root in roots):
+            answers(["umount", "-l", place])
