@@ -1,0 +1,132 @@
+"""What goes to buildx for a build, a test and a probe, word for word."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+
+from fakes.docker import FakeDocker
+
+from multibuild.build.stage import build_children
+from multibuild.config.load import load_config
+from multibuild.config.models import SmokeTest
+from multibuild.config.overrides import Overrides
+from multibuild.host.facts import HostFacts, Node
+from multibuild.host.probe import probe_platforms
+from multibuild.plan import make_plan
+from multibuild.platforms import Platform
+from multibuild.prove.smoke import run_test
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.recorder import Recorder
+from multibuild.record.state import State
+
+CONFIG = """
+version: 1
+image: localhost:5000/app
+platforms: [linux/amd64, linux/arm64]
+args: {VERSION: "1"}
+secrets: ["id=token,env=TOKEN"]
+retry: {attempts: 2, initial: 0.01s}
+"""
+
+
+class Nobody:
+    def show(self, event):
+        pass
+
+    def say(self, text):
+        pass
+
+    def close(self):
+        pass
+
+
+def planned(tmp_path, docker: FakeDocker, driver: str):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "multibuild.yaml").write_text(CONFIG)
+    loaded = load_config(
+        project / "multibuild.yaml", environ=os.environ, overrides=Overrides(), now=datetime.now(UTC)
+    )
+    node = Node(builder="b", driver=driver, native=Platform.parse("amd64"))
+    facts = HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=(str(docker.folder / "docker-buildx"),))
+    return make_plan(loaded, facts)
+
+
+def build(plan, tmp_path):
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    with Journal(run.journal_path) as journal:
+        results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody())))
+    return results, run
+
+
+def test_builds_by_digest(docker, tmp_path):
+    docker.answer("build")
+    results, _ = build(planned(tmp_path, docker, "docker-container"), tmp_path)
+    assert [result.digest for result in results] == ["sha256:" + "a" * 64] * 2
+    call = next(call for call in docker.calls() if "linux/arm64" in call)
+    metadata = call[call.index("--metadata-file") + 1]
+    assert call == [
+        "docker-buildx", "build", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
+        "--platform", "linux/arm64", "--file", "Dockerfile", "--build-arg", "VERSION=1", "--secret",
+        "id=token,env=TOKEN", "--pull", "--provenance=mode=min", "--sbom=false", "--output",
+        "type=image,name=localhost:5000/app,push=true,push-by-digest=true,name-canonical=true,oci-mediatypes=true",
+        ".",
+    ]  # fmt: skip
+
+
+def test_the_docker_driver_stages_by_tag(docker, tmp_path):
+    docker.answer("build")
+    build(planned(tmp_path, docker, "docker"), tmp_path)
+    call = next(call for call in docker.calls() if "linux/arm64" in call)
+    output = call[call.index("--output") + 1]
+    assert output == (
+        "type=image,name=localhost:5000/app:multibuild-linux-arm64,push=true,oci-mediatypes=true,store=false"
+    )
+
+
+def test_a_transient_failure_is_tried_again(docker, tmp_path):
+    docker.answer(
+        "build", stderr="ERROR: failed to push: unexpected status from PUT request to x: 503 Nope\n", code=1
+    )
+    results, run = build(planned(tmp_path, docker, "docker"), tmp_path)
+    assert [[a.outcome for a in result.attempts] for result in results] == [["failed", "failed"]] * 2
+    assert results[0].failure.kind.name == "registry-unavailable"
+    assert sorted(path.name for path in run.logs.iterdir()) == [
+        "linux-amd64.1.log", "linux-amd64.2.log", "linux-arm64.1.log", "linux-arm64.2.log",
+    ]  # fmt: skip
+    waits = [event for event in read_journal(run.journal_path) if event.name == "attempt.waiting"]
+    assert [event.fields["reason"] for event in waits] == ["registry-unavailable"] * 2
+
+
+def test_a_permanent_failure_is_not(docker, tmp_path):
+    docker.answer(
+        "build", stderr="ERROR: dockerfile parse error on line 3: unknown instruction: RUNN\n", code=1
+    )
+    results, _ = build(planned(tmp_path, docker, "docker"), tmp_path)
+    assert [len(result.attempts) for result in results] == [1, 1]
+    assert len(docker.calls()) == 2
+
+
+def test_a_test_runs_on_the_child_uncached_and_without_network(docker):
+    docker.answer("build")
+    child = "localhost:5000/app@sha256:" + "b" * 64
+    buildx = (str(docker.folder / "docker-buildx"),)
+    test = SmokeTest(run=("app", "--version"), timeout=10.0)
+    outcome = asyncio.run(run_test(test, child, Platform.parse("arm64"), builder="b", buildx=buildx))
+    assert outcome.status == "passed"
+    assert docker.calls() == [
+        ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",
+         "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
+    ]  # fmt: skip
+
+
+def test_the_probe_asks_for_all_at_once(docker):
+    docker.answer("build")
+    buildx = (str(docker.folder / "docker-buildx"),)
+    platforms = (Platform.parse("amd64"), Platform.parse("riscv64"))
+    answers = asyncio.run(probe_platforms("b", platforms, buildx))
+    assert all(answer.runs for answer in answers)
+    assert docker.calls() == [
+        ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform",
+         "linux/amd64,linux/riscv64", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
+    ]  # fmt: skip

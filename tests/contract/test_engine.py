@@ -1,0 +1,114 @@
+"""What goes to docker through python-on-whales, word for word."""
+
+import json
+
+import pytest
+from fakes.docker import INFO
+
+from multibuild.engine import DockerEngine, NewBuilder
+from multibuild.errors import EnvironmentFault
+
+
+def test_facts_take_one_call(docker):
+    docker.engine()
+    info = DockerEngine().info()
+    assert docker.calls() == [["docker", "info", "--format", "{{json .}}"]]
+    assert str(info.native) == "linux/amd64"
+    assert (info.cpus, info.memory, info.containerd_store) == (2, 8 * 1024**3, True)
+    assert info.buildx_path == str(docker.folder / "docker-buildx")
+    assert info.local
+
+
+def test_builders_are_read_raw(docker):
+    docker.engine()
+    (builder,) = DockerEngine().builders()
+    assert docker.calls() == [["docker", "buildx", "ls", "--format", "{{json .}}"]]
+    assert (builder.name, builder.driver, builder.current) == ("default", "docker", True)
+    assert builder.nodes[0].platforms == ("linux/amd64",)
+
+
+def test_a_builder_is_created_and_started(docker, tmp_path):
+    docker.answer("buildx", "create", stdout="multibuild\n")
+    docker.answer("buildx", "inspect", stdout="Name: multibuild\n")
+    docker.answer(
+        "buildx", "ls", stdout=json.dumps({"Name": "multibuild", "Driver": "docker-container", "Nodes": []})
+    )
+    toml = tmp_path / "buildkitd.toml"
+    toml.write_text("")
+    DockerEngine().create_builder(
+        NewBuilder(
+            name="multibuild",
+            driver="docker-container",
+            image="moby/buildkit:v1",
+            buildkitd=toml,
+            driver_opts={"network": "host"},
+        )
+    )
+    assert docker.calls()[0] == [
+        "docker", "buildx", "create", "--bootstrap", "--config", str(toml), "--driver", "docker-container",
+        "--driver-opt", "network=host,image=moby/buildkit:v1", "--name", "multibuild",
+    ]  # fmt: skip
+
+
+def test_a_builder_that_is_not_there_is_not_removed(docker):
+    docker.engine()
+    DockerEngine().remove_builder("multibuild")
+    assert [call[1:3] for call in docker.calls()] == [["buildx", "ls"]]
+
+
+def test_the_binfmt_image_is_the_only_privileged_container(docker):
+    docker.answer("container", "run", stdout='{"supported":[],"emulators":["qemu-aarch64"]}')
+    answer = DockerEngine().run_privileged("tonistiigi/binfmt:pinned", ("--install", "arm64"))
+    assert docker.calls() == [
+        ["docker", "container", "run", "--privileged", "--pull", "never", "--rm", "tonistiigi/binfmt:pinned",
+         "--install", "arm64"]
+    ]  # fmt: skip
+    assert json.loads(answer)["emulators"] == ["qemu-aarch64"]
+
+
+def test_pulling_is_quiet(docker):
+    docker.answer("image", "pull")
+    docker.answer("image", "inspect", stdout='[{"Id": "sha256:1"}]')
+    DockerEngine().pull("moby/buildkit:v1")
+    assert docker.calls()[0] == ["docker", "image", "pull", "--quiet", "moby/buildkit:v1"]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        (
+            "Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
+            "unix:///x.sock",
+        ),
+        ("permission denied while trying to connect to the Docker daemon socket", "permission denied"),
+    ],
+)
+def test_an_engine_that_does_not_answer(docker, stderr, words):
+    document = {"ServerVersion": "", "ClientInfo": INFO["ClientInfo"]}
+    docker.answer("info", stdout=json.dumps(document), stderr=stderr, code=1)
+    with pytest.raises(EnvironmentFault) as error:
+        DockerEngine().info()
+    assert words in error.value.message
+    assert error.value.hint
+
+
+def test_a_docker_without_buildx(docker):
+    docker.answer("info", stdout=json.dumps({**INFO, "ClientInfo": {"Plugins": []}}))
+    with pytest.raises(EnvironmentFault) as error:
+        DockerEngine().info()
+    assert "buildx" in error.value.message
+    docker.answer("buildx", stderr="docker: unknown command: docker buildx", code=1)
+    with pytest.raises(EnvironmentFault, match="no buildx plugin"):
+        DockerEngine().builders()
+
+
+def test_no_docker_at_all(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentFault, match="no docker command on PATH"):
+        DockerEngine().info()
+
+
+def test_an_answer_that_is_no_text_is_no_traceback(docker):
+    docker.answer("info", stdout="not json")
+    with pytest.raises(EnvironmentFault, match="could not be read"):
+        DockerEngine().info()

@@ -1,0 +1,88 @@
+"""A `docker` on PATH that notes its argv and answers from a table: the exact commands, without an engine."""
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+_SCRIPT = """#!{python}
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+with open(os.path.join(here, "calls.jsonl"), "a") as calls:
+    calls.write(json.dumps(argv) + "\\n")
+for answer in json.load(open(os.path.join(here, "answers.json"))):
+    if argv[1 : 1 + len(answer["begin"])] == answer["begin"]:
+        if "--metadata-file" in argv:
+            with open(argv[argv.index("--metadata-file") + 1], "w") as metadata:
+                json.dump({{"containerimage.digest": "sha256:" + "a" * 64}}, metadata)
+        sys.stdout.write(answer["stdout"])
+        sys.stderr.write(answer["stderr"])
+        sys.exit(answer["code"])
+sys.exit("unexpected: " + json.dumps(argv))
+"""
+
+INFO = {
+    "ServerVersion": "28.5.2",
+    "Name": "host",
+    "OSType": "linux",
+    "Architecture": "x86_64",
+    "NCPU": 2,
+    "MemTotal": 8 * 1024**3,
+    "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+    "ClientInfo": {
+        "Context": "default",
+        "Plugins": [{"Name": "buildx", "Path": "BUILDX", "Version": "0.29.1"}],
+    },
+}
+BUILDERS = (
+    json.dumps(
+        {
+            "Name": "default",
+            "Driver": "docker",
+            "Current": True,
+            "Nodes": [
+                {"Name": "default", "Endpoint": "default", "Status": "running", "Platforms": ["linux/amd64"]}
+            ],
+        }
+    )
+    + "\n"
+)
+
+
+class FakeDocker:
+    """Writes itself into a folder; `answer(*begin, …)` adds a row, the first that fits is taken."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._answers: list[dict[str, object]] = []
+        for name in ("docker", "docker-buildx"):
+            path = folder / name
+            path.write_text(_SCRIPT.format(python=sys.executable))
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        self._save()
+
+    @property
+    def path(self) -> str:
+        """PATH with the fake first."""
+        return f"{self.folder}:{os.environ['PATH']}"
+
+    def answer(self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
+        """Answer commands whose arguments begin so."""
+        self._answers.append({"begin": list(begin), "stdout": stdout, "stderr": stderr, "code": code})
+        self._save()
+
+    def engine(self) -> None:
+        """Answer as an engine with a builder does."""
+        info = json.dumps(INFO).replace("BUILDX", str(self.folder / "docker-buildx"))
+        self.answer("info", stdout=info)
+        self.answer("buildx", "ls", stdout=BUILDERS)
+
+    def calls(self) -> list[list[str]]:
+        """Give the argv of every call, program name first."""
+        path = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _save(self) -> None:
+        (self.folder / "answers.json").write_text(json.dumps(self._answers))
