@@ -152,7 +152,18 @@ def down(here: Lab, *, purge: bool) -> None:
     commands.unlink(here)
     shutil.rmtree(here.run, ignore_errors=True)
     if purge:
-        shutil.rmtree(here.home)
+        _empty(here.home)
+
+
+def _empty(home: Path) -> None:
+    """Delete everything of the lab; the home itself stays when it is a volume."""
+    for part in home.iterdir():
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
+    with contextlib.suppress(OSError):
+        home.rmdir()
 
 
 def exports(here: Lab) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def up(lab: Lab) -> None:
     shutil.rmtree(context, ignore_errors=True)
     for platform, debian in PLATFORMS.items():
         root = context / "-".join(platform.split("/")[1:])
-        _fill(root, lab.prefix / "busybox" / debian)
+        fill(root, lab.prefix / "busybox" / debian)
     (context / "Dockerfile").write_text(DOCKERFILE)
     output = f"type=image,name={lab.registry}/base:latest,push=true,oci-mediatypes=true,store=false"
     run(
@@ -75,7 +75,7 @@ def fingerprint(lab: Lab) -> str:
     return hashlib.sha256("\n".join((*parts, *sizes)).encode()).hexdigest()
 
 
-def _fill(root: Path, package: Path) -> None:
+def fill(root: Path, package: Path) -> None:
     """Lay out a root: newer packages put busybox in /usr/bin."""
     binary = next(
         path for path in (package / "bin" / "busybox", package / "usr" / "bin" / "busybox") if path.exists()

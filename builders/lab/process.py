@@ -34,6 +34,8 @@ def start(record: Path, argv: Sequence[str], *, log: Path, env: Mapping[str, str
             start_new_session=True,
             cwd="/",
         )
+    # It outlives us: without this Popen would complain that nobody waited.
+    child.returncode = 0
     record.write_text(json.dumps({"pid": child.pid, "started": start_time(child.pid), "boot": _boot()}))
 
 
