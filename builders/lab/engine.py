@@ -200,7 +200,7 @@ def _clear_remains(engine: Engine) -> None:
 
 
 def _orphans(engine: Engine) -> tuple[int, ...]:
-    """Find dockerd, containerd and shims of this very engine: programs of the prefix that name its directory."""
+    """Find dockerd, containerd and shims of this very engine: the lab's programs that name its directory."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -210,7 +210,7 @@ def _orphans(engine: Engine) -> tuple[int, ...]:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if program.is_relative_to(engine.lab.prefix) and names(engine, words):
+        if program.is_relative_to(engine.lab.home) and names(engine, words):
             found.append(int(folder.name))
     return tuple(found)
 

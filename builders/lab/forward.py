@@ -19,17 +19,13 @@ async def forward(socket: Path, port: int, tls: tuple[Path, Path, Path] | None =
     """Forward 127.0.0.1:port to the engine until cancelled. `tls`: certificate, key and the CA clients must have."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(OSError), contextlib.closing(writer):
             upstream, downstream = await asyncio.open_unix_connection(str(socket))
-            downstream.write(_UPGRADE)
-            answer = await upstream.readuntil(b"\r\n\r\n")
-            if b" 101 " in answer.split(b"\r\n", 1)[0]:
-                await asyncio.gather(_copy(reader, downstream), _copy(upstream, writer))
-            downstream.close()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+            with contextlib.suppress(asyncio.IncompleteReadError), contextlib.closing(downstream):
+                downstream.write(_UPGRADE)
+                answer = await upstream.readuntil(b"\r\n\r\n")
+                if b" 101 " in answer.split(b"\r\n", 1)[0]:
+                    await asyncio.gather(_copy(reader, downstream), _copy(upstream, writer))
 
     try:
         server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=_context(tls))

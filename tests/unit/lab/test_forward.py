@@ -17,6 +17,8 @@ from builders.lab.paths import LabError
 async def forwarding(path: Path, status: str):
     """Serve a fake engine that upgrades (or not) and then echoes; give the TCP port that leads to it."""
 
+    ended = asyncio.Event()
+
     async def engine(reader, writer):
         request = await reader.readuntil(b"\r\n\r\n")
         assert request.startswith(b"POST /grpc HTTP/1.1\r\n")
@@ -24,6 +26,8 @@ async def forwarding(path: Path, status: str):
         while data := await reader.read(100):
             writer.write(data)
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -32,6 +36,7 @@ async def forwarding(path: Path, status: str):
         task = asyncio.create_task(forward(path, port))
         try:
             yield port
+            await asyncio.wait_for(ended.wait(), 5)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
