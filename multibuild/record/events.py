@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One thing that happened. `time` is UTC; `fields` hold JSON types only."""
+    """One thing that happened. `time` is aware and in UTC; `fields` hold JSON types only."""
 
     time: datetime
     name: str
     fields: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the journal's form."""
-        return {"time": self.time.isoformat(timespec="milliseconds"), "name": self.name, **self.fields}
+        """Give the journal's form. The fields stay apart: some events have a field `name` of their own."""
+        time = self.time.isoformat(timespec="milliseconds")
+        return {"time": time, "name": self.name, "fields": dict(self.fields)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Event:
-        """Read the journal's form; KeyError or ValueError for anything else."""
-        fields = {key: value for key, value in document.items() if key not in {"time", "name"}}
-        return cls(time=datetime.fromisoformat(document["time"]), name=document["name"], fields=fields)
+        """Read the journal's form; KeyError, TypeError or ValueError for anything else."""
+        time, name, fields = document["time"], document["name"], document["fields"]
+        if not isinstance(name, str) or not isinstance(fields, Mapping):
+            raise TypeError("an event is a time, a name and fields")
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is None:
+            raise ValueError(f"'{time}' names no time zone")
+        return cls(time=moment.astimezone(UTC), name=name, fields=dict(fields))
 
 
 class Emit(Protocol):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from multibuild.record.events import Event
+from multibuild.record.values import as_json
 
 
 class Journal:
@@ -17,26 +20,31 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open `path` for appending; 0600, it may hold what a build printed."""
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock = threading.Lock()
-        self._mend_torn_line(path)
-
-    def _mend_torn_line(self, path: Path) -> None:
-        """End a line that a kill left torn, so that the next event does not become part of it."""
-        size = path.stat().st_size
-        if size:
-            with path.open("rb") as file:
-                file.seek(size - 1)
-                torn = file.read(1) != b"\n"
-            if torn:
-                os.write(self._file, b"\n")
+        # A kill, or a disk that filled up, can leave half a line: the next event must not become part of it.
+        self._torn = _ends_torn(self._file)
+        sync_folder(path.parent)
 
     def append(self, event: Event) -> None:
-        """Write one event and wait until it is on the disk."""
-        line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":")) + "\n"
+        """Write one event, in one write, and wait until it is on the disk."""
+        line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
+        data = line.encode("utf-8", "replace")
         with self._lock:
-            os.write(self._file, line.encode("utf-8", "replace"))
+            data = b"\n" + data if self._torn else data
+            self._torn = True
+            written = os.write(self._file, data)
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            self._torn = False
             os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
 
     def __enter__(self) -> Self:
         return self
@@ -44,16 +52,69 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
+        self.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalReading:
+    """What a journal held. `damaged` are the numbers (from 1) of unreadable lines before the last one.
+
+    `torn`: the last line is not whole, as a kill leaves it.
+    """
+
+    events: tuple[Event, ...]
+    damaged: tuple[int, ...] = ()
+    torn: bool = False
+
+
+def scan_journal(path: Path) -> JournalReading:
+    """Read a journal with what is wrong with it; empty when there is none. OSError when it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return JournalReading(events=())
+    events: list[Event] = []
+    unreadable: list[int] = []
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            events.append(Event.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            unreadable.append(number)
+    torn = bool(unreadable) and bool(lines[-1]) and unreadable[-1] == len(lines)
+    return JournalReading(
+        events=tuple(events), damaged=tuple(unreadable[:-1] if torn else unreadable), torn=torn
+    )
 
 
 def read_journal(path: Path) -> tuple[Event, ...]:
-    """Read the events; a torn line (the last one of a killed run) is left out. Empty when there is no journal."""
-    events = []
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    for line in lines:
-        try:
-            events.append(Event.from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return tuple(events)
+    """Read the events of a journal, without a torn last line; empty when there is none.
+
+    Unreadable lines before the last are left out too, and a warning on stderr says how many. OSError when the
+    file cannot be read.
+    """
+    reading = scan_journal(path)
+    if reading.damaged:
+        logging.getLogger(__name__).warning(
+            "%s: %d unreadable lines left out (the first is line %d); what they said is missing below",
+            path,
+            len(reading.damaged),
+            reading.damaged[0],
+        )
+    return reading.events
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a directory are on the disk (fsync(2): a file's own fsync does not say that)."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _ends_torn(file: int) -> bool:
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -36,7 +36,10 @@ class Display(Protocol):
 
 
 class Recorder:
-    """The one place events go through: journal first, then display."""
+    """The one place events go through: journal first, then display; safe from several threads as those are.
+
+    A display that cannot be written to any more (a closed pipe) does not end a run: only the journal must hold.
+    """
 
     def __init__(self, journal: Journal | None, display: Display) -> None:
         """Take the journal (None: a command without a run) and the display."""
@@ -44,15 +47,17 @@ class Recorder:
         self._display = display
 
     def record(self, name: str, /, **fields: Any) -> None:
-        """Record an event now; fields are JSON types."""
+        """Record an event now; fields are JSON types. OSError when the journal cannot be written."""
         event = Event(time=datetime.now(UTC), name=name, fields=fields)
         if self._journal is not None and name not in NOT_JOURNALED:
             self._journal.append(event)
-        self._display.show(event)
+        with suppress(OSError):
+            self._display.show(event)
 
     def say(self, text: str, /) -> None:
         """Tell a person; not part of the journal."""
-        self._display.say(text)
+        with suppress(OSError):
+            self._display.say(text)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 import sys
@@ -14,35 +14,47 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from multibuild.errors import EnvironmentFault, UsageError
+from multibuild.record.journal import sync_folder
+
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 
 
 def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
-    """Give `$XDG_STATE_HOME/multibuild/<project>-<hash>` (XDG base directory specification's default where unset)."""
-    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".local" / "state")
+    """Give `$XDG_STATE_HOME/multibuild/<project>-<hash>`, with `~/.local/state` where the variable is unset.
+
+    A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid).
+    """
+    named = environ.get("XDG_STATE_HOME", "")
+    home = Path(environ.get("HOME") or Path.home())
+    base = Path(named) if Path(named).is_absolute() else home / ".local" / "state"
     whole = project.resolve()
-    mark = hashlib.sha256(str(whole).encode()).hexdigest()[:8]
-    return Path(base) / "multibuild" / f"{whole.name or 'root'}-{mark}"
+    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
+    return base / "multibuild" / f"{whole.name or 'root'}-{mark}"
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a file so that a reader, or a kill, sees the old or the new content, never half of it."""
-    data = content.encode() if isinstance(content, str) else content
+    """Write a file so that a reader, or a kill, sees the old or the new content, never half of it.
+
+    What cannot be said in UTF-8 (half a surrogate pair out of a file name) becomes "?". OSError as usual.
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def plan_path(self) -> Path:
+        """Where the plan is."""
+        return self.path / "plan.json"
+
+    @property
     def journal_path(self) -> Path:
         """Where the journal is."""
         return self.path / "journal.jsonl"
@@ -66,13 +83,17 @@ class RunDirectory:
         """Where the logs are: `<slug>.<attempt>.log`."""
         return self.path / "logs"
 
+    def log_path(self, slug: str, attempt: int) -> Path:
+        """Where the log of a platform's attempt (from 1) is."""
+        return self.logs / f"{slug}.{attempt}.log"
+
     def save_plan(self, document: Mapping[str, Any]) -> None:
         """Write plan.json."""
-        write_atomic(self.path / "plan.json", json.dumps(document, indent=2))
+        write_atomic(self.plan_path, json.dumps(document, indent=2) + "\n")
 
     def load_plan(self) -> dict[str, Any] | None:
         """Read plan.json; None when the run ended before it had a plan."""
-        return _load(self.path / "plan.json")
+        return _load(self.plan_path)
 
     def save_report(self, report: Mapping[str, Any], pages: Mapping[str, str]) -> None:
         """Write report.json and further pages by file name."""
@@ -93,51 +114,80 @@ class State:
         self.path = path
 
     def _ready(self) -> None:
+        """Make the directory. One that holds other things keeps its mode (it may be /tmp); `runs` is always ours."""
+        runs = self.path / "runs"
+        with self._usable():
+            if not self.path.is_dir() or not any(self.path.iterdir()):
+                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.path.chmod(0o700)
+            runs.mkdir(exist_ok=True, mode=0o700)
+            runs.chmod(0o700)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.chmod(0o700)
-            (self.path / "runs").mkdir(exist_ok=True, mode=0o700)
+            yield
         except OSError as error:
             raise EnvironmentFault(
-                f"the state directory {self.path} cannot be used: {error.strerror}",
+                f"the state directory {self.path} cannot be used: {error.strerror or error}",
                 hint="choose another with --state-dir",
             ) from error
 
     def new_run(self, now: datetime) -> RunDirectory:
-        """Make a run's directory and point `latest` to it."""
+        """Make a run's directory and point `latest` to it; `now` is aware. EnvironmentFault when it cannot be."""
         self._ready()
-        run = RunDirectory(self.path / "runs" / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
-        run.path.mkdir(mode=0o700)
-        run.logs.mkdir(mode=0o700)
-        link = self.path / f".latest.{os.getpid()}"
-        with contextlib.suppress(FileNotFoundError):
-            link.unlink()
-        link.symlink_to(Path("runs") / run.id)
-        link.replace(self.path / "latest")
+        with self._usable():
+            run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
+            run.logs.mkdir(mode=0o700)
+            link = self.path / f".latest.{os.getpid()}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path("runs") / run.id)
+            link.replace(self.path / "latest")
+            sync_folder(self.path / "runs")
         return run
+
+    def _make_run(self, second: str) -> RunDirectory:
+        """Take the next free id: random in its second, and after those the same second already has."""
+        while True:
+            taken = [
+                int(run.id[-4:], 16) for run in self.runs() if _ID.match(run.id) and run.id[:-5] == second
+            ]
+            number = max(taken) + 1 if taken else secrets.randbelow(0x8000)
+            run = RunDirectory(self.path / "runs" / f"{second}-{number:04x}")
+            try:
+                run.path.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            return run
 
     def runs(self) -> tuple[RunDirectory, ...]:
         """Give the runs, newest first."""
         folder = self.path / "runs"
-        found = (
-            sorted((path for path in folder.iterdir() if path.is_dir()), reverse=True)
-            if folder.is_dir()
-            else []
-        )
-        return tuple(RunDirectory(path) for path in found)
+        if not folder.is_dir():
+            return ()
+        found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return tuple(RunDirectory(path) for path in sorted(found, reverse=True))
+
+    def latest(self) -> RunDirectory | None:
+        """Give the run `latest` points to, else the newest; None when there is none."""
+        link = self.path / "latest"
+        if link.is_symlink() and link.is_dir():
+            return RunDirectory(self.path / "runs" / link.readlink().name)
+        return next(iter(self.runs()), None)
 
     def find(self, text: str | None) -> RunDirectory:
         """Find a run by id, unique beginning, or None or "latest" for the newest; UsageError otherwise."""
         runs = self.runs()
-        if not runs:
+        newest = self.latest()
+        if not runs or newest is None:
             raise UsageError(f"there are no runs in {self.path}", hint="`multibuild all` makes one")
-        if text in {None, "latest"}:
-            return runs[0]
-        matching = [run for run in runs if run.id.startswith(str(text))]
+        if text is None or text == "latest":
+            return newest
+        matching = [run for run in runs if run.id == text] or [run for run in runs if run.id.startswith(text)]
         if len(matching) != 1:
-            newest = ", ".join(run.id for run in runs[:5])
+            listed = ", ".join(run.id for run in runs[:5])
             problem = "is no run" if not matching else f"is the beginning of {len(matching)} runs"
-            raise UsageError(f"'{text}' {problem}", hint=f"the newest are {newest}")
+            raise UsageError(f"'{text}' {problem}", hint=f"the newest are {listed}")
         return matching[0]
 
     @contextmanager
@@ -147,21 +197,24 @@ class State:
         The kernel drops the lock with its holder, however that one ended.
         """
         self._ready()
-        with (self.path / "lock").open("a+", encoding="utf-8") as file:
+        with self._usable():
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with self._usable():
+                if not _taken(handle):
+                    holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                    raise EnvironmentFault(
+                        f"another run of this project is at work: {holder}",
+                        hint="wait for it, end it, or use another --state-dir",
+                    )
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, _holder().encode("utf-8", "replace"), 0)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise EnvironmentFault(
-                    f"another run of this project is at work: {holder}",
-                    hint="wait for it, end it, or use another --state-dir",
-                ) from None
-            file.truncate(0)
-            file.write(f"pid {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv[1:2])})")
-            file.flush()
-            yield
-            file.truncate(0)
+                yield
+            finally:
+                os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
 
     def load_facts(self) -> dict[str, Any] | None:
         """Read facts.json: what the last setup or doctor found; None when there is none."""
@@ -171,6 +224,20 @@ class State:
         """Write facts.json."""
         self._ready()
         write_atomic(self.path / "facts.json", json.dumps(facts, indent=2))
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder() -> str:
+    """Name this process: the command alone, for its options may hold what is nobody's business."""
+    command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
+    return f"pid {os.getpid()} on {socket.gethostname()} ({command})"
 
 
 def _load(path: Path) -> dict[str, Any] | None:

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
+from datetime import date
 from typing import Any
 
 
 def as_json(value: Any) -> Any:
-    """Turn dataclasses into objects, tuples into lists, and what has only a text form (Platform, Path) into it."""
+    """Turn dataclasses into objects, tuples and sets into lists, times into RFC 3339, bytes into text.
+
+    What has a text form of its own (Platform, Path) becomes that; sets are sorted, so that the same value gives
+    the same JSON.
+    """
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
-    if isinstance(value, Sequence | AbstractSet):
+    if isinstance(value, AbstractSet):
+        return sorted((as_json(item) for item in value), key=str)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [as_json(item) for item in value]
-    if is_dataclass(value) and type(value).__str__ is object.__str__:
+    if is_dataclass(value) and not isinstance(value, type) and type(value).__str__ is object.__str__:
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
-    return str(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "replace")
+    return value.isoformat() if isinstance(value, date) else str(value)
