@@ -1,0 +1,422 @@
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multibuild import __version__
+from multibuild.cli import main
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMANDS = ("all", "build", "doctor", "explain", "inspect", "plan", "report", "runs", "schema", "setup")
+SMALL = """version: 1
+image: registry.example.org/team/app
+tags: ["1.2", latest]
+platforms:
+  - linux/amd64
+  - linux/arm64
+  - {name: linux/arm/v7, required: false}
+"""
+
+
+class Project:
+    """A project on disk, and a state directory outside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "app"
+        self.state = folder / "state"
+        self.path.mkdir()
+        (self.path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+        self.config(SMALL)
+
+    @property
+    def file(self) -> Path:
+        """The config file."""
+        return self.path / "multibuild.yaml"
+
+    def config(self, text: str) -> None:
+        """Write the config."""
+        self.file.write_text(text, encoding="utf-8")
+
+    def run(self, command: str, *more: str) -> int:
+        """Run a command of ours on this project, in this process."""
+        return main([command, "-f", str(self.file), "--state-dir", str(self.state), *more])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def sub(*arguments: str, cwd: Path, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the program as a process of its own; there is no docker on its PATH."""
+    environ = {"PYTHONPATH": str(ROOT), "PATH": "/nonexistent", "HOME": str(cwd.parent), "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [sys.executable, *flags, "-m", "multibuild", *arguments],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+# Help.
+
+
+def test_help_lists_the_commands(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    listed = re.findall(r"^  ([a-z]+)  ", out[out.index("Commands:") :], re.MULTILINE)
+    assert set(COMMANDS) <= set(listed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(command, capsys):
+    assert main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out[out.index("Examples:") :].count(f"multibuild {command}") >= 1
+    for flag in ("--file", "--state-dir", "--verbose", "--quiet"):
+        assert flag in out
+
+
+def test_the_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"multibuild {__version__}\n"
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "Commands:" in "".join(capsys.readouterr())
+
+
+@pytest.mark.xfail(strict=True, reason="NoArgsIsHelpError goes through _usage_error like any other")
+def test_the_help_without_a_command_is_no_error_message(capsys):
+    main([])
+    assert "error:" not in capsys.readouterr().err
+
+
+HEAVY = {"python_on_whales", "httpx", "docker"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plan", "--help"], ["--version"], ["plan"], ["plan", "--json"]]
+)
+def test_light_commands_import_nothing_heavy(arguments, project):
+    done = sub(*arguments, cwd=project.path, flags=("-X", "importtime"))
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "multibuild.cli" in imported
+    assert not HEAVY & {name.partition(".")[0] for name in imported}
+
+
+def test_help_does_not_read_the_config(project):
+    project.config("{")
+    assert sub("plan", "--help", cwd=project.path).returncode == 0
+
+
+# What is typed wrong.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plna"], "plna"),
+        (["plan", "--frobnicate"], "--frobnicate"),
+        (["explain"], "log"),
+        (["inspect"], "reference"),
+        (["plan", "--jobs"], "--jobs"),
+    ],
+)
+def test_a_wrong_command_line_is_a_usage_error(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "hint: " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        (["--platform", "linux/vax"], "'linux/vax' is not a platform", "riscv64"),
+        (["--platform", "linux/riscv46"], "'linux/riscv46'", "perhaps you meant 'riscv64'"),
+        (["--platform", "linux/s390x"], "linux/s390x", "it lists linux/amd64"),
+        (["--platform", ","], "--platform", "linux/arm64"),
+        (["--jobs", "many"], "jobs", ""),
+        (["--jobs", "0"], "jobs", ""),
+        (["--set", "jobs"], "--set jobs", "key.path=value"),
+        (["--set", "plaforms=1"], "plaforms", "platforms"),
+        (["--tag", "no/tag"], "no/tag", ""),
+    ],
+)
+def test_a_wrong_flag_of_plan(project, more, message, hint, capsys):
+    assert project.run("plan", *more) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert hint in err
+
+
+def test_a_state_inside_the_build_context(project, capsys):
+    assert main(["plan", "-f", str(project.file), "--state-dir", str(project.path / "state")]) == 2
+    assert "inside the build context" in capsys.readouterr().err
+
+
+def test_an_unknown_progress(project, capsys):
+    assert project.run("build", "--progress", "wild") == 2
+    assert "auto, tty, plain, quiet, json" in capsys.readouterr().err
+
+
+@pytest.mark.xfail(strict=True, reason="execute() makes the run directory before it looks at --progress")
+def test_a_usage_error_leaves_no_run(project):
+    project.run("build", "--progress", "wild")
+    assert not (project.state / "runs").exists()
+
+
+# What is written wrong.
+
+
+def test_a_config_that_is_not_there(tmp_path, capsys):
+    path = tmp_path / "nothing.yaml"
+    assert main(["plan", "-f", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0] == f"error: {path}: there is no such file"
+
+
+def test_an_unknown_key_is_named_with_its_place_and_the_nearest(project, capsys):
+    project.config(SMALL.replace("tags:", "tgas:"))
+    assert project.run("plan") == 2
+    err = capsys.readouterr().err
+    assert f"{project.file}:3:1: tgas" in err
+    assert "perhaps you meant 'tags'" in err
+
+
+def test_an_unknown_key_inside_a_platform(project, capsys):
+    project.config(SMALL.replace("required: false", "requird: false"))
+    assert project.run("plan") == 2
+    err = capsys.readouterr().err
+    assert re.search(re.escape(str(project.file)) + r":7:\d+: .*requird", err)
+    assert "'required'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("a: [\n", "multibuild.yaml:2:1"),
+        ("just text\n", "multibuild.yaml:1:1"),
+        ("version: 1\nimage: registry.example.org/app\n", "platforms"),
+        ("version: 2\nimage: registry.example.org/app\nplatforms: [linux/amd64]\n", ":1:"),
+        ("version: 1\nimage: r.example.org/app:1\nplatforms: [linux/amd64]\n", ":2:"),
+        ("version: 1\nimage: r.example.org/app\nplatforms: [linux/amdd64]\n", "'amd64'"),
+        ("version: 1\nimage: r.example.org/app\nplatforms: [linux/amd64, x86_64]\n", "already listed"),
+        ("version: 1\nimage: r.example.org/app\nplatforms: [linux/amd64]\ntimeout: soon\n", ":4:"),
+        ("version: 1\nimage: r.example.org/${NOBODY_SETS_THIS:?say it}\nplatforms: [amd64]\n", "say it"),
+    ],
+)
+def test_a_wrong_config_is_exit_2_with_a_place(project, text, said, capsys):
+    project.config(text)
+    assert project.run("plan") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(project.file) in err
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_every_fault_of_a_config_is_said_at_once(project, capsys):
+    project.config(SMALL.replace("tags:", "tgas:") + "timeout: soon\nmedia_type: zip\n")
+    assert project.run("plan") == 2
+    err = capsys.readouterr().err
+    assert all(word in err for word in ("tgas", "timeout", "media_type"))
+
+
+def test_a_dockerfile_that_is_not_there(project, capsys):
+    (project.path / "Dockerfile").rename(project.path / "Dockerfile.app")
+    assert project.run("plan") == 2
+    err = capsys.readouterr().err
+    assert str(project.path / "Dockerfile") in err
+    assert "Dockerfile.app" in err
+
+
+def test_a_secret_that_is_not_there(project, capsys):
+    project.config(SMALL + 'secrets: ["id=npmrc,src=.npmrc"]\n')
+    assert project.run("plan") == 2
+    assert ".npmrc" in capsys.readouterr().err
+
+
+# plan.
+
+
+def test_plan_as_a_table(project, capsys):
+    assert project.run("plan") == 0
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:3] == ["PLATFORM", "HOW", "BUILDER"]
+    assert [row[0] for row in rows[1:4]] == ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+    assert "linux/arm/v7 (optional)" in out
+    assert "  registry.example.org/team/app:1.2" in out.splitlines()
+    assert "assuming a docker-container builder and push by digest" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert err == ""
+
+
+def test_plan_as_json(project, capsys):
+    assert project.run("plan", "--json", "--platform", "aarch64,linux/amd64", "--tag", "x") == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert document["tags"] == ["x"]
+    assert document["assumed_host"] is True
+    assert [item["platform"] for item in document["platforms"]] == ["linux/amd64", "linux/arm64"]
+    assert document["omitted"] == ["linux/arm/v7"]
+    assert err == ""
+
+
+def test_plan_as_commands_is_what_the_json_says_and_a_shell_can_read(project, capsys):
+    project.config(SMALL + "args: {GREETING: it's \"so\"}\nsecrets: ['id=token,env=TOKEN']\n")
+    assert project.run("plan", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert project.run("plan", "--commands") == 0
+    first, *commands, last = capsys.readouterr().out.splitlines()
+    assert shlex.split(first) == ["cd", str(project.path)]
+    assert [shlex.split(line) for line in commands] == [item["command"] for item in document["platforms"]]
+    assert 'GREETING=it\'s "so"' in document["platforms"][0]["command"]
+    assert last.startswith("#")
+
+
+def test_plan_changes_nothing_and_needs_no_docker(project):
+    before = sorted(project.path.rglob("*"))
+    done = sub("plan", "--state-dir", str(project.state), cwd=project.path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(project.path.rglob("*")) == before
+    assert not project.state.exists()
+
+
+@pytest.mark.parametrize("command", ["all", "build"])
+def test_a_dry_run_says_what_plan_says(project, command, capsys):
+    assert project.run("plan") == 0
+    planned = capsys.readouterr().out
+    assert project.run(command, "--dry-run") == 0
+    assert capsys.readouterr().out == planned
+    assert not project.state.exists()
+
+
+def test_a_secret_of_the_environment_is_named_and_never_shown(project):
+    project.config(SMALL + 'secrets: ["id=token,env=TOKEN"]\n')
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TOKEN": "hunter2-hunter2"}
+    for more in ((), ("--json",), ("--commands",)):
+        done = subprocess.run(
+            [sys.executable, "-m", "multibuild", "plan", "--state-dir", str(project.state), *more],
+            cwd=project.path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_plan_goes_by_the_facts_that_setup_left(project, capsys):
+    project.state.mkdir()
+    node = {
+        "builder": "default",
+        "driver": "docker",
+        "native": "linux/arm64",
+        "runs": ["linux/arm64"],
+        "buildkit": "",
+        "emulators": {},
+    }
+    facts = {"for_builder": "auto", "nodes": [node], "cpus": 4, "memory": 1 << 33, "buildx": ["x"]}
+    facts |= {"docker_version": "28", "buildx_version": "0.29"}
+    (project.state / "facts.json").write_text(json.dumps(facts))
+    assert project.run("plan") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"linux/arm64 +native +default +app:multibuild-linux-arm64", out)
+    assert "assuming" not in out
+
+
+def test_facts_that_are_torn_are_as_good_as_none(project, capsys):
+    project.state.mkdir()
+    (project.state / "facts.json").write_text('{"for_builder": "au')
+    assert project.run("plan") == 0
+    assert "assuming" in capsys.readouterr().out
+
+
+# The commands that look back.
+
+
+def test_explain_as_text_and_as_json(tmp_path, capsys):
+    log = tmp_path / "build.log"
+    log.write_bytes(b"ERROR: failed to solve: unexpected status from HEAD request to https://r/v2/: 503 x\n")
+    assert main(["explain", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("registry-unavailable: worth retrying")
+    assert "hint: " in out
+    assert main(["explain", str(log), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"class", "retry", "evidence", "hint"}
+    assert (document["class"], document["retry"]) == ("registry-unavailable", "transient")
+
+
+def test_explain_makes_a_log_harmless_for_the_terminal(tmp_path, capsys):
+    log = tmp_path / "build.log"
+    log.write_bytes(b"ERROR: \x1b]0;owned\x07\x1b[31mfailed\x1b[0m\n")
+    assert main(["explain", str(log)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_explain_a_log_that_is_not_there(tmp_path, capsys):
+    assert main(["explain", str(tmp_path / "nothing.log")]) == 2
+    assert "nothing.log" in capsys.readouterr().err
+
+
+def test_no_runs_yet(project, capsys):
+    assert project.run("runs") == 0
+    assert "no runs yet" in capsys.readouterr().out
+    assert project.run("report") == 2
+    assert "there are no runs" in capsys.readouterr().err
+
+
+def test_the_schema_is_json(capsys):
+    assert main(["schema"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {"version", "image", "platforms"} <= set(document["properties"])
+
+
+# Ends.
+
+
+@pytest.mark.xfail(strict=True, reason="Typer turns EPIPE into exit 1 before main's BrokenPipeError sees it")
+def test_a_reader_that_has_gone_is_no_error(project):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "multibuild", "schema"],
+            cwd=project.path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_docker_it_is_the_environments_fault(project):
+    done = sub("setup", "--state-dir", str(project.state), cwd=project.path)
+    assert done.returncode == 3
+    assert "docker" in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
