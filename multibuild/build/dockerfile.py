@@ -90,14 +90,8 @@ def instructions(text: str) -> Iterator[Instruction]:
             following = next(lines, None)
             if following is None:
                 break
-            if not following[1].lstrip().startswith("#"):
-                whole += (
-                    following[1].strip()
-                    if not following[1].strip().endswith(escape)
-                    else following[1].strip()
-                )
-            else:
-                whole += escape
+            comment = following[1].lstrip().startswith("#")
+            whole += escape if comment else following[1].strip()
         for dash, _, mark in _HEREDOC.findall(whole):
             for _, body in lines:
                 if (body.lstrip("\t") if dash else body) == mark:

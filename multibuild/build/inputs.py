@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.build.dockerfile import Dockerfile, read_dockerfile
 from multibuild.build.spec import BuildSpec
+from multibuild.config.files import is_remote
 from multibuild.errors import MultibuildError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from multibuild.platforms import Platform
 
 CHUNK = 1024 * 1024
+LATE_SOURCES = ("oci-layout://", "target:", "input:")
+"""Named contexts that only BuildKit can resolve."""
 
 ResolveBase = Callable[[str], str | None]
 """Gives the digest that an image reference has at its registry now; None when it cannot be had."""
@@ -88,7 +91,7 @@ def _named_contexts(
     for name, source in contexts.items():
         if source.startswith("docker-image://"):
             value = resolve(source.removeprefix("docker-image://"))
-        elif "://" in source or ":" in source.split("/", 1)[0]:
+        elif is_remote(source) or source.startswith(LATE_SOURCES):
             value = None
         else:
             value = tree_digest(project / source, ())
@@ -100,7 +103,7 @@ def _named_contexts(
 
 def _context(project: Path, spec: BuildSpec) -> str | None:
     """Hash the context as its ignore file leaves it: `<Dockerfile>.dockerignore`, else `.dockerignore`."""
-    if "://" in spec.context or spec.context.startswith("git@") or spec.context == "-":
+    if is_remote(spec.context):
         return None
     context = project / spec.context
     own, common = project / f"{spec.dockerfile}.dockerignore", context / ".dockerignore"
@@ -137,7 +140,7 @@ def _add(whole: hashlib._Hash, path: Path, name: str) -> None:
         )
     )
     if kind == stat.S_IFLNK:
-        whole.update(os.fsencode(os.readlink(path)))
+        whole.update(os.fsencode(path.readlink()))
     elif kind == stat.S_IFREG:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):

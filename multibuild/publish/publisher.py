@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -59,8 +59,12 @@ def publish(
     sources: Sequence[Reference],
     registries: Registries,
     emit: Emit,
+    held_before: Mapping[tuple[str, str], str | None] | None = None,
 ) -> Published:
     """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
+
+    `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
+    (reference, index digest). They are put back to it if anything fails now.
 
     Events: `tag.planned` with what a tag held before any moves, `tag.ended` with what became of it. Raises
     PublishFailed after everything that had moved was put back, as far as it still held our digest.
@@ -76,6 +80,8 @@ def publish(
     for reference in wanted:
         held = registries.of(reference.host).head(reference)
         before[reference] = held.digest if held else None
+        if before[reference] == index.digest:
+            before[reference] = (held_before or {}).get((str(reference), index.digest), index.digest)
         emit("tag.planned", ref=str(reference), before=before[reference], after=index.digest)
     return Published(index=index, tags=_move(index, before, registries, emit))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +95,13 @@ class Registry:
         ) as answer:
             return answer.read()
 
+    def delete(self, repository, digest):
+        request = urllib.request.Request(
+            f"http://{REGISTRY}/v2/{repository}/manifests/{digest}", method="DELETE"
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert answer.status == 202
+
     def exists(self, repository, target):
         try:
             self.get(repository, target)
@@ -151,6 +159,12 @@ def project(tmp_path, repository):
 @pytest.fixture
 def state(tmp_path):
     return tmp_path / "state"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def docker(*arguments, check=True):
