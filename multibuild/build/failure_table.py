@@ -229,7 +229,8 @@ SIGNATURES: tuple[Signature, ...] = (
         source="containerd core/remotes/errors; buildx#1315",
     ),
     Signature(
-        pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:",
+        pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:"
+        r"|first record does not look like a TLS handshake",
         name="tls",
         scope="outside",
         source="Go crypto/x509, net/http",

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 
 @dataclass
@@ -50,7 +51,7 @@ class FaultyProxy:
     def host(self) -> str:
         return f"localhost:{self._server.server_port}"
 
-    def __enter__(self) -> "FaultyProxy":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -68,6 +69,8 @@ class FaultyProxy:
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # A TLS hello is answered in HTTP, so that the engine sees plain http and falls back to it.
+            default_request_version = "HTTP/1.0"
 
             def _serve(self) -> None:
                 rule = proxy._pick(self.command, self.path)
