@@ -273,7 +273,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit authorizer",
     ),
     Signature(
-        pattern=r"401 Unauthorized|unauthorized: authentication required|failed to authorize|authorization failed"
+        pattern=r"401 Unauthorized|unauthorized: |failed to authorize|authorization failed"
         r"|no basic auth credentials",
         name="unauthorized",
         scope="outside",

@@ -236,7 +236,7 @@ def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
 )
 def test_a_crash_under_emulation_has_a_ladder(project, state, number, name, tries):
     config = project(
-        run=f"echo {time.time_ns()}; sh -c 'kill -{number} $$'",
+        run=f"echo {time.time_ns()}; sh -c 'kill -{number} $$' || exit $?",
         platforms=["linux/arm64"],
         retry={"initial": "0.1s"},
     )

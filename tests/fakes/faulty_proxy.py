@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
+_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
+
+
 @dataclass
 class Rule:
     """Requests that match fail while `times` lasts: a status, or "reset", "hang" or "drip"."""
@@ -95,7 +98,8 @@ class FaultyProxy:
 
             def _refuse(self, rule: Rule) -> None:
                 assert isinstance(rule.action, int)
-                body = b'{"errors":[{"code":"UNKNOWN","message":"injected"}]}'
+                code = _CODES.get(rule.action, "UNKNOWN")
+                body = f'{{"errors":[{{"code":"{code}","message":"injected"}}]}}'.encode()
                 self.send_response(rule.action)
                 for key, value in rule.headers.items():
                     self.send_header(key, value)
