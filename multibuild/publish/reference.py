@@ -25,6 +25,12 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
+# A name, a port; an IPv6 address in brackets (distribution/reference regexp.go).
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+    r"|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?\Z"
+)
+_LONGEST = 255
 _HUB = "docker.io"
 
 
@@ -54,10 +60,11 @@ class Reference:
             )
         host, slash, repository = name.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = _HUB, name if "/" in name else f"library/{name}"
-        if not _NAME.match(repository):
-            capital = repository != repository.lower()
-            reason = "a repository is lower case only" if capital else "it is not an image reference"
+            host, repository = _HUB, name
+        if host in {_HUB, "index.docker.io"}:
+            host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
+        reason = _fault(host, repository)
+        if reason:
             raise UsageError(
                 f"'{text}': {reason}", hint="write host/repository:tag, like registry.example.org/app:1"
             )
@@ -131,21 +138,41 @@ class Descriptor:
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
         """Read the spec's form; PublishFailed when it is none."""
         try:
-            platform = document.get("platform")
+            platform = document.get("platform") or {}
             return cls(
                 media_type=str(document["mediaType"]),
-                digest=str(document["digest"]),
+                digest=_digest(document["digest"]),
                 size=int(document["size"]),
                 platform=_platform(platform),
-                os_version=str((platform or {}).get("os.version", "")),
-                os_features=tuple((platform or {}).get("os.features") or ()),
-                annotations=dict(document.get("annotations") or {}),
+                os_version=str(platform.get("os.version", "")),
+                os_features=tuple(str(feature) for feature in platform.get("os.features") or ()),
+                annotations={str(k): str(v) for k, v in (document.get("annotations") or {}).items()},
                 artifact_type=str(document.get("artifactType", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
                 "a manifest holds a descriptor that is none", hint="inspect it with --raw"
             ) from None
+
+
+def _digest(text: object) -> str:
+    """Digests become parts of URLs: one that is none goes no further."""
+    if not isinstance(text, str) or not _DIGEST.match(text):
+        raise ValueError(text)
+    return text
+
+
+def _fault(host: str, repository: str) -> str:
+    """Say what is wrong with a name; empty when nothing is."""
+    if "://" in f"{host}/{repository}" or repository.startswith("/"):
+        return "a reference has no https:// in front"
+    if not _HOST.match(host):
+        return f"'{host}' is not a registry"
+    if _NAME.match(repository):
+        return "the name is longer than 255 characters" if len(f"{host}/{repository}") > _LONGEST else ""
+    if repository != repository.lower():
+        return "a repository is lower case only"
+    return "it is not an image reference"
 
 
 def _platform(document: Mapping[str, Any] | None) -> Platform | None:
@@ -176,7 +203,7 @@ class Manifest:
         """The parsed JSON; PublishFailed when it is none."""
         try:
             document = json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise PublishFailed(f"{self.digest} is no manifest: not a JSON object")
@@ -190,7 +217,10 @@ class Manifest:
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
+        listed = self.document.get("manifests") or ()
+        if not isinstance(listed, list | tuple):
+            raise PublishFailed(f"{self.digest} is no index: its manifests are no list")
+        return tuple(Descriptor.from_json(entry) for entry in listed)
 
 
 def digest_of(content: bytes) -> str:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin
 
 import httpx
 
-from multibuild import __version__
-from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
-from multibuild.publish.failures import RegistryError, from_status, from_transport
+from multibuild.publish.failures import NotFound, RegistryError
 from multibuild.publish.reference import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -27,45 +23,25 @@ from multibuild.publish.reference import (
     Reference,
     digest_of,
 )
+from multibuild.publish.transport import (
+    BODY_LIMIT,
+    USUAL_PATIENCE,
+    Answer,
+    Call,
+    RegistrySettings,
+    RetryPolicy,
+    Transport,
+    may_pass,
+)
+
+__all__ = ["MANIFEST_LIMIT", "Registry", "RegistrySettings", "RetryPolicy"]
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
-MANIFEST_LIMIT = 4 * 1024 * 1024
-"""Bytes; the size the distribution-spec asks registries to accept."""
-
+MANIFEST_LIMIT = BODY_LIMIT
 CHUNK = 1024 * 1024
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegistrySettings:
-    """How a registry is reached. `insecure`: plain http; `ca`: a PEM file beside the system's."""
-
-    host: str
-    insecure: bool = False
-    ca: Path | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Plain http, also for this machine's own loopback, as Docker does."""
-        from multibuild.publish.loopback import is_loopback
-
-        return self.insecure or is_loopback(self.host)
-
-    @property
-    def address(self) -> str:
-        """Where requests go; Docker Hub's API lives under another name than its images."""
-        host = "registry-1.docker.io" if self.host == "docker.io" else self.host
-        return f"{'http' if self.plain else 'https'}://{host}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RetryPolicy:
-    """Tries per request and waits in seconds; Retry-After is obeyed up to `longest`."""
-
-    tries: int = 4
-    initial: float = 0.5
-    longest: float = 60.0
+# What proxies and object stores call a manifest they know nothing about.
+_VAGUE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
+_GONE = frozenset({404})
 
 
 class Registry:
@@ -76,21 +52,12 @@ class Registry:
         settings: RegistrySettings,
         *,
         credentials: Credentials | None = None,
-        retry: RetryPolicy = RetryPolicy(),
+        retry: RetryPolicy = USUAL_PATIENCE,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Open no connection yet. `on_wait` hears of every wait, in words."""
         self.settings = settings
-        self._retry = retry
-        self._on_wait = on_wait
-        self._client = httpx.Client(
-            base_url=settings.address,
-            auth=RegistryAuth(settings.host, credentials, plain=settings.plain),
-            verify=_trust(settings),
-            timeout=TIMEOUT,
-            headers={"User-Agent": f"multibuild/{__version__}"},
-            follow_redirects=False,
-        )
+        self._transport = Transport(settings, credentials=credentials, retry=retry, on_wait=on_wait)
 
     def __enter__(self) -> Self:
         return self
@@ -98,52 +65,61 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        self._transport.close()
+
+    def ping(self) -> None:
+        """Ask whether there is a registry that lets us in."""
+        self._transport.ask(
+            Call(method="GET", path="", scope="", doing=f"asking for the registry {self.settings.host}")
+        )
 
     # -- manifests
 
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are checked against the digest asked for."""
-        answer = self._ask("GET", reference, f"manifests/{reference.target}", headers={"Accept": ACCEPT})
-        if len(answer.content) > MANIFEST_LIMIT:
+        answer = self._ask("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
+        found = Manifest.of(answer.content, _media_type(answer.headers))
+        if reference.digest and not _holds(answer.content, reference.digest):
             raise RegistryError(
-                "invalid", f"{reference}: a manifest of {len(answer.content)} bytes is too large"
+                "invalid",
+                f"{reference}: {self.settings.host} sent other bytes, {found.digest}",
+                hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = answer.headers.get("content-type", "").split(";")[0].strip()
-        found = Manifest.of(answer.content, media_type)
-        if reference.digest and found.digest != reference.digest:
-            raise RegistryError(
-                "invalid", f"{reference}: the registry sent {found.digest}", hint="never trust it"
+        media_type = found.media_type
+        if media_type in _VAGUE:
+            document = found.document
+            media_type = str(
+                document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
             )
-        if media_type in {"", "application/json", "text/plain", "application/octet-stream"}:
-            media_type = str(found.document.get("mediaType", OCI_MANIFEST))
-        return Manifest(media_type=media_type, digest=found.digest, content=found.content)
+        return Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Ask what a tag or digest holds, without its bytes; None when it is not there."""
         try:
-            answer = self._ask("HEAD", reference, f"manifests/{reference.target}", headers={"Accept": ACCEPT})
-        except RegistryError as error:
-            if error.kind == "not-found":
-                return None
-            raise
-        digest = answer.headers.get("docker-content-digest")
-        if not digest:
-            found = self.manifest(reference)
-            return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
-        size = int(answer.headers.get("content-length") or 0)
-        return Descriptor(media_type=answer.headers.get("content-type", ""), digest=digest, size=size)
+            answer = self._ask("HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}")
+            digest, length = (
+                answer.headers.get(name, "") for name in ("docker-content-digest", "content-length")
+            )
+            if not digest or not length.isdigit():
+                found = self.manifest(reference)
+                return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
+        except NotFound:
+            return None
+        return Descriptor(media_type=_media_type(answer.headers), digest=digest, size=int(length))
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Push a manifest under `reference`'s tag or digest; gives its digest."""
-        headers = {"Content-Type": media_type}
-        self._ask("PUT", reference, f"manifests/{reference.target}", headers=headers, content=content)
+        """Push a manifest under `reference`'s digest or tag; gives its digest."""
+        path = f"manifests/{reference.target}"
+        self._ask("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
         return digest_of(content)
 
     def delete(self, reference: Reference) -> None:
-        """Delete a tag or manifest; `unsupported` where the registry does not allow it."""
+        """Delete a tag, or what a digest names; kind `unsupported` where the registry does not allow it.
+
+        By digest a registry takes the manifest from every tag and index that holds it.
+        """
         try:
-            self._ask("DELETE", reference, f"manifests/{reference.target}")
+            self._ask("DELETE", reference, f"manifests/{reference.target}", f"deleting {reference}")
         except RegistryError as error:
             # registry 2.8 answers 400 for a tag: it deletes by digest only.
             if error.status == 400:
@@ -151,221 +127,210 @@ class Registry:
             raise
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """List the tags of a repository, all pages."""
-        name = Reference(host=self.settings.host, repository=repository)
-        path = "tags/list"
+        """List the tags of a repository, all pages; NotFound when there is no such repository."""
+        name = self._named(repository)
         found: list[str] = []
-        while path:
-            answer = self._ask("GET", name, path)
-            found += answer.json().get("tags") or []
-            link = answer.links.get("next", {}).get("url")
-            path = "" if not link else urljoin(str(answer.request.url), link)
-        return tuple(found)
+        path, seen = "tags/list", set[str]()
+        while path and path not in seen:
+            seen.add(path)
+            answer = self._ask("GET", name, path, f"listing the tags of {name}")
+            found += [str(tag) for tag in _document(answer).get("tags") or ()]
+            path = self._onward(answer, answer.next_page) if answer.next_page else ""
+        return tuple(dict.fromkeys(found))
 
-    # -- pushing
+    def referrers(self, repository: str, digest: str) -> tuple[Descriptor, ...]:
+        """List what refers to a manifest; by the tag scheme where a registry has no such API (spec 1.1)."""
+        name = self._named(repository)
+        try:
+            answer = self._ask("GET", name, f"referrers/{digest}", f"listing what refers to {digest}")
+            index = Manifest.of(answer.content, OCI_INDEX)
+        except NotFound:
+            try:
+                index = self.manifest(name.with_tag(digest.replace(":", "-")))
+            except NotFound:
+                return ()
+        return index.entries
+
+    # -- blobs
 
     def check_push(self, repository: str) -> None:
         """Find out whether we may push: an upload is opened and ended again, nothing appears."""
-        name = Reference(host=self.settings.host, repository=repository)
-        answer = self._ask("POST", name, "blobs/uploads/", doing=f"pushing to {name.name}")
-        location = answer.headers.get("location")
-        if location:
-            self._ask("DELETE", name, self._absolute(answer, location), tolerate=frozenset({404, 405, 400}))
+        name = self._named(repository)
+        self._abandon(name, self._open_upload(name))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has a blob."""
-        name = Reference(host=self.settings.host, repository=repository)
-        answer = self._ask("HEAD", name, f"blobs/{digest}", tolerate=frozenset({404}), follow=True)
-        return answer.status_code < 300
+        name = self._named(repository)
+        answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", tolerate=_GONE)
+        return answer.status < 300
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
-        """Stream a blob; RegistryError at its end when the bytes are not what the digest says."""
+        """Stream a blob as it is stored, going on after a broken connection.
+
+        Raises RegistryError, at the end, when the bytes are not what the digest says.
+        """
         doing = f"reading {digest[:19]}… of {self.settings.host}/{repository}"
-        seen = hashlib.sha256()
-        try:
-            with self._stream(repository, digest) as answer:
-                if answer.status_code >= 300:
-                    raise from_status(self.settings.host, doing, answer.status_code, "")
-                for chunk in answer.iter_raw(CHUNK):
+        seen = hashlib.new(digest.partition(":")[0])
+        done, broken = 0, 0
+        while True:
+            try:
+                for chunk in self._from(repository, digest, done, doing):
                     seen.update(chunk)
+                    done += len(chunk)
                     yield chunk
-        except httpx.HTTPError as error:
-            raise from_transport(self.settings.host, doing, error) from error
-        if digest.startswith("sha256:") and digest != f"sha256:{seen.hexdigest()}":
+                break
+            except RegistryError as error:
+                # What was never begun has been tried often enough already.
+                broken += 1
+                if not done or not may_pass(error) or broken >= self._transport.retry.tries:
+                    raise
+        if seen.hexdigest() != digest.partition(":")[2]:
             raise RegistryError("invalid", f"{doing}: the bytes do not match the digest")
+
+    def _from(self, repository: str, digest: str, start: int, doing: str) -> Iterator[bytes]:
+        """Stream a blob from byte `start`; a server that knows no ranges sends all, and what we have is skipped."""
+        call = Call(
+            method="GET",
+            path=f"{repository}/blobs/{digest}",
+            scope=f"repository:{repository}:pull",
+            doing=doing,
+            headers={"Range": f"bytes={start}-"} if start else {},
+        )
+
+        def begin() -> tuple[ExitStack, httpx.Response]:
+            stack = ExitStack()
+            return stack, stack.enter_context(self._transport.open(call))
+
+        # Opening is tried again; what fails while reading is for the caller to go on from.
+        stack, response = self._transport.persistently(begin)
+        with stack:
+            skip = start if response.status_code != 206 else 0
+            for chunk in response.iter_raw(CHUNK):
+                kept = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if kept:
+                    yield kept
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """Take a blob over from another repository of this registry; False where it wants an upload instead."""
-        name = Reference(host=self.settings.host, repository=repository)
-        path = f"blobs/uploads/?mount={digest}&from={source}"
-        answer = self._ask("POST", name, path, pulls=source)
-        if answer.status_code == 201:
+        name = self._named(repository)
+        call = Call(
+            method="POST",
+            path=f"{repository}/blobs/uploads/",
+            scope=f"repository:{repository}:pull,push repository:{source}:pull",
+            doing=f"pushing to {name}",
+            query={"mount": digest, "from": source},
+        )
+        try:
+            answer = self._transport.ask(call)
+        except RegistryError as error:
+            # A login that may not read the source, or a registry without mounting: there is still the upload.
+            if error.kind in {"unauthorized", "denied", "invalid", "unsupported", "not-found"}:
+                return False
+            raise
+        if answer.status == 201:
             return True
-        location = answer.headers.get("location")
-        if location:
-            self._ask("DELETE", name, self._absolute(answer, location), tolerate=frozenset({404, 405, 400}))
+        self._abandon(name, answer)
         return False
 
-    def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
-        """Upload a blob in one request, streaming."""
-        name = Reference(host=self.settings.host, repository=repository)
-        opened = self._ask("POST", name, "blobs/uploads/")
-        location = self._absolute(opened, opened.headers["location"])
-        joint = "&" if "?" in location else "?"
-        headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
-        target = f"{location}{joint}digest={descriptor.digest}"
-        self._ask("PUT", name, target, headers=headers, content=chunks)
-
-    # -- the wire
-
-    def _absolute(self, answer: httpx.Response, location: str) -> str:
-        """Read Location, which may be relative; it may not lead to another host with our login."""
-        return urljoin(str(answer.request.url), location)
-
-    def _stream(self, repository: str, digest: str) -> Any:
-        request = self._request(
-            "GET",
-            repository,
-            f"blobs/{digest}",
-            scope=f"repository:{repository}:pull",
-            headers={},
-            content=None,
+    def upload_blob(self, repository: str, digest: str, size: int, chunks: Iterator[bytes]) -> None:
+        """Upload a blob of `size` bytes in one streaming request. Not repeated: the stream is used up."""
+        name = self._named(repository)
+        opened = self._open_upload(name)
+        location = opened.headers.get("location")
+        if not location:
+            raise RegistryError("invalid", f"pushing to {name}: {self.settings.host} opens no upload")
+        call = Call(
+            method="PUT",
+            path=self._onward(opened, location),
+            scope=f"repository:{repository}:pull,push",
+            doing=f"pushing a layer to {name}",
+            query={"digest": digest},
+            headers={"Content-Length": str(size), "Content-Type": "application/octet-stream"},
+            content=chunks,
         )
-        answer = self._client.send(request, stream=True)
-        hops = 0
-        while answer.is_redirect and hops < 5:
-            hops += 1
-            target = urljoin(str(answer.request.url), answer.headers["location"])
-            answer.close()
-            onward = self._client.build_request("GET", target)
-            same = onward.url.netloc == httpx.URL(self.settings.address).netloc
-            answer = self._client.send(
-                request if same and target == str(request.url) else onward, stream=True, auth=None
-            )
-        return _closing(answer)
+        self._transport.ask(call)
 
-    def _request(
-        self, method: str, repository: str, path: str, *, scope: str, headers: Mapping[str, str], content: Any
-    ) -> httpx.Request:
-        url = path if path.startswith(("http://", "https://")) else f"/v2/{repository}/{path}"
-        request = self._client.build_request(method, url, headers=dict(headers), content=content)
-        request.extensions["scope"] = scope
-        request.extensions["registry"] = httpx.URL(self.settings.address).netloc.decode()
-        return request
+    def copy_blob(self, repository: str, blob: Descriptor, *, origin: Registry, source: str) -> None:
+        """Bring a blob from `source`, a repository of `origin`, unless it is there: mounted, else streamed."""
+        if self.has_blob(repository, blob.digest):
+            return
+        if self.settings.host == origin.settings.host and self.mount(repository, blob.digest, source):
+            return
+        self._transport.persistently(
+            lambda: self.upload_blob(repository, blob.digest, blob.size, origin.blob(source, blob.digest))
+        )
+
+    # -- requests
+
+    def _named(self, repository: str) -> Reference:
+        return Reference(host=self.settings.host, repository=repository)
+
+    def _open_upload(self, name: Reference) -> Answer:
+        return self._ask("POST", name, "blobs/uploads/", f"pushing to {name}")
+
+    def _abandon(self, name: Reference, opened: Answer) -> None:
+        """End an upload again. Registries end it by themselves in time, so it does not matter if they will not."""
+        location = opened.headers.get("location")
+        if not location:
+            return
+        call = Call(
+            method="DELETE",
+            path=self._onward(opened, location),
+            scope=f"repository:{name.repository}:pull,push",
+            doing=f"ending an upload to {name}",
+            tolerate=frozenset(range(300, 600)),
+        )
+        try:
+            self._transport.ask(call)
+        except RegistryError:
+            return
+
+    def _onward(self, answer: Answer, location: str) -> str:
+        """Read a URL of an answer, which may be relative."""
+        try:
+            return str(answer.url.join(location))
+        except httpx.InvalidURL:
+            raise RegistryError("invalid", f"{self.settings.host} leads to no URL") from None
 
     def _ask(
         self,
         method: str,
         reference: Reference,
         path: str,
+        doing: str,
         *,
-        headers: Mapping[str, str] | None = None,
-        content: Any = None,
+        content: bytes | None = None,
+        media_type: str = "",
         tolerate: frozenset[int] = frozenset(),
-        pulls: str | None = None,
-        follow: bool = False,
-        doing: str | None = None,
-    ) -> httpx.Response:
-        """Send one request with retries; the body of a stream is sent once only."""
-        from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
-
-        actions = (
-            "pull" if method in {"GET", "HEAD"} else "pull,push" + (",delete" if method == "DELETE" else "")
-        )
-        scope = f"repository:{reference.repository}:{actions}"
-        if pulls:
-            scope += f" repository:{pulls}:pull"
-        what = doing or f"{_VERBS[method]} {reference}"
-        replayable = content is None or isinstance(content, bytes)
-
-        def once() -> httpx.Response:
-            request = self._request(
-                method, reference.repository, path, scope=scope, headers=headers or {}, content=content
+    ) -> Answer:
+        actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
+        whole = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
+        return self._transport.ask(
+            Call(
+                method=method,
+                path=whole,
+                scope=f"repository:{reference.repository}:{actions}",
+                doing=doing,
+                headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
+                content=content,
+                tolerate=tolerate,
             )
-            try:
-                answer = self._client.send(request, follow_redirects=follow or method == "GET")
-            except httpx.HTTPError as error:
-                raise from_transport(self.settings.host, what, error) from error
-            if answer.status_code >= 400 and answer.status_code not in tolerate:
-                raise from_status(
-                    self.settings.host,
-                    what,
-                    answer.status_code,
-                    _said(answer),
-                    retry_after=_retry_after(answer),
-                )
-            return answer
-
-        def pause(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = getattr(error, "retry_after", None)
-            if asked is not None:
-                return float(min(asked, self._retry.longest))
-            return float(self._retry.initial * 2 ** (state.attempt_number - 1))
-
-        def announce(state: RetryCallState) -> None:
-            if self._on_wait is not None and state.next_action is not None and state.outcome is not None:
-                self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.0f} s")
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: replayable and _worth_retrying(error)),
-            stop=stop_after_attempt(self._retry.tries),
-            wait=pause,
-            before_sleep=announce,
-            reraise=True,
         )
-        return retrying(once)
 
 
-_VERBS = {
-    "GET": "reading",
-    "HEAD": "looking for",
-    "PUT": "pushing",
-    "POST": "pushing to",
-    "DELETE": "deleting",
-}
+def _media_type(headers: httpx.Headers) -> str:
+    return str(headers.get("content-type", "")).split(";")[0].strip()
 
 
-class _closing:  # noqa: N801 - reads as the context manager it is
-    """A streamed response that is closed whatever happens."""
-
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-
-    def __enter__(self) -> httpx.Response:
-        return self._answer
-
-    def __exit__(self, *_: object) -> None:
-        self._answer.close()
+def _holds(content: bytes, digest: str) -> bool:
+    algorithm, _, value = digest.partition(":")
+    return hashlib.new(algorithm, content).hexdigest() == value
 
 
-def _worth_retrying(error: BaseException) -> bool:
-    if not isinstance(error, RegistryError):
-        return False
-    return error.status in _RETRIED or error.kind == "unreachable"
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
-
-
-def _said(answer: httpx.Response) -> str:
-    """Give the registry's own message (distribution-spec: errors[].code and message), short and printable."""
-    from multibuild.record.text import printable
-
+def _document(answer: Answer) -> dict[str, Any]:
     try:
-        errors = answer.json()["errors"]
-        text = "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        text = ""
-    return printable(text)[:200]
-
-
-def _trust(settings: RegistrySettings) -> ssl.SSLContext | bool:
-    if settings.plain:
-        return False
-    context = ssl.create_default_context()
-    if settings.ca is not None:
-        context.load_verify_locations(settings.ca)
-    return context
+        document = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        document = None
+    return document if isinstance(document, dict) else {}

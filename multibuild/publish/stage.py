@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.publish.failures import RegistryError, as_environment
@@ -44,7 +45,7 @@ async def publish_children(
     children: Sequence[PlatformChild],
     recorder: Recorder,
     *,
-    held_before: Mapping[tuple[str, str], str | None] | None = None,
+    held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
     """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back.
 
@@ -75,7 +76,7 @@ async def publish_children(
                 sources=[child.reference for child in children],
                 registries=registries,
                 emit=recorder.record,
-                held_before=held_before or {},
+                held_before=held_before,
             )
 
     return await asyncio.to_thread(push)
