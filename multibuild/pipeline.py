@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.build.result import BuildResult, missing_required
-from multibuild.build.stage import build_children
+from multibuild.build.resume import Unfinished, past_seconds, unfinished
+from multibuild.build.stage import build_children, name_inputs, reusable_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, Wanted, prepare, require_runnable
@@ -32,6 +33,7 @@ class Site:
     state: State
     run: RunDirectory
     recorder: Recorder
+    resume: bool = False
 
 
 async def run_pipeline(
@@ -46,13 +48,13 @@ async def run_pipeline(
     record = site.recorder
     with record.stage("preflight"):
         await preflight(plan, record)
-    with record.stage("build"):
-        results = await build_children(plan, site.run, record)
+    left = unfinished(site.state, site.run) if site.resume else Unfinished()
+    results = await build(plan, site, left)
     require_built(results)
     if until == "publish":
         children = await prove_children(plan, results, record)
         with record.stage("publish"):
-            await publish_children(plan, children, record)
+            await publish_children(plan, children, record, held_before=left.tags)
     return "succeeded" if all(result.built for result in results) else "partial"
 
 
@@ -76,6 +78,21 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
         "run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs
     )
     return plan
+
+
+async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, ...]:
+    """Stage 3: one child per platform, those of unfinished runs taken over where nothing changed."""
+    record = site.recorder
+    with record.stage("inputs"):
+        inputs = await name_inputs(plan, record)
+        finished = await reusable_children(plan, inputs, left, record)
+    if left.runs:
+        record.say(
+            f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
+        )
+    with record.stage("build"):
+        past = past_seconds(site.state, site.run)
+        return await build_children(plan, site.run, record, finished=finished, past=past)
 
 
 def require_built(results: Sequence[BuildResult]) -> None:

@@ -162,6 +162,12 @@ def jobs_for(wanted: int | str, platforms: int, facts: HostFacts) -> int:
     return max(1, min(platforms, max(2, facts.cpus * JOBS_PER_CPU), by_memory or 1))
 
 
+def nodes_for(builder: str, nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes that serve a `builder:` of the config; a node by its own name; all where nothing tells."""
+    serving = [node for node in nodes if builder in {node.serves, node.builder}]
+    return serving or nodes
+
+
 def choose_node(platform: Platform, nodes: Sequence[Node]) -> Node:
     """The first node that has the platform natively, then the first that was seen to run it, then the first."""
     native = (node for node in nodes if runs_natively(platform, node.native))
@@ -171,7 +177,7 @@ def choose_node(platform: Platform, nodes: Sequence[Node]) -> Node:
 
 def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:
     config = loaded.config
-    node = choose_node(entry.name, facts.nodes)
+    node = choose_node(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
     return PlannedPlatform(
         platform=entry.name,
         required=entry.required,

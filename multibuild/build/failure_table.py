@@ -15,12 +15,17 @@ Scope = Literal["any", "run", "outside"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailureClass:
-    """What a failure is and what helps. `alone`: the retry runs with no other build beside it."""
+    """What a failure is and what helps.
+
+    `attempts` in all for one that is worth it "once" or with fresh credentials; `alone_after` that many failures
+    the next attempt runs with no other build beside it; `patient` waits minutes where others wait seconds.
+    """
 
     name: str
     retry: Retry
     hint: str
-    alone: bool = False
+    attempts: int = 2
+    alone_after: int | None = None
     patient: bool = False
 
 
@@ -88,7 +93,8 @@ CLASSES: tuple[FailureClass, ...] = (
         name="qemu-crash",
         retry="once",
         hint="QEMU crashed: pin another version in `emulators.image`, cross-compile this step, or use a native node",
-        alone=True,
+        attempts=3,
+        alone_after=2,
     ),
     FailureClass(
         name="qemu-illegal-instruction",
@@ -99,7 +105,7 @@ CLASSES: tuple[FailureClass, ...] = (
         name="out-of-memory",
         retry="once",
         hint="the step was killed, most likely for memory: lower --jobs, or give the builder more",
-        alone=True,
+        alone_after=1,
     ),
     FailureClass(
         name="no-space", retry="permanent", hint="free disk space: `docker buildx prune`, `docker system df`"
@@ -223,7 +229,8 @@ SIGNATURES: tuple[Signature, ...] = (
         source="containerd core/remotes/errors; buildx#1315",
     ),
     Signature(
-        pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:",
+        pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:"
+        r"|first record does not look like a TLS handshake",
         name="tls",
         scope="outside",
         source="Go crypto/x509, net/http",
@@ -266,7 +273,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit authorizer",
     ),
     Signature(
-        pattern=r"401 Unauthorized|unauthorized: authentication required|failed to authorize|authorization failed"
+        pattern=r"401 Unauthorized|unauthorized: |failed to authorize|authorization failed"
         r"|no basic auth credentials",
         name="unauthorized",
         scope="outside",

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from multibuild.build.command import build_arguments
+from multibuild.build.emulator_activity import EmulatorActivity
 from multibuild.build.failures import Failure, classify, failure_of, wrong_base
 from multibuild.build.process import Ended, Limits, run_process
 from multibuild.build.progress import Progress
 from multibuild.build.result import Attempt, BuildResult, Outcome, Status
+from multibuild.build.resume import FinishedChild
 from multibuild.build.retry import AttemptFailed, Budget, with_retries
 from multibuild.build.slots import Slots
 from multibuild.record.events import Emit
 
 if TYPE_CHECKING:
     from multibuild.plan import PlannedPlatform
+
+AUTO_STALL = 600.0
+"""Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
 
 PERMANENT_WARNING = "wrong-base-platform"
 
@@ -36,7 +41,7 @@ class Workshop:
     logs: Path
     slots: Slots
     budget: Budget
-    stall: float | None
+    stall: float | Literal["auto"] | None
     emit: Emit
 
 
@@ -113,6 +118,7 @@ async def _attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> At
         try:
             ended = await _run(item, workshop, progress, Path(scratch) / "metadata.json")
             outcome, failure = judge(ended, progress, emulated=item.emulated)
+            failure = with_emulator(failure, item)
             if failure is None:
                 digest = _pushed_digest(Path(scratch) / "metadata.json")
         except WrongBase as error:
@@ -164,8 +170,18 @@ async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, me
                 raise WrongBase(trouble)
         seen = len(progress.warnings)
 
-    limits = Limits(timeout=item.timeout, stall=workshop.stall)
+    limits = _limits(item, workshop.stall)
     return await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
+
+
+def _limits(item: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:
+    """`auto` watches emulated platforms only: nothing tells a native RUN that computes from one that hangs."""
+    if stall != "auto":
+        return Limits(timeout=item.timeout, stall=stall)
+    if not item.emulated:
+        return Limits(timeout=item.timeout)
+    busy = EmulatorActivity(item.platform.row.qemu)
+    return Limits(timeout=item.timeout, stall=AUTO_STALL, busy=busy.since_last_asked)
 
 
 def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
@@ -178,6 +194,14 @@ def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome,
         return "ok", None
     progress.finish()
     return "failed", classify(progress.evidence(), code=ended.code, emulated=emulated)
+
+
+def with_emulator(failure: Failure | None, item: PlannedPlatform) -> Failure | None:
+    """Name the emulator in the hint of a crash: the version is what a person can change."""
+    emulator = item.node.emulators.get(str(item.platform))
+    if failure is None or emulator is None or not failure.kind.name.startswith("qemu-"):
+        return failure
+    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {emulator})"))
 
 
 def _pushed_digest(metadata: Path) -> str:
@@ -196,6 +220,7 @@ def _record_end(item: PlannedPlatform, result: BuildResult, emit: Emit) -> None:
         status=result.status,
         required=item.required,
         digest=result.digest or None,
+        repository=result.repository,
         seconds=round(result.seconds, 3),
         emulated=item.emulated,
         node=item.node.builder,
@@ -216,3 +241,26 @@ def _failure_fields(failure: Failure | None) -> dict[str, str]:
 
 def _write(log: TextIO, line: str) -> None:
     log.write(line + "\n")
+
+
+def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> BuildResult:
+    """Take over what an earlier run finished."""
+    result = BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="reused",
+        repository=child.repository,
+        digest=child.digest,
+    )
+    _record_end(item, result, workshop.emit)
+    return result
+
+
+def cancelled(item: PlannedPlatform) -> BuildResult:
+    """Give the result of a platform whose build was not begun or not ended."""
+    return BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="cancelled",
+        repository=repository_of(item.staging.reference),
+    )

@@ -18,13 +18,18 @@ LONGEST_WAIT = 900.0
 """Seconds; a server that asks for more is answered by giving up."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class Budget:
-    """`attempts` in all for transient failures; `initial` and `max` wait in seconds."""
+    """`attempts` in all for transient failures; `initial` and `max` wait in seconds.
+
+    `left` is how many retries the whole run may still spend: a registry that is down for everybody must not be
+    asked again by each of thirty platforms to the end of its own budget.
+    """
 
     attempts: int
     initial: float
     max: float
+    left: int = 100
 
 
 class AttemptFailed(Exception):
@@ -53,10 +58,17 @@ async def with_retries(
         pause = state.next_action.sleep if state.next_action else 0.0
         waiting(state.attempt_number, pause, _failure(state))
 
-    alone = False
+    failed: list[Failure] = []
+
+    def enough(state: RetryCallState) -> bool:
+        if state.attempt_number >= allowed_attempts(_failure(state), budget) or budget.left <= 0:
+            return True
+        budget.left -= 1
+        return False
+
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, AttemptFailed)),
-        stop=lambda state: state.attempt_number >= allowed_attempts(_failure(state), budget),
+        stop=enough,
         wait=lambda state: pause_before(state.attempt_number, _failure(state), budget),
         before_sleep=announce,
         reraise=True,
@@ -64,17 +76,25 @@ async def with_retries(
     async for this in retrying:
         with this:
             try:
-                await attempt(this.retry_state.attempt_number, alone)
+                await attempt(this.retry_state.attempt_number, must_run_alone(failed))
             except AttemptFailed as error:
-                alone = error.failure.kind.alone
+                failed.append(error.failure)
                 raise
+
+
+def must_run_alone(failed: list[Failure]) -> bool:
+    """Whether the next attempt gets the machine for itself, by how often its class has come already."""
+    after = failed[-1].kind.alone_after if failed else None
+    return after is not None and sum(failure.kind == failed[-1].kind for failure in failed) >= after
 
 
 def allowed_attempts(failure: Failure, budget: Budget) -> int:
     """How many attempts in all a failure of this kind is worth."""
     if failure.retry == "transient":
         return budget.attempts
-    return 1 if failure.retry == "permanent" else min(2, budget.attempts)
+    if failure.retry == "permanent":
+        return 1
+    return min(failure.kind.attempts, budget.attempts)
 
 
 def pause_before(failed: int, failure: Failure, budget: Budget) -> float:

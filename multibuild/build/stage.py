@@ -1,12 +1,16 @@
-"""The build stage: every platform, each on its own."""
+"""The build stage: every platform, each on its own; what an earlier run finished is taken over."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from multibuild.build.platform import Workshop, build_platform, repository_of
+from multibuild.build.inputs import inputs_of, resolver
+from multibuild.build.platform import Workshop, build_platform, cancelled, reused
 from multibuild.build.result import BuildResult
+from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
 from multibuild.record.recorder import Recorder
@@ -14,58 +18,107 @@ from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, PlannedPlatform
+    from multibuild.platforms import Platform
 
 
-async def build_children(plan: Plan, run: RunDirectory, recorder: Recorder) -> tuple[BuildResult, ...]:
-    """Build every platform of the plan, in config order; failures are in the results, not raised."""
+async def name_inputs(plan: Plan, recorder: Recorder) -> dict[Platform, str | None]:
+    """Name what goes into each platform and journal it before anything is built from it."""
+    inputs = await asyncio.to_thread(inputs_of, plan, resolver(plan, recorder.say))
+    for platform, name in inputs.items():
+        recorder.record("platform.inputs", platform=str(platform), inputs=name)
+    return inputs
+
+
+async def reusable_children(
+    plan: Plan, inputs: Mapping[Platform, str | None], left: Unfinished, recorder: Recorder
+) -> dict[Platform, FinishedChild]:
+    """Pick the finished children whose inputs are unchanged and which their registry still has."""
+    wanted = {platform: left.children.get((str(platform), name)) for platform, name in inputs.items() if name}
+    found = {platform: child for platform, child in wanted.items() if child is not None}
+    return await asyncio.to_thread(_still_there, plan, found, recorder)
+
+
+def _still_there(
+    plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder
+) -> dict[Platform, FinishedChild]:
+    from multibuild.publish.reference import Reference
+    from multibuild.publish.session import RegistrySession
+
+    def check(child: FinishedChild) -> bool:
+        reference = Reference.parse(f"{child.repository}@{child.digest}")
+        return registries.of(reference.host).head(reference) is not None
+
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        kept = registries.map(check, children.values())
+    return {platform: children[platform] for platform, there in zip(children, kept, strict=True) if there}
+
+
+async def build_children(
+    plan: Plan,
+    run: RunDirectory,
+    recorder: Recorder,
+    *,
+    finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
+    past: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[BuildResult, ...]:
+    """Build every platform of the plan that is not `finished`; results in config order, failures in them.
+
+    `past` is how many seconds platforms took before: what is long starts first.
+    """
     config = plan.config
-    stall = config.stall_timeout
     workshop = Workshop(
         buildx=plan.facts.buildx,
         project=plan.loaded.project,
         logs=run.logs,
         slots=Slots(plan.jobs),
-        budget=Budget(attempts=config.retry.attempts, initial=config.retry.initial, max=config.retry.max),
-        stall=stall if isinstance(stall, int | float) else None,
+        budget=Budget(
+            attempts=config.retry.attempts,
+            initial=config.retry.initial,
+            max=config.retry.max,
+            left=max(10, 2 * len(plan.platforms)),
+        ),
+        stall=config.stall_timeout,
         emit=recorder.record,
     )
-    return await build_platforms(plan.platforms, workshop, fail_fast=config.fail_fast)
+    taken = {
+        item.platform: reused(item, finished[item.platform], workshop)
+        for item in plan.platforms
+        if item.platform in finished
+    }
+    rest = start_order([item for item in plan.platforms if item.platform not in taken], past)
+    built = await _build_each(rest, workshop, fail_fast=config.fail_fast)
+    everything = {**taken, **built}
+    return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
 
 
-async def build_platforms(
-    items: tuple[PlannedPlatform, ...], workshop: Workshop, *, fail_fast: bool
-) -> tuple[BuildResult, ...]:
-    """Build all, each on its own: one's failure does not touch the others unless `fail_fast`.
+def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list[PlannedPlatform]:
+    """Native platforms first (they find most mistakes soonest), then the longest first by what they took before."""
+    longest = max(past.values(), default=0.0)
+    return sorted(items, key=lambda item: (item.emulated, -past.get(str(item.platform), longest)))
 
-    Native platforms start first: they are quick, and what they share with emulated ones is then cached.
-    """
+
+async def _build_each(
+    items: list[PlannedPlatform], workshop: Workshop, *, fail_fast: bool
+) -> dict[Platform, BuildResult]:
+    """Build each on its own: one's failure does not touch the others unless `fail_fast`."""
     stop = asyncio.Event()
-    results: dict[int, BuildResult] = {}
+    results: dict[Platform, BuildResult] = {}
 
-    async def one(place: int, item: PlannedPlatform) -> None:
-        results[place] = await build_platform(item, workshop)
-        if fail_fast and item.required and not results[place].built:
+    async def one(item: PlannedPlatform) -> None:
+        results[item.platform] = await build_platform(item, workshop)
+        if fail_fast and item.required and not results[item.platform].built:
             stop.set()
 
-    order = sorted(range(len(items)), key=lambda place: items[place].emulated)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(place, items[place])) for place in order]
+        tasks = [group.create_task(one(item)) for item in items]
         stopper = group.create_task(_cancel_when(stop, tasks))
-        await asyncio.wait(tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         stopper.cancel()
-    return tuple(results.get(place) or _cancelled(item) for place, item in enumerate(items))
+    return results
 
 
 async def _cancel_when(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
     await stop.wait()
     for task in tasks:
         task.cancel()
-
-
-def _cancelled(item: PlannedPlatform) -> BuildResult:
-    return BuildResult(
-        platform=item.platform,
-        required=item.required,
-        status="cancelled",
-        repository=repository_of(item.staging.reference),
-    )

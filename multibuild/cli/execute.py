@@ -37,7 +37,7 @@ def execute(
         with Journal(run.journal_path) as journal:
             recorder = Recorder(journal, display)
             recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
-            site = Site(engine=DockerEngine(), state=state, run=run, recorder=recorder)
+            site = Site(engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume)
             try:
                 stage = cast("Literal['build', 'publish']", until)
                 status = supervise(run_pipeline(loaded, only, site, until=stage))

@@ -15,12 +15,14 @@ MIB = 1024 * 1024
 class Node:
     """One place that builds: a buildx builder, always named, with what was seen to run on it.
 
+    `serves` is the `builder:` of the config it was chosen for.
     `runs` holds the platforms whose probe ran there; `emulators` says through what (platform → description).
     """
 
     builder: str
     driver: str
     native: Platform
+    serves: str = ""
     runs: tuple[Platform, ...] = ()
     buildkit: str = ""
     emulators: Mapping[str, str] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Node:
             "builder": self.builder,
             "driver": self.driver,
             "native": str(self.native),
+            "serves": self.serves,
             "runs": [str(platform) for platform in self.runs],
             "buildkit": self.buildkit,
             "emulators": dict(self.emulators),
@@ -48,6 +51,7 @@ class Node:
             builder=document["builder"],
             driver=document["driver"],
             native=Platform.parse(document["native"]),
+            serves=document["serves"],
             runs=tuple(Platform.parse(text) for text in document["runs"]),
             buildkit=document["buildkit"],
             emulators=document["emulators"],
@@ -105,6 +109,8 @@ def recorded_facts(document: Mapping[str, Any] | None, builder: str) -> HostFact
     if not document or document.get("for_builder") != builder:
         return assumed_facts(builder)
     try:
-        return HostFacts.from_json(document)
+        facts = HostFacts.from_json(document)
     except (KeyError, TypeError):
         return assumed_facts(builder)
+    # A look at a host whose builder is not made yet leaves facts without a node.
+    return facts if facts.nodes else assumed_facts(builder)

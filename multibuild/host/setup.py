@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,12 +26,22 @@ PULL_PATIENCE = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OtherBuilder:
+    """A `builder:` that single platforms name for themselves."""
+
+    builder: str
+    profile: Profile | None
+    platforms: tuple[Platform, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """What a config wants of the host."""
 
     builder: str
     profile: Profile | None
     platforms: tuple[Platform, ...]
+    others: tuple[OtherBuilder, ...] = ()
     required: tuple[Platform, ...]
     emulators: Literal["auto", "image", "host", "none"]
     emulator_image: str
@@ -44,7 +54,10 @@ class Wanted:
         return cls(
             builder=config.builder,
             profile=load_profile(config.builder, project),
-            platforms=tuple(entry.name for entry in config.platforms),
+            platforms=tuple(
+                entry.name for entry in config.platforms if entry.builder in {None, config.builder}
+            ),
+            others=_others(config, project),
             required=tuple(entry.name for entry in config.platforms if entry.required),
             emulators=config.emulators.source,
             emulator_image=config.emulators.image,
@@ -69,37 +82,88 @@ class Host:
 
 
 async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = True) -> Host:
-    """Make builder and emulators ready; with `change` False only look (`doctor`, `setup --dry-run`).
+    """Make builders and emulators ready; with `change` False only look (`doctor`, `setup --dry-run`).
 
     Raises EnvironmentFault when engine or builder cannot be had. A platform that does not run is no error here:
     `require_runnable` makes it one.
     """
     info = await asyncio.to_thread(engine.info)
+    hosts = [await _prepare_one(wanted, engine, info, say, change=change)]
+    for other in wanted.others:
+        part = replace(
+            wanted, builder=other.builder, profile=other.profile, platforms=other.platforms, others=()
+        )
+        hosts.append(await _prepare_one(part, engine, info, say, change=change))
+    facts = HostFacts(
+        nodes=tuple(node for host in hosts for node in host.nodes),
+        cpus=info.cpus,
+        memory=info.memory,
+        buildx=(info.buildx_path,),
+        docker_version=info.version,
+        buildx_version=info.buildx_version,
+    )
+    return Host(
+        facts=facts,
+        probed=tuple(answer for host in hosts for answer in host.probed),
+        changes=tuple(change for host in hosts for change in host.changes),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """What came of one `builder:`."""
+
+    nodes: tuple[Node, ...]
+    probed: tuple[Probed, ...]
+    changes: tuple[str, ...]
+
+
+async def _prepare_one(
+    wanted: Wanted, engine: Engine, info: EngineInfo, say: Say, *, change: bool
+) -> _Prepared:
+    """Choose, create and probe the builders of one `builder:`; every node answers for itself."""
     choice = await asyncio.to_thread(_choose, wanted, engine, info, say, change=change)
     changes = []
     for new in choice.create if change else ():
         say(f"creating the {new.driver} builder {new.name}")
         await asyncio.to_thread(engine.create_builder, new)
         changes.append(f"created the builder {new.name}")
-    buildx = (info.buildx_path,)
     known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
     names = [name for name in choice.names if name in known]
-    probed = await probe_platforms(names[0], wanted.platforms, buildx) if names else ()
-    lacking = _rows([answer.platform for answer in probed if not answer.runs])
-    if change and lacking and wanted.emulators != "none":
-        done = await asyncio.to_thread(_register, wanted, engine, info, lacking, say)
+    answers = {name: await probe_platforms(name, wanted.platforms, (info.buildx_path,)) for name in names}
+    lacking = [answer.platform for answer in _best(answers) if not answer.runs]
+    if change and names and lacking and wanted.emulators != "none":
+        done = await asyncio.to_thread(_register, wanted, engine, info, _rows(lacking), say)
         changes += [f"registered {name}" for name in done]
-        again = await probe_platforms(names[0], [a.platform for a in probed if not a.runs], buildx)
-        probed = tuple(answer for answer in probed if answer.runs) + again
-    facts = HostFacts(
-        nodes=tuple(_node(known[name], info, probed) for name in names),
-        cpus=info.cpus,
-        memory=info.memory,
-        buildx=buildx,
-        docker_version=info.version,
-        buildx_version=info.buildx_version,
+        again = await probe_platforms(names[0], lacking, (info.buildx_path,))
+        answers[names[0]] = tuple(a for a in answers[names[0]] if a.platform not in lacking) + again
+    nodes = [replace(_node(known[name], info, answers[name]), serves=wanted.builder) for name in names]
+    order = {platform: place for place, platform in enumerate(wanted.platforms)}
+    best = sorted(_best(answers), key=lambda answer: order[answer.platform])
+    return _Prepared(nodes=tuple(nodes), probed=tuple(best), changes=tuple(changes))
+
+
+def _best(answers: Mapping[str, Sequence[Probed]]) -> tuple[Probed, ...]:
+    """Give one answer per platform: that of a node which runs it, if there is one."""
+    found: dict[Platform, Probed] = {}
+    for answer in (answer for node in answers.values() for answer in node):
+        if answer.platform not in found or answer.runs:
+            found[answer.platform] = answer
+    return tuple(found.values())
+
+
+def _others(config: Config, project: Path) -> tuple[OtherBuilder, ...]:
+    """Collect the builders that single platforms name."""
+    from multibuild.config.profiles import load_profile
+
+    named: dict[str, list[Platform]] = {}
+    for entry in config.platforms:
+        if entry.builder not in {None, config.builder}:
+            named.setdefault(str(entry.builder), []).append(entry.name)
+    return tuple(
+        OtherBuilder(builder=builder, profile=load_profile(builder, project), platforms=tuple(platforms))
+        for builder, platforms in named.items()
     )
-    return Host(facts=facts, probed=probed, changes=tuple(changes))
 
 
 def require_runnable(host: Host, wanted: Wanted) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from multibuild.errors import PublishFailed
@@ -57,12 +58,16 @@ def publish(
     registries: Registries,
     emit: Emit,
     patience: float = PATIENCE,
+    held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
     """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
 
     Events: `tag.planned` with what every tag held before any moves, `tag.ended` with what became of it (a second
     one when it was put back). `patience` is in seconds. Raises PublishFailed after everything that had moved was
     put back, as far as it still held our digest; its message says what became of each tag.
+
+    `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
+    (reference, index digest). They are put back to it, too, if anything fails now.
     """
     for destination in destinations:
         bring_children(index, destination.repository, sources, registries)
@@ -72,6 +77,11 @@ def publish(
         _read_back(registry, pinned, index, patience)
     wanted = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
     former = dict(zip(wanted, registries.map(lambda tag: _held(tag, registries), wanted), strict=True))
+    for reference, held in former.items():
+        key = (str(reference), index.digest)
+        if held is not None and held.digest == index.digest and key in held_before:
+            earlier = held_before[key]
+            former[reference] = _held(reference.with_digest(earlier), registries) if earlier else None
     for reference, held in former.items():
         emit("tag.planned", ref=str(reference), before=held.digest if held else None, after=index.digest)
     move = _Move(index=index, former=former, registries=registries, emit=emit, patience=patience)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.publish.failures import RegistryError, as_environment
@@ -39,8 +40,17 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     await asyncio.to_thread(ask)
 
 
-async def publish_children(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> Published:
-    """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back."""
+async def publish_children(
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    recorder: Recorder,
+    *,
+    held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
+) -> Published:
+    """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back.
+
+    `held_before` maps (reference, index digest) to what a tag held before an unfinished run moved it.
+    """
     index = compose(
         [index_child(child) for child in children],
         annotations=plan.config.annotations,
@@ -66,6 +76,7 @@ async def publish_children(plan: Plan, children: Sequence[PlatformChild], record
                 sources=[child.reference for child in children],
                 registries=registries,
                 emit=recorder.record,
+                held_before=held_before,
             )
 
     return await asyncio.to_thread(push)

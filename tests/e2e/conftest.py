@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +96,13 @@ class Registry:
         ) as answer:
             return answer.read()
 
+    def delete(self, repository, digest):
+        request = urllib.request.Request(
+            f"http://{REGISTRY}/v2/{repository}/manifests/{digest}", method="DELETE"
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert answer.status == 202
+
     def exists(self, repository, target):
         try:
             self.get(repository, target)
@@ -125,7 +134,7 @@ def registry():
 @pytest.fixture
 def repository(request):
     """A repository of the test's own, so that tests do not see each other's tags."""
-    name = request.node.name.lower().replace("[", "-").replace("]", "").replace("_", "-")
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())
     return f"e2e/{name[:60].strip('-')}-{os.getpid()}-{time.time_ns() % 10**8}"
 
 
@@ -151,6 +160,12 @@ def project(tmp_path, repository):
 @pytest.fixture
 def state(tmp_path):
     return tmp_path / "state"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def docker(*arguments, check=True):

@@ -2,21 +2,14 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
-from e2e.conftest import ROOT, TWELVE, buildkit_image_present, docker, multibuild
+from e2e.conftest import ROOT, TWELVE, buildkit_image_present, docker, free_port, multibuild
 
 DOCKER_SOCKET = "/var/run/docker.sock"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@ import pytest
 from multibuild.build.failure_table import CLASSES, EXIT_CODES, SIGNATURES
 from multibuild.build.failures import classify, failure_of, wrong_base
 from multibuild.build.progress import Evidence
+from multibuild.build.retry import must_run_alone
 
 DIGEST = "sha256:" + "a1" * 32
 RETRY = {row.name: row.retry for row in CLASSES}
@@ -403,12 +404,15 @@ def test_a_crash_without_emulation_is_the_commands_own(code):
 def test_exit_137_is_memory_on_any_machine_and_the_retry_is_alone():
     failure = classify(run("working", code=137), emulated=False)
     assert failure.kind.name == "out-of-memory"
-    assert failure.kind.alone
+    assert failure.kind.alone_after == 1
 
 
-def test_a_qemu_crash_is_tried_again_alone():
-    assert failure_of("qemu-crash", "").kind.alone
-    assert not failure_of("network", "").kind.alone
+def test_a_qemu_crash_is_tried_again_and_then_alone():
+    crash = failure_of("qemu-crash", "")
+    assert not must_run_alone([crash])
+    assert must_run_alone([crash, crash])
+    assert must_run_alone([failure_of("out-of-memory", "")])
+    assert not must_run_alone([failure_of("network", "")] * 5)
 
 
 def test_a_signal_of_qemu_that_is_not_4_is_no_illegal_instruction():

@@ -128,16 +128,12 @@ def test_a_plan_over_two_machines(load):
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="PlatformEntry.builder is read by nobody but check_files")
 def test_a_platform_may_name_a_builder_of_its_own(load):
     text = SMALL.replace("[linux/amd64, linux/arm64, linux/arm/v7]", "[{name: linux/arm64, builder: far}]")
     plan = make_plan(load(text), facts(node("near"), node("far")))
     assert plan.platforms[0].node.builder == "far"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`setup --dry-run` leaves facts without a node when no builder is there yet"
-)
 def test_facts_that_were_left_before_a_builder_was_made(load):
     left = {"for_builder": "auto", **HostFacts(nodes=(), cpus=2, memory=MIB).as_json()}
     assert make_plan(load(), recorded_facts(left, "auto")).platforms

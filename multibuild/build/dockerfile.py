@@ -1,0 +1,155 @@
+"""Reads what a Dockerfile builds on: its stages, base images, and what else it takes from outside. Pure.
+
+The rules are those of BuildKit's Dockerfile frontend (docs.docker.com/reference/dockerfile): parser directives first,
+then instructions, each may go on over lines that end in the escape character; heredocs are not instructions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
+_HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_]\w*)\2")
+_FLAG = re.compile(r"--([a-z-]+)=(\S+)")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::([-+])([^}]*))?\})")
+_URL = re.compile(r"(?:https?|git|ssh)://|git@")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One `FROM`. `base` has its variables resolved where that is possible; `platform` is `--platform` as written."""
+
+    name: str
+    base: str
+    platform: str
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dockerfile:
+    """What a build takes from outside the context. `images` are pulled; `fetches` says whether ADD takes URLs."""
+
+    stages: tuple[Stage, ...]
+    images: tuple[str, ...]
+    syntax: str | None
+    fetches: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instruction:
+    """One instruction: its word in capitals, the rest with continuation lines joined, and its line (from 1)."""
+
+    word: str
+    rest: str
+    line: int
+
+
+def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
+    """Read a Dockerfile; `args` are build arguments, which also fill `ARG`s before the first FROM.
+
+    What cannot be resolved stays as it is written (`${X}`), so that a caller sees that it is unknown.
+    """
+    directives = _directives(text)
+    known: dict[str, str] = {}
+    stages: list[Stage] = []
+    images: list[str] = []
+    fetches = False
+    for instruction in instructions(text):
+        rest = instruction.rest
+        if instruction.word == "ARG" and not stages:
+            for name, value in _declared(rest):
+                known[name] = args.get(name, expand(value, known))
+        elif instruction.word == "FROM":
+            stage = _stage(instruction, known)
+            images += [stage.base] if not _is_stage(stage.base, stages) else []
+            stages.append(stage)
+        elif instruction.word in {"COPY", "ADD", "RUN"}:
+            images += [name for name in _sources(rest) if not _is_stage(name, stages)]
+            fetches = fetches or (instruction.word == "ADD" and bool(_URL.search(rest)))
+    syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
+    return Dockerfile(
+        stages=tuple(stages),
+        images=tuple(dict.fromkeys(image for image in images if image != "scratch")),
+        syntax=syntax,
+        fetches=fetches,
+    )
+
+
+def instructions(text: str) -> Iterator[Instruction]:
+    """Give the instructions in order; comments, blank lines and heredoc bodies are left out."""
+    escape = "`" if _directives(text).get("escape") == "`" else "\\"
+    lines = iter(enumerate(text.splitlines(), 1))
+    for number, line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        whole = line.strip()
+        while whole.endswith(escape):
+            whole = whole[:-1]
+            following = next(lines, None)
+            if following is None:
+                break
+            comment = following[1].lstrip().startswith("#")
+            whole += escape if comment else following[1].strip()
+        for dash, _, mark in _HEREDOC.findall(whole):
+            for _, body in lines:
+                if (body.lstrip("\t") if dash else body) == mark:
+                    break
+        word, _, rest = whole.partition(" ")
+        yield Instruction(word=word.upper(), rest=rest.strip(), line=number)
+
+
+def expand(text: str, known: Mapping[str, str]) -> str:
+    """Fill variables: `$X`, `${X}`, `${X:-default}`, `${X:+other}`; an unknown one stays."""
+
+    def fill(found: re.Match[str]) -> str:
+        name, operator, other = found[1] or found[2], found[3], found[4] or ""
+        value = known.get(name, "")
+        if operator == "+":
+            return other if value else ""
+        if value:
+            return value
+        return other if operator == "-" else found[0]
+
+    return _VARIABLE.sub(fill, text)
+
+
+def _directives(text: str) -> dict[str, str]:
+    """Parser directives stand at the very top, one a line; the first other line ends them."""
+    found = {}
+    for line in text.splitlines():
+        match = _DIRECTIVE.match(line)
+        if not match:
+            break
+        found[match[1].lower()] = match[2]
+    return found
+
+
+def _declared(rest: str) -> Iterator[tuple[str, str]]:
+    for part in rest.split():
+        name, _, value = part.partition("=")
+        yield name, value.strip("\"'")
+
+
+def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
+    flags = dict(_FLAG.findall(instruction.rest))
+    words = [word for word in instruction.rest.split() if not word.startswith("--")]
+    name = words[2] if len(words) == 3 and words[1].upper() == "AS" else ""
+    base = expand(words[0], known) if words else ""
+    return Stage(name=name.lower(), base=base, platform=flags.get("platform", ""), line=instruction.line)
+
+
+def _is_stage(name: str, stages: list[Stage]) -> bool:
+    return name.isdigit() or name.lower() in {stage.name for stage in stages if stage.name}
+
+
+def _sources(rest: str) -> list[str]:
+    """Give images named by `COPY --from=` and `RUN --mount=…,from=`."""
+    found = []
+    for name, value in _FLAG.findall(rest):
+        if name == "from":
+            found.append(value)
+        elif name == "mount":
+            found += [part.removeprefix("from=") for part in value.split(",") if part.startswith("from=")]
+    return found

@@ -1,0 +1,79 @@
+"""What earlier runs finished and a later one need not repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from multibuild.record.journal import read_journal
+from multibuild.record.state import RunDirectory, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedChild:
+    """A child that an earlier run pushed. `inputs` names what went into it."""
+
+    platform: str
+    repository: str
+    digest: str
+    inputs: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unfinished:
+    """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
+
+    `tags` maps (reference, index digest) to the digest before, None where the tag did not exist.
+    """
+
+    runs: tuple[str, ...] = ()
+    children: Mapping[tuple[str, str], FinishedChild] = field(default_factory=dict)
+    tags: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+
+
+def unfinished(state: State, current: RunDirectory) -> Unfinished:
+    """Read the runs after the last one that succeeded, the current one aside; newer ones win.
+
+    Several are read, because a resumed run may itself have been killed before it had noted what it took over.
+    """
+    runs: list[str] = []
+    children: dict[tuple[str, str], FinishedChild] = {}
+    tags: dict[tuple[str, str], str | None] = {}
+    for run in state.runs():
+        if run.id >= current.id:
+            continue
+        events = read_journal(run.journal_path)
+        if any(event.name == "run.ended" and event.fields.get("status") == "succeeded" for event in events):
+            break
+        runs.append(run.id)
+        inputs: dict[str, str | None] = {}
+        for event in events:
+            fields = event.fields
+            if event.name == "platform.inputs":
+                inputs[fields["platform"]] = fields["inputs"]
+            elif event.name == "platform.ended" and (child := _child(fields, inputs)) is not None:
+                children.setdefault((child.platform, child.inputs), child)
+            elif event.name == "tag.planned" and fields["before"] != fields["after"]:
+                # Older runs win here: the oldest knows what the tag held before any of them moved it.
+                tags[fields["ref"], fields["after"]] = fields["before"]
+    return Unfinished(runs=tuple(runs), children=children, tags=tags)
+
+
+def _child(fields: Mapping[str, Any], inputs: Mapping[str, str | None]) -> FinishedChild | None:
+    name = inputs.get(fields["platform"])
+    if fields["status"] not in {"succeeded", "reused"} or not name or not fields.get("digest"):
+        return None
+    return FinishedChild(
+        platform=fields["platform"], repository=fields["repository"], digest=fields["digest"], inputs=name
+    )
+
+
+def past_seconds(state: State, current: RunDirectory, runs: int = 5) -> dict[str, float]:
+    """How long each platform took in the last runs (the newest that built it): what is long starts first."""
+    found: dict[str, float] = {}
+    for run in [run for run in state.runs() if run.id < current.id][:runs]:
+        for event in read_journal(run.journal_path):
+            if event.name == "platform.ended" and event.fields["status"] == "succeeded":
+                found.setdefault(event.fields["platform"], event.fields["seconds"])
+    return found

@@ -1,0 +1,328 @@
+"""Faults by real means: a proxy that fails, signals, a builder that goes away. What was finished stays finished."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
+from fakes.faulty_proxy import FaultyProxy
+
+from multibuild.build.emulator_activity import EmulatorActivity
+from multibuild.build.process import Limits, run_process
+
+REGISTRY_PORT = int(REGISTRY.rpartition(":")[2])
+
+
+@pytest.fixture
+def proxy():
+    with FaultyProxy(REGISTRY_PORT) as found:
+        yield found
+
+
+def attempts(done):
+    return {row["platform"]: [a["outcome"] for a in row["attempts"]] for row in done.json["platforms"]}
+
+
+def lift_after_first_attempt(rule, state, platform):
+    """Lift a fault once the journal has the platform's first failure."""
+
+    def watch():
+        journal = state / "latest" / "journal.jsonl"
+        while not rule.lifted.is_set():
+            lines = journal.read_text().splitlines() if journal.exists() else []
+            if any('"attempt.ended"' in line and f'"{platform}"' in line for line in lines):
+                rule.lifted.set()
+            time.sleep(0.02)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def test_of_twelve_platforms_only_the_one_that_failed_is_tried_again(
+    project, state, proxy, registry, repository
+):
+    config = project(
+        platforms=TWELVE,
+        image=f"{proxy.host}/{repository}",
+        run=f"echo {time.time_ns()}",
+        retry={"initial": "0.2s"},
+    )
+    rule = proxy.rule("PUT", "/manifests/multibuild-linux-riscv64", 503)
+    lift_after_first_attempt(rule, state, "linux/riscv64")
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    found = attempts(done)
+    assert found.pop("linux/riscv64") == ["failed", "ok"]
+    assert all(outcome == ["ok"] for outcome in found.values())
+    assert tuple(registry.images(repository, "latest")) == TWELVE
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "action", "more", "name"),
+    [
+        ("PUT", "/manifests/multibuild-linux-arm64", 502, {}, "registry-unavailable"),
+        ("PUT", "/manifests/multibuild-linux-arm64", 429, {"headers": {"Retry-After": "1"}}, "rate-limited"),
+        ("PUT", "/manifests/multibuild-linux-arm64", "reset", {}, "network"),
+        ("PUT", "/manifests/multibuild-linux-arm64", 401, {}, "unauthorized"),
+    ],
+)
+def test_a_fault_while_pushing_is_survived(
+    project, state, proxy, registry, repository, method, path, action, more, name
+):
+    config = project(
+        image=f"{proxy.host}/{repository}",
+        run=f"echo {time.time_ns()}",
+        retry={"initial": "0.1s", "max": "0.2s"},
+    )
+    rule = proxy.rule(method, path, action, **more)
+    lift_after_first_attempt(rule, state, "linux/arm64")
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert attempts(done) == {"linux/amd64": ["ok"], "linux/arm64": ["failed", "ok"]}
+    assert done.json["platforms"][1]["attempts"][0]["class"] == name
+    assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
+
+
+@pytest.mark.parametrize("action", ["reset", "drip", 503])
+def test_a_short_fault_in_a_blob_costs_nothing(project, state, proxy, registry, repository, action):
+    """BuildKit's own retries see to these."""
+    config = project(image=f"{proxy.host}/{repository}", run=f"echo {time.time_ns()} > /x")
+    proxy.rule("PUT", "/blobs/uploads/", action, times=1)
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
+
+
+def test_a_tag_that_cannot_be_moved_leaves_the_others_where_they_were(
+    project, state, proxy, registry, repository
+):
+    image, tags = f"{proxy.host}/{repository}", ["one", "two", "three"]
+    config = project(image=image, tags=tags, run="echo first > /x")
+    assert multibuild("all", "-f", config, "--state-dir", state).code == 0
+    before = {tag: registry.get(repository, tag) for tag in tags}
+    config = project(image=image, tags=tags, run="echo second > /x")
+    proxy.rule("PUT", "/manifests/three", 403)
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 7
+    assert {tag: registry.get(repository, tag) for tag in tags} == before
+    assert [row["status"] for row in done.json["published"]] == ["put-back", "put-back", "failed"]
+
+
+def test_a_finished_platform_is_not_built_again(project, state, registry, repository):
+    """A compile error on one of twelve: the next --resume builds that one alone."""
+    run = 'if [ "$(uname -m)" = riscv64 ]; then echo "main.c:1: error: x"; exit 1; fi; echo ok > /x'
+    config = project(platforms=TWELVE, run=run)
+    first = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert first.code == 4
+    assert [len(row["attempts"]) for row in first.json["platforms"]] == [1] * 12
+    again = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+    assert again.code == 4
+    built = [row["platform"] for row in again.json["platforms"] if row["attempts"]]
+    assert built == ["linux/riscv64"]
+    assert sum(row["status"] == "reused" for row in again.json["platforms"]) == 11
+    assert not registry.exists(repository, "latest")
+
+
+@pytest.mark.parametrize("change", ["context", "dockerfile", "args", "ignore file", "base", "gone"])
+def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, repository, change, tmp_path):
+    base = f"{repository}-base"
+    docker("buildx", "imagetools", "create", "-t", f"{REGISTRY}/{base}:1", f"{REGISTRY}/base:latest")
+    dockerfile = f"FROM {REGISTRY}/{base}:1\nARG WHAT=1\nCOPY . /src\nRUN echo $WHAT; test ! -e /src/fail\n"
+    config = project(dockerfile=dockerfile, platforms=["linux/amd64"], test={"run": ["false"]})
+    folder = config.parent
+    (folder / "ignored").write_text("1")
+    (folder / ".dockerignore").write_text("ignored\n")
+    assert multibuild("all", "-f", config, "--state-dir", state).code == 5
+    (folder / "ignored").write_text("2")
+    same = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+    assert same.json["platforms"][0]["status"] == "reused"
+    settings = json.loads(config.read_text())
+    if change == "context":
+        (folder / "new").write_text("x")
+    elif change == "dockerfile":
+        (folder / "Dockerfile").write_text(dockerfile + "RUN true\n")
+    elif change == "args":
+        config.write_text(json.dumps({**settings, "args": {"WHAT": "2"}}))
+    elif change == "ignore file":
+        (folder / ".dockerignore").write_text("")
+    elif change == "base":
+        source = f"{REGISTRY}/base@{registry.images('base', 'latest')['linux/amd64']['digest']}"
+        docker("buildx", "imagetools", "create", "-t", f"{REGISTRY}/{base}:1", source)
+    else:
+        digest = same.json["platforms"][0]["digest"]
+        registry.delete(repository, digest)
+    again = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+    assert again.json["platforms"][0]["status"] == "succeeded"
+
+
+KILL_POINTS = range(1, 31)
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_killed_at_any_point_it_goes_on_from_there(project, state, registry, repository, point):
+    """SIGKILL after the k-th journal event: the resumed run loses nothing, repeats nothing, and ends well."""
+    platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
+    config = project(
+        platforms=platforms, run=f"echo {repository} > /x", tags=["a", "b"], test={"run": ["true"]}
+    )
+    running = start("all", "-f", config, "--state-dir", state, "--progress", "quiet")
+    journal = state / "latest" / "journal.jsonl"
+    while running.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= point:
+            running.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    running.communicate()
+    killed = running.returncode == -signal.SIGKILL
+    events = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    finished = {e["platform"] for e in events if e["name"] == "platform.ended" and e["status"] == "succeeded"}
+    for tag in ("a", "b"):
+        if registry.exists(repository, tag):
+            assert list(registry.images(repository, tag)) == platforms
+    done = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    if killed and not any(e["name"] == "run.ended" for e in events):
+        reused = {row["platform"] for row in done.json["platforms"] if row["status"] == "reused"}
+        assert reused == finished
+    assert list(registry.images(repository, "a")) == platforms
+    assert registry.get(repository, "a") == registry.get(repository, "b")
+
+
+def test_a_stalled_build_is_ended_and_the_others_succeed(project, state, registry, repository):
+    run = f'echo {time.time_ns()}; if [ "$(uname -m)" = riscv64 ]; then sleep 1000; fi'
+    config = project(
+        run=run,
+        platforms=["linux/amd64", {"name": "linux/riscv64", "required": False}],
+        stall_timeout="5s",
+        retry={"attempts": 1},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert attempts(done) == {"linux/amd64": ["ok"], "linux/riscv64": ["stalled"]}
+    assert done.json["platforms"][1]["attempts"][0]["seconds"] < 20
+    assert list(registry.images(repository, "latest")) == ["linux/amd64"]
+
+
+@pytest.mark.parametrize(
+    ("command", "ending"),
+    [("i=0; while [ $i -lt 9000 ]; do i=$((i+1)); : $(true); done", "exited"), ("sleep 60", "stalled")],
+)
+def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
+    """What `stall_timeout: auto` does, with its patience shortened: only idle emulators count as a stall."""
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {REGISTRY}/base:latest\nRUN echo {time.time_ns()}; {command}\n"
+    )
+    argv = (
+        "docker", "buildx", "build", "--progress", "rawjson", "--platform", "linux/riscv64", "--output",
+        "type=cacheonly", ".",
+    )  # fmt: skip
+    activity = EmulatorActivity("riscv64")
+    limits = Limits(timeout=120, stall=2.0, busy=activity.since_last_asked)
+    ended = asyncio.run(run_process(argv, cwd=tmp_path, on_line=lambda line: None, limits=limits))
+    assert ended.ending == ending
+    assert ended.seconds > 3 or ending == "stalled"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "tries"),
+    [("SEGV", "qemu-crash", 3), ("ABRT", "qemu-crash", 3), ("ILL", "qemu-illegal-instruction", 1)],
+)
+def test_a_crash_under_emulation_has_a_ladder(project, state, number, name, tries):
+    config = project(
+        run=f"echo {time.time_ns()}; sh -c 'kill -{number} $$' || exit $?",
+        platforms=["linux/arm64"],
+        retry={"initial": "0.1s"},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 4
+    found = done.json["platforms"][0]["attempts"]
+    assert [attempt["class"] for attempt in found] == [name] * tries
+    assert "qemu-aarch64" in found[-1]["hint"]
+
+
+@contextlib.contextmanager
+def forwarder(port):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "builders.lab", "forward", "/var/run/docker.sock", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_builder_that_goes_away_and_comes_back(project, state, registry, repository):
+    port, name = free_port(), f"multibuild-cut-{os.getpid()}"
+    config = project(run=f"echo {time.time_ns()}; sleep 4; echo ok > /x", retry={"initial": "1s"})
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(forwarder(port))
+        docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
+        stack.callback(docker, "buildx", "rm", "--force", name, check=False)
+        running = start("all", "-f", config, "--state-dir", state, "--builder", name, "--json")
+        journal = state / "latest" / "journal.jsonl"
+        while not journal.exists() or journal.read_text().count('"attempt.started"') < 2:
+            assert running.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        first.kill()
+        first.wait()
+        stack.enter_context(forwarder(port))
+        done = finish(running)
+    assert done.code == 0, done.stderr
+    assert attempts(done) == {"linux/amd64": ["failed", "ok"], "linux/arm64": ["failed", "ok"]}
+    classes = {row["attempts"][0]["class"] for row in done.json["platforms"]}
+    assert classes <= {"builder-gone", "network", "connection-refused"}
+    assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
+
+
+def test_the_second_signal_ends_it_at_once(project, state):
+    config = project(run=f"echo {time.time_ns()}; trap '' INT TERM; sleep 30")
+    running = start("all", "-f", config, "--state-dir", state)
+    journal = state / "latest" / "journal.jsonl"
+    while not journal.exists() or '"attempt.started"' not in journal.read_text():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    assert finish(running).code == 130
+    assert time.monotonic() - began < 3
+
+
+def test_no_build_outlives_a_killed_run(project, state):
+    config = project(run=f"echo {time.time_ns()}; sleep 20")
+    running = start("all", "-f", config, "--state-dir", state)
+    journal = state / "latest" / "journal.jsonl"
+    while not journal.exists() or journal.read_text().count('"attempt.started"') < 2:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    running.kill()
+    running.communicate()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and builds_of(config.parent):
+        time.sleep(0.1)
+    assert builds_of(config.parent) == []
+
+
+def builds_of(folder):
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (path / "cmdline").read_bytes()
+                if b"rawjson" in words and (path / "cwd").readlink() == folder:
+                    found.append(path.name)
+    return found
