@@ -354,7 +354,7 @@ NETWORK_IN_RUN = (
     r"connection reset by peer|Connection reset|i/o timeout|TLS handshake timeout|Connection timed out|timed out"
     r"|Temporary failure (?:in name resolution|resolving)|Could not resolve|Failed to fetch|502 Bad Gateway"
     r"|503 Service|504 Gateway|429 Too Many|unexpected EOF|Network is unreachable|no route to host"
-    r"|Connection refused|ECONNRESET|ETIMEDOUT|EAI_AGAIN|the remote end hung up|curl: \((?:5|6|7|16|18|28|35|52|56|92)\)"
+    r"|Connection refused|no such host|server misbehaving|ECONNRESET|ETIMEDOUT|EAI_AGAIN|the remote end hung up|curl: \((?:5|6|7|16|18|28|35|52|56|92)\)"
 )
 """Words of a network failure in a RUN's own output; they count only where the step itself uses the network."""
 

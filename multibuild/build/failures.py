@@ -21,9 +21,11 @@ EVIDENCE_LINES = 8
 
 _BY_NAME = {row.name: row for row in CLASSES}
 _EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
+_COMMAND = re.compile(r'process ".*" (?=did not complete)', re.DOTALL)
+_EXEC = re.compile(r"exec /\S+: |exec container process")
 _RUN = re.compile(r"(?:^|\] )RUN ")
 _TRANSFER = re.compile(
-    r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[\S+(?: \S+)* \d+/\d+\] FROM)"
+    r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[(?:\S+ )*\d+/\d+\] FROM)"
 )
 _RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d+)")
 _WRONG_BASE = re.compile(
@@ -82,19 +84,22 @@ def wrong_base(warning: str) -> str | None:
 def _of_run(evidence: Evidence, *, emulated: bool) -> str:
     """Judge a RUN by its own last lines; unknown text there is the command's own failure."""
     tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
+    # The message quotes the command, whose text is no evidence.
+    message = _COMMAND.sub("process", evidence.message)
+    execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
     for row in SIGNATURES:
-        said = tail if row.scope == "run" else evidence.message
+        said = tail if row.scope == "run" else f"{message}\n{execs}"
         if row.scope in {"run", "any"} and re.search(row.pattern, said, re.IGNORECASE):
             return row.name
     exit_code = _EXIT.search(evidence.message)
     if exit_code is None:
-        return _matched(evidence.message) or "step-failed"
+        return _matched(message) or "step-failed"
     signalled = EXIT_CODES.get(int(exit_code[1]))
     if signalled == "out-of-memory" or (signalled and emulated):
         return signalled
     if re.search(r"no space left on device", tail, re.IGNORECASE):
         return "no-space"
-    if re.search(NETWORK_COMMANDS, evidence.step) and re.search(NETWORK_IN_RUN, tail):
+    if re.search(NETWORK_COMMANDS, evidence.step) and re.search(NETWORK_IN_RUN, tail, re.IGNORECASE):
         return "network"
     return "step-failed"
 

@@ -22,6 +22,9 @@ LINE_LIMIT = 1024 * 1024
 GRACE = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """How a process group is ended: each signal and how many seconds it gets. buildx needs a moment to tell BuildKit."""
 
+DRAIN = 2.0
+"""Seconds in which what a finished process wrote is still read while another holds its pipe."""
+
 _PR_SET_PDEATHSIG = 1
 
 Ending = Literal["exited", "timeout", "stalled"]
@@ -87,28 +90,36 @@ class _Watch:
 
     async def follow(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> Ending:
         reading = asyncio.ensure_future(self._read(process, on_line))
+        leader = asyncio.ensure_future(process.wait())
         deadline = None if self._limits.timeout is None else time.monotonic() + self._limits.timeout
         try:
             while True:
-                done, _ = await asyncio.wait({reading}, timeout=self._pause(deadline))
-                if done:
+                done, _ = await asyncio.wait(
+                    {reading, leader}, timeout=self._pause(deadline), return_when=asyncio.FIRST_COMPLETED
+                )
+                if leader in done and reading not in done:
+                    # A straggler may hold the pipe for ever: what was written is read, then it is over.
+                    done, _ = await asyncio.wait({reading}, timeout=DRAIN)
+                    done.add(leader)
+                if reading in done:
                     reading.result()
+                    await leader
+                if leader in done or reading in done:
                     return "exited"
                 if deadline is not None and time.monotonic() >= deadline:
                     return "timeout"
                 if self._stalled():
                     return "stalled"
         finally:
+            leader.cancel()
             reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
+            await asyncio.gather(leader, reading, return_exceptions=True)
 
     async def _read(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> None:
         assert process.stdout is not None
         async for line in _lines(process.stdout):
             self._last = time.monotonic()
             on_line(line)
-        await process.wait()
 
     def _pause(self, deadline: float | None) -> float | None:
         now = time.monotonic()
@@ -168,7 +179,8 @@ async def _signal_in_order(process: asyncio.subprocess.Process) -> None:
                     while await process.stdout.read(64 * 1024):
                         pass
                 await process.wait()
-                return
+                break
+    _signal_group(process.pid, signal.SIGKILL)  # grandchildren that let go of the pipe and ignored the rest
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

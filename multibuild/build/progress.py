@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 TAIL_LINES = 40
@@ -40,6 +41,7 @@ class _Vertex:
     done: bool = False
     error: str = ""
     partial: str = ""
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
 
@@ -76,7 +78,7 @@ class Progress:
         if text.startswith("{"):
             try:
                 document = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 document = None
             if isinstance(document, dict) and document.keys() & {"vertexes", "statuses", "logs", "warnings"}:
                 self._status(document)
@@ -104,13 +106,13 @@ class Progress:
         return Evidence(message=message or vertex.error, step=vertex.name, tail=tuple(vertex.tail))
 
     def _status(self, document: Mapping[str, Any]) -> None:
-        for vertex in document.get("vertexes") or ():
+        for vertex in _objects(document.get("vertexes")):
             self._vertex(vertex)
-        for status in document.get("statuses") or ():
+        for status in _objects(document.get("statuses")):
             self._transfer(status)
-        for log in document.get("logs") or ():
+        for log in _objects(document.get("logs")):
             self._log(log)
-        for warning in document.get("warnings") or ():
+        for warning in _objects(document.get("warnings")):
             text = _base64_text(warning.get("short", ""))
             self.warnings.append(text)
             self._write(f"WARNING: {text}")
@@ -119,7 +121,7 @@ class Progress:
         if len(self._vertices) >= OPEN_STEPS and seen.get("digest") not in self._vertices:
             return
         vertex = self._vertices.setdefault(str(seen.get("digest")), _Vertex())
-        vertex.name = seen.get("name") or vertex.name
+        vertex.name = str(seen.get("name") or vertex.name)
         started, completed = _time(seen.get("started")), _time(seen.get("completed"))
         if started and vertex.started is None:
             self._write(f"--- {vertex.name}")
@@ -144,8 +146,12 @@ class Progress:
 
     def _log(self, log: Mapping[str, Any]) -> None:
         """Logs are chunks, not lines: keep the last unfinished line of each step."""
-        vertex = self._vertices.setdefault(str(log.get("vertex")), _Vertex())
-        *lines, vertex.partial = (vertex.partial + _base64_text(log.get("data", ""))).split("\n")
+        key = str(log.get("vertex"))
+        if len(self._vertices) >= OPEN_STEPS and key not in self._vertices:
+            return
+        vertex = self._vertices.setdefault(key, _Vertex())
+        text = vertex.decoder.decode(_base64_bytes(log.get("data", "")))
+        *lines, vertex.partial = (vertex.partial + text).split("\n")
         for line in lines:
             vertex.tail.append(line.rstrip("\r")[-2000:])
             self._write(line.rstrip("\r"))
@@ -170,13 +176,24 @@ def _time(text: Any) -> datetime | None:
     head, dot, tail = text.partition(".")
     digits = tail.rstrip("Z")[:6] if dot and tail.endswith("Z") else ""
     try:
-        return datetime.fromisoformat(f"{head}.{digits}+00:00" if digits else text)
+        found = datetime.fromisoformat(f"{head}.{digits}+00:00" if digits else text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
 def _base64_text(data: Any) -> str:
+    return _base64_bytes(data).decode("utf-8", "replace")
+
+
+def _base64_bytes(data: Any) -> bytes:
     try:
-        return base64.b64decode(data or "", validate=False).decode("utf-8", "replace")
+        return base64.b64decode(data or "", validate=False)
     except (binascii.Error, TypeError, ValueError):
-        return ""
+        return b""
+
+
+def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Give what has the expected shape; a stream of another version must not end a build."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))

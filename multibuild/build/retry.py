@@ -15,7 +15,7 @@ PATIENT_FACTOR = 6.0
 """A rate limit wants minutes where a dropped connection wants seconds."""
 
 LONGEST_WAIT = 900.0
-"""Seconds; a server that asks for more is answered by giving up."""
+"""Seconds; a server that asks for more is asked again after these."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -30,6 +30,7 @@ class Slots:
                 self._taken += wanted
             finally:
                 self._waiting_alone -= alone
+                self._changed.notify_all()
         try:
             yield
         finally:

@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=None if arguments is None else list(arguments), standalone_mode=False, prog_name="multibuild"
         )
         sys.stdout.flush()
+    except SystemExit as error:
+        return _typers_exit(error)
     except MultibuildError as error:
         return _explained(error)
     except KeyboardInterrupt:
@@ -35,6 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _usage_error(error) or _bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _typers_exit(error: SystemExit) -> int:
+    """Typer turns a reader that has gone (`| head`) into exit 1 by itself; that is no error of ours."""
+    if isinstance(error.__context__, BrokenPipeError) or type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    return error.code if isinstance(error.code, int) else 1
 
 
 def _explained(error: BaseException) -> int:
@@ -54,6 +64,9 @@ def _usage_error(error: Exception) -> int:
 
     if not isinstance(error, typer.TyperException):
         return 1 if isinstance(error, typer.Abort) else 0
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return 2
     print(f"error: {error.format_message()}", file=sys.stderr)
     print(
         "hint:  `multibuild --help` lists the commands, `multibuild COMMAND --help` their options",

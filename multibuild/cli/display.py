@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 KINDS = ("auto", "tty", "plain", "quiet", "json")
 
 
+def display_kind(kind: str) -> str:
+    """Check a kind before anything is begun; UsageError for an unknown one."""
+    if kind not in KINDS:
+        raise UsageError(f"--progress: '{kind}' is unknown", hint=f"one of {', '.join(KINDS)}")
+    return kind
+
+
 def make_display(kind: str, *, quiet: bool, stream: IO[str] | None = None) -> Display:
     """Choose the display; `auto` is a table on a terminal and lines elsewhere. UsageError for an unknown kind."""
     stream = stream or sys.stderr
-    if kind not in KINDS:
-        raise UsageError(f"--progress: '{kind}' is unknown", hint=f"one of {', '.join(KINDS)}")
+    display_kind(kind)
     if quiet or kind == "quiet":
         return Silent()
     if kind == "json":

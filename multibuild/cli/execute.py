@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from multibuild import __version__
-from multibuild.cli.display import make_display
+from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
@@ -30,6 +30,7 @@ def execute(
     request: Request, loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, *, until: str
 ) -> int:
     """Run it and report it; gives 0, or raises the run's error after the report was written and shown."""
+    display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
         failure: BaseException | None = None

@@ -29,7 +29,8 @@ def setup(request: Request, *, change: bool) -> int:
     wanted = Wanted.by(loaded.config, loaded.project)
     state = state_of(request, loaded)
     host = supervise(prepare(wanted, DockerEngine(), lambda text: _say(request, text), change=change))
-    state.save_facts(host.facts_document(loaded.config.builder))
+    if host.facts.nodes:
+        state.save_facts(host.facts_document(loaded.config.builder))
     if request.json:
         document = {
             "builder": [node.builder for node in host.facts.nodes],

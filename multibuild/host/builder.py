@@ -56,7 +56,12 @@ def _auto(
     existing: dict[str, BuilderInfo], engine: Engine, info: EngineInfo, may_pull: Callable[[str], bool]
 ) -> Choice:
     own = existing.get(OWN_NAME)
-    if own is not None and own.driver == "docker-container" and not own.error:
+    if own is not None and own.driver == "docker-container" and own.error:
+        raise EnvironmentFault(
+            f"the builder {OWN_NAME} does not answer: {own.error.splitlines()[0]}",
+            hint=f"`docker buildx inspect {OWN_NAME} --bootstrap`, or `docker buildx rm {OWN_NAME}` (loses its cache)",
+        )
+    if own is not None and own.driver == "docker-container":
         return Choice(names=(OWN_NAME,), why="the docker-container builder made by an earlier setup")
     new = NewBuilder(name=OWN_NAME, driver="docker-container", image=BUILDKIT_IMAGE)
     if own is None and engine.has_image(BUILDKIT_IMAGE):
@@ -102,21 +107,22 @@ def _from_profile(profile: Profile, existing: dict[str, BuilderInfo], engine: En
     """Make what the profile says; a name taken by another driver is an error, never replaced."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
-    endpoints: list[str | None] = [node.endpoint for node in profile.nodes]
-    endpoints = endpoints or [None]
-    names = [profile.name if place == 0 else f"{profile.name}-{place}" for place in range(len(endpoints))]
     create = []
-    for name, endpoint in zip(names, endpoints, strict=True):
+    names = []
+    for place, node in enumerate(profile.nodes or (None,)):
+        own = node.name if node is not None and node.name else None
+        name = own or (profile.name if place == 0 else f"{profile.name}-{place}")
+        names.append(name)
         builder = existing.get(name)
         if builder is None:
             create.append(
                 NewBuilder(
                     name=name,
                     driver=profile.driver,
-                    endpoint=endpoint,
+                    endpoint=node.endpoint if node is not None else None,
                     image=profile.image,
                     buildkitd=profile.buildkitd,
-                    driver_opts=profile.driver_opts,
+                    driver_opts={**profile.driver_opts, **(node.driver_opts if node is not None else {})},
                 )
             )
         elif builder.driver != profile.driver:

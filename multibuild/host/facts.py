@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
 MIB = 1024 * 1024
@@ -110,7 +111,7 @@ def recorded_facts(document: Mapping[str, Any] | None, builder: str) -> HostFact
         return assumed_facts(builder)
     try:
         facts = HostFacts.from_json(document)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, UsageError):
         return assumed_facts(builder)
     # A look at a host whose builder is not made yet leaves facts without a node.
     return facts if facts.nodes else assumed_facts(builder)
