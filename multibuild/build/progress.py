@@ -41,7 +41,9 @@ class _Vertex:
     done: bool = False
     error: str = ""
     partial: str = ""
-    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+    decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
 

@@ -56,12 +56,7 @@ def _auto(
     existing: dict[str, BuilderInfo], engine: Engine, info: EngineInfo, may_pull: Callable[[str], bool]
 ) -> Choice:
     own = existing.get(OWN_NAME)
-    if own is not None and own.driver == "docker-container" and own.error:
-        raise EnvironmentFault(
-            f"the builder {OWN_NAME} does not answer: {own.error.splitlines()[0]}",
-            hint=f"`docker buildx inspect {OWN_NAME} --bootstrap`, or `docker buildx rm {OWN_NAME}` (loses its cache)",
-        )
-    if own is not None and own.driver == "docker-container":
+    if own is not None and own.driver == "docker-container" and not own.error:
         return Choice(names=(OWN_NAME,), why="the docker-container builder made by an earlier setup")
     new = NewBuilder(name=OWN_NAME, driver="docker-container", image=BUILDKIT_IMAGE)
     if own is None and engine.has_image(BUILDKIT_IMAGE):
@@ -73,6 +68,11 @@ def _auto(
     default = engines_own(existing.values(), info)
     if default is not None and info.containerd_store:
         return Choice(names=(default.name,), why="the engine's own builder, with the containerd image store")
+    if own is not None and own.error:
+        raise EnvironmentFault(
+            f"the builder {OWN_NAME} does not answer: {own.error.splitlines()[0]}",
+            hint=f"`docker buildx inspect {OWN_NAME} --bootstrap`, or `docker buildx rm {OWN_NAME}` (loses its cache)",
+        )
     raise EnvironmentFault(
         f"no builder for several platforms: {BUILDKIT_IMAGE} is not in the engine and cannot be pulled, and the "
         "engine's own builder builds one platform only",

@@ -52,7 +52,7 @@ class Node:
             builder=document["builder"],
             driver=document["driver"],
             native=Platform.parse(document["native"]),
-            serves=document["serves"],
+            serves=document.get("serves", ""),
             runs=tuple(Platform.parse(text) for text in document["runs"]),
             buildkit=document["buildkit"],
             emulators=document["emulators"],

@@ -365,7 +365,6 @@ def test_the_network_words_of_a_run_must_be_among_its_last_lines():
         "dial tcp: lookup proxy.example.org: no such host",
     ],
 )
-@pytest.mark.xfail(strict=True, reason="NETWORK_IN_RUN is read with case and lacks Go's own words")
 def test_gos_network_words_in_a_run_that_fetches(said):
     assert classify(run(f"go: example.org/x@v1: {said}", command="go mod download")).retry != "permanent"
 
@@ -426,15 +425,11 @@ def test_a_signal_of_qemu_that_is_not_4_is_no_illegal_instruction():
         ("exec /bin/sh: no such file or directory", "no-such-program"),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="runc prints this into the step's log; only the message is read")
 def test_a_program_that_cannot_be_started_is_said_in_the_steps_log(said, name):
     assert classify(run(said, command="true", code=255)).kind.name == name
 
 
 @pytest.mark.parametrize("words", ["exec format error", "no space left on device", "signal: killed"])
-@pytest.mark.xfail(
-    strict=True, reason="the message quotes the command, whose text is read as BuildKit's words"
-)
 def test_what_the_command_line_itself_says_is_no_evidence(words):
     assert classify(run("not found", command=f"grep '{words}' build.log")).kind.name == "step-failed"
 
@@ -453,7 +448,6 @@ def test_what_the_command_line_itself_says_is_no_evidence(words):
         "[linux/arm64 build 1/3] FROM x",
         pytest.param(
             "[1/3] FROM x",
-            marks=pytest.mark.xfail(strict=True, reason="_TRANSFER wants a stage name before the count"),
         ),
     ],
 )

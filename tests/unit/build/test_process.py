@@ -144,7 +144,6 @@ async def test_who_does_not_listen_is_terminated_and_at_last_killed(tmp_path, pi
 
 
 # A shell that is not interactive starts `&` children with INT ignored: this one outlives the first signal.
-@pytest.mark.xfail(strict=True, reason="_signal_in_order returns with the leader and leaves the group")
 async def test_a_grandchild_without_the_pipe_goes_with_its_leader(tmp_path, pids):
     script = f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/grandchild; trap 'exit 0' INT; while :; do sleep 0.05; done"
     await run_shell(script, tmp_path, timeout=0.3)
@@ -157,7 +156,6 @@ async def test_stragglers_of_a_leader_that_exits_are_ended(tmp_path, pids):
     assert await gone(await written(pids / "straggler"))
 
 
-@pytest.mark.xfail(strict=True, reason="_read waits for the end of the pipe, not of the process")
 async def test_a_leader_that_exits_is_not_waited_for_through_a_straggler_with_the_pipe(tmp_path, pids):
     script = f"sleep 60 & echo $! > {pids}/straggler; exit 5"
     ended, _ = await run_shell(script, tmp_path, timeout=2)

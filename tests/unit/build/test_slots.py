@@ -148,7 +148,6 @@ async def test_one_who_gave_up_being_alone_keeps_nobody_out_later():
     await builds.finish("a", "b")
 
 
-@pytest.mark.xfail(strict=True, reason="take() does not notify when a waiter for all gives up")
 async def test_one_who_gave_up_being_alone_lets_those_in_who_waited_behind():
     builds = Builds(2)
     await builds.start("a")

@@ -95,7 +95,6 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert "Commands:" in "".join(capsys.readouterr())
 
 
-@pytest.mark.xfail(strict=True, reason="NoArgsIsHelpError goes through _usage_error like any other")
 def test_the_help_without_a_command_is_no_error_message(capsys):
     main([])
     assert "error:" not in capsys.readouterr().err
@@ -175,7 +174,6 @@ def test_an_unknown_progress(project, capsys):
     assert "auto, tty, plain, quiet, json" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(strict=True, reason="execute() makes the run directory before it looks at --progress")
 def test_a_usage_error_leaves_no_run(project):
     project.run("build", "--progress", "wild")
     assert not (project.state / "runs").exists()
@@ -395,7 +393,6 @@ def test_the_schema_is_json(capsys):
 # Ends.
 
 
-@pytest.mark.xfail(strict=True, reason="Typer turns EPIPE into exit 1 before main's BrokenPipeError sees it")
 def test_a_reader_that_has_gone_is_no_error(project):
     reading, writing = os.pipe()
     os.close(reading)

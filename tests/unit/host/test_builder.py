@@ -98,7 +98,6 @@ def test_a_builder_of_our_name_that_is_of_no_use_is_not_replaced(own):
     assert (choice.names, choice.create) == (("default",), ())
 
 
-@pytest.mark.xfail(strict=True, reason="the message says the image is missing, whatever stood in the way")
 def test_a_broken_builder_of_our_name_is_named():
     with pytest.raises(EnvironmentFault, match="connection refused"):
         auto(engine_with(builder(OWN_NAME, error="connection refused"), images={BUILDKIT_IMAGE}))
@@ -204,7 +203,6 @@ def test_a_remote_profile_pulls_nothing():
     assert choice.create[0].endpoint == "tcp://box:1234"
 
 
-@pytest.mark.xfail(strict=True, reason="_from_profile reads neither `name` nor `driver_opts` of a node")
 def test_a_machine_may_have_a_name_and_options_of_its_own():
     machine = Node(endpoint="ssh://build@arm-host", name="arm", driver_opts={"memory": "4g"})
     (new,) = by_profile(with_(nodes=(machine,)), FakeEngine()).create
