@@ -15,9 +15,6 @@ import httpx
 from multibuild.publish.credentials import Credentials
 from multibuild.publish.failures import RegistryError, from_status, retry_after
 
-TOKEN_LIMIT = 256 * 1024
-"""Bytes of a token service's answer."""
-
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
@@ -111,13 +108,8 @@ class RegistryAuth(httpx.Auth):
             # Never 404 and the like: "no such token" must not be taken for "no such tag".
             wait = retry_after(answer.headers.get("retry-after", ""))
             raise from_status(self._host, doing, answer.status_code, "", retry_after=wait)
-        content = bytearray()
-        for chunk in answer.iter_bytes():
-            content += chunk
-            if len(content) > TOKEN_LIMIT:
-                break
         try:
-            document: Any = json.loads(content) if answer.status_code == 200 else {}
+            document: Any = json.loads(answer.read()) if answer.status_code == 200 else {}
             token = document.get("token") or document.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,9 @@ def credentials_for(host: str) -> Credentials | None:
     if path is not None:
         _require_readable(Path(str(path)))
     try:
-        found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # docker-py warns of a missing helper, and then raises too
+            found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
     except DockerException as error:
         raise EnvironmentFault(
             f"the login for {host} cannot be read: {_first_line(error)}",

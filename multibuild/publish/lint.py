@@ -87,22 +87,20 @@ def _agree(platform: Platform, config: str) -> bool:
 
 
 def _order(images: Sequence[Descriptor]) -> list[Finding]:
-    """Clients that take the first of an architecture: crane without a variant, Docker before 18.06."""
+    """An `unknown` variant before the plain one: crane without a variant takes the first of an architecture.
+
+    arm/v7 before arm/v5 is no finding: that is how most indexes are written.
+    """
     findings = []
-    seen: dict[tuple[str, str], Descriptor] = {}
+    unknown: dict[tuple[str, str], Descriptor] = {}
     for entry in images:
-        if entry.platform is None or entry.media_type in INDEX_TYPES:
+        platform = entry.platform
+        if platform is None:
             continue
-        first = seen.setdefault((entry.platform.os, entry.platform.architecture), entry)
-        if first.platform is None or first.digest == entry.digest:
-            continue
-        higher = (
-            first.platform.variant
-            and first.platform.normalised().variant > entry.platform.normalised().variant
-        )
-        if first.platform.variant == "unknown" or higher:
-            detail = (
-                f"{first.platform} is before {entry.platform}: who takes the first of an architecture gets it"
-            )
+        key = (platform.os, platform.architecture)
+        if platform.variant == "unknown":
+            unknown.setdefault(key, entry)
+        elif key in unknown and unknown[key].digest != entry.digest:
+            detail = f"{unknown[key].platform} is before {platform}: crane gives that to everybody"
             findings.append(Finding(kind="order", detail=detail))
     return findings
