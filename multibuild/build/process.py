@@ -90,7 +90,7 @@ class _Watch:
 
     async def follow(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> Ending:
         reading = asyncio.ensure_future(self._read(process, on_line))
-        leader = asyncio.ensure_future(process.wait())
+        leader = asyncio.ensure_future(_exited(process))
         deadline = None if self._limits.timeout is None else time.monotonic() + self._limits.timeout
         try:
             while True:
@@ -138,6 +138,12 @@ class _Watch:
             self._last = time.monotonic()
             return False
         return True
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """Wait for the process alone: `Process.wait()` also waits until nobody holds its pipe."""
+    while process.returncode is None:
+        await asyncio.sleep(0.2)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

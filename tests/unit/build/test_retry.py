@@ -71,7 +71,7 @@ async def test_the_last_failure_is_raised_when_the_budget_is_used_up():
     assert len(play.calls) == 4
 
 
-@pytest.mark.parametrize(("name", "calls"), [("step-failed", 1), ("qemu-crash", 2), ("unauthorized", 2)])
+@pytest.mark.parametrize(("name", "calls"), [("step-failed", 1), ("qemu-crash", 3), ("unauthorized", 2)])
 async def test_what_a_kind_is_worth(name, calls):
     play = Attempts(*[name] * 9)
     with pytest.raises(AttemptFailed):
