@@ -1,111 +1,169 @@
-"""`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report."""
+"""`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
+
+Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint` and `began` (seconds since the run's
+start) of an attempt, `detail` of a test and a proof. A fold asks for no field that an event may lack: a damaged
+journal still gives a report.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from multibuild.record.events import Event
 
+PRESENT = frozenset({"succeeded", "reused", "carried"})
+"""Statuses of a platform that is in the index."""
+
+_ATTEMPT = {
+    "number": 1,
+    "seconds": 0.0,
+    "outcome": "cancelled",
+    "class": None,
+    "retry": None,
+    "evidence": "",
+    "hint": None,
+    "log": None,
+    "began": 0.0,
+}
+
 
 def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, Any]:
-    """Fold. `plan` is plan.json; a journal without an end is an interrupted run."""
-    platforms = {item["platform"]: _blank(item) for item in plan.get("platforms", ())}
-    report: dict[str, Any] = {
-        "schema": 1,
-        "run": run_id,
-        "status": "interrupted",
-        "image": plan.get("image", ""),
-        "tags": list(plan.get("tags", ())),
-        "started": events[0].time.isoformat(timespec="seconds") if events else None,
-        "seconds": round((events[-1].time - events[0].time).total_seconds(), 3) if events else 0.0,
-        "fingerprint": plan.get("fingerprint", ""),
-        "index": None,
-        "published": [],
-        "platforms": [],
-        "steps": [],
-        "stages": [],
-        "environment": {},
-        "error": None,
-    }
-    tags: dict[str, dict[str, Any]] = {}
+    """Fold. `plan` is plan.json (empty when the run never got one); a journal without an end is interrupted."""
+    fold = _Fold(run_id, plan, events[0].time if events else None)
     for event in events:
-        fold = _FOLDS.get(event.name)
-        if fold is not None:
-            fold(report, event.fields)
-        elif event.name == "tag.ended":
-            tags[event.fields["ref"]] = {
-                key: event.fields.get(key) for key in ("ref", "before", "after", "status")
-            }
-        elif (row := platforms.get(event.fields.get("platform", ""))) is not None:
-            _fold_platform(report, row, event)
-    report["published"] = list(tags.values())
-    report["platforms"] = list(platforms.values())
-    return report
+        fold.add(event)
+    return fold.report()
+
+
+class _Fold:
+    """The report as it grows."""
+
+    def __init__(self, run_id: str, plan: Mapping[str, Any], started: datetime | None) -> None:
+        self._started = started
+        self._ended = started
+        self._head: dict[str, Any] = {
+            "schema": 1,
+            "run": run_id,
+            "status": "interrupted",
+            "image": plan.get("image", ""),
+            "tags": list(plan.get("tags", ())),
+            "started": started.isoformat(timespec="milliseconds") if started else None,
+            "seconds": 0.0,
+            "fingerprint": plan.get("fingerprint", ""),
+            "index": None,
+        }
+        self._tags: dict[str, dict[str, Any]] = {}
+        self._platforms = {item["platform"]: _blank(item) for item in plan.get("platforms", ())}
+        self._running: dict[str, dict[str, Any]] = {}
+        self._steps: dict[str, list[dict[str, Any]]] = {}
+        self._stages: list[dict[str, Any]] = []
+        self._environment: dict[str, Any] = {}
+        self._error: dict[str, Any] | None = None
+
+    def add(self, event: Event) -> None:
+        """Take the next event in."""
+        self._ended = event.time
+        fields = event.fields
+        if "platform" in fields:
+            self._add_platform(event)
+            return
+        match event.name:
+            case "run.started" | "host.ready":
+                self._environment.update(fields.get("environment") or {})
+                self._head["image"] = self._head["image"] or fields.get("image", "")
+            case "stage.ended":
+                self._stages.append({"name": fields.get("stage"), "seconds": fields.get("seconds", 0.0)})
+            case "index.composed":
+                self._head["index"] = {
+                    key: fields.get(key) for key in ("digest", "mediaType", "size", "entries")
+                }
+            case "tag.ended":
+                tag = {key: fields.get(key) for key in ("ref", "before", "after", "status")}
+                self._tags[str(tag["ref"])] = tag
+            case "run.ended":
+                self._head["status"] = fields.get("status", "interrupted")
+                self._error = fields.get("error")
+
+    def _add_platform(self, event: Event) -> None:
+        fields = event.fields
+        name = str(fields["platform"])
+        row = self._platforms.setdefault(name, _blank(fields))
+        match event.name:
+            case "attempt.started":
+                began = round((event.time - self._started).total_seconds(), 3) if self._started else 0.0
+                self._running[name] = {**_ATTEMPT, **_known(_ATTEMPT, fields), "began": began}
+                row["node"] = fields.get("node", row["node"])
+            case "attempt.ended":
+                row["attempts"].append(self._attempt(name, fields))
+            case "platform.ended":
+                keys = ("status", "digest", "seconds", "emulated", "node")
+                row.update({key: fields[key] for key in keys if key in fields})
+                if fields.get("reason"):
+                    row["reason"] = fields["reason"]
+                self._steps[name] = [{"platform": name, **step} for step in fields.get("steps") or ()]
+            case "child.read":
+                row.update(manifest=fields.get("manifest"), bytes=fields.get("bytes"))
+            case "test.ended":
+                row["test"] = _proof({"status": "skipped", "seconds": 0.0}, fields)
+            case "content.ended":
+                row["content"] = _proof({"status": "skipped", "checked": 0, "foreign": []}, fields)
+
+    def _attempt(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        begun = self._running.pop(name, _ATTEMPT)
+        return {**begun, **_known(_ATTEMPT, fields)}
+
+    def report(self) -> dict[str, Any]:
+        """Give the whole: attempts that a kill left open were cancelled when the journal stops."""
+        total = (self._ended - self._started).total_seconds() if self._started and self._ended else 0.0
+        for name, attempt in self._running.items():
+            seconds = round(max(total - attempt["began"], 0.0), 3)
+            row = self._platforms[name]
+            row["attempts"].append({**attempt, "seconds": seconds})
+            row["seconds"] = row["seconds"] or seconds
+        rows = list(self._platforms.values())
+        head = {**self._head, "seconds": round(max(total, 0.0), 3)}
+        if head["status"] == "succeeded" and not all(map(_holds, rows)):
+            head["status"] = "partial"
+        return {
+            **head,
+            "published": list(self._tags.values()),
+            "platforms": rows,
+            "steps": [step for name in self._platforms for step in self._steps.get(name, ())],
+            "stages": self._stages,
+            "environment": self._environment,
+            "error": self._error,
+        }
 
 
 def _blank(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the row of a platform nothing has been heard of: the run ended before its turn."""
     return {
-        "platform": item["platform"],
+        "platform": str(item["platform"]),
         "status": "cancelled",
-        "required": item["required"],
+        "required": item.get("required", True),
         "digest": None,
         "manifest": None,
         "bytes": None,
         "seconds": 0.0,
-        "emulated": item["emulated"],
-        "node": item["node"],
+        "emulated": item.get("emulated", False),
+        "node": item.get("node", ""),
         "attempts": [],
         "test": {"status": "skipped", "seconds": 0.0},
         "content": {"status": "skipped", "checked": 0, "foreign": []},
     }
 
 
-def _fold_platform(report: dict[str, Any], row: dict[str, Any], event: Event) -> None:
-    fields = dict(event.fields)
-    platform = fields.pop("platform")
-    match event.name:
-        case "attempt.ended":
-            row["attempts"].append(fields)
-        case "platform.ended":
-            row.update(
-                {
-                    key: fields[key]
-                    for key in ("status", "digest", "seconds", "emulated", "node")
-                    if key in fields
-                }
-            )
-            report["steps"] += [{"platform": platform, **step} for step in fields.get("steps", ())]
-        case "child.read":
-            row.update(manifest=fields["manifest"], bytes=fields["bytes"])
-        case "test.ended":
-            row["test"] = {key: value for key, value in fields.items() if value not in {"", None}}
-        case "content.ended":
-            row["content"] = {key: value for key, value in fields.items() if value not in ("", None)}
+def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: fields[key] for key in keys if fields.get(key) is not None}
 
 
-def _started(report: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    report["environment"].update(fields.get("environment", {}))
-    report["image"] = report["image"] or fields.get("image", "")
+def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    detail = {"detail": fields["detail"]} if fields.get("detail") else {}
+    return {**blank, **_known(blank, fields), **detail}
 
 
-def _stage(report: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    report["stages"].append({"name": fields["stage"], "seconds": fields["seconds"]})
-
-
-def _index(report: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    report["index"] = dict(fields)
-
-
-def _ended(report: dict[str, Any], fields: Mapping[str, Any]) -> None:
-    report["status"] = fields["status"]
-    report["error"] = fields.get("error")
-
-
-_FOLDS = {
-    "run.started": _started,
-    "host.ready": _started,
-    "stage.ended": _stage,
-    "index.composed": _index,
-    "run.ended": _ended,
-}
+def _holds(row: Mapping[str, Any]) -> bool:
+    """Whether a platform is in the index: one whose test or proof failed was left out of it."""
+    return row["status"] in PRESENT and "failed" not in (row["test"]["status"], row["content"]["status"])

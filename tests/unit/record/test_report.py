@@ -1,0 +1,194 @@
+"""The report folded from plan and journal: the contract's shape, and journals that stop anywhere."""
+
+import json
+
+import pytest
+from unit.record.story import (
+    CHILD,
+    FAILURE,
+    INDEX,
+    STARTED,
+    attempt,
+    broken,
+    built,
+    events,
+    plan,
+    published,
+)
+
+from multibuild.record.report import make_report
+
+ARM = "linux/arm64"
+MIPS = "linux/mips64le"
+END = (20, "run.ended", {"status": "succeeded"})
+WHOLE = (
+    STARTED,
+    (1, "stage.started", {"stage": "build"}),
+    *built(ARM, 1, 5),
+    (5, "stage.ended", {"stage": "build", "seconds": 4.0}),
+    (6, "child.read", {"platform": ARM, "manifest": "sha256:c", "bytes": 123}),
+    (7, "test.ended", {"platform": ARM, "status": "passed", "seconds": 0.4, "detail": ""}),
+    (8, "content.ended", {"platform": ARM, "status": "passed", "checked": 12, "foreign": [], "detail": ""}),
+    *published(9),
+    END,
+)
+
+
+def report_of(document, *told):
+    return make_report("20261124-154501-3f2a", document, events(*told))
+
+
+def test_a_whole_run_has_the_shape_of_the_contract():
+    report = report_of(plan(ARM), *WHOLE)
+    assert report == {
+        "schema": 1,
+        "run": "20261124-154501-3f2a",
+        "status": "succeeded",
+        "image": "r.example/app",
+        "tags": ["1", "latest"],
+        "started": "2026-11-24T15:45:01.000+00:00",
+        "seconds": 20.0,
+        "fingerprint": "f" * 64,
+        "index": {
+            "digest": INDEX,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "size": 900,
+            "entries": 2,
+        },
+        "published": [{"ref": "r.example/app:latest", "before": None, "after": INDEX, "status": "moved"}],
+        "platforms": [
+            {
+                "platform": ARM,
+                "status": "succeeded",
+                "required": True,
+                "digest": CHILD,
+                "manifest": "sha256:c",
+                "bytes": 123,
+                "seconds": 4,
+                "emulated": True,
+                "node": "n",
+                "attempts": [
+                    {
+                        "number": 1,
+                        "seconds": 4,
+                        "outcome": "ok",
+                        "class": None,
+                        "retry": None,
+                        "evidence": "",
+                        "hint": None,
+                        "log": "logs/linux-arm64.1.log",
+                        "began": 1.0,
+                    }
+                ],
+                "test": {"status": "passed", "seconds": 0.4},
+                "content": {"status": "passed", "checked": 12, "foreign": []},
+            }
+        ],
+        "steps": [{"platform": ARM, "name": "RUN make", "seconds": 2.0, "cached": False}],
+        "stages": [{"name": "build", "seconds": 4.0}],
+        "environment": {"multibuild": "0.1"},
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("kept", range(len(WHOLE)))
+def test_a_journal_may_stop_anywhere(kept):
+    report = report_of(plan(ARM), *WHOLE[:kept])
+    assert report["status"] == "interrupted"
+    assert [row["platform"] for row in report["platforms"]] == [ARM]
+    json.dumps(report)
+
+
+def test_an_attempt_that_a_kill_left_open_was_cancelled():
+    report = report_of(
+        plan(ARM, MIPS), STARTED, attempt(ARM, 1, 2, 0)[0], (7, "stage.started", {"stage": "x"})
+    )
+    arm, mips = report["platforms"]
+    (open_attempt,) = arm["attempts"]
+    assert (open_attempt["outcome"], open_attempt["seconds"], open_attempt["log"]) == (
+        "cancelled",
+        5.0,
+        "logs/linux-arm64.1.log",
+    )
+    assert (arm["status"], arm["seconds"]) == ("cancelled", 5.0)
+    assert (mips["status"], mips["attempts"]) == ("cancelled", [])
+
+
+def test_a_failure_is_kept_with_its_class():
+    report = report_of(plan(ARM), STARTED, *broken(ARM, 1, 4), (5, "run.ended", {"status": "failed", "error": {"message": "m", "hint": None, "exit_code": 4}}))  # fmt: skip
+    (row,) = report["platforms"]
+    assert {key: row["attempts"][0][key] for key in FAILURE} == FAILURE
+    assert (row["status"], row["digest"]) == ("failed", None)
+    assert (report["status"], report["error"]["exit_code"]) == ("failed", 4)
+
+
+def test_a_retried_platform_has_all_its_attempts():
+    told = (*attempt(ARM, 1, 1, 2, **FAILURE), *built(ARM, 3, 4))
+    again = [
+        (at, name, {**fields, "number": 2} if "number" in fields else fields) for at, name, fields in told[2:]
+    ]
+    (row,) = report_of(plan(ARM), STARTED, *told[:2], *again)["platforms"]
+    assert [(one["number"], one["outcome"]) for one in row["attempts"]] == [(1, "failed"), (2, "ok")]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        broken(MIPS, 1, 2),
+        (),
+        (*built(MIPS, 1, 2), (3, "test.ended", {"platform": MIPS, "status": "failed", "seconds": 1.0, "detail": "d"})),
+        (*built(MIPS, 1, 2), (3, "content.ended", {"platform": MIPS, "status": "failed", "checked": 1, "foreign": ["/a: x"]})),
+    ],
+)  # fmt: skip
+def test_published_without_an_optional_platform_is_partial(trouble):
+    report = report_of(
+        plan(ARM, MIPS, optional={MIPS}), STARTED, *built(ARM, 1, 2), *trouble, *published(9), END
+    )
+    assert report["status"] == "partial"
+
+
+@pytest.mark.parametrize("status", ["reused", "carried"])
+def test_reused_and_carried_platforms_are_in_the_index(status):
+    ended = (2, "platform.ended", {"platform": MIPS, "status": status, "digest": CHILD, "reason": "why"})
+    report = report_of(plan(MIPS, optional={MIPS}), STARTED, ended, END)
+    assert (report["status"], report["platforms"][0]["reason"]) == ("succeeded", "why")
+
+
+def test_platforms_keep_the_order_of_the_plan():
+    report = report_of(plan(ARM, MIPS), STARTED, *built(MIPS, 1, 2), *built(ARM, 1, 3))
+    assert [row["platform"] for row in report["platforms"]] == [ARM, MIPS]
+    assert [step["platform"] for step in report["steps"]] == [ARM, MIPS]
+
+
+def test_a_tag_put_back_is_said_once():
+    moved = {"ref": "r:1", "before": "x", "after": "y", "status": "moved"}
+    report = report_of(
+        plan(),
+        STARTED,
+        (1, "tag.ended", moved),
+        (2, "tag.ended", {**moved, "after": "x", "status": "put-back"}),
+    )
+    assert [(tag["ref"], tag["status"]) for tag in report["published"]] == [("r:1", "put-back")]
+
+
+def test_without_plan_or_journal_there_is_a_report():
+    assert report_of({})["status"] == "interrupted"
+    (row,) = report_of({}, STARTED, *broken(ARM, 1, 2))["platforms"]
+    assert (row["platform"], row["status"]) == (ARM, "failed")
+
+
+def test_events_without_their_fields_are_borne():
+    names = {name for _, name, _ in WHOLE}
+    for fields in ({}, {"platform": ARM}):
+        json.dumps(report_of(plan(ARM), *((1, name, fields) for name in names)))
+
+
+def test_what_is_unknown_is_passed_over():
+    report = report_of(plan(ARM), *WHOLE[:-1], (10, "new.thing", {"x": 1}), END)
+    assert report == report_of(plan(ARM), *WHOLE)
+
+
+def test_a_clock_set_back_gives_no_negative_time():
+    assert (
+        report_of(plan(ARM), (5, "run.started", {}), (0, "run.ended", {"status": "failed"}))["seconds"] == 0.0
+    )
