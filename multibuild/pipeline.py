@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, past_seconds, unfinished
@@ -64,8 +64,21 @@ async def make_host_ready(loaded: LoadedConfig, site: Site) -> Host:
     with site.recorder.stage("setup"):
         host = await prepare(wanted, site.engine, site.recorder.say)
         site.state.save_facts(host.facts_document(loaded.config.builder))
+        site.recorder.record("host.ready", environment=environment_of(host))
         require_runnable(host, wanted)
     return host
+
+
+def environment_of(host: Host) -> dict[str, Any]:
+    """Give what the report says of the host (contract §5)."""
+    facts = host.facts
+    return {
+        "docker": facts.docker_version,
+        "buildx": facts.buildx_version,
+        "buildkit": ", ".join(dict.fromkeys(node.buildkit for node in facts.nodes)),
+        "builder": ", ".join(node.builder for node in facts.nodes),
+        "emulators": {platform: said for node in facts.nodes for platform, said in node.emulators.items()},
+    }
 
 
 def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, site: Site) -> Plan:

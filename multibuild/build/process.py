@@ -142,7 +142,7 @@ class _Watch:
 
 async def _exited(process: asyncio.subprocess.Process) -> None:
     """Wait for the process alone: `Process.wait()` also waits until nobody holds its pipe."""
-    while process.returncode is None:
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio tells of the exit and the pipe only together
         await asyncio.sleep(0.2)
 
 

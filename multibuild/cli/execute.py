@@ -94,5 +94,6 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
         print(json.dumps(report, indent=2))
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
-        print(as_text(report, width=width))
+        # The error itself follows on stderr.
+        print(as_text({**report, "error": None}, width=width))
         print(f"\nreport: {run.path / 'report.html'}", file=sys.stderr)

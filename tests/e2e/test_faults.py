@@ -182,7 +182,8 @@ def test_killed_at_any_point_it_goes_on_from_there(project, state, registry, rep
     running.communicate()
     killed = running.returncode == -signal.SIGKILL
     events = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
-    finished = {e["platform"] for e in events if e["name"] == "platform.ended" and e["status"] == "succeeded"}
+    ended = [e["fields"] for e in events if e["name"] == "platform.ended"]
+    finished = {fields["platform"] for fields in ended if fields["status"] == "succeeded"}
     for tag in ("a", "b"):
         if registry.exists(repository, tag):
             assert list(registry.images(repository, tag)) == platforms
