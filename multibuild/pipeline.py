@@ -11,6 +11,7 @@ from multibuild.build.stage import build_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
 from multibuild.record.recorder import Recorder
@@ -50,7 +51,8 @@ async def run_pipeline(
         results = await build_children(plan, site.run, record)
     require_built(results)
     if until == "publish":
-        children = await prove_children(plan, results, record)
+        memory = LayerMemory(site.state.path / "layers")
+        children = await prove_children(plan, results, record, logs=site.run.logs, memory=memory)
         with record.stage("publish"):
             await publish_children(plan, children, record)
     return "succeeded" if all(result.built for result in results) else "partial"

@@ -18,7 +18,7 @@ def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -
         "image": plan.get("image", ""),
         "tags": list(plan.get("tags", ())),
         "started": events[0].time.isoformat(timespec="seconds") if events else None,
-        "seconds": round((events[-1].time - events[0].time).total_seconds(), 3) if events else 0.0,
+        "seconds": _seconds(events),
         "fingerprint": plan.get("fingerprint", ""),
         "index": None,
         "published": [],
@@ -42,6 +42,14 @@ def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -
     report["published"] = list(tags.values())
     report["platforms"] = list(platforms.values())
     return report
+
+
+def _seconds(events: Sequence[Event]) -> float:
+    """Measure from the first event to the run's end; what `test` adds to the journal later is no part of the run."""
+    if not events:
+        return 0.0
+    last = next((event for event in reversed(events) if event.name == "run.ended"), events[-1])
+    return round((last.time - events[0].time).total_seconds(), 3)
 
 
 def _blank(item: Mapping[str, Any]) -> dict[str, Any]:
