@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from multibuild.platforms import Platform, architecture_named
 from multibuild.prove.elf import architecture_of, matches
-from multibuild.prove.layer_index import LayerIndex, index_layer
+from multibuild.prove.layer_index import MOST_COST, LayerIndex, index_layer
 from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.layers import layer_members
 from multibuild.prove.rootfs import Found, RootFs
@@ -87,15 +87,16 @@ def prove_content(
     if platform.os not in _SYSTEMS_WITH_ELF or architecture_named(platform.architecture) is None:
         return ContentProof(status="skipped", detail=f"no rule tells the programs of {platform}")
     remembered = memory or LayerMemory()
-    try:
-        root = RootFs([_indexed(layer, open_layer, remembered) for layer in image.layers])
-    except UnreadableLayer as error:
-        return ContentProof(status="failed", detail=error.message)
-    started = started_files(image.config, root)
-    needed = _programs(started.files, ignore)
-    if mode == "entrypoint" and needed:
-        return _entrypoint_proof(needed, started, platform)
-    return _whole_proof(_programs(root.files(), ignore), needed, started, platform)
+    with remembered.turn:
+        try:
+            root = RootFs(_indexes(image.layers, open_layer, remembered))
+            started = started_files(image.config, root)
+        except UnreadableLayer as error:
+            return ContentProof(status="failed", detail=error.message)
+        needed = _programs(started.files, ignore)
+        if mode == "entrypoint" and needed:
+            return _entrypoint_proof(needed, started, platform)
+        return _whole_proof(_programs(root.files(), ignore), needed, started, platform)
 
 
 def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
@@ -112,6 +113,19 @@ def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
     if same and (not variant or stated.variant == wanted.variant):
         return ""
     return f"the image config says {stated if architecture else 'no architecture'}, not {platform}"
+
+
+def _indexes(
+    layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory
+) -> Iterator[LayerIndex]:
+    """Give the layers' indexes one at a time. Raises UnreadableLayer when together they pass MOST_COST."""
+    cost = 0
+    for layer in layers:
+        index = _indexed(layer, open_layer, memory)
+        cost += index.cost
+        if cost > MOST_COST:
+            raise UnreadableLayer("the image has too many programs, links and directories")
+        yield index
 
 
 def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory) -> LayerIndex:

@@ -15,27 +15,30 @@ from multibuild.record.state import write_atomic
 FORMAT = "v1"
 """Part of every file's name: an index of another version is not read."""
 
-READERS = 2
-"""Layers unpacked at once: each may hold a zstd window of 32 MiB."""
+IMAGES = 2
+"""Images looked into at once: each may take the memory of its entries and of a zstd window."""
 
-MOST_IN_MEMORY = 200_000
-"""Entries kept in memory, over all layers; an entry takes about 300 bytes."""
+MOST_IN_MEMORY = 16 << 20
+"""Bytes of indexes kept in memory, over all layers."""
 
-MOST_PER_FILE = 50_000
-"""Entries of the largest layer that is kept on the disk."""
+MOST_PER_FILE = 16 << 20
+"""Bytes (of memory) of the largest index that is kept on the disk."""
 
 MOST_ON_DISK = 64 << 20
 """Bytes kept on the disk; the files used longest ago go first."""
 
 
 class LayerMemory:
-    """Indexes by layer digest, in memory and, with a folder, on the disk. Safe from several threads."""
+    """Indexes by layer digest, in memory and, with a folder, on the disk. Safe from several threads.
+
+    `turn` is held while an image is looked into.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Take the folder to keep indexes in (made when something is kept); None keeps them in memory only."""
         self._folder = folder
         self._lock = threading.Lock()
-        self._gate = threading.BoundedSemaphore(READERS)
+        self.turn = threading.BoundedSemaphore(IMAGES)
         self._known: dict[str, LayerIndex] = {}
         self._reading: dict[str, threading.Lock] = {}
 
@@ -46,8 +49,7 @@ class LayerMemory:
         with turn:
             found = self._known.get(digest) or self._load(digest)
             if found is None:
-                with self._gate:
-                    found = read()
+                found = read()
                 self._save(digest, found)
             self._keep(digest, found)
             return found
@@ -56,10 +58,9 @@ class LayerMemory:
         with self._lock:
             self._known.pop(digest, None)
             self._known[digest] = index
-            total = sum(len(known.entries) for known in self._known.values())
-            while total > MOST_IN_MEMORY and len(self._known) > 1:
-                oldest = next(iter(self._known))
-                total -= len(self._known.pop(oldest).entries)
+            total = sum(_size(known) for known in self._known.values())
+            while total > MOST_IN_MEMORY:
+                total -= _size(self._known.pop(next(iter(self._known))))
 
     def _path(self, digest: str) -> Path | None:
         """Give the file of a digest; hashed, as a digest from a registry is text of anyone's making."""
@@ -81,12 +82,16 @@ class LayerMemory:
     def _save(self, digest: str, index: LayerIndex) -> None:
         """Keep it on the disk. A full or read-only disk is no reason to fail a proof: it is read again next time."""
         path = self._path(digest)
-        if path is None or len(index.entries) > MOST_PER_FILE:
+        if path is None or _size(index) > MOST_PER_FILE:
             return
         with contextlib.suppress(OSError), self._lock:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomic(path, json.dumps(index.as_json(), separators=(",", ":")))
             _prune(path.parent)
+
+
+def _size(index: LayerIndex) -> int:
+    return index.cost + len(index.plain)
 
 
 def _prune(folder: Path) -> None:

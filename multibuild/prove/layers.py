@@ -35,11 +35,11 @@ _LAYER_TYPES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerLimits:
-    """When unpacking stops. Gzip cannot pack better than 1032:1; `ratio` is judged only beyond `free` bytes."""
+    """When unpacking stops. `ratio` is judged only beyond `free` bytes: files of zeros are legitimate, to a degree."""
 
     unpacked: int = 64 << 30
-    ratio: int = 1100
-    free: int = 1 << 30
+    ratio: int = 200
+    free: int = 2 << 30
     tar: TarLimits = field(default_factory=TarLimits)
 
 

@@ -255,9 +255,10 @@ def test_an_index_survives_json_with_every_kind_of_entry():
         "h": "= a/app",
         ".wh.gone": b"",
         "a/.wh..wh..opq": b"",
+        "text": b"plain",
     }
     index = index_layer(
         layer_members(iter([gzip.compress(tar(files))]), "application/vnd.oci.image.layer.v1.tar+gzip")
     )
-    assert len(index.entries) == 7
+    assert len(index.entries) == 8
     assert LayerIndex.from_json(json.loads(json.dumps(index.as_json()))) == index

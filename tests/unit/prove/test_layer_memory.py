@@ -29,7 +29,9 @@ def test_the_next_run_knows_it_too(tmp_path):
     assert LayerMemory(tmp_path / "layers").recall("sha256:a", unread) == INDEX
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'[{"no": "entry"}]', b'{"path": "x"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[1]", b'[{"no": "entry"}]', b'{"entries": [{"path": "x"}]}']
+)
 def test_a_damaged_file_is_read_from_the_registry_again(tmp_path, content):
     LayerMemory(tmp_path).recall("sha256:a", lambda: INDEX)
     (kept,) = tmp_path.iterdir()
@@ -80,9 +82,10 @@ def test_two_threads_read_a_shared_layer_once():
 
 def test_the_disk_keeps_what_was_used_last(tmp_path):
     entries = tuple(LayerEntry(path=f"{number:0200}", kind="file") for number in range(40_000))
+    index = LayerIndex(entries=entries)
     memory = LayerMemory(tmp_path)
     for number in range(9):
-        memory.recall(f"sha256:{number}", lambda: LayerIndex(entries=entries))
+        memory.recall(f"sha256:{number}", lambda: index)
         for path in tmp_path.iterdir():
             status = path.stat()
             os.utime(path, (status.st_atime - 10, status.st_mtime - 10))
