@@ -12,6 +12,7 @@ from multibuild.build.stage import build_children, name_inputs, reusable_childre
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
 from multibuild.record.recorder import Recorder
@@ -52,7 +53,8 @@ async def run_pipeline(
     results = await build(plan, site, left)
     require_built(results)
     if until == "publish":
-        children = await prove_children(plan, results, record)
+        memory = LayerMemory(site.state.path / "layers")
+        children = await prove_children(plan, results, record, logs=site.run.logs, memory=memory)
         with record.stage("publish"):
             await publish_children(plan, children, record, held_before=left.tags)
     return "succeeded" if all(result.built for result in results) else "partial"

@@ -242,3 +242,45 @@ def schema(
     from multibuild.config.schema import json_schema
 
     print(dumps(json_schema(), indent=2))
+
+
+@app.command(epilog=_examples("multibuild verify", "multibuild verify busybox:1.37 --content all --json"))
+def verify(
+    reference: Annotated[
+        str | None, typer.Argument(help="An image or index; default the config's image at its first tag.")
+    ] = None,
+    content: Annotated[
+        str | None,
+        typer.Option("--content", help="entrypoint or all; default the config's.", show_default=False),
+    ] = None,
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Prove an index: its children exist, agree with it, and hold programs of their platform."""
+    from multibuild.cli import runs
+    from multibuild.cli import verify as command
+
+    request = runs.Request(file=file, state_dir=state_dir, json=json, quiet=quiet, verbose=verbose)
+    raise typer.Exit(command.verify(request, reference, content=content))
+
+
+@app.command("test", epilog=_examples("multibuild test", "multibuild test --json"))
+def retest(
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    progress: o.ProgressKind = "auto",
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Run the configured test in every child of the last run, at its exact digest; again each time."""
+    from multibuild.cli import runs
+    from multibuild.cli import verify as command
+
+    request = runs.Request(
+        file=file, state_dir=state_dir, progress=progress, json=json, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(command.test(request))

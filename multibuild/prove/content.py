@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
 from multibuild.platforms import Platform, architecture_named
 from multibuild.prove.elf import architecture_of, matches
-from multibuild.prove.layer_index import LayerIndex, index_layer
+from multibuild.prove.layer_index import MOST_COST, LayerIndex, index_layer
+from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.layers import layer_members
 from multibuild.prove.rootfs import Found, RootFs
 from multibuild.prove.started import Started, started_files
@@ -67,14 +68,14 @@ def prove_content(
     mode: Mode,
     ignore: Sequence[str] = (),
     open_layer: Callable[[str], Iterator[bytes]],
-    cache: MutableMapping[str, LayerIndex] | None = None,
+    memory: LayerMemory | None = None,
 ) -> ContentProof:
     """Compare an image's config and programs with the platform it is published for.
 
     Mode "entrypoint" looks at what ENTRYPOINT and CMD start and their interpreters; where that leads to no ELF file,
     at every file, as "all" does. It fails for a foreign file that is needed, or when nothing of the right
     architecture is there. `ignore` has globs of absolute paths ("*" passes slashes; a directory stands for all in
-    it) that are not looked at. `open_layer` gives the blob of a digest; `cache` remembers indexes by digest.
+    it) that are not looked at. `open_layer` gives the blob of a digest; `memory` remembers indexes by digest.
 
     Raises what `open_layer` raises; a layer that cannot be read is a failed proof.
     """
@@ -85,16 +86,17 @@ def prove_content(
         return ContentProof(status="failed", detail=mismatch)
     if platform.os not in _SYSTEMS_WITH_ELF or architecture_named(platform.architecture) is None:
         return ContentProof(status="skipped", detail=f"no rule tells the programs of {platform}")
-    remembered = cache if cache is not None else {}
-    try:
-        root = RootFs([_indexed(layer, open_layer, remembered) for layer in image.layers])
-    except UnreadableLayer as error:
-        return ContentProof(status="failed", detail=error.message)
-    started = started_files(image.config, root)
-    needed = _programs(started.files, ignore)
-    if mode == "entrypoint" and needed:
-        return _entrypoint_proof(needed, started, platform)
-    return _whole_proof(_programs(root.files(), ignore), needed, started, platform)
+    remembered = memory or LayerMemory()
+    with remembered.turn:
+        try:
+            root = RootFs(_indexes(image.layers, open_layer, remembered))
+            started = started_files(image.config, root)
+        except UnreadableLayer as error:
+            return ContentProof(status="failed", detail=error.message)
+        needed = _programs(started.files, ignore)
+        if mode == "entrypoint" and needed:
+            return _entrypoint_proof(needed, started, platform)
+        return _whole_proof(_programs(root.files(), ignore), needed, started, platform)
 
 
 def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
@@ -113,14 +115,24 @@ def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
     return f"the image config says {stated if architecture else 'no architecture'}, not {platform}"
 
 
-def _indexed(
-    layer: Layer, open_layer: Callable[[str], Iterator[bytes]], cache: MutableMapping[str, LayerIndex]
-) -> LayerIndex:
-    known = cache.get(layer.digest)
-    if known is None:
-        known = index_layer(layer_members(iter(open_layer(layer.digest)), layer.media_type))
-        cache[layer.digest] = known
-    return known
+def _indexes(
+    layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory
+) -> Iterator[LayerIndex]:
+    """Give the layers' indexes one at a time. Raises UnreadableLayer when together they pass MOST_COST."""
+    cost = 0
+    for layer in layers:
+        index = _indexed(layer, open_layer, memory)
+        cost += index.cost
+        if cost > MOST_COST:
+            raise UnreadableLayer("the image has too many programs, links and directories")
+        yield index
+
+
+def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory) -> LayerIndex:
+    def read() -> LayerIndex:
+        return index_layer(layer_members(iter(open_layer(layer.digest)), layer.media_type))
+
+    return memory.recall(layer.digest, read)
 
 
 def _programs(files: Iterator[Found] | Sequence[Found], ignore: Sequence[str]) -> tuple[Found, ...]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from multibuild.prove.elf import ElfHeader, parse_elf
-from multibuild.prove.tar_stream import Member
+from multibuild.prove.tar_stream import Member, UnreadableLayer
 
 EntryKind = Literal["file", "directory", "symlink", "hardlink", "other", "whiteout", "opaque"]
 
 # OCI image-spec layer.md, "Whiteouts". Names that begin with .wh..wh. besides the opaque marker are AUFS's own.
 WHITEOUT, OPAQUE, AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
+
+MOST_COST = 32 << 20
+"""Bytes that the entries of a layer, and of all layers of an image, may take in memory: some 80000 of them."""
+
+# Executable files that are neither ELF nor script are kept for the sake of a good message, but not without end.
+_MOST_ODD = 10_000
 
 LONGEST_SHEBANG = 255
 """Bytes the kernel reads of a first line (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h)."""
@@ -41,26 +49,66 @@ class LayerEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerIndex:
-    """The entries of one layer, in the order of its tar. Depends on the layer's digest alone: worth remembering."""
+    """What one layer holds: `entries` in the order of its tar. Depends on the layer's digest alone.
+
+    `plain` has 8 bytes (`path_mark`) for each file that nobody executes: of those, only that they replace what lies
+    below matters, and an image may have millions. `cost` is about what the entries take in memory, in bytes.
+    """
 
     entries: tuple[LayerEntry, ...]
+    plain: bytes = b""
+    cost: int = 0
 
-    def as_json(self) -> list[dict[str, Any]]:
+    def as_json(self) -> dict[str, Any]:
         """Give plain JSON values, without the fields that are empty."""
-        return [
+        rows = [
             {key: value for key, value in asdict(entry).items() if value not in ("", 0, None, ())}
             for entry in self.entries
         ]
+        return {"entries": rows, "plain": b64encode(self.plain).decode(), "cost": self.cost}
 
     @classmethod
-    def from_json(cls, rows: list[dict[str, Any]]) -> LayerIndex:
-        """Read what `as_json` gave. Raises TypeError or KeyError for anything else."""
-        return cls(entries=tuple(_entry_from_json(row) for row in rows))
+    def from_json(cls, document: dict[str, Any]) -> LayerIndex:
+        """Read what `as_json` gave. Raises TypeError, ValueError or KeyError for anything else."""
+        return cls(
+            entries=tuple(_entry_from_json(row) for row in document["entries"]),
+            plain=b64decode(document["plain"]),
+            cost=int(document["cost"]),
+        )
 
 
 def index_layer(members: Iterator[Member]) -> LayerIndex:
-    """Note each member of a layer. Raises what reading the members raises (UnreadableLayer)."""
-    return LayerIndex(entries=tuple(entry for entry in map(_entry, members) if entry is not None))
+    """Note each member of a layer.
+
+    Raises what reading the members raises, and UnreadableLayer when there is more to note than fits into MOST_COST.
+    """
+    kept: list[LayerEntry] = []
+    plain = bytearray()
+    cost = odd = 0
+    for entry in map(_entry, members):
+        if entry is None:
+            continue
+        if entry.kind == "file" and entry.elf is None and not entry.script:
+            odd += entry.executable
+            if not entry.executable or odd > _MOST_ODD:
+                plain += path_mark(entry.path)
+                continue
+        cost += _cost(entry)
+        if cost > MOST_COST:
+            raise UnreadableLayer(f"a layer has more than {len(kept)} programs, links and directories")
+        kept.append(entry)
+    return LayerIndex(entries=tuple(kept), plain=bytes(plain), cost=cost)
+
+
+def path_mark(path: str) -> bytes:
+    """Give the 8 bytes a path is known by."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+def _cost(entry: LayerEntry) -> int:
+    """Estimate the bytes an entry takes: the object, and its texts, of which only ASCII takes one byte a character."""
+    texts = (entry.path, entry.target, entry.elf.interpreter or "" if entry.elf else "")
+    return 340 + sum(len(text) * (1 if text.isascii() else 4) for text in texts)
 
 
 def clean(path: str) -> str:

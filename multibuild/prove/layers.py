@@ -15,6 +15,9 @@ __all__ = ["LayerLimits", "UnreadableLayer", "layer_members", "unpacked"]
 CHUNK = 256 << 10
 """Bytes unpacked at a time."""
 
+WINDOW = 32 << 20
+"""Bytes of the largest zstd window: more than any level of BuildKit's compressor takes, and it is held in memory."""
+
 _INPUT = 64 << 10
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # RFC 8878 3.1.2: skippable frames, magic 0x184D2A50 to 5F; eStargz-like zstd layers may begin with one.
@@ -32,11 +35,11 @@ _LAYER_TYPES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerLimits:
-    """When unpacking stops. Gzip cannot pack better than 1032:1; `ratio` is judged only beyond `free` bytes."""
+    """When unpacking stops. `ratio` is judged only beyond `free` bytes: files of zeros are legitimate, to a degree."""
 
     unpacked: int = 64 << 30
-    ratio: int = 1100
-    free: int = 1 << 30
+    ratio: int = 200
+    free: int = 2 << 30
     tar: TarLimits = field(default_factory=TarLimits)
 
 
@@ -145,10 +148,10 @@ def _rest(engine: zlib._Decompress, *, started: bool) -> Iterator[bytes]:
 
 
 def _unzstd(packed: _Counted) -> Iterator[bytes]:
-    """Unpack zstd frames, read in bounded steps: one 64 KiB piece may hold gigabytes. Windows up to 128 MiB."""
+    """Unpack zstd frames, read in bounded steps: one 64 KiB piece may hold gigabytes. Windows up to WINDOW."""
     import zstandard
 
-    engine = zstandard.ZstdDecompressor(max_window_size=128 << 20)
+    engine = zstandard.ZstdDecompressor(max_window_size=WINDOW)
     source = cast("IO[bytes]", _Pull(iter(packed)))
     reader = engine.stream_reader(source, read_size=_INPUT, read_across_frames=True)
     while True:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from multibuild.prove.layer_index import LayerEntry, LayerIndex
+from multibuild.prove.layer_index import LayerEntry, LayerIndex, path_mark
+from multibuild.prove.tar_stream import UnreadableLayer
 
 MOST_LINKS = 40
 """Symlinks followed in one look-up (MAXSYMLINKS, include/linux/namei.h)."""
+
+MOST_STEPS = 20_000_000
+"""Path components looked at for one image: some seconds. An image of 100000 paths needs a million."""
+
+MOST_DIRECTORIES = 100_000
+"""Directories of one image; a member a thousand levels deep makes a thousand."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,10 +34,15 @@ class Found:
 
 
 class RootFs:
-    """The merged tree. Paths are looked up inside it: neither ".." nor a symlink leads out."""
+    """The merged tree. Paths are looked up inside it: neither ".." nor a symlink leads out.
+
+    Every method raises UnreadableLayer when the image asks for more steps or directories than any honest one.
+    """
 
     def __init__(self, layers: Iterable[LayerIndex] = ()) -> None:
         self._root = Directory()
+        self._steps = 0
+        self._directories = 0
         for layer in layers:
             self._apply(layer)
 
@@ -67,9 +79,31 @@ class RootFs:
                 walked = self._walk(entry.path)
                 if walked is not None and isinstance(walked[1], Directory):
                     walked[1].children.clear()
+        if layer.plain:
+            self._replace(layer.plain)
         for entry in layer.entries:
             if entry.kind not in ("whiteout", "opaque"):
                 self._add(entry)
+
+    def _replace(self, plain: bytes) -> None:
+        """Take away what a layer's plain files replace."""
+        known = self._marked()
+        for at in range(0, len(plain), 8):
+            if (place := known.get(plain[at : at + 8])) is not None:
+                place[0].pop(place[1], None)
+
+    def _marked(self) -> dict[bytes, tuple[dict[str, Directory | LayerEntry], str]]:
+        """Give every file and link by the mark of its path, with the directory that holds it."""
+        found = {}
+        pending: list[tuple[str, Directory]] = [("", self._root)]
+        while pending:
+            prefix, directory = pending.pop()
+            for name, node in directory.children.items():
+                if isinstance(node, Directory):
+                    pending.append((f"{prefix}{name}/", node))
+                else:
+                    found[path_mark(prefix + name)] = (directory.children, name)
+        return found
 
     def _remove(self, path: str) -> None:
         parent, _, name = path.rpartition("/")
@@ -86,13 +120,21 @@ class RootFs:
         children = walked[1].children
         if entry.kind == "directory":
             if not isinstance(children.get(name), Directory):
-                children[name] = Directory()
+                children[name] = self._directory()
         elif entry.kind == "hardlink":
             target = self._itself(entry.target)
             if target is not None:
                 children[name] = target
+            else:
+                children.pop(name, None)
         else:
             children[name] = entry
+
+    def _directory(self) -> Directory:
+        self._directories += 1
+        if self._directories > MOST_DIRECTORIES:
+            raise UnreadableLayer(f"the image has more than {MOST_DIRECTORIES} directories")
+        return Directory()
 
     def _itself(self, path: str) -> LayerEntry | None:
         """Look up what lies at a path, without following it if it is a symlink."""
@@ -114,6 +156,9 @@ class RootFs:
         links = 0
         while pending:
             part = pending.pop()
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise UnreadableLayer("the image's paths and links are too many to follow")
             if part in ("", "."):
                 continue
             if part == "..":
@@ -122,7 +167,7 @@ class RootFs:
                 continue
             node = way[-1].children.get(part)
             if node is None and create:
-                node = way[-1].children[part] = Directory()
+                node = way[-1].children[part] = self._directory()
             if isinstance(node, Directory):
                 names.append(part)
                 way.append(node)

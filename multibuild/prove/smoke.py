@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from multibuild.build.process import Limits, run_process
 from multibuild.build.progress import Progress
@@ -30,23 +30,35 @@ class TestOutcome:
     detail: str = ""
 
 
-async def run_test(
-    test: SmokeTest, child: str, platform: Platform, *, builder: str, buildx: Sequence[str]
-) -> TestOutcome:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solve:
+    """Where a test runs: on which builder, through which buildx (argv), and the file that takes what it prints."""
+
+    platform: Platform
+    builder: str
+    buildx: Sequence[str]
+    log: Path
+
+
+async def run_test(test: SmokeTest, child: str, solve: Solve) -> TestOutcome:
     """Run `test.run` on top of `child` (repository@digest): exit code 0 passes.
 
     One throw-away solve: `--no-cache`, or a second run would be answered from cache and test nothing;
     `type=cacheonly`, so nothing is stored or pushed. No network unless the test asks for it.
     """
-    progress = Progress(write=_kept_by_progress, started=_kept_by_progress)
-    with tempfile.TemporaryDirectory(prefix="multibuild-test-") as scratch:
+    platform = solve.platform
+    with (
+        tempfile.TemporaryDirectory(prefix="multibuild-test-") as scratch,
+        solve.log.open("w", encoding="utf-8") as log,
+    ):
+        progress = Progress(write=lambda line: _write(log, line), started=_not_shown)
         folder = Path(scratch)
         (folder / "Dockerfile").write_text(dockerfile(test, child), encoding="utf-8")
         argv = (
-            *buildx,
+            *solve.buildx,
             "build",
             *("--progress", "rawjson"),
-            *("--builder", builder),
+            *("--builder", solve.builder),
             *("--platform", str(platform)),
             "--no-cache",
             "--provenance=false",
@@ -56,7 +68,7 @@ async def run_test(
         ended = await run_process(
             argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=test.timeout)
         )
-    progress.finish()
+        progress.finish()
     if ended.ending == "timeout":
         return TestOutcome(
             platform=platform,
@@ -79,5 +91,9 @@ def dockerfile(test: SmokeTest, child: str) -> str:
     return f"FROM {child}\n{cpu}RUN {network}{json.dumps(list(test.run))}\n"
 
 
-def _kept_by_progress(_text: str) -> None:
-    """The tail that Progress keeps is all that is shown of a test."""
+def _write(log: TextIO, line: str) -> None:
+    log.write(line + "\n")
+
+
+def _not_shown(_text: str) -> None:
+    """The steps of the throw-away solve are of no interest."""

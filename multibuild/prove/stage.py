@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from multibuild.build.platform import repository_of
 from multibuild.build.result import BuildResult
 from multibuild.errors import TestFailed, VerificationFailed
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, prove_content
-from multibuild.prove.layer_index import LayerIndex
-from multibuild.prove.smoke import TestOutcome, run_test
+from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.smoke import Solve, TestOutcome, run_test
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
+from multibuild.record.events import Event
 from multibuild.record.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -32,9 +35,11 @@ class PlatformChild:
 
 
 async def prove_children(
-    plan: Plan, results: Sequence[BuildResult], recorder: Recorder
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, logs: Path, memory: LayerMemory
 ) -> tuple[PlatformChild, ...]:
     """Read every built child, run its test and its content proof. Gives the children that hold, in config order.
+
+    `logs` takes what the tests print; `memory` knows layers that were read before.
 
     Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
     and is required; an optional one is left out.
@@ -43,9 +48,11 @@ async def prove_children(
         with recorder.stage("read"):
             children = await asyncio.to_thread(_read, plan, results, registries, recorder)
         with recorder.stage("test"):
-            tests = await _test(plan, children, recorder)
+            tests = await run_tests(
+                plan, [(child.item, child.reference) for child in children], recorder, logs=logs
+            )
         with recorder.stage("content"):
-            proofs = await asyncio.to_thread(_look_inside, plan, children, registries, recorder)
+            proofs = await asyncio.to_thread(_look_inside, plan, children, (registries, memory), recorder)
     _raise_for(children, tests, proofs)
     return tuple(
         child
@@ -70,26 +77,26 @@ def _read(
     return registries.map(one, [result for result in results if result.built])
 
 
-async def _test(
-    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder
+async def run_tests(
+    plan: Plan, children: Sequence[tuple[PlannedPlatform, Reference]], recorder: Recorder, *, logs: Path
 ) -> dict[Platform, TestOutcome]:
+    """Run each child's test, `plan.jobs` at a time; what they print goes to `<slug>.test.log` in `logs`."""
     gate = asyncio.Semaphore(plan.jobs)
 
-    async def one(child: PlatformChild) -> TestOutcome:
-        test = child.item.test
-        if test is None:
-            return TestOutcome(platform=child.item.platform, status="skipped", seconds=0.0)
+    async def one(item: PlannedPlatform, reference: Reference) -> TestOutcome:
+        if item.test is None:
+            return TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
+        solve = Solve(
+            platform=item.platform,
+            builder=item.node.builder,
+            buildx=plan.facts.buildx,
+            log=logs / f"{item.slug}.test.log",
+        )
         async with gate:
-            return await run_test(
-                test,
-                str(child.reference),
-                child.item.platform,
-                builder=child.item.node.builder,
-                buildx=plan.facts.buildx,
-            )
+            return await run_test(item.test, str(reference), solve)
 
     outcomes = {}
-    for outcome in await asyncio.gather(*(one(child) for child in children)):
+    for outcome in await asyncio.gather(*(one(item, reference) for item, reference in children)):
         outcomes[outcome.platform] = outcome
         recorder.record(
             "test.ended",
@@ -102,10 +109,13 @@ async def _test(
 
 
 def _look_inside(
-    plan: Plan, children: Sequence[PlatformChild], registries: RegistrySession, recorder: Recorder
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    sources: tuple[RegistrySession, LayerMemory],
+    recorder: Recorder,
 ) -> dict[Platform, ContentProof]:
+    registries, memory = sources
     mode = plan.config.verify.content
-    cache: dict[str, LayerIndex] = {}
 
     def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
         registry = registries.of(child.reference.host)
@@ -115,7 +125,7 @@ def _look_inside(
             mode=mode,
             ignore=plan.config.verify.ignore,
             open_layer=lambda digest: registry.blob(child.reference.repository, digest),
-            cache=cache,
+            memory=memory,
         )
         return child.item.platform, proof
 
@@ -154,3 +164,15 @@ def _raise_for(
             f"not what it claims to be: {said}; no tag was moved",
             hint="legitimate foreign files can be named in `verify.ignore`",
         )
+
+
+def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, str]:
+    """Find what a run built: platform → `repository@digest`. `plan` is its plan.json, `events` its journal."""
+    staged = {row["platform"]: row["staging"]["reference"] for row in plan.get("platforms", ())}
+    built = {}
+    for event in events:
+        platform, digest = event.fields.get("platform"), event.fields.get("digest")
+        if event.name == "platform.ended" and digest and isinstance(platform, str) and platform in staged:
+            repository = repository_of(staged[platform])
+            built[Platform.literal(platform)] = f"{repository}@{digest}"
+    return built

@@ -43,6 +43,7 @@ class _Fold:
     def __init__(self, run_id: str, plan: Mapping[str, Any], started: datetime | None) -> None:
         self._started = started
         self._ended = started
+        self._closed = False
         self._head: dict[str, Any] = {
             "schema": 1,
             "run": run_id,
@@ -64,7 +65,10 @@ class _Fold:
 
     def add(self, event: Event) -> None:
         """Take the next event in."""
-        self._ended = event.time
+        if not self._closed:
+            # What `test` adds to the journal later is no part of the run's time.
+            self._ended = event.time
+        self._closed = self._closed or event.name == "run.ended"
         fields = event.fields
         if "platform" in fields:
             self._add_platform(event)

@@ -14,7 +14,7 @@ from multibuild.host.facts import HostFacts, Node
 from multibuild.host.probe import probe_platforms
 from multibuild.plan import make_plan
 from multibuild.platforms import Platform
-from multibuild.prove.smoke import run_test
+from multibuild.prove.smoke import Solve, run_test
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -107,12 +107,14 @@ def test_a_permanent_failure_is_not(docker, tmp_path):
     assert len(docker.calls()) == 2
 
 
-def test_a_test_runs_on_the_child_uncached_and_without_network(docker):
+def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path):
     docker.answer("build")
     child = "localhost:5000/app@sha256:" + "b" * 64
     buildx = (str(docker.folder / "docker-buildx"),)
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
-    outcome = asyncio.run(run_test(test, child, Platform.parse("arm64"), builder="b", buildx=buildx))
+    log = tmp_path / "test.log"
+    solve = Solve(platform=Platform.parse("arm64"), builder="b", buildx=buildx, log=log)
+    outcome = asyncio.run(run_test(test, child, solve))
     assert outcome.status == "passed"
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",

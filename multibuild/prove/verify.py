@@ -1,0 +1,161 @@
+"""Proves a published index or image, anyone's: its children exist, agree with the index, and hold what they claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from multibuild.errors import PublishFailed, VerificationFailed
+from multibuild.platforms import Platform
+from multibuild.prove.content import ContentProof, ImageContent, Mode, config_mismatch, prove_content
+from multibuild.prove.layer_memory import LayerMemory
+from multibuild.publish.children import Child, read_child
+from multibuild.publish.failures import RegistryError
+from multibuild.publish.reference import Descriptor, Reference
+from multibuild.publish.registry import Registry
+from multibuild.publish.session import RegistrySession
+from multibuild.record.values import as_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """How an image is looked into: the mode of the content proof and the globs it passes over."""
+
+    mode: Mode = "entrypoint"
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A fault. `kind`: missing, unreadable, platform, content, attestation or empty."""
+
+    platform: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """One entry. `content` is None when the entry could not be looked into."""
+
+    platform: str
+    digest: str
+    content: ContentProof | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What came of a reference: every entry, and every fault."""
+
+    reference: str
+    digest: str
+    entries: tuple[Verified, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no fault was found."""
+        return not self.findings
+
+    def document(self) -> dict[str, Any]:
+        """Give `verify --json`."""
+        return {
+            "ok": self.ok,
+            "findings": as_json(self.findings),
+            "reference": self.reference,
+            "digest": self.digest,
+            "platforms": as_json(self.entries),
+        }
+
+
+def verify(
+    reference: Reference, registries: RegistrySession, *, rules: Rules, memory: LayerMemory
+) -> Verification:
+    """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there."""
+    registry = registries.of(reference.host)
+    found = registry.manifest(reference)
+    if found.is_index:
+        listed = found.entries
+    else:
+        listed = (Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content)),)
+    images = [entry for entry in listed if not entry.is_attestation]
+    eyes = _Eyes(registry=registry, rules=rules, memory=memory)
+    answers = registries.map(lambda entry: _look(reference, entry, eyes), images)
+    findings = [finding for _, faults in answers for finding in faults]
+    if not images:
+        findings.append(Finding(platform="", kind="empty", detail="the index lists no image"))
+    findings += _orphans(listed, reference, registry)
+    return Verification(
+        reference=str(reference),
+        digest=found.digest,
+        entries=tuple(entry for entry, _ in answers),
+        findings=tuple(findings),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Eyes:
+    """What every entry is looked at with."""
+
+    registry: Registry
+    rules: Rules
+    memory: LayerMemory
+
+
+def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verified, tuple[Finding, ...]]:
+    """Read one entry's image and look into it; what the registry says of it becomes a finding."""
+    said = str(entry.platform) if entry.platform else ""
+    here = reference.with_digest(entry.digest)
+
+    def failed(kind: str, detail: str) -> tuple[Verified, tuple[Finding, ...]]:
+        name = said or "-"
+        verified = Verified(platform=name, digest=entry.digest, content=None)
+        return verified, (Finding(platform=name, kind=kind, detail=detail),)
+
+    try:
+        child = read_child(here, eyes.registry, None)
+        mismatch = config_mismatch(child.config.raw, _claimed(entry.platform)) if entry.platform else ""
+        if mismatch:
+            return failed("platform", mismatch)
+        platform = _claimed(entry.platform) if entry.platform else child.config.platform.normalised()
+        proof = _content(child, platform, here, eyes)
+    except RegistryError as error:
+        return failed("missing" if error.kind == "not-found" else "unreadable", error.message)
+    except (VerificationFailed, PublishFailed) as error:
+        return failed("unreadable", error.message)
+    said = said or str(child.config.platform)
+    wrong = (Finding(platform=said, kind="content", detail=proof.detail),) if proof.status == "failed" else ()
+    return Verified(platform=said, digest=entry.digest, content=proof), wrong
+
+
+def _claimed(platform: Platform) -> Platform:
+    """Give what an entry's programs must be: a variant that no image config has ("unknown") asks nothing of them."""
+    if platform.known_variant:
+        return platform.normalised()
+    return replace(platform, variant="").normalised()
+
+
+def _content(child: Child, platform: Platform, here: Reference, eyes: _Eyes) -> ContentProof:
+    return prove_content(
+        ImageContent(config=child.config.raw, layers=child.layers),
+        platform=platform,
+        mode=eyes.rules.mode,
+        ignore=eyes.rules.ignore,
+        open_layer=lambda digest: eyes.registry.blob(here.repository, digest),
+        memory=eyes.memory,
+    )
+
+
+def _orphans(listed: Sequence[Descriptor], reference: Reference, registry: Registry) -> list[Finding]:
+    """Find attestations that are about no image of the index, or are not there."""
+    digests = {entry.digest for entry in listed if not entry.is_attestation}
+    found = []
+    for entry in listed:
+        if entry.is_attestation and entry.attests not in digests:
+            detail = f"it is about {entry.attests}, which the index does not list"
+            found.append(Finding(platform="-", kind="attestation", detail=detail))
+        elif entry.is_attestation and registry.head(reference.with_digest(entry.digest)) is None:
+            detail = f"{entry.digest} is listed and does not exist"
+            found.append(Finding(platform="-", kind="attestation", detail=detail))
+    return found

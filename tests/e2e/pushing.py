@@ -1,0 +1,88 @@
+"""Pushes images of a test's own making, without our own client: whatever bytes it wants, as anyone could."""
+
+import gzip
+import hashlib
+import json
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.conftest import REGISTRY
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def _send(method, url, data=None, headers=None):
+    request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return dict(answer.headers)
+
+
+def push_blob(repository, path: Path, media_type):
+    """Push a file, streamed; gives its descriptor."""
+    with path.open("rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    size = path.stat().st_size
+    location = _send("POST", f"http://{REGISTRY}/v2/{repository}/blobs/uploads/", b"")["Location"]
+    joint = "&" if "?" in location else "?"
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    with path.open("rb") as file:
+        _send("PUT", f"{location}{joint}digest={digest}", file, headers)
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def push_manifest(repository, tag, document):
+    content = json.dumps(document).encode()
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    url = f"http://{REGISTRY}/v2/{repository}/manifests/{tag or digest}"
+    _send("PUT", url, content, {"Content-Type": document["mediaType"]})
+    return {"mediaType": document["mediaType"], "digest": digest, "size": len(content)}
+
+
+def descriptor_platform(platform):
+    os, architecture, *variant = platform.split("/")
+    found = {"os": os, "architecture": architecture}
+    return {**found, "variant": variant[0]} if variant else found
+
+
+@dataclass
+class Workbench:
+    """Makes images in one repository; `folder` is for files on their way."""
+
+    repository: str
+    folder: Path
+
+    @property
+    def image(self):
+        return f"{REGISTRY}/{self.repository}"
+
+    def blob(self, content, media_type=GZIP):
+        path = content
+        if isinstance(content, bytes):
+            path = self.folder / "blob"
+            path.write_bytes(content)
+        return push_blob(self.repository, path, media_type)
+
+    def layer(self, tar_bytes):
+        return self.blob(gzip.compress(tar_bytes, 1))
+
+    def push(self, layers, *, platform="linux/arm64", tag=None, **section):
+        """Push an image; `section` is its config's (Entrypoint, Cmd, Env). Gives the manifest's descriptor."""
+        config = {
+            **descriptor_platform(platform),
+            "config": section,
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+        }
+        described = self.blob(json.dumps(config).encode(), CONFIG)
+        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
+        return push_manifest(self.repository, tag, document)
+
+    def index(self, tag, **children):
+        """Push an index: `index("latest", **{"linux/arm64": descriptor})`."""
+        entries = [{**child, "platform": descriptor_platform(name)} for name, child in children.items()]
+        return push_manifest(
+            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        )

@@ -1,0 +1,71 @@
+"""Images that ask for too much, and files that are only there to hide others."""
+
+import pytest
+from fakes.layers import PLAIN, tar
+
+from multibuild.host.probe_elf import probe
+from multibuild.prove import layer_index, rootfs
+from multibuild.prove.layer_index import LayerEntry, LayerIndex, index_layer
+from multibuild.prove.layers import layer_members
+from multibuild.prove.rootfs import RootFs
+from multibuild.prove.tar_stream import Member, UnreadableLayer
+
+PROGRAM = probe("arm64")
+
+
+def index(files):
+    return index_layer(layer_members(iter([tar(files)]), PLAIN))
+
+
+def text(path, mode=0o644):
+    return Member(path=path, kind="file", target="", mode=mode, size=4, head=b"text")
+
+
+def test_plain_files_cost_eight_bytes():
+    found = index_layer(text(f"usr/share/doc/{number}") for number in range(1000))
+    assert (found.entries, len(found.plain), found.cost) == ((), 8000, 0)
+
+
+def test_executable_files_without_a_known_head_are_kept_but_not_without_end():
+    found = index_layer(text(f"bin/{number}", 0o755) for number in range(layer_index._MOST_ODD + 5))
+    assert len(found.entries) == layer_index._MOST_ODD
+    assert len(found.plain) == 5 * 8
+
+
+def test_a_plain_file_hides_the_program_below_it():
+    lower = index({"bin/app": PROGRAM, "bin/other": PROGRAM})
+    upper = index_layer(iter([text("./bin/app")]))
+    root = RootFs([lower, upper])
+    assert root.find("/bin/app") is None
+    assert root.find("/bin/other") is not None
+
+
+def test_a_hard_link_to_a_plain_file_hides_too():
+    upper = LayerIndex(entries=(LayerEntry(path="bin/app", kind="hardlink", target="text"),))
+    assert RootFs([index({"bin/app": PROGRAM}), upper]).find("/bin/app") is None
+
+
+def test_too_many_links_are_refused():
+    def links():
+        for number in range(10**6):
+            yield Member(path=f"l/{number}", kind="symlink", target="x" * 4000, mode=0, size=0, head=b"")
+
+    with pytest.raises(UnreadableLayer, match="more than"):
+        index_layer(links())
+
+
+def test_deep_paths_are_refused():
+    deep = (LayerEntry(path=f"{number}" + "/d" * 1000, kind="directory") for number in range(1000))
+    with pytest.raises(UnreadableLayer, match="directories"):
+        RootFs([LayerIndex(entries=tuple(deep))])
+
+
+def test_endless_walks_are_refused():
+    far = "/".join(["."] * 2000)
+    entries = tuple(
+        LayerEntry(path=f"a/{number}", kind="symlink", target=f"../a/{far}") for number in range(2)
+    )
+    root = RootFs([LayerIndex(entries=entries)])
+    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MOST_STEPS // 1000))
+    with pytest.raises(UnreadableLayer, match="too many"):
+        any(looks)
