@@ -30,7 +30,7 @@ BASE = f"{REGISTRY}/base:latest"
 @dataclass
 class Measured:
     code: int
-    found: dict
+    found: dict[str, object]
     stderr: str
     seconds: float
     mebibytes: float
@@ -181,7 +181,7 @@ def test_what_is_not_there_is_said(bench, tmp_path):
 class Endless:
     """Zeros without end, for tarfile to copy from."""
 
-    def read(self, size):
+    def read(self, size: int = -1, /) -> bytes:
         return bytes(size)
 
 
@@ -217,7 +217,7 @@ def test_a_gigabyte_that_does_not_compress(bench, tmp_path):
     noise = os.urandom(1 << 20)
 
     class Noise:
-        def read(self, size):
+        def read(self, size: int = -1, /) -> bytes:
             return noise[:size]
 
     def write(file):
