@@ -11,6 +11,7 @@ import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -30,7 +31,7 @@ BASE = f"{REGISTRY}/base:latest"
 @dataclass
 class Measured:
     code: int
-    found: dict[str, object]
+    found: dict[str, Any]
     stderr: str
     seconds: float
     mebibytes: float
