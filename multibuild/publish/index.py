@@ -28,11 +28,20 @@ class IndexChild:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexBase:
+    """What an index that is built upon says of itself (image-spec, image-index): kept as it is."""
+
+    subject: Mapping[str, Any] | None = None
+    artifact_type: str = ""
+
+
 def compose(
     children: Sequence[IndexChild],
     *,
     annotations: Mapping[str, str] | None = None,
     media_type: Literal["oci", "docker"] = "oci",
+    base: IndexBase = IndexBase(),
 ) -> Manifest:
     """Compose an index: images in the given order, `also_as` right after each, attestations after all images.
 
@@ -43,13 +52,21 @@ def compose(
         raise PublishFailed("there is no image to put into the index")
     if media_type == "docker":
         _require_docker(children, annotations or {})
+        if base.subject or base.artifact_type:
+            raise PublishFailed(
+                "a Docker manifest list has no subject and no artifactType", hint="use `media_type: oci`"
+            )
     entries = [entry for child in children for entry in _images(child)]
     entries += _attestations(children)
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX if media_type == "oci" else DOCKER_LIST,
-        "manifests": [entry.to_json() for entry in entries],
     }
+    if base.artifact_type:
+        document["artifactType"] = base.artifact_type
+    document["manifests"] = [entry.to_json() for entry in entries]
+    if base.subject:
+        document["subject"] = dict(base.subject)
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     content = json.dumps(document, indent=2, ensure_ascii=False).encode()
@@ -80,12 +97,12 @@ def _attestations(children: Sequence[IndexChild]) -> list[Descriptor]:
                 raise PublishFailed(
                     f"the attestation {attestation.digest} is about {attestation.attests}, which is not here"
                 )
-            found[attestation.digest] = attestation
+            found.setdefault(attestation.digest, attestation)
     return list(found.values())
 
 
 def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, str]) -> None:
-    if annotations or any(child.annotations for child in children):
+    if annotations or any(child.annotations or child.image.annotations for child in children):
         raise PublishFailed(
             "a Docker manifest list has no annotations", hint="use `media_type: oci`, or leave them out"
         )

@@ -88,7 +88,7 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Descriptor:
-    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none."""
+    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none; `rest` its further fields."""
 
     media_type: str
     digest: str
@@ -98,6 +98,7 @@ class Descriptor:
     os_features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_attestation(self) -> bool:
@@ -125,6 +126,7 @@ class Descriptor:
             if self.platform.variant:
                 platform["variant"] = self.platform.variant
             document["platform"] = platform
+        document.update(sorted(self.rest.items()))
         return document
 
     @classmethod
@@ -141,11 +143,15 @@ class Descriptor:
                 os_features=tuple((platform or {}).get("os.features") or ()),
                 annotations=dict(document.get("annotations") or {}),
                 artifact_type=str(document.get("artifactType", "")),
+                rest={key: value for key, value in document.items() if key not in _FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
                 "a manifest holds a descriptor that is none", hint="inspect it with --raw"
             ) from None
+
+
+_FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations", "artifactType"})
 
 
 def _platform(document: Mapping[str, Any] | None) -> Platform | None:
