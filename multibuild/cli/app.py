@@ -279,7 +279,8 @@ def merge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact bytes, push nothing.")] = False,
     platform: o.Platforms = None,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", help="A further tag of TARGET.", show_default=False)
+        list[str] | None,
+        typer.Option("--tag", help="A further tag of TARGET; without one, as in `all`.", show_default=False),
     ] = None,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
@@ -305,5 +306,6 @@ def merge(
         json=json,
         quiet=quiet,
     )
-    assert target is not None
+    if target is None:
+        raise typer.Exit(merging.merge_last(flags, state_dir=state_dir, verbose=verbose))
     raise typer.Exit(merging.merge_ad_hoc(target, sources or [], flags))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from multibuild.cli.images import registries_of
+from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
@@ -97,6 +98,52 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         )
     _show(published, flags)
     return 0
+
+
+def merge_last(flags: MergeFlags, *, state_dir: Path | None, verbose: bool) -> int:
+    """Publish what the last run of the config built; UsageError for a flag that is about sources."""
+    from multibuild.cli import runs
+
+    stray = MergeFlags(
+        file=flags.file,
+        platform=flags.platform,
+        tag=flags.tag,
+        dry_run=flags.dry_run,
+        json=flags.json,
+        quiet=flags.quiet,
+    )
+    if flags != stray:
+        raise UsageError(
+            "without TARGET and SOURCE the config says what is merged",
+            hint="`multibuild plan` shows it; --platform and --tag narrow it",
+        )
+    request = Request(
+        file=flags.file,
+        state_dir=state_dir,
+        platforms=flags.platform,
+        tags=flags.tag,
+        json=flags.json,
+        quiet=flags.quiet,
+        verbose=verbose,
+    )
+    if flags.dry_run:
+        _tell(index := _preview(request), flags)
+        sys.stdout.buffer.write(index.content)
+        return 0
+    return runs.run(request, until="merge")
+
+
+def _preview(request: Request) -> Manifest:
+    from multibuild.cli.display import make_display
+    from multibuild.cli.runs import chosen, load, state_of
+    from multibuild.cli.supervise import supervise
+    from multibuild.merging import preview_last_run
+    from multibuild.record.recorder import Recorder
+
+    loaded = load(request)
+    recorder = Recorder(None, make_display("quiet", quiet=True))
+    state = state_of(request, loaded)
+    return supervise(preview_last_run(loaded, chosen(request), state, recorder))
 
 
 def _existing(target: str, registries: RegistrySession) -> Source | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.publisher import Destination, Published, publish
-from multibuild.publish.reference import Reference
+from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.recorder import Recorder
 
@@ -41,11 +41,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
 
 async def publish_children(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> Published:
     """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back."""
-    index = compose(
-        [index_child(child) for child in children],
-        annotations=plan.config.annotations,
-        media_type=plan.config.media_type,
-    )
+    index = compose_children(plan, children)
     recorder.record(
         "index.composed",
         digest=index.digest,
@@ -69,6 +65,15 @@ async def publish_children(plan: Plan, children: Sequence[PlatformChild], record
             )
 
     return await asyncio.to_thread(push)
+
+
+def compose_children(plan: Plan, children: Sequence[PlatformChild]) -> Manifest:
+    """Compose the index of a plan's children; what `compose` raises."""
+    return compose(
+        [index_child(child) for child in children],
+        annotations=plan.config.annotations,
+        media_type=plan.config.media_type,
+    )
 
 
 def index_child(child: PlatformChild) -> IndexChild:
