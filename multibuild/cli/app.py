@@ -309,3 +309,50 @@ def merge(
     if target is None:
         raise typer.Exit(merging.merge_last(flags, state_dir=state_dir, verbose=verbose))
     raise typer.Exit(merging.merge_ad_hoc(target, sources or [], flags))
+
+
+@app.command(
+    epilog=_examples(
+        "multibuild resolve registry.example.org/app:1 --host linux/arm64",
+        "kubectl get nodes -o json | multibuild resolve registry.example.org/app:1 --nodes -",
+        "multibuild resolve --index index.json --host linux/arm/v7 --client docker-legacy --json",
+    )
+)
+def resolve(
+    reference: Annotated[str | None, typer.Argument(help="An image or index.", show_default=False)] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="os/arch[/variant] of a host (repeatable).", show_default=False),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--client", help="containerd, docker, docker-legacy, podman or crane.", show_default=False
+        ),
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", help="An index in a file, or -.", show_default=False)
+    ] = None,
+    nodes: Annotated[
+        Path | None,
+        typer.Option("--nodes", help="Output of `kubectl get nodes -o json`, or -.", show_default=False),
+    ] = None,
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say which entry of an index each client takes on a host."""
+    from multibuild.cli import resolve as resolving
+
+    flags = resolving.ResolveFlags(
+        file=file,
+        reference=reference,
+        index=index,
+        hosts=tuple(host or ()),
+        nodes=nodes,
+        clients=tuple(client or ()),
+        json=json,
+    )
+    raise typer.Exit(resolving.resolve(flags))
