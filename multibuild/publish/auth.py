@@ -33,12 +33,14 @@ class RegistryAuth(httpx.Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send what is known, and on a challenge answer it once."""
         scope = str(request.extensions.get("scope", ""))
-        if request.url.netloc.decode() != request.extensions.get("registry", request.url.netloc.decode()):
-            yield request  # a redirect to another host (a blob store): our login is not for it
+        registry = request.extensions.get("registry", request.url.netloc.decode())
+        if request.url.netloc.decode() != registry:
+            yield request  # an upload location on another host: our login is not for it
             return
         self._apply(request, scope)
         response = yield request
-        if response.status_code != 401:
+        # After a redirect it is another host that asks: it gets no login either.
+        if response.status_code != 401 or response.url.netloc.decode() != registry:
             return
         scheme, parameters = _challenge(response.headers.get("www-authenticate", ""))
         if scheme == "basic" and self._credentials is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from multibuild.errors import PublishFailed
+from multibuild.publish.copying import Registries, bring_children
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Descriptor, Manifest, Reference
+from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.registry import Registry
 from multibuild.record.events import Emit
 
@@ -45,13 +46,6 @@ class Published:
     tags: tuple[MovedTag, ...]
 
 
-class Registries(Protocol):
-    """Gives the client of each host."""
-
-    def of(self, host: str, /) -> Registry:
-        """Give the client for a host."""
-
-
 def publish(
     index: Manifest,
     destinations: Sequence[Destination],
@@ -67,7 +61,7 @@ def publish(
     """
     for destination in destinations:
         registry = registries.of(destination.repository.host)
-        _bring_children(index, destination.repository, sources, registries)
+        bring_children(index, destination.repository, sources, registries)
         pinned = destination.repository.with_digest(index.digest)
         registry.put_manifest(pinned, index.content, index.media_type)
         _read_back(registry, pinned, index)
@@ -151,49 +145,3 @@ def _read_back(registry: Registry, reference: Reference, index: Manifest) -> Non
             raise trouble
         time.sleep(pause)
         pause = min(pause * 2, 2.0)
-
-
-def _bring_children(
-    index: Manifest, target: Reference, sources: Sequence[Reference], registries: Registries
-) -> None:
-    """Make every manifest the index names present in the target repository; digests stay as they are."""
-    homes = {source.name: source for source in sources}
-    for entry in {entry.digest: entry for entry in index.entries}.values():
-        if target.name in homes and len(homes) == 1:
-            return
-        pinned = target.with_digest(entry.digest)
-        if registries.of(target.host).head(pinned) is not None:
-            continue
-        _copy_manifest(_home_of(entry, homes, registries), target, entry, registries)
-
-
-def _home_of(entry: Descriptor, homes: dict[str, Reference], registries: Registries) -> Reference:
-    for home in homes.values():
-        if registries.of(home.host).head(home.with_digest(entry.digest)) is not None:
-            return home.with_digest(entry.digest)
-    raise PublishFailed(
-        f"{entry.digest} is in none of {', '.join(homes)}", hint="build it again: it was deleted meanwhile"
-    )
-
-
-def _copy_manifest(source: Reference, target: Reference, entry: Descriptor, registries: Registries) -> None:
-    """Copy a manifest with its blobs: mounted within one registry, streamed between two."""
-    origin, goal = registries.of(source.host), registries.of(target.host)
-    manifest = origin.manifest(source)
-    document = manifest.document
-    for blob in (document.get("config"), *(document.get("layers") or ())):
-        if blob is not None:
-            copy_blob(Descriptor.from_json(blob), (origin, source.repository), (goal, target.repository))
-    goal.put_manifest(target.with_digest(entry.digest), manifest.content, manifest.media_type)
-
-
-def copy_blob(blob: Descriptor, source: tuple[Registry, str], target: tuple[Registry, str]) -> None:
-    """Copy one blob unless it is there."""
-    origin, home = source
-    goal, repository = target
-    if goal.has_blob(repository, blob.digest):
-        return
-    same = origin.settings.host == goal.settings.host
-    if same and goal.mount(repository, blob.digest, home):
-        return
-    goal.upload(repository, blob, origin.blob(home, blob.digest))

@@ -7,9 +7,9 @@ from dataclasses import replace
 from multibuild.errors import PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.children import read_config
+from multibuild.publish.copying import Registries
 from multibuild.publish.index import IndexChild
 from multibuild.publish.merge import Source
-from multibuild.publish.publisher import Registries
 from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
 
 IMAGE_CONFIGS = frozenset(

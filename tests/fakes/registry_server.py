@@ -1,0 +1,326 @@
+"""A registry in this process (distribution-spec 1.1, the part we use), with logins and faults at will."""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+_PATH = re.compile(r"/v2/(?P<name>.+?)/(?P<kind>manifests|blobs|referrers|tags)/(?P<rest>.*)\Z")
+
+
+def digest_of(content):
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+@dataclass
+class Repository:
+    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    method: str
+    path: str
+    authorization: str
+
+
+class Faults:
+    """Which requests go wrong: `at[n]` says how the n-th request (from 1) fails.
+
+    "before": the connection is dropped and nothing happens. "after": it is done, but the answer is lost. A number:
+    this status, with nothing done. `lasting` keeps a fault up for all later requests.
+    """
+
+    def __init__(self, at=None, *, lasting=False, retry_after=None):
+        self.at = dict(at or {})
+        self.lasting = lasting
+        self.retry_after = retry_after
+
+    def of(self, number):
+        if number in self.at:
+            return self.at[number]
+        earlier = [place for place in self.at if place < number]
+        return self.at[max(earlier)] if self.lasting and earlier else None
+
+
+class FakeRegistry:
+    """`with FakeRegistry() as registry:` serves at `registry.host`."""
+
+    def __init__(
+        self,
+        *,
+        login=None,
+        scheme="bearer",
+        deletes_tags=True,
+        referrers=False,
+        mounts=True,
+        blobs_elsewhere=None,
+    ):
+        self.repositories = {}
+        self.login = login
+        self.scheme = scheme
+        self.deletes_tags = deletes_tags
+        self.referrers = referrers
+        self.mounts = mounts
+        self.blobs_elsewhere = blobs_elsewhere
+        self.faults = Faults()
+        self.seen = []
+        self.tokens = []
+        self.token_lifetime = None  # requests a token is good for
+        self.hidden = {}  # digest → how many GETs still answer 404
+        self.lies = {}  # digest → bytes sent instead
+        self.lock = threading.RLock()
+        self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server.registry = self
+        self.host = f"127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    # -- for tests
+
+    def repository(self, name):
+        return self.repositories.setdefault(name, Repository())
+
+    def put(self, name, content, media_type, *, tag=None):
+        digest = digest_of(content)
+        self.repository(name).manifests[digest] = (media_type, content)
+        if tag:
+            self.repository(name).tags[tag] = digest
+        return digest
+
+    def put_blob(self, name, content):
+        self.repository(name).blobs[digest_of(content)] = content
+        return digest_of(content)
+
+    def forget_requests(self):
+        self.seen.clear()
+
+    def reset(self):
+        """Be empty and sound again: cheaper than a new server."""
+        self.faults = Faults()
+        self.repositories.clear()
+        self.seen.clear()
+
+    def requests(self, method=None):
+        return [f"{one.method} {one.path}" for one in self.seen if method in (None, one.method)]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    registry: FakeRegistry
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    @property
+    def registry(self):
+        assert isinstance(self.server, _Server)
+        return self.server.registry
+
+    def do_GET(self):
+        self.handle_one()
+
+    do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = do_GET
+
+    def handle_one(self):
+        registry = self.registry
+        body = self._body()
+        split = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(split.query).items()}
+        if split.path == "/token":
+            self._token(body)
+            return
+        with registry.lock:
+            registry.seen.append(Seen(self.command, self.path, self.headers.get("Authorization", "")))
+            fault = registry.faults.of(len(registry.seen))
+        if fault == "before":
+            self._drop()
+            return
+        if isinstance(fault, int):
+            more = {"Retry-After": registry.faults.retry_after} if registry.faults.retry_after else {}
+            self._answer(fault, _errors("UNAVAILABLE"), more)
+            return
+        status, content, headers = self._refusal() or self._dispatch(split.path, body)
+        if fault == "after":
+            self._drop()
+            return
+        self._answer(status, content, headers)
+
+    def _drop(self):
+        self.close_connection = True
+        self.connection.close()
+
+    def _body(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            content = b""
+            while size := int(self.rfile.readline(), 16):
+                content += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return content
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _answer(self, status, content=b"", headers=None):
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    # -- logins
+
+    def _refusal(self):
+        registry = self.registry
+        if registry.login is None:
+            return None
+        given = self.headers.get("Authorization", "")
+        if registry.scheme == "basic":
+            known = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
+            if given == known:
+                return None
+            return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": 'Basic realm="fake"'}
+        with registry.lock:
+            for token in registry.tokens:
+                if given == f"Bearer {token['token']}" and token["left"] > 0:
+                    token["left"] -= 1
+                    return None
+        realm = f'Bearer realm="http://{registry.host}/token",service="fake"'
+        return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": realm}
+
+    def _token(self, body):
+        registry = self.registry
+        given = self.headers.get("Authorization", "")
+        form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
+        known = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
+        if given != known and form.get("refresh_token") != registry.login[1]:
+            self._answer(401, _errors("UNAUTHORIZED"))
+            return
+        with registry.lock:
+            scopes = parse_qs(urlsplit(self.path).query).get("scope") or [form.get("scope", "")]
+            left = registry.token_lifetime or 10**9
+            token = {"token": f"t{len(registry.tokens)}", "scopes": scopes, "left": left}
+            registry.tokens.append(token)
+        self._answer(200, json.dumps({"token": token["token"]}).encode())
+
+    # -- the API
+
+    def _dispatch(self, path, body):
+        found = _PATH.match(path)
+        if path == "/v2/" or not found:
+            return (200, b"{}", {}) if path == "/v2/" else (404, _errors("NAME_UNKNOWN"), {})
+        with self.registry.lock:
+            name, kind, rest = found["name"], found["kind"], found["rest"]
+            answer = getattr(self, f"_{kind}")(name, rest, body)
+        return answer or (404, _errors("NOT_FOUND"), {})
+
+    def _manifests(self, name, rest, body):
+        repository = self.registry.repositories.get(name)
+        if self.command == "PUT":
+            return self._put_manifest(self.registry.repository(name), rest, body)
+        if repository is None:
+            return None
+        if self.command == "DELETE":
+            return self._delete(repository, rest)
+        digest = repository.tags.get(rest, rest)
+        if self.registry.hidden.get(digest, 0) > 0:
+            self.registry.hidden[digest] -= 1
+            return None
+        if digest not in repository.manifests:
+            return None
+        media_type, content = repository.manifests[digest]
+        headers = {"Content-Type": media_type, "Docker-Content-Digest": digest}
+        return 200, self.registry.lies.get(digest, content), headers
+
+    def _put_manifest(self, repository, rest, body):
+        document = json.loads(body)
+        blobs = [document.get("config"), *(document.get("layers") or ())]
+        missing = [b["digest"] for b in blobs if b and b["digest"] not in repository.blobs]
+        missing += [
+            e["digest"] for e in document.get("manifests") or () if e["digest"] not in repository.manifests
+        ]
+        if missing:
+            return 400, _errors("MANIFEST_BLOB_UNKNOWN"), {}
+        digest = digest_of(body)
+        if rest.startswith("sha256:") and rest != digest:
+            return 400, _errors("DIGEST_INVALID"), {}
+        repository.manifests[digest] = (self.headers.get("Content-Type"), body)
+        if not rest.startswith("sha256:"):
+            repository.tags[rest] = digest
+        return 201, b"", {"Docker-Content-Digest": digest}
+
+    def _delete(self, repository, rest):
+        if not rest.startswith("sha256:"):
+            if not self.registry.deletes_tags:
+                return 400, _errors("DIGEST_INVALID"), {}
+            return (202, b"", {}) if repository.tags.pop(rest, None) else None
+        return (202, b"", {}) if repository.manifests.pop(rest, None) else None
+
+    def _blobs(self, name, rest, body):
+        if rest.startswith("uploads/"):
+            return self._upload(name, rest, body)
+        repository = self.registry.repositories.get(name)
+        if repository is None or rest not in repository.blobs:
+            return None
+        if self.registry.blobs_elsewhere and self.command == "GET":
+            return 307, b"", {"Location": f"{self.registry.blobs_elsewhere}/v2/{name}/blobs/{rest}"}
+        return 200, self.registry.lies.get(rest, repository.blobs[rest]), {"Docker-Content-Digest": rest}
+
+    def _upload(self, name, rest, body):
+        if self.command == "DELETE":
+            return 204, b"", {}
+        if self.command == "PUT":
+            if digest_of(body) != self.query["digest"]:
+                return 400, _errors("DIGEST_INVALID"), {}
+            self.registry.repository(name).blobs[self.query["digest"]] = body
+            return 201, b"", {}
+        source = self.registry.repositories.get(self.query.get("from", ""))
+        if self.registry.mounts and source and self.query.get("mount") in source.blobs:
+            digest = self.query["mount"]
+            self.registry.repository(name).blobs[digest] = source.blobs[digest]
+            return 201, b"", {}
+        return 202, b"", {"Location": f"/v2/{name}/blobs/uploads/u1?state=s"}
+
+    def _referrers(self, name, rest, _body):
+        repository = self.registry.repositories.get(name)
+        if not self.registry.referrers:
+            return None
+        entries = []
+        for digest, (media_type, content) in (repository.manifests if repository else {}).items():
+            if (json.loads(content).get("subject") or {}).get("digest") == rest:
+                entries.append({"mediaType": media_type, "digest": digest, "size": len(content)})
+        document = {"schemaVersion": 2, "manifests": entries}
+        return 200, json.dumps(document).encode(), {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+
+    def _tags(self, name, _rest, _body):
+        """Two a page."""
+        repository = self.registry.repositories.get(name)
+        if repository is None:
+            return None
+        names = sorted(repository.tags)
+        start = names.index(self.query["last"]) + 1 if "last" in self.query else 0
+        page, more = names[start : start + 2], names[start + 2 :]
+        headers = {"Link": f'</v2/{name}/tags/list?last={page[-1]}>; rel="next"'} if more else {}
+        return 200, json.dumps({"name": name, "tags": page}).encode(), headers
+
+
+def _errors(code):
+    return json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode()
