@@ -275,6 +275,12 @@ def merge(
     media_type: Annotated[
         str | None, typer.Option("--media-type", help="oci or docker.", show_default=False)
     ] = None,
+    from_oci: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-oci", help="DIR[:TAG] or FILE[:TAG]: an OCI layout as a source.", show_default=False
+        ),
+    ] = None,
     append: Annotated[bool, typer.Option("--append", help="Onto what TARGET holds now.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact bytes, push nothing.")] = False,
     platform: o.Platforms = None,
@@ -306,9 +312,10 @@ def merge(
         json=json,
         quiet=quiet,
     )
+    layouts = [f"oci:{path}" for path in from_oci or ()]
     if target is None:
         raise typer.Exit(merging.merge_last(flags, state_dir=state_dir, verbose=verbose))
-    raise typer.Exit(merging.merge_ad_hoc(target, sources or [], flags))
+    raise typer.Exit(merging.merge_ad_hoc(target, [*(sources or ()), *layouts], flags))
 
 
 @app.command(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +16,7 @@ from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.inspect import lint
+from multibuild.publish.layout import WithLayouts, open_layout
 from multibuild.publish.merge import (
     MediaType,
     Source,
@@ -27,6 +30,7 @@ from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.publish.sources import read_source
+from multibuild.publish.store import Registries
 from multibuild.record.text import printable
 
 
@@ -81,8 +85,16 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         raise UsageError(f"{target}: a digest cannot be published to", hint="name a tag")
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
-    with RegistrySession(registries_of(flags.file), say=_say(quiet=flags.quiet)) as registries:
-        read = registries.map(lambda text: read_source(text, registries), sources)
+    with (
+        RegistrySession(registries_of(flags.file), say=_say(quiet=flags.quiet)) as session,
+        tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
+    ):
+        opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
+        registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
+        read = session.map(
+            lambda text: read_source(text, registries, reference=opened[text][1] if text in opened else None),
+            sources,
+        )
         onto = _existing(target, registries) if flags.append else None
         index = merge(read, wishes, onto=onto)
         _tell(index, flags)
@@ -98,6 +110,12 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         )
     _show(published, flags)
     return 0
+
+
+def _layouts(sources: Sequence[str]) -> dict[str, str]:
+    """Give the sources that are OCI layouts, with their paths."""
+    kinds = ("oci:", "oci-archive:")
+    return {text: text.partition(":")[2] for text in sources if text.startswith(kinds)}
 
 
 def merge_last(flags: MergeFlags, *, state_dir: Path | None, verbose: bool) -> int:
@@ -146,7 +164,7 @@ def _preview(request: Request) -> Manifest:
     return supervise(preview_last_run(loaded, chosen(request), state, recorder))
 
 
-def _existing(target: str, registries: RegistrySession) -> Source | None:
+def _existing(target: str, registries: Registries) -> Source | None:
     """Read the index that is appended to; none yet is an empty one."""
     try:
         return read_source(target, registries)

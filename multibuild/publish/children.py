@@ -9,7 +9,8 @@ from typing import Any
 from multibuild.errors import VerificationFailed
 from multibuild.platforms import Platform
 from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
-from multibuild.publish.registry import MANIFEST_LIMIT, Registry
+from multibuild.publish.registry import MANIFEST_LIMIT
+from multibuild.publish.store import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,7 @@ class Child:
         return self.image.size + sum(layer.size for layer in self.layers)
 
 
-def read_child(reference: Reference, registry: Registry, wanted: Platform | None) -> Child:
+def read_child(reference: Reference, registry: Store, wanted: Platform | None) -> Child:
     """Read a child: a manifest, or an index that holds one image and its attestations.
 
     `wanted` picks among several images and must be what the config says: os and architecture, and the variant
@@ -69,7 +70,7 @@ def read_child(reference: Reference, registry: Registry, wanted: Platform | None
 
 
 def _image_of(
-    reference: Reference, pushed: Manifest, registry: Registry, wanted: Platform | None
+    reference: Reference, pushed: Manifest, registry: Store, wanted: Platform | None
 ) -> tuple[Descriptor, Manifest, tuple[Descriptor, ...]]:
     if pushed.media_type in MANIFEST_TYPES:
         own = Descriptor(media_type=pushed.media_type, digest=pushed.digest, size=len(pushed.content))
@@ -87,7 +88,7 @@ def _image_of(
     return images[0], registry.manifest(reference.with_digest(images[0].digest)), attestations
 
 
-def read_config(reference: Reference, descriptor: Descriptor, registry: Registry) -> ImageConfig:
+def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
     """Read an image config; VerificationFailed when it is none."""
     import json
 

@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 from multibuild.errors import PublishFailed
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
-from multibuild.publish.registry import Registry
+from multibuild.publish.store import Registries, Store
 
 PARALLEL = 4
 """Manifests at once; each brings several blobs."""
@@ -23,19 +22,12 @@ SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 """Cosign's tags from before there were referrers: `sha256-<hex>.sig` (sigstore/cosign specs/SIGNATURE_SPEC.md)."""
 
 
-class Registries(Protocol):
-    """Gives the client of each host."""
-
-    def of(self, host: str, /) -> Registry:
-        """Give the client for a host."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """A repository with the registry it is in."""
 
     name: Reference
-    registry: Registry
+    registry: Store
 
     @property
     def repository(self) -> str:
@@ -105,7 +97,7 @@ def copy_blob(blob: Descriptor, source: Place, target: Place) -> None:
         return
     if blob.rest.get("urls") and not source.registry.has_blob(source.repository, blob.digest):
         return
-    same = source.registry.settings.host == target.registry.settings.host
+    same = source.registry.host == target.registry.host
     if same and target.registry.mount(target.repository, blob.digest, source.repository):
         return
     for left in reversed(range(TRIES)):

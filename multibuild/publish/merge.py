@@ -165,9 +165,18 @@ def _names(name: str, source: Source, child: IndexChild) -> bool:
     """Whether `name` is the source that gave one child, or `repository@digest` of this child."""
     if name == source.text and len(source.children) == 1:
         return True
-    reference = Reference.parse(name)
+    reference = _reference(name)
+    if reference is None:
+        return False
     whole = reference == source.reference and len(source.children) == 1
     return whole or (reference.name == source.reference.name and reference.digest == child.image.digest)
+
+
+def _reference(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name)
+    except UsageError:
+        return None  # a layout, like oci:DIR
 
 
 def _require_known(sources: Sequence[Source], wishes: Wishes) -> None:
@@ -182,7 +191,7 @@ def _require_known(sources: Sequence[Source], wishes: Wishes) -> None:
         for name in names:
             if any(_names(name, source, child) for source in sources for child in source.children):
                 continue
-            several = [s for s in sources if name == s.text or Reference.parse(name) == s.reference]
+            several = [s for s in sources if name == s.text or _reference(name) == s.reference]
             if several:
                 listed = ", ".join(str(platform_of(child)) for child in several[0].children)
                 raise UsageError(

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multibuild.errors import PublishFailed
-from multibuild.publish.copying import Registries, bring_children
+from multibuild.publish.copying import bring_children
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Manifest, Reference
-from multibuild.publish.registry import Registry
+from multibuild.publish.store import Registries, Store
 from multibuild.record.events import Emit
 
 PATIENCE = 20.0
@@ -125,7 +125,7 @@ def _tell(tag: MovedTag, emit: Emit) -> None:
     emit("tag.ended", ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status)
 
 
-def _read_back(registry: Registry, reference: Reference, index: Manifest) -> None:
+def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
     """Read what was pushed until it shows and is the same; RegistryError or PublishFailed when it is not."""
     deadline = time.monotonic() + PATIENCE
     pause = 0.1

@@ -55,6 +55,11 @@ class Registry:
     ) -> None:
         self._wire.close()
 
+    @property
+    def host(self) -> str:
+        """`name[:port]`, as references say it."""
+        return self.settings.host
+
     # -- manifests
 
     def manifest(self, reference: Reference) -> Manifest:

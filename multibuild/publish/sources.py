@@ -7,10 +7,10 @@ from dataclasses import replace
 from multibuild.errors import PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.children import read_config
-from multibuild.publish.copying import Registries
 from multibuild.publish.index import IndexChild
 from multibuild.publish.merge import Source
 from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
+from multibuild.publish.store import Registries
 
 IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
@@ -19,12 +19,12 @@ _DEEPEST = 4
 """Indexes in indexes that are followed; nobody builds more, and a loop would never end."""
 
 
-def read_source(text: str, registries: Registries) -> Source:
-    """Read `text`: a tag or digest of a manifest or index.
+def read_source(text: str, registries: Registries, *, reference: Reference | None = None) -> Source:
+    """Read `text`: a tag or digest of a manifest or index. `reference` when it is no text a registry knows.
 
     Raises UsageError when it is no reference, RegistryError when it is not there.
     """
-    reference = Reference.parse(text)
+    reference = reference or Reference.parse(text)
     found = registries.of(reference.host).manifest(reference)
     pinned = reference.with_digest(found.digest)
     if found.is_index:

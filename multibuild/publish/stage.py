@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.recorder import Recorder
 
 if TYPE_CHECKING:
-    from multibuild.plan import Plan
+    from multibuild.plan import Plan, Target
     from multibuild.prove.stage import PlatformChild
 
 
@@ -26,7 +28,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     staged = [item.staging.reference for item in plan.platforms]
     names = dict.fromkeys(
         Reference.parse(text).with_tag(None)
-        for text in (*staged, *(target.repository for target in plan.targets))
+        for text in (*staged, *(target.repository for target in _registry_targets(plan)))
     )
 
     def ask() -> None:
@@ -54,17 +56,48 @@ async def publish_children(plan: Plan, children: Sequence[PlatformChild], record
         for target in plan.targets
     ]
 
+    outlet = _local_outlet(plan)
+
     def push() -> Published:
+        sources = [child.reference for child in children]
         with RegistrySession(plan.config, say=recorder.say) as registries:
+            if outlet is not None:
+                return publish_locally(
+                    index, outlet, sources=sources, registries=registries, emit=recorder.record
+                )
             return publish(
                 index,
                 destinations,
-                sources=[child.reference for child in children],
+                sources=sources,
                 registries=registries,
                 emit=recorder.record,
             )
 
     return await asyncio.to_thread(push)
+
+
+def _registry_targets(plan: Plan) -> tuple[Target, ...]:
+    return plan.targets if plan.config.publish.outlet.kind == "registry" else ()
+
+
+def _local_outlet(plan: Plan) -> LocalOutlet | None:
+    """Give where the result goes on this machine; None for registries."""
+    outlet = plan.config.publish.outlet
+    if outlet.kind == "registry":
+        return None
+
+    def load(archive: Path) -> None:
+        from multibuild.engine import DockerEngine
+
+        DockerEngine().load(archive)
+
+    return LocalOutlet(
+        kind=outlet.kind,
+        path=plan.loaded.project / (outlet.path or ""),
+        image=plan.config.image,
+        tags=plan.config.tags,
+        load=load,
+    )
 
 
 def compose_children(plan: Plan, children: Sequence[PlatformChild]) -> Manifest:
