@@ -199,6 +199,11 @@ class DockerEngine:
             )
         return str(answer)
 
+    def load(self, archive: Path) -> None:
+        """Load an archive of images; EnvironmentFault when the engine cannot take it."""
+        with _faults("loading the images"):
+            self._client.image.load(archive, quiet=True)
+
     def _text(self, *arguments: str) -> str:
         from python_on_whales.utils import run
 

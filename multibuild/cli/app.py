@@ -284,3 +284,124 @@ def retest(
         file=file, state_dir=state_dir, progress=progress, json=json, quiet=quiet, verbose=verbose
     )
     raise typer.Exit(command.test(request))
+
+
+@app.command(
+    epilog=_examples(
+        "multibuild merge",
+        "multibuild merge reg.example/app:1 reg.example/app-amd64:1 reg.example/app-arm64:1",
+        "multibuild merge reg.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown --dry-run",
+    )
+)
+def merge(
+    target: Annotated[str | None, typer.Argument(help="The tag to publish; none: the last run's.")] = None,
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Images or indexes, tags or digests.", show_default=False)
+    ] = None,
+    platform_of: Annotated[
+        list[str] | None, typer.Option("--platform-of", help="SOURCE=os/arch[/variant].", show_default=False)
+    ] = None,
+    also_as: Annotated[
+        list[str] | None,
+        typer.Option("--also-as", help="SOURCE=platform: a further entry.", show_default=False),
+    ] = None,
+    os_version: Annotated[
+        list[str] | None, typer.Option("--os-version", help="SOURCE=VERSION.", show_default=False)
+    ] = None,
+    os_features: Annotated[
+        list[str] | None, typer.Option("--os-features", help="SOURCE=a,b.", show_default=False)
+    ] = None,
+    annotation: Annotated[
+        list[str] | None, typer.Option("--annotation", help="[PLATFORM:]KEY=VALUE.", show_default=False)
+    ] = None,
+    media_type: Annotated[
+        str | None, typer.Option("--media-type", help="oci or docker.", show_default=False)
+    ] = None,
+    from_oci: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from-oci", help="DIR[:TAG] or FILE[:TAG]: an OCI layout as a source.", show_default=False
+        ),
+    ] = None,
+    append: Annotated[bool, typer.Option("--append", help="Onto what TARGET holds now.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact bytes, push nothing.")] = False,
+    platform: o.Platforms = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="A further tag of TARGET; without one, as in `all`.", show_default=False),
+    ] = None,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Compose an index out of images from anywhere, push it, move the tag; without arguments: of the last run."""
+    from multibuild.cli import merge as merging
+
+    flags = merging.MergeFlags(
+        file=file,
+        platform_of=tuple(platform_of or ()),
+        also_as=tuple(also_as or ()),
+        os_version=tuple(os_version or ()),
+        os_features=tuple(os_features or ()),
+        annotation=tuple(annotation or ()),
+        platform=tuple(platform or ()),
+        tag=tuple(tag or ()),
+        media_type=media_type,
+        append=append,
+        dry_run=dry_run,
+        json=json,
+        quiet=quiet,
+    )
+    layouts = [f"oci:{path}" for path in from_oci or ()]
+    if target is None:
+        raise typer.Exit(merging.merge_last(flags, state_dir=state_dir, verbose=verbose))
+    raise typer.Exit(merging.merge_ad_hoc(target, [*(sources or ()), *layouts], flags))
+
+
+@app.command(
+    epilog=_examples(
+        "multibuild resolve registry.example.org/app:1 --host linux/arm64",
+        "kubectl get nodes -o json | multibuild resolve registry.example.org/app:1 --nodes -",
+        "multibuild resolve --index index.json --host linux/arm/v7 --client docker-legacy --json",
+    )
+)
+def resolve(
+    reference: Annotated[str | None, typer.Argument(help="An image or index.", show_default=False)] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="os/arch[/variant] of a host (repeatable).", show_default=False),
+    ] = None,
+    client: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--client", help="containerd, docker, docker-legacy, podman or crane.", show_default=False
+        ),
+    ] = None,
+    index: Annotated[
+        Path | None, typer.Option("--index", help="An index in a file, or -.", show_default=False)
+    ] = None,
+    nodes: Annotated[
+        Path | None,
+        typer.Option("--nodes", help="Output of `kubectl get nodes -o json`, or -.", show_default=False),
+    ] = None,
+    json: o.Json = False,
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    verbose: o.Verbose = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Say which entry of an index each client takes on a host."""
+    from multibuild.cli import resolve as resolving
+
+    flags = resolving.ResolveFlags(
+        file=file,
+        reference=reference,
+        index=index,
+        hosts=tuple(host or ()),
+        nodes=nodes,
+        clients=tuple(client or ()),
+        json=json,
+    )
+    raise typer.Exit(resolving.resolve(flags))

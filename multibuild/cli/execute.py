@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 def execute(
     request: Request, loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, *, until: str
 ) -> int:
-    """Run it and report it; gives 0, or raises the run's error after the report was written and shown."""
+    """Run it and report it; gives 0, or raises the run's error after the report was written and shown.
+
+    `until` is "build", "publish", or "merge": only what the last run left.
+    """
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
@@ -40,8 +43,7 @@ def execute(
             recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
             site = Site(engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume)
             try:
-                stage = cast("Literal['build', 'publish']", until)
-                status = supervise(run_pipeline(loaded, only, site, until=stage))
+                status = supervise(_work(loaded, only, site, until=until))
                 recorder.record("run.ended", status=status)
             except BaseException as error:
                 failure = _first(error)
@@ -53,6 +55,17 @@ def execute(
     if failure is not None:
         raise failure
     return 0
+
+
+def _work(
+    loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: str
+) -> Coroutine[object, object, str]:
+    """Choose the straight line: a build of its own, or what the last run left."""
+    if until == "merge":
+        from multibuild.merging import merge_last_run
+
+        return merge_last_run(loaded, only, site)
+    return run_pipeline(loaded, only, site, until=cast("Literal['build', 'publish']", until))
 
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:

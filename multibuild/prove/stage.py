@@ -61,6 +61,14 @@ async def prove_children(
     )
 
 
+async def read_children(
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder
+) -> tuple[PlatformChild, ...]:
+    """Only read the built children back: for those that an earlier run proved."""
+    with RegistrySession(plan.config, say=recorder.say) as registries, recorder.stage("read"):
+        return await asyncio.to_thread(_read, plan, results, registries, recorder)
+
+
 def _read(
     plan: Plan, results: Sequence[BuildResult], registries: RegistrySession, recorder: Recorder
 ) -> tuple[PlatformChild, ...]:

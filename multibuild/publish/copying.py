@@ -1,115 +1,159 @@
-"""Brings what an index names into the repository that is to hold it; digests stay as they are."""
+"""Brings children to where the index goes: blobs mounted or streamed, manifests unchanged, signatures too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from multibuild.errors import PublishFailed
-from multibuild.publish.reference import Descriptor, Manifest, Reference
-from multibuild.publish.registry import Registry
+from multibuild.publish.failures import RegistryError
+from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
+from multibuild.publish.store import Registries, Store
 
-# Layers that may not be distributed stay where their `urls` say (image-spec, layer.md).
-_ELSEWHERE = ("nondistributable", "foreign")
-_DEEPEST = 4
+PARALLEL = 4
+"""Manifests at once; each brings several blobs."""
 
-T = TypeVar("T")
-R = TypeVar("R")
+TRIES = 3
+"""Of one blob: a stream that broke is begun anew."""
+
+SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
+"""Cosign's tags from before there were referrers: `sha256-<hex>.sig` (sigstore/cosign specs/SIGNATURE_SPEC.md)."""
 
 
-class Registries(Protocol):
-    """Gives the client of each host, and does work on several things at once."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A repository with the registry it is in."""
 
-    def of(self, host: str, /) -> Registry:
-        """Give the client for a host."""
+    name: Reference
+    registry: Store
 
-    def map(self, work: Callable[[T], R], items: Iterable[T], /) -> tuple[R, ...]:
-        """Do `work` on every item, results in order; the first error is raised after all have ended."""
+    @property
+    def repository(self) -> str:
+        """The repository without its host."""
+        return self.name.repository
 
 
 def bring_children(
     index: Manifest, target: Reference, sources: Sequence[Reference], registries: Registries
 ) -> None:
-    """Make every manifest the index names present in the target repository: blobs, manifests, then indexes.
+    """Make every manifest that `index` names present in the target repository; digests stay as they are.
 
-    Nothing is asked when the target is the only source. Raises PublishFailed when a child is in none of them.
+    What refers to a copied image (signatures) follows, as referrers or, where the target has none, under the
+    fallback tag. Raises PublishFailed for a child that is in no source, RegistryError for what a registry does.
     """
-    homes = tuple(dict.fromkeys(source.with_tag(None) for source in sources))
-    if [home.name for home in homes] == [target.name]:
+    homes = {source.name: Place(name=source, registry=registries.of(source.host)) for source in sources}
+    if set(homes) == {target.name}:
         return
-    entries = {entry.digest: entry for entry in index.entries}.values()
+    goal = Place(name=target, registry=registries.of(target.host))
+    digests = list(dict.fromkeys(entry.digest for entry in index.entries))
+    others = [home for name, home in homes.items() if name != target.name]
 
-    def found(entry: Descriptor) -> tuple[_Found, ...]:
-        if registries.of(target.host).head(target.with_digest(entry.digest)) is not None:
-            return ()
-        return tuple(_inside(_home_of(entry, homes, registries).with_digest(entry.digest), registries))
+    def bring(digest: str) -> None:
+        if goal.registry.head(target.with_digest(digest)) is None:
+            copy_manifest(digest, _home_of(digest, others), goal)
+        for home in others:
+            copy_referrers(digest, home, goal)
 
-    missing = [item for group in registries.map(found, entries) for item in group]
-    _copy_blobs(missing, target, registries)
-    goal = registries.of(target.host)
-
-    def put(item: _Found) -> None:
-        held = item.manifest
-        goal.put_manifest(target.with_digest(held.digest), held.content, held.media_type)
-
-    for group in (
-        [item for item in missing if not item.manifest.is_index],
-        *([item] for item in missing if item.manifest.is_index),
-    ):
-        registries.map(put, group)
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+        futures = [pool.submit(bring, digest) for digest in digests]
+    for future in futures:
+        future.result()
+    for home in others:
+        copy_referrers(index.digest, home, goal)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """A manifest to bring, and where it is."""
-
-    source: Reference
-    manifest: Manifest
-
-
-def _inside(source: Reference, registries: Registries, *, depth: int = 0) -> Iterator[_Found]:
-    """Give the manifest at `source` (a digest) after everything inside it: a registry wants the inner ones first."""
-    manifest = registries.of(source.host).manifest(source)
-    if manifest.is_index:
-        if depth >= _DEEPEST:
-            raise PublishFailed(f"{source}: indexes inside indexes, more than {_DEEPEST} deep")
-        for entry in manifest.entries:
-            yield from _inside(source.with_digest(entry.digest), registries, depth=depth + 1)
-    yield _Found(source=source, manifest=manifest)
-
-
-def _copy_blobs(missing: Sequence[_Found], target: Reference, registries: Registries) -> None:
-    """Copy the blobs of all manifests at once, each once however many of them share it."""
-    goal = registries.of(target.host)
-    wanted = {
-        blob.digest: (blob, item.source)
-        for item in missing
-        if not item.manifest.is_index
-        for blob in blobs_of(item.manifest)
-    }
-
-    def copy(pair: tuple[Descriptor, Reference]) -> None:
-        blob, source = pair
-        origin = registries.of(source.host)
-        goal.copy_blob(target.repository, blob, origin=origin, source=source.repository)
-
-    registries.map(copy, wanted.values())
-
-
-def _home_of(entry: Descriptor, homes: Sequence[Reference], registries: Registries) -> Reference:
+def _home_of(digest: str, homes: Sequence[Place]) -> Place:
     for home in homes:
-        if registries.of(home.host).head(home.with_digest(entry.digest)) is not None:
+        if home.registry.head(home.name.with_digest(digest)) is not None:
             return home
     raise PublishFailed(
-        f"{entry.digest} is in none of {', '.join(home.name for home in homes)}",
+        f"{digest} is in none of {', '.join(home.name.name for home in homes)}",
         hint="build it again: it was deleted meanwhile",
     )
 
 
-def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Give the config and layers of a manifest, each once, without those that live elsewhere."""
+def copy_manifest(digest: str, source: Place, target: Place, *, tag: str | None = None) -> None:
+    """Copy a manifest with all it names; an index brings its manifests. `tag` names it at the target."""
+    manifest = source.registry.manifest(source.name.with_digest(digest))
     document = manifest.document
-    listed = (document.get("config"), *(document.get("layers") or ()))
-    blobs = {blob.digest: blob for blob in map(Descriptor.from_json, filter(None, listed))}
-    return tuple(blob for blob in blobs.values() if not any(word in blob.media_type for word in _ELSEWHERE))
+    if manifest.media_type in INDEX_TYPES:
+        for entry in manifest.entries:
+            copy_manifest(entry.digest, source, target)
+    for blob in (document.get("config"), *(document.get("layers") or ()), *(document.get("blobs") or ())):
+        if blob is not None:
+            copy_blob(Descriptor.from_json(blob), source, target)
+    named = target.name.with_tag(tag) if tag else target.name.with_digest(digest)
+    target.registry.put_manifest(named, manifest.content, manifest.media_type)
+
+
+def copy_blob(blob: Descriptor, source: Place, target: Place) -> None:
+    """Copy one blob unless it is there: mounted within a registry, else streamed, begun anew when that breaks.
+
+    A blob with `urls` (a foreign layer, image-spec descriptor) may be in no registry at all; it stays where it is.
+    """
+    if target.registry.has_blob(target.repository, blob.digest):
+        return
+    if blob.rest.get("urls") and not source.registry.has_blob(source.repository, blob.digest):
+        return
+    same = source.registry.host == target.registry.host
+    if same and target.registry.mount(target.repository, blob.digest, source.repository):
+        return
+    for left in reversed(range(TRIES)):
+        try:
+            chunks = source.registry.blob(source.repository, blob.digest)
+            target.registry.upload(target.repository, blob, chunks)
+        except RegistryError as error:
+            if not left or error.kind not in {"unreachable", "unavailable", "unauthorized", "rate-limited"}:
+                raise
+        else:
+            return
+
+
+def copy_referrers(digest: str, source: Place, target: Place) -> None:
+    """Copy what refers to a digest, with its manifests and blobs; nothing where there is nothing."""
+    listed = source.registry.referrers(source.name.with_digest(digest))
+    if listed is None:
+        listed = _tagged_referrers(digest, source)
+    _copy_cosign_tags(digest, source, target)
+    missing = [d for d in listed if target.registry.head(target.name.with_digest(d.digest)) is None]
+    for descriptor in missing:
+        copy_manifest(descriptor.digest, source, target)
+    if listed and target.registry.referrers(target.name.with_digest(digest)) is None:
+        _tag_referrers(digest, listed, target)
+
+
+def _tagged_referrers(digest: str, place: Place) -> tuple[Descriptor, ...]:
+    """Read the fallback tag (distribution-spec, "Referrers Tag Schema")."""
+    try:
+        found = place.registry.manifest(place.name.with_tag(_fallback_tag(digest)))
+    except RegistryError as error:
+        if error.kind == "not-found":
+            return ()
+        raise
+    return found.entries if found.is_index else ()
+
+
+def _tag_referrers(digest: str, listed: Sequence[Descriptor], target: Place) -> None:
+    """Add to the target's fallback tag; what it lists already stays."""
+    known = {entry.digest: entry for entry in _tagged_referrers(digest, target)}
+    added = {entry.digest: entry for entry in listed}
+    if set(added) <= set(known):
+        return
+    entries = [entry.to_json() for entry in (known | added).values()]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    target.registry.put_manifest(target.name.with_tag(_fallback_tag(digest)), content, OCI_INDEX)
+
+
+def _copy_cosign_tags(digest: str, source: Place, target: Place) -> None:
+    for suffix in SIGNATURE_SUFFIXES:
+        tag = f"{_fallback_tag(digest)}.{suffix}"
+        held = source.registry.head(source.name.with_tag(tag))
+        if held is not None and target.registry.head(target.name.with_tag(tag)) is None:
+            copy_manifest(held.digest, source, target, tag=tag)
+
+
+def _fallback_tag(digest: str) -> str:
+    return digest.replace(":", "-")

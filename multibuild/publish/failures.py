@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from multibuild.errors import EnvironmentFault, PublishFailed
@@ -30,15 +28,6 @@ class RegistryError(PublishFailed):
         self.kind = kind
         self.status = status
         self.retry_after: float | None = None
-        self.connected = True
-
-
-class NotFound(RegistryError):
-    """The registry has no such repository, tag, manifest or blob."""
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Take what is not there, and what to do."""
-        super().__init__("not-found", message, hint=hint, status=404)
 
 
 def as_environment(error: RegistryError) -> EnvironmentFault:
@@ -49,13 +38,9 @@ def as_environment(error: RegistryError) -> EnvironmentFault:
 _STATUSES: dict[int, tuple[Kind, str, str]] = {
     401: ("unauthorized", "refused the login", "`docker login {host}`"),
     403: ("denied", "does not allow it", "this account lacks the right; `docker login {host}` with another"),
-    404: (
-        "not-found",
-        "does not have it",
-        "check the name and the tag; some registries want a repository to be created first",
-    ),
+    404: ("not-found", "does not have it", "check the name and the tag"),
     405: ("unsupported", "cannot do that", ""),
-    429: ("rate-limited", "has had too many requests", "wait, or `docker login {host}`"),
+    429: ("rate-limited", "has had too many requests", "wait, or log in"),
     501: ("unsupported", "cannot do that", ""),
 }
 
@@ -67,19 +52,15 @@ def from_status(
     trouble: tuple[Kind, str, str] = ("invalid", f"answers {status}", "")
     if status >= 500:
         trouble = ("unavailable", f"answers {status}", "the registry has trouble: try again")
-    elif status == 400 and "HTTP request to an HTTPS server" in said:
-        trouble = ("tls", "speaks TLS, not plain http", "take out `insecure: true` for it")
     kind, words, hint = _STATUSES.get(status, trouble)
     message = f"{doing}: {host} {words}{f': {said}' if said else ''}"
-    if kind == "not-found":
-        return NotFound(message, hint=hint)
     error = RegistryError(kind, message, hint=hint.format(host=host) or None, status=status)
     error.retry_after = retry_after
     return error
 
 
 def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
-    """Understand an error below HTTP. Its own words are kept: httpx names no URL in them."""
+    """Understand an error below HTTP."""
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
         return RegistryError(
@@ -93,24 +74,8 @@ def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
             f"{doing}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
-    found = RegistryError(
+    return RegistryError(
         "unreachable",
         f"{doing}: {host} cannot be reached: {text or type(error).__name__}",
         hint="is it running, and is the name right?",
     )
-    found.connected = "Connect" not in type(error).__name__
-    return found
-
-
-def retry_after(text: str) -> float | None:
-    """Read a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it says nothing."""
-    text = text.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())

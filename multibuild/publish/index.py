@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from multibuild.errors import PublishFailed, UsageError
+from multibuild.errors import PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 
@@ -16,8 +16,7 @@ from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 class IndexChild:
     """One child and how it is to stand in the index.
 
-    `platform` is written as it is; None keeps the child's own, a variant that means nothing left out (arm64/v8).
-    `also_as` adds entries for the same digest right after it.
+    `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it.
     """
 
     image: Descriptor
@@ -29,35 +28,45 @@ class IndexChild:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexBase:
+    """What an index that is built upon says of itself (image-spec, image-index): kept as it is."""
+
+    subject: Mapping[str, Any] | None = None
+    artifact_type: str = ""
+
+
 def compose(
     children: Sequence[IndexChild],
     *,
     annotations: Mapping[str, str] | None = None,
     media_type: Literal["oci", "docker"] = "oci",
-    artifact_type: str = "",
-    subject: Descriptor | None = None,
+    base: IndexBase = IndexBase(),
 ) -> Manifest:
     """Compose an index: images in the given order, `also_as` right after each, attestations after all images.
 
-    The bytes are deterministic: keys in the spec's order, annotations sorted, two spaces, no newline at the end.
-    Raises PublishFailed for no children, and for `media_type` "docker" with children that list cannot hold;
-    UsageError for what was asked of it that it has no place for.
+    The bytes are deterministic. Raises PublishFailed for no children, and for `media_type` "docker" with OCI
+    children or with annotations, which a Docker list cannot hold.
     """
     if not children:
         raise PublishFailed("there is no image to put into the index")
     if media_type == "docker":
-        _require_docker(children, bool(annotations or artifact_type or subject))
+        _require_docker(children, annotations or {})
+        if base.subject or base.artifact_type:
+            raise PublishFailed(
+                "a Docker manifest list has no subject and no artifactType", hint="use `media_type: oci`"
+            )
     entries = [entry for child in children for entry in _images(child)]
     entries += _attestations(children)
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": OCI_INDEX if media_type == "oci" else DOCKER_LIST,
     }
-    if artifact_type:
-        document["artifactType"] = artifact_type
+    if base.artifact_type:
+        document["artifactType"] = base.artifact_type
     document["manifests"] = [entry.to_json() for entry in entries]
-    if subject is not None:
-        document["subject"] = subject.to_json()
+    if base.subject:
+        document["subject"] = dict(base.subject)
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     content = json.dumps(document, indent=2, ensure_ascii=False).encode()
@@ -68,7 +77,7 @@ def _images(child: IndexChild) -> Iterable[Descriptor]:
     own = child.image
     first = replace(
         own,
-        platform=child.platform or _plain(own.platform),
+        platform=child.platform or own.platform,
         os_version=child.os_version or own.os_version,
         os_features=child.os_features or own.os_features,
         annotations={**own.annotations, **child.annotations},
@@ -76,13 +85,6 @@ def _images(child: IndexChild) -> Iterable[Descriptor]:
     yield first
     for platform in child.also_as:
         yield replace(first, platform=platform)
-
-
-def _plain(platform: Platform | None) -> Platform | None:
-    """Leave out a variant that says no more than the architecture does: crane and podman compare strings."""
-    if platform is None or platform.normalised().variant:
-        return platform
-    return platform.normalised()
 
 
 def _attestations(children: Sequence[IndexChild]) -> list[Descriptor]:
@@ -95,21 +97,19 @@ def _attestations(children: Sequence[IndexChild]) -> list[Descriptor]:
                 raise PublishFailed(
                     f"the attestation {attestation.digest} is about {attestation.attests}, which is not here"
                 )
-            found[attestation.digest] = attestation
+            found.setdefault(attestation.digest, attestation)
     return list(found.values())
 
 
-def _require_docker(children: Sequence[IndexChild], more: bool) -> None:
-    """`more`: annotations, an artifact type or a subject are asked for."""
-    if more or any(child.annotations or child.image.annotations for child in children):
-        raise UsageError(
-            "a Docker manifest list has no annotations, artifact type or subject: clients would never see them",
-            hint="use `media_type: oci`, or leave them out",
+def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, str]) -> None:
+    if annotations or any(child.annotations or child.image.annotations for child in children):
+        raise PublishFailed(
+            "a Docker manifest list has no annotations", hint="use `media_type: oci`, or leave them out"
         )
     for child in children:
-        if child.attestations or child.image.media_type != DOCKER_MANIFEST:
-            what = "it has attestations" if child.attestations else f"it is {child.image.media_type}"
+        if child.image.media_type != DOCKER_MANIFEST or child.attestations:
+            what = "has attestations" if child.attestations else f"is {child.image.media_type}"
             raise PublishFailed(
-                f"a Docker manifest list cannot hold {child.image.digest}: {what}",
+                f"a Docker manifest list cannot hold {child.image.digest}: it {what}",
                 hint="build with `media_type: docker` and without attestations, or publish an OCI index",
             )

@@ -25,12 +25,6 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
-# A name, a port; an IPv6 address in brackets (distribution/reference regexp.go).
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
-    r"|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?\Z"
-)
-_LONGEST = 255
 _HUB = "docker.io"
 
 
@@ -60,11 +54,10 @@ class Reference:
             )
         host, slash, repository = name.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = _HUB, name
-        if host in {_HUB, "index.docker.io"}:
-            host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
-        reason = _fault(host, repository)
-        if reason:
+            host, repository = _HUB, name if "/" in name else f"library/{name}"
+        if not _NAME.match(repository):
+            capital = repository != repository.lower()
+            reason = "a repository is lower case only" if capital else "it is not an image reference"
             raise UsageError(
                 f"'{text}': {reason}", hint="write host/repository:tag, like registry.example.org/app:1"
             )
@@ -95,7 +88,7 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Descriptor:
-    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none."""
+    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none; `rest` its further fields."""
 
     media_type: str
     digest: str
@@ -105,6 +98,7 @@ class Descriptor:
     os_features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_attestation(self) -> bool:
@@ -132,22 +126,24 @@ class Descriptor:
             if self.platform.variant:
                 platform["variant"] = self.platform.variant
             document["platform"] = platform
+        document.update(sorted(self.rest.items()))
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
         """Read the spec's form; PublishFailed when it is none."""
         try:
-            platform = document.get("platform") or {}
+            platform = document.get("platform")
             return cls(
                 media_type=str(document["mediaType"]),
-                digest=_digest(document["digest"]),
+                digest=str(document["digest"]),
                 size=int(document["size"]),
                 platform=_platform(platform),
-                os_version=str(platform.get("os.version", "")),
-                os_features=tuple(str(feature) for feature in platform.get("os.features") or ()),
-                annotations={str(k): str(v) for k, v in (document.get("annotations") or {}).items()},
+                os_version=str((platform or {}).get("os.version", "")),
+                os_features=tuple((platform or {}).get("os.features") or ()),
+                annotations=dict(document.get("annotations") or {}),
                 artifact_type=str(document.get("artifactType", "")),
+                rest={key: value for key, value in document.items() if key not in _FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
@@ -155,24 +151,7 @@ class Descriptor:
             ) from None
 
 
-def _digest(text: object) -> str:
-    """Digests become parts of URLs: one that is none goes no further."""
-    if not isinstance(text, str) or not _DIGEST.match(text):
-        raise ValueError(text)
-    return text
-
-
-def _fault(host: str, repository: str) -> str:
-    """Say what is wrong with a name; empty when nothing is."""
-    if "://" in f"{host}/{repository}" or repository.startswith("/"):
-        return "a reference has no https:// in front"
-    if not _HOST.match(host):
-        return f"'{host}' is not a registry"
-    if _NAME.match(repository):
-        return "the name is longer than 255 characters" if len(f"{host}/{repository}") > _LONGEST else ""
-    if repository != repository.lower():
-        return "a repository is lower case only"
-    return "it is not an image reference"
+_FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations", "artifactType"})
 
 
 def _platform(document: Mapping[str, Any] | None) -> Platform | None:
@@ -203,7 +182,7 @@ class Manifest:
         """The parsed JSON; PublishFailed when it is none."""
         try:
             document = json.loads(self.content)
-        except (ValueError, RecursionError):
+        except ValueError:
             document = None
         if not isinstance(document, dict):
             raise PublishFailed(f"{self.digest} is no manifest: not a JSON object")
@@ -217,10 +196,7 @@ class Manifest:
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        listed = self.document.get("manifests") or ()
-        if not isinstance(listed, list | tuple):
-            raise PublishFailed(f"{self.digest} is no index: its manifests are no list")
-        return tuple(Descriptor.from_json(entry) for entry in listed)
+        return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
 
 
 def digest_of(content: bytes) -> str:

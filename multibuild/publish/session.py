@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from multibuild.publish.registry import Registry, RegistrySettings
+from multibuild.publish.registry import Registry
+from multibuild.publish.wire import RegistrySettings
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
-from multibuild.publish.reference import Reference
+from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.recorder import Recorder
 
 if TYPE_CHECKING:
-    from multibuild.plan import Plan
+    from multibuild.plan import Plan, Target
     from multibuild.prove.stage import PlatformChild
 
 
@@ -27,7 +29,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     staged = [item.staging.reference for item in plan.platforms]
     names = dict.fromkeys(
         Reference.parse(text).with_tag(None)
-        for text in (*staged, *(target.repository for target in plan.targets))
+        for text in (*staged, *(target.repository for target in _registry_targets(plan)))
     )
 
     def ask() -> None:
@@ -51,11 +53,7 @@ async def publish_children(
 
     `held_before` maps (reference, index digest) to what a tag held before an unfinished run moved it.
     """
-    index = compose(
-        [index_child(child) for child in children],
-        annotations=plan.config.annotations,
-        media_type=plan.config.media_type,
-    )
+    index = compose_children(plan, children)
     recorder.record(
         "index.composed",
         digest=index.digest,
@@ -68,18 +66,58 @@ async def publish_children(
         for target in plan.targets
     ]
 
+    outlet = _local_outlet(plan)
+
     def push() -> Published:
+        sources = [child.reference for child in children]
         with RegistrySession(plan.config, say=recorder.say) as registries:
+            if outlet is not None:
+                return publish_locally(
+                    index, outlet, sources=sources, registries=registries, emit=recorder.record
+                )
             return publish(
                 index,
                 destinations,
-                sources=[child.reference for child in children],
+                sources=sources,
                 registries=registries,
                 emit=recorder.record,
                 held_before=held_before,
             )
 
     return await asyncio.to_thread(push)
+
+
+def _registry_targets(plan: Plan) -> tuple[Target, ...]:
+    return plan.targets if plan.config.publish.outlet.kind == "registry" else ()
+
+
+def _local_outlet(plan: Plan) -> LocalOutlet | None:
+    """Give where the result goes on this machine; None for registries."""
+    outlet = plan.config.publish.outlet
+    if outlet.kind == "registry":
+        return None
+
+    def load(archive: Path) -> None:
+        from multibuild.engine import DockerEngine
+
+        DockerEngine().load(archive)
+
+    return LocalOutlet(
+        kind=outlet.kind,
+        path=plan.loaded.project / (outlet.path or ""),
+        image=plan.config.image,
+        tags=plan.config.tags,
+        load=load,
+    )
+
+
+def compose_children(plan: Plan, children: Sequence[PlatformChild]) -> Manifest:
+    """Compose the index of a plan's children; what `compose` raises."""
+    return compose(
+        [index_child(child) for child in children],
+        annotations=plan.config.annotations,
+        media_type=plan.config.media_type,
+    )
 
 
 def index_child(child: PlatformChild) -> IndexChild:

@@ -16,18 +16,20 @@ from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
 SLOW = "i=0; while [ $i -lt 40 ]; do sleep 0.1; i=$((i+1)); done; uname -m > /machine"
 
 
-def build_process(platform, seconds=60):
-    """Find the buildx process that builds `platform`, once its RUN is under way."""
+def build_process(platform, folder, seconds=60):
+    """Find the buildx process that builds `platform` from the project in `folder`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
                 try:
-                    words = (folder / "cmdline").read_bytes().split(b"\0")
+                    words = (process / "cmdline").read_bytes().split(b"\0")
+                    if (process / "cwd").readlink() != folder:
+                        continue
                 except OSError:
                     continue
                 if b"rawjson" in words and platform.encode() in words and b"--metadata-file" in words:
-                    return int(folder.name)
+                    return int(process.name)
         time.sleep(0.05)
     raise AssertionError(f"no build of {platform} was seen")
 
@@ -48,7 +50,7 @@ def test_a_killed_build_is_tried_again_and_the_others_are_untouched(project, sta
     config = project(run=f"echo {time.time_ns()}; {SLOW}", platforms=platforms, retry={"initial": "0.2s"})
     running = start("all", "-f", config, "--state-dir", state, "--json")
     wait_for_event(state, "attempt.started", "linux/arm64")
-    victim = build_process("linux/arm64")
+    victim = build_process("linux/arm64", config.parent)
     time.sleep(1.0)
     assert os.getpgid(victim) == victim  # a group of its own
     os.killpg(victim, signal.SIGKILL)
@@ -119,7 +121,7 @@ def test_a_signal_ends_the_run_in_order(project, state, registry, repository, nu
     config = project(run=f"echo {time.time_ns()}; {SLOW}")
     running = start("all", "-f", config, "--state-dir", state, "--json")
     wait_for_event(state, "attempt.started", "linux/arm64")
-    victim = build_process("linux/arm64")
+    victim = build_process("linux/arm64", config.parent)
     running.send_signal(number)
     done = finish(running)
     assert done.code == 130

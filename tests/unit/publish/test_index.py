@@ -1,184 +1,342 @@
-import hashlib
+"""Every rule of composition, on values."""
+
+import itertools
 import json
+import random
 
 import pytest
 
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.platforms import Platform
+from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Descriptor
+from multibuild.publish.inspect import lint
+from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs, said_platform
+from multibuild.publish.reference import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    REFERENCE_DIGEST,
+    REFERENCE_TYPE,
+    Descriptor,
+    Manifest,
+    Reference,
+)
 
 
-def digest(text):
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+def digest(number):
+    return f"sha256:{number:064x}"
 
 
-def image(platform, media_type=OCI_MANIFEST, **fields):
+def image(number, platform="linux/amd64", media_type=OCI_MANIFEST, **more):
     return Descriptor(
         media_type=media_type,
-        digest=digest(platform),
-        size=100,
-        platform=Platform.literal(platform),
-        **fields,
+        digest=digest(number),
+        size=100 + number,
+        platform=Platform.literal(platform) if platform else None,
+        **more,
     )
 
 
-def attestation(about):
+def attestation(number, about):
     return Descriptor(
         media_type=OCI_MANIFEST,
-        digest=digest(f"about {about}"),
+        digest=digest(number),
         size=9,
         platform=Platform.literal("unknown/unknown"),
-        annotations={
-            "vnd.docker.reference.type": "attestation-manifest",
-            "vnd.docker.reference.digest": about,
-        },
+        annotations={REFERENCE_TYPE: "attestation-manifest", REFERENCE_DIGEST: digest(about)},
     )
 
 
-def platforms(index):
+def platforms_of(index):
     return [str(entry.platform) for entry in index.entries]
 
 
-def test_order_also_as_and_attestations_last():
-    arm, amd = image("linux/arm64"), image("linux/amd64")
+def source(text, *children, base=None):
+    return Source(text=text, reference=Reference.parse(text), children=children, base=base)
+
+
+def test_entries_in_order_also_as_right_after_attestations_last():
     index = compose(
         [
+            IndexChild(image=image(1), attestations=(attestation(11, 1),)),
             IndexChild(
-                image=arm,
-                attestations=(attestation(arm.digest),),
-                also_as=(Platform.literal("linux/arm64/unknown"),),
+                image=image(2, "linux/arm64"),
+                also_as=(Platform.literal("linux/arm64/unknown"), Platform.literal("linux/arm64/v9")),
+                attestations=(attestation(12, 2),),
             ),
-            IndexChild(image=amd, attestations=(attestation(amd.digest),)),
+            IndexChild(image=image(3, "linux/arm/v7")),
         ]
     )
-    assert platforms(index) == [
+    assert platforms_of(index) == [
+        "linux/amd64",
         "linux/arm64",
         "linux/arm64/unknown",
-        "linux/amd64",
+        "linux/arm64/v9",
+        "linux/arm/v7",
         "unknown/unknown",
         "unknown/unknown",
     ]
-    first, second, *_, third, fourth = index.entries
-    assert (first.digest, first.size) == (second.digest, second.size)
-    assert (third.attests, fourth.attests) == (arm.digest, amd.digest)
-    assert index.media_type == index.document["mediaType"] == OCI_INDEX
+    assert [entry.digest for entry in index.entries[1:4]] == [digest(2)] * 3
+    assert [entry.size for entry in index.entries[1:4]] == [102] * 3
+    assert [entry.attests for entry in index.entries[5:]] == [digest(1), digest(2)]
 
 
-@pytest.mark.parametrize(
-    ("own", "said", "written"),
-    [
-        ("linux/arm64/v8", None, "linux/arm64"),
-        ("linux/arm64", None, "linux/arm64"),
-        ("linux/arm64/v8", "linux/arm64/v8", "linux/arm64/v8"),
-        ("linux/arm64", "linux/arm64/unknown", "linux/arm64/unknown"),
-        ("linux/arm64/v9", None, "linux/arm64/v9"),
-        ("linux/arm/v6", None, "linux/arm/v6"),
-        ("linux/arm", None, "linux/arm"),
-        ("linux/arm/v7", "linux/arm/v5", "linux/arm/v5"),
-        ("linux/amd64/v1", None, "linux/amd64"),
-        ("linux/amd64/v3", None, "linux/amd64/v3"),
-    ],
-)
-def test_variants_as_said_else_the_childs_own(own, said, written):
-    platform = Platform.literal(said) if said else None
-    assert platforms(compose([IndexChild(image=image(own), platform=platform)])) == [written]
+def test_an_attestation_without_its_image_is_refused():
+    with pytest.raises(PublishFailed, match="which is not here"):
+        compose([IndexChild(image=image(1), attestations=(attestation(11, 2),))])
 
 
-def test_fields_of_an_entry_said_else_own():
-    own = image("windows/amd64", os_version="10.0.1", os_features=("a",), annotations={"k": "own", "o": "1"})
-    kept = compose([IndexChild(image=own)]).entries[0]
-    assert (kept.os_version, kept.os_features, kept.annotations) == ("10.0.1", ("a",), {"k": "own", "o": "1"})
-    said = compose(
-        [IndexChild(image=own, os_version="10.0.2", os_features=("b",), annotations={"k": "said"})]
-    ).entries[0]
-    assert (said.os_version, said.os_features, said.annotations) == (
-        "10.0.2",
-        ("b",),
-        {"k": "said", "o": "1"},
-    )
-
-
-def test_same_inputs_same_bytes_whatever_the_order_of_annotations():
-    children = [IndexChild(image=image("linux/amd64"), annotations={"b": "2", "a": "1"})]
-    turned = [IndexChild(image=image("linux/amd64"), annotations={"a": "1", "b": "2"})]
-    one, two = (
-        compose(children, annotations={"x": "ü", "a": "1"}),
-        compose(turned, annotations={"a": "1", "x": "ü"}),
-    )
-    assert one.content == two.content
-    assert one.digest == "sha256:" + hashlib.sha256(one.content).hexdigest()
-    assert not one.content.endswith(b"\n")
-
-
-def test_subject_and_artifact_type_are_kept():
-    index = compose([IndexChild(image=image("linux/amd64"))], artifact_type="x/y", subject=image("linux/386"))
-    assert index.document["artifactType"] == "x/y"
-    assert index.document["subject"]["digest"] == digest("linux/386")
-
-
-def test_an_attestation_needs_its_image():
-    child = IndexChild(image=image("linux/amd64"), attestations=(attestation(digest("elsewhere")),))
-    with pytest.raises(PublishFailed, match="not here"):
-        compose([child])
-
-
-def test_an_attestation_is_listed_once():
-    amd = image("linux/amd64")
-    child = IndexChild(image=amd, attestations=(attestation(amd.digest),))
-    assert len(compose([child, child]).entries) == 3
-
-
-def test_nothing_to_compose():
+def test_no_children():
     with pytest.raises(PublishFailed, match="no image"):
         compose([])
 
 
+def test_what_the_user_said_goes_before_the_childs_own():
+    own = image(1, "linux/arm64/v8", os_version="1", os_features=("a",), annotations={"a": "own", "b": "own"})
+    child = IndexChild(
+        image=own,
+        platform=Platform.parse("linux/arm64"),
+        os_version="2",
+        os_features=("b", "c"),
+        annotations={"a": "said"},
+    )
+    (entry,) = compose([child]).entries
+    assert str(entry.platform) == "linux/arm64"
+    assert (entry.os_version, entry.os_features) == ("2", ("b", "c"))
+    assert entry.annotations == {"a": "said", "b": "own"}
+    (entry,) = compose([IndexChild(image=own)]).entries
+    assert (str(entry.platform), entry.os_version) == ("linux/arm64/v8", "1")
+
+
+def test_the_bytes_are_the_same_whatever_the_order_of_annotations():
+    children = [IndexChild(image=image(1, annotations={"b": "1", "a": "2"}))]
+    other = [IndexChild(image=image(1, annotations={"a": "2", "b": "1"}))]
+    one = compose(children, annotations={"y": "1", "x": "ü"})
+    assert one == compose(other, annotations={"x": "ü", "y": "1"})
+    assert one.media_type == one.document["mediaType"] == OCI_INDEX
+    assert one.document["annotations"] == {"x": "ü", "y": "1"}
+
+
 def test_a_docker_list_of_docker_children():
-    child = IndexChild(image=image("linux/amd64", DOCKER_MANIFEST))
-    index = compose([child], media_type="docker")
+    index = compose([IndexChild(image=image(1, media_type=DOCKER_MANIFEST))], media_type="docker")
     assert index.media_type == index.document["mediaType"] == DOCKER_LIST
-    assert "annotations" not in json.dumps(index.document)
 
 
 @pytest.mark.parametrize(
-    ("child", "options", "error", "reason"),
+    ("child", "annotations", "reason"),
     [
-        (IndexChild(image=image("linux/amd64")), {}, PublishFailed, OCI_MANIFEST.replace("+", ".")),
+        (IndexChild(image=image(1)), {}, "it is application/vnd.oci"),
+        (IndexChild(image=image(1, media_type=DOCKER_MANIFEST)), {"a": "b"}, "no annotations"),
         (
-            IndexChild(image=image("linux/amd64", DOCKER_MANIFEST)),
-            {"annotations": {"a": "b"}},
-            UsageError,
-            "annotations",
-        ),
-        (
-            IndexChild(image=image("linux/amd64", DOCKER_MANIFEST), annotations={"a": "b"}),
+            IndexChild(image=image(1, media_type=DOCKER_MANIFEST), annotations={"a": "b"}),
             {},
-            UsageError,
-            "annotations",
+            "no annotations",
         ),
         (
-            IndexChild(image=image("linux/amd64", DOCKER_MANIFEST)),
-            {"artifact_type": "x"},
-            UsageError,
-            "artifact",
-        ),
-        (
-            IndexChild(
-                image=image("linux/amd64", DOCKER_MANIFEST),
-                attestations=(attestation(digest("linux/amd64")),),
-            ),
+            IndexChild(image=image(1, media_type=DOCKER_MANIFEST), attestations=(attestation(2, 1),)),
             {},
-            PublishFailed,
-            "attestations",
+            "has attestations",
         ),
     ],
 )
-def test_what_a_docker_list_cannot_hold_is_an_error(child, options, error, reason):
-    with pytest.raises(error, match=reason):
-        compose([child], media_type="docker", **options)
+def test_what_a_docker_list_cannot_hold_is_an_error_with_the_reason(child, annotations, reason):
+    with pytest.raises(PublishFailed, match=reason):
+        compose([child], annotations=annotations, media_type="docker")
 
 
-def test_docker_children_may_stand_in_an_oci_index():
-    index = compose([IndexChild(image=image("linux/amd64", DOCKER_MANIFEST))], annotations={"a": "b"})
-    assert (index.media_type, index.entries[0].media_type) == (OCI_INDEX, DOCKER_MANIFEST)
+def test_an_oci_index_holds_docker_children_too():
+    children = [IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64", DOCKER_MANIFEST))]
+    assert [entry.media_type for entry in compose(children).entries] == [OCI_MANIFEST, DOCKER_MANIFEST]
+
+
+def test_properties_of_composition():
+    """Whatever the children: each is there once per platform, in order, and the bytes decide the digest."""
+    chosen = random.Random(4)
+    names = [row.name for row in ARCHITECTURES]
+    for _ in range(200):
+        children = []
+        for number, name in enumerate(chosen.sample(names, chosen.randint(1, len(names)))):
+            also = tuple(
+                Platform.literal(f"linux/{name}/x{place}") for place in range(chosen.choice((0, 0, 1, 2)))
+            )
+            about = (attestation(1000 + number, number),) if chosen.random() < 0.5 else ()
+            children.append(
+                IndexChild(image=image(number, f"linux/{name}"), also_as=also, attestations=about)
+            )
+        index = compose(children)
+        assert index.content == compose(list(children)).content
+        images = [entry for entry in index.entries if not entry.is_attestation]
+        assert index.entries[: len(images)] == tuple(images)
+        expected = list(
+            itertools.chain.from_iterable((child.image.platform, *child.also_as) for child in children)
+        )
+        assert [entry.platform for entry in images] == expected
+        about_images = {entry.attests for entry in index.entries[len(images) :]}
+        assert about_images <= {entry.digest for entry in images}
+        assert json.loads(index.content)["schemaVersion"] == 2
+
+
+# -- merging
+
+
+def test_the_seed_flow():
+    sources = [
+        source("r.io/app-amd64:1", IndexChild(image=image(1))),
+        source("r.io/app-arm64:1", IndexChild(image=image(2, "linux/arm64"))),
+        source("r.io/app-mips64le:1", IndexChild(image=image(3, "linux/mips64le"))),
+    ]
+    wishes = Wishes(also_as=(("r.io/app-arm64:1", Platform.literal("linux/arm64/unknown")),))
+    assert platforms_of(merge(sources, wishes)) == [
+        "linux/amd64",
+        "linux/arm64",
+        "linux/arm64/unknown",
+        "linux/mips64le",
+    ]
+
+
+def test_every_field_can_be_said():
+    wishes = Wishes(
+        platform_of=(("a:1", Platform.literal("linux/arm/v6")),),
+        os_version=(("a:1", "10.0"),),
+        os_features=(("a:1", ("x", "y")),),
+        annotations=(("title", "app"),),
+        entry_annotations=((Platform.literal("linux/arm/v6"), "note", "n"),),
+    )
+    index = merge([source("a:1", IndexChild(image=image(1)))], wishes)
+    assert index.document["manifests"][0]["platform"] == {
+        "architecture": "arm",
+        "os": "linux",
+        "os.version": "10.0",
+        "os.features": ["x", "y"],
+        "variant": "v6",
+    }
+    assert index.document["manifests"][0]["annotations"] == {"note": "n"}
+    assert index.document["annotations"] == {"title": "app"}
+
+
+def test_a_source_can_be_named_by_any_spelling():
+    wishes = Wishes(platform_of=(("docker.io/library/a:1", Platform.literal("linux/s390x")),))
+    assert platforms_of(merge([source("a:1", IndexChild(image=image(1)))], wishes)) == ["linux/s390x"]
+
+
+def test_one_image_of_an_index_is_named_by_its_digest():
+    both = source("r.io/app:1", IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64")))
+    wishes = Wishes(also_as=((f"r.io/app@{digest(2)}", Platform.literal("linux/arm64/unknown")),))
+    assert platforms_of(merge([both], wishes)) == ["linux/amd64", "linux/arm64", "linux/arm64/unknown"]
+    with pytest.raises(UsageError, match="holds 2 images"):
+        merge([both], Wishes(os_version=(("r.io/app:1", "1"),)))
+    with pytest.raises(UsageError, match="none of the sources"):
+        merge([both], Wishes(os_version=(("r.io/other:1", "1"),)))
+
+
+def _base(number, *entries, **more):
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [e.to_json() for e in entries],
+        **more,
+    }
+    return Manifest.of(json.dumps(document).encode(), OCI_INDEX)
+
+
+def test_a_single_index_keeps_its_bytes():
+    base = _base(1, image(1), annotations={"a": "b"})
+    whole = source("r.io/app:1", IndexChild(image=image(1)), base=base)
+    assert merge([whole], Wishes()) is base
+    changed = merge([whole], Wishes(annotations=(("c", "d"),)))
+    assert changed.document["annotations"] == {"a": "b", "c": "d"}
+
+
+def test_append_takes_the_place_of_the_same_platform_and_keeps_the_rest():
+    subject = {"mediaType": OCI_MANIFEST, "digest": digest(77), "size": 1}
+    base = _base(
+        1, image(1), image(2, "linux/arm64"), annotations={"a": "b"}, subject=subject, artifactType="x/y"
+    )
+    onto = source(
+        "r.io/app:1",
+        IndexChild(image=image(1), attestations=(attestation(11, 1),)),
+        IndexChild(image=image(2, "linux/arm64")),
+        base=base,
+    )
+    added = [
+        source("r.io/new:1", IndexChild(image=image(3))),
+        source("r.io/s:1", IndexChild(image=image(4, "linux/s390x"))),
+    ]
+    index = merge(added, Wishes(), onto=onto)
+    assert [(str(e.platform), e.digest) for e in index.entries] == [
+        ("linux/amd64", digest(3)),
+        ("linux/arm64", digest(2)),
+        ("linux/s390x", digest(4)),
+    ]
+    assert index.document["annotations"] == {"a": "b"}
+    assert index.document["subject"] == subject
+    assert index.document["artifactType"] == "x/y"
+
+
+def test_only_some_platforms():
+    both = source(
+        "r.io/app:1",
+        IndexChild(image=image(1)),
+        IndexChild(image=image(2, "linux/arm64/v8")),
+        base=_base(1, image(1)),
+    )
+    assert platforms_of(merge([both], Wishes(only=(Platform.parse("linux/arm64"),)))) == ["linux/arm64/v8"]
+
+
+def test_an_annotation_for_a_platform_that_is_not_there():
+    wishes = Wishes(entry_annotations=((Platform.literal("linux/s390x"), "a", "b"),))
+    with pytest.raises(UsageError, match="no entry is of linux/s390x"):
+        merge([source("a:1", IndexChild(image=image(1)))], wishes)
+
+
+def test_annotations_as_typed():
+    assert read_annotations(["a=b=c", "linux/arm64:k=v", "x:y=z"]) == (
+        (("a", "b=c"), ("x:y", "z")),
+        ((Platform.literal("linux/arm64"), "k", "v"),),
+    )
+    for wrong in ("a", "=b", "linux/arm64:=v"):
+        with pytest.raises(UsageError):
+            read_annotations([wrong])
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=b"])
+def test_pairs_as_typed(text):
+    with pytest.raises(UsageError, match="--os-version"):
+        read_pairs([text], "--os-version")
+
+
+@pytest.mark.parametrize(
+    ("text", "platform"),
+    [
+        ("linux/arm64/v8", "linux/arm64/v8"),
+        ("linux/arm64", "linux/arm64"),
+        ("linux/arm64/unknown", "linux/arm64/unknown"),
+        ("aarch64", "linux/arm64"),
+        ("linux/armhf", "linux/arm/v7"),
+        ("linux/loongarch64", "linux/loong64"),
+        ("linux/mipsle", "linux/mipsle"),
+        ("windows/amd64", "windows/amd64"),
+    ],
+)
+def test_a_platform_is_written_as_said(text, platform):
+    assert str(said_platform(text)) == platform
+
+
+# -- the linter
+
+
+@pytest.mark.parametrize(
+    ("entries", "configs", "kinds"),
+    [
+        ([image(1), image(2, "linux/arm64")], {}, set()),
+        ([image(1), image(2)], {}, {"duplicate"}),
+        ([image(1, "linux/arm64"), image(1, "linux/arm64/unknown")], {}, {"unknown-variant"}),
+        ([image(1, "linux/arm64/v8a")], {}, {"unreachable"}),
+        ([image(1, media_type=OCI_INDEX)], {}, {"nested"}),
+        ([image(1), attestation(2, 3)], {}, {"orphan"}),
+        ([image(1)], {digest(1): "linux/arm64"}, {"mismatch"}),
+    ],
+)
+def test_lint(entries, configs, kinds):
+    assert {finding.kind for finding in lint(entries, configs)} == kinds

@@ -1,253 +1,337 @@
-import json
+"""Publishing against a registry that fails at every request in turn: all old, all new, or the outcome says so."""
 
 import pytest
-from fakes.registry_server import OCI_INDEX, OCI_MANIFEST, Fault
+from fakes.images import put_attested, put_image, put_index, put_referrer
+from fakes.registry_server import FakeRegistry, Faults
 
 from multibuild.errors import PublishFailed
 from multibuild.platforms import Platform
-from multibuild.publish.children import read_child
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.index import compose
+from multibuild.publish.merge import Wishes, merge
 from multibuild.publish.publisher import Destination, publish
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.reference import Reference
+from multibuild.publish.registry import Registry
+from multibuild.publish.sources import read_source
+from multibuild.publish.wire import RegistrySettings, RetryPolicy
 
-PLATFORMS = ("linux/amd64", "linux/arm64", "linux/riscv64")
+TAGS = ("1.2.3", "1.2", "latest")
+NO_RETRY = RetryPolicy(tries=1, initial=0.0)
+QUICK = RetryPolicy(tries=3, initial=0.001)
 
 
-class Events:
-    def __init__(self):
-        self.seen = []
+class Clients:
+    """Hands out clients for fake registries."""
 
-    def __call__(self, name, /, **fields):
-        self.seen.append((name, fields))
+    def __init__(self, retry=QUICK):
+        self.retry = retry
+        self.open = {}
 
-    def of(self, name):
-        return [fields for seen, fields in self.seen if seen == name]
+    def of(self, host):
+        if host not in self.open:
+            self.open[host] = Registry(RegistrySettings(host=host), retry=self.retry)
+        return self.open[host]
 
-    def statuses(self):
-        """What the report folds: the last word on each tag."""
-        return {fields["ref"].rpartition(":")[2]: fields["status"] for fields in self.of("tag.ended")}
+    def close(self):
+        for registry in self.open.values():
+            registry.__exit__(None, None, None)
 
 
 @pytest.fixture
+def clients():
+    made = []
+
+    def make(retry=QUICK):
+        made.append(Clients(retry))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as one:
+        yield one
+
+
+@pytest.fixture
+def other():
+    with FakeRegistry() as one:
+        yield one
+
+
 def events():
-    return Events()
+    seen = []
+
+    def emit(name, /, **fields):
+        seen.append((name, fields))
+
+    return seen, emit
 
 
-def at(fake, repository, digest=None):
-    return Reference(host=fake.host, repository=repository, digest=digest)
+def put(names, registry, clients, **options):
+    """Publish the images of `app` to TAGS of each name; gives what `publish` gives."""
+    _, emit = events()
+    return publish(
+        options.pop("index"),
+        [Destination(repository=Reference.parse(name), tags=TAGS) for name in names],
+        sources=[Reference.parse(f"{registry.host}/app")],
+        registries=clients,
+        emit=emit,
+    )
 
 
-def built(fake, session, repository="app", mark=b"1"):
-    """Build children of three platforms and the index of them."""
-    children, sources = [], []
-    for platform in PLATFORMS:
-        digest = fake.image(repository, platform, layers=(platform.encode(), mark))
-        sources.append(at(fake, repository, digest))
-        child = read_child(sources[-1], session.of(fake.host), Platform.parse(platform))
-        children.append(IndexChild(image=child.image, attestations=child.attestations))
-    return compose(children), sources
+def index_of(registry, *platforms, repository="app"):
+    clients = Clients()
+    digests = [put_image(registry, repository, platform) for platform in platforms]
+    sources = [read_source(f"{registry.host}/{repository}@{digest}", clients) for digest in digests]
+    clients.close()
+    return compose([child for source in sources for child in source.children])
 
 
-def go(index, sources, session, events, *destinations, patience=0.5):
-    return publish(index, destinations, sources=sources, registries=session, emit=events, patience=patience)
+def test_three_tags_to_two_destinations(registry, other, clients):
+    index = index_of(registry, "linux/amd64", "linux/arm64")
+    names = (f"{registry.host}/app", f"{other.host}/team/mirror")
+    outcome = put(names, registry, clients(), index=index)
+    assert [tag.status for tag in outcome.tags] == ["moved"] * 6
+    assert set(registry.repository("app").tags.values()) == {index.digest}
+    assert set(other.repository("team/mirror").tags.values()) == {index.digest}
+    assert other.repository("team/mirror").manifests[index.digest][1] == index.content
 
 
-def to(fake, *tags, repository="app"):
-    return Destination(repository=at(fake, repository), tags=tags)
+def test_a_tag_that_holds_it_already_is_left_alone(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    put((f"{registry.host}/app",), registry, clients(), index=index)
+    registry.forget_requests()
+    again = put((f"{registry.host}/app",), registry, clients(), index=index)
+    assert [tag.status for tag in again.tags] == ["unchanged"] * 3
+    assert not [path for path in registry.requests("PUT") if "sha256:" not in path]
 
 
-def test_tags_move_in_order_after_everything_was_planned(fake, session, events):
-    index, sources = built(fake, session)
-    old = fake.image("app", "linux/amd64", tag="second")
-    done = go(index, sources, session, events, to(fake, "first", "second"))
-    assert [(tag.reference.tag, tag.before, tag.after, tag.status) for tag in done.tags] == [
-        ("first", None, index.digest, "moved"),
-        ("second", old, index.digest, "moved"),
-    ]
-    assert [name for name, _ in events.seen] == ["tag.planned"] * 2 + ["tag.ended"] * 2
-    assert [planned["before"] for planned in events.of("tag.planned")] == [None, old]
-    assert fake.tags["app"] == {"first": index.digest, "second": index.digest}
-    puts = [seen.path for seen in fake.seen if seen.method == "PUT"]
-    assert puts == [f"/v2/app/manifests/{target}" for target in (index.digest, "first", "second")]
+def _before(registry, other, *, existed):
+    """What the tags held: an older index, or nothing."""
+    if existed:
+        for place, name in ((registry, "app"), (other, "team/mirror")):
+            image = put_image(place, name, "linux/s390x")
+            media_type, content = place.repository(name).manifests[image]
+            for tag in TAGS:
+                place.put(name, content, media_type, tag=tag)
+    return dict(registry.repository("app").tags), dict(other.repository("team/mirror").tags)
 
 
-def test_what_is_there_already_is_unchanged(fake, session, events):
-    """After a kill between tags, the next run rolls forward."""
-    index, sources = built(fake, session)
-    go(index, sources, session, events, to(fake, "first"))
-    done = go(index, sources, session, events, to(fake, "first", "second"))
-    assert [tag.status for tag in done.tags] == ["unchanged", "moved"]
-    assert fake.count("PUT", "manifests/first") == 1
-
-
-def test_a_failing_tag_puts_the_others_back(fake, session, events):
-    index, sources = built(fake, session)
-    old = fake.image("app", "linux/amd64", tag="first")
-    fake.index("app", [(old, "linux/amd64", None)], tag="third")
-    before = dict(fake.tags["app"])
-    fake.faults.append(Fault(method="PUT", path="manifests/third", status=403, times=9))
-    with pytest.raises(PublishFailed, match="third failed") as caught:
-        go(index, sources, session, events, to(fake, "first", "new", "third", "fourth"))
-    assert fake.tags["app"] == before
-    assert events.statuses() == {
-        "first": "put-back",
-        "new": "put-back",
-        "third": "failed",
-        "fourth": "unchanged",
+def _held(registry, other):
+    return {
+        **{f"{registry.host}/app:{tag}": registry.repository("app").tags.get(tag) for tag in TAGS},
+        **{f"{other.host}/team/mirror:{tag}": other.repository("team/mirror").tags.get(tag) for tag in TAGS},
     }
-    assert "first put-back" in caught.value.message
-    assert index.digest in fake.manifests["app"]
-    assert fake.count("PUT", "manifests/fourth") == 0
 
 
-def test_a_new_tag_is_left_where_tags_cannot_be_deleted_and_named(fake, session, events):
-    fake.deletes_tags = False
-    index, sources = built(fake, session)
-    fake.faults.append(Fault(method="PUT", path="manifests/third", status=403, times=9))
-    with pytest.raises(PublishFailed, match=r"app:new left \(new\)"):
-        go(index, sources, session, events, to(fake, "new", "third"))
-    assert fake.tags["app"] == {"new": index.digest}
-    assert index.digest in fake.manifests["app"]
-    assert events.of("tag.ended")[-2]["after"] == index.digest
+def _requests_of_a_good_run():
+    with FakeRegistry() as registry, FakeRegistry() as other:
+        index = index_of(registry, "linux/amd64")
+        _before(registry, other, existed=True)
+        registry.forget_requests()
+        clients = Clients(NO_RETRY)
+        put((f"{registry.host}/app", f"{other.host}/team/mirror"), registry, clients, index=index)
+        clients.close()
+        return len(registry.seen), len(other.seen)
 
 
-def test_a_tag_somebody_else_moved_meanwhile_is_left_to_them(fake, session):
-    index, sources = built(fake, session)
-    fake.image("app", "linux/amd64", tag="first")
-    theirs = fake.image("app", "linux/arm64", layers=(b"theirs",))
-
-    class Interfering(Events):
-        def __call__(self, name, /, **fields):
-            super().__call__(name, **fields)
-            if name == "tag.ended" and fields["status"] == "moved":
-                fake.tags["app"]["first"] = theirs
-
-    fake.faults.append(Fault(method="PUT", path="manifests/third", status=403, times=9))
-    events = Interfering()
-    with pytest.raises(PublishFailed, match="first left"):
-        go(index, sources, session, events, to(fake, "first", "third"))
-    assert fake.tags["app"]["first"] == theirs
-    assert [e["after"] for e in events.of("tag.ended") if e["status"] == "left"] == [theirs]
+FIRST, SECOND = _requests_of_a_good_run()
+PLACES = [("first", n) for n in range(1, FIRST + 1)] + [("second", n) for n in range(1, SECOND + 1)]
 
 
-def test_a_request_that_arrived_without_its_answer_is_put_back_too(fake, session, events):
-    index, sources = built(fake, session)
-    old = fake.image("app", "linux/amd64", tag="third")
-    fake.faults.append(Fault(method="PUT", path="manifests/third", status=403, after_doing=True))
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, events, to(fake, "third"))
-    assert fake.tags["app"]["third"] == old
-    assert events.statuses() == {"third": "put-back"}
+@pytest.fixture(scope="module")
+def pair():
+    with FakeRegistry() as registry, FakeRegistry() as other:
+        yield registry, other
 
 
-def test_what_a_tag_held_is_put_back_though_the_registry_dropped_it(fake, session, events):
-    index, sources = built(fake, session)
-    old = fake.image("app", "linux/amd64", tag="first")
-
-    class Dropping(Events):
-        def __call__(self, name, /, **fields):
-            super().__call__(name, **fields)
-            if fields.get("status") == "moved":
-                fake.manifests["app"].pop(old)
-
-    fake.faults.append(Fault(method="PUT", path="manifests/third", status=403, times=9))
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, Dropping(), to(fake, "first", "third"))
-    assert fake.tags["app"]["first"] == old
-    assert old in fake.manifests["app"]
-
-
-def test_a_failing_second_destination_puts_the_first_back(fake, other, session, events):
-    index, sources = built(fake, session)
-    old = fake.image("app", "linux/amd64", tag="first")
-    other.faults.append(Fault(method="PUT", path="manifests/first", status=403, times=9))
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, events, to(fake, "first"), to(other, "first", repository="mirror"))
-    assert fake.tags["app"]["first"] == old
-    assert other.tags["mirror"] == {}
-
-
-def test_no_tag_moves_when_a_destination_cannot_take_the_index(fake, other, session, events):
-    index, sources = built(fake, session)
-    other.faults.append(Fault(method="POST", path="uploads", status=403, times=99))
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, events, to(fake, "first"), to(other, "first", repository="mirror"))
-    assert fake.tags["app"] == {}
-    assert events.seen == []
-
-
-def test_a_registry_that_shows_late_is_waited_for(fake, session, events):
-    index, sources = built(fake, session)
-    fake.hidden = 2
-    done = go(index, sources, session, events, to(fake, "first"), patience=5)
-    assert done.tags[0].status == "moved"
+@pytest.mark.parametrize(("existed", "lasting"), [(True, False), (True, True), (False, False)])
+@pytest.mark.parametrize("fault", ["before", "after"])
+@pytest.mark.parametrize(("where", "number"), PLACES)
+def test_a_fault_at_every_request(where, number, fault, existed, lasting, pair, clients):
+    """Each request in turn fails, or its answer is lost, once or from then on; no retry helps."""
+    registry, other = pair
+    registry.reset()
+    other.reset()
+    index = index_of(registry, "linux/amd64")
+    _before(registry, other, existed=existed)
+    before = _held(registry, other)
+    registry.forget_requests()
+    (registry if where == "first" else other).faults = Faults({number: fault}, lasting=lasting)
+    seen, emit = events()
+    names = (f"{registry.host}/app", f"{other.host}/team/mirror")
+    said = ""
+    try:
+        publish(
+            index,
+            [Destination(repository=Reference.parse(name), tags=TAGS) for name in names],
+            sources=[Reference.parse(f"{registry.host}/app")],
+            registries=clients(NO_RETRY),
+            emit=emit,
+        )
+    except PublishFailed as error:
+        said = error.message
+    after = _held(registry, other)
+    if not said:
+        assert set(after.values()) == {index.digest}
+        return
+    told = {fields["ref"]: fields for name, fields in seen if name == "tag.ended"}
+    for reference, digest in after.items():
+        if digest != before[reference]:
+            assert told[reference]["status"] in {"left", "failed"}
+            assert reference in said
 
 
-def test_a_registry_that_never_shows_is_given_up_before_any_tag(fake, session, events):
-    index, sources = built(fake, session)
-    fake.hidden = 10_000
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, events, to(fake, "first"))
-    assert fake.tags["app"] == {}
+def test_a_passing_fault_is_survived(registry, other, clients):
+    index = index_of(registry, "linux/amd64")
+    names = (f"{registry.host}/app", f"{other.host}/team/mirror")
+    registry.forget_requests()
+    registry.faults = Faults({2: "before", 5: "after", 8: 503})
+    other.faults = Faults({3: 500, 6: "after"})
+    assert [tag.status for tag in put(names, registry, clients(), index=index).tags] == ["moved"] * 6
 
 
-def test_a_child_that_was_deleted_meanwhile(fake, session, events):
-    index, sources = built(fake, session)
-    fake.manifests["app"].pop(sources[1].digest)
-    with pytest.raises(PublishFailed):
-        go(index, sources, session, events, to(fake, "first"))
-    with pytest.raises(PublishFailed, match="in none of"):
-        go(index, sources, session, events, to(fake, "first", repository="elsewhere"))
+def test_a_tag_somebody_else_moved_meanwhile_is_not_put_back(registry, other, clients):
+    """Ours is no longer what it holds, so it is not ours to change."""
+    index = index_of(registry, "linux/amd64")
+    theirs = put_image(registry, "app", "linux/riscv64")
+    _, emit = events()
 
+    def meddling(name, /, **fields):
+        emit(name, **fields)
+        if name == "tag.ended" and fields["ref"].endswith(":latest") and registry.host in fields["ref"]:
+            registry.repository("app").tags["latest"] = theirs
+            other.faults = Faults({1: 403}, lasting=True)
 
-@pytest.mark.parametrize("mounts", [True, False])
-def test_children_are_brought_to_another_repository(fake, session, events, mounts):
-    fake.mounts = mounts
-    index, sources = built(fake, session)
-    go(index, sources, session, events, to(fake, "1", repository="team/other"))
-    assert fake.tags["team/other"] == {"1": index.digest}
-    assert fake.blobs["team/other"] == fake.blobs["app"]
-    assert fake.count("GET", "/blobs/") == (3 if mounts else 3 + 7)  # the configs, and then every blob
-
-
-def test_children_of_several_registries_become_one_index(fake, other, session, events):
-    _, here = built(fake, session)
-    there = at(other, "theirs", other.image("theirs", "linux/s390x", layers=(b"z",)))
-    children = [
-        IndexChild(image=read_child(source, session.of(source.host), None).image) for source in (*here, there)
+    destinations = [
+        Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("latest",)),
+        Destination(repository=Reference.parse(f"{other.host}/app"), tags=("latest",)),
     ]
-    index = compose(children)
-    go(index, [*here, there], session, events, to(fake, "1"), to(other, "1", repository="theirs"))
-    assert set(fake.manifests["app"]) == set(other.manifests["theirs"])
+    with pytest.raises(PublishFailed, match="left"):
+        publish(
+            index,
+            destinations,
+            sources=[Reference.parse(f"{registry.host}/app")],
+            registries=clients(),
+            emit=meddling,
+        )
+    assert registry.repository("app").tags["latest"] == theirs
 
 
-def test_attestations_and_nested_indexes_come_along(fake, other, session, events):
-    amd = fake.image("app", "linux/amd64")
-    statement = fake.image("app", "unknown/unknown", layers=(b"provenance",))
-    inner = fake.index("app", [(fake.image("app", "linux/arm64"), "linux/arm64", None)])
-    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": amd}
-    outer = fake.index(
-        "app", [(statement, "unknown/unknown", about), (amd, "linux/amd64", None), (inner, None, None)]
+def test_a_new_tag_stays_where_tags_cannot_be_deleted(clients):
+    with FakeRegistry(deletes_tags=False) as registry, FakeRegistry() as other:
+        index = index_of(registry, "linux/amd64")
+        _, emit = events()
+
+        def failing(name, /, **fields):
+            emit(name, **fields)
+            if name == "tag.ended":
+                other.faults = Faults({1: 403}, lasting=True)
+
+        with pytest.raises(PublishFailed, match=r":1\.0 left"):
+            publish(
+                index,
+                [
+                    Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("1.0",)),
+                    Destination(repository=Reference.parse(f"{other.host}/app"), tags=("1.0",)),
+                ],
+                sources=[Reference.parse(f"{registry.host}/app")],
+                registries=clients(),
+                emit=failing,
+            )
+        assert registry.repository("app").tags == {"1.0": index.digest}
+        assert index.digest in registry.repository("app").manifests
+
+
+def test_a_registry_slow_to_show_what_was_pushed_is_waited_for(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    registry.hidden[index.digest] = 3
+    outcome = put((f"{registry.host}/app",), registry, clients(), index=index)
+    assert [tag.status for tag in outcome.tags] == ["moved"] * 3
+
+
+def test_a_registry_that_reads_back_something_else_moves_no_tag(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    registry.lies[index.digest] = index.content + b" "
+    with pytest.raises(PublishFailed, match="registry sent"):
+        put((f"{registry.host}/app",), registry, clients(), index=index)
+    assert registry.repository("app").tags == {}
+
+
+def test_children_from_several_repositories_and_registries(registry, other, clients):
+    """Blobs are mounted within a registry and streamed between two; digests stay."""
+    _, amd64, about_amd64 = put_attested(registry, "app-amd64", "linux/amd64", tag="1")
+    _, arm64, about_arm64 = put_attested(other, "team/app-arm64", "linux/arm64", tag="1")
+    both = clients()
+    names = [f"{registry.host}/app-amd64:1", f"{other.host}/team/app-arm64:1"]
+    sources = [read_source(name, both) for name in names]
+    index = merge(sources, Wishes(also_as=((names[1], Platform.literal("linux/arm64/unknown")),)))
+    registry.forget_requests()
+    publish(
+        index,
+        [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("1",))],
+        sources=[source.reference for source in sources],
+        registries=both,
+        emit=events()[1],
     )
-    index = Manifest.of(fake.manifests["app"][outer][1], OCI_INDEX)
-    go(index, [at(fake, "app", outer)], session, events, to(other, "1", repository="b"))
-    assert set(other.manifests["b"]) == set(fake.manifests["app"])
-    assert set(other.blobs["b"]) == set(fake.blobs["app"])
+    held = registry.repository("app")
+    assert held.tags == {"1": index.digest}
+    assert set(held.manifests) == {amd64, about_amd64, arm64, about_arm64, index.digest}
+    mounted = [path for path in registry.requests("POST") if "mount=" in path]
+    assert len(mounted) >= 3
+    assert len([path for path in registry.requests("PUT") if "/uploads/" in path]) >= 3
 
 
-def test_layers_that_may_not_be_distributed_stay_where_they_are(fake, other, session, events):
-    digest = fake.image("app", "windows/amd64")
-    document = json.loads(fake.manifests["app"][digest][1])
-    document["layers"][0]["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-    image = fake.put("app", json.dumps(document).encode(), OCI_MANIFEST)
-    child = read_child(at(fake, "app", image), session.of(fake.host), None)
-    other.put_blob("b", b"layer")  # so that the fake takes the manifest
-    before = other.count("POST")
-    go(
-        compose([IndexChild(image=child.image)]),
-        [at(fake, "app", image)],
-        session,
-        events,
-        to(other, "1", repository="b"),
-    )
-    assert other.count("POST") - before == 1
+def test_blobs_are_uploaded_where_mounting_is_refused(clients):
+    with FakeRegistry(mounts=False) as registry:
+        digest = put_image(registry, "a", "linux/amd64", tag="1")
+        both = clients()
+        source = read_source(f"{registry.host}/a:1", both)
+        index = merge([source], Wishes())
+        publish(
+            index,
+            [Destination(repository=Reference.parse(f"{registry.host}/b"), tags=("1",))],
+            sources=[source.reference],
+            registries=both,
+            emit=events()[1],
+        )
+        assert digest in registry.repository("b").manifests
+
+
+@pytest.mark.parametrize(("has", "takes"), [(True, True), (True, False), (False, True), (False, False)])
+def test_signatures_follow(has, takes, clients):
+    """Referrers by the API of a registry, else by the fallback tag of the distribution-spec."""
+    with FakeRegistry(referrers=has) as registry, FakeRegistry(referrers=takes) as other:
+        image = put_image(registry, "app", "linux/amd64", tag="1")
+        signature = put_referrer(registry, "app", image)
+        media_type, content = registry.repository("app").manifests[signature]
+        entry = {"mediaType": media_type, "digest": signature, "size": len(content)}
+        fallback = image.replace(":", "-")
+        if not has:
+            put_index(registry, "app", [entry], tag=fallback)
+        put_referrer(registry, "app", image, tag=f"{fallback}.sig", kind="application/cosign")
+        both = clients()
+        source = read_source(f"{registry.host}/app:1", both)
+        publish(
+            merge([source], Wishes()),
+            [Destination(repository=Reference.parse(f"{other.host}/app"), tags=("1",))],
+            sources=[source.reference],
+            registries=both,
+            emit=events()[1],
+        )
+        held = other.repository("app")
+        assert signature in held.manifests
+        assert f"{fallback}.sig" in held.tags
+        assert takes or fallback in held.tags
+
+
+def test_a_child_that_is_nowhere_is_named(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    digest = index.entries[0].digest
+    del registry.repository("app").manifests[digest]
+    with pytest.raises(PublishFailed, match=f"{digest} is in none of"):
+        put((f"{registry.host}/elsewhere",), registry, clients(), index=index)
+    assert not registry.repository("elsewhere").tags

@@ -1,298 +1,206 @@
-import socket
-import ssl
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+"""The registry client against a registry that asks for logins, breaks, redirects and lies."""
 
 import pytest
-from fakes.registry_server import OCI_INDEX, OCI_MANIFEST, Fault, digest_of
+from fakes.images import OCI, put_image, put_index
+from fakes.registry_server import FakeRegistry, Faults, digest_of
 
-from multibuild.errors import EnvironmentFault
-from multibuild.publish.failures import NotFound, RegistryError, as_environment, retry_after
+from multibuild.publish.credentials import Credentials
+from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Descriptor, Reference
-from multibuild.publish.registry import Registry, RegistrySettings, RetryPolicy
+from multibuild.publish.registry import Registry
+from multibuild.publish.wire import RegistrySettings, RetryPolicy
 
-QUICK = RetryPolicy(tries=3, initial=0.01, longest=0.05, unreachable=0.3)
-
-
-@pytest.fixture
-def said():
-    return []
+LOGIN = ("user", "s3cret-word")
+CREDENTIALS = Credentials(username=LOGIN[0], secret=LOGIN[1])
+QUICK = RetryPolicy(tries=3, initial=0.001, longest=2.0)
 
 
 @pytest.fixture
-def registry(fake, said):
-    with Registry(RegistrySettings(host=fake.host), retry=QUICK, on_wait=said.append) as client:
-        yield client
+def client():
+    open_clients = []
+
+    def make(fake, credentials=None, retry=QUICK, **options):
+        registry = Registry(RegistrySettings(host=fake.host), credentials=credentials, retry=retry, **options)
+        open_clients.append(registry)
+        return registry
+
+    yield make
+    for registry in open_clients:
+        registry.__exit__(None, None, None)
 
 
-def at(fake, repository, tag=None, digest=None):
-    return Reference(host=fake.host, repository=repository, tag=tag, digest=digest)
+def at(fake, text):
+    return Reference.parse(f"{fake.host}/{text}")
 
 
-# -- manifests
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_login_is_used_when_asked_for(scheme, client):
+    with FakeRegistry(login=LOGIN, scheme=scheme) as fake:
+        digest = put_image(fake, "app", tag="1")
+        registry = client(fake, CREDENTIALS)
+        assert registry.manifest(at(fake, "app:1")).digest == digest
+        assert registry.head(at(fake, "app:1")).digest == digest
+        assert [one.authorization != "" for one in fake.seen] == [False, True, True]
 
 
-def test_manifests_by_tag_and_digest(fake, registry):
-    digest = fake.image("a", "linux/amd64", tag="1")
-    found = registry.manifest(at(fake, "a", "1"))
-    assert (found.digest, found.media_type) == (digest, OCI_MANIFEST)
-    assert registry.manifest(at(fake, "a", digest=digest)) == found
-    assert registry.head(at(fake, "a", "1")) == Descriptor(
-        media_type=OCI_MANIFEST, digest=digest, size=len(found.content)
-    )
-    assert registry.head(at(fake, "a", "none")) is None
-    with pytest.raises(NotFound):
-        registry.manifest(at(fake, "a", "none"))
+def test_an_identity_token_goes_instead_of_the_password(client):
+    with FakeRegistry(login=LOGIN) as fake:
+        put_image(fake, "app", tag="1")
+        registry = client(fake, Credentials(username="", secret="", identity_token=LOGIN[1]))
+        assert registry.manifest(at(fake, "app:1"))
 
 
-def test_head_of_a_registry_that_names_no_digest(fake, registry):
-    fake.digest_header = False
-    digest = fake.image("a", "linux/amd64", tag="1")
-    assert registry.head(at(fake, "a", "1")).digest == digest
+@pytest.mark.parametrize("credentials", [None, Credentials(username="user", secret="wrong-word")])
+def test_a_wrong_login_is_said_without_the_password(credentials, client):
+    with FakeRegistry(login=LOGIN) as fake:
+        put_image(fake, "app", tag="1")
+        with pytest.raises(RegistryError) as caught:
+            client(fake, credentials).manifest(at(fake, "app:1"))
+        assert caught.value.kind == "unauthorized"
+        assert "docker login" in str(caught.value.hint)
+        assert "wrong-word" not in caught.value.message
 
 
-def test_other_bytes_than_the_digest_says_are_refused(fake, registry):
-    digest = fake.image("a", "linux/amd64")
-    fake.manifests["a"][digest] = (OCI_MANIFEST, b"{}")
-    with pytest.raises(RegistryError, match="other bytes") as caught:
-        registry.manifest(at(fake, "a", digest=digest))
-    assert caught.value.kind == "invalid"
+def test_a_token_per_scope_and_a_new_one_when_it_ran_out(client):
+    with FakeRegistry(login=LOGIN) as fake:
+        put_image(fake, "app", tag="1")
+        registry = client(fake, CREDENTIALS)
+        fake.token_lifetime = 2
+        for _ in range(4):
+            registry.manifest(at(fake, "app:1"))
+        registry.put_manifest(at(fake, "app:2"), registry.manifest(at(fake, "app:1")).content, OCI)
+        scopes = [token["scopes"] for token in fake.tokens]
+        assert scopes[0] == ["repository:app:pull"]
+        assert ["repository:app:pull,push"] in scopes
+        assert len(scopes) >= 3
 
 
-def test_a_manifest_without_a_useful_media_type(fake, registry):
-    index = fake.put("a", b'{"manifests": []}', "application/json")
-    assert registry.manifest(at(fake, "a", digest=index)).media_type == OCI_INDEX
+def test_a_mount_asks_for_both_repositories(client):
+    with FakeRegistry(login=LOGIN) as fake:
+        digest = fake.put_blob("a", b"layer")
+        assert client(fake, CREDENTIALS).mount("b", digest, "a")
+        assert fake.tokens[-1]["scopes"] == ["repository:b:pull,push", "repository:a:pull"]
 
 
-def test_an_endless_manifest_is_cut_off(fake, registry):
-    digest = fake.put("a", b" " * (4 * 1024 * 1024 + 1), OCI_MANIFEST)
-    with pytest.raises(RegistryError, match="more than"):
-        registry.manifest(at(fake, "a", digest=digest))
+@pytest.mark.parametrize("fault", ["before", "after", 408, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(fault, client):
+    with FakeRegistry() as fake:
+        put_image(fake, "app", tag="1")
+        fake.faults = Faults({1: fault, 2: fault})
+        waits: list[str] = []
+        assert client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+        assert len(waits) == 2
 
 
-def test_put_and_delete(fake, registry):
-    content = b'{"schemaVersion": 2, "manifests": []}'
-    assert registry.put_manifest(at(fake, "a", "1"), content, OCI_INDEX) == digest_of(content)
-    assert fake.tags["a"] == {"1": digest_of(content)}
-    registry.delete(at(fake, "a", "1"))
-    assert fake.tags["a"] == {}
-    assert digest_of(content) in fake.manifests["a"]
+@pytest.mark.parametrize(("status", "kind"), [(400, "invalid"), (403, "denied"), (405, "unsupported")])
+def test_what_does_not_pass_is_not(status, kind, client):
+    with FakeRegistry() as fake:
+        put_image(fake, "app", tag="1")
+        fake.faults = Faults({1: status}, lasting=True)
+        with pytest.raises(RegistryError) as caught:
+            client(fake).manifest(at(fake, "app:1"))
+        assert caught.value.kind == kind
+        assert len(fake.seen) == 1
 
 
-def test_a_registry_that_deletes_no_tags(fake, registry):
-    fake.deletes_tags = False
-    fake.image("a", "linux/amd64", tag="1")
-    with pytest.raises(RegistryError) as caught:
-        registry.delete(at(fake, "a", "1"))
-    assert caught.value.kind == "unsupported"
+def test_retry_after_is_obeyed_up_to_the_longest_wait(client):
+    with FakeRegistry() as fake:
+        put_image(fake, "app", tag="1")
+        fake.faults = Faults({1: 429}, retry_after="1")
+        waits: list[str] = []
+        client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+        assert "again in 1 s" in waits[0]
+        fake.forget_requests()
+        fake.faults = Faults({1: 429}, retry_after="3600")
+        client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+        assert "again in 2 s" in waits[1]
 
 
-def test_tags_of_all_pages(fake, registry):
-    for tag in "abcde":
-        fake.image("r", "linux/amd64", tag=tag)
-    fake.page = 2
-    assert registry.tags("r") == tuple("abcde")
-    with pytest.raises(NotFound):
-        registry.tags("nothing")
-
-
-@pytest.mark.parametrize("api", [True, False])
-def test_referrers_by_api_and_by_tag(fake, registry, api):
-    fake.referrers_api = api
-    digest = fake.image("a", "linux/amd64")
-    about = fake.put("a", b'{"subject": {"digest": "%s"}}' % digest.encode(), OCI_MANIFEST)
-    if not api:
-        assert registry.referrers("a", digest) == ()
-        fake.index("a", [(about, None, None)], tag=digest.replace(":", "-"))
-    assert [found.digest for found in registry.referrers("a", digest)] == [about]
-
-
-# -- blobs
-
-
-def test_a_blob_is_streamed_and_checked(fake, registry):
-    content = b"x" * 3_000_000
-    digest = fake.put_blob("a", content)
-    assert b"".join(registry.blob("a", digest)) == content
-    fake.blobs["a"][digest] = b"y" * 3_000_000
-    with pytest.raises(RegistryError, match="do not match"):
-        list(registry.blob("a", digest))
-    assert registry.has_blob("a", digest)
-    assert not registry.has_blob("a", digest_of(b"other"))
-
-
-@pytest.mark.parametrize("ranges", [True, False])
-def test_a_blob_goes_on_after_a_cut(fake, registry, ranges):
-    fake.ranges = ranges
-    content = bytes(range(256)) * 10_000
-    digest = fake.put_blob("a", content)
-    fake.faults.append(Fault(method="GET", path="blobs", cut=1_500_000))
-    assert b"".join(registry.blob("a", digest)) == content
-    assert fake.count("GET", "blobs") == 2
-
-
-def test_a_blob_that_is_always_cut_is_given_up(fake, registry):
-    digest = fake.put_blob("a", b"z" * 1000)
-    fake.faults.append(Fault(method="GET", path="blobs", cut=500, times=99))
-    with pytest.raises(RegistryError) as caught:
-        list(registry.blob("a", digest))
+def test_nobody_there():
+    registry = Registry(RegistrySettings(host="127.0.0.1:1"), retry=RetryPolicy(tries=1))
+    with registry, pytest.raises(RegistryError) as caught:
+        registry.manifest(Reference.parse("127.0.0.1:1/app:1"))
     assert caught.value.kind == "unreachable"
-    assert fake.count("GET", "blobs") < 10
 
 
-def test_upload(fake, registry):
-    content = b"c" * 100_000
-    registry.upload_blob("a", digest_of(content), len(content), iter([content[:50_000], content[50_000:]]))
-    assert fake.blobs["a"] == {digest_of(content): content}
-    with pytest.raises(RegistryError, match="DIGEST_INVALID"):
-        registry.upload_blob("a", digest_of(b"d"), 1, iter([b"e"]))
+def test_a_manifest_that_is_not_its_digest_is_refused(client):
+    with FakeRegistry() as fake:
+        digest = put_image(fake, "app")
+        fake.lies[digest] = b"{}"
+        with pytest.raises(RegistryError, match="the registry sent"):
+            client(fake).manifest(at(fake, f"app@{digest}"))
 
 
-def test_a_copy_inside_one_registry_is_mounted(fake, registry):
-    digest = fake.put_blob("a", b"layer")
-    blob = Descriptor(media_type="m", digest=digest, size=5)
-    registry.copy_blob("b", blob, origin=registry, source="a")
-    registry.copy_blob("b", blob, origin=registry, source="a")
-    assert fake.blobs["b"] == {digest: b"layer"}
-    assert (fake.count("GET"), fake.count("PUT"), fake.count("POST")) == (0, 0, 1)
+def test_a_blob_that_is_not_its_digest_is_refused(client):
+    with FakeRegistry() as fake:
+        digest = fake.put_blob("app", b"good")
+        fake.lies[digest] = b"evil"
+        with pytest.raises(RegistryError, match="do not match"):
+            list(client(fake).blob("app", digest))
 
 
-def test_a_mount_that_is_not_done_becomes_an_upload(fake, registry):
-    fake.mounts = False
-    digest = fake.put_blob("a", b"layer")
-    registry.copy_blob("b", Descriptor(media_type="m", digest=digest, size=5), origin=registry, source="a")
-    assert fake.blobs["b"] == {digest: b"layer"}
-    assert not fake.uploads
+def test_our_login_does_not_go_along_a_redirect(client):
+    with FakeRegistry() as store, FakeRegistry(login=LOGIN) as fake:
+        fake.blobs_elsewhere = f"http://{store.host}"
+        digest = fake.put_blob("app", b"layer")
+        store.put_blob("app", b"layer")
+        assert b"".join(client(fake, CREDENTIALS).blob("app", digest)) == b"layer"
+        assert [one.authorization for one in store.seen] == [""]
 
 
-def test_a_copy_between_registries_is_sent_again_after_trouble(fake, other, registry):
-    digest = fake.put_blob("a", b"layer")
-    other.faults.append(Fault(method="PUT", path="uploads", status=502))
-    with Registry(RegistrySettings(host=other.host), retry=QUICK) as goal:
-        goal.copy_blob("b", Descriptor(media_type="m", digest=digest, size=5), origin=registry, source="a")
-    assert other.blobs["b"] == {digest: b"layer"}
+def test_who_asks_for_a_login_after_a_redirect_gets_none(client):
+    with FakeRegistry(login=LOGIN) as thief, FakeRegistry(login=LOGIN) as fake:
+        fake.blobs_elsewhere = f"http://{thief.host}"
+        digest = fake.put_blob("app", b"layer")
+        with pytest.raises(RegistryError):
+            list(client(fake, CREDENTIALS).blob("app", digest))
+        assert not thief.tokens
+        assert {one.authorization for one in thief.seen} == {""}
 
 
-def test_a_push_probe_leaves_nothing(fake, registry):
-    registry.check_push("new/repository")
-    assert (fake.uploads, fake.manifests, fake.blobs) == (set(), {}, {})
-    assert fake.count("DELETE") == 1
+def test_pushing_is_probed_without_a_trace(client):
+    with FakeRegistry() as fake:
+        client(fake).check_push("app")
+        assert fake.repositories == {}
+        assert [path.split()[0] for path in fake.requests()] == ["POST", "DELETE"]
 
 
-def test_a_push_probe_of_one_who_may_push_but_not_delete(fake, registry):
-    fake.faults.append(Fault(method="DELETE", path="uploads", status=403))
-    registry.check_push("new")
+def test_upload_and_has_blob(client):
+    with FakeRegistry() as fake:
+        registry = client(fake)
+        blob = Descriptor(media_type="x", digest=digest_of(b"abc"), size=3)
+        assert not registry.has_blob("app", blob.digest)
+        registry.upload("app", blob, iter([b"a", b"bc"]))
+        assert registry.has_blob("app", blob.digest)
 
 
-# -- trouble
+def test_all_pages_of_tags(client):
+    with FakeRegistry() as fake:
+        digest = put_image(fake, "app", tag="a")
+        for tag in "bcdef":
+            fake.repository("app").tags[tag] = digest
+        assert client(fake).tags("app") == tuple("abcdef")
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 0])
-def test_what_may_pass_is_tried_again(fake, registry, said, status):
-    fake.image("a", "linux/amd64", tag="1")
-    fake.faults.append(Fault(method="GET", path="manifests", status=status, times=2))
-    registry.manifest(at(fake, "a", "1"))
-    assert fake.count("GET") == 3
-    assert len(said) == 2
-    assert "again in 0.0 s" in said[0]
+def test_deleting_a_tag_where_only_digests_can_be(client):
+    with FakeRegistry(deletes_tags=False) as fake:
+        put_image(fake, "app", tag="1")
+        with pytest.raises(RegistryError) as caught:
+            client(fake).delete(at(fake, "app:1"))
+        assert caught.value.kind == "unsupported"
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, "invalid"),
-        (401, "unauthorized"),
-        (403, "denied"),
-        (404, "not-found"),
-        (405, "unsupported"),
-        (429, "rate-limited"),
-        (500, "unavailable"),
-        (307, "invalid"),
-    ],
-)
-def test_kinds_of_refusal(fake, registry, status, kind):
-    body = b'{"errors": [{"code": "CODE", "message": "its\\u001b[31m words"}]}'
-    fake.faults.append(Fault(method="PUT", path="", status=status, times=9, body=body))
-    with pytest.raises(RegistryError) as caught:
-        registry.put_manifest(at(fake, "a", "1"), b"{}", OCI_INDEX)
-    assert (caught.value.kind, caught.value.status) == (kind, status)
-    assert fake.host in caught.value.message
-    assert "CODE its words" in caught.value.message
-    assert fake.count("PUT") == (3 if status in {429, 500} else 1)
+def test_what_is_not_there(client):
+    with FakeRegistry() as fake:
+        assert client(fake).head(at(fake, "app:1")) is None
+        with pytest.raises(RegistryError) as caught:
+            client(fake).manifest(at(fake, "app:1"))
+        assert caught.value.kind == "not-found"
 
 
-def test_retry_after_is_obeyed_up_to_a_limit(fake, registry):
-    fake.image("a", "linux/amd64", tag="1")
-    fake.faults.append(Fault(method="GET", path="", status=429, headers={"Retry-After": "3600"}))
-    started = time.monotonic()
-    registry.manifest(at(fake, "a", "1"))
-    assert 0.05 <= time.monotonic() - started < 1
-
-
-def test_retry_after_as_number_and_date():
-    assert retry_after("7") == 7
-    assert retry_after("") is retry_after("soon") is None
-    later = retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
-    assert later is not None
-    assert 85 < later <= 90
-    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-
-
-def test_a_registry_that_is_not_running_is_heard_of_at_once():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{unused.getsockname()[1]}"
-        started = time.monotonic()
-        with Registry(RegistrySettings(host=host)) as client, pytest.raises(RegistryError) as caught:
-            client.ping()
-    assert time.monotonic() - started < 3.5
-    assert caught.value.kind == "unreachable"
-    assert host in caught.value.message
-    assert "running" in (caught.value.hint or "")
-    fault = as_environment(caught.value)
-    assert isinstance(fault, EnvironmentFault)
-    assert fault.exit_code == 3
-
-
-def test_where_requests_go():
-    assert RegistrySettings(host="r.example.org:5000").address == "https://r.example.org:5000"
-    assert RegistrySettings(host="r.example.org", insecure=True).address == "http://r.example.org"
-    assert RegistrySettings(host="localhost:5000").address == "http://localhost:5000"
-    assert RegistrySettings(host="docker.io").address == "https://registry-1.docker.io"
-
-
-def test_tls_errors_in_words():
-    from multibuild.publish.failures import from_transport
-
-    wrong = from_transport("r:1", "reading", ssl.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"))
-    assert (wrong.kind, "insecure: true" in (wrong.hint or "")) == ("tls", True)
-    unknown = from_transport("r:1", "reading", ssl.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"))
-    assert (unknown.kind, "ca: FILE" in (unknown.hint or "")) == ("tls", True)
-
-
-def test_an_unusable_ca_file(tmp_path):
-    (tmp_path / "ca.pem").write_text("no certificate")
-    with pytest.raises(EnvironmentFault, match=r"ca\.pem"):
-        Registry(RegistrySettings(host="r.example.org", ca=tmp_path / "ca.pem"))
-
-
-def test_many_threads_share_one_client(fake, registry):
-    digests = [fake.image("a", "linux/amd64", layers=(bytes([n]),), tag=str(n)) for n in range(40)]
-    barrier = threading.Barrier(8)
-
-    def read(number):
-        if number < 8:
-            barrier.wait(5)
-        return registry.manifest(at(fake, "a", str(number))).digest
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(read, range(40))) == digests
-
-
-def test_an_environments_proxy_is_not_asked_for_this_machine(fake, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    with Registry(RegistrySettings(host=fake.host), retry=QUICK) as client:
-        client.ping()
+def test_an_index_is_read_with_its_type(client):
+    with FakeRegistry() as fake:
+        put_index(fake, "app", [], tag="1")
+        found = client(fake).manifest(at(fake, "app:1"))
+        assert found.is_index
+        assert found.entries == ()

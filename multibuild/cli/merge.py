@@ -1,0 +1,222 @@
+"""`merge TARGET SOURCE...`: one index out of images from anywhere, in one step."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from multibuild.cli.images import registries_of
+from multibuild.cli.runs import Request
+from multibuild.errors import UsageError
+from multibuild.platforms import Platform
+from multibuild.publish.failures import RegistryError
+from multibuild.publish.inspect import lint
+from multibuild.publish.layout import WithLayouts, open_layout
+from multibuild.publish.merge import (
+    MediaType,
+    Source,
+    Wishes,
+    merge,
+    read_annotations,
+    read_pairs,
+    said_platform,
+)
+from multibuild.publish.publisher import Destination, Published, publish
+from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.publish.sources import read_source
+from multibuild.publish.store import Registries
+from multibuild.record.text import printable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeFlags:
+    """The flags of `merge TARGET SOURCE...`, as typed."""
+
+    file: Path
+    platform_of: tuple[str, ...] = ()
+    also_as: tuple[str, ...] = ()
+    os_version: tuple[str, ...] = ()
+    os_features: tuple[str, ...] = ()
+    annotation: tuple[str, ...] = ()
+    platform: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    media_type: str | None = None
+    append: bool = False
+    dry_run: bool = False
+    json: bool = False
+    quiet: bool = False
+
+    def wishes(self) -> Wishes:
+        """Read them; UsageError for one that is not well formed."""
+        if self.media_type not in {None, "oci", "docker"}:
+            raise UsageError(f"--media-type {self.media_type}: is not known", hint="there are oci and docker")
+        index, entries = read_annotations(self.annotation)
+        chosen = [text for value in self.platform for text in value.split(",") if text.strip()]
+        return Wishes(
+            platform_of=_platforms(self.platform_of, "--platform-of"),
+            also_as=_platforms(self.also_as, "--also-as"),
+            os_version=read_pairs(self.os_version, "--os-version"),
+            os_features=tuple(
+                (source, tuple(part for part in value.split(",") if part))
+                for source, value in read_pairs(self.os_features, "--os-features")
+            ),
+            annotations=index,
+            entry_annotations=entries,
+            only=tuple(Platform.parse(text) for text in chosen),
+            media_type=cast("MediaType | None", self.media_type),
+        )
+
+
+def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform], ...]:
+    return tuple((source, said_platform(value)) for source, value in read_pairs(texts, flag))
+
+
+def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
+    """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
+    wishes = flags.wishes()
+    goal = Reference.parse(target)
+    if goal.digest:
+        raise UsageError(f"{target}: a digest cannot be published to", hint="name a tag")
+    if not sources:
+        raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
+    with (
+        RegistrySession(registries_of(flags.file), say=_say(quiet=flags.quiet)) as session,
+        tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
+    ):
+        opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
+        registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
+        read = session.map(
+            lambda text: read_source(text, registries, reference=opened[text][1] if text in opened else None),
+            sources,
+        )
+        onto = _existing(target, registries) if flags.append else None
+        index = merge(read, wishes, onto=onto)
+        _tell(index, flags)
+        if flags.dry_run:
+            sys.stdout.buffer.write(index.content)
+            return 0
+        published = publish(
+            index,
+            [Destination(repository=goal.with_tag(None), tags=(goal.tag or "latest", *flags.tag))],
+            sources=[source.reference for source in (*read, *((onto,) if onto else ()))],
+            registries=registries,
+            emit=_emit(quiet=flags.quiet),
+        )
+    _show(published, flags)
+    return 0
+
+
+def _layouts(sources: Sequence[str]) -> dict[str, str]:
+    """Give the sources that are OCI layouts, with their paths."""
+    kinds = ("oci:", "oci-archive:")
+    return {text: text.partition(":")[2] for text in sources if text.startswith(kinds)}
+
+
+def merge_last(flags: MergeFlags, *, state_dir: Path | None, verbose: bool) -> int:
+    """Publish what the last run of the config built; UsageError for a flag that is about sources."""
+    from multibuild.cli import runs
+
+    stray = MergeFlags(
+        file=flags.file,
+        platform=flags.platform,
+        tag=flags.tag,
+        dry_run=flags.dry_run,
+        json=flags.json,
+        quiet=flags.quiet,
+    )
+    if flags != stray:
+        raise UsageError(
+            "without TARGET and SOURCE the config says what is merged",
+            hint="`multibuild plan` shows it; --platform and --tag narrow it",
+        )
+    request = Request(
+        file=flags.file,
+        state_dir=state_dir,
+        platforms=flags.platform,
+        tags=flags.tag,
+        json=flags.json,
+        quiet=flags.quiet,
+        verbose=verbose,
+    )
+    if flags.dry_run:
+        _tell(index := _preview(request), flags)
+        sys.stdout.buffer.write(index.content)
+        return 0
+    return runs.run(request, until="merge")
+
+
+def _preview(request: Request) -> Manifest:
+    from multibuild.cli.display import make_display
+    from multibuild.cli.runs import chosen, load, state_of
+    from multibuild.cli.supervise import supervise
+    from multibuild.merging import preview_last_run
+    from multibuild.record.recorder import Recorder
+
+    loaded = load(request)
+    recorder = Recorder(None, make_display("quiet", quiet=True))
+    state = state_of(request, loaded)
+    return supervise(preview_last_run(loaded, chosen(request), state, recorder))
+
+
+def _existing(target: str, registries: Registries) -> Source | None:
+    """Read the index that is appended to; none yet is an empty one."""
+    try:
+        return read_source(target, registries)
+    except RegistryError as error:
+        if error.kind != "not-found":
+            raise
+        return None
+
+
+def _tell(index: Manifest, flags: MergeFlags) -> None:
+    """The digest and what will surprise somebody, to people."""
+    if flags.quiet:
+        return
+    print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
+    for finding in lint(index.entries, {}) if index.is_index else ():
+        print(printable(f"{finding.kind}: {finding.detail}"), file=sys.stderr)
+
+
+def _show(published: Published, flags: MergeFlags) -> None:
+    index = published.index
+    if not flags.json:
+        print("\n".join(f"{tag.reference}@{index.digest}  {tag.status}" for tag in published.tags))
+        return
+    document: dict[str, Any] = {
+        "index": {
+            "digest": index.digest,
+            "mediaType": index.media_type,
+            "size": len(index.content),
+            "entries": len(index.entries),
+        },
+        "published": [
+            {"ref": str(tag.reference), "before": tag.before, "after": tag.after, "status": tag.status}
+            for tag in published.tags
+        ],
+        "findings": [{"kind": finding.kind, "detail": finding.detail} for finding in lint(index.entries, {})],
+    }
+    print(json.dumps(document, indent=2))
+
+
+class _say:  # noqa: N801 - a function that remembers one thing
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __call__(self, text: str, /) -> None:
+        if not self._quiet:
+            print(printable(text), file=sys.stderr)
+
+
+class _emit:  # noqa: N801 - a function that remembers one thing
+    def __init__(self, *, quiet: bool) -> None:
+        self._say = _say(quiet=quiet)
+
+    def __call__(self, name: str, /, **fields: Any) -> None:
+        if name == "tag.planned":
+            self._say(f"{fields['ref']} was {fields['before'] or 'not there'}")

@@ -1,0 +1,100 @@
+"""`resolve`: which entry of an index each client takes on a host."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from multibuild.cli.images import registries_of
+from multibuild.errors import UsageError
+from multibuild.prove.clients import CLIENTS, Choice
+from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.resolving import Answer, answers, node_hosts, read_index
+from multibuild.publish.session import RegistrySession
+from multibuild.record.text import columns, printable
+
+DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
+"""What is shown where no host is named: those whose rules differ between clients."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResolveFlags:
+    """The flags of `resolve`, as typed."""
+
+    file: Path
+    reference: str | None = None
+    index: Path | None = None
+    hosts: tuple[str, ...] = ()
+    nodes: Path | None = None
+    clients: tuple[str, ...] = ()
+    json: bool = False
+
+
+def resolve(flags: ResolveFlags) -> int:
+    """Print the answers; 0 also when a client finds nothing."""
+    clients = _clients(flags.clients)
+    hosts = _hosts(flags)
+    found = answers(_index(flags), hosts)
+    chosen = [
+        Answer(host=answer.host, clients={name: answer.clients[name] for name in clients}) for answer in found
+    ]
+    if flags.json:
+        documents = [answer.document() for answer in chosen]
+        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    else:
+        print("\n".join(printable(line) for line in _table(chosen, clients)))
+    return 0
+
+
+def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
+    named = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    for name in named:
+        if name not in CLIENTS:
+            raise UsageError(f"--client {name}: is not known", hint=f"there are {', '.join(CLIENTS)}")
+    return tuple(dict.fromkeys(named)) or tuple(CLIENTS)
+
+
+def _hosts(flags: ResolveFlags) -> tuple[str, ...]:
+    typed = [host.strip() for text in flags.hosts for host in text.split(",") if host.strip()]
+    listed = node_hosts(_read(flags.nodes), str(flags.nodes)) if flags.nodes is not None else ()
+    return tuple(dict.fromkeys((*typed, *listed))) or DEFAULT_HOSTS
+
+
+def _index(flags: ResolveFlags) -> Manifest:
+    if (flags.reference is None) == (flags.index is None):
+        raise UsageError(
+            "name an image, or --index FILE", hint="like `multibuild resolve app:1 --host linux/arm64`"
+        )
+    if flags.index is not None:
+        return read_index(_read(flags.index), str(flags.index))
+    reference = Reference.parse(str(flags.reference))
+    with RegistrySession(
+        registries_of(flags.file), say=lambda text: print(text, file=sys.stderr)
+    ) as registries:
+        return registries.of(reference.host).manifest(reference)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint="name a file, or - for standard input") from error
+
+
+def _table(found: list[Answer], clients: tuple[str, ...]) -> list[str]:
+    """Hosts down, clients across; a cell is the entry's platform as the index has it."""
+    rows = [("HOST", *(name.upper() for name in clients))]
+    rows += [
+        (answer.host, *(_cell(answer.clients[name], answer.host) for name in clients)) for answer in found
+    ]
+    return columns(rows, width=100)
+
+
+def _cell(choice: Choice | None, host: str) -> str:
+    """Leave out the os that host and entry share: five clients must fit 80 columns."""
+    if choice is None:
+        return "none"
+    said = str(choice.platform) if choice.platform else "the only one"
+    return said.removeprefix(f"{host.partition('/')[0]}/")

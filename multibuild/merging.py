@@ -1,0 +1,128 @@
+"""`merge` without arguments: what the last run built, proved where it was not yet, and published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from multibuild.build.result import BuildResult
+from multibuild.errors import PublishFailed
+from multibuild.host.facts import recorded_facts
+from multibuild.pipeline import Site, make_host_ready
+from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.stage import PlatformChild, prove_children, read_children
+from multibuild.publish.reference import Manifest
+from multibuild.publish.stage import compose_children, preflight, publish_children
+from multibuild.record.last_run import LastRun, RecordedChild, last_run
+from multibuild.record.recorder import Recorder
+from multibuild.record.state import State
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.plan import Plan, PlannedPlatform
+    from multibuild.platforms import Platform
+
+
+async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site) -> str:
+    """Compose and publish the children of the last run; gives "succeeded" or "partial".
+
+    What that run did not prove is proved now, as `all` does. Raises PublishFailed for a required platform without a
+    child, TestFailed or VerificationFailed for one that does not hold; no tag has moved then.
+    """
+    from multibuild.plan import make_plan
+
+    last = _last(site.state, site.run.id)
+    plan = make_plan(loaded, recorded_facts(site.state.load_facts(), loaded.config.builder), only=only)
+    results = _taken_over(plan, last)
+    _record(results, site)
+    proven = [result for result in results if result.built and _is_proven(plan, last, result)]
+    unproven = [result for result in results if result.built and result not in proven]
+    if any(item.test for item in plan.platforms if item.platform in {result.platform for result in unproven}):
+        plan = make_plan(loaded, (await make_host_ready(loaded, site)).facts, only=only)
+    site.run.save_plan(plan.document())
+    with site.recorder.stage("preflight"):
+        await preflight(plan, site.recorder)
+    children = {child.item.platform: child for child in await read_children(plan, proven, site.recorder)}
+    _repeat_proofs(children, last, site)
+    if unproven:
+        memory = LayerMemory(site.state.path / "layers")
+        proved = await prove_children(plan, unproven, site.recorder, logs=site.run.logs, memory=memory)
+        children |= {child.item.platform: child for child in proved}
+    ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
+    with site.recorder.stage("publish"):
+        await publish_children(plan, ordered, site.recorder)
+    return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
+
+
+async def preview_last_run(
+    loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, recorder: Recorder
+) -> Manifest:
+    """Compose what `merge_last_run` would push, proving nothing and changing nothing."""
+    from multibuild.plan import make_plan
+
+    plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
+    results = [result for result in _taken_over(plan, _last(state, "")) if result.built]
+    return compose_children(plan, await read_children(plan, results, recorder))
+
+
+def _last(state: State, own: str) -> LastRun:
+    last = last_run(run for run in state.runs() if run.id != own)
+    if last is None:
+        raise PublishFailed(
+            f"there is no run in {state.path} to merge",
+            hint="`multibuild build` first, or name images: `multibuild merge TARGET SOURCE...`",
+        )
+    return last
+
+
+def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
+    """Give the last run's children as results; PublishFailed naming the required platforms it lacks."""
+    missing = [i.platform for i in plan.platforms if i.required and str(i.platform) not in last.children]
+    if missing:
+        raise PublishFailed(
+            f"run {last.run} has no child for {', '.join(map(str, missing))}; no tag was moved",
+            hint="`multibuild build` makes them, or leave them out with --platform",
+        )
+    return tuple(_result(item, last.children.get(str(item.platform))) for item in plan.platforms)
+
+
+def _record(results: Sequence[BuildResult], site: Site) -> None:
+    for result in results:
+        site.recorder.record(
+            "platform.ended",
+            platform=str(result.platform),
+            status=result.status,
+            digest=result.digest or None,
+            repository=result.repository,
+            seconds=0.0,
+        )
+
+
+def _result(item: PlannedPlatform, child: RecordedChild | None) -> BuildResult:
+    return BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="reused" if child is not None else "failed",
+        repository=child.repository if child is not None else "",
+        digest=child.digest if child is not None else "",
+    )
+
+
+def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
+    """Whether the last run recorded that this child passed all that the config asks for now."""
+    child = last.children[str(result.platform)]
+    item = next(item for item in plan.platforms if item.platform == result.platform)
+    tested = child.test == "passed" or item.test is None
+    return tested and (child.content == "passed" or plan.config.verify.content == "off")
+
+
+def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, site: Site) -> None:
+    """Write the proofs that were taken over into this run's journal: a later merge finds them there."""
+    for platform in children:
+        recorded = last.children[str(platform)]
+        if recorded.test:
+            site.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
+        if recorded.content:
+            site.recorder.record(
+                "content.ended", platform=str(platform), status=recorded.content, checked=0, foreign=[]
+            )

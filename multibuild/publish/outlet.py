@@ -1,0 +1,79 @@
+"""Publishing to where `publish.to` says, when that is no registry: an OCI layout, an archive, the local engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from multibuild.publish.layout import OciLayout, WithLayouts, pack
+from multibuild.publish.publisher import Destination, Published, publish
+from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.store import Registries
+from multibuild.record.events import Emit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalOutlet:
+    """A place on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it."""
+
+    kind: Literal["oci", "oci-archive", "docker"]
+    path: Path
+    image: str
+    tags: tuple[str, ...]
+    load: Callable[[Path], None]
+
+
+def publish_locally(
+    index: Manifest,
+    outlet: LocalOutlet,
+    *,
+    sources: Sequence[Reference],
+    registries: Registries,
+    emit: Emit,
+) -> Published:
+    """Write one layout with the complete index, and pack or load it. What `publish` raises."""
+    if outlet.kind == "oci":
+        return _write(index, outlet, outlet.path, (sources, registries, emit))
+    with tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch:
+        layout, archive = Path(scratch) / "layout", outlet.path
+        later = _Later()
+        published = _write(index, outlet, layout, (sources, registries, later))
+        if outlet.kind == "docker":
+            archive = Path(scratch) / "image.tar"
+        pack(layout, archive)
+        if outlet.kind == "docker":
+            outlet.load(archive)
+    later.tell(emit)
+    return published
+
+
+class _Later:
+    """Keeps events back: a tag has moved when the archive is there or the engine has it, not before."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, name: str, /, **fields: Any) -> None:
+        self._kept.append((name, fields))
+
+    def tell(self, emit: Emit) -> None:
+        for name, fields in self._kept:
+            emit(name, **fields)
+
+
+def _write(
+    index: Manifest,
+    outlet: LocalOutlet,
+    path: Path,
+    rest: tuple[Sequence[Reference], Registries, Emit],
+) -> Published:
+    sources, registries, emit = rest
+    labels = {"docker": "docker", "oci": "", "oci-archive": f"oci-archive:{outlet.path}"}
+    layout = OciLayout(path, image=outlet.image, label=labels[outlet.kind])
+    destination = Destination(repository=layout.name(), tags=outlet.tags)
+    return publish(
+        index, [destination], sources=sources, registries=WithLayouts(registries, layout), emit=emit
+    )

@@ -1,0 +1,73 @@
+"""What the last run left to merge: its children, and which proofs they passed. Pure: plan.json and journal in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from multibuild.record.events import Event
+from multibuild.record.journal import read_journal
+from multibuild.record.state import RunDirectory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedChild:
+    """A child as a journal tells of it: where it was staged, its digest, and what became of its proofs.
+
+    `test` and `content` are "passed", "failed", "skipped", or "" where the run did not get that far.
+    """
+
+    platform: str
+    repository: str
+    digest: str
+    test: str = ""
+    content: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastRun:
+    """A run and its children by platform."""
+
+    run: str
+    children: Mapping[str, RecordedChild]
+
+
+def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
+    """Find the newest run that got as far as ending a platform; `runs` are newest first."""
+    for run in runs:
+        plan = run.load_plan()
+        events = read_journal(run.journal_path)
+        if plan and any(event.name == "platform.ended" for event in events):
+            return LastRun(run=run.id, children=recorded_children(plan, events))
+    return None
+
+
+def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, RecordedChild]:
+    """Fold a journal into the children it tells of. A child of a later event replaces an earlier one's."""
+    staged = {item["platform"]: _repository(item["staging"]["reference"]) for item in plan["platforms"]}
+    found: dict[str, RecordedChild] = {}
+    proofs: dict[tuple[str, str], str] = {}
+    for event in events:
+        platform = event.fields.get("platform", "")
+        if event.name == "platform.ended" and event.fields.get("digest"):
+            digest = event.fields["digest"]
+            repository = event.fields.get("repository") or staged.get(platform, "")
+            found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
+        elif event.name in {"test.ended", "content.ended"}:
+            proofs[platform, event.name] = event.fields["status"]
+    return {
+        platform: RecordedChild(
+            platform=platform,
+            repository=child.repository,
+            digest=child.digest,
+            test=proofs.get((platform, "test.ended"), ""),
+            content=proofs.get((platform, "content.ended"), ""),
+        )
+        for platform, child in found.items()
+    }
+
+
+def _repository(reference: str) -> str:
+    head, slash, last = reference.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"
