@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.missing import carry_missing
 from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
@@ -43,7 +45,8 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
 
 async def publish_children(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> Published:
     """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back."""
-    index = compose_children(plan, children)
+    carried = await asyncio.to_thread(_carried, plan, children, recorder)
+    index = compose_children(plan, children, carried)
     recorder.record(
         "index.composed",
         digest=index.digest,
@@ -60,6 +63,7 @@ async def publish_children(plan: Plan, children: Sequence[PlatformChild], record
 
     def push() -> Published:
         sources = [child.reference for child in children]
+        sources += [Reference.parse(plan.config.image)] if carried else []
         with RegistrySession(plan.config, say=recorder.say) as registries:
             if outlet is not None:
                 return publish_locally(
@@ -100,10 +104,18 @@ def _local_outlet(plan: Plan) -> LocalOutlet | None:
     )
 
 
-def compose_children(plan: Plan, children: Sequence[PlatformChild]) -> Manifest:
-    """Compose the index of a plan's children; what `compose` raises."""
+def _carried(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> dict[Platform, IndexChild]:
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        return carry_missing(plan, [child.item.platform for child in children], registries, recorder)
+
+
+def compose_children(
+    plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
+) -> Manifest:
+    """Compose the index of a plan's children, and of what was carried, in config order; what `compose` raises."""
+    listed = {child.item.platform: index_child(child) for child in children} | dict(carried or {})
     return compose(
-        [index_child(child) for child in children],
+        [listed[item.platform] for item in plan.platforms if item.platform in listed],
         annotations=plan.config.annotations,
         media_type=plan.config.media_type,
     )

@@ -140,7 +140,7 @@ def test_bytes_that_are_not_their_digest_do_not_get_its_name(tmp_path):
     with pytest.raises(RegistryError, match="do not match"):
         layout.upload("app", blob, iter([b"evil"]))
     assert not layout.has_blob("app", blob.digest)
-    assert not [file for file in Path(tmp_path / "out" / "blobs" / "sha256").iterdir()]
+    assert not list(Path(tmp_path / "out" / "blobs" / "sha256").iterdir())
 
 
 def test_a_damaged_manifest_is_refused(written):
