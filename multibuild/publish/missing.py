@@ -57,7 +57,11 @@ def carry_missing(
             annotations=item.entry.annotations,
         )
         recorder.record(
-            "platform.ended", platform=str(item.platform), status="carried", digest=child.image.digest
+            "platform.ended",
+            platform=str(item.platform),
+            status="carried",
+            digest=child.image.digest,
+            seconds=0.0,
         )
     return carried
 
