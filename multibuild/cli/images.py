@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multibuild.publish.inspect import Inspection, look_at
+from multibuild.publish.difference import Difference, difference
+from multibuild.publish.inspect import Entry, Inspection, look_at
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.text import columns, human_bytes, printable
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
     from multibuild.config.models import Config
 
 
-def inspect(text: str, *, file: Path, raw: bool, json_output: bool) -> int:
-    """Show an index or image: a table, the exact bytes, or JSON."""
+def inspect(text: str, *, file: Path, raw: bool, json_output: bool, diff: str | None = None) -> int:
+    """Show an index or image: a table, the exact bytes, or JSON; with `diff` what changed from it to that one."""
     reference = Reference.parse(text)
     with RegistrySession(registries_of(file), say=lambda said: print(said, file=sys.stderr)) as registries:
         if raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0
         found = look_at(reference, registries)
+        other = look_at(Reference.parse(diff), registries) if diff is not None else None
+    if other is not None:
+        compared = difference(found, other)
+        print(json.dumps(compared.document(), indent=2) if json_output else as_diff(compared))
+        return 0
     if json_output:
         print(json.dumps(found.document(), indent=2))
     else:
@@ -55,3 +61,36 @@ def as_table(found: Inspection) -> str:
         lines += ["", "annotations", *(f"  {key}: {value}" for key, value in found.annotations.items())]
     lines += [line for finding in found.findings for line in ("", f"{finding.kind}: {finding.detail}")]
     return "\n".join(printable(line) for line in lines)
+
+
+def as_diff(found: Difference) -> str:
+    """Lay out what changed within 80 columns; what is the same is only counted."""
+    changed = [change for change in found.changes if change.kind != "same"]
+    rows = [("PLATFORM", "CHANGE", "SIZE", "DIGEST")]
+    for change in changed:
+        rows.append(
+            (
+                change.platform or "-",
+                change.kind,
+                _from_to(_size(change.before), _size(change.after)),
+                _from_to(_short(change.before), _short(change.after)),
+            )
+        )
+    lines = [f"from {found.before.reference}", f"to   {found.after.reference}", ""]
+    lines += columns(rows) if changed else []
+    same = len(found.changes) - len(changed)
+    lines += [*([""] if changed else []), f"{same} of {len(found.changes)} platforms are the same"]
+    lines += [f"annotation {key}: {pair[0]} → {pair[1]}" for key, pair in found.annotations.items()]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _from_to(before: str, after: str) -> str:
+    return before if before == after else " → ".join(text for text in (before, after) if text)
+
+
+def _size(entry: Entry | None) -> str:
+    return "" if entry is None or entry.bytes is None else human_bytes(entry.bytes)
+
+
+def _short(entry: Entry | None) -> str:
+    return "" if entry is None else entry.digest.removeprefix("sha256:")[:12]

@@ -15,8 +15,8 @@ from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.inspect import lint
 from multibuild.publish.layout import WithLayouts, open_layout
+from multibuild.publish.lint import lint
 from multibuild.publish.merge import (
     MediaType,
     Source,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from multibuild.platforms import Platform
 from multibuild.publish.children import read_config
+from multibuild.publish.lint import Finding, lint
 from multibuild.publish.reference import INDEX_TYPES, Descriptor, Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.values import as_json
@@ -31,14 +31,6 @@ class Entry:
         return ("docker " if "docker" in self.media_type else "oci ") + (
             "index" if self.media_type in INDEX_TYPES else "image"
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """Something that will surprise somebody."""
-
-    kind: str
-    detail: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,48 +100,3 @@ def _config_platform(reference: Reference, manifest: Manifest, registries: Regis
     return str(
         read_config(reference, Descriptor.from_json(described), registries.of(reference.host)).platform
     )
-
-
-def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Find what will surprise somebody. `configs`: platform of each image config, by digest. Pure."""
-    findings = []
-    images = [entry for entry in entries if not entry.is_attestation]
-    digests = {entry.digest for entry in images}
-    seen: set[str] = set()
-    for entry in images:
-        platform = str(entry.platform) if entry.platform else ""
-        if platform and platform in seen:
-            findings.append(
-                Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
-            )
-        seen.add(platform)
-        findings += _about_platform(entry.platform)
-        config = configs.get(entry.digest, "")
-        if platform and config and _architecture(platform) != _architecture(config):
-            findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
-        if entry.media_type in INDEX_TYPES:
-            findings.append(
-                Finding(
-                    kind="nested",
-                    detail=f"{platform or entry.digest} is an index itself: many clients stop there",
-                )
-            )
-    for entry in entries:
-        if entry.is_attestation and entry.attests not in digests:
-            findings.append(
-                Finding(kind="orphan", detail=f"an attestation is about {entry.attests}, which is not listed")
-            )
-    return tuple(findings)
-
-
-def _about_platform(platform: Platform | None) -> list[Finding]:
-    if platform is None or platform.known_variant:
-        return []
-    if platform.variant == "unknown":
-        served = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
-        return [Finding(kind="unknown-variant", detail=f"{platform} serves only {served}")]
-    return [Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")]
-
-
-def _architecture(platform: str) -> str:
-    return "/".join(platform.split("/")[:2])

@@ -13,7 +13,7 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Descriptor, Manifest, Reference
+from multibuild.publish.reference import Descriptor, Manifest, Reference, is_digest
 from multibuild.publish.store import Registries, Store
 from multibuild.record.state import write_atomic
 
@@ -141,6 +141,8 @@ class OciLayout:
     # -- files
 
     def _blob(self, digest: str) -> Path:
+        if not is_digest(digest):
+            raise RegistryError("invalid", f"{self.path}: '{digest}' is not a digest")
         algorithm, _, name = digest.partition(":")
         return self.path / "blobs" / algorithm / name
 

@@ -199,6 +199,11 @@ class Manifest:
         return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
 
 
+def is_digest(text: str) -> bool:
+    """Whether it is `sha256:` or `sha512:` with all its hex digits: nothing else may become a path."""
+    return _DIGEST.match(text) is not None
+
+
 def digest_of(content: bytes) -> str:
     """Give `sha256:…` of bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

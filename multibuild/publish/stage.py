@@ -8,8 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.missing import carry_missing
 from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
@@ -53,7 +55,8 @@ async def publish_children(
 
     `held_before` maps (reference, index digest) to what a tag held before an unfinished run moved it.
     """
-    index = compose_children(plan, children)
+    carried = await asyncio.to_thread(_carried, plan, children, recorder)
+    index = compose_children(plan, children, carried)
     recorder.record(
         "index.composed",
         digest=index.digest,
@@ -70,6 +73,7 @@ async def publish_children(
 
     def push() -> Published:
         sources = [child.reference for child in children]
+        sources += [Reference.parse(plan.config.image)] if carried else []
         with RegistrySession(plan.config, say=recorder.say) as registries:
             if outlet is not None:
                 return publish_locally(
@@ -111,10 +115,18 @@ def _local_outlet(plan: Plan) -> LocalOutlet | None:
     )
 
 
-def compose_children(plan: Plan, children: Sequence[PlatformChild]) -> Manifest:
-    """Compose the index of a plan's children; what `compose` raises."""
+def _carried(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> dict[Platform, IndexChild]:
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        return carry_missing(plan, [child.item.platform for child in children], registries, recorder)
+
+
+def compose_children(
+    plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
+) -> Manifest:
+    """Compose the index of a plan's children, and of what was carried, in config order; what `compose` raises."""
+    listed = {child.item.platform: index_child(child) for child in children} | dict(carried or {})
     return compose(
-        [index_child(child) for child in children],
+        [listed[item.platform] for item in plan.platforms if item.platform in listed],
         annotations=plan.config.annotations,
         media_type=plan.config.media_type,
     )

@@ -9,7 +9,7 @@ import pytest
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.inspect import lint
+from multibuild.publish.lint import lint
 from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs, said_platform
 from multibuild.publish.reference import (
     DOCKER_LIST,
@@ -336,6 +336,12 @@ def test_a_platform_is_written_as_said(text, platform):
         ([image(1, media_type=OCI_INDEX)], {}, {"nested"}),
         ([image(1), attestation(2, 3)], {}, {"orphan"}),
         ([image(1)], {digest(1): "linux/arm64"}, {"mismatch"}),
+        ([image(1, "linux/arm64/v9"), image(2, "linux/arm64")], {}, {"order"}),
+        ([image(1, "linux/arm64"), image(1, "linux/arm64/v8")], {}, set()),
+        ([image(1, f"linux/{row.name}") for row in ARCHITECTURES], {}, set()),
+        ([image(n, f"linux/arm/v{n}") for n in (5, 6, 7, 8)], {}, set()),
+        ([image(1, None), image(2)], {}, {"order"}),
+        ([image(1, "linux/mips64le"), image(2, "windows/amd64")], {}, set()),
     ],
 )
 def test_lint(entries, configs, kinds):
