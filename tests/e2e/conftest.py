@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def registry():
 @pytest.fixture
 def repository(request):
     """A repository of the test's own, so that tests do not see each other's tags."""
-    name = request.node.name.lower().replace("[", "-").replace("]", "").replace("_", "-")
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())
     return f"e2e/{name[:60].strip('-')}-{os.getpid()}-{time.time_ns() % 10**8}"
 
 
