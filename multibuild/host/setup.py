@@ -53,11 +53,15 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A host after setup: its facts, what the probes said, and what was changed, in words."""
+    """A host after setup: its facts, what the probes said, and what was changed, in words.
+
+    `local` is whether this machine's kernel runs the builder's programs, so that looking at it explains anything.
+    """
 
     facts: HostFacts
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
+    local: bool = True
 
     def missing(self, platforms: Sequence[Platform]) -> tuple[Probed, ...]:
         """Give the probes of `platforms` that did not run."""
@@ -82,7 +86,9 @@ async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = Tr
         await asyncio.to_thread(engine.create_builder, new)
         changes.append(f"created the builder {new.name}")
     buildx = (info.buildx_path,)
-    known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
+    known = choice.known
+    if changes:
+        known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
     names = [name for name in choice.names if name in known]
     probed = await probe_platforms(names[0], wanted.platforms, buildx) if names else ()
     lacking = _rows([answer.platform for answer in probed if not answer.runs])
@@ -99,7 +105,8 @@ async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = Tr
         docker_version=info.version,
         buildx_version=info.buildx_version,
     )
-    return Host(facts=facts, probed=probed, changes=tuple(changes))
+    here = info.local and bool(facts.nodes) and facts.nodes[0].driver in {"docker", "docker-container"}
+    return Host(facts=facts, probed=probed, changes=tuple(changes), local=here)
 
 
 def require_runnable(host: Host, wanted: Wanted) -> None:

@@ -11,6 +11,7 @@ import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -30,7 +31,7 @@ BASE = f"{REGISTRY}/base:latest"
 @dataclass
 class Measured:
     code: int
-    found: dict
+    found: dict[str, Any]
     stderr: str
     seconds: float
     mebibytes: float
@@ -243,13 +244,13 @@ def bomb(file):
 
 
 def headers_of_a_gigabyte(file):
-    """Two million empty links: a tar of headers alone."""
-    for number in range(1 << 11):
-        blocks = bytearray()
-        for inner in range(1 << 10):
-            info = member(f"{number}/{inner}", 0, tarfile.SYMTYPE)
-            info.linkname = "x"
-            blocks += info.tobuf(tarfile.USTAR_FORMAT)
+    """Two million links: a tar of headers alone."""
+    blocks = bytearray()
+    for number in range(1 << 10):
+        info = member(f"links/{number}", 0, tarfile.SYMTYPE)
+        info.linkname = "x"
+        blocks += info.tobuf(tarfile.USTAR_FORMAT)
+    for _ in range(1 << 11):
         file.write(bytes(blocks))
 
 
@@ -279,7 +280,7 @@ HOSTILE = {
     "headers": (headers_of_a_gigabyte, "more than"),
     "pax": (pax_of_a_gigabyte, "header of more than"),
     "deep": (deep_paths, "more than"),
-    "no tar": (nothing_but_text, "no tar archive"),
+    "no tar": (nothing_but_text, "damaged tar header"),
     "cut short": (cut_short, "middle of a file"),
 }
 
@@ -300,7 +301,7 @@ def test_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_property
     def write(file):
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
             archive.addfile(member("app", len(ARM64)), io.BytesIO(ARM64))
-            for number in range(300_000):
+            for number in range(150_000):
                 info = member(f"usr/share/{number // 1000}/{number}", 0)
                 info.mode = 0o644
                 archive.addfile(info)
@@ -446,16 +447,15 @@ def test_test_without_a_run_says_what_to_do(project, state):
     assert "hint:" in done.stderr
 
 
-def test_the_emulated_cpu_is_the_one_that_was_named(project, state, record_property):
-    """QEMU tells ARM levels apart: /proc/cpuinfo is the emulated CPU's own under qemu-user."""
+def test_the_emulated_cpu_is_the_one_that_was_named(project, state):
+    """An ARM of level 6 has no integer division: QEMU shows in /proc/cpuinfo which CPU it plays."""
     script = ["/bin/busybox", "grep", "-q", "ARMv6", "/proc/cpuinfo"]
-    platforms = ["linux/arm/v6"]
-    config = project(platforms=platforms, test={"run": script, "emulator_cpu": "arm1176"})
-    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
-    record_property("verdict", json.dumps(done.json["platforms"][0]["test"]))
-    config = project(
-        platforms=platforms, test={"run": ["/bin/busybox", "true"], "emulator_cpu": "no-such-cpu"}
-    )
-    wrong = multibuild("test", "-f", config, "--state-dir", state)
+
+    def config(**test):
+        return project(platforms=["linux/arm/v6"], test={"run": script, **test})
+
+    assert multibuild("all", "-f", config(emulator_cpu="arm1176"), "--state-dir", state).code == 0
+    assert multibuild("test", "-f", config(), "--state-dir", state).code == 5
+    wrong = multibuild("test", "-f", config(emulator_cpu="no-such-cpu"), "--state-dir", state)
     assert wrong.code == 5
     assert "no-such-cpu" in wrong.stderr
