@@ -162,6 +162,7 @@ def doctor(
 def inspect(
     reference: Annotated[str, typer.Argument(help="An image or index.")],
     raw: Annotated[bool, typer.Option("--raw", help="The exact bytes.")] = False,
+    proof: Annotated[bool, typer.Option("--proof", help="Look into every image, as verify does.")] = False,
     json: o.Json = False,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
@@ -171,7 +172,7 @@ def inspect(
     """Show an index for people: entries, sizes, attestations, annotations, findings."""
     from multibuild.cli import images
 
-    raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json))
+    raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json, proof=proof))
 
 
 @app.command(

@@ -63,6 +63,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     """Ask the engine, then the builder by running a probe of each platform; explain on the host what does not run."""
     config = loaded.config
     bases = asyncio.create_task(asyncio.to_thread(_bases, loaded))
+    asked = asyncio.create_task(asyncio.to_thread(_versions, binfmt.handlers().values()))
     try:
         wanted = Wanted.by(config, loaded.project)
         host = await prepare(wanted, engine, _silent, change=False)
@@ -89,7 +90,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     kernel = Kernel.read() if host.local else None
     checks += _of_platforms(host, kernel, frozenset(wanted.required))
     checks += [*_frontends(loaded), *await bases]
-    versions = await asyncio.to_thread(_versions, kernel.handlers.values() if kernel else ())
+    versions = await asked
     return Diagnosis(
         checks=tuple(checks),
         platforms=tuple(_finding(answer, host, kernel, versions) for answer in host.probed),

@@ -176,6 +176,16 @@ def test_what_is_not_there_is_said(bench, tmp_path):
     assert "hint:" in done.stderr
 
 
+def test_inspect_shows_the_proof(bench, tmp_path):
+    bench.push([bench.layer(tar({"app": AMD64}))], tag="latest", Cmd=["/app"])
+    reference = f"{bench.image}:latest"
+    done = multibuild("inspect", reference, "--proof", cwd=tmp_path)
+    assert done.code == 0
+    assert "/app is amd64" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines()[3:])) <= 80
+    assert multibuild("inspect", reference, "--proof", "--json", cwd=tmp_path).json["proof"]["ok"] is False
+
+
 # -- large and hostile
 
 
