@@ -165,6 +165,7 @@ def inspect(
     diff: Annotated[
         str | None, typer.Option("--diff", help="What changed from it to this one.", show_default=False)
     ] = None,
+    proof: Annotated[bool, typer.Option("--proof", help="Look into every image, as verify does.")] = False,
     json: o.Json = False,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
@@ -174,7 +175,7 @@ def inspect(
     """Show an index for people: entries, sizes, attestations, annotations, findings."""
     from multibuild.cli import images
 
-    raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json, diff=diff))
+    raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json, diff=diff, proof=proof))
 
 
 @app.command(

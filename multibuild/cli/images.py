@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multibuild.cli.verify import as_table as verified_table
+from multibuild.cli.verify import prove_reference
+from multibuild.prove.layer_memory import LayerMemory
 from multibuild.publish.difference import Difference, difference
 from multibuild.publish.inspect import Entry, Inspection, look_at
 from multibuild.publish.reference import Reference
@@ -15,12 +18,19 @@ from multibuild.record.text import columns, human_bytes, printable
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
+    from multibuild.prove.verify import Verification
 
 
-def inspect(text: str, *, file: Path, raw: bool, json_output: bool, diff: str | None = None) -> int:
-    """Show an index or image: a table, the exact bytes, or JSON; with `diff` what changed from it to that one."""
+def inspect(
+    text: str, *, file: Path, raw: bool, json_output: bool, diff: str | None = None, proof: bool = False
+) -> int:
+    """Show an index or image: a table, the exact bytes, or JSON.
+
+    With `diff` what changed from it to that one, with `proof` also what `verify` finds.
+    """
     reference = Reference.parse(text)
-    with RegistrySession(registries_of(file), say=lambda said: print(said, file=sys.stderr)) as registries:
+    config = registries_of(file)
+    with RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
         if raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0
@@ -30,11 +40,19 @@ def inspect(text: str, *, file: Path, raw: bool, json_output: bool, diff: str | 
         compared = difference(found, other)
         print(json.dumps(compared.document(), indent=2) if json_output else as_diff(compared))
         return 0
+    proven = _proof(reference, config) if proof else None
     if json_output:
-        print(json.dumps(found.document(), indent=2))
+        document = found.document()
+        print(json.dumps(document if proven is None else {**document, "proof": proven.document()}, indent=2))
     else:
         print(as_table(found))
+        if proven is not None:
+            print(f"\nproof of {verified_table(proven)}")
     return 0
+
+
+def _proof(reference: Reference, config: Config | None) -> Verification:
+    return prove_reference(reference, config, content=None, memory=LayerMemory())
 
 
 def registries_of(file: Path) -> Config | None:

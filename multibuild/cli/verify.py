@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
     from multibuild.plan import Plan
+    from multibuild.prove.layer_memory import LayerMemory
     from multibuild.prove.smoke import TestOutcome
     from multibuild.publish.reference import Reference
     from multibuild.record.state import RunDirectory
@@ -39,14 +40,12 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
 
 
 def prove_reference(
-    reference: Reference, config: Config | None, *, content: str | None, memory: object
+    reference: Reference, config: Config | None, *, content: str | None, memory: LayerMemory
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
-    from multibuild.prove.layer_memory import LayerMemory
     from multibuild.prove.verify import verify as verify_reference
     from multibuild.publish.session import RegistrySession
 
-    assert isinstance(memory, LayerMemory)
     rules = _rules(config, content)
     with RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
         return verify_reference(reference, registries, rules=rules, memory=memory)
@@ -128,7 +127,6 @@ def _test_run(
     request: Request, loaded: LoadedConfig, run: RunDirectory
 ) -> tuple[Plan, tuple[TestOutcome, ...]]:
     from multibuild.cli.display import make_display
-    from multibuild.cli.runs import state_of
     from multibuild.cli.supervise import supervise
     from multibuild.host.facts import recorded_facts
     from multibuild.plan import make_plan

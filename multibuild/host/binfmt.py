@@ -33,13 +33,24 @@ def mounted(root: Path = ROOT) -> bool:
     return (root / "status").exists()
 
 
+def enabled(root: Path = ROOT) -> bool:
+    """Whether binfmt_misc as a whole is switched on."""
+    status = root / "status"
+    return status.exists() and status.read_text(encoding="ascii").strip() == "enabled"
+
+
 def handlers(root: Path = ROOT) -> Mapping[str, Handler]:
-    """Read every handler, by name."""
-    found = {}
-    for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if path.name not in {"register", "status"}:
-            found[path.name] = parse_handler(path.name, path.read_text(encoding="ascii", errors="replace"))
-    return found
+    """Read every handler, by name, in the order they were registered (an entry's inode and times are made then)."""
+    entries = []
+    for path in root.iterdir() if root.is_dir() else ():
+        if path.name in {"register", "status"}:
+            continue
+        try:
+            status, text = path.stat(), path.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            continue  # removed in between
+        entries.append((status.st_mtime_ns, status.st_ino, parse_handler(path.name, text)))
+    return {handler.name: handler for _, _, handler in sorted(entries, key=lambda entry: entry[:2])}
 
 
 def parse_handler(name: str, text: str) -> Handler:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from multibuild.engine import BuilderInfo, Engine, EngineInfo, NewBuilder
@@ -27,13 +27,15 @@ THREE_WAYS = (
 class Choice:
     """The builders a run will use, by name, and what must be created for that.
 
-    `why` says in a few words how it was chosen; `pull` is an image to pull first.
+    `why` says in a few words how it was chosen; `pull` is an image to pull first;
+    `known` has the builders there were, by name.
     """
 
     names: tuple[str, ...]
     create: tuple[NewBuilder, ...] = ()
     pull: str | None = None
     why: str = ""
+    known: Mapping[str, BuilderInfo] = field(default_factory=dict)
 
 
 def choose(
@@ -45,6 +47,18 @@ def choose(
     with the ways out when there is nothing to build with.
     """
     existing = {builder.name: builder for builder in engine.builders()}
+    return replace(_choice(wanted, profile, existing, engine, info, may_pull=may_pull), known=existing)
+
+
+def _choice(
+    wanted: str,
+    profile: Profile | None,
+    existing: dict[str, BuilderInfo],
+    engine: Engine,
+    info: EngineInfo,
+    *,
+    may_pull: Callable[[str], bool],
+) -> Choice:
     if profile is not None and (profile.driver, profile.name) != ("docker", "auto"):
         return _from_profile(profile, existing, engine)
     if wanted not in {"auto", "local"}:

@@ -66,11 +66,15 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A host after setup: its facts, what the probes said, and what was changed, in words."""
+    """A host after setup: its facts, what the probes said, and what was changed, in words.
+
+    `local` is whether this machine's kernel runs the builder's programs, so that looking at it explains anything.
+    """
 
     facts: HostFacts
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
+    local: bool = True
 
     def missing(self, platforms: Sequence[Platform]) -> tuple[Probed, ...]:
         """Give the probes of `platforms` that did not run."""
@@ -106,6 +110,7 @@ async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = Tr
         facts=facts,
         probed=tuple(answer for host in hosts for answer in host.probed),
         changes=tuple(change for host in hosts for change in host.changes),
+        local=info.local and bool(facts.nodes) and facts.nodes[0].driver in {"docker", "docker-container"},
     )
 
 
@@ -128,7 +133,9 @@ async def _prepare_one(
         say(f"creating the {new.driver} builder {new.name}")
         await asyncio.to_thread(engine.create_builder, new)
         changes.append(f"created the builder {new.name}")
-    known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
+    known = choice.known
+    if changes:
+        known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
     names = [name for name in choice.names if name in known]
     answers = {name: await probe_platforms(name, wanted.platforms, (info.buildx_path,)) for name in names}
     lacking = [answer.platform for answer in _best(answers) if not answer.runs]

@@ -69,12 +69,12 @@ class Workbench:
     def layer(self, tar_bytes):
         return self.blob(gzip.compress(tar_bytes, 1))
 
-    def push(self, layers, *, platform="linux/arm64", tag=None, **section):
+    def push(self, layers, *, platform="linux/arm64", tag=None, diff_ids=None, **section):
         """Push an image; `section` is its config's (Entrypoint, Cmd, Env). Gives the manifest's descriptor."""
         config = {
             **descriptor_platform(platform),
             "config": section,
-            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids or [layer["digest"] for layer in layers]},
         }
         described = self.blob(json.dumps(config).encode(), CONFIG)
         document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}

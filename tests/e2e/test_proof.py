@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import zstandard
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
-from e2e.pushing import GZIP, Workbench
+from e2e.pushing import Workbench
 from fakes.layers import tar
 
 from multibuild.host.probe_elf import probe
@@ -176,13 +176,23 @@ def test_what_is_not_there_is_said(bench, tmp_path):
     assert "hint:" in done.stderr
 
 
+def test_inspect_shows_the_proof(bench, tmp_path):
+    bench.push([bench.layer(tar({"app": AMD64}))], tag="latest", Cmd=["/app"])
+    reference = f"{bench.image}:latest"
+    done = multibuild("inspect", reference, "--proof", cwd=tmp_path)
+    assert done.code == 0
+    assert "/app is amd64" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines()[3:])) <= 80
+    assert multibuild("inspect", reference, "--proof", "--json", cwd=tmp_path).json["proof"]["ok"] is False
+
+
 # -- large and hostile
 
 
-class Endless:
+class Endless(io.RawIOBase):
     """Zeros without end, for tarfile to copy from."""
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size=-1):
         return bytes(size)
 
 
@@ -199,7 +209,7 @@ def packed(path, write):
     return path
 
 
-def test_a_layer_of_a_gigabyte(bench, tmp_path):
+def test_a_layer_of_a_gigabyte(bench, tmp_path, record_property):
     def write(file):
         with tarfile.open(fileobj=file, mode="w|") as archive:
             archive.addfile(member("app", len(ARM64)), io.BytesIO(ARM64))
@@ -210,15 +220,15 @@ def test_a_layer_of_a_gigabyte(bench, tmp_path):
     done = verify(f"{bench.image}:latest", tmp_path, "--content", "all")
     assert (done.code, done.kinds) == (0, [])
     assert done.mebibytes < MEGABYTES
-    print(f"1 GiB layer: {done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
+    record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_a_gigabyte_that_does_not_compress(bench, tmp_path):
+def test_a_gigabyte_that_does_not_compress(bench, tmp_path, record_property):
     """The same, with as many bytes on the wire."""
     noise = os.urandom(1 << 20)
 
-    class Noise:
-        def read(self, size: int = -1, /) -> bytes:
+    class Noise(io.RawIOBase):
+        def read(self, size=-1):
             return noise[:size]
 
     def write(file):
@@ -235,7 +245,7 @@ def test_a_gigabyte_that_does_not_compress(bench, tmp_path):
     done = verify(f"{bench.image}:latest", tmp_path)
     assert (done.code, done.kinds) == (6, ["content"])
     assert done.mebibytes < MEGABYTES
-    print(f"1 GiB on the wire: {done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
+    record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
 def bomb(file):
@@ -244,16 +254,14 @@ def bomb(file):
 
 
 def headers_of_a_gigabyte(file):
-    """Two million empty links: a tar of headers alone."""
-    block = bytearray(member("l", 0, tarfile.SYMTYPE).tobuf())
-    for number in range(1 << 11):
-        blocks = bytearray()
-        for inner in range(1 << 10):
-            info = member(f"{number}/{inner}", 0, tarfile.SYMTYPE)
-            info.linkname = "x"
-            blocks += info.tobuf(tarfile.USTAR_FORMAT)
+    """Two million links: a tar of headers alone."""
+    blocks = bytearray()
+    for number in range(1 << 10):
+        info = member(f"links/{number}", 0, tarfile.SYMTYPE)
+        info.linkname = "x"
+        blocks += info.tobuf(tarfile.USTAR_FORMAT)
+    for _ in range(1 << 11):
         file.write(bytes(blocks))
-    del block
 
 
 def pax_of_a_gigabyte(file):
@@ -282,13 +290,13 @@ HOSTILE = {
     "headers": (headers_of_a_gigabyte, "more than"),
     "pax": (pax_of_a_gigabyte, "header of more than"),
     "deep": (deep_paths, "more than"),
-    "no tar": (nothing_but_text, "no tar archive"),
+    "no tar": (nothing_but_text, "damaged tar header"),
     "cut short": (cut_short, "middle of a file"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_layer_ends_in_a_clear_error(bench, tmp_path, name):
+def test_a_hostile_layer_ends_in_a_clear_error(bench, tmp_path, name, record_property):
     write, words = HOSTILE[name]
     layer = bench.blob(packed(tmp_path / "layer", write))
     bench.push([layer], tag="latest", Cmd=["/app"])
@@ -296,14 +304,14 @@ def test_a_hostile_layer_ends_in_a_clear_error(bench, tmp_path, name):
     assert done.code == 6
     assert words in done.details
     assert done.mebibytes < MEGABYTES
-    print(f"{name}: {done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
+    record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_many_plain_files_are_no_reason_to_fail(bench, tmp_path):
+def test_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_property):
     def write(file):
         with tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
             archive.addfile(member("app", len(ARM64)), io.BytesIO(ARM64))
-            for number in range(300_000):
+            for number in range(150_000):
                 info = member(f"usr/share/{number // 1000}/{number}", 0)
                 info.mode = 0o644
                 archive.addfile(info)
@@ -312,7 +320,7 @@ def test_many_plain_files_are_no_reason_to_fail(bench, tmp_path):
     done = verify(f"{bench.image}:latest", tmp_path)
     assert (done.code, done.found["findings"]) == (0, [])
     assert done.mebibytes < MEGABYTES
-    print(f"300000 files: {done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
+    record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
 @pytest.mark.parametrize("length", [4, 19, 20, 51, 63])
@@ -330,16 +338,6 @@ def test_a_header_of_nonsense_is_survived(bench, tmp_path, where):
     program[where : where + 8] = b"\xff" * 8
     bench.push([bench.layer(tar({"app": bytes(program)}))], tag="latest", Cmd=["/app"])
     assert verify(f"{bench.image}:latest", tmp_path).code == 6
-
-
-def test_a_layer_that_is_not_there(bench, tmp_path):
-    gone = {"mediaType": GZIP, "digest": "sha256:" + "0" * 64, "size": 10}
-    try:
-        bench.push([gone], tag="latest", Cmd=["/app"])
-    except OSError:
-        pytest.xfail("this registry does not take such a manifest")
-    done = verify(f"{bench.image}:latest", tmp_path)
-    assert (done.code, done.kinds) == (6, ["missing"])
 
 
 # -- wrong Dockerfiles, through the real engine
@@ -389,26 +387,24 @@ def test_a_base_of_another_architecture_fails_early(project, state, registry, be
 
 
 @pytest.mark.parametrize(("have", "want"), [("linux/arm/v7", "linux/arm64"), ("linux/386", "linux/amd64")])
-def test_an_index_without_the_platform_does_not_fall_back(project, state, registry, bench, have, want):
+def test_an_index_without_the_platform_does_not_fall_back(
+    project, state, registry, bench, have, want, record_property
+):
     """The matcher of containerd takes arm/v7 for arm64 and 386 for amd64, in silence."""
-    entry = registry.images("hello", "latest")[have]
-    layers = registry.get("hello", entry["digest"])
-    section = {"Cmd": ["/bin/busybox", "true"]}
-    blobs = []
-    for layer in layers["layers"]:
-        blobs.append(bench.blob(registry.blob("hello", layer["digest"]), layer["mediaType"]))
-    config = json.loads(registry.blob("hello", layers["config"]["digest"]))
-    described = bench.blob(json.dumps({**config, "config": section}).encode(), layers["config"]["mediaType"])
-    from e2e.pushing import push_manifest
-
-    document = {"schemaVersion": 2, "mediaType": layers["mediaType"], "config": described, "layers": blobs}
-    child = push_manifest(bench.repository, None, document)
+    manifest = registry.get("hello", registry.images("hello", "latest")[have]["digest"])
+    layers = [
+        bench.blob(registry.blob("hello", one["digest"]), one["mediaType"]) for one in manifest["layers"]
+    ]
+    config = json.loads(registry.blob("hello", manifest["config"]["digest"]))
+    child = bench.push(
+        layers, platform=have, diff_ids=config["rootfs"]["diff_ids"], Cmd=["/bin/busybox", "true"]
+    )
     bench.index("base", **{have: child})
     done = outcome(project, state, f"FROM {bench.image}:base\nLABEL a=b\n", [want])
     assert done.code in {4, 6}, done.stderr
     assert have in done.stderr or have in json.dumps(done.json)
     assert not registry.exists(bench.repository, "latest")
-    print(f"{have} for {want}: exit {done.code}: {done.stderr.strip().splitlines()[-2:]}")
+    record_property("verdict", f"exit {done.code}: {done.stderr[-300:]}")
 
 
 def test_a_local_base_of_another_architecture(project, state, registry, bench):
@@ -462,15 +458,14 @@ def test_test_without_a_run_says_what_to_do(project, state):
 
 
 def test_the_emulated_cpu_is_the_one_that_was_named(project, state):
-    """QEMU tells ARM levels apart: /proc/cpuinfo is the emulated CPU's own under qemu-user."""
+    """An ARM of level 6 has no integer division: QEMU shows in /proc/cpuinfo which CPU it plays."""
     script = ["/bin/busybox", "grep", "-q", "ARMv6", "/proc/cpuinfo"]
-    platforms = ["linux/arm/v6"]
-    config = project(platforms=platforms, test={"run": script, "emulator_cpu": "arm1176"})
-    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
-    print(json.dumps(done.json["platforms"][0]["test"]))
-    config = project(
-        platforms=platforms, test={"run": ["/bin/busybox", "true"], "emulator_cpu": "no-such-cpu"}
-    )
-    wrong = multibuild("test", "-f", config, "--state-dir", state)
+
+    def config(**test):
+        return project(platforms=["linux/arm/v6"], test={"run": script, **test})
+
+    assert multibuild("all", "-f", config(emulator_cpu="arm1176"), "--state-dir", state).code == 0
+    assert multibuild("test", "-f", config(), "--state-dir", state).code == 5
+    wrong = multibuild("test", "-f", config(emulator_cpu="no-such-cpu"), "--state-dir", state)
     assert wrong.code == 5
     assert "no-such-cpu" in wrong.stderr
