@@ -166,7 +166,7 @@ def test_handlers_of_a_folder(tmp_path: Path):
     (tmp_path / "qemu-aarch64").write_text(SHOWN)
     (tmp_path / "python3.13").write_bytes(b"enabled\ninterpreter /usr/bin/\xff\nflags: \nmagic f30d0d0a\n")
     found = binfmt.handlers(tmp_path)
-    assert list(found) == ["python3.13", "qemu-aarch64"]
+    assert list(found) == ["qemu-aarch64", "python3.13"]  # as they were registered
     assert found["qemu-aarch64"].interpreter == "/usr/bin/qemu-aarch64"
     assert binfmt.mounted(tmp_path)
 
