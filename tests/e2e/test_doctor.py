@@ -138,14 +138,12 @@ def test_a_handler_that_is_shadowed(state, tmp_path):
     assert check["hint"] == f"as root: echo -1 > {shadow}"
 
 
-def test_all_is_well_again_and_quickly_said(state):
+def test_all_is_well_again(state):
     done = doctor(state)
     assert done.code == 0
     assert answers(done.json) == dict.fromkeys(TWELVE, True)
     versions = {row["emulator"]["version"] for row in done.json["platforms"] if row["emulator"]}
     assert all(version and version[0].isdigit() for version in versions)
-    best = min(doctor(state).seconds for _ in range(3))
-    assert best < 2
 
 
 def test_what_needs_a_registry_is_named(project, state):
@@ -153,7 +151,6 @@ def test_what_needs_a_registry_is_named(project, state):
     config = project(dockerfile=dockerfile, attestations={"sbom": True})
     done = doctor(state, config)
     checks = {check["name"]: check for check in done.json["checks"]}
-    assert done.seconds < 6
     assert "docker/dockerfile:1" in checks["syntax"]["detail"]
     assert checks["sbom"]["status"] == "warn"
     assert checks["base localhost:1/nobody:1"]["status"] == "warn"
