@@ -287,7 +287,9 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         pattern=r"unknown blob \S+ in history|exceeded retry timeout"
-        r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN",
+        r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN"
+        # registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
+        r"|blob unknown to registry",
         name="lost-blob",
         scope="outside",
         source="buildkit#2631, #990; moby#47520",

@@ -1,5 +1,7 @@
 """The real engine, registry and QEMU. Nothing here may skip: without the lab these tests fail."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -42,7 +44,33 @@ TWELVE = (
 @pytest.fixture(scope="session", autouse=True)
 def lab():
     """Make sure everything runs; a machine that was killed in between is mended by the same command."""
-    subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
+    with machine(alone=False):
+        subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
+
+
+LOCKS = Path("/run/multibuild-e2e")
+
+
+@contextlib.contextmanager
+def machine(*, alone):
+    """Hold the machine, with others or alone: handlers, the engine and the registry are everybody's.
+
+    Suites in several worktrees, and workers of one suite, share a machine. The first lock is a turnstile: whoever
+    wants the machine alone stops newcomers there while those inside finish, so it does get its turn.
+    """
+    LOCKS.mkdir(exist_ok=True)
+    with (LOCKS / "turnstile").open("w") as turnstile, (LOCKS / "room").open("w") as room:
+        fcntl.flock(turnstile, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _place_on_the_machine(request, lab):
+    """`@pytest.mark.alone` is for tests that take handlers away, stop the engine or measure."""
+    with machine(alone=request.node.get_closest_marker("alone") is not None):
+        yield
 
 
 @dataclass

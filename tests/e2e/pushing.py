@@ -42,6 +42,27 @@ def push_manifest(repository, tag, document):
     return {"mediaType": document["mediaType"], "digest": digest, "size": len(content)}
 
 
+def copy_image(source, target, tag, digest="latest"):
+    """Copy an image or index within the registry, one request after the other; gives the manifest's bytes.
+
+    Not `imagetools create`: it mounts in parallel, and registry 2.8 loses a blob that two mounts link at once
+    (two platforms of the base share a layer), then refuses the manifest with BLOB_UNKNOWN.
+    """
+    url = f"http://{REGISTRY}/v2/{source}/manifests/{digest}"
+    accept = {"Accept": f"{INDEX}, {MANIFEST}"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=accept), timeout=20) as answer:
+        content, media_type = answer.read(), answer.headers["Content-Type"]
+    document = json.loads(content)
+    for child in document.get("manifests", ()):
+        copy_image(source, target, child["digest"], child["digest"])
+    for blob in (document.get("config"), *document.get("layers", ())):
+        if blob:
+            mount = f"mount={blob['digest']}&from={source}"
+            _send("POST", f"http://{REGISTRY}/v2/{target}/blobs/uploads/?{mount}", b"")
+    _send("PUT", f"http://{REGISTRY}/v2/{target}/manifests/{tag}", content, {"Content-Type": media_type})
+    return content
+
+
 def descriptor_platform(platform):
     os, architecture, *variant = platform.split("/")
     found = {"os": os, "architecture": architecture}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from e2e.conftest import REGISTRY, TWELVE, docker, multibuild
 
+pytestmark = pytest.mark.alone
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 PLATFORMS_OF = {
     "qemu-aarch64": ["linux/arm64"],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, finish, free_port, multibuild, start
+from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
 
 from multibuild.build.emulator_activity import EmulatorActivity
@@ -133,7 +134,7 @@ def test_a_finished_platform_is_not_built_again(project, state, registry, reposi
 @pytest.mark.parametrize("change", ["context", "dockerfile", "args", "ignore file", "base", "gone"])
 def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, repository, change, tmp_path):
     base = f"{repository}-base"
-    docker("buildx", "imagetools", "create", "-t", f"{REGISTRY}/{base}:1", f"{REGISTRY}/base:latest")
+    copy_image("base", base, "1")
     dockerfile = f"FROM {REGISTRY}/{base}:1\nARG WHAT=1\nCOPY . /src\nRUN echo $WHAT; test ! -e /src/fail\n"
     config = project(dockerfile=dockerfile, platforms=["linux/amd64"], test={"run": ["false"]})
     folder = config.parent
@@ -153,8 +154,7 @@ def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, r
     elif change == "ignore file":
         (folder / ".dockerignore").write_text("")
     elif change == "base":
-        source = f"{REGISTRY}/base@{registry.images('base', 'latest')['linux/amd64']['digest']}"
-        docker("buildx", "imagetools", "create", "-t", f"{REGISTRY}/{base}:1", source)
+        copy_image("base", base, "1", registry.images("base", "latest")["linux/amd64"]["digest"])
     else:
         digest = same.json["platforms"][0]["digest"]
         registry.delete(repository, digest)

@@ -185,6 +185,10 @@ ROWS: list[tuple[str, list[Evidence]]] = [
             outside(f"unknown blob {DIGEST} in history"),
             outside("failed to solve: exceeded retry timeout"),
             outside("failed to push: MANIFEST_BLOB_UNKNOWN: blob unknown to registry"),
+            outside(
+                "failed commit on ref: unexpected status from PUT request: 400 Bad Request\nerrors:\n"
+                "unknown: provided digest did not match uploaded content\nunknown: blob unknown to registry"
+            ),
         ],
     ),
     (
