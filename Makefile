@@ -16,7 +16,7 @@ test: $(VENV)/.ready lint unit contract e2e  ## set everything up, lint, and run
 
 .PHONY: unit
 unit: $(VENV)/.ready  ## tests without docker
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n auto tests/unit
 
 .PHONY: contract
 contract: $(VENV)/.ready  ## tests of the exact docker argv, with a fake docker
@@ -24,7 +24,7 @@ contract: $(VENV)/.ready  ## tests of the exact docker argv, with a fake docker
 
 .PHONY: e2e
 e2e: $(VENV)/.ready lab  ## tests on the real engine, registry and QEMU
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q -n 3 --durations 15 tests/e2e
 
 .PHONY: lint
 lint: $(VENV)/.ready  ## ruff and mypy --strict

@@ -44,8 +44,7 @@ TWELVE = (
 @pytest.fixture(scope="session", autouse=True)
 def lab():
     """Make sure everything runs; a machine that was killed in between is mended by the same command."""
-    with machine(alone=False):
-        subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
 
 
 LOCKS = Path("/run/multibuild-e2e")
@@ -66,11 +65,14 @@ def machine(*, alone):
         yield
 
 
-@pytest.fixture(autouse=True)
-def _place_on_the_machine(request, lab):
-    """`@pytest.mark.alone` is for tests that take handlers away, stop the engine or measure."""
-    with machine(alone=request.node.get_closest_marker("alone") is not None):
-        yield
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """`@pytest.mark.alone` is for tests that take handlers away, stop the engine or measure.
+
+    Around the whole protocol, so that fixtures of wider scopes are made inside too.
+    """
+    with machine(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @dataclass
