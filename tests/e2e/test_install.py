@@ -23,7 +23,11 @@ def installed(tmp_path_factory):
     def run(*arguments):
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
-            [environment / "bin/multibuild", *arguments], cwd=folder, env=clean, capture_output=True, text=True
+            [environment / "bin/multibuild", *arguments],
+            cwd=folder,
+            env=clean,
+            capture_output=True,
+            text=True,
         )
 
     return run
