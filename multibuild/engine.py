@@ -7,6 +7,8 @@ Builds themselves do not come through here: python-on-whales can neither time ou
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,11 +106,12 @@ class Engine(Protocol):
 
 
 class DockerEngine:
-    """The engine the docker CLI talks to, through python-on-whales."""
+    """The engine the docker CLI talks to: asked with plain commands, changed through python-on-whales."""
 
     def __init__(self) -> None:
         """Start nothing yet: the first call does."""
         self._made: DockerClient | None = None
+        self._buildx: tuple[str, ...] = ("docker", "buildx")
 
     @property
     def _client(self) -> DockerClient:
@@ -120,7 +123,11 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask once, with one command, and check that buildx is there."""
-        document, said = self._document("info", "--format", "{{json .}}")
+        answer = _read("docker", "info", "--format", "{{json .}}")
+        # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
+        if answer.returncode and not answer.stdout.lstrip().startswith("{"):
+            raise _explained("docker info", answer.stderr or answer.stdout)
+        document, said = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
         client = document.get("ClientInfo") or {}
         if not document.get("ServerVersion"):
             raise _unreachable("; ".join(document.get("ServerErrors") or ()) or said)
@@ -129,6 +136,7 @@ class DockerEngine:
         )
         if buildx is None or buildx.get("Err"):
             raise EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+        self._buildx = (buildx["Path"],)
         row = architecture_named(document["Architecture"])
         status = dict(document.get("DriverStatus") or ())
         context = client.get("Context") or "default"
@@ -144,21 +152,13 @@ class DockerEngine:
             buildx_path=buildx["Path"],
             buildx_version=buildx.get("Version", ""),
             context=context,
-            local=self._is_local(context),
+            local=_is_local(context),
         )
 
-    def _is_local(self, context: str) -> bool:
-        import os
-
-        host = os.environ.get("DOCKER_HOST")
-        if host is None and context != "default":
-            host = self._text("context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}").strip()
-        return host is None or host.startswith("unix://")
-
     def builders(self) -> tuple[BuilderInfo, ...]:
-        """Read `buildx ls` raw: python-on-whales drops the options and files that tell drift."""
-        lines = self._text("buildx", "ls", "--format", "{{json .}}").splitlines()
-        return tuple(_builder(json.loads(line)) for line in lines if line.strip())
+        """Read `buildx ls`; by the plugin's own binary once `info` told where it is, for half the time."""
+        text = _text(*self._buildx, "ls", "--format", "{{json .}}")
+        return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
 
     def create_builder(self, wanted: NewBuilder) -> None:
         """Create it and start it (the start of a docker-container builder takes a second or two)."""
@@ -183,8 +183,10 @@ class DockerEngine:
 
     def has_image(self, image: str) -> bool:
         """Ask the engine's image list."""
-        with _faults(f"looking for the image {image}"):
-            return self._client.image.exists(image)
+        answer = _read("docker", "image", "inspect", "--format", "{{.Id}}", image)
+        if answer.returncode and "no such image" not in answer.stderr.lower():
+            raise _explained(f"looking for the image {image}", answer.stderr)
+        return answer.returncode == 0
 
     def pull(self, image: str) -> None:
         """Pull it without progress: the caller announces it."""
@@ -204,30 +206,46 @@ class DockerEngine:
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
 
-    def _text(self, *arguments: str) -> str:
-        from python_on_whales.utils import run
 
-        with _faults(f"docker {' '.join(arguments[:2])}"):
-            return run([*self._client.docker_cmd, *arguments], return_stderr=False)
+def _read(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a docker command that changes nothing.
 
-    def _document(self, *arguments: str) -> tuple[dict[str, Any], str]:
-        """Run a command whose JSON comes on stdout even when its exit code is 1 (docker info, daemon down).
+    Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
+    which takes longer to load than docker takes to answer.
+    """
+    try:
+        return subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
+        )
+    except FileNotFoundError as error:
+        raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
+    except OSError as error:
+        raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
 
-        Gives the JSON and what was said on stderr then.
-        """
-        from python_on_whales.exceptions import DockerException
-        from python_on_whales.utils import run
 
-        said = ""
-        with _faults(f"docker {arguments[0]}"):
-            try:
-                text = run([*self._client.docker_cmd, *arguments], return_stderr=False)
-            except DockerException as error:
-                if not (error.stdout or "").lstrip().startswith("{"):
-                    raise
-                text, said = error.stdout or "", (error.stderr or "").strip()
-            document: dict[str, Any] = json.loads(text)
-            return document, said
+def _text(*argv: str) -> str:
+    """Give what a reading command says on stdout; EnvironmentFault when it fails."""
+    answer = _read(*argv)
+    if answer.returncode:
+        raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
+    return answer.stdout
+
+
+def _parsed(text: str, command: str) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise EnvironmentFault(
+            f"{command}: docker's answer could not be read", hint="try the same docker command"
+        ) from error
+    return document
+
+
+def _is_local(context: str) -> bool:
+    host = os.environ.get("DOCKER_HOST")
+    if host is None and context != "default":
+        host = _text("docker", "context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}").strip()
+    return host is None or host.startswith("unix://")
 
 
 @contextmanager
@@ -252,6 +270,7 @@ def _faults(doing: str) -> Iterator[None]:
 
 
 def _explained(doing: str, said: str) -> EnvironmentFault:
+    said = said.strip()
     lowered = said.lower()
     if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
         return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)

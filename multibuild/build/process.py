@@ -103,7 +103,7 @@ class _Watch:
                     done.add(leader)
                 if reading in done:
                     reading.result()
-                    await leader
+                    await process.wait()  # at once: nobody holds the pipe any more
                 if leader in done or reading in done:
                     return "exited"
                 if deadline is not None and time.monotonic() >= deadline:
