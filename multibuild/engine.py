@@ -244,7 +244,9 @@ def _parsed(text: str, command: str) -> dict[str, Any]:
 def _is_local(context: str) -> bool:
     host = os.environ.get("DOCKER_HOST")
     if host is None and context != "default":
-        host = _text("docker", "context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}").strip()
+        host = _text(
+            "docker", "context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}"
+        ).strip()
     return host is None or host.startswith("unix://")
 
 

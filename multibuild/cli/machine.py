@@ -10,7 +10,7 @@ from multibuild.cli.runs import Request, load, state_of
 from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
 from multibuild.errors import EnvironmentFault
-from multibuild.host.doctor import Diagnosis, diagnose
+from multibuild.host.doctor import Diagnosis, PlatformFinding, diagnose
 from multibuild.host.setup import Host, Wanted, prepare, require_runnable
 from multibuild.record.text import columns, printable
 
@@ -79,11 +79,16 @@ def _print(diagnosis: Diagnosis) -> None:
         print(f"{check.status:5} {check.name}: {printable(check.detail)}")
         if check.hint:
             print(f"      {printable(check.hint)}")
-    rows = [("PLATFORM", "RUNS", "THROUGH")]
-    for platform in diagnosis.platforms:
-        through = (
-            "native" if platform.native else (platform.emulator.interpreter if platform.emulator else "-")
-        )
-        rows.append((platform.platform, "yes" if platform.runs else "no", through))
+    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, diagnosis.platforms)]
     if len(rows) > 1:
         print("\n" + "\n".join(columns(rows)))
+
+
+def _finding_row(found: PlatformFinding) -> tuple[str, str, str]:
+    through = "this machine's own CPU" if found.native else "the builder's own emulator"
+    if found.emulator is not None:
+        version = f"QEMU {found.emulator.version}, " if found.emulator.version else ""
+        through = f"{version}flags {found.emulator.flags}, {found.emulator.interpreter}"
+    elif not found.runs:
+        through = "-"
+    return found.platform, "yes" if found.runs else "no", through

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.engine import Engine
-from multibuild.errors import MultibuildError
+from multibuild.errors import EnvironmentFault
 from multibuild.host import binfmt
 from multibuild.host.bases import base_images, unreachable
-from multibuild.host.explain import SETUP, Check, Kernel, explain_failure, shadowed
+from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed
+from multibuild.host.facts import HostFacts
+from multibuild.host.here import emulator_versions, runs_here
 from multibuild.host.probe import Probed
 from multibuild.host.setup import Host, Wanted, prepare
 from multibuild.platforms import Platform, runs_natively
@@ -20,6 +22,7 @@ from multibuild.record.values import as_json
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.models import Config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,37 +63,27 @@ class Diagnosis:
 
 
 async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
-    """Ask the engine, then the builder by running a probe of each platform; explain on the host what does not run."""
+    """Ask the engine, then the builder by running a probe of each platform; explain on the host what does not run.
+
+    ConfigError for a broken profile; what is wrong with the machine is a check.
+    """
     config = loaded.config
+    wanted = Wanted.by(config, loaded.project)
     bases = asyncio.create_task(asyncio.to_thread(_bases, loaded))
-    asked = asyncio.create_task(asyncio.to_thread(_versions, binfmt.handlers().values()))
+    asked = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
     try:
-        wanted = Wanted.by(config, loaded.project)
         host = await prepare(wanted, engine, _silent, change=False)
-    except MultibuildError as error:
+    except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
-    facts = host.facts
-    checks = [
-        Check(
-            name="engine", status="ok", detail=f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
-        )
-    ]
-    if not facts.nodes:
-        checks.append(
-            Check(
-                name="builder", status="fail", detail="it is not made yet", hint="`multibuild setup` makes it"
-            )
-        )
+    checks = _engine_and_builder(host.facts)
+    if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
-    node = facts.nodes[0]
-    checks.append(
-        Check(name="builder", status="ok", detail=f"{node.builder} ({node.driver}), BuildKit {node.buildkit}")
-    )
-    kernel = Kernel.read() if host.local else None
-    checks += _of_platforms(host, kernel, frozenset(wanted.required))
+    kernel, versions = Kernel.read() if host.local else None, await asked
+    checks += _failures(host, kernel, frozenset(wanted.required))
+    if kernel is not None:
+        checks += _oddities(host, kernel, versions, config)
     checks += [*_frontends(loaded), *await bases]
-    versions = await asked
     return Diagnosis(
         checks=tuple(checks),
         platforms=tuple(_finding(answer, host, kernel, versions) for answer in host.probed),
@@ -98,38 +91,61 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     )
 
 
+def _engine_and_builder(facts: HostFacts) -> list[Check]:
+    said = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
+    checks = [Check(name="engine", status="ok", detail=said)]
+    for node in facts.nodes:
+        said = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
+        checks.append(Check(name="builder", status="ok", detail=said))
+    if not facts.nodes:
+        hint = "`multibuild setup` makes it"
+        checks.append(Check(name="builder", status="fail", detail="it is not made yet", hint=hint))
+    return checks
+
+
 def _silent(_text: str) -> None:
     """Nothing is changed, so there is nothing to announce."""
 
 
-def _of_platforms(host: Host, kernel: Kernel | None, required: frozenset[Platform]) -> list[Check]:
-    """One check for each platform that does not run, and what is odd about those that do."""
+def _failures(host: Host, kernel: Kernel | None, required: frozenset[Platform]) -> list[Check]:
+    """One check for each platform that does not run: at fault only when the run would need it."""
+    machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
     checks = []
     for answer in host.probed:
         if answer.runs:
             continue
         detail, hint = answer.detail or "the probe failed", SETUP
-        if kernel is not None:
-            detail, hint = explain_failure(
-                answer.platform, answer.detail, kernel, lambda path: Path(path).exists()
-            )
+        if not answer.executed:
+            hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {host.facts.nodes[0].builder}`"
+        elif kernel is not None and not _native(answer.platform, host):
+            detail, hint = explain_failure(answer.platform, answer.detail, kernel, machine)
         status: Literal["warn", "fail"] = "fail" if answer.platform in required else "warn"
         checks.append(Check(name=str(answer.platform), status=status, detail=detail, hint=hint))
-    if kernel is None:
-        return checks
-    native = host.facts.nodes[0].native
-    emulated = [a.platform for a in host.probed if a.runs and not runs_natively(a.platform, native)]
+    return checks
+
+
+def _oddities(host: Host, kernel: Kernel, versions: Mapping[str, str], config: Config) -> list[Check]:
+    """Say what is worth knowing of the platforms that run through an emulator."""
+    emulated = [a.platform for a in host.probed if a.runs and not _native(a.platform, host)]
+    checks = [*shadowed(emulated, kernel)]
     brought = [platform for platform in emulated if kernel.taken(platform) is None]
     if brought:
         names = ", ".join(map(str, brought))
         checks.append(Check(name="emulators", status="ok", detail=f"the builder brings its own for {names}"))
-    return [*checks, *shadowed(emulated, kernel)]
+    if config.emulators.source in {"auto", "image"}:
+        checks += outdated(emulated, kernel, versions, config.emulators.image)
+    return checks
+
+
+def _native(platform: Platform, host: Host) -> bool:
+    """Whether some node needs no emulator for the platform."""
+    return any(runs_natively(platform, node.native) for node in host.facts.nodes)
 
 
 def _finding(
     answer: Probed, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
 ) -> PlatformFinding:
-    native = runs_natively(answer.platform, host.facts.nodes[0].native)
+    native = _native(answer.platform, host)
     handler = None if native or kernel is None else kernel.taken(answer.platform)
     emulator = None
     if handler is not None:
@@ -139,30 +155,6 @@ def _finding(
             version=versions.get(handler.interpreter, ""),
         )
     return PlatformFinding(platform=str(answer.platform), native=native, runs=answer.runs, emulator=emulator)
-
-
-def _versions(handlers: Iterable[binfmt.Handler]) -> dict[str, str]:
-    """Ask each interpreter once, all at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    paths = sorted({handler.interpreter for handler in handlers if handler.name.startswith("qemu-")})
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(paths, pool.map(_version, paths), strict=True))
-
-
-def _version(interpreter: str) -> str:
-    """Ask the interpreter; one that lives in an image's root cannot be asked."""
-    import re
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            [interpreter, "--version"], capture_output=True, text=True, timeout=1, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    found = re.search(r"version (\S+)", done.stdout)
-    return found[1] if found else ""
 
 
 def _bases(loaded: LoadedConfig) -> tuple[Check, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,6 @@ from multibuild.host.probe_elf import probe
 from multibuild.platforms import Platform
 
 SETUP = "`multibuild setup` registers what is missing"
-
-# What BuildKit's own image brings (moby/buildkit Dockerfile, stage binfmt; tonistiigi/binfmt:buildkit). Not mips64le's
-# 32-bit sister, and loong64 only in newer ones: those need a handler of the host.
-BUILDKIT_BRINGS = frozenset({"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +60,18 @@ class Kernel:
         return next((handler for handler in self.serving(platform) if handler.enabled), None)
 
 
-def explain_failure(
-    platform: Platform, said: str, kernel: Kernel, exists: Callable[[str], bool]
-) -> tuple[str, str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What is asked of this machine: whether a path exists, and whether a platform's probe runs without a builder."""
+
+    exists: Callable[[str], bool]
+    runs: Callable[[Platform], bool]
+
+
+def explain_failure(platform: Platform, said: str, kernel: Kernel, machine: Machine) -> tuple[str, str]:
     """Say why a platform's probe failed, and what mends it, in the order in which the kernel itself would stop.
 
-    `said` is the builder's own words; `exists` asks for a path on this machine.
+    `said` is the builder's own words.
     """
     if not kernel.mounted:
         return "binfmt_misc is not mounted", f"as root: mount -t binfmt_misc binfmt_misc {kernel.root}"
@@ -78,37 +81,53 @@ def explain_failure(
     serving = kernel.serving(platform)
     taken = kernel.taken(platform)
     if taken is not None:
-        return _about_handler(taken, serving, said, kernel, exists)
+        enabled = [handler for handler in serving if handler.enabled and handler is not taken]
+        broken = _shadowing(taken, enabled, kernel) or _unfit(taken, kernel, machine)
+        return broken or _failing(platform, taken, said, kernel, machine)
     if serving:
         return (
             f"the handler {serving[0].name} is disabled",
             f"as root: echo 1 > {kernel.root}/{serving[0].name}",
         )
-    own = "" if platform.architecture in BUILDKIT_BRINGS else ", and BuildKit brings none of its own"
+    own = "" if platform.row.embedded else ", and BuildKit brings none of its own"
     return f"no emulator is registered{own} ({said})", f"{SETUP}; or {HOST_QEMU}"
 
 
-def _about_handler(
-    taken: binfmt.Handler,
-    serving: Sequence[binfmt.Handler],
-    said: str,
-    kernel: Kernel,
-    exists: Callable[[str], bool],
-) -> tuple[str, str]:
-    """Say what is wrong with the handler that the kernel takes."""
-    remove = f"as root: echo -1 > {kernel.root}/{taken.name}"
-    below = [handler for handler in serving if handler.enabled and handler is not taken]
-    if below:
-        names = f"{taken.name} ({taken.interpreter}) shadows {below[0].name} ({below[0].interpreter})"
-        return f"{names}: the kernel takes the one registered last", remove
-    gone = "" if exists(taken.interpreter) else f"its interpreter {taken.interpreter} is gone"
-    detail = f"{taken.interpreter} runs and fails: {said}"
+def _shadowing(
+    taken: binfmt.Handler, below: Sequence[binfmt.Handler], kernel: Kernel
+) -> tuple[str, str] | None:
+    if not below:
+        return None
+    names = f"{taken.name} ({taken.interpreter}) shadows {below[0].name} ({below[0].interpreter})"
+    return f"{names}: the kernel takes the one registered last", remove(taken, kernel)
+
+
+def _unfit(taken: binfmt.Handler, kernel: Kernel, machine: Machine) -> tuple[str, str] | None:
+    """Say what the handler itself lacks."""
+    gone = "" if machine.exists(taken.interpreter) else f"its interpreter {taken.interpreter} is gone"
     if not taken.fixed:
         detail = f"the handler {taken.name} lacks flag F, so it does not work in containers"
         detail += f", and {gone}" if gone else ""
     elif gone:
         detail = f"the handler {taken.name} is of no use: {gone}"
-    return detail, f"{remove}, then {SETUP}"
+    else:
+        return None
+    return detail, f"{remove(taken, kernel)}, then {SETUP}"
+
+
+def _failing(
+    platform: Platform, taken: binfmt.Handler, said: str, kernel: Kernel, machine: Machine
+) -> tuple[str, str]:
+    """Tell an emulator that fails everywhere from a builder that does not see it."""
+    if machine.runs(platform):
+        detail = f"{taken.interpreter} runs it on this machine, but not in the builder: {said}"
+        return detail, "a builder may have a binfmt_misc of its own: restart it, or make it anew"
+    return f"{taken.interpreter} runs and fails: {said}", f"{remove(taken, kernel)}, then {SETUP}"
+
+
+def remove(handler: binfmt.Handler, kernel: Kernel) -> str:
+    """Give the command that takes a handler away: ours to name, a person's to run."""
+    return f"as root: echo -1 > {kernel.root}/{handler.name}"
 
 
 def shadowed(platforms: Sequence[Platform], kernel: Kernel) -> tuple[Check, ...]:
@@ -122,6 +141,42 @@ def shadowed(platforms: Sequence[Platform], kernel: Kernel) -> tuple[Check, ...]
                 name=str(platform),
                 status="warn",
                 detail=f"{taken.name} ({taken.interpreter}) shadows {below.name} ({below.interpreter})",
-                hint=f"if the other is wanted, as root: echo -1 > {kernel.root}/{taken.name}",
+                hint=f"if the other is wanted, {remove(taken, kernel)}",
             )
     return tuple(found.values())
+
+
+def outdated(
+    platforms: Sequence[Platform], kernel: Kernel, versions: Mapping[str, str], wanted: str
+) -> tuple[Check, ...]:
+    """Warn of handlers whose QEMU is older than that of the image `wanted`, one for each.
+
+    The binfmt image never replaces a handler: where a distribution registered its own under the same name, it says
+    "already registered" and leaves it (tonistiigi/binfmt cmd/binfmt/main.go).
+    """
+    found = {}
+    asked = _release(wanted)
+    for platform in platforms:
+        taken = kernel.taken(platform)
+        version = versions.get(taken.interpreter, "") if taken is not None else ""
+        if taken is None or not asked or not version or _numbers(version) >= asked:
+            continue
+        found[taken.name] = Check(
+            name=str(platform),
+            status="warn",
+            detail=f"{taken.interpreter} is QEMU {version}, older than that of {wanted}",
+            hint=f"if it fails where that would not, {remove(taken, kernel)}, then {SETUP}",
+        )
+    return tuple(found.values())
+
+
+def _release(image: str) -> tuple[int, ...]:
+    """Read the QEMU release off a tag like `qemu-v10.2.3-68`; empty for any other tag."""
+    found = re.search(r":qemu-v(\d+(?:\.\d+)*)", image)
+    return _numbers(found[1]) if found else ()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Read "7.2.19 (Debian …)" as (7, 2, 19)."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()

@@ -23,6 +23,9 @@ TOGETHER_LIMIT = 60.0
 EXIT_ALONE = 42
 """Exit code of a probe that runs alone: no shell, wrapper or cache says 42 by chance."""
 
+PROGRAM = 'process "/probe"'
+"""What BuildKit calls it in the message of a RUN that failed."""
+
 # No network: to set one up and take it down took the engine longer than all the rest of twelve probes.
 _DOCKERFILE = """FROM scratch
 ARG TARGETARCH
@@ -38,6 +41,11 @@ class Probed:
     platform: Platform
     runs: bool
     detail: str = ""
+
+    @property
+    def executed(self) -> bool:
+        """Whether it was the program that failed; else the builder never came to start it."""
+        return self.runs or PROGRAM in self.detail
 
 
 async def probe_platforms(

@@ -5,18 +5,15 @@ import os
 import pytest
 
 from multibuild.host import binfmt
-from multibuild.host.explain import Kernel, explain_failure, shadowed
+from multibuild.host.explain import Kernel, Machine, explain_failure, outdated, shadowed
 from multibuild.platforms import Platform, architecture_named
 
 ARM64 = Platform.parse("linux/arm64")
 
 
-def anywhere(_path):
-    return True
-
-
-def nowhere(_path):
-    return False
+ANYWHERE = Machine(exists=lambda _path: True, runs=lambda _platform: False)
+NOWHERE = Machine(exists=lambda _path: False, runs=lambda _platform: False)
+RUNS_HERE = Machine(exists=lambda _path: True, runs=lambda _platform: True)
 
 
 class Misc:
@@ -40,8 +37,8 @@ class Misc:
         os.utime(path, (self.count, self.count))
         return self
 
-    def explain(self, exists=anywhere):
-        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), exists)
+    def explain(self, machine=ANYWHERE):
+        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), machine)
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ def misc(tmp_path):
 
 
 def test_nothing_is_mounted(tmp_path):
-    detail, hint = explain_failure(ARM64, "", Kernel.read(tmp_path), anywhere)
+    detail, hint = explain_failure(ARM64, "", Kernel.read(tmp_path), ANYWHERE)
     assert detail == "binfmt_misc is not mounted"
     assert hint == f"as root: mount -t binfmt_misc binfmt_misc {tmp_path}"
 
@@ -69,7 +66,7 @@ def test_no_handler(misc):
 
 
 def test_what_buildkit_does_not_bring_is_said(misc):
-    detail, _ = explain_failure(Platform.parse("linux/loong64"), "", Kernel.read(misc.root), anywhere)
+    detail, _ = explain_failure(Platform.parse("linux/loong64"), "", Kernel.read(misc.root), ANYWHERE)
     assert "BuildKit brings none" in detail
 
 
@@ -92,7 +89,7 @@ def test_a_handler_without_flag_f(misc):
 @pytest.mark.parametrize("flags", ["PO", "POF"])
 def test_an_interpreter_that_is_gone(misc, flags):
     misc.add("qemu-aarch64", interpreter="/opt/gone", flags=flags)
-    detail, hint = misc.explain(nowhere)
+    detail, hint = misc.explain(NOWHERE)
     assert "/opt/gone" in detail
     assert "gone" in detail
     assert "multibuild setup" in hint
@@ -129,3 +126,35 @@ def test_what_runs_by_luck_is_warned_of(misc):
 def test_two_names_of_one_interpreter_are_no_news(misc):
     misc.add("one").add("two")
     assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+
+
+def test_a_builder_that_does_not_see_the_handler_is_told_from_a_broken_emulator(misc):
+    misc.add("qemu-aarch64")
+    detail, hint = misc.explain(RUNS_HERE)
+    assert detail == "/usr/bin/qemu runs it on this machine, but not in the builder: exec format error"
+    assert "restart" in hint
+
+
+@pytest.mark.parametrize(
+    ("version", "image", "older"),
+    [
+        ("7.2.19", "tonistiigi/binfmt:qemu-v10.2.3-68", True),
+        ("9.2.4", "tonistiigi/binfmt:qemu-v10.2.3-68", True),
+        ("10.2.2", "mirror.example/binfmt:qemu-v10.2.3", True),
+        ("10.2.3", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+        ("11.1.0", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+        ("7.2.19", "tonistiigi/binfmt:latest", False),
+        ("", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+    ],
+)
+def test_a_distributions_older_emulator_in_place_of_the_one_asked_for(misc, version, image, older):
+    """The binfmt image leaves a handler that is there as it is: its own, newer QEMU never comes into play."""
+    misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
+    kernel, versions = Kernel.read(misc.root), {"/usr/bin/qemu-aarch64-static": version}
+    checks = outdated([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
+    assert [check.name for check in checks] == (["linux/arm64"] if older else [])
+    for check in checks:
+        assert check.status == "warn"
+        assert f"QEMU {version}" in check.detail
+        assert f"echo -1 > {misc.root}/qemu-aarch64" in check.hint
+        assert "multibuild setup" in check.hint
