@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from multibuild.cli import merge_options as m
 from multibuild.cli import options as o
 
 app = typer.Typer(
@@ -302,38 +303,20 @@ def merge(
     sources: Annotated[
         list[str] | None, typer.Argument(help="Images or indexes, tags or digests.", show_default=False)
     ] = None,
-    platform_of: Annotated[
-        list[str] | None, typer.Option("--platform-of", help="SOURCE=os/arch[/variant].", show_default=False)
-    ] = None,
-    also_as: Annotated[
-        list[str] | None,
-        typer.Option("--also-as", help="SOURCE=platform: a further entry.", show_default=False),
-    ] = None,
-    os_version: Annotated[
-        list[str] | None, typer.Option("--os-version", help="SOURCE=VERSION.", show_default=False)
-    ] = None,
-    os_features: Annotated[
-        list[str] | None, typer.Option("--os-features", help="SOURCE=a,b.", show_default=False)
-    ] = None,
-    annotation: Annotated[
-        list[str] | None, typer.Option("--annotation", help="[PLATFORM:]KEY=VALUE.", show_default=False)
-    ] = None,
-    media_type: Annotated[
-        str | None, typer.Option("--media-type", help="oci or docker.", show_default=False)
-    ] = None,
-    from_oci: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from-oci", help="DIR[:TAG] or FILE[:TAG]: an OCI layout as a source.", show_default=False
-        ),
-    ] = None,
-    append: Annotated[bool, typer.Option("--append", help="Onto what TARGET holds now.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact bytes, push nothing.")] = False,
+    platform_of: m.PlatformOf = None,
+    also_as: m.AlsoAs = None,
+    os_version: m.OsVersion = None,
+    os_features: m.OsFeatures = None,
+    features: m.Features = None,
+    annotation: m.Annotations = None,
+    media_type: m.MediaType = None,
+    from_oci: m.FromOci = None,
+    append: m.Append = False,
+    flatten: m.Flatten = True,
+    ignore_missing: m.IgnoreMissing = False,
+    dry_run: m.DryRun = False,
     platform: o.Platforms = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option("--tag", help="A further tag of TARGET; without one, as in `all`.", show_default=False),
-    ] = None,
+    tag: m.Tags = None,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
     json: o.Json = False,
@@ -349,11 +332,14 @@ def merge(
         also_as=tuple(also_as or ()),
         os_version=tuple(os_version or ()),
         os_features=tuple(os_features or ()),
+        features=tuple(features or ()),
         annotation=tuple(annotation or ()),
         platform=tuple(platform or ()),
         tag=tuple(tag or ()),
         media_type=media_type,
         append=append,
+        flatten=flatten,
+        ignore_missing=ignore_missing,
         dry_run=dry_run,
         json=json,
         quiet=quiet,

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from multibuild.cli.images import registries_of
 from multibuild.cli.runs import Request
-from multibuild.errors import UsageError
+from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import WithLayouts, open_layout
@@ -43,11 +43,14 @@ class MergeFlags:
     also_as: tuple[str, ...] = ()
     os_version: tuple[str, ...] = ()
     os_features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     annotation: tuple[str, ...] = ()
     platform: tuple[str, ...] = ()
     tag: tuple[str, ...] = ()
     media_type: str | None = None
     append: bool = False
+    flatten: bool = True
+    ignore_missing: bool = False
     dry_run: bool = False
     json: bool = False
     quiet: bool = False
@@ -62,15 +65,20 @@ class MergeFlags:
             platform_of=_platforms(self.platform_of, "--platform-of"),
             also_as=_platforms(self.also_as, "--also-as"),
             os_version=read_pairs(self.os_version, "--os-version"),
-            os_features=tuple(
-                (source, tuple(part for part in value.split(",") if part))
-                for source, value in read_pairs(self.os_features, "--os-features")
-            ),
+            os_features=_lists(self.os_features, "--os-features"),
+            features=_lists(self.features, "--features"),
             annotations=index,
             entry_annotations=entries,
             only=tuple(Platform.parse(text) for text in chosen),
             media_type=cast("MediaType | None", self.media_type),
         )
+
+
+def _lists(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(
+        (source, tuple(part for part in value.split(",") if part))
+        for source, value in read_pairs(texts, flag)
+    )
 
 
 def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform], ...]:
@@ -80,9 +88,7 @@ def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform],
 def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
     """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
     wishes = flags.wishes()
-    goal = Reference.parse(target)
-    if goal.digest:
-        raise UsageError(f"{target}: a digest cannot be published to", hint="name a tag")
+    destinations = goals(target, flags.tag)
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
     with (
@@ -91,10 +97,11 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
     ):
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
         registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
-        read = session.map(
-            lambda text: read_source(text, registries, reference=opened[text][1] if text in opened else None),
-            sources,
-        )
+        named = {text: opened[text][1] if text in opened else None for text in sources}
+        found = session.map(lambda text: _read(text, registries, flags, named[text]), sources)
+        read = [source for source in found if source is not None]
+        if not read:
+            raise PublishFailed(f"none of {', '.join(sources)} exists")
         onto = _existing(target, registries) if flags.append else None
         index = merge(read, wishes, onto=onto)
         _tell(index, flags)
@@ -103,13 +110,39 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
             return 0
         published = publish(
             index,
-            [Destination(repository=goal.with_tag(None), tags=(goal.tag or "latest", *flags.tag))],
-            sources=[source.reference for source in (*read, *((onto,) if onto else ()))],
+            destinations,
+            sources=[place for source in (*read, *((onto,) if onto else ())) for place in source.places],
             registries=registries,
             emit=_emit(quiet=flags.quiet),
         )
     _show(published, flags)
     return 0
+
+
+def goals(target: str, further: Sequence[str]) -> tuple[Destination, ...]:
+    """Give where the index goes: TARGET first, then further tags of it, or `host/repository:tag` of others."""
+    first = Reference.parse(target)
+    tags: dict[Reference, list[str]] = {}
+    for text in (target, *further):
+        said = Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
+        if said.digest:
+            raise UsageError(f"{text}: a digest cannot be published to", hint="name a tag")
+        tags.setdefault(said.with_tag(None), []).append(said.tag or "latest")
+    return tuple(
+        Destination(repository=repository, tags=tuple(dict.fromkeys(names)))
+        for repository, names in tags.items()
+    )
+
+
+def _read(text: str, registries: Registries, flags: MergeFlags, reference: Reference | None) -> Source | None:
+    """Read a source; None for one that is not there and need not be."""
+    try:
+        return read_source(text, registries, reference=reference, flatten=flags.flatten)
+    except RegistryError as error:
+        if not flags.ignore_missing or error.kind != "not-found":
+            raise
+        _say(quiet=flags.quiet)(f"{text} is not there: left out")
+        return None
 
 
 def _layouts(sources: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import threading
 from collections.abc import Generator
@@ -12,17 +13,22 @@ from urllib.parse import urlsplit
 import httpx
 
 from multibuild.publish.credentials import Credentials
+from multibuild.publish.failures import RegistryError, from_status, retry_after
 
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
 
 class RegistryAuth(httpx.Auth):
-    """Answers 401 once per request; tokens are kept by scope and shared between threads."""
+    """Answers a 401 once per request; tokens are kept by scope and shared between threads.
 
-    requires_response_body = True
+    A login goes to the registry's own origin and to the token service it names, to nobody else. Needs a client
+    that follows no redirects: an identity token travels in a body.
+    """
 
-    def __init__(self, host: str, credentials: Credentials | None, *, plain: bool) -> None:
-        """`plain`: the registry itself is spoken to over http, so its token service may be."""
+    def __init__(self, origin: str, host: str, credentials: Credentials | None, *, plain: bool) -> None:
+        """`origin` is the registry's address; `plain`: it has no TLS, so its token service need not have it."""
+        self._origin = httpx.URL(origin)
         self._host = host
         self._credentials = credentials
         self._plain = plain
@@ -31,28 +37,27 @@ class RegistryAuth(httpx.Auth):
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send what is known, and on a challenge answer it once."""
-        scope = str(request.extensions.get("scope", ""))
-        registry = request.extensions.get("registry", request.url.netloc.decode())
-        if request.url.netloc.decode() != registry:
-            yield request  # an upload location on another host: our login is not for it
+        """Send what is known, and on a challenge answer it once. Raises RegistryError when no token is given."""
+        if _origin_of(request.url) != _origin_of(self._origin):
+            yield request  # a blob store elsewhere: our login is not for it
             return
+        scope = str(request.extensions.get("scope", ""))
         self._apply(request, scope)
         response = yield request
-        # After a redirect it is another host that asks: it gets no login either.
-        if response.status_code != 401 or response.url.netloc.decode() != registry:
+        if response.status_code != 401:
             return
-        scheme, parameters = _challenge(response.headers.get("www-authenticate", ""))
-        if scheme == "basic" and self._credentials is not None:
-            self._basic = True
-        elif scheme == "bearer" and self._trusted(parameters.get("realm", "")):
+        challenges = _challenges(", ".join(response.headers.get_list("www-authenticate")))
+        if "bearer" in challenges:
+            parameters = challenges["bearer"]
+            self._require_trusted(parameters.get("realm", ""))
             answer = yield self._token_request(parameters, scope or parameters.get("scope", ""))
-            if answer.status_code >= 400:
-                return
-            answer.read()
-            token = _token_of(answer)
+            token = self._token_of(answer)
             with self._lock:
                 self._tokens[scope] = token
+        elif (
+            "basic" in challenges and self._credentials is not None and "Authorization" not in request.headers
+        ):
+            self._basic = True
         else:
             return
         self._apply(request, scope)
@@ -66,27 +71,56 @@ class RegistryAuth(httpx.Auth):
         elif self._basic and self._credentials is not None:
             request.headers["Authorization"] = _basic(self._credentials)
 
-    def _trusted(self, realm: str) -> bool:
+    def _require_trusted(self, realm: str) -> None:
         """A login is sent over TLS only, unless the registry itself has none."""
-        return urlsplit(realm).scheme == "https" or (self._plain and urlsplit(realm).scheme == "http")
+        scheme, place = urlsplit(realm)[:2]
+        if place and (scheme == "https" or (self._plain and scheme == "http")):
+            return
+        raise RegistryError(
+            "tls",
+            f"{self._host} sends logins to {place or 'nowhere'} without TLS",
+            hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
+        )
 
     def _token_request(self, parameters: dict[str, str], scope: str) -> httpx.Request:
-        fields = {"service": parameters.get("service", "")}
-        scopes = [("scope", part) for part in scope.split()]
+        service = {"service": parameters["service"]} if "service" in parameters else {}
         known = self._credentials
+        realm = httpx.URL(parameters["realm"])
         if known is not None and known.identity_token:
             form = {
-                **fields,
+                **service,
                 "scope": scope,
                 "grant_type": "refresh_token",
                 "refresh_token": known.identity_token,
                 "client_id": "multibuild",
             }
-            return httpx.Request("POST", parameters["realm"], data=form)
+            return httpx.Request("POST", realm, data=form)
+        # Kept beside a query the realm may already have.
+        url = realm.copy_merge_params(service)
+        for part in scope.split():
+            url = url.copy_add_param("scope", part)
         headers = {"Authorization": _basic(known)} if known is not None else {}
-        return httpx.Request(
-            "GET", httpx.URL(parameters["realm"], params=[*fields.items(), *scopes]), headers=headers
-        )
+        return httpx.Request("GET", url, headers=headers)
+
+    def _token_of(self, answer: httpx.Response) -> str:
+        doing = f"logging in to {self._host}"
+        if answer.status_code in {401, 403, 408, 429} or answer.status_code >= 500:
+            # Never 404 and the like: "no such token" must not be taken for "no such tag".
+            wait = retry_after(answer.headers.get("retry-after", ""))
+            raise from_status(self._host, doing, answer.status_code, "", retry_after=wait)
+        try:
+            document: Any = json.loads(answer.read()) if answer.status_code == 200 else {}
+            token = document.get("token") or document.get("access_token")
+        except (ValueError, AttributeError, RecursionError):
+            token = None
+        if not isinstance(token, str):
+            raise RegistryError(
+                "invalid",
+                f"{doing}: the token service gave no token (answers {answer.status_code})",
+                hint=f"`docker login {self._host}`",
+                status=answer.status_code if answer.status_code != 404 else 0,
+            )
+        return token
 
 
 def _basic(credentials: Credentials) -> str:
@@ -94,14 +128,16 @@ def _basic(credentials: Credentials) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def _challenge(header: str) -> tuple[str, dict[str, str]]:
-    scheme, _, rest = header.partition(" ")
-    return scheme.lower(), dict(_PARAMETER.findall(rest))
+def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
-def _token_of(answer: httpx.Response) -> str:
-    try:
-        document: Any = answer.json()
-        return str(document.get("token") or document.get("access_token") or "")
-    except (ValueError, AttributeError):
-        return ""
+def _challenges(header: str) -> dict[str, dict[str, str]]:
+    """Read WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
+    found: dict[str, dict[str, str]] = {}
+    schemes = list(_SCHEME.finditer(header))
+    for place, scheme in enumerate(schemes):
+        end = schemes[place + 1].start() if place + 1 < len(schemes) else len(header)
+        parameters = _PARAMETER.findall(header[scheme.end() : end])
+        found[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
+    return found

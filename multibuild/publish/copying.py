@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from multibuild.errors import PublishFailed
 from multibuild.publish.failures import RegistryError
+from multibuild.publish.once import Once
 from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
 from multibuild.publish.store import Registries, Store
 
-PARALLEL = 4
+PARALLEL = 8
 """Manifests at once; each brings several blobs."""
 
 TRIES = 3
-"""Of one blob: a stream that broke is begun anew."""
+"""Of one blob: a stream that broke is begun anew. And of a manifest whose blobs the registry says it lacks."""
 
 SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 """Cosign's tags from before there were referrers: `sha256-<hex>.sig` (sigstore/cosign specs/SIGNATURE_SPEC.md)."""
+
+_AGAIN = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,88 +43,144 @@ def bring_children(
 ) -> None:
     """Make every manifest that `index` names present in the target repository; digests stay as they are.
 
-    What refers to a copied image (signatures) follows, as referrers or, where the target has none, under the
-    fallback tag. Raises PublishFailed for a child that is in no source, RegistryError for what a registry does.
+    `sources` are repositories; one with a digest says where just that digest is. What refers to a copied image
+    (signatures) follows, as referrers or, where the target has none, under the fallback tag. Raises PublishFailed for
+    a child that is in no source, RegistryError for what a registry does.
     """
     homes = {source.name: Place(name=source, registry=registries.of(source.host)) for source in sources}
     if set(homes) == {target.name}:
         return
-    goal = Place(name=target, registry=registries.of(target.host))
-    digests = list(dict.fromkeys(entry.digest for entry in index.entries))
-    others = [home for name, home in homes.items() if name != target.name]
+    copying = Copying(target=Place(name=target.with_tag(None), registry=registries.of(target.host)))
+    known = {source.digest: homes[source.name] for source in sources if source.digest}
 
     def bring(digest: str) -> None:
-        if goal.registry.head(target.with_digest(digest)) is None:
-            copy_manifest(digest, _home_of(digest, others), goal)
-        for home in others:
-            copy_referrers(digest, home, goal)
+        held = copying.holds(digest)
+        home = known.get(digest) or _home_of(digest, homes.values(), required=not held)
+        if home is None or home.name.name == target.name:
+            return
+        if not held:
+            copying.manifest(digest, home)
+        copying.referrers(digest, home)
 
+    digests = dict.fromkeys(entry.digest for entry in index.entries)
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         futures = [pool.submit(bring, digest) for digest in digests]
     for future in futures:
         future.result()
-    for home in others:
-        copy_referrers(index.digest, home, goal)
+    home = known.get(index.digest)
+    if home is not None and home.name.name != target.name:
+        copying.referrers(index.digest, home)
 
 
-def _home_of(digest: str, homes: Sequence[Place]) -> Place:
+def _home_of(digest: str, homes: Iterable[Place], *, required: bool) -> Place | None:
     for home in homes:
         if home.registry.head(home.name.with_digest(digest)) is not None:
             return home
+    if not required:
+        return None
     raise PublishFailed(
         f"{digest} is in none of {', '.join(home.name.name for home in homes)}",
         hint="build it again: it was deleted meanwhile",
     )
 
 
-def copy_manifest(digest: str, source: Place, target: Place, *, tag: str | None = None) -> None:
-    """Copy a manifest with all it names; an index brings its manifests. `tag` names it at the target."""
-    manifest = source.registry.manifest(source.name.with_digest(digest))
-    document = manifest.document
-    if manifest.media_type in INDEX_TYPES:
-        for entry in manifest.entries:
-            copy_manifest(entry.digest, source, target)
-    for blob in (document.get("config"), *(document.get("layers") or ()), *(document.get("blobs") or ())):
-        if blob is not None:
-            copy_blob(Descriptor.from_json(blob), source, target)
-    named = target.name.with_tag(tag) if tag else target.name.with_digest(digest)
-    target.registry.put_manifest(named, manifest.content, manifest.media_type)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copying:
+    """Copies into one repository, from several threads: what two images share is brought once, the other one waits.
 
-
-def copy_blob(blob: Descriptor, source: Place, target: Place) -> None:
-    """Copy one blob unless it is there: mounted within a registry, else streamed, begun anew when that breaks.
-
-    A blob with `urls` (a foreign layer, image-spec descriptor) may be in no registry at all; it stays where it is.
+    Registries lose a blob that is linked twice at once (distribution 2.8: "blob unknown to registry" for the manifest
+    afterwards), so this is no matter of speed alone.
     """
-    if target.registry.has_blob(target.repository, blob.digest):
-        return
-    if blob.rest.get("urls") and not source.registry.has_blob(source.repository, blob.digest):
-        return
-    same = source.registry.host == target.registry.host
-    if same and target.registry.mount(target.repository, blob.digest, source.repository):
-        return
-    for left in reversed(range(TRIES)):
-        try:
-            chunks = source.registry.blob(source.repository, blob.digest)
-            target.registry.upload(target.repository, blob, chunks)
-        except RegistryError as error:
-            if not left or error.kind not in {"unreachable", "unavailable", "unauthorized", "rate-limited"}:
-                raise
-        else:
+
+    target: Place
+    once: Once = field(default_factory=Once)
+
+    def holds(self, digest: str) -> bool:
+        """Whether the target has a manifest."""
+        return self.target.registry.head(self.target.name.with_digest(digest)) is not None
+
+    def manifest(self, digest: str, source: Place, *, tag: str | None = None) -> None:
+        """Copy a manifest with all it names; an index brings its manifests. `tag` names it at the target."""
+        manifest = source.registry.manifest(source.name.with_digest(digest))
+        if manifest.media_type in INDEX_TYPES:
+            for entry in manifest.entries:
+                self.once.do(entry.digest, lambda entry=entry: self.manifest(entry.digest, source))  # type: ignore[misc]
+        blobs = blobs_of(manifest)
+        for blob in blobs:
+            self.once.do(blob.digest, lambda blob=blob: self._blob(blob, source))  # type: ignore[misc]
+        named = self.target.name.with_tag(tag) if tag else self.target.name.with_digest(digest)
+        for left in reversed(range(TRIES)):
+            try:
+                self.target.registry.put_manifest(named, manifest.content, manifest.media_type)
+            except RegistryError as error:
+                if not left or "MANIFEST_BLOB_UNKNOWN" not in error.codes:
+                    raise
+                # Somebody else pushed the same blob at the same moment: what was there a moment ago is not.
+                for blob in blobs:
+                    self._blob(blob, source, anew=True)
+            else:
+                return
+
+    def _blob(self, blob: Descriptor, source: Place, *, anew: bool = False) -> None:
+        """Copy one blob unless it is there: mounted within a registry, else streamed, begun anew when that breaks.
+
+        A blob with `urls` (a foreign layer, image-spec descriptor) may be in no registry at all; it stays where it is.
+        """
+        goal, repository = self.target.registry, self.target.repository
+        if not anew and goal.has_blob(repository, blob.digest):
             return
+        if blob.rest.get("urls") and not source.registry.has_blob(source.repository, blob.digest):
+            return
+        if source.registry.host == goal.host and goal.mount(repository, blob.digest, source.repository):
+            return
+        for left in reversed(range(TRIES)):
+            try:
+                goal.upload(repository, blob, source.registry.blob(source.repository, blob.digest))
+            except RegistryError as error:
+                # Our own reading was checked: a registry that found another digest was disturbed while it wrote.
+                if not left or not (error.kind in _AGAIN or "DIGEST_INVALID" in error.codes):
+                    raise
+            else:
+                return
+
+    def referrers(self, digest: str, source: Place) -> None:
+        """Copy what refers to a digest, with its manifests and blobs; nothing where there is nothing."""
+        listed = source.registry.referrers(source.name.with_digest(digest))
+        if listed is None:
+            listed = _tagged_referrers(digest, source)
+        self._cosign_tags(digest, source)
+        for descriptor in listed:
+            if not self.holds(descriptor.digest):
+                self.manifest(descriptor.digest, source)
+        if listed and self.target.registry.referrers(self.target.name.with_digest(digest)) is None:
+            self._tag_referrers(digest, listed)
+
+    def _tag_referrers(self, digest: str, listed: Sequence[Descriptor]) -> None:
+        """Add to the target's fallback tag; what it lists already stays."""
+        known = {entry.digest: entry for entry in _tagged_referrers(digest, self.target)}
+        added = {entry.digest: entry for entry in listed}
+        if set(added) <= set(known):
+            return
+        entries = [entry.to_json() for entry in (known | added).values()]
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+        content = json.dumps(document, indent=2, ensure_ascii=False).encode()
+        tag = self.target.name.with_tag(_fallback_tag(digest))
+        self.target.registry.put_manifest(tag, content, OCI_INDEX)
+
+    def _cosign_tags(self, digest: str, source: Place) -> None:
+        for suffix in SIGNATURE_SUFFIXES:
+            tag = f"{_fallback_tag(digest)}.{suffix}"
+            held = source.registry.head(source.name.with_tag(tag))
+            if held is not None and self.target.registry.head(self.target.name.with_tag(tag)) is None:
+                self.manifest(held.digest, source, tag=tag)
 
 
-def copy_referrers(digest: str, source: Place, target: Place) -> None:
-    """Copy what refers to a digest, with its manifests and blobs; nothing where there is nothing."""
-    listed = source.registry.referrers(source.name.with_digest(digest))
-    if listed is None:
-        listed = _tagged_referrers(digest, source)
-    _copy_cosign_tags(digest, source, target)
-    missing = [d for d in listed if target.registry.head(target.name.with_digest(d.digest)) is None]
-    for descriptor in missing:
-        copy_manifest(descriptor.digest, source, target)
-    if listed and target.registry.referrers(target.name.with_digest(digest)) is None:
-        _tag_referrers(digest, listed, target)
+def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
+    """Give the blobs a manifest names, each once."""
+    document = manifest.document
+    named = (document.get("config"), *(document.get("layers") or ()), *(document.get("blobs") or ()))
+    blobs = [Descriptor.from_json(blob) for blob in named if blob is not None]
+    return tuple({blob.digest: blob for blob in blobs}.values())
 
 
 def _tagged_referrers(digest: str, place: Place) -> tuple[Descriptor, ...]:
@@ -133,26 +192,6 @@ def _tagged_referrers(digest: str, place: Place) -> tuple[Descriptor, ...]:
             return ()
         raise
     return found.entries if found.is_index else ()
-
-
-def _tag_referrers(digest: str, listed: Sequence[Descriptor], target: Place) -> None:
-    """Add to the target's fallback tag; what it lists already stays."""
-    known = {entry.digest: entry for entry in _tagged_referrers(digest, target)}
-    added = {entry.digest: entry for entry in listed}
-    if set(added) <= set(known):
-        return
-    entries = [entry.to_json() for entry in (known | added).values()]
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
-    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    target.registry.put_manifest(target.name.with_tag(_fallback_tag(digest)), content, OCI_INDEX)
-
-
-def _copy_cosign_tags(digest: str, source: Place, target: Place) -> None:
-    for suffix in SIGNATURE_SUFFIXES:
-        tag = f"{_fallback_tag(digest)}.{suffix}"
-        held = source.registry.head(source.name.with_tag(tag))
-        if held is not None and target.registry.head(target.name.with_tag(tag)) is None:
-            copy_manifest(held.digest, source, target, tag=tag)
 
 
 def _fallback_tag(digest: str) -> str:

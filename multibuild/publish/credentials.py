@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from multibuild.errors import EnvironmentFault
 
@@ -21,27 +26,57 @@ class Credentials:
 def credentials_for(host: str) -> Credentials | None:
     """Find the login for `host`; None where there is none.
 
-    Raises EnvironmentFault when a configured credential helper is missing or fails.
+    Raises EnvironmentFault when docker's config is broken, or a configured credential helper is missing or fails.
+    The words of decoding errors are left out: they can quote what they could not decode.
     """
     from docker import auth
     from docker.errors import DockerException
+    from docker.utils.config import find_config_file
 
+    path = find_config_file()
+    if path is not None:
+        _require_readable(Path(str(path)))
     try:
-        found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # docker-py warns of a missing helper, and then raises too
+            found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
     except DockerException as error:
         raise EnvironmentFault(
-            f"the login for {host} cannot be read: {str(error).splitlines()[0]}",
-            hint="credsStore or credHelpers in docker's config.json names a helper: is it installed?",
-        ) from error
-    except (OSError, ValueError) as error:
+            f"the login for {host} cannot be read: {_first_line(error)}",
+            hint="credsStore or credHelpers in docker's config.json names a helper: is it installed, does it work?",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise EnvironmentFault(
-            f"docker's config.json cannot be read: {error}", hint="mend or move it"
-        ) from error
-    if not found:
-        return None
-    token = found.get("IdentityToken") or found.get("identitytoken")
+            f"the login for {host} cannot be read: it is not in docker's form", hint=f"`docker login {host}`"
+        ) from None
+    return _credentials(found) if found else None
+
+
+def _credentials(found: Mapping[str, Any]) -> Credentials | None:
+    token = found.get("IdentityToken")
     username = found.get("Username") or found.get("username") or ""
     secret = found.get("Password") or found.get("password") or ""
     if not (token or secret):
         return None
-    return Credentials(username=username, secret=secret, identity_token=token or None)
+    return Credentials(username=str(username), secret=str(secret), identity_token=token or None)
+
+
+def _require_readable(path: Path) -> None:
+    """Refuse a config docker-py would pass over in silence, to push without the login that is in it."""
+    if path.name != "config.json":
+        return  # .dockercfg of long ago, which need not be JSON
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{path} cannot be read: {error.strerror}", hint="mend its permissions"
+        ) from None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise EnvironmentFault(f"{path} is not a JSON object", hint="mend or move it")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from multibuild.errors import EnvironmentFault, PublishFailed
@@ -20,14 +22,19 @@ Kind = Literal[
 
 
 class RegistryError(PublishFailed):
-    """A registry did not do what was asked. `status` is the HTTP status, 0 where there was no answer."""
+    """A registry did not do what was asked. `status` is the HTTP status, 0 where there was no answer.
+
+    `codes` are those of the distribution-spec the registry gave; `connected` is false where nobody answered at all.
+    """
 
     def __init__(self, kind: Kind, message: str, *, hint: str | None = None, status: int = 0) -> None:
         """Take the kind, what happened at which host, and what to do."""
         super().__init__(message, hint=hint)
         self.kind = kind
         self.status = status
+        self.codes: tuple[str, ...] = ()
         self.retry_after: float | None = None
+        self.connected = True
 
 
 def as_environment(error: RegistryError) -> EnvironmentFault:
@@ -38,9 +45,13 @@ def as_environment(error: RegistryError) -> EnvironmentFault:
 _STATUSES: dict[int, tuple[Kind, str, str]] = {
     401: ("unauthorized", "refused the login", "`docker login {host}`"),
     403: ("denied", "does not allow it", "this account lacks the right; `docker login {host}` with another"),
-    404: ("not-found", "does not have it", "check the name and the tag"),
+    404: (
+        "not-found",
+        "does not have it",
+        "check the name and the tag; some registries want it created first",
+    ),
     405: ("unsupported", "cannot do that", ""),
-    429: ("rate-limited", "has had too many requests", "wait, or log in"),
+    429: ("rate-limited", "has had too many requests", "wait, or `docker login {host}`"),
     501: ("unsupported", "cannot do that", ""),
 }
 
@@ -52,6 +63,8 @@ def from_status(
     trouble: tuple[Kind, str, str] = ("invalid", f"answers {status}", "")
     if status >= 500:
         trouble = ("unavailable", f"answers {status}", "the registry has trouble: try again")
+    elif status == 400 and "HTTP request to an HTTPS server" in said:
+        trouble = ("tls", "speaks TLS, not plain http", "take out `insecure: true` for it")
     kind, words, hint = _STATUSES.get(status, trouble)
     message = f"{doing}: {host} {words}{f': {said}' if said else ''}"
     error = RegistryError(kind, message, hint=hint.format(host=host) or None, status=status)
@@ -74,8 +87,24 @@ def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
             f"{doing}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
-    return RegistryError(
+    found = RegistryError(
         "unreachable",
         f"{doing}: {host} cannot be reached: {text or type(error).__name__}",
         hint="is it running, and is the name right?",
     )
+    found.connected = "Connect" not in type(error).__name__
+    return found
+
+
+def retry_after(text: str) -> float | None:
+    """Read a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it says nothing."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())

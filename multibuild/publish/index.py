@@ -16,7 +16,8 @@ from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX
 class IndexChild:
     """One child and how it is to stand in the index.
 
-    `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it.
+    `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it. `features` are
+    those of a CPU, which a Docker list can name.
     """
 
     image: Descriptor
@@ -25,7 +26,13 @@ class IndexChild:
     also_as: tuple[Platform, ...] = ()
     os_version: str = ""
     os_features: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What of the child the index will name."""
+        return (self.image.digest, *(attestation.digest for attestation in self.attestations))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +63,11 @@ def compose(
             raise PublishFailed(
                 "a Docker manifest list has no subject and no artifactType", hint="use `media_type: oci`"
             )
+    elif any(child.features for child in children):
+        raise PublishFailed(
+            "an OCI index has no CPU features (image-spec: reserved)",
+            hint="a Docker list has: `media_type: docker`",
+        )
     entries = [entry for child in children for entry in _images(child)]
     entries += _attestations(children)
     document: dict[str, Any] = {
@@ -80,6 +92,7 @@ def _images(child: IndexChild) -> Iterable[Descriptor]:
         platform=child.platform or own.platform,
         os_version=child.os_version or own.os_version,
         os_features=child.os_features or own.os_features,
+        platform_rest={**own.platform_rest, **({"features": list(child.features)} if child.features else {})},
         annotations={**own.annotations, **child.annotations},
     )
     yield first

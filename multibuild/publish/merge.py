@@ -26,6 +26,13 @@ class Source:
     children: tuple[IndexChild, ...]
     base: Manifest | None = None
 
+    @property
+    def places(self) -> tuple[Reference, ...]:
+        """Where each digest is that an index of its children can name: the same repository."""
+        digests = [digest for child in self.children for digest in child.digests]
+        digests += [self.base.digest] if self.base is not None else []
+        return tuple(self.reference.with_digest(digest) for digest in digests)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wishes:
@@ -35,6 +42,7 @@ class Wishes:
     also_as: tuple[tuple[str, Platform], ...] = ()
     os_version: tuple[tuple[str, str], ...] = ()
     os_features: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    features: tuple[tuple[str, tuple[str, ...]], ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     entry_annotations: tuple[tuple[Platform, str, str], ...] = ()
     only: tuple[Platform, ...] = ()
@@ -151,13 +159,15 @@ def _wished(source: Source, child: IndexChild, wishes: Wishes) -> IndexChild:
     said = [value for name, value in wishes.platform_of if _names(name, source, child)]
     also = [value for name, value in wishes.also_as if _names(name, source, child)]
     versions = [value for name, value in wishes.os_version if _names(name, source, child)]
-    features = [value for name, value in wishes.os_features if _names(name, source, child)]
+    os_features = [value for name, value in wishes.os_features if _names(name, source, child)]
+    features = [value for name, value in wishes.features if _names(name, source, child)]
     return replace(
         child,
         platform=said[-1] if said else child.platform,
         also_as=(*child.also_as, *dict.fromkeys(also)),
         os_version=versions[-1] if versions else child.os_version,
-        os_features=features[-1] if features else child.os_features,
+        os_features=os_features[-1] if os_features else child.os_features,
+        features=features[-1] if features else child.features,
     )
 
 
@@ -186,6 +196,7 @@ def _require_known(sources: Sequence[Source], wishes: Wishes) -> None:
         "--also-as": [name for name, _ in wishes.also_as],
         "--os-version": [name for name, _ in wishes.os_version],
         "--os-features": [name for name, _ in wishes.os_features],
+        "--features": [name for name, _ in wishes.features],
     }
     for flag, names in flags.items():
         for name in names:

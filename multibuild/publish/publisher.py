@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -31,7 +32,7 @@ class Destination:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MovedTag:
-    """What became of one tag. `before` None: it did not exist."""
+    """What became of one tag. `before` None: it did not exist; `after` None: it does not, or nobody knows."""
 
     reference: Reference
     before: str | None
@@ -41,7 +42,7 @@ class MovedTag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """The outcome: the index and every tag."""
+    """The outcome: the index and every tag, in the order they were moved."""
 
     index: Manifest
     tags: tuple[MovedTag, ...]
@@ -58,8 +59,9 @@ def publish(
 ) -> Published:
     """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
 
-    Events: `tag.planned` with what a tag held before any moves, `tag.ended` with what became of it. Raises
-    PublishFailed after everything that had moved was put back, as far as it still held our digest.
+    Events: `tag.planned` with what every tag held before any moves, `tag.ended` with what became of it (a second one
+    when it was put back). Raises PublishFailed after everything that had moved was put back, as far as it still held
+    our digest; its message says what became of each tag.
 
     `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
     (reference, index digest). They are put back to it, too, if anything fails now.
@@ -71,78 +73,147 @@ def publish(
         registry.put_manifest(pinned, index.content, index.media_type)
         _read_back(registry, pinned, index)
     wanted = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
-    before = {}
-    for reference in wanted:
-        held = registries.of(reference.host).head(reference)
-        before[reference] = held.digest if held else None
-        if before[reference] == index.digest:
-            before[reference] = held_before.get((str(reference), index.digest), index.digest)
-        emit("tag.planned", ref=str(reference), before=before[reference], after=index.digest)
-    return Published(index=index, tags=_move(index, before, registries, emit))
+    former = {tag: _former(tag, registries, index, held_before) for tag in wanted}
+    for reference, held in former.items():
+        emit("tag.planned", ref=str(reference), before=held.digest, after=index.digest)
+    return Published(
+        index=index, tags=_Move(index=index, former=former, registries=registries, emit=emit).all()
+    )
 
 
-def _move(
-    index: Manifest, before: dict[Reference, str | None], registries: Registries, emit: Emit
-) -> tuple[MovedTag, ...]:
-    done: list[MovedTag] = []
-    for reference, held in before.items():
-        if held == index.digest:
-            done.append(MovedTag(reference=reference, before=held, after=index.digest, status="unchanged"))
-            _tell(done[-1], emit)
-            continue
-        registry = registries.of(reference.host)
-        try:
-            registry.put_manifest(reference, index.content, index.media_type)
-            _read_back(registry, reference, index)
-        except RegistryError as error:
-            # The request may have arrived although its answer did not: this tag is put back like the others.
-            started = [*done, MovedTag(reference=reference, before=held, after=None, status="failed")]
-            outcome = [_put_back(tag, index, registries) for tag in started]
-            for tag in outcome:
-                _tell(tag, emit)
-            said = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
-            raise PublishFailed(f"{error.message}; tags: {said}", hint=error.hint) from error
-        done.append(MovedTag(reference=reference, before=held, after=index.digest, status="moved"))
-        _tell(done[-1], emit)
-    return tuple(done)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Former:
+    """What a tag held before; `digest` None: it did not exist. The bytes too, where they could be read.
+
+    `resumed`: an unfinished run moved it to our index already.
+    """
+
+    digest: str | None
+    manifest: Manifest | None
+    resumed: bool = False
 
 
-def _put_back(tag: MovedTag, index: Manifest, registries: Registries) -> MovedTag:
-    """Give a tag its former digest, provided it holds ours now; one that was not there is deleted where possible."""
-    if tag.status == "unchanged":
-        return tag
-    registry = registries.of(tag.reference.host)
+def _former(
+    tag: Reference, registries: Registries, index: Manifest, held_before: Mapping[tuple[str, str], str | None]
+) -> _Former:
+    """Read what a tag holds, its bytes too: a registry may drop them as soon as no tag names them."""
+    registry = registries.of(tag.host)
+    held = _or_none(registry, tag)
+    before = held_before.get((str(tag), index.digest), index.digest)
+    if held is not None and held.digest == index.digest != before:
+        kept = _or_none(registry, tag.with_digest(before)) if before is not None else None
+        return _Former(digest=before, manifest=kept, resumed=True)
+    return _Former(digest=held.digest if held else None, manifest=held)
+
+
+def _or_none(registry: Store, reference: Reference) -> Manifest | None:
     try:
-        held = registry.head(tag.reference)
-        if held is None or held.digest != index.digest:
-            after = held.digest if held else None
-            status: Status = "failed" if tag.status == "failed" else "left"
-            return MovedTag(reference=tag.reference, before=tag.before, after=after, status=status)
-        if tag.before is None:
-            registry.delete(tag.reference)
+        return registry.manifest(reference)
+    except RegistryError as error:
+        if error.kind == "not-found":
+            return None
+        raise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Move:
+    """All tags to one index, or none. `former` is what each tag held before, in the order of moving."""
+
+    index: Manifest
+    former: Mapping[Reference, _Former]
+    registries: Registries
+    emit: Emit
+
+    def all(self) -> tuple[MovedTag, ...]:
+        """Move every tag; PublishFailed after putting back when one cannot be moved."""
+        done: list[MovedTag] = []
+        for reference in self.former:
+            try:
+                done.append(self._tell(self._one(reference)))
+            except PublishFailed as error:
+                outcome = self._put_all_back(done, reference)
+                said = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
+                raise PublishFailed(f"{error.message}; tags: {said}", hint=error.hint) from error
+        return tuple(done)
+
+    def _one(self, reference: Reference) -> MovedTag:
+        before = self.former[reference].digest
+        moved = MovedTag(reference=reference, before=before, after=self.index.digest, status="moved")
+        if before == self.index.digest:
+            return replace(moved, status="unchanged")
+        registry = self.registries.of(reference.host)
+        registry.put_manifest(reference, self.index.content, self.index.media_type)
+        _read_back(registry, reference, self.index)
+        return moved
+
+    def _put_all_back(self, done: Sequence[MovedTag], failed: Reference) -> tuple[MovedTag, ...]:
+        """Put back what moved, newest first, and the tag that failed too: its request may have arrived unanswered."""
+        broken = MovedTag(reference=failed, before=self.former[failed].digest, after=None, status="failed")
+        outcome = [
+            tag if tag.status == "unchanged" else self._tell(self._put_back(tag))
+            for tag in reversed([*done, broken])
+        ][::-1]
+        for reference in list(self.former)[len(outcome) :]:
+            outcome.append(self._tell(self._untouched(reference)))
+        return tuple(outcome)
+
+    def _untouched(self, reference: Reference) -> MovedTag:
+        """Say of a tag that was never come to what it holds; what an unfinished run moved is put back."""
+        former = self.former[reference]
+        tag = MovedTag(reference=reference, before=former.digest, after=former.digest, status="unchanged")
+        moved = replace(tag, after=self.index.digest, status="moved")
+        return self._put_back(moved) if former.resumed else tag
+
+    def _put_back(self, tag: MovedTag) -> MovedTag:
+        """Give a tag its former digest, provided it holds ours now; one that was not there is deleted if it can be."""
+        lost: Status = "failed" if tag.status == "failed" else "left"
+        held, ours = tag.after, False
+        try:
+            held = self._held(tag.reference)
+            ours = held == self.index.digest
+            if ours:
+                self._restore(tag.reference)
+                held = tag.before
+        except PublishFailed:
+            # It may have been done although its answer did not arrive.
+            with contextlib.suppress(PublishFailed):
+                held = self._held(tag.reference)
+        if held == self.index.digest:
+            return replace(tag, after=held, status="left")
+        # What is not ours now is somebody else's, or never was ours: then it is not for us to change.
+        return replace(tag, after=held, status="put-back" if ours else lost)
+
+    def _held(self, reference: Reference) -> str | None:
+        held = self.registries.of(reference.host).head(reference)
+        return held.digest if held else None
+
+    def _restore(self, reference: Reference) -> None:
+        former, registry = self.former[reference], self.registries.of(reference.host)
+        if former.digest is None:
+            registry.delete(reference)
+        elif former.manifest is not None:
+            registry.put_manifest(reference, former.manifest.content, former.manifest.media_type)
         else:
-            former = registry.manifest(tag.reference.with_digest(tag.before))
-            registry.put_manifest(tag.reference, former.content, former.media_type)
-    except RegistryError:
-        return MovedTag(reference=tag.reference, before=tag.before, after=index.digest, status="left")
-    return MovedTag(reference=tag.reference, before=tag.before, after=tag.before, status="put-back")
+            raise PublishFailed(f"{reference}: what it held, {former.digest}, is no longer there")
 
-
-def _tell(tag: MovedTag, emit: Emit) -> None:
-    emit("tag.ended", ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status)
+    def _tell(self, tag: MovedTag) -> MovedTag:
+        self.emit("tag.ended", ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status)
+        return tag
 
 
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
-    """Read what was pushed until it shows and is the same; RegistryError or PublishFailed when it is not."""
+    """Read what was pushed until it shows and is the same; RegistryError when it never is within PATIENCE."""
     deadline = time.monotonic() + PATIENCE
     pause = 0.1
     while True:
         try:
             found = registry.manifest(reference)
-            if found.digest == index.digest:
+            if (found.content, found.media_type) == (index.content, index.media_type):
                 return
-            trouble: PublishFailed = RegistryError(
-                "invalid", f"{reference} reads back as {found.digest}, not {index.digest}"
+            trouble = RegistryError(
+                "invalid",
+                f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
+                hint="is somebody else publishing to this tag?",
             )
         except RegistryError as error:
             if error.kind != "not-found":

@@ -88,7 +88,10 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Descriptor:
-    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none; `rest` its further fields."""
+    """An OCI descriptor. `size` in bytes; `platform` None where the entry has none.
+
+    `rest` holds its further fields and `platform_rest` those of its platform, as they are.
+    """
 
     media_type: str
     digest: str
@@ -99,6 +102,7 @@ class Descriptor:
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
     rest: Mapping[str, Any] = field(default_factory=dict)
+    platform_rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_attestation(self) -> bool:
@@ -125,6 +129,7 @@ class Descriptor:
                 platform["os.features"] = list(self.os_features)
             if self.platform.variant:
                 platform["variant"] = self.platform.variant
+            platform.update(sorted(self.platform_rest.items()))
             document["platform"] = platform
         document.update(sorted(self.rest.items()))
         return document
@@ -144,6 +149,7 @@ class Descriptor:
                 annotations=dict(document.get("annotations") or {}),
                 artifact_type=str(document.get("artifactType", "")),
                 rest={key: value for key, value in document.items() if key not in _FIELDS},
+                platform_rest={k: v for k, v in (platform or {}).items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
@@ -152,6 +158,7 @@ class Descriptor:
 
 
 _FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations", "artifactType"})
+_PLATFORM_FIELDS = frozenset({"os", "architecture", "variant", "os.version", "os.features"})
 
 
 def _platform(document: Mapping[str, Any] | None) -> Platform | None:
@@ -182,7 +189,7 @@ class Manifest:
         """The parsed JSON; PublishFailed when it is none."""
         try:
             document = json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise PublishFailed(f"{self.digest} is no manifest: not a JSON object")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
-from urllib.parse import urljoin
+from typing import Any, Self
 
 import httpx
 
 from multibuild.publish.credentials import Credentials
-from multibuild.publish.failures import RegistryError, from_status, from_transport
+from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -22,14 +23,25 @@ from multibuild.publish.reference import (
     Reference,
     digest_of,
 )
-from multibuild.publish.wire import RegistrySettings, RetryPolicy, Wire
+from multibuild.publish.wire import (
+    BODY_LIMIT,
+    USUAL_PATIENCE,
+    Answer,
+    Call,
+    RegistrySettings,
+    RetryPolicy,
+    Wire,
+    may_pass,
+)
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
-MANIFEST_LIMIT = 4 * 1024 * 1024
-"""Bytes; the size the distribution-spec asks registries to accept."""
-
+MANIFEST_LIMIT = BODY_LIMIT
 CHUNK = 1024 * 1024
+# What proxies and object stores call a manifest they know nothing about.
+_VAGUE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
+_GONE = frozenset({404})
 _NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
+_NO_MOUNT = frozenset({"unauthorized", "denied", "invalid", "unsupported", "not-found"})
 
 
 class Registry:
@@ -40,12 +52,13 @@ class Registry:
         settings: RegistrySettings,
         *,
         credentials: Credentials | None = None,
-        retry: RetryPolicy | None = None,
+        retry: RetryPolicy = USUAL_PATIENCE,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Open no connection yet. `on_wait` hears of every wait, in words."""
         self.settings = settings
-        self._wire = Wire(settings, credentials=credentials, retry=retry or RetryPolicy(), on_wait=on_wait)
+        self._wire = Wire(settings, credentials=credentials, retry=retry, on_wait=on_wait)
+        self._lists_referrers = True
 
     def __enter__(self) -> Self:
         return self
@@ -64,48 +77,47 @@ class Registry:
 
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are checked against the digest asked for."""
-        answer = self._wire.ask("GET", reference, f"manifests/{reference.target}", headers={"Accept": ACCEPT})
-        if len(answer.content) > MANIFEST_LIMIT:
+        answer = self._ask("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
+        found = Manifest.of(answer.content, _media_type(answer.headers))
+        if reference.digest and not _holds(answer.content, reference.digest):
             raise RegistryError(
-                "invalid", f"{reference}: a manifest of {len(answer.content)} bytes is too large"
+                "invalid",
+                f"{reference}: {self.host} sent other bytes, {found.digest}",
+                hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = answer.headers.get("content-type", "").split(";")[0].strip()
-        found = Manifest.of(answer.content, media_type)
-        if reference.digest and found.digest != reference.digest:
-            raise RegistryError(
-                "invalid", f"{reference}: the registry sent {found.digest}", hint="never trust it"
+        media_type = found.media_type
+        if media_type in _VAGUE:
+            document = found.document
+            media_type = str(
+                document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
             )
-        if media_type in {"", "application/json", "text/plain", "application/octet-stream"}:
-            media_type = str(found.document.get("mediaType", OCI_MANIFEST))
-        return Manifest(media_type=media_type, digest=found.digest, content=found.content)
+        return Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Ask what a tag or digest holds, without its bytes; None when it is not there."""
         try:
-            answer = self._wire.ask(
-                "HEAD", reference, f"manifests/{reference.target}", headers={"Accept": ACCEPT}
-            )
+            answer = self._ask("HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}")
+            digest = answer.headers.get("docker-content-digest", "")
+            length = answer.headers.get("content-length", "")
+            if not digest or not length.isdigit():
+                found = self.manifest(reference)
+                return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
             raise
-        digest = answer.headers.get("docker-content-digest")
-        if not digest:
-            found = self.manifest(reference)
-            return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
-        size = int(answer.headers.get("content-length") or 0)
-        return Descriptor(media_type=answer.headers.get("content-type", ""), digest=digest, size=size)
+        return Descriptor(media_type=_media_type(answer.headers), digest=digest, size=int(length))
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Push a manifest under `reference`'s tag or digest; gives its digest."""
-        headers = {"Content-Type": media_type}
-        self._wire.ask("PUT", reference, f"manifests/{reference.target}", headers=headers, content=content)
+        path = f"manifests/{reference.target}"
+        self._ask("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
         return digest_of(content)
 
     def delete(self, reference: Reference) -> None:
         """Delete a tag or manifest; `unsupported` where the registry does not allow it."""
         try:
-            self._wire.ask("DELETE", reference, f"manifests/{reference.target}")
+            self._ask("DELETE", reference, f"manifests/{reference.target}", f"deleting {reference}")
         except RegistryError as error:
             # registry 2.8 answers 400 for a tag: it deletes by digest only.
             if error.status == 400:
@@ -114,90 +126,210 @@ class Registry:
 
     def tags(self, repository: str) -> tuple[str, ...]:
         """List the tags of a repository, all pages."""
-        name = Reference(host=self.settings.host, repository=repository)
-        path = "tags/list"
-        found: list[str] = []
-        while path:
-            answer = self._wire.ask("GET", name, path)
-            found += answer.json().get("tags") or []
-            link = answer.links.get("next", {}).get("url")
-            path = "" if not link else urljoin(str(answer.request.url), link)
-        return tuple(found)
+        name = self._named(repository)
+        pages = self._pages(name, "tags/list", f"listing the tags of {name}", frozenset())
+        found = [str(tag) for answer in pages or () for tag in _document(answer).get("tags") or ()]
+        return tuple(dict.fromkeys(found))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
         """List what refers to a digest (signatures and the like); None where the registry has no such API.
 
-        distribution-spec, "Listing Referrers"; all pages.
+        distribution-spec, "Listing Referrers"; all pages. A registry that once had no such API is not asked again.
         """
-        path = f"referrers/{reference.digest}"
-        found: list[Descriptor] = []
-        while path:
-            answer = self._wire.ask("GET", reference, path, tolerate=_NO_REFERRERS)
-            if answer.status_code >= 400:
+        if not self._lists_referrers:
+            return None
+        doing = f"listing what refers to {reference}"
+        pages = self._pages(reference, f"referrers/{reference.digest}", doing, _NO_REFERRERS)
+        if pages is None:
+            self._lists_referrers = False
+            return None
+        return tuple(entry for page in pages for entry in Manifest.of(page.content, OCI_INDEX).entries)
+
+    def _pages(
+        self, name: Reference, path: str, doing: str, tolerate: frozenset[int]
+    ) -> tuple[Answer, ...] | None:
+        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`."""
+        found: list[Answer] = []
+        seen = set[str]()
+        while path and path not in seen:
+            seen.add(path)
+            answer = self._ask("GET", name, path, doing, tolerate=tolerate)
+            if answer.status >= 300:
                 return None
-            page = Manifest.of(answer.content, OCI_INDEX)
-            found += page.entries
-            link = answer.links.get("next", {}).get("url")
-            path = "" if not link else urljoin(str(answer.request.url), link)
+            found.append(answer)
+            path = self._onward(answer, answer.next_page) if answer.next_page else ""
         return tuple(found)
 
-    # -- pushing
+    # -- blobs
 
     def check_push(self, repository: str) -> None:
         """Find out whether we may push: an upload is opened and ended again, nothing appears."""
-        name = Reference(host=self.settings.host, repository=repository)
-        answer = self._wire.ask("POST", name, "blobs/uploads/", doing=f"pushing to {name.name}")
-        location = answer.headers.get("location")
-        if location:
-            self._wire.ask("DELETE", name, _absolute(answer, location), tolerate=frozenset({404, 405, 400}))
+        name = self._named(repository)
+        self._abandon(name, self._open_upload(name))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has a blob."""
-        name = Reference(host=self.settings.host, repository=repository)
-        answer = self._wire.ask("HEAD", name, f"blobs/{digest}", tolerate=frozenset({404}), follow=True)
-        return answer.status_code < 300
+        name = self._named(repository)
+        answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", tolerate=_GONE)
+        return answer.status < 300
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
-        """Stream a blob; RegistryError at its end when the bytes are not what the digest says."""
-        doing = f"reading {digest[:19]}… of {self.settings.host}/{repository}"
-        seen = hashlib.sha256()
-        try:
-            with self._wire.stream(repository, digest) as answer:
-                if answer.status_code >= 300:
-                    raise from_status(self.settings.host, doing, answer.status_code, "")
-                for chunk in answer.iter_raw(CHUNK):
+        """Stream a blob as it is stored, going on after a broken connection.
+
+        Raises RegistryError, at the end, when the bytes are not what the digest says.
+        """
+        doing = f"reading {digest[:19]}… of {self.host}/{repository}"
+        seen = hashlib.new(digest.partition(":")[0])
+        done, broken = 0, 0
+        while True:
+            try:
+                for chunk in self._from(repository, digest, done, doing):
                     seen.update(chunk)
+                    done += len(chunk)
                     yield chunk
-        except httpx.HTTPError as error:
-            raise from_transport(self.settings.host, doing, error) from error
-        if digest.startswith("sha256:") and digest != f"sha256:{seen.hexdigest()}":
+                break
+            except RegistryError as error:
+                # What was never begun has been tried often enough already.
+                broken += 1
+                if not done or not may_pass(error) or broken >= self._wire.retry.tries:
+                    raise
+        if seen.hexdigest() != digest.partition(":")[2]:
             raise RegistryError("invalid", f"{doing}: the bytes do not match the digest")
+
+    def _from(self, repository: str, digest: str, start: int, doing: str) -> Iterator[bytes]:
+        """Stream a blob from byte `start`; a server that knows no ranges sends all, and what we have is skipped."""
+        call = Call(
+            method="GET",
+            path=f"{repository}/blobs/{digest}",
+            scope=f"repository:{repository}:pull",
+            doing=doing,
+            headers={"Range": f"bytes={start}-"} if start else {},
+        )
+
+        def begin() -> tuple[ExitStack, httpx.Response]:
+            stack = ExitStack()
+            return stack, stack.enter_context(self._wire.open(call))
+
+        # Opening is tried again; what fails while reading is for the caller to go on from.
+        stack, response = self._wire.persistently(begin)
+        with stack:
+            skip = start if response.status_code != 206 else 0
+            for chunk in response.iter_raw(CHUNK):
+                kept = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if kept:
+                    yield kept
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """Take a blob over from another repository of this registry; False where it wants an upload instead."""
-        name = Reference(host=self.settings.host, repository=repository)
-        path = f"blobs/uploads/?mount={digest}&from={source}"
-        # An account may push here and yet not be allowed to mount from there.
-        refused = frozenset({400, 401, 403, 404, 405})
-        answer = self._wire.ask("POST", name, path, pulls=source, tolerate=refused)
-        if answer.status_code == 201:
+        name = self._named(repository)
+        call = Call(
+            method="POST",
+            path=f"{repository}/blobs/uploads/",
+            scope=f"repository:{repository}:pull,push repository:{source}:pull",
+            doing=f"pushing to {name}",
+            query={"mount": digest, "from": source},
+        )
+        try:
+            answer = self._wire.ask(call)
+        except RegistryError as error:
+            # A login that may not read the source, or a registry without mounting: there is still the upload.
+            if error.kind in _NO_MOUNT:
+                return False
+            raise
+        if answer.status == 201:
             return True
-        location = answer.headers.get("location")
-        if location and answer.status_code < 300:
-            self._wire.ask("DELETE", name, _absolute(answer, location), tolerate=frozenset({404, 405, 400}))
+        self._abandon(name, answer)
         return False
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
-        """Upload a blob in one request, streaming."""
-        name = Reference(host=self.settings.host, repository=repository)
-        opened = self._wire.ask("POST", name, "blobs/uploads/")
-        location = _absolute(opened, opened.headers["location"])
-        joint = "&" if "?" in location else "?"
-        headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
-        target = f"{location}{joint}digest={descriptor.digest}"
-        self._wire.ask("PUT", name, target, headers=headers, content=chunks)
+        """Upload a blob in one streaming request. Not repeated: the stream is used up."""
+        name = self._named(repository)
+        opened = self._open_upload(name)
+        location = opened.headers.get("location")
+        if not location:
+            raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
+        call = Call(
+            method="PUT",
+            path=self._onward(opened, location),
+            scope=f"repository:{repository}:pull,push",
+            doing=f"pushing a layer to {name}",
+            query={"digest": descriptor.digest},
+            headers={"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"},
+            content=chunks,
+        )
+        self._wire.ask(call)
+
+    # -- requests
+
+    def _named(self, repository: str) -> Reference:
+        return Reference(host=self.host, repository=repository)
+
+    def _open_upload(self, name: Reference) -> Answer:
+        return self._ask("POST", name, "blobs/uploads/", f"pushing to {name}")
+
+    def _abandon(self, name: Reference, opened: Answer) -> None:
+        """End an upload again. Registries end it by themselves in time, so it does not matter if they will not."""
+        location = opened.headers.get("location")
+        if not location:
+            return
+        call = Call(
+            method="DELETE",
+            path=self._onward(opened, location),
+            scope=f"repository:{name.repository}:pull,push",
+            doing=f"ending an upload to {name}",
+            tolerate=frozenset(range(300, 600)),
+        )
+        try:
+            self._wire.ask(call)
+        except RegistryError:
+            return
+
+    def _onward(self, answer: Answer, location: str) -> str:
+        """Read a URL of an answer, which may be relative."""
+        try:
+            return str(answer.url.join(location))
+        except httpx.InvalidURL:
+            raise RegistryError("invalid", f"{self.host} leads to no URL") from None
+
+    def _ask(
+        self,
+        method: str,
+        reference: Reference,
+        path: str,
+        doing: str,
+        *,
+        content: bytes | None = None,
+        media_type: str = "",
+        tolerate: frozenset[int] = frozenset(),
+    ) -> Answer:
+        actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
+        whole = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
+        return self._wire.ask(
+            Call(
+                method=method,
+                path=whole,
+                scope=f"repository:{reference.repository}:{actions}",
+                doing=doing,
+                headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
+                content=content,
+                tolerate=tolerate,
+            )
+        )
 
 
-def _absolute(answer: httpx.Response, location: str) -> str:
-    """Read Location, which may be relative."""
-    return urljoin(str(answer.request.url), location)
+def _media_type(headers: httpx.Headers) -> str:
+    return str(headers.get("content-type", "")).split(";")[0].strip()
+
+
+def _holds(content: bytes, digest: str) -> bool:
+    algorithm, _, value = digest.partition(":")
+    return hashlib.new(algorithm, content).hexdigest() == value
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    try:
+        document = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        document = None
+    return document if isinstance(document, dict) else {}

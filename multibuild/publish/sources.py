@@ -19,20 +19,25 @@ _DEEPEST = 4
 """Indexes in indexes that are followed; nobody builds more, and a loop would never end."""
 
 
-def read_source(text: str, registries: Registries, *, reference: Reference | None = None) -> Source:
+def read_source(
+    text: str, registries: Registries, *, reference: Reference | None = None, flatten: bool = True
+) -> Source:
     """Read `text`: a tag or digest of a manifest or index. `reference` when it is no text a registry knows.
 
-    Raises UsageError when it is no reference, RegistryError when it is not there.
+    Without `flatten` an index is one child itself. Raises UsageError when it is no reference, RegistryError when it
+    is not there.
     """
     reference = reference or Reference.parse(text)
     found = registries.of(reference.host).manifest(reference)
     pinned = reference.with_digest(found.digest)
+    own = Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
+    if found.is_index and not flatten:
+        return Source(text=text, reference=reference, children=(IndexChild(image=own),))
     if found.is_index:
         children = children_of(pinned, found, registries)
         if not children:
             raise PublishFailed(f"{text} is an index without images")
         return Source(text=text, reference=reference, children=children, base=found)
-    own = Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
     child = IndexChild(image=described(pinned, own, found, registries))
     return Source(text=text, reference=reference, children=(child,))
 

@@ -72,7 +72,9 @@ async def publish_children(
     outlet = _local_outlet(plan)
 
     def push() -> Published:
-        sources = [child.reference for child in children]
+        sources = [
+            child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
+        ]
         sources += [Reference.parse(plan.config.image)] if carried else []
         with RegistrySession(plan.config, say=recorder.say) as registries:
             if outlet is not None:

@@ -1,25 +1,37 @@
-"""Requests to one registry: connection pool, login, retries, redirects (distribution-spec 1.1)."""
+"""Requests to one registry: retried, redirected, bounded in time and size, their failures put into words."""
 
 from __future__ import annotations
 
+import functools
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from multibuild import __version__
+from multibuild.errors import EnvironmentFault
 from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
-from multibuild.publish.failures import RegistryError, from_status, from_transport
-from multibuild.publish.reference import Reference
+from multibuild.publish.failures import RegistryError, from_status, from_transport, retry_after
+from multibuild.publish.loopback import is_loopback
 
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-_MOST_REDIRECTS = 5
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+BODY_LIMIT = 4 * 1024 * 1024
+"""Bytes of an answer held in memory; for manifests the size the distribution-spec asks registries to accept."""
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+# A registry over an object store copies a large blob once more before it answers.
+UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
+HOPS = 5
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +45,6 @@ class RegistrySettings:
     @property
     def plain(self) -> bool:
         """Plain http, also for this machine's own loopback, as Docker does."""
-        from multibuild.publish.loopback import is_loopback
-
         return self.insecure or is_loopback(self.host)
 
     @property
@@ -46,197 +56,253 @@ class RegistrySettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """Tries per request and waits in seconds; Retry-After is obeyed up to `longest`."""
+    """Tries per request and waits in seconds; Retry-After is obeyed up to `longest`.
 
-    tries: int = 4
+    Where no connection comes about at all, waiting ends after `unreachable` seconds: a mistyped name or a registry
+    that is not running should be heard of at once.
+    """
+
+    tries: int = 5
     initial: float = 0.5
     longest: float = 60.0
+    unreachable: float = 3.0
+
+
+USUAL_PATIENCE = RetryPolicy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One request. `path` is below `/v2/`, or a whole URL the registry gave; `doing` says it in words."""
+
+    method: str
+    path: str
+    scope: str
+    doing: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | Iterator[bytes] | None = None
+    tolerate: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A response read whole. `url` is where it came from in the end, `next_page` the Link of a list."""
+
+    status: int
+    headers: httpx.Headers
+    url: httpx.URL
+    content: bytes
+    next_page: str | None
 
 
 class Wire:
-    """One registry's connection pool; safe from several threads."""
+    """One registry's connection pool; safe from several threads. Everything raises RegistryError."""
 
     def __init__(
         self,
         settings: RegistrySettings,
         *,
-        credentials: Credentials | None,
-        retry: RetryPolicy,
-        on_wait: Callable[[str], None] | None,
+        credentials: Credentials | None = None,
+        retry: RetryPolicy = USUAL_PATIENCE,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        """Open no connection yet. `on_wait` hears of every wait, in words."""
+        """Open no connection yet; EnvironmentFault when the CA file is unusable."""
         self.settings = settings
-        self._retry = retry
+        self.retry = retry
         self._on_wait = on_wait
+        local = is_loopback(settings.host)
         self._client = httpx.Client(
-            base_url=settings.address,
-            auth=RegistryAuth(settings.host, credentials, plain=settings.plain),
-            verify=_trust(settings),
+            auth=RegistryAuth(settings.address, settings.host, credentials, plain=settings.plain),
+            verify=False if local else _trust(settings.ca, settings.host),
+            # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
+            mounts={"https://": _TlsLater(settings)} if local else None,
             timeout=TIMEOUT,
-            headers={"User-Agent": f"multibuild/{__version__}"},
+            # Bytes must be those the digest names, so no encoding on the way.
+            headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
+            # Proxies as the environment says, but not to this machine itself: Go's clients, Docker's too, do the same.
+            trust_env=not local,
         )
 
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
 
-    def stream(self, repository: str, digest: str) -> _closing:
-        """Open a blob for streaming, following redirects without our login; httpx.HTTPError when that fails."""
-        request = self._request(
-            "GET",
-            repository,
-            f"blobs/{digest}",
-            scope=f"repository:{repository}:pull",
-            headers={},
-            content=None,
-        )
-        own = httpx.URL(self.settings.address).netloc
-        answer = self._client.send(request, stream=True)
-        for _ in range(_MOST_REDIRECTS):
-            if not answer.is_redirect:
-                break
-            target = httpx.URL(urljoin(str(answer.request.url), answer.headers["location"]))
-            answer.close()
-            onward = self._client.build_request("GET", target)
-            onward.extensions.update(request.extensions)
-            # A blob store's address carries its own permission; our login is for the registry alone.
-            auth = httpx.USE_CLIENT_DEFAULT if target.netloc == own else None
-            answer = self._client.send(onward, stream=True, auth=auth)
-        return _closing(answer)
+    def ask(self, call: Call) -> Answer:
+        """Send a request and read its answer, with retries; a body that is a stream is sent once only."""
+        if call.content is None or isinstance(call.content, bytes):
+            return self.persistently(lambda: self._once(call))
+        return self._once(call)
 
-    def _request(
-        self, method: str, repository: str, path: str, *, scope: str, headers: Mapping[str, str], content: Any
-    ) -> httpx.Request:
-        url = path if path.startswith(("http://", "https://")) else f"/v2/{repository}/{path}"
-        request = self._client.build_request(method, url, headers=dict(headers), content=content)
-        request.extensions["scope"] = scope
-        request.extensions["registry"] = httpx.URL(self.settings.address).netloc.decode()
+    def _once(self, call: Call) -> Answer:
+        with self.open(call) as response:
+            return Answer(
+                status=response.status_code,
+                headers=response.headers,
+                url=response.url,
+                content=self._body(response, call.doing),
+                next_page=response.links.get("next", {}).get("url"),
+            )
+
+    def _body(self, response: httpx.Response, doing: str) -> bytes:
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > BODY_LIMIT:
+                raise RegistryError(
+                    "invalid", f"{doing}: {self.settings.host} sends more than {BODY_LIMIT} bytes"
+                )
+        return bytes(content)
+
+    @contextmanager
+    def open(self, call: Call) -> Iterator[httpx.Response]:
+        """Send a request once and give its response unread; GET and HEAD follow redirects."""
+        try:
+            response = self._send(self._request(call, self._url(call.path)))
+            try:
+                for _ in range(HOPS):
+                    if not response.has_redirect_location or call.method not in {"GET", "HEAD"}:
+                        break
+                    response.close()
+                    target = self._safe(response.url.join(response.headers["location"]))
+                    response = self._send(self._request(call, target))
+                if response.status_code >= 300 and response.status_code not in call.tolerate:
+                    raise self._refusal(response, call.doing)
+                yield response
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise from_transport(self._blamed(error), call.doing, error) from error
+        except httpx.StreamError as error:
+            # A login ran out within an upload, whose body cannot be sent a second time: to be begun anew.
+            raise from_transport(self.settings.host, call.doing, error) from error
+        except httpx.InvalidURL as error:
+            raise RegistryError("invalid", f"{call.doing}: {self.settings.host} leads to no URL") from error
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        return self._client.send(request, stream=True)
+
+    def _request(self, call: Call, url: httpx.URL) -> httpx.Request:
+        headers = dict(call.headers)
+        streamed = not (call.content is None or isinstance(call.content, bytes))
+        request = self._client.build_request(
+            call.method,
+            url.copy_merge_params(call.query) if call.query else url,
+            headers=headers,
+            content=call.content,
+            timeout=UPLOAD_TIMEOUT if streamed else TIMEOUT,
+        )
+        request.extensions["scope"] = call.scope
         return request
 
-    def ask(
-        self,
-        method: str,
-        reference: Reference,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        content: Any = None,
-        tolerate: frozenset[int] = frozenset(),
-        pulls: str | None = None,
-        follow: bool = False,
-        doing: str | None = None,
-    ) -> httpx.Response:
-        """Send one request with retries; the body of a stream is sent once only."""
-        from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+    def _url(self, path: str) -> httpx.URL:
+        if path.startswith(("http://", "https://")):
+            return self._safe(httpx.URL(path))
+        return httpx.URL(f"{self.settings.address}/v2/{path}")
 
-        actions = (
-            "pull" if method in {"GET", "HEAD"} else "pull,push" + (",delete" if method == "DELETE" else "")
-        )
-        scope = f"repository:{reference.repository}:{actions}"
-        if pulls:
-            scope += f" repository:{pulls}:pull"
-        what = doing or f"{_VERBS[method]} {reference}"
-        replayable = content is None or isinstance(content, bytes)
+    def _safe(self, url: httpx.URL) -> httpx.URL:
+        """Keep a URL the registry gave on TLS: behind a proxy that ends TLS, registries call themselves http."""
+        own = httpx.URL(self.settings.address)
+        if self.settings.plain or url.scheme == "https":
+            return url
+        if url.scheme == "http" and url.host == own.host:
+            return url.copy_with(scheme="https", port=own.port)
+        raise RegistryError("tls", f"{self.settings.host} leads to {url.host} without TLS")
 
-        def once() -> httpx.Response:
-            request = self._request(
-                method, reference.repository, path, scope=scope, headers=headers or {}, content=content
-            )
-            try:
-                answer = self._client.send(request, follow_redirects=follow or method == "GET")
-            except (httpx.HTTPError, httpx.StreamError) as error:
-                # StreamError: a login ran out within an upload, whose body cannot be sent a second time.
-                raise from_transport(self.settings.host, what, error) from error
-            if answer.status_code >= 400 and answer.status_code not in tolerate:
-                raise from_status(
-                    self.settings.host,
-                    what,
-                    answer.status_code,
-                    _said(answer),
-                    retry_after=_retry_after(answer),
-                )
-            return answer
+    def _refusal(self, response: httpx.Response, doing: str) -> RegistryError:
+        body = b"" if response.request.method == "HEAD" else self._body(response, doing)
+        codes, said = _said(body)
+        wait = retry_after(response.headers.get("retry-after", ""))
+        error = from_status(self.settings.host, doing, response.status_code, said, retry_after=wait)
+        error.codes = codes
+        return error
 
-        def pause(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = getattr(error, "retry_after", None)
-            if asked is not None:
-                return float(min(asked, self._retry.longest))
-            return float(self._retry.initial * 2 ** (state.attempt_number - 1))
+    def _blamed(self, error: httpx.HTTPError) -> str:
+        """Name the host that failed: the registry, or the token service or blob store it sent us to."""
+        try:
+            host = error.request.url.host
+        except RuntimeError:
+            return self.settings.host
+        return self.settings.host if host == httpx.URL(self.settings.address).host else host
 
-        def announce(state: RetryCallState) -> None:
-            if self._on_wait is not None and state.next_action is not None and state.outcome is not None:
-                self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.0f} s")
+    def persistently(self, work: Callable[[], T]) -> T:
+        """Do `work` again while its RegistryError is one that may pass; the last one is raised."""
+        from tenacity import Retrying, retry_if_exception
 
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: replayable and _worth_retrying(error)),
-            stop=stop_after_attempt(self._retry.tries),
-            wait=pause,
-            before_sleep=announce,
+        return Retrying(
+            retry=retry_if_exception(may_pass),
+            stop=self._enough,
+            wait=self._pause,
+            before_sleep=self._announce,
             reraise=True,
-        )
-        return retrying(once)
+        )(work)
+
+    def _enough(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, RegistryError) and not error.connected:
+            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > self.retry.unreachable
+        return state.attempt_number >= self.retry.tries
+
+    def _pause(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, RegistryError) else None
+        own = self.retry.initial * 2.0 ** (state.attempt_number - 1)
+        return min(own if asked is None else asked, self.retry.longest)
+
+    def _announce(self, state: RetryCallState) -> None:
+        if self._on_wait is not None and state.next_action is not None and state.outcome is not None:
+            self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.0f} s")
 
 
-_VERBS = {
-    "GET": "reading",
-    "HEAD": "looking for",
-    "PUT": "pushing",
-    "POST": "pushing to",
-    "DELETE": "deleting",
-}
+def may_pass(error: BaseException) -> bool:
+    """Whether trying again can help: no answer, or one of the statuses that say "later"."""
+    return isinstance(error, RegistryError) and (error.status in _RETRIED or error.kind == "unreachable")
 
 
-class _closing:  # noqa: N801 - reads as the context manager it is
-    """A streamed response that is closed whatever happens."""
+def _said(body: bytes) -> tuple[tuple[str, ...], str]:
+    """Give the registry's codes and its message (distribution-spec: errors[].code and message), short and printable."""
+    import json
 
-    def __init__(self, answer: httpx.Response) -> None:
-        self._answer = answer
-
-    def __enter__(self) -> httpx.Response:
-        return self._answer
-
-    def __exit__(self, *_: object) -> None:
-        self._answer.close()
-
-
-def _worth_retrying(error: BaseException) -> bool:
-    if not isinstance(error, RegistryError):
-        return False
-    return error.status in _RETRIED or error.kind == "unreachable"
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Read seconds or an HTTP date (RFC 9110, 10.2.3)."""
-    from datetime import UTC, datetime
-    from email.utils import parsedate_to_datetime
-
-    text = answer.headers.get("retry-after", "")
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def _said(answer: httpx.Response) -> str:
-    """Give the registry's own message (distribution-spec: errors[].code and message), short and printable."""
     from multibuild.record.text import printable
 
+    codes: tuple[str, ...] = ()
     try:
-        errors = answer.json()["errors"]
+        errors = json.loads(body)["errors"]
+        codes = tuple(str(error.get("code", "")) for error in errors)
         text = "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        text = ""
-    return printable(text)[:200]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        text = body[:200].decode(errors="replace") if body.startswith(b"Client sent an HTTP request") else ""
+    return codes, " ".join(printable(text).split())[:200]
 
 
-def _trust(settings: RegistrySettings) -> ssl.SSLContext | bool:
-    if settings.plain:
-        return False
+class _TlsLater(httpx.BaseTransport):
+    """A transport that reads the certificates it trusts when it is first needed."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._made: httpx.HTTPTransport | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._made is None:
+            self._made = httpx.HTTPTransport(verify=_trust(self._settings.ca, self._settings.host))
+        return self._made.handle_request(request)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+@functools.cache
+def _trust(ca: Path | None, host: str) -> ssl.SSLContext:
+    """Trust the system's authorities, also beside plain http: the token service or blob store may have TLS."""
     context = ssl.create_default_context()
-    if settings.ca is not None:
-        context.load_verify_locations(settings.ca)
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"registries.{host}.ca: {ca} is no usable certificate: {error.strerror or error}",
+                hint="a PEM file",
+            ) from error
     return context
