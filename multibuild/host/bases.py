@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from multibuild.build.dockerfile import read_dockerfile
 from multibuild.errors import MultibuildError
 
 if TYPE_CHECKING:
@@ -15,26 +15,10 @@ if TYPE_CHECKING:
 PATIENCE = 1.2
 """Seconds that all registries together have: doctor is for somebody who waits."""
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
-_ARG = re.compile(r"^\s*ARG\s+([A-Za-z_]\w*)(?:=(.*?))?\s*$", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
-
 
 def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
-    """Give what FROM lines name outside the file, each once; what an unknown variable names is left out."""
-    known: dict[str, str] = {}
-    stages: set[str] = set()
-    found: dict[str, None] = {}
-    for line in dockerfile.replace("\\\n", " ").splitlines():
-        if not stages and not found and (arg := _ARG.match(line)):
-            known[arg[1]] = args.get(arg[1], (arg[2] or "").strip("\"'"))
-        elif start := _FROM.match(line):
-            image = _VARIABLE.sub(lambda use: known.get(use[1] or use[3]) or use[2] or "$", start[1])
-            if image.lower() not in stages and image != "scratch" and "$" not in image:
-                found[image] = None
-            if start[2]:
-                stages.add(start[2].lower())
-    return tuple(found)
+    """Give what a Dockerfile pulls, each once; what an unknown variable names is left out."""
+    return tuple(image for image in read_dockerfile(dockerfile, args).images if "$" not in image)
 
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
