@@ -128,7 +128,8 @@ def expand(text: str, known: Mapping[str, str]) -> str:
         value = known.get(name, "")
         if operator == "+":
             return other if value else ""
-        if value:
+        # The variant of most platforms is empty, and known to be.
+        if value or (name in _PLATFORM_ARGS and name in known and not operator):
             return value
         return other if operator == "-" else found[0]
 
