@@ -8,23 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
-_HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_]\w*)\2")
+# A word of its own: `$((1<<N))` and bash's `<<<` are none.
+_HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.-]*)\2(?=\s|$|[;|&>)])")
 _FLAG = re.compile(r"--([a-z-]+)=(\S+)")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::([-+])([^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?([-+])([^}]*))?\})")
 _URL = re.compile(r"(?:https?|git|ssh)://|git@")
+_HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
+_PLATFORM_ARGS = frozenset(
+    f"{kind}{part}" for kind in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
+)
+"""BuildKit gives these without being asked, in FROM lines too (docs: "Automatic platform ARGs in the global scope")."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One `FROM`. `base` has its variables resolved where that is possible; `platform` is `--platform` as written."""
+    """One `FROM`, and what follows it. `base` has its variables resolved where that is possible.
+
+    `platform` is `--platform` as written; `takes` are the stages and images it copies or mounts from, by name or
+    number; `args` the names it declares with ARG; `runs` the commands of its RUN lines.
+    """
 
     name: str
     base: str
     platform: str
     line: int
+    takes: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +52,15 @@ class Dockerfile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instruction:
-    """One instruction: its word in capitals, the rest with continuation lines joined, and its line (from 1)."""
+    """One instruction: its word in capitals, the rest with continuation lines joined, and its line (from 1).
+
+    `body` is what its heredocs hold.
+    """
 
     word: str
     rest: str
     line: int
+    body: str = ""
 
 
 def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
@@ -52,7 +69,7 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
     What cannot be resolved stays as it is written (`${X}`), so that a caller sees that it is unknown.
     """
     directives = _directives(text)
-    known: dict[str, str] = {}
+    known = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
     stages: list[Stage] = []
     images: list[str] = []
     fetches = False
@@ -65,8 +82,9 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
             stage = _stage(instruction, known)
             images += [stage.base] if not _is_stage(stage.base, stages) else []
             stages.append(stage)
-        elif instruction.word in {"COPY", "ADD", "RUN"}:
-            images += [name for name in _sources(rest) if not _is_stage(name, stages)]
+        elif stages:
+            stages[-1] = _with(stages[-1], instruction)
+            images += [name for name in _sources(instruction) if not _is_stage(name, stages)]
             fetches = fetches or (instruction.word == "ADD" and bool(_URL.search(rest)))
     syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
     return Dockerfile(
@@ -78,7 +96,7 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
 
 
 def instructions(text: str) -> Iterator[Instruction]:
-    """Give the instructions in order; comments, blank lines and heredoc bodies are left out."""
+    """Give the instructions in order; comments, blank lines and heredoc bodies are no instructions."""
     escape = "`" if _directives(text).get("escape") == "`" else "\\"
     lines = iter(enumerate(text.splitlines(), 1))
     for number, line in lines:
@@ -90,14 +108,16 @@ def instructions(text: str) -> Iterator[Instruction]:
             following = next(lines, None)
             if following is None:
                 break
-            comment = following[1].lstrip().startswith("#")
-            whole += escape if comment else following[1].strip()
-        for dash, _, mark in _HEREDOC.findall(whole):
+            nothing = not following[1].strip() or following[1].lstrip().startswith("#")
+            whole += escape if nothing else following[1].strip()
+        word, rest = (*whole.split(None, 1), "")[:2]
+        commands = [whole]
+        for dash, _, mark in _HEREDOC.findall(whole) if word.upper() in _HEREDOC_WORDS else ():
             for _, body in lines:
                 if (body.lstrip("\t") if dash else body) == mark:
                     break
-        word, _, rest = whole.partition(" ")
-        yield Instruction(word=word.upper(), rest=rest.strip(), line=number)
+                commands.append(body)
+        yield Instruction(word=word.upper(), rest=rest.strip(), line=number, body="\n".join(commands[1:]))
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
@@ -108,7 +128,8 @@ def expand(text: str, known: Mapping[str, str]) -> str:
         value = known.get(name, "")
         if operator == "+":
             return other if value else ""
-        if value:
+        # The variant of most platforms is empty, and known to be.
+        if value or (name in _PLATFORM_ARGS and name in known and not operator):
             return value
         return other if operator == "-" else found[0]
 
@@ -134,22 +155,37 @@ def _declared(rest: str) -> Iterator[tuple[str, str]]:
 
 def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     flags = dict(_FLAG.findall(instruction.rest))
-    words = [word for word in instruction.rest.split() if not word.startswith("--")]
+    words = [word.strip("\"'") for word in instruction.rest.split() if not word.startswith("--")]
     name = words[2] if len(words) == 3 and words[1].upper() == "AS" else ""
     base = expand(words[0], known) if words else ""
     return Stage(name=name.lower(), base=base, platform=flags.get("platform", ""), line=instruction.line)
+
+
+def _with(stage: Stage, instruction: Instruction) -> Stage:
+    """Add what an instruction says of its stage."""
+    stage = replace(stage, takes=(*stage.takes, *_sources(instruction)))
+    if instruction.word == "ARG":
+        return replace(stage, args=(*stage.args, *(name for name, _ in _declared(instruction.rest))))
+    if instruction.word == "RUN":
+        command = "\n".join(filter(None, (instruction.rest, instruction.body)))
+        return replace(stage, runs=(*stage.runs, command))
+    return stage
 
 
 def _is_stage(name: str, stages: list[Stage]) -> bool:
     return name.isdigit() or name.lower() in {stage.name for stage in stages if stage.name}
 
 
-def _sources(rest: str) -> list[str]:
-    """Give images named by `COPY --from=` and `RUN --mount=…,from=`."""
-    found = []
-    for name, value in _FLAG.findall(rest):
-        if name == "from":
-            found.append(value)
-        elif name == "mount":
-            found += [part.removeprefix("from=") for part in value.split(",") if part.startswith("from=")]
-    return found
+def _sources(instruction: Instruction) -> tuple[str, ...]:
+    """Give the stages and images named by `COPY --from=` and `RUN --mount=…,from=`."""
+    found: list[str] = []
+    for word in instruction.rest.split():
+        flag = _FLAG.fullmatch(word)
+        if flag is None:
+            break
+        if flag[1] == "from" and instruction.word == "COPY":
+            found.append(flag[2])
+        elif flag[1] == "mount" and instruction.word == "RUN":
+            parts = (part.strip("\"'") for part in flag[2].split(","))
+            found += [part.removeprefix("from=") for part in parts if part.startswith("from=")]
+    return tuple(found)

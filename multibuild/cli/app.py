@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from multibuild.cli import first
 from multibuild.cli import merge_options as m
 from multibuild.cli import options as o
+from multibuild.cli.options import examples as _examples
 
 app = typer.Typer(
     name="multibuild",
@@ -18,10 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def _examples(*lines: str) -> str:
-    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 
 def _version(wanted: bool) -> None:
@@ -41,6 +39,9 @@ def top(
     ] = False,
 ) -> None:
     """Build one Dockerfile for every architecture and publish one annotated index."""
+
+
+first.add_to(app)
 
 
 @app.command("all", epilog=_examples("multibuild all", "multibuild all --platform linux/arm64 --tag test"))

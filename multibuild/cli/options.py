@@ -37,3 +37,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Continue the newest unfinished run.")]
 
 DEFAULT_FILE = Path("multibuild.yaml")
+
+
+def examples(*lines: str) -> str:
+    """Make the end of a command's help."""
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)

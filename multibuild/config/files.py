@@ -72,6 +72,15 @@ def _authorities(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
 
 def _nearby(project: Path, context: Path) -> str:
     """Say where Dockerfiles are: people look in the context, buildx looks relative to the project."""
+    names = [
+        str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+        for path in dockerfiles_near(project, context)
+    ]
+    return f"there is {', '.join(names[:5])}" if names else "it is relative to the config"
+
+
+def dockerfiles_near(project: Path, context: Path) -> tuple[Path, ...]:
+    """Find what looks like a Dockerfile in a project, its context, and the folders of the project."""
     folders = [project, context]
     folders += [path for path in sorted(project.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     found = [
@@ -81,8 +90,4 @@ def _nearby(project: Path, context: Path) -> str:
         for path in sorted(folder.glob(pattern))
         if path.is_file() and not path.name.endswith(".dockerignore")
     ]
-    names = [
-        str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
-        for path in dict.fromkeys(found)
-    ]
-    return f"there is {', '.join(names[:5])}" if names else "it is relative to the config"
+    return tuple(dict.fromkeys(found))

@@ -2,68 +2,92 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
+from multibuild.build.dockerfile import read_dockerfile
 from multibuild.errors import MultibuildError
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
+    from multibuild.platforms import Platform
 
 PATIENCE = 1.2
 """Seconds that all registries together have: doctor is for somebody who waits."""
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?\s*$", re.IGNORECASE)
-_ARG = re.compile(r"^\s*ARG\s+([A-Za-z_]\w*)(?:=(.*?))?\s*$", re.IGNORECASE)
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
+LONG_PATIENCE = 15.0
+"""Seconds for reading indexes, once, when a config is written."""
+
+Answer = TypeVar("Answer")
 
 
 def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
-    """Give what FROM lines name outside the file, each once; what an unknown variable names is left out."""
-    known: dict[str, str] = {}
-    stages: set[str] = set()
-    found: dict[str, None] = {}
-    for line in dockerfile.replace("\\\n", " ").splitlines():
-        if not stages and not found and (arg := _ARG.match(line)):
-            known[arg[1]] = args.get(arg[1], (arg[2] or "").strip("\"'"))
-        elif start := _FROM.match(line):
-            image = _VARIABLE.sub(lambda use: known.get(use[1] or use[3]) or use[2] or "$", start[1])
-            if image.lower() not in stages and image != "scratch" and "$" not in image:
-                found[image] = None
-            if start[2]:
-                stages.add(start[2].lower())
-    return tuple(found)
+    """Give what a Dockerfile pulls, each once; what an unknown variable names is left out."""
+    return tuple(image for image in read_dockerfile(dockerfile, args).images if "$" not in image)
 
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
-    """Ask each image's registry for it; image → why it could not be had. Ends within PATIENCE seconds.
-
-    The threads are daemons, as a name that nobody resolves keeps one for as long as the resolver likes.
-    """
+    """Ask each image's registry for it; image → why it could not be had. Ends within PATIENCE seconds."""
     from multibuild.publish.reference import Reference
     from multibuild.publish.session import RegistrySession
 
-    answers: dict[str, str] = {}
     session = RegistrySession(config, say=lambda _text: None)
 
-    def ask(image: str) -> None:
+    def ask(image: str) -> str:
+        reference = Reference.parse(image)
+        there = session.of(reference.host).head(reference) is not None
+        return "" if there else f"{reference.host} does not have it"
+
+    said = _asked(images, ask, PATIENCE)
+    return {image: words for image, words in said.items() if words}
+
+
+def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
+    """Ask each image's registry which Linux platforms it has; image → them, or why that is not known.
+
+    Ends within LONG_PATIENCE seconds. A single image has the one its config says.
+    """
+    from multibuild.publish.children import read_child
+    from multibuild.publish.reference import Reference
+    from multibuild.publish.registry import Registry
+    from multibuild.publish.session import RegistrySession
+
+    session = RegistrySession(None, say=lambda _text: None)
+
+    def ask(image: str) -> frozenset[Platform]:
+        reference = Reference.parse(image)
+        registry: Registry = session.of(reference.host)
+        found = registry.manifest(reference)
+        if not found.is_index:
+            return frozenset({read_child(reference, registry, None).config.platform.normalised()})
+        entries = (entry for entry in found.entries if not entry.is_attestation)
+        said = (entry.platform.normalised() for entry in entries if entry.platform)
+        return frozenset(platform for platform in said if platform.os == "linux")
+
+    return _asked(images, ask, LONG_PATIENCE)
+
+
+def _asked(images: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer | str]:
+    """Ask for all images at once; what cannot be answered, or not within `patience` seconds, is words.
+
+    The threads are daemons, as a name that nobody resolves keeps one for as long as the resolver likes.
+    """
+    import time
+
+    answers: dict[str, Answer | str] = {}
+
+    def one(image: str) -> None:
         try:
-            reference = Reference.parse(image)
-            there = session.of(reference.host).head(reference) is not None
-            answers[image] = "" if there else f"{reference.host} does not have it"
+            answers[image] = ask(image)
         except MultibuildError as error:
             answers[image] = error.message
 
-    threads = [threading.Thread(target=ask, args=(image,), daemon=True) for image in images]
+    threads = [threading.Thread(target=one, args=(image,), daemon=True) for image in images]
     for thread in threads:
         thread.start()
-    import time
-
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = f"its registry did not answer within {PATIENCE} s"
-    said = {image: answers.get(image, late) for image in images}
-    return {image: words for image, words in said.items() if words}
+    late = f"its registry did not answer within {patience:g} s"
+    return {image: answers.get(image, late) for image in images}

@@ -1,0 +1,1 @@
+"""`init`: from a Dockerfile to a first config."""

@@ -1,0 +1,94 @@
+"""Builders that need no emulation: how to see one in a stage, and what to write instead. One table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from multibuild.init.stages import UsedStage
+
+
+def _command(words: str) -> str:
+    """Match words where a shell expects a command: `apt-get install make` is no make."""
+    return rf"(?:^|&&|\|\||;|\n|\()\s*(?:\w+=\S*\s+)*(?:{words})(?:\s|$)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toolchain:
+    """One row. `image` matches the last part of an image's name, `run` a RUN line.
+
+    `portable`: what it makes is the same for every platform; otherwise it compiles for the one it is told.
+    `advice` follows "write FROM --platform=$BUILDPLATFORM". `source` says where the way is described.
+    """
+
+    name: str
+    image: str
+    run: str
+    advice: str
+    source: str
+    portable: bool = False
+
+
+TOOLCHAINS = (
+    Toolchain(
+        name="Go",
+        image=r"golang",
+        run=r"\bgo\s+(?:build|install)\b",
+        advice="ARG TARGETOS TARGETARCH, and GOOS=$TARGETOS GOARCH=$TARGETARCH go build",
+        source="docs.docker.com/build/building/multi-platform, cross-compilation",
+    ),
+    Toolchain(
+        name="Rust",
+        image=r"rust",
+        run=r"\b(?:cargo\s+(?:build|install)|rustc)\b",
+        advice="ARG TARGETARCH, and cargo build --target with the target and linker of that architecture",
+        source="doc.rust-lang.org/rustc/targets",
+    ),
+    Toolchain(
+        name=".NET",
+        image=r"sdk",
+        run=r"\bdotnet\s+(?:publish|build)\b",
+        advice="ARG TARGETARCH, and dotnet publish -a $TARGETARCH",
+        source="github.com/dotnet/dotnet-docker, samples: building images for a specific platform",
+    ),
+    Toolchain(
+        name="Zig",
+        image=r"zig",
+        run=_command(r"zig\s+(?:build|cc|c\+\+)"),
+        advice="ARG TARGETARCH, and zig build -Dtarget for that architecture",
+        source="ziglang.org/documentation, targets",
+    ),
+    Toolchain(
+        name="C",
+        image=r"gcc|clang",
+        run=_command(r"make|cmake|ninja|meson|gcc|g\+\+|cc|c\+\+|clang|clang\+\+|\./configure"),
+        advice="ARG TARGETARCH, and the cross compiler of that architecture (Debian: crossbuild-essential-*)",
+        source="wiki.debian.org/CrossCompiling",
+    ),
+    Toolchain(
+        name="Java",
+        image=r"maven|gradle",
+        run=_command(r"(?:\./)?(?:mvnw?|gradlew?)"),
+        advice="jars are the same on every platform",
+        source="docs.docker.com/build/building/multi-platform",
+        portable=True,
+    ),
+    Toolchain(
+        name="JavaScript",
+        image=r"(?!)",  # node is as often what runs the image as what builds it
+        run=_command(r"(?:npm|yarn|pnpm|bun)\s+(?:run\s+)?build"),
+        advice="bundled scripts are the same on every platform",
+        source="docs.docker.com/build/building/multi-platform",
+        portable=True,
+    ),
+)
+
+
+def toolchain_of(used: UsedStage) -> Toolchain | None:
+    """Recognise what compiles in a stage: by its RUN lines, else by its image if it runs anything at all."""
+    runs = used.stage.runs
+    for row in TOOLCHAINS:
+        if any(re.search(row.run, command) for command in runs):
+            return row
+    name = used.root.base.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+    return next((row for row in TOOLCHAINS if runs and re.fullmatch(row.image, name)), None)

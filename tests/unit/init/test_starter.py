@@ -1,0 +1,86 @@
+"""The first config: what it says is what multibuild reads."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.init.proposal import propose
+from multibuild.init.starter import Image, Starter, guess_image, quoted
+from multibuild.platforms import Platform
+
+HERE = Platform.parse("linux/amd64")
+BASE = frozenset(
+    map(Platform.parse, ("amd64", "arm64", "arm/v7", "arm/v5", "386", "s390x", "riscv64", "mips64le"))
+)
+TWO = frozenset(map(Platform.parse, ("amd64", "arm64", "s390x", "386", "arm/v7", "arm/v5", "riscv64")))
+
+
+def starter(**more):
+    text = "FROM a AS x\nFROM b\nCOPY --from=x /x /x\n"
+    return Starter(
+        image=Image(name="registry.example.org/team/app", guess="a guess"),
+        proposal=propose(text, None, {"a": BASE, "b": TWO}, HERE),
+        **more,
+    )
+
+
+def loaded(tmp_path, text):
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(text)
+    return load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 1, tzinfo=UTC)).config
+
+
+def test_it_is_a_config_as_it_stands(tmp_path):
+    config = loaded(tmp_path, starter().text())
+    assert config.image == "registry.example.org/team/app"
+    assert config.tags == ("latest",)
+    assert [str(entry.name) for entry in config.platforms] == ["linux/amd64", "linux/arm64", "linux/arm/v7"]
+
+
+def test_it_is_a_config_with_every_comment_of_a_platform_or_test_taken_away(tmp_path):
+    text = starter().text().replace("  # - ", "  - ").replace("# test:", "test:")
+    config = loaded(tmp_path, text)
+    assert {entry.name for entry in config.platforms} == BASE & TWO
+    assert config.test is not None
+
+
+def test_it_says_why_not():
+    assert "  #   linux/mips64le: not in b (line 2)\n" in starter().text()
+    assert "a guess" in starter().text()
+
+
+def test_only_what_differs_from_the_defaults_is_written(tmp_path):
+    plain = starter().text()
+    assert not any(line.startswith(("context", "dockerfile", "target")) for line in plain.splitlines())
+    config = loaded(tmp_path, starter(dockerfile="docker/My Dockerfile", context="src", target="1.0").text())
+    assert (config.dockerfile, config.context, config.target) == ("docker/My Dockerfile", "src", "1.0")
+
+
+@pytest.mark.parametrize("text", ["a", "a b", "it's", "1.0", "-x", "a: b", "#a", "é", "${X}"])
+def test_texts_are_read_back_as_they_were(tmp_path, text):
+    import yaml
+
+    assert yaml.safe_load(f"x: {quoted(text)}") == {"x": text}
+
+
+@pytest.mark.parametrize(
+    ("remote", "folder", "name"),
+    [
+        ("git@github.com:Team/My-App.git", "x", "ghcr.io/team/my-app"),
+        ("https://github.com/team/app", "x", "ghcr.io/team/app"),
+        ("https://user@gitlab.com/group/sub/app.git/", "x", "registry.gitlab.com/group/sub/app"),
+        ("ssh://git@gitlab.com:22/group/app.git", "x", "registry.gitlab.com/group/app"),
+        ("ssh://git@code.example.com/team/App.git", "x", "registry.example.org/app"),
+        ("", "My Project_2", "registry.example.org/my-project_2"),
+        ("/srv/git/app.git", "folder", "registry.example.org/folder"),
+        ("", "---", "registry.example.org/app"),
+        ("", "Ünïcode", "registry.example.org/n-code"),
+    ],
+)
+def test_names_of_images_are_guessed(tmp_path, remote, folder, name):
+    found = guess_image(remote, folder)
+    assert found.name == name
+    assert found.guess
+    assert loaded(tmp_path, f"version: 1\nimage: {name}\nplatforms: [amd64]\n").image == name
