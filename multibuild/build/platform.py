@@ -6,10 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop, make_attempt
-from multibuild.build.failures import Failure
 from multibuild.build.result import Attempt, BuildResult, Status
 from multibuild.build.resume import FinishedChild
-from multibuild.build.retry import AttemptFailed, with_retries
+from multibuild.build.retry import AttemptFailed, Decision, with_retries
 from multibuild.record.events import Emit
 
 if TYPE_CHECKING:
@@ -29,18 +28,13 @@ async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResu
         if made.failure is not None:
             raise AttemptFailed(made.failure)
 
-    def waiting(number: int, seconds: float, failure: Failure) -> None:
-        workshop.emit(
-            "attempt.waiting",
-            platform=platform,
-            number=number,
-            seconds=round(seconds, 1),
-            reason=failure.kind.name,
-        )
-
     status: Status = "cancelled"
     try:
-        await with_retries(attempt, budget=workshop.budget, waiting=waiting)
+        await with_retries(
+            attempt,
+            budget=workshop.budget,
+            decided=lambda decision: _record_decision(platform, decision, workshop.emit),
+        )
         status = "succeeded"
     except AttemptFailed:
         status = "failed"
@@ -62,6 +56,20 @@ def repository_of(reference: str) -> str:
     """Give `host/repository` of a reference that may end in a tag."""
     head, slash, last = reference.rpartition("/")
     return f"{head}{slash}{last.partition(':')[0]}"
+
+
+def _record_decision(platform: str, decision: Decision, emit: Emit) -> None:
+    named = {"platform": platform, "number": decision.number}
+    if decision.seconds is None:
+        emit("attempt.given_up", **named, reason=decision.reason)
+        return
+    emit(
+        "attempt.waiting",
+        **named,
+        seconds=round(decision.seconds, 1),
+        reason=decision.failure.kind.name,
+        alone=decision.alone,
+    )
 
 
 def _record_end(item: PlannedPlatform, result: BuildResult, emit: Emit) -> None:
