@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop, make_attempt
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResult:
     """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised."""
-    began = time.monotonic()
     attempts: list[Attempt] = []
     platform = str(item.platform)
 
@@ -45,7 +43,7 @@ async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResu
             status=status,
             repository=repository_of(item.staging.reference),
             digest=attempts[-1].digest if attempts else "",
-            seconds=time.monotonic() - began,
+            seconds=sum(made.seconds for made in attempts),
             attempts=tuple(attempts),
         )
         _record_end(item, result, workshop.emit)
