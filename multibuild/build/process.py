@@ -30,6 +30,10 @@ _PR_SET_PDEATHSIG = 1
 Ending = Literal["exited", "timeout", "stalled"]
 
 
+class NotStarted(OSError):
+    """The program could not be started at all."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """How a process ended. `code` is as subprocess gives it: negative for a signal; `seconds` is wall time."""
@@ -59,26 +63,36 @@ async def run_process(
     """Run `argv` in a process group of its own and hand every line of stdout and stderr to `on_line`.
 
     When the limits are exceeded, or this task is cancelled, the whole group is ended: interrupt, terminate, kill.
-    The children die with us even when we are killed with SIGKILL. Raises OSError when `argv[0]` cannot be started.
+    The children die with us even when we are killed with SIGKILL. Raises NotStarted when `argv[0]` cannot be started,
+    and what `on_line` raises.
     """
     began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=cwd,
-        env=environ,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=_die_with_parent,
-        limit=LINE_LIMIT,
-    )
+    process = await _started(argv, cwd, environ)
     watch = _Watch(limits)
     try:
         ending = await watch.follow(process, on_line)
     finally:
         await _end_group(process)
     return Ended(code=process.returncode or 0, ending=ending, seconds=time.monotonic() - began)
+
+
+async def _started(
+    argv: Sequence[str], cwd: Path, environ: Mapping[str, str] | None
+) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=environ,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+            limit=LINE_LIMIT,
+        )
+    except OSError as error:
+        raise NotStarted(error.errno, f"{argv[0]} could not be started: {error.strerror or error}") from error
 
 
 class _Watch:

@@ -63,13 +63,20 @@ class Evidence:
 class Progress:
     """Folds the stream into steps, warnings and evidence, and writes a readable log as it goes.
 
-    `write` takes log lines (without newline); `started` is told the name of each step that starts.
+    `write` takes log lines (without newline); `started` is told the name of each step that starts, `said` each line
+    that a step prints, as it came.
     """
 
-    def __init__(self, write: Callable[[str], None], started: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        started: Callable[[str], None],
+        said: Callable[[str], None] | None = None,
+    ) -> None:
         """Begin with nothing seen."""
         self._write = write
         self._started = started
+        self._said = said
         self._vertices: dict[str, _Vertex] = {}
         self._plain: deque[str] = deque(maxlen=TAIL_LINES)
         self.warnings: list[str] = []
@@ -155,20 +162,24 @@ class Progress:
         text = vertex.decoder.decode(_base64_bytes(log.get("data", "")))
         *lines, vertex.partial = (vertex.partial + text).split("\n")
         for line in lines:
-            vertex.tail.append(line.rstrip("\r")[-2000:])
-            self._write(line.rstrip("\r"))
+            self._say(vertex, line.rstrip("\r"))
         if len(vertex.partial) > 100_000:
-            vertex.tail.append(vertex.partial[:2000])
-            self._write(vertex.partial)
+            self._say(vertex, vertex.partial)
             vertex.partial = ""
 
     def finish(self) -> None:
         """Flush last lines that had no newline."""
         for vertex in self._vertices.values():
             if vertex.partial:
-                vertex.tail.append(vertex.partial[-2000:])
-                self._write(vertex.partial)
+                self._say(vertex, vertex.partial)
                 vertex.partial = ""
+
+    def _say(self, vertex: _Vertex, line: str) -> None:
+        """Take a whole line of a step. The write comes last: a full disk makes it fail."""
+        vertex.tail.append(line[-2000:])
+        if self._said is not None:
+            self._said(line)
+        self._write(line)
 
 
 def _time(text: Any) -> datetime | None:

@@ -29,7 +29,7 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """One platform's end. `digest` is the child as pushed, `repository` where it is."""
+    """One platform's end. `digest` is the child as pushed, `repository` where it is, `seconds` its attempts'."""
 
     platform: Platform
     required: bool

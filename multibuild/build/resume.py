@@ -70,10 +70,14 @@ def _child(fields: Mapping[str, Any], inputs: Mapping[str, str | None]) -> Finis
 
 
 def past_seconds(state: State, current: RunDirectory, runs: int = 5) -> dict[str, float]:
-    """How long each platform took in the last runs (the newest that built it): what is long starts first."""
+    """How long each platform's good attempts took in the last runs: what is long starts first.
+
+    The longest of them counts: a run whose steps were all cached says nothing of one that builds.
+    """
     found: dict[str, float] = {}
     for run in [run for run in state.runs() if run.id < current.id][:runs]:
         for event in read_journal(run.journal_path):
-            if event.name == "platform.ended" and event.fields["status"] == "succeeded":
-                found.setdefault(event.fields["platform"], event.fields["seconds"])
+            if event.name == "attempt.ended" and event.fields.get("outcome") == "ok":
+                name, seconds = event.fields["platform"], event.fields["seconds"]
+                found[name] = max(seconds, found.get(name, 0.0))
     return found

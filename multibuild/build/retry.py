@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ LONGEST_WAIT = 900.0
 
 @dataclass(kw_only=True, slots=True)
 class Budget:
-    """`attempts` in all for transient failures; `initial` and `max` wait in seconds.
+    """`attempts` in all for a platform, whatever fails; `initial` and `max` wait in seconds.
 
     `left` is how many retries the whole run may still spend: a registry that is down for everybody must not be
     asked again by each of thirty platforms to the end of its own budget.
@@ -41,30 +41,53 @@ class AttemptFailed(Exception):
         self.failure = failure
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What follows the failed attempt `number`: the next one after `seconds`, or (None) no other one, and why.
+
+    `alone`: the next attempt gets the machine for itself.
+    """
+
+    number: int
+    failure: Failure
+    seconds: float | None
+    alone: bool = False
+    reason: str = ""
+
+
 async def with_retries(
     attempt: Callable[[int, bool], Awaitable[None]],
     *,
     budget: Budget,
-    waiting: Callable[[int, float, Failure], None],
+    decided: Callable[[Decision], None],
 ) -> None:
     """Call `attempt(number, alone)` until it succeeds or its failure says that no further try helps.
 
-    `waiting` is told the number of the attempt that failed, the seconds until the next and why. Raises the last
-    AttemptFailed.
+    `decided` is told what follows each failed attempt. Raises the last AttemptFailed.
     """
     from tenacity import AsyncRetrying, retry_if_exception
 
-    def announce(state: RetryCallState) -> None:
-        pause = state.next_action.sleep if state.next_action else 0.0
-        waiting(state.attempt_number, pause, _failure(state))
-
     failed: list[Failure] = []
 
+    def announce(state: RetryCallState) -> None:
+        pause = state.next_action.sleep if state.next_action else 0.0
+        decided(
+            Decision(
+                number=state.attempt_number,
+                failure=_failure(state),
+                seconds=pause,
+                alone=must_run_alone(failed),
+            )
+        )
+
     def enough(state: RetryCallState) -> bool:
-        if state.attempt_number >= allowed_attempts(_failure(state), budget) or budget.left <= 0:
-            return True
-        budget.left -= 1
-        return False
+        failure = _failure(state)
+        reason = why_enough(failed, budget)
+        if reason is None:
+            budget.left -= 1
+            return False
+        decided(Decision(number=state.attempt_number, failure=failure, seconds=None, reason=reason))
+        return True
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, AttemptFailed)),
@@ -82,19 +105,28 @@ async def with_retries(
                 raise
 
 
-def must_run_alone(failed: list[Failure]) -> bool:
+def why_enough(failed: Sequence[Failure], budget: Budget) -> str | None:
+    """Say why no other attempt follows these failures; None when one does.
+
+    Three budgets hold at once: the class's own, the platform's, the run's.
+    """
+    last = failed[-1]
+    if last.retry == "permanent":
+        return "another try does not help"
+    of_its_class = sum(failure.kind.name == last.kind.name for failure in failed)
+    if last.retry != "transient" and of_its_class >= last.kind.attempts:
+        return f"{last.kind.name} came {of_its_class} times"
+    if len(failed) >= budget.attempts:
+        return f"{len(failed)} of {budget.attempts} attempts are used"
+    if budget.left <= 0:
+        return "the run has used up its retries"
+    return None
+
+
+def must_run_alone(failed: Sequence[Failure]) -> bool:
     """Whether the next attempt gets the machine for itself, by how often its class has come already."""
     after = failed[-1].kind.alone_after if failed else None
     return after is not None and sum(failure.kind == failed[-1].kind for failure in failed) >= after
-
-
-def allowed_attempts(failure: Failure, budget: Budget) -> int:
-    """How many attempts in all a failure of this kind is worth."""
-    if failure.retry == "transient":
-        return budget.attempts
-    if failure.retry == "permanent":
-        return 1
-    return min(failure.kind.attempts, budget.attempts)
 
 
 def pause_before(failed: int, failure: Failure, budget: Budget) -> float:

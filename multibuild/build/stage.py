@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from multibuild.build.attempt import Workshop
 from multibuild.build.inputs import inputs_of, resolver
-from multibuild.build.platform import Workshop, build_platform, cancelled, reused
+from multibuild.build.platform import build_platform, cancelled, reused
 from multibuild.build.result import BuildResult
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget

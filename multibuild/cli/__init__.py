@@ -48,13 +48,14 @@ def _typers_exit(error: SystemExit) -> int:
 
 
 def _explained(error: BaseException) -> int:
+    from multibuild.cli.ci import inert_in_ci
     from multibuild.errors import MultibuildError
     from multibuild.record.text import printable
 
     assert isinstance(error, MultibuildError)
-    print(f"error: {printable(error.message)}", file=sys.stderr)
+    print(f"error: {inert_in_ci(printable(error.message), os.environ)}", file=sys.stderr)
     if error.hint:
-        print(f"hint:  {printable(error.hint)}", file=sys.stderr)
+        print(f"hint:  {inert_in_ci(printable(error.hint), os.environ)}", file=sys.stderr)
     return error.exit_code
 
 

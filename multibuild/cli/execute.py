@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from multibuild import __version__
+from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
-from multibuild.errors import MultibuildError
+from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.pipeline import Site, run_pipeline
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
@@ -36,25 +40,39 @@ def execute(
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
-        failure: BaseException | None = None
-        display = make_display(request.progress, quiet=request.quiet)
-        with Journal(run.journal_path) as journal:
-            recorder = Recorder(journal, display)
-            recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
-            site = Site(engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume)
-            try:
-                status = supervise(_work(loaded, only, site, until=until))
-                recorder.record("run.ended", status=status)
-            except BaseException as error:
-                failure = _first(error)
-                recorder.record("run.ended", **_ending(failure))
-            finally:
-                display.close()
+        display = make_display(request.progress, quiet=request.quiet, run=run.path)
+        try:
+            with Journal(run.journal_path) as journal:
+                recorder = Recorder(journal, display)
+                site = Site(
+                    engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume
+                )
+                failure = _recorded(_work(loaded, only, site, until=until), loaded, recorder)
+        finally:
+            display.close()
         report = write_report(run, loaded)
     _show(request, run, report)
     if failure is not None:
         raise failure
     return 0
+
+
+def _recorded(
+    work: Coroutine[object, object, str], loaded: LoadedConfig, recorder: Recorder
+) -> BaseException | None:
+    """Do the work between the journal's first event and its last; gives what ended it early."""
+    try:
+        recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
+        status = supervise(work)
+        recorder.record("run.ended", status=status)
+    except BaseException as error:
+        failure = _for_people(_first(error))
+        with suppress(EnvironmentFault):  # a journal that is full is what ended it, most likely
+            recorder.record("run.ended", **_ending(failure))
+        return failure
+    finally:
+        work.close()
+    return None
 
 
 def _work(
@@ -77,7 +95,10 @@ def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[
         config = loaded.config
         plan = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
     report = make_report(run.id, plan, read_journal(run.journal_path))
-    run.save_report(report, {"report.md": as_markdown(report), "report.html": as_html(report)})
+    try:
+        run.save_report(report, {"report.md": as_markdown(report), "report.html": as_html(report)})
+    except OSError as error:
+        print(f"warning: the report is not written: {error}; `multibuild report` makes it", file=sys.stderr)
     return report
 
 
@@ -85,6 +106,17 @@ def _first(error: BaseException) -> BaseException:
     """Unwrap what task groups wrapped: the first real error is the one to show."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _for_people(error: BaseException) -> BaseException:
+    """A disk that is full or read-only is the machine's trouble, whoever met it; anything else stays what it is."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        where = f"{error.filename}: " if error.filename else ""
+        return EnvironmentFault(
+            f"{where}{error.strerror}",
+            hint="free disk space, then `--resume`; --state-dir names another place",
+        )
     return error
 
 
@@ -102,11 +134,11 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     from multibuild.record.render import as_text
 
     if request.report is not None:
-        shutil.copyfile(run.path / "report.json", request.report)
+        request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if request.json:
         print(json.dumps(report, indent=2))
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.
-        print(as_text({**report, "error": None}, width=width))
+        print(inert_in_ci(as_text({**report, "error": None}, width=width), os.environ))
         print(f"\nreport: {run.path / 'report.html'}", file=sys.stderr)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
+from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
 from multibuild.record.render import as_html, as_markdown, as_text
@@ -15,8 +17,6 @@ from multibuild.record.text import columns, human_seconds
 
 def _state(request: Request) -> State:
     """Find the state without reading the config: a report must be had even when the config is broken now."""
-    import os
-
     return State(request.state_dir or default_state_dir(request.file.resolve().parent, os.environ))
 
 
@@ -32,7 +32,7 @@ def report(request: Request, name: str | None, *, markdown: bool, page: Path | N
     elif request.json:
         print(json.dumps(found, indent=2))
     else:
-        print(as_markdown(found) if markdown else as_text(found))
+        print(inert_in_ci(as_markdown(found) if markdown else as_text(found), os.environ))
     return 0
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from multibuild.errors import EnvironmentFault
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal
 
@@ -47,10 +48,16 @@ class Recorder:
         self._display = display
 
     def record(self, name: str, /, **fields: Any) -> None:
-        """Record an event now; fields are JSON types. OSError when the journal cannot be written."""
+        """Record an event now; fields are JSON types. EnvironmentFault when the journal cannot be written."""
         event = Event(time=datetime.now(UTC), name=name, fields=fields)
         if self._journal is not None and name not in NOT_JOURNALED:
-            self._journal.append(event)
+            try:
+                self._journal.append(event)
+            except OSError as error:
+                raise EnvironmentFault(
+                    f"the journal cannot be written: {error.strerror or error}",
+                    hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
+                ) from error
         with suppress(OSError):
             self._display.show(event)
 

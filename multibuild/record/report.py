@@ -1,8 +1,8 @@
 """`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
 
-Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint` and `began` (seconds since the run's
-start) of an attempt, `detail` of a test and a proof. A fold asks for no field that an event may lack: a damaged
-journal still gives a report.
+Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint`, `began` (seconds since the run's
+start) and `then` (what was decided after a failure) of an attempt, `detail` of a test and a proof. A fold asks for
+no field that an event may lack: a damaged journal still gives a report.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from multibuild.record.events import Event
+from multibuild.record.text import human_seconds
 
 PRESENT = frozenset({"succeeded", "reused", "carried"})
 """Statuses of a platform that is in the index."""
@@ -101,6 +102,8 @@ class _Fold:
                 row["node"] = fields.get("node", row["node"])
             case "attempt.ended":
                 row["attempts"].append(self._attempt(name, fields))
+            case "attempt.waiting" | "attempt.given_up" if row["attempts"]:
+                row["attempts"][-1]["then"] = _decision(fields)
             case "platform.ended":
                 keys = ("status", "digest", "seconds", "emulated", "node")
                 row.update({key: fields[key] for key in keys if key in fields})
@@ -157,6 +160,14 @@ def _blank(item: Mapping[str, Any]) -> dict[str, Any]:
         "test": {"status": "skipped", "seconds": 0.0},
         "content": {"status": "skipped", "checked": 0, "foreign": []},
     }
+
+
+def _decision(fields: Mapping[str, Any]) -> str:
+    """Put into words what followed a failed attempt."""
+    if fields.get("seconds") is None:
+        return f"given up: {fields.get('reason', '')}"
+    alone = ", alone" if fields.get("alone") else ""
+    return f"again after {human_seconds(fields['seconds'])}{alone}"
 
 
 def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -237,7 +237,8 @@ def _taken(handle: int) -> bool:
 def _holder() -> str:
     """Name this process: the command alone, for its options may hold what is nobody's business."""
     command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
-    return f"pid {os.getpid()} on {socket.gethostname()} ({command})"
+    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"pid {os.getpid()} on {socket.gethostname()} since {since} ({command})"
 
 
 def _load(path: Path) -> dict[str, Any] | None:

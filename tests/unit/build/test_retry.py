@@ -10,8 +10,9 @@ from multibuild.build.retry import (
     PATIENT_FACTOR,
     AttemptFailed,
     Budget,
-    allowed_attempts,
+    Decision,
     pause_before,
+    why_enough,
     with_retries,
 )
 
@@ -31,18 +32,24 @@ class Attempts:
         self.calls: list[tuple[int, bool]] = []
         self.waits: list[tuple[int, float, str]] = []
         self.announced = asyncio.Event()
+        self.given_up = ""
+        self.decisions: list[Decision] = []
 
     async def attempt(self, number: int, alone: bool) -> None:
         self.calls.append((number, alone))
         if self._names:
             raise AttemptFailed(failure(self._names.pop(0)))
 
-    def waiting(self, number: int, seconds: float, why: Failure) -> None:
-        self.waits.append((number, seconds, why.kind.name))
+    def decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        if decision.seconds is None:
+            self.given_up = decision.reason
+            return
+        self.waits.append((decision.number, decision.seconds, decision.failure.kind.name))
         self.announced.set()
 
     async def run(self, budget: Budget = QUICK) -> None:
-        await with_retries(self.attempt, budget=budget, waiting=self.waiting)
+        await with_retries(self.attempt, budget=budget, decided=self.decided)
 
 
 async def test_success_at_once():
@@ -97,11 +104,9 @@ async def test_a_budget_of_one_attempt_is_one(name):
 
 async def test_what_needs_the_machine_for_itself_is_tried_again_alone():
     play = Attempts("network", "out-of-memory")
-    with pytest.raises(AttemptFailed):
-        await play.run()
-    alone = Attempts("out-of-memory")
-    await alone.run()
-    assert alone.calls == [(1, False), (2, True)]
+    await play.run()
+    assert play.calls == [(1, False), (2, False), (3, True)]
+    assert [decision.alone for decision in play.decisions] == [False, True]
 
 
 async def test_alone_is_for_the_next_attempt_only():
@@ -118,7 +123,7 @@ async def test_an_error_that_is_no_failed_attempt_is_not_tried_again():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await with_retries(attempt, budget=QUICK, waiting=Attempts().waiting)
+        await with_retries(attempt, budget=QUICK, decided=Attempts().decided)
     assert calls == [1]
 
 
@@ -167,8 +172,29 @@ def test_no_server_makes_us_wait_for_ever():
     assert pause_before(1, failure("rate-limited", 86_400.0), BUDGET) <= LONGEST_WAIT
 
 
-def test_attempts_by_kind():
-    assert allowed_attempts(failure("network"), BUDGET) == 4
-    assert allowed_attempts(failure("step-failed"), BUDGET) == 1
-    assert allowed_attempts(failure("no-such-host"), BUDGET) == 2
-    assert allowed_attempts(failure("token"), BUDGET) == 2
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["network"] * 3, None),
+        (["network"] * 4, "4 of 4 attempts are used"),
+        (["step-failed"], "another try does not help"),
+        (["no-such-host"], None),
+        (["no-such-host"] * 2, "no-such-host came 2 times"),
+        (["token"] * 2, "token came 2 times"),
+        (["network", "network", "lost-blob"], None),
+        (["network", "lost-blob", "network", "lost-blob"], "lost-blob came 2 times"),
+    ],
+)
+def test_each_class_has_a_budget_within_the_platforms(names, reason):
+    assert why_enough([failure(name) for name in names], BUDGET) == reason
+
+
+def test_the_runs_budget_ends_what_the_platforms_would_allow():
+    assert why_enough([failure("network")], replace(BUDGET, left=0)) == "the run has used up its retries"
+
+
+async def test_why_it_was_given_up_is_told():
+    play = Attempts("network", "step-failed")
+    with pytest.raises(AttemptFailed):
+        await play.run()
+    assert play.given_up == "another try does not help"

@@ -4,6 +4,7 @@ from datetime import UTC
 
 import pytest
 
+from multibuild.errors import EnvironmentFault
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
@@ -76,6 +77,6 @@ def test_what_cannot_be_journaled_is_not_shown_as_done(tmp_path):
     journal = Journal(tmp_path / "j")
     journal.close()
     display = KeepingDisplay()
-    with pytest.raises(OSError):
+    with pytest.raises(EnvironmentFault, match="journal cannot be written"):
         Recorder(journal, display).record("tag.ended")
     assert display.shown == []

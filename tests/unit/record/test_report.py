@@ -122,6 +122,20 @@ def test_a_failure_is_kept_with_its_class():
     assert (report["status"], report["error"]["exit_code"]) == ("failed", 4)
 
 
+def test_what_was_decided_after_a_failure_is_told():
+    again = {"platform": ARM, "number": 1, "seconds": 5.2, "reason": "out-of-memory", "alone": True}
+    enough = {"platform": ARM, "number": 2, "reason": "out-of-memory came 2 times"}
+    told = (
+        *attempt(ARM, 1, 1, 2, **FAILURE), (2, "attempt.waiting", again),
+        *attempt(ARM, 2, 7, 8, **FAILURE), (8, "attempt.given_up", enough),
+    )  # fmt: skip
+    (row,) = make_report("r", plan(ARM), events(STARTED, *told))["platforms"]
+    assert [one["then"] for one in row["attempts"]] == [
+        "again after 5.2s, alone",
+        "given up: out-of-memory came 2 times",
+    ]
+
+
 def test_a_retried_platform_has_all_its_attempts():
     told = (*attempt(ARM, 1, 1, 2, **FAILURE), *built(ARM, 3, 4))
     again = [

@@ -167,7 +167,8 @@ def test_writing_is_all_or_nothing(tmp_path):
 
 
 def test_a_second_process_is_told_who_is_at_work(state, holder):
-    expected = f"at work: pid {holder.pid} on {socket.gethostname()} \\(all\\)"
+    since = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    expected = f"at work: pid {holder.pid} on {socket.gethostname()} {since} \\(all\\)"
     with pytest.raises(EnvironmentFault, match=expected), state.lock():
         pass
 

@@ -1,0 +1,201 @@
+"""One attempt: buildx run once for one platform, its log written, its end judged."""
+
+from __future__ import annotations
+
+import errno
+import json
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from multibuild.build.command import build_arguments
+from multibuild.build.emulator_activity import EmulatorActivity
+from multibuild.build.failures import Failure, classify, failure_of, wrong_base
+from multibuild.build.process import Ended, Limits, NotStarted, run_process
+from multibuild.build.progress import Progress, Step
+from multibuild.build.result import Attempt, Outcome
+from multibuild.build.retry import Budget
+from multibuild.build.slots import Slots
+from multibuild.record.events import Emit
+
+if TYPE_CHECKING:
+    from multibuild.plan import PlannedPlatform
+
+AUTO_STALL = 600.0
+"""Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
+
+PERMANENT_WARNING = "wrong-base-platform"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workshop:
+    """What every platform's build shares. `buildx` is the client's argv; `stall` is in seconds.
+
+    `project` is the working directory; `logs` the run's log directory.
+    """
+
+    buildx: tuple[str, ...]
+    project: Path
+    logs: Path
+    slots: Slots
+    budget: Budget
+    stall: float | Literal["auto"] | None
+    emit: Emit
+
+
+class WrongBase(Exception):
+    """The base image is of another architecture; going on would build something that lies."""
+
+
+async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> Attempt:
+    """Run buildx once and tell how it went; a failure is in the result. A cancellation is recorded and raised."""
+    name = f"logs/{item.slug}.{number}.log"
+    platform = str(item.platform)
+    workshop.emit("attempt.started", platform=platform, number=number, node=item.node.builder, log=name)
+    began = time.monotonic()
+    end = _End(outcome="cancelled")
+    try:
+        end = await _logged(item, workshop, workshop.logs.parent / name)
+    except OSError as error:
+        end = _End(outcome="failed", failure=_own_trouble(error))
+    finally:
+        seconds = time.monotonic() - began
+        workshop.emit(
+            "attempt.ended",
+            platform=platform,
+            number=number,
+            seconds=round(seconds, 3),
+            outcome=end.outcome,
+            log=name,
+            **_failure_fields(end.failure),
+        )
+    return Attempt(
+        number=number,
+        seconds=seconds,
+        outcome=end.outcome,
+        log=name,
+        digest=end.digest,
+        failure=end.failure,
+        steps=end.steps,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _End:
+    """How buildx ended: what an attempt is made of."""
+
+    outcome: Outcome
+    failure: Failure | None = None
+    digest: str = ""
+    steps: tuple[Step, ...] = ()
+
+
+async def _logged(item: PlannedPlatform, workshop: Workshop, path: Path) -> _End:
+    """Run buildx and write its log, a line at a time on the disk. OSError when that cannot be."""
+    platform = str(item.platform)
+    with path.open("w", encoding="utf-8", errors="replace", buffering=1) as log:
+        progress = Progress(
+            write=lambda line: print(line, file=log),
+            started=lambda step: workshop.emit("step", platform=platform, name=step),
+            said=lambda line: workshop.emit("log", platform=platform, text=line),
+        )
+        try:
+            end = await _ended(item, workshop, progress)
+        finally:
+            progress.finish()
+    return replace(end, steps=progress.steps())
+
+
+async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) -> _End:
+    with tempfile.TemporaryDirectory() as scratch:
+        metadata = Path(scratch) / "metadata.json"
+        try:
+            ended = await _run(item, workshop, progress, metadata)
+        except WrongBase as error:
+            return _End(outcome="failed", failure=failure_of(PERMANENT_WARNING, str(error)))
+        except NotStarted as error:
+            return _End(outcome="failed", failure=failure_of("usage", str(error)))
+        outcome, failure = judge(ended, progress, emulated=item.emulated)
+        if failure is not None:
+            return _End(outcome=outcome, failure=with_emulator(failure, item))
+        return _End(outcome=outcome, digest=_pushed_digest(metadata))
+
+
+def _own_trouble(error: OSError) -> Failure:
+    """Name what kept us, not the build, from going on: the disk that holds the logs, most likely."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return failure_of("no-space" if full else "unknown", f"multibuild itself: {error}")
+
+
+async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, metadata: Path) -> Ended:
+    command, *rest = build_arguments(item)
+    argv = (
+        *workshop.buildx,
+        command,
+        *("--progress", "rawjson"),
+        *("--metadata-file", str(metadata)),
+        *rest,
+    )
+    seen = 0
+
+    def on_line(line: bytes) -> None:
+        nonlocal seen
+        progress.feed(line)
+        for warning in progress.warnings[seen:]:
+            if (trouble := wrong_base(warning)) is not None:
+                raise WrongBase(trouble)
+        seen = len(progress.warnings)
+
+    limits = _limits(item, workshop.stall)
+    return await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
+
+
+def _limits(item: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:
+    """`auto` watches emulated platforms only: nothing tells a native RUN that computes from one that hangs."""
+    if stall != "auto":
+        return Limits(timeout=item.timeout, stall=stall)
+    if not item.emulated:
+        return Limits(timeout=item.timeout)
+    busy = EmulatorActivity(item.platform.row.qemu)
+    return Limits(timeout=item.timeout, stall=AUTO_STALL, busy=busy.since_last_asked)
+
+
+def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
+    """Turn the end of buildx into an outcome and, unless it is good, its class."""
+    if ended.ending == "timeout":
+        return "timeout", failure_of("timeout", f"no end after {ended.seconds:.0f} s")
+    if ended.ending == "stalled":
+        return "stalled", failure_of("stalled", "no output, no event")
+    if ended.code == 0:
+        return "ok", None
+    progress.finish()
+    return "failed", classify(progress.evidence(), code=ended.code, emulated=emulated)
+
+
+def with_emulator(failure: Failure | None, item: PlannedPlatform) -> Failure | None:
+    """Name the emulator in the hint of a crash: the version is what a person can change."""
+    emulator = item.node.emulators.get(str(item.platform))
+    if failure is None or emulator is None or not failure.kind.name.startswith("qemu-"):
+        return failure
+    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {emulator})"))
+
+
+def _pushed_digest(metadata: Path) -> str:
+    """Read the child's digest from buildx's metadata file, which is written only on success."""
+    digest = json.loads(metadata.read_text(encoding="utf-8")).get("containerimage.digest")
+    if not isinstance(digest, str) or not digest.startswith("sha256:"):
+        raise OSError("buildx's metadata file names no digest")
+    return digest
+
+
+def _failure_fields(failure: Failure | None) -> dict[str, str]:
+    if failure is None:
+        return {}
+    return {
+        "class": failure.kind.name,
+        "retry": failure.retry,
+        "evidence": failure.evidence,
+        "hint": failure.hint,
+    }

@@ -1,0 +1,73 @@
+"""Events and steps in words: what the live table and the plain lines have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from multibuild.record.events import Event
+from multibuild.record.text import human_seconds, one_line
+
+_STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
+
+
+def sentence(event: Event) -> str | None:
+    """Put an event into words, one line, without whose it is; None for what is not worth one."""
+    words = _WORDS.get(event.name)
+    return words(event.fields) if words is not None else None
+
+
+Fields = Mapping[str, Any]
+
+
+def _attempt_started(f: Fields) -> str:
+    return f"building on {f['node']}" + (f", attempt {f['number']}" if f["number"] > 1 else "")
+
+
+def _attempt_ended(f: Fields) -> str | None:
+    if not f.get("class"):
+        return None
+    return f"attempt {f['number']} {f['outcome']} ({f['class']}): {last_line(f.get('evidence'))}"
+
+
+def _waiting(f: Fields) -> str:
+    alone = ", alone" if f.get("alone") else ""
+    return f"{f['reason']}, trying again in {human_seconds(f['seconds'])}{alone}"
+
+
+def _content_ended(f: Fields) -> str | None:
+    return f"content failed: {f.get('detail', '')}" if f["status"] == "failed" else None
+
+
+_WORDS: dict[str, Callable[[Fields], str | None]] = {
+    "stage.started": lambda f: f"== {f['stage']}",
+    "attempt.started": _attempt_started,
+    "attempt.ended": _attempt_ended,
+    "attempt.waiting": _waiting,
+    "attempt.given_up": lambda f: f"not tried again: {f['reason']}",
+    "platform.ended": lambda f: f"{f['status']} in {human_seconds(f['seconds'])}",
+    "test.ended": lambda f: f"test {f['status']}" if f["status"] != "skipped" else None,
+    "content.ended": _content_ended,
+    "index.composed": lambda f: f"index {f['digest']} with {f['entries']} entries",
+    "tag.ended": lambda f: f"{f['ref']}: {f['status']}",
+}
+
+
+def last_line(text: object) -> str:
+    """Give the last line of evidence that tells anything: of a command that failed, what it said itself."""
+    lines = [line for line in str(text or "").splitlines() if line.strip()]
+    while len(lines) > 1 and "did not complete successfully" in lines[-1]:
+        lines.pop()
+    return lines[-1] if lines else ""
+
+
+def short_step(name: str) -> str:
+    """Give "4/9 RUN make" of BuildKit's "[builder 4/9] RUN make"; other names as they are, printable."""
+    found = _STEP.match(name)
+    return one_line(f"{found[1]} {found[2]}" if found else name)
+
+
+def as_shown(line: str) -> str:
+    """Give what a terminal would have left of a line that was written over (progress bars), printable."""
+    return one_line(line.rstrip("\r").rpartition("\r")[2])

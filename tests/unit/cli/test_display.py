@@ -1,0 +1,371 @@
+"""What a run looks like while it happens, drawn without a terminal."""
+
+import io
+import json
+import re
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from multibuild.cli.ci import GITHUB, GITLAB, folds_of, inert, inert_in_ci
+from multibuild.cli.display import JsonLines, Silent, make_display
+from multibuild.cli.live_table import LiveTable, Row, table_lines
+from multibuild.cli.plain_lines import LINE_CHARACTERS, PlainLines
+from multibuild.cli.sentences import short_step
+from multibuild.errors import UsageError
+from multibuild.record.events import Event
+
+ARM = "linux/arm64"
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[31mred\x1b[0m \x9b1A up \x1bc \u202e rtl"
+
+
+def event(name, /, **fields):
+    return Event(time=datetime(2026, 11, 25, tzinfo=UTC), name=name, fields=fields)
+
+
+def run_of(*steps, platform=ARM):
+    """A build that starts, runs `steps` with what they print, and ends well."""
+    yield event(
+        "attempt.started",
+        platform=platform,
+        number=1,
+        node="n",
+        log=f"logs/{platform.replace('/', '-')}.1.log",
+    )
+    for step, *lines in steps:
+        yield event("step", platform=platform, name=step)
+        for line in lines:
+            yield event("log", platform=platform, text=line)
+    log = f"logs/{platform.replace('/', '-')}.1.log"
+    yield event("attempt.ended", platform=platform, number=1, seconds=1.0, outcome="ok", log=log)
+    yield event("platform.ended", platform=platform, status="succeeded", seconds=1.0)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("[2/4] RUN make", "2/4 RUN make"),
+        ("[builder 4/9] RUN make -j", "4/9 RUN make -j"),
+        ("[linux/arm64 builder 4/9] COPY . .", "4/9 COPY . ."),
+        ("[1/2] RUN a\n  b", "1/2 RUN a   b"),
+        ("exporting to image", "exporting to image"),
+        ("[internal] load build context", "[internal] load build context"),
+        ("[auth] team/app:pull token for r.example", "[auth] team/app:pull token for r.example"),
+    ],
+)
+def test_a_step_is_named_by_its_place(name, short):
+    assert short_step(name) == short
+
+
+# -- which display
+
+
+@pytest.mark.parametrize(
+    ("kind", "stream", "environ", "expected"),
+    [
+        ("auto", Terminal, {"TERM": "xterm"}, LiveTable),
+        ("auto", Terminal, {"TERM": "dumb"}, PlainLines),
+        ("auto", Terminal, {}, PlainLines),
+        ("auto", Terminal, {"TERM": "xterm", "CI": "true"}, PlainLines),
+        ("auto", io.StringIO, {"TERM": "xterm"}, PlainLines),
+        ("plain", Terminal, {"TERM": "xterm"}, PlainLines),
+        ("tty", io.StringIO, {}, LiveTable),
+        ("json", Terminal, {"TERM": "xterm"}, JsonLines),
+        ("quiet", Terminal, {"TERM": "xterm"}, Silent),
+    ],
+)
+def test_the_display_that_suits_the_stream(kind, stream, environ, expected):
+    display = make_display(kind, quiet=False, stream=stream(), environ=environ)
+    display.close()
+    assert isinstance(display, expected)
+
+
+def test_quiet_is_quiet_whatever_the_kind():
+    assert isinstance(make_display("plain", quiet=True, stream=io.StringIO()), Silent)
+
+
+def test_an_unknown_kind():
+    with pytest.raises(UsageError, match="fancy"):
+        make_display("fancy", quiet=False)
+
+
+# -- plain lines
+
+
+def plain(*events, **more):
+    stream = io.StringIO()
+    display = PlainLines(stream, **more)
+    for each in events:
+        display.show(each)
+    display.close()
+    return stream.getvalue()
+
+
+def test_every_line_says_whose_it_is():
+    shown = plain(
+        event("stage.started", stage="build"),
+        *run_of(("[internal] load build definition",), ("[2/2] RUN make", "cc a.c", "", "done")),
+        event("tag.ended", ref="r/app:1", status="moved"),
+    )
+    assert shown.splitlines() == [
+        "multibuild | == build",
+        f"{ARM} | building on n",
+        f"{ARM} | 2/2 RUN make",
+        f"{ARM} | cc a.c",
+        f"{ARM} |",
+        f"{ARM} | done",
+        f"{ARM} | succeeded in 1.0s",
+        "multibuild | r/app:1: moved",
+    ]
+
+
+def test_a_message_of_several_lines_has_a_prefix_on_each():
+    stream = io.StringIO()
+    PlainLines(stream).say("one\n::stop-commands::x\nthree")
+    assert stream.getvalue().splitlines() == [
+        "multibuild | one", "multibuild | ::stop-commands::x", "multibuild | three",
+    ]  # fmt: skip
+
+
+def test_a_progress_bar_is_its_last_state():
+    assert f"{ARM} | 100%\n" in plain(*run_of(("[1/1] RUN x", "10%\r50%\r100%\r")))
+
+
+def test_a_long_line_is_cut():
+    shown = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
+    assert max(map(len, shown.splitlines())) == LINE_CHARACTERS
+
+
+def test_escape_sequences_of_a_build_do_not_pass():
+    shown = plain(*run_of((HOSTILE, HOSTILE, f"a\u2028b{HOSTILE}")))
+    assert not set(shown) & set("\x1b\x9b\x07\r\u202e\u2028")
+    assert "red" in shown
+
+
+@pytest.mark.parametrize("folds", [None, GITHUB, GITLAB])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "::set-output name=x::y",
+        "  ::stop-commands::token",
+        "::add-mask::a",
+        "ok\r::error::x",
+        "text ##[add-path]/tmp/evil",
+        "##vso[task.setvariable variable=x]y",
+        "##teamcity[buildStatus status='SUCCESS']",
+        "\x1b[0Ksection_end:1:multibuild\r\x1b[0K",
+        "\u2028::error::x",
+        "\x85::error::x",
+    ],
+)
+def test_a_build_gives_no_command_to_the_ci_system(tmp_path, folds, line):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/linux-arm64.1.log").write_text(f"--- {line}\n{line}\n")
+    shown = plain(*run_of((line, line)), folds=folds, run=tmp_path)
+    own = ("::group::linux/arm64: attempt", "::endgroup::", "\x1b[0Ksection_")
+    theirs = [text for text in shown.split("\n") if not text.startswith(own)]
+    assert all(text.startswith((f"{ARM} |", "multibuild |")) for text in theirs if text)
+    assert not any("##[" in text or "##vso[" in text or "##teamcity[" in text for text in theirs)
+    assert not set("".join(theirs)) & set("\x1b\r\u2028\x85")
+
+
+def test_github_folds_an_attempts_log(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/linux-arm64.1.log").write_text("--- [2/2] RUN make\ncc a.c\n")
+    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITHUB, run=tmp_path).splitlines()
+    assert shown == [
+        f"{ARM} | building on n",
+        f"{ARM} | 2/2 RUN make",
+        f"::group::{ARM}: attempt 1 ok, 1.0s",
+        f"{ARM} | --- [2/2] RUN make",
+        f"{ARM} | cc a.c",
+        "::endgroup::",
+        f"{ARM} | succeeded in 1.0s",
+    ]
+
+
+def test_gitlab_folds_with_a_name_and_times(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/linux-arm64.1.log").write_text("cc a.c\n")
+    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITLAB, run=tmp_path)
+    begin, end = shown.index("\x1b[0Ksection_start:"), shown.index("\x1b[0Ksection_end:")
+    assert begin < shown.index("cc a.c") < end
+    assert ":linux-arm64_1[collapsed=true]\r\x1b[0Klinux/arm64: attempt 1 ok" in shown
+    assert shown[end:].split("\n")[0].endswith(":linux-arm64_1\r\x1b[0K")
+
+
+def test_a_log_that_is_gone_or_huge_does_not_end_a_run(tmp_path):
+    (tmp_path / "logs").mkdir()
+    gone = plain(*run_of(), folds=GITHUB, run=tmp_path)
+    assert "::group::" in gone
+    (tmp_path / "logs/linux-arm64.1.log").write_text("line\n" * 1_000_000)
+    huge = plain(*run_of(), folds=GITHUB, run=tmp_path)
+    assert len(huge) < 5_000_000
+    assert "… the first" in huge
+
+
+def test_threads_do_not_interleave_within_a_line():
+    stream = io.StringIO()
+    display = PlainLines(stream)
+
+    def chat(platform):
+        for number in range(500):
+            display.show(event("log", platform=platform, text=f"{platform} {number} " + "x" * 50))
+
+    threads = [threading.Thread(target=chat, args=(f"linux/{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2000
+    assert all(
+        line.split(" | ")[1].startswith(line.split(" | ")[0]) and line.endswith("x" * 50) for line in lines
+    )
+
+
+def test_text_is_made_inert_only_where_a_ci_system_reads_it():
+    text = "said:\n  ::set-env name=A::b\n##[group]x"
+    assert inert(text) == "said:\n  : :set-env name=A::b\n# #[group]x"
+    assert inert_in_ci(text, {"GITHUB_ACTIONS": "true"}) == inert_in_ci(text, {"CI": "1"}) == inert(text)
+    assert inert_in_ci(text, {}) == text
+
+
+def test_the_ci_system_is_known_by_its_variable():
+    assert folds_of({"GITHUB_ACTIONS": "true"}) is GITHUB
+    assert folds_of({"GITLAB_CI": "true"}) is GITLAB
+    assert folds_of({"CI": "true"}) is None
+
+
+# -- JSON
+
+
+def test_json_is_one_event_a_line():
+    stream = io.StringIO()
+    display = make_display("json", quiet=False, stream=stream)
+    for each in run_of(("[1/1] RUN x", "a\nb\u2028c", HOSTILE)):
+        display.show(each)
+    display.say("hello")
+    lines = stream.getvalue().split("\n")
+    assert lines.pop() == ""
+    names = [json.loads(line)["name"] for line in lines]
+    assert names == [
+        "attempt.started", "step", "log", "log", "attempt.ended", "platform.ended", "message",
+    ]  # fmt: skip
+    assert "\x1b" not in stream.getvalue()
+
+
+# -- the table
+
+
+def drawn(rows, *, width=80, height=24, now=100.0):
+    return [line.plain for line in table_lines(rows, width=width, height=height, now=now)]
+
+
+def row(name=ARM, **more):
+    return Row(name=name, **more)
+
+
+def test_a_row_tells_state_time_attempt_step_and_last_line():
+    rows = [
+        row(state="building", since=58.0, tries=2, step="4/9 RUN make", last="cc -c main.c"),
+        row("linux/amd64", state="succeeded", took=3.25),
+        row("linux/s390x"),
+    ]
+    assert drawn(rows) == [
+        "linux/arm64  building   42.0s  #2  4/9 RUN make  cc -c main.c",
+        "linux/amd64  succeeded   3.2s",
+        "linux/s390x  queued",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_rows_fit_the_terminal(width):
+    rows = [
+        row(
+            "linux/mips64le",
+            state="building",
+            since=0.0,
+            tries=3,
+            step="4/9 RUN " + "make " * 40,
+            last="漢字" * 200,
+        ),
+        row(state="building", since=0.0, step="s" * 300),
+        row(state="building", since=0.0, last="l" * 300),
+    ]
+    from rich.cells import cell_len
+
+    lines = drawn(rows, width=width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert cell_len(lines[0]) >= width - 1
+    if width >= 80:
+        assert "4/9 RUN make" in lines[0]
+        assert "漢字" in lines[0]
+
+
+def test_a_short_step_leaves_the_width_to_the_last_line():
+    (line,) = drawn([row(state="building", since=99.0, step="2/2 RUN x", last="y" * 300)], width=200)
+    assert line.count("y") > 150
+
+
+def test_more_platforms_than_lines():
+    states = ["queued"] * 10 + ["building"] * 3 + ["succeeded"] * 10 + ["failed"]
+    rows = [row(f"linux/p{n}", state=state) for n, state in enumerate(states)]
+    lines = drawn(rows, height=10)
+    assert len(lines) == 10
+    shown = [line.split()[1] for line in lines[:-1]]
+    assert shown.count("building") == 3
+    assert shown.count("failed") == 1
+    assert lines[-1] == "… and 10 queued, 5 succeeded"
+    assert len(drawn(rows, height=1)) == 2
+    assert len(drawn(rows, height=24)) == 24
+
+
+def folded(*events):
+    found = row()
+    for each in events:
+        found.fold(each, 10.0)
+    return found
+
+
+def test_a_row_follows_what_happens():
+    *begun, ended, last = run_of(("[2/4] RUN make", "cc a.c", "  "))
+    building = folded(*begun)
+    assert (building.state, building.step, building.last) == ("building", "2/4 RUN make", "  ")
+    done = folded(*begun, ended, last)
+    assert (done.state, done.took, done.step, done.last) == ("succeeded", 1.0, "", "")
+
+
+def test_a_failed_row_keeps_its_reason():
+    failed = event(
+        "attempt.ended", platform=ARM, number=1, seconds=1.0, outcome="failed", evidence="[2/2] RUN x\ncc: boom\nprocess did not complete successfully: exit code: 1",
+        log="x", **{"class": "step-failed"},
+    )  # fmt: skip
+    given_up = event("attempt.given_up", platform=ARM, number=1, reason="another try does not help")
+    ended = event("platform.ended", platform=ARM, status="failed", seconds=1.0)
+    found = folded(*run_of(), failed, given_up, ended)
+    assert (found.state, found.step, found.last) == ("failed", "step-failed", "cc: boom")
+    again = event("attempt.waiting", platform=ARM, number=1, seconds=5.0, reason="network")
+    found = folded(*run_of(), failed, again)
+    assert (found.state, found.last) == ("retrying", "network, trying again in 5.0s")
+
+
+def test_the_table_stays_and_nothing_of_a_build_reaches_the_terminal():
+    stream = Terminal()
+    table = LiveTable(stream)
+    table.show(event("run.planned", platforms=[ARM, "linux/amd64"]))
+    for each in run_of((HOSTILE, HOSTILE)):
+        table.show(each)
+    table.say(HOSTILE)
+    table.close()
+    shown = stream.getvalue()
+    for attack in ("\x1b[2J", "\x1b]0;", "\x07", "\x9b", "\x1bc", "\u202e"):
+        assert attack not in shown
+    last = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown).splitlines()[-2:]
+    assert last == ["linux/arm64  succeeded  1.0s", "linux/amd64  queued"]
