@@ -52,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     second = commands.add_parser("engine", help="a further engine with its own data; up prints its socket")
     second.add_argument("name")
     second.add_argument("action", choices=("up", "down"))
+    second.add_argument("--disk", metavar="SIZE", help="keep its data on a disk of its own, in memory: 200m")
     forwarder = commands.add_parser("forward", help="a TCP port to an engine's BuildKit")
     forwarder.add_argument("socket", type=Path)
     forwarder.add_argument("port", type=int)
@@ -80,7 +81,7 @@ def _change(here: Lab, given: argparse.Namespace) -> None:
     elif given.command == "down":
         down(here, purge=given.purge)
     elif given.action == "up":
-        further = engine.Engine(lab=here, name=given.name)
+        further = engine.Engine(lab=here, name=given.name, disk=given.disk)
         if not packages.unpacked(here):
             packages.unpack(here)
         engine.up(further)

@@ -23,10 +23,15 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One dockerd of the lab with everything of its own."""
+    """One dockerd of the lab with everything of its own.
+
+    `disk` is the size of the small disk (in memory, as mount(8) writes it: "200m") that holds its data; None: it
+    shares the lab's.
+    """
 
     lab: Lab
     name: str
+    disk: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]{0,8}", self.name) or self.name == "registry":
@@ -105,6 +110,8 @@ def up(engine: Engine) -> None:
         stale.parent.mkdir(parents=True, exist_ok=True)
         stale.unlink(missing_ok=True)
     mounts.cgroups(engine.lab)
+    if engine.disk is not None:
+        mounts.memory(engine.data_root, engine.disk)
     say(f"starting dockerd ({engine.name})")
     _write_config(engine, hosts)
     process.start(

@@ -24,6 +24,12 @@ def cgroups(lab: Lab) -> None:
         _mount(lab, "cgroup2", CGROUPS, hint="dockerd needs control groups")
 
 
+def memory(place: Path, size: str) -> None:
+    """Mount a disk of a given size in memory: what a full disk does is tried on one that is soon full."""
+    place.mkdir(parents=True, exist_ok=True)
+    run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(place)], hint="a size like 200m")
+
+
 def _mount(lab: Lab, kind: str, place: Path, *, hint: str) -> None:
     notes.add(lab.home / "mounts", str(place))
     run(["mount", "-t", kind, "none", str(place)], hint=hint)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 AUTO_STALL = 600.0
 """Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
 
+STATE_HINT = "free disk space where the state is (or name another place with --state-dir), then `--resume`"
+
 PERMANENT_WARNING = "wrong-base-platform"
 
 
@@ -124,9 +126,12 @@ async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) 
 
 
 def _own_trouble(error: OSError) -> Failure:
-    """Name what kept us, not the build, from going on: the disk that holds the logs, most likely."""
+    """Name what kept us, not the build, from going on: the disk that holds the state, most likely."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return failure_of("no-space" if full else "unknown", f"multibuild itself: {error}")
+    found = failure_of(
+        "no-space" if full else "unknown", f"the log could not be written: {error.strerror or error}"
+    )
+    return replace(found, kind=replace(found.kind, hint=STATE_HINT))
 
 
 async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, metadata: Path) -> Ended:

@@ -247,6 +247,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         pattern=r"dial unix \S+buildkitd\.sock|transport is closing|error reading from server: EOF"
+        # Setup reached the engine: that it is away now means that it restarts.
+        r"|Cannot connect to the Docker daemon|failed to connect to the docker API"
         r"|code = Unavailable|no such job|no active session|closing transport",
         name="builder-gone",
         scope="outside",

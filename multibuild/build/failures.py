@@ -19,6 +19,10 @@ from multibuild.build.progress import Evidence
 EVIDENCE_LINES = 8
 """Lines of a failing step that are judged and shown: what comes earlier did not end it."""
 
+SHOWN_CHARACTERS = 500
+SHOWN_HEAD = 200
+"""How much of one line is shown, and how much of that from its beginning."""
+
 _BY_NAME = {row.name: row for row in CLASSES}
 _EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
 _COMMAND = re.compile(r'process ".*" (?=did not complete)', re.DOTALL)
@@ -123,4 +127,13 @@ def _matched(text: str) -> str | None:
 def _shown(evidence: Evidence) -> str:
     lines = [line for line in evidence.tail[-EVIDENCE_LINES:] if line.strip()] if evidence.step else []
     parts = [f"{evidence.step}" if evidence.step else "", *lines, evidence.message]
-    return "\n".join(part[:500] for part in parts if part)
+    return "\n".join(_middle_out(part) for part in parts if part)
+
+
+def _middle_out(text: str) -> str:
+    """Shorten a long line in its middle: Go's errors name what was tried first and the cause last."""
+    return (
+        text
+        if len(text) <= SHOWN_CHARACTERS
+        else f"{text[:SHOWN_HEAD]} … {text[SHOWN_HEAD - SHOWN_CHARACTERS :]}"
+    )

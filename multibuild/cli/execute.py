@@ -141,4 +141,5 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.
         print(inert_in_ci(as_text({**report, "error": None}, width=width), os.environ))
-        print(f"\nreport: {run.path / 'report.html'}", file=sys.stderr)
+        page = run.path / "report.html"
+        print(f"\nreport: {page}" if page.exists() else "", file=sys.stderr)

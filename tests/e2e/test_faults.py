@@ -162,40 +162,6 @@ def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, r
     assert again.json["platforms"][0]["status"] == "succeeded"
 
 
-KILL_POINTS = range(1, 31)
-
-
-@pytest.mark.parametrize("point", KILL_POINTS)
-def test_killed_at_any_point_it_goes_on_from_there(project, state, registry, repository, point):
-    """SIGKILL after the k-th journal event: the resumed run loses nothing, repeats nothing, and ends well."""
-    platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
-    config = project(
-        platforms=platforms, run=f"echo {repository} > /x", tags=["a", "b"], test={"run": ["true"]}
-    )
-    running = start("all", "-f", config, "--state-dir", state, "--progress", "quiet")
-    journal = state / "latest" / "journal.jsonl"
-    while running.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= point:
-            running.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.002)
-    running.communicate()
-    killed = running.returncode == -signal.SIGKILL
-    events = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
-    ended = [e["fields"] for e in events if e["name"] == "platform.ended"]
-    finished = {fields["platform"] for fields in ended if fields["status"] == "succeeded"}
-    for tag in ("a", "b"):
-        if registry.exists(repository, tag):
-            assert list(registry.images(repository, tag)) == platforms
-    done = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
-    assert done.code == 0, done.stderr
-    if killed and not any(e["name"] == "run.ended" for e in events):
-        reused = {row["platform"] for row in done.json["platforms"] if row["status"] == "reused"}
-        assert reused == finished
-    assert list(registry.images(repository, "a")) == platforms
-    assert registry.get(repository, "a") == registry.get(repository, "b")
-
-
 def test_a_stalled_build_is_ended_and_the_others_succeed(project, state, registry, repository):
     run = f'echo {time.time_ns()}; if [ "$(uname -m)" = riscv64 ]; then sleep 1000; fi'
     config = project(

@@ -1,11 +1,13 @@
 """A proxy between BuildKit and the registry that fails on demand, the way networks and registries do."""
 
+import contextlib
 import http.client
 import re
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -34,13 +36,35 @@ class Rule:
         return True
 
 
+@dataclass
+class Moment:
+    """Request number `number` (from 1) of those that match: then `act` is called, before or after it is forwarded."""
+
+    number: int
+    act: Callable[[], None]
+    match: str = ""
+    answered: bool = False
+    hits: int = 0
+
+    def comes(self, request: str) -> bool:
+        if not re.search(self.match, request):
+            return False
+        self.hits += 1
+        return self.hits == self.number
+
+
 class FaultyProxy:
-    """Forwards to the registry on localhost:`upstream`; `rules` say what goes wrong. `seen` notes every request."""
+    """Forwards to the registry on localhost:`upstream`; `rules` say what goes wrong.
+
+    `seen` notes every request, `manifests` every manifest that was put: (repository, reference, content).
+    """
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
         self.rules: list[Rule] = []
+        self.moments: list[Moment] = []
         self.seen: list[str] = []
+        self.manifests: list[tuple[str, str, bytes]] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -63,10 +87,22 @@ class FaultyProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def _pick(self, method: str, path: str) -> Rule | None:
+    def at(self, number: int, act: Callable[[], None], **more: object) -> Moment:
+        self.moments.append(Moment(number, act, **more))  # type: ignore[arg-type]
+        return self.moments[-1]
+
+    def _pick(self, method: str, path: str) -> tuple[Rule | None, Moment | None]:
         with self._lock:
             self.seen.append(f"{method} {path}")
-            return next((rule for rule in self.rules if rule.takes(method, path)), None)
+            comes = [moment for moment in self.moments if moment.comes(f"{method} {path}")]
+            return next((rule for rule in self.rules if rule.takes(method, path)), None), next(
+                iter(comes), None
+            )
+
+    def _note_manifest(self, path: str, content: bytes) -> None:
+        if found := re.fullmatch(r"/v2/(.+)/manifests/([^/?]+)", path):
+            with self._lock:
+                self.manifests.append((found[1], found[2], content))
 
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -75,8 +111,11 @@ class FaultyProxy:
             default_request_version = "HTTP/1.0"
 
             def _serve(self) -> None:
-                rule = proxy._pick(self.command, self.path)
-                if rule is not None and isinstance(rule.action, int):
+                rule, moment = proxy._pick(self.command, self.path)
+                if moment is not None and not moment.answered:
+                    moment.act()
+                    self._reset()
+                elif rule is not None and isinstance(rule.action, int):
                     self._drain()
                     self._refuse(rule)
                 elif rule is not None and rule.action == "reset":
@@ -86,7 +125,7 @@ class FaultyProxy:
                     rule.lifted.wait(60)
                     self._reset()
                 else:
-                    self._forward(drip=rule is not None)
+                    self._forward(drip=rule is not None, moment=moment)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -127,20 +166,31 @@ class FaultyProxy:
                         left -= len(chunk)
                         yield chunk
 
-            def _forward(self, *, drip: bool) -> None:
-                upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
+            def _forward(self, *, drip: bool, moment: Moment | None) -> None:
+                with contextlib.closing(
+                    http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
+                ) as upstream:
+                    self._pass_on(upstream, drip=drip, moment=moment)
+
+            def _pass_on(
+                self, upstream: http.client.HTTPConnection, *, drip: bool, moment: Moment | None
+            ) -> None:
                 skipped = {"connection", "transfer-encoding", "accept-encoding"}
                 headers = {key: value for key, value in self.headers.items() if key.lower() not in skipped}
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
                 has_body = chunked or int(self.headers.get("Content-Length") or 0)
-                upstream.request(
-                    self.command,
-                    self.path,
-                    body=self._body() if has_body else None,
-                    headers=headers,
-                    encode_chunked=chunked,
-                )
+                body: object = self._body() if has_body else None
+                if self.command == "PUT" and "/manifests/" in self.path:
+                    body = b"".join(self._body())
+                    proxy._note_manifest(self.path, body)
+                    headers["Content-Length"], chunked = str(len(body)), False
+                upstream.request(self.command, self.path, body=body, headers=headers, encode_chunked=chunked)  # type: ignore[arg-type]
                 answer = upstream.getresponse()
+                if moment is not None:
+                    answer.read()
+                    moment.act()
+                    self._reset()
+                    return
                 self.send_response(answer.status)
                 for key, value in answer.getheaders():
                     if key.lower() not in {"connection", "transfer-encoding", "date", "server"}:
@@ -154,7 +204,6 @@ class FaultyProxy:
                     self.wfile.write(content[start : start + step])
                     if drip:
                         time.sleep(0.02)
-                upstream.close()
 
             def handle(self) -> None:
                 try:
