@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import tempfile
@@ -18,6 +19,7 @@ from multibuild.build.progress import Progress, Step
 from multibuild.build.result import Attempt, Outcome
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
+from multibuild.host.here import emulator_version
 from multibuild.record.events import Emit
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) 
             return _End(outcome="failed", failure=failure_of("usage", str(error)))
         outcome, failure = judge(ended, progress, emulated=item.emulated)
         if failure is not None:
-            return _End(outcome=outcome, failure=with_emulator(failure, item))
+            return _End(outcome=outcome, failure=await with_emulator(failure, item))
         return _End(outcome=outcome, digest=_pushed_digest(metadata))
 
 
@@ -179,12 +181,14 @@ def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome,
     return "failed", classify(progress.evidence(), code=ended.code, emulated=emulated)
 
 
-def with_emulator(failure: Failure | None, item: PlannedPlatform) -> Failure | None:
-    """Name the emulator in the hint of a crash: the version is what a person can change."""
+async def with_emulator(failure: Failure, item: PlannedPlatform) -> Failure:
+    """Name the emulator and its version in the hint of a crash: that is what a person can change."""
     emulator = item.node.emulators.get(str(item.platform))
-    if failure is None or emulator is None or not failure.kind.name.startswith("qemu-"):
+    if emulator is None or not failure.kind.name.startswith("qemu-"):
         return failure
-    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {emulator})"))
+    version = await asyncio.to_thread(emulator_version, emulator)
+    now = f"{emulator}, version {version}" if version else emulator
+    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {now})"))
 
 
 def _pushed_digest(metadata: Path) -> str:

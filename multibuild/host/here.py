@@ -37,10 +37,10 @@ def emulator_versions(handlers: Iterable[Handler]) -> dict[str, str]:
     """Ask each QEMU once, all at the same time; interpreter → version, empty for one that cannot be asked."""
     paths = sorted({handler.interpreter for handler in handlers if "qemu" in handler.interpreter})
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(paths, pool.map(_version, paths), strict=True))
+        return dict(zip(paths, pool.map(emulator_version, paths), strict=True))
 
 
-def _version(interpreter: str) -> str:
+def emulator_version(interpreter: str) -> str:
     """Ask the interpreter; one that lives in an image's root, held open by flag F, cannot be asked."""
     try:
         done = subprocess.run(

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,40 +67,79 @@ def test_of_twelve_platforms_only_the_one_that_failed_is_tried_again(
     assert tuple(registry.images(repository, "latest")) == TWELVE
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "action", "more", "name"),
-    [
-        ("PUT", "/manifests/multibuild-linux-arm64", 502, {}, "registry-unavailable"),
-        ("PUT", "/manifests/multibuild-linux-arm64", 429, {"headers": {"Retry-After": "1"}}, "rate-limited"),
-        ("PUT", "/manifests/multibuild-linux-arm64", "reset", {}, "network"),
-        ("PUT", "/manifests/multibuild-linux-arm64", 401, {}, "unauthorized"),
-    ],
-)
-def test_a_fault_while_pushing_is_survived(
-    project, state, proxy, registry, repository, method, path, action, more, name
-):
+PUSH_FAULTS = {
+    "linux/arm64": (502, {}, "registry-unavailable"),
+    "linux/arm/v7": (503, {"Retry-After": "1"}, "registry-unavailable"),
+    "linux/386": (429, {"Retry-After": "1"}, "rate-limited"),
+    "linux/mips64le": (429, {}, "rate-limited"),
+    "linux/mipsle": ("reset", {}, "network"),
+    "linux/ppc64le": (401, {}, "unauthorized"),
+    "linux/s390x": ("hang", {}, "timeout"),
+}
+
+
+def test_each_fault_while_pushing_is_one_platforms_trouble(project, state, proxy, registry, repository):
+    """Every platform but the first meets another fault until its first attempt failed; a hang is ended by `timeout`."""
+    platforms = ["linux/amd64", *PUSH_FAULTS]
     config = project(
         image=f"{proxy.host}/{repository}",
+        platforms=[*platforms[:-1], {"name": "linux/s390x", "timeout": "20s"}],
         run=f"echo {time.time_ns()}",
         retry={"initial": "0.1s", "max": "0.2s"},
     )
-    rule = proxy.rule(method, path, action, **more)
-    lift_after_first_attempt(rule, state, "linux/arm64")
+    for platform, (action, headers, _) in PUSH_FAULTS.items():
+        manifest = f"/manifests/multibuild-{platform.replace('/', '-')}$"
+        rule = proxy.rule("PUT", manifest, action, headers=headers)
+        lift_after_first_attempt(rule, state, platform)
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
-    assert attempts(done) == {"linux/amd64": ["ok"], "linux/arm64": ["failed", "ok"]}
-    assert done.json["platforms"][1]["attempts"][0]["class"] == name
+    classes = {row["platform"]: [a["class"] for a in row["attempts"]] for row in done.json["platforms"]}
+    assert classes.pop("linux/amd64") == [None]
+    assert classes == {platform: [name, None] for platform, (_, _, name) in PUSH_FAULTS.items()}
+    assert list(registry.images(repository, "latest")) == platforms
+
+
+def test_short_faults_in_blobs_cost_nothing(project, state, proxy, registry, repository):
+    """BuildKit's own retries see to these: a reset in mid-blob, a slow upload, an error."""
+    run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
+    config = project(image=f"{proxy.host}/{repository}", run=run)
+    rules = [proxy.rule("PUT", "/blobs/uploads/", action, times=1) for action in ("reset", "drip", 503)]
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert [rule.hits for rule in rules] == [1, 1, 1]
+    assert attempts(done) == {"linux/amd64": ["ok"], "linux/arm64": ["ok"]}
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
 
 
-@pytest.mark.parametrize("action", ["reset", "drip", 503])
-def test_a_short_fault_in_a_blob_costs_nothing(project, state, proxy, registry, repository, action):
-    """BuildKit's own retries see to these."""
-    config = project(image=f"{proxy.host}/{repository}", run=f"echo {time.time_ns()} > /x")
-    proxy.rule("PUT", "/blobs/uploads/", action, times=1)
+def test_blobs_that_are_cut_again_and_again(project, state, proxy, registry, repository):
+    """Until BuildKit has given up on the first platform; the second finds the network mended."""
+    run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
+    config = project(image=f"{proxy.host}/{repository}", run=run, jobs=1, retry={"initial": "0.1s"})
+    lift_after_first_attempt(proxy.rule("PUT", "/blobs/uploads/", "reset"), state, "linux/amd64")
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
+    assert attempts(done) == {"linux/amd64": ["failed", "ok"], "linux/arm64": ["ok"]}
+    assert done.json["platforms"][0]["attempts"][0]["class"] == "network"
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
+
+
+def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, repository):
+    """What a build of hours meets: the token it began with is refused when it pushes, and again when tags move."""
+    proxy.asks_for_tokens = True
+    config = project(
+        image=f"{proxy.host}/{repository}",
+        run=f"echo {time.time_ns()}",
+        tags=["one", "two"],
+        retry={"initial": "0.1s"},
+    )
+    proxy.at(1, proxy.expire_tokens, match="PUT .*/manifests/multibuild-linux-arm64", answered=True)
+    proxy.at(1, proxy.expire_tokens, match="HEAD .*/manifests/one")
+    proxy.at(1, proxy.expire_tokens, match="PUT .*/manifests/one", answered=True)
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert proxy.tokens_given >= 4
+    assert all(outcomes[-1] == "ok" for outcomes in attempts(done).values())
+    assert list(registry.images(repository, "two")) == ["linux/amd64", "linux/arm64"]
 
 
 def test_a_tag_that_cannot_be_moved_leaves_the_others_where_they_were(
@@ -197,21 +238,48 @@ def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
     assert ended.seconds > 3 or ending == "stalled"
 
 
-@pytest.mark.parametrize(
-    ("number", "name", "tries"),
-    [("SEGV", "qemu-crash", 3), ("ABRT", "qemu-crash", 3), ("ILL", "qemu-illegal-instruction", 1)],
-)
-def test_a_crash_under_emulation_has_a_ladder(project, state, number, name, tries):
+CRASHES = {
+    "linux/arm64": ("SEGV", "qemu-crash", 3),
+    "linux/arm/v7": ("ABRT", "qemu-crash", 3),
+    "linux/mips64le": ("ILL", "qemu-illegal-instruction", 1),
+    "linux/ppc64le": ("TRAP", "qemu-crash", 3),
+    "linux/s390x": ("BUS", "qemu-crash", 3),
+    "linux/riscv64": ("FPE", "qemu-crash", 3),
+    "linux/loong64": ("KILL", "out-of-memory", 2),
+}
+
+
+def test_each_signal_under_emulation_has_its_ladder(project, state):
+    """A crash: again, then alone, then a hint that names the emulator. Killed for memory: again, alone."""
     config = project(
-        run=f"echo {time.time_ns()}; sh -c 'kill -{number} $$' || exit $?",
-        platforms=["linux/arm64"],
+        dockerfile=f"FROM {REGISTRY}/base:latest\nARG SIGNAL=0\n"
+        f"RUN echo {time.time_ns()}; sh -c 'kill -$SIGNAL $$' || exit $?\n",
+        platforms=["linux/amd64", *({"name": p, "args": {"SIGNAL": s}} for p, (s, _, _) in CRASHES.items())],
         retry={"initial": "0.1s"},
     )
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
-    assert done.code == 4
-    found = done.json["platforms"][0]["attempts"]
-    assert [attempt["class"] for attempt in found] == [name] * tries
-    assert "qemu-aarch64" in found[-1]["hint"]
+    assert done.code == 4, done.stderr
+    rows = {row["platform"]: row["attempts"] for row in done.json["platforms"]}
+    assert [attempt["outcome"] for attempt in rows.pop("linux/amd64")] == ["ok"]
+    assert {platform: [attempt["class"] for attempt in tries] for platform, tries in rows.items()} == {
+        platform: [name] * tries for platform, (_, name, tries) in CRASHES.items()
+    }
+    for platform, (_, name, _) in CRASHES.items():
+        if name.startswith("qemu"):
+            assert re.search(r"\(now: \S*qemu-\S+, version \d+\.\d", rows[platform][-1]["hint"])
+    everything = [(platform, attempt) for platform, tries in rows.items() for attempt in tries]
+    for platform, tries in rows.items():
+        for before, attempt in itertools.pairwise(tries):
+            if before["then"].endswith(", alone"):
+                end = attempt["began"] + attempt["seconds"]
+                beside = [
+                    other
+                    for who, other in everything
+                    if who != platform
+                    and other["began"] < end
+                    and attempt["began"] < other["began"] + other["seconds"]
+                ]
+                assert beside == []
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import re
 import socket
 import struct
@@ -17,7 +18,7 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
 
 @dataclass
 class Rule:
-    """Requests that match fail while `times` lasts: a status, or "reset", "hang" or "drip"."""
+    """Requests that match fail while `times` lasts: a status, or "reset" in mid-body, "hang" or "drip" (slow both ways)."""
 
     method: str
     path: str
@@ -65,6 +66,9 @@ class FaultyProxy:
         self.moments: list[Moment] = []
         self.seen: list[str] = []
         self.manifests: list[tuple[str, str, bytes]] = []
+        self.asks_for_tokens = False
+        self.tokens: set[str] = set()
+        self.tokens_given = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -99,6 +103,17 @@ class FaultyProxy:
                 iter(comes), None
             )
 
+    def expire_tokens(self) -> None:
+        """Do what an hour does: every token given so far is refused."""
+        self.tokens.clear()
+
+    def _new_token(self) -> str:
+        with self._lock:
+            self.tokens_given += 1
+            token = f"token-{self.tokens_given}"
+            self.tokens.add(token)
+        return token
+
     def _note_manifest(self, path: str, content: bytes) -> None:
         if found := re.fullmatch(r"/v2/(.+)/manifests/([^/?]+)", path):
             with self._lock:
@@ -111,6 +126,8 @@ class FaultyProxy:
             default_request_version = "HTTP/1.0"
 
             def _serve(self) -> None:
+                if proxy.asks_for_tokens and not self._authorized():
+                    return
                 rule, moment = proxy._pick(self.command, self.path)
                 if moment is not None and not moment.answered:
                     moment.act()
@@ -119,7 +136,8 @@ class FaultyProxy:
                     self._drain()
                     self._refuse(rule)
                 elif rule is not None and rule.action == "reset":
-                    self.rfile.read(min(1000, int(self.headers.get("Content-Length") or 0)))
+                    for _ in itertools.islice(self._body(step=1000), 2):
+                        pass
                     self._reset()
                 elif rule is not None and rule.action == "hang":
                     rule.lifted.wait(60)
@@ -128,6 +146,30 @@ class FaultyProxy:
                     self._forward(drip=rule is not None, moment=moment)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+            def _authorized(self) -> bool:
+                """Serve tokens, and refuse requests without a good one (distribution-spec, token authentication)."""
+                if self.path.startswith("/token"):
+                    body = f'{{"token":"{proxy._new_token()}","expires_in":3600}}'.encode()
+                    self._answer(200, {"Content-Type": "application/json"}, body)
+                    return False
+                if self.headers.get("Authorization", "").removeprefix("Bearer ") in proxy.tokens:
+                    return True
+                self._drain()
+                scope = re.sub(r"^/v2/(.+)/(?:manifests|blobs)/.*$", r"repository:\1:pull,push", self.path)
+                realm = f'Bearer realm="http://{proxy.host}/token",service="lab",scope="{scope}"'
+                body = b'{"errors":[{"code":"UNAUTHORIZED","message":"token expired"}]}'
+                self._answer(401, {"WWW-Authenticate": realm}, body)
+                return False
+
+            def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for key, value in headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def _drain(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -138,20 +180,19 @@ class FaultyProxy:
                 assert isinstance(rule.action, int)
                 code = _CODES.get(rule.action, "UNKNOWN")
                 body = f'{{"errors":[{{"code":"{code}","message":"injected"}}]}}'.encode()
-                self.send_response(rule.action)
-                for key, value in rule.headers.items():
-                    self.send_header(key, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(body)
+                self._answer(rule.action, rule.headers, body)
 
             def _reset(self) -> None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
                 self.connection.close()
 
-            def _body(self):
+            def _body(self, step=65536, pause=0.0):
+                for chunk in self._chunks(step):
+                    time.sleep(pause)
+                    yield chunk
+
+            def _chunks(self, step):
                 if self.headers.get("Transfer-Encoding") == "chunked":
                     while size := int(self.rfile.readline().split(b";")[0], 16):
                         yield self.rfile.read(size)
@@ -160,7 +201,7 @@ class FaultyProxy:
                 else:
                     left = int(self.headers.get("Content-Length") or 0)
                     while left:
-                        chunk = self.rfile.read(min(left, 65536))
+                        chunk = self.rfile.read(min(left, step))
                         if not chunk:
                             return
                         left -= len(chunk)
@@ -179,7 +220,7 @@ class FaultyProxy:
                 headers = {key: value for key, value in self.headers.items() if key.lower() not in skipped}
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
                 has_body = chunked or int(self.headers.get("Content-Length") or 0)
-                body: object = self._body() if has_body else None
+                body: object = self._body(*((4096, 0.02) if drip else ())) if has_body else None
                 if self.command == "PUT" and "/manifests/" in self.path:
                     body = b"".join(self._body())
                     proxy._note_manifest(self.path, body)
