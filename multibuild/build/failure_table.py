@@ -223,7 +223,9 @@ SIGNATURES: tuple[Signature, ...] = (
         source="distribution-spec TOOMANYREQUESTS",
     ),
     Signature(
-        pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+)?:? ?5\d\d|received unexpected HTTP status: 5\d\d",
+        # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
+        pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
+        r"|received unexpected HTTP status: 5\d\d",
         name="registry-unavailable",
         scope="outside",
         source="containerd core/remotes/errors; buildx#1315",
@@ -248,7 +250,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         pattern=r"dial unix \S+buildkitd\.sock|transport is closing|error reading from server: EOF"
         # Setup reached the engine: that it is away now means that it restarts.
-        r"|Cannot connect to the Docker daemon|failed to connect to the docker API"
+        r"|Cannot connect to the Docker daemon|failed to connect to the docker API|unable to upgrade to h2c"
         r"|code = Unavailable|no such job|no active session|closing transport",
         name="builder-gone",
         scope="outside",
@@ -257,7 +259,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         pattern=r"TLS handshake timeout|i/o timeout|request canceled|Client\.Timeout exceeded|connection reset by peer"
         r"|broken pipe|use of closed network connection|unexpected EOF|: EOF\b|no route to host|network is unreachable"
-        r"|context deadline exceeded|http2: server sent GOAWAY|stream error",
+        r"|context deadline exceeded|http2: server sent GOAWAY|stream error|RST_STREAM|408 Request Timeout",
         name="network",
         scope="outside",
         source=_NET,
@@ -291,7 +293,7 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"unknown blob \S+ in history|exceeded retry timeout"
         r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN"
         # registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
-        r"|blob unknown to registry",
+        r"|blob unknown to registry|DIGEST_INVALID|digest invalid|provided digest did not match",
         name="lost-blob",
         scope="outside",
         source="buildkit#2631, #990; moby#47520",
@@ -347,7 +349,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit util/entitlements",
     ),
     Signature(
-        pattern=r"MANIFEST_INVALID|DIGEST_INVALID|NAME_INVALID|UNSUPPORTED|mediaType in manifest",
+        pattern=r"MANIFEST_INVALID|NAME_INVALID|UNSUPPORTED|mediaType in manifest",
         name="registry-refuses",
         scope="outside",
         source="distribution-spec",

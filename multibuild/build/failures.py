@@ -31,6 +31,13 @@ _RUN = re.compile(r"(?:^|\] )RUN ")
 _TRANSFER = re.compile(
     r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[(?:\S+ )*\d+/\d+\] FROM)"
 )
+_MOVING = re.compile(
+    r"failed to (?:push|pull|copy|commit|fetch|do request|dial)\b|failed commit on ref|unexpected status from"
+    r"|unexpected commit digest|unexpected size \d",
+    re.IGNORECASE,
+)
+"""What is said of data on its way, whatever step it belongs to."""
+
 _RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d+)")
 _WRONG_BASE = re.compile(
     r"InvalidBaseImagePlatform: .*pulled with platform \"([^\"]+)\", expected \"([^\"]+)\"", re.DOTALL
@@ -114,7 +121,8 @@ def _of_transfer(evidence: Evidence) -> str:
         return found
     if "context canceled" in evidence.message:
         return "killed"
-    return "unknown-transfer" if _TRANSFER.search(evidence.step) else "unknown"
+    moving = _TRANSFER.search(evidence.step) or _MOVING.search(evidence.message)
+    return "unknown-transfer" if moving else "unknown"
 
 
 def _matched(text: str) -> str | None:

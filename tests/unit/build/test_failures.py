@@ -562,3 +562,67 @@ def test_a_base_of_another_architecture_is_named():
 )
 def test_a_base_of_another_variant_and_other_warnings_are_none(text):
     assert wrong_base(text) is None
+
+
+AT_5000 = "http://localhost:5000/v2/x"
+
+
+@pytest.mark.parametrize("step", ["exporting to image", "pushing localhost:5000/x with docker", ""])
+@pytest.mark.parametrize(
+    "said",
+    [
+        'unexpected status from PUT request to URL: 400 Bad Request: {"errors":[{"code":"DIGEST_INVALID",'
+        '"message":"provided digest did not match uploaded content"}]}',
+        "digest invalid: provided digest did not match uploaded content",
+        "failed to push x: manifest blob unknown: blob unknown to registry",
+        'unexpected status from PUT request to URL: 400 Bad Request\nserver message: {"errors":'
+        '[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}',
+        "failed to push x: unknown: blob unknown to registry",
+        "errors:\nblob unknown: blob unknown to registry\nblob unknown: blob unknown to registry",
+    ],
+)
+def test_a_registry_that_loses_a_blob_is_tried_once_more_whatever_is_said_around_it(step, said):
+    message = "failed to solve: " + said.replace("URL", f"{AT_5000}/blobs/uploads/u")
+    failure = classify(outside(message, step))
+    assert (failure.kind.name, failure.retry) == ("lost-blob", "once")
+
+
+@pytest.mark.parametrize("step", ["exporting to image", ""])
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        ("400 Bad Request", "unknown-transfer"),
+        ("401 Unauthorized", "unauthorized"),
+        ("403 Forbidden", "denied"),
+        ("408 Request Timeout", "network"),
+        ("429 Too Many Requests", "rate-limited"),
+        ("500 Internal Server Error", "registry-unavailable"),
+        ("503 Service Unavailable", "registry-unavailable"),
+    ],
+)
+def test_a_port_is_no_status(step, status, name):
+    said = f"failed to solve: failed to push x: unexpected status from PUT request to {AT_5000}/manifests/a: {status}"
+    assert classify(outside(said, step)).kind.name == name
+    if status.startswith("5"):
+        for other in (f"unexpected status: {status}", f"unexpected status code {AT_5000}: {status}"):
+            assert classify(outside(other, step)).kind.name == name
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'failed commit on ref "layer-sha256:aa": something new',
+        "failed to copy: unexpected commit digest sha256:aa, expected sha256:bb: failed precondition",
+        "failed to push localhost:5000/x: something new",
+    ],
+)
+def test_unknown_trouble_with_data_on_its_way_is_transient(said):
+    assert classify(outside(f"failed to solve: {said}", "")).retry == "transient"
+
+
+def test_a_long_chain_of_errors_is_shown_with_its_cause():
+    said = "failed to solve: mount callback failed on " + "/var/lib/x" * 100 + ": no space left on device"
+    (step, message) = classify(outside(said, "exporting to image")).evidence.splitlines()
+    assert message.startswith("failed to solve: mount callback failed")
+    assert message.endswith(": no space left on device")
+    assert len(message) < 510
