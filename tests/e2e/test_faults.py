@@ -70,6 +70,7 @@ def test_of_twelve_platforms_only_the_one_that_failed_is_tried_again(
 PUSH_FAULTS = {
     "linux/arm64": (502, {}, "registry-unavailable"),
     "linux/arm/v7": (503, {"Retry-After": "1"}, "registry-unavailable"),
+    "linux/arm/v6": (400, {}, "lost-blob"),
     "linux/386": (429, {"Retry-After": "1"}, "rate-limited"),
     "linux/mips64le": (429, {}, "rate-limited"),
     "linux/mipsle": ("reset", {}, "network"),

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
+# Code and message as registry 2.8 sends them.
+_ERRORS = {
+    400: ("MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"),
+    401: ("UNAUTHORIZED", "authentication required"),
+    403: ("DENIED", "requested access to the resource is denied"),
+    429: ("TOOMANYREQUESTS", "too many requests"),
+}
 
 
 @dataclass
@@ -178,8 +184,8 @@ class FaultyProxy:
 
             def _refuse(self, rule: Rule) -> None:
                 assert isinstance(rule.action, int)
-                code = _CODES.get(rule.action, "UNKNOWN")
-                body = f'{{"errors":[{{"code":"{code}","message":"injected"}}]}}'.encode()
+                code, message = _ERRORS.get(rule.action, ("UNKNOWN", "unknown error"))
+                body = f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}'.encode()
                 self._answer(rule.action, rule.headers, body)
 
             def _reset(self) -> None:

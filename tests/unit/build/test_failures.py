@@ -571,12 +571,16 @@ AT_5000 = "http://localhost:5000/v2/x"
 @pytest.mark.parametrize(
     "said",
     [
-        'unexpected status from PUT request to URL: 400 Bad Request: {"errors":[{"code":"DIGEST_INVALID",'
-        '"message":"provided digest did not match uploaded content"}]}',
+        (
+            'unexpected status from PUT request to URL: 400 Bad Request: {"errors":[{"code":"DIGEST_INVALID",'
+            '"message":"provided digest did not match uploaded content"}]}'
+        ),
         "digest invalid: provided digest did not match uploaded content",
         "failed to push x: manifest blob unknown: blob unknown to registry",
-        'unexpected status from PUT request to URL: 400 Bad Request\nserver message: {"errors":'
-        '[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}',
+        (
+            'unexpected status from PUT request to URL: 400 Bad Request\nserver message: {"errors":'
+            '[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'
+        ),
         "failed to push x: unknown: blob unknown to registry",
         "errors:\nblob unknown: blob unknown to registry\nblob unknown: blob unknown to registry",
     ],
@@ -622,7 +626,7 @@ def test_unknown_trouble_with_data_on_its_way_is_transient(said):
 
 def test_a_long_chain_of_errors_is_shown_with_its_cause():
     said = "failed to solve: mount callback failed on " + "/var/lib/x" * 100 + ": no space left on device"
-    (step, message) = classify(outside(said, "exporting to image")).evidence.splitlines()
+    (_step, message) = classify(outside(said, "exporting to image")).evidence.splitlines()
     assert message.startswith("failed to solve: mount callback failed")
     assert message.endswith(": no space left on device")
     assert len(message) < 510
