@@ -10,8 +10,10 @@ from pathlib import Path
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
-from multibuild.record.render import as_html, as_markdown, as_text
+from multibuild.record.markdown import as_markdown
+from multibuild.record.page.document import as_html
 from multibuild.record.state import State, default_state_dir
+from multibuild.record.summary import as_text
 from multibuild.record.text import columns, human_seconds
 
 
@@ -27,7 +29,8 @@ def report(request: Request, name: str | None, *, markdown: bool, page: Path | N
     run = _state(request).find(name)
     found = run.report() or write_report(run)
     if page is not None:
-        page.write_text(as_html(found), encoding="utf-8")
+        logs = os.path.relpath(run.path.resolve(), page.resolve().parent)
+        page.write_text(as_html(found, beside=logs), encoding="utf-8")
         print(f"written: {page}", file=sys.stderr)
     elif request.json:
         print(json.dumps(found, indent=2))
