@@ -8,21 +8,19 @@ were both built in this run, neither of them out of the cache. Steps that ran on
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 SHORTEST = 0.1
 """Seconds: below, starting a process is most of a step's time, and a ratio would say nothing."""
 
-ALIKE = 0.6
-"""From which likeness on (difflib) two commands at the same place are taken to be the same one: names hold the
-values of build arguments, which differ between platforms."""
+ALIKE = 0.5
+"""The share of their words that two commands at the same place have in common if they are the same one: names hold
+the values of build arguments, which differ between platforms."""
 
 _STEP = re.compile(r"\[(?:\S+/\S+ (?=\S))?(?P<place>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
-_MOST_COMPARED = 400
-"""Characters of a command that are compared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,5 +158,6 @@ def _compare(
 
 
 def _alike(one: str, other: str) -> bool:
-    matcher = SequenceMatcher(None, one[:_MOST_COMPARED], other[:_MOST_COMPARED], autojunk=False)
-    return one == other or matcher.ratio() >= ALIKE
+    words, others = (Counter(re.findall(r"\w+", text)) for text in (one, other))
+    common = (words & others).total()
+    return one == other or 2 * common >= ALIKE * (words.total() + others.total())

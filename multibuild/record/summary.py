@@ -31,7 +31,7 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
             lines += ["", *(shortened(line, width) if line.startswith(QUOTED) else line for line in trouble)]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
-    lines += ["", *emulation_lines(report)]
+    lines += ["", *(shortened(line, width) for line in emulation_lines(report))]
     if any(platform["attempts"] for platform in platforms):
         lines.append(one_line(f"logs: runs/{report['run']}/logs in the state directory"))
     lines.append(one_line(outcome(report)))
@@ -73,12 +73,9 @@ def emulation_lines(report: Mapping[str, Any]) -> list[str]:
     if cost.saved < WORTH_SAYING:
         return []
     dearest = cost.comparisons[0]
-    ratio = f", {dearest.ratio:.0f} times as long" if dearest.ratio else ""
-    return [
-        one_line(
-            f"emulation cost {human_seconds(cost.saved)}, most in [{dearest.place}] on {dearest.platform}{ratio}"
-        )
-    ]
+    ratio = f", {dearest.ratio:.1f}×" if dearest.ratio else ""
+    where = f"most in [{dearest.place}] on {dearest.platform}{ratio}"
+    return [one_line(f"emulation cost {human_seconds(cost.saved)}, {where}")]
 
 
 def _published(report: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,13 @@
 """A headless Chromium, driven through its DevTools protocol over two pipes."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 PACKAGE = "chromium-headless-shell"
 PROGRAMS = (PACKAGE, "chromium", "chromium-browser", "google-chrome")
@@ -13,8 +15,6 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
 )  # fmt: skip
-PATIENCE = 60
-"""Seconds a command may take on a machine with other things to do."""
 
 
 def find_browser():
@@ -30,23 +30,23 @@ def find_browser():
     return found
 
 
+def _out_of_the_way(descriptor):
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
+
+
 class Browser:
     """One browser with one page. `requests` are the addresses it asked for, `complaints` what its console said."""
 
     def __init__(self, folder):
-        to_browser, self._out = os.pipe()
-        self._in, from_browser = os.pipe()
-
-        def place():
-            # The protocol's pipes are descriptors 3 and 4; first out of each other's way.
-            reading, writing = os.dup(to_browser), os.dup(from_browser)
-            os.dup2(reading, 3)
-            os.dup2(writing, 4)
-
+        # The protocol is spoken on descriptors 3 and 4; ours are kept out of the way of those.
+        to_browser, self._out = map(_out_of_the_way, os.pipe())
+        self._in, from_browser = map(_out_of_the_way, os.pipe())
+        placed: list[Any] = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        placed += [(os.POSIX_SPAWN_DUP2, to_browser, 3), (os.POSIX_SPAWN_DUP2, from_browser, 4)]
         argv = [find_browser(), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
-        self._process = subprocess.Popen(
-            argv, preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=placed)
         os.close(to_browser)
         os.close(from_browser)
         self._buffer = b""
@@ -63,7 +63,7 @@ class Browser:
     def close(self):
         self._session = None
         self.call("Browser.close")
-        self._process.wait(PATIENCE)
+        os.waitpid(self._pid, 0)
         os.close(self._in)
         os.close(self._out)
 
@@ -101,7 +101,11 @@ class Browser:
         """Open a file as a screen of this size shows it; what was asked for and complained about starts anew."""
         self.requests, self.complaints, self._loaded = [], [], False
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
@@ -120,7 +124,8 @@ class Browser:
         taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(taken["data"]))
 
-    def press(self, key, code):
-        """Press and release a key, as a person does."""
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key, code, text=""):
+        """Press and release a key, as a person does; `text` is what it types."""
+        same = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **same)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **same)

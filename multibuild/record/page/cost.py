@@ -58,7 +58,7 @@ def _sentence(cost: EmulationCost, groups: Sequence[Sequence[Comparison]]) -> Ht
     took = human_seconds(sum(one.seconds for one in cost.comparisons))
     native = human_seconds(sum(one.native_seconds for one in cost.comparisons))
     there, here = human_seconds(dearest.seconds), human_seconds(dearest.native_seconds)
-    said = f"Emulated steps took {took}, all platforms together; natively they take {native}. Dearest is "
+    said = f"Emulated steps took {took}, all platforms together; the same steps natively take {native}. Dearest is "
     return join((said, code(dearest.name), f" on {dearest.platform}: {there} instead of {here}."))
 
 
@@ -79,7 +79,7 @@ def _row(group: Sequence[Comparison], longest: float) -> list[Child]:
     return [
         code(slowest.name),
         human_seconds(slowest.native_seconds),
-        join((_bar(slowest, longest), tag("span", human_seconds(slowest.seconds), " ", on))),
+        join((tag("span", human_seconds(slowest.seconds), " ", on), _bar(slowest, longest))),
         _ratio(slowest),
         join(
             (human_seconds(sum(one.saved for one in group)), tag("small", f" on {len(group)}", class_="note"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.record.page.markup import Child, Html, Section, code, disclosure, join, status, tag
+from multibuild.record.page.markup import Child, Html, Section, code, disclosure, join, prose, status, tag
 from multibuild.record.text import human_seconds
 
 MOST_FOREIGN = 20
@@ -60,7 +60,7 @@ def _attempt(attempt: Mapping[str, Any], beside: str, *, last: bool) -> Html:
     return disclosure(
         head,
         tag("pre", evidence, tabindex="0", aria_label="Evidence", role="region") if evidence else None,
-        tag("p", tag("strong", "What to do: "), hint) if hint else None,
+        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
         tag("p", "Log: ", log_link(attempt.get("log"), beside)) if attempt.get("log") else None,
         open_=last,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from multibuild.record.page.markup import Html, code, status, tag
+from multibuild.record.page.markup import Html, code, prose, status, tag
 from multibuild.record.report import PRESENT
 from multibuild.record.text import human_seconds
 
@@ -39,8 +39,8 @@ def _error(report: Mapping[str, Any]) -> Html | None:
     hint = error.get("hint")
     return tag(
         "div",
-        tag("p", str(error.get("message")), class_="said"),
-        tag("p", tag("strong", "What to do: "), hint) if hint else None,
+        tag("p", prose(str(error.get("message"))), class_="said"),
+        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
         class_="callout",
         role="note",
         aria_label="Error",

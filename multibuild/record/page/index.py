@@ -60,7 +60,7 @@ def _attestations(rows: Sequence[Sequence[Child]]) -> Html:
     caption = "Attestations: what is known of how each image was made."
     headings = ("Of", "Manifest", "Digest")
     made = table(caption, headings, rows, numbers=frozenset({1}), class_="cards digests")
-    return disclosure(f"{len(rows)} attestations", made)
+    return disclosure(f"{len(rows)} attestation{'' if len(rows) == 1 else 's'}", made)
 
 
 def _platform(entry: Mapping[str, Any]) -> str:

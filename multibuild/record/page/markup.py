@@ -103,6 +103,14 @@ def code(text: str) -> Html:
     return tag("code", text)
 
 
+def prose(text: str) -> Html:
+    """Make a sentence of ours, in which `backticks` hold what is to be read letter by letter."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return join((text,))
+    return join(code(part) if place % 2 else part for place, part in enumerate(parts))
+
+
 def disclosure(summary: Child, *children: Child, open_: bool = False) -> Html:
     """Make what is folded away until it is asked for."""
     return tag("details", tag("summary", summary), *children, open="" if open_ else None)

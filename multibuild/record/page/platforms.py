@@ -46,7 +46,7 @@ def _test(proof: Mapping[str, Any]) -> Child:
 
 def _content(proof: Mapping[str, Any]) -> Child:
     checked, foreign = proof.get("checked"), len(proof.get("foreign") or ())
-    said = f"{checked} files" if checked else ""
+    said = f"{checked} file{'' if checked == 1 else 's'}" if checked else ""
     said += f", {foreign} foreign" if foreign else ""
     return join((status(proof["status"]), _small(said)))
 

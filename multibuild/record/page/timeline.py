@@ -25,13 +25,14 @@ SHORTEST_QUEUE = 0.5
 """Seconds; less is not worth a line."""
 
 KEY = (
-    ("native", "RUN, native"),
-    ("emulated", "RUN, emulated"),
-    ("other", "copying, exporting, pushing"),
-    ("failed", "failed attempt"),
+    ("step native", "RUN, native"),
+    ("step emulated", "RUN, emulated"),
+    ("step other", "copying, exporting, pushing"),
+    ("hatched", "attempt that failed"),
     ("queue", "queued"),
     ("wait", "waiting for a retry"),
 )
+"""What a mark of each class means; only what occurs is explained."""
 
 
 def timeline_section(report: Mapping[str, Any]) -> Section | None:
@@ -44,7 +45,9 @@ def timeline_section(report: Mapping[str, Any]) -> Section | None:
     caption = f"From the start of the run to its end, {human_seconds(report['seconds'])}. The steps are listed below."
     drawn = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="timeline")
     return Section(
-        anchor="timeline", heading="Timeline", content=join((_patterns(), drawn, _key(), _stages(report)))
+        anchor="timeline",
+        heading="Timeline",
+        content=join((_patterns(), drawn, _key(drawn), _stages(report))),
     )
 
 
@@ -220,21 +223,22 @@ def _words(report: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     return f"{row['platform']}: {'; '.join(said) or 'no attempt'}"
 
 
-def _key() -> Html:
+def _key(drawn: Html) -> Html | None:
     items = [
         tag("li", tag("svg", _sample(kind), width="26", height="12", aria_hidden="true"), f" {words}")
         for kind, words in KEY
+        if f'class="{kind}"' in drawn
     ]
-    return tag("ul", *items, class_="key", aria_label="Key")
+    return tag("ul", *items, class_="key", aria_label="Key") if items else None
 
 
 def _sample(kind: str) -> Html:
     if kind in {"wait", "queue"}:
         return tag("line", x1="0", x2="26", y1="6", y2="6", class_=kind)
-    if kind == "failed":
-        hatched = _rect("hatched", (0, 100), (0, 12), fill="url(#hatch)")
+    if kind == "hatched":
+        hatched = _rect(kind, (0, 100), (0, 12), fill="url(#hatch)")
         return join((_rect("attempt bad", (0, 100), (0, 12)), hatched))
-    return _rect(f"step {kind}", (0, 100), (0, 12))
+    return _rect(kind, (0, 100), (0, 12))
 
 
 def _stages(report: Mapping[str, Any]) -> Html | None:
