@@ -81,8 +81,8 @@ def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
         if not row["emulated"]:
             continue
         beside = [other for other in built if not other["emulated"] and other["node"] == row["node"]]
-        candidates = (Reference(other["platform"], steps_of(report, other["platform"])) for other in beside)
-        native = next((one for one in candidates if one.steps), Reference("", ()))
+        candidates = (Reference.of(report, other["platform"]) for other in beside)
+        native = next((one for one in candidates if one.steps), Reference("", {}))
         unemulated = native_vertices(report, row["node"])
         for step in steps_of(report, row["platform"]):
             outcome = _compare(step, native, unemulated)
@@ -95,10 +95,19 @@ def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
 
 
 class Reference(NamedTuple):
-    """A native platform and its steps, to compare with."""
+    """A native platform and its RUN steps by their place, to compare with."""
 
     platform: str
-    steps: Sequence[Mapping[str, Any]]
+    steps: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
+
+    @classmethod
+    def of(cls, report: Mapping[str, Any], platform: str) -> Reference:
+        """Take a platform's steps, each with its command."""
+        steps: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        for step in steps_of(report, platform):
+            if match := _STEP.match(step["name"]):
+                steps.setdefault(match["place"], []).append((match["command"], step))
+        return cls(platform, steps)
 
 
 def native_vertices(report: Mapping[str, Any], node: str) -> frozenset[str]:
@@ -141,9 +150,8 @@ def _compare(
         return "native"
     if step["cached"]:
         return "cached"
-    for other in native.steps:
-        same = _STEP.match(other["name"])
-        if same and same["place"] == match["place"] and _alike(same["command"], match["command"]):
+    for command, other in native.steps.get(match["place"], ()):
+        if _alike(command, match["command"]):
             if other["cached"]:
                 return "cached"
             return Comparison(

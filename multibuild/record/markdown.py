@@ -9,14 +9,17 @@ from typing import Any
 
 from multibuild.record.emulation import emulation_cost
 from multibuild.record.summary import HEADINGS, WORTH_SAYING, grouped_tags, platform_cells
-from multibuild.record.text import human_bytes, human_seconds, one_line
-from multibuild.record.trouble import error_lines, trouble_lines
+from multibuild.record.text import human_bytes, human_seconds, one_line, shortened
+from multibuild.record.trouble import QUOTED, error_lines, trouble_lines
 
 MOST_STEPS = 5
 """Rows of the table of what emulation cost."""
 
 NAME_LENGTH = 80
 """Characters of a step's name."""
+
+LINE_LENGTH = 400
+"""Characters of a line that a build printed: a summary has room for a megabyte in all, the log has it whole."""
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
@@ -32,7 +35,15 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     if any(not platform["required"] for platform in report["platforms"]):
         lines += ["", "? optional: the index is published without it when it fails."]
     lines += [*_published(report), *_trouble(report), *_emulation(report)]
-    return "\n".join([*lines, "", f"Run {_code(report['run'])}."]) + "\n"
+    return "\n".join([*lines, "", _last_line(report)]) + "\n"
+
+
+def _last_line(report: Mapping[str, Any]) -> str:
+    """Say which run it was and where its time went."""
+    stages = ", ".join(
+        f"{_cell(str(stage['name']))} {human_seconds(stage['seconds'])}" for stage in report["stages"]
+    )
+    return f"Run {_code(report['run'])}" + (f": {stages}." if stages else ".")
 
 
 def _published(report: Mapping[str, Any]) -> list[str]:
@@ -51,7 +62,10 @@ def _trouble(report: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     mended: list[str] = []
     for platform in report["platforms"]:
-        said = trouble_lines(platform)
+        said = [
+            shortened(line, LINE_LENGTH) if line.startswith(QUOTED) else line
+            for line in trouble_lines(platform)
+        ]
         if said and platform["status"] == "succeeded" and "failed" not in _proofs(platform):
             mended += said
         elif said:

@@ -27,7 +27,7 @@ def trouble_lines(platform: Mapping[str, Any]) -> list[str]:
     name = platform["platform"]
     failed = [attempt for attempt in platform["attempts"] if attempt.get("class")]
     lines = [
-        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} ({attempt['retry']}), "
+        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} ({_then(attempt)}), "
         f"{attempt['log']}"
         for attempt in failed
     ]
@@ -40,6 +40,11 @@ def trouble_lines(platform: Mapping[str, Any]) -> list[str]:
         if platform[what]["status"] == "failed":
             lines += [f"{name}: {what} failed", *_proof(platform[what])]
     return [one_line(line) for line in lines]
+
+
+def _then(attempt: Mapping[str, Any]) -> str:
+    """Say what was decided after a failure; where a journal ends before that, what its class allows."""
+    return str(attempt.get("then") or attempt["retry"])
 
 
 def _proof(proof: Mapping[str, Any]) -> list[str]:

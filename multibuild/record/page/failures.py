@@ -49,11 +49,12 @@ def _platform(row: Mapping[str, Any], beside: str) -> Html | None:
 
 def _attempt(attempt: Mapping[str, Any], beside: str, *, last: bool) -> Html:
     retry = str(attempt.get("retry") or "")
+    then = attempt.get("then") or VERDICTS.get(retry, retry)
     head = join(
         (
             f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: ",
             code(str(attempt["class"])),
-            f" ({VERDICTS.get(retry, retry)})",
+            f" ({then})",
         )
     )
     evidence, hint = attempt.get("evidence"), attempt.get("hint")

@@ -70,6 +70,17 @@ def test_a_summary(partial):
     assert "- `r.example/app:latest`: moved" in text
 
 
+def test_it_ends_with_the_run_and_where_its_time_went():
+    assert as_markdown(run_of(1)).endswith("\n\nRun `20261124-154501-3f2a`: setup 1.5s, build 38.5s.\n")
+
+
+def test_a_long_line_of_a_build_is_cut():
+    told = attempt(NAMES[0], 1, 1, 2, **{**FAILURE, "evidence": "x" * 5000})
+    ended = (2, "platform.ended", {"platform": NAMES[0], "status": "failed", "steps": []})
+    text = as_markdown(report_of(plan(NAMES[0]), STARTED, *told, ended))
+    assert max(map(len, text.splitlines())) == 400
+
+
 def test_the_error_comes_before_the_table():
     error = {"message": "the <registry> is away", "hint": "try later", "exit_code": 3}
     text = as_markdown(report_of(plan(*NAMES), (1, "run.ended", {"status": "failed", "error": error})))

@@ -126,7 +126,7 @@ def test_what_was_decided_after_a_failure_is_told():
         *attempt(ARM, 1, 1, 2, **FAILURE), (2, "attempt.waiting", again),
         *attempt(ARM, 2, 7, 8, **FAILURE), (8, "attempt.given_up", enough),
     )  # fmt: skip
-    (row,) = make_report("r", plan(ARM), events(STARTED, *told))["platforms"]
+    (row,) = report_of(plan(ARM), STARTED, *told)["platforms"]
     assert [one["then"] for one in row["attempts"]] == [
         "again after 5.2s, alone",
         "given up: out-of-memory came 2 times",
