@@ -257,6 +257,7 @@ def test_a_page_written_elsewhere_finds_the_logs(browser, partial, tmp_path):
 def test_on_paper_everything_is_unfolded_and_light(browser, pages, keep):
     browser.look(pages["partial"], dark=True, media="print", width=794, height=1123)
     browser.screenshot(keep / "partial-print.png")
+    assert browser.evaluate(OVERFLOWING) == []
     assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.evaluate(

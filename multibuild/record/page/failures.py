@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from multibuild.record.page.markup import Child, Html, Section, code, disclosure, join, prose, status, tag
+from multibuild.record.report import PRESENT
 from multibuild.record.text import human_seconds
 
 MOST_FOREIGN = 20
@@ -36,7 +37,7 @@ def log_link(log: str | None, beside: str) -> Child:
 def _platform(row: Mapping[str, Any], beside: str) -> Html | None:
     failed = [attempt for attempt in row["attempts"] if attempt.get("class")]
     proofs = [_proof(what, row[what]) for what in ("test", "content") if row[what]["status"] == "failed"]
-    reason = row.get("reason")
+    reason = row.get("reason") if row["status"] not in PRESENT else None
     if not failed and not proofs and not reason:
         return None
     lost = row["status"] == "failed" or bool(proofs)

@@ -29,7 +29,7 @@ def _row(row: Mapping[str, Any]) -> list[Child]:
     digest = (row["digest"] or "").removeprefix("sha256:")[:DIGEST_LENGTH]
     return [
         code(row["platform"]),
-        join((status(row["status"]), optional)),
+        join((status(row["status"]), optional, _small(row.get("reason")))),
         f"{row['node'] or 'unknown'}{', emulated' if row['emulated'] else ', native'}",
         human_seconds(row["seconds"]),
         str(len(row["attempts"])),

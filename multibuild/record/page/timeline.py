@@ -29,10 +29,14 @@ KEY = (
     ("step emulated", "RUN, emulated"),
     ("step other", "copying, exporting, pushing"),
     ("hatched", "attempt that failed"),
+    ("attempt cut", "attempt cut short"),
     ("queue", "queued"),
     ("wait", "waiting for a retry"),
 )
 """What a mark of each class means; only what occurs is explained."""
+
+
+_FRAMES = {"ok": "attempt", "cancelled": "attempt cut"}
 
 
 def timeline_section(report: Mapping[str, Any]) -> Section | None:
@@ -126,9 +130,9 @@ def _bars(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> It
         said = tag(
             "title", f"attempt {attempt['number']}: {attempt['outcome']}, {human_seconds(attempt['seconds'])}"
         )
-        bad = attempt["outcome"] != "ok"
-        yield _rect("attempt bad" if bad else "attempt", place, (2, ROW - 4), children=(said,))
-        if bad:
+        kind = _FRAMES.get(attempt["outcome"], "attempt bad")
+        yield _rect(kind, place, (2, ROW - 4), children=(said,))
+        if kind == "attempt bad":
             yield _rect("hatched", place, (2, ROW - 4), children=(said,), fill="url(#hatch)")
     yield from _steps(report, row, scale)
     began, seconds = queued(report, row)

@@ -203,6 +203,23 @@ def test_a_failure_has_class_evidence_hint_and_the_way_to_its_log(partial):
     assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in beside.values("href")
 
 
+def test_what_is_in_the_index_did_not_go_wrong():
+    """A reason to be reused or carried is no failure; one to be cancelled is."""
+    said = {}
+    for status in ("reused", "carried", "cancelled"):
+        ended = {"platform": NAMES[0], "status": status, "digest": None, "reason": "the reason why"}
+        text = as_html(report_of(plan(NAMES[0]), STARTED, (1, "platform.ended", ended)))
+        assert "the reason why" in text
+        said[status] = "What went wrong" in text
+    assert said == {"reused": False, "carried": False, "cancelled": True}
+
+
+def test_an_attempt_that_a_kill_cut_short_is_not_drawn_as_failed():
+    kinds = read(RUNS["interrupted"]).values("class")
+    assert kinds.count("attempt cut") == 2  # the bar and the key
+    assert "hatched" not in kinds
+
+
 def test_a_bar_says_what_it_shows(partial):
     assert "linux/mips64le: attempt 1 failed, 7.0s from 2.0s" in read(partial).values("aria-label")
 
