@@ -107,6 +107,7 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 500,
         )
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.call("Page.navigate", url=path.resolve().as_uri())

@@ -74,7 +74,13 @@ def partial(tmp_path_factory, lab):
 def pages(partial, tmp_path_factory):
     """Every kind of page, by name: the real run's own file, and others made of reports."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {"one": run_of(1), "thirty": run_of(30), "hostile": hostile_report(), "nothing": report_of({})}
+    made = {
+        "one": run_of(1),
+        "twelve": run_of(12),
+        "thirty": run_of(30),
+        "hostile": hostile_report(),
+        "nothing": report_of({}),
+    }
     for name, report in made.items():
         (folder / f"{name}.html").write_text(as_html(report), encoding="utf-8")
     found = {name: folder / f"{name}.html" for name in made}
@@ -88,7 +94,7 @@ def keep(tmp_path):
     return folder
 
 
-NAMES = ("partial", "one", "thirty", "hostile", "nothing")
+NAMES = ("partial", "one", "twelve", "thirty", "hostile", "nothing")
 SHOWN = "e => e.checkVisibility() && !e.closest('.unseen, .skip, thead')"
 OVERFLOWING = f"""
 [...document.querySelectorAll('body *')].filter({SHOWN}).filter(e => !e.closest('svg'))

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from multibuild.record.text import printable
 
+SHORT = 20
+"""Characters of a text that any screen has room for in one line: a platform, a version."""
+
 _VOID = frozenset({"meta"})
 
 
@@ -99,8 +102,8 @@ def _cells(row: Sequence[Child], headings: Sequence[str], kinds: Sequence[str | 
 
 
 def code(text: str) -> Html:
-    """Make text that is to be read letter by letter."""
-    return tag("code", text)
+    """Make text that is to be read letter by letter; a short one is kept in one piece."""
+    return tag("code", text, class_="short" if len(text) <= SHORT else None)
 
 
 def prose(text: str) -> Html:

@@ -29,14 +29,14 @@ def _row(row: Mapping[str, Any]) -> list[Child]:
     digest = (row["digest"] or "").removeprefix("sha256:")[:DIGEST_LENGTH]
     return [
         code(row["platform"]),
-        join((status(row["status"]), optional, _small(row.get("reason")))),
+        join((status(row["status"]), optional, _reason(row.get("reason")))),
         f"{row['node'] or 'unknown'}{', emulated' if row['emulated'] else ', native'}",
         human_seconds(row["seconds"]),
         str(len(row["attempts"])),
         _test(row["test"]),
         _content(row["content"]),
         human_bytes(row["bytes"]) if row["bytes"] else "–",
-        tag("code", digest, title=row["digest"]) if digest else "–",
+        tag("code", digest, title=row["digest"], class_="short") if digest else "–",
     ]
 
 
@@ -52,7 +52,11 @@ def _content(proof: Mapping[str, Any]) -> Child:
 
 
 def _small(text: str | None) -> Html | None:
-    return tag("small", text, class_="note") if text else None
+    return tag("small", text, class_="note short") if text else None
+
+
+def _reason(text: str | None) -> Html | None:
+    return tag("div", text, class_="reason") if text else None
 
 
 def steps_section(report: Mapping[str, Any], beside: str) -> Section | None:

@@ -306,7 +306,9 @@ def test_text_is_escaped_unless_it_is_markup():
 
 
 def test_backticks_of_a_hint_are_code():
-    assert prose("run `a <b>` & `c`") == "run <code>a &lt;b&gt;</code> &amp; <code>c</code>"
+    assert prose("run `a <b>` & `c`") == (
+        'run <code class="short">a &lt;b&gt;</code> &amp; <code class="short">c</code>'
+    )
     assert prose("one ` alone") == "one ` alone"
 
 
