@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,11 +62,17 @@ def _reason(text: str | None) -> Html | None:
 
 def steps_section(report: Mapping[str, Any], beside: str) -> Section | None:
     """Make what the timeline's bars stand for, in words: a folded list a platform."""
-    parts = [_details(report, row, beside) for row in report["platforms"] if row["attempts"]]
+    nodes = {row["platform"]: row["node"] for row in report["platforms"]}
+    sharers = Counter(
+        (nodes.get(step["platform"]), step["vertex"]) for step in report["steps"] if step.get("vertex")
+    )
+    parts = [_details(report, row, beside, sharers) for row in report["platforms"] if row["attempts"]]
     return Section(anchor="steps", heading="Steps", content=join(parts)) if parts else None
 
 
-def _details(report: Mapping[str, Any], row: Mapping[str, Any], beside: str) -> Html:
+def _details(
+    report: Mapping[str, Any], row: Mapping[str, Any], beside: str, sharers: Mapping[tuple[Any, Any], int]
+) -> Html:
     steps = [step for step in report["steps"] if step["platform"] == row["platform"]]
     unemulated = native_vertices(report, row["node"])
     summary = join((code(row["platform"]), f" {len(steps)} steps, {human_seconds(row['seconds'])}"))
@@ -75,13 +82,23 @@ def _details(report: Mapping[str, Any], row: Mapping[str, Any], beside: str) -> 
         for one in row["attempts"]
     ]  # fmt: skip
     rows: list[list[Child]] = [
-        [code(step["name"]), _ran(step, row, unemulated), _at(step), human_seconds(step["seconds"])]
+        [
+            code(step["name"]),
+            _ran(step, row, unemulated) + _shared(sharers.get((row["node"], step.get("vertex")), 1)),
+            _at(step),
+            human_seconds(step["seconds"]),
+        ]
         for step in sorted(steps, key=lambda step: step.get("began") or 0.0)
     ]
     caption = "The steps of the last attempt, in the order they began."
     headings = ("Step", "Ran", "Began", "Time")
     made = table(caption, headings, rows, numbers=frozenset({2, 3}), class_="cards steps") if rows else None
     return disclosure(summary, tag("ul", *attempts), made)
+
+
+def _shared(platforms: int) -> str:
+    """Say that a step's time was spent once for several platforms."""
+    return f", shared by {platforms}" if platforms > 1 else ""
 
 
 def _at(step: Mapping[str, Any]) -> str:

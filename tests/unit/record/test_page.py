@@ -249,6 +249,7 @@ def test_steps_are_marked_by_how_they_ran():
     assert kinds.count("step emulated") == 2 + 1
     cells = [text for name, text in page.texts if name == "div"]
     assert (cells.count("emulated"), cells.count("cached")) == (2, 2)
+    assert cells.count("native, shared by 2") == 2
 
 
 def test_what_emulation_cost_is_in_figures():
