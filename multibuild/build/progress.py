@@ -6,6 +6,7 @@ import base64
 import binascii
 import codecs
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,22 +20,41 @@ OPEN_STEPS = 512
 """Steps whose tails are kept at once; a build has some dozens."""
 
 
+_COPIES = re.compile(r"\] (?:COPY|ADD) ")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A finished step. `seconds` is from start to completion; a cached one took none."""
+    """A finished step. `seconds` is from start to completion; a cached one took none.
+
+    `started` is by the clock of the machine that built. `vertex` is BuildKit's digest of the step: builds that have
+    the same one share its work. `base` is the vertex of the image that the step's file system began as, which
+    tells for which platform the step ran; empty where it began as nothing (`FROM scratch`).
+    """
 
     name: str
     seconds: float
     cached: bool
+    started: datetime | None = None
+    vertex: str = ""
+    base: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Give the form of report.json (without the platform)."""
-        return {"name": self.name, "seconds": round(self.seconds, 3), "cached": self.cached}
+        """Give the journal's form: that of report.json without the platform, with `started` in RFC 3339."""
+        return {
+            "name": self.name,
+            "seconds": round(self.seconds, 3),
+            "cached": self.cached,
+            "started": self.started.isoformat(timespec="milliseconds") if self.started else None,
+            "vertex": self.vertex,
+            "base": self.base,
+        }
 
 
 @dataclass(slots=True)
 class _Vertex:
     name: str = ""
+    inputs: tuple[str, ...] = ()
     started: datetime | None = None
     seconds: float = 0.0
     cached: bool = False
@@ -99,10 +119,33 @@ class Progress:
     def steps(self) -> tuple[Step, ...]:
         """Give the finished steps in the order they were first seen, without BuildKit's internal ones."""
         return tuple(
-            Step(name=vertex.name, seconds=vertex.seconds, cached=vertex.cached)
-            for vertex in self._vertices.values()
+            Step(
+                name=vertex.name,
+                seconds=vertex.seconds,
+                cached=vertex.cached,
+                started=vertex.started,
+                vertex=digest,
+                base=self._base(digest),
+            )
+            for digest, vertex in self._vertices.items()
             if vertex.done and not vertex.name.startswith("[internal]")
         )
+
+    def _base(self, digest: str) -> str:
+        """Follow first inputs, which are the file system a step works on, to the image it began as.
+
+        A COPY has its sources as further inputs; with one input alone it copies onto nothing.
+        """
+        for _ in range(len(self._vertices)):
+            vertex = self._vertices.get(digest)
+            if vertex is None or vertex.name.startswith("[internal]"):
+                return ""
+            if not vertex.inputs:
+                return digest
+            if len(vertex.inputs) == 1 and _COPIES.search(vertex.name):
+                return ""
+            digest = vertex.inputs[0]
+        return ""
 
     def evidence(self) -> Evidence:
         """Give what the failure is to be judged by."""
@@ -131,6 +174,8 @@ class Progress:
             return
         vertex = self._vertices.setdefault(str(seen.get("digest")), _Vertex())
         vertex.name = str(seen.get("name") or vertex.name)
+        if isinstance(inputs := seen.get("inputs"), list):
+            vertex.inputs = tuple(map(str, inputs))
         started, completed = _time(seen.get("started")), _time(seen.get("completed"))
         if started and vertex.started is None:
             self._write(f"--- {vertex.name}")

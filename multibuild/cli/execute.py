@@ -88,7 +88,8 @@ def _work(
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
     """Fold the journal into report.json, report.md and report.html in the run directory."""
-    from multibuild.record.render import as_html, as_markdown
+    from multibuild.record.markdown import as_markdown
+    from multibuild.record.page.document import as_html
 
     plan = run.load_plan() or {}
     if not plan and loaded is not None:
@@ -131,7 +132,7 @@ def _ending(error: BaseException) -> dict[str, Any]:
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     """Data to stdout; with --json or --progress json the summary for people is not data."""
-    from multibuild.record.render import as_text
+    from multibuild.record.summary import as_text
 
     if request.report is not None:
         request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

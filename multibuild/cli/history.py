@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
-from multibuild.record.render import as_html, as_markdown, as_text
+from multibuild.record.markdown import as_markdown
+from multibuild.record.page.document import as_html
 from multibuild.record.state import State, default_state_dir
+from multibuild.record.summary import as_text
 from multibuild.record.text import columns, human_seconds
 
 
@@ -27,13 +31,23 @@ def report(request: Request, name: str | None, *, markdown: bool, page: Path | N
     run = _state(request).find(name)
     found = run.report() or write_report(run)
     if page is not None:
-        page.write_text(as_html(found), encoding="utf-8")
+        _write_page(found, page, run.path)
         print(f"written: {page}", file=sys.stderr)
     elif request.json:
         print(json.dumps(found, indent=2))
     else:
         print(inert_in_ci(as_markdown(found) if markdown else as_text(found), os.environ))
     return 0
+
+
+def _write_page(found: Mapping[str, Any], page: Path, run: Path) -> None:
+    """Write the page anywhere; its links lead back to the logs in the run directory."""
+    logs = os.path.relpath(run.resolve(), page.resolve().parent)
+    try:
+        page.write_text(as_html(found, beside=logs), encoding="utf-8", errors="replace")
+    except OSError as error:
+        hint = "name a file in a directory that exists and that you may write to"
+        raise UsageError(f"--html: {page} cannot be written: {error.strerror}", hint=hint) from error
 
 
 def runs(request: Request) -> int:

@@ -63,6 +63,7 @@ async def publish_children(
         mediaType=index.media_type,
         size=len(index.content),
         entries=len(index.document["manifests"]),
+        manifests=index.document["manifests"],
     )
     destinations = [
         Destination(repository=Reference.parse(target.repository), tags=target.tags)

@@ -1,8 +1,10 @@
 """`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
 
-Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint`, `began` (seconds since the run's
-start) and `then` (what was decided after a failure) of an attempt, `detail` of a test and a proof. A fold asks for
-no field that an event may lack: a damaged journal still gives a report.
+Beyond the contract's keys: `error` of the run; `manifests` of the index (its descriptors, as published); `reason` and
+`waits` (between attempts) of a platform; `hint` and `then` (what was decided after a failure) of an attempt; `detail`
+of a test and a proof; `vertex` and `base` of a step (see `build.progress.Step`). `began` of an attempt, a wait, a step
+or a stage is in seconds since the run's start. A fold asks for no field that an event may lack: a damaged journal
+still gives a report.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class _Fold:
         self._running: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, list[dict[str, Any]]] = {}
         self._stages: list[dict[str, Any]] = []
+        self._stage: dict[str, Any] | None = None
         self._environment: dict[str, Any] = {}
         self._error: dict[str, Any] | None = None
 
@@ -78,12 +81,17 @@ class _Fold:
             case "run.started" | "host.ready":
                 self._environment.update(fields.get("environment") or {})
                 self._head["image"] = self._head["image"] or fields.get("image", "")
+            case "stage.started":
+                self._stage = {"name": fields.get("stage"), "seconds": 0.0, "began": self._since(event.time)}
             case "stage.ended":
-                self._stages.append({"name": fields.get("stage"), "seconds": fields.get("seconds", 0.0)})
+                stage = {"name": fields.get("stage"), "seconds": fields.get("seconds", 0.0)}
+                began = max(self._since(event.time) - stage["seconds"], 0.0)
+                self._stages.append({**stage, "began": (self._stage or {"began": round(began, 3)})["began"]})
+                self._stage = None
             case "index.composed":
-                self._head["index"] = {
-                    key: fields.get(key) for key in ("digest", "mediaType", "size", "entries")
-                }
+                keys = ("digest", "mediaType", "size", "entries")
+                manifests = {"manifests": list(fields.get("manifests") or ())}
+                self._head["index"] = {key: fields.get(key) for key in keys} | manifests
             case "tag.ended":
                 tag = {key: fields.get(key) for key in ("ref", "before", "after", "status")}
                 self._tags[str(tag["ref"])] = tag
@@ -91,25 +99,31 @@ class _Fold:
                 self._head["status"] = fields.get("status", "interrupted")
                 self._error = fields.get("error")
 
+    def _since(self, time: datetime) -> float:
+        return round((time - self._started).total_seconds(), 3) if self._started else 0.0
+
     def _add_platform(self, event: Event) -> None:
         fields = event.fields
         name = str(fields["platform"])
         row = self._platforms.setdefault(name, _blank(fields))
         match event.name:
             case "attempt.started":
-                began = round((event.time - self._started).total_seconds(), 3) if self._started else 0.0
-                self._running[name] = {**_ATTEMPT, **_known(_ATTEMPT, fields), "began": began}
+                self._running[name] = {
+                    **_ATTEMPT,
+                    **_known(_ATTEMPT, fields),
+                    "began": self._since(event.time),
+                }
                 row["node"] = fields.get("node", row["node"])
             case "attempt.ended":
                 row["attempts"].append(self._attempt(name, fields))
-            case "attempt.waiting" | "attempt.given_up" if row["attempts"]:
-                row["attempts"][-1]["then"] = _decision(fields)
+            case "attempt.waiting" | "attempt.given_up":
+                self._add_decision(row, event)
             case "platform.ended":
                 keys = ("status", "digest", "seconds", "emulated", "node")
                 row.update({key: fields[key] for key in keys if key in fields})
                 if fields.get("reason"):
                     row["reason"] = fields["reason"]
-                self._steps[name] = [{"platform": name, **step} for step in fields.get("steps") or ()]
+                self._steps[name] = self._placed(name, fields.get("steps") or (), row["attempts"])
             case "child.read":
                 row.update(manifest=fields.get("manifest"), bytes=fields.get("bytes"))
             case "test.ended":
@@ -117,9 +131,41 @@ class _Fold:
             case "content.ended":
                 row["content"] = _proof({"status": "skipped", "checked": 0, "foreign": []}, fields)
 
+    def _add_decision(self, row: dict[str, Any], event: Event) -> None:
+        """Take in what followed a failed attempt."""
+        if event.name == "attempt.waiting":
+            wait = {"number": 1, "seconds": 0.0, "reason": ""}
+            row["waits"].append({**wait, **_known(wait, event.fields), "began": self._since(event.time)})
+        if row["attempts"]:
+            row["attempts"][-1]["then"] = _decision(event.fields)
+
     def _attempt(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         begun = self._running.pop(name, _ATTEMPT)
         return {**begun, **_known(_ATTEMPT, fields)}
+
+    def _placed(
+        self, name: str, steps: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Put steps on the run's own clock. Another machine's that goes wrong is set by its attempt's beginning."""
+        placed = [
+            {"platform": name, **step, "began": self._step_began(step.get("started"))} for step in steps
+        ]
+        for step in placed:
+            step.pop("started", None)
+        known = [step for step in placed if step["began"] is not None]
+        if known and attempts:
+            first, last = attempts[-1]["began"], attempts[-1]["began"] + attempts[-1]["seconds"]
+            if all(not first <= step["began"] <= last for step in known):
+                off = min(step["began"] for step in known) - first
+                for step in known:
+                    step["began"] = round(step["began"] - off, 3)
+        return placed
+
+    def _step_began(self, started: Any) -> float | None:
+        try:
+            return self._since(datetime.fromisoformat(started))
+        except (TypeError, ValueError):
+            return None
 
     def report(self) -> dict[str, Any]:
         """Give the whole: attempts that a kill left open were cancelled when the journal stops."""
@@ -129,6 +175,9 @@ class _Fold:
             row = self._platforms[name]
             row["attempts"].append({**attempt, "seconds": seconds})
             row["seconds"] = row["seconds"] or seconds
+        if self._stage is not None:
+            open_for = max(total - self._stage["began"], 0.0)
+            self._stages.append({**self._stage, "seconds": round(open_for, 3)})
         rows = list(self._platforms.values())
         head = {**self._head, "seconds": round(max(total, 0.0), 3)}
         if head["status"] == "succeeded" and not all(map(_holds, rows)):
@@ -157,6 +206,7 @@ def _blank(item: Mapping[str, Any]) -> dict[str, Any]:
         "emulated": item.get("emulated", False),
         "node": item.get("node", ""),
         "attempts": [],
+        "waits": [],
         "test": {"status": "skipped", "seconds": 0.0},
         "content": {"status": "skipped", "checked": 0, "foreign": []},
     }

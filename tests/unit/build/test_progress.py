@@ -49,7 +49,14 @@ def test_a_step_from_start_to_end(fold):
     fold.vertex(started=at(1), completed=at(3.5))
     (step,) = fold.progress.steps()
     assert (step.name, step.seconds, step.cached) == ("[2/2] RUN make", 2.5, False)
-    assert step.as_json() == {"name": "[2/2] RUN make", "seconds": 2.5, "cached": False}
+    assert step.as_json() == {
+        "name": "[2/2] RUN make",
+        "seconds": 2.5,
+        "cached": False,
+        "started": "2026-01-01T10:00:01.000+00:00",
+        "vertex": step.vertex,
+        "base": step.vertex,
+    }
     assert fold.started == ["[2/2] RUN make"]
     assert fold.log == ["--- [2/2] RUN make", "--- [2/2] RUN make 2.5s"]
 
@@ -271,3 +278,25 @@ def test_a_line_of_another_shape_is_no_error(fold, line):
 def test_text_that_looks_like_json_is_kept_as_text(fold):
     fold.progress.feed(b'{"error": "nothing of BuildKit\'s"}')
     assert fold.log == ['{"error": "nothing of BuildKit\'s"}']
+
+
+BASE = "[build 1/3] FROM base"
+CHAINS = {
+    "a step on a step": ([("f", BASE, []), ("c", "[build 2/3] COPY . .", ["f", "ctx"])], ["c"], "f"),
+    "a stage on a stage": ([("f", BASE, []), ("r", "[build 2/3] RUN x", ["f"])], ["r", "other"], "f"),
+    "a merged layer": ([("f", BASE, []), ("m", "LINK [build 2/3] COPY --link a b", ["f", "l"])], ["m"], "f"),
+    "a directory made": ([("f", BASE, []), ("w", "[build 2/3] WORKDIR /src", ["f"])], ["w"], "f"),
+    "from scratch": ([("f", BASE, []), ("c", "[stage-1 1/2] COPY --from=build /x /", ["f"])], ["c"], ""),
+    "from the context": ([("i", "[internal] load build context", [])], ["i"], ""),
+    "what was never seen": ([], ["gone"], ""),
+    "a circle": ([("a", "[1/2] RUN x", ["b"]), ("b", "[2/2] RUN y", ["a"])], ["a"], ""),
+    "inputs of another shape": ([("f", BASE, [])], "f", "run"),
+}
+
+
+@pytest.mark.parametrize(("vertices", "inputs", "base"), CHAINS.values(), ids=CHAINS)
+def test_what_a_step_began_as(fold, vertices, inputs, base):
+    for digest, name, further in vertices:
+        fold.vertex(digest, name, inputs=further, started=at(1), completed=at(2))
+    fold.vertex("run", "[build 3/3] RUN make", inputs=inputs, started=at(2), completed=at(3))
+    assert {step.vertex: step.base for step in fold.progress.steps()}["run"] == base

@@ -11,12 +11,11 @@ from unit.record.story import (
     attempt,
     broken,
     built,
-    events,
     plan,
     published,
+    report_of,
+    step,
 )
-
-from multibuild.record.report import make_report
 
 ARM = "linux/arm64"
 MIPS = "linux/mips64le"
@@ -32,10 +31,6 @@ WHOLE = (
     *published(9),
     END,
 )
-
-
-def report_of(document, *told):
-    return make_report("20261124-154501-3f2a", document, events(*told))
 
 
 def test_a_whole_run_has_the_shape_of_the_contract():
@@ -54,6 +49,7 @@ def test_a_whole_run_has_the_shape_of_the_contract():
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "size": 900,
             "entries": 2,
+            "manifests": [],
         },
         "published": [{"ref": "r.example/app:latest", "before": None, "after": INDEX, "status": "moved"}],
         "platforms": [
@@ -80,12 +76,13 @@ def test_a_whole_run_has_the_shape_of_the_contract():
                         "began": 1.0,
                     }
                 ],
+                "waits": [],
                 "test": {"status": "passed", "seconds": 0.4},
                 "content": {"status": "passed", "checked": 12, "foreign": []},
             }
         ],
-        "steps": [{"platform": ARM, "name": "RUN make", "seconds": 2.0, "cached": False}],
-        "stages": [{"name": "build", "seconds": 4.0}],
+        "steps": [{"platform": ARM, "name": "RUN make", "seconds": 2.0, "cached": False, "began": None}],
+        "stages": [{"name": "build", "seconds": 4.0, "began": 1.0}],
         "environment": {"multibuild": "0.1"},
         "error": None,
     }
@@ -129,7 +126,7 @@ def test_what_was_decided_after_a_failure_is_told():
         *attempt(ARM, 1, 1, 2, **FAILURE), (2, "attempt.waiting", again),
         *attempt(ARM, 2, 7, 8, **FAILURE), (8, "attempt.given_up", enough),
     )  # fmt: skip
-    (row,) = make_report("r", plan(ARM), events(STARTED, *told))["platforms"]
+    (row,) = report_of(plan(ARM), STARTED, *told)["platforms"]
     assert [one["then"] for one in row["attempts"]] == [
         "again after 5.2s, alone",
         "given up: out-of-memory came 2 times",
@@ -206,3 +203,56 @@ def test_a_clock_set_back_gives_no_negative_time():
     assert (
         report_of(plan(ARM), (5, "run.started", {}), (0, "run.ended", {"status": "failed"}))["seconds"] == 0.0
     )
+
+
+def ended_with(*steps):
+    fields = {"platform": ARM, "status": "succeeded", "digest": CHILD, "seconds": 5.0, "steps": list(steps)}
+    told = (*attempt(ARM, 1, 10, 15, outcome="ok"), (15, "platform.ended", fields))
+    return report_of(plan(ARM), STARTED, *told)["steps"]
+
+
+def test_a_step_lies_where_it_ran():
+    assert ended_with(step("RUN a", 11.5, 1.0, vertex="v", base="b")) == [
+        {
+            "platform": ARM,
+            "name": "RUN a",
+            "seconds": 1.0,
+            "cached": False,
+            "vertex": "v",
+            "base": "b",
+            "began": 11.5,
+        }
+    ]
+
+
+def test_a_step_that_another_build_began_keeps_its_time():
+    found = ended_with(step("RUN shared", 2, 9.0, vertex="v"), step("RUN own", 12, 1.0, vertex="w"))
+    assert [one["began"] for one in found] == [2.0, 12.0]
+
+
+def test_the_clock_of_another_machine_is_set_by_the_attempts_beginning():
+    found = ended_with(step("RUN a", 4000, 1.0, vertex="v"), step("RUN b", 4001, 1.0, vertex="w"))
+    assert [one["began"] for one in found] == [10.0, 11.0]
+
+
+@pytest.mark.parametrize("started", [None, "", "soon", 7, "2026-11-24T15:45:01"])
+def test_a_step_without_a_time_has_no_place(started):
+    assert ended_with({**step("RUN a", 11, 1.0, vertex="v"), "started": started})[0]["began"] is None
+
+
+def test_waits_between_attempts_are_told():
+    wait = (2, "attempt.waiting", {"platform": ARM, "number": 1, "seconds": 5.0, "reason": "network"})
+    (row,) = report_of(plan(ARM), STARTED, *attempt(ARM, 1, 1, 2, **FAILURE), wait)["platforms"]
+    assert row["waits"] == [{"began": 2.0, "number": 1, "seconds": 5.0, "reason": "network"}]
+
+
+def test_a_stage_that_a_kill_left_open_lasts_to_the_end():
+    told = ((3, "stage.started", {"stage": "build"}), *built(ARM, 4, 9))
+    assert report_of(plan(ARM), STARTED, *told)["stages"] == [{"name": "build", "seconds": 6.0, "began": 3.0}]
+
+
+def test_the_entries_of_the_index_are_kept_as_published():
+    entry = {"digest": CHILD, "size": 7, "platform": {"os": "linux", "architecture": "arm64"}}
+    (at, name, index), _ = published(3)
+    report = report_of(plan(ARM), STARTED, (at, name, {**index, "manifests": [entry]}))
+    assert report["index"]["manifests"] == [entry]

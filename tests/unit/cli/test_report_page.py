@@ -1,0 +1,37 @@
+"""`report --html FILE`: the page anywhere, its links back to the logs, and a FILE that cannot be."""
+
+import re
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+import pytest
+from unit.record.story import broken, plan, report_of
+
+from multibuild.cli import main
+from multibuild.record.state import State
+
+MIPS = "linux/mips64le"
+
+
+@pytest.fixture
+def state(tmp_path):
+    found = State(tmp_path / "a state")
+    run = found.new_run(datetime.now(UTC))
+    run.save_report(report_of(plan(MIPS), *broken(MIPS, 1, 2)), {})
+    (run.logs / "linux-mips64le.1.log").write_text("cc: error")
+    return found.path
+
+
+def test_links_lead_to_the_logs(state, tmp_path):
+    page = tmp_path / "pages" / "report.html"
+    page.parent.mkdir()
+    assert main(["report", "--html", str(page), "--state-dir", str(state)]) == 0
+    links = re.findall(r'href="([^#"]+)"', page.read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        assert (page.parent / unquote(link)).is_file()
+
+
+def test_a_file_that_cannot_be_written_is_a_usage_error(state, tmp_path, capsys):
+    assert main(["report", "--html", str(tmp_path / "none" / "x.html"), "--state-dir", str(state)]) == 2
+    assert "x.html cannot be written: No such file or directory" in capsys.readouterr().err
