@@ -157,7 +157,7 @@ def _member(
     if not 0 <= size <= limits.unpacked:
         raise UnreadableLayer(f"a layer has a file of {size} bytes")
     if typeflag == _SPARSE:
-        _skip_sparse_map(stream, block)
+        _skip_sparse_map(stream, block, limits)
     head = stream.exactly(min(size, head_size))
     stream.skip(size - len(head) + -size % BLOCK)
     mode = _number(block[100:108]) & 0o7777
@@ -202,10 +202,13 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _skip_sparse_map(stream: ByteStream, block: bytes) -> None:
+def _skip_sparse_map(stream: ByteStream, block: bytes, limits: TarLimits) -> None:
     """Pass over the map of an old GNU sparse file; the data that follows is what its start needs no map for."""
-    more = block[482]
+    more, read = block[482], 0
     while more:
+        read += BLOCK
+        if read > limits.headers:
+            raise UnreadableLayer(f"a layer has a sparse file with a map of more than {limits.headers} bytes")
         more = stream.exactly(BLOCK)[504]
 
 
