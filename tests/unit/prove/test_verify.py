@@ -158,6 +158,16 @@ def test_an_index_that_a_registry_makes_circular_ends(registry, look):
     assert kinds(look()) == [("linux/arm64", "unreadable")]
 
 
+@pytest.mark.parametrize(
+    "digest", ["../../../etc/passwd", "md5:00", "sha256:short", "", "sha256:" + "g" * 64]
+)
+def test_an_entry_whose_digest_is_none(registry, look, digest):
+    entry = descriptor(registry, "app", put_program(registry), "linux/arm64")
+    put_index(registry, "app", [{**entry, "digest": digest}], tag="latest")
+    (finding,) = look().findings
+    assert finding.kind in {"unreadable", "missing"}
+
+
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
