@@ -21,6 +21,9 @@ Mode = Literal["off", "entrypoint", "all"]
 _SYSTEMS_WITH_ELF = frozenset({"linux", "freebsd"})
 _MOST_NAMED = 3
 
+MOST_LAYERS = 1000
+"""Layers of one image; engines mount no more than some hundred (moby layer.MaxLayerDepth is 125)."""
+
 
 class Layer(Protocol):
     """A layer's descriptor, of which two fields are asked for."""
@@ -119,6 +122,8 @@ def _indexes(
     layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory
 ) -> Iterator[LayerIndex]:
     """Give the layers' indexes one at a time. Raises UnreadableLayer when together they pass MOST_COST."""
+    if len(layers) > MOST_LAYERS:
+        raise UnreadableLayer(f"the image has {len(layers)} layers, more than any engine takes")
     cost = 0
     for layer in layers:
         index = _indexed(layer, open_layer, memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,11 +58,22 @@ _NAMES = {(row.elf.bits, row.elf.order, row.elf.machine): row.name for row in AR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """A program header: its p_type, and where p_offset, p_vaddr and p_filesz put it."""
+
+    kind: int
+    offset: int
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ElfHeader:
     """The fields that name a machine.
 
     `interpreter` is PT_INTERP: None when the file asks for none (static, or no program), empty when it asks for one
-    whose name lies beyond the bytes that were read.
+    whose name lies beyond the bytes that were read. `needed` are the shared libraries its loader looks for, in the
+    directories of `runpath` first.
     """
 
     bits: Literal[32, 64]
@@ -70,6 +82,8 @@ class ElfHeader:
     flags: int
     type: Kind
     interpreter: str | None = None
+    needed: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
 
     @property
     def abi(self) -> str:
@@ -101,7 +115,7 @@ def parse_elf(head: bytes) -> ElfHeader | None:
         machine=machine,
         flags=flags,
         type=_KINDS.get(kind, "other"),
-        interpreter=_interpreter(head, mark, wide=wide),
+        interpreter=_interpreter(head),
     )
 
 
@@ -146,22 +160,36 @@ def _mips_abi(bits: int, flags: int) -> str:
     return _MIPS_32_BIT_ABIS.get(flags & _EF_MIPS_ABI, "unknown ABI")
 
 
-def _interpreter(head: bytes, mark: str, *, wide: bool) -> str | None:
-    """Find PT_INTERP; every offset and size comes from the file, so each is held against the bytes that are there."""
+def segments(head: bytes) -> Iterator[Segment]:
+    """Read the program headers that lie within a file's first bytes; nothing for what is no ELF file.
+
+    Every offset and size comes from the file: whoever uses them holds them against the bytes that are there.
+    """
+    if len(head) < 16 or not head.startswith(_MAGIC) or head[4] not in (1, 2) or head[5] not in (1, 2):
+        return
+    wide, mark = head[4] == 2, "<" if head[5] == 1 else ">"
+    if len(head) < (64 if wide else 52):
+        return
     (table,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, 32 if wide else 28)
-    entry_size, count = struct.unpack_from(mark + "HH", head, 54 if wide else 42)
-    if entry_size < (56 if wide else 32):
+    size, count = struct.unpack_from(mark + "HH", head, 54 if wide else 42)
+    if size < (56 if wide else 32):
+        return
+    for at in range(table, table + min(count, _MOST_SEGMENTS) * size, size):
+        if at + size > len(head):
+            return
+        if wide:
+            kind, _, offset, address, _, length = struct.unpack_from(mark + "IIQQQQ", head, at)
+        else:
+            kind, offset, address, _, length = struct.unpack_from(mark + "5I", head, at)
+        yield Segment(kind=kind, offset=offset, address=address, size=length)
+
+
+def _interpreter(head: bytes) -> str | None:
+    """Read PT_INTERP."""
+    named = next((segment for segment in segments(head) if segment.kind == _PT_INTERP), None)
+    if named is None:
         return None
-    for number in range(min(count, _MOST_SEGMENTS)):
-        at = table + number * entry_size
-        if at + entry_size > len(head):
-            return None
-        if struct.unpack_from(mark + "I", head, at)[0] != _PT_INTERP:
-            continue
-        (offset,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, at + (8 if wide else 4))
-        (size,) = struct.unpack_from(mark + ("Q" if wide else "I"), head, at + (32 if wide else 16))
-        if size > _LONGEST_PATH or offset + size > len(head):
-            return ""
-        name = head[offset : offset + size].split(b"\0", 1)[0]
-        return name.decode("utf-8", "surrogateescape")
-    return None
+    if named.size > _LONGEST_PATH or named.offset + named.size > len(head):
+        return ""
+    name = head[named.offset : named.offset + named.size].split(b"\0", 1)[0]
+    return name.decode("utf-8", "surrogateescape")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from multibuild.prove.elf import ElfHeader, parse_elf
+from multibuild.prove.linked import linked_names
 from multibuild.prove.tar_stream import Member, UnreadableLayer
 
 EntryKind = Literal["file", "directory", "symlink", "hardlink", "other", "whiteout", "opaque"]
@@ -107,8 +108,10 @@ def path_mark(path: str) -> bytes:
 
 def _cost(entry: LayerEntry) -> int:
     """Estimate the bytes an entry takes: the object, and its texts, of which only ASCII takes one byte a character."""
-    texts = (entry.path, entry.target, entry.elf.interpreter or "" if entry.elf else "")
-    return 340 + sum(len(text) * (1 if text.isascii() else 4) for text in texts)
+    texts = [entry.path, entry.target]
+    if entry.elf is not None:
+        texts += [entry.elf.interpreter or "", *entry.elf.needed, *entry.elf.runpath]
+    return 220 + sum(60 + len(text) * (1 if text.isascii() else 4) for text in texts)
 
 
 def clean(path: str) -> str:
@@ -136,11 +139,20 @@ def _entry(member: Member) -> LayerEntry | None:
             path=path,
             kind="file",
             mode=member.mode,
-            elf=parse_elf(member.head),
+            elf=_program(member),
             script=_script(member.head),
         )
     target = clean(member.target) if member.kind == "hardlink" else member.target
     return LayerEntry(path=path, kind=member.kind, target=target, mode=member.mode)
+
+
+def _program(member: Member) -> ElfHeader | None:
+    """Read a file's ELF header, and the libraries it names."""
+    header = parse_elf(member.head)
+    if header is None:
+        return None
+    needed, runpath = linked_names(member.head, member.parts)
+    return replace(header, needed=needed, runpath=runpath)
 
 
 def _script(head: bytes) -> tuple[str, ...]:
@@ -156,6 +168,8 @@ def _script(head: bytes) -> tuple[str, ...]:
 def _entry_from_json(row: dict[str, Any]) -> LayerEntry:
     fields = dict(row)
     if "elf" in fields:
-        fields["elf"] = ElfHeader(**fields["elf"])
+        elf = dict(fields["elf"])
+        lists = {name: tuple(elf.get(name, ())) for name in ("needed", "runpath")}
+        fields["elf"] = ElfHeader(**{**elf, **lists})
     fields["script"] = tuple(fields.get("script", ()))
     return LayerEntry(**fields)

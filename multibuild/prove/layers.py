@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import IO, cast
 
 from multibuild.prove.elf import HEAD_SIZE
-from multibuild.prove.tar_stream import Member, TarLimits, UnreadableLayer, read_members
+from multibuild.prove.linked import dynamic_spans
+from multibuild.prove.tar_stream import Member, Sample, TarLimits, UnreadableLayer, read_members
 
 __all__ = ["LayerLimits", "UnreadableLayer", "layer_members", "unpacked"]
 
@@ -46,13 +47,15 @@ class LayerLimits:
 def layer_members(
     blob: Iterator[bytes], media_type: str, *, limits: LayerLimits | None = None
 ) -> Iterator[Member]:
-    """Give a layer's members in order, each with the first HEAD_SIZE bytes of its data.
+    """Give a layer's members in order, each with the first HEAD_SIZE bytes of its data and the dynamic section
+    of an ELF file.
 
     `blob` is the layer as the registry serves it; all of it is read. Raises UnreadableLayer for a media type that is
     no layer (or an encrypted one), damage, and limits passed.
     """
     limits = limits or LayerLimits()
-    return read_members(unpacked(blob, media_type, limits=limits), head_size=HEAD_SIZE, limits=limits.tar)
+    sample = Sample(head=HEAD_SIZE, more=dynamic_spans)
+    return read_members(unpacked(blob, media_type, limits=limits), sample=sample, limits=limits.tar)
 
 
 def unpacked(blob: Iterator[bytes], media_type: str, *, limits: LayerLimits) -> Iterator[bytes]:

@@ -43,6 +43,7 @@ class RootFs:
         self._root = Directory()
         self._steps = 0
         self._directories = 0
+        self._by_name: dict[str, list[Found]] | None = None
         for layer in layers:
             self._apply(layer)
 
@@ -66,6 +67,21 @@ class RootFs:
                     pending.append((f"{prefix}{name}/", node))
                 elif node.kind == "file":
                     yield Found(path=prefix + name, entry=node)
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """List a directory; nothing for what is none."""
+        walked = self._walk(path)
+        return tuple(walked[1].children) if walked is not None and isinstance(walked[1], Directory) else ()
+
+    def named(self, name: str) -> Iterator[Found]:
+        """Give the files anywhere whose name begins so: a library "libx.so.1" is mostly a link to "libx.so.1.2"."""
+        if self._by_name is None:
+            self._by_name = {}
+            for found in self.files():
+                self._by_name.setdefault(found.path.rpartition("/")[2].partition(".so")[0], []).append(found)
+        for found in self._by_name.get(name.partition(".so")[0], ()):
+            if found.path.rpartition("/")[2].startswith(name):
+                yield found
 
     def _apply(self, layer: LayerIndex) -> None:
         """Put a layer on top. Its whiteouts go first: they hide what is below, never the layer's own files.
@@ -93,16 +109,15 @@ class RootFs:
                 place[0].pop(place[1], None)
 
     def _marked(self) -> dict[bytes, tuple[dict[str, Directory | LayerEntry], str]]:
-        """Give every file and link by the mark of its path, with the directory that holds it."""
+        """Give everything by the mark of its path, with the directory that holds it."""
         found = {}
         pending: list[tuple[str, Directory]] = [("", self._root)]
         while pending:
             prefix, directory = pending.pop()
             for name, node in directory.children.items():
+                found[path_mark(prefix + name)] = (directory.children, name)
                 if isinstance(node, Directory):
                     pending.append((f"{prefix}{name}/", node))
-                else:
-                    found[path_mark(prefix + name)] = (directory.children, name)
         return found
 
     def _remove(self, path: str) -> None:

@@ -87,8 +87,13 @@ async def run_test(test: SmokeTest, child: str, solve: Solve) -> TestOutcome:
 def dockerfile(test: SmokeTest, child: str) -> str:
     """Write the recipe; exec form, so an image without a shell can be tested and nothing is interpreted."""
     network = "" if test.network else "--network=none "
-    cpu = f"ENV QEMU_CPU={test.emulator_cpu}\n" if test.emulator_cpu else ""
+    cpu = f"ENV QEMU_CPU={_quoted(test.emulator_cpu)}\n" if test.emulator_cpu else ""
     return f"FROM {child}\n{cpu}RUN {network}{json.dumps(list(test.run))}\n"
+
+
+def _quoted(text: str) -> str:
+    """Quote a value of ENV, in which a backslash, a quote and a dollar sign have a meaning."""
+    return '"' + re.sub(r'(["\\$])', r"\\\1", " ".join(text.split())) + '"'
 
 
 def _write(log: TextIO, line: str) -> None:

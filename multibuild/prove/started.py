@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multibuild.prove.libraries import find_library
 from multibuild.prove.rootfs import Found, RootFs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,10 +57,12 @@ class _Search:
 
     def __init__(self, root: RootFs, environment: Sequence[str], directory: str) -> None:
         self.files: dict[str, Found] = {}
+        self._linked: list[Found] = []
         self.problems: list[str] = []
         self._root = root
         self._directory = directory if directory.startswith("/") else f"/{directory}"
         variables = dict(line.split("=", 1) for line in environment if "=" in line)
+        self._library_path = variables.get("LD_LIBRARY_PATH", "").split(":")
         self._path = variables.get("PATH", DEFAULT_PATH).split(":")
 
     def which(self, word: str) -> Found | None:
@@ -79,12 +82,15 @@ class _Search:
             self.problems.append(f"'{word}' is not in the image")
         else:
             self._load(found, MOST_INTERPRETERS)
+        while self._linked:
+            self._libraries(self._linked.pop())
 
     def _load(self, found: Found, interpreters: int) -> None:
         if found.path in self.files or interpreters < 0:
             return
         self.files[found.path] = found
         if found.entry.elf is not None:
+            self._linked.append(found)
             if found.entry.elf.interpreter:
                 self._interpreter(found, found.entry.elf.interpreter, interpreters)
         elif found.entry.script:
@@ -92,6 +98,14 @@ class _Search:
             self._from_env(found, interpreters)
         else:
             self.problems.append(f"{found.path} is neither an ELF file nor a script with an interpreter")
+
+    def _libraries(self, found: Found) -> None:
+        """Note the shared libraries a program needs: of each the first its loader could take, else a foreign one."""
+        for name in found.entry.elf.needed if found.entry.elf is not None else ():
+            library = find_library(name, found, self._root, self._library_path)
+            if library is not None and library.path not in self.files:
+                self.files[library.path] = library
+                self._linked.append(library)
 
     def _interpreter(self, found: Found, name: str, interpreters: int) -> None:
         """Load an interpreter; the kernel takes its name as a path, never through PATH."""

@@ -6,7 +6,7 @@ The standard library's reader holds every PAX, long-name and sparse header whole
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,7 +51,10 @@ class TarLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
-    """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points."""
+    """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points.
+
+    `parts` are what else of its data was asked for.
+    """
 
     path: str
     kind: MemberKind
@@ -59,6 +62,18 @@ class Member:
     mode: int
     size: int
     head: bytes
+    parts: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What of a file's data is kept: its first `head` bytes, and the parts (offset, length) that `more` asks for.
+
+    `more` is given those bytes and the file's size; its parts lie in order behind them.
+    """
+
+    head: int
+    more: Callable[[bytes, int], Sequence[tuple[int, int]]] = lambda _head, _size: ()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -120,7 +135,7 @@ class ByteStream:
 
 
 def read_members(
-    chunks: Iterator[bytes], *, head_size: int, limits: TarLimits | None = None
+    chunks: Iterator[bytes], *, sample: Sample, limits: TarLimits | None = None
 ) -> Iterator[Member]:
     """Give the members of an uncompressed tar in its order. Raises UnreadableLayer."""
     limits = limits or TarLimits()
@@ -138,12 +153,12 @@ def read_members(
         count += 1
         if count > limits.members:
             raise UnreadableLayer(f"a layer has more than {limits.members} files")
-        yield _member(stream, block, extension, head_size=head_size, limits=limits)
+        yield _member(stream, block, extension, sample=sample, limits=limits)
         extension = _Extension()
 
 
 def _member(
-    stream: ByteStream, block: bytes, extension: _Extension, *, head_size: int, limits: TarLimits
+    stream: ByteStream, block: bytes, extension: _Extension, *, sample: Sample, limits: TarLimits
 ) -> Member:
     typeflag = block[156:157]
     path, target = extension.path or _name(block), extension.target or _text(block[157:257])
@@ -157,11 +172,23 @@ def _member(
     if not 0 <= size <= limits.unpacked:
         raise UnreadableLayer(f"a layer has a file of {size} bytes")
     if typeflag == _SPARSE:
-        _skip_sparse_map(stream, block)
-    head = stream.exactly(min(size, head_size))
-    stream.skip(size - len(head) + -size % BLOCK)
+        _skip_sparse_map(stream, block, limits)
+    head, parts = _sampled(stream, size, sample)
+    stream.skip(-size % BLOCK)
     mode = _number(block[100:108]) & 0o7777
-    return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head)
+    return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head, parts=parts)
+
+
+def _sampled(stream: ByteStream, size: int, sample: Sample) -> tuple[bytes, tuple[bytes, ...]]:
+    """Read past a file's data and keep the parts that are wanted."""
+    head = stream.exactly(min(size, sample.head))
+    parts, at = [], len(head)
+    for offset, length in sample.more(head, size):
+        stream.skip(offset - at)
+        parts.append(stream.exactly(length))
+        at = offset + length
+    stream.skip(size - at)
+    return head, tuple(parts)
 
 
 def _is_extension(typeflag: bytes) -> bool:
@@ -202,10 +229,13 @@ def _pax_records(data: bytes) -> dict[str, str]:
     return records
 
 
-def _skip_sparse_map(stream: ByteStream, block: bytes) -> None:
+def _skip_sparse_map(stream: ByteStream, block: bytes, limits: TarLimits) -> None:
     """Pass over the map of an old GNU sparse file; the data that follows is what its start needs no map for."""
-    more = block[482]
+    more, read = block[482], 0
     while more:
+        read += BLOCK
+        if read > limits.headers:
+            raise UnreadableLayer(f"a layer has a sparse file with a map of more than {limits.headers} bytes")
         more = stream.exactly(BLOCK)[504]
 
 

@@ -17,6 +17,9 @@ from multibuild.publish.registry import Registry
 from multibuild.publish.session import RegistrySession
 from multibuild.record.values import as_json
 
+MOST_ENTRIES = 1000
+"""Images of one index that are looked into; each takes requests, and 4 MiB of JSON have room for 20000."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
@@ -28,7 +31,13 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """A fault. `kind`: missing, unreadable, platform, content, attestation or empty."""
+    """A fault. `kind`, for scripts to rely on:
+
+    missing (an entry, its config or a layer is not in the registry), unreadable (it is there, and is no image or
+    none that can be looked into), size (the index states another: clients refuse it), platform (the image config
+    contradicts the entry), content (so do the programs), attestation (about nothing, or not there), empty (the
+    index lists no image).
+    """
 
     platform: str
     kind: str
@@ -72,7 +81,10 @@ class Verification:
 def verify(
     reference: Reference, registries: RegistrySession, *, rules: Rules, memory: LayerMemory
 ) -> Verification:
-    """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there."""
+    """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there.
+
+    VerificationFailed when it lists more than MOST_ENTRIES.
+    """
     registry = registries.of(reference.host)
     found = registry.manifest(reference)
     if found.is_index:
@@ -80,6 +92,8 @@ def verify(
     else:
         listed = (Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content)),)
     images = [entry for entry in listed if not entry.is_attestation]
+    if len(listed) > MOST_ENTRIES:
+        raise VerificationFailed(f"{reference} lists {len(listed)} entries, more than any index for people")
     eyes = _Eyes(registry=registry, rules=rules, memory=memory)
     answers = registries.map(lambda entry: _look(reference, entry, eyes), images)
     findings = [finding for _, faults in answers for finding in faults]
@@ -115,18 +129,34 @@ def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verifie
 
     try:
         child = read_child(here, eyes.registry, None)
+        said = said or str(child.config.platform)
+        if child.image.digest == entry.digest and child.image.size != entry.size:
+            return failed("size", f"the index says {entry.size} bytes, it has {child.image.size}")
         mismatch = config_mismatch(child.config.raw, _claimed(entry.platform)) if entry.platform else ""
         if mismatch:
             return failed("platform", mismatch)
         platform = _claimed(entry.platform) if entry.platform else child.config.platform.normalised()
         proof = _content(child, platform, here, eyes)
+        gone = _gone(child, here, eyes) if proof.status != "failed" else ""
+        if gone:
+            return failed("missing", f"its layer {gone} does not exist")
     except RegistryError as error:
         return failed("missing" if error.kind == "not-found" else "unreadable", error.message)
     except (VerificationFailed, PublishFailed) as error:
         return failed("unreadable", error.message)
-    said = said or str(child.config.platform)
     wrong = (Finding(platform=said, kind="content", detail=proof.detail),) if proof.status == "failed" else ()
     return Verified(platform=said, digest=entry.digest, content=proof), wrong
+
+
+def _gone(child: Child, here: Reference, eyes: _Eyes) -> str:
+    """Find a layer that is not there: one that is remembered, or was not looked into, was not fetched.
+
+    A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
+    """
+    for layer in child.layers:
+        if not layer.rest.get("urls") and not eyes.registry.has_blob(here.repository, layer.digest):
+            return layer.digest
+    return ""
 
 
 def _claimed(platform: Platform) -> Platform:

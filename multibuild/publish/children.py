@@ -50,8 +50,10 @@ def read_child(reference: Reference, registry: Store, wanted: Platform | None) -
     """
     pushed = registry.manifest(reference)
     image, manifest, attestations = _image_of(reference, pushed, registry, wanted)
-    document = manifest.document
-    config = read_config(reference, Descriptor.from_json(document["config"]), registry)
+    described, layers = manifest.document.get("config"), manifest.document.get("layers") or []
+    if described is None or not isinstance(layers, list):
+        raise VerificationFailed(f"{reference} is no image: its manifest has no config, or no list of layers")
+    config = read_config(reference, Descriptor.from_json(described), registry)
     if wanted is not None:
         require_platform(reference, config.platform, wanted)
     return Child(
@@ -65,7 +67,7 @@ def read_child(reference: Reference, registry: Store, wanted: Platform | None) -
         ),
         attestations=attestations,
         config=config,
-        layers=tuple(Descriptor.from_json(layer) for layer in document.get("layers") or ()),
+        layers=tuple(Descriptor.from_json(layer) for layer in layers),
     )
 
 
@@ -99,15 +101,24 @@ def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -
             raise VerificationFailed(f"{reference}: its image config is too large")
     try:
         raw = json.loads(content)
-        platform = Platform(os=raw["os"], architecture=raw["architecture"], variant=raw.get("variant", ""))
-    except (ValueError, KeyError, TypeError) as error:
-        raise VerificationFailed(f"{reference}: its image config says no platform") from error
+    except (ValueError, RecursionError):
+        raw = None
+    if not _is_config(raw):
+        raise VerificationFailed(f"{reference}: its image config says no platform")
     return ImageConfig(
-        platform=platform,
-        os_version=str(raw.get("os.version", "")),
+        platform=Platform(os=raw["os"], architecture=raw["architecture"], variant=raw.get("variant") or ""),
+        os_version=raw.get("os.version") or "",
         os_features=tuple(raw.get("os.features") or ()),
         raw=raw,
     )
+
+
+def _is_config(raw: Any) -> bool:
+    """Whether it has what is read of an image config, each of its type."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("os.features") or [], list):
+        return False
+    texts = [raw.get("os"), raw.get("architecture"), raw.get("variant") or "", raw.get("os.version") or ""]
+    return all(isinstance(text, str) for text in (*texts, *(raw.get("os.features") or ())))
 
 
 def require_platform(reference: Reference, own: Platform, wanted: Platform) -> None:

@@ -22,6 +22,7 @@ from multibuild.publish.reference import (
     Manifest,
     Reference,
     digest_of,
+    is_digest,
 )
 from multibuild.publish.wire import (
     BODY_LIMIT,
@@ -179,6 +180,8 @@ class Registry:
         Raises RegistryError, at the end, when the bytes are not what the digest says.
         """
         doing = f"reading {digest[:19]}… of {self.host}/{repository}"
+        if not is_digest(digest):
+            raise RegistryError("invalid", f"{doing}: that is no digest")
         seen = hashlib.new(digest.partition(":")[0])
         done, broken = 0, 0
         while True:
@@ -324,7 +327,7 @@ def _media_type(headers: httpx.Headers) -> str:
 
 def _holds(content: bytes, digest: str) -> bool:
     algorithm, _, value = digest.partition(":")
-    return hashlib.new(algorithm, content).hexdigest() == value
+    return is_digest(digest) and hashlib.new(algorithm, content).hexdigest() == value
 
 
 def _document(answer: Answer) -> dict[str, Any]:

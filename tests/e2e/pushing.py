@@ -103,7 +103,11 @@ class Workbench:
 
     def index(self, tag, **children):
         """Push an index: `index("latest", **{"linux/arm64": descriptor})`."""
-        entries = [{**child, "platform": descriptor_platform(name)} for name, child in children.items()]
+        return self.entries(tag, children.items())
+
+    def entries(self, tag, entries):
+        """Push an index of (platform, descriptor), in which a platform may come twice."""
+        described = [{**child, "platform": descriptor_platform(name)} for name, child in entries]
         return push_manifest(
-            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": described}
         )

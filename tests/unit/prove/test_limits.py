@@ -40,6 +40,21 @@ def test_a_plain_file_hides_the_program_below_it():
     assert root.find("/bin/other") is not None
 
 
+def test_a_plain_file_replaces_a_directory():
+    root = RootFs([index({"opt/app": PROGRAM, "bin/app": PROGRAM}), index_layer(iter([text("opt")]))])
+    assert [found.path for found in root.files()] == ["/bin/app"]
+
+
+def test_a_sparse_files_map_is_bounded():
+    header = bytearray(tar({"sparse": b""})[:512])
+    header[156:157], header[482] = b"S", 1
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    more = bytes(504) + b"\1" + bytes(7)
+    with pytest.raises(UnreadableLayer, match="map of more than"):
+        index_layer(layer_members(iter([bytes(header), more * 3000]), PLAIN))
+
+
 def test_a_hard_link_to_a_plain_file_hides_too():
     upper = LayerIndex(entries=(LayerEntry(path="bin/app", kind="hardlink", target="text"),))
     assert RootFs([index({"bin/app": PROGRAM}), upper]).find("/bin/app") is None

@@ -18,9 +18,18 @@ def test_network_is_had_by_asking():
     assert dockerfile(test, CHILD) == f'FROM {CHILD}\nRUN ["app"]\n'
 
 
-def test_an_emulated_cpu_is_named_to_qemu():
-    test = SmokeTest(run=("app",), timeout=10.0, emulator_cpu="arm1176")
-    assert dockerfile(test, CHILD).splitlines()[1] == "ENV QEMU_CPU=arm1176"
+@pytest.mark.parametrize(
+    ("cpu", "written"),
+    [
+        ("arm1176", '"arm1176"'),
+        ("max,sve=off", '"max,sve=off"'),
+        ('a "b" $HOME\\', r'"a \"b\" \$HOME\\"'),
+        ("max\nRUN id", '"max RUN id"'),
+    ],
+)
+def test_an_emulated_cpu_is_named_to_qemu(cpu, written):
+    test = SmokeTest(run=("app",), timeout=10.0, emulator_cpu=cpu)
+    assert dockerfile(test, CHILD).splitlines()[1] == f"ENV QEMU_CPU={written}"
 
 
 @pytest.mark.parametrize("word", ['say "no"', "two\nlines", "$HOME", "ünï", "back\\slash", "`id`"])

@@ -1,0 +1,249 @@
+"""`verify` against a registry that serves whatever anybody may have pushed: each fault is a finding of its own kind."""
+
+import json
+
+import pytest
+from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_image, put_index
+from fakes.layers import PLAIN, tar
+from fakes.registry_server import FakeRegistry, digest_of
+
+from multibuild.cli.verify import as_table
+from multibuild.errors import PublishFailed, VerificationFailed
+from multibuild.host.probe_elf import probe
+from multibuild.prove import content
+from multibuild.prove import verify as verifying
+from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.verify import Rules, verify
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+
+CONFIG = "application/vnd.oci.image.config.v1+json"
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as one:
+        yield one
+
+
+@pytest.fixture
+def look(registry):
+    def verified(tag="latest", *, memory=None, **rules):
+        with RegistrySession(None, say=print) as session:
+            reference = Reference.parse(f"{registry.host}/app:{tag}")
+            return verify(reference, session, rules=Rules(**rules), memory=memory or LayerMemory())
+
+    return verified
+
+
+def kinds(found):
+    return [(finding.platform, finding.kind) for finding in found.findings]
+
+
+def put_manifest(registry, *, config=b"{}", layers=(), tag=None, changes=None):
+    """Put a manifest of any config and layers (bytes); a change to None takes a field away."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI,
+        "config": {"mediaType": CONFIG, "digest": registry.put_blob("app", config), "size": len(config)},
+        "layers": [
+            {"mediaType": PLAIN, "digest": registry.put_blob("app", layer), "size": len(layer)}
+            for layer in layers
+        ],
+        **(changes or {}),
+    }
+    document = {key: value for key, value in document.items() if value is not None}
+    return registry.put("app", json.dumps(document).encode(), OCI, tag=tag)
+
+
+def put_program(registry, architecture="arm64", *, claims="arm64", tag=None, **section):
+    config = json.dumps({"os": "linux", "architecture": claims, "config": section or {"Cmd": ["/app"]}})
+    return put_manifest(registry, config=config.encode(), layers=[tar({"app": probe(architecture)})], tag=tag)
+
+
+def index_of(registry, **children):
+    entries = [descriptor(registry, "app", digest, platform) for platform, digest in children.items()]
+    put_index(registry, "app", entries, tag="latest")
+
+
+def test_an_index_that_is_right(registry, look):
+    index_of(registry, **{"linux/arm64": put_program(registry), "linux/amd64": amd64(registry)})
+    found = look()
+    assert found.ok
+    assert found.document()["ok"] is True
+    assert found.document()["findings"] == []
+    assert [entry.content.checked for entry in found.entries if entry.content] == [1, 1]
+
+
+def amd64(registry):
+    return put_program(registry, "amd64", claims="amd64")
+
+
+def test_every_fault_has_its_kind(registry, look):
+    good, wrong = put_program(registry), put_program(registry, "amd64")
+    entries = [
+        descriptor(registry, "app", good, "linux/arm64"),
+        descriptor(registry, "app", wrong, "linux/arm64/v8.2"),
+        descriptor(registry, "app", good, "linux/riscv64"),
+        {**descriptor(registry, "app", amd64(registry), "linux/amd64"), "size": 7},
+        {**descriptor(registry, "app", good, "linux/s390x"), "digest": digest_of(b"nobody")},
+    ]
+    put_index(registry, "app", entries, tag="latest")
+    found = look()
+    assert kinds(found) == [
+        ("linux/arm64/v8.2", "content"),
+        ("linux/riscv64", "platform"),
+        ("linux/amd64", "size"),
+        ("linux/s390x", "missing"),
+    ]
+    document = found.document()
+    assert document["ok"] is False
+    assert all(set(finding) == {"platform", "kind", "detail"} for finding in document["findings"])
+    table = as_table(found)
+    assert max(map(len, table.splitlines())) <= 80
+    assert "4 wrong" in table
+
+
+def test_a_layer_that_has_gone_is_missed_though_it_is_remembered(registry, look):
+    put_program(registry, tag="latest")
+    memory = LayerMemory()
+    assert look(memory=memory).ok
+    layers = json.loads(registry.repository("app").manifests[registry.repository("app").tags["latest"]][1])
+    del registry.repository("app").blobs[layers["layers"][0]["digest"]]
+    found = look(memory=memory)
+    assert kinds(found) == [("linux/arm64", "missing")]
+    assert kinds(look(mode="off")) == [("linux/arm64", "missing")]
+
+
+def test_attestations_must_be_about_something(registry, look):
+    _, image, attestation = put_attested(registry, "app", "linux/arm64")
+    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image}
+    orphan = {**about, "vnd.docker.reference.digest": digest_of(b"nobody")}
+    entries = [
+        descriptor(registry, "app", image, "linux/arm64"),
+        descriptor(registry, "app", attestation, "unknown/unknown", annotations=about),
+        descriptor(registry, "app", attestation, "unknown/unknown", annotations=orphan),
+        {
+            **descriptor(registry, "app", attestation, "unknown/unknown", annotations=about),
+            "digest": digest_of(b"lost"),
+        },
+    ]
+    put_index(registry, "app", entries, tag="latest")
+    assert kinds(look(mode="off")) == [("-", "attestation"), ("-", "attestation")]
+
+
+def test_an_index_of_nothing(registry, look):
+    put_index(registry, "app", [], tag="latest")
+    assert kinds(look()) == [("", "empty")]
+
+
+def test_an_index_within_an_index_is_looked_into_one_deep(registry, look):
+    inner = put_index(registry, "app", [descriptor(registry, "app", put_program(registry), "linux/arm64")])
+    index_of(registry, **{"linux/arm64": inner})
+    assert look().ok
+    deeper = put_index(registry, "app", [descriptor(registry, "app", inner, "linux/arm64")])
+    index_of(registry, **{"linux/arm64": deeper})
+    assert kinds(look()) == [("linux/arm64", "unreadable")]
+
+
+def test_an_index_that_a_registry_makes_circular_ends(registry, look):
+    """No digest can contain itself, but a registry can claim so: its bytes are held against the digest."""
+    inner = put_index(registry, "app", [])
+    entry = {"mediaType": OCI_INDEX, "digest": inner, "size": 10}
+    circle = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
+    registry.repository("app").manifests[inner] = (OCI_INDEX, circle)
+    put_index(
+        registry, "app", [{**entry, "platform": {"os": "linux", "architecture": "arm64"}}], tag="latest"
+    )
+    assert kinds(look()) == [("linux/arm64", "unreadable")]
+
+
+@pytest.mark.parametrize(
+    "digest", ["../../../etc/passwd", "md5:00", "sha256:short", "", "sha256:" + "g" * 64]
+)
+def test_an_entry_whose_digest_is_none(registry, look, digest):
+    entry = descriptor(registry, "app", put_program(registry), "linux/arm64")
+    put_index(registry, "app", [{**entry, "digest": digest}], tag="latest")
+    (finding,) = look().findings
+    assert finding.kind in {"unreadable", "missing"}
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b"7",
+        b"null",
+        b'"text"',
+        DEEP,
+        b'{"os": "linux"}',
+        b'{"os": 7, "architecture": {}}',
+        b'{"os": "linux", "architecture": ["arm64"]}',
+        b'{"os": "linux", "architecture": "arm64", "variant": 7}',
+        b'{"os": "linux", "architecture": "arm64", "os.features": 7}',
+    ],
+)
+def test_a_config_that_is_none(registry, look, config):
+    put_manifest(registry, config=config, tag="latest")
+    found = look()
+    assert [finding.kind for finding in found.findings] == ["unreadable"]
+
+
+@pytest.mark.parametrize(
+    "section", ["text", 7, [], {"Cmd": 7, "Entrypoint": {}, "Env": "x", "WorkingDir": []}]
+)
+def test_a_config_section_of_a_wrong_type_starts_nothing(registry, look, section):
+    config = {"os": "linux", "architecture": "arm64", "config": section}
+    layers = [tar({"app": probe("amd64")})]
+    put_manifest(registry, config=json.dumps(config).encode(), layers=layers, tag="latest")
+    assert kinds(look()) == [("linux/arm64", "content")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": None},
+        {"config": 7},
+        {"config": {"digest": "../../../etc/passwd", "mediaType": CONFIG, "size": 1}},
+        {"layers": 7},
+        {"layers": ["text"]},
+        {"layers": {"digest": "x"}},
+    ],
+)
+def test_a_manifest_of_wrong_types(registry, look, changes):
+    config = b'{"os": "linux", "architecture": "arm64"}'
+    put_manifest(registry, config=config, tag="latest", changes=changes)
+    (finding,) = look().findings
+    assert finding.kind in {"unreadable", "missing"}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"nothing", DEEP])
+def test_a_reference_that_holds_no_index(registry, look, content):
+    registry.put("app", content, OCI_INDEX, tag="latest")
+    with pytest.raises(PublishFailed, match="not a JSON object"):
+        look()
+
+
+def test_layers_without_number(registry, look):
+    layer = b"x"
+    entry = {"mediaType": PLAIN, "digest": registry.put_blob("app", layer), "size": 1}
+    config = b'{"os": "linux", "architecture": "arm64"}'
+    layers = [entry] * (content.MOST_LAYERS + 1)
+    put_manifest(registry, config=config, tag="latest", changes={"layers": layers})
+    registry.forget_requests()
+    (finding,) = look().findings
+    assert (finding.kind, "1001 layers" in finding.detail) == ("content", True)
+    assert len(registry.requests()) < 5
+
+
+def test_entries_without_number(registry, look):
+    entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
+    put_index(registry, "app", [entry] * (verifying.MOST_ENTRIES + 1), tag="latest")
+    with pytest.raises(VerificationFailed, match="1001 entries"):
+        look()
+    assert len(registry.requests()) < 3
