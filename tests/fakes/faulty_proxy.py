@@ -1,5 +1,6 @@
 """A proxy between BuildKit and the registry that fails on demand, the way networks and registries do."""
 
+import contextlib
 import http.client
 import re
 import socket
@@ -15,7 +16,7 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS"}
 
 @dataclass
 class Rule:
-    """Requests that match fail while `times` lasts: a status, or "reset", "hang" or "drip"."""
+    """Requests that match fail while `times` lasts: a status, or "reset", "lost" (done, unanswered), "hang" or "drip"."""
 
     method: str
     path: str
@@ -71,6 +72,7 @@ class FaultyProxy:
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
             # A TLS hello is answered in HTTP, so that the engine sees plain http and falls back to it.
             default_request_version = "HTTP/1.0"
 
@@ -81,6 +83,9 @@ class FaultyProxy:
                     self._refuse(rule)
                 elif rule is not None and rule.action == "reset":
                     self.rfile.read(min(1000, int(self.headers.get("Content-Length") or 0)))
+                    self._reset()
+                elif rule is not None and rule.action == "lost":
+                    self._ask_upstream()
                     self._reset()
                 elif rule is not None and rule.action == "hang":
                     rule.lifted.wait(60)
@@ -127,25 +132,30 @@ class FaultyProxy:
                         left -= len(chunk)
                         yield chunk
 
-            def _forward(self, *, drip: bool) -> None:
+            def _ask_upstream(self) -> tuple[http.client.HTTPResponse, bytes]:
                 upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
                 skipped = {"connection", "transfer-encoding", "accept-encoding"}
                 headers = {key: value for key, value in self.headers.items() if key.lower() not in skipped}
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
                 has_body = chunked or int(self.headers.get("Content-Length") or 0)
-                upstream.request(
-                    self.command,
-                    self.path,
-                    body=self._body() if has_body else None,
-                    headers=headers,
-                    encode_chunked=chunked,
-                )
-                answer = upstream.getresponse()
+                with contextlib.closing(upstream):
+                    upstream.request(
+                        self.command,
+                        self.path,
+                        body=self._body() if has_body else None,
+                        headers=headers,
+                        encode_chunked=chunked,
+                    )
+                    with upstream.getresponse() as answer:
+                        content = answer.read()
+                return answer, content
+
+            def _forward(self, *, drip: bool) -> None:
+                answer, content = self._ask_upstream()
                 self.send_response(answer.status)
                 for key, value in answer.getheaders():
                     if key.lower() not in {"connection", "transfer-encoding", "date", "server"}:
                         self.send_header(key, value)
-                content = answer.read()
                 if answer.getheader("Content-Length") is None:
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -154,7 +164,6 @@ class FaultyProxy:
                     self.wfile.write(content[start : start + step])
                     if drip:
                         time.sleep(0.02)
-                upstream.close()
 
             def handle(self) -> None:
                 try:
