@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from e2e.conftest import REGISTRY, TWELVE, docker, multibuild
-from e2e.pushing import Workbench, descriptor_platform
+from e2e.pushing import INDEX, Workbench, descriptor_platform
 from e2e.registries import RealRegistry
 
 from multibuild.platforms import Platform
@@ -132,10 +132,9 @@ def test_resolve_says_what_crane_and_skopeo_do(seed, menu, readers):
     entries = [
         {**images[name], **({"platform": descriptor_platform(name)} if name else {})} for name in names
     ]
-    document = {"schemaVersion": 2, "mediaType": Manifest.of(b"", "").media_type, "manifests": entries}
-    document["mediaType"] = "application/vnd.oci.image.index.v1+json"
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
     HERE.put(bench.repository, f"seed-{seed}", document)
-    index = Manifest.of(json.dumps(document).encode(), document["mediaType"])
+    index = Manifest.of(json.dumps(document).encode(), INDEX)
     for host in chosen.sample(HOSTS, 3):
         said = resolve(entries_of(index), Platform.literal(host))
         assert _crane(readers, f"{bench.image}:seed-{seed}", host) == _digest(said["crane"]), (names, host)

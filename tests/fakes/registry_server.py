@@ -77,6 +77,7 @@ class FakeRegistry:
         self.token_lifetime = None  # requests a token is good for
         self.token_troubles = []  # (status, headers) its token service answers first
         self.hidden = {}  # digest → how many GETs still answer 404
+        self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
         self.words = "unavailable"  # what a fault says
         self.lies = {}  # digest → bytes sent instead
         self.lock = threading.RLock()
@@ -265,6 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _put_manifest(self, repository, rest, body):
         document = json.loads(body)
         blobs = [document.get("config"), *(document.get("layers") or ())]
+        for blob in blobs:
+            if blob and self.registry.forgets.get(blob["digest"], 0) > 0:
+                self.registry.forgets[blob["digest"]] -= 1
+                repository.blobs.pop(blob["digest"], None)
         missing = [b["digest"] for b in blobs if b and b["digest"] not in repository.blobs]
         missing += [
             e["digest"] for e in document.get("manifests") or () if e["digest"] not in repository.manifests

@@ -10,7 +10,7 @@ class Tunnel:
     """`with Tunnel(host) as proxy:` serves at `proxy.host`; `asked` notes the names."""
 
     def __init__(self, backend):
-        self.asked = []
+        self.asked: list[str] = []
         tunnel = self
 
         class Handler(BaseHTTPRequestHandler):
