@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from multibuild.build.result import BuildResult
+from multibuild.build.resume import unfinished
 from multibuild.errors import PublishFailed
 from multibuild.host.facts import recorded_facts
 from multibuild.pipeline import Site, make_host_ready
@@ -50,7 +51,8 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
         children |= {child.item.platform: child for child in proved}
     ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
     with site.recorder.stage("publish"):
-        await publish_children(plan, ordered, site.recorder)
+        left = unfinished(site.state, site.run)
+        await publish_children(plan, ordered, site.recorder, held_before=left.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 

@@ -49,6 +49,9 @@ def _arguments() -> argparse.Namespace:
     down.add_argument("--purge", action="store_true", help="also delete images, caches and packages")
     commands.add_parser("status", help="what runs")
     commands.add_parser("env", help="shell lines to export")
+    commands.add_parser(
+        "readers", help="unpack skopeo, crane and oras, to check images with; prints their prefix"
+    )
     second = commands.add_parser("engine", help="a further engine with its own data; up prints its socket")
     second.add_argument("name")
     second.add_argument("action", choices=("up", "down"))
@@ -80,6 +83,8 @@ def _change(here: Lab, given: argparse.Namespace) -> None:
         up(here)
     elif given.command == "down":
         down(here, purge=given.purge)
+    elif given.command == "readers":
+        print(packages.readers(here))
     elif given.action == "up":
         further = engine.Engine(lab=here, name=given.name, disk=given.disk)
         if not packages.unpacked(here):

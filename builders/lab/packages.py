@@ -32,6 +32,12 @@ OWN = (
 )  # fmt: skip
 """From the machine's own suite: testing's runc needs a newer glibc."""
 
+READERS = ("crane", "oras")
+"""Clients of registries other than docker, from testing."""
+
+SKOPEO = ("skopeo", "libgpgme11", "libassuan0", "libgpg-error0", "libdevmapper1.02.1")
+"""From bookworm: testing's needs a newer glibc. manifest-tool and regctl are not in Debian."""
+
 BUSYBOX = {
     "bookworm": ("amd64", "arm64", "armhf", "armel", "i386", "mips64el", "mipsel", "ppc64el", "s390x"),
     "testing": ("riscv64", "loong64"),
@@ -49,23 +55,44 @@ class Package:
     sha256: str
 
 
+Needs = Mapping[tuple[str, str], Sequence[str]]
+"""Package names by suite and Debian architecture."""
+
+
 def unpacked(lab: Lab) -> bool:
     """Whether the prefix is complete and holds what this version of the lab needs: it gets its name last."""
-    stamp = lab.prefix / STAMP
-    return stamp.exists() and stamp.read_text() == _stamp()
+    return _complete(lab.prefix, _needs())
 
 
 def unpack(lab: Lab) -> None:
-    """Fetch, verify and unpack everything; LabError when the mirror does not have it."""
+    """Fetch, verify and unpack everything the lab runs; LabError when the mirror does not have it."""
     if platform.machine() != "x86_64":
         raise LabError("the lab's engine is for x86-64 machines only", NO_APT)
+    _unpack(lab, lab.prefix, _needs())
+
+
+def readers(lab: Lab) -> Path:
+    """Unpack other clients of registries, to check our work with, unless they are there; gives their prefix."""
+    needs: Needs = {("testing", "amd64"): READERS, ("bookworm", "amd64"): SKOPEO}
+    prefix = lab.home / "readers"
+    if not _complete(prefix, needs):
+        _unpack(lab, prefix, needs)
+    return prefix
+
+
+def _complete(prefix: Path, needs: Needs) -> bool:
+    stamp = prefix / STAMP
+    return stamp.exists() and stamp.read_text() == _stamp(needs)
+
+
+def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
     say("fetching package lists")
     site = mirror()
-    lists = _update(lab, site)
+    lists = _update(lab, site, needs)
     wanted: list[tuple[Package, Path]] = []
-    fresh = lab.home / "prefix.new"
+    fresh = prefix.with_name(f"{prefix.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    for (suite, architecture), names in _needs().items():
+    for (suite, architecture), names in needs.items():
         text = _list_text(lists, suite, architecture)
         for name in names:
             package = find(text, name, architecture)
@@ -78,23 +105,23 @@ def unpack(lab: Lab) -> None:
         into.mkdir(parents=True, exist_ok=True)
         run(["dpkg-deb", "-x", str(debs[package]), str(into)], hint=NO_APT)
     _link_what_packages_leave_to_scripts(fresh)
-    (fresh / STAMP).write_text(_stamp())
+    (fresh / STAMP).write_text(_stamp(needs))
     # A machine that is switched off now must not find a complete name on empty files.
     os.sync()
-    old = lab.home / "prefix.old"
+    old = prefix.with_name(f"{prefix.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if lab.prefix.exists():
-        lab.prefix.rename(old)
-    fresh.rename(lab.prefix)
+    if prefix.exists():
+        prefix.rename(old)
+    fresh.rename(prefix)
     for leftover in (old, lab.home / "apt"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _stamp() -> str:
-    return "".join(f"{suite} {arch} {' '.join(names)}\n" for (suite, arch), names in _needs().items())
+def _stamp(needs: Needs) -> str:
+    return "".join(f"{suite} {arch} {' '.join(names)}\n" for (suite, arch), names in needs.items())
 
 
-def _needs() -> Mapping[tuple[str, str], Sequence[str]]:
+def _needs() -> Needs:
     needs: dict[tuple[str, str], list[str]] = {
         ("testing", "amd64"): list(ENGINE),
         (own_suite(), "amd64"): list(OWN),
@@ -132,14 +159,14 @@ def site_in(addresses: str, suite: str) -> str | None:
     return None
 
 
-def _update(lab: Lab, site: str) -> Path:
+def _update(lab: Lab, site: str, needs: Needs) -> Path:
     apt = lab.home / "apt"
     shutil.rmtree(apt, ignore_errors=True)
     for part in ("lists/partial", "cache/archives/partial", "sources"):
         (apt / part).mkdir(parents=True)
     (apt / "status").touch()
     by_suite: dict[str, list[str]] = {}
-    for suite, architecture in _needs():
+    for suite, architecture in needs:
         by_suite.setdefault(suite, []).append(architecture)
     (apt / "sources" / "lab.sources").write_text("\n".join(_stanza(site, *item) for item in by_suite.items()))
     config = apt / "apt.conf"
@@ -211,7 +238,7 @@ def _download(lab: Lab, site: str, packages: Sequence[Package]) -> dict[Package,
 def _link_what_packages_leave_to_scripts(prefix: Path) -> None:
     """Make the links that maintainer scripts and alternatives would make."""
     init = prefix / "usr" / "bin" / "docker-init"
-    if not init.is_symlink():
+    if init.with_name("tini-static").exists() and not init.is_symlink():
         init.symlink_to("tini-static")
     for name in ("iptables", "ip6tables"):
         for folder in (prefix / "usr" / "sbin", prefix / "sbin"):

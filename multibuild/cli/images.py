@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from multibuild.publish.difference import Difference, difference
 from multibuild.publish.inspect import Entry, Inspection, look_at
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
-from multibuild.record.text import columns, human_bytes, printable
+from multibuild.record.text import columns, human_bytes, one_line, printable
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
@@ -66,7 +67,9 @@ def registries_of(file: Path) -> Config | None:
 
 def as_table(found: Inspection) -> str:
     """Lay it out within 80 columns."""
-    lines = [found.reference, f"  {found.media_type}, {found.size} bytes", f"  {found.digest}", ""]
+    lines = [found.reference, f"  {found.media_type}, {found.size} bytes", f"  {found.digest}"]
+    lines += [f"  artifact type {found.artifact_type}"] if found.artifact_type else []
+    lines += ["  about", f"    {found.subject}"] if found.subject else []
     rows = [("PLATFORM", "SIZE", "ATTESTED", "TYPE", "DIGEST")]
     for entry in found.entries:
         size = human_bytes(entry.bytes) if entry.bytes is not None else "?"
@@ -74,11 +77,33 @@ def as_table(found: Inspection) -> str:
         rows.append(
             (entry.platform or "-", size, attested, entry.kind, entry.digest.removeprefix("sha256:")[:12])
         )
-    lines += columns(rows, right=frozenset({1}))
-    if found.annotations:
-        lines += ["", "annotations", *(f"  {key}: {value}" for key, value in found.annotations.items())]
-    lines += [line for finding in found.findings for line in ("", f"{finding.kind}: {finding.detail}")]
+    lines += ["", *columns(rows, right=frozenset({1}))]
+    notes = [("annotations", found.annotations)]
+    notes += [(entry.platform or entry.digest, _notes(entry)) for entry in found.entries]
+    for name, values in notes:
+        lines += ["", name] if values else []
+        lines += [line for key, value in values.items() for line in _wrapped(f"{key}: {value}", "  ")]
+    for finding in found.findings:
+        lines += ["", *_wrapped(f"{finding.kind}: {finding.detail}", "")]
     return "\n".join(printable(line) for line in lines)
+
+
+def _notes(entry: Entry) -> dict[str, str]:
+    """What an entry says beside its platform."""
+    said = {"os.version": entry.os_version, "os.features": ", ".join(entry.os_features)}
+    return {key: value for key, value in said.items() if value} | dict(entry.annotations)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Break a line between words at 80 columns; what is longer in one piece stays in one piece."""
+    return textwrap.wrap(
+        one_line(text),
+        80,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def as_diff(found: Difference) -> str:
@@ -98,7 +123,8 @@ def as_diff(found: Difference) -> str:
     lines += columns(rows) if changed else []
     same = len(found.changes) - len(changed)
     lines += [*([""] if changed else []), f"{same} of {len(found.changes)} platforms are the same"]
-    lines += [f"annotation {key}: {pair[0]} → {pair[1]}" for key, pair in found.annotations.items()]
+    for key, pair in found.annotations.items():
+        lines += _wrapped(f"annotation {key}: {pair[0]} → {pair[1]}", "")
     return "\n".join(printable(line) for line in lines)
 
 

@@ -24,6 +24,8 @@ class Entry:
     attested: bool
     annotations: Mapping[str, str]
     config: str
+    os_version: str = ""
+    os_features: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -35,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """What `inspect` shows. `size` is that of the index's own bytes."""
+    """What `inspect` shows. `size` is that of the index's own bytes; `subject` the digest it refers to."""
 
     reference: str
     media_type: str
@@ -44,6 +46,8 @@ class Inspection:
     annotations: Mapping[str, str]
     entries: tuple[Entry, ...]
     findings: tuple[Finding, ...]
+    artifact_type: str = ""
+    subject: str = ""
 
     def document(self) -> dict[str, Any]:
         """Give `inspect --json`."""
@@ -73,17 +77,22 @@ def look_at(reference: Reference, registries: RegistrySession) -> Inspection:
             attested=entry.digest in attested,
             annotations=entry.annotations,
             config=config,
+            os_version=entry.os_version,
+            os_features=entry.os_features,
         )
 
     entries = registries.map(read, images)
+    document = found.document
     return Inspection(
         reference=str(reference),
         media_type=found.media_type,
         digest=found.digest,
         size=len(found.content),
-        annotations=found.document.get("annotations") or {},
+        annotations=document.get("annotations") or {},
         entries=entries,
         findings=lint(listed, {entry.digest: entry.config for entry in entries}),
+        artifact_type=str(document.get("artifactType", "")),
+        subject=str((document.get("subject") or {}).get("digest", "")),
     )
 
 

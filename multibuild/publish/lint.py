@@ -38,7 +38,7 @@ def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Fin
         seen.add(platform)
         findings += _about_platform(entry.platform)
         config = configs.get(entry.digest, "")
-        if platform and config and _architecture(platform) != _architecture(config):
+        if entry.platform is not None and config and _differ(entry.platform, Platform.literal(config)):
             findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
         if entry.media_type in INDEX_TYPES:
             findings.append(
@@ -64,8 +64,13 @@ def _about_platform(platform: Platform | None) -> list[Finding]:
     return [Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")]
 
 
-def _architecture(platform: str) -> str:
-    return "/".join(platform.split("/")[:2])
+def _differ(entry: Platform, config: Platform) -> bool:
+    """Whether an entry says another platform than the image itself; a variant counts where both have a known one."""
+    said, own = entry.normalised(), config.normalised()
+    if (said.os, said.architecture) != (own.os, own.architecture):
+        return True
+    written = entry.variant and config.variant and entry.known_variant
+    return bool(written) and said.variant != own.variant
 
 
 def _traps(images: Sequence[Descriptor]) -> list[Finding]:

@@ -121,7 +121,8 @@ def plan_children(
 ) -> tuple[IndexChild, ...]:
     """Give the children in the order of the sources, each with what was wished of it.
 
-    With `onto`, a child whose platform is listed there already takes the old one's place; others come after.
+    With `onto`, a child whose platform is listed there already takes the old one's place, and that of entries it is
+    to have besides; others come after.
     """
     _require_known(sources, wishes)
     children: list[IndexChild] = []
@@ -138,6 +139,8 @@ def plan_children(
             old[places[0]] = child
         else:
             old.append(child)
+        if onto is not None:
+            old = [entry for entry in old if entry is child or platform_of(entry) not in child.also_as]
     return _annotated(old, wishes)
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from multibuild.publish.registry import Registry
-from multibuild.publish.wire import RegistrySettings
+from multibuild.publish.wire import USUAL_PATIENCE, RegistrySettings, RetryPolicy
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
@@ -25,9 +25,12 @@ R = TypeVar("R")
 class RegistrySession:
     """Hands out one Registry per host and closes them all at the end."""
 
-    def __init__(self, config: Config | None, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: Config | None, *, say: Callable[[str], None], retry: RetryPolicy = USUAL_PATIENCE
+    ) -> None:
         """Take what the config says of registries (None: nothing) and who hears of waiting."""
         self._config = config
+        self._retry = retry
         self._say = say
         self._lock = threading.Lock()
         self._open: dict[str, Registry] = {}
@@ -48,7 +51,10 @@ class RegistrySession:
         with self._lock:
             if host not in self._open:
                 registry = Registry(
-                    self._settings(host), credentials=credentials_for(host), on_wait=self._say
+                    self._settings(host),
+                    credentials=credentials_for(host),
+                    retry=self._retry,
+                    on_wait=self._say,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]

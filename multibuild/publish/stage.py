@@ -16,6 +16,7 @@ from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
+from multibuild.publish.wire import LATE_PATIENCE
 from multibuild.record.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ async def publish_children(
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
         sources += [Reference.parse(plan.config.image)] if carried else []
-        with RegistrySession(plan.config, say=recorder.say) as registries:
+        with RegistrySession(plan.config, say=recorder.say, retry=LATE_PATIENCE) as registries:
             if outlet is not None:
                 return publish_locally(
                     index, outlet, sources=sources, registries=registries, emit=recorder.record

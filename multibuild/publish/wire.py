@@ -70,6 +70,9 @@ class RetryPolicy:
 
 USUAL_PATIENCE = RetryPolicy()
 
+LATE_PATIENCE = RetryPolicy(unreachable=15.0)
+"""At the end of hours of building a registry that is just being restarted is waited for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:

@@ -210,3 +210,44 @@ def buildkit_image_present():
     return (
         shutil.which("docker") is not None and docker("image", "inspect", image, check=False).returncode == 0
     )
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Debian's skopeo, crane and oras: clients that share no code with docker's, nor with ours."""
+
+    prefix: Path
+
+    def __call__(self, program, *arguments, check=True):
+        libraries = f"{self.prefix}/usr/lib/x86_64-linux-gnu:{self.prefix}/lib/x86_64-linux-gnu"
+        done = subprocess.run(
+            [f"{self.prefix}/usr/bin/{program}", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "LD_LIBRARY_PATH": libraries},
+        )
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def crane(self, *arguments, **options):
+        return self("crane", *arguments, **options)
+
+    def skopeo(self, *arguments, **options):
+        return self("skopeo", "--insecure-policy", *arguments, **options)
+
+    def oras(self, *arguments, **options):
+        return self("oras", *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def readers(lab):
+    done = subprocess.run(
+        [sys.executable, "-m", "builders.lab", "readers"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Readers(Path(done.stdout.strip()))

@@ -5,6 +5,8 @@ import json
 
 import pytest
 from e2e.conftest import REGISTRY, docker, multibuild
+from e2e.registries import another_registry
+from e2e.test_builders import remote_builder
 
 ARCHITECTURES = ("amd64", "arm64", "mips64le")
 
@@ -35,7 +37,7 @@ def image_digest(registry, architecture):
 def test_three_repositories_become_one_list(built, registry, repository):
     """The whole of create, annotate and push, in one command; the bytes are those of --dry-run."""
     target = f"{REGISTRY}/{repository}:v1"
-    also = ("--also-as", f"{REGISTRY}/e2e/seed-arm64@{image_digest(registry, 'arm64')}=linux/arm64/unknown")
+    also = ("--also-as", f"{REGISTRY}/e2e/seed-arm64:v1=linux/arm64/unknown")
     dry = multibuild("merge", target, *built, *also, "--dry-run")
     assert dry.code == 0, dry.stderr
     assert not registry.exists(repository, "v1")
@@ -59,6 +61,81 @@ def test_three_repositories_become_one_list(built, registry, repository):
     ):
         said = multibuild("resolve", target, "--host", host, "--client", client, "--json").json
         assert {choice["digest"] for choice in said["clients"].values()} == {arm64}
+    ran = docker("run", "--rm", "--pull", "always", "--platform", "linux/arm64", target, "cat", "/machine")
+    assert ran.stdout.split()[-1] == "aarch64"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory, lab):
+    """A second real registry."""
+    with another_registry(tmp_path_factory.mktemp("elsewhere")) as other:
+        yield other
+
+
+def test_a_merge_gives_the_same_digest_anywhere_and_signatures_follow(
+    built, elsewhere, repository, readers, registry
+):
+    """Tags or digests, here or in another registry; a signature of an image is found beside the copy."""
+    arm64 = f"{REGISTRY}/e2e/seed-arm64@{image_digest(registry, 'arm64')}"
+    signed = readers.oras(
+        "attach", "--plain-http", "--artifact-type", "example/signature", arm64, "--annotation", "a=b"
+    )
+    assert signed.returncode == 0
+    target = f"{elsewhere.host}/{repository}:1"
+    copied = multibuild("merge", target, *built, "--tag", f"{REGISTRY}/{repository}:1", "--json")
+    assert copied.code == 0, copied.stderr
+    digest = copied.json["index"]["digest"]
+    assert elsewhere.digest(repository, "1") == digest
+    assert (
+        multibuild("merge", f"{REGISTRY}/{repository}-2:1", *built, "--json").json["index"]["digest"]
+        == digest
+    )
+    found = readers.oras(
+        "discover",
+        "--plain-http",
+        "--format",
+        "json",
+        f"{elsewhere.host}/{repository}@{arm64.partition('@')[2]}",
+    )
+    assert "example/signature" in found.stdout
+
+
+def test_two_drivers_one_digest(project, tmp_path, repository, registry):
+    """With `reproducible: true` and no provenance the driver does not show in the bytes."""
+    with remote_builder() as remote:
+        digests = {
+            driver: _built_by(driver, project, tmp_path / driver, repository)
+            for driver in ("default", remote)
+        }
+    assert len(set(digests.values())) == 1, digests
+
+
+def _built_by(driver, project, state, repository):
+    path = project(
+        reproducible=True,
+        attestations={"provenance": False, "sbom": False},
+        no_cache=True,
+        tags=[f"by-{driver}"],
+    )
+    done = multibuild("all", "-f", path, "--state-dir", state, "--builder", driver, "--json")
+    assert done.code == 0, done.stderr
+    return done.json["index"]["digest"]
+
+
+def test_destinations_in_another_registry(project, state, elsewhere, registry, repository):
+    """Blobs are copied, digests stay, and what cannot be pushed there is heard of before the first build."""
+    mirror = f"{elsewhere.host}/team/{repository}"
+    path = project(destinations=[mirror], tags=["1", "latest"], publish={"staging": "{image}-{arch}:{tag}"})
+    done = multibuild("all", "-f", path, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    digest = done.json["index"]["digest"]
+    assert {elsewhere.digest(f"team/{repository}", tag) for tag in ("1", "latest")} == {digest}
+    assert registry.exists(f"{repository}-arm64", "1")
+    assert [(tag["ref"], tag["status"]) for tag in done.json["published"]] == [
+        (f"{name}:{tag}", "moved") for name in (f"{REGISTRY}/{repository}", mirror) for tag in ("1", "latest")
+    ]
+    ran = docker("run", "--rm", "--platform", "linux/arm64", f"{mirror}:1", "cat", "/machine")
+    assert ran.stdout.split()[-1] == "aarch64"
 
 
 def test_every_child_of_a_merge_runs(built, repository):

@@ -24,7 +24,10 @@ _ERRORS = {
 
 @dataclass
 class Rule:
-    """Requests that match fail while `times` lasts: a status, or "reset" in mid-body, "hang" or "drip" (slow both ways)."""
+    """Requests that match fail while `times` lasts.
+
+    `action`: a status, or "reset" (in mid-body), "lost" (done, unanswered), "hang", or "drip" (slow both ways).
+    """
 
     method: str
     path: str
@@ -128,6 +131,7 @@ class FaultyProxy:
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
             # A TLS hello is answered in HTTP, so that the engine sees plain http and falls back to it.
             default_request_version = "HTTP/1.0"
 
@@ -144,6 +148,9 @@ class FaultyProxy:
                 elif rule is not None and rule.action == "reset":
                     for _ in itertools.islice(self._body(step=1000), 2):
                         pass
+                    self._reset()
+                elif rule is not None and rule.action == "lost":
+                    self._ask_upstream()
                     self._reset()
                 elif rule is not None and rule.action == "hang":
                     rule.lifted.wait(60)
@@ -213,15 +220,7 @@ class FaultyProxy:
                         left -= len(chunk)
                         yield chunk
 
-            def _forward(self, *, drip: bool, moment: Moment | None) -> None:
-                with contextlib.closing(
-                    http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
-                ) as upstream:
-                    self._pass_on(upstream, drip=drip, moment=moment)
-
-            def _pass_on(
-                self, upstream: http.client.HTTPConnection, *, drip: bool, moment: Moment | None
-            ) -> None:
+            def _ask_upstream(self, *, drip: bool = False) -> tuple[http.client.HTTPResponse, bytes]:
                 skipped = {"connection", "transfer-encoding", "accept-encoding"}
                 headers = {key: value for key, value in self.headers.items() if key.lower() not in skipped}
                 chunked = self.headers.get("Transfer-Encoding") == "chunked"
@@ -231,10 +230,22 @@ class FaultyProxy:
                     body = b"".join(self._body())
                     proxy._note_manifest(self.path, body)
                     headers["Content-Length"], chunked = str(len(body)), False
-                upstream.request(self.command, self.path, body=body, headers=headers, encode_chunked=chunked)  # type: ignore[arg-type]
-                answer = upstream.getresponse()
+                upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
+                with contextlib.closing(upstream):
+                    upstream.request(
+                        self.command,
+                        self.path,
+                        body=body,  # type: ignore[arg-type]
+                        headers=headers,
+                        encode_chunked=chunked,
+                    )
+                    with upstream.getresponse() as answer:
+                        content = answer.read()
+                return answer, content
+
+            def _forward(self, *, drip: bool, moment: Moment | None) -> None:
+                answer, content = self._ask_upstream(drip=drip)
                 if moment is not None:
-                    answer.read()
                     moment.act()
                     self._reset()
                     return
@@ -242,7 +253,6 @@ class FaultyProxy:
                 for key, value in answer.getheaders():
                     if key.lower() not in {"connection", "transfer-encoding", "date", "server"}:
                         self.send_header(key, value)
-                content = answer.read()
                 if answer.getheader("Content-Length") is None:
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

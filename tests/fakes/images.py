@@ -14,14 +14,14 @@ def _encode(document):
     return json.dumps(document, sort_keys=True).encode()
 
 
-def put_image(registry, name, platform="linux/amd64", *, tag=None, media_type=OCI, **more):
+def put_image(registry, name, platform="linux/amd64", *, tag=None, media_type=OCI, layer=None, **more):
     """Give the digest of an image of `platform`, whose config says so."""
     system, architecture, variant = (*platform.split("/"), "")[:3]
     config = {"os": system, "architecture": architecture, **more}
     if variant:
         config["variant"] = variant
     kind = "vnd.docker.container.image.v1+json" if media_type == DOCKER else "vnd.oci.image.config.v1+json"
-    blob, layer = _encode(config), f"layer of {platform}".encode()
+    blob, layer = _encode(config), layer or f"layer of {platform}".encode()
     registry.put_blob(name, blob)
     registry.put_blob(name, layer)
     manifest = {

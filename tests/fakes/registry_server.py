@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,6 +62,7 @@ class FakeRegistry:
         referrers=False,
         mounts=True,
         blobs_elsewhere=None,
+        tls=None,
     ):
         self.repositories = {}
         self.login = login
@@ -73,10 +75,17 @@ class FakeRegistry:
         self.seen = []
         self.tokens = []
         self.token_lifetime = None  # requests a token is good for
+        self.token_troubles = []  # (status, headers) its token service answers first
         self.hidden = {}  # digest → how many GETs still answer 404
+        self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
+        self.words = "unavailable"  # what a fault says
         self.lies = {}  # digest → bytes sent instead
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.server.registry = self
         self.host = f"127.0.0.1:{self.server.server_address[1]}"
 
@@ -155,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if isinstance(fault, int):
             more = {"Retry-After": registry.faults.retry_after} if registry.faults.retry_after else {}
-            self._answer(fault, _errors("UNAVAILABLE"), more)
+            self._answer(fault, _errors("UNAVAILABLE", registry.words), more)
             return
         status, content, headers = self._refusal() or self._dispatch(split.path, body)
         if fault == "after":
@@ -208,6 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _token(self, body):
         registry = self.registry
+        if registry.token_troubles:
+            status, headers = registry.token_troubles.pop(0)
+            self._answer(status, _errors("UNAVAILABLE"), headers)
+            return
         given = self.headers.get("Authorization", "")
         form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
         known = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
@@ -253,6 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _put_manifest(self, repository, rest, body):
         document = json.loads(body)
         blobs = [document.get("config"), *(document.get("layers") or ())]
+        for blob in blobs:
+            if blob and self.registry.forgets.get(blob["digest"], 0) > 0:
+                self.registry.forgets[blob["digest"]] -= 1
+                repository.blobs.pop(blob["digest"], None)
         missing = [b["digest"] for b in blobs if b and b["digest"] not in repository.blobs]
         missing += [
             e["digest"] for e in document.get("manifests") or () if e["digest"] not in repository.manifests
@@ -322,5 +339,5 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, json.dumps({"name": name, "tags": page}).encode(), headers
 
 
-def _errors(code):
-    return json.dumps({"errors": [{"code": code, "message": code.lower()}]}).encode()
+def _errors(code, words=None):
+    return json.dumps({"errors": [{"code": code, "message": words or code.lower()}]}).encode()

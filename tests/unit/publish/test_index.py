@@ -145,6 +145,16 @@ def test_what_a_docker_list_cannot_hold_is_an_error_with_the_reason(child, annot
         compose([child], annotations=annotations, media_type="docker")
 
 
+def test_cpu_features_are_for_docker_lists_and_inherited_ones_stay():
+    docker = IndexChild(image=image(1, media_type=DOCKER_MANIFEST), features=("sse4",))
+    (entry,) = compose([docker], media_type="docker").document["manifests"]
+    assert entry["platform"] == {"architecture": "amd64", "os": "linux", "features": ["sse4"]}
+    with pytest.raises(PublishFailed, match="no CPU features"):
+        compose([docker])
+    kept = IndexChild(image=Descriptor.from_json(entry))
+    assert compose([kept]).document["manifests"] == [entry]
+
+
 def test_an_oci_index_holds_docker_children_too():
     children = [IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64", DOCKER_MANIFEST))]
     assert [entry.media_type for entry in compose(children).entries] == [OCI_MANIFEST, DOCKER_MANIFEST]
@@ -274,6 +284,24 @@ def test_append_takes_the_place_of_the_same_platform_and_keeps_the_rest():
     assert index.document["artifactType"] == "x/y"
 
 
+def test_append_replaces_the_further_entries_too():
+    """A new arm64 image that is also `unknown` leaves no old `unknown` behind."""
+    onto = source(
+        "r.io/app:1",
+        IndexChild(image=image(1)),
+        IndexChild(image=image(2, "linux/arm64")),
+        IndexChild(image=image(2, "linux/arm64/unknown")),
+        base=_base(1, image(1)),
+    )
+    wishes = Wishes(also_as=(("r.io/new:1", Platform.literal("linux/arm64/unknown")),))
+    index = merge([source("r.io/new:1", IndexChild(image=image(3, "linux/arm64")))], wishes, onto=onto)
+    assert [(str(e.platform), e.digest) for e in index.entries] == [
+        ("linux/amd64", digest(1)),
+        ("linux/arm64", digest(3)),
+        ("linux/arm64/unknown", digest(3)),
+    ]
+
+
 def test_only_some_platforms():
     both = source(
         "r.io/app:1",
@@ -336,6 +364,10 @@ def test_a_platform_is_written_as_said(text, platform):
         ([image(1, media_type=OCI_INDEX)], {}, {"nested"}),
         ([image(1), attestation(2, 3)], {}, {"orphan"}),
         ([image(1)], {digest(1): "linux/arm64"}, {"mismatch"}),
+        ([image(1, "linux/arm/v6")], {digest(1): "linux/arm/v7"}, {"mismatch"}),
+        ([image(1, "linux/arm64")], {digest(1): "linux/arm64/v8"}, set()),
+        ([image(1, "linux/arm/v7")], {digest(1): "linux/arm"}, set()),
+        ([image(1, "linux/arm64/unknown")], {digest(1): "linux/arm64/v8"}, {"unknown-variant"}),
         ([image(1, "linux/arm64/v9"), image(2, "linux/arm64")], {}, {"order"}),
         ([image(1, "linux/arm64"), image(1, "linux/arm64/v8")], {}, set()),
         ([image(1, f"linux/{row.name}") for row in ARCHITECTURES], {}, set()),

@@ -2,7 +2,7 @@
 
 import pytest
 from fakes.images import put_attested, put_image, put_index, put_referrer
-from fakes.registry_server import FakeRegistry, Faults
+from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import PublishFailed
 from multibuild.platforms import Platform
@@ -326,6 +326,98 @@ def test_signatures_follow(has, takes, clients):
         assert signature in held.manifests
         assert f"{fallback}.sig" in held.tags
         assert takes or fallback in held.tags
+
+
+def _copy(registry, sources, goal, clients):
+    both = clients()
+    read = [read_source(name, both) for name in sources]
+    publish(
+        merge(read, Wishes()),
+        [Destination(repository=Reference.parse(goal), tags=("1",))],
+        sources=[place for source in read for place in source.places],
+        registries=both,
+        emit=events()[1],
+    )
+
+
+@pytest.mark.parametrize("mounts", [True, False])
+def test_a_blob_that_many_share_is_brought_once(mounts, clients):
+    """distribution 2.8 loses a blob that two requests link at once."""
+    with FakeRegistry(mounts=mounts) as registry:
+        names = [f"linux/arm/v{level}" for level in range(5, 25)]
+        digests = [put_image(registry, "a", name, layer=b"shared") for name in names]
+        _copy(registry, [f"{registry.host}/a@{digest}" for digest in digests], f"{registry.host}/b", clients)
+        brought = [
+            path for path in registry.requests() if digest_of(b"shared")[7:] in path and "/b/blobs/" in path
+        ]
+        assert [path.split()[0] for path in brought] == (
+            ["HEAD", "POST"] if mounts else ["HEAD", "POST", "PUT"]
+        )
+        assert set(digests) < set(registry.repository("b").manifests)
+
+
+@pytest.mark.parametrize(("times", "arrives"), [(1, True), (2, True), (9, False)])
+def test_a_blob_the_registry_lost_is_brought_again(times, arrives, registry, clients):
+    digest = put_image(registry, "a", "linux/arm64", layer=b"lost")
+    registry.forgets[digest_of(b"lost")] = times
+    sources, goal = [f"{registry.host}/a@{digest}"], f"{registry.host}/b"
+    if arrives:
+        _copy(registry, sources, goal, clients)
+    else:
+        with pytest.raises(PublishFailed, match="MANIFEST_BLOB_UNKNOWN"):
+            _copy(registry, sources, goal, clients)
+    assert ("1" in registry.repository("b").tags) == arrives
+
+
+def test_what_a_registry_drops_when_no_tag_names_it_is_put_back_all_the_same(registry, clients):
+    """The former bytes were kept: they are pushed again, not looked for."""
+    index = index_of(registry, "linux/amd64")
+    old = put_image(registry, "app", "linux/s390x", tag="latest")
+
+    def dropping(name, /, **fields):
+        if name == "tag.ended" and fields["status"] == "moved":
+            del registry.repository("app").manifests[old]
+            registry.faults = Faults({len(registry.seen) + 1: 403})
+
+    with pytest.raises(PublishFailed, match="latest put-back"):
+        publish(
+            index,
+            [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("latest", "2"))],
+            sources=[Reference.parse(f"{registry.host}/app")],
+            registries=clients(NO_RETRY),
+            emit=dropping,
+        )
+    assert registry.repository("app").tags == {"latest": old}
+    assert old in registry.repository("app").manifests
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_what_an_unfinished_run_moved_is_put_back_too(planned, registry, clients):
+    """Also tags this run never came to: all are old again."""
+    index = index_of(registry, "linux/amd64")
+    old = put_image(registry, "app", "linux/s390x")
+    registry.put("app", index.content, index.media_type, tag="b")
+    media_type, content = registry.repository("app").manifests[old]
+    registry.put("app", content, media_type, tag="a")
+    _, emit = events()
+
+    def refusing(name, /, **fields):
+        emit(name, **fields)
+        if name == "tag.planned":
+            registry.faults = Faults({len(registry.seen) + 1: 403})
+
+    name = f"{registry.host}/app"
+    with pytest.raises(PublishFailed) as caught:
+        publish(
+            index,
+            [Destination(repository=Reference.parse(name), tags=("a", "b"))],
+            sources=[Reference.parse(name)],
+            registries=clients(NO_RETRY),
+            emit=refusing,
+            held_before={(f"{name}:b", index.digest): old} if planned else {},
+        )
+    assert registry.repository("app").tags == {"a": old, "b": old if planned else index.digest}
+    assert f"{name}:b {'put-back' if planned else 'unchanged'}" in caught.value.message
 
 
 def test_a_child_that_is_nowhere_is_named(registry, clients):

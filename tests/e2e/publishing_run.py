@@ -1,0 +1,60 @@
+"""The publisher alone, in a process that may be killed: it notes its events in a file as the journal would."""
+
+import json
+from pathlib import Path
+
+from multibuild.errors import PublishFailed
+from multibuild.publish.publisher import Destination, publish
+from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.registry import Registry
+from multibuild.publish.wire import RegistrySettings, RetryPolicy
+
+NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)
+
+
+class Clients:
+    """One client per host; nothing is tried twice, so every fault counts."""
+
+    def __init__(self):
+        self.open = {}
+
+    def of(self, host):
+        if host not in self.open:
+            self.open[host] = Registry(RegistrySettings(host=host), retry=NO_RETRY)
+        return self.open[host]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for registry in self.open.values():
+            registry.__exit__(None, None, None)
+
+
+def run(content, media_type, source, names, tags, journal, held_before=None):
+    """Publish; gives the error's words, empty when there was none."""
+    index = Manifest.of(content, media_type)
+    destinations = [Destination(repository=Reference.parse(name), tags=tags) for name in names]
+    with Clients() as clients, Path(journal).open("a", encoding="utf-8") as file:
+
+        def emit(name, /, **fields):
+            file.write(json.dumps([name, fields]) + "\n")
+            file.flush()
+
+        try:
+            publish(
+                index,
+                destinations,
+                sources=[Reference.parse(source).with_digest(entry.digest) for entry in index.entries],
+                registries=clients,
+                emit=emit,
+                held_before=held_before or {},
+            )
+        except PublishFailed as error:
+            return error.message
+    return ""
+
+
+def events(journal):
+    path = Path(journal)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
