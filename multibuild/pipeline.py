@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from multibuild.build.failover import settled
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, past_seconds, unfinished
 from multibuild.build.stage import build_children, name_inputs, reusable_children
@@ -52,6 +53,7 @@ async def run_pipeline(
     left = unfinished(site.state, site.run) if site.resume else Unfinished()
     results = await build(plan, site, left)
     require_built(results)
+    plan = settled(plan, results)
     if until == "publish":
         memory = LayerMemory(site.state.path / "layers")
         children = await prove_children(plan, results, record, logs=site.run.logs, memory=memory)

@@ -1,8 +1,8 @@
 """`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
 
-Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint`, `began` (seconds since the run's
-start) and `then` (what was decided after a failure) of an attempt, `detail` of a test and a proof. A fold asks for
-no field that an event may lack: a damaged journal still gives a report.
+Beyond the contract's keys: `error` of the run, `reason` of a platform, `hint`, `node`, `began` (seconds since the
+run's start) and `then` (what was decided after a failure) of an attempt, `detail` of a test and a proof. A fold asks
+for no field that an event may lack: a damaged journal still gives a report.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _ATTEMPT = {
     "evidence": "",
     "hint": None,
     "log": None,
+    "node": "",
     "began": 0.0,
 }
 
