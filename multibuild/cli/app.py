@@ -126,7 +126,10 @@ def setup(
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
     builder: o.Builder = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Mend a builder that drifted even where its cache is lost.")
+    ] = False,
     json: o.Json = False,
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
@@ -137,7 +140,7 @@ def setup(
     request = runs.Request(
         file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
     )
-    raise typer.Exit(machine.setup(request, change=not dry_run))
+    raise typer.Exit(machine.setup(request, change=not dry_run, recreate=recreate))
 
 
 @app.command(epilog=_examples("multibuild doctor", "multibuild doctor --json"))

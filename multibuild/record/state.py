@@ -24,17 +24,22 @@ from multibuild.record.journal import sync_folder
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 
 
-def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
-    """Give `$XDG_STATE_HOME/multibuild/<project>-<hash>`, with `~/.local/state` where the variable is unset.
+def state_home(environ: Mapping[str, str]) -> Path:
+    """Give `$XDG_STATE_HOME/multibuild`, with `~/.local/state` where the variable is unset.
 
     A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid).
     """
     named = environ.get("XDG_STATE_HOME", "")
     home = Path(environ.get("HOME") or Path.home())
     base = Path(named) if Path(named).is_absolute() else home / ".local" / "state"
+    return base / "multibuild"
+
+
+def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
+    """Give `<state home>/<project>-<hash>`."""
     whole = project.resolve()
     mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return base / "multibuild" / f"{whole.name or 'root'}-{mark}"
+    return state_home(environ) / f"{whole.name or 'root'}-{mark}"
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
