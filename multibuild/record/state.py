@@ -144,12 +144,15 @@ class State:
         with self._usable():
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
             run.logs.mkdir(mode=0o700)
-            link = self.path / f".latest.{os.getpid()}"
-            link.unlink(missing_ok=True)
-            link.symlink_to(Path("runs") / run.id)
-            link.replace(self.path / "latest")
+            self._point_to(run)
             sync_folder(self.path / "runs")
         return run
+
+    def _point_to(self, run: RunDirectory) -> None:
+        link = self.path / f".latest.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("runs") / run.id)
+        link.replace(self.path / "latest")
 
     def _make_run(self, second: str) -> RunDirectory:
         """Take the next free id: random in its second, and after those the same second already has."""
@@ -179,6 +182,15 @@ class State:
         if link.is_symlink() and link.is_dir():
             return RunDirectory(self.path / "runs" / link.readlink().name)
         return next(iter(self.runs()), None)
+
+    def point_to_newest(self) -> None:
+        """Make `latest` name the newest run there is, after runs were removed; nothing where there is none."""
+        newest = next(iter(self.runs()), None)
+        with self._usable():
+            if newest is None:
+                (self.path / "latest").unlink(missing_ok=True)
+            else:
+                self._point_to(newest)
 
     def find(self, text: str | None) -> RunDirectory:
         """Find a run by id, unique beginning, or None or "latest" for the newest; UsageError otherwise."""
