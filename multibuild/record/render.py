@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from multibuild.record.nodes import nodes_in_words
 from multibuild.record.text import columns, human_bytes, human_seconds, one_line, printable, shortened
 
 HEADINGS = ("PLATFORM", "STATUS", "TIME", "TRIES", "TEST", "CONTENT", "DIGEST")
@@ -30,6 +31,8 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
         size = f"{index['entries']} entries, {index['size']} bytes, {index['mediaType']}"
         lines += ["", one_line(f"index {index['digest']}"), one_line(f"      {size}")]
     lines += [one_line(f"  {_arrow(tag)} {tag['ref']}  {tag['status']}") for tag in report["published"]]
+    if nodes := nodes_in_words(report):
+        lines += ["", *nodes]
     for platform in platforms:
         if not (trouble := _trouble(platform)):
             continue
@@ -119,6 +122,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     if index:
         lines += ["", f"Index {_code(index['digest'])}, {_cell(str(index['entries']))} entries.", ""]
     lines += [f"- {_code(tag['ref'])}: {_cell(tag['status'])}" for tag in report["published"]]
+    if nodes := nodes_in_words(report):
+        lines += ["", *(f"- {_cell(line)}" for line in nodes)]
     said = [_trouble(platform) for platform in report["platforms"]]
     said += [_error(report["error"])] if report.get("error") else []
     for trouble in said:
