@@ -1,10 +1,13 @@
 """A run spread over several machines: each with a state directory of its own, one engine standing in for all."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
-from e2e.conftest import multibuild
+from e2e.conftest import ROOT, multibuild
 
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
@@ -70,3 +73,37 @@ def test_what_does_not_belong_together_is_refused(spread, state, registry, repos
     registry.delete(repository, digest)
     gone = multibuild("import", *folders, "-f", config, "--state-dir", state)
     assert (gone.code, digest in gone.stderr) == (7, True)
+
+
+def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
+    """The template as it is, in the environment that a runner of GitHub provides."""
+    config = project(platforms=THREE)
+    output, summary = tmp_path / "output", tmp_path / "summary"
+    given = {
+        "MULTIBUILD": f"{sys.executable} -m multibuild",
+        "CONFIG": config,
+        "STATE": tmp_path / "jobs",
+    }
+    done = subprocess.run(
+        ["make", "-f", ROOT / "examples" / "ci" / "Makefile", "-j3", "release"]
+        + [f"{name}={value}" for name, value in given.items()],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(registry.images(repository, "latest")) == set(THREE)
+    digests = [line for line in output.read_text().splitlines() if line.startswith("digest=")]
+    assert digests[:-1] == ["digest="] * 3  # the builds make no index
+    held = digests[-1].removeprefix("digest=")
+    assert registry.get(repository, held) == registry.get(repository, "latest")
+    assert summary.read_text().count("\n## ") + 1 == 4
+    assert "::error" not in done.stderr

@@ -186,3 +186,53 @@ def test_a_node_that_is_dead_at_the_start(fleet, project, state, registry, repos
     nobody = multibuild("all", "-f", config, "--state-dir", state, "--builder", fleet.profile, env=fleet.env)
     assert nobody.code == 3
     assert all(name in nobody.stderr for name in fleet.names)
+
+
+def test_setup_names_drift_and_mends_it(fleet, project, state):
+    config = project(platforms=("linux/arm64", "linux/s390x"))
+    ours = ("-f", config, "--state-dir", state, "--builder", fleet.profile)
+
+    listed = multibuild("setup", *ours, "--dry-run", "--json", env=fleet.env)
+    assert listed.json["would"] == [f"create the remote builder {name}" for name in fleet.names]
+    made = multibuild("setup", *ours, "--json", env=fleet.env)
+    assert made.code == 0, made.stderr
+    assert made.json["changes"] == [f"created the builder {name}" for name in fleet.names]
+    again = multibuild("setup", *ours, "--json", env=fleet.env)
+    assert (again.code, again.json["changes"]) == (0, [])
+
+    profile = json.loads(fleet.profile.read_text())
+    profile["nodes"][1]["driver_opts"]["servername"] = "localhost"
+    fleet.profile.write_text(json.dumps(profile))
+    words = f"{fleet.names[1]}: servername is not set, wanted localhost"
+    listed = multibuild("setup", *ours, "--dry-run", env=fleet.env)
+    assert f"would mend the builder {words}" in listed.stdout
+    mended = multibuild("setup", *ours, "--json", env=fleet.env)
+    assert mended.code == 0, mended.stderr
+    assert mended.json["changes"] == [f"mended the builder {words}"]
+    assert multibuild("setup", *ours, "--json", env=fleet.env).json["changes"] == []
+
+    # Without the record it is somebody else's: a difference is then an error, and nothing is touched.
+    profile["nodes"][1]["driver_opts"]["servername"] = "elsewhere"
+    fleet.profile.write_text(json.dumps(profile))
+    taken = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})
+    assert taken.code == 3
+    assert f"'{fleet.names[1]}' is taken" in taken.stderr
+
+
+def test_the_second_setup_of_this_machine_changes_and_probes_nothing(project, state):
+    config = project(platforms=("linux/amd64", "linux/arm64"))
+    first = multibuild("setup", "-f", config, "--state-dir", state, "--json")
+    assert first.code == 0, first.stderr
+    seen = json.loads((state / "facts.json").read_text())["probed"]
+    second = multibuild("setup", "-f", config, "--state-dir", state, "--json")
+    assert (second.code, second.json["changes"], second.json["platforms"]) == (0, [], first.json["platforms"])
+    # A probe that is run again has another time.
+    assert json.loads((state / "facts.json").read_text())["probed"] == seen
+    more = project(platforms=("linux/amd64", "linux/arm64", "linux/s390x"))
+    third = multibuild("setup", "-f", more, "--state-dir", state, "--json")
+    assert {row["platform"] for row in third.json["platforms"] if row["runs"]} == {
+        "linux/amd64",
+        "linux/arm64",
+        "linux/s390x",
+    }
+    assert json.loads((state / "facts.json").read_text())["probed"] != seen
