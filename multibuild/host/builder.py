@@ -16,8 +16,7 @@ from multibuild.host.made import MadeBuilders
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.profiles import Node as ProfileNode
-    from multibuild.config.profiles import Profile
+    from multibuild.config.profiles import Node, Profile
 
 BUILDKIT_IMAGE = "moby/buildkit:v0.32.2"
 OWN_NAME = "multibuild"
@@ -146,13 +145,17 @@ def _from_profile(
     """Compare what the profile says with what there is; a name that somebody else took is an error."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
+    from multibuild.config.profiles import Node
+
     create: list[NewBuilder] = []
     drifted: list[Drift] = []
-    asked = profile.nodes or (None,)
+    asked = profile.nodes or (Node(),)
     wanted = [_wanted(profile, place, node, terms) for place, node in enumerate(asked)]
     for new in wanted:
         found, made = existing.get(new.name), terms.made.get(new.name)
-        if found is None:
+        if new.driver == "docker":
+            _by_name(new.name, existing)
+        elif found is None:
             create.append(new)
         elif (drift := drift_of(new, found, made)) is not None:
             if made is None or made.driver != found.driver:
@@ -167,25 +170,29 @@ def _from_profile(
         pull=next((image for image in images if not engine.has_image(image)), None),
         why="the profile",
         profile=profile.name,
-        meant={new.name: node.platforms for new, node in zip(wanted, asked, strict=True) if node is not None},
+        meant={new.name: node.platforms for new, node in zip(wanted, asked, strict=True)},
     )
 
 
-def _wanted(profile: Profile, place: int, node: ProfileNode | None, terms: Terms) -> NewBuilder:
-    name = profile.name if place == 0 else f"{profile.name}-{place}"
-    if node is not None and node.name:
-        name = node.name
-    text = profile.buildkitd.read_text(encoding="utf-8") if profile.buildkitd is not None else ""
-    if profile.driver in CONFIGURABLE:
+def _wanted(profile: Profile, place: int, node: Node, terms: Terms) -> NewBuilder:
+    """Say what a node's builder must be; what the profile says for all is for nodes of its own driver."""
+    driver = node.driver or profile.driver
+    if driver == "docker":
+        return NewBuilder(name=node.name or "default", driver=driver)
+    name = node.name or (profile.name if place == 0 else f"{profile.name}-{place}")
+    text = ""
+    if driver in CONFIGURABLE:
         made = terms.made.get(name)
-        text = with_registries(text, {**(made.registries if made else {}), **terms.registries})
+        own = profile.buildkitd.read_text(encoding="utf-8") if profile.buildkitd is not None else ""
+        text = with_registries(own, {**(made.registries if made else {}), **terms.registries})
+    common = profile.driver_opts if driver == profile.driver else {}
     return NewBuilder(
         name=name,
-        driver=profile.driver,
-        endpoint=node.endpoint if node is not None else None,
-        image=profile.image,
+        driver=driver,
+        endpoint=node.endpoint,
+        image=profile.image if driver == "docker-container" else None,
         buildkitd=text,
-        driver_opts={**profile.driver_opts, **(node.driver_opts if node is not None else {})},
+        driver_opts={**common, **node.driver_opts},
     )
 
 

@@ -19,6 +19,11 @@ Source = Literal["image", "host", "none"]
 
 HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"
 
+WITHOUT_BINFMT_IMAGE = (
+    f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "
+    "`emulators.image`"
+)
+
 
 def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], say: Say) -> tuple[str, ...]:
     """Run the binfmt image, the only privileged container multibuild ever starts. Gives the names installed.
@@ -29,14 +34,18 @@ def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], 
     names = [row.binfmt for row in rows if row.binfmt]
     if not names:
         return ()
-    fetch(engine, image, say, without=f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`")
+    fetch(engine, image, say, without=WITHOUT_BINFMT_IMAGE)
     say(f"running the privileged container {image} to register {', '.join(names)}")
-    answer = engine.run_privileged(image, ("--install", ",".join(names)))
+    try:
+        answer = engine.run_privileged(image, ("--install", ",".join(names)))
+    except EnvironmentFault as error:
+        raise EnvironmentFault(error.message, hint=error.hint or WITHOUT_BINFMT_IMAGE) from error
     try:
         return tuple(json.loads(answer)["emulators"])
     except (ValueError, KeyError, TypeError) as error:
         raise EnvironmentFault(
-            f"{image} did not answer as the binfmt image does", hint="check emulators.image"
+            f"{image} did not answer as the binfmt image does",
+            hint=f"check emulators.image; {WITHOUT_BINFMT_IMAGE}",
         ) from error
 
 

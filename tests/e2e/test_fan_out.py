@@ -85,7 +85,7 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
         "STATE": tmp_path / "jobs",
     }
     done = subprocess.run(
-        ["make", "-f", ROOT / "examples" / "ci" / "Makefile", "-j3", "release"]
+        ["make", "-f", str(ROOT / "examples" / "ci" / "Makefile"), "-j3", "release"]
         + [f"{name}={value}" for name, value in given.items()],
         cwd=ROOT,
         env={

@@ -59,6 +59,7 @@ class FakeEngine:
     images: set[str] = field(default_factory=set)
     reachable: set[str] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
+    refusal: str = "no route to host"
     answer: str = "{}"
     did: list[str] = field(default_factory=list)
 
@@ -97,7 +98,7 @@ class FakeEngine:
         """Make a reachable image present; EnvironmentFault for any other."""
         self.did.append(f"pull {image}")
         if image not in self.reachable:
-            raise EnvironmentFault(f"pulling {image}: no route to host")
+            raise EnvironmentFault(f"pulling {image}: {self.refusal}")
         self.images.add(image)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 from fakes.engine import ENGINE, FakeEngine, as_listed, builder
+from pydantic import ValidationError
 
 from multibuild.config.profiles import Node, Profile, load_profile
 from multibuild.engine import BuilderInfo, Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME, Choice, Terms, choose, engines_own
 from multibuild.host.made import MadeBuilder, MadeBuilders
+from multibuild.platforms import Platform
 
 CONTAINERD = replace(ENGINE, containerd_store=True)
 CONTAINER = Profile(
@@ -316,3 +318,53 @@ def test_a_remote_builder_is_told_nothing():
     engine = FakeEngine()
     asked = terms(registries={"box:5000": {"http": True}})
     assert choose("p.yaml", remote, engine, engine.info(), asked).create[0].buildkitd == ""
+
+
+# Machines of different kinds.
+
+
+def test_the_shipped_fleet():
+    profile = load_profile("fleet", Path())
+    assert profile is not None
+    choice = by_profile(profile, FakeEngine(images={BUILDKIT_IMAGE}))
+    home, arm, far = choice.create
+    assert choice.names == ("multibuild-fleet", "multibuild-fleet-1", "multibuild-fleet-2")
+    assert (home.driver, home.endpoint, home.options["network"]) == ("docker-container", None, "host")
+    assert (arm.endpoint, arm.image) == ("ssh://build@arm64-host.example.org", BUILDKIT_IMAGE)
+    assert (far.driver, far.endpoint, far.image, far.buildkitd) == (
+        "remote",
+        "tcp://s390x-host.example.org:1234",
+        None,
+        "",
+    )
+    assert set(far.options) == {"cacert", "cert", "key"}
+    assert choice.meant["multibuild-fleet-2"] == (Platform.parse("linux/s390x"),)
+
+
+def test_the_engines_own_builder_may_be_a_machine_of_a_fleet():
+    machines = (Node(driver="docker"), Node(driver="remote", endpoint="tcp://far:1"))
+    choice = by_profile(with_(nodes=machines), FakeEngine())
+    assert choice.names == ("default", "team-1")
+    assert [new.name for new in choice.create] == ["team-1"]
+    assert choice.pull is None
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"driver": "remote"},
+        {"driver": "docker", "endpoint": "ssh://a"},
+        {"driver": "docker", "driver_opts": {"a": "b"}},
+    ],
+)
+def test_a_machine_that_does_not_fit_its_driver(node):
+    with pytest.raises(ValidationError, match="driver"):
+        Profile.model_validate({"driver": "docker-container", "nodes": [node]})
+
+
+@pytest.mark.parametrize("name", ["container", "fleet", "kubernetes", "airgap"])
+def test_shipped_profiles_are_valid_and_their_files_are_toml(name):
+    profile = load_profile(name, Path())
+    assert profile is not None
+    if profile.buildkitd is not None:
+        assert tomllib.loads(profile.buildkitd.read_text())["worker"]
