@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class EngineInfo:
     """What `docker info` tells. `memory` is in bytes; `buildx_path` is the plugin's own binary.
 
     `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
+    `insecure` are the registries (host[:port]) the engine itself speaks plain http with.
     """
 
     name: str
@@ -42,6 +44,7 @@ class EngineInfo:
     buildx_version: str
     context: str
     local: bool
+    insecure: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,14 +73,24 @@ class BuilderInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewBuilder:
-    """What `docker buildx create` needs. `image` is the BuildKit image of the docker-container driver."""
+    """What `docker buildx create` needs.
+
+    `image` is the BuildKit image of the docker-container driver; `buildkitd` is the text of a buildkitd.toml, empty
+    for none.
+    """
 
     name: str
     driver: str
     endpoint: str | None = None
     image: str | None = None
-    buildkitd: Path | None = None
+    buildkitd: str = ""
     driver_opts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The driver options as buildx takes and lists them: the image is one."""
+        image = {"image": self.image} if self.image and self.driver == "docker-container" else {}
+        return {**self.driver_opts, **image}
 
 
 class Engine(Protocol):
@@ -90,10 +103,13 @@ class Engine(Protocol):
         """List the buildx builders."""
 
     def create_builder(self, wanted: NewBuilder) -> None:
-        """Create and start a builder; the first start of a docker-container pulls nothing that is there."""
+        """Create a builder; nothing is started yet."""
 
-    def remove_builder(self, name: str) -> None:
-        """Remove a builder and its cache."""
+    def start_builder(self, name: str) -> None:
+        """Start a builder and wait for it; the first start of a docker-container may pull its image."""
+
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+        """Remove a builder; with `keep_state` its cache stays for one of the same name."""
 
     def has_image(self, image: str) -> bool:
         """Whether the image is in the engine."""
@@ -153,6 +169,7 @@ class DockerEngine:
             buildx_version=buildx.get("Version", ""),
             context=context,
             local=_is_local(context),
+            insecure=_insecure(document.get("RegistryConfig") or {}),
         )
 
     def builders(self) -> tuple[BuilderInfo, ...]:
@@ -161,25 +178,27 @@ class DockerEngine:
         return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
 
     def create_builder(self, wanted: NewBuilder) -> None:
-        """Create it and start it (the start of a docker-container builder takes a second or two)."""
-        options = dict(wanted.driver_opts)
-        if wanted.image and wanted.driver == "docker-container":
-            options["image"] = wanted.image
-        with _faults(f"creating the builder {wanted.name}"):
+        """Create it. buildx reads the configuration now and keeps its content."""
+        with _faults(f"creating the builder {wanted.name}"), tempfile.TemporaryDirectory() as scratch:
+            config = Path(scratch) / "buildkitd.toml"
+            config.write_text(wanted.buildkitd, encoding="utf-8")
             self._client.buildx.create(
                 wanted.endpoint,
-                bootstrap=True,
-                config=wanted.buildkitd,
+                config=config if wanted.buildkitd else None,
                 driver=wanted.driver,
-                driver_options=options,
+                driver_options=wanted.options,
                 name=wanted.name,
             )
 
-    def remove_builder(self, name: str) -> None:
-        """Remove it; a builder that is not there is no error."""
+    def start_builder(self, name: str) -> None:
+        """Start it (a docker-container takes a second or two)."""
+        self._change("buildx", "inspect", name, "--bootstrap", doing=f"starting the builder {name}")
+
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+        """Remove it; a builder that is not there is no error. python-on-whales has no --keep-state."""
         if any(builder.name == name for builder in self.builders()):
-            with _faults(f"removing the builder {name}"):
-                self._client.buildx.remove(name)
+            keep = ("--keep-state",) if keep_state else ()
+            self._change("buildx", "rm", *keep, name, doing=f"removing the builder {name}")
 
     def has_image(self, image: str) -> bool:
         """Ask the engine's image list."""
@@ -205,6 +224,13 @@ class DockerEngine:
         """Load an archive of images; EnvironmentFault when the engine cannot take it."""
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
+
+    def _change(self, *arguments: str, doing: str) -> None:
+        """Run a docker command that python-on-whales has no method or not every option for."""
+        from python_on_whales.utils import run
+
+        with _faults(doing):
+            run([*self._client.docker_cmd, *arguments], return_stderr=False)
 
 
 def _read(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -293,6 +319,11 @@ def _unreachable(said: str) -> EnvironmentFault:
         detail,
         hint="start the engine (`systemctl start docker`, or Docker Desktop), or point DOCKER_HOST at one",
     )
+
+
+def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
+    known = config.get("IndexConfigs") or {}
+    return tuple(name for name, settings in known.items() if not settings.get("Secure", True))
 
 
 def _builder(document: dict[str, Any]) -> BuilderInfo:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from multibuild.build.failover import settled
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, past_seconds, unfinished
 from multibuild.build.stage import build_children, name_inputs, reusable_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
-from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.host.setup import Host, prepare, require_runnable
+from multibuild.host.wanted import Wanted
 from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
@@ -52,6 +54,7 @@ async def run_pipeline(
     left = unfinished(site.state, site.run) if site.resume else Unfinished()
     results = await build(plan, site, left)
     require_built(results)
+    plan = settled(plan, results)
     if until == "publish":
         memory = LayerMemory(site.state.path / "layers")
         children = await prove_children(plan, results, record, logs=site.run.logs, memory=memory)
@@ -64,7 +67,7 @@ async def make_host_ready(loaded: LoadedConfig, site: Site) -> Host:
     """Stage 1: emulators and builder; exit 3 before the first build when a required platform cannot run."""
     wanted = Wanted.by(loaded.config, loaded.project)
     with site.recorder.stage("setup"):
-        host = await prepare(wanted, site.engine, site.recorder.say)
+        host = await prepare(wanted, site.engine, site.recorder.say, before=site.state.load_facts())
         site.state.save_facts(host.facts_document(loaded.config.builder))
         site.recorder.record("host.ready", environment=environment_of(host))
         require_runnable(host, wanted)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multibuild.build.spec import BuildSpec, Staging
 from multibuild.errors import ConfigError, UsageError
 from multibuild.host.facts import MIB, HostFacts, Node
+from multibuild.placement import Placement, nodes_for, nodes_in_order
 from multibuild.platforms import Platform, runs_natively
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ class EntryFields:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedPlatform:
-    """One platform's whole share of a run. `timeout` is in seconds, per attempt."""
+    """One platform's whole share of a run. `timeout` is in seconds, per attempt.
+
+    `standby` is where it may be built when its node dies, best first.
+    """
 
     platform: Platform
     required: bool
@@ -44,6 +48,7 @@ class PlannedPlatform:
     staging: Staging
     node: Node
     emulated: bool
+    standby: tuple[Placement, ...] = ()
     timeout: float
     entry: EntryFields
     test: SmokeTest | None
@@ -105,6 +110,7 @@ class Plan:
                     "emulated": item.emulated,
                     "node": item.node.builder,
                     "driver": item.node.driver,
+                    "standby": [placement.node.builder for placement in item.standby],
                     "staging": {"kind": item.staging.kind, "reference": item.staging.reference},
                     "timeout": item.timeout,
                     "also_as": [str(platform) for platform in item.entry.also_as],
@@ -162,29 +168,22 @@ def jobs_for(wanted: int | str, platforms: int, facts: HostFacts) -> int:
     return max(1, min(platforms, max(2, facts.cpus * JOBS_PER_CPU), by_memory or 1))
 
 
-def nodes_for(builder: str, nodes: Sequence[Node]) -> Sequence[Node]:
-    """The nodes that serve a `builder:` of the config; a node by its own name; all where nothing tells."""
-    serving = [node for node in nodes if builder in {node.serves, node.builder}]
-    return serving or nodes
-
-
-def choose_node(platform: Platform, nodes: Sequence[Node]) -> Node:
-    """The first node that has the platform natively, then the first that was seen to run it, then the first."""
-    native = (node for node in nodes if runs_natively(platform, node.native))
-    probed = (node for node in nodes if platform in node.runs)
-    return next(native, None) or next(probed, nodes[0])
-
-
 def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:
     config = loaded.config
-    node = choose_node(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
+    first, *others = nodes_in_order(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
+    here = _placement(config, entry.name, first)
     return PlannedPlatform(
         platform=entry.name,
         required=entry.required,
         spec=_spec(loaded, entry),
-        staging=_staging(config, entry.name, node),
-        node=node,
-        emulated=not runs_natively(entry.name, node.native),
+        staging=here.staging,
+        node=here.node,
+        emulated=here.emulated,
+        standby=tuple(
+            _placement(config, entry.name, node)
+            for node in others
+            if node.pushes_by_digest or config.publish.staging != "digest"
+        ),
         timeout=config.timeout if entry.timeout is None else entry.timeout,
         entry=EntryFields(
             also_as=entry.also_as,
@@ -193,6 +192,14 @@ def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> Pl
             annotations=entry.annotations,
         ),
         test=config.test_of(entry),
+    )
+
+
+def _placement(config: Config, platform: Platform, node: Node) -> Placement:
+    return Placement(
+        node=node,
+        staging=_staging(config, platform, node),
+        emulated=not runs_natively(platform, node.native),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.build.command import build_arguments
 from multibuild.build.emulator_activity import EmulatorActivity
+from multibuild.build.failover import Fleet
 from multibuild.build.failures import Failure, classify, failure_of, wrong_base
 from multibuild.build.process import Ended, Limits, NotStarted, run_process
 from multibuild.build.progress import Progress, Step
@@ -45,6 +46,7 @@ class Workshop:
     logs: Path
     slots: Slots
     budget: Budget
+    fleet: Fleet
     stall: float | Literal["auto"] | None
     emit: Emit
 

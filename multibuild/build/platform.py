@@ -18,12 +18,16 @@ async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResu
     """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised."""
     attempts: list[Attempt] = []
     platform = str(item.platform)
+    placed = item
 
     async def attempt(number: int, alone: bool) -> None:
+        nonlocal placed
         async with workshop.slots.take(alone=alone):
-            made = await make_attempt(item, workshop, number)
+            placed = workshop.fleet.place(item)
+            made = await make_attempt(placed, workshop, number)
         attempts.append(made)
         if made.failure is not None:
+            await workshop.fleet.learn(placed, made.failure)
             raise AttemptFailed(made.failure)
 
     status: Status = "cancelled"
@@ -41,12 +45,13 @@ async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResu
             platform=item.platform,
             required=item.required,
             status=status,
-            repository=repository_of(item.staging.reference),
+            repository=repository_of(placed.staging.reference),
+            node=placed.node.builder,
             digest=attempts[-1].digest if attempts else "",
             seconds=sum(made.seconds for made in attempts),
             attempts=tuple(attempts),
         )
-        _record_end(item, result, workshop.emit)
+        _record_end(placed, result, workshop.emit)
     return result
 
 

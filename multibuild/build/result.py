@@ -29,12 +29,16 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """One platform's end. `digest` is the child as pushed, `repository` where it is, `seconds` its attempts'."""
+    """One platform's end.
+
+    `digest` is the child as pushed, `repository` where it is, `node` who built it, `seconds` its attempts'.
+    """
 
     platform: Platform
     required: bool
     status: Status
     repository: str
+    node: str = ""
     digest: str = ""
     seconds: float = 0.0
     attempts: tuple[Attempt, ...] = ()

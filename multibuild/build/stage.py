@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop
+from multibuild.build.failover import Fleet, answering
 from multibuild.build.inputs import inputs_of, resolver
 from multibuild.build.platform import build_platform, cancelled, reused
 from multibuild.build.result import BuildResult
@@ -78,6 +79,7 @@ async def build_children(
             max=config.retry.max,
             left=max(10, 2 * len(plan.platforms)),
         ),
+        fleet=Fleet(answering(plan.facts.buildx, plan.loaded.project), recorder.say),
         stall=config.stall_timeout,
         emit=recorder.record,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from multibuild.cli import first
+from multibuild.cli import first, fleet
 from multibuild.cli import merge_options as m
 from multibuild.cli import options as o
 from multibuild.cli.options import examples as _examples
@@ -42,6 +42,7 @@ def top(
 
 
 first.add_to(app)
+fleet.add_to(app)
 
 
 @app.command("all", epilog=_examples("multibuild all", "multibuild all --platform linux/arm64 --tag test"))
@@ -119,25 +120,6 @@ def plan(
     given = locals()
     given.pop("runs")
     runs.show_plan(runs.request_of({k: v for k, v in given.items() if k != "commands"}), commands=commands)
-
-
-@app.command(epilog=_examples("multibuild setup", "multibuild setup --dry-run"))
-def setup(
-    file: o.File = o.DEFAULT_FILE,
-    state_dir: o.StateDir = None,
-    builder: o.Builder = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is missing.")] = False,
-    json: o.Json = False,
-    verbose: o.Verbose = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Make emulators and builder ready; say what changed."""
-    from multibuild.cli import machine, runs
-
-    request = runs.Request(
-        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
-    )
-    raise typer.Exit(machine.setup(request, change=not dry_run))
 
 
 @app.command(epilog=_examples("multibuild doctor", "multibuild doctor --json"))

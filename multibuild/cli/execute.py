@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display import display_kind, make_display
+from multibuild.cli.github import announce
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
@@ -52,6 +53,7 @@ def execute(
             display.close()
         report = write_report(run, loaded)
     _show(request, run, report)
+    announce(report, os.environ)
     if failure is not None:
         raise failure
     return 0

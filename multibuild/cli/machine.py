@@ -11,7 +11,9 @@ from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.doctor import Diagnosis, PlatformFinding, diagnose
-from multibuild.host.setup import Host, Wanted, prepare, require_runnable
+from multibuild.host.setup import Host, prepare, require_runnable
+from multibuild.host.wanted import Wanted
+from multibuild.placement import choose_node
 from multibuild.record.text import columns, printable
 
 if TYPE_CHECKING:
@@ -23,26 +25,46 @@ def _say(request: Request, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
 
-def setup(request: Request, *, change: bool) -> int:
+def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
     """Make ready and prove it; EnvironmentFault (exit 3) when a required platform cannot run."""
     loaded = load(request)
     wanted = Wanted.by(loaded.config, loaded.project)
     state = state_of(request, loaded)
-    host = supervise(prepare(wanted, DockerEngine(), lambda text: _say(request, text), change=change))
+    host = supervise(
+        prepare(
+            wanted,
+            DockerEngine(),
+            lambda text: _say(request, text),
+            change=change,
+            recreate=recreate,
+            before=state.load_facts(),
+        )
+    )
     if host.facts.nodes:
         state.save_facts(host.facts_document(loaded.config.builder))
     if request.json:
         document = {
             "builder": [node.builder for node in host.facts.nodes],
             "changes": list(host.changes),
+            "would": list(host.would),
+            "dead": dict(host.dead),
             "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
         }
         print(json.dumps(document, indent=2))
     else:
-        print("\n".join(host.changes) or ("nothing to change" if change else "nothing was changed"))
-        print(_table(host))
+        print(printable("\n".join(_done(host, change=change))))
+        if host.probed:
+            print(_table(host))
+    if not change:
+        return 0
     require_runnable(host, wanted)
     return 0
+
+
+def _done(host: Host, *, change: bool) -> list[str]:
+    if change:
+        return list(host.changes) or ["nothing to change"]
+    return [f"would {word}" for word in host.would] or ["nothing to change"]
 
 
 def _table(host: Host) -> str:
@@ -51,7 +73,10 @@ def _table(host: Host) -> str:
 
 
 def _row(host: Host, answer: Probed) -> tuple[str, str, str]:
-    emulator = host.facts.nodes[0].emulators.get(str(answer.platform), "native")
+    node = choose_node(answer.platform, host.facts.nodes)
+    emulator = node.emulators.get(str(answer.platform), "native")
+    if len(host.facts.nodes) > 1:
+        emulator = f"{emulator} on {node.builder}"
     return (
         str(answer.platform),
         "yes" if answer.runs else "no",

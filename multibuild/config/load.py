@@ -19,8 +19,11 @@ from multibuild.config.interpolate import Interpolation, InterpolationError
 from multibuild.config.models import Config, RegistryOptions
 from multibuild.config.overrides import Overrides, apply_overrides
 
-HOW_NOT_WHAT: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout"}
-"""Settings that change how a run goes and never what comes out, so they are not in the canonical form."""
+HOW_NOT_WHAT: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}
+"""Settings that change how or where a run goes and never what comes out, so they are not in the canonical form."""
+
+_OF_PLATFORM: Final = {"timeout", "builder", "runner"}
+"""The same of a platform."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,8 @@ def canonical_json(config: Config) -> str:
     """Write what decides the result, with sorted keys: the same config in another spelling is the same text."""
     settled = config.model_dump(mode="json", by_alias=True, exclude=HOW_NOT_WHAT)
     for entry in settled["platforms"]:
-        entry.pop("timeout")
+        for key in _OF_PLATFORM:
+            entry.pop(key)
     return json.dumps(settled, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

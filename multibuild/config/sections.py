@@ -113,6 +113,8 @@ class PlatformEntry(Section):
     """Instead of the common one."""
     builder: str | None = None
     """Instead of the common one."""
+    runner: str | None = None
+    """The CI runner that builds it, for `matrix`: a GitHub label, or a tag of a GitLab runner."""
     os_version: str = ""
     """os.version of the index entry."""
     os_features: tuple[str, ...] = ()

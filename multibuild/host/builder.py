@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.engine import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
+from multibuild.host.buildkitd import CONFIGURABLE, with_registries
+from multibuild.host.drift import Drift, drift_of
+from multibuild.host.images import PULL_WAIT
+from multibuild.host.made import MadeBuilders
+from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.profiles import Profile
+    from multibuild.config.profiles import Node, Profile
 
 BUILDKIT_IMAGE = "moby/buildkit:v0.32.2"
 OWN_NAME = "multibuild"
@@ -18,7 +24,7 @@ OWN_NAME = "multibuild"
 THREE_WAYS = (
     "three ways out: make docker-container work (`docker pull "
     + BUILDKIT_IMAGE
-    + "`), turn on the containerd image "
+    + "`, or bring it with `docker load`, or name your own registry's in a profile), turn on the containerd image "
     'store ({"features": {"containerd-snapshotter": true}} in daemon.json), or name a builder (`builder: NAME`)'
 )
 
@@ -27,58 +33,65 @@ THREE_WAYS = (
 class Choice:
     """The builders a run will use, by name, and what must be created for that.
 
-    `why` says in a few words how it was chosen; `pull` is an image to pull first;
-    `known` has the builders there were, by name.
+    `drifted` are builders of ours that are not as the profile wants them. `why` says in a few words how it was
+    chosen; `pull` is an image to pull first; `known` has the builders there were, by name; `profile` names the one
+    that builders are made from; `meant` has the platforms a profile means each builder for.
     """
 
     names: tuple[str, ...]
     create: tuple[NewBuilder, ...] = ()
+    drifted: tuple[Drift, ...] = ()
     pull: str | None = None
     why: str = ""
     known: Mapping[str, BuilderInfo] = field(default_factory=dict)
+    profile: str = ""
+    meant: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
 
 
-def choose(
-    wanted: str, profile: Profile | None, engine: Engine, info: EngineInfo, *, may_pull: Callable[[str], bool]
-) -> Choice:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What else decides: the builders we made, the registries that BuildKit must know of, and what may be pulled.
+
+    `may_pull(image)` says whether pulling is worth a try (it failed a moment ago, say). `patience` is how many
+    seconds pass before a pull or a start that failed is tried again, the first time.
+    """
+
+    made: MadeBuilders
+    registries: Mapping[str, Mapping[str, object]]
+    may_pull: Callable[[str], bool]
+    patience: float = PULL_WAIT
+
+
+def choose(wanted: str, profile: Profile | None, engine: Engine, info: EngineInfo, terms: Terms) -> Choice:
     """Choose by `builder:` — a profile, an existing builder's name, or auto.
 
-    `may_pull(image)` says whether pulling is worth a try (it failed a moment ago, say). Raises EnvironmentFault
-    with the ways out when there is nothing to build with.
+    Raises EnvironmentFault with the ways out when there is nothing to build with.
     """
     existing = {builder.name: builder for builder in engine.builders()}
-    return replace(_choice(wanted, profile, existing, engine, info, may_pull=may_pull), known=existing)
+    if profile is not None:
+        choice = _from_profile(profile, existing, engine, terms)
+    elif wanted in {"auto", "local"}:
+        choice = _auto(existing, engine, info, terms)
+    else:
+        choice = _by_name(wanted, existing)
+    return replace(choice, known=existing)
 
 
-def _choice(
-    wanted: str,
-    profile: Profile | None,
-    existing: dict[str, BuilderInfo],
-    engine: Engine,
-    info: EngineInfo,
-    *,
-    may_pull: Callable[[str], bool],
-) -> Choice:
-    if profile is not None and (profile.driver, profile.name) != ("docker", "auto"):
-        return _from_profile(profile, existing, engine)
-    if wanted not in {"auto", "local"}:
-        return _by_name(wanted, existing)
-    return _auto(existing, engine, info, may_pull)
-
-
-def _auto(
-    existing: dict[str, BuilderInfo], engine: Engine, info: EngineInfo, may_pull: Callable[[str], bool]
-) -> Choice:
+def _auto(existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo, terms: Terms) -> Choice:
     own = existing.get(OWN_NAME)
+    ours = terms.made.get(OWN_NAME) is not None
+    container = _container_profile()
     if own is not None and own.driver == "docker-container" and not own.error:
-        return Choice(names=(OWN_NAME,), why="the docker-container builder made by an earlier setup")
-    new = NewBuilder(name=OWN_NAME, driver="docker-container", image=BUILDKIT_IMAGE)
+        if not ours:
+            return Choice(names=(OWN_NAME,), why="there is a docker-container builder of that name")
+        kept = _from_profile(container, existing, engine, terms)
+        return replace(kept, why="the docker-container builder made by an earlier setup")
     if own is None and engine.has_image(BUILDKIT_IMAGE):
-        return Choice(names=(OWN_NAME,), create=(new,), why=f"{BUILDKIT_IMAGE} is in the engine")
-    if own is None and may_pull(BUILDKIT_IMAGE):
-        return Choice(
-            names=(OWN_NAME,), create=(new,), pull=BUILDKIT_IMAGE, why=f"{BUILDKIT_IMAGE} was pulled"
-        )
+        made = _from_profile(container, existing, engine, terms)
+        return replace(made, why=f"{BUILDKIT_IMAGE} is in the engine")
+    if own is None and terms.may_pull(BUILDKIT_IMAGE):
+        made = _from_profile(container, existing, engine, terms)
+        return replace(made, pull=BUILDKIT_IMAGE, why=f"{BUILDKIT_IMAGE} was pulled")
     default = engines_own(existing.values(), info)
     if default is not None and info.containerd_store:
         return Choice(names=(default.name,), why="the engine's own builder, with the containerd image store")
@@ -94,6 +107,15 @@ def _auto(
     )
 
 
+def _container_profile() -> Profile:
+    """Give the shipped profile that auto makes: one name, one definition."""
+    from multibuild.config.profiles import load_profile
+
+    profile = load_profile("container", Path())
+    assert profile is not None
+    return profile
+
+
 def engines_own(builders: Iterable[BuilderInfo], info: EngineInfo) -> BuilderInfo | None:
     """Find the engine's own builder (driver docker) of the current docker context."""
     own = [builder for builder in builders if builder.driver == "docker"]
@@ -102,7 +124,7 @@ def engines_own(builders: Iterable[BuilderInfo], info: EngineInfo) -> BuilderInf
     return found[0] if found else None
 
 
-def _by_name(wanted: str, existing: dict[str, BuilderInfo]) -> Choice:
+def _by_name(wanted: str, existing: Mapping[str, BuilderInfo]) -> Choice:
     builder = existing.get(wanted)
     if builder is None:
         raise EnvironmentFault(
@@ -117,39 +139,67 @@ def _by_name(wanted: str, existing: dict[str, BuilderInfo]) -> Choice:
     return Choice(names=(wanted,), why="named in the config")
 
 
-def _from_profile(profile: Profile, existing: dict[str, BuilderInfo], engine: Engine) -> Choice:
-    """Make what the profile says; a name taken by another driver is an error, never replaced."""
+def _from_profile(
+    profile: Profile, existing: Mapping[str, BuilderInfo], engine: Engine, terms: Terms
+) -> Choice:
+    """Compare what the profile says with what there is; a name that somebody else took is an error."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
-    create = []
-    names = []
-    for place, node in enumerate(profile.nodes or (None,)):
-        own = node.name if node is not None and node.name else None
-        name = own or (profile.name if place == 0 else f"{profile.name}-{place}")
-        names.append(name)
-        builder = existing.get(name)
-        if builder is None:
-            create.append(
-                NewBuilder(
-                    name=name,
-                    driver=profile.driver,
-                    endpoint=node.endpoint if node is not None else None,
-                    image=profile.image,
-                    buildkitd=profile.buildkitd,
-                    driver_opts={**profile.driver_opts, **(node.driver_opts if node is not None else {})},
-                )
-            )
-        elif builder.driver != profile.driver:
-            raise EnvironmentFault(
-                f"the builder name '{name}' is taken by a builder of driver {builder.driver}",
-                hint=f"choose another `name:` in the profile, or `docker buildx rm {name}`",
-            )
-    pull = None
-    if (
-        create
-        and profile.driver == "docker-container"
-        and profile.image
-        and not engine.has_image(profile.image)
-    ):
-        pull = profile.image
-    return Choice(names=tuple(names), create=tuple(create), pull=pull, why="the profile")
+    from multibuild.config.profiles import Node
+
+    create: list[NewBuilder] = []
+    drifted: list[Drift] = []
+    asked = profile.nodes or (Node(),)
+    wanted = [_wanted(profile, place, node, terms) for place, node in enumerate(asked)]
+    for new in wanted:
+        found, made = existing.get(new.name), terms.made.get(new.name)
+        if new.driver == "docker":
+            _by_name(new.name, existing)
+        elif found is None:
+            create.append(new)
+        elif (drift := drift_of(new, found, made)) is not None:
+            if made is None or made.driver != found.driver:
+                raise _taken(drift)
+            drifted.append(drift)
+    here = [new for new in (*create, *(drift.wanted for drift in drifted)) if new.endpoint is None]
+    images = [new.image for new in here if new.image and new.driver == "docker-container"]
+    return Choice(
+        names=tuple(new.name for new in wanted),
+        create=tuple(create),
+        drifted=tuple(drifted),
+        pull=next((image for image in images if not engine.has_image(image)), None),
+        why="the profile",
+        profile=profile.name,
+        meant={new.name: node.platforms for new, node in zip(wanted, asked, strict=True)},
+    )
+
+
+def _wanted(profile: Profile, place: int, node: Node, terms: Terms) -> NewBuilder:
+    """Say what a node's builder must be; what the profile says for all is for nodes of its own driver."""
+    driver = node.driver or profile.driver
+    if driver == "docker":
+        return NewBuilder(name=node.name or "default", driver=driver)
+    name = node.name or (profile.name if place == 0 else f"{profile.name}-{place}")
+    text = ""
+    if driver in CONFIGURABLE:
+        made = terms.made.get(name)
+        own = profile.buildkitd.read_text(encoding="utf-8") if profile.buildkitd is not None else ""
+        text = with_registries(own, {**(made.registries if made else {}), **terms.registries})
+    common = profile.driver_opts if driver == profile.driver else {}
+    return NewBuilder(
+        name=name,
+        driver=driver,
+        endpoint=node.endpoint,
+        image=profile.image if driver == "docker-container" else None,
+        buildkitd=text,
+        driver_opts={**common, **node.driver_opts},
+    )
+
+
+def _taken(drift: Drift) -> EnvironmentFault:
+    name = drift.wanted.name
+    return EnvironmentFault(
+        f"the builder name '{name}' is taken by a builder that multibuild did not make: {'; '.join(drift.differences)}",
+        hint=f"choose another `name:` in the profile, use it as it is (`builder: {name}` without the profile), or "
+        f"remove it and its cache: `docker buildx rm {name}`",
+    )

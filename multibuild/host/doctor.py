@@ -16,7 +16,8 @@ from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failu
 from multibuild.host.facts import HostFacts
 from multibuild.host.here import emulator_versions, runs_here
 from multibuild.host.probe import Probed
-from multibuild.host.setup import Host, Wanted, prepare
+from multibuild.host.setup import Host, prepare
+from multibuild.host.wanted import Wanted
 from multibuild.platforms import Platform, runs_natively
 from multibuild.record.values import as_json
 

@@ -11,12 +11,18 @@ from typing import Literal
 from multibuild.engine import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host import binfmt
+from multibuild.host.images import fetch
 from multibuild.platforms import Architecture
 from multibuild.record.recorder import Say
 
 Source = Literal["image", "host", "none"]
 
 HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"
+
+WITHOUT_BINFMT_IMAGE = (
+    f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "
+    "`emulators.image`"
+)
 
 
 def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], say: Say) -> tuple[str, ...]:
@@ -28,16 +34,18 @@ def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], 
     names = [row.binfmt for row in rows if row.binfmt]
     if not names:
         return ()
-    if not engine.has_image(image):
-        say(f"pulling {image}")
-        engine.pull(image)
+    fetch(engine, image, say, without=WITHOUT_BINFMT_IMAGE)
     say(f"running the privileged container {image} to register {', '.join(names)}")
-    answer = engine.run_privileged(image, ("--install", ",".join(names)))
+    try:
+        answer = engine.run_privileged(image, ("--install", ",".join(names)))
+    except EnvironmentFault as error:
+        raise EnvironmentFault(error.message, hint=error.hint or WITHOUT_BINFMT_IMAGE) from error
     try:
         return tuple(json.loads(answer)["emulators"])
     except (ValueError, KeyError, TypeError) as error:
         raise EnvironmentFault(
-            f"{image} did not answer as the binfmt image does", hint="check emulators.image"
+            f"{image} did not answer as the binfmt image does",
+            hint=f"check emulators.image; {WITHOUT_BINFMT_IMAGE}",
         ) from error
 
 
@@ -69,6 +77,56 @@ def register_from_host(
             ) from error
         done.append(name)
     return tuple(done)
+
+
+def register(
+    source: Literal["auto", "image", "host"],
+    image: str,
+    rows: Sequence[Architecture],
+    engine: Engine,
+    say: Say,
+    *,
+    local: bool,
+) -> tuple[str, ...]:
+    """Register by the source the config names; `auto`: the host's own QEMU where it can be, then the image.
+
+    `local` is whether the engine runs on this machine's kernel. Gives the names registered. With `auto` nothing is
+    an error here: the probe tells what still does not run.
+    """
+    if source == "host":
+        return register_from_host(rows, say)
+    if source == "image":
+        return register_by_image(engine, image, rows, say)
+    done: tuple[str, ...] = ()
+    if local and binfmt.mounted():
+        try:
+            done = register_from_host(rows, say)
+        except EnvironmentFault as error:
+            say(error.message)
+    left = [row for row in rows if f"qemu-{row.qemu}" not in done]
+    try:
+        return done + register_by_image(engine, image, left, say)
+    except EnvironmentFault as error:
+        say(f"{error.message} ({error.hint})" if error.hint else error.message)
+        return done
+
+
+def would_register(
+    source: Literal["auto", "image", "host"], image: str, rows: Sequence[Architecture], *, local: bool
+) -> tuple[str, ...]:
+    """Say what `register` would do, in words."""
+    taken = binfmt.handlers()
+    by_host = []
+    for row in rows if source != "image" and local and binfmt.mounted() else ():
+        qemu = static_qemu(row)
+        if qemu is not None and f"qemu-{row.qemu}" not in taken:
+            by_host.append((row, qemu))
+    words = [f"register {qemu} for {row.name}" for row, qemu in by_host]
+    covered = {row for row, _ in by_host}
+    left = [row.binfmt for row in rows if row.binfmt and row not in covered]
+    if left and source != "host":
+        words.append(f"run the privileged container {image} to register {', '.join(left)}")
+    return tuple(words)
 
 
 def static_qemu(row: Architecture) -> Path | None:

@@ -16,7 +16,7 @@ MIB = 1024 * 1024
 class Node:
     """One place that builds: a buildx builder, always named, with what was seen to run on it.
 
-    `serves` is the `builder:` of the config it was chosen for.
+    `serves` is the `builder:` of the config it was chosen for; `meant` are the platforms its profile says it is for.
     `runs` holds the platforms whose probe ran there; `emulators` says through what (platform → description).
     """
 
@@ -24,6 +24,7 @@ class Node:
     driver: str
     native: Platform
     serves: str = ""
+    meant: tuple[Platform, ...] = ()
     runs: tuple[Platform, ...] = ()
     buildkit: str = ""
     emulators: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Node:
             "driver": self.driver,
             "native": str(self.native),
             "serves": self.serves,
+            "meant": [str(platform) for platform in self.meant],
             "runs": [str(platform) for platform in self.runs],
             "buildkit": self.buildkit,
             "emulators": dict(self.emulators),
@@ -53,6 +55,7 @@ class Node:
             driver=document["driver"],
             native=Platform.parse(document["native"]),
             serves=document.get("serves", ""),
+            meant=tuple(Platform.parse(text) for text in document.get("meant", ())),
             runs=tuple(Platform.parse(text) for text in document["runs"]),
             buildkit=document["buildkit"],
             emulators=document["emulators"],

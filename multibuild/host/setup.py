@@ -3,77 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from multibuild.engine import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
-from multibuild.host import binfmt, builder
-from multibuild.host.emulators import HOST_QEMU, register_by_image, register_from_host
+from multibuild.host import binfmt
+from multibuild.host.builder import Choice, Terms, choose
+from multibuild.host.buildkitd import unknown_registries
+from multibuild.host.emulators import HOST_QEMU, register, would_register
 from multibuild.host.facts import HostFacts, Node
+from multibuild.host.images import fetch_if_worth_it
+from multibuild.host.made import MadeBuilders
 from multibuild.host.probe import Probed, probe_platforms
+from multibuild.host.provision import WITHOUT_BUILDKIT_IMAGE, Provided, provide
+from multibuild.host.remembered import mark_of, remembered, to_remember
+from multibuild.host.wanted import Wanted
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.record.recorder import Say
-
-if TYPE_CHECKING:
-    from multibuild.config.models import Config
-    from multibuild.config.profiles import Profile
-
-PULL_PATIENCE = 24 * 3600.0
-"""Seconds for which a pull that failed is not tried again: behind a firewall each try costs time, every run."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OtherBuilder:
-    """A `builder:` that single platforms name for themselves."""
-
-    builder: str
-    profile: Profile | None
-    platforms: tuple[Platform, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What a config wants of the host."""
-
-    builder: str
-    profile: Profile | None
-    platforms: tuple[Platform, ...]
-    others: tuple[OtherBuilder, ...] = ()
-    required: tuple[Platform, ...]
-    emulators: Literal["auto", "image", "host", "none"]
-    emulator_image: str
-
-    @classmethod
-    def by(cls, config: Config, project: Path) -> Wanted:
-        """Read it off a config; ConfigError for a broken profile."""
-        from multibuild.config.profiles import load_profile
-
-        return cls(
-            builder=config.builder,
-            profile=load_profile(config.builder, project),
-            platforms=tuple(
-                entry.name for entry in config.platforms if entry.builder in {None, config.builder}
-            ),
-            others=_others(config, project),
-            required=tuple(entry.name for entry in config.platforms if entry.required),
-            emulators=config.emulators.source,
-            emulator_image=config.emulators.image,
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
     """A host after setup: its facts, what the probes said, and what was changed, in words.
 
-    `local` is whether this machine's kernel runs the builder's programs, so that looking at it explains anything.
+    `would` is what was left to do when nothing was to be changed. `dead` are nodes that do not answer, and why.
+    `probes` is what later setups may remember. `local` is whether this machine's kernel runs the builder's programs,
+    so that looking at it explains anything.
     """
 
     facts: HostFacts
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
+    would: tuple[str, ...] = ()
+    dead: Mapping[str, str] = field(default_factory=dict)
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     local: bool = True
 
     def missing(self, platforms: Sequence[Platform]) -> tuple[Probed, ...]:
@@ -82,22 +48,32 @@ class Host:
 
     def facts_document(self, wanted_builder: str) -> dict[str, Any]:
         """Give facts.json: what later plans are made from."""
-        return {"for_builder": wanted_builder, **self.facts.as_json()}
+        return {"for_builder": wanted_builder, "probed": dict(self.probes), **self.facts.as_json()}
 
 
-async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = True) -> Host:
+async def prepare(
+    wanted: Wanted,
+    engine: Engine,
+    say: Say,
+    *,
+    change: bool = True,
+    recreate: bool = False,
+    before: Mapping[str, Any] | None = None,
+) -> Host:
     """Make builders and emulators ready; with `change` False only look (`doctor`, `setup --dry-run`).
 
-    Raises EnvironmentFault when engine or builder cannot be had. A platform that does not run is no error here:
-    `require_runnable` makes it one.
+    `recreate` allows that a builder which drifted loses its cache. `before` is facts.json of an earlier setup: where
+    nothing that decides what runs has changed since, its probe is not run again. Raises EnvironmentFault when engine
+    or builder cannot be had. A platform that does not run is no error here: `require_runnable` makes it one.
     """
     info = await asyncio.to_thread(engine.info)
-    hosts = [await _prepare_one(wanted, engine, info, say, change=change)]
+    way = _Way(engine=engine, info=info, say=say, change=change, recreate=recreate, before=before)
+    hosts = [await _prepare_one(wanted, way)]
     for other in wanted.others:
         part = replace(
             wanted, builder=other.builder, profile=other.profile, platforms=other.platforms, others=()
         )
-        hosts.append(await _prepare_one(part, engine, info, say, change=change))
+        hosts.append(await _prepare_one(part, way))
     facts = HostFacts(
         nodes=tuple(node for host in hosts for node in host.nodes),
         cpus=info.cpus,
@@ -110,8 +86,23 @@ async def prepare(wanted: Wanted, engine: Engine, say: Say, *, change: bool = Tr
         facts=facts,
         probed=tuple(answer for host in hosts for answer in host.probed),
         changes=tuple(change for host in hosts for change in host.changes),
+        would=tuple(word for host in hosts for word in host.would),
+        dead={name: why for host in hosts for name, why in host.dead.items()},
+        probes={name: kept for host in hosts for name, kept in host.probes.items()},
         local=info.local and bool(facts.nodes) and facts.nodes[0].driver in {"docker", "docker-container"},
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """How a host is prepared: the parameters of `prepare`."""
+
+    engine: Engine
+    info: EngineInfo
+    say: Say
+    change: bool
+    recreate: bool
+    before: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,33 +112,102 @@ class _Prepared:
     nodes: tuple[Node, ...]
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
+    would: tuple[str, ...]
+    dead: Mapping[str, str]
+    probes: Mapping[str, Mapping[str, Any]]
 
 
-async def _prepare_one(
-    wanted: Wanted, engine: Engine, info: EngineInfo, say: Say, *, change: bool
-) -> _Prepared:
-    """Choose, create and probe the builders of one `builder:`; every node answers for itself."""
-    choice = await asyncio.to_thread(_choose, wanted, engine, info, say, change=change)
-    changes = []
-    for new in choice.create if change else ():
-        say(f"creating the {new.driver} builder {new.name}")
-        await asyncio.to_thread(engine.create_builder, new)
-        changes.append(f"created the builder {new.name}")
-    known = choice.known
-    if changes:
-        known = {found.name: found for found in await asyncio.to_thread(engine.builders)}
-    names = [name for name in choice.names if name in known]
-    answers = {name: await probe_platforms(name, wanted.platforms, (info.buildx_path,)) for name in names}
+async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
+    """Choose, provide and probe the builders of one `builder:`; every node answers for itself."""
+    choice, provided = await asyncio.to_thread(_provide, wanted, way)
+    known = provided.known
+    names = [name for name in choice.names if name in known and name not in provided.dead]
+    answers = dict(
+        zip(
+            names,
+            await asyncio.gather(*(_probe(wanted, known[name], way) for name in names)),
+            strict=True,
+        )
+    )
+    changes, would = provided.changes, provided.would
     lacking = [answer.platform for answer in _best(answers) if not answer.runs]
-    if change and names and lacking and wanted.emulators != "none":
-        done = await asyncio.to_thread(_register, wanted, engine, info, _rows(lacking), say)
-        changes += [f"registered {name}" for name in done]
-        again = await probe_platforms(names[0], lacking, (info.buildx_path,))
-        answers[names[0]] = tuple(a for a in answers[names[0]] if a.platform not in lacking) + again
-    nodes = [replace(_node(known[name], info, answers[name]), serves=wanted.builder) for name in names]
+    ours = [name for name in names if _is_engines(known[name], way.info)]
+    if ours and lacking and wanted.emulators != "none":
+        here = {"local": way.info.local}
+        if not way.change:
+            would += would_register(wanted.emulators, wanted.emulator_image, _rows(lacking), **here)
+        else:
+            done = await asyncio.to_thread(
+                register, wanted.emulators, wanted.emulator_image, _rows(lacking), way.engine, way.say, **here
+            )
+            changes += tuple(f"registered {name}" for name in done)
+            again = await probe_platforms(ours[0], lacking, (way.info.buildx_path,))
+            kept = tuple(a for a in answers[ours[0]] if a.platform not in lacking)
+            answers[ours[0]] = kept + again
     order = {platform: place for place, platform in enumerate(wanted.platforms)}
-    best = sorted(_best(answers), key=lambda answer: order[answer.platform])
-    return _Prepared(nodes=tuple(nodes), probed=tuple(best), changes=tuple(changes))
+    return _Prepared(
+        nodes=tuple(
+            replace(_node(known[name], way.info, answers[name]), **_role(wanted, choice, name))
+            for name in names
+        ),
+        probed=tuple(sorted(_best(answers), key=lambda answer: order[answer.platform])),
+        changes=changes,
+        would=would,
+        dead=provided.dead,
+        probes={name: _kept(known[name], way, answers[name]) for name in names},
+    )
+
+
+def _role(wanted: Wanted, choice: Choice, name: str) -> dict[str, Any]:
+    return {"serves": wanted.builder, "meant": choice.meant.get(name, ())}
+
+
+def _provide(wanted: Wanted, way: _Way) -> tuple[Choice, Provided]:
+    """Choose the builders and make them; say which registries they do not know."""
+
+    def may_pull(image: str) -> bool:
+        """Pull at once: only a pull that worked makes the image an answer."""
+        return (
+            way.change
+            and way.info.local
+            and fetch_if_worth_it(way.engine, image, way.say, without=WITHOUT_BUILDKIT_IMAGE)
+        )
+
+    made = MadeBuilders.of(os.environ)
+    terms = Terms(made=made, registries=wanted.registries, may_pull=may_pull)
+    choice = choose(wanted.builder, wanted.profile, way.engine, way.info, terms)
+    provided = provide(choice, way.engine, terms, way.say, change=way.change, recreate=way.recreate)
+    for name in choice.names:
+        if name in provided.known and name not in provided.dead:
+            for trouble in unknown_registries(provided.known[name], way.info, wanted.registries):
+                way.say(trouble)
+    return choice, provided
+
+
+async def _probe(wanted: Wanted, found: BuilderInfo, way: _Way) -> tuple[Probed, ...]:
+    """Ask the builder, or take what it answered before where nothing has changed since."""
+    if way.change and way.before is not None and _is_engines(found, way.info) and way.info.local:
+        mark = await asyncio.to_thread(mark_of, way.info, found)
+        known = remembered(way.before, found.name, mark, wanted.platforms)
+        if known is not None:
+            return known
+    return await probe_platforms(found.name, wanted.platforms, (way.info.buildx_path,))
+
+
+def _kept(found: BuilderInfo, way: _Way, answers: Sequence[Probed]) -> Mapping[str, Any]:
+    """Give what is remembered of a probe; nothing of a machine whose kernel cannot be looked at."""
+    if not (_is_engines(found, way.info) and way.info.local):
+        return {}
+    before = ((way.before or {}).get("probed") or {}).get(found.name)
+    return to_remember(mark_of(way.info, found), answers, before)
+
+
+def _is_engines(found: BuilderInfo, info: EngineInfo) -> bool:
+    """Whether the builder runs inside the engine we talk to, and not on another machine."""
+    if found.driver == "docker":
+        return found.name in {info.context, "default"}
+    own = {info.context, "default", "unix:///var/run/docker.sock", os.environ.get("DOCKER_HOST", "")}
+    return found.driver == "docker-container" and all(node.endpoint in own for node in found.nodes)
 
 
 def _best(answers: Mapping[str, Sequence[Probed]]) -> tuple[Probed, ...]:
@@ -159,27 +219,15 @@ def _best(answers: Mapping[str, Sequence[Probed]]) -> tuple[Probed, ...]:
     return tuple(found.values())
 
 
-def _others(config: Config, project: Path) -> tuple[OtherBuilder, ...]:
-    """Collect the builders that single platforms name."""
-    from multibuild.config.profiles import load_profile
-
-    named: dict[str, list[Platform]] = {}
-    for entry in config.platforms:
-        if entry.builder not in {None, config.builder}:
-            named.setdefault(str(entry.builder), []).append(entry.name)
-    return tuple(
-        OtherBuilder(builder=builder, profile=load_profile(builder, project), platforms=tuple(platforms))
-        for builder, platforms in named.items()
-    )
-
-
 def require_runnable(host: Host, wanted: Wanted) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
     missing = host.missing(wanted.required)
     if missing:
         names = ", ".join(str(answer.platform) for answer in missing)
+        builders = ", ".join(node.builder for node in host.facts.nodes)
+        gone = f" ({', '.join(host.dead)} did not answer)" if host.dead else ""
         raise EnvironmentFault(
-            f"the builder {host.facts.nodes[0].builder} cannot run {names}: {missing[0].detail or 'the probe failed'}",
+            f"the builder {builders} cannot run {names}: {missing[0].detail or 'the probe failed'}{gone}",
             hint=_way_out(wanted, missing),
         )
 
@@ -193,54 +241,11 @@ def _way_out(wanted: Wanted, missing: Sequence[Probed]) -> str:
     return f"{HOST_QEMU}, then `multibuild setup`; `multibuild doctor` says more"
 
 
-def _choose(wanted: Wanted, engine: Engine, info: EngineInfo, say: Say, *, change: bool) -> builder.Choice:
-    def may_pull(image: str) -> bool:
-        """Pull at once: only a pull that worked makes the image an answer."""
-        if not change or not info.local or _pull_failed_lately(image):
-            return False
-        say(f"pulling {image}")
-        try:
-            engine.pull(image)
-        except EnvironmentFault as error:
-            say(f"{error.message}; going on without")
-            _remember_failed_pull(image)
-            return False
-        return True
-
-    choice = builder.choose(wanted.builder, wanted.profile, engine, info, may_pull=may_pull)
-    if change and choice.pull and not engine.has_image(choice.pull):
-        say(f"pulling {choice.pull}")
-        engine.pull(choice.pull)
-    return choice
-
-
-def _register(
-    wanted: Wanted, engine: Engine, info: EngineInfo, rows: Sequence[Architecture], say: Say
-) -> tuple[str, ...]:
-    """By the source the config names; `auto`: the host's own QEMU where it can be registered, then the image."""
-    if wanted.emulators == "host":
-        return register_from_host(rows, say)
-    if wanted.emulators == "image":
-        return register_by_image(engine, wanted.emulator_image, rows, say)
-    done: tuple[str, ...] = ()
-    if info.local and binfmt.mounted():
-        try:
-            done = register_from_host(rows, say)
-        except EnvironmentFault as error:
-            say(error.message)
-    left = [row for row in rows if f"qemu-{row.qemu}" not in done]
-    try:
-        return done + register_by_image(engine, wanted.emulator_image, left, say)
-    except EnvironmentFault as error:
-        say(error.message)
-        return done
-
-
 def _node(found: BuilderInfo, info: EngineInfo, probed: Sequence[Probed]) -> Node:
-    native = info.native if found.driver in {"docker", "docker-container"} else _first_platform(found, info)
+    native = info.native if _is_engines(found, info) else _first_platform(found, info)
     runs = tuple(answer.platform for answer in probed if answer.runs)
     emulated = [platform for platform in runs if not runs_natively(platform, native)]
-    local = binfmt.handlers() if info.local and found.driver in {"docker", "docker-container"} else {}
+    local = binfmt.handlers() if info.local and _is_engines(found, info) else {}
     return Node(
         builder=found.name,
         driver=found.driver,
@@ -264,24 +269,3 @@ def _first_platform(found: BuilderInfo, info: EngineInfo) -> Platform:
 
 def _rows(platforms: Sequence[Platform]) -> tuple[Architecture, ...]:
     return tuple(dict.fromkeys(platform.row for platform in platforms))
-
-
-def _failure_mark(image: str) -> Path:
-    import hashlib
-    import os
-
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "multibuild" / f"pull-failed-{hashlib.sha256(image.encode()).hexdigest()[:12]}"
-
-
-def _pull_failed_lately(image: str) -> bool:
-    import time
-
-    mark = _failure_mark(image)
-    return mark.exists() and time.time() - mark.stat().st_mtime < PULL_PATIENCE
-
-
-def _remember_failed_pull(image: str) -> None:
-    mark = _failure_mark(image)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()

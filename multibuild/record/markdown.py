@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.record.emulation import emulation_cost
+from multibuild.record.nodes import nodes_in_words
 from multibuild.record.summary import HEADINGS, WORTH_SAYING, grouped_tags, platform_cells
 from multibuild.record.text import human_bytes, human_seconds, one_line, shortened
 from multibuild.record.trouble import QUOTED, error_lines, trouble_lines
@@ -34,6 +35,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     lines += _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
     if any(not platform["required"] for platform in report["platforms"]):
         lines += ["", "? optional: the index is published without it when it fails."]
+    if nodes := nodes_in_words(report):
+        lines += ["", *(f"- {_cell(line)}" for line in nodes)]
     lines += [*_published(report), *_trouble(report), *_emulation(report)]
     return "\n".join([*lines, "", _last_line(report)]) + "\n"
 

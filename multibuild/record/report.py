@@ -1,10 +1,10 @@
 """`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
 
 Beyond the contract's keys: `error` of the run; `manifests` of the index (its descriptors, as published); `reason` and
-`waits` (between attempts) of a platform; `hint` and `then` (what was decided after a failure) of an attempt; `detail`
-of a test and a proof; `vertex` and `base` of a step (see `build.progress.Step`). `began` of an attempt, a wait, a step
-or a stage is in seconds since the run's start. A fold asks for no field that an event may lack: a damaged journal
-still gives a report.
+`waits` (between attempts) of a platform; `node`, `hint` and `then` (what was decided after a failure) of an attempt;
+`detail` of a test and a proof; `vertex` and `base` of a step (see `build.progress.Step`). `began` of an attempt, a
+wait, a step or a stage is in seconds since the run's start. A fold asks for no field that an event may lack: a damaged
+journal still gives a report.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _ATTEMPT = {
     "evidence": "",
     "hint": None,
     "log": None,
+    "node": "",
     "began": 0.0,
 }
 

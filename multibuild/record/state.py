@@ -24,17 +24,22 @@ from multibuild.record.journal import sync_folder
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 
 
-def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
-    """Give `$XDG_STATE_HOME/multibuild/<project>-<hash>`, with `~/.local/state` where the variable is unset.
+def state_home(environ: Mapping[str, str]) -> Path:
+    """Give `$XDG_STATE_HOME/multibuild`, with `~/.local/state` where the variable is unset.
 
     A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid).
     """
     named = environ.get("XDG_STATE_HOME", "")
     home = Path(environ.get("HOME") or Path.home())
     base = Path(named) if Path(named).is_absolute() else home / ".local" / "state"
+    return base / "multibuild"
+
+
+def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
+    """Give `<state home>/<project>-<hash>`."""
     whole = project.resolve()
     mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return base / "multibuild" / f"{whole.name or 'root'}-{mark}"
+    return state_home(environ) / f"{whole.name or 'root'}-{mark}"
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
@@ -139,12 +144,15 @@ class State:
         with self._usable():
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
             run.logs.mkdir(mode=0o700)
-            link = self.path / f".latest.{os.getpid()}"
-            link.unlink(missing_ok=True)
-            link.symlink_to(Path("runs") / run.id)
-            link.replace(self.path / "latest")
+            self._point_to(run)
             sync_folder(self.path / "runs")
         return run
+
+    def _point_to(self, run: RunDirectory) -> None:
+        link = self.path / f".latest.{os.getpid()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("runs") / run.id)
+        link.replace(self.path / "latest")
 
     def _make_run(self, second: str) -> RunDirectory:
         """Take the next free id: random in its second, and after those the same second already has."""
@@ -174,6 +182,15 @@ class State:
         if link.is_symlink() and link.is_dir():
             return RunDirectory(self.path / "runs" / link.readlink().name)
         return next(iter(self.runs()), None)
+
+    def point_to_newest(self) -> None:
+        """Make `latest` name the newest run there is, after runs were removed; nothing where there is none."""
+        newest = next(iter(self.runs()), None)
+        with self._usable():
+            if newest is None:
+                (self.path / "latest").unlink(missing_ok=True)
+            else:
+                self._point_to(newest)
 
     def find(self, text: str | None) -> RunDirectory:
         """Find a run by id, unique beginning, or None or "latest" for the newest; UsageError otherwise."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.record.emulation import emulation_cost
+from multibuild.record.nodes import nodes_in_words
 from multibuild.record.text import columns, human_bytes, human_seconds, one_line, shortened
 from multibuild.record.trouble import QUOTED, error_lines, trouble_lines
 
@@ -25,6 +26,8 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
     if any(not platform["required"] for platform in platforms):
         lines.append("? optional: the index is published without it when it fails")
     lines += _published(report)
+    if nodes := nodes_in_words(report):
+        lines += ["", *nodes]
     for platform in platforms:
         if trouble := trouble_lines(platform):
             # What a build printed is cut, the log has it whole; what we say (a path, a hint) is not.

@@ -1,12 +1,17 @@
 """What goes to docker through python-on-whales, word for word."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fakes.docker import INFO
+from fakes.engine import ENGINE, FakeEngine
 
+from multibuild.config.profiles import load_profile
 from multibuild.engine import DockerEngine, NewBuilder
 from multibuild.errors import EnvironmentFault
+from multibuild.host.builder import Terms, choose
+from multibuild.host.made import MadeBuilders
 
 
 def test_facts_take_one_call(docker):
@@ -27,27 +32,72 @@ def test_builders_are_read_raw(docker):
     assert builder.nodes[0].platforms == ("linux/amd64",)
 
 
-def test_a_builder_is_created_and_started(docker, tmp_path):
+def listed(name, driver):
+    return json.dumps({"Name": name, "Driver": driver, "Nodes": []})
+
+
+def test_a_container_builder_is_created_then_started(docker):
     docker.answer("buildx", "create", stdout="multibuild\n")
     docker.answer("buildx", "inspect", stdout="Name: multibuild\n")
-    docker.answer(
-        "buildx", "ls", stdout=json.dumps({"Name": "multibuild", "Driver": "docker-container", "Nodes": []})
-    )
-    toml = tmp_path / "buildkitd.toml"
-    toml.write_text("")
-    DockerEngine().create_builder(
+    docker.answer("buildx", "ls", stdout=listed("multibuild", "docker-container"))
+    engine = DockerEngine()
+    engine.create_builder(
         NewBuilder(
             name="multibuild",
             driver="docker-container",
+            endpoint="ssh://build@arm-host",
             image="moby/buildkit:v1",
-            buildkitd=toml,
+            buildkitd="[worker.oci]\n",
             driver_opts={"network": "host"},
         )
     )
-    assert docker.calls()[0] == [
-        "docker", "buildx", "create", "--bootstrap", "--config", str(toml), "--driver", "docker-container",
-        "--driver-opt", "network=host,image=moby/buildkit:v1", "--name", "multibuild",
+    created = docker.calls()[0]
+    config = created[created.index("--config") + 1]
+    assert created == [
+        "docker", "buildx", "create", "--config", config, "--driver", "docker-container",
+        "--driver-opt", "network=host,image=moby/buildkit:v1", "--name", "multibuild", "ssh://build@arm-host",
     ]  # fmt: skip
+    engine.start_builder("multibuild")
+    assert docker.calls()[-1] == ["docker", "buildx", "inspect", "multibuild", "--bootstrap"]
+
+
+def test_a_builder_in_a_cluster(docker):
+    profile = load_profile("kubernetes", Path())
+    assert profile is not None
+    docker.answer("buildx", "create", stdout="x\n")
+    docker.answer("buildx", "inspect", stdout="Name: x\n")
+    docker.answer("buildx", "ls", stdout=listed("x", "kubernetes"))
+    made = Terms(made=MadeBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
+    engine = DockerEngine()
+    (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, made).create
+    engine.create_builder(new)
+    assert docker.calls()[0] == [
+        "docker", "buildx", "create", "--driver", "kubernetes", "--driver-opt",
+        "image=moby/buildkit:v0.32.2,namespace=default,replicas=1", "--name", "multibuild-kubernetes",
+    ]  # fmt: skip
+
+
+def test_a_remote_builder_behind_tls(docker):
+    docker.answer("buildx", "create", stdout="x\n")
+    docker.answer("buildx", "inspect", stdout="Name: x\n")
+    docker.answer("buildx", "ls", stdout=listed("x", "remote"))
+    options = {"cacert": "/tls/ca.pem", "cert": "/tls/cert.pem", "key": "/tls/key.pem"}
+    DockerEngine().create_builder(
+        NewBuilder(name="x", driver="remote", endpoint="tcp://box:1234", driver_opts=options)
+    )
+    assert docker.calls()[0] == [
+        "docker", "buildx", "create", "--driver", "remote", "--driver-opt",
+        "cacert=/tls/ca.pem,cert=/tls/cert.pem,key=/tls/key.pem", "--name", "x", "tcp://box:1234",
+    ]  # fmt: skip
+
+
+def test_a_builder_is_removed_with_or_without_its_cache(docker):
+    docker.answer("buildx", "ls", stdout=listed("x", "docker-container"))
+    docker.answer("buildx", "rm")
+    DockerEngine().remove_builder("x", keep_state=True)
+    DockerEngine().remove_builder("x")
+    removals = [call for call in docker.calls() if call[2] == "rm"]
+    assert removals == [["docker", "buildx", "rm", "--keep-state", "x"], ["docker", "buildx", "rm", "x"]]
 
 
 def test_a_builder_that_is_not_there_is_not_removed(docker):

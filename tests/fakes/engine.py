@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+from dataclasses import dataclass, field, replace
 
 from multibuild.engine import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
@@ -34,14 +35,31 @@ def builder(name: str, driver: str = "docker-container", *, error: str = "") -> 
     return BuilderInfo(name=name, driver=driver, nodes=(node,), error=error)
 
 
+def as_listed(wanted: NewBuilder) -> BuilderInfo:
+    """Give a new builder as `buildx ls` lists it once it runs."""
+    encoded = base64.b64encode(wanted.buildkitd.encode()).decode()
+    node = replace(
+        builder(wanted.name).nodes[0],
+        endpoint=wanted.endpoint or "unix:///var/run/docker.sock",
+        driver_opts=wanted.options,
+        files={"buildkitd.toml": encoded} if wanted.buildkitd else {},
+    )
+    return BuilderInfo(name=wanted.name, driver=wanted.driver, nodes=(node,))
+
+
 @dataclass(kw_only=True)
 class FakeEngine:
-    """Implements `multibuild.engine.Engine`. `reachable` are the images that can be pulled; `did` is what was asked."""
+    """Implements `multibuild.engine.Engine`.
+
+    `reachable` are the images that can be pulled; builders in `dead` do not start; `did` is what was asked.
+    """
 
     facts: EngineInfo = ENGINE
     known: list[BuilderInfo] = field(default_factory=lambda: [builder("default", "docker")])
     images: set[str] = field(default_factory=set)
     reachable: set[str] = field(default_factory=set)
+    dead: set[str] = field(default_factory=set)
+    refusal: str = "no route to host"
     answer: str = "{}"
     did: list[str] = field(default_factory=list)
 
@@ -56,11 +74,20 @@ class FakeEngine:
     def create_builder(self, wanted: NewBuilder) -> None:
         """Add it."""
         self.did.append(f"create {wanted.name}")
-        self.known.append(builder(wanted.name, wanted.driver))
+        made = as_listed(wanted)
+        if wanted.name in self.dead and wanted.driver == "remote":
+            made = replace(made, nodes=(replace(made.nodes[0], status="inactive"),))
+        self.known.append(made)
 
-    def remove_builder(self, name: str) -> None:
+    def start_builder(self, name: str) -> None:
+        """Note it; EnvironmentFault for one of `dead`."""
+        self.did.append(f"start {name}")
+        if name in self.dead:
+            raise EnvironmentFault(f"starting the builder {name}: no route to host")
+
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
         """Forget it."""
-        self.did.append(f"remove {name}")
+        self.did.append(f"remove {name}{' but its state' if keep_state else ''}")
         self.known = [found for found in self.known if found.name != name]
 
     def has_image(self, image: str) -> bool:
@@ -71,7 +98,7 @@ class FakeEngine:
         """Make a reachable image present; EnvironmentFault for any other."""
         self.did.append(f"pull {image}")
         if image not in self.reachable:
-            raise EnvironmentFault(f"pulling {image}: no route to host")
+            raise EnvironmentFault(f"pulling {image}: {self.refusal}")
         self.images.add(image)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:

@@ -73,6 +73,7 @@ def test_a_whole_run_has_the_shape_of_the_contract():
                         "evidence": "",
                         "hint": None,
                         "log": "logs/linux-arm64.1.log",
+                        "node": "n",
                         "began": 1.0,
                     }
                 ],

@@ -1,0 +1,82 @@
+"""`matrix` and `import`: a run spread over the jobs of a CI system, and brought together again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from multibuild.cli.runs import Request, chosen, load, state_of
+from multibuild.errors import UsageError
+from multibuild.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
+from multibuild.record.text import printable
+
+FORMATS = ("github", "gitlab", "json")
+
+
+def matrix(request: Request, kind: str, *, shards: int | None, runner: str | None) -> int:
+    """Print the jobs; UsageError for an unknown format or shards that do not fit."""
+    if kind not in FORMATS:
+        raise UsageError(f"--format: '{kind}' is unknown", hint=f"one of {', '.join(FORMATS)}")
+    loaded = load(request)
+    past = _past_seconds(request, loaded)
+    jobs = jobs_of(loaded.config, only=chosen(request), shards=shards, seconds=past)
+    if kind == "github":
+        # On one line: a job output of GitHub is a line.
+        print(json.dumps(github(jobs, runner or GITHUB_RUNNER), separators=(",", ":")))
+    elif kind == "gitlab":
+        import yaml
+
+        print(yaml.safe_dump(gitlab(jobs, runner or ""), sort_keys=False), end="")
+    else:
+        print(json.dumps([job.row(runner or "") for job in jobs], indent=2))
+    return 0
+
+
+def _past_seconds(request: Request, loaded: Any) -> dict[str, float]:
+    from multibuild.build.resume import past_seconds
+    from multibuild.record.state import RunDirectory
+
+    state = state_of(request, loaded)
+    return past_seconds(state, RunDirectory(state.path / "runs" / "~"))
+
+
+def import_runs(request: Request, folders: Sequence[Path]) -> int:
+    """Check and take in; what is missing is said, `merge` decides what that means."""
+    from multibuild.cli.runs import plan
+    from multibuild.importing import check, check_children, find_runs, take_in
+    from multibuild.publish.session import RegistrySession
+
+    made = plan(request)
+    found = check(made, [run for folder in folders for run in find_runs(folder)])
+    if not found:
+        raise UsageError(
+            "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
+        )
+    with RegistrySession(made.config, say=_say(request)) as registries:
+        check_children(found, registries)
+    state = state_of(request, made.loaded)
+    with state.lock():
+        run = take_in(made, found, state)
+    missing = [str(item.platform) for item in made.platforms if str(item.platform) not in found]
+    if request.json:
+        document = {"run": run.id, "platforms": sorted(found), "missing": missing}
+        print(json.dumps(document, indent=2))
+        return 0
+    for platform, source in found.items():
+        print(f"{platform}  {source.children[platform].digest}")
+    if missing and not request.quiet:
+        print(f"not among them: {', '.join(missing)}", file=sys.stderr)
+    if not request.quiet:
+        print(f"run {run.id}; `multibuild merge` joins them", file=sys.stderr)
+    return 0
+
+
+def _say(request: Request) -> Any:
+    def say(text: str) -> None:
+        if not request.quiet:
+            print(printable(text), file=sys.stderr)
+
+    return say

@@ -1,0 +1,176 @@
+"""Takes in runs that other machines made (`build` with `--platform`), so that `merge` can join them here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multibuild.build.platform import repository_of
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.platforms import Platform
+from multibuild.record.events import Event
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.last_run import RecordedChild, recorded_children
+from multibuild.record.state import RunDirectory, State
+
+if TYPE_CHECKING:
+    from multibuild.plan import Plan, PlannedPlatform
+    from multibuild.publish.session import RegistrySession
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
+_KEPT = frozenset({"attempt.started", "attempt.ended", "platform.ended", "test.ended", "content.ended"})
+"""Events that tell of a platform; what they tell of the other machine's stages stays there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForeignRun:
+    """A run of another machine: its directory, its plan, what happened, and the children it left."""
+
+    directory: RunDirectory
+    plan: Mapping[str, Any]
+    events: tuple[Event, ...]
+    children: Mapping[str, RecordedChild]
+
+
+def find_runs(folder: Path) -> tuple[ForeignRun, ...]:
+    """Read the run in a directory: a run directory, a state directory (its newest run), or a folder of such.
+
+    Raises UsageError where there is none.
+    """
+    if (folder / "journal.jsonl").is_file():
+        return (_read(RunDirectory(folder)),)
+    if (folder / "runs").is_dir():
+        for run in State(folder).runs():
+            if run.load_plan() is not None:
+                return (_read(run),)
+    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    found = [path for path in inner if (path / "journal.jsonl").is_file() or (path / "runs").is_dir()]
+    if not found:
+        raise UsageError(
+            f"{folder} holds no run",
+            hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
+        )
+    return tuple(run for path in found for run in find_runs(path))
+
+
+def _read(directory: RunDirectory) -> ForeignRun:
+    plan = directory.load_plan()
+    if plan is None:
+        raise UsageError(
+            f"{directory.path} has no readable plan.json",
+            hint="that run ended before it was planned; look at its journal",
+        )
+    events = read_journal(directory.journal_path)
+    try:
+        children = recorded_children(plan, events)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{directory.path}: plan.json is not multibuild's: {error}") from error
+    return ForeignRun(directory=directory, plan=plan, events=events, children=children)
+
+
+def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
+    """See that runs belong together and to this config; gives who has which platform's child.
+
+    Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
+    child where this config would never put one.
+    """
+    known = {str(item.platform): item for item in plan.platforms}
+    found: dict[str, ForeignRun] = {}
+    for run in runs:
+        where = run.directory.path
+        if run.plan.get("fingerprint") != plan.fingerprint:
+            raise UsageError(
+                f"{where}: that run was made from another config",
+                hint="same commit, same multibuild.yaml, same --set and --tag, same variables? "
+                f"Its fingerprint is {str(run.plan.get('fingerprint'))[:12]}, here it is {plan.fingerprint[:12]}",
+            )
+        for platform, child in run.children.items():
+            if platform not in known:
+                continue
+            if not _DIGEST.match(child.digest) or child.repository not in _repositories(known[platform]):
+                raise PublishFailed(f"{where}: {child.repository}@{child.digest} is no child of this config")
+            other = found.get(platform)
+            if other is not None and other.children[platform].digest != child.digest:
+                raise UsageError(
+                    f"{platform} was built by {other.directory.path} and by {where}, with different results",
+                    hint="import one of them",
+                )
+            found.setdefault(platform, run)
+    return found
+
+
+def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
+    """See that every child is in its registry; PublishFailed naming those that are not."""
+    from multibuild.publish.reference import Reference
+
+    children = [run.children[platform] for platform, run in found.items()]
+    references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
+    there = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
+    missing = [str(reference) for reference, held in zip(references, there, strict=True) if held is None]
+    if missing:
+        raise PublishFailed(
+            f"the registry does not have {', '.join(missing)}",
+            hint="was the registry cleaned up since? Build those platforms again",
+        )
+
+
+def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDirectory:
+    """Write one run that tells of all of them, with their logs; `merge` without arguments finds it."""
+    run = state.new_run(datetime.now(UTC))
+    document = plan.document()
+    items = {str(item.platform): item for item in plan.platforms}
+    foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
+    document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
+    run.save_plan(document)
+    sources = list({id(source): source for source in found.values()}.values())
+    times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
+    complete = all(str(item.platform) in found for item in plan.platforms)
+    with Journal(run.journal_path) as journal:
+        begin = {"image": plan.config.image, "environment": {}}
+        journal.append(Event(time=min(times), name="run.started", fields=begin))
+        for source in sources:
+            own = {platform for platform, holder in found.items() if holder is source}
+            _repeat(source, own, journal)
+            _copy_logs(source, own, run)
+        ending = {"status": "succeeded" if complete else "partial"}
+        journal.append(Event(time=max(times), name="run.ended", fields=ending))
+    return run
+
+
+def _repeat(source: ForeignRun, platforms: AbstractSet[str], journal: Journal) -> None:
+    """Repeat what a run says of the platforms taken from it."""
+    for event in source.events:
+        if event.name in _KEPT and event.fields.get("platform") in platforms:
+            journal.append(event)
+
+
+def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
+    """Take logs over. What comes from another machine is data: only plain files with names of ours are taken."""
+    slugs = {Platform.parse(platform).slug for platform in platforms}
+    logs = source.directory.logs
+    for path in sorted(logs.iterdir()) if logs.is_dir() else ():
+        plain = path.is_file() and not path.is_symlink()
+        if plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
+            shutil.copyfile(path, run.logs / path.name)
+
+
+def _row(source: ForeignRun, item: PlannedPlatform) -> dict[str, Any]:
+    """How it was built over there; where it was staged only if that is a place of this config."""
+    row = next(row for row in source.plan["platforms"] if row["platform"] == str(item.platform))
+    keys = ["emulated", "node", "driver"]
+    if repository_of(row["staging"]["reference"]) in _repositories(item):
+        keys.append("staging")
+    return {key: row[key] for key in keys if key in row}
+
+
+def _repositories(item: PlannedPlatform) -> frozenset[str]:
+    """The repositories a child of a platform may be staged in, whatever the driver."""
+    places = (item.staging, *(placement.staging for placement in item.standby))
+    return frozenset(repository_of(staging.reference) for staging in places)

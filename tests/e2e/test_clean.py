@@ -1,0 +1,99 @@
+"""`clean` on the real registry, which deletes by digest only and from every tag."""
+
+import json
+import os
+import time
+import urllib.request
+
+from e2e.conftest import REGISTRY, docker, free_port, multibuild
+
+TWO = ("linux/amd64", "linux/arm64")
+
+
+def tags(repository):
+    with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+        return set(json.load(answer)["tags"] or ())
+
+
+def staged(done):
+    return {row["digest"] for row in done.json["platforms"]}
+
+
+def test_staged_children_go_and_what_a_tag_reaches_stays(project, state, registry, repository):
+    # Without provenance a child is the very manifest the index lists: the hardest case.
+    config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
+    first = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert first.code == 0, first.stderr
+    config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": "min"})
+    second = multibuild("build", "-f", config, "--state-dir", state, "--json")
+    assert second.code == 0, second.stderr
+    assert tags(repository) == {"latest", "multibuild-linux-amd64", "multibuild-linux-arm64"}
+
+    listed = multibuild("clean", "-f", config, "--state-dir", state, "--dry-run", "--json")
+    assert listed.code == 0, listed.stderr
+    assert tags(repository) == {"latest", "multibuild-linux-amd64", "multibuild-linux-arm64"}
+    assert len(list((state / "runs").iterdir())) == 2
+
+    done = multibuild("clean", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert done.json["removed"] == listed.json["removed"]
+    assert tags(repository) == {"latest"}
+    assert all(registry.exists(repository, digest) for digest in staged(first))
+    assert not any(registry.exists(repository, digest) for digest in staged(second))
+    assert list((state / "runs").iterdir()) == []
+    assert not (state / "latest").is_symlink()
+    verified = multibuild("verify", "-f", config, "--state-dir", state)
+    assert verified.code == 0, verified.stderr
+    assert multibuild("clean", "-f", config, "--state-dir", state).stdout == "nothing to remove\n"
+
+
+def test_a_staging_tag_over_a_published_child_loses_its_name_only(project, state, registry, repository):
+    config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    before = registry.get(repository, "latest")
+    cleaned = multibuild("clean", "-f", config, "--state-dir", state)
+    assert cleaned.code == 0, cleaned.stderr
+    assert tags(repository) == {"latest"}
+    assert registry.get(repository, "latest") == before
+    assert all(registry.exists(repository, digest) for digest in staged(done))
+
+
+def test_what_somebody_else_staged_and_what_is_kept_stays(project, state, tmp_path, registry, repository):
+    config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
+    ours = multibuild("build", "-f", config, "--state-dir", state, "--json")
+    project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
+    theirs = multibuild("build", "-f", config, "--state-dir", tmp_path / "theirs", "--json")
+    cleaned = multibuild("clean", "-f", config, "--state-dir", state, "--keep", "1", "--json")
+    assert (cleaned.code, cleaned.json["removed"]) == (0, []), cleaned.stderr
+    cleaned = multibuild("clean", "-f", config, "--state-dir", state, "--only", "staged", "--json")
+    assert cleaned.code == 0, cleaned.stderr
+    assert not registry.exists(repository, staged(ours).pop())
+    assert registry.exists(repository, staged(theirs).pop())
+    assert tags(repository) == {"multibuild-linux-amd64"}
+    assert len(list((state / "runs").iterdir())) == 1
+
+
+def test_builders_that_setup_made(project, state, tmp_path):
+    name = f"mb-clean-{os.getpid()}-{free_port()}"
+    profile = tmp_path / "remote.yaml"
+    profile.write_text(
+        f"driver: remote\nname: {name}\nnodes: [{{endpoint: 'tcp://127.0.0.1:{free_port()}'}}]\n"
+    )
+    config = project(platforms=TWO)
+    env = {"XDG_STATE_HOME": str(tmp_path / "account")}
+    ours = ("-f", config, "--state-dir", state, "--builder", profile)
+    dead = multibuild("setup", *ours, env=env)  # made, although nothing answers there
+    try:
+        assert (dead.code, "nothing answers" in dead.stderr) == (3, True)
+        listed = multibuild("clean", *ours, "--only", "builders", "--dry-run", env=env)
+        assert listed.stdout == f"would remove builder {name}\n"
+        assert name in docker("buildx", "ls").stdout
+        assert (
+            multibuild("clean", "-f", config, "--state-dir", state, env=env).stdout == "nothing to remove\n"
+        )
+        cleaned = multibuild("clean", *ours, env=env)
+        assert cleaned.stdout == f"removed builder {name}\n"
+        assert name not in docker("buildx", "ls").stdout
+    finally:
+        docker("buildx", "rm", "--force", name, check=False)
