@@ -10,8 +10,9 @@ from pathlib import Path
 from multibuild.cli.images import registries_of
 from multibuild.errors import UsageError
 from multibuild.prove.clients import CLIENTS, Choice
+from multibuild.publish.failures import for_a_reader
 from multibuild.publish.reference import Manifest, Reference
-from multibuild.publish.resolving import Answer, answers, node_hosts, read_index
+from multibuild.publish.resolving import Answer, answers, host_platform, node_hosts, read_index
 from multibuild.publish.session import RegistrySession
 from multibuild.record.text import columns, printable
 
@@ -36,6 +37,8 @@ def resolve(flags: ResolveFlags) -> int:
     """Print the answers; 0 also when a client finds nothing."""
     clients = _clients(flags.clients)
     hosts = _hosts(flags)
+    for host in hosts:
+        host_platform(host)  # a wrong one is said before any registry is asked
     found = answers(_index(flags), hosts)
     chosen = [
         Answer(host=answer.host, clients={name: answer.clients[name] for name in clients}) for answer in found
@@ -70,9 +73,8 @@ def _index(flags: ResolveFlags) -> Manifest:
     if flags.index is not None:
         return read_index(_read(flags.index), str(flags.index))
     reference = Reference.parse(str(flags.reference))
-    with RegistrySession(
-        registries_of(flags.file), say=lambda text: print(text, file=sys.stderr)
-    ) as registries:
+    session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))
+    with for_a_reader(), session as registries:
         return registries.of(reference.host).manifest(reference)
 
 

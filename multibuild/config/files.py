@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from multibuild.build.dockerfile import read_dockerfile
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
@@ -23,6 +24,7 @@ def is_remote(context: str) -> bool:
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for every context, Dockerfile, secret, CA and profile that is not there."""
     missing = [*_sources(loaded), *_secrets(loaded), *_authorities(loaded)]
+    missing = missing or [*_targets(loaded)]
     if len(missing) == 1:
         message, hint = missing[0]
         raise ConfigError(f"{loaded.path}: {message}", hint=hint)
@@ -53,6 +55,26 @@ def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for key, dockerfile in named.items():
         if not is_remote(dockerfile) and not (project / dockerfile).is_file():
             yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
+
+
+def _targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    """Look for each target among the stages, unless a frontend of one's own reads the file."""
+    config = loaded.config
+    wanted = {("target", config.target, config.dockerfile): None}
+    for at, entry in enumerate(config.platforms):
+        key = f"platforms.{at}.target" if entry.target else "target"
+        wanted[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
+    for key, target, dockerfile in wanted:
+        path = loaded.project / dockerfile
+        if target is None or is_remote(config.context) or is_remote(dockerfile) or not path.is_file():
+            continue
+        described = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
+        names = [stage.name for stage in described.stages if stage.name]
+        usual = described.syntax is None or "docker/dockerfile" in described.syntax
+        known = target.lower() in names or (target.isdigit() and int(target) < len(described.stages))
+        if usual and not known:
+            hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
+            yield f"{key}: {dockerfile} has no stage '{target}'", hint
 
 
 def _secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
