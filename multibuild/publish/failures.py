@@ -112,7 +112,10 @@ def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
             f"{doing}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
-    words, hint = f"{host} cannot be reached: {text or type(error).__name__}", "is it running, and is the name right?"
+    words, hint = (
+        f"{host} cannot be reached: {text or type(error).__name__}",
+        "is it running, and is the name right?",
+    )
     if any(said in text for said in _NO_SUCH_HOST):
         words = f"there is no host {host.partition(':')[0]}: its name does not resolve"
         hint = "is the name right, and is there a network?"
