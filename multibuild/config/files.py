@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from multibuild.build.dockerfile import read_dockerfile
@@ -34,6 +34,25 @@ def check_files(loaded: LoadedConfig) -> None:
         [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
     ):
         load_profile(builder, loaded.project)
+
+
+def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a secret of a variable that is not set: BuildKit would take it for an empty secret.
+
+    Only before a run: a plan may be made where the secrets are not.
+    """
+    for place, secret in enumerate(loaded.config.secrets):
+        fields = _fields(secret)
+        source = fields.get("env") or (fields.get("type") == "env" and fields.get("src"))
+        if source and source not in environ:
+            raise ConfigError(
+                f"{loaded.path}: secrets.{place}: the environment variable {source} is not set",
+                hint=f"set {source}: the build needs it for the secret {fields.get('id')}",
+            )
+
+
+def _fields(secret: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
 
 
 def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
@@ -79,7 +98,7 @@ def _targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
 
 def _secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for place, secret in enumerate(loaded.config.secrets):
-        fields = dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
+        fields = _fields(secret)
         source = fields.get("src") or fields.get("source")
         if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
             message = f"secrets.{place}: there is no file {loaded.project / source} for id {fields.get('id')}"

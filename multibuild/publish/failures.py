@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -99,7 +100,7 @@ _NO_SUCH_HOST = (
 
 def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
     """Understand an error below HTTP."""
-    text = str(error)
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(error))
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
         return RegistryError(
             "tls",
