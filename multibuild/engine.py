@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
+OTHER_CONTEXT = (
+    "`docker context ls` shows those there are; DOCKER_CONTEXT or `docker context use` chose this one"
+)
 INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or docker-buildx on Debian"
 
 
@@ -151,7 +154,7 @@ class DockerEngine:
             (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
         )
         if buildx is None or buildx.get("Err"):
-            raise EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+            raise _without_buildx(said)
         self._buildx = (buildx["Path"],)
         row = architecture_named(document["Architecture"])
         status = dict(document.get("DriverStatus") or ())
@@ -305,7 +308,18 @@ def _explained(doing: str, said: str) -> EnvironmentFault:
     if "daemon" in lowered and ("connect" in lowered or "running" in lowered or "permission" in lowered):
         return _unreachable(said)
     last = said.splitlines()[-1].removeprefix("ERROR: ") if said else "docker failed without a word"
-    return EnvironmentFault(f"{doing}: {last}")
+    if "context not found" in lowered:
+        return EnvironmentFault(f"{doing}: {last.partition(': open ')[0]}", hint=OTHER_CONTEXT)
+    return EnvironmentFault(f"{doing}: {last}", hint="`docker info` says more")
+
+
+def _without_buildx(said: str) -> EnvironmentFault:
+    """Say why docker names no buildx: a config.json it cannot read hides the plugins that are named there."""
+    if "Error loading config file" in said or "Error parsing config file" in said:
+        return EnvironmentFault(
+            said.splitlines()[0].removeprefix("WARNING: "), hint="mend docker's config.json, or move it away"
+        )
+    return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
 
 
 def _unreachable(said: str) -> EnvironmentFault:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.build.result import BuildResult
 from multibuild.build.resume import unfinished
-from multibuild.errors import PublishFailed
+from multibuild.errors import PublishFailed, UsageError
 from multibuild.host.facts import recorded_facts
 from multibuild.pipeline import Site, make_host_ready
 from multibuild.prove.layer_memory import LayerMemory
@@ -70,7 +70,7 @@ async def preview_last_run(
 def _last(state: State, own: str) -> LastRun:
     last = last_run(run for run in state.runs() if run.id != own)
     if last is None:
-        raise PublishFailed(
+        raise UsageError(
             f"there is no run in {state.path} to merge",
             hint="`multibuild build` first, or name images: `multibuild merge TARGET SOURCE...`",
         )

@@ -19,6 +19,7 @@ from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory, State
+from multibuild.record.text import last_line, one_line, shortened
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -118,6 +119,19 @@ def require_built(results: Sequence[BuildResult]) -> None:
     missing = missing_required(results)
     if not missing:
         return
-    named = [f"{r.platform} ({r.failure.kind.name})" if r.failure else str(r.platform) for r in missing]
+    grouped: dict[str, list[str]] = {}
+    for result in missing:
+        grouped.setdefault(result.failure.kind.name if result.failure else "", []).append(
+            str(result.platform)
+        )
+    named = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in grouped.items()]
     first = next((result.failure for result in missing if result.failure), None)
-    raise BuildFailed(f"{', '.join(named)}: not built; no tag was moved", hint=first.hint if first else None)
+    why = f": {_in_a_line(first.evidence)}" if first and first.evidence else ""
+    raise BuildFailed(
+        f"{', '.join(named)}: not built, no tag was moved{why}", hint=first.hint if first else None
+    )
+
+
+def _in_a_line(evidence: str) -> str:
+    """Take what decided, without BuildKit's wrapping, as a part of a sentence."""
+    return shortened(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

@@ -307,7 +307,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         pattern=r"dockerfile parse error|failed to read dockerfile|unknown instruction|target stage .* could not be found"
-        r"|circular dependency detected|failed to parse stage name|failed to solve with frontend",
+        r"|circular dependency detected|failed to parse stage name|failed to solve with frontend"
+        r"|no build stage in current context",
         name="dockerfile",
         scope="outside",
         source="buildkit frontend/dockerfile",

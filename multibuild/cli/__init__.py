@@ -68,12 +68,9 @@ def _usage_error(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message())
         return 2
-    print(f"error: {error.format_message()}", file=sys.stderr)
-    print(
-        "hint:  `multibuild --help` lists the commands, `multibuild COMMAND --help` their options",
-        file=sys.stderr,
-    )
-    return 2
+    from multibuild.cli.usage import usage_error
+
+    return _explained(usage_error(error))
 
 
 def _bug(error: Exception) -> int:
@@ -81,8 +78,10 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
+    from multibuild.record.text import printable
+
     with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
-    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"error: {printable(f'{type(error).__name__}: {error}')}", file=sys.stderr)
     print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
     return 1

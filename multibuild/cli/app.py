@@ -41,7 +41,7 @@ def top(
     """Build one Dockerfile for every architecture and publish one annotated index."""
 
 
-first.add_to(app)
+first.add_init(app)
 fleet.add_to(app)
 
 
@@ -63,7 +63,10 @@ def all_(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Set up, build every platform, test and prove the children, merge, move the tags, report."""
+    """Build, test, prove, merge, move the tags.
+
+    Sets up what is missing, builds every platform on its own, and moves no tag before everything holds.
+    """
     _run("publish", locals())
 
 
@@ -131,7 +134,10 @@ def doctor(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Say whether the platforms can be built, by running a tiny program of each; and what mends what cannot."""
+    """Say whether the platforms can be built here.
+
+    Runs a tiny program of each through the builder; for what does not run it says why, and what mends it.
+    """
     from multibuild.cli import machine, runs
 
     request = runs.Request(
@@ -156,7 +162,10 @@ def inspect(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Show an index for people: entries, sizes, attestations, annotations, findings."""
+    """Show an index for people.
+
+    Its entries, sizes, attestations, annotations, and what looks wrong.
+    """
     from multibuild.cli import images
 
     raise typer.Exit(images.inspect(reference, file=file, raw=raw, json_output=json, diff=diff, proof=proof))
@@ -173,7 +182,10 @@ def explain(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Say what class of failure a log shows, whether it would be retried, and what to do."""
+    """Say what a build log's failure is.
+
+    Its class, whether it would be retried, and what to do.
+    """
     from multibuild.cli import history
 
     raise typer.Exit(history.explain(log, json_output=json))
@@ -247,7 +259,10 @@ def verify(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Prove an index: its children exist, agree with it, and hold programs of their platform."""
+    """Prove that an index is what it says.
+
+    Its children exist, agree with it, and hold programs of their platform.
+    """
     from multibuild.cli import runs
     from multibuild.cli import verify as command
 
@@ -264,7 +279,10 @@ def retest(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Run the configured test in every child of the last run, at its exact digest; again each time."""
+    """Test every child of the last run again.
+
+    Runs the configured test at each exact digest, each time it is asked.
+    """
     from multibuild.cli import runs
     from multibuild.cli import verify as command
 
@@ -306,7 +324,10 @@ def merge(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Compose an index out of images from anywhere, push it, move the tag; without arguments: of the last run."""
+    """Compose an index of images from anywhere.
+
+    Pushes it and moves the tag. Without arguments: of the last run's children.
+    """
     from multibuild.cli import merge as merging
 
     flags = merging.MergeFlags(
@@ -378,3 +399,6 @@ def resolve(
         json=json,
     )
     raise typer.Exit(resolving.resolve(flags))
+
+
+first.add_completion(app)

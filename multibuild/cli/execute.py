@@ -115,7 +115,7 @@ def _first(error: BaseException) -> BaseException:
 def _for_people(error: BaseException) -> BaseException:
     """A disk that is full or read-only is the machine's trouble, whoever met it; anything else stays what it is."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename or 'a file of the run'}: cannot be written: "
         return EnvironmentFault(
             f"{where}{error.strerror}",
             hint="free disk space, then `--resume`; --state-dir names another place",

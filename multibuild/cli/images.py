@@ -12,6 +12,7 @@ from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
 from multibuild.prove.layer_memory import LayerMemory
 from multibuild.publish.difference import Difference, difference
+from multibuild.publish.failures import for_a_reader
 from multibuild.publish.inspect import Entry, Inspection, look_at
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
@@ -31,7 +32,7 @@ def inspect(
     """
     reference = Reference.parse(text)
     config = registries_of(file)
-    with RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
+    with for_a_reader(), RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
         if raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.sentences import as_shown, last_line, sentence, short_step
+from multibuild.cli.sentences import as_shown, sentence, short_step
 from multibuild.record.events import Event
-from multibuild.record.text import human_seconds, one_line, printable
+from multibuild.record.text import human_seconds, last_line, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

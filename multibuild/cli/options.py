@@ -40,5 +40,5 @@ DEFAULT_FILE = Path("multibuild.yaml")
 
 
 def examples(*lines: str) -> str:
-    """Make the end of a command's help."""
-    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+    """Make the end of a command's help; the mark keeps each example on its line, to be copied."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

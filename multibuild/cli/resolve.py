@@ -9,9 +9,11 @@ from pathlib import Path
 
 from multibuild.cli.images import registries_of
 from multibuild.errors import UsageError
+from multibuild.platforms import Platform
 from multibuild.prove.clients import CLIENTS, Choice
+from multibuild.publish.failures import for_a_reader
 from multibuild.publish.reference import Manifest, Reference
-from multibuild.publish.resolving import Answer, answers, node_hosts, read_index
+from multibuild.publish.resolving import Answer, answers, host_platform, read_index
 from multibuild.publish.session import RegistrySession
 from multibuild.record.text import columns, printable
 
@@ -34,8 +36,12 @@ class ResolveFlags:
 
 def resolve(flags: ResolveFlags) -> int:
     """Print the answers; 0 also when a client finds nothing."""
+    if flags.nodes is not None:
+        return _nodes(flags.nodes, flags)
     clients = _clients(flags.clients)
     hosts = _hosts(flags)
+    for host in hosts:
+        host_platform(host)  # a wrong one is said before any registry is asked
     found = answers(_index(flags), hosts)
     chosen = [
         Answer(host=answer.host, clients={name: answer.clients[name] for name in clients}) for answer in found
@@ -58,8 +64,32 @@ def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _hosts(flags: ResolveFlags) -> tuple[str, ...]:
     typed = [host.strip() for text in flags.hosts for host in text.split(",") if host.strip()]
-    listed = node_hosts(_read(flags.nodes), str(flags.nodes)) if flags.nodes is not None else ()
-    return tuple(dict.fromkeys((*typed, *listed))) or DEFAULT_HOSTS
+    return tuple(dict.fromkeys(typed)) or DEFAULT_HOSTS
+
+
+def _nodes(file: Path, flags: ResolveFlags) -> int:
+    """Answer for a cluster: its nodes say host and client themselves."""
+    from multibuild.cli.nodes import show_nodes
+    from multibuild.prove.nodes import read_nodes
+
+    if flags.hosts or flags.clients:
+        raise UsageError(
+            "--nodes: cannot be joined with --host or --client", hint="the nodes say both: leave them out"
+        )
+    nodes = read_nodes(_read(file), str(file))
+    image = _index(flags)
+    own = None if image.is_index or flags.reference is None else _own_platform(flags)
+    return show_nodes(nodes, image, own, as_json=flags.json)
+
+
+def _own_platform(flags: ResolveFlags) -> Platform:
+    """Read the platform of an image that is no index from its config."""
+    from multibuild.publish.children import read_child
+
+    reference = Reference.parse(str(flags.reference))
+    session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))
+    with for_a_reader(), session as registries:
+        return read_child(reference, registries.of(reference.host), None).config.platform
 
 
 def _index(flags: ResolveFlags) -> Manifest:
@@ -70,9 +100,8 @@ def _index(flags: ResolveFlags) -> Manifest:
     if flags.index is not None:
         return read_index(_read(flags.index), str(flags.index))
     reference = Reference.parse(str(flags.reference))
-    with RegistrySession(
-        registries_of(flags.file), say=lambda text: print(text, file=sys.stderr)
-    ) as registries:
+    session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))
+    with for_a_reader(), session as registries:
         return registries.of(reference.host).manifest(reference)
 
 

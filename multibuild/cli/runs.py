@@ -154,8 +154,13 @@ def as_table(plan: Plan) -> str:
 def run(request: Request, *, until: str) -> int:
     """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
     from multibuild.cli.execute import execute
-    from multibuild.config.files import check_files
+    from multibuild.config.files import check_environment, check_files
 
     loaded = load(request)
     check_files(loaded)
+    check_environment(loaded, os.environ)
+    if request.report is not None and not request.report.absolute().parent.is_dir():
+        raise UsageError(
+            f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
+        )
     return execute(request, loaded, chosen(request), state_of(request, loaded), until=until)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from multibuild.record.events import Event
-from multibuild.record.text import human_seconds, one_line
+from multibuild.record.text import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
 
@@ -52,14 +52,6 @@ _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "index.composed": lambda f: f"index {f['digest']} with {f['entries']} entries",
     "tag.ended": lambda f: f"{f['ref']}: {f['status']}",
 }
-
-
-def last_line(text: object) -> str:
-    """Give the last line of evidence that tells anything: of a command that failed, what it said itself."""
-    lines = [line for line in str(text or "").splitlines() if line.strip()]
-    while len(lines) > 1 and "did not complete successfully" in lines[-1]:
-        lines.pop()
-    return lines[-1] if lines else ""
 
 
 def short_step(name: str) -> str:

@@ -44,10 +44,11 @@ def prove_reference(
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
     from multibuild.prove.verify import verify as verify_reference
+    from multibuild.publish.failures import for_a_reader
     from multibuild.publish.session import RegistrySession
 
     rules = _rules(config, content)
-    with RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
+    with for_a_reader(), RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
         return verify_reference(reference, registries, rules=rules, memory=memory)
 
 

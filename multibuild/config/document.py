@@ -19,6 +19,9 @@ from multibuild.errors import ConfigError
 Key = tuple[str | int, ...]
 """Where a value stands: ("platforms", 1, "timeout")."""
 
+MOST_VALUES: Final = 50_000
+"""More than any config needs; a few lines of aliases of aliases expand to billions."""
+
 TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
 """Under these keys a number is the text that was written: 1.10 stays 1.10."""
 
@@ -72,7 +75,8 @@ def read_document(path: Path) -> Document:
             f"{path}: there is no such file", hint="`multibuild init` writes one; `--file` names another"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        hint = "name the file in it" if path.is_dir() else "`--file` names another"
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: byte {error.start}", hint="save it as UTF-8") from None
     node = _compose(text, str(path))
@@ -82,7 +86,8 @@ def read_document(path: Path) -> Document:
         )
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(
-            f"{_place(node, str(path))}: the file must be a mapping, like `image: …`, not {_kind(node)}"
+            f"{_place(node, str(path))}: the file must be a mapping, not {_kind(node)}",
+            hint="it starts like `version: 1`",
         )
     reader = _Reader(str(path))
     values: dict[str, Any] = reader.value(node, ())
@@ -110,11 +115,18 @@ class _Reader:
 
     def value(self, node: yaml.Node, key: Key) -> Any:
         self.places.setdefault(key, _place(node, self._name))
+        if len(self.places) > MOST_VALUES:
+            raise ConfigError(
+                f"{_place(node, self._name)}: more than {MOST_VALUES} values, with its aliases written out",
+                hint="remove the aliases",
+            )
         if isinstance(node, yaml.ScalarNode):
             self.texts[key] = node.value
             return self._scalar(node, key)
         if id(node) in self._open:
-            raise ConfigError(f"{_place(node, self._name)}: an alias that contains itself")
+            raise ConfigError(
+                f"{_place(node, self._name)}: an alias that contains itself", hint="write the value out"
+            )
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -134,7 +146,10 @@ class _Reader:
                     merged = {**self._merged(source, key), **merged}
                 continue
             if not isinstance(name, yaml.ScalarNode):
-                raise ConfigError(f"{_place(name, self._name)}: a key must be text, not {_kind(name)}")
+                raise ConfigError(
+                    f"{_place(name, self._name)}: a key must be text, not {_kind(name)}",
+                    hint="${NAME} at the start of a value needs quotes",
+                )
             if name.value in own:
                 raise ConfigError(
                     f"{_place(name, self._name)}: {dotted((*key, name.value))}: is written twice",
@@ -146,7 +161,10 @@ class _Reader:
 
     def _merged(self, node: yaml.Node, key: Key) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{_place(node, self._name)}: `<<` takes a mapping, not {_kind(node)}")
+            raise ConfigError(
+                f"{_place(node, self._name)}: `<<` takes a mapping, not {_kind(node)}",
+                hint="like `<<: *name` of a mapping",
+            )
         values: dict[str, Any] = self.value(node, key)
         return values
 
@@ -164,7 +182,9 @@ class _Reader:
             if kind == "float":
                 return float(node.value)
         except ValueError:
-            raise ConfigError(f"{_place(node, self._name)}: '{node.value}' is no {kind}") from None
+            raise ConfigError(
+                f"{_place(node, self._name)}: '{node.value}' is no {kind}", hint="quotes make it text"
+            ) from None
         raise self._unknown_tag(node)
 
     def _unknown_tag(self, node: yaml.Node) -> ConfigError:
@@ -189,9 +209,9 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         raise _bad_yaml(error, text, name) from None
     except yaml.YAMLError as error:
         what = getattr(error, "reason", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{name}: is not YAML: {what}") from None
+        raise ConfigError(f"{name}: is not YAML: {what}", hint="save it as plain UTF-8 text") from None
     except RecursionError:
-        raise ConfigError(f"{name}: is nested too deeply") from None
+        raise ConfigError(f"{name}: is nested too deeply", hint="a config has a few levels") from None
     return node
 
 
@@ -201,10 +221,24 @@ def _bad_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
     what = error.problem or error.context or "it cannot be read"
     line = (text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)] if mark and text else ""
     indent = line[: len(line) - len(line.lstrip())]
-    hint = "indent with spaces: YAML allows no tabs there" if "\t" in indent or "\\t" in what else None
-    if hint is None and "mapping values are not allowed" in what:
-        hint = "a text that contains `: ` needs quotes; otherwise look at the indentation"
+    tab = "\t" in indent or "\\t" in what
+    hint = next(
+        (words for said, words in _YAML_HINTS.items() if said in what), "check quotes and indentation"
+    )
+    if tab:
+        hint = "indent with spaces: YAML allows no tabs there"
     return ConfigError(f"{place}: is not YAML: {what}", hint=hint)
+
+
+_YAML_HINTS: Final = {
+    "mapping values are not allowed": "a text that contains `: ` needs quotes; otherwise look at the indentation",
+    "undefined alias": "a text that begins with `*` needs quotes",
+    "unexpected end of stream": "a quote or bracket is never closed",
+    "cannot start any token": "a text that begins with it needs quotes",
+    "expected ',' or ": "a bracket is never closed, or a comma is missing",
+    "expected <block end>": "look at the indentation: entries of one list or mapping begin in one column",
+}
+"""What PyYAML says → what to look for."""
 
 
 def _place(node: yaml.Node, name: str) -> str:

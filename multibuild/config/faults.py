@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -12,6 +12,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from multibuild.config.document import Document, Key, dotted
 from multibuild.errors import ConfigError
+
+MOST_FAULTS = 10
+"""A screen full; who has more has the wrong file."""
+
+FEW_KEYS = 12
+"""So many keys fit a line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +43,9 @@ def config_error(document: Document, faults: Sequence[Fault]) -> ConfigError:
     hinted = [
         f"{line} ({item.hint})" if item.hint else line for line, item in zip(lines, faults, strict=True)
     ]
-    return ConfigError("\n".join(hinted))
+    if len(hinted) > MOST_FAULTS:
+        hinted = [*hinted[:MOST_FAULTS], f"and {len(hinted) - MOST_FAULTS} more"]
+    return ConfigError("\n".join(hinted), hint="`multibuild schema` describes every key")
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Fault]:
@@ -58,7 +66,9 @@ def _fault(details: ErrorDetails, model: type[BaseModel], document: Document) ->
         case "extra_forbidden":
             return Fault(key=key, message="is no key multibuild knows", hint=_nearest_key(key, model))
         case "missing":
-            return Fault(key=key, message="is required")
+            return Fault(
+                key=key, message="is required", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
+            )
         case "literal_error":
             return _choice(key, details["input"], _choices(str(context["expected"])), document)
         case "bool_parsing" | "bool_type":
@@ -68,32 +78,67 @@ def _fault(details: ErrorDetails, model: type[BaseModel], document: Document) ->
 
 def _choice(key: Key, value: Any, valid: Sequence[str], document: Document) -> Fault:
     near = get_close_matches(str(value), valid, n=1)
-    return Fault(
-        key=key,
-        message=f"must be {_alternatives(valid)}, not {_given(value, document.texts.get(key))}",
-        hint=f"perhaps you meant '{near[0]}'" if near else None,
-    )
+    hint = f"like {key[-1]}: {valid[0]}"
+    if str(value) in valid:
+        hint = f"write it without quotes: {value}"
+    elif near:
+        hint = f"perhaps you meant '{near[0]}'"
+    message = f"must be {_alternatives(valid)}, not {_given(value, document.texts.get(key))}"
+    return Fault(key=key, message=message, hint=hint)
 
 
 def _wrong_type(key: Key, details: ErrorDetails, document: Document) -> Fault:
     kind, value = details["type"], details["input"]
     text = document.texts.get(key)
-    if kind == "too_short":
-        return Fault(key=key, message="must not be empty")
+    if kind in {"too_short", "string_too_short"}:
+        return Fault(
+            key=key, message="must not be empty", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
+        )
     if kind not in _WANTED:
         return Fault(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
-    hint = None
-    if value is None:
-        hint = "remove the key, or give it a value"
-    elif kind == "string_type" and isinstance(value, bool | int | float):
-        hint = f'write it in quotes: "{text or value}"'
-    elif kind == "tuple_type" and isinstance(value, str):
-        hint = f"write [{value}]"
     bound = next(iter(details.get("ctx", {}).values()), "")
-    return Fault(
-        key=key, message=f"must be {_WANTED[kind].format(bound)}, not {_given(value, text)}", hint=hint
-    )
+    message = f"must be {_WANTED[kind].format(bound)}, not {_given(value, text)}"
+    return Fault(key=key, message=message, hint=_hint_of_type(kind, key, value, text))
 
+
+def _hint_of_type(kind: str, key: Key, value: Any, text: str | None) -> str:
+    if value is None:
+        return "remove the key, or give it a value"
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return f'write it in quotes: "{text or value}"'
+    if kind == "tuple_type" and isinstance(value, str):
+        return f"write [{', '.join(_words(value))}]"
+    form = _FORMS.get(kind, "3")
+    return f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: {form}')}"
+
+
+def _words(text: str) -> list[str]:
+    """Take a list apart that was written as one text: by commas, else by a shell's rules."""
+    import shlex
+
+    try:
+        return [word.strip() for word in text.split(",")] if "," in text else shlex.split(text) or [text]
+    except ValueError:
+        return [text]
+
+
+_EXAMPLES: Mapping[str | int, str] = {
+    "version": "version: 1",
+    "image": "image: registry.example.org/team/app",
+    "platforms": "platforms: [linux/amd64, linux/arm64]",
+    "name": "name: linux/arm64",
+    "run": "run: [app, --version]",
+    "builder": "builder: auto",
+    "test": "test: {run: [app, --version]}",
+}
+_FORMS: Mapping[str, str] = {
+    "string_type": "text",
+    "tuple_type": "[a, b]",
+    "dict_type": "{KEY: value}",
+    "model_type": "{KEY: value}",
+    "float_type": "1.5",
+    "greater_than_equal": "1",
+}
 
 _WANTED = {
     "string_type": "text",
@@ -136,7 +181,9 @@ def _alternatives(words: Sequence[str]) -> str:
 def _nearest_key(key: Key, model: type[BaseModel]) -> str:
     keys = key_names(_model_at(key[:-1], model) or model)
     near = get_close_matches(str(key[-1]).replace("-", "_").lower(), keys, n=1)
-    return f"perhaps you meant '{near[0]}'" if near else f"there are {', '.join(keys)}"
+    if near:
+        return f"perhaps you meant '{near[0]}'"
+    return f"there are {', '.join(keys)}" if len(keys) <= FEW_KEYS else "`multibuild schema` lists the keys"
 
 
 def key_names(model: type[BaseModel]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from multibuild.build.dockerfile import read_dockerfile
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
@@ -23,6 +24,7 @@ def is_remote(context: str) -> bool:
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for every context, Dockerfile, secret, CA and profile that is not there."""
     missing = [*_sources(loaded), *_secrets(loaded), *_authorities(loaded)]
+    missing = missing or [*_targets(loaded)]
     if len(missing) == 1:
         message, hint = missing[0]
         raise ConfigError(f"{loaded.path}: {message}", hint=hint)
@@ -32,6 +34,25 @@ def check_files(loaded: LoadedConfig) -> None:
         [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
     ):
         load_profile(builder, loaded.project)
+
+
+def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a secret of a variable that is not set: BuildKit would take it for an empty secret.
+
+    Only before a run: a plan may be made where the secrets are not.
+    """
+    for place, secret in enumerate(loaded.config.secrets):
+        fields = _fields(secret)
+        source = fields.get("env") or (fields.get("type") == "env" and fields.get("src"))
+        if source and source not in environ:
+            raise ConfigError(
+                f"{loaded.path}: secrets.{place}: the environment variable {source} is not set",
+                hint=f"set {source}: the build needs it for the secret {fields.get('id')}",
+            )
+
+
+def _fields(secret: str) -> dict[str, str]:
+    return dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
 
 
 def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
@@ -55,9 +76,29 @@ def _sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
             yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
 
 
+def _targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    """Look for each target among the stages, unless a frontend of one's own reads the file."""
+    config = loaded.config
+    wanted = {("target", config.target, config.dockerfile): None}
+    for at, entry in enumerate(config.platforms):
+        key = f"platforms.{at}.target" if entry.target else "target"
+        wanted[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
+    for key, target, dockerfile in wanted:
+        path = loaded.project / dockerfile
+        if target is None or is_remote(config.context) or is_remote(dockerfile) or not path.is_file():
+            continue
+        described = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
+        names = [stage.name for stage in described.stages if stage.name]
+        usual = described.syntax is None or "docker/dockerfile" in described.syntax
+        known = target.lower() in names or (target.isdigit() and int(target) < len(described.stages))
+        if usual and not known:
+            hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
+            yield f"{key}: {dockerfile} has no stage '{target}'", hint
+
+
 def _secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for place, secret in enumerate(loaded.config.secrets):
-        fields = dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
+        fields = _fields(secret)
         source = fields.get("src") or fields.get("source")
         if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
             message = f"secrets.{place}: there is no file {loaded.project / source} for id {fields.get('id')}"

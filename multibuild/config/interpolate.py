@@ -78,7 +78,8 @@ class Interpolation:
         if rest.startswith(":-"):
             return value or self.fill(rest[2:])
         if rest.startswith(":?") and not value:
-            raise InterpolationError(f"{name} is not set: {self.fill(rest[2:]) or 'it is needed'}")
+            said = self.fill(rest[2:]) or "it is needed"
+            raise InterpolationError(f"{name} is not set: {said}", hint=f"set {name} in the environment")
         if value is None:
             raise InterpolationError(
                 f"the environment variable {name} is not set",

@@ -80,7 +80,7 @@ class Config(Section):
     """Resolve base images at the registry, always; false trusts local copies."""
     no_cache: bool = False
     """Build every step anew."""
-    network: str = "default"
+    network: Literal["default", "none", "host"] = "default"
     """The network of RUN: default, none or host."""
     build_flags: Annotated[tuple[str, ...], AfterValidator(check_build_flags)] = ()
     """Other flags of `docker buildx build`; those multibuild passes itself are refused."""
@@ -104,7 +104,7 @@ class Config(Section):
     """What to build for, in the order of the index."""
     annotations: TextMap = Field(default_factory=dict)
     """Annotations of the index."""
-    builder: str = "auto"
+    builder: Annotated[str, Field(min_length=1)] = "auto"
     """auto, a shipped profile, a profile file, or an existing builder."""
     emulators: Emulators = Field(default_factory=Emulators)
     """Where emulators come from."""

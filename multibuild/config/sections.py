@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -187,7 +188,11 @@ def _check_outlet(value: str) -> str:
     kind, colon, path = value.partition(":")
     if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
         return value
-    raise fault(f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'")
+    near = get_close_matches(kind, ("registry", "oci", "oci-archive", "docker"), n=1)
+    raise fault(
+        f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'",
+        hint=f"perhaps you meant {near[0]}{colon}{path}" if near else "like oci:out",
+    )
 
 
 class Publish(Section):

@@ -19,7 +19,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 # distribution/reference regexp.go: domain and path-component.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d+)?\Z")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-_DURATION_FORM: Final = "a duration like 90s, 5m or 1h30m, or a number of seconds"
+_DURATION_HINT: Final = "like 90s, 5m or 1h30m, or a number of seconds"
 
 MANAGED_FLAGS: Final = {
     "--platform": "platforms",
@@ -65,9 +65,9 @@ def parse_duration(value: Any) -> float:
     elif isinstance(value, str) and _DURATION.match(value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(value))
     else:
-        raise fault(f"must be {_DURATION_FORM}, not {_shown(value)}")
+        raise fault(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
     if not math.isfinite(seconds) or seconds <= 0:
-        raise fault(f"must be more than nothing, not {_shown(value)}")
+        raise fault(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
     return seconds
 
 
@@ -85,7 +85,7 @@ def parse_jobs(value: Any) -> Any:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise fault(f"must be auto or a whole number from 1 on, not {_shown(value)}")
+        raise fault(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
     return value
 
 
@@ -124,7 +124,7 @@ def check_tag(value: str) -> str:
         usable = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip(".-")[:128]
         raise fault(
             f"'{value}' is not a tag: letters, digits, `_`, `.` and `-`, at most 128, no `.` or `-` first",
-            hint=f"like {usable}" if usable else None,
+            hint=f"like {usable or 'latest'}",
         )
     return value
 
@@ -175,7 +175,7 @@ def check_registry_host(value: str) -> str:
 
 def _platform(value: Any, *, exactly: bool) -> Platform:
     if not isinstance(value, str):
-        raise fault(f"must be a platform like linux/arm64, not {_shown(value)}")
+        raise fault(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
     try:
         return Platform.literal(value) if exactly else Platform.parse(value)
     except UsageError as error:

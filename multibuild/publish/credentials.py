@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,5 +79,7 @@ def _require_readable(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    """Take docker-py's wrapping off: "Credentials store error: StoreError('…')"."""
+    said = str(error).splitlines() or [type(error).__name__]
+    found = re.search(r"\w+Error\(['\"](.*?)['\"]\)", said[0])
+    return found[1] if found else said[0]

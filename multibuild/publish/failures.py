@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from multibuild.errors import EnvironmentFault, PublishFailed
+from multibuild.errors import EnvironmentFault, PublishFailed, UsageError
 
 Kind = Literal[
     "not-found",
@@ -35,6 +38,20 @@ class RegistryError(PublishFailed):
         self.codes: tuple[str, ...] = ()
         self.retry_after: float | None = None
         self.connected = True
+
+
+@contextmanager
+def for_a_reader() -> Iterator[None]:
+    """Turn what a registry refuses a command that only reads into the fault it is there: nothing was published.
+
+    An image that is not there is what was typed wrong; all else is the environment's.
+    """
+    try:
+        yield
+    except RegistryError as error:
+        if error.kind == "not-found":
+            raise UsageError(error.message, hint=error.hint) from error
+        raise as_environment(error) from error
 
 
 def as_environment(error: RegistryError) -> EnvironmentFault:
@@ -72,9 +89,18 @@ def from_status(
     return error
 
 
+_NO_SUCH_HOST = (
+    "Name or service not known",
+    "nodename nor servname",
+    "No address associated",
+    "Temporary failure in name resolution",
+)
+"""What getaddrinfo says (glibc, musl, BSD)."""
+
+
 def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
     """Understand an error below HTTP."""
-    text = str(error)
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(error))
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
         return RegistryError(
             "tls",
@@ -87,11 +113,14 @@ def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
             f"{doing}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
-    found = RegistryError(
-        "unreachable",
-        f"{doing}: {host} cannot be reached: {text or type(error).__name__}",
-        hint="is it running, and is the name right?",
+    words, hint = (
+        f"{host} cannot be reached: {text or type(error).__name__}",
+        "is it running, and is the name right?",
     )
+    if any(said in text for said in _NO_SUCH_HOST):
+        words = f"there is no host {host.partition(':')[0]}: its name does not resolve"
+        hint = "is the name right, and is there a network?"
+    found = RegistryError("unreachable", f"{doing}: {words}", hint=hint)
     found.connected = "Connect" not in type(error).__name__
     return found
 

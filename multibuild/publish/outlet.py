@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from multibuild.errors import PublishFailed
 from multibuild.publish.layout import OciLayout, WithLayouts, pack
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
@@ -35,6 +36,20 @@ def publish_locally(
     emit: Emit,
 ) -> Published:
     """Write one layout with the complete index, and pack or load it. What `publish` raises."""
+    try:
+        return _published(index, outlet, (sources, registries, emit))
+    except OSError as error:
+        where = error.filename or outlet.path
+        raise PublishFailed(
+            f"publish.to {outlet.kind}:{outlet.path}: {where}: {error.strerror or error}",
+            hint="it must be a place that can be written, with room for every image",
+        ) from error
+
+
+def _published(
+    index: Manifest, outlet: LocalOutlet, rest: tuple[Sequence[Reference], Registries, Emit]
+) -> Published:
+    sources, registries, emit = rest
     if outlet.kind == "oci":
         return _write(index, outlet, outlet.path, (sources, registries, emit))
     with tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch:

@@ -1,4 +1,4 @@
-"""Where the rules of the clients get their entries: an index in a registry or a file, and the hosts of a cluster."""
+"""Where the rules of the clients get their entries, and the answers as JSON."""
 
 from __future__ import annotations
 
@@ -80,23 +80,3 @@ def read_index(content: bytes, name: str) -> Manifest:
     said = str(document.get("mediaType", ""))
     media_type = said if said in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
     return Manifest(media_type=media_type, digest=digest_of(content), content=content)
-
-
-def node_hosts(content: bytes, name: str) -> tuple[str, ...]:
-    """Give the different platforms of `kubectl get nodes -o json`, most nodes first.
-
-    Kubernetes' nodeInfo says operatingSystem and architecture and no variant; UsageError when the file is none.
-    """
-    counted: dict[str, int] = {}
-    try:
-        document = json.loads(content)
-        items = document.get("items", [document])
-        for item in items:
-            info = item["status"]["nodeInfo"]
-            host = f"{info['operatingSystem']}/{info['architecture']}"
-            counted[host] = counted.get(host, 0) + 1
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(
-            f"{name} is not a list of nodes", hint="`kubectl get nodes -o json` prints one"
-        ) from None
-    return tuple(sorted(counted, key=lambda host: (-counted[host], host)))

@@ -255,7 +255,7 @@ class Wire:
 
     def _announce(self, state: RetryCallState) -> None:
         if self._on_wait is not None and state.next_action is not None and state.outcome is not None:
-            self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.0f} s")
+            self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.2g} s")
 
 
 def may_pass(error: BaseException) -> bool:

@@ -28,6 +28,14 @@ def one_line(text: str) -> str:
     return " ".join(printable(text).splitlines()).replace("\t", " ")
 
 
+def last_line(text: object) -> str:
+    """Give the last line of evidence that tells anything: of a command that failed, what it said itself."""
+    lines = [line for line in str(text or "").splitlines() if line.strip()]
+    while len(lines) > 1 and "did not complete successfully" in lines[-1]:
+        lines.pop()
+    return lines[-1] if lines else ""
+
+
 def shortened(text: str, width: int) -> str:
     """Cut a line that is longer than `width` characters, and show that it was."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

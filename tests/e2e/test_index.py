@@ -263,14 +263,22 @@ def test_resolve_offline_and_for_a_cluster(tmp_path, built, registry, repository
     index = tmp_path / "index.json"
     index.write_text(multibuild("inspect", target, "--raw").stdout)
     nodes = tmp_path / "nodes.json"
-    info = [
-        {"operatingSystem": "linux", "architecture": name} for name in ("arm64", "amd64", "arm64", "s390x")
+    machines = {"a": "arm64", "b": "amd64", "c": "s390x"}
+    info = {"operatingSystem": "linux", "containerRuntimeVersion": "containerd://2.1.4"}
+    items = [
+        {"metadata": {"name": name}, "status": {"nodeInfo": {**info, "architecture": architecture}}}
+        for name, architecture in machines.items()
     ]
-    nodes.write_text(json.dumps({"items": [{"status": {"nodeInfo": one}} for one in info]}))
+    nodes.write_text(json.dumps({"items": items}))
     done = multibuild("resolve", "--index", index, "--nodes", nodes)
     assert done.code == 0
-    assert [line.split() for line in done.stdout.splitlines()[1:]] == [
-        ["linux/arm64", *["arm64"] * 5],
-        ["linux/amd64", *["amd64"] * 5],
-        ["linux/s390x", *["none"] * 5],
+    assert [line.split() for line in done.stdout.splitlines()[1:4]] == [
+        ["a", "containerd", "2.1.4", "arm64", "arm64", "yes"],
+        ["b", "containerd", "2.1.4", "amd64", "amd64", "yes"],
+        ["c", "containerd", "2.1.4", "s390x", "none", "no"],
     ]
+    # One that is no index is pulled by every node; its config says where it runs.
+    single = f"{REGISTRY}/e2e/seed-arm64@{image_digest(registry, 'arm64')}"
+    said = multibuild("resolve", single, "--nodes", nodes, "--json").json
+    assert [node["runs"] for node in said["nodes"]] == [True, False, False]
+    assert said["cannot_run"] == ["b", "c"]

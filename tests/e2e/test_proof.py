@@ -202,7 +202,7 @@ def test_verify_without_a_reference_takes_the_config(state):
 
 def test_what_is_not_there_is_said(bench, tmp_path):
     done = multibuild("verify", f"{bench.image}:nothing", cwd=tmp_path)
-    assert done.code == 7
+    assert done.code == 2
     assert "hint:" in done.stderr
 
 

@@ -210,6 +210,7 @@ ROWS: list[tuple[str, list[Evidence]]] = [
             outside('failed to solve: target stage "runtme" could not be found', ""),
             outside("failed to solve: circular dependency detected on stage: a", ""),
             outside("failed to solve: dockerfile parse error on line 2: unknown flag: --mont", ""),
+            outside("failed to build: failed to solve: no build stage in current context", ""),
         ],
     ),
     (

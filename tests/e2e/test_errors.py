@@ -1,0 +1,170 @@
+"""The catalogue's engines and builds: what only a real docker can get wrong. In seconds, with the next step."""
+
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
+from fakes.mistakes import AS_ANYBODY, check, said
+
+PATIENCE = 60
+"""Seconds that no mistake may take, on a machine that does much else; alone each takes one to four."""
+
+
+def fails(expected, *arguments, **more):
+    done = multibuild(*arguments, timeout=PATIENCE, **more)
+    check(expected, done.code, done.stderr)
+    return done
+
+
+@pytest.fixture
+def closed_socket(tmp_path):
+    """An engine's socket that is not for us, as without the docker group."""
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        path.chmod(0)
+        yield path
+
+
+@pytest.mark.parametrize("command", ["all", "setup"])
+def test_no_docker_group(project, state, closed_socket, command):
+    config = project()
+    done = subprocess.run(
+        [*AS_ANYBODY, sys.executable, "-m", "multibuild", command, "-f", config, "--state-dir", state],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={
+            "DOCKER_HOST": f"unix://{closed_socket}",
+            "PATH": "/usr/bin:/bin:/usr/local/bin",
+            "PYTHONPATH": str(ROOT),
+        },
+    )
+    check(said(3, "permission denied", "socket", then="usermod -aG docker"), done.returncode, done.stderr)
+
+
+def where_docker_points(tmp_path):
+    """Environment → what is said: engines that are not there."""
+    nowhere, port = tmp_path / "desktop" / "docker.sock", free_port()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "alone").mkdir()
+    shutil.copy(shutil.which("docker") or "", tmp_path / "alone" / "docker")
+    return {
+        "Docker Desktop stopped": (
+            {"DOCKER_HOST": f"unix://{nowhere}"},
+            said(3, str(nowhere), then="Docker Desktop"),
+        ),
+        "an engine on another machine": (
+            {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"},
+            said(3, f"127.0.0.1:{port}", then="DOCKER_HOST"),
+        ),
+        "a context that is gone": ({"DOCKER_CONTEXT": "gone"}, said(3, '"gone"', then="docker context ls")),
+        "a broken config.json": (
+            {"DOCKER_CONFIG": str(tmp_path / "broken")},
+            said(3, "config", then="config.json"),
+        ),
+        "no docker at all": (
+            {"PATH": str(tmp_path / "bin")},
+            said(3, "no docker command", then="install Docker"),
+        ),
+        "docker without buildx": (
+            {"PATH": str(tmp_path / "alone"), "DOCKER_CONFIG": str(tmp_path / "none")},
+            said(3, "no buildx plugin", then="docker-buildx"),
+        ),
+    }
+
+
+def test_engines_that_cannot_be_had(tmp_path, project, state):
+    config = project()
+    for environment, expected in where_docker_points(tmp_path).values():
+        fails(expected, "setup", "-f", config, "--state-dir", state, env=environment)
+
+
+BASE = f"FROM {REGISTRY}/base:latest\n"
+BUILDS = {
+    "an instruction misspelt": (BASE + "RNU true\n", said(4, "line 2", "RNU", then="mend the Dockerfile")),
+    "no FROM": ("RUN true\n", said(4, "no build stage", then="mend the Dockerfile")),
+    "an image that is not there": (
+        f"FROM {REGISTRY}/e2e/nothing:1\n",
+        said(4, f"{REGISTRY}/e2e/nothing:1", "not found", then="name and tag"),
+    ),
+    "a file that is not there": (BASE + "COPY nothing /\n", said(4, "/nothing", then=".dockerignore")),
+    "a command that fails": (
+        BASE + "RUN frobnicate\n",
+        said(4, "frobnicate: not found", then="its last lines"),
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BUILDS)
+def test_what_a_dockerfile_gets_wrong(project, state, mistake):
+    text, expected = BUILDS[mistake]
+    config = project(dockerfile=text, platforms=["linux/amd64"])
+    done = fails(expected, "build", "-f", config, "--state-dir", state)
+    assert "(" in done.stderr.splitlines()[-2]  # the class of the failure
+
+
+def test_a_builder_nobody_made(project, state):
+    config = project(builder="nobody-made-this")
+    fails(said(3, "'nobody-made-this'", then="docker buildx ls"), "build", "-f", config, "--state-dir", state)
+
+
+def test_a_secret_nobody_set(project, state):
+    config = project(secrets=["id=token,env=NOBODY_SETS_THIS"])
+    fails(said(2, "NOBODY_SETS_THIS is not set", then="token"), "all", "-f", config, "--state-dir", state)
+    assert not state.exists()
+
+
+def test_a_report_that_has_nowhere_to_go(project, state, tmp_path):
+    config, nowhere = project(), tmp_path / "nowhere" / "report.json"
+    fails(
+        said(2, str(nowhere), then="make it"), "all", "-f", config, "--state-dir", state, "--report", nowhere
+    )
+    assert not state.exists()
+
+
+def test_an_archive_that_cannot_be_written(project, state):
+    config = project(platforms=["linux/amd64"], publish={"to": "oci:/proc/nobody"})
+    fails(said(7, "/proc/nobody", then="written"), "all", "-f", config, "--state-dir", state)
+
+
+def test_a_registry_nobody_knows(project, state):
+    config = project(image="registry.invalid/app")
+    fails(said(3, "registry.invalid", then="name right"), "all", "-f", config, "--state-dir", state)
+
+
+def test_a_disk_that_is_full(project, tmp_path):
+    """A state directory of one page: something of every run does not fit."""
+    full = tmp_path / "full"
+    full.mkdir()
+    config = project()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full], check=True, timeout=30)
+    try:
+        fails(said(3, "No space left", then="free disk space"), "all", "-f", config, "--state-dir", full)
+    finally:
+        subprocess.run(["umount", full], check=True, timeout=30)
+
+
+def test_a_state_nobody_may_write(project, tmp_path):
+    config, state = project(), tmp_path / "closed" / "state"
+    state.parent.mkdir(mode=0o500)
+    done = subprocess.run(
+        [*AS_ANYBODY, sys.executable, "-m", "multibuild", "all", "-f", config, "--state-dir", state],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PYTHONPATH": str(ROOT)},
+    )
+    check(said(3, str(state), "Permission denied", then="--state-dir"), done.returncode, done.stderr)
+
+
+def test_no_mistake_left_anything_in_the_engine():
+    assert "nobody-made-this" not in docker("buildx", "ls").stdout

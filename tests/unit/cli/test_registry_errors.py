@@ -1,0 +1,124 @@
+"""The catalogue's registries: an expired login, the wrong scheme, an unknown CA, and others, each really answering so."""
+
+import base64
+import json
+import ssl
+import subprocess
+import threading
+
+import pytest
+from fakes.mistakes import check, said
+from fakes.registry_server import FakeRegistry, Faults
+
+from multibuild.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_logged_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as fake:
+        yield fake
+
+
+def log_in(tmp_path, host, password):
+    (tmp_path / "docker").mkdir()
+    login = base64.b64encode(f"me:{password}".encode()).decode()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {host: {"auth": login}}}))
+
+
+def fails(capsys, expected, *arguments):
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    check(expected, code, err)
+    assert out == ""
+    return err
+
+
+@pytest.mark.parametrize("command", ["inspect", "resolve", "verify"])
+def test_an_image_that_is_not_there(registry, capsys, command):
+    fails(
+        capsys,
+        said(2, f"{registry.host}/app:1", then="the name and the tag"),
+        command,
+        f"{registry.host}/app:1",
+    )
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_a_login_that_is_missing_or_has_expired(tmp_path, capsys, scheme, logged_in):
+    with FakeRegistry(login=("me", "today's"), scheme=scheme) as registry:
+        if logged_in:
+            log_in(tmp_path, registry.host, "last-year's")
+        err = fails(
+            capsys,
+            said(3, registry.host, then=f"docker login {registry.host}"),
+            "inspect",
+            f"{registry.host}/app:1",
+        )
+    assert "last-year" not in err
+
+
+def test_an_account_without_the_right(registry, capsys):
+    registry.faults = Faults({1: 403}, lasting=True)
+    fails(capsys, said(3, "does not allow", then="docker login"), "inspect", f"{registry.host}/app:1")
+
+
+def test_a_registry_that_is_down(registry, capsys):
+    registry.server.shutdown()
+    registry.server.server_close()
+    fails(
+        capsys, said(3, registry.host, "refused", then="is it running"), "resolve", f"{registry.host}/app:1"
+    )
+
+
+def test_a_merge_of_what_is_not_there(registry, capsys):
+    target, source = f"{registry.host}/app:1", f"{registry.host}/app-arm64:1"
+    fails(capsys, said(7, source, then="the name and the tag"), "merge", target, source)
+
+
+def by_another_name(host):
+    """The same machine under an address that is no loopback, so that nobody takes plain http for granted."""
+    return host.replace("127.0.0.1", "0.0.0.0")
+
+
+def test_an_http_registry_spoken_to_with_https(registry, capsys):
+    host = by_another_name(registry.host)
+    fails(capsys, said(3, host, "plain http", then="insecure: true"), "inspect", f"{host}/app:1")
+
+
+def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=registry", "-addext", "subjectAltName=IP:0.0.0.0", "-days", "2",
+         "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    host = by_another_name(registry.host)
+    registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
+    fails(capsys, said(3, host, "certificate", then="ca: FILE"), "inspect", f"{host}/app:1")
+    # What the hint says helps: with the CA it is an answer like any other.
+    (tmp_path / "multibuild.yaml").write_text(
+        f"version: 1\nimage: {host}/app\nplatforms: [amd64]\nregistries: {{'{host}': {{ca: cert.pem}}}}\n"
+    )
+    fails(capsys, said(2, f"{host}/app:1", then="the name and the tag"), "inspect", f"{host}/app:1")
+    assert threading.active_count() < 50
+
+
+def test_a_credential_helper_that_is_not_installed(tmp_path, registry, capsys):
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "nobody-has-this"}))
+    fails(capsys, said(3, registry.host, then="credsStore"), "inspect", f"{registry.host}/app:1")
+
+
+def test_a_docker_config_that_is_broken(tmp_path, registry, capsys):
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text("{")
+    fails(capsys, said(3, "config.json", then="mend or move it"), "inspect", f"{registry.host}/app:1")
