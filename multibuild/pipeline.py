@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, past_seconds, unfinished
-from multibuild.build.stage import build_children, name_inputs, reusable_children
+from multibuild.build.stage import build_children, check_inputs, name_inputs, reusable_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, Wanted, prepare, require_runnable
@@ -106,8 +106,16 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
             f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
         )
     with record.stage("build"):
-        past = past_seconds(site.state, site.run)
-        return await build_children(plan, site.run, record, finished=finished, past=past)
+        results = await build_children(
+            plan,
+            site.run,
+            record,
+            finished=finished,
+            past=past_seconds(site.state, site.run),
+            context_bytes=inputs.context_bytes,
+        )
+        await check_inputs(plan, inputs, record)
+    return results
 
 
 def require_built(results: Sequence[BuildResult]) -> None:
