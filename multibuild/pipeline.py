@@ -17,6 +17,7 @@ from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory, State
+from multibuild.unchanged import settings_of
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -90,7 +91,10 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
     plan = make_plan(loaded, host.facts, only=only)
     site.run.save_plan(plan.document())
     site.recorder.record(
-        "run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs
+        "run.planned",
+        platforms=[str(item.platform) for item in plan.platforms],
+        jobs=plan.jobs,
+        settings=settings_of(plan),
     )
     return plan
 

@@ -28,9 +28,9 @@ from multibuild.config.files import is_remote
 from multibuild.errors import MultibuildError
 
 if TYPE_CHECKING:
-    from multibuild.config.models import Config
     from multibuild.plan import Plan
     from multibuild.platforms import Platform
+    from multibuild.publish.session import RegistrySession
 
 IMAGE = "docker-image://"
 LATE_SOURCES = (IMAGE, "oci-layout://", "target:", "input:")
@@ -205,27 +205,36 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def resolver(config: Config, say: Callable[[str], None]) -> Resolve:
-    """Make the function that asks registries, with the credentials and settings of a config."""
+def base_digest(registries: RegistrySession, image: str) -> str | None:
+    """Ask for the digest a base image has now; one that is named by digest need not be asked for."""
     from multibuild.publish.reference import Reference
-    from multibuild.publish.session import RegistrySession
+
+    if "$" in image:
+        return None
+    try:
+        return Reference.parse(image).digest or held_digest(registries, image)
+    except MultibuildError:
+        return None
+
+
+def held_digest(registries: RegistrySession, name: str) -> str | None:
+    """Ask for the digest that a tag or digest of a registry leads to; None when it is not there or cannot be had."""
+    from multibuild.publish.reference import Reference
+
+    try:
+        reference = Reference.parse(name)
+        found = registries.of(reference.host).head(reference)
+    except MultibuildError:
+        return None
+    return found.digest if found else None
+
+
+def resolver(registries: RegistrySession) -> Resolve:
+    """Make the function that asks registries, all at once."""
 
     def resolve(images: Iterable[str]) -> dict[str, str | None]:
         asked = list(images)
-        with RegistrySession(config, say=say) as registries:
-
-            def one(image: str) -> str | None:
-                if "$" in image:
-                    return None
-                try:
-                    reference = Reference.parse(image)
-                    if reference.digest:
-                        return reference.digest
-                    found = registries.of(reference.host).head(reference)
-                except MultibuildError:
-                    return None
-                return found.digest if found else None
-
-            return dict(zip(asked, registries.map(one, asked), strict=True))
+        answers = registries.map(lambda image: base_digest(registries, image), asked)
+        return dict(zip(asked, answers, strict=True))
 
     return resolve

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
     """Name what goes into each platform and journal it before anything is built from it."""
-    inputs = await asyncio.to_thread(inputs_of, plan, resolver(plan.config, recorder.say))
+    from multibuild.publish.session import RegistrySession
+
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        inputs = await asyncio.to_thread(inputs_of, plan, resolver(registries))
     for platform, found in inputs.platforms.items():
         recorder.record(
             "platform.inputs",
