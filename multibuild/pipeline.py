@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from multibuild.build.failover import settled
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, past_seconds, unfinished
-from multibuild.build.stage import build_children, name_inputs, reusable_children
+from multibuild.build.stage import build_children, check_inputs, name_inputs, reusable_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, prepare, require_runnable
@@ -20,6 +20,7 @@ from multibuild.publish.stage import preflight, publish_children
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory, State
 from multibuild.record.text import last_line, one_line, shortened
+from multibuild.unchanged import settings_of
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -94,7 +95,10 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
     plan = make_plan(loaded, host.facts, only=only)
     site.run.save_plan(plan.document())
     site.recorder.record(
-        "run.planned", platforms=[str(item.platform) for item in plan.platforms], jobs=plan.jobs
+        "run.planned",
+        platforms=[str(item.platform) for item in plan.platforms],
+        jobs=plan.jobs,
+        settings=settings_of(plan),
     )
     return plan
 
@@ -110,8 +114,16 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
             f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
         )
     with record.stage("build"):
-        past = past_seconds(site.state, site.run)
-        return await build_children(plan, site.run, record, finished=finished, past=past)
+        results = await build_children(
+            plan,
+            site.run,
+            record,
+            finished=finished,
+            past=past_seconds(site.state, site.run),
+            context_bytes=inputs.context_bytes,
+        )
+        await check_inputs(plan, inputs, record)
+    return results
 
 
 def require_built(results: Sequence[BuildResult]) -> None:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from multibuild.build.command import build_arguments
 from multibuild.build.emulator_activity import EmulatorActivity
@@ -57,9 +57,7 @@ class WrongBase(Exception):
 
 async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> Attempt:
     """Run buildx once and tell how it went; a failure is in the result. A cancellation is recorded and raised."""
-    name = f"logs/{item.slug}.{number}.log"
-    platform = str(item.platform)
-    workshop.emit("attempt.started", platform=platform, number=number, node=item.node.builder, log=name)
+    name = begin_attempt(item, workshop, number)
     began = time.monotonic()
     end = _End(outcome="cancelled")
     try:
@@ -67,24 +65,53 @@ async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -
     except OSError as error:
         end = _End(outcome="failed", failure=_own_trouble(error))
     finally:
-        seconds = time.monotonic() - began
-        workshop.emit(
-            "attempt.ended",
-            platform=platform,
+        made = Attempt(
             number=number,
-            seconds=round(seconds, 3),
+            seconds=time.monotonic() - began,
             outcome=end.outcome,
             log=name,
-            **_failure_fields(end.failure),
+            digest=end.digest,
+            failure=end.failure,
+            steps=end.steps,
         )
-    return Attempt(
-        number=number,
-        seconds=seconds,
-        outcome=end.outcome,
-        log=name,
-        digest=end.digest,
-        failure=end.failure,
-        steps=end.steps,
+        end_attempt(item, workshop, made)
+    return made
+
+
+def begin_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> str:
+    """Record that an attempt begins; gives the name of its log, relative to the run directory."""
+    name = f"logs/{item.slug}.{number}.log"
+    workshop.emit(
+        "attempt.started", platform=str(item.platform), number=number, node=item.node.builder, log=name
+    )
+    return name
+
+
+def end_attempt(item: PlannedPlatform, workshop: Workshop, made: Attempt) -> None:
+    """Record how an attempt ended."""
+    workshop.emit(
+        "attempt.ended",
+        platform=str(item.platform),
+        number=made.number,
+        seconds=round(made.seconds, 3),
+        outcome=made.outcome,
+        log=made.log,
+        **_failure_fields(made.failure),
+    )
+
+
+def open_log(path: Path) -> TextIO:
+    """Open a log whose lines are on the disk one at a time."""
+    return path.open("w", encoding="utf-8", errors="replace", buffering=1)
+
+
+def progress_of(item: PlannedPlatform, workshop: Workshop, log: TextIO) -> Progress:
+    """Make what follows a platform's build: into its log, and to whoever watches."""
+    platform = str(item.platform)
+    return Progress(
+        write=lambda line: print(line, file=log),
+        started=lambda step: workshop.emit("step", platform=platform, name=step),
+        said=lambda line: workshop.emit("log", platform=platform, text=line),
     )
 
 
@@ -100,13 +127,8 @@ class _End:
 
 async def _logged(item: PlannedPlatform, workshop: Workshop, path: Path) -> _End:
     """Run buildx and write its log, a line at a time on the disk. OSError when that cannot be."""
-    platform = str(item.platform)
-    with path.open("w", encoding="utf-8", errors="replace", buffering=1) as log:
-        progress = Progress(
-            write=lambda line: print(line, file=log),
-            started=lambda step: workshop.emit("step", platform=platform, name=step),
-            said=lambda line: workshop.emit("log", platform=platform, text=line),
-        )
+    with open_log(path) as log:
+        progress = progress_of(item, workshop, log)
         try:
             end = await _ended(item, workshop, progress)
         finally:

@@ -39,31 +39,32 @@ def build_arguments(item: Buildable) -> tuple[str, ...]:
         *("--platform", str(spec.platform)),
         *("--file", spec.dockerfile),
         *(("--target", spec.target) if spec.target else ()),
-        *_pairs("--build-arg", {**spec.args, **_epoch(spec)}),
+        *_pairs("--build-arg", build_args(spec)),
         *_pairs("--build-context", spec.contexts),
         *_pairs("--label", spec.labels),
         *_each("--secret", spec.secrets),
         *_each("--ssh", spec.ssh),
         *_each("--cache-from", spec.cache_from),
-        *_each("--cache-to", tuple(_forgiving(cache) for cache in spec.cache_to)),
+        *_each("--cache-to", cache_exports(spec)),
         *(("--network", spec.network) if spec.network != "default" else ()),
         *(("--pull",) if spec.pull else ()),
         *(("--no-cache",) if spec.no_cache else ()),
         *spec.build_flags,
-        f"--provenance={_provenance(spec)}",
+        f"--provenance={'false' if spec.provenance is False else provenance_of(spec)}",
         f"--sbom={'true' if spec.sbom else 'false'}",
-        *("--output", _output(spec, item.staging, item.node)),
+        *("--output", output_of(item)),
         spec.context,
     )
 
 
-def _output(spec: BuildSpec, staging: Staging, node: Node) -> str:
+def output_of(item: Buildable) -> str:
     """Compose the image output.
 
     `oci-mediatypes` is always said: the default differs between drivers and BuildKit versions. On the docker
     driver `store=false` keeps staged children out of the local image list; other drivers have no such list.
     """
-    docker_driver = node.driver == "docker"
+    spec, staging = item.spec, item.staging
+    docker_driver = item.node.driver == "docker"
     fields = ["type=image", f"name={staging.reference}", "push=true"]
     if staging.kind == "digest":
         fields += ["push-by-digest=true", "name-canonical=true"]
@@ -79,12 +80,20 @@ def _output(spec: BuildSpec, staging: Staging, node: Node) -> str:
     return _csv(fields)
 
 
-def _provenance(spec: BuildSpec) -> str:
-    return "false" if spec.provenance is False else f"mode={spec.provenance}"
+def provenance_of(spec: BuildSpec) -> str:
+    """Give the provenance attestation in the words of `--attest`."""
+    return "disabled=true" if spec.provenance is False else f"mode={spec.provenance}"
 
 
-def _epoch(spec: BuildSpec) -> dict[str, str]:
-    return {} if spec.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(spec.source_date_epoch)}
+def build_args(spec: BuildSpec) -> dict[str, str]:
+    """Give the build arguments; a reproducible build is told its time as one."""
+    epoch = {} if spec.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(spec.source_date_epoch)}
+    return {**spec.args, **epoch}
+
+
+def cache_exports(spec: BuildSpec) -> tuple[str, ...]:
+    """Give the caches to write, none of which can fail the build."""
+    return tuple(_forgiving(cache) for cache in spec.cache_to)
 
 
 def _forgiving(cache: str) -> str:

@@ -9,12 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from multibuild.build.context import (
+    ContextFile,
+    Ignore,
+    content_digest,
+    context_files,
+    read_ignore,
+    stamp_of,
+)
 from multibuild.build.dockerfile import Dockerfile, read_dockerfile
 from multibuild.build.spec import BuildSpec
 from multibuild.config.files import is_remote
@@ -23,144 +30,211 @@ from multibuild.errors import MultibuildError
 if TYPE_CHECKING:
     from multibuild.plan import Plan
     from multibuild.platforms import Platform
-
-CHUNK = 1024 * 1024
-LATE_SOURCES = ("oci-layout://", "target:", "input:")
-"""Named contexts that only BuildKit can resolve."""
-
-ResolveBase = Callable[[str], str | None]
-"""Gives the digest that an image reference has at its registry now; None when it cannot be had."""
-
-
-def inputs_of(plan: Plan, resolve: ResolveBase) -> dict[Platform, str | None]:
-    """Name the inputs of every platform of a plan: a SHA-256 in hex, or None where they cannot be known.
-
-    Reads the context (once per Dockerfile, as its ignore file may differ) and asks registries for base digests.
-    """
-    contexts: dict[str, str | None] = {}
-    bases: dict[str, str | None] = {}
-
-    def base(image: str) -> str | None:
-        if image not in bases:
-            bases[image] = resolve(image)
-        return bases[image]
-
-    found = {}
-    for item in plan.platforms:
-        key = item.spec.dockerfile
-        if key not in contexts:
-            contexts[key] = _context(plan.loaded.project, item.spec)
-        found[item.platform] = _name(plan.loaded.project, item.spec, contexts[key], base)
-    return found
-
-
-def _name(project: Path, spec: BuildSpec, context: str | None, resolve: ResolveBase) -> str | None:
-    if context is None or not spec.pull:
-        return None
-    text = (project / spec.dockerfile).read_text(encoding="utf-8", errors="replace")
-    described = read_dockerfile(text, spec.args)
-    digests = _digests(described, spec.contexts, resolve)
-    named = _named_contexts(project, spec.contexts, resolve)
-    if described.fetches or digests is None or named is None:
-        return None
-    # Where cache is read and written does not change what comes out.
-    told = asdict(replace(spec, cache_from=(), cache_to=()))
-    whole = json.dumps([told, text, context, digests, named], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _digests(
-    described: Dockerfile, contexts: Mapping[str, str], resolve: ResolveBase
-) -> list[list[str]] | None:
-    """Resolve every image of a Dockerfile that is not replaced by a named context."""
-    images = [image for image in described.images if image not in contexts]
-    images += [described.syntax] if described.syntax else []
-    found = []
-    for image in images:
-        digest = None if "$" in image else resolve(image)
-        if digest is None:
-            return None
-        found.append([image, digest])
-    return found
-
-
-def _named_contexts(
-    project: Path, contexts: Mapping[str, str], resolve: ResolveBase
-) -> dict[str, str] | None:
-    found = {}
-    for name, source in contexts.items():
-        if source.startswith("docker-image://"):
-            value = resolve(source.removeprefix("docker-image://"))
-        elif is_remote(source) or source.startswith(LATE_SOURCES):
-            value = None
-        else:
-            value = tree_digest(project / source, ())
-        if value is None:
-            return None
-        found[name] = value
-    return found
-
-
-def _context(project: Path, spec: BuildSpec) -> str | None:
-    """Hash the context as its ignore file leaves it: `<Dockerfile>.dockerignore`, else `.dockerignore`."""
-    if is_remote(spec.context):
-        return None
-    context = project / spec.context
-    own, common = project / f"{spec.dockerfile}.dockerignore", context / ".dockerignore"
-    ignore = own if own.is_file() else common
-    patterns = ignore.read_text(encoding="utf-8", errors="replace").splitlines() if ignore.is_file() else []
-    return tree_digest(
-        context, [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-    )
-
-
-def tree_digest(root: Path, ignored: list[str] | tuple[()]) -> str | None:
-    """Hash names, kinds, permissions, link targets and contents below `root`; None when something cannot be read.
-
-    Times are left out: BuildKit leaves them out of its cache keys too. `ignored` are .dockerignore patterns.
-    """
-    from docker.utils import exclude_paths
-
-    whole = hashlib.sha256()
-    try:
-        names = sorted(exclude_paths(str(root), list(ignored)))
-        for name in names:
-            _add(whole, root / name, name)
-    except OSError:
-        return None
-    return whole.hexdigest()
-
-
-def _add(whole: hashlib._Hash, path: Path, name: str) -> None:
-    info = path.lstat()
-    kind = stat.S_IFMT(info.st_mode)
-    whole.update(
-        f"{name}\0{info.st_mode:o}\0{info.st_size if kind == stat.S_IFREG else 0}\0".encode(
-            "utf-8", "surrogateescape"
-        )
-    )
-    if kind == stat.S_IFLNK:
-        whole.update(os.fsencode(path.readlink()))
-    elif kind == stat.S_IFREG:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                whole.update(chunk)
-
-
-def resolver(plan: Plan, say: Callable[[str], None]) -> ResolveBase:
-    """Make the function that asks registries, with the credentials and settings of the plan's config."""
-    from multibuild.publish.reference import Reference
     from multibuild.publish.session import RegistrySession
 
-    def resolve(image: str) -> str | None:
-        with RegistrySession(plan.config, say=say) as registries:
-            try:
-                reference = Reference.parse(image)
-                if reference.digest:
-                    return reference.digest
-                found = registries.of(reference.host).head(reference)
-            except MultibuildError:
-                return None
-        return found.digest if found else None
+IMAGE = "docker-image://"
+LATE_SOURCES = (IMAGE, "oci-layout://", "target:", "input:")
+"""Named contexts that are no directory here."""
+
+EPOCH = "SOURCE_DATE_EPOCH"
+"""buildx hands this variable of its environment on as a build argument."""
+
+Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
+"""Gives the digests that image references have at their registries now; None for what cannot be had."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What goes into one platform: each part's name or digest. `unknown` says what cannot be known, if anything."""
+
+    parts: Mapping[str, str]
+    unknown: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """Name the whole: a SHA-256 in hex; None where not all of it is known."""
+        if self.unknown:
+            return None
+        return _digest(dict(self.parts))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanInputs:
+    """The inputs of a plan's platforms, and what the walk through the context showed besides.
+
+    `context_bytes` is by Dockerfile, as the ignore file may differ; `stamp` changes when any file is written to.
+    """
+
+    platforms: Mapping[Platform, Inputs]
+    context_bytes: Mapping[str, int] = field(default_factory=dict)
+    stamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A directory that is sent: None for `files` where it cannot be read."""
+
+    root: Path
+    files: tuple[ContextFile, ...] | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files or ())
+
+    def digest(self) -> str | None:
+        try:
+            return None if self.files is None else content_digest(self.root, self.files)
+        except OSError:
+            return None
+
+
+def inputs_of(plan: Plan, resolve: Resolve) -> PlanInputs:
+    """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found."""
+    project = plan.loaded.project
+    described = {item.platform: _described(project, item.spec) for item in plan.platforms}
+    trees = _trees(plan)
+    stamp = _stamp(plan, trees)
+    images = {
+        image: None
+        for item in plan.platforms
+        if item.spec.pull
+        for image in _images(item.spec, described[item.platform])
+    }
+    digests = resolve(images)
+    contents = {key: tree.digest() for key, tree in trees.items()}
+    return PlanInputs(
+        platforms={
+            item.platform: _inputs(project, item.spec, described[item.platform], (contents, digests))
+            for item in plan.platforms
+        },
+        context_bytes={
+            dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
+        },
+        stamp=stamp,
+    )
+
+
+def stamp_of_plan(plan: Plan) -> str:
+    """Take the stamp again: the same as in PlanInputs when nothing was written to since."""
+    return _stamp(plan, _trees(plan))
+
+
+def _trees(plan: Plan) -> dict[tuple[str, str], _Tree]:
+    """Walk every directory that is sent, once: by ("context", Dockerfile) and ("named", source)."""
+    project = plan.loaded.project
+    found: dict[tuple[str, str], _Tree] = {}
+    for spec in (item.spec for item in plan.platforms):
+        key = ("context", spec.dockerfile)
+        if key not in found and not is_remote(spec.context):
+            root = project / spec.context
+            found[key] = _walked(root, read_ignore(root, project / spec.dockerfile))
+        for source in spec.contexts.values():
+            if (
+                ("named", source) not in found
+                and not is_remote(source)
+                and not source.startswith(LATE_SOURCES)
+            ):
+                found["named", source] = _walked(project / source, read_ignore(project / source, None))
+    return found
+
+
+def _walked(root: Path, ignore: Ignore) -> _Tree:
+    try:
+        return _Tree(root, context_files(root, ignore))
+    except OSError:
+        return _Tree(root, None)
+
+
+def _stamp(plan: Plan, trees: Mapping[tuple[str, str], _Tree]) -> str:
+    """Dockerfiles count too: they may lie outside the context, or be ignored in it."""
+    marks = {f"{kind} {name}": stamp_of(tree.files or ()) for (kind, name), tree in trees.items()}
+    for dockerfile in {item.spec.dockerfile for item in plan.platforms}:
+        path = plan.loaded.project / dockerfile
+        info = path.stat() if path.exists() else None
+        marks[f"Dockerfile {dockerfile}"] = str(info and (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+    return _digest(marks)
+
+
+def _inputs(
+    project: Path,
+    spec: BuildSpec,
+    described: Dockerfile,
+    known: tuple[Mapping[tuple[str, str], str | None], Mapping[str, str | None]],
+) -> Inputs:
+    contents, digests = known
+    # Where cache is read and written does not change what comes out.
+    told = asdict(replace(spec, cache_from=(), cache_to=()))
+    parts = {"settings": _digest(told), "Dockerfile": _digest(_text(project, spec))}
+    if os.environ.get(EPOCH):
+        parts[EPOCH] = os.environ[EPOCH]
+    doubts = [] if spec.pull else ["local base images (pull: false)"]
+    doubts += ["what ADD fetches"] if described.fetches else []
+    directories = {"context": ("context", spec.dockerfile)}
+    directories |= {
+        f"context {name}": ("named", source)
+        for name, source in spec.contexts.items()
+        if not source.startswith(IMAGE)
+    }
+    for part, key in directories.items():
+        parts[part] = contents.get(key) or ""
+    for image in _images(spec, described):
+        parts[f"base {image}"] = digests.get(image) or ""
+    doubts += [part for part, value in parts.items() if not value]
+    return Inputs(parts=parts, unknown=", ".join(doubts))
+
+
+def _text(project: Path, spec: BuildSpec) -> str:
+    try:
+        return (project / spec.dockerfile).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _described(project: Path, spec: BuildSpec) -> Dockerfile:
+    return read_dockerfile(_text(project, spec), spec.args)
+
+
+def _images(spec: BuildSpec, described: Dockerfile) -> list[str]:
+    """Name every image of a Dockerfile that no named context replaces, and the contexts that are images."""
+    images = [image for image in described.images if image not in spec.contexts]
+    images += [described.syntax] if described.syntax else []
+    return images + [s.removeprefix(IMAGE) for s in spec.contexts.values() if s.startswith(IMAGE)]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def base_digest(registries: RegistrySession, image: str) -> str | None:
+    """Ask for the digest a base image has now; one that is named by digest need not be asked for."""
+    from multibuild.publish.reference import Reference
+
+    if "$" in image:
+        return None
+    try:
+        return Reference.parse(image).digest or held_digest(registries, image)
+    except MultibuildError:
+        return None
+
+
+def held_digest(registries: RegistrySession, name: str) -> str | None:
+    """Ask for the digest that a tag or digest of a registry leads to; None when it is not there or cannot be had."""
+    from multibuild.publish.reference import Reference
+
+    try:
+        reference = Reference.parse(name)
+        found = registries.of(reference.host).head(reference)
+    except MultibuildError:
+        return None
+    return found.digest if found else None
+
+
+def resolver(registries: RegistrySession) -> Resolve:
+    """Make the function that asks registries, all at once."""
+
+    def resolve(images: Iterable[str]) -> dict[str, str | None]:
+        asked = list(images)
+        answers = registries.map(lambda image: base_digest(registries, image), asked)
+        return dict(zip(asked, answers, strict=True))
 
     return resolve

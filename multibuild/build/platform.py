@@ -14,17 +14,26 @@ if TYPE_CHECKING:
     from multibuild.plan import PlannedPlatform
 
 
-async def build_platform(item: PlannedPlatform, workshop: Workshop) -> BuildResult:
-    """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised."""
-    attempts: list[Attempt] = []
+async def build_platform(
+    item: PlannedPlatform, workshop: Workshop, *, first: Attempt | None = None
+) -> BuildResult:
+    """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised.
+
+    `first` is an attempt that was made already; one that another's trouble cancelled counts as no failure.
+    """
+    interrupted = first is not None and first.outcome == "cancelled"
+    attempts: list[Attempt] = [first] if first and interrupted else []
     platform = str(item.platform)
     placed = item
 
     async def attempt(number: int, alone: bool) -> None:
         nonlocal placed
-        async with workshop.slots.take(alone=alone):
-            placed = workshop.fleet.place(item)
-            made = await make_attempt(placed, workshop, number)
+        if first is not None and number == 1 and not interrupted:
+            made = first
+        else:
+            async with workshop.slots.take(alone=alone):
+                placed = workshop.fleet.place(item)
+                made = await make_attempt(placed, workshop, number + interrupted)
         attempts.append(made)
         if made.failure is not None:
             await workshop.fleet.learn(placed, made.failure)

@@ -110,7 +110,7 @@ class Progress:
             except (ValueError, RecursionError):
                 document = None
             if isinstance(document, dict) and document.keys() & {"vertexes", "statuses", "logs", "warnings"}:
-                self._status(document)
+                self.take(document)
                 return
         if text.strip():
             self._plain.append(text)
@@ -157,7 +157,8 @@ class Progress:
         vertex = failing[-1]
         return Evidence(message=message or vertex.error, step=vertex.name, tail=tuple(vertex.tail))
 
-    def _status(self, document: Mapping[str, Any]) -> None:
+    def take(self, document: Mapping[str, Any]) -> None:
+        """Take one status of BuildKit's, already read."""
         for vertex in _objects(document.get("vertexes")):
             self._vertex(vertex)
         for status in _objects(document.get("statuses")):

@@ -47,12 +47,15 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
         if any(event.name == "run.ended" and event.fields.get("status") == "succeeded" for event in events):
             break
         runs.append(run.id)
+        torn = any(event.name == "inputs.changed" for event in events)
         inputs: dict[str, str | None] = {}
         for event in events:
             fields = event.fields
             if event.name == "platform.inputs":
                 inputs[fields["platform"]] = fields["inputs"]
-            elif event.name == "platform.ended" and (child := _child(fields, inputs)) is not None:
+            elif (
+                not torn and event.name == "platform.ended" and (child := _child(fields, inputs)) is not None
+            ):
                 children.setdefault((child.platform, child.inputs), child)
             elif event.name == "tag.planned" and fields["before"] != fields["after"]:
                 # Older runs win here: the oldest knows what the tag held before any of them moved it.

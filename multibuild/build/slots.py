@@ -8,28 +8,32 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """Job slots. A build takes one, or all of them when it must run alone; waiting for a retry holds none."""
+    """Job slots. A build takes one, or all when it must run alone, a wave several; waiting for a retry holds none."""
 
     def __init__(self, number: int) -> None:
         """Make `number` slots."""
         self._number = number
         self._taken = 0
-        self._waiting_alone = 0
+        self._waiting_many = 0
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, *, alone: bool = False) -> AsyncIterator[None]:
-        """Hold a slot, or all; who wants all goes before those who come later, so that it is not starved."""
-        wanted = self._number if alone else 1
+    async def take(self, *, alone: bool = False, number: int = 1) -> AsyncIterator[None]:
+        """Hold slots; who wants several goes before those who come later, so that it is not starved.
+
+        More than there are is all of them.
+        """
+        wanted = self._number if alone else min(number, self._number)
+        many = alone or wanted > 1
         async with self._changed:
-            self._waiting_alone += alone
+            self._waiting_many += many
             try:
                 await self._changed.wait_for(
-                    lambda: self._taken + wanted <= self._number and (alone or not self._waiting_alone)
+                    lambda: self._taken + wanted <= self._number and (many or not self._waiting_many)
                 )
                 self._taken += wanted
             finally:
-                self._waiting_alone -= alone
+                self._waiting_many -= many
                 self._changed.notify_all()
         try:
             yield

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop
 from multibuild.build.failover import Fleet, answering
-from multibuild.build.inputs import inputs_of, resolver
+from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_of_plan
 from multibuild.build.platform import build_platform, cancelled, reused
-from multibuild.build.result import BuildResult
+from multibuild.build.result import Attempt, BuildResult
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
+from multibuild.build.wave import carry, first_attempts, waves
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory
 
@@ -23,19 +24,39 @@ if TYPE_CHECKING:
     from multibuild.platforms import Platform
 
 
-async def name_inputs(plan: Plan, recorder: Recorder) -> dict[Platform, str | None]:
+async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
     """Name what goes into each platform and journal it before anything is built from it."""
-    inputs = await asyncio.to_thread(inputs_of, plan, resolver(plan, recorder.say))
-    for platform, name in inputs.items():
-        recorder.record("platform.inputs", platform=str(platform), inputs=name)
+    from multibuild.publish.session import RegistrySession
+
+    with RegistrySession(plan.config, say=recorder.say) as registries:
+        inputs = await asyncio.to_thread(inputs_of, plan, resolver(registries))
+    for platform, found in inputs.platforms.items():
+        recorder.record(
+            "platform.inputs",
+            platform=str(platform),
+            inputs=found.name,
+            parts=dict(found.parts),
+            unknown=found.unknown,
+        )
     return inputs
 
 
+async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> None:
+    """Journal it when a file was written to while builds read it: nobody knows what went into them then."""
+    if await asyncio.to_thread(stamp_of_plan, plan) != inputs.stamp:
+        recorder.record("inputs.changed")
+        recorder.say("files of the context changed during the build: this result will not be taken over")
+
+
 async def reusable_children(
-    plan: Plan, inputs: Mapping[Platform, str | None], left: Unfinished, recorder: Recorder
+    plan: Plan, inputs: PlanInputs, left: Unfinished, recorder: Recorder
 ) -> dict[Platform, FinishedChild]:
     """Pick the finished children whose inputs are unchanged and which their registry still has."""
-    wanted = {platform: left.children.get((str(platform), name)) for platform, name in inputs.items() if name}
+    wanted = {
+        platform: left.children.get((str(platform), name))
+        for platform, found in inputs.platforms.items()
+        if (name := found.name)
+    }
     found = {platform: child for platform, child in wanted.items() if child is not None}
     return await asyncio.to_thread(_still_there, plan, found, recorder)
 
@@ -62,10 +83,12 @@ async def build_children(
     *,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     past: Mapping[str, float] = MappingProxyType({}),
+    context_bytes: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
-    `past` is how many seconds platforms took before: what is long starts first.
+    `past` is how many seconds platforms took before: what is long starts first. `context_bytes` is the size of the
+    context by Dockerfile: a large one is uploaded once for many platforms.
     """
     config = plan.config
     workshop = Workshop(
@@ -89,7 +112,8 @@ async def build_children(
         if item.platform in finished
     }
     rest = start_order([item for item in plan.platforms if item.platform not in taken], past)
-    built = await _build_each(rest, workshop, fail_fast=config.fail_fast)
+    together = waves(plan, rest, context_bytes, past)
+    built = await _build_each(rest, workshop, together, fail_fast=config.fail_fast)
     everything = {**taken, **built}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
 
@@ -101,19 +125,33 @@ def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list
 
 
 async def _build_each(
-    items: list[PlannedPlatform], workshop: Workshop, *, fail_fast: bool
+    items: list[PlannedPlatform],
+    workshop: Workshop,
+    together: Sequence[Sequence[PlannedPlatform]],
+    *,
+    fail_fast: bool,
 ) -> dict[Platform, BuildResult]:
-    """Build each on its own: one's failure does not touch the others unless `fail_fast`."""
+    """Build each on its own: one's failure does not touch the others unless `fail_fast`.
+
+    Those that go `together` make their first attempt in one process.
+    """
     stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
+    first = first_attempts(together)
+
+    def settle(platform: Platform, made: Attempt | None) -> None:
+        if not first[platform].done():
+            first[platform].set_result(made)
 
     async def one(item: PlannedPlatform) -> None:
-        results[item.platform] = await build_platform(item, workshop)
+        made = await first[item.platform] if item.platform in first else None
+        results[item.platform] = await build_platform(item, workshop, first=made)
         if fail_fast and item.required and not results[item.platform].built:
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(item)) for item in items]
+        tasks = [group.create_task(carry(wave, workshop, settle)) for wave in together]
+        tasks += [group.create_task(one(item)) for item in items]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:
             await asyncio.wait(tasks)

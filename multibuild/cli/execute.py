@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -48,7 +48,8 @@ def execute(
                 site = Site(
                     engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume
                 )
-                failure = _recorded(_work(loaded, only, site, until=until), loaded, recorder)
+                started = {"command": until, "image": loaded.config.image}
+                failure = _recorded(_work(loaded, only, site, until=until), started, recorder)
         finally:
             display.close()
         report = write_report(run, loaded)
@@ -60,11 +61,11 @@ def execute(
 
 
 def _recorded(
-    work: Coroutine[object, object, str], loaded: LoadedConfig, recorder: Recorder
+    work: Coroutine[object, object, str], started: Mapping[str, str], recorder: Recorder
 ) -> BaseException | None:
     """Do the work between the journal's first event and its last; gives what ended it early."""
     try:
-        recorder.record("run.started", image=loaded.config.image, environment={"multibuild": __version__})
+        recorder.record("run.started", **started, environment={"multibuild": __version__})
         status = supervise(work)
         recorder.record("run.ended", status=status)
     except BaseException as error:

@@ -35,6 +35,10 @@ ReportFile = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, like plan.")]
 Resume = Annotated[bool, typer.Option("--resume/--no-resume", help="Continue the newest unfinished run.")]
+IfChanged = Annotated[
+    bool,
+    typer.Option("--if-changed", help="Nothing to do if config, context, bases and tags are as they were."),
+]
 
 DEFAULT_FILE = Path("multibuild.yaml")
 

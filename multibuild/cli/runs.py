@@ -36,6 +36,7 @@ class Request:
     json: bool = False
     report: Path | None = None
     resume: bool = False
+    if_changed: bool = False
 
 
 def request_of(given: dict[str, Any]) -> Request:
@@ -55,6 +56,7 @@ def request_of(given: dict[str, Any]) -> Request:
         json=given["json"],
         report=given.get("report"),
         resume=bool(given.get("resume")),
+        if_changed=bool(given.get("if_changed")),
     )
 
 
@@ -153,7 +155,6 @@ def as_table(plan: Plan) -> str:
 
 def run(request: Request, *, until: str) -> int:
     """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
-    from multibuild.cli.execute import execute
     from multibuild.config.files import check_environment, check_files
 
     loaded = load(request)
@@ -163,4 +164,19 @@ def run(request: Request, *, until: str) -> int:
         raise UsageError(
             f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
         )
+    if request.if_changed and is_unchanged(request, loaded, until):
+        return 0
+    from multibuild.cli.execute import execute
+
     return execute(request, loaded, chosen(request), state_of(request, loaded), until=until)
+
+
+def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
+    """Whether the last success still holds; says so, notes it in that run's journal, and shows its report."""
+    from multibuild.cli.confirm import confirmed
+    from multibuild.host.facts import recorded_facts
+    from multibuild.plan import make_plan
+
+    state = state_of(request, loaded)
+    facts = recorded_facts(state.load_facts(), loaded.config.builder)
+    return confirmed(request, make_plan(loaded, facts, only=chosen(request)), state, until)

@@ -42,6 +42,7 @@ def _content_ended(f: Fields) -> str | None:
 
 _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "stage.started": lambda f: f"== {f['stage']}",
+    "wave.started": lambda f: f"a large context: one upload for {len(f['platforms'])} platforms",
     "attempt.started": _attempt_started,
     "attempt.ended": _attempt_ended,
     "attempt.waiting": _waiting,

@@ -18,7 +18,7 @@ TextMap = dict[str, Text]
 class Section(BaseModel):
     """A mapping of the file: frozen, and with no key beyond those named."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ def credentials_for(host: str) -> Credentials | None:
     Raises EnvironmentFault when docker's config is broken, or a configured credential helper is missing or fails.
     The words of decoding errors are left out: they can quote what they could not decode.
     """
+    if not _may_hold_logins():
+        return None
     from docker import auth
     from docker.errors import DockerException
     from docker.utils.config import find_config_file
@@ -51,6 +54,25 @@ def credentials_for(host: str) -> Credentials | None:
             f"the login for {host} cannot be read: it is not in docker's form", hint=f"`docker login {host}`"
         ) from None
     return _credentials(found) if found else None
+
+
+def _may_hold_logins() -> bool:
+    """Look into the file docker-py would read, as importing docker-py takes longer than a whole merge."""
+    home = Path.home()
+    told = os.environ.get("DOCKER_CONFIG")
+    places = [
+        *([Path(told) / "config.json"] if told else []),
+        home / ".docker" / "config.json",
+        home / ".dockercfg",
+    ]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        return False
+    try:
+        text = path.read_text(encoding="utf-8").lower()
+        return not isinstance(json.loads(text), dict) or "auth" in text or "cred" in text
+    except (OSError, ValueError, RecursionError):
+        return True  # what is wrong with it is said where it is read
 
 
 def _credentials(found: Mapping[str, Any]) -> Credentials | None:

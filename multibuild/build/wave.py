@@ -1,0 +1,216 @@
+"""The first wave: one bake process uploads a large context once, for every platform of a node.
+
+Every `buildx build` uploads the context for itself, all at the same time; the targets of one bake share a session,
+and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is kept, and
+the others go on isolated, with the steps they finished in BuildKit's cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from multibuild.build.attempt import (
+    PERMANENT_WARNING,
+    Workshop,
+    WrongBase,
+    begin_attempt,
+    end_attempt,
+    judge,
+    open_log,
+    progress_of,
+    with_emulator,
+)
+from multibuild.build.bake import bake_arguments, bake_document, target_name
+from multibuild.build.failures import failure_of, wrong_base
+from multibuild.build.process import Ended, Limits, run_process
+from multibuild.build.result import Attempt, Outcome
+from multibuild.build.wave_progress import WaveProgress
+from multibuild.config.files import is_remote
+
+if TYPE_CHECKING:
+    from multibuild.build.failures import Failure
+    from multibuild.plan import Plan, PlannedPlatform
+    from multibuild.platforms import Platform
+
+UPLOAD_RATE = 60e6
+"""Bytes a second that several uploads of one context get together; measured with eight of 300 MB on two cores."""
+
+WORTH_SECONDS = 5.0
+"""What a wave must save: below that isolation is worth more."""
+
+FAILING = 0.05
+"""How many waves are taken to lose one platform, and with it the others' unfinished steps."""
+
+
+def waves(
+    plan: Plan, items: Sequence[PlannedPlatform], sizes: Mapping[str, int], past: Mapping[str, float]
+) -> tuple[tuple[PlannedPlatform, ...], ...]:
+    """Choose which of `items`, in this order, go together, a wave per node; none where it would not pay. Pure.
+
+    `sizes` are bytes of the context by Dockerfile, `past` seconds of platforms in earlier runs: where builds are
+    long, an interrupted one costs more than the uploads do.
+    """
+    nodes: dict[str, list[PlannedPlatform]] = {}
+    for item in items:
+        if _can_join(item, plan) and len(nodes.get(item.node.builder, ())) < _most(plan):
+            nodes.setdefault(item.node.builder, []).append(item)
+    longest = max((past.get(str(item.platform), 0.0) for item in items), default=0.0)
+    return tuple(
+        tuple(members)
+        for members in nodes.values()
+        if _saved(members, sizes) >= max(WORTH_SECONDS, FAILING * longest)
+    )
+
+
+def _can_join(item: PlannedPlatform, plan: Plan) -> bool:
+    """Whatever bake has no word for, or a watch over one platform alone, needs a process of its own."""
+    spec = item.spec
+    told = spec.build_flags or spec.network != "default" or plan.config.stall_timeout is not None
+    return not told and not is_remote(spec.context)
+
+
+def _most(plan: Plan) -> int:
+    """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
+    from multibuild.plan import MEMORY_PER_BUILD
+
+    if plan.config.jobs != "auto":
+        return plan.jobs
+    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD)
+
+
+def _saved(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:
+    uploads = [sizes.get(item.spec.dockerfile, 0) for item in members]
+    return (sum(uploads) - max(uploads)) / UPLOAD_RATE
+
+
+class _Member:
+    """One platform of a wave: its log, its progress, and its attempt as soon as that is over."""
+
+    def __init__(self, item: PlannedPlatform, workshop: Workshop, settle: Callable[[Attempt], None]) -> None:
+        self.item = item
+        self._workshop = workshop
+        self._settle = settle
+        self._name = begin_attempt(item, workshop, 1)
+        self._log = open_log(workshop.logs.parent / self._name)
+        self._began = time.monotonic()
+        self._warned = 0
+        self.settled = False
+        self.progress = progress_of(item, workshop, self._log)
+
+    def look(self) -> None:
+        """Raise WrongBase when BuildKit has warned of it since the last look."""
+        new, self._warned = self.progress.warnings[self._warned :], len(self.progress.warnings)
+        for warning in new:
+            if (trouble := wrong_base(warning)) is not None:
+                self.end("failed", failure_of(PERMANENT_WARNING, trouble))
+                raise WrongBase(trouble)
+
+    def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
+        """Settle it; what is settled stays so."""
+        if self.settled:
+            return
+        self.settled = True
+        with suppress(OSError):  # a full disk takes the log's last line, not the result
+            self.progress.finish()
+        with suppress(OSError):
+            self._log.close()
+        seconds = time.monotonic() - self._began
+        made = Attempt(
+            number=1,
+            seconds=seconds,
+            outcome=outcome,
+            log=self._name,
+            digest=digest,
+            failure=failure,
+            steps=self.progress.steps(),
+        )
+        end_attempt(self.item, self._workshop, made)
+        self._settle(made)
+
+
+async def carry(
+    items: Sequence[PlannedPlatform],
+    workshop: Workshop,
+    settle: Callable[[Platform, Attempt | None], None],
+) -> None:
+    """Build `items` in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
+
+    An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated; so does
+    one that was not begun (None). Raises nothing of its own; a cancellation settles what is open and is raised.
+    """
+    members: dict[str, _Member] = {}
+    try:
+        async with workshop.slots.take(number=len(items)):
+            names = [str(item.platform) for item in items]
+            workshop.emit("wave.started", node=items[0].node.builder, platforms=names)
+            for item in items:
+                members[target_name(item)] = _Member(item, workshop, partial(settle, item.platform))
+            await _bake(members, workshop)
+    except (WrongBase, OSError):
+        pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
+    finally:
+        for item in items:
+            member = members.get(target_name(item))
+            if member is None:
+                settle(item.platform, None)
+            else:
+                member.end("cancelled")
+
+
+async def _bake(members: Mapping[str, _Member], workshop: Workshop) -> None:
+    items = [member.item for member in members.values()]
+    with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
+        file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
+        file.write_text(json.dumps(bake_document(items)), encoding="utf-8")
+        command, *rest = bake_arguments(items, str(file))
+        argv = (
+            *(*workshop.buildx, command),
+            *("--progress", "rawjson"),
+            *("--metadata-file", str(metadata)),
+            *rest,
+        )
+        progress = WaveProgress({name: member.progress for name, member in members.items()})
+
+        def on_line(line: bytes) -> None:
+            for name, digest in progress.feed(line):
+                members[name].end("ok", digest=digest)
+            for member in members.values():
+                member.look()
+
+        limits = Limits(timeout=min(item.timeout for item in items))
+        ended = await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
+        pushed = json.loads(metadata.read_text(encoding="utf-8")) if ended.code == 0 else {}
+    for name, member in members.items():
+        await _settle_rest(member, ended, pushed.get(name, {}).get("containerimage.digest", ""))
+
+
+async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
+    """Give each open platform its outcome: what it pushed, its own failure, or another's."""
+    if digest:
+        member.end("ok", digest=digest)
+    elif ended.ending == "timeout":
+        own: Literal["timeout", "cancelled"] = (
+            "timeout" if member.item.timeout <= ended.seconds else "cancelled"
+        )
+        member.end(
+            own, failure_of("timeout", f"no end after {ended.seconds:.0f} s") if own == "timeout" else None
+        )
+    elif member.progress.evidence().step:
+        outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
+        member.end(outcome, await with_emulator(failure, member.item) if failure else None)
+
+
+def first_attempts(
+    chosen: Sequence[Sequence[PlannedPlatform]],
+) -> dict[Platform, asyncio.Future[Attempt | None]]:
+    """Make a promise of each member's first attempt, for the platform that waits for it."""
+    loop = asyncio.get_running_loop()
+    return {item.platform: loop.create_future() for wave in chosen for item in wave}

@@ -1,0 +1,40 @@
+"""`--if-changed`: says that nothing is to be done, or what is new."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from multibuild.record.events import Event
+from multibuild.record.journal import Journal
+from multibuild.record.text import printable
+from multibuild.unchanged import Command, compare
+
+if TYPE_CHECKING:
+    from multibuild.cli.runs import Request
+    from multibuild.plan import Plan
+    from multibuild.record.state import State
+
+
+def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
+    """Compare, and say what came of it. A success that holds is noted in its own journal: it is no new run."""
+
+    def say(text: str, /) -> None:
+        if not request.quiet:
+            print(printable(text), file=sys.stderr)
+
+    with state.lock():
+        verdict = compare(plan, state, cast("Command", until), say)
+        say(verdict.reason)
+        if verdict.run is None:
+            return False
+        with Journal(verdict.run.journal_path) as journal:
+            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": until}))
+    if request.report is not None:
+        shutil.copyfile(verdict.run.path / "report.json", request.report)
+    if request.json:
+        print(json.dumps(verdict.run.report(), indent=2))
+    return True

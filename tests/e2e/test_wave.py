@@ -1,0 +1,66 @@
+"""A large context: one upload for all platforms, and what becomes of it when one of them fails."""
+
+import json
+import os
+
+import pytest
+from e2e.conftest import REGISTRY, multibuild
+
+FOUR = ("linux/amd64", "linux/386", "linux/arm64", "linux/s390x")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """110 MB: four uploads of it are worth a wave."""
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "blob").write_bytes(os.urandom(1024 * 1024) * 110)
+    return folder
+
+
+def config(folder, repository, dockerfile, platforms=FOUR):
+    (folder / "Dockerfile").write_text(dockerfile)
+    path = folder / "multibuild.yaml"
+    path.write_text(
+        json.dumps({"version": 1, "image": f"{REGISTRY}/{repository}", "platforms": list(platforms)})
+    )
+    return path
+
+
+def test_a_large_context_is_uploaded_once(large, repository, state, registry):
+    dockerfile = f"FROM {REGISTRY}/base:latest\nRUN --mount=type=bind,target=/c uname -m > /machine\n"
+    done = multibuild("all", "-f", config(large, repository, dockerfile), "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert {row["status"] for row in done.json["platforms"]} == {"succeeded"}
+    assert set(registry.images(repository, "latest")) == set(FOUR)
+    for row in done.json["platforms"]:
+        assert len(row["attempts"]) == 1
+    steps = {step["platform"] for step in done.json["steps"] if "uname -m" in step["name"]}
+    assert steps == set(FOUR)
+    assert waves(done, state) == [list(FOUR)]
+
+
+def test_one_that_fails_leaves_the_others_to_finish_on_their_own(large, repository, state):
+    # arm64 fails while s390x is in a long step; amd64 and 386 have ended by then.
+    dockerfile = f"""FROM {REGISTRY}/base:latest
+RUN --mount=type=bind,target=/c uname -m > /machine
+RUN if [ $(uname -m) = s390x ]; then sleep 15; fi
+RUN if [ $(uname -m) = aarch64 ]; then sleep 5; echo "error: no such type"; exit 1; fi
+"""
+    done = multibuild("all", "-f", config(large, repository, dockerfile), "--state-dir", state, "--json")
+    assert done.code == 4, done.stderr
+    rows = {row["platform"]: row for row in done.json["platforms"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "linux/amd64": "succeeded",
+        "linux/386": "succeeded",
+        "linux/arm64": "failed",
+        "linux/s390x": "succeeded",
+    }
+    assert "error: no such type" in rows["linux/arm64"]["attempts"][0]["evidence"]
+    assert [made["outcome"] for made in rows["linux/arm64"]["attempts"]] == ["failed"]
+    assert [made["outcome"] for made in rows["linux/s390x"]["attempts"]] == ["cancelled", "ok"]
+
+
+def waves(done, state):
+    journal = (state / "runs" / done.json["run"] / "journal.jsonl").read_text()
+    events = [json.loads(line) for line in journal.splitlines()]
+    return [event["fields"]["platforms"] for event in events if event["name"] == "wave.started"]

@@ -1,0 +1,185 @@
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from multibuild.build.bake import bake_arguments, bake_document
+from multibuild.build.progress import Progress
+from multibuild.build.wave import waves
+from multibuild.build.wave_progress import WaveProgress
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.host.facts import MIB, HostFacts, Node
+from multibuild.plan import make_plan
+from multibuild.platforms import Platform
+
+AMD64 = Platform.parse("linux/amd64")
+HERE = Node(builder="here", driver="docker", native=AMD64)
+THERE = Node(builder="there", driver="remote", native=Platform.parse("linux/arm64"))
+EIGHT = "linux/amd64, linux/arm64, linux/arm/v7, linux/386, linux/mips64le, linux/ppc64le, linux/s390x, linux/riscv64"
+DIGEST = f"sha256:{'a' * 64}"
+
+
+@pytest.fixture
+def plan(tmp_path):
+    def make(more="", *, nodes=(HERE,), platforms=EIGHT, memory=16384 * MIB):
+        path = tmp_path / "multibuild.yaml"
+        path.write_text(f"version: 1\nimage: localhost:5000/app\nplatforms: [{platforms}]\n{more}\n")
+        loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC))
+        return make_plan(loaded, HostFacts(nodes=nodes, cpus=2, memory=memory))
+
+    return make
+
+
+def chosen(plan, size, **past):
+    return waves(plan, plan.platforms, {"Dockerfile": size}, past)
+
+
+def test_a_large_context_carries_all_platforms_of_a_node(plan):
+    made = plan()
+    assert chosen(made, 300_000_000) == (made.platforms,)
+
+
+def test_a_small_context_keeps_builds_isolated(plan):
+    assert chosen(plan(), 40_000_000) == ()
+
+
+def test_long_builds_stay_isolated_whatever_the_context(plan):
+    assert chosen(plan(), 300_000_000, **{"linux/arm64": 3600.0}) == ()
+    assert chosen(plan(), 300_000_000, **{"linux/arm64": 60.0}) != ()
+
+
+def test_one_wave_per_node(plan):
+    found = chosen(plan(nodes=(HERE, THERE)), 3_000_000_000)
+    assert [{item.node.builder for item in wave} for wave in found] == [{"here"}]
+    assert len(found[0]) == 7, "the arm64 node has one platform only, which needs no company"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "build_flags: [--shm-size=1g]",
+        "network: none",
+        "stall_timeout: 5s",
+        "context: https://example.org/a.git",
+    ],
+)
+def test_what_bake_has_no_word_for_stays_isolated(plan, more):
+    assert chosen(plan(more), 3_000_000_000) == ()
+
+
+def test_a_wave_is_no_larger_than_jobs_or_memory(plan):
+    assert [len(wave) for wave in chosen(plan("jobs: 3"), 3_000_000_000)] == [3]
+    assert [len(wave) for wave in chosen(plan(memory=7 * 768 * MIB), 3_000_000_000)] == [7]
+
+
+def test_the_bake_file_says_what_the_flags_say(plan):
+    made = plan(
+        'args: {A: "x ${B:-y} $${c} %{d}"}\nsecrets: ["id=t,env=T"]\nattestations: {provenance: false}',
+        platforms="linux/arm/v7",
+    )
+    document = bake_document(made.platforms)
+    assert document["group"] == {"default": {"targets": ["linux-arm-v7"]}}
+    assert document["target"]["linux-arm-v7"] == {
+        "context": ".",
+        "dockerfile": "Dockerfile",
+        "platforms": ["linux/arm/v7"],
+        "args": {"A": "x y $${c} %%{d}"},
+        "secret": ["id=t,env=T"],
+        "pull": True,
+        "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],
+        "output": [
+            "type=image,name=localhost:5000/app:multibuild-linux-arm-v7,push=true,oci-mediatypes=true,store=false"
+        ],
+    }
+    assert bake_arguments(made.platforms, "f.json")[:3] == ("bake", "--builder", "here")
+
+
+class Listener:
+    def __init__(self, *targets):
+        self.logs: dict[str, list[str]] = {target: [] for target in targets}
+        self.progress = {t: Progress(self.logs[t].append, lambda _step: None) for t in targets}
+        self.wave = WaveProgress(self.progress)
+
+    def feed(self, **document):
+        return list(self.wave.feed(json.dumps(document).encode()))
+
+
+def vertex(name, digest="sha256:v", **more):
+    return {"name": name, "digest": digest, "started": "2026-01-02T00:00:00Z", **more}
+
+
+def log(text, digest="sha256:v", time="1"):
+    return {"vertex": digest, "data": base64.b64encode(text.encode()).decode(), "timestamp": time}
+
+
+def test_each_target_gets_its_own_steps_without_the_prefix():
+    heard = Listener("a", "b")
+    heard.feed(
+        vertexes=[vertex("[a stage-1 2/3] RUN x", "sha256:1"), vertex("[b] exporting to image", "sha256:2")]
+    )
+    heard.feed(logs=[log("one\n", "sha256:1"), log("two\n", "sha256:2")])
+    assert heard.logs == {
+        "a": ["--- [stage-1 2/3] RUN x", "one"],
+        "b": ["--- exporting to image", "two"],
+    }
+
+
+def test_what_targets_share_is_logged_once_for_each():
+    heard = Listener("a", "b")
+    heard.feed(vertexes=[vertex("[a native 2/2] RUN make"), vertex("[b native 2/2] RUN make")])
+    heard.feed(logs=[log("once\n")])
+    heard.feed(logs=[log("once\n")])
+    heard.feed(logs=[log("once\n", time="2")])
+    assert heard.logs["a"] == heard.logs["b"] == ["--- [native 2/2] RUN make", "once", "once"]
+
+
+def test_a_target_is_finished_when_its_manifest_is_pushed_and_its_export_ended():
+    heard = Listener("a", "b")
+    pushed = {"vertex": "sha256:e", "id": f"pushing manifest for reg/app:a@{DIGEST}"}
+    assert heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")]) == []
+    assert heard.feed(statuses=[pushed]) == []
+    assert heard.feed(statuses=[{**pushed, "completed": "2026-01-02T00:00:01Z"}]) == []
+    done = vertex("[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z")
+    assert heard.feed(vertexes=[done]) == [("a", DIGEST)]
+    assert heard.feed(vertexes=[done]) == []
+
+
+def test_an_export_that_failed_finishes_nothing():
+    heard = Listener("a")
+    pushed = {
+        "vertex": "sha256:e",
+        "id": f"pushing manifest for reg/app:a@{DIGEST}",
+        "completed": "2026-01-02T00:00:01Z",
+    }
+    failed = vertex(
+        "[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z", error="unexpected status: 502"
+    )
+    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")])
+    assert heard.feed(vertexes=[failed], statuses=[pushed]) == []
+    assert heard.progress["a"].evidence().step == "exporting to image"
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"vertexes": 3}', b'{"vertexes": [{"name": 7}], "logs": [{}]}', b"\xff{"]
+)
+def test_lines_of_any_shape_end_nothing(line):
+    assert list(Listener("a").wave.feed(line)) == []
+
+
+def test_the_last_words_go_to_those_that_did_not_finish():
+    heard = Listener("a", "b")
+    pushed = {
+        "vertex": "sha256:e",
+        "id": f"pushing manifest for reg/app:a@{DIGEST}",
+        "completed": "2026-01-02T00:00:01Z",
+    }
+    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")])
+    heard.feed(
+        statuses=[pushed],
+        vertexes=[vertex("[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z")],
+    )
+    list(heard.wave.feed(b"ERROR: target b: failed to solve"))
+    assert "ERROR: target b: failed to solve" not in heard.logs["a"]
+    assert heard.logs["b"] == ["ERROR: target b: failed to solve"]
