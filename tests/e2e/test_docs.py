@@ -37,17 +37,13 @@ def test_a_reader_can_do_what_the_page_says(path, tmp_path):
     slug = re.sub("[^a-z0-9]+", "-", str(path.relative_to(ROOT)).lower()).strip("-")
     prefix = f"docs/{slug}-{os.getpid()}-{time.time_ns() % 10**8}"
     with contextlib.ExitStack() as stack:
-        services = {
-            name: stack.enter_context(service(name, tmp_path)) for name in mentioned(page.text)
-        }
+        services = {name: stack.enter_context(service(name, tmp_path)) for name in mentioned(page.text)}
 
         def translate(text):
             return translated(text, registry=REGISTRY, prefix=prefix, services=services)
 
         translate_files(tmp_path / "project", translate)
-        reader = Reader(
-            folder=tmp_path / "project", environment=surroundings(tmp_path), translate=translate
-        )
+        reader = Reader(folder=tmp_path / "project", environment=surroundings(tmp_path), translate=translate)
         reader.read(page)
 
 

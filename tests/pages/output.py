@@ -10,14 +10,14 @@ _LOOSE: Final = re.compile(
     r"(?P<any>…|\.\.\.)"
     r"|(?P<run>\b\d{8}-\d{6}-[0-9a-f]{4}\b)"
     r"|(?P<hex>\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b)"
-    r"|(?P<quantity>(?<![\w./-])~?\d[\d.,]*(?:h|m|s|ms)?(?:\d+s)?(?: ?[kMG]?B)?(?![\w/-]))"
+    r"|(?P<quantity>(?<![\w./-])~?\d(?:[\d.,]*\d)?(?:h|m|s|ms)?(?:\d+s)?(?: ?[kMG]?B)?(?![\w/-]))"
     r"|(?P<space>\s+)"
 )
 _PATTERNS: Final = {
     "any": r".*",
     "run": r"\d{8}-\d{6}-[0-9a-f]{4}",
     "hex": r"[0-9a-f]{12,64}",
-    "quantity": r"~?\d[\d.,]*(?:h|m|s|ms)?(?:\d+s)?(?: ?[kMG]?B)?",
+    "quantity": r"~?\d(?:[\d.,]*\d)?(?:h|m|s|ms)?(?:\d+s)?(?: ?[kMG]?B)?",
     "space": r"\s+",
 }
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-
 from pages.blocks import COMMANDS, OUTPUT, Block, Page
 from pages.output import missing_keys, missing_lines
 

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT = Path(__file__).resolve().parents[2]
-_ACCEPT = ", ".join((
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-))  # fmt: skip
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json,"
+    " application/vnd.oci.image.manifest.v1+json"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,9 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     "make": StandIn(reason="the test suite cannot run inside itself", act=_make),
     "pip": StandIn(reason="it would install into the environment of the tests", act=_pip),
     "sudo": StandIn(reason="the tests are root already, and a bare machine has no sudo", act=_sudo),
-    "git": StandIn(reason="GitHub cannot be reached; only a clone of our own address differs", act=_git_clone_of_ours),
+    "git": StandIn(
+        reason="GitHub cannot be reached; only a clone of our own address differs", act=_git_clone_of_ours
+    ),
 }
 
 
