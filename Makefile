@@ -49,6 +49,10 @@ lab: $(VENV)/.ready  ## a real engine, registry, QEMU and base images (root, on 
 lab-down:  ## stop what the lab started
 	$(PYTHON) -m builders.lab down
 
+.PHONY: docs
+docs: $(VENV)/.ready  ## write the reference pages from the code
+	$(BIN)/python -m docs.generate
+
 .PHONY: lock
 lock:  ## write constraints.txt anew from what pyproject.toml allows
 	rm -rf $(VENV).lock

@@ -1,0 +1,37 @@
+"""Write the reference pages from the code: `python -m docs.generate`. What is written is committed; a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from docs.generator.clients import clients_page
+from docs.generator.commands import commands_page
+from docs.generator.config import config_page, profile_page
+from docs.generator.report import report_page
+from docs.generator.tables import exit_codes_page, failures_page, platforms_page
+
+FOLDER: Final = Path(__file__).parent / "reference"
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "clients.md": clients_page,
+    "commands.md": commands_page,
+    "config.md": config_page,
+    "exit-codes.md": exit_codes_page,
+    "failures.md": failures_page,
+    "platforms.md": platforms_page,
+    "profiles.md": profile_page,
+    "report.md": report_page,
+}
+
+
+def main() -> None:
+    """Write every page."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One function per reference page: each gives the page's text, from the code alone."""

@@ -1,0 +1,126 @@
+"""The pages of config and builder profiles, from their models."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from docs.generator.markdown import code, page, table
+from multibuild.config.profiles import Profile
+from multibuild.config.schema import json_schema
+from multibuild.config.values import MANAGED_FLAGS, Seconds
+
+_DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
+_SAID = {"stall_timeout": ("duration, `auto` or `off`", "`off`")}
+"""Keys whose schema says less than is known: value and default."""
+_TYPES = {"string": "text", "integer": "number", "boolean": "true or false", "object": "mapping"}
+
+INTERPOLATION = """\
+| form | gives |
+|---|---|
+| `${NAME}` | the environment variable; an error when it is not set |
+| `${NAME:-default}` | the default when it is not set or empty |
+| `${NAME:?message}` | the message as an error when it is not set or empty |
+| `$$` | a dollar sign |
+| `${git.sha}`, `${git.short_sha}` | the commit |
+| `${git.branch}`, `${git.tag}`, `${git.url}` | what git says of the checkout |
+| `${git.semver}`, `${git.semver.major}`, `${git.semver.minor}` | the version in the commit's tag, without `v` |
+| `${date}` | the day, in UTC |
+
+A tag that comes out empty is dropped."""
+
+
+def config_page() -> str:
+    """Give the page of `multibuild.yaml`."""
+    flags = ((code(flag), code(key) if key else "nothing: remove it") for flag, key in MANAGED_FLAGS.items())
+    return page(
+        "multibuild.yaml",
+        "Unknown keys and wrong types are errors that name file, line, column and the nearest valid name. Paths are"
+        " relative to the file. `multibuild schema` prints the same as a JSON Schema.",
+        "A duration is a number of seconds, or text like `90s`, `5m`, `1h30m`.",
+        *_sections(json_schema(), "Top level"),
+        "## Text with variables",
+        INTERPOLATION,
+        "## Flags that `build_flags` refuses",
+        "`multibuild` passes these itself. Use the key instead.",
+        table(("flag", "key"), flags),
+    )
+
+
+def profile_page() -> str:
+    """Give the page of builder profiles."""
+    return page(
+        "Builder profiles",
+        "A profile is a YAML file. `builder: ./my-profile.yaml` or `--builder ./my-profile.yaml` names it; the shipped"
+        " ones are named without path: see [builders/README.md](../../builders/README.md).",
+        *_sections(Profile.model_json_schema(by_alias=True), "Top level"),
+    )
+
+
+def _sections(schema: dict[str, Any], title: str) -> Iterator[str]:
+    yield f"## {title}"
+    yield _table(schema)
+    for name, section in schema.get("$defs", {}).items():
+        yield f"## {name}"
+        yield inspect.cleandoc(section.get("description", ""))
+        yield _table(section)
+
+
+def _table(section: dict[str, Any]) -> str:
+    required = section.get("required", [])
+    rows = (
+        (
+            code(key),
+            *_SAID.get(key, (_type(value), _default(value, required=key in required))),
+            value.get("description", ""),
+        )
+        for key, value in section["properties"].items()
+    )
+    return table(("key", "value", "default", "meaning"), rows)
+
+
+def _type(value: dict[str, Any]) -> str:
+    """Say a schema in words; a section is a link to its table."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        kinds = [kind for kind in value["anyOf"] if kind != {"type": "null"}]
+        is_duration = kinds in (_DURATION["anyOf"], [_DURATION])
+        return "duration" if is_duration else " or ".join(dict.fromkeys(map(_type, kinds)))
+    choices = value["enum"] if "enum" in value else [value["const"]] if "const" in value else []
+    return ", ".join(code(_shown(item)) for item in choices) or _plain(value)
+
+
+def _plain(value: dict[str, Any]) -> str:
+    kind = value.get("type", "")
+    if kind == "array":
+        return f"list of {_type(value['items'])}"
+    if kind == "object" and isinstance(value.get("additionalProperties"), dict):
+        return f"mapping to {_type(value['additionalProperties'])}"
+    return " or ".join(str(_TYPES.get(one, one)) for one in (kind if isinstance(kind, list) else [kind]))
+
+
+def _default(value: dict[str, Any], *, required: bool) -> str:
+    if required:
+        return "**required**"
+    default = value.get("default")
+    if default is None or default == "" or isinstance(default, dict) or default == []:
+        return ""
+    if isinstance(default, float):
+        return code(_duration(default))
+    return code(_shown(default))
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in _UNITS:
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    return f"{seconds:g}s"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

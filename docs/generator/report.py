@@ -1,0 +1,162 @@
+"""The page of `report.json`: the keys of a report that the code folds, each with its meaning.
+
+A key without a meaning here is an error, so that none is added in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from docs.generator.markdown import code, page, table
+from multibuild.record.events import Event
+from multibuild.record.report import make_report
+
+MEANINGS: Final = {
+    "schema": "the version of this format: 1; keys may be added to it, never change",
+    "run": "the run's id",
+    "status": "`succeeded`, `partial` (an optional platform is missing), `failed` or `interrupted`",
+    "image": "the repository, without tag",
+    "tags": "the tags asked for",
+    "started": "when, RFC 3339",
+    "seconds": "how long the run took",
+    "fingerprint": "names everything that the plan was made of",
+    "index": "what was published; null when it did not come to that",
+    "index.digest": "its digest: what to sign, deploy and compare",
+    "index.mediaType": "OCI image index, or Docker manifest list",
+    "index.size": "bytes of the index itself",
+    "index.entries": "how many entries it has, attestations and `also_as` included",
+    "index.manifests": "its descriptors, as published",
+    "published": "one for each tag and destination",
+    "published[].ref": "the tag, with registry and repository",
+    "published[].before": "the digest it held before; null when there was no such tag",
+    "published[].after": "the digest it holds now",
+    "published[].status": "`moved`, `unchanged`, `put-back` (a later one failed), `left` (new, and the registry cannot"
+    " delete tags) or `failed`",
+    "platforms": "one for each platform, in the order of the config",
+    "platforms[].platform": "in normal form",
+    "platforms[].status": "`succeeded`, `failed`, `reused` (by `--resume`), `carried` (from an earlier index),"
+    " `skipped` or `cancelled`",
+    "platforms[].required": "whether its failure fails the run",
+    "platforms[].digest": "the child as pushed: a manifest, or the small index that holds it and its attestations",
+    "platforms[].manifest": "the image manifest itself",
+    "platforms[].bytes": "of the image: manifest, config and compressed layers",
+    "platforms[].seconds": "from its first attempt to its end, waits included",
+    "platforms[].emulated": "whether an emulator ran its steps",
+    "platforms[].node": "the builder it was built on",
+    "platforms[].reason": "why it has its status, where there is more to say",
+    "platforms[].attempts": "each try",
+    "platforms[].attempts[].number": "from 1",
+    "platforms[].attempts[].seconds": "how long it took",
+    "platforms[].attempts[].began": "seconds after the run began",
+    "platforms[].attempts[].outcome": "`ok`, `failed`, `timeout`, `stalled` or `cancelled`",
+    "platforms[].attempts[].class": "the [failure class](failures.md); null when it did not fail",
+    "platforms[].attempts[].retry": "what that class says about another try",
+    "platforms[].attempts[].evidence": "the lines that decided",
+    "platforms[].attempts[].hint": "what to do",
+    "platforms[].attempts[].log": "the attempt's log, relative to the run's directory",
+    "platforms[].attempts[].then": "what was decided after it failed: again, after how long, or given up",
+    "platforms[].waits": "the waits between attempts",
+    "platforms[].waits[].number": "of the attempt that failed",
+    "platforms[].waits[].began": "seconds after the run began",
+    "platforms[].waits[].seconds": "how long",
+    "platforms[].waits[].reason": "why another try is worth it",
+    "platforms[].test": "the configured test",
+    "platforms[].test.status": "`passed`, `failed` or `skipped`",
+    "platforms[].test.seconds": "how long it took",
+    "platforms[].test.detail": "what went wrong",
+    "platforms[].content": "the proof that its programs are of its platform",
+    "platforms[].content.status": "`passed`, `failed` or `skipped`",
+    "platforms[].content.checked": "how many programs were looked at",
+    "platforms[].content.foreign": "those of another platform",
+    "platforms[].content.detail": "what went wrong",
+    "steps": "the steps of each platform's last attempt",
+    "steps[].platform": "whose",
+    "steps[].name": "as the Dockerfile has it",
+    "steps[].seconds": "how long it took",
+    "steps[].cached": "whether it came out of the cache",
+    "steps[].began": "seconds after the run began",
+    "steps[].vertex": "BuildKit's digest of the step: platforms that have the same one share its work",
+    "steps[].base": "the vertex of the image that its file system began as",
+    "stages": "the stages of the run",
+    "stages[].name": "`setup`, `build`, `test`, `publish` and so on",
+    "stages[].seconds": "how long it took",
+    "stages[].began": "seconds after the run began",
+    "environment": "versions of multibuild, docker, buildx, BuildKit; the builder; the emulator of each platform",
+    "error": "what ended the run, when something did",
+    "error.message": "the error",
+    "error.hint": "the next step",
+}
+
+_OPEN: Final = frozenset({"environment", "index.manifests", "platforms[].content.foreign"})
+"""What is inside is not ours to describe."""
+
+
+def report_page() -> str:
+    """Give the page; KeyError names a key of the report that has no meaning here."""
+    return page(
+        "report.json",
+        "`multibuild report --json` prints it, `--report FILE` of `all` and `build` writes it, and it is in the run's"
+        " directory as `report.json`. Times are in seconds, sizes in bytes.",
+        table(("key", "meaning"), ((code(key), _meaning(key)) for key in report_keys())),
+    )
+
+
+def _meaning(key: str) -> str:
+    if key not in MEANINGS:
+        raise KeyError(f"report.json has a key {key}: say in {Path(__file__).name} what it means")
+    return MEANINGS[key]
+
+
+def report_keys() -> list[str]:
+    """Give the path of every key that a report can have."""
+    return list(dict.fromkeys(_keys(_sample(), "")))
+
+
+def _keys(value: Any, path: str) -> Iterator[str]:
+    if path in _OPEN:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _keys(item, f"{path}[]")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner = f"{path}.{key}".lstrip(".")
+            yield inner
+            yield from _keys(item, inner)
+
+
+def _sample() -> dict[str, Any]:
+    """Fold a run in which everything happens once."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    platform = {"platform": "linux/arm64"}
+    step = {"name": "RUN make", "seconds": 1.0, "cached": False, "vertex": "…", "base": "…"}
+    failure = {
+        "outcome": "failed",
+        "class": "network",
+        "retry": "transient",
+        "evidence": "…",
+        "hint": "…",
+        "log": "…",
+    }
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("run.started", {"environment": {}}),
+        ("stage.started", {"stage": "build"}),
+        ("attempt.started", {**platform, "number": 1, "node": "n"}),
+        ("attempt.ended", {**platform, "number": 1, "seconds": 1.0, **failure}),
+        ("attempt.waiting", {**platform, "number": 1, "seconds": 5.0, "reason": "…"}),
+        ("platform.ended", {**platform, "status": "failed", "reason": "…", "steps": [step]}),
+        ("test.ended", {**platform, "status": "failed", "detail": "…"}),
+        ("content.ended", {**platform, "status": "failed", "detail": "…"}),
+        ("stage.ended", {"stage": "build", "seconds": 1.0}),
+        ("index.composed", {"digest": "…", "mediaType": "…", "size": 1, "entries": 1, "manifests": []}),
+        ("tag.ended", {"ref": "…", "before": None, "after": "…", "status": "moved"}),
+        ("run.ended", {"status": "failed", "error": {"message": "…", "hint": "…"}}),
+    ]
+    events = [
+        Event(time=begin + timedelta(seconds=number), name=name, fields=fields)
+        for number, (name, fields) in enumerate(told)
+    ]
+    return make_report("run", {"platforms": [platform]}, events)

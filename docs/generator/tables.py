@@ -1,0 +1,128 @@
+"""The pages that are tables of facts in the code: failure classes, exit codes, platforms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from docs.generator.markdown import code, listed, page, table
+from multibuild import errors
+from multibuild.build.failure_table import CLASSES, EXIT_CODES, SIGNATURES, FailureClass
+from multibuild.platforms import ARCHITECTURES, Architecture
+
+_RETRIES = """\
+| retry | meaning |
+|---|---|
+| `transient` | tried again up to `retry.attempts`, each wait longer than the last |
+| `once` | tried again up to the number of attempts in the table |
+| `auth` | tried again once, with credentials asked for anew |
+| `permanent` | another attempt cannot help: not tried again |"""
+
+_SCOPES = {"any": "anywhere", "run": "a failing `RUN`", "outside": "outside a `RUN`"}
+
+
+def failures_page() -> str:
+    """Give the page of failure classes."""
+    return page(
+        "Failure classes",
+        "When an attempt fails, its class is read from the step that failed and from the last lines of its log. The"
+        " class decides whether the platform is tried again. `multibuild explain LOG` does the same with any build log."
+        " The classes are in `report.json` as `platforms[].attempts[].class`.",
+        _RETRIES,
+        "## Classes",
+        table(("class", "retry", "attempts", "what to do"), map(_class, CLASSES)),
+        "## What they are read from",
+        "Regular expressions, tried from top to bottom. The source is where the words come from.",
+        table(
+            ("class", "pattern", "where", "source"),
+            ((code(row.name), code(row.pattern), _SCOPES[row.scope], row.source) for row in SIGNATURES),
+        ),
+        "## Exit codes of a failing RUN",
+        "128 + n means that signal n ended it. Only under emulation is a crash the emulator's.",
+        table(("exit code", "class"), ((str(number), code(name)) for number, name in EXIT_CODES.items())),
+    )
+
+
+def _class(row: FailureClass) -> tuple[str, ...]:
+    attempts = str(row.attempts) if row.retry in {"once", "auth"} else ""
+    if row.alone_after is not None:
+        attempts += f"; alone on its node after {row.alone_after}"
+    if row.patient:
+        attempts = "waits minutes, not seconds"
+    return code(row.name), code(row.retry), attempts, row.hint
+
+
+def exit_codes_page() -> str:
+    """Give the page of exit codes."""
+    found = sorted(_errors(errors.MultibuildError), key=lambda kind: kind.exit_code)
+    by_code: dict[int, list[str]] = {}
+    for kind in found:
+        by_code.setdefault(kind.exit_code, []).append(inspect.cleandoc(kind.__doc__ or ""))
+    rows = [
+        ("0", 'Everything asked for was done. `resolve` exits 0 with an answer of "none" too.'),
+        ("1", "A bug in multibuild: it says in which file what happened is kept."),
+        *((str(number), " ".join(texts)) for number, texts in by_code.items()),
+    ]
+    return page(
+        "Exit codes",
+        "An error is one or two lines on stderr that name the thing, and a `hint:` with the next step. `verify` and"
+        " `doctor` exit non-zero when they find a fault.",
+        table(("code", "meaning"), rows),
+    )
+
+
+def _errors(base: type[errors.MultibuildError]) -> Iterator[type[errors.MultibuildError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _errors(kind)
+
+
+def platforms_page() -> str:
+    """Give the page of platforms and aliases."""
+    return page(
+        "Platforms",
+        "A platform is `os/architecture[/variant]`, in the normal form that containerd uses. `linux/` may be left out."
+        " Other spellings are understood where a platform is built (`platforms`, `--platform`); `also_as` keeps what"
+        " you write, letter by letter.",
+        "## Architectures",
+        table(
+            (
+                "architecture",
+                "also written",
+                "variants clients look for",
+                "QEMU",
+                "binfmt image",
+                "Debian",
+                "ELF",
+            ),
+            map(_architecture, ARCHITECTURES),
+        ),
+        'QEMU is the suffix of the program (`qemu-aarch64`). An empty column "binfmt image" means that the image does'
+        " not bring an emulator for it: install your distribution's `qemu-user-static` and use"
+        " `emulators: {source: host}`.",
+        "`armel` is `linux/arm/v5` here, because that is what Debian's `armel` programs need. containerd reads the same"
+        " word as `linux/arm/v6`.",
+        "## Variants with more than one spelling",
+        table(
+            ("architecture", "written", "normal form"),
+            (
+                (code(row.name), code(written) if written else "(none)", code(normal) if normal else "(none)")
+                for row in ARCHITECTURES
+                for written, normal in row.normal
+            ),
+        ),
+    )
+
+
+def _architecture(row: Architecture) -> tuple[str, ...]:
+    aliases = [f"{alias} → {variant}" if variant else alias for alias, variant in row.aliases]
+    elf = f"{row.elf.bits}-bit, {row.elf.order} endian, machine {row.elf.machine}"
+    return (
+        code(row.name),
+        listed(aliases),
+        listed(row.variants),
+        code(row.qemu),
+        code(row.binfmt),
+        code(row.debian),
+        elf,
+    )

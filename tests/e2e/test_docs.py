@@ -1,0 +1,98 @@
+"""Every command that README and docs give a reader is run, in order, a page at a time, in a directory of its own."""
+
+import contextlib
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from e2e.conftest import REGISTRY, ROOT
+from pages import stand_ins
+from pages.blocks import COMMANDS, read_page
+from pages.names import mentioned, translated
+from pages.reader import Reader, copy_start
+from pages.services import service
+
+PAGES = [
+    page
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "builders/README.md",
+        "docs/**/*.md",
+        "examples/**/README.md",
+    )
+    for page in sorted(ROOT.glob(pattern))
+]
+PLAYED = [page for page in PAGES if read_page(page).has_commands]
+
+
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_reader_can_do_what_the_page_says(path, tmp_path):
+    page = read_page(path)
+    copy_start(ROOT, page.start, tmp_path / "project")
+    slug = re.sub("[^a-z0-9]+", "-", str(path.relative_to(ROOT)).lower()).strip("-")
+    prefix = f"docs/{slug}-{os.getpid()}-{time.time_ns() % 10**8}"
+    with contextlib.ExitStack() as stack:
+        services = {name: stack.enter_context(service(name, tmp_path)) for name in mentioned(page.text)}
+
+        def translate(text):
+            return translated(text, registry=REGISTRY, prefix=prefix, services=services)
+
+        translate_files(tmp_path / "project", translate)
+        reader = Reader(folder=tmp_path / "project", environment=surroundings(tmp_path), translate=translate)
+        reader.read(page)
+
+
+def translate_files(folder, translate):
+    """What the reader has a copy of names the same machines as the page."""
+    for pattern in ("multibuild.yaml", "Dockerfile", "*.k8s.yaml", "deployment.yaml"):
+        for file in folder.rglob(pattern):
+            file.write_text(translate(file.read_text()))
+
+
+def surroundings(folder: Path):
+    """An account of the reader's own, with the engine's plugins; the programs of this environment first."""
+    home = folder / "home"
+    (home / ".docker").mkdir(parents=True)
+    own = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+    if (own / "cli-plugins").exists():
+        (home / ".docker/cli-plugins").symlink_to(own / "cli-plugins")
+    stand_ins.install(folder / "bin")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_", "GIT_", "CI", "GITHUB_", "GITLAB_", "DOCKER_CONFIG", "PYTEST_"))
+    }
+    return {
+        **kept,
+        "HOME": str(home),
+        "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GIT_CONFIG_GLOBAL": str(_git_account(home)),
+        "COLUMNS": "100",
+    }
+
+
+def _git_account(home):
+    path = home / ".gitconfig"
+    path.write_text("[user]\nname = Reader\nemail = reader@example.org\n[init]\ndefaultBranch = main\n")
+    return path
+
+
+def test_every_block_of_commands_is_on_a_page_that_is_played():
+    """A page outside these folders would be run by nobody."""
+    found = [
+        path.relative_to(ROOT)
+        for path in ROOT.rglob("*.md")
+        if not {".venv", "node_modules", "tests"} & set(path.relative_to(ROOT).parts[:-1])
+        and any(block.language in COMMANDS for block in read_page(path).blocks)
+    ]
+    assert set(found) <= {path.relative_to(ROOT) for path in PLAYED}
+
+
+@pytest.mark.parametrize("name", stand_ins.STAND_INS)
+def test_a_stand_in_has_a_reason(name):
+    assert stand_ins.STAND_INS[name].reason

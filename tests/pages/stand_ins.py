@@ -1,0 +1,117 @@
+"""Programs that cannot do here what they do for a reader; each checks that what it was handed is right.
+
+Everything else that a page calls is the real program.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT = Path(__file__).resolve().parents[2]
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json,"
+    " application/vnd.oci.image.manifest.v1+json"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """Why it is needed, and what it does with its arguments: gives the exit code."""
+
+    reason: str
+    act: Callable[[Sequence[str]], int]
+
+
+def _cosign(arguments: Sequence[str]) -> int:
+    """What is signed or verified is an index, named by digest, that the registry has."""
+    assert arguments[0] in {"sign", "verify"}, arguments
+    _assert_held(arguments[-1])
+    return 0
+
+
+def _kubectl(arguments: Sequence[str]) -> int:
+    """`apply -f`: the manifests name images that the registry has; `get nodes`: a cluster of four architectures."""
+    if arguments[:2] == ["get", "nodes"]:
+        print((ROOT / "tests/pages/nodes.json").read_text())
+        return 0
+    assert arguments[:2] == ["apply", "-f"], arguments
+    images = re.findall(r"\bimage: *(\S+)", Path(arguments[2]).read_text())
+    assert images, f"{arguments[2]} names no image"
+    for image in images:
+        _assert_held(image)
+    return 0
+
+
+def _make(arguments: Sequence[str]) -> int:
+    """The suite does not run itself: `make test` must be what continuous integration runs, the rest is real."""
+    whole = {"test", "e2e", "unit", "contract", "lint", "bench", "format", "lab-down", "clean"}
+    if not whole & set(arguments):
+        return subprocess.run(["/usr/bin/make", *arguments]).returncode
+    if "test" in arguments:
+        assert re.search(r"\bmake test\b", (ROOT / ".ci/run").read_text())
+    return subprocess.run(["/usr/bin/make", "--dry-run", "--quiet", *arguments]).returncode
+
+
+def _pip(arguments: Sequence[str]) -> int:
+    """The same installation, up to the point where it would change the environment the tests run in."""
+    assert arguments[0] == "install", arguments
+    own = ["--dry-run", "--quiet", "--no-deps", "--no-build-isolation"]
+    return subprocess.run([sys.executable, "-m", "pip", "install", *own, *arguments[1:]]).returncode
+
+
+def _sudo(arguments: Sequence[str]) -> int:
+    return subprocess.run(arguments).returncode
+
+
+def _git_clone_of_ours(arguments: Sequence[str]) -> int:
+    """A clone of our own address is a clone of this tree, committed or not; everything else is git."""
+    if arguments[:1] != ["clone"] or "multibuild" not in arguments[-1]:
+        return subprocess.run(["/usr/bin/git", *arguments]).returncode
+    from pages.reader import copy_start
+
+    copy_start(ROOT, ".", Path("multibuild"))
+    return 0
+
+
+STAND_INS: Final[Mapping[str, StandIn]] = {
+    "cosign": StandIn(reason="signing needs a key or an identity provider on the internet", act=_cosign),
+    "kubectl": StandIn(reason="there is no cluster", act=_kubectl),
+    "make": StandIn(reason="the test suite cannot run inside itself", act=_make),
+    "pip": StandIn(reason="it would install into the environment of the tests", act=_pip),
+    "sudo": StandIn(reason="the tests are root already, and a bare machine has no sudo", act=_sudo),
+    "git": StandIn(
+        reason="GitHub cannot be reached; only a clone of our own address differs", act=_git_clone_of_ours
+    ),
+}
+
+
+def install(folder: Path) -> None:
+    """Write the programs into a folder for PATH."""
+    folder.mkdir()
+    for name in STAND_INS:
+        program = folder / name
+        line = shlex.join([sys.executable, "-m", "pages.stand_ins", name])
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(f"{ROOT}/tests:{ROOT}")} exec {line} "$@"\n')
+        program.chmod(0o755)
+
+
+def _assert_held(reference: str) -> None:
+    """The registry has it (any of the lab's; they speak plain http)."""
+    host, _, rest = reference.partition("/")
+    repository, mark, target = rest.partition("@") if "@" in rest else rest.rpartition(":")
+    assert mark, f"{reference} has neither tag nor digest"
+    address = f"http://{host}/v2/{repository}/manifests/{target}"
+    request = urllib.request.Request(address, method="HEAD", headers={"Accept": _ACCEPT})
+    urllib.request.urlopen(request, timeout=20).close()
+
+
+if __name__ == "__main__":
+    sys.exit(STAND_INS[sys.argv[1]].act(sys.argv[2:]))

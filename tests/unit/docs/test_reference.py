@@ -1,0 +1,38 @@
+"""The committed reference is what the code gives now."""
+
+import pytest
+
+from docs.generate import FOLDER, PAGES
+from docs.generator.config import config_page
+from docs.generator.markdown import table
+from multibuild.build.failure_table import CLASSES
+from multibuild.cli.app import app
+from multibuild.config.models import Config
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_code_gives(name):
+    assert (FOLDER / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+def test_no_other_page_stands_beside_them():
+    assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
+
+
+def test_every_key_is_described():
+    for line in config_page().splitlines():
+        cells = line.split(" | ")
+        if line.startswith("| `") and len(cells) == 4:
+            assert cells[1].strip(), line
+            assert cells[3].strip(" |"), line
+    assert all(f"| `{field.alias or name}` |" in config_page() for name, field in Config.model_fields.items())
+
+
+def test_nothing_is_left_out():
+    assert all(f"| `{row.name}` |" in PAGES["failures.md"]() for row in CLASSES)
+    names = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    assert all(f"\n## {name}\n" in PAGES["commands.md"]() for name in names)
+
+
+def test_a_bar_in_a_cell_is_no_column():
+    assert table(("a",), [("x|y",)]).splitlines()[-1] == r"| x\|y |"
