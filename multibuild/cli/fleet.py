@@ -76,7 +76,10 @@ def matrix(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Print the platforms as jobs of a CI system, each with its runner."""
+    """Print the platforms as jobs of a CI system.
+
+    Each with its runner.
+    """
     from multibuild.cli import fan_out, runs
 
     request = runs.Request(
@@ -98,7 +101,10 @@ def import_(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Take in runs made on other machines, checked, so that `merge` can join them."""
+    """Take in runs made on other machines.
+
+    They are checked; `merge` joins them.
+    """
     from multibuild.cli import fan_out
     from multibuild.cli.runs import Request
 
@@ -123,7 +129,10 @@ def clean(
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Remove what runs and setup made: staged children, old runs, builders. Never what a tag or index holds."""
+    """Remove what runs and setup made.
+
+    Staged children, old runs, builders; never what a tag or an index still holds.
+    """
     from multibuild.cli import cleaning
     from multibuild.cli.runs import Request
 
