@@ -23,7 +23,10 @@ def find_browser():
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing {PACKAGE} for the tests of the report page", file=sys.stderr)
         install = ["apt-get", "install", "-qqy", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
-        done = subprocess.run([*install, PACKAGE], capture_output=True, text=True, timeout=600)
+        for command in ([*install, PACKAGE], ["apt-get", "update", "-qq"], [*install, PACKAGE]):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            if command[1] == "install" and done.returncode == 0:
+                break
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         found = shutil.which(PACKAGE)
     assert found is not None, f"no Chromium here: install the package {PACKAGE} or chromium"

@@ -3,6 +3,7 @@
 `MULTIBUILD_SCREENSHOTS=DIR` keeps the pictures, for people to look at.
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from e2e.browser import Browser
-from e2e.conftest import REGISTRY, machine, multibuild
+from e2e.conftest import REGISTRY, multibuild
 from unit.record.story import hostile_report, report_of, run_of
 
 from multibuild.record.page.document import as_html
@@ -50,10 +51,26 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def partial(tmp_path_factory, lab):
-    """A real run: two platforms are published, one has a compile error, one crashes under emulation thrice."""
-    folder = tmp_path_factory.mktemp("partial") / "project"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(DOCKERFILE)
+    """A real run: two platforms are published, one has a compile error, one crashes under emulation thrice.
+
+    Gives its state and report; made once for all workers.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "page"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "report.json").exists():
+            _run(folder)
+    return folder / "state", json.loads((folder / "report.json").read_text())
+
+
+def _run(folder):
+    project = folder / "project"
+    project.mkdir(exist_ok=True)
+    (project / "Dockerfile").write_text(DOCKERFILE)
     config = {
         "version": 1,
         "image": f"{REGISTRY}/e2e/page-{os.getpid()}",
@@ -62,12 +79,10 @@ def partial(tmp_path_factory, lab):
         "retry": {"initial": "1s"},
         "test": {"run": ["cat", "/sum"]},
     }
-    (folder / "multibuild.yaml").write_text(json.dumps(config))
-    state = folder.parent / "state"
-    with machine(alone=False):
-        done = multibuild("all", "-f", folder / "multibuild.yaml", "--state-dir", state, "--json")
+    path = project / "multibuild.yaml"
+    path.write_text(json.dumps(config))
+    done = multibuild("all", "-f", path, "--state-dir", folder / "state", "--report", folder / "report.json")
     assert done.code == 0, done.stderr
-    return state, done.json
 
 
 @pytest.fixture(scope="module")

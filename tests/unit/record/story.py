@@ -83,6 +83,16 @@ def report_of(document, *told):
     return make_report(RUN, document, events(*told))
 
 
+NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
+
+
+def partial_run():
+    """Three platforms, of which the last, an optional one, failed; published."""
+    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
+    document = plan(*NAMES, optional={NAMES[2]})
+    return report_of(document, STARTED, *told, (71, "run.ended", {"status": "succeeded"}))
+
+
 EVIL = (
     "\x1b[2J<script>alert(1)</script>|`x`\n# head\n```\n![i](http://e) @team \"'&{0}{title} </svg></style>"
     + "w" * 300

@@ -6,27 +6,23 @@ import pytest
 from unit.record.story import (
     FAILURE,
     INDEX,
+    NAMES,
     STARTED,
     attempt,
-    broken,
     built,
     hostile_report,
+    partial_run,
     plan,
-    published,
     report_of,
     run_of,
 )
 
 from multibuild.record.markdown import as_markdown
 
-NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
-
 
 @pytest.fixture
 def partial():
-    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
-    document = plan(*NAMES, optional={NAMES[2]})
-    return report_of(document, STARTED, *told, (71, "run.ended", {"status": "succeeded"}))
+    return partial_run()
 
 
 def tables(text):

@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 import pytest
 from unit.record.story import (
     FAILURE,
+    NAMES,
     STARTED,
     attempt,
-    broken,
     built,
     hostile_report,
+    partial_run,
     plan,
-    published,
     report_of,
     run_of,
 )
@@ -23,7 +23,6 @@ from multibuild.record.page.document import as_html
 from multibuild.record.page.markup import Html, join, prose, tag
 from multibuild.record.page.timeline import Scale, in_lanes
 
-NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
 TAGS = frozenset(
     [
         "html",
@@ -148,9 +147,7 @@ def read(report, **how):
 
 @pytest.fixture
 def partial():
-    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
-    document = plan(*NAMES, optional={NAMES[2]})
-    return report_of(document, STARTED, *told, (71, "run.ended", {"status": "succeeded"}))
+    return partial_run()
 
 
 RUNS = {

@@ -6,20 +6,18 @@ import pytest
 from unit.record.story import (
     CHILD,
     INDEX,
+    NAMES,
     STARTED,
     attempt,
-    broken,
     built,
     hostile_report,
+    partial_run,
     plan,
-    published,
     run_of,
 )
 from unit.record.story import report_of as fold
 
 from multibuild.record.summary import as_text, grouped_tags
-
-NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
 
 
 def report_of(*told, optional=(), names=NAMES):
@@ -28,8 +26,7 @@ def report_of(*told, optional=(), names=NAMES):
 
 @pytest.fixture
 def partial():
-    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
-    return report_of(*told, (71, "run.ended", {"status": "succeeded"}), optional={NAMES[2]})
+    return partial_run()
 
 
 def test_the_text_of_a_partial_run(partial):
