@@ -64,7 +64,7 @@ def _rules(config: Config | None, content: str | None) -> Rules:
 
 
 def as_table(found: Verification) -> str:
-    """Lay it out within 80 columns: the entries, then each fault in full."""
+    """Lay it out within 80 columns: the entries, then each fault in full, then what is odd and no fault."""
     wrong = {(finding.platform, finding.kind) for finding in found.findings}
     rows = [("PLATFORM", "CONTENT", "CHECKED", "DIGEST")]
     for entry in found.entries:
@@ -75,8 +75,19 @@ def as_table(found: Verification) -> str:
     lines = [*_wrapped(found.reference, ""), f"  {found.digest}", "", *columns(rows, right=frozenset({2}))]
     for finding in found.findings:
         lines += ["", *_wrapped(f"{finding.platform or found.reference}: {finding.kind}: {finding.detail}")]
+    for detail, platforms in _notes(found).items():
+        lines += ["", *_wrapped(f"{', '.join(platforms)}: {detail}")]
     lines += ["", "everything is what it says" if found.ok else f"{len(found.findings)} wrong"]
     return "\n".join(lines)
+
+
+def _notes(found: Verification) -> dict[str, list[str]]:
+    """What is worth knowing of entries that are right, with the platforms it was found in."""
+    notes: dict[str, list[str]] = {}
+    for entry in found.entries:
+        if entry.content is not None and entry.content.status != "failed" and entry.content.detail:
+            notes.setdefault(entry.content.detail, []).append(entry.platform)
+    return notes
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:

@@ -121,6 +121,7 @@ class _Reader:
                 hint="remove the aliases",
             )
         if isinstance(node, yaml.ScalarNode):
+            node.value = _whole(node, self._name)
             self.texts[key] = node.value
             return self._scalar(node, key)
         if id(node) in self._open:
@@ -243,6 +244,17 @@ _YAML_HINTS: Final = {
 
 def _place(node: yaml.Node, name: str) -> str:
     return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _whole(node: yaml.ScalarNode, name: str) -> str:
+    """Join halves of characters: JSON escapes one beyond U+FFFF as two, and YAML takes them one by one."""
+    text: str = node.value
+    try:
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"{_place(node, name)}: half a character", hint="\\ud800 to \\udfff come in pairs"
+        ) from None
 
 
 def _kind(node: yaml.Node) -> str:

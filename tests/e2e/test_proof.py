@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import zstandard
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
-from e2e.pushing import GZIP, Workbench
+from e2e.pushing import GZIP, Workbench, copy_image
 from fakes.layers import tar
+from fakes.programs import linked
 
 from multibuild.host.probe_elf import probe
 
@@ -93,6 +94,10 @@ LOADER = "/lib/ld-linux-aarch64.so.1"
 GOOD = {
     "static": ([{"app": ARM64}], {"Entrypoint": ["/app"]}),
     "dynamic": ([{"app": dynamic("arm64", LOADER), LOADER[1:]: ARM64}], {"Entrypoint": ["/app"]}),
+    "linked": (
+        [{"app": linked("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
+        {"Entrypoint": ["/app"]},
+    ),
     "script": ([{"bin/sh": ARM64, "run": b"#!/bin/sh\n"}], {"Cmd": ["/run"]}),
     "distroless-like": ([{"etc/passwd": b"root\n", "usr/bin/app": ARM64}], {"Entrypoint": ["app"]}),
     "hard link": ([{"bin/busybox": ARM64, "bin/sh": "= bin/busybox"}], {"Cmd": ["sh"]}),
@@ -109,6 +114,11 @@ BAD = {
         [{"app": dynamic("arm64", LOADER), LOADER[1:]: AMD64}],
         {"Entrypoint": ["/app"]},
         "ld-linux-aarch64.so.1 is amd64",
+    ),
+    "foreign library": (
+        [{"app": linked("arm64", "liby.so"), "lib/liby.so": "-> liby.so.1", "lib/liby.so.1": AMD64}],
+        {"Entrypoint": ["/app"]},
+        "/lib/liby.so.1 is amd64",
     ),
     "foreign shell": ([{"bin/sh": AMD64, "run": b"#!/bin/sh\n"}], {"Cmd": ["/run"]}, "/bin/sh is amd64"),
     "nothing right": ([{"usr/lib/x": AMD64, "run": b"text"}], {"Cmd": ["/none"]}, "no file in the image"),
@@ -366,15 +376,22 @@ def outcome(project, state, dockerfile, platforms, **more):
     return multibuild("all", "-f", config, "--state-dir", state, "--json")
 
 
-def test_a_shell_of_the_wrong_architecture(project, state, registry, repository):
+def test_a_shell_of_the_wrong_architecture_leaves_the_tag_where_it_was(project, state, registry, repository):
+    copy_image("hello", repository, "latest")
+    before = registry.get(repository, "latest")
     dockerfile = (
         f"FROM --platform=linux/amd64 {BASE} AS tools\nFROM {BASE}\n"
         'COPY --from=tools /bin/busybox /bin/sh2\nCMD ["/bin/sh2", "-c", "true"]\n'
     )
-    done = outcome(project, state, dockerfile, ["linux/arm64"])
+    done = outcome(project, state, dockerfile, ["linux/arm64", "linux/amd64"])
     assert done.code == 6, done.stderr
     assert "/bin/sh2 is amd64" in done.stderr
-    assert not registry.exists(repository, "latest")
+    assert "no tag was moved" in done.stderr
+    assert {row["platform"]: row["content"]["status"] for row in done.json["platforms"]} == {
+        "linux/arm64": "failed",
+        "linux/amd64": "passed",
+    }
+    assert registry.get(repository, "latest") == before
 
 
 def test_foreign_test_files_are_reported_and_let_pass(project, state):
@@ -480,7 +497,8 @@ def test_each_platforms_own_test(project, state):
     only_loopback = '[ "$(ls /sys/class/net)" = lo ]'
 
     def shell(script, *arguments):
-        return {"run": ["/bin/busybox", "sh", "-c", script, "sh", *arguments]}
+        words = ["/bin/busybox", "sh", "-c", script, "sh", *arguments]
+        return {"run": [word.replace("$", "$$") for word in words]}
 
     platforms = {
         "linux/amd64": {},

@@ -315,3 +315,9 @@ def test_ca_files_are_relative_to_the_project(tmp_path):
     loaded = load(tmp_path, BASE + "registries: {r.example.org: {ca: certs/ca.pem}}\n")
     assert loaded.config.registries["r.example.org"].ca == str(tmp_path / "certs/ca.pem")
     assert str(tmp_path) not in loaded.canonical
+
+
+def test_characters_that_json_escapes_in_two_halves_are_whole(tmp_path):
+    loaded = load(tmp_path, BASE + 'labels: {"animal": "\\ud83d\\udc18 é"}\n')
+    assert loaded.config.labels["animal"] == "\U0001f418 é"
+    assert "half a character" in refused(tmp_path, BASE + 'labels: {"animal": "\\ud83d"}\n').message

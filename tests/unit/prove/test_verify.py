@@ -104,6 +104,24 @@ def test_every_fault_has_its_kind(registry, look):
     assert "4 wrong" in table
 
 
+def test_what_is_odd_and_no_fault_is_said_once(registry, look):
+    data = {
+        platform: put_manifest(
+            registry,
+            config=json.dumps({"os": "linux", "architecture": platform[6:]}).encode(),
+            layers=[tar({"data": b"text"})],
+        )
+        for platform in ("linux/arm64", "linux/amd64")
+    }
+    index_of(registry, **data)
+    found = look()
+    table = as_table(found)
+    assert found.ok
+    assert "linux/arm64, linux/amd64: no ELF file in the image" in table
+    assert "everything is what it says" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
 def test_a_layer_that_has_gone_is_missed_though_it_is_remembered(registry, look):
     put_program(registry, tag="latest")
     memory = LayerMemory()
