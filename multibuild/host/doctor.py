@@ -12,7 +12,7 @@ from multibuild.engine import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host import binfmt
 from multibuild.host.bases import base_images, unreachable
-from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed
+from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
 from multibuild.host.facts import HostFacts
 from multibuild.host.here import emulator_versions, runs_here
 from multibuild.host.probe import Probed
@@ -81,7 +81,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
     kernel, versions = Kernel.read() if host.local else None, await asked
-    checks += _failures(host, kernel, frozenset(wanted.required))
+    checks += _failures(host, kernel, wanted)
     if kernel is not None:
         checks += _oddities(host, kernel, versions, config)
     checks += [*_frontends(loaded), *await bases]
@@ -108,19 +108,22 @@ def _silent(_text: str) -> None:
     """Nothing is changed, so there is nothing to announce."""
 
 
-def _failures(host: Host, kernel: Kernel | None, required: frozenset[Platform]) -> list[Check]:
+def _failures(host: Host, kernel: Kernel | None, wanted: Wanted) -> list[Check]:
     """One check for each platform that does not run: at fault only when the run would need it."""
     machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
+    node = host.facts.nodes[0]
     checks = []
     for answer in host.probed:
         if answer.runs:
             continue
         detail, hint = answer.detail or "the probe failed", SETUP
         if not answer.executed:
-            hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {host.facts.nodes[0].builder}`"
+            hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {node.builder}`"
         elif kernel is not None and not _native(answer.platform, host):
             detail, hint = explain_failure(answer.platform, answer.detail, kernel, machine)
-        status: Literal["warn", "fail"] = "fail" if answer.platform in required else "warn"
+        elif node.driver not in {"docker", "docker-container"}:
+            hint = there(answer.platform, wanted.emulator_image)
+        status: Literal["warn", "fail"] = "fail" if answer.platform in wanted.required else "warn"
         checks.append(Check(name=str(answer.platform), status=status, detail=detail, hint=hint))
     return checks
 

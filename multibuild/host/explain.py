@@ -130,6 +130,13 @@ def remove(handler: binfmt.Handler, kernel: Kernel) -> str:
     return f"as root: echo -1 > {kernel.root}/{handler.name}"
 
 
+def there(platform: Platform, image: str) -> str:
+    """Say what mends a platform on a machine that is not ours to look at: a remote builder's, a cluster's."""
+    if not platform.row.binfmt:
+        return f"on the builder's machine: {HOST_QEMU}"
+    return f"on the builder's machine: docker run --privileged --rm {image} --install {platform.row.binfmt}"
+
+
 def shadowed(platforms: Sequence[Platform], kernel: Kernel) -> tuple[Check, ...]:
     """Warn of platforms that run through another handler than an older one was meant to: it works, perhaps by luck."""
     found = {}

@@ -78,6 +78,7 @@ class FakeDocker:
         info = json.dumps(INFO).replace("BUILDX", str(self.folder / "docker-buildx"))
         self.answer("info", stdout=info)
         self.answer("buildx", "ls", stdout=BUILDERS)
+        self.answer("ls", stdout=BUILDERS)  # asked of the plugin itself
 
     def calls(self) -> list[list[str]]:
         """Give the argv of every call, program name first."""

@@ -1,0 +1,87 @@
+"""What `doctor` asks, word for word, and what it says of builders on other machines."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import pytest
+from fakes.docker import INFO
+
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.engine import DockerEngine
+from multibuild.host.doctor import diagnose
+
+CONFIG = """
+version: 1
+image: localhost:5000/app
+builder: far
+platforms: [linux/amd64, linux/mipsle, {name: linux/riscv64, required: false}]
+"""
+FAILED = (
+    'ERROR: failed to build: failed to solve: process "/probe" did not complete successfully: exit code: '
+)
+NODE = {"Name": "far0", "Endpoint": "tcp://far:1234", "Status": "running", "Platforms": ["linux/amd64"]}
+FAR = json.dumps({"Name": "far", "Driver": "remote", "Nodes": [NODE]}) + "\n"
+
+
+def probe(platforms):
+    return [
+        "docker-buildx", "build", "--progress", "rawjson", "--builder", "far", "--platform", platforms,
+        "--no-cache", "--provenance=false", "--output", "type=cacheonly", ".",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def far(docker):
+    docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
+    docker.answer("ls", stdout=FAR)
+    return docker
+
+
+def look(tmp_path):
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(CONFIG)
+    loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime.now(UTC))
+    return asyncio.run(diagnose(loaded, DockerEngine()))
+
+
+def test_one_solve_when_all_is_well(far, tmp_path):
+    far.answer("build")
+    found = look(tmp_path)
+    assert far.calls() == [
+        ["docker", "info", "--format", "{{json .}}"],
+        ["docker-buildx", "ls", "--format", "{{json .}}"],
+        probe("linux/amd64,linux/mipsle,linux/riscv64"),
+    ]
+    assert found.ok
+    assert [row.runs for row in found.platforms] == [True, True, True]
+    assert [row.native for row in found.platforms] == [True, False, False]
+
+
+def test_one_by_one_when_one_fails(far, tmp_path):
+    """The fake answers by how a call begins: alone, every probe ends with 1, and amd64's with its 42."""
+    begin = ("build", "--progress", "rawjson", "--builder", "far", "--platform")
+    far.answer(*begin, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
+    far.answer("build", stderr=FAILED + "1", code=1)
+    found = look(tmp_path)
+    first, *alone = [call for call in far.calls() if call[1] == "build"]
+    assert first == probe("linux/amd64,linux/mipsle,linux/riscv64")
+    assert sorted(alone) == sorted(map(probe, ("linux/amd64", "linux/mipsle", "linux/riscv64")))
+    checks = {check.name: check for check in found.checks}
+    assert not found.ok
+    assert (checks["linux/mipsle"].status, checks["linux/riscv64"].status) == ("fail", "warn")
+    assert "package qemu-user" in checks["linux/mipsle"].hint  # the binfmt image has none for it
+    assert (
+        "on the builder's machine: docker run --privileged --rm tonistiigi/binfmt"
+        in checks["linux/riscv64"].hint
+    )
+    assert checks["linux/riscv64"].hint.endswith("--install riscv64")
+    assert [row.emulator for row in found.platforms] == [None, None, None]
+
+
+def test_a_builder_that_cannot_solve_is_told_from_a_program_that_does_not_run(far, tmp_path):
+    far.answer("build", stderr="ERROR: failed to build: no space left on device", code=1)
+    checks = {check.name: check for check in look(tmp_path).checks}
+    assert "no space left on device" in checks["linux/amd64"].detail
+    assert "docker buildx inspect --bootstrap far" in checks["linux/amd64"].hint
