@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 from multibuild.cli.runs import Request, load, state_of
@@ -101,7 +102,8 @@ def doctor(request: Request) -> int:
 
 def _print(diagnosis: Diagnosis) -> None:
     for check in diagnosis.checks:
-        print(f"{check.status:5} {check.name}: {printable(check.detail)}")
+        said = f"{check.status:5} {check.name}: {printable(check.detail)}"
+        print(textwrap.fill(said, 80, subsequent_indent="      ", break_on_hyphens=False))
         if check.hint:
             print(f"      {printable(check.hint)}")
     rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, diagnosis.platforms)]

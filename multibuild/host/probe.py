@@ -83,7 +83,7 @@ async def _solve(
         ended = await run_process(
             argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=TOGETHER_LIMIT)
         )
-    return ended.code, progress.evidence().message
+    return ended.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
 
 
 def _ignored(_text: str) -> None:
