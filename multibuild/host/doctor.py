@@ -13,7 +13,6 @@ from multibuild.errors import EnvironmentFault
 from multibuild.host import binfmt
 from multibuild.host.bases import base_images, unreachable
 from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
-from multibuild.host.facts import HostFacts
 from multibuild.host.here import emulator_versions, runs_here
 from multibuild.host.probe import Probed
 from multibuild.host.setup import Host, prepare
@@ -24,6 +23,9 @@ from multibuild.record.values import as_json
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
+
+
+WOULD = "`multibuild setup` does this; with --dry-run it only says so"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
-    checks = _engine_and_builder(host.facts)
+    checks = _engine_and_builders(host)
     if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
     kernel, versions = Kernel.read() if host.local else None, await asked
@@ -92,16 +94,23 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     )
 
 
-def _engine_and_builder(facts: HostFacts) -> list[Check]:
+def _engine_and_builders(host: Host) -> list[Check]:
+    """Name the engine and every node; a dead node is a warning, as its platforms may run on another."""
+    facts = host.facts
     said = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=said)]
     for node in facts.nodes:
         said = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
         checks.append(Check(name="builder", status="ok", detail=said))
+    for name, why in host.dead.items():
+        hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
+        checks.append(
+            Check(name="builder", status="warn", detail=f"{name} does not answer: {why}", hint=hint)
+        )
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
-        checks.append(Check(name="builder", status="fail", detail="it is not made yet", hint=hint))
-    return checks
+        return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
+    return [*checks, *(Check(name="setup", status="warn", detail=word, hint=WOULD) for word in host.would)]
 
 
 def _silent(_text: str) -> None:

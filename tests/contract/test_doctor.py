@@ -39,9 +39,9 @@ def far(docker):
     return docker
 
 
-def look(tmp_path):
+def look(tmp_path, text=CONFIG):
     path = tmp_path / "multibuild.yaml"
-    path.write_text(CONFIG)
+    path.write_text(text)
     loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime.now(UTC))
     return asyncio.run(diagnose(loaded, DockerEngine()))
 
@@ -85,3 +85,21 @@ def test_a_builder_that_cannot_solve_is_told_from_a_program_that_does_not_run(fa
     checks = {check.name: check for check in look(tmp_path).checks}
     assert "no space left on device" in checks["linux/amd64"].detail
     assert "docker buildx inspect --bootstrap far" in checks["linux/amd64"].hint
+
+
+def test_a_node_that_does_not_answer_is_a_warning(docker, tmp_path):
+    profile = tmp_path / "two.yaml"
+    profile.write_text(
+        "driver: remote\nname: two\nnodes:\n"
+        "  - {name: far, endpoint: 'tcp://far:1234'}\n  - {name: gone, endpoint: 'tcp://gone:1234'}\n"
+    )
+    gone = {**NODE, "Name": "gone0", "Endpoint": "tcp://gone:1234", "Status": "inactive"}
+    answer = json.dumps({"Name": "gone", "Driver": "remote", "Nodes": [gone]}) + "\n"
+    docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
+    docker.answer("ls", stdout=FAR + answer)
+    docker.answer("build")
+    found = look(tmp_path, CONFIG.replace("builder: far", "builder: ./two.yaml"))
+    builders = [(check.status, check.detail) for check in found.checks if check.name == "builder"]
+    assert [status for status, _ in builders] == ["ok", "warn"]
+    assert "gone does not answer" in builders[1][1]
+    assert found.ok
