@@ -167,13 +167,13 @@ def _entrypoint_proof(needed: Sequence[Found], started: Started, platform: Platf
     if foreign:
         detail = f"what the image starts is not {platform}: {_named(foreign)}"
         return ContentProof(status="failed", checked=len(needed), foreign=foreign, detail=detail)
-    return ContentProof(status="passed", checked=len(needed), detail="; ".join(started.problems))
+    return ContentProof(status="passed", checked=len(needed), detail=_notes(needed, started, platform))
 
 
 def _whole_proof(
     files: Sequence[Found], needed: Sequence[Found], started: Started, platform: Platform
 ) -> ContentProof:
-    notes = "; ".join(started.problems)
+    notes = _notes(needed, started, platform)
     if not files:
         detail = "no ELF file in the image, so nothing depends on the architecture"
         return ContentProof(status="passed", detail=f"{detail}; {notes}" if notes else detail)
@@ -187,6 +187,23 @@ def _whole_proof(
     elif foreign:
         notes = f"foreign, but not needed to start: {_named(foreign)}"
     return ContentProof(status=status, checked=len(files), foreign=foreign, detail=notes)
+
+
+def _notes(needed: Sequence[Found], started: Started, platform: Platform) -> str:
+    """Say what is odd about what the image starts, and no fault.
+
+    A program built for a newer ARM than the platform's may ask the CPU before it uses what only that one has, so it
+    is for a test with `emulator_cpu` to tell.
+    """
+    notes = list(started.problems)
+    own = (
+        int(platform.variant[1:]) if platform.architecture == "arm" and platform.variant[1:].isdigit() else 0
+    )
+    newer = [file for file in needed if own and file.entry.elf is not None and file.entry.elf.level > own]
+    if newer and newer[0].entry.elf is not None:
+        more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
+        notes.append(f"{newer[0].path}{more} was built for ARM v{newer[0].entry.elf.level}, above {platform}")
+    return "; ".join(notes)
 
 
 def _named(foreign: Sequence[ForeignFile]) -> str:

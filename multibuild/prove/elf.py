@@ -73,7 +73,7 @@ class ElfHeader:
 
     `interpreter` is PT_INTERP: None when the file asks for none (static, or no program), empty when it asks for one
     whose name lies beyond the bytes that were read. `needed` are the shared libraries its loader looks for, in the
-    directories of `runpath` first.
+    directories of `runpath` first. `level` is the ARM architecture it was built for (5 to 8), 0 where it does not say.
     """
 
     bits: Literal[32, 64]
@@ -84,6 +84,7 @@ class ElfHeader:
     interpreter: str | None = None
     needed: tuple[str, ...] = ()
     runpath: tuple[str, ...] = ()
+    level: int = 0
 
     @property
     def abi(self) -> str:

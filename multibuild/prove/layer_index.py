@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from multibuild.prove.arm import arm_level
 from multibuild.prove.elf import ElfHeader, parse_elf
 from multibuild.prove.linked import linked_names
 from multibuild.prove.tar_stream import Member, UnreadableLayer
@@ -147,12 +148,12 @@ def _entry(member: Member) -> LayerEntry | None:
 
 
 def _program(member: Member) -> ElfHeader | None:
-    """Read a file's ELF header, and the libraries it names."""
+    """Read a file's ELF header, the libraries it names, and the level of ARM it was built for."""
     header = parse_elf(member.head)
     if header is None:
         return None
     needed, runpath = linked_names(member.head, member.parts)
-    return replace(header, needed=needed, runpath=runpath)
+    return replace(header, needed=needed, runpath=runpath, level=arm_level(member.head, member.cut))
 
 
 def _script(head: bytes) -> tuple[str, ...]:

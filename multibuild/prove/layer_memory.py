@@ -12,7 +12,7 @@ from pathlib import Path
 from multibuild.prove.layer_index import LayerIndex
 from multibuild.record.state import write_atomic
 
-FORMAT = "v2"
+FORMAT = "v3"
 """Part of every file's name: an index of another version is not read."""
 
 IMAGES = 2

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, cast
 
+from multibuild.prove.arm import TAIL, is_arm
 from multibuild.prove.elf import HEAD_SIZE
 from multibuild.prove.linked import dynamic_spans
 from multibuild.prove.tar_stream import Member, Sample, TarLimits, UnreadableLayer, read_members
@@ -47,15 +48,25 @@ class LayerLimits:
 def layer_members(
     blob: Iterator[bytes], media_type: str, *, limits: LayerLimits | None = None
 ) -> Iterator[Member]:
-    """Give a layer's members in order, each with the first HEAD_SIZE bytes of its data and the dynamic section
-    of an ELF file.
+    """Give a layer's members in order, each with the first HEAD_SIZE bytes of its data, and what else of an
+    ELF file is looked at.
 
     `blob` is the layer as the registry serves it; all of it is read. Raises UnreadableLayer for a media type that is
     no layer (or an encrypted one), damage, and limits passed.
     """
     limits = limits or LayerLimits()
-    sample = Sample(head=HEAD_SIZE, more=dynamic_spans)
+    sample = Sample(head=HEAD_SIZE, more=_spans)
     return read_members(unpacked(blob, media_type, limits=limits), sample=sample, limits=limits.tar)
+
+
+def _spans(head: bytes, size: int) -> tuple[tuple[int, int], ...]:
+    """Say what else of a file is looked at: its dynamic section, and of an ARM program its end."""
+    spans = dynamic_spans(head, size)
+    if not is_arm(head):
+        return spans
+    behind = sum(spans[-1]) if spans else len(head)
+    end = max(behind, size - TAIL)
+    return (*spans, (end, size - end)) if end < size else spans
 
 
 def unpacked(blob: Iterator[bytes], media_type: str, *, limits: LayerLimits) -> Iterator[bytes]:

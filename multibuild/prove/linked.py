@@ -40,17 +40,21 @@ def dynamic_spans(head: bytes, size: int) -> tuple[tuple[int, int], ...]:
     return tuple(span for span in (start, apart) if span is not None)
 
 
-def linked_names(head: bytes, parts: tuple[bytes, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def linked_names(
+    head: bytes, parts: tuple[tuple[int, bytes], ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Give the names of the libraries a file needs, and the directories its run path lists.
 
-    `parts` are those `dynamic_spans` asked for. Raises nothing, whatever the bytes are.
+    `parts` are those `dynamic_spans` asked for, with their offsets. Raises nothing, whatever the bytes are.
     """
     headers = tuple(segments(head))
     section = next((one for one in headers if one.kind == _PT_DYNAMIC), None)
     if section is None:
         return (), ()
-    start = head + (parts[0] if parts else b"")
-    content = start[section.offset : section.offset + section.size] or (parts[-1] if len(parts) > 1 else b"")
+    start = head + b"".join(data for at, data in parts if at == len(head))
+    content = start[section.offset : section.offset + section.size]
+    if not content:
+        content = next((data for at, data in parts if at == section.offset), b"")[: section.size]
     pairs = tuple(_pairs(head, content))
     table = next((value for tag, value in pairs if tag == _STRTAB), None)
     at = next((_place(one, table) for one in headers if table is not None and _holds(one, table)), None)

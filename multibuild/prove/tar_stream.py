@@ -53,7 +53,7 @@ class TarLimits:
 class Member:
     """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points.
 
-    `parts` are what else of its data was asked for.
+    `parts` are what else of its data was asked for, each with its offset.
     """
 
     path: str
@@ -62,7 +62,14 @@ class Member:
     mode: int
     size: int
     head: bytes
-    parts: tuple[bytes, ...] = ()
+    parts: tuple[tuple[int, bytes], ...] = ()
+
+    def cut(self, offset: int, length: int) -> bytes:
+        """Give what is kept of a stretch of its data: all of it, or only its start, or nothing."""
+        for at, data in ((0, self.head), *self.parts):
+            if at <= offset < at + len(data):
+                return data[offset - at : offset - at + length]
+        return b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,13 +186,13 @@ def _member(
     return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head, parts=parts)
 
 
-def _sampled(stream: ByteStream, size: int, sample: Sample) -> tuple[bytes, tuple[bytes, ...]]:
+def _sampled(stream: ByteStream, size: int, sample: Sample) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
     """Read past a file's data and keep the parts that are wanted."""
     head = stream.exactly(min(size, sample.head))
     parts, at = [], len(head)
     for offset, length in sample.more(head, size):
         stream.skip(offset - at)
-        parts.append(stream.exactly(length))
+        parts.append((offset, stream.exactly(length)))
         at = offset + length
     stream.skip(size - at)
     return head, tuple(parts)

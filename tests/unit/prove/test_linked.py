@@ -21,7 +21,7 @@ def names(program):
     head = program[:HEAD_SIZE]
     spans = dynamic_spans(head, len(program))
     assert all(at >= len(head) and at + length <= len(program) for at, length in spans)
-    return linked_names(head, tuple(program[at : at + length] for at, length in spans))
+    return linked_names(head, tuple((at, program[at : at + length]) for at, length in spans))
 
 
 @pytest.mark.parametrize("gap", [0, 100, HEAD_SIZE, 100_000, KEPT - 400, KEPT, 2 * KEPT])
