@@ -73,8 +73,9 @@ def exit_codes_page() -> str:
 
 def _errors(base: type[errors.MultibuildError]) -> Iterator[type[errors.MultibuildError]]:
     for kind in base.__subclasses__():
-        yield kind
-        yield from _errors(kind)
+        if kind.__module__ == errors.__name__:  # the others are there or not, by what else was imported
+            yield kind
+            yield from _errors(kind)
 
 
 def platforms_page() -> str:
