@@ -2,6 +2,9 @@
 
 An error that reaches us has been retried by BuildKit for about seven seconds already (util/resolver/retryhandler:
 four tries with 1, 2 and 4 s between), so waiting starts at several seconds.
+
+A registry's error whose message is its code's own is printed as that code in words and nothing else, without the
+status: "failed to push R: unauthorized" (distribution/errcode, Errors.UnmarshalJSON; seen with BuildKit in dockerd 28).
 """
 
 from __future__ import annotations
@@ -225,7 +228,7 @@ SIGNATURES: tuple[Signature, ...] = (
     Signature(
         # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
         pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
-        r"|received unexpected HTTP status: 5\d\d",
+        r"|received unexpected HTTP status: 5\d\d|: unavailable(?:: |$)",
         name="registry-unavailable",
         scope="outside",
         source="containerd core/remotes/errors; buildx#1315",
@@ -277,14 +280,14 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit authorizer",
     ),
     Signature(
-        pattern=r"401 Unauthorized|unauthorized: |failed to authorize|authorization failed"
+        pattern=r"401 Unauthorized|unauthorized(?:: |$)|failed to authorize|authorization failed"
         r"|no basic auth credentials",
         name="unauthorized",
         scope="outside",
         source="buildx#139, #324",
     ),
     Signature(
-        pattern=r"403 Forbidden|push access denied|pull access denied|insufficient_scope|\bdenied: ",
+        pattern=r"403 Forbidden|push access denied|pull access denied|insufficient_scope|\bdenied(?:: |$)",
         name="denied",
         scope="outside",
         source="containerd resolver.go, pusher.go",
@@ -293,7 +296,7 @@ SIGNATURES: tuple[Signature, ...] = (
         pattern=r"unknown blob \S+ in history|exceeded retry timeout"
         r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN"
         # registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
-        r"|blob unknown to registry|DIGEST_INVALID|digest invalid|provided digest did not match",
+        r"|blob unknown\b|blob upload (?:unknown|invalid)|(?:DIGEST|SIZE)[_ ]INVALID|provided digest did not match",
         name="lost-blob",
         scope="outside",
         source="buildkit#2631, #990; moby#47520",
@@ -320,7 +323,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit solver/edge.go, opsutils/contenthash.go",
     ),
     Signature(
-        pattern=r"failed to resolve source metadata for .*not found|: not found$|manifest unknown",
+        pattern=r"failed to resolve source metadata for .*not found|: not found$|(?:manifest|name)[_ ]unknown",
         name="not-found",
         scope="outside",
         source="buildkit imageresolver.go",
@@ -350,7 +353,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit util/entitlements",
     ),
     Signature(
-        pattern=r"MANIFEST_INVALID|NAME_INVALID|UNSUPPORTED|mediaType in manifest",
+        pattern=r"MANIFEST[_ ]INVALID|NAME[_ ]INVALID|UNSUPPORTED|mediaType in manifest",
         name="registry-refuses",
         scope="outside",
         source="distribution-spec",

@@ -23,6 +23,13 @@ def supervise(work: Coroutine[object, object, T]) -> T:
         return runner.run(_until_signal(work))
 
 
+def _leave_at_once() -> None:
+    """End without any clearing up but this: a live table hides the cursor, and nobody else would show it again."""
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")
+    os._exit(130)
+
+
 async def _until_signal(work: Coroutine[object, object, T]) -> T:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
@@ -30,7 +37,7 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
 
     def on_signal(number: int) -> None:
         if seen:
-            os._exit(130)
+            _leave_at_once()
         seen.append(number)
         print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
         task.cancel()

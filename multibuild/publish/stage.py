@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from multibuild.errors import Interrupted
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
@@ -88,11 +90,33 @@ async def publish_children(
                 destinations,
                 sources=sources,
                 registries=registries,
-                emit=recorder.record,
+                emit=gate.record,
                 held_before=held_before,
             )
 
-    return await asyncio.to_thread(push)
+    gate = _Gate(recorder)
+    try:
+        return await asyncio.to_thread(push)
+    except asyncio.CancelledError:
+        gate.shut.set()
+        raise
+
+
+class _Gate:
+    """Lets no tag move once the run was interrupted: a thread cannot be cancelled, but it asks here first.
+
+    Every tag is planned before any moves; when the moves have begun they go on to their end, or back.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.shut = threading.Event()
+
+    def record(self, name: str, /, **fields: Any) -> None:
+        """Record an event; Interrupted instead of planning a tag after the interruption."""
+        if name == "tag.planned" and self.shut.is_set():
+            raise Interrupted("interrupted before any tag was moved")
+        self._recorder.record(name, **fields)
 
 
 def _registry_targets(plan: Plan) -> tuple[Target, ...]:

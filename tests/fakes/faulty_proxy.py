@@ -48,12 +48,16 @@ class Rule:
 
 @dataclass
 class Moment:
-    """Request number `number` (from 1) of those that match: then `act` is called, before or after it is forwarded."""
+    """Request number `number` (from 1) of those that match: then `act` is called.
+
+    Before it is forwarded (and then it is `lost`, or goes on), or with `answered` after that, and the answer is lost.
+    """
 
     number: int
     act: Callable[[], None]
     match: str = ""
     answered: bool = False
+    lost: bool = True
     hits: int = 0
 
     def comes(self, request: str) -> bool:
@@ -141,8 +145,11 @@ class FaultyProxy:
                 rule, moment = proxy._pick(self.command, self.path)
                 if moment is not None and not moment.answered:
                     moment.act()
-                    self._reset()
-                elif rule is not None and isinstance(rule.action, int):
+                    if moment.lost:
+                        self._reset()
+                        return
+                    moment = None
+                if rule is not None and isinstance(rule.action, int):
                     self._drain()
                     self._refuse(rule)
                 elif rule is not None and rule.action == "reset":

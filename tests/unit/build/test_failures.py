@@ -614,6 +614,28 @@ def test_a_port_is_no_status(step, status, name):
 
 
 @pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("unauthorized", "unauthorized"),
+        ("denied", "denied"),
+        ("toomanyrequests", "rate-limited"),
+        ("unavailable", "registry-unavailable"),
+        ("blob unknown", "lost-blob"),
+        ("blob upload unknown", "lost-blob"),
+        ("digest invalid", "lost-blob"),
+        ("manifest unknown", "not-found"),
+        ("name unknown", "not-found"),
+        ("manifest invalid", "registry-refuses"),
+        ("unsupported", "registry-refuses"),
+        ("unknown", "unknown-transfer"),
+    ],
+)
+def test_a_registrys_code_in_words(code, name):
+    said = f"failed to build: failed to solve: failed to push localhost:5000/x:y: {code}"
+    assert classify(outside(said, "exporting to image")).kind.name == name
+
+
+@pytest.mark.parametrize(
     "said",
     [
         'failed commit on ref "layer-sha256:aa": something new',

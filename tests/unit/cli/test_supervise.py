@@ -1,0 +1,61 @@
+"""Signals, sent to a process of its own."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+WORK = """
+import asyncio, os, sys
+from multibuild.cli.supervise import supervise
+from multibuild.errors import Interrupted
+
+async def work():
+    os.write(1, b"ready\\n")
+    try:
+        await asyncio.sleep(60)
+    finally:
+        os.write(1, b"ending\\n")
+        if sys.argv[1] == "stubborn":
+            await asyncio.sleep(60)
+
+try:
+    supervise(work())
+except Interrupted as error:
+    sys.exit(error.exit_code)
+"""
+
+
+def started(kind, stderr):
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK, kind], stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1
+    )
+
+
+def test_the_first_signal_ends_the_work_in_order():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = started("meek", subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, "ending\n")
+        assert "once more to stop at once" in err
+
+
+def test_the_second_signal_ends_it_at_once_and_shows_the_cursor_again():
+    terminal, slave = pty.openpty()
+    try:
+        process = started("stubborn", slave)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "ending\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert os.read(terminal, 10_000).endswith(b"\x1b[?25h")
+    finally:
+        os.close(slave)
+        os.close(terminal)
