@@ -280,7 +280,8 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit authorizer",
     ),
     Signature(
-        pattern=r"401 Unauthorized|unauthorized(?:: |$)|failed to authorize|authorization failed"
+        # A registry whose refusal has no words leaves nothing after it: `failed to push app:1: unauthorized`.
+        pattern=r"401 Unauthorized|unauthorized(?:: |(?m:$))|failed to authorize|authorization failed"
         r"|no basic auth credentials",
         name="unauthorized",
         scope="outside",

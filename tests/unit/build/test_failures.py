@@ -653,3 +653,8 @@ def test_a_long_chain_of_errors_is_shown_with_its_cause():
     assert message.startswith("failed to solve: mount callback failed")
     assert message.endswith(": no space left on device")
     assert len(message) < 510
+
+
+def test_a_refusal_without_words_is_still_a_refusal():
+    failure = classify(outside("failed to solve: failed to push localhost:5000/app:1: unauthorized", ""))
+    assert (failure.kind.name, failure.retry) == ("unauthorized", "auth")
