@@ -113,27 +113,28 @@ def _words(*words: str) -> Callable[[Project], list[str]]:
 
 
 VALUES: Mapping[str, Callable[[Project], list[str]]] = {
-    "platform": _platforms,
-    "host": _platforms,
-    "client": _clients,
-    "builder": _builders,
-    "tag": lambda project: project.listed("tags"),
+    "--platform": _platforms,
+    "--host": _platforms,
+    "--client": _clients,
+    "--builder": _builders,
+    "--tag": lambda project: project.listed("tags"),
+    "--diff": Project.images,
+    "--jobs": _words("auto", "1", "2", "4", "8"),
+    "--progress": _words("auto", "tty", "plain", "quiet", "json"),
+    "--content": _words("entrypoint", "all"),
+    "--media-type": _words("oci", "docker"),
+    "--format": _words("github", "gitlab", "json"),
+    "--only": _words("runs", "staged", "builders"),
     "run": lambda project: ["latest", *project.runs()],
     "reference": Project.images,
     "target": Project.images,
     "sources": Project.images,
-    "diff": Project.images,
-    "jobs": _words("auto", "1", "2", "4", "8"),
-    "progress": _words("auto", "tty", "plain", "quiet", "json"),
-    "content": _words("entrypoint", "all"),
-    "media_type": _words("oci", "docker"),
-    "format": _words("github", "gitlab", "json"),
     "shell": _words(*SCRIPTS),
 }
-"""Parameter → what it may be. What is not here is a file, or anybody's guess."""
+"""Option or argument → what it may be. What is not here is a file, or anybody's guess."""
 
-LISTS = frozenset({"platform", "host", "client"})
-"""Parameters that take comma lists."""
+LISTS = frozenset({"--platform", "--host", "--client"})
+"""Options that take comma lists."""
 
 
 def complete(shell: str, words: Sequence[str]) -> list[str]:
@@ -178,10 +179,10 @@ def _of_command(command: Any, before: Sequence[str], last: str) -> Iterable[str]
     project = _project(before)
     waiting = options.get(before[-1]) if before else None
     if waiting is not None and not waiting.is_flag:
-        return _values(waiting.name, project, last, "")
+        return _values(waiting.opts[0], project, last, "")
     name, equals, value = last.partition("=")
     if equals and name in options:
-        return _values(options[name].name, project, value, f"{name}=")
+        return _values(options[name].opts[0], project, value, f"{name}=")
     if last.startswith("-"):
         names = [*options, *(name for p in options.values() for name in p.secondary_opts), "--help"]
         return [name for name in names if name.startswith("--") and name.startswith(last)]

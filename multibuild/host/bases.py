@@ -81,7 +81,9 @@ def _asked(images: Sequence[str], ask: Callable[[str], Answer], patience: float)
         try:
             answers[image] = ask(image)
         except MultibuildError as error:
-            answers[image] = error.message
+            # "reading IMAGE: why": the caller names the image itself.
+            doing, _, why = error.message.partition(": ")
+            answers[image] = why if doing.endswith(image) else error.message
 
     threads = [threading.Thread(target=one, args=(image,), daemon=True) for image in images]
     for thread in threads:

@@ -32,7 +32,7 @@ KNOWN = tuple(
 
 COMMON = KNOWN[:3]
 ASSUMED = KNOWN[:2]
-"""What nearly every image has: proposed where no registry could be asked."""
+"""What nearly every image has: proposed where a registry could not be asked."""
 
 FEW = 6
 """Up to so many are all proposed; of more only the common ones, the others as comments: each costs a build."""
@@ -108,13 +108,17 @@ def propose(text: str, target: str | None, answers: Answers, builder: Platform) 
     unknown = {image: why for image, why in answers.items() if isinstance(why, str)}
     if not offered and not open_to_all:
         possible = list(ASSUMED)
-    chosen = possible if len(possible) <= FEW else [platform for platform in possible if platform in COMMON]
-    stages = read_dockerfile(text, _arguments(builder, builder)).stages
+    usual = ASSUMED if unknown else COMMON
+    few = len(possible) <= FEW and not unknown
+    chosen = possible if few else [platform for platform in possible if platform in usual]
+    used = used_stages(read_dockerfile(text, _arguments(builder, builder)).stages, target)
+    # A stage that others are FROM prepares; those others compile.
+    bases = {stage for one in used for stage in one.chain[1:]}
     return Proposal(
         chosen=tuple(chosen or possible[:FEW]),
         possible=tuple(possible),
         impossible=impossible,
-        remarks=tuple(remark for used in used_stages(stages, target) for remark in _remarks(used)),
+        remarks=tuple(remark for one in used for remark in _remarks(one, leaf=one.stage not in bases)),
         unknown=unknown,
     )
 
@@ -149,9 +153,9 @@ def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
     return platform
 
 
-def _remarks(used: UsedStage) -> Iterator[Remark]:
+def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
     """Say what is slow although it need not be, and what gives every platform the same program."""
-    stage, row = used.stage, toolchain_of(used)
+    stage, row = used.stage, toolchain_of(used, by_image=leaf)
     if "$" in used.root.base and stage is used.root:
         yield Remark(
             line=stage.line,
@@ -167,7 +171,7 @@ def _remarks(used: UsedStage) -> Iterator[Remark]:
     if row is None:
         return
     if used.where == "target":
-        place = "in that line" if used.role == "builder" else "in a stage of its own"
+        place = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
         yield Remark(
             line=stage.line,
             message=f"{used.label} builds {row.name} under emulation on every platform but the builder's own",

@@ -84,11 +84,11 @@ TOOLCHAINS = (
 )
 
 
-def toolchain_of(used: UsedStage) -> Toolchain | None:
-    """Recognise what compiles in a stage: by its RUN lines, else by its image if it runs anything at all."""
+def toolchain_of(used: UsedStage, *, by_image: bool) -> Toolchain | None:
+    """Recognise what compiles in a stage: by its RUN lines, else (`by_image`) by its image, if it runs anything."""
     runs = used.stage.runs
     for row in TOOLCHAINS:
         if any(re.search(row.run, command) for command in runs):
             return row
     name = used.root.base.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
-    return next((row for row in TOOLCHAINS if runs and re.fullmatch(row.image, name)), None)
+    return next((row for row in TOOLCHAINS if by_image and runs and re.fullmatch(row.image, name)), None)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
+from e2e.pushing import Workbench
 from fakes.mistakes import AS_ANYBODY, check, said
 
 PATIENCE = 60
@@ -168,3 +169,11 @@ def test_a_state_nobody_may_write(project, tmp_path):
 
 def test_no_mistake_left_anything_in_the_engine():
     assert "nobody-made-this" not in docker("buildx", "ls").stdout
+
+
+def test_a_base_without_the_platform(project, state, repository, tmp_path):
+    bench = Workbench(f"{repository}-base", tmp_path)
+    bench.index("1", **{"linux/amd64": bench.push([], platform="linux/amd64")})
+    config = project(dockerfile=f"FROM {bench.image}:1\nLABEL a=b\n", platforms=["linux/s390x"])
+    expected = said(4, "linux/s390x (base-without-platform)", f"{bench.image}:1", then="platform")
+    fails(expected, "build", "-f", config, "--state-dir", state)

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from multibuild.cli import main
-from multibuild.cli.complete import SCRIPTS, complete
+from multibuild.cli.app import app
+from multibuild.cli.complete import SCRIPTS, VALUES, complete
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = """version: 1
@@ -55,7 +57,7 @@ def test_platforms_of_the_config_come_first_then_those_of_the_table(project):
 
 
 def test_comma_lists_go_on(project):
-    assert offered("all", "--platform", "linux/amd64,linux/s") == ["linux/amd64,linux/s390x"]
+    assert offered("all", "--platform", "linux/amd64,linux/s390") == ["linux/amd64,linux/s390x"]
     assert "linux/amd64,linux/amd64" not in offered("all", "--platform", "linux/amd64,")
 
 
@@ -99,15 +101,22 @@ def test_clients_profiles_and_choices(project):
     assert offered("resolve", "x", "--client", "dock") == ["docker", "docker-legacy"]
     assert offered("plan", "--builder", "a") == ["auto", "airgap"]
     assert offered("completion", "") == ["bash", "zsh", "fish"]
+    assert offered("matrix", "--format", "g") == ["github", "gitlab"]
+
+
+def test_what_is_offered_belongs_to_something():
+    parameters = [p for command in get_command(app).commands.values() for p in command.params]  # type: ignore[attr-defined]
+    names = {p.name if p.param_type_name == "argument" else p.opts[0] for p in parameters}
+    assert set(VALUES) <= names
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
         ("multibuild pl", ["plan"]),
-        ("multibuild all --platform linux/s", ["linux/s390x"]),
-        ("multibuild all --platform=linux/s", ["linux/s390x"]),
-        ("multibuild all --platform 'linux/s", ["linux/s390x"]),
+        ("multibuild all --platform linux/s390", ["linux/s390x"]),
+        ("multibuild all --platform=linux/s390", ["linux/s390x"]),
+        ("multibuild all --platform 'linux/s390", ["linux/s390x"]),
         ("multibuild inspect localhost:5000/team/app:1", ["1.2"]),
         ("multibuild report 2026", ["20260101-120000-0001"]),
     ],

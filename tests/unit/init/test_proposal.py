@@ -95,10 +95,13 @@ def test_no_answer_is_a_guess_that_says_so():
     assert dict(found.unknown) == {"a": "cannot be reached"}
 
 
-def test_one_answer_of_two_is_better_than_a_guess():
+def test_of_one_answer_of_two_what_nearly_every_image_has_is_proposed():
     text = "FROM a AS x\nFROM b\nCOPY --from=x /x /x\n"
     found = propose(text, None, {"a": "late", "b": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+    assert names(found.chosen) == ["linux/amd64", "linux/arm64"]
+    assert names(found.possible) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+    only_others = propose(text, None, {"a": "late", "b": platforms("s390x")}, HERE)
+    assert names(only_others.chosen) == ["linux/s390x"]
     assert "a" in found.unknown
 
 
@@ -173,6 +176,12 @@ def test_compiling_under_emulation_or_for_the_wrong_platform(stage, words, hint)
 )
 def test_nothing_to_remark(stage):
     assert remarks(stage + "FROM scratch\nCOPY --from=build /app /app\n") == ()
+
+
+def test_the_line_to_change_is_that_of_the_image():
+    text = "FROM golang AS base\nRUN true\nFROM base AS build\nRUN go build .\nFROM scratch\nCOPY --from=build /a /a\n"
+    (remark,) = remarks(text)
+    assert "$BUILDPLATFORM in line 1" in remark.hint
 
 
 def test_compiling_in_the_image_itself_wants_a_stage_of_its_own():

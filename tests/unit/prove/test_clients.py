@@ -144,6 +144,26 @@ def test_cranes_rule(host, entries, expected):
     assert picked("crane", host, entries) == expected
 
 
+# Where the clients differ: an arm64 host, and an index with 32-bit ARM alone, or with a variant nobody looks for.
+DIFFER = {
+    "containerd": ("arm", "none"),
+    "docker": ("arm", "none"),
+    "docker-legacy": ("none", "none"),
+    "podman": ("none", "none"),
+    "crane": ("none", "arm64/unknown"),
+}
+
+
+def test_every_client_has_its_row_here():
+    assert set(DIFFER) == set(CLIENTS)
+
+
+@pytest.mark.parametrize("client", DIFFER)
+def test_where_the_clients_differ(client):
+    found = picked(client, "arm64", "amd64 arm"), picked(client, "arm64", "amd64 arm64/unknown")
+    assert found == DIFFER[client]
+
+
 def test_two_entries_of_one_digest_serve_new_and_old_arm64_hosts():
     digest = "sha256:same"
     entries = [Entry(platform=literal(text), digest=digest) for text in ("arm64", "arm64/unknown")]

@@ -1,0 +1,57 @@
+"""Who may import what: the seams to the engine, to registries and to the command line are a few modules each."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
+SEAMS = {
+    "python_on_whales": {"engine.py"},
+    "httpx": {"publish/auth.py", "publish/registry.py", "publish/wire.py"},
+    "docker": {"publish/credentials.py"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def imported(path):
+    """Give the top-level packages a module imports anywhere in it; what is for type checking alone does not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("library", SEAMS)
+def test_a_library_is_imported_at_its_seam_alone(library):
+    users = {
+        str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if library in set(imported(path))
+    }
+    assert users
+    assert {
+        user for user in users if not any(Path(user).is_relative_to(seam) for seam in SEAMS[library])
+    } == set()
+
+
+def test_no_command_goes_through_a_shell():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                shell = [word.value for word in node.keywords if word.arg == "shell"]
+                assert not any(not isinstance(value, ast.Constant) or value.value for value in shell), path
+                assert ast.unparse(node.func) not in {
+                    "os.system",
+                    "os.popen",
+                    "asyncio.create_subprocess_shell",
+                }, path
