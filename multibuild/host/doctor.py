@@ -77,7 +77,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
-    checks = _engine_and_builder(host.facts)
+    checks = [*_engine_and_builder(host.facts), *_left_out(host)]
     if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
     kernel, versions = Kernel.read() if host.local else None, await asked
@@ -102,6 +102,25 @@ def _engine_and_builder(facts: HostFacts) -> list[Check]:
         hint = "`multibuild setup` makes it"
         checks.append(Check(name="builder", status="fail", detail="it is not made yet", hint=hint))
     return checks
+
+
+def _left_out(host: Host) -> list[Check]:
+    """Nodes that do not answer, what setup would mend, registries that a builder was not told of."""
+    checks = [
+        Check(
+            name=f"node {name}",
+            status="warn",
+            detail=f"it does not answer: {why}",
+            hint=f"`docker buildx inspect {name} --bootstrap` shows what it says",
+        )
+        for name, why in host.dead.items()
+    ]
+    checks += [
+        Check(name="setup", status="warn", detail=f"it would {word}", hint=SETUP)
+        for word in host.would_make
+        if host.facts.nodes
+    ]
+    return [*checks, *(Check(name="registry", status="warn", detail=text, hint="") for text in host.unknown)]
 
 
 def _silent(_text: str) -> None:
