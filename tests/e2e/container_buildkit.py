@@ -43,7 +43,7 @@ def buildkit_images(folder, count=1):
         f"FROM {REGISTRY}/base:latest\nCOPY buildkitd buildctl /usr/bin/\nCOPY port /port\n"
         'ENTRYPOINT ["/usr/bin/buildkitd"]\n'
     )
-    images = [f"multibuild-e2e-buildkit:{port}-{number}" for number in range(count)]
+    images = [f"{REGISTRY}/e2e/buildkit:{port}-{number}" for number in range(count)]
     with forwarded(DOCKER_SOCKET, port):
         try:
             for image in images:
