@@ -305,7 +305,13 @@ def _explained(doing: str, said: str) -> EnvironmentFault:
     lowered = said.lower()
     if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
         return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
-    if "daemon" in lowered and ("connect" in lowered or "running" in lowered or "permission" in lowered):
+    # What the daemon itself answers (a registry that refused it, say) is not about reaching the daemon.
+    answered = "error response from daemon" in lowered
+    if (
+        not answered
+        and "daemon" in lowered
+        and ("connect" in lowered or "running" in lowered or "permission" in lowered)
+    ):
         return _unreachable(said)
     last = said.splitlines()[-1].removeprefix("ERROR: ") if said else "docker failed without a word"
     if "context not found" in lowered:

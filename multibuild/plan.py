@@ -142,7 +142,9 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         facts=facts,
         platforms=planned,
         omitted=tuple(name for name in known if only is not None and name not in only),
-        jobs=jobs_for(config.jobs, len(planned), facts),
+        jobs=jobs_for(
+            config.jobs, len(planned), facts, machines=len({item.node.builder for item in planned})
+        ),
         targets=tuple(
             Target(repository=name, tags=config.tags) for name in (config.image, *config.destinations)
         ),
@@ -160,12 +162,16 @@ def spec_digest(spec: BuildSpec) -> str:
     return hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode()).hexdigest()
 
 
-def jobs_for(wanted: int | str, platforms: int, facts: HostFacts) -> int:
-    """How many builds run at once: what was asked for, or what processors and memory carry."""
+def jobs_for(wanted: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
+    """How many builds run at once: what was asked for, or what processors and memory carry.
+
+    Of other `machines` nothing is known but that they are there: they are taken to carry as much as this one.
+    """
     if isinstance(wanted, int):
         return max(1, wanted)
-    by_memory = facts.memory // MEMORY_PER_BUILD
-    return max(1, min(platforms, max(2, facts.cpus * JOBS_PER_CPU), by_memory or 1))
+    by_memory = facts.memory // MEMORY_PER_BUILD or 1
+    each = min(max(2, facts.cpus * JOBS_PER_CPU), by_memory)
+    return max(1, min(platforms, each * machines))
 
 
 def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from multibuild.record.recorder import Say
 
 SUSPICIOUS = frozenset(
-    {"builder-gone", "network", "connection-refused", "dns", "no-such-host", "killed", "unknown"}
+    {
+        *("builder-gone", "network", "connection-refused", "dns", "no-such-host"),
+        *("killed", "stalled", "timeout", "unknown"),
+    }
 )
 """Classes of failure that a dead node can show as: whether it is dead, the node itself is asked."""
 

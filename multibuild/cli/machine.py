@@ -47,7 +47,7 @@ def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
         document = {
             "builder": [node.builder for node in host.facts.nodes],
             "changes": list(host.changes),
-            "would": list(host.would),
+            "would": [*host.would_make, *host.would_register],
             "dead": dict(host.dead),
             "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
         }
@@ -65,7 +65,7 @@ def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
 def _done(host: Host, *, change: bool) -> list[str]:
     if change:
         return list(host.changes) or ["nothing to change"]
-    return [f"would {word}" for word in host.would] or ["nothing to change"]
+    return [f"would {word}" for word in (*host.would_make, *host.would_register)] or ["nothing to change"]
 
 
 def _table(host: Host) -> str:

@@ -73,21 +73,26 @@ def unknown_registries(
     Pushing still works (it is said per build); `FROM` and tests that pull from it do not.
     """
     known: Mapping[str, object] = {}
-    where = f"in the buildkitd.toml of the machine behind {found.name}"
     if found.driver == "docker":
         known = dict.fromkeys(info.insecure)
-        where = (
-            "in the engine's daemon.json (insecure-registries), or a CA at /etc/docker/certs.d/{host}/ca.crt"
-        )
     elif found.driver in CONFIGURABLE:
         known = registries_of(found.nodes[0].files) if found.nodes else {}
-        where = f"in the buildkitd.toml that {found.name} was made with"
     return tuple(
         f"{found.name} was not told that {host} is {'plain http' if 'http' in settings else 'behind a CA of its own'}:"
-        f" images cannot be pulled from there; write it {where.format(host=host)}"
+        f" images cannot be pulled from there; {_where(found, host, settings)}"
         for host, settings in registries.items()
         if host not in known and not _has_certificate(found, info, host, settings)
     )
+
+
+def _where(found: BuilderInfo, host: str, settings: Mapping[str, object]) -> str:
+    """Say where the owner of a builder writes it down."""
+    if found.driver != "docker":
+        whose = "the machine behind it has" if found.driver == "remote" else "it was made with"
+        return f"write it in the buildkitd.toml that {whose}"
+    if "http" in settings:
+        return "write it in the engine's daemon.json, insecure-registries"
+    return f"put the CA at /etc/docker/certs.d/{host}/ca.crt of the engine's machine"
 
 
 def _has_certificate(found: BuilderInfo, info: EngineInfo, host: str, settings: Mapping[str, object]) -> bool:

@@ -95,7 +95,10 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
 
 
 def _engine_and_builders(host: Host) -> list[Check]:
-    """Name the engine and every node; a dead node is a warning, as its platforms may run on another."""
+    """Name the engine and every node, what setup would mend, and registries that a builder was not told of.
+
+    A dead node is a warning, as its platforms may run on another.
+    """
     facts = host.facts
     said = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=said)]
@@ -110,7 +113,8 @@ def _engine_and_builders(host: Host) -> list[Check]:
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
-    return [*checks, *(Check(name="setup", status="warn", detail=word, hint=WOULD) for word in host.would)]
+    checks += [Check(name="setup", status="warn", detail=word, hint=WOULD) for word in host.would_make]
+    return [*checks, *(Check(name="registry", status="warn", detail=text, hint="") for text in host.unknown)]
 
 
 def _silent(_text: str) -> None:

@@ -39,7 +39,7 @@ def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], 
     try:
         answer = engine.run_privileged(image, ("--install", ",".join(names)))
     except EnvironmentFault as error:
-        raise EnvironmentFault(error.message, hint=error.hint or WITHOUT_BINFMT_IMAGE) from error
+        raise EnvironmentFault(error.message, hint=WITHOUT_BINFMT_IMAGE) from error
     try:
         return tuple(json.loads(answer)["emulators"])
     except (ValueError, KeyError, TypeError) as error:

@@ -39,7 +39,7 @@ def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = P
     try:
         retrying(engine.pull, image)
     except EnvironmentFault as error:
-        raise EnvironmentFault(error.message, hint=error.hint or without) from error
+        raise EnvironmentFault(error.message, hint=without) from error
 
 
 def may_pass(error: BaseException) -> bool:

@@ -46,18 +46,18 @@ def provide(
         return Provided(
             known=choice.known, would=_would(choice, mendable), dead=_dead(choice, choice.known, {})
         )
-    if choice.pull:
-        fetch(engine, choice.pull, say, without=WITHOUT_BUILDKIT_IMAGE, wait=terms.patience)
+    failed = _pull(choice, engine, terms, say)
     done: list[str] = []
-    failed: dict[str, str] = {}
     for drift in choice.drifted:
         say(f"drift: {drift}")
-        if drift in mendable:
+        if drift not in mendable:
+            say(_how_to_mend(drift))
+        elif drift.wanted.name not in failed:
             engine.remove_builder(drift.wanted.name, keep_state=not drift.loses_cache)
             done.append(f"mended the builder {drift}")
-        else:
-            say(_how_to_mend(drift))
     for new in (*choice.create, *(drift.wanted for drift in mendable)):
+        if new.name in failed:
+            continue
         say(f"creating the {new.driver} builder {new.name}")
         terms.made.add(_record(new, choice, terms))
         try:
@@ -66,13 +66,34 @@ def provide(
             if len(choice.names) == 1:
                 raise
             failed[new.name] = error.message
+            continue
         if new in choice.create:
             done.append(f"created the builder {new.name}")
-    known = {found.name: found for found in engine.builders()} if done else choice.known
+    known = {found.name: found for found in engine.builders()} if done or failed else choice.known
     dead = _dead(choice, known, failed)
     for name, why in dead.items():
         say(f"node {name} does not answer: {why}")
+    for name in _strays(choice, terms, known):
+        say(f"{name} is no node of the profile any more: `docker buildx rm {name}` removes it and its cache")
     return Provided(known=known, changes=tuple(done), dead=dead)
+
+
+def _pull(choice: Choice, engine: Engine, terms: Terms, say: Say) -> dict[str, str]:
+    """Have the image that local builders need; gives those that must do without it, and why.
+
+    Raises EnvironmentFault when that is all of them.
+    """
+    if choice.pull is None:
+        return {}
+    try:
+        fetch(engine, choice.pull, say, without=WITHOUT_BUILDKIT_IMAGE, wait=terms.patience)
+    except EnvironmentFault as error:
+        wanted = (*choice.create, *(drift.wanted for drift in choice.drifted))
+        lacking = [new.name for new in wanted if new.endpoint is None and new.image == choice.pull]
+        if set(lacking) == set(choice.names):
+            raise
+        return dict.fromkeys(lacking, f"{error.message} ({error.hint})")
+    return {}
 
 
 def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
@@ -92,8 +113,10 @@ def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
     try:
         retrying(engine.start_builder, new.name)
     except EnvironmentFault as error:
-        image = new.options.get("image")
-        raise EnvironmentFault(error.message, hint=WITHOUT_BUILDKIT_IMAGE if image else error.hint) from error
+        # Half made it would pass for one that is there, and nobody would try again.
+        engine.remove_builder(new.name, keep_state=True)
+        hint = WITHOUT_BUILDKIT_IMAGE if new.options.get("image") else error.hint
+        raise EnvironmentFault(error.message, hint=hint) from error
 
 
 def _record(new: NewBuilder, choice: Choice, terms: Terms) -> MadeBuilder:
@@ -113,7 +136,7 @@ def _dead(choice: Choice, known: Mapping[str, BuilderInfo], failed: Mapping[str,
     dead = dict(failed)
     for name in choice.names:
         found = known.get(name)
-        if found is None or name in dead:
+        if name in dead or found is None:
             continue
         if found.error:
             dead[name] = found.error.splitlines()[0]
@@ -126,6 +149,16 @@ def _dead(choice: Choice, known: Mapping[str, BuilderInfo], failed: Mapping[str,
             hint=f"start it, then `docker buildx inspect {next(iter(dead))} --bootstrap` shows what it says",
         )
     return dead
+
+
+def _strays(choice: Choice, terms: Terms, known: Mapping[str, BuilderInfo]) -> list[str]:
+    """Which builders were made for this profile that it no longer has."""
+    made = terms.made.all() if choice.profile else ()
+    return [
+        one.name
+        for one in made
+        if one.profile == choice.profile and one.name in known and one.name not in choice.names
+    ]
 
 
 def _how_to_mend(drift: Drift) -> str:

@@ -29,16 +29,19 @@ from multibuild.record.recorder import Say
 class Host:
     """A host after setup: its facts, what the probes said, and what was changed, in words.
 
-    `would` is what was left to do when nothing was to be changed. `dead` are nodes that do not answer, and why.
-    `probes` is what later setups may remember. `local` is whether this machine's kernel runs the builder's programs,
-    so that looking at it explains anything.
+    `would_make` and `would_register` are what was left to do when nothing was to be changed. `dead` are nodes that
+    do not answer, and why.
+    `unknown` says of registries that a builder was not told of them. `probes` is what later setups may remember.
+    `local` is whether this machine's kernel runs the builder's programs, so that looking at it explains anything.
     """
 
     facts: HostFacts
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
-    would: tuple[str, ...] = ()
+    would_make: tuple[str, ...] = ()
+    would_register: tuple[str, ...] = ()
     dead: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     local: bool = True
 
@@ -86,8 +89,10 @@ async def prepare(
         facts=facts,
         probed=tuple(answer for host in hosts for answer in host.probed),
         changes=tuple(change for host in hosts for change in host.changes),
-        would=tuple(word for host in hosts for word in host.would),
+        would_make=tuple(word for host in hosts for word in host.would_make),
+        would_register=tuple(word for host in hosts for word in host.would_register),
         dead={name: why for host in hosts for name, why in host.dead.items()},
+        unknown=tuple(trouble for host in hosts for trouble in host.unknown),
         probes={name: kept for host in hosts for name, kept in host.probes.items()},
         local=info.local and bool(facts.nodes) and facts.nodes[0].driver in {"docker", "docker-container"},
     )
@@ -112,8 +117,10 @@ class _Prepared:
     nodes: tuple[Node, ...]
     probed: tuple[Probed, ...]
     changes: tuple[str, ...]
-    would: tuple[str, ...]
+    would_make: tuple[str, ...]
+    would_register: tuple[str, ...]
     dead: Mapping[str, str]
+    unknown: tuple[str, ...]
     probes: Mapping[str, Mapping[str, Any]]
 
 
@@ -129,13 +136,19 @@ async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
             strict=True,
         )
     )
-    changes, would = provided.changes, provided.would
+    changes = provided.changes
+    registering: tuple[str, ...] = ()
+    unknown = tuple(
+        trouble for name in names for trouble in unknown_registries(known[name], way.info, wanted.registries)
+    )
+    for trouble in unknown:
+        way.say(trouble)
     lacking = [answer.platform for answer in _best(answers) if not answer.runs]
     ours = [name for name in names if _is_engines(known[name], way.info)]
     if ours and lacking and wanted.emulators != "none":
         here = {"local": way.info.local}
         if not way.change:
-            would += would_register(wanted.emulators, wanted.emulator_image, _rows(lacking), **here)
+            registering = would_register(wanted.emulators, wanted.emulator_image, _rows(lacking), **here)
         else:
             done = await asyncio.to_thread(
                 register, wanted.emulators, wanted.emulator_image, _rows(lacking), way.engine, way.say, **here
@@ -152,8 +165,10 @@ async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
         ),
         probed=tuple(sorted(_best(answers), key=lambda answer: order[answer.platform])),
         changes=changes,
-        would=would,
+        would_make=provided.would,
+        would_register=registering,
         dead=provided.dead,
+        unknown=unknown,
         probes={name: _kept(known[name], way, answers[name]) for name in names},
     )
 
@@ -163,7 +178,7 @@ def _role(wanted: Wanted, choice: Choice, name: str) -> dict[str, Any]:
 
 
 def _provide(wanted: Wanted, way: _Way) -> tuple[Choice, Provided]:
-    """Choose the builders and make them; say which registries they do not know."""
+    """Choose the builders and make them."""
 
     def may_pull(image: str) -> bool:
         """Pull at once: only a pull that worked makes the image an answer."""
@@ -177,10 +192,6 @@ def _provide(wanted: Wanted, way: _Way) -> tuple[Choice, Provided]:
     terms = Terms(made=made, registries=wanted.registries, may_pull=may_pull)
     choice = choose(wanted.builder, wanted.profile, way.engine, way.info, terms)
     provided = provide(choice, way.engine, terms, way.say, change=way.change, recreate=way.recreate)
-    for name in choice.names:
-        if name in provided.known and name not in provided.dead:
-            for trouble in unknown_registries(provided.known[name], way.info, wanted.registries):
-                way.say(trouble)
     return choice, provided
 
 

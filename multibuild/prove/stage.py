@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multibuild.build.failover import answering
 from multibuild.build.platform import repository_of
 from multibuild.build.result import BuildResult
 from multibuild.errors import TestFailed, VerificationFailed
@@ -91,12 +92,25 @@ async def run_tests(
     """Run each child's test, `plan.jobs` at a time; what they print goes to `<slug>.test.log` in `logs`."""
     gate = asyncio.Semaphore(plan.jobs)
 
+    alive = answering(plan.facts.buildx, plan.loaded.project)
+
     async def one(item: PlannedPlatform, reference: Reference) -> TestOutcome:
+        """Run it where the child was built; a node that has died since has nothing to say of the child."""
+        outcome = await on(item, reference, item.node.builder)
+        for placement in item.standby:
+            if outcome.status != "failed" or await alive(item.node.builder):
+                break
+            recorder.say(f"node {item.node.builder} does not answer: {item.platform} is tested elsewhere")
+            item = replace(item, node=placement.node)
+            outcome = await on(item, reference, item.node.builder)
+        return outcome
+
+    async def on(item: PlannedPlatform, reference: Reference, builder: str) -> TestOutcome:
         if item.test is None:
             return TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
         solve = Solve(
             platform=item.platform,
-            builder=item.node.builder,
+            builder=builder,
             buildx=plan.facts.buildx,
             log=logs / f"{item.slug}.test.log",
         )

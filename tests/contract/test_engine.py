@@ -142,6 +142,16 @@ def test_an_engine_that_does_not_answer(docker, stderr, words):
     assert error.value.hint
 
 
+def test_a_registry_that_refuses_the_engine_is_not_an_engine_that_does_not_answer(docker):
+    said = (
+        'Error response from daemon: Head "https://r/v2/": dial tcp 10.0.0.1:443: connect: connection refused'
+    )
+    docker.answer("image", "pull", stderr=said, code=1)
+    with pytest.raises(EnvironmentFault, match="pulling r/x: Error response from daemon") as error:
+        DockerEngine().pull("r/x")
+    assert "start the engine" not in str(error.value.hint)
+
+
 def test_a_docker_without_buildx(docker):
     docker.answer("info", stdout=json.dumps({**INFO, "ClientInfo": {"Plugins": []}}))
     with pytest.raises(EnvironmentFault) as error:

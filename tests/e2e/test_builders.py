@@ -2,34 +2,23 @@
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 
 import pytest
-from e2e.conftest import ROOT, TWELVE, buildkit_image_present, docker, free_port, multibuild
-
-DOCKER_SOCKET = "/var/run/docker.sock"
+from e2e.conftest import TWELVE, buildkit_image_present, docker, free_port, multibuild
+from e2e.container_buildkit import DOCKER_SOCKET, forwarded
 
 
 @contextlib.contextmanager
 def remote_builder():
     """dockerd's own BuildKit behind a TCP port, as a buildx builder of driver `remote`."""
     port, name = free_port(), f"multibuild-e2e-{os.getpid()}"
-    forwarder = subprocess.Popen(
-        [sys.executable, "-m", "builders.lab", "forward", DOCKER_SOCKET, str(port)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert forwarder.stdout is not None
-        forwarder.stdout.readline()
-        docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
-        yield name
-    finally:
-        docker("buildx", "rm", "--force", name, check=False)
-        forwarder.terminate()
-        forwarder.communicate()
+    with forwarded(DOCKER_SOCKET, port):
+        try:
+            docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
+            yield name
+        finally:
+            docker("buildx", "rm", "--force", name, check=False)
 
 
 @contextlib.contextmanager
@@ -47,7 +36,7 @@ def engines_own():
     yield "default"
 
 
-# docker-container joins wherever its image is in the engine: it cannot be pulled everywhere.
+# BuildKit's own image joins wherever the engine has it; test_container_builder.py has one of the lab's.
 BUILDERS = [engines_own, remote_builder, *([container_builder] if buildkit_image_present() else [])]
 
 

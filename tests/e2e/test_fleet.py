@@ -1,6 +1,5 @@
 """A fleet of two real engines: its nodes are `remote` builders over TCP, one of them behind mutual TLS."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
+from e2e.container_buildkit import DOCKER_SOCKET, forwarded
 
-DOCKER_SOCKET = "/var/run/docker.sock"
 PATIENCE = 60.0
 """Seconds for a condition that is met within one or two on an idle machine."""
 
@@ -49,18 +48,6 @@ def tls(tmp_path_factory):
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
                 "-CAcreateserial", "-extfile", "names", "-out", f"{name}.pem")  # fmt: skip
     return folder
-
-
-@contextlib.contextmanager
-def forwarder(socket, port, *more):
-    process = subprocess.Popen(lab("forward", socket, port, *more), cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @dataclass
@@ -100,8 +87,8 @@ def fleet(tmp_path, second_engine, tls):
     certificates = ("--tls", tls / "server.pem", tls / "server.key", tls / "ca.pem")
     try:
         with (
-            forwarder(DOCKER_SOCKET, ports[0]) as first,
-            forwarder(second_engine, ports[1], *certificates) as second,
+            forwarded(DOCKER_SOCKET, ports[0]) as first,
+            forwarded(second_engine, ports[1], *certificates) as second,
         ):
             yield Fleet(path, names, (first, second), {"XDG_STATE_HOME": str(tmp_path / "account")})
     finally:

@@ -80,6 +80,7 @@ class FakeRegistry:
         self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
         self.words = "unavailable"  # what a fault says
         self.lies = {}  # digest → bytes sent instead
+        self.deletes = True  # registry 2.8 does only where its configuration says so
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
         if tls is not None:
@@ -285,6 +286,8 @@ class _Handler(BaseHTTPRequestHandler):
         return 201, b"", {"Docker-Content-Digest": digest}
 
     def _delete(self, repository, rest):
+        if not self.registry.deletes:
+            return 405, _errors("UNSUPPORTED"), {}
         if not rest.startswith("sha256:"):
             if not self.registry.deletes_tags:
                 return 400, _errors("DIGEST_INVALID"), {}

@@ -82,8 +82,8 @@ def test_what_a_config_says_of_a_registry():
     ("driver", "words"),
     [
         ("docker", "daemon.json"),
-        ("remote", "buildkitd.toml of the machine behind x"),
-        ("docker-container", "buildkitd.toml that x was made with"),
+        ("remote", "buildkitd.toml that the machine behind it has"),
+        ("docker-container", "buildkitd.toml that it was made with"),
     ],
 )
 def test_a_builder_that_was_not_told_is_named_with_the_place(driver, words):
@@ -98,3 +98,9 @@ def test_one_that_was_told_is_not():
     assert unknown_registries(told, ENGINE, {"box:5000": {"http": True}}) == ()
     engine = replace(ENGINE, insecure=("box:5000",))
     assert unknown_registries(builder("default", "docker"), engine, {"box:5000": {"http": True}}) == ()
+
+
+def test_a_ca_for_the_engine_has_a_place_of_its_own():
+    (trouble,) = unknown_registries(builder("default", "docker"), ENGINE, {"tls.box": CA})
+    assert "behind a CA of its own" in trouble
+    assert "/etc/docker/certs.d/tls.box/ca.crt" in trouble

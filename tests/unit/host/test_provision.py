@@ -96,6 +96,20 @@ def test_a_container_that_does_not_start_is_a_dead_node_too(site):
     site.engine.dead = {"team-1"}
     provided = site.provide(CONTAINER.model_copy(update={"nodes": machines}))
     assert "no route to host" in provided.dead["team-1"]
+    assert "team-1" not in {one.name for one in site.engine.known}
+    site.engine.dead = set()
+    assert site.provide(CONTAINER.model_copy(update={"nodes": machines})).changes == (
+        "created the builder team-1",
+    )
+
+
+def test_an_image_that_only_one_machine_needs_is_that_machines_trouble(site):
+    site.engine.images.clear()
+    machines = (Node(), Node(driver="remote", endpoint="tcp://far:1"))
+    provided = site.provide(CONTAINER.model_copy(update={"nodes": machines}))
+    assert f"pulling {IMAGE}" in provided.dead["team"]
+    assert "builder: default" in provided.dead["team"]
+    assert provided.changes == ("created the builder team-1",)
 
 
 def test_with_all_of_them_dead_there_is_nobody(site):
@@ -145,3 +159,9 @@ def test_as_listed_is_as_wanted(site):
     terms = Terms(made=site.made, registries={}, may_pull=lambda _image: False, patience=0.01)
     new = choose("p.yaml", CONTAINER, site.engine, site.engine.info(), terms).create[0]
     assert as_listed(new).nodes[0].driver_opts == new.options
+
+
+def test_a_machine_that_left_the_profile_is_named(site):
+    site.provide(FLEET)
+    site.provide(FLEET.model_copy(update={"nodes": FLEET.nodes[:1]}))
+    assert site.said[-1].startswith("farm-1 is no node of the profile any more")

@@ -95,6 +95,11 @@ def test_jobs_are_what_platforms_processors_and_memory_carry(platforms, cpus, me
     assert jobs_for("auto", platforms, facts(cpus=cpus, memory=memory * MIB)) == jobs
 
 
+def test_a_second_machine_carries_as_much_again():
+    assert jobs_for("auto", 13, facts(cpus=2), machines=2) == 12
+    assert jobs_for("auto", 3, facts(cpus=2), machines=2) == 3
+
+
 def test_jobs_that_were_asked_for_are_given():
     assert jobs_for(40, 2, facts(cpus=1, memory=MEMORY_PER_BUILD)) == 40
 

@@ -1,0 +1,101 @@
+"""A docker-container builder from profile to removal."""
+
+import json
+import os
+import time
+
+import pytest
+from e2e.conftest import docker, free_port, multibuild
+from e2e.container_buildkit import buildkit_images
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "buildkit"
+    folder.mkdir()
+    with buildkit_images(folder, 2) as made:
+        yield made
+
+
+@pytest.fixture
+def profile(tmp_path, images):
+    """A profile of the test's own, and the builder's name."""
+    name = f"mb-container-{os.getpid()}-{free_port()}"
+    (tmp_path / "buildkitd.toml").write_text("[worker.oci]\n  max-parallelism = 4\n")
+    document = {
+        "driver": "docker-container",
+        "name": name,
+        "image": images[0],
+        "buildkitd": "buildkitd.toml",
+        "driver_opts": {"network": "host"},
+    }
+    path = tmp_path / "container.yaml"
+    path.write_text(json.dumps(document))
+    yield path, name
+    docker("buildx", "rm", "--force", name, check=False)
+    docker("volume", "rm", "--force", volume(name), check=False)
+
+
+def volume(name):
+    return f"buildx_buildkit_{name}0_state"
+
+
+def made_at(name):
+    return docker("volume", "inspect", "--format", "{{.CreatedAt}} {{.Mountpoint}}", volume(name)).stdout
+
+
+def listed(name):
+    lines = docker("buildx", "ls", "--format", "{{json .}}").stdout.splitlines()
+    # buildx prints a builder once and once more for each of its nodes.
+    return next(document for document in map(json.loads, lines) if document["Name"] == name)["Nodes"][0]
+
+
+def test_made_mended_used_and_removed(profile, images, project, state, tmp_path, registry, repository):
+    path, name = profile
+    config = project(
+        run=f"echo {time.time_ns()} > /x",
+        test={"run": ["true"]},
+        registries={"box.example.org:5000": {"insecure": True}},
+    )
+    env = {"XDG_STATE_HOME": str(tmp_path / "account")}
+    ours = ("-f", config, "--state-dir", state, "--builder", path)
+
+    made = multibuild("setup", *ours, "--json", env=env)
+    assert made.code == 0, made.stderr
+    assert made.json["changes"] == [f"created the builder {name}"]
+    assert "was not told" not in made.stderr  # the registry went into its buildkitd.toml
+    before, disk = listed(name), made_at(name)
+    again = multibuild("setup", *ours, "--json", env=env)
+    assert (again.code, again.json["changes"], listed(name)) == (0, [], before)
+
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "image": images[1]}))
+    (tmp_path / "buildkitd.toml").write_text("[worker.oci]\n  max-parallelism = 2\n")
+    mended = multibuild("setup", *ours, "--json", env=env)
+    assert mended.code == 0, mended.stderr
+    words = f"image is {images[0]}, wanted {images[1]}; buildkitd.toml differs"
+    assert mended.json["changes"] == [f"mended the builder {name}: {words}"]
+    assert listed(name)["DriverOpts"]["image"] == images[1]
+    assert made_at(name) == disk  # the same volume, so the cache is there
+
+    done = multibuild("all", *ours, "--json", env=env)
+    assert done.code == 0, done.stderr
+    assert {row["node"] for row in done.json["platforms"]} == {name}
+    assert set(registry.images(repository, "latest")) == {"linux/amd64", "linux/arm64"}
+    assert not registry.exists(repository, "multibuild-linux-arm64")  # pushed by digest
+
+    cleaned = multibuild("clean", *ours, "--only", "builders", env=env)
+    assert cleaned.stdout == f"removed builder {name} and its cache\n"
+    assert docker("volume", "inspect", volume(name), check=False).returncode != 0
+    assert name not in docker("buildx", "ls").stdout
+
+
+def test_an_image_that_is_nowhere_leaves_nothing_half_made(profile, project, state, tmp_path):
+    path, name = profile
+    path.write_text(json.dumps({**json.loads(path.read_text()), "image": "localhost:1/buildkit:none"}))
+    env = {"XDG_STATE_HOME": str(tmp_path / "account")}
+    done = multibuild("setup", "-f", project(), "--state-dir", state, "--builder", path, env=env)
+    assert done.code == 3
+    assert "localhost:1/buildkit:none" in done.stderr
+    assert "builder: default" in done.stderr
+    assert name not in docker("buildx", "ls").stdout

@@ -1,0 +1,112 @@
+import pytest
+from fakes.images import descriptor, put_attested, put_image, put_index, put_referrer
+from fakes.registry_server import FakeRegistry
+
+from multibuild.cleaning import Left, Removal, decide, remove
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+
+OWN = "multibuild-linux-arm64"
+ARM64 = "linux/arm64"
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as one:
+        yield one
+
+
+@pytest.fixture
+def session():
+    with RegistrySession(None, say=lambda _text: None) as one:
+        yield one
+
+
+def app(registry):
+    return Reference(host=registry.host, repository="app")
+
+
+def left(registry, *children, tags=(OWN,), kept=()):
+    return Left(
+        repository=app(registry), children=frozenset(children), tags=frozenset(tags), kept=frozenset(kept)
+    )
+
+
+def targets(decided):
+    return [(removal.kind, removal.reference.target, removal.tags) for removal in decided.removals]
+
+
+def test_an_attested_child_goes_whole_the_index_first(registry, session):
+    child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
+    decided = decide(left(registry, child), session)
+    inner = [("manifest", digest, ()) for digest in sorted((image, attestation))]
+    assert targets(decided) == [("manifest", child, (OWN,)), *inner]
+    assert [remove(removal, session) for removal in decided.removals] == [None] * 3
+    assert registry.repository("app").manifests == {}
+
+
+def test_what_a_published_index_lists_stays_when_its_staging_goes(registry, session):
+    child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
+    entries = [descriptor(registry, "app", digest, ARM64) for digest in (image, attestation)]
+    put_index(registry, "app", entries, tag="latest")
+    assert targets(decide(left(registry, child), session)) == [("manifest", child, (OWN,))]
+
+
+@pytest.mark.parametrize("tag", ["latest", "somebody-elses"])
+def test_a_child_that_a_tag_reaches_loses_our_tag_only(registry, session, tag):
+    child = put_image(registry, "app", ARM64, tag=OWN)
+    put_index(registry, "app", [descriptor(registry, "app", child, ARM64)], tag=tag)
+    decided = decide(left(registry, child), session)
+    assert targets(decided) == [("tag", OWN, ())]
+    assert decided.stays == (f"1 children in {app(registry)}: tags or indexes hold them",)
+
+
+def test_an_index_of_ours_holds_its_children_without_a_tag_too(registry, session):
+    child = put_image(registry, "app", ARM64)
+    index = put_index(registry, "app", [descriptor(registry, "app", child, ARM64)])
+    assert targets(decide(left(registry, child, kept=(index,)), session)) == []
+    assert targets(decide(left(registry, child), session)) == [("manifest", child, ())]
+
+
+def test_a_tagged_signature_holds_what_it_is_about(registry, session):
+    child = put_image(registry, "app", ARM64)
+    put_referrer(registry, "app", child, tag="sha256-signature")
+    assert targets(decide(left(registry, child), session)) == []
+
+
+def test_a_staging_tag_that_somebody_moved_since_is_theirs(registry, session):
+    ours = put_image(registry, "app", ARM64, layer=b"ours")
+    theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
+    decided = decide(left(registry, ours), session)
+    assert targets(decided) == [("manifest", ours, ())]
+    assert "not of these runs" in decided.stays[0]
+    assert theirs not in {removal.reference.digest for removal in decided.removals}
+
+
+def test_nothing_that_is_gone_already(registry, session):
+    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+    registry.repository("app")
+    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+
+
+@pytest.mark.parametrize("deletes_tags", [True, False])
+def test_a_tag_goes_and_its_child_stays(session, deletes_tags):
+    with FakeRegistry(deletes_tags=deletes_tags) as registry:
+        child = put_image(registry, "app", ARM64, tag=OWN)
+        before = dict(registry.repository("app").manifests)
+        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN))
+        assert remove(tag, session) is None
+        assert session.of(registry.host).head(app(registry).with_tag(OWN)) is None
+        assert registry.repository("app").manifests == before
+        assert child in before
+
+
+def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, session):
+    registry.deletes = False
+    child = put_image(registry, "app", ARM64, tag=OWN)
+    for removal in (
+        Removal(kind="tag", reference=app(registry).with_tag(OWN)),
+        Removal(kind="manifest", reference=app(registry).with_digest(child), tags=(OWN,)),
+    ):
+        assert "cannot do that" in str(remove(removal, session))
+    assert registry.repository("app").tags == {OWN: child}

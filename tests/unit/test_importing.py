@@ -1,0 +1,134 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.host.facts import assumed_facts
+from multibuild.importing import check, find_runs, take_in
+from multibuild.plan import make_plan
+from multibuild.record.events import Event
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.last_run import last_run
+from multibuild.record.report import make_report
+from multibuild.record.state import State
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+IMAGE = "registry.example.org/app"
+A, B = ("sha256:" + letter * 64 for letter in "ab")
+
+
+@pytest.fixture
+def plan(tmp_path):
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(f"version: 1\nimage: {IMAGE}\nplatforms: [linux/amd64, linux/arm64]\n")
+    loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
+    return make_plan(loaded, assumed_facts("auto"))
+
+
+@pytest.fixture
+def machine(plan, tmp_path):
+    """Make what `build` left on another machine: its state directory."""
+
+    def make(name, children, *, fingerprint=None, repository=IMAGE):
+        state = State(tmp_path / name)
+        run = state.new_run(NOW)
+        document = plan.document()
+        document["fingerprint"] = fingerprint or plan.fingerprint
+        run.save_plan(document)
+        with Journal(run.journal_path) as journal:
+            for platform, digest in children.items():
+                same = {"platform": platform, "number": 1}
+                journal.append(Event(time=NOW, name="attempt.started", fields={**same, "node": name}))
+                journal.append(Event(time=NOW, name="attempt.ended", fields={**same, "outcome": "ok"}))
+                ended = {"platform": platform, "status": "succeeded", "digest": digest, "node": name}
+                journal.append(
+                    Event(time=NOW, name="platform.ended", fields={**ended, "repository": repository})
+                )
+                (run.logs / f"{platform.replace('/', '-')}.1.log").write_text("built\n")
+        return state.path
+
+    return make
+
+
+def found(plan, *folders):
+    return check(plan, [run for folder in folders for run in find_runs(folder)])
+
+
+def test_runs_become_one_that_merge_finds(plan, machine, tmp_path):
+    folders = machine("one", {"linux/amd64": A}), machine("two", {"linux/arm64": B})
+    state = State(tmp_path / "here")
+    run = take_in(plan, found(plan, *folders), state)
+    last = last_run(state.runs())
+    assert last is not None
+    assert {platform: child.digest for platform, child in last.children.items()} == {
+        "linux/amd64": A,
+        "linux/arm64": B,
+    }
+    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+    assert report["status"] == "succeeded"
+    assert [(row["node"], len(row["attempts"])) for row in report["platforms"]] == [("one", 1), ("two", 1)]
+    assert sorted(path.name for path in run.logs.iterdir()) == ["linux-amd64.1.log", "linux-arm64.1.log"]
+
+
+def test_a_part_of_the_platforms_is_partial(plan, machine, tmp_path):
+    state = State(tmp_path / "here")
+    run = take_in(plan, found(plan, machine("one", {"linux/amd64": A})), state)
+    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+    assert report["status"] == "partial"
+
+
+def test_the_same_result_twice_is_no_conflict_and_another_is(plan, machine):
+    one, two = machine("one", {"linux/amd64": A}), machine("two", {"linux/amd64": A})
+    assert set(found(plan, one, two)) == {"linux/amd64"}
+    with pytest.raises(UsageError, match=r"linux/amd64 was built by .*one.* and by .*three"):
+        found(plan, one, machine("three", {"linux/amd64": B}))
+
+
+def test_another_config(plan, machine):
+    with pytest.raises(UsageError, match="another config") as caught:
+        found(plan, machine("one", {"linux/amd64": A}, fingerprint="f" * 64))
+    assert plan.fingerprint[:12] in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("repository", "digest"), [("evil.example.org/x", A), (IMAGE, "sha256:../../x"), (IMAGE, "latest")]
+)
+def test_a_child_that_this_config_would_never_have_made(plan, machine, repository, digest):
+    with pytest.raises(PublishFailed, match="no child of this config"):
+        found(plan, machine("one", {"linux/amd64": digest}, repository=repository))
+
+
+def test_only_plain_logs_with_names_of_ours_are_taken(plan, machine, tmp_path):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = find_runs(folder)
+    logs = run.directory.logs
+    (logs / "linux-amd64.2.log").symlink_to("/etc/passwd")
+    (logs / "linux-arm64.1.log").write_text("not of this run")
+    (logs / "other.txt").write_text("x")
+    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
+    assert [path.name for path in taken.logs.iterdir()] == ["linux-amd64.1.log"]
+
+
+def test_where_runs_are_looked_for(plan, machine, tmp_path):
+    folder = machine("jobs/one", {"linux/amd64": A})
+    machine("jobs/two", {"linux/arm64": B})
+    (run,) = (folder / "runs").iterdir()
+    assert len(find_runs(run)) == len(find_runs(folder)) == len(find_runs(folder / "runs")) == 1
+    assert len(find_runs(tmp_path / "jobs")) == 2
+    for nothing in (tmp_path / "nowhere", tmp_path / "empty"):
+        with pytest.raises(UsageError, match="holds no run"):
+            find_runs(nothing)
+
+
+def test_a_plan_that_cannot_be_read(machine):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    (run / "plan.json").write_text(json.dumps({"fingerprint": "x"}))
+    with pytest.raises(UsageError, match=r"plan\.json"):
+        find_runs(run)
+    (run / "plan.json").write_text("{")
+    with pytest.raises(UsageError, match=r"plan\.json"):
+        find_runs(run)
