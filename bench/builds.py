@@ -115,7 +115,7 @@ def _failing(folder: Path, size: Size, failure: str, more: dict[str, object] | N
     """Make s390x fail once: what tells the second try from the first is a cache mount of that run's own."""
     most, rest = size.loops * 9 // 10, size.loops - size.loops * 9 // 10
     step = (
-        f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; {WORK.format(loops=most)}; "
+        f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; : {{fresh}}; {WORK.format(loops=most)}; "
         f'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; {FAILURES[failure]}; fi; '
         f"{WORK.format(loops=rest)}"
     )

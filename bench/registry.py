@@ -56,10 +56,10 @@ def _merge(scratch: Path, name: str, target: float, peer: object) -> Case:
 
 def _children(folder: Path, host: str) -> tuple[str, ...]:
     """Push twelve plain manifests (`docker manifest` takes no index), one a tag."""
-    more = {"attestations": {"provenance": False}}
+    more = {"attestations": {"provenance": False}, "publish": {"staging": "{image}:{slug}"}}
     project = Project(folder=folder, dockerfile=f"FROM {BASE}\nRUN uname -m > /machine\n", more=more)
     project.write()
-    project.ours("--progress", "quiet", "--set", "publish.staging={image}:{slug}", command="build")()
+    project.ours("--progress", "quiet", command="build")()
     repository = project.image.partition("/")[2]
     return tuple(f"{host}/{repository}:{slug(platform)}" for platform in TWELVE)
 

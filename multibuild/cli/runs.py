@@ -166,9 +166,15 @@ def run(request: Request, *, until: str) -> int:
         )
     if request.if_changed and is_unchanged(request, loaded, until):
         return 0
+    from multibuild.engine import DockerEngine
+    from multibuild.engine_ahead import EngineAskedAhead
+
+    only, state = chosen(request), state_of(request, loaded)
+    # What was built already is most often merged without any engine.
+    engine = DockerEngine() if until == "merge" else EngineAskedAhead()
     from multibuild.cli.execute import execute
 
-    return execute(request, loaded, chosen(request), state_of(request, loaded), until=until)
+    return execute(request, loaded, only, state, until=until, engine=engine)
 
 
 def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
