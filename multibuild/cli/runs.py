@@ -14,6 +14,7 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.models import Config
     from multibuild.plan import Plan
     from multibuild.record.state import State
 
@@ -76,6 +77,11 @@ def load(request: Request) -> LoadedConfig:
         fail_fast=request.fail_fast or None,
     )
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
+
+
+def registries_of(file: Path) -> Config | None:
+    """Read what a config says of registries, where there is one."""
+    return load(Request(file=file)).config if file.exists() else None
 
 
 def chosen(request: Request) -> tuple[Platform, ...] | None:
