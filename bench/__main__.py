@@ -54,7 +54,7 @@ def main() -> int:
     (given.out / "ratios.svg").write_text(plot(results))
     (given.out / "table.txt").write_text(table(results) + "\n")
     print(table(results))
-    return 0 if all(result.met for result in results) else 1
+    return 1 if any(result.met is False for result in results) else 0
 
 
 def _measured(name: str, size: Size, rounds: int) -> Result:

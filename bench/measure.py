@@ -69,9 +69,9 @@ class Result:
         return ours if self.best_peer is None else ours / self.medians[self.best_peer]
 
     @property
-    def met(self) -> bool:
-        """Whether the target is met."""
-        return self.ratio <= self.target
+    def met(self) -> bool | None:
+        """Whether the target is met; None where the peer is not on this machine."""
+        return None if self.note and self.best_peer is None else self.ratio <= self.target
 
     def as_json(self) -> dict[str, object]:
         """Give everything, for machines."""
