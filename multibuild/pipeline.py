@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.build.failover import settled
+from multibuild.build.forecast import forecast
 from multibuild.build.result import BuildResult, missing_required
-from multibuild.build.resume import Unfinished, past_seconds, unfinished
+from multibuild.build.resume import Unfinished, unfinished
 from multibuild.build.stage import build_children, check_inputs, name_inputs, reusable_children
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
@@ -119,8 +120,7 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
             site.run,
             record,
             finished=finished,
-            past=past_seconds(site.state, site.run),
-            context_bytes=inputs.context_bytes,
+            ahead=forecast(site.state, site.run, inputs),
         )
         await check_inputs(plan, inputs, record)
     return results

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop
 from multibuild.build.failover import Fleet, answering
+from multibuild.build.forecast import Forecast
 from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_of_plan
 from multibuild.build.platform import build_platform, cancelled, reused
 from multibuild.build.result import Attempt, BuildResult
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
-from multibuild.build.wave import carry, first_attempts, waves
+from multibuild.build.wave import Wave, carry, first_attempts, waves
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, PlannedPlatform
     from multibuild.platforms import Platform
+
+
+NOTHING_KNOWN = Forecast()
 
 
 async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
@@ -82,13 +86,12 @@ async def build_children(
     recorder: Recorder,
     *,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
-    past: Mapping[str, float] = MappingProxyType({}),
-    context_bytes: Mapping[str, int] = MappingProxyType({}),
+    ahead: Forecast = NOTHING_KNOWN,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
-    `past` is how many seconds platforms took before: what is long starts first. `context_bytes` is the size of the
-    context by Dockerfile: a large one is uploaded once for many platforms.
+    By the forecast what is long starts first, a large context is uploaded once for many platforms, and what should
+    be cached is asked for in one process.
     """
     config = plan.config
     workshop = Workshop(
@@ -111,8 +114,8 @@ async def build_children(
         for item in plan.platforms
         if item.platform in finished
     }
-    rest = start_order([item for item in plan.platforms if item.platform not in taken], past)
-    together = waves(plan, rest, context_bytes, past)
+    rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead.seconds)
+    together = waves(plan, rest, ahead)
     built = await _build_each(rest, workshop, together, fail_fast=config.fail_fast)
     everything = {**taken, **built}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
@@ -127,7 +130,7 @@ def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list
 async def _build_each(
     items: list[PlannedPlatform],
     workshop: Workshop,
-    together: Sequence[Sequence[PlannedPlatform]],
+    together: Sequence[Wave],
     *,
     fail_fast: bool,
 ) -> dict[Platform, BuildResult]:

@@ -1,8 +1,11 @@
-"""The first wave: one bake process uploads a large context once, for every platform of a node.
+"""The first wave: one bake process for many platforms of a node, where that costs no isolation worth having.
 
-Every `buildx build` uploads the context for itself, all at the same time; the targets of one bake share a session,
-and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is kept, and
-the others go on isolated, with the steps they finished in BuildKit's cache.
+A large context: every `buildx build` uploads it for itself, all at the same time; the targets of one bake share a
+session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
+kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
+
+Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
+as soon as BuildKit does run something after all, so nothing is ever at stake.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +34,7 @@ from multibuild.build.attempt import (
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
 from multibuild.build.failures import failure_of, wrong_base
+from multibuild.build.forecast import Forecast
 from multibuild.build.process import Ended, Limits, run_process
 from multibuild.build.result import Attempt, Outcome
 from multibuild.build.wave_progress import WaveProgress
@@ -50,31 +55,47 @@ FAILING = 0.05
 """How many waves are taken to lose one platform, and with it the others' unfinished steps."""
 
 
-def waves(
-    plan: Plan, items: Sequence[PlannedPlatform], sizes: Mapping[str, int], past: Mapping[str, float]
-) -> tuple[tuple[PlannedPlatform, ...], ...]:
-    """Choose which of `items`, in this order, go together, a wave per node; none where it would not pay. Pure.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wave:
+    """Platforms of one node that go together; `cached`: for as long as BuildKit finds everything in its cache."""
 
-    `sizes` are bytes of the context by Dockerfile, `past` seconds of platforms in earlier runs: where builds are
-    long, an interrupted one costs more than the uploads do.
+    items: tuple[PlannedPlatform, ...]
+    cached: bool = False
+
+
+class _NotCached(Exception):
+    """BuildKit runs a step that was expected to be in its cache."""
+
+
+def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tuple[Wave, ...]:
+    """Choose which of `items`, in this order, go together; none where it would not pay. Pure.
+
+    Where builds are long, an interrupted one costs more than the uploads do.
     """
-    nodes: dict[str, list[PlannedPlatform]] = {}
+    known: dict[str, list[PlannedPlatform]] = {}
+    new: dict[str, list[PlannedPlatform]] = {}
     for item in items:
-        if _can_join(item, plan) and len(nodes.get(item.node.builder, ())) < _most(plan):
-            nodes.setdefault(item.node.builder, []).append(item)
-    longest = max((past.get(str(item.platform), 0.0) for item in items), default=0.0)
-    return tuple(
-        tuple(members)
-        for members in nodes.values()
-        if _saved(members, sizes) >= max(WORTH_SECONDS, FAILING * longest)
-    )
+        if not _can_join(item):
+            continue
+        if item.platform in ahead.known and not item.spec.no_cache:
+            known.setdefault(item.node.builder, []).append(item)
+        elif plan.config.stall_timeout is None and len(new.get(item.node.builder, ())) < _most(plan):
+            new.setdefault(item.node.builder, []).append(item)
+    longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
+    worth = max(WORTH_SECONDS, FAILING * longest)
+    found = [Wave(items=tuple(members), cached=True) for members in known.values() if len(members) > 1]
+    found += [
+        Wave(items=tuple(members))
+        for members in new.values()
+        if _saved(members, ahead.context_bytes) >= worth
+    ]
+    return tuple(found)
 
 
-def _can_join(item: PlannedPlatform, plan: Plan) -> bool:
-    """Whatever bake has no word for, or a watch over one platform alone, needs a process of its own."""
+def _can_join(item: PlannedPlatform) -> bool:
+    """Whatever bake has no word for needs a process of its own."""
     spec = item.spec
-    told = spec.build_flags or spec.network != "default" or plan.config.stall_timeout is not None
-    return not told and not is_remote(spec.context)
+    return not spec.build_flags and spec.network == "default" and not is_remote(spec.context)
 
 
 def _most(plan: Plan) -> int:
@@ -113,6 +134,11 @@ class _Member:
                 self.end("failed", failure_of(PERMANENT_WARNING, trouble))
                 raise WrongBase(trouble)
 
+    def abandon(self) -> None:
+        """Let go of it as if it had not been begun: the isolated build writes the same log anew."""
+        with suppress(OSError):
+            self._log.close()
+
     def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
         """Settle it; what is settled stays so."""
         if self.settled:
@@ -136,36 +162,38 @@ class _Member:
         self._settle(made)
 
 
-async def carry(
-    items: Sequence[PlannedPlatform],
-    workshop: Workshop,
-    settle: Callable[[Platform, Attempt | None], None],
-) -> None:
-    """Build `items` in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
+async def carry(wave: Wave, workshop: Workshop, settle: Callable[[Platform, Attempt | None], None]) -> None:
+    """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
-    An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated; so does
-    one that was not begun (None). Raises nothing of its own; a cancellation settles what is open and is raised.
+    An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
+    one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
+    cancellation settles what is open and is raised.
     """
     members: dict[str, _Member] = {}
+    slots = 1 if wave.cached else len(wave.items)
     try:
-        async with workshop.slots.take(number=len(items)):
-            names = [str(item.platform) for item in items]
-            workshop.emit("wave.started", node=items[0].node.builder, platforms=names)
-            for item in items:
+        async with workshop.slots.take(number=slots):
+            names = [str(item.platform) for item in wave.items]
+            workshop.emit(
+                "wave.started", node=wave.items[0].node.builder, platforms=names, cached=wave.cached
+            )
+            for item in wave.items:
                 members[target_name(item)] = _Member(item, workshop, partial(settle, item.platform))
-            await _bake(members, workshop)
-    except (WrongBase, OSError):
+            await _bake(members, workshop, cached=wave.cached)
+    except (_NotCached, WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
-        for item in items:
+        for item in wave.items:
             member = members.get(target_name(item))
-            if member is None:
-                settle(item.platform, None)
-            else:
+            if member is not None and not wave.cached:
                 member.end("cancelled")
+                continue
+            if member is not None:
+                member.abandon()
+            settle(item.platform, None)
 
 
-async def _bake(members: Mapping[str, _Member], workshop: Workshop) -> None:
+async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: bool) -> None:
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
@@ -182,6 +210,8 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop) -> None:
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
+            if cached and progress.runs_something:
+                raise _NotCached
             for member in members.values():
                 member.look()
 
@@ -189,6 +219,8 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop) -> None:
         ended = await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
         pushed = json.loads(metadata.read_text(encoding="utf-8")) if ended.code == 0 else {}
     for name, member in members.items():
+        if cached and name not in pushed:
+            continue
         await _settle_rest(member, ended, pushed.get(name, {}).get("containerimage.digest", ""))
 
 
@@ -209,8 +241,8 @@ async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
 
 
 def first_attempts(
-    chosen: Sequence[Sequence[PlannedPlatform]],
+    chosen: Sequence[Wave],
 ) -> dict[Platform, asyncio.Future[Attempt | None]]:
     """Make a promise of each member's first attempt, for the platform that waits for it."""
     loop = asyncio.get_running_loop()
-    return {item.platform: loop.create_future() for wave in chosen for item in wave}
+    return {item.platform: loop.create_future() for wave in chosen for item in wave.items}

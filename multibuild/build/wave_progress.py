@@ -16,18 +16,20 @@ _NAMED = re.compile(r"\[([A-Za-z0-9_-]+)(?: ([^\]]*))?\] ?")
 _PUSHED = re.compile(r"pushing manifest for \S+@(sha256:[0-9a-f]{64})\Z")
 _EXPORT = "exporting to image"
 _REMEMBERED = 4096
+_RUN = re.compile(r"\[[^\]]*\] RUN ")
 
 
 class WaveProgress:
     """Feeds each target's Progress, and tells of targets that have pushed their image."""
 
     def __init__(self, targets: Mapping[str, Progress]) -> None:
-        """Take the targets by name."""
+        """Take the targets by name; `runs_something` becomes true when a RUN starts that is not cached."""
         self._targets = targets
         self._owners: dict[str, list[str]] = {}
         self._pushed: dict[str, str] = {}
         self._finished: set[str] = set()
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
+        self.runs_something = False
 
     def feed(self, line: bytes) -> Iterator[tuple[str, str]]:
         """Take a line; gives targets that are finished now, with their digest.
@@ -71,6 +73,9 @@ class WaveProgress:
                 owners.append(target)
             rest = str(vertex["name"])[found.end() :]
             name = f"[{found[2]}] {rest}" if found[2] else rest
+            if _RUN.match(name) and vertex.get("started") and not vertex.get("cached"):
+                # A step that is in the cache is reported once: started, completed and cached.
+                self.runs_something = True
             _put(shares, target, "vertexes", {**vertex, "name": name})
             if name == _EXPORT and vertex.get("completed") and not vertex.get("error"):
                 yield target, digest

@@ -18,7 +18,7 @@ from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.github import announce
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
-from multibuild.engine import DockerEngine
+from multibuild.engine import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.pipeline import Site, run_pipeline
 from multibuild.record.journal import Journal, read_journal
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 
 def execute(
-    request: Request, loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, *, until: str
+    request: Request,
+    loaded: LoadedConfig,
+    only: Sequence[Platform] | None,
+    state: State,
+    *,
+    until: str,
+    engine: Engine,
 ) -> int:
     """Run it and report it; gives 0, or raises the run's error after the report was written and shown.
 
@@ -45,9 +51,7 @@ def execute(
         try:
             with Journal(run.journal_path) as journal:
                 recorder = Recorder(journal, display)
-                site = Site(
-                    engine=DockerEngine(), state=state, run=run, recorder=recorder, resume=request.resume
-                )
+                site = Site(engine=engine, state=state, run=run, recorder=recorder, resume=request.resume)
                 started = {"command": until, "image": loaded.config.image}
                 failure = _recorded(_work(loaded, only, site, until=until), started, recorder)
         finally:

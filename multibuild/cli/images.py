@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multibuild.cli.runs import registries_of
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
 from multibuild.prove.layer_memory import LayerMemory
@@ -55,15 +56,6 @@ def inspect(
 
 def _proof(reference: Reference, config: Config | None) -> Verification:
     return prove_reference(reference, config, content=None, memory=LayerMemory())
-
-
-def registries_of(file: Path) -> Config | None:
-    """Read what a config says of registries, where there is one."""
-    if not file.exists():
-        return None
-    from multibuild.cli.runs import Request, load
-
-    return load(Request(file=file)).config
 
 
 def as_table(found: Inspection) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from multibuild.cli.images import registries_of
-from multibuild.cli.runs import Request
+from multibuild.cli.runs import Request, registries_of
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from multibuild.cli.images import registries_of
+from multibuild.cli.runs import registries_of
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.prove.clients import CLIENTS, Choice

@@ -14,6 +14,7 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.models import Config
     from multibuild.plan import Plan
     from multibuild.record.state import State
 
@@ -76,6 +77,11 @@ def load(request: Request) -> LoadedConfig:
         fail_fast=request.fail_fast or None,
     )
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
+
+
+def registries_of(file: Path) -> Config | None:
+    """Read what a config says of registries, where there is one."""
+    return load(Request(file=file)).config if file.exists() else None
 
 
 def chosen(request: Request) -> tuple[Platform, ...] | None:
@@ -166,9 +172,15 @@ def run(request: Request, *, until: str) -> int:
         )
     if request.if_changed and is_unchanged(request, loaded, until):
         return 0
+    from multibuild.engine import DockerEngine
+    from multibuild.engine_ahead import EngineAskedAhead
+
+    only, state = chosen(request), state_of(request, loaded)
+    # What was built already is most often merged without any engine.
+    engine = DockerEngine() if until == "merge" else EngineAskedAhead()
     from multibuild.cli.execute import execute
 
-    return execute(request, loaded, chosen(request), state_of(request, loaded), until=until)
+    return execute(request, loaded, only, state, until=until, engine=engine)
 
 
 def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:

@@ -21,6 +21,11 @@ def sentence(event: Event) -> str | None:
 Fields = Mapping[str, Any]
 
 
+def _wave_started(f: Fields) -> str:
+    why = "inputs that were built before" if f.get("cached") else "a large context, one upload"
+    return f"{why}: {len(f['platforms'])} platforms in one process"
+
+
 def _attempt_started(f: Fields) -> str:
     return f"building on {f['node']}" + (f", attempt {f['number']}" if f["number"] > 1 else "")
 
@@ -42,7 +47,7 @@ def _content_ended(f: Fields) -> str | None:
 
 _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "stage.started": lambda f: f"== {f['stage']}",
-    "wave.started": lambda f: f"a large context: one upload for {len(f['platforms'])} platforms",
+    "wave.started": _wave_started,
     "attempt.started": _attempt_started,
     "attempt.ended": _attempt_ended,
     "attempt.waiting": _waiting,

@@ -15,7 +15,7 @@ from multibuild.publish.wire import USUAL_PATIENCE, RegistrySettings, RetryPolic
 if TYPE_CHECKING:
     from multibuild.config.models import Config
 
-PARALLEL = 8
+PARALLEL = 16
 """Requests at once: a registry far away answers in the time of the slowest, a small one is not overrun."""
 
 T = TypeVar("T")

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from multibuild.build.bake import bake_arguments, bake_document
+from multibuild.build.forecast import Forecast
 from multibuild.build.progress import Progress
-from multibuild.build.wave import waves
+from multibuild.build.wave import Wave, waves
 from multibuild.build.wave_progress import WaveProgress
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
@@ -32,13 +33,16 @@ def plan(tmp_path):
     return make
 
 
-def chosen(plan, size, **past):
-    return waves(plan, plan.platforms, {"Dockerfile": size}, past)
+def chosen(plan, size, *known, **seconds):
+    ahead = Forecast(
+        seconds=seconds, context_bytes={"Dockerfile": size}, known=frozenset(map(Platform.parse, known))
+    )
+    return waves(plan, plan.platforms, ahead)
 
 
 def test_a_large_context_carries_all_platforms_of_a_node(plan):
     made = plan()
-    assert chosen(made, 300_000_000) == (made.platforms,)
+    assert chosen(made, 300_000_000) == (Wave(items=made.platforms),)
 
 
 def test_a_small_context_keeps_builds_isolated(plan):
@@ -52,8 +56,8 @@ def test_long_builds_stay_isolated_whatever_the_context(plan):
 
 def test_one_wave_per_node(plan):
     found = chosen(plan(nodes=(HERE, THERE)), 3_000_000_000)
-    assert [{item.node.builder for item in wave} for wave in found] == [{"here"}]
-    assert len(found[0]) == 7, "the arm64 node has one platform only, which needs no company"
+    assert [{item.node.builder for item in wave.items} for wave in found] == [{"here"}]
+    assert len(found[0].items) == 7, "the arm64 node has one platform only, which needs no company"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +74,18 @@ def test_what_bake_has_no_word_for_stays_isolated(plan, more):
 
 
 def test_a_wave_is_no_larger_than_jobs_or_memory(plan):
-    assert [len(wave) for wave in chosen(plan("jobs: 3"), 3_000_000_000)] == [3]
-    assert [len(wave) for wave in chosen(plan(memory=7 * 768 * MIB), 3_000_000_000)] == [7]
+    assert [len(wave.items) for wave in chosen(plan("jobs: 3"), 3_000_000_000)] == [3]
+    assert [len(wave.items) for wave in chosen(plan(memory=7 * 768 * MIB), 3_000_000_000)] == [7]
+
+
+def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
+    made = plan()
+    assert chosen(made, 1000, "linux/arm64", "linux/s390x") == (
+        Wave(items=(made.platforms[1], made.platforms[6]), cached=True),
+    )
+    assert chosen(made, 1000, "linux/arm64") == ()
+    assert chosen(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
+    assert chosen(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
 
 
 def test_the_bake_file_says_what_the_flags_say(plan):
@@ -144,6 +158,20 @@ def test_a_target_is_finished_when_its_manifest_is_pushed_and_its_export_ended()
     done = vertex("[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z")
     assert heard.feed(vertexes=[done]) == [("a", DIGEST)]
     assert heard.feed(vertexes=[done]) == []
+
+
+def test_only_a_run_that_really_runs_counts_as_one():
+    heard = Listener("a")
+    done = {"completed": "2026-01-02T00:00:00Z"}
+    heard.feed(vertexes=[{"name": "[a 2/3] RUN make", "digest": "sha256:1"}])
+    heard.feed(vertexes=[vertex("[a 2/3] RUN make", "sha256:1", cached=True, **done)])
+    heard.feed(
+        vertexes=[vertex("[a internal] load metadata", "sha256:2"), vertex("[a 1/3] FROM x", "sha256:3")]
+    )
+    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:4")])
+    assert not heard.wave.runs_something
+    heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
+    assert heard.wave.runs_something
 
 
 def test_an_export_that_failed_finishes_nothing():

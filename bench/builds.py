@@ -1,0 +1,218 @@
+"""Cases that build: cold, cached, failing, with a large context, with a shared stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import Case, Command, Contestant, one_after_another
+from bench.project import BASE, EIGHT, OURS, ROOT, TWELVE, Project
+
+WORK = "i=0; while [ $i -lt {loops} ]; do echo $i | sha256sum; i=$((i+1)); done > /dev/null"
+FAILED = frozenset({1})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much work: loops of a CPU-bound RUN, megabytes of a context and of an image."""
+
+    loops: int = 60
+    context: int = 300
+    image: int = 100
+    log: int = 100
+
+
+QUICK = Size(loops=6, context=60, image=8, log=12)
+
+
+def cold(scratch: Path, size: Size) -> Case:
+    """Twelve platforms, nothing cached, CPU-bound under emulation."""
+    project = Project(
+        folder=scratch / "cold", dockerfile=f"FROM {BASE}\nRUN : {{fresh}}; {WORK.format(loops=size.loops)}\n"
+    )
+    ours, solve, bake = project.ours("--progress", "quiet"), project.one_solve(), project.bake()
+    return Case(
+        name="cold, 12 platforms, CPU-bound RUN",
+        ours=Contestant(name="multibuild all", run=ours, before=project.write),
+        peers=(
+            Contestant(name="one solve", run=solve, before=project.write),
+            Contestant(name="bake", run=bake, before=project.write),
+            Contestant(name="shell loop", run=project.shell_loop(), before=project.write),
+        ),
+        target=0.95,
+    )
+
+
+def cached(scratch: Path, size: Size) -> Case:
+    """Nothing changed, and yet all of it: proof and tags included."""
+    project = _warm(scratch / "cached")
+    return Case(
+        name="cached, 12 platforms",
+        ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet")),
+        peers=_plain_peers(project),
+        target=1.5,
+    )
+
+
+def if_changed(scratch: Path, size: Size) -> Case:
+    """The same, when it may be proven that there is nothing to do."""
+    project = _warm(scratch / "if-changed")
+    return Case(
+        name="cached, 12 platforms, --if-changed",
+        ours=Contestant(
+            name="multibuild all --if-changed", run=project.ours("--progress", "quiet", "--if-changed")
+        ),
+        peers=_plain_peers(project),
+        target=0.5,
+    )
+
+
+def _warm(folder: Path) -> Project:
+    project = Project(folder=folder, dockerfile=f"FROM {BASE}\nRUN : {{fresh}}; uname -m > /machine\n")
+    project.write()
+    for command in (project.ours("--progress", "quiet"), project.one_solve(), project.bake()):
+        command()
+    return project
+
+
+def _plain_peers(project: Project) -> tuple[Contestant, ...]:
+    return (
+        Contestant(name="one solve", run=project.one_solve()),
+        Contestant(name="bake", run=project.bake()),
+    )
+
+
+FAILURES = {
+    "network": "wget -q http://127.0.0.1:1/",
+    "compiler": "echo 'main.c:1: error: unknown type name' >&2; exit 1",
+}
+
+
+def transient(scratch: Path, size: Size) -> Case:
+    """One platform loses the network at 90 % of its work; by hand, everything is run again."""
+    project = _failing(scratch / "transient", size, "network", more={"retry": {"initial": "1s"}})
+    return _failing_case(
+        "one platform fails transiently at 90 %", project, 0.6, project.ours("--progress", "quiet")
+    )
+
+
+def permanent(scratch: Path, size: Size) -> Case:
+    """One platform fails for good at 90 % of its work, for a reason outside the project; mended, then resumed."""
+    project = _failing(scratch / "permanent", size, "compiler")
+    failing = project.ours("--progress", "quiet", codes=frozenset({4}))
+    resumed = project.ours("--progress", "quiet", "--resume")
+    return _failing_case(
+        "one platform fails for good, mended, resumed",
+        project,
+        0.5,
+        one_after_another(failing, resumed),
+    )
+
+
+def _failing(folder: Path, size: Size, failure: str, more: dict[str, object] | None = None) -> Project:
+    """Make s390x fail once: what tells the second try from the first is a cache mount of that run's own."""
+    most, rest = size.loops * 9 // 10, size.loops - size.loops * 9 // 10
+    step = (
+        f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; : {{fresh}}; {WORK.format(loops=most)}; "
+        f'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; {FAILURES[failure]}; fi; '
+        f"{WORK.format(loops=rest)}"
+    )
+    return Project(folder=folder, dockerfile=f"FROM {BASE}\nARG TARGETARCH\n{step}\n", more=more or {})
+
+
+def _failing_case(name: str, project: Project, target: float, ours: Callable[[], float]) -> Case:
+    return Case(
+        name=name,
+        ours=Contestant(name="multibuild all", run=ours, before=project.write),
+        peers=(
+            Contestant(
+                name="one solve, run again",
+                run=one_after_another(project.one_solve(FAILED), project.one_solve()),
+                before=project.write,
+            ),
+            Contestant(
+                name="bake, run again",
+                run=one_after_another(project.bake(FAILED), project.bake()),
+                before=project.write,
+            ),
+        ),
+        target=target,
+    )
+
+
+def large_context(scratch: Path, size: Size) -> Case:
+    """A large context no builder has seen: a directory's path is what BuildKit knows it by, so it moves each time."""
+    blob = scratch / "blob"
+    with blob.open("wb") as file:
+        for _ in range(size.context):
+            file.write(os.urandom(1_000_000))
+    places = [0]
+    dockerfile = f"FROM {BASE}\nRUN --mount=type=bind,target=/context : {{fresh}}; uname -m > /machine\n"
+
+    def project() -> Project:
+        return Project(folder=scratch / f"large-{places[0]}", dockerfile=dockerfile, platforms=EIGHT)
+
+    def move() -> None:
+        (project().folder / "blob").unlink(missing_ok=True)
+        places[0] += 1
+        project().write()
+        (project().folder / "blob").hardlink_to(blob)
+
+    def ours() -> float:
+        return project().ours("--progress", "quiet")()
+
+    def bake() -> float:
+        return project().bake()()
+
+    return Case(
+        name=f"{size.context} MB context, 8 platforms, never seen",
+        ours=Contestant(name="multibuild all", run=ours, before=move),
+        peers=(Contestant(name="bake", run=bake, before=move),),
+        target=1.10,
+    )
+
+
+def shared_stage(scratch: Path, size: Size) -> Case:
+    """Cross-compiling: one native stage that all platforms copy from."""
+    work = WORK.format(loops=size.loops * 30)
+    project = Project(
+        folder=scratch / "shared",
+        dockerfile=f"FROM --platform=$BUILDPLATFORM {BASE} AS native\nRUN : {{fresh}}; {work}; "
+        f"echo made > /made\nFROM {BASE}\nCOPY --from=native /made /made\n",
+        platforms=EIGHT,
+    )
+    return Case(
+        name="shared native stage, 8 platforms",
+        ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
+        peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
+        target=1.05,
+    )
+
+
+def start_up(scratch: Path, size: Size) -> Case:
+    """`--help` against what every docker user waits for."""
+    return Case(
+        name="--help",
+        ours=Contestant(name="multibuild --help", run=_ours("--help")),
+        peers=(Contestant(name="docker buildx version", run=Command(argv=("docker", "buildx", "version"))),),
+        target=1.0,
+    )
+
+
+def plan(scratch: Path, size: Size) -> Case:
+    """A plan of twelve platforms against bake's."""
+    project = Project(folder=scratch / "plan", dockerfile=f"FROM {BASE}\n", platforms=TWELVE)
+    project.write()
+    printed = Command(argv=("docker", "buildx", "bake", "--print", "--file", "bake.json"), cwd=project.folder)
+    return Case(
+        name="plan of 12 platforms",
+        ours=Contestant(name="multibuild plan", run=project.ours(command="plan")),
+        peers=(Contestant(name="bake --print", run=printed),),
+        target=1.5,
+    )
+
+
+def _ours(*words: str) -> Command:
+    return Command(argv=(*OURS, *words), cwd=ROOT)

@@ -1,0 +1,135 @@
+"""Runs contestants in turn and compares medians: on a shared machine only what ran side by side can be compared."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def nothing() -> None:
+    """Prepare nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One way to do the work. `run` gives what is measured; `before` is done ahead of it, unmeasured."""
+
+    name: str
+    run: Callable[[], float]
+    before: Callable[[], None] = nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Ours and its peers; `target` is what our median may be over the best peer's, or (no peers) in `unit`."""
+
+    name: str
+    ours: Contestant
+    peers: tuple[Contestant, ...] = ()
+    target: float
+    unit: str = "s"
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came out: every value by contestant, ours first."""
+
+    name: str
+    target: float
+    unit: str
+    note: str
+    values: Mapping[str, Sequence[float]]
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median of each contestant."""
+        return {name: statistics.median(values) for name, values in self.values.items()}
+
+    @property
+    def spreads(self) -> dict[str, float]:
+        """Largest over smallest of each contestant."""
+        return {name: max(values) / max(min(values), 1e-9) for name, values in self.values.items()}
+
+    @property
+    def best_peer(self) -> str | None:
+        """The peer with the smallest median; None for a case without peers."""
+        peers = list(self.medians.items())[1:]
+        return min(peers, key=lambda pair: pair[1])[0] if peers else None
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the best peer's; without peers ours itself, in the case's unit."""
+        ours = next(iter(self.medians.values()))
+        return ours if self.best_peer is None else ours / self.medians[self.best_peer]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None where the peer is not on this machine."""
+        return None if self.note and self.best_peer is None else self.ratio <= self.target
+
+    def as_json(self) -> dict[str, object]:
+        """Give everything, for machines."""
+        return {
+            "case": self.name,
+            "unit": self.unit,
+            "target": self.target,
+            "ratio": round(self.ratio, 3),
+            "met": self.met,
+            "best_peer": self.best_peer,
+            "medians": {name: round(value, 3) for name, value in self.medians.items()},
+            "spreads": {name: round(value, 2) for name, value in self.spreads.items()},
+            "values": {name: [round(value, 3) for value in values] for name, values in self.values.items()},
+            "note": self.note,
+        }
+
+
+def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
+    """Run every contestant once a round; who begins changes from round to round."""
+    contestants = (case.ours, *case.peers)
+    values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+    for number in range(rounds):
+        first = number % len(contestants)
+        for contestant in (*contestants[first:], *contestants[:first]):
+            contestant.before()
+            values[contestant.name].append(contestant.run())
+            tell(
+                f"{case.name}, {number + 1}/{rounds}: {contestant.name} {values[contestant.name][-1]:.2f} {case.unit}"
+            )
+    return Result(name=case.name, target=case.target, unit=case.unit, note=case.note, values=values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command to time. `codes` are the exit codes it may end with."""
+
+    argv: Sequence[str]
+    cwd: Path | None = None
+    codes: frozenset[int] = frozenset({0})
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self) -> float:
+        """Run it; gives wall seconds. Raises when it ends otherwise than it may."""
+        began = time.monotonic()
+        done = subprocess.run(
+            self.argv,
+            cwd=self.cwd,
+            env={**os.environ, **self.environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        seconds = time.monotonic() - began
+        if done.returncode not in self.codes:
+            said = (done.stdout + done.stderr).decode("utf-8", "replace")[-3000:]
+            raise RuntimeError(f"{' '.join(self.argv)[:200]}: exit code {done.returncode}\n{said}")
+        return seconds
+
+
+def one_after_another(*commands: Callable[[], float]) -> Callable[[], float]:
+    """Make one piece of work of several."""
+    return lambda: sum(command() for command in commands)

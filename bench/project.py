@@ -1,0 +1,127 @@
+"""A project in a scratch directory, and how each contestant builds it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Command
+
+REGISTRY = "localhost:5000"
+BASE = f"{REGISTRY}/base:latest"
+TWELVE = (
+    "linux/amd64",
+    "linux/arm64",
+    "linux/arm/v7",
+    "linux/arm/v6",
+    "linux/arm/v5",
+    "linux/386",
+    "linux/mips64le",
+    "linux/mipsle",
+    "linux/ppc64le",
+    "linux/s390x",
+    "linux/riscv64",
+    "linux/loong64",
+)
+EIGHT = tuple(
+    platform
+    for platform in TWELVE
+    if platform not in {"linux/arm/v5", "linux/arm/v6", "linux/mipsle", "linux/loong64"}
+)
+OURS = (sys.executable, "-m", "multibuild")
+ROOT = Path(__file__).resolve().parents[1]
+PYTHONPATH = {"PYTHONPATH": str(ROOT)}
+
+_number = itertools.count(1)
+
+
+def slug(platform: str) -> str:
+    """Make a platform part of a tag."""
+    return platform.replace("/", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A Dockerfile, its platforms and a repository of its own. `more` goes into multibuild.yaml."""
+
+    folder: Path
+    dockerfile: str
+    platforms: Sequence[str] = TWELVE
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        return f"{REGISTRY}/bench/{self.folder.name}"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "multibuild.yaml"
+
+    def write(self) -> None:
+        """Write it anew; `{fresh}` in the Dockerfile becomes something that no cache has seen."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fresh = f"{self.folder}-{next(_number)}"
+        (self.folder / "Dockerfile").write_text(self.dockerfile.replace("{fresh}", fresh))
+        (self.folder / ".dockerignore").write_text("multibuild.yaml\nbake.json\n")
+        document = {"version": 1, "image": self.image, "platforms": list(self.platforms), **self.more}
+        self.config.write_text(json.dumps(document))
+        (self.folder / "bake.json").write_text(json.dumps(self._bake()))
+
+    def _bake(self) -> dict[str, Any]:
+        targets = {
+            slug(platform): {
+                "context": ".",
+                "platforms": [platform],
+                "pull": True,
+                "attest": ["type=provenance,mode=min"],
+                "output": [_output(f"{self.image}:bake-{slug(platform)}")],
+            }
+            for platform in self.platforms
+        }
+        return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+    def ours(self, *flags: str, command: str = "all", codes: frozenset[int] = frozenset({0})) -> Command:
+        """Give multibuild, with a state of this project's own."""
+        argv = (*OURS, command, "-f", str(self.config), "--state-dir", f"{self.folder}.state", *flags)
+        return Command(argv=argv, cwd=ROOT, codes=codes)
+
+    def one_solve(self, codes: frozenset[int] = frozenset({0})) -> Command:
+        """Give one `docker buildx build` of all platforms, pushed under a tag."""
+        argv = (
+            "docker",
+            "buildx",
+            "build",
+            "--builder",
+            "default",
+            "--pull",
+            "--platform",
+            ",".join(self.platforms),
+        )
+        return Command(
+            argv=(*argv, "--output", _output(f"{self.image}:solve"), "."), cwd=self.folder, codes=codes
+        )
+
+    def bake(self, codes: frozenset[int] = frozenset({0})) -> Command:
+        """Give one `docker buildx bake` with a target per platform, each pushed under a tag."""
+        argv = ("docker", "buildx", "bake", "--builder", "default", "--allow", "fs=*", "--file", "bake.json")
+        return Command(argv=argv, cwd=self.folder, codes=codes)
+
+    def shell_loop(self) -> Command:
+        """Give the loop that many projects have in their CI: a build per platform, then one index of them."""
+        children = " ".join(f"{self.image}:loop-{slug(platform)}" for platform in self.platforms)
+        steps = " && ".join(
+            f"docker buildx build --builder default --pull --platform {platform} "
+            f"--output {_output(f'{self.image}:loop-{slug(platform)}')} ."
+            for platform in self.platforms
+        )
+        merge = f"docker buildx imagetools create --tag {self.image}:loop {children}"
+        return Command(argv=("sh", "-c", f"{steps} && {merge}"), cwd=self.folder)
+
+
+def _output(name: str) -> str:
+    return f"type=image,name={name},push=true,oci-mediatypes=true,store=false"

@@ -1,0 +1,161 @@
+"""Cases about registries: merging far away, and looking into images near by."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.builds import Size
+from bench.far import Far
+from bench.measure import Case, Command, Contestant, one_after_another
+from bench.project import BASE, OURS, REGISTRY, ROOT, TWELVE, Project, slug
+
+ROUND_TRIP = 0.05
+"""Seconds; a registry on another continent takes twice that."""
+
+PREFIX = Path("/var/lib/multibuild-lab/prefix/usr/bin")
+"""Where the lab keeps readers that the machine itself may lack."""
+
+
+def merge(scratch: Path, size: Size) -> Case:
+    """One index of twelve children, the whole command."""
+    return _merge(scratch, "merge", 0.6, _imagetools)
+
+
+def merge_manifest(scratch: Path, size: Size) -> Case:
+    """The same against create, annotate and push."""
+    return _merge(scratch, "merge-docker", 0.1, _docker_manifest)
+
+
+def merge_crane(scratch: Path, size: Size) -> Case:
+    """The same against crane, where there is one."""
+    return _merge(scratch, "merge-crane", 0.6, _crane)
+
+
+def _merge(scratch: Path, name: str, target: float, peer: object) -> Case:
+    far = Far(int(REGISTRY.rpartition(":")[2]), seconds=ROUND_TRIP).__enter__()
+    children = _children(scratch / name, far.host)
+    goal = f"{far.host}/bench/{name}"
+    ours = Command(argv=(*OURS, "merge", f"{goal}:ours", *children), cwd=ROOT)
+    found = peer(goal, children, scratch)  # type: ignore[operator]
+    titles = {
+        _imagetools: "imagetools create",
+        _docker_manifest: "docker manifest",
+        _crane: "crane index append",
+    }
+    title = titles[peer]  # type: ignore[index]
+    return Case(
+        name=f"merge of 12 children, {ROUND_TRIP * 1000:.0f} ms away: {title}",
+        ours=Contestant(name="multibuild merge", run=ours),
+        peers=(found,) if found is not None else (),
+        target=target,
+        note="" if found is not None else f"{title} is not on this machine",
+    )
+
+
+def _children(folder: Path, host: str) -> tuple[str, ...]:
+    """Push twelve plain manifests (`docker manifest` takes no index), one a tag."""
+    more = {"attestations": {"provenance": False}, "publish": {"staging": "{image}:{slug}"}}
+    project = Project(folder=folder, dockerfile=f"FROM {BASE}\nRUN uname -m > /machine\n", more=more)
+    project.write()
+    project.ours("--progress", "quiet", command="build")()
+    repository = project.image.partition("/")[2]
+    return tuple(f"{host}/{repository}:{slug(platform)}" for platform in TWELVE)
+
+
+def _imagetools(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant:
+    argv = (
+        "docker",
+        "buildx",
+        "imagetools",
+        "create",
+        "--builder",
+        "default",
+        "--tag",
+        f"{goal}:peer",
+        *children,
+    )
+    return Contestant(name="imagetools create", run=Command(argv=argv))
+
+
+def _docker_manifest(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant:
+    """Annotate every child that has a variant, as its users must; start without what it remembers."""
+    tag = f"{goal}:classic"
+    create = Command(argv=("docker", "manifest", "create", "--insecure", tag, *children))
+    variants = [
+        Command(argv=("docker", "manifest", "annotate", "--variant", platform.split("/")[2], tag, child))
+        for platform, child in zip(TWELVE, children, strict=True)
+        if platform.count("/") == 2
+    ]
+    push = Command(argv=("docker", "manifest", "push", "--insecure", "--purge", tag))
+
+    def forget() -> None:
+        subprocess.run(("docker", "manifest", "rm", tag), capture_output=True, check=False)
+
+    return Contestant(name="docker manifest", run=one_after_another(create, *variants, push), before=forget)
+
+
+def _crane(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant | None:
+    crane = _program("crane")
+    if crane is None:
+        return None
+    sources = [word for child in children for word in ("-m", child)]
+    return Contestant(
+        name="crane index append",
+        run=Command(argv=(crane, "index", "append", "--insecure", *sources, "-t", f"{goal}:crane")),
+    )
+
+
+def proof(scratch: Path, size: Size) -> Case:
+    """Every file of twelve images, against pulling and unpacking them."""
+    dockerfile = f"FROM {BASE}\nRUN head -c {size.image}000000 /dev/urandom > /blob\n"
+    project = Project(folder=scratch / "proof", dockerfile=dockerfile, more={"verify": {"content": "off"}})
+    project.write()
+    project.ours("--progress", "quiet")()
+    state, places = scratch / "proof-state", [0]
+
+    def ours() -> float:
+        places[0] += 1  # layers that were read before are remembered in the state
+        argv = (
+            "verify",
+            f"{project.image}:latest",
+            "--content",
+            "all",
+            "--state-dir",
+            f"{state}-{places[0]}",
+        )
+        return Command(argv=(*OURS, *argv), cwd=ROOT)()
+
+    skopeo = _program("skopeo")
+    peer = Contestant(name="skopeo and tar", run=_unpack(skopeo, project, scratch)) if skopeo else None
+    return Case(
+        name=f"proof of 12 images of {size.image} MB",
+        ours=Contestant(name="multibuild verify --content all", run=ours),
+        peers=(peer,) if peer else (),
+        target=0.5,
+        note="" if peer else "skopeo is not on this machine",
+    )
+
+
+def _unpack(skopeo: str, project: Project, scratch: Path) -> Command:
+    """One image after the other, as a script would: copied to a directory, each layer unpacked, then thrown away."""
+    steps = []
+    for platform in TWELVE:
+        system, arch, *variant = platform.split("/")
+        flags = f"--override-os {system} --override-arch {arch}" + (
+            f" --override-variant {variant[0]}" if variant else ""
+        )
+        flags += " copy -q --src-tls-verify=false"
+        image, root = scratch / "pulled", scratch / "unpacked"
+        steps.append(
+            f"rm -rf {image} {root}; mkdir {root}; "
+            f"{skopeo} --insecure-policy {flags} docker://{project.image}:latest dir:{image} "
+            f"&& for f in {image}/*; do tar -xzf $f -C {root} 2>/dev/null; done; true"
+        )
+    return Command(argv=("sh", "-ec", "\n".join(steps)))
+
+
+def _program(name: str) -> str | None:
+    own = PREFIX / name
+    return shutil.which(name) or (str(own) if own.exists() else None)

@@ -1,0 +1,49 @@
+"""What earlier runs and the context tell of builds before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from multibuild.build.inputs import PlanInputs
+from multibuild.build.resume import past_seconds
+from multibuild.record.journal import read_journal
+from multibuild.record.state import RunDirectory, State
+
+if TYPE_CHECKING:
+    from multibuild.platforms import Platform
+
+RUNS_READ = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forecast:
+    """`seconds`: how long platforms took. `context_bytes`: what is sent, by Dockerfile.
+
+    `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    context_bytes: Mapping[str, int] = field(default_factory=dict)
+    known: frozenset[Platform] = frozenset()
+
+
+def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecast:
+    """Read the last runs."""
+    built: set[tuple[str, str | None]] = set()
+    for run in [run for run in state.runs() if run.id < current.id][:RUNS_READ]:
+        named: dict[str, str] = {}
+        for event in read_journal(run.journal_path):
+            fields = event.fields
+            if event.name == "platform.inputs" and fields.get("inputs"):
+                named[fields["platform"]] = fields["inputs"]
+            elif event.name == "platform.ended" and fields.get("status") == "succeeded":
+                built.add((fields["platform"], named.get(fields["platform"], "")))
+    return Forecast(
+        seconds=past_seconds(state, current, RUNS_READ),
+        context_bytes=inputs.context_bytes,
+        known=frozenset(
+            platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built
+        ),
+    )

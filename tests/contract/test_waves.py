@@ -1,0 +1,111 @@
+"""What goes to buildx when platforms go together, and what is left to builds of their own."""
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+from fakes.docker import FakeDocker
+
+from multibuild.build.forecast import Forecast
+from multibuild.build.stage import build_children
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.host.facts import HostFacts, Node
+from multibuild.plan import make_plan
+from multibuild.platforms import Platform
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.recorder import Recorder
+from multibuild.record.state import State
+
+CONFIG = """
+version: 1
+image: localhost:5000/app
+platforms: [linux/amd64, linux/arm64]
+"""
+DIGEST = f"sha256:{'b' * 64}"
+NOW = "2026-01-02T00:00:01Z"
+
+
+class Nobody:
+    def show(self, event):
+        pass
+
+    def say(self, text):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def plan(tmp_path, docker: FakeDocker):
+    project = tmp_path / "project"
+    project.mkdir()
+    path = project / "multibuild.yaml"
+    path.write_text(CONFIG)
+    loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
+    node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
+    buildx = (str(docker.folder / "docker-buildx"),)
+    return make_plan(loaded, HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=buildx))
+
+
+def build(plan, tmp_path):
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
+    with Journal(run.journal_path) as journal:
+        results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody()), ahead=ahead))
+    return results, [event for event in read_journal(run.journal_path) if event.name == "attempt.ended"]
+
+
+def pushed(target):
+    """What BuildKit reports of a target that was cached and pushed."""
+    run = {
+        "name": f"[{target} 2/2] RUN x",
+        "digest": "sha256:r",
+        "started": NOW,
+        "completed": NOW,
+        "cached": True,
+    }
+    export = {"name": f"[{target}] exporting to image", "digest": f"sha256:{target}", "started": NOW}
+    done = {"vertex": f"sha256:{target}", "id": f"pushing manifest for reg/app:x@{DIGEST}", "completed": NOW}
+    return [{"vertexes": [run, export]}, {"statuses": [done], "vertexes": [{**export, "completed": NOW}]}]
+
+
+def running(target):
+    return [{"vertexes": [{"name": f"[{target} 2/2] RUN x", "digest": "sha256:q", "started": NOW}]}]
+
+
+def lines(*documents):
+    return "".join(json.dumps(document) + "\n" for document in documents)
+
+
+def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")))
+    results, attempts = build(plan, tmp_path)
+    assert [result.digest for result in results] == [DIGEST, DIGEST]
+    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    (call,) = docker.calls()
+    file, metadata = call[-1], call[call.index("--metadata-file") + 1]
+    assert call == [
+        "docker-buildx", "bake", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
+        "--allow", "fs=*", "--allow", "ssh", "--file", file,
+    ]  # fmt: skip
+
+
+def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *running("linux-arm64")))
+    docker.answer("build")
+    results, attempts = build(plan, tmp_path)
+    assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
+    assert [call[1] for call in docker.calls()] == ["bake", "build"]
+    assert [event.fields["number"] for event in attempts] == [1, 1], "looking into the cache is no attempt"
+
+
+def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker, plan, tmp_path):
+    docker.answer("bake", stderr="unknown flag: --allow\n", code=1)
+    docker.answer("build")
+    results, attempts = build(plan, tmp_path)
+    assert all(result.status == "succeeded" for result in results)
+    assert [event.fields["number"] for event in attempts] == [1, 1]
