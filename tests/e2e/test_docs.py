@@ -95,5 +95,9 @@ def test_every_block_of_commands_is_on_a_page_that_is_played():
 
 
 @pytest.mark.parametrize("name", stand_ins.STAND_INS)
-def test_a_stand_in_has_a_reason(name):
+def test_a_stand_in_is_needed_by_a_page(name):
+    commands = [
+        block.text for path in PLAYED for block in read_page(path).blocks if block.language in COMMANDS
+    ]
+    assert any(re.search(rf"(?<![\w-]){name} ", text) for text in commands)
     assert stand_ins.STAND_INS[name].reason
