@@ -69,4 +69,6 @@ def _default(option: Any) -> str:
 
 
 def _examples(epilog: str) -> list[str]:
-    return [line.strip() for line in epilog.splitlines() if line.strip() and line.strip() != "Examples:"]
+    # A backspace alone on a line keeps the lines after it as they are (Click); it is no example.
+    lines = (line.strip("\b ") for line in epilog.splitlines())
+    return [line for line in lines if line and line != "Examples:"]

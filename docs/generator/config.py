@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +42,7 @@ def config_page() -> str:
         "Unknown keys and wrong types are errors that name file, line, column and the nearest valid name. Paths are"
         " relative to the file. `multibuild schema` prints the same as a JSON Schema.",
         "A duration is a number of seconds, or text like `90s`, `5m`, `1h30m`.",
-        *_sections(json_schema(), "Top level"),
+        *_sections(json_schema()),
         "## Text with variables",
         INTERPOLATION,
         "## Flags that `build_flags` refuses",
@@ -56,25 +57,36 @@ def profile_page() -> str:
         "Builder profiles",
         "A profile is a YAML file. `builder: ./my-profile.yaml` or `--builder ./my-profile.yaml` names it; the shipped"
         " ones are named without path: see [builders/README.md](../../builders/README.md).",
-        *_sections(Profile.model_json_schema(by_alias=True), "Top level"),
+        *_sections(Profile.model_json_schema(by_alias=True)),
     )
 
 
-def _sections(schema: dict[str, Any], title: str) -> Iterator[str]:
-    yield f"## {title}"
-    yield _table(schema)
-    for name, section in schema.get("$defs", {}).items():
-        yield f"## {name}"
-        yield inspect.cleandoc(section.get("description", ""))
-        yield _table(section)
+def _sections(schema: dict[str, Any]) -> Iterator[str]:
+    """Give the top level, then each section under the path of the key that holds it."""
+    paths = {"": "Top level", **dict(_paths(schema, schema, ""))}
+    for name, path in paths.items():
+        section = schema["$defs"][name] if name else schema
+        yield f"## {path}"
+        if name:
+            yield inspect.cleandoc(section.get("description", ""))
+        yield _table(section, paths)
 
 
-def _table(section: dict[str, Any]) -> str:
+def _paths(section: dict[str, Any], schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    for key, value in section["properties"].items():
+        mark = "[]" if "items" in value else ".HOST" if "additionalProperties" in value else ""
+        for name in re.findall(r"#/\$defs/(\w+)", json.dumps(value)):
+            inner = f"{path}{key}{mark}"
+            yield name, inner
+            yield from _paths(schema["$defs"][name], schema, f"{inner}.")
+
+
+def _table(section: dict[str, Any], paths: dict[str, str]) -> str:
     required = section.get("required", [])
     rows = (
         (
             code(key),
-            *_SAID.get(key, (_type(value), _default(value, required=key in required))),
+            *_SAID.get(key, (_type(value, paths), _default(value, required=key in required))),
             value.get("description", ""),
         )
         for key, value in section["properties"].items()
@@ -82,25 +94,25 @@ def _table(section: dict[str, Any]) -> str:
     return table(("key", "value", "default", "meaning"), rows)
 
 
-def _type(value: dict[str, Any]) -> str:
+def _type(value: dict[str, Any], paths: dict[str, str]) -> str:
     """Say a schema in words; a section is a link to its table."""
     if "$ref" in value:
-        name = value["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        path = paths[value["$ref"].rpartition("/")[2]]
+        return f"[{path}](#{re.sub(r'[^a-z_]', '', path.lower())})"
     if "anyOf" in value:
         kinds = [kind for kind in value["anyOf"] if kind != {"type": "null"}]
         is_duration = kinds in (_DURATION["anyOf"], [_DURATION])
-        return "duration" if is_duration else " or ".join(dict.fromkeys(map(_type, kinds)))
+        return "duration" if is_duration else " or ".join(dict.fromkeys(_type(kind, paths) for kind in kinds))
     choices = value["enum"] if "enum" in value else [value["const"]] if "const" in value else []
-    return ", ".join(code(_shown(item)) for item in choices) or _plain(value)
+    return ", ".join(code(_shown(item)) for item in choices) or _plain(value, paths)
 
 
-def _plain(value: dict[str, Any]) -> str:
+def _plain(value: dict[str, Any], paths: dict[str, str]) -> str:
     kind = value.get("type", "")
     if kind == "array":
-        return f"list of {_type(value['items'])}"
+        return f"list of {_type(value['items'], paths)}"
     if kind == "object" and isinstance(value.get("additionalProperties"), dict):
-        return f"mapping to {_type(value['additionalProperties'])}"
+        return f"mapping to {_type(value['additionalProperties'], paths)}"
     return " or ".join(str(_TYPES.get(one, one)) for one in (kind if isinstance(kind, list) else [kind]))
 
 

@@ -49,6 +49,7 @@ MEANINGS: Final = {
     "platforms[].reason": "why it has its status, where there is more to say",
     "platforms[].attempts": "each try",
     "platforms[].attempts[].number": "from 1",
+    "platforms[].attempts[].node": "the builder it ran on",
     "platforms[].attempts[].seconds": "how long it took",
     "platforms[].attempts[].began": "seconds after the run began",
     "platforms[].attempts[].outcome": "`ok`, `failed`, `timeout`, `stalled` or `cancelled`",

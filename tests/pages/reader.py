@@ -19,7 +19,7 @@ PATIENCE = 300.0
 _SCRIPT = """\
 cd "$(cat {memory}/directory)"
 . {memory}/variables
-set -euo pipefail
+set -aeuo pipefail
 {commands}
 pwd > {memory}/directory
 export -p > {memory}/variables
@@ -80,8 +80,14 @@ class Reader:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = self.translate(block.text)
         if "into" in block.options:
-            text = yaml.safe_dump({**yaml.safe_load(path.read_text()), **yaml.safe_load(text)})
+            text = yaml.safe_dump({**self._so_far(path), **yaml.safe_load(text)})
         path.write_text(text)
+
+    def _so_far(self, path: Path) -> dict[str, object]:
+        """What the reader has there, on a page that only shows a part of it: the smallest config."""
+        if path.exists():
+            return dict(yaml.safe_load(path.read_text()))
+        return {"version": 1, "image": self.translate("registry.example.org/team/app")}
 
     def _compare(self, block: Block, where: str) -> None:
         assert self._printed, f"{where}: no command before this output"

@@ -122,7 +122,9 @@ def _openssl(folder: Path, arguments: str) -> None:
 def _address() -> str:
     """An address of this machine that others would use."""
     listed = subprocess.run(["hostname", "-I"], check=True, capture_output=True, text=True).stdout.split()
-    return next(address for address in listed if "." in address)
+    found = [address for address in listed if "." in address]
+    assert found, "this machine has no address but the loopback one"
+    return found[0]
 
 
 def _free_port() -> int:

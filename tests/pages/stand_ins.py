@@ -5,8 +5,10 @@ Everything else that a page calls is the real program.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -33,6 +35,7 @@ class StandIn:
 def _cosign(arguments: Sequence[str]) -> int:
     """What is signed or verified is an index, named by digest, that the registry has."""
     assert arguments[0] in {"sign", "verify"}, arguments
+    assert arguments[0] == "verify" or "@sha256:" in arguments[-1], "a tag may move before it is signed"
     _assert_held(arguments[-1])
     return 0
 
@@ -54,10 +57,10 @@ def _make(arguments: Sequence[str]) -> int:
     """The suite does not run itself: `make test` must be what continuous integration runs, the rest is real."""
     whole = {"test", "e2e", "unit", "contract", "lint", "bench", "format", "lab-down", "clean"}
     if not whole & set(arguments):
-        return subprocess.run(["/usr/bin/make", *arguments]).returncode
+        return subprocess.run([_real("make"), *arguments]).returncode
     if "test" in arguments:
         assert re.search(r"\bmake test\b", (ROOT / ".ci/run").read_text())
-    return subprocess.run(["/usr/bin/make", "--dry-run", "--quiet", *arguments]).returncode
+    return subprocess.run([_real("make"), "--dry-run", "--quiet", *arguments]).returncode
 
 
 def _pip(arguments: Sequence[str]) -> int:
@@ -71,25 +74,12 @@ def _sudo(arguments: Sequence[str]) -> int:
     return subprocess.run(arguments).returncode
 
 
-def _git_clone_of_ours(arguments: Sequence[str]) -> int:
-    """A clone of our own address is a clone of this tree, committed or not; everything else is git."""
-    if arguments[:1] != ["clone"] or "multibuild" not in arguments[-1]:
-        return subprocess.run(["/usr/bin/git", *arguments]).returncode
-    from pages.reader import copy_start
-
-    copy_start(ROOT, ".", Path("multibuild"))
-    return 0
-
-
 STAND_INS: Final[Mapping[str, StandIn]] = {
     "cosign": StandIn(reason="signing needs a key or an identity provider on the internet", act=_cosign),
     "kubectl": StandIn(reason="there is no cluster", act=_kubectl),
     "make": StandIn(reason="the test suite cannot run inside itself", act=_make),
     "pip": StandIn(reason="it would install into the environment of the tests", act=_pip),
     "sudo": StandIn(reason="the tests are root already, and a bare machine has no sudo", act=_sudo),
-    "git": StandIn(
-        reason="GitHub cannot be reached; only a clone of our own address differs", act=_git_clone_of_ours
-    ),
 }
 
 
@@ -101,6 +91,13 @@ def install(folder: Path) -> None:
         line = shlex.join([sys.executable, "-m", "pages.stand_ins", name])
         program.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(f"{ROOT}/tests:{ROOT}")} exec {line} "$@"\n')
         program.chmod(0o755)
+
+
+def _real(program: str) -> str:
+    """Find the program itself: stand-ins come first on PATH."""
+    found = shutil.which(program, path=os.environ["PATH"].partition(":")[2])
+    assert found, f"there is no {program}"
+    return found
 
 
 def _assert_held(reference: str) -> None:
