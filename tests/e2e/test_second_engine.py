@@ -35,6 +35,7 @@ def second_engine(name, *options):
     finally:
         lab("engine", name, "down")
         shutil.rmtree(engine.data_root)
+        shutil.rmtree(engine.exec_root)
 
 
 def own_name(letter):
