@@ -94,7 +94,7 @@ async def prepare(
         dead={name: why for host in hosts for name, why in host.dead.items()},
         unknown=tuple(trouble for host in hosts for trouble in host.unknown),
         probes={name: kept for host in hosts for name, kept in host.probes.items()},
-        local=info.local and bool(facts.nodes) and facts.nodes[0].driver in {"docker", "docker-container"},
+        local=info.local and hosts[0].local,
     )
 
 
@@ -122,6 +122,7 @@ class _Prepared:
     dead: Mapping[str, str]
     unknown: tuple[str, ...]
     probes: Mapping[str, Mapping[str, Any]]
+    local: bool
 
 
 async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
@@ -170,6 +171,7 @@ async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
         dead=provided.dead,
         unknown=unknown,
         probes={name: _kept(known[name], way, answers[name]) for name in names},
+        local=bool(names) and _is_engines(known[names[0]], way.info),
     )
 
 
@@ -216,7 +218,7 @@ def _kept(found: BuilderInfo, way: _Way, answers: Sequence[Probed]) -> Mapping[s
 def _is_engines(found: BuilderInfo, info: EngineInfo) -> bool:
     """Whether the builder runs inside the engine we talk to, and not on another machine."""
     if found.driver == "docker":
-        return found.name in {info.context, "default"}
+        return found.name == info.context
     own = {info.context, "default", "unix:///var/run/docker.sock", os.environ.get("DOCKER_HOST", "")}
     return found.driver == "docker-container" and all(node.endpoint in own for node in found.nodes)
 
