@@ -152,7 +152,9 @@ def large_context(scratch: Path, size: Size) -> Case:
     dockerfile = f"FROM {BASE}\nRUN --mount=type=bind,target=/context : {{fresh}}; uname -m > /machine\n"
 
     def project() -> Project:
-        return Project(folder=scratch / f"large-{places[0]}", dockerfile=dockerfile, platforms=EIGHT)
+        # Its builder has never seen the context, but ours has seen the host.
+        folder, state = scratch / f"large-{places[0]}", scratch / "large.state"
+        return Project(folder=folder, dockerfile=dockerfile, platforms=EIGHT, state=state)
 
     def move() -> None:
         (project().folder / "blob").unlink(missing_ok=True)

@@ -65,7 +65,7 @@ def _cpu(project: Project) -> float:
         "-f",
         str(project.config),
         "--state-dir",
-        f"{project.folder}.state",
+        project.state_dir,
         "--progress",
         "quiet",
     )

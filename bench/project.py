@@ -47,12 +47,16 @@ def slug(platform: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A Dockerfile, its platforms and a repository of its own. `more` goes into multibuild.yaml."""
+    """A Dockerfile, its platforms and a repository of its own. `more` goes into multibuild.yaml.
+
+    `state` is where ours keeps its runs, by default beside the folder.
+    """
 
     folder: Path
     dockerfile: str
     platforms: Sequence[str] = TWELVE
     more: Mapping[str, Any] = field(default_factory=dict)
+    state: Path | None = None
 
     @property
     def image(self) -> str:
@@ -61,6 +65,10 @@ class Project:
     @property
     def config(self) -> Path:
         return self.folder / "multibuild.yaml"
+
+    @property
+    def state_dir(self) -> str:
+        return str(self.state or f"{self.folder}.state")
 
     def write(self) -> None:
         """Write it anew; `{fresh}` in the Dockerfile becomes something that no cache has seen."""
@@ -87,7 +95,7 @@ class Project:
 
     def ours(self, *flags: str, command: str = "all", codes: frozenset[int] = frozenset({0})) -> Command:
         """Give multibuild, with a state of this project's own."""
-        argv = (*OURS, command, "-f", str(self.config), "--state-dir", f"{self.folder}.state", *flags)
+        argv = (*OURS, command, "-f", str(self.config), "--state-dir", self.state_dir, *flags)
         return Command(argv=argv, cwd=ROOT, codes=codes)
 
     def one_solve(self, codes: frozenset[int] = frozenset({0})) -> Command:

@@ -48,18 +48,36 @@ async def prove_children(
     with RegistrySession(plan.config, say=recorder.say) as registries:
         with recorder.stage("read"):
             children = await asyncio.to_thread(_read, plan, results, registries, recorder)
-        with recorder.stage("test"):
-            tests = await run_tests(
-                plan, [(child.item, child.reference) for child in children], recorder, logs=logs
-            )
-        with recorder.stage("content"):
-            proofs = await asyncio.to_thread(_look_inside, plan, children, (registries, memory), recorder)
+        # Tests wait for the builder, the content for the registry: neither needs the other.
+        async with asyncio.TaskGroup() as group:
+            testing = group.create_task(_tested(plan, children, recorder, logs))
+            looking = group.create_task(_looked_into(plan, children, (registries, memory), recorder))
+    tests, proofs = testing.result(), looking.result()
     _raise_for(children, tests, proofs)
     return tuple(
         child
         for child in children
         if tests[child.item.platform].status != "failed" and proofs[child.item.platform].status != "failed"
     )
+
+
+async def _tested(
+    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder, logs: Path
+) -> dict[Platform, TestOutcome]:
+    with recorder.stage("test"):
+        return await run_tests(
+            plan, [(child.item, child.reference) for child in children], recorder, logs=logs
+        )
+
+
+async def _looked_into(
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    sources: tuple[RegistrySession, LayerMemory],
+    recorder: Recorder,
+) -> dict[Platform, ContentProof]:
+    with recorder.stage("content"):
+        return await asyncio.to_thread(_look_inside, plan, children, sources, recorder)
 
 
 async def read_children(
