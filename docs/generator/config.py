@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.generator.markdown import code, page, table
-from multibuild.config.profiles import Profile
-from multibuild.config.schema import json_schema
+from multibuild.config.profiles import Node, Profile
+from multibuild.config.schema import describe, json_schema
 from multibuild.config.values import MANAGED_FLAGS, Seconds
 
 _DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
@@ -53,11 +53,14 @@ def config_page() -> str:
 
 def profile_page() -> str:
     """Give the page of builder profiles."""
+    schema = Profile.model_json_schema(by_alias=True)
+    describe(Profile, schema)
+    describe(Node, schema["$defs"]["Node"])
     return page(
         "Builder profiles",
         "A profile is a YAML file. `builder: ./my-profile.yaml` or `--builder ./my-profile.yaml` names it; the shipped"
         " ones are named without path: see [builders/README.md](../../builders/README.md).",
-        *_sections(Profile.model_json_schema(by_alias=True)),
+        *_sections(schema),
     )
 
 

@@ -13,15 +13,15 @@ from multibuild.config.models import Config
 def json_schema() -> dict[str, Any]:
     """Give the schema (2020-12) as editors read it."""
     schema = Config.model_json_schema(by_alias=True)
-    _describe(Config, schema)
+    describe(Config, schema)
     for name, definition in schema["$defs"].items():
-        _describe(getattr(sections, name, None) or getattr(models, name), definition)
+        describe(getattr(sections, name, None) or getattr(models, name), definition)
     entry = schema["properties"]["platforms"]["items"]
     schema["properties"]["platforms"]["items"] = {"anyOf": [{"type": "string"}, entry]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _describe(model: type[sections.Section], schema: dict[str, Any]) -> None:
+def describe(model: type[sections.Section], schema: dict[str, Any]) -> None:
     """Add the text under each field to its property.
 
     pydantic does this itself with `use_attribute_docstrings`, but then reads the sources at every start.

@@ -7,7 +7,8 @@ What a block is for stands after its language, where GitHub does not show it:
     LANGUAGE title=PATH     the file PATH
     yaml into=PATH          keys to be added to, or replaced in, the YAML file PATH
 
-A comment `<!-- starts in: FOLDER -->` on the page names the folder of this repository its reader has a copy of.
+A comment `<!-- starts in: FOLDER -->` on the page names the folder of this repository its reader has a copy of; a page
+at the top of the repository has a reader with a copy of all of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Final
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<info>.*)$")
 _START = re.compile(r"<!-- starts in: (\S+) -->")
 
-COMMANDS: Final = frozenset({"sh", "bash", "shell", "console"})
+ROOT: Final = Path(__file__).resolve().parents[2]
+COMMANDS: Final = "sh"
 OUTPUT: Final = frozenset({"text", "json"})
 
 
@@ -44,16 +46,13 @@ class Page:
     start: str | None
     blocks: tuple[Block, ...]
 
-    @property
-    def has_commands(self) -> bool:
-        return any(block.language in COMMANDS for block in self.blocks)
-
 
 def read_page(path: Path) -> Page:
     """Parse a page; ValueError for a fence that is never closed."""
     text = path.read_text()
-    start = _START.search(text)
-    return Page(path=path, text=text, start=start[1] if start else None, blocks=tuple(_blocks(text)))
+    said = _START.search(text)
+    start = said[1] if said else "." if path.parent == ROOT else None
+    return Page(path=path, text=text, start=start, blocks=tuple(_blocks(text)))
 
 
 def prose(text: str) -> str:

@@ -43,7 +43,7 @@ class Reader:
         (memory / "variables").write_text("")
         for block in page.blocks:
             where = f"{page.path.name}:{block.line}"
-            if block.language in COMMANDS:
+            if block.language == COMMANDS:
                 self._run(block, where)
             elif "title" in block.options or "into" in block.options:
                 self._write(block, where)

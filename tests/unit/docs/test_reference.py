@@ -3,7 +3,7 @@
 import pytest
 
 from docs.generate import FOLDER, PAGES
-from docs.generator.config import config_page
+from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
 from multibuild.build.failure_table import CLASSES
 from multibuild.cli.app import app
@@ -19,13 +19,18 @@ def test_no_other_page_stands_beside_them():
     assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
 
 
-def test_every_key_is_described():
-    for line in config_page().splitlines():
+@pytest.mark.parametrize("page", [config_page(), profile_page()], ids=["config", "profile"])
+def test_every_key_is_described(page):
+    for line in page.splitlines():
         cells = line.split(" | ")
         if line.startswith("| `") and len(cells) == 4:
             assert cells[1].strip(), line
             assert cells[3].strip(" |"), line
-    assert all(f"| `{field.alias or name}` |" in config_page() for name, field in Config.model_fields.items())
+
+
+def test_every_key_is_there():
+    page = config_page()
+    assert all(f"| `{field.alias or name}` |" in page for name, field in Config.model_fields.items())
 
 
 def test_nothing_is_left_out():
