@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from multibuild.build.command import build_arguments
+from multibuild.build.command import build_arguments, build_environ
 from multibuild.build.emulator_activity import EmulatorActivity
 from multibuild.build.failover import Fleet
 from multibuild.build.failures import Failure, classify, failure_of, wrong_base
@@ -180,7 +180,9 @@ async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, me
         seen = len(progress.warnings)
 
     limits = _limits(item, workshop.stall)
-    return await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
+    return await run_process(
+        argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=build_environ()
+    )
 
 
 def _limits(item: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:

@@ -33,6 +33,7 @@ from multibuild.build.attempt import (
     with_emulator,
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
+from multibuild.build.command import build_environ
 from multibuild.build.failures import failure_of, wrong_base
 from multibuild.build.forecast import Forecast
 from multibuild.build.process import Ended, Limits, run_process
@@ -216,7 +217,9 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
                 member.look()
 
         limits = Limits(timeout=min(item.timeout for item in items))
-        ended = await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
+        ended = await run_process(
+            argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=build_environ()
+        )
         pushed = json.loads(metadata.read_text(encoding="utf-8")) if ended.code == 0 else {}
     for name, member in members.items():
         if cached and name not in pushed:
