@@ -15,7 +15,7 @@ from multibuild.record.events import Event
 from multibuild.record.report import make_report
 
 MEANINGS: Final = {
-    "schema": "the version of this format: 1; keys may be added to it, never change",
+    "schema": "the version of this format: 1; keys may be added to it, those here stay",
     "run": "the run's id",
     "status": "`succeeded`, `partial` (an optional platform is missing), `failed` or `interrupted`",
     "image": "the repository, without tag",
