@@ -109,11 +109,16 @@ def copy_start(root: Path, start: str | None, folder: Path) -> None:
     if start is None:
         folder.mkdir()
         return
-    shutil.copytree(
-        root / start,
-        folder,
-        ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "dist"),
-    )
+    shutil.copytree(root / start, folder, ignore=_products)
     if start == ".":
         # `make` finds the environment made already.
         (folder / ".venv").symlink_to(root / ".venv")
+
+
+def _products(folder: str, names: list[str]) -> set[str]:
+    """What runs leave in a checkout (.gitignore): others may be making and removing it just now."""
+    hidden = {
+        name for name in names if name.startswith(".") and name not in {".ci", ".dockerignore", ".gitignore"}
+    }
+    made = {"__pycache__", "dist", "out"} | {name for name in names if name.endswith(".egg-info")}
+    return hidden | (made & set(names))
