@@ -108,9 +108,10 @@ class LiveTable:
         self._console.print(Text(printable(text)))
 
     def close(self) -> None:
-        """Draw it a last time, every row of it, and leave it there."""
+        """Draw it a last time, every row of it, and leave it there, apart from the summary that follows."""
         self._closing = True
         self._live.stop()
+        self._console.print()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Draw the rows for the terminal as wide and high as it is now (rich's protocol)."""

@@ -4,33 +4,18 @@ import base64
 import fcntl
 import json
 import os
-import shutil
-import subprocess
-import sys
 from typing import Any
 
+from e2e.programs import find_program
+
 PACKAGE = "chromium-headless-shell"
+"""The smallest: 20 s and 90 MB to install."""
+
 PROGRAMS = (PACKAGE, "chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
 )  # fmt: skip
-
-
-def find_browser():
-    """Find a Chromium. Root on a Debian machine without one gets the smallest (20 s, 90 MB), and is told so."""
-    found = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        print(f"installing {PACKAGE} for the tests of the report page", file=sys.stderr)
-        install = ["apt-get", "install", "-qqy", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
-        for command in ([*install, PACKAGE], ["apt-get", "update", "-qq"], [*install, PACKAGE]):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-            if command[1] == "install" and done.returncode == 0:
-                break
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found = shutil.which(PACKAGE)
-    assert found is not None, f"no Chromium here: install the package {PACKAGE} or chromium"
-    return found
 
 
 def _out_of_the_way(descriptor):
@@ -48,7 +33,7 @@ class Browser:
         self._in, from_browser = map(_out_of_the_way, os.pipe())
         placed: list[Any] = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         placed += [(os.POSIX_SPAWN_DUP2, to_browser, 3), (os.POSIX_SPAWN_DUP2, from_browser, 4)]
-        argv = [find_browser(), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+        argv = [find_program(*PROGRAMS, package=PACKAGE), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
         self._pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=placed)
         os.close(to_browser)
         os.close(from_browser)
