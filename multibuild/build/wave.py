@@ -80,7 +80,7 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
             continue
         if item.platform in ahead.known and not item.spec.no_cache:
             known.setdefault(item.node.builder, []).append(item)
-        elif plan.config.stall_timeout is None and len(new.get(item.node.builder, ())) < _most(plan):
+        elif plan.config.stall_timeout is None and len(new.get(item.node.builder, ())) < most_at_once(plan):
             new.setdefault(item.node.builder, []).append(item)
     longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
@@ -99,7 +99,7 @@ def _can_join(item: PlannedPlatform) -> bool:
     return not spec.build_flags and spec.network == "default" and not is_remote(spec.context)
 
 
-def _most(plan: Plan) -> int:
+def most_at_once(plan: Plan) -> int:
     """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
     from multibuild.plan import MEMORY_PER_BUILD
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.record.text import printable
+from multibuild.record.trouble import failed_proof
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes; GitHub refuses a longer summary of a step as a whole."""
@@ -98,7 +99,9 @@ def _trouble(platform: Mapping[str, Any]) -> tuple[str, str] | None:
         ).strip()
     for proof in ("test", "content"):
         if platform[proof]["status"] == "failed":
-            return f"{proof} failed", str(platform[proof].get("detail") or "see the report")
+            return failed_proof(proof, platform[proof]), str(
+                platform[proof].get("detail") or "see the report"
+            )
     return None
 
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from multibuild.cli.sentences import as_shown, sentence, short_step
 from multibuild.record.events import Event
 from multibuild.record.text import human_seconds, last_line, one_line, printable
+from multibuild.record.trouble import failed_proof
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -65,8 +66,11 @@ class Row:
                 self.state, self.took = f["status"], f["seconds"]
                 if f["status"] != "failed":
                     self.step = self.last = ""
+            case "test.waiting":
+                self.step, self.last = "test", sentence(event) or ""
             case "test.ended" | "content.ended" if f["status"] != "skipped":
-                self.step = f"{event.name.partition('.')[0]} {f['status']}"
+                what = event.name.partition(".")[0]
+                self.step = failed_proof(what, f) if f["status"] == "failed" else f"{what} {f['status']}"
                 self.last = as_shown(last_line(f.get("detail")))
 
     def elapsed(self, now: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from multibuild.record.events import Event
 from multibuild.record.text import human_seconds, last_line, one_line
+from multibuild.record.trouble import failed_proof
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
 
@@ -45,6 +46,12 @@ def _content_ended(f: Fields) -> str | None:
     return f"content failed: {f.get('detail', '')}" if f["status"] == "failed" else None
 
 
+def _test_ended(f: Fields) -> str | None:
+    if f["status"] == "skipped":
+        return None
+    return failed_proof("test", f) if f["status"] == "failed" else f"test {f['status']}"
+
+
 _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "stage.started": lambda f: f"== {f['stage']}",
     "wave.started": _wave_started,
@@ -53,7 +60,9 @@ _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "attempt.waiting": _waiting,
     "attempt.given_up": lambda f: f"not tried again: {f['reason']}",
     "platform.ended": lambda f: f"{f['status']} in {human_seconds(f['seconds'])}",
-    "test.ended": lambda f: f"test {f['status']}" if f["status"] != "skipped" else None,
+    "test.waiting": lambda f: f"test not run: {f['class']}, trying again in {human_seconds(f['seconds'])}",
+    "test.given_up": lambda f: f"test not tried again: {f['reason']}",
+    "test.ended": _test_ended,
     "content.ended": _content_ended,
     "index.composed": lambda f: f"index {f['digest']} with {f['entries']} entries",
     "tag.ended": lambda f: f"{f['ref']}: {f['status']}",

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from multibuild.cli.runs import Request, load, state_of
-from multibuild.errors import TestFailed, UsageError, VerificationFailed
+from multibuild.errors import UsageError, VerificationFailed
 from multibuild.prove.verify import Rules, Verification
 from multibuild.record.text import columns, human_seconds, printable
 
@@ -95,8 +95,12 @@ def _wrapped(text: str, indent: str = "  ") -> list[str]:
 
 
 def test(request: Request) -> int:
-    """Run the configured test in every child of the last run; 5 when it fails on a required platform."""
+    """Run the configured test in every child of the last run.
+
+    Raises TestFailed (5) when it fails on a required platform, EnvironmentFault (3) when it could not be run there.
+    """
     from multibuild.cli.execute import write_report
+    from multibuild.prove.testing import raise_for_tests, raise_for_trouble
 
     loaded = load(request)
     state = state_of(request, loaded)
@@ -105,25 +109,20 @@ def test(request: Request) -> int:
         plan, outcomes = _test_run(request, loaded, run)
         write_report(run, loaded)
     if request.json:
-        rows = [
-            {
-                "platform": str(o.platform),
-                "status": o.status,
-                "seconds": round(o.seconds, 3),
-                "detail": o.detail,
-            }
-            for o in outcomes
-        ]
+        rows = [{"platform": str(o.platform), **o.document()} for o in outcomes]
         print(json.dumps({"run": run.id, "platforms": rows}, indent=2))
     else:
         table = [("PLATFORM", "TEST", "TIME")]
-        table += [(str(o.platform), o.status, human_seconds(o.seconds)) for o in outcomes]
+        table += [
+            (str(o.platform), "not run" if o.trouble else o.status, human_seconds(o.seconds))
+            for o in outcomes
+        ]
         print("\n".join(columns(table)))
-    required = {item.platform for item in plan.platforms if item.required}
     _show_failures(outcomes, run)
-    failed = [str(o.platform) for o in outcomes if o.status == "failed" and o.platform in required]
-    if failed:
-        raise TestFailed(f"the test failed on {', '.join(failed)}", hint=f"its output is in {run.logs}")
+    required = {item.platform for item in plan.platforms if item.required}
+    decisive = [outcome for outcome in outcomes if outcome.platform in required]
+    raise_for_tests(decisive, hint=f"its output is in {run.logs}")
+    raise_for_trouble(decisive)
     return 0
 
 
@@ -142,7 +141,8 @@ def _test_run(
     from multibuild.cli.supervise import supervise
     from multibuild.host.facts import recorded_facts
     from multibuild.plan import make_plan
-    from multibuild.prove.stage import built_children, run_tests
+    from multibuild.prove.stage import built_children
+    from multibuild.prove.testing import run_tests
     from multibuild.publish.reference import Reference
     from multibuild.record.journal import Journal, read_journal
     from multibuild.record.recorder import Recorder

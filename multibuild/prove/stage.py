@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multibuild.build.failover import answering
 from multibuild.build.platform import repository_of
 from multibuild.build.result import BuildResult
-from multibuild.errors import TestFailed, VerificationFailed
+from multibuild.errors import VerificationFailed
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, prove_content
 from multibuild.prove.layer_memory import LayerMemory
-from multibuild.prove.smoke import Solve, TestOutcome, run_test
+from multibuild.prove.smoke import TestOutcome
+from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
@@ -24,6 +24,9 @@ from multibuild.record.recorder import Recorder
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, PlannedPlatform
+
+
+UNMOVED = "; no tag was moved"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +46,7 @@ async def prove_children(
     `logs` takes what the tests print; `memory` knows layers that were read before.
 
     Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
-    and is required; an optional one is left out.
+    and is required, else EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
     with RegistrySession(plan.config, say=recorder.say) as registries:
         with recorder.stage("read"):
@@ -104,50 +107,6 @@ def _read(
     return registries.map(one, [result for result in results if result.built])
 
 
-async def run_tests(
-    plan: Plan, children: Sequence[tuple[PlannedPlatform, Reference]], recorder: Recorder, *, logs: Path
-) -> dict[Platform, TestOutcome]:
-    """Run each child's test, `plan.jobs` at a time; what they print goes to `<slug>.test.log` in `logs`."""
-    gate = asyncio.Semaphore(plan.jobs)
-
-    alive = answering(plan.facts.buildx, plan.loaded.project)
-
-    async def one(item: PlannedPlatform, reference: Reference) -> TestOutcome:
-        """Run it where the child was built; a node that has died since has nothing to say of the child."""
-        outcome = await on(item, reference, item.node.builder)
-        for placement in item.standby:
-            if outcome.status != "failed" or await alive(item.node.builder):
-                break
-            recorder.say(f"node {item.node.builder} does not answer: {item.platform} is tested elsewhere")
-            item = replace(item, node=placement.node)
-            outcome = await on(item, reference, item.node.builder)
-        return outcome
-
-    async def on(item: PlannedPlatform, reference: Reference, builder: str) -> TestOutcome:
-        if item.test is None:
-            return TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
-        solve = Solve(
-            platform=item.platform,
-            builder=builder,
-            buildx=plan.facts.buildx,
-            log=logs / f"{item.slug}.test.log",
-        )
-        async with gate:
-            return await run_test(item.test, str(reference), solve)
-
-    outcomes = {}
-    for outcome in await asyncio.gather(*(one(item, reference) for item, reference in children)):
-        outcomes[outcome.platform] = outcome
-        recorder.record(
-            "test.ended",
-            platform=str(outcome.platform),
-            status=outcome.status,
-            seconds=round(outcome.seconds, 3),
-            detail=outcome.detail,
-        )
-    return outcomes
-
-
 def _look_inside(
     plan: Plan,
     children: Sequence[PlatformChild],
@@ -189,21 +148,16 @@ def _raise_for(
     proofs: dict[Platform, ContentProof],
 ) -> None:
     required = [child.item.platform for child in children if child.item.required]
-    failed = [tests[platform] for platform in required if tests[platform].status == "failed"]
-    if failed:
-        said = "; ".join(
-            f"{test.platform}: {test.detail.splitlines()[-1] if test.detail else ''}" for test in failed
-        )
-        raise TestFailed(
-            f"the test failed on {said}; no tag was moved", hint="`multibuild report` shows what it printed"
-        )
+    outcomes = [tests[platform] for platform in required]
+    raise_for_tests(outcomes, hint="`multibuild report` shows what it printed", then=UNMOVED)
     wrong = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
     if wrong:
         said = "; ".join(f"{platform}: {proof.detail}" for platform, proof in wrong)
         raise VerificationFailed(
-            f"not what it claims to be: {said}; no tag was moved",
+            f"not what it claims to be: {said}{UNMOVED}",
             hint="legitimate foreign files can be named in `verify.ignore`",
         )
+    raise_for_trouble(outcomes, then=UNMOVED)
 
 
 def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, str]:

@@ -226,8 +226,8 @@ def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    detail = {"detail": fields["detail"]} if fields.get("detail") else {}
-    return {**blank, **_known(blank, fields), **detail}
+    said = {key: fields[key] for key in ("class", "detail", "hint") if fields.get(key)}
+    return {**blank, **_known(blank, fields), **said}
 
 
 def _holds(row: Mapping[str, Any]) -> bool:

@@ -38,8 +38,13 @@ def trouble_lines(platform: Mapping[str, Any]) -> list[str]:
         lines.append(f"{name}: {platform['status']}: {platform['reason']}")
     for what in ("test", "content"):
         if platform[what]["status"] == "failed":
-            lines += [f"{name}: {what} failed", *_proof(platform[what])]
+            lines += [f"{name}: {failed_proof(what, platform[what])}", *_proof(platform[what])]
     return [one_line(line) for line in lines]
+
+
+def failed_proof(what: str, proof: Mapping[str, Any]) -> str:
+    """Say what failed: the proof, or what kept it from being had."""
+    return f"{what} not run: {proof['class']}" if proof.get("class") else f"{what} failed"
 
 
 def _then(attempt: Mapping[str, Any]) -> str:
@@ -52,7 +57,8 @@ def _proof(proof: Mapping[str, Any]) -> list[str]:
     more = len(foreign) - MOST_FOREIGN
     lines = _quoted(proof.get("detail"))
     lines += [f"{QUOTED}foreign: {file}" for file in foreign[:MOST_FOREIGN]]
-    return [*lines, f"{QUOTED}and {more} more"] if more > 0 else lines
+    lines += [f"{QUOTED}and {more} more"] if more > 0 else []
+    return [*lines, f"  hint: {proof['hint']}"] if proof.get("hint") else lines
 
 
 def _quoted(text: Any) -> list[str]:

@@ -14,7 +14,7 @@ from multibuild.host.facts import HostFacts, Node
 from multibuild.host.probe import probe_platforms
 from multibuild.plan import make_plan
 from multibuild.platforms import Platform
-from multibuild.prove.smoke import Solve, run_test
+from multibuild.prove.smoke import Solver, Trial, run_test
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -113,8 +113,8 @@ def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path)
     buildx = (str(docker.folder / "docker-buildx"),)
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
     log = tmp_path / "test.log"
-    solve = Solve(platform=Platform.parse("arm64"), builder="b", buildx=buildx, log=log)
-    outcome = asyncio.run(run_test(test, child, solve))
+    trial = Trial(platform=Platform.parse("arm64"), test=test, child=child, log=log)
+    outcome = asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx)))
     assert outcome.status == "passed"
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",

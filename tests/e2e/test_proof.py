@@ -532,7 +532,7 @@ def test_each_platforms_own_test(project, state):
         "  one",
         "  two",
         "  exit code: 3",
-        "the test failed on linux/arm64, linux/riscv64, linux/ppc64le",
+        "the test failed on linux/arm64: exit code: 3; linux/riscv64: no end after 3 s; linux/ppc64le: exit code: 1",
     ):
         assert line in done.stderr
     logs = state / "latest" / "logs"

@@ -75,8 +75,15 @@ def _proof(what: str, proof: Mapping[str, Any]) -> Html:
     items += [tag("li", f"and {more} more")] if more > 0 else []
     detail = proof.get("detail")
     return disclosure(
-        "The test failed" if what == "test" else "The content is not what the platform claims",
+        _failed(what, proof),
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
+        tag("p", tag("strong", "What to do: "), prose(str(proof["hint"]))) if proof.get("hint") else None,
         open_=True,
     )
+
+
+def _failed(what: str, proof: Mapping[str, Any]) -> Html:
+    if proof.get("class"):
+        return join(("The test could not be run: ", code(str(proof["class"]))))
+    return join(("The test failed" if what == "test" else "The content is not what the platform claims",))

@@ -126,6 +126,6 @@ def status(word: str) -> Html:
 
 _TONES = {
     **dict.fromkeys(("succeeded", "reused", "carried", "passed", "ok", "moved", "unchanged"), "good"),
-    **dict.fromkeys(("failed", "timeout", "stalled"), "bad"),
+    **dict.fromkeys(("failed", "not run", "timeout", "stalled"), "bad"),
     **dict.fromkeys(("partial", "interrupted", "cancelled", "put-back", "left"), "warn"),
 }

@@ -42,7 +42,8 @@ def _row(row: Mapping[str, Any]) -> list[Child]:
 
 
 def _test(proof: Mapping[str, Any]) -> Child:
-    return join((status(proof["status"]), _small(proof["seconds"] and human_seconds(proof["seconds"]))))
+    word = "not run" if proof.get("class") else proof["status"]
+    return join((status(word), _small(proof["seconds"] and human_seconds(proof["seconds"]))))
 
 
 def _content(proof: Mapping[str, Any]) -> Child:

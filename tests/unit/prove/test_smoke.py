@@ -1,9 +1,14 @@
-"""The recipe that a child's test is run with."""
+"""The recipe that a child's test is run with, alone and with others."""
+
+import json
+from pathlib import Path
 
 import pytest
 
 from multibuild.config.sections import SmokeTest
-from multibuild.prove.smoke import dockerfile
+from multibuild.platforms import Platform
+from multibuild.prove.smoke import Trial, dockerfile
+from multibuild.prove.together import recipe
 
 CHILD = "localhost:5000/app@sha256:" + "a" * 64
 
@@ -35,8 +40,26 @@ def test_an_emulated_cpu_is_named_to_qemu(cpu, written):
 @pytest.mark.parametrize("word", ['say "no"', "two\nlines", "$HOME", "ünï", "back\\slash", "`id`"])
 def test_words_arrive_as_they_are(word):
     """Exec form is JSON: one line whatever is in it, so no word becomes an instruction."""
-    import json
-
     lines = dockerfile(SmokeTest(run=("app", word), timeout=10.0), CHILD).splitlines()
     assert len(lines) == 2
     assert json.loads(lines[1].removeprefix("RUN --network=none ")) == ["app", word]
+
+
+def test_each_has_a_stage_of_its_own_where_many_are_tested_together():
+    def trial(platform, letter, **test):
+        settled = SmokeTest(**{"run": ("app",), "timeout": 10.0, **test})
+        child = CHILD.replace("a" * 64, letter * 64)
+        return Trial(platform=Platform.parse(platform), test=settled, child=child, log=Path("log"))
+
+    lines = recipe(
+        [trial("amd64", "b"), trial("arm/v6", "c", run=("other",), emulator_cpu="arm1176", network=True)]
+    )
+    assert lines.splitlines() == [
+        "ARG TARGETOS TARGETARCH TARGETVARIANT",
+        f"FROM localhost:5000/app@sha256:{'b' * 64} AS linux-amd64",
+        'RUN --network=none ["app"]',
+        f"FROM localhost:5000/app@sha256:{'c' * 64} AS linux-arm-v6",
+        'ENV QEMU_CPU="arm1176"',
+        'RUN ["other"]',
+        "FROM ${TARGETOS}-${TARGETARCH}${TARGETVARIANT:+-${TARGETVARIANT}}",
+    ]

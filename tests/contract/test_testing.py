@@ -1,0 +1,192 @@
+"""What goes to buildx for the tests of a run, and what is made of its answers."""
+
+import asyncio
+import base64
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+from fakes.docker import FakeDocker
+
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.errors import EnvironmentFault, TestFailed
+from multibuild.host.facts import HostFacts, Node
+from multibuild.plan import make_plan
+from multibuild.platforms import Platform
+from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
+from multibuild.publish.reference import Reference
+from multibuild.record.journal import Journal, read_journal
+from multibuild.record.recorder import Recorder
+from multibuild.record.state import State
+
+CONFIG = """
+version: 1
+image: localhost:5000/app
+platforms: [linux/amd64, linux/arm64, linux/s390x]
+retry: {attempts: 3, initial: 0.01s, max: 0.01s}
+test: {run: [app, "connection refused"]}
+"""
+BEGUN, ENDED = "2026-01-02T00:00:00Z", "2026-01-02T00:00:02.5Z"
+ALL = "linux/amd64,linux/arm64,linux/s390x"
+EXIT_1 = 'process "app connection refused" did not complete successfully: exit code: 1'
+GONE = "ERROR: failed to solve: dial unix /run/buildkit/buildkitd.sock: connect: connection refused\n"
+
+
+class Nobody:
+    def show(self, event):
+        pass
+
+    def say(self, text):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def plan(tmp_path, docker: FakeDocker):
+    return planned(tmp_path, docker, CONFIG)
+
+
+def planned(tmp_path, docker, config):
+    path = tmp_path / "project" / "multibuild.yaml"
+    path.parent.mkdir()
+    path.write_text(config)
+    loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
+    node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
+    buildx = (str(docker.folder / "docker-buildx"),)
+    return make_plan(loaded, HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=buildx))
+
+
+def run_all(plan, tmp_path):
+    """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    child = Reference.parse("localhost:5000/app@sha256:" + "b" * 64)
+    with Journal(run.journal_path) as journal:
+        children = [(item, child) for item in plan.platforms]
+        outcomes = asyncio.run(run_tests(plan, children, Recorder(journal, Nobody()), logs=run.logs))
+    return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
+
+
+def ran(platform, error="", said="", completed=ENDED):
+    """BuildKit's lines of a test that ran in a solve of several."""
+    slug = platform.replace("/", "-")
+    vertex = {"digest": f"sha256:{slug}", "name": f'[{platform} {slug} 2/2] RUN ["app"]', "started": BEGUN}
+    log = {"vertex": vertex["digest"], "data": base64.b64encode(said.encode()).decode()}
+    end = {**vertex, "completed": completed, "error": error}
+    return "".join(
+        json.dumps(line) + "\n" for line in ({"vertexes": [vertex]}, {"logs": [log]}, {"vertexes": [end]})
+    )
+
+
+def argv(platforms):
+    return [
+        "docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", platforms,
+        "--no-cache", "--provenance=false", "--output", "type=cacheonly", ".",
+    ]  # fmt: skip
+
+
+def answer(docker, platforms, **what):
+    docker.answer(*argv(platforms)[1:8], **what)
+
+
+def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
+    docker.answer("build", stderr="".join(ran(name, said=f"I am {name}\n") for name in ALL.split(",")))
+    outcomes, logs, _ = run_all(plan, tmp_path)
+    assert docker.calls() == [argv(ALL)]
+    assert {name: (found.status, found.seconds) for name, found in outcomes.items()} == dict.fromkeys(
+        ALL.split(","), ("passed", 2.5)
+    )
+    for name in ALL.split(","):
+        (line,) = [line for line in (logs / f"{name.replace('/', '-')}.test.log").read_text().splitlines()
+                   if line.startswith("I am")]  # fmt: skip
+        assert line == f"I am {name}"
+
+
+def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
+    cancelled = f"{EXIT_1}: context canceled: context canceled"
+    told = [
+        ran("linux/amd64"),
+        ran("linux/arm64", error=EXIT_1, said="connection refused\n"),
+        ran("linux/s390x", error=cancelled),
+    ]
+    answer(docker, ALL, stderr="".join(told) + f"ERROR: failed to solve: {EXIT_1}\n", code=1)
+    answer(docker, "linux/s390x")
+    outcomes, _, journal = run_all(plan, tmp_path)
+    assert docker.calls() == [argv(ALL), argv("linux/s390x")]
+    assert {name: found.status for name, found in outcomes.items()} == {
+        "linux/amd64": "passed",
+        "linux/arm64": "failed",
+        "linux/s390x": "passed",
+    }
+    failed = outcomes["linux/arm64"]
+    assert (failed.detail, failed.trouble) == ("connection refused\nexit code: 1", None)
+    assert not [event for event in journal if event.name == "test.waiting"]
+    with pytest.raises(TestFailed, match="the test failed on linux/arm64: exit code: 1"):
+        raise_for_tests(tuple(outcomes.values()), hint="")
+    raise_for_trouble(tuple(outcomes.values()))
+
+
+def test_who_was_killed_beside_the_others_gets_another_chance(docker, plan, tmp_path):
+    """A lack of memory, most likely, and that because so many ran at once."""
+    killed = EXIT_1.replace("code: 1", "code: 137")
+    told = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
+    answer(docker, ALL, stderr="".join(told), code=1)
+    answer(docker, "linux/s390x")
+    outcomes, _, _ = run_all(plan, tmp_path)
+    assert docker.calls() == [argv(ALL), argv("linux/s390x")]
+    assert outcomes["linux/s390x"].status == "passed"
+
+
+def alone(tmp_path, docker):
+    return planned(tmp_path, docker, CONFIG.replace(f"[{ALL.replace(',', ', ')}]", "[linux/arm64]"))
+
+
+def test_a_failed_test_is_not_tried_again_whatever_it_printed(docker, tmp_path):
+    vertex = ran("linux/arm64", error=EXIT_1, said="dial tcp: connection refused\n502 Bad Gateway\n")
+    docker.answer("build", stderr=f"{vertex}ERROR: failed to build: failed to solve: {EXIT_1}\n", code=1)
+    outcomes, _, _ = run_all(alone(tmp_path, docker), tmp_path)
+    assert docker.calls() == [argv("linux/arm64")]
+    found = outcomes["linux/arm64"]
+    assert (found.status, found.trouble) == ("failed", None)
+    assert found.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "kind", "calls"),
+    [
+        (GONE, 1, "connection-refused", 3),
+        ("ERROR: failed to solve: unexpected status from HEAD request to http://r/v2/: 503 Service\n", 1,
+         "registry-unavailable", 3),
+        ("", 130, "killed", 3),
+        ("ERROR: failed to solve: Canceled: context canceled\n", 1, "killed", 3),
+        ("ERROR: failed to solve: r/app@sha256:b: not found\n", 1, "not-found", 1),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said, code, kind, calls):
+    docker.answer("build", stderr=said, code=code)
+    outcomes, logs, journal = run_all(alone(tmp_path, docker), tmp_path)
+    assert docker.calls() == [argv("linux/arm64")] * calls
+    found = outcomes["linux/arm64"]
+    assert found.status == "failed"
+    assert found.trouble is not None
+    assert found.trouble.kind.name == kind
+    assert (logs / "linux-arm64.test.log").read_text().count("=== attempt") == calls - 1
+    assert len([event for event in journal if event.name == "test.waiting"]) == calls - 1
+    (ended,) = [event for event in journal if event.name == "test.ended"]
+    assert ended.fields["class"] == kind
+    raise_for_tests(tuple(outcomes.values()), hint="")
+    with pytest.raises(EnvironmentFault, match=rf"could not be run on linux/arm64 \({kind}\)") as raised:
+        raise_for_trouble(tuple(outcomes.values()))
+    assert raised.value.hint
+
+
+def test_a_cut_off_client_is_no_reason_to_give_up_the_others(docker, plan, tmp_path):
+    answer(docker, ALL, stderr=ran("linux/amd64"), code=130)
+    for name in ("linux/arm64", "linux/s390x"):
+        answer(docker, name)
+    outcomes, _, _ = run_all(plan, tmp_path)
+    assert sorted(docker.calls()) == sorted([argv(ALL), argv("linux/arm64"), argv("linux/s390x")])
+    assert {found.status for found in outcomes.values()} == {"passed"}

@@ -1,0 +1,91 @@
+"""Tests that something else kept from running: tried again, and said as what it is when that does not help."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from e2e.conftest import REGISTRY, finish, multibuild, start
+from fakes.faulty_proxy import FaultyProxy
+
+RETRY = {"initial": "0.1s", "max": "0.2s"}
+
+
+@pytest.fixture
+def proxy():
+    with FaultyProxy(int(REGISTRY.rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+def test_a_child_that_cannot_be_had_is_no_failed_test(project, state, proxy, registry, repository):
+    """BuildKit asks with HEAD, multibuild itself reads children with GET."""
+    config = project(image=f"{proxy.host}/{repository}", test={"run": ["/bin/busybox", "true"]}, retry=RETRY)
+    rule = proxy.rule("HEAD", "/manifests/sha256:", 503)
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 3, done.stderr
+    assert "the test could not be run on linux/amd64, linux/arm64 (registry-unavailable)" in done.stderr
+    assert "no tag was moved" in done.stderr
+    assert "hint:" in done.stderr
+    for row in done.json["platforms"]:
+        assert (row["status"], row["test"]["status"]) == ("succeeded", "failed")
+        assert row["test"]["class"] == "registry-unavailable"
+    assert not registry.exists(repository, "latest")
+    rule.lifted.set()
+    again = multibuild("merge", "-f", config, "--state-dir", state)
+    assert again.code == 0, again.stderr
+    assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
+
+
+def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy, repository):
+    config = project(
+        image=f"{proxy.host}/{repository}",
+        platforms=["linux/arm64"],
+        test={"run": ["/bin/busybox", "true"]},
+        retry={"attempts": 20, **RETRY},
+    )
+    assert multibuild("build", "-f", config, "--state-dir", state).code == 0
+    rule = proxy.rule("HEAD", "/manifests/sha256:", 503)
+    running = start("test", "-f", config, "--state-dir", state, "--json")
+    wait_for(lambda: "test.waiting" in (state / "latest" / "journal.jsonl").read_text())
+    rule.lifted.set()
+    done = finish(running)
+    assert done.code == 0, done.stderr
+    assert [row["status"] for row in done.json["platforms"]] == ["passed"]
+    assert "registry-unavailable, trying again" in done.stderr
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def client_of(pid):
+    """Find the buildx that runs a test for the process `pid`."""
+    for process in Path("/proc").iterdir():
+        try:
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(pid) and "multibuild-test-" in str((process / "cwd").readlink()):
+                return int(process.name)
+        except (OSError, IndexError):
+            continue
+    return None
+
+
+def test_a_client_that_is_killed_is_started_again(project, state):
+    config = project(
+        platforms=["linux/arm64"], test={"run": ["/bin/busybox", "sleep", "3"]}, retry={"initial": "0.1s"}
+    )
+    assert multibuild("build", "-f", config, "--state-dir", state).code == 0
+    running = start("test", "-f", config, "--state-dir", state, "--json")
+    log = state / "latest" / "logs" / "linux-arm64.test.log"
+    wait_for(lambda: log.exists() and "] RUN" in log.read_text())
+    os.killpg(wait_for(lambda: client_of(running.pid)), signal.SIGKILL)
+    done = finish(running)
+    assert done.code == 0, done.stderr
+    assert "test not run: killed, trying again" in done.stderr
+    assert "=== attempt 2" in log.read_text()
+    assert [row["status"] for row in done.json["platforms"]] == ["passed"]
