@@ -1,4 +1,4 @@
-"""The commands of first contact: `init` and shell completion."""
+"""The commands of first contact: `init`, `doctor`, `setup`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,16 @@ import typer
 
 from multibuild.cli import options as o
 
-
-def add_init(app: typer.Typer) -> None:
-    """Add `init` to the program."""
-    app.command(
-        epilog=o.examples(
-            "multibuild init",
-            "multibuild init --image registry.example.org/team/app",
-            "multibuild init --dockerfile docker/Dockerfile --platform all",
-        )
-    )(init)
+commands = typer.Typer()
 
 
-def add_completion(app: typer.Typer) -> None:
-    """Add `completion`, and what its scripts ask."""
-    app.command(
-        epilog=o.examples(
-            "source <(multibuild completion bash)",
-            "multibuild completion zsh > ~/.zfunc/_multibuild",
-            "multibuild completion fish > ~/.config/fish/completions/multibuild.fish",
-        )
-    )(completion)
-    app.command(hidden=True, epilog=o.examples("multibuild complete zsh -- plan --plat"))(complete)
-
-
+@commands.command(
+    epilog=o.examples(
+        "multibuild init",
+        "multibuild init --image registry.example.org/team/app",
+        "multibuild init --dockerfile docker/Dockerfile --platform all",
+    )
+)
 def init(
     image: Annotated[
         str | None,
@@ -72,35 +58,48 @@ def init(
     raise typer.Exit(command.init(flags))
 
 
-def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
+@commands.command(epilog=o.examples("multibuild doctor", "multibuild doctor --json"))
+def doctor(
+    file: o.File = o.DEFAULT_FILE,
+    state_dir: o.StateDir = None,
+    builder: o.Builder = None,
     json: o.Json = False,
-    file: o.File = o.DEFAULT_FILE,
-    state_dir: o.StateDir = None,
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Print a shell's completion script.
+    """Say whether the platforms can be built here.
 
-    It offers commands and options, and your platforms, tags and runs.
+    Runs a tiny program of each through the builder; for what does not run it says why, and what mends it.
     """
-    from multibuild.cli.complete import SCRIPTS
-    from multibuild.errors import UsageError
+    from multibuild.cli import machine, runs
 
-    if shell not in SCRIPTS:
-        raise UsageError(f"completion: the shell '{shell}' is not known", hint="write bash, zsh or fish")
-    print(SCRIPTS[shell], end="")
+    request = runs.Request(
+        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(machine.doctor(request))
 
 
-def complete(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")],
-    words: Annotated[list[str], typer.Argument(help="What is typed; bash: the line.")],
+@commands.command(
+    epilog=o.examples(
+        "multibuild setup", "multibuild setup --dry-run", "multibuild setup --builder fleet.yaml"
+    )
+)
+def setup(
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
+    builder: o.Builder = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
+    recreate: Annotated[
+        bool, typer.Option("--recreate", help="Mend a builder that drifted even where its cache is lost.")
+    ] = False,
+    json: o.Json = False,
     verbose: o.Verbose = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Print what may come next, one a line: asked by the scripts of `completion`."""
-    from multibuild.cli import complete as command
+    """Make emulators and builder ready; say what changed."""
+    from multibuild.cli import machine, runs
 
-    print("\n".join(command.complete(shell, words)))
+    request = runs.Request(
+        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
+    )
+    raise typer.Exit(machine.setup(request, change=not dry_run, recreate=recreate))

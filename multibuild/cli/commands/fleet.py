@@ -1,4 +1,4 @@
-"""The commands around machines: `setup`, `clean`, and a run spread over several (`matrix`, `import`)."""
+"""The commands of a run spread over several machines, and the one that cleans up: `matrix`, `import`, `clean`."""
 
 from __future__ import annotations
 
@@ -9,55 +9,16 @@ import typer
 
 from multibuild.cli import options as o
 
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command(
-        epilog=o.examples(
-            "multibuild setup", "multibuild setup --dry-run", "multibuild setup --builder fleet.yaml"
-        )
-    )(setup)
-    app.command(
-        epilog=o.examples(
-            "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",
-            "multibuild matrix --format gitlab > multibuild-matrix.yml",
-            "multibuild matrix --shards 3",
-        )
-    )(matrix)
-    app.command(
-        "import",
-        epilog=o.examples(
-            "multibuild import runs/* && multibuild merge", "multibuild import /mnt/arm64-state"
-        ),
-    )(import_)
-    app.command(
-        epilog=o.examples(
-            "multibuild clean --dry-run", "multibuild clean --keep 5", "multibuild clean --only staged"
-        )
-    )(clean)
+commands = typer.Typer()
 
 
-def setup(
-    file: o.File = o.DEFAULT_FILE,
-    state_dir: o.StateDir = None,
-    builder: o.Builder = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be made.")] = False,
-    recreate: Annotated[
-        bool, typer.Option("--recreate", help="Mend a builder that drifted even where its cache is lost.")
-    ] = False,
-    json: o.Json = False,
-    verbose: o.Verbose = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Make emulators and builder ready; say what changed."""
-    from multibuild.cli import machine, runs
-
-    request = runs.Request(
-        file=file, state_dir=state_dir, builder=builder, json=json, quiet=quiet, verbose=verbose
+@commands.command(
+    epilog=o.examples(
+        "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",
+        "multibuild matrix --format gitlab > multibuild-matrix.yml",
+        "multibuild matrix --shards 3",
     )
-    raise typer.Exit(machine.setup(request, change=not dry_run, recreate=recreate))
-
-
+)
 def matrix(
     kind: Annotated[str, typer.Option("--format", help="github, gitlab or json.")] = "json",
     shards: Annotated[
@@ -89,6 +50,10 @@ def matrix(
     raise typer.Exit(fan_out.matrix(request, "json" if json else kind, shards=shards, runner=runner))
 
 
+@commands.command(
+    "import",
+    epilog=o.examples("multibuild import runs/* && multibuild merge", "multibuild import /mnt/arm64-state"),
+)
 def import_(
     runs: Annotated[
         list[Path], typer.Argument(help="State or run directories that `build` left on other machines.")
@@ -115,6 +80,11 @@ def import_(
     raise typer.Exit(fan_out.import_runs(request, runs))
 
 
+@commands.command(
+    epilog=o.examples(
+        "multibuild clean --dry-run", "multibuild clean --keep 5", "multibuild clean --only staged"
+    )
+)
 def clean(
     keep: Annotated[int, typer.Option("--keep", min=0, help="Leave so many of the newest runs.")] = 0,
     only: Annotated[

@@ -1,0 +1,1 @@
+"""The commands and their options: each function parses, calls one function of `multibuild.cli`, and exits."""
