@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket as sockets
 import subprocess
@@ -193,6 +194,8 @@ def down(engine: Engine) -> None:
         DEFAULT_SOCKET.unlink(missing_ok=True)
     engine.socket.unlink(missing_ok=True)
     engine.config.unlink(missing_ok=True)
+    if not mounts.below(engine.exec_root):
+        shutil.rmtree(engine.exec_root, ignore_errors=True)
 
 
 def _clear_remains(engine: Engine) -> None:

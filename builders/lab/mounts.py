@@ -44,7 +44,11 @@ def undo(lab: Lab) -> None:
 
 def unmount_at(*roots: Path) -> None:
     """Unmount what a killed daemon left at and below its own directories, innermost first."""
+    for place in reversed(below(*roots)):
+        answers(["umount", "-l", place])
+
+
+def below(*roots: Path) -> list[str]:
+    """Give what is mounted at and below directories, outermost first."""
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for place in reversed(mounted):
-        if any(Path(place).is_relative_to(root) for root in roots):
-            answers(["umount", "-l", place])
+    return [place for place in mounted if any(Path(place).is_relative_to(root) for root in roots)]

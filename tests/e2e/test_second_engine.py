@@ -34,8 +34,8 @@ def second_engine(name, *options):
         yield engine, {"DOCKER_HOST": f"unix://{engine.socket}"}
     finally:
         lab("engine", name, "down")
+        assert not engine.exec_root.exists()
         shutil.rmtree(engine.data_root)
-        shutil.rmtree(engine.exec_root)
 
 
 def own_name(letter):
