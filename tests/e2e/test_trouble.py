@@ -187,43 +187,8 @@ def assert_explained(done, code, *words):
     assert "hint:" in done.stderr or "perhaps you meant" in done.stderr
 
 
-def test_a_wrong_config(tmp_path):
-    path = tmp_path / "multibuild.yaml"
-    path.write_text("version: 1\nimage: localhost:5000/x\nplatfroms: [linux/amd64]\n")
-    assert_explained(multibuild("all", "-f", path), 2, f"{path}:3:1", "platfroms", "platforms")
-
-
 def test_no_config(tmp_path):
     assert_explained(multibuild("all", cwd=tmp_path), 2, "multibuild.yaml")
-
-
-def test_no_dockerfile(project):
-    config = project()
-    (config.parent / "Dockerfile").unlink()
-    assert_explained(multibuild("all", "-f", config), 2, "Dockerfile")
-
-
-def test_no_docker(project, tmp_path, state):
-    empty = tmp_path / "bin"
-    empty.mkdir()
-    done = multibuild("all", "-f", project(), "--state-dir", state, env={"PATH": str(empty)})
-    assert_explained(done, 3, "docker")
-
-
-def test_no_engine(project, state):
-    env = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
-    assert_explained(
-        multibuild("all", "-f", project(), "--state-dir", state, env=env), 3, "/nowhere/docker.sock"
-    )
-
-
-def test_no_buildx(project, state, tmp_path):
-    """A docker command alone: a copy that finds no plugin beside it or in its config."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    shutil.copy(shutil.which("docker") or "", programs / "docker")
-    env = {"DOCKER_CONFIG": str(tmp_path / "config"), "PATH": f"{programs}:{os.environ['PATH']}"}
-    assert_explained(multibuild("all", "-f", project(), "--state-dir", state, env=env), 3, "buildx")
 
 
 def test_a_registry_that_is_down(project, state):
