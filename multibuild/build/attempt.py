@@ -100,9 +100,9 @@ def end_attempt(item: PlannedPlatform, workshop: Workshop, made: Attempt) -> Non
     )
 
 
-def open_log(path: Path) -> TextIO:
-    """Open a log whose lines are on the disk one at a time."""
-    return path.open("w", encoding="utf-8", errors="replace", buffering=1)
+def open_log(path: Path, *, further: bool = False) -> TextIO:
+    """Open a log whose lines are on the disk one at a time; a `further` attempt's follow those that are there."""
+    return path.open("a" if further else "w", encoding="utf-8", errors="replace", buffering=1)
 
 
 def progress_of(item: PlannedPlatform, workshop: Workshop, log: TextIO) -> Progress:

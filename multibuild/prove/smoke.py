@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from multibuild.build.attempt import open_log
 from multibuild.build.failures import Failure, classify, failure_of
 from multibuild.build.process import Ended, Limits, NotStarted, run_process
 from multibuild.build.progress import Evidence, Progress
@@ -99,7 +100,7 @@ async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOut
     """
     recipe = dockerfile(trial.test, trial.child)
     begun: list[str] = []
-    with trial.log.open("w" if attempt == 1 else "a", encoding="utf-8", errors="replace") as log:
+    with open_log(trial.log, further=attempt > 1) as log:
         if attempt > 1:
             print(f"=== attempt {attempt}", file=log)
         progress = Progress(write=lambda line: print(line, file=log), started=begun.append)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from multibuild.build.attempt import open_log
 from multibuild.build.process import Limits, NotStarted
 from multibuild.build.progress import Progress
 from multibuild.platforms import Platform
@@ -108,7 +109,7 @@ class _Follower:
 
 
 def _progress(trial: Trial, files: ExitStack) -> Progress:
-    log = files.enter_context(trial.log.open("w", encoding="utf-8", errors="replace"))
+    log = files.enter_context(open_log(trial.log))
     return Progress(write=lambda line: print(line, file=log), started=lambda _step: None)
 
 

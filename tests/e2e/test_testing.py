@@ -79,7 +79,7 @@ def client_of(pid):
 
 def test_a_client_that_is_killed_is_started_again(project, state):
     config = project(
-        platforms=["linux/arm64"], test={"run": ["/bin/busybox", "sleep", "3"]}, retry={"initial": "0.1s"}
+        platforms=["linux/arm64"], test={"run": ["/bin/busybox", "sleep", "10"]}, retry={"initial": "0.1s"}
     )
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
     running = start("test", "-f", config, "--state-dir", state, "--json")
