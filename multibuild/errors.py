@@ -28,7 +28,7 @@ class ConfigError(MultibuildError):
 
 
 class EnvironmentFault(MultibuildError):
-    """Engine, builder, emulators or credentials are not as they must be."""
+    """Engine, builder, emulators or credentials are not as they must be, or kept a test from running."""
 
     exit_code = 3
 

@@ -32,7 +32,7 @@ class TestOutcome:
     """How a child's test ended. `detail` is the last lines it printed, when it failed.
 
     `trouble`, with status "failed": what kept the test from running to its own end, which says nothing of the child.
-    `seconds` is how long the command ran; `attempts` how often that was tried.
+    `seconds` is how long the command ran.
     """
 
     __test__ = False
@@ -42,7 +42,6 @@ class TestOutcome:
     seconds: float
     detail: str = ""
     trouble: Failure | None = None
-    attempts: int = 1
 
     def document(self) -> dict[str, Any]:
         """Give it as `test --json` and the journal have it, without the platform."""
@@ -108,10 +107,10 @@ async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOut
             limits = Limits(timeout=trial.test.timeout)
             ended = await solver.solve(recipe, (trial.platform,), progress.feed, limits)
         except NotStarted as error:
-            return not_run(trial, failure_of("usage", str(error)), seconds=0.0, attempt=attempt)
+            return not_run(trial, failure_of("usage", str(error)), seconds=0.0)
         progress.finish()
     outcome = _judged(trial, ended, progress.evidence(), began=any(map(RUN_STEP.match, begun)))
-    return replace(outcome, seconds=run_seconds(progress, ended.seconds), attempts=attempt)
+    return replace(outcome, seconds=run_seconds(progress, ended.seconds))
 
 
 def _judged(trial: Trial, ended: Ended, evidence: Evidence, *, began: bool) -> TestOutcome:
@@ -143,7 +142,7 @@ def failed(trial: Trial, evidence: Evidence, *, seconds: float) -> TestOutcome:
     return TestOutcome(platform=trial.platform, status="failed", seconds=seconds, detail="\n".join(words))
 
 
-def not_run(trial: Trial, trouble: Failure, *, seconds: float, attempt: int = 1) -> TestOutcome:
+def not_run(trial: Trial, trouble: Failure, *, seconds: float) -> TestOutcome:
     """Give the outcome of a test that something else kept from ending."""
     return TestOutcome(
         platform=trial.platform,
@@ -151,7 +150,6 @@ def not_run(trial: Trial, trouble: Failure, *, seconds: float, attempt: int = 1)
         seconds=seconds,
         detail=trouble.evidence,
         trouble=trouble,
-        attempts=attempt,
     )
 
 

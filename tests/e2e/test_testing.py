@@ -57,6 +57,22 @@ def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy,
     assert "registry-unavailable, trying again" in done.stderr
 
 
+def test_what_never_began_did_not_take_too_long(project, state, proxy, repository):
+    config = project(
+        image=f"{proxy.host}/{repository}",
+        platforms=["linux/arm64"],
+        test={"run": ["/bin/busybox", "true"], "timeout": "3s"},
+        retry=RETRY,
+    )
+    assert multibuild("build", "-f", config, "--state-dir", state).code == 0
+    rule = proxy.rule("HEAD", "/manifests/sha256:", "hang")
+    done = multibuild("test", "-f", config, "--state-dir", state)
+    rule.lifted.set()
+    assert done.code == 3, done.stderr
+    assert "linux/arm64 (timeout)" in done.stderr
+    assert "test.timeout" in done.stderr
+
+
 def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
