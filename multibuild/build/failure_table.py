@@ -227,8 +227,9 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
+        # A registry's bare code is small; "Unavailable: " is gRPC's, of a builder that went away.
         pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
-        r"|received unexpected HTTP status: 5\d\d|: unavailable(?:: |$)",
+        r"|received unexpected HTTP status: 5\d\d|(?-i:: unavailable(?:: |$))",
         name="registry-unavailable",
         scope="outside",
         source="containerd core/remotes/errors; buildx#1315",

@@ -391,6 +391,9 @@ def test_a_disk_that_is_full_inside_a_run():
 def test_a_builder_that_went_away_in_the_middle_of_a_run():
     evidence = run_message("rpc error: code = Unavailable desc = error reading from server: EOF")
     assert classify(evidence).kind.name == "builder-gone"
+    # gRPC's name of the code, with a capital; a registry writes its own small.
+    evidence = outside("failed to build: failed to solve: Unavailable: error reading from server: EOF")
+    assert classify(evidence).kind.name == "builder-gone"
 
 
 @pytest.mark.parametrize("code", sorted(EXIT_CODES))
