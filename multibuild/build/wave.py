@@ -197,7 +197,7 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
-        file.write_text(json.dumps(bake_document(items)), encoding="utf-8")
+        file.write_text(json.dumps(bake_document(items, workshop.project)), encoding="utf-8")
         command, *rest = bake_arguments(items, str(file))
         argv = (
             *(*workshop.buildx, command),
