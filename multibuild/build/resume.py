@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedChild:
-    """A child that an earlier run pushed. `inputs` names what went into it."""
+    """A child that an earlier run pushed. `inputs` names what went into it.
+
+    `stamp` is that of the files before the build; None where it is known that they held to its end.
+    """
 
     platform: str
     repository: str
     digest: str
     inputs: str
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,29 +51,39 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
         if any(event.name == "run.ended" and event.fields.get("status") == "succeeded" for event in events):
             break
         runs.append(run.id)
-        torn = any(event.name == "inputs.changed" for event in events)
-        inputs: dict[str, str | None] = {}
+        for child in _children(events):
+            children.setdefault((child.platform, child.inputs), child)
         for event in events:
             fields = event.fields
-            if event.name == "platform.inputs":
-                inputs[fields["platform"]] = fields["inputs"]
-            elif (
-                not torn and event.name == "platform.ended" and (child := _child(fields, inputs)) is not None
-            ):
-                children.setdefault((child.platform, child.inputs), child)
-            elif event.name == "tag.planned" and fields["before"] != fields["after"]:
+            if event.name == "tag.planned" and fields["before"] != fields["after"]:
                 # Older runs win here: the oldest knows what the tag held before any of them moved it.
                 tags[fields["ref"], fields["after"]] = fields["before"]
     return Unfinished(runs=tuple(runs), children=children, tags=tags)
 
 
-def _child(fields: Mapping[str, Any], inputs: Mapping[str, str | None]) -> FinishedChild | None:
-    name = inputs.get(fields["platform"])
-    if fields["status"] not in {"succeeded", "reused"} or not name or not fields.get("digest"):
-        return None
-    return FinishedChild(
-        platform=fields["platform"], repository=fields["repository"], digest=fields["digest"], inputs=name
-    )
+def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
+    """Give what a run pushed; nothing where files changed while builds read them."""
+    names = {event.name for event in events}
+    if "inputs.changed" in names:
+        return
+    stamp: str | None = ""
+    inputs: dict[str, str | None] = {}
+    for event in events:
+        fields = event.fields
+        if event.name == "inputs.named":
+            stamp = None if "inputs.held" in names else fields["stamp"]
+        elif event.name == "platform.inputs":
+            inputs[fields["platform"]] = fields["inputs"]
+        elif event.name == "platform.ended" and fields["status"] in {"succeeded", "reused"}:
+            name = inputs.get(fields["platform"])
+            if name and fields.get("digest"):
+                yield FinishedChild(
+                    platform=fields["platform"],
+                    repository=fields["repository"],
+                    digest=fields["digest"],
+                    inputs=name,
+                    stamp=stamp,
+                )
 
 
 def past_seconds(state: State, current: RunDirectory, runs: int = 5) -> dict[str, float]:
