@@ -57,8 +57,15 @@ def execute(
         finally:
             display.close()
         report = write_report(run, loaded)
-    _show(request, run, report)
     announce(report, os.environ)
+    try:
+        _show(request, run, report)
+    except OSError as error:
+        # It failed, or was published, whatever becomes of the word of it.
+        failure = failure or EnvironmentFault(
+            f"--report {error.filename}: cannot be written: {error.strerror}",
+            hint=f"the run is over; `multibuild report {run.id}` has it all",
+        )
     if failure is not None:
         raise failure
     return 0
@@ -138,11 +145,9 @@ def _ending(error: BaseException) -> dict[str, Any]:
 
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
-    """Data to stdout; with --json or --progress json the summary for people is not data."""
+    """Data to stdout; with --json or --progress json the summary for people is not data. OSError as usual."""
     from multibuild.record.summary import as_text
 
-    if request.report is not None:
-        request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if request.json:
         print(json.dumps(report, indent=2))
     elif request.progress != "json" and not request.quiet:
@@ -151,3 +156,5 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
         print(inert_in_ci(as_text({**report, "error": None}, width=width), os.environ))
         page = run.path / "report.html"
         print(f"\nreport: {page}" if page.exists() else "", file=sys.stderr)
+    if request.report is not None:
+        request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
