@@ -28,7 +28,8 @@ class FinishedChild:
 class Unfinished:
     """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
 
-    `tags` maps (reference, index digest) to the digest before, None where the tag did not exist.
+    `tags` maps (reference, index digest) to the digest before, None where the tag did not exist. A run that published
+    without some optional platforms leaves children and no tags: those are where they belong.
     """
 
     runs: tuple[str, ...] = ()
@@ -44,21 +45,32 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
     runs: list[str] = []
     children: dict[tuple[str, str], FinishedChild] = {}
     tags: dict[tuple[str, str], str | None] = {}
+    published = False
     for run in state.runs():
         if run.id >= current.id:
             continue
         events = read_journal(run.journal_path)
-        if any(event.name == "run.ended" and event.fields.get("status") == "succeeded" for event in events):
+        ended = next((event.fields.get("status") for event in events if event.name == "run.ended"), None)
+        if ended == "succeeded":
             break
+        planned = _tags(events)
+        published = published or (ended == "partial" and bool(planned))
         runs.append(run.id)
         for child in _children(events):
             children.setdefault((child.platform, child.inputs), child)
-        for event in events:
-            fields = event.fields
-            if event.name == "tag.planned" and fields["before"] != fields["after"]:
-                # Older runs win here: the oldest knows what the tag held before any of them moved it.
-                tags[fields["ref"], fields["after"]] = fields["before"]
+        # Older runs win here: the oldest knows what the tag held before any of them moved it.
+        tags |= {} if published else planned
     return Unfinished(runs=tuple(runs), children=children, tags=tags)
+
+
+def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
+    """Give what the tags that a run planned to move held before."""
+    planned = (event.fields for event in events if event.name == "tag.planned")
+    return {
+        (fields["ref"], fields["after"]): fields["before"]
+        for fields in planned
+        if fields["before"] != fields["after"]
+    }
 
 
 def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:

@@ -86,3 +86,37 @@ async def test_a_file_that_was_changed_and_changed_back_spoils_what_a_killed_run
         inputs = PlanInputs(platforms={AMD64: INPUTS}, stamp=stamp)
         found = await reusable_children(plan, inputs, left, Recorder(None, Silent()))
     assert list(found) == taken
+
+
+def moved(before, after="sha256:index"):
+    return ("tag.planned", {"ref": "r:latest", "before": before, "after": after})
+
+
+def tags_left_by(state, *runs):
+    for day, told in enumerate(runs):
+        run = state.new_run(NOW + timedelta(days=day))
+        with Journal(run.journal_path) as journal:
+            for name, fields in told:
+                journal.append(Event(time=NOW, name=name, fields=fields))
+    return dict(unfinished(state, state.new_run(NOW + timedelta(days=len(runs)))).tags)
+
+
+def test_the_oldest_unfinished_run_knows_what_a_tag_held(state):
+    left = tags_left_by(state, [moved("sha256:old")], [moved(None)])
+    assert left == {("r:latest", "sha256:index"): "sha256:old"}
+
+
+def test_what_a_partial_run_published_is_no_half_moved_tag(state):
+    partial = [moved("sha256:old"), ("run.ended", {"status": "partial"})]
+    assert tags_left_by(state, [moved("sha256:older")], partial) == {}
+
+
+def test_a_partial_build_moved_no_tag(state):
+    build = [("run.ended", {"status": "partial"})]
+    assert tags_left_by(state, [moved("sha256:old")], build) == {("r:latest", "sha256:index"): "sha256:old"}
+
+
+def test_what_was_half_moved_after_a_partial_run_is(state):
+    partial = [moved("sha256:old"), ("run.ended", {"status": "partial"})]
+    left = tags_left_by(state, partial, [moved("sha256:index", "sha256:new")])
+    assert left == {("r:latest", "sha256:new"): "sha256:index"}
