@@ -16,6 +16,7 @@ from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.github import announce
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import Engine
@@ -149,7 +150,7 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     from multibuild.record.summary import as_text
 
     if request.json:
-        print(json.dumps(report, indent=2))
+        print_json(report)
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from typing import Any
+
+from multibuild.cli.ci import inert_json
 
 STDOUT = 1
 
@@ -34,6 +37,11 @@ def install() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
     )
+
+
+def print_json(document: Any) -> None:
+    """Print it for people and programs; what builds and registries said in it gives a CI system no command."""
+    print(inert_json(json.dumps(document, indent=2)))
 
 
 def trouble() -> OSError | None:
