@@ -30,6 +30,8 @@ from multibuild.build.attempt import (
     judge,
     open_log,
     progress_of,
+    pushed_digest,
+    read_metadata,
     with_emulator,
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
@@ -217,11 +219,21 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
 
         limits = Limits(timeout=min(item.timeout for item in items))
         ended = await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
-        pushed = json.loads(metadata.read_text(encoding="utf-8")) if ended.code == 0 else {}
+        pushed = _pushed(metadata) if ended.code == 0 else {}
     for name, member in members.items():
         if cached and name not in pushed:
             continue
-        await _settle_rest(member, ended, pushed.get(name, {}).get("containerimage.digest", ""))
+        await _settle_rest(member, ended, pushed.get(name, ""))
+
+
+def _pushed(metadata: Path) -> dict[str, str]:
+    """Give the digests by target; those that the file does not tell of are left to the isolated builds."""
+    found = {}
+    with suppress(ValueError):
+        for name, told in read_metadata(metadata).items():
+            with suppress(ValueError):
+                found[name] = pushed_digest(told if isinstance(told, dict) else {})
+    return found
 
 
 async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:

@@ -135,3 +135,11 @@ def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
         ("attempt.ended", 3, "failed"),
         ("attempt.given_up", 3, None),
     ]
+
+
+@pytest.mark.parametrize("metadata", ["", "[]", '{"linux-amd64": {}, "linux-arm64": 1}'])
+def test_a_wave_that_does_not_say_what_it_pushed_is_built_again(docker, plan, tmp_path, metadata):
+    docker.answer("bake", metadata=metadata)
+    docker.answer("build")
+    results, _ = build(plan, tmp_path)
+    assert {result.digest for result in results} == {f"sha256:{'a' * 64}"}

@@ -16,7 +16,7 @@ for answer in json.load(open(os.path.join(here, "answers.json"))):
     if argv[1 : 1 + len(answer["begin"])] == answer["begin"]:
         if "--metadata-file" in argv:
             with open(argv[argv.index("--metadata-file") + 1], "w") as metadata:
-                json.dump({{"containerimage.digest": "sha256:" + "a" * 64}}, metadata)
+                metadata.write(answer["metadata"])
         sys.stdout.write(answer["stdout"])
         sys.stderr.write(answer["stderr"])
         sys.exit(answer["code"])
@@ -49,6 +49,7 @@ BUILDERS = (
     )
     + "\n"
 )
+METADATA = json.dumps({"containerimage.digest": f"sha256:{'a' * 64}"})
 
 
 class FakeDocker:
@@ -68,9 +69,12 @@ class FakeDocker:
         """PATH with the fake first."""
         return f"{self.folder}:{os.environ['PATH']}"
 
-    def answer(self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
-        """Answer commands whose arguments begin so."""
-        self._answers.append({"begin": list(begin), "stdout": stdout, "stderr": stderr, "code": code})
+    def answer(
+        self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0, metadata: str = METADATA
+    ) -> None:
+        """Answer commands whose arguments begin so; `metadata` is for those that have a file for it."""
+        said = {"stdout": stdout, "stderr": stderr, "code": code, "metadata": metadata}
+        self._answers.append({"begin": list(begin), **said})
         self._save()
 
     def engine(self) -> None:
