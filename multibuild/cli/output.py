@@ -1,4 +1,4 @@
-"""Our stdout: its reader may go, its disk fill up, its encoding lack a sign; none of it changes how a run ended."""
+"""Where we write: a reader may go, a disk fill up, an encoding lack a sign; none of it changes how a run ends."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import io
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from multibuild.cli.ci import inert_json
 
-STDOUT = 1
+STDOUT, STDERR = 1, 2
 
 
-class _Stdout(io.FileIO):
+class _Stream(io.FileIO):
     """Takes everything: what cannot be written is dropped, and `trouble` says why unless the reader went (`| head`)."""
 
     trouble: OSError | None = None
@@ -24,18 +24,25 @@ class _Stdout(io.FileIO):
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
                 self.trouble = error
-            _let_go()
+            _let_go(self.fileno())
             return len(data)
 
 
 def install() -> None:
-    """Put it in place of `sys.stdout`; where there is no stdout at all (`>&-`), nobody reads."""
-    if sys.stdout is None:
-        _let_go()
-    raw = _Stdout(STDOUT, "w", closefd=False)
-    encoding = sys.stdout.encoding if sys.stdout else "utf-8"
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
+    """Put such streams in place of `sys.stdout` and `sys.stderr`; where there is none at all (`>&-`), nobody reads."""
+    sys.stdout = _stream(sys.stdout, STDOUT, errors="replace")
+    sys.stderr = _stream(sys.stderr, STDERR, errors="backslashreplace")
+
+
+def _stream(before: TextIO | None, number: int, *, errors: str) -> TextIO:
+    if before is None:
+        _let_go(number)
+    raw = _Stream(number, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=before.encoding if before else "utf-8",
+        errors=errors,
+        line_buffering=number == STDERR or raw.isatty(),
     )
 
 
@@ -45,14 +52,14 @@ def print_json(document: Any) -> None:
 
 
 def trouble() -> OSError | None:
-    """Write out what is buffered; gives why something could not be written."""
+    """Write out what is buffered for stdout; gives why something could not be written."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.trouble if isinstance(raw, _Stdout) else None
+    return raw.trouble if isinstance(raw, _Stream) else None
 
 
-def _let_go() -> None:
+def _let_go(number: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    if nowhere != STDOUT:
-        os.dup2(nowhere, STDOUT)
+    if nowhere != number:
+        os.dup2(nowhere, number)
         os.close(nowhere)

@@ -400,13 +400,13 @@ def test_the_schema_is_json(capsys):
 # Ends.
 
 
-def ended(project, *arguments, stdout, **environ):
+def ended(project, *arguments, stdout, stderr=subprocess.PIPE, **environ):
     return subprocess.run(
         [sys.executable, "-m", "multibuild", *arguments],
         cwd=project.path,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
     )
@@ -432,8 +432,10 @@ def test_a_run_that_failed_has_failed_whoever_reads_of_it(project, gone, how):
     done = ended(project, *command, stdout=gone, PATH="/nowhere")
     assert done.returncode == 3
     assert "there is no docker command" in done.stderr
+    assert ended(project, *command, stdout=gone, stderr=gone, PATH="/nowhere").returncode == 3
     with Path("/dev/full").open("w") as full:
         done = ended(project, *command, stdout=full, PATH="/nowhere")
+        assert ended(project, *command, stdout=full, stderr=full, PATH="/nowhere").returncode == 3
     assert done.returncode == 3
     assert "there is no docker command" in done.stderr
 
