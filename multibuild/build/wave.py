@@ -217,7 +217,9 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
             for member in members.values():
                 member.look()
 
-        limits = Limits(timeout=min(item.timeout for item in items))
+        # Where nothing runs, silence is a stall: no RUN can be the silent one.
+        stall = workshop.stall if cached and workshop.stall != "auto" else None
+        limits = Limits(timeout=min(item.timeout for item in items), stall=stall)
         ended = await run_process(argv, cwd=workshop.project, on_line=on_line, limits=limits)
         pushed = _pushed(metadata) if ended.code == 0 else {}
     for name, member in members.items():

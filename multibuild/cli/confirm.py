@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from multibuild.cli.ci import inert_in_ci
-from multibuild.cli.output import print_json
+from multibuild.cli.output import copy_report, print_json
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal
 from multibuild.record.text import printable
@@ -35,8 +34,8 @@ def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
             return False
         with Journal(verdict.run.journal_path) as journal:
             journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": until}))
-    if request.report is not None:
-        shutil.copyfile(verdict.run.path / "report.json", request.report)
     if request.json:
         print_json(verdict.run.report())
+    if request.report is not None:
+        copy_report(verdict.run.report(), request.report)
     return True

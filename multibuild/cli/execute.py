@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.github import announce
-from multibuild.cli.output import print_json
+from multibuild.cli.output import copy_report, print_json
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import Engine
@@ -59,14 +58,12 @@ def execute(
             display.close()
         report = write_report(run, loaded)
     announce(report, os.environ)
+    _show(request, run, report)
     try:
-        _show(request, run, report)
-    except OSError as error:
-        # It failed, or was published, whatever becomes of the word of it.
-        failure = failure or EnvironmentFault(
-            f"--report {error.filename}: cannot be written: {error.strerror}",
-            hint=f"the run is over; `multibuild report {run.id}` has it all",
-        )
+        if request.report is not None:
+            copy_report(report, request.report)
+    except EnvironmentFault as error:
+        failure = failure or error
     if failure is not None:
         raise failure
     return 0
@@ -146,7 +143,7 @@ def _ending(error: BaseException) -> dict[str, Any]:
 
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
-    """Data to stdout; with --json or --progress json the summary for people is not data. OSError as usual."""
+    """Data to stdout; with --json or --progress json the summary for people is not data."""
     from multibuild.record.summary import as_text
 
     if request.json:
@@ -157,5 +154,3 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
         print(inert_in_ci(as_text({**report, "error": None}, width=width), os.environ))
         page = run.path / "report.html"
         print(f"\nreport: {page}" if page.exists() else "", file=sys.stderr)
-    if request.report is not None:
-        request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -6,9 +6,11 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 from multibuild.cli.ci import inert_json
+from multibuild.errors import EnvironmentFault
 
 STDOUT, STDERR = 1, 2
 
@@ -49,6 +51,17 @@ def _stream(before: TextIO | None, number: int, *, errors: str) -> TextIO:
 def print_json(document: Any) -> None:
     """Print it for people and programs; what builds and registries said in it gives a CI system no command."""
     print(inert_json(json.dumps(document, indent=2)))
+
+
+def copy_report(report: Any, file: Path) -> None:
+    """Write `--report FILE`; EnvironmentFault when that cannot be: what the report tells of stands all the same."""
+    try:
+        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"--report {file}: cannot be written: {error.strerror}",
+            hint="the run is over; `multibuild report --json` has it all",
+        ) from error
 
 
 def trouble() -> OSError | None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -42,10 +43,14 @@ class Nobody:
 
 @pytest.fixture
 def plan(tmp_path, docker: FakeDocker):
+    return planned(tmp_path, docker, CONFIG)
+
+
+def planned(tmp_path, docker, config):
     project = tmp_path / "project"
     project.mkdir()
     path = project / "multibuild.yaml"
-    path.write_text(CONFIG)
+    path.write_text(config)
     loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
     node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
     buildx = (str(docker.folder / "docker-buildx"),)
@@ -143,3 +148,15 @@ def test_a_wave_that_does_not_say_what_it_pushed_is_built_again(docker, plan, tm
     docker.answer("build")
     results, _ = build(plan, tmp_path)
     assert {result.digest for result in results} == {f"sha256:{'a' * 64}"}
+
+
+def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
+    """A registry that takes a push and never answers: the wave may not wait for the timeout of hours."""
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64")), seconds=120)
+    docker.answer("build")
+    stalling = planned(tmp_path, docker, f"{CONFIG}stall_timeout: 5s\n")
+    began = time.monotonic()
+    results, attempts = build(stalling, tmp_path)
+    assert time.monotonic() - began < 60
+    assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
+    assert [event.fields["number"] for event in attempts] == [1, 1]

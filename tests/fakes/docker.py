@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _SCRIPT = """#!{python}
-import json, os, sys
+import json, os, sys, time
 here = os.path.dirname(os.path.abspath(__file__))
 argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
 with open(os.path.join(here, "calls.jsonl"), "a") as calls:
@@ -19,6 +19,8 @@ for answer in json.load(open(os.path.join(here, "answers.json"))):
                 metadata.write(answer["metadata"])
         sys.stdout.write(answer["stdout"])
         sys.stderr.write(answer["stderr"])
+        sys.stderr.flush()
+        time.sleep(answer["seconds"])
         sys.exit(answer["code"])
 sys.exit("unexpected: " + json.dumps(argv))
 """
@@ -70,10 +72,19 @@ class FakeDocker:
         return f"{self.folder}:{os.environ['PATH']}"
 
     def answer(
-        self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0, metadata: str = METADATA
+        self,
+        *begin: str,
+        stdout: str = "",
+        stderr: str = "",
+        code: int = 0,
+        metadata: str = METADATA,
+        seconds: float = 0.0,
     ) -> None:
-        """Answer commands whose arguments begin so; `metadata` is for those that have a file for it."""
-        said = {"stdout": stdout, "stderr": stderr, "code": code, "metadata": metadata}
+        """Answer commands whose arguments begin so; `metadata` is for those that have a file for it.
+
+        They end `seconds` after their answer.
+        """
+        said = {"stdout": stdout, "stderr": stderr, "code": code, "metadata": metadata, "seconds": seconds}
         self._answers.append({"begin": list(begin), **said})
         self._save()
 
