@@ -271,7 +271,7 @@ def _parsed(text: str, command: str) -> dict[str, Any]:
 
 
 def _is_local(context: str) -> bool:
-    host = os.environ.get("DOCKER_HOST")
+    host = os.environ.get("DOCKER_HOST") or None  # docker takes an empty one for none
     if host is None and context != "default":
         host = _text(
             "docker", "context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}"

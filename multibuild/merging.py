@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from multibuild.build.result import BuildResult
 from multibuild.build.resume import unfinished
@@ -17,6 +17,7 @@ from multibuild.publish.stage import compose_children, preflight, publish_childr
 from multibuild.record.last_run import LastRun, RecordedChild, last_run
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
+from multibuild.record.values import as_json
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -114,8 +115,18 @@ def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
     """Whether the last run recorded that this child passed all that the config asks for now."""
     child = last.children[str(result.platform)]
     item = next(item for item in plan.platforms if item.platform == result.platform)
-    tested = child.test == "passed" or item.test is None
-    return tested and (child.content == "passed" or plan.config.verify.content == "off")
+    asked: Mapping[str, Any] = next(
+        (row for row in last.plan["platforms"] if row["platform"] == str(result.platform)), {}
+    )
+    verify = plan.config.verify
+    same_test = asked.get("test") == as_json(item.test)
+    same_look = (last.plan.get("verify"), last.plan.get("verify_ignore")) == (
+        verify.content,
+        list(verify.ignore),
+    )
+    return (item.test is None or (same_test and child.test == "passed")) and (
+        verify.content == "off" or (same_look and child.content == "passed")
+    )
 
 
 def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, site: Site) -> None:

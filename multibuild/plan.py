@@ -101,6 +101,7 @@ class Plan:
             "fail_fast": config.fail_fast,
             "media_type": config.media_type,
             "verify": config.verify.content,
+            "verify_ignore": list(config.verify.ignore),
             "omitted": [str(platform) for platform in self.omitted],
             "platforms": [
                 {

@@ -138,7 +138,7 @@ def past_success(run: RunDirectory, events: Sequence[Event], command: Command) -
             case "platform.inputs" if fields.get("inputs"):
                 inputs[fields["platform"]] = fields["parts"]
     held = _held(events, command)
-    # The report knows better than the journal's last line: what lost its optional platforms is partial.
+    # The report knows better than the journal's last line: `test` may have found something since.
     good = (run.report() or {}).get("status") == "succeeded"
     if not (good and settings and held):
         return None

@@ -7,9 +7,10 @@ import errno
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multibuild.build.command import build_arguments, build_environ
 from multibuild.build.emulator_activity import EmulatorActivity
@@ -148,15 +149,17 @@ async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) 
         outcome, failure = judge(ended, progress, emulated=item.emulated)
         if failure is not None:
             return _End(outcome=outcome, failure=await with_emulator(failure, item))
-        return _End(outcome=outcome, digest=_pushed_digest(metadata))
+        try:
+            return _End(outcome=outcome, digest=pushed_digest(read_metadata(metadata)))
+        except ValueError as error:
+            return _End(outcome="failed", failure=failure_of("unknown", f"buildx ended well, but {error}"))
 
 
 def _own_trouble(error: OSError) -> Failure:
     """Name what kept us, not the build, from going on: the disk that holds the state, most likely."""
     full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    found = failure_of(
-        "no-space" if full else "unknown", f"the log could not be written: {error.strerror or error}"
-    )
+    said = f"{error.filename or 'the log'} could not be written: {error.strerror or error}"
+    found = failure_of("no-space" if full else "unknown", said)
     return replace(found, kind=replace(found.kind, hint=STATE_HINT))
 
 
@@ -217,11 +220,20 @@ async def with_emulator(failure: Failure, item: PlannedPlatform) -> Failure:
     return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {now})"))
 
 
-def _pushed_digest(metadata: Path) -> str:
-    """Read the child's digest from buildx's metadata file, which is written only on success."""
-    digest = json.loads(metadata.read_text(encoding="utf-8")).get("containerimage.digest")
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read buildx's metadata file, which is written only on success; ValueError when it is not there or not whole."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"its metadata file cannot be read: {error}") from error
+    return document if isinstance(document, dict) else {}
+
+
+def pushed_digest(metadata: Mapping[str, Any]) -> str:
+    """Give the child's digest of one target's metadata; ValueError when it names none."""
+    digest = metadata.get("containerimage.digest")
     if not isinstance(digest, str) or not digest.startswith("sha256:"):
-        raise OSError("buildx's metadata file names no digest")
+        raise ValueError("its metadata file names no digest")
     return digest
 
 

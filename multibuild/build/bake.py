@@ -6,6 +6,7 @@ Fields: docs.docker.com/build/bake/reference. Secrets and SSH agents are named a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.command import build_args, cache_exports, output_of, provenance_of
@@ -19,9 +20,9 @@ def target_name(item: PlannedPlatform) -> str:
     return item.slug.replace(".", "_")
 
 
-def bake_document(items: Sequence[PlannedPlatform]) -> dict[str, Any]:
-    """Compose the bake file of platforms that one node builds; paths count from the project directory."""
-    targets = {target_name(item): _target(item) for item in items}
+def bake_document(items: Sequence[PlannedPlatform], project: Path) -> dict[str, Any]:
+    """Compose the bake file of platforms that one node builds; `project` is what its paths count from."""
+    targets = {target_name(item): _target(item, project) for item in items}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 
@@ -33,11 +34,12 @@ def bake_arguments(items: Sequence[PlannedPlatform], file: str) -> tuple[str, ..
     return ("bake", "--builder", items[0].node.builder, "--allow", "fs=*", "--allow", "ssh", "--file", file)
 
 
-def _target(item: PlannedPlatform) -> dict[str, Any]:
+def _target(item: PlannedPlatform, project: Path) -> dict[str, Any]:
     spec = item.spec
     told: dict[str, Any] = {
         "context": spec.context,
-        "dockerfile": spec.dockerfile,
+        # From the context is where bake would look for a relative one; every other path counts from where it runs.
+        "dockerfile": str(project.absolute() / spec.dockerfile),
         "target": spec.target,
         "platforms": [str(spec.platform)],
         "args": build_args(spec),

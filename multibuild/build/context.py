@@ -48,12 +48,19 @@ class Ignore:
         self.has_exceptions = any(rule.keeps for rule in self.rules)
 
     def matches(self, name: str, above: tuple[bool, ...] = ()) -> tuple[bool, ...]:
-        """Which rules take `name`, given which took the directory it is in."""
+        """Which rules take `name`, given which took the directory it is in.
+
+        As in patternmatcher, a rule that would change nothing is not asked, and so takes nothing below either:
+        `*`, `!a/b`, `**/a` leaves a/b in.
+        """
         inherited = above or (False,) * len(self.rules)
-        return tuple(
-            taken or rule.pattern.match(name) is not None
-            for rule, taken in zip(self.rules, inherited, strict=True)
-        )
+        taken = []
+        ignored = False
+        for rule, before in zip(self.rules, inherited, strict=True):
+            takes = before or (rule.keeps is ignored and rule.pattern.match(name) is not None)
+            taken.append(takes)
+            ignored = not rule.keeps if takes else ignored
+        return tuple(taken)
 
     def leaves_out(self, matched: tuple[bool, ...]) -> bool:
         """Whether what these rules took is ignored: the last of them decides."""

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
 # A word of its own: `$((1<<N))` and bash's `<<<` are none.
 _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.-]*)\2(?=\s|$|[;|&>)])")
+_SHEBANG = re.compile(r"\A#!.*\n")  # only `syntax` may follow one (BuildKit, parser.DetectSyntax)
 _FLAG = re.compile(r"--([a-z-]+)=(\S+)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?([-+])([^}]*))?\})")
-_URL = re.compile(r"(?:https?|git|ssh)://|git@")
+# Where it begins with a variable it may be an address, too.
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
 _HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
 _PLATFORM_ARGS = frozenset(
     f"{kind}{part}" for kind in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
@@ -66,9 +68,11 @@ class Instruction:
 def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
     """Read a Dockerfile; `args` are build arguments, which also fill `ARG`s before the first FROM.
 
+    A byte order mark goes unseen, as it does in BuildKit.
     What cannot be resolved stays as it is written (`${X}`), so that a caller sees that it is unknown.
     """
-    directives = _directives(text)
+    text = text.removeprefix("\ufeff")
+    directives = _directives(_SHEBANG.sub("", text))
     known = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
     stages: list[Stage] = []
     images: list[str] = []
@@ -85,7 +89,7 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
         elif stages:
             stages[-1] = _with(stages[-1], instruction)
             images += [name for name in _sources(instruction) if not _is_stage(name, stages)]
-            fetches = fetches or (instruction.word == "ADD" and bool(_URL.search(rest)))
+            fetches = fetches or (instruction.word == "ADD" and _is_fetched(rest))
     syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
     return Dockerfile(
         stages=tuple(stages),
@@ -174,6 +178,12 @@ def _with(stage: Stage, instruction: Instruction) -> Stage:
 
 def _is_stage(name: str, stages: list[Stage]) -> bool:
     return name.isdigit() or name.lower() in {stage.name for stage in stages if stage.name}
+
+
+def _is_fetched(rest: str) -> bool:
+    """Whether a source of an ADD (any word but the last, in either form) is or may be an address."""
+    words = [word.strip("[]\"'") for word in re.split(r"[\s,]+", rest) if not word.startswith("--")]
+    return any(_REMOTE.search(word) for word in words[:-1])
 
 
 def _sources(instruction: Instruction) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ async def build_platform(
     """
     interrupted = first is not None and first.outcome == "cancelled"
     attempts: list[Attempt] = [first] if first and interrupted else []
+    earlier = len(attempts)  # than the first attempt that retrying knows of
     platform = str(item.platform)
     placed = item
 
@@ -33,7 +34,7 @@ async def build_platform(
         else:
             async with workshop.slots.take(alone=alone):
                 placed = workshop.fleet.place(item)
-                made = await make_attempt(placed, workshop, number + interrupted)
+                made = await make_attempt(placed, workshop, number + earlier)
         attempts.append(made)
         if made.failure is not None:
             await workshop.fleet.learn(placed, made.failure)
@@ -44,7 +45,9 @@ async def build_platform(
         await with_retries(
             attempt,
             budget=workshop.budget,
-            decided=lambda decision: _record_decision(platform, decision, workshop.emit),
+            decided=lambda decision: _record_decision(
+                platform, decision.number + earlier, decision, workshop.emit
+            ),
         )
         status = "succeeded"
     except AttemptFailed:
@@ -70,8 +73,8 @@ def repository_of(reference: str) -> str:
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
-def _record_decision(platform: str, decision: Decision, emit: Emit) -> None:
-    named = {"platform": platform, "number": decision.number}
+def _record_decision(platform: str, number: int, decision: Decision, emit: Emit) -> None:
+    named = {"platform": platform, "number": number}
     if decision.seconds is None:
         emit("attempt.given_up", **named, reason=decision.reason)
         return

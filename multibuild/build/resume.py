@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedChild:
-    """A child that an earlier run pushed. `inputs` names what went into it."""
+    """A child that an earlier run pushed. `inputs` names what went into it.
+
+    `stamp` is that of the files before the build; None where it is known that they held to its end.
+    """
 
     platform: str
     repository: str
     digest: str
     inputs: str
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
     """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
 
-    `tags` maps (reference, index digest) to the digest before, None where the tag did not exist.
+    `tags` maps (reference, index digest) to the digest before, None where the tag did not exist. A run that published
+    without some optional platforms leaves children and no tags: those are where they belong.
     """
 
     runs: tuple[str, ...] = ()
@@ -40,36 +45,57 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
     runs: list[str] = []
     children: dict[tuple[str, str], FinishedChild] = {}
     tags: dict[tuple[str, str], str | None] = {}
+    published = False
     for run in state.runs():
         if run.id >= current.id:
             continue
         events = read_journal(run.journal_path)
-        if any(event.name == "run.ended" and event.fields.get("status") == "succeeded" for event in events):
+        ended = next((event.fields.get("status") for event in events if event.name == "run.ended"), None)
+        if ended == "succeeded":
             break
+        planned = _tags(events)
+        published = published or (ended == "partial" and bool(planned))
         runs.append(run.id)
-        torn = any(event.name == "inputs.changed" for event in events)
-        inputs: dict[str, str | None] = {}
-        for event in events:
-            fields = event.fields
-            if event.name == "platform.inputs":
-                inputs[fields["platform"]] = fields["inputs"]
-            elif (
-                not torn and event.name == "platform.ended" and (child := _child(fields, inputs)) is not None
-            ):
-                children.setdefault((child.platform, child.inputs), child)
-            elif event.name == "tag.planned" and fields["before"] != fields["after"]:
-                # Older runs win here: the oldest knows what the tag held before any of them moved it.
-                tags[fields["ref"], fields["after"]] = fields["before"]
+        for child in _children(events):
+            children.setdefault((child.platform, child.inputs), child)
+        # Older runs win here: the oldest knows what the tag held before any of them moved it.
+        tags |= {} if published else planned
     return Unfinished(runs=tuple(runs), children=children, tags=tags)
 
 
-def _child(fields: Mapping[str, Any], inputs: Mapping[str, str | None]) -> FinishedChild | None:
-    name = inputs.get(fields["platform"])
-    if fields["status"] not in {"succeeded", "reused"} or not name or not fields.get("digest"):
-        return None
-    return FinishedChild(
-        platform=fields["platform"], repository=fields["repository"], digest=fields["digest"], inputs=name
-    )
+def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
+    """Give what the tags that a run planned to move held before."""
+    planned = (event.fields for event in events if event.name == "tag.planned")
+    return {
+        (fields["ref"], fields["after"]): fields["before"]
+        for fields in planned
+        if fields["before"] != fields["after"]
+    }
+
+
+def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
+    """Give what a run pushed; nothing where files changed while builds read them."""
+    names = {event.name for event in events}
+    if "inputs.changed" in names:
+        return
+    stamp: str | None = ""
+    inputs: dict[str, str | None] = {}
+    for event in events:
+        fields = event.fields
+        if event.name == "inputs.named":
+            stamp = None if "inputs.held" in names else fields["stamp"]
+        elif event.name == "platform.inputs":
+            inputs[fields["platform"]] = fields["inputs"]
+        elif event.name == "platform.ended" and fields["status"] in {"succeeded", "reused"}:
+            name = inputs.get(fields["platform"])
+            if name and fields.get("digest"):
+                yield FinishedChild(
+                    platform=fields["platform"],
+                    repository=fields["repository"],
+                    digest=fields["digest"],
+                    inputs=name,
+                    stamp=stamp,
+                )
 
 
 def past_seconds(state: State, current: RunDirectory, runs: int = 5) -> dict[str, float]:

@@ -29,11 +29,15 @@ NOTHING_KNOWN = Forecast()
 
 
 async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
-    """Name what goes into each platform and journal it before anything is built from it."""
+    """Name what goes into each platform and journal it before anything is built from it.
+
+    The stamp is journaled too: `check_inputs` may never get to compare it.
+    """
     from multibuild.publish.session import RegistrySession
 
     with RegistrySession(plan.config, say=recorder.say) as registries:
         inputs = await asyncio.to_thread(inputs_of, plan, resolver(registries))
+    recorder.record("inputs.named", stamp=inputs.stamp)
     for platform, found in inputs.platforms.items():
         recorder.record(
             "platform.inputs",
@@ -46,22 +50,31 @@ async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
 
 
 async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> None:
-    """Journal it when a file was written to while builds read it: nobody knows what went into them then."""
-    if await asyncio.to_thread(stamp_of_plan, plan) != inputs.stamp:
-        recorder.record("inputs.changed")
-        recorder.say("files of the context changed during the build: this result will not be taken over")
+    """Journal whether a file was written to while builds read it: nobody knows what went into them then."""
+    if await asyncio.to_thread(stamp_of_plan, plan) == inputs.stamp:
+        recorder.record("inputs.held")
+        return
+    recorder.record("inputs.changed")
+    recorder.say("files of the context changed during the build: this result will not be taken over")
 
 
 async def reusable_children(
     plan: Plan, inputs: PlanInputs, left: Unfinished, recorder: Recorder
 ) -> dict[Platform, FinishedChild]:
-    """Pick the finished children whose inputs are unchanged and which their registry still has."""
+    """Pick the finished children whose inputs are unchanged and which their registry still has.
+
+    Of a run that did not get as far as looking whether its files had held, only a stamp tells that they have.
+    """
     wanted = {
         platform: left.children.get((str(platform), name))
         for platform, found in inputs.platforms.items()
         if (name := found.name)
     }
-    found = {platform: child for platform, child in wanted.items() if child is not None}
+    found = {
+        platform: child
+        for platform, child in wanted.items()
+        if child is not None and child.stamp in {None, inputs.stamp}
+    }
     return await asyncio.to_thread(_still_there, plan, found, recorder)
 
 

@@ -30,6 +30,8 @@ from multibuild.build.attempt import (
     judge,
     open_log,
     progress_of,
+    pushed_digest,
+    read_metadata,
     with_emulator,
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
@@ -198,7 +200,7 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
-        file.write_text(json.dumps(bake_document(items)), encoding="utf-8")
+        file.write_text(json.dumps(bake_document(items, workshop.project)), encoding="utf-8")
         command, *rest = bake_arguments(items, str(file))
         argv = (
             *(*workshop.buildx, command),
@@ -216,15 +218,27 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
             for member in members.values():
                 member.look()
 
-        limits = Limits(timeout=min(item.timeout for item in items))
+        # Where nothing runs, silence is a stall: no RUN can be the silent one.
+        stall = workshop.stall if cached and workshop.stall != "auto" else None
+        limits = Limits(timeout=min(item.timeout for item in items), stall=stall)
         ended = await run_process(
             argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=build_environ()
         )
-        pushed = json.loads(metadata.read_text(encoding="utf-8")) if ended.code == 0 else {}
+        pushed = _pushed(metadata) if ended.code == 0 else {}
     for name, member in members.items():
         if cached and name not in pushed:
             continue
-        await _settle_rest(member, ended, pushed.get(name, {}).get("containerimage.digest", ""))
+        await _settle_rest(member, ended, pushed.get(name, ""))
+
+
+def _pushed(metadata: Path) -> dict[str, str]:
+    """Give the digests by target; those that the file does not tell of are left to the isolated builds."""
+    found = {}
+    with suppress(ValueError):
+        for name, told in read_metadata(metadata).items():
+            with suppress(ValueError):
+                found[name] = pushed_digest(told if isinstance(told, dict) else {})
+    return found
 
 
 async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:

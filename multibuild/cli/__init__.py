@@ -18,6 +18,9 @@ GARBAGE_AFTER = 50_000
 
 def run() -> None:
     """Be the console script."""
+    from multibuild.cli.output import install
+
+    install()
     # Imports make many objects and no garbage: looking for it every 700 objects took a fourteenth of `plan`.
     gc.set_threshold(GARBAGE_AFTER)
     sys.exit(main())
@@ -25,25 +28,29 @@ def run() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code (contract §2)."""
+    from multibuild.cli.output import trouble
+
+    code = _exit_code(list(sys.argv[1:] if arguments is None else arguments))
+    if error := trouble():
+        print(f"error: stdout cannot be written: {error.strerror}", file=sys.stderr)
+        return code or 3
+    return code
+
+
+def _exit_code(words: list[str]) -> int:
     from multibuild.errors import MultibuildError
 
     try:
         from multibuild.cli.app import app
 
-        words = list(sys.argv[1:] if arguments is None else arguments)
         code = _narrowed(app, words)(args=words, standalone_mode=False, prog_name="multibuild")
-        sys.stdout.flush()
     except SystemExit as error:
-        return _typers_exit(error)
+        return error.code if isinstance(error.code, int) else 1
     except MultibuildError as error:
         return _explained(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         return _usage_error(error) or _bug(error)
     return code if isinstance(code, int) else 0
@@ -61,14 +68,6 @@ def _narrowed(app: Typer, words: Sequence[str]) -> Typer:
     narrowed = copy(app)
     narrowed.registered_commands = called or app.registered_commands
     return narrowed
-
-
-def _typers_exit(error: SystemExit) -> int:
-    """Typer turns a reader that has gone (`| head`) into exit 1 by itself; that is no error of ours."""
-    if isinstance(error.__context__, BrokenPipeError) or type(sys.stdout).__name__ == "PacifyFlushWrapper":
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    return error.code if isinstance(error.code, int) else 1
 
 
 def _explained(error: BaseException) -> int:
@@ -102,10 +101,12 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
+    from multibuild.cli.ci import inert_in_ci
     from multibuild.record.text import printable
 
     with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
-    print(f"error: {printable(f'{type(error).__name__}: {error}')}", file=sys.stderr)
+    said = inert_in_ci(printable(f"{type(error).__name__}: {error}"), os.environ)
+    print(f"error: {said}", file=sys.stderr)
     print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
     return 1

@@ -22,6 +22,11 @@ def inert_in_ci(text: str, environ: Mapping[str, str]) -> str:
     return inert(text) if environ.get("CI") or environ.get("TF_BUILD") or folds_of(environ) else text
 
 
+def inert_json(text: str) -> str:
+    """The same for JSON, which says the same afterwards: such a mark can only stand in its strings."""
+    return _ANYWHERE.sub("\\\\u0023#", text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Folds:
     """How a CI system folds lines away: what stands before and after them, with {name}, {title} and {now} filled in."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from multibuild.cli.ci import inert_in_ci
+from multibuild.cli.output import copy_report, print_json
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal
 from multibuild.record.text import printable
@@ -24,7 +25,7 @@ def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
 
     def say(text: str, /) -> None:
         if not request.quiet:
-            print(printable(text), file=sys.stderr)
+            print(inert_in_ci(printable(text), os.environ), file=sys.stderr)
 
     with state.lock():
         verdict = compare(plan, state, cast("Command", until), say)
@@ -33,8 +34,8 @@ def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
             return False
         with Journal(verdict.run.journal_path) as journal:
             journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": until}))
-    if request.report is not None:
-        shutil.copyfile(verdict.run.path / "report.json", request.report)
     if request.json:
-        print(json.dumps(verdict.run.report(), indent=2))
+        print_json(verdict.run.report())
+    if request.report is not None:
+        copy_report(verdict.run.report(), request.report)
     return True

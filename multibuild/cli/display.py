@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from multibuild.cli.ci import folds_of
+from multibuild.cli.ci import folds_of, inert_json
 from multibuild.cli.live_table import LiveTable
 from multibuild.cli.plain_lines import PlainLines
 from multibuild.errors import UsageError
@@ -79,7 +79,7 @@ class JsonLines:
         self._lock = threading.Lock()
 
     def _write(self, document: Any) -> None:
-        line = json.dumps(document) + "\n"
+        line = inert_json(json.dumps(document)) + "\n"
         with self._lock:
             self._stream.write(line)
             self._stream.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display import display_kind, make_display
 from multibuild.cli.github import announce
+from multibuild.cli.output import copy_report, print_json
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
 from multibuild.engine import Engine
@@ -57,8 +57,13 @@ def execute(
         finally:
             display.close()
         report = write_report(run, loaded)
-    _show(request, run, report)
     announce(report, os.environ)
+    _show(request, run, report)
+    try:
+        if request.report is not None:
+            copy_report(report, request.report)
+    except EnvironmentFault as error:
+        failure = failure or error
     if failure is not None:
         raise failure
     return 0
@@ -141,10 +146,8 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     """Data to stdout; with --json or --progress json the summary for people is not data."""
     from multibuild.record.summary import as_text
 
-    if request.report is not None:
-        request.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if request.json:
-        print(json.dumps(report, indent=2))
+        print_json(report)
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.cli.ci import inert_in_ci
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
 from multibuild.record.markdown import as_markdown
@@ -34,7 +34,7 @@ def report(request: Request, name: str | None, *, markdown: bool, page: Path | N
         _write_page(found, page, run.path)
         print(f"written: {page}", file=sys.stderr)
     elif request.json:
-        print(json.dumps(found, indent=2))
+        print_json(found)
     else:
         print(inert_in_ci(as_markdown(found) if markdown else as_text(found), os.environ))
     return 0
@@ -57,7 +57,7 @@ def runs(request: Request) -> int:
     found = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
     if request.json:
         keys = ("run", "status", "started", "seconds", "image", "tags")
-        print(json.dumps([{key: document[key] for key in keys} for _, document in found], indent=2))
+        print_json([{key: document[key] for key in keys} for _, document in found])
         return 0
     rows = [("RUN", "STATUS", "TIME", "PLATFORMS", "IMAGE")]
     for run, document in found:
@@ -88,7 +88,7 @@ def explain(log: str, *, json_output: bool) -> int:
             "evidence": failure.evidence,
             "hint": failure.hint,
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
     else:
         from multibuild.record.text import printable
 
@@ -97,8 +97,7 @@ def explain(log: str, *, json_output: bool) -> int:
             "once": "worth one more try",
             "auth": "worth a fresh login",
         }
-        print(
-            f"{failure.kind.name}: {verdict.get(failure.retry, 'worth retrying')}\n\n{printable(failure.evidence)}\n"
-        )
+        said = inert_in_ci(printable(failure.evidence), os.environ)
+        print(f"{failure.kind.name}: {verdict.get(failure.retry, 'worth retrying')}\n\n{said}\n")
         print(f"hint: {failure.hint}")
     return 0

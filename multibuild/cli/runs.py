@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multibuild.cli.output import print_json
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
@@ -122,7 +122,7 @@ def show_plan(request: Request, *, commands: bool) -> None:
     """Print the plan: a table, the docker commands, or JSON."""
     made = plan(request)
     if request.json:
-        print(json.dumps(made.document(), indent=2))
+        print_json(made.document())
     else:
         print(as_commands(made) if commands else as_table(made))
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TypeVar
 
 from multibuild.errors import Interrupted
@@ -39,8 +40,9 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
         if seen:
             _leave_at_once()
         seen.append(number)
-        print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
         task.cancel()
+        with suppress(OSError):  # in `… 2>&1 | tee log`, tee has the same signal and may have gone
+            print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, number)

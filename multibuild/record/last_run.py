@@ -27,9 +27,10 @@ class RecordedChild:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """A run and its children by platform."""
+    """A run, its plan.json, and its children by platform."""
 
     run: str
+    plan: Mapping[str, Any]
     children: Mapping[str, RecordedChild]
 
 
@@ -39,7 +40,7 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
         plan = run.load_plan()
         events = read_journal(run.journal_path)
         if plan and any(event.name == "platform.ended" for event in events):
-            return LastRun(run=run.id, children=recorded_children(plan, events))
+            return LastRun(run=run.id, plan=plan, children=recorded_children(plan, events))
     return None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from datetime import UTC, datetime
 
+import pytest
 from fakes.docker import FakeDocker
 
 from multibuild.build.stage import build_children
@@ -105,6 +106,14 @@ def test_a_permanent_failure_is_not(docker, tmp_path):
     results, _ = build(planned(tmp_path, docker, "docker"), tmp_path)
     assert [len(result.attempts) for result in results] == [1, 1]
     assert len(docker.calls()) == 2
+
+
+@pytest.mark.parametrize("metadata", ["", "[]", "{}", '{"containerimage.digest": "x"}'])
+def test_a_build_that_does_not_say_what_it_pushed_has_failed(docker, tmp_path, metadata):
+    docker.answer("build", metadata=metadata)
+    results, _ = build(planned(tmp_path, docker, "docker"), tmp_path)
+    assert {result.status for result in results} == {"failed"}
+    assert "buildx ended well, but its metadata file" in results[0].failure.evidence
 
 
 def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path):

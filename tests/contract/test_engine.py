@@ -172,3 +172,13 @@ def test_an_answer_that_is_no_text_is_no_traceback(docker):
     docker.answer("info", stdout="not json")
     with pytest.raises(EnvironmentFault, match="could not be read"):
         DockerEngine().info()
+
+
+@pytest.mark.parametrize(
+    ("host", "local"), [("", True), ("unix:///run/docker.sock", True), ("ssh://build@arm", False)]
+)
+def test_whether_the_engine_is_on_this_machine(docker, monkeypatch, host, local):
+    """An empty DOCKER_HOST is none, to docker too: CI systems set variables so."""
+    docker.engine()
+    monkeypatch.setenv("DOCKER_HOST", host)
+    assert DockerEngine().info().local is local

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,7 @@ CONFIG = """
 version: 1
 image: localhost:5000/app
 platforms: [linux/amd64, linux/arm64]
+retry: {attempts: 2, initial: 0.01s}
 """
 DIGEST = f"sha256:{'b' * 64}"
 NOW = "2026-01-02T00:00:01Z"
@@ -41,10 +43,14 @@ class Nobody:
 
 @pytest.fixture
 def plan(tmp_path, docker: FakeDocker):
+    return planned(tmp_path, docker, CONFIG)
+
+
+def planned(tmp_path, docker, config):
     project = tmp_path / "project"
     project.mkdir()
     path = project / "multibuild.yaml"
-    path.write_text(CONFIG)
+    path.write_text(config)
     loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
     node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
     buildx = (str(docker.folder / "docker-buildx"),)
@@ -52,11 +58,17 @@ def plan(tmp_path, docker: FakeDocker):
 
 
 def build(plan, tmp_path):
-    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    """Build what was built before."""
     ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
+    results, events = build_ahead(plan, tmp_path, ahead)
+    return results, [event for event in events if event.name == "attempt.ended"]
+
+
+def build_ahead(plan, tmp_path, ahead):
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
         results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody()), ahead=ahead))
-    return results, [event for event in read_journal(run.journal_path) if event.name == "attempt.ended"]
+    return results, read_journal(run.journal_path)
 
 
 def pushed(target):
@@ -108,4 +120,43 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     docker.answer("build")
     results, attempts = build(plan, tmp_path)
     assert all(result.status == "succeeded" for result in results)
+    assert [event.fields["number"] for event in attempts] == [1, 1]
+
+
+def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
+    docker.answer("bake", stderr="ERROR: something\n", code=1)
+    docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
+    results, events = build_ahead(plan, tmp_path, Forecast(context_bytes={"Dockerfile": 10**9}))
+    assert {result.status for result in results} == {"failed"}
+    told = [event for event in events if event.fields.get("platform") == "linux/arm64"]
+    assert [
+        (event.name, event.fields["number"], event.fields.get("outcome"))
+        for event in told
+        if event.name in {"attempt.ended", "attempt.waiting", "attempt.given_up"}
+    ] == [
+        ("attempt.ended", 1, "cancelled"),
+        ("attempt.ended", 2, "failed"),
+        ("attempt.waiting", 2, None),
+        ("attempt.ended", 3, "failed"),
+        ("attempt.given_up", 3, None),
+    ]
+
+
+@pytest.mark.parametrize("metadata", ["", "[]", '{"linux-amd64": {}, "linux-arm64": 1}'])
+def test_a_wave_that_does_not_say_what_it_pushed_is_built_again(docker, plan, tmp_path, metadata):
+    docker.answer("bake", metadata=metadata)
+    docker.answer("build")
+    results, _ = build(plan, tmp_path)
+    assert {result.digest for result in results} == {f"sha256:{'a' * 64}"}
+
+
+def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
+    """A registry that takes a push and never answers: the wave may not wait for the timeout of hours."""
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64")), seconds=120)
+    docker.answer("build")
+    stalling = planned(tmp_path, docker, f"{CONFIG}stall_timeout: 5s\n")
+    began = time.monotonic()
+    results, attempts = build(stalling, tmp_path)
+    assert time.monotonic() - began < 60
+    assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
     assert [event.fields["number"] for event in attempts] == [1, 1]

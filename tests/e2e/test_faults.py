@@ -362,3 +362,38 @@ def builds_of(folder):
                 if b"rawjson" in words and (path / "cwd").readlink() == folder:
                     found.append(path.name)
     return found
+
+
+def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project, state, registry, repository):
+    """The journal says so too: a --resume takes over what it built, and a later failure leaves its tags alone."""
+    optional = {"name": "linux/arm64", "required": False}
+    config = project(
+        platforms=["linux/amd64", optional], test={"run": ["sh", "-c", "test $(uname -m) = x86_64"]}
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert (done.code, done.json["status"]) == (0, "partial")
+    journal = (state / "runs" / done.json["run"] / "journal.jsonl").read_text()
+    assert json.loads(journal.splitlines()[-1])["fields"]["status"] == "partial"
+    assert list(registry.images(repository, "latest")) == ["linux/amd64"]
+    again = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+    assert [row["status"] for row in again.json["platforms"]] == ["reused", "reused"]
+    assert [row["before"] for row in again.json["published"]] == [done.json["index"]["digest"]]
+    assert [row["status"] for row in again.json["published"]] == ["unchanged"]
+
+
+def test_merge_proves_what_the_config_asks_for_now(project, state):
+    """A proof that the last run made counts for the same question only: not for another test, nor a closer look."""
+    settings = {"platforms": ["linux/amd64"], "test": {"run": ["true"]}}
+    config = project(**settings)
+    assert multibuild("all", "-f", config, "--state-dir", state).code == 0
+    same = multibuild("merge", "-f", config, "--state-dir", state, "--json")
+    assert (same.code, stages(same) & {"test", "content"}) == (0, set())
+    closer = project(**settings, verify={"content": "all"})
+    looked = multibuild("merge", "-f", closer, "--state-dir", state, "--json")
+    assert (looked.code, stages(looked) & {"test", "content"}) == (0, {"test", "content"})
+    other = project(platforms=["linux/amd64"], test={"run": ["false"]}, verify={"content": "all"})
+    assert multibuild("merge", "-f", other, "--state-dir", state).code == 5
+
+
+def stages(done):
+    return {stage["name"] for stage in done.json["stages"]}

@@ -11,18 +11,24 @@ FOUR = ("linux/amd64", "linux/386", "linux/arm64", "linux/s390x")
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """110 MB: four uploads of it are worth a wave."""
+    """110 MB: four uploads of it are worth a wave. The context has a Dockerfile of its own, which is not meant."""
     folder = tmp_path_factory.mktemp("large")
-    (folder / "blob").write_bytes(os.urandom(1024 * 1024) * 110)
+    (folder / "tree").mkdir()
+    (folder / "tree" / "blob").write_bytes(os.urandom(1024 * 1024) * 110)
+    (folder / "tree" / "Dockerfile").write_text(f"FROM {REGISTRY}/base:latest\nRUN uname -m && exit 9\n")
     return folder
 
 
 def config(folder, repository, dockerfile, platforms=FOUR):
     (folder / "Dockerfile").write_text(dockerfile)
     path = folder / "multibuild.yaml"
-    path.write_text(
-        json.dumps({"version": 1, "image": f"{REGISTRY}/{repository}", "platforms": list(platforms)})
-    )
+    settings = {
+        "version": 1,
+        "image": f"{REGISTRY}/{repository}",
+        "platforms": list(platforms),
+        "context": "tree",
+    }
+    path.write_text(json.dumps(settings))
     return path
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _SCRIPT = """#!{python}
-import json, os, sys
+import json, os, sys, time
 here = os.path.dirname(os.path.abspath(__file__))
 argv = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
 with open(os.path.join(here, "calls.jsonl"), "a") as calls:
@@ -16,9 +16,11 @@ for answer in json.load(open(os.path.join(here, "answers.json"))):
     if argv[1 : 1 + len(answer["begin"])] == answer["begin"]:
         if "--metadata-file" in argv:
             with open(argv[argv.index("--metadata-file") + 1], "w") as metadata:
-                json.dump({{"containerimage.digest": "sha256:" + "a" * 64}}, metadata)
+                metadata.write(answer["metadata"])
         sys.stdout.write(answer["stdout"])
         sys.stderr.write(answer["stderr"])
+        sys.stderr.flush()
+        time.sleep(answer["seconds"])
         sys.exit(answer["code"])
 sys.exit("unexpected: " + json.dumps(argv))
 """
@@ -49,6 +51,7 @@ BUILDERS = (
     )
     + "\n"
 )
+METADATA = json.dumps({"containerimage.digest": f"sha256:{'a' * 64}"})
 
 
 class FakeDocker:
@@ -68,9 +71,21 @@ class FakeDocker:
         """PATH with the fake first."""
         return f"{self.folder}:{os.environ['PATH']}"
 
-    def answer(self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0) -> None:
-        """Answer commands whose arguments begin so."""
-        self._answers.append({"begin": list(begin), "stdout": stdout, "stderr": stderr, "code": code})
+    def answer(
+        self,
+        *begin: str,
+        stdout: str = "",
+        stderr: str = "",
+        code: int = 0,
+        metadata: str = METADATA,
+        seconds: float = 0.0,
+    ) -> None:
+        """Answer commands whose arguments begin so; `metadata` is for those that have a file for it.
+
+        They end `seconds` after their answer.
+        """
+        said = {"stdout": stdout, "stderr": stderr, "code": code, "metadata": metadata, "seconds": seconds}
+        self._answers.append({"begin": list(begin), **said})
         self._save()
 
     def engine(self) -> None:

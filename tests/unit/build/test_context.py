@@ -35,6 +35,11 @@ def names(root, *lines):
         (("*", "!src/deep"), {"a.txt", "b.log", "src/main.c", "node_modules/m/index.js", ".git/HEAD"}),
         (("!a.txt", "*.txt"), {"a.txt"}),
         (("a[", "a.txt"), {"a.txt"}),
+        (
+            ("*", "!src/main.c", "**/src"),
+            {"a.txt", "b.log", "src/deep/x.log", "node_modules/m/index.js", ".git/HEAD"},
+        ),
+        (("src", "!src/main.c", "src"), {"src/deep/x.log"}),
     ],
 )
 def test_patterns_are_read_as_buildkit_reads_them(tree, lines, gone):

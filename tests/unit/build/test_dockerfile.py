@@ -26,7 +26,7 @@ def images(text, **args):
         ("FROM\ta\n", ["FROM a"]),
         ("from a\n", ["FROM a"]),
         ("FROM a\nRUN x \\", ["FROM a", "RUN x"]),
-        ("\ufefffrom a\r\nRUN x \\\r\n y\r\n".lstrip("\ufeff"), ["FROM a", "RUN x y"]),
+        ("from a\r\nRUN x \\\r\n y\r\n", ["FROM a", "RUN x y"]),
     ],
 )
 def test_instructions(text, words):
@@ -83,3 +83,33 @@ def test_the_platform_arguments_count_in_from_without_being_declared():
 )
 def test_variables_of_from(text, args, expected):
     assert images(text, **args) == (expected,)
+
+
+def test_a_byte_order_mark_hides_nothing():
+    found = read_dockerfile("\ufeff# syntax=docker/dockerfile:1\nFROM a\n", {})
+    assert (found.syntax, found.images) == ("docker/dockerfile:1", ("a",))
+    assert read_dockerfile("\ufeffFROM a\n", {}).images == ("a",)
+
+
+def test_a_frontend_may_be_named_after_a_shebang():
+    text = "#!/usr/bin/env -S docker build -f\n# syntax=docker/dockerfile:1\nFROM a\n"
+    assert read_dockerfile(text, {}).syntax == "docker/dockerfile:1"
+
+
+@pytest.mark.parametrize(
+    ("add", "fetches"),
+    [
+        ("a b /", False),
+        ("--chown=1 a.tar.gz $HOME/", False),
+        ("app-${VERSION}.tgz /", False),
+        ('["a", "/git@"]', False),
+        ("https://example.org/a /", True),
+        ('["https://example.org/a","/"]', True),
+        ("--checksum=sha256:0 https://example.org/a /", True),
+        ("git@example.org:a.git /", True),
+        ("a $URL /", True),
+        ('["${URL}", "/"]', True),
+    ],
+)
+def test_what_add_fetches_or_may_fetch(add, fetches):
+    assert read_dockerfile(f"FROM a\nADD {add}\n", {}).fetches is fetches

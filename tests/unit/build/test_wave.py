@@ -1,6 +1,7 @@
 import base64
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -93,11 +94,11 @@ def test_the_bake_file_says_what_the_flags_say(plan):
         'args: {A: "x ${B:-y} $${c} %{d}"}\nsecrets: ["id=t,env=T"]\nattestations: {provenance: false}',
         platforms="linux/arm/v7",
     )
-    document = bake_document(made.platforms)
+    document = bake_document(made.platforms, Path("/project"))
     assert document["group"] == {"default": {"targets": ["linux-arm-v7"]}}
     assert document["target"]["linux-arm-v7"] == {
         "context": ".",
-        "dockerfile": "Dockerfile",
+        "dockerfile": "/project/Dockerfile",
         "platforms": ["linux/arm/v7"],
         "args": {"A": "x y $${c} %%{d}"},
         "secret": ["id=t,env=T"],
@@ -108,6 +109,12 @@ def test_the_bake_file_says_what_the_flags_say(plan):
         ],
     }
     assert bake_arguments(made.platforms, "f.json")[:3] == ("bake", "--builder", "here")
+
+
+def test_bake_reads_the_dockerfile_that_a_build_would_read(plan):
+    made = plan("context: src\ndockerfile: docker/app.Dockerfile", platforms="linux/amd64")
+    target = bake_document(made.platforms, Path("/project"))["target"]["linux-amd64"]
+    assert (target["context"], target["dockerfile"]) == ("src", "/project/docker/app.Dockerfile")
 
 
 class Listener:

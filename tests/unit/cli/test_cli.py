@@ -400,22 +400,66 @@ def test_the_schema_is_json(capsys):
 # Ends.
 
 
-def test_a_reader_that_has_gone_is_no_error(project):
+def ended(project, *arguments, stdout, stderr=subprocess.PIPE, **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "multibuild", *arguments],
+        cwd=project.path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def gone():
+    """A pipe that nobody reads any more."""
     reading, writing = os.pipe()
     os.close(reading)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "multibuild", "schema"],
-            cwd=project.path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    finally:
-        os.close(writing)
+    yield writing
+    os.close(writing)
+
+
+def test_a_reader_that_has_gone_is_no_error(project, gone):
+    done = ended(project, "schema", stdout=gone)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_a_run_that_failed_has_failed_whoever_reads_of_it(project, gone, how):
+    command = ("all", "--state-dir", str(project.state), *how)
+    done = ended(project, *command, stdout=gone, PATH="/nowhere")
+    assert done.returncode == 3
+    assert "there is no docker command" in done.stderr
+    assert ended(project, *command, stdout=gone, stderr=gone, PATH="/nowhere").returncode == 3
+    with Path("/dev/full").open("w") as full:
+        done = ended(project, *command, stdout=full, PATH="/nowhere")
+        assert ended(project, *command, stdout=full, stderr=full, PATH="/nowhere").returncode == 3
+    assert done.returncode == 3
+    assert "there is no docker command" in done.stderr
+
+
+def test_a_report_that_cannot_be_copied_does_not_hide_why_the_run_failed(project):
+    (project.path / "folder").mkdir()
+    command = ("all", "--state-dir", str(project.state), "--report", "folder")
+    done = ended(project, *command, stdout=subprocess.DEVNULL, PATH="/nowhere")
+    assert done.returncode == 3
+    assert "there is no docker command" in done.stderr
+
+
+def test_data_that_cannot_be_written_is_said(project):
+    with Path("/dev/full").open("w") as full:
+        done = ended(project, "schema", stdout=full)
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr
+
+
+def test_an_encoding_that_lacks_a_sign_costs_the_sign_only(project):
+    command = ("plan", "--commands", "--set", "labels.size=größe", "--state-dir", str(project.state))
+    done = ended(project, *command, stdout=subprocess.PIPE, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "gr??e" in done.stdout
 
 
 def test_without_docker_it_is_the_environments_fault(project):

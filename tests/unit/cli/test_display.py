@@ -11,6 +11,7 @@ import pytest
 from multibuild.cli.ci import GITHUB, GITLAB, folds_of, inert, inert_in_ci
 from multibuild.cli.display import JsonLines, Silent, make_display
 from multibuild.cli.live_table import LiveTable, Row, table_lines
+from multibuild.cli.output import print_json
 from multibuild.cli.plain_lines import LINE_CHARACTERS, PlainLines
 from multibuild.cli.sentences import short_step
 from multibuild.errors import UsageError
@@ -235,6 +236,24 @@ def test_text_is_made_inert_only_where_a_ci_system_reads_it():
     assert inert(text) == "said:\n  : :set-env name=A::b\n# #[group]x"
     assert inert_in_ci(text, {"GITHUB_ACTIONS": "true"}) == inert_in_ci(text, {"CI": "1"}) == inert(text)
     assert inert_in_ci(text, {}) == text
+
+
+COMMANDS = "##[set-output name=digest]x and ##vso[task.setvariable variable=a]b, \\##[error]c, ###[d]"
+
+
+def test_json_gives_a_ci_system_no_command_and_loses_nothing(capsys):
+    stream = io.StringIO()
+    display = make_display("json", quiet=False, stream=stream)
+    display.show(event("log", platform=ARM, text=COMMANDS))
+    display.say(COMMANDS)
+    first, second = stream.getvalue().splitlines()
+    print_json({"evidence": COMMANDS})
+    printed = capsys.readouterr().out
+    assert "##[" not in first + second + printed
+    assert "##vso[" not in first + second + printed
+    assert json.loads(first)["fields"]["text"] == COMMANDS
+    assert json.loads(second)["text"] == COMMANDS
+    assert json.loads(printed) == {"evidence": COMMANDS}
 
 
 def test_the_ci_system_is_known_by_its_variable():

@@ -12,6 +12,8 @@ import pytest
 from fakes.mistakes import AS_ANYBODY, check, said
 
 from multibuild.cli import main
+from multibuild.cli.output import copy_report
+from multibuild.errors import EnvironmentFault
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "version: 1\nimage: r.example.org/app\nplatforms: [linux/amd64, linux/arm64]\n"
@@ -315,3 +317,10 @@ def test_a_config_nobody_may_read(project: Path):
         done.returncode,
         done.stderr,
     )
+
+
+def test_a_report_that_cannot_be_copied_is_no_bug(tmp_path):
+    with pytest.raises(EnvironmentFault) as raised:
+        copy_report({"run": "x"}, tmp_path)
+    assert str(tmp_path) in raised.value.message
+    assert "multibuild report" in (raised.value.hint or "")

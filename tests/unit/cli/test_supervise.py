@@ -59,3 +59,15 @@ def test_the_second_signal_ends_it_at_once_and_shows_the_cursor_again():
     finally:
         os.close(slave)
         os.close(terminal)
+
+
+def test_the_signal_counts_when_nobody_reads_what_is_said_of_it():
+    reading, writing = os.pipe()
+    process = started("meek", writing)
+    os.close(writing)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.close(reading)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "ending\n")
