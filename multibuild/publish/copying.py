@@ -177,9 +177,9 @@ class Copying:
 
 def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
     """Give the blobs a manifest names, each once."""
-    document = manifest.document
-    named = (document.get("config"), *(document.get("layers") or ()), *(document.get("blobs") or ()))
-    blobs = [Descriptor.from_json(blob) for blob in named if blob is not None]
+    config = manifest.document.get("config")
+    blobs = [Descriptor.from_json(config)] if config is not None else []
+    blobs += manifest.listed("layers", "blobs")
     return tuple({blob.digest: blob for blob in blobs}.values())
 
 

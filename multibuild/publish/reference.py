@@ -78,7 +78,13 @@ class Reference:
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The same repository at a digest, without tag."""
+        """The same repository at a digest, without tag; PublishFailed for what is no digest.
+
+        Digests come from manifests anyone may have written, and become a part of paths and tags: "latest" would be a
+        tag there, and "../../other/manifests/1" another repository.
+        """
+        if not is_digest(digest):
+            raise PublishFailed(f"{self.name}: '{digest[:80]}' is no digest")
         return replace(self, tag=None, digest=digest)
 
     def __str__(self) -> str:
@@ -136,20 +142,23 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
-        """Read the spec's form; PublishFailed when it is none."""
+        """Read the spec's form; PublishFailed when it is none.
+
+        Anyone may have written it. Whether its digest is one is seen where it is used (`Reference.with_digest`).
+        """
         try:
-            platform = document.get("platform")
+            platform = document.get("platform") or {}
             return cls(
-                media_type=str(document["mediaType"]),
-                digest=str(document["digest"]),
-                size=int(document["size"]),
+                media_type=_text(document["mediaType"]),
+                digest=_text(document["digest"]),
+                size=_size(document["size"]),
                 platform=_platform(platform),
-                os_version=str((platform or {}).get("os.version", "")),
-                os_features=tuple((platform or {}).get("os.features") or ()),
-                annotations=dict(document.get("annotations") or {}),
-                artifact_type=str(document.get("artifactType", "")),
+                os_version=_text(platform.get("os.version")),
+                os_features=tuple(_text(feature) for feature in platform.get("os.features") or ()),
+                annotations={key: _text(value) for key, value in (document.get("annotations") or {}).items()},
+                artifact_type=_text(document.get("artifactType")),
                 rest={key: value for key, value in document.items() if key not in _FIELDS},
-                platform_rest={k: v for k, v in (platform or {}).items() if k not in _PLATFORM_FIELDS},
+                platform_rest={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
@@ -165,10 +174,24 @@ def _platform(document: Mapping[str, Any] | None) -> Platform | None:
     if not document:
         return None
     return Platform(
-        os=str(document.get("os", "")),
-        architecture=str(document.get("architecture", "")),
-        variant=str(document.get("variant", "")),
+        os=_text(document.get("os")),
+        architecture=_text(document.get("architecture")),
+        variant=_text(document.get("variant")),
     )
+
+
+def _size(value: object) -> int:
+    """Read a size; ValueError for what is none. JSON's 1e999 is infinity to Python, and true an integer."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    """Read a text, empty for null, as Go's clients do; TypeError for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value or ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +226,19 @@ class Manifest:
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
+        return self.listed("manifests")
+
+    def listed(self, *fields: str) -> tuple[Descriptor, ...]:
+        """Give the descriptors of fields that hold lists of them; PublishFailed for what is no list."""
+        lists = [self.document.get(field) or [] for field in fields]
+        if not all(isinstance(listed, list) for listed in lists):
+            raise PublishFailed(f"{self.digest} is no manifest: its {' or '.join(fields)} is no list")
+        return tuple(Descriptor.from_json(entry) for listed in lists for entry in listed)
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Take what should be a JSON object in a document of anyone's; empty where it is none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def is_digest(text: str) -> bool:

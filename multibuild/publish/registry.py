@@ -100,7 +100,8 @@ class Registry:
             answer = self._ask("HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}")
             digest = answer.headers.get("docker-content-digest", "")
             length = answer.headers.get("content-length", "")
-            if not digest or not length.isdigit():
+            if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
+                # What the headers do not say, or say of something else, the bytes will.
                 found = self.manifest(reference)
                 return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
         except RegistryError as error:
@@ -171,6 +172,7 @@ class Registry:
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has a blob."""
         name = self._named(repository)
+        _require_digest(digest, f"looking into {name}")
         answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", tolerate=_GONE)
         return answer.status < 300
 
@@ -180,8 +182,7 @@ class Registry:
         Raises RegistryError, at the end, when the bytes are not what the digest says.
         """
         doing = f"reading {digest[:19]}… of {self.host}/{repository}"
-        if not is_digest(digest):
-            raise RegistryError("invalid", f"{doing}: that is no digest")
+        _require_digest(digest, doing)
         seen = hashlib.new(digest.partition(":")[0])
         done, broken = 0, 0
         while True:
@@ -323,6 +324,12 @@ class Registry:
 
 def _media_type(headers: httpx.Headers) -> str:
     return str(headers.get("content-type", "")).split(";")[0].strip()
+
+
+def _require_digest(digest: str, doing: str) -> None:
+    """Raise RegistryError for what is no digest: it is about to become a part of a path."""
+    if not is_digest(digest):
+        raise RegistryError("invalid", f"{doing}: '{digest[:80]}' is no digest")
 
 
 def _holds(content: bytes, digest: str) -> bool:

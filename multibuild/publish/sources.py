@@ -71,9 +71,10 @@ def children_of(
 def described(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Registries) -> Descriptor:
     """Complete a descriptor with what the image config says; an artifact that is no image has no platform."""
     document = manifest.document
-    config = document.get("config") or {}
-    if config.get("mediaType") not in IMAGE_CONFIGS:
-        kind = str(document.get("artifactType") or config.get("mediaType") or "")
+    config = document.get("config")
+    kind = config.get("mediaType") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or kind not in IMAGE_CONFIGS:
+        kind = str(document.get("artifactType") or kind or "")
         return replace(entry, artifact_type=entry.artifact_type or kind)
     read = read_config(pinned, Descriptor.from_json(config), registries.of(pinned.host))
     return replace(

@@ -1,7 +1,7 @@
 """Publishing against a registry that fails at every request in turn: all old, all new, or the outcome says so."""
 
 import pytest
-from fakes.images import put_attested, put_image, put_index, put_referrer
+from fakes.images import OCI, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import PublishFailed
@@ -427,3 +427,27 @@ def test_a_child_that_is_nowhere_is_named(registry, clients):
     with pytest.raises(PublishFailed, match=f"{digest} is in none of"):
         put((f"{registry.host}/elsewhere",), registry, clients(), index=index)
     assert not registry.repository("elsewhere").tags
+
+
+def _copy_of(name, registry, clients):
+    source = read_source(name, clients)
+    publish(
+        merge([source], Wishes()),
+        [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("1",))],
+        sources=[source.reference],
+        registries=clients,
+        emit=events()[1],
+    )
+
+
+def test_an_entry_whose_digest_is_a_tag_moves_that_tag_nowhere(registry, other, clients):
+    signed = put_image(other, "evil", tag="signed")
+    listed = [{"mediaType": OCI, "digest": signed, "size": 1}]
+    put_index(other, "evil", listed, tag="latest")
+    entry = {"mediaType": OCI, "digest": "latest", "size": 1}
+    put_index(other, "evil", [{**entry, "platform": {"os": "linux", "architecture": "arm64"}}], tag="1")
+    before = put_image(registry, "app", tag="latest")
+    made = clients()
+    with pytest.raises(PublishFailed):
+        _copy_of(f"{other.host}/evil:1", registry, made)
+    assert registry.repository("app").tags == {"latest": before}

@@ -1,5 +1,7 @@
 """References as docker reads them, descriptors as the image-spec writes them."""
 
+import json
+
 import pytest
 
 from multibuild.errors import PublishFailed, UsageError
@@ -63,7 +65,25 @@ def test_a_descriptor_keeps_what_it_does_not_know():
     assert Descriptor.from_json(document).to_json() == document
 
 
-@pytest.mark.parametrize("document", [{}, {"mediaType": "x", "digest": "y"}, {"size": "many"}])
+WHOLE = {"mediaType": "x", "digest": DIGEST, "size": 7}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"mediaType": "x", "digest": "y"},
+        {"size": "many"},
+        {**WHOLE, "size": float("inf")},
+        {**WHOLE, "size": -1},
+        {**WHOLE, "size": True},
+        {**WHOLE, "digest": 7},
+        {**WHOLE, "platform": ["linux"]},
+        {**WHOLE, "platform": {"os": {}}},
+        {**WHOLE, "annotations": {"a": 1}},
+        "text",
+    ],
+)
 def test_no_descriptor(document):
     with pytest.raises(PublishFailed):
         Descriptor.from_json(document)
@@ -73,6 +93,25 @@ def test_no_descriptor(document):
 def test_no_manifest(content):
     with pytest.raises(PublishFailed):
         _ = Manifest.of(content, "x").document
+
+
+def test_null_is_an_empty_text():
+    platform = {"os": "linux", "architecture": "arm", "variant": None, "os.version": None}
+    read = Descriptor.from_json({**WHOLE, "platform": platform, "artifactType": None, "annotations": None})
+    assert (str(read.platform), read.os_version, read.artifact_type) == ("linux/arm", "", "")
+
+
+@pytest.mark.parametrize("listed", [5, {"a": 1}, "text", [5], [None]])
+def test_lists_that_are_none(listed):
+    index = Manifest.of(json.dumps({"manifests": listed}).encode(), "x")
+    with pytest.raises(PublishFailed):
+        _ = index.entries
+
+
+@pytest.mark.parametrize("digest", ["latest", "../../other/manifests/latest", "sha256:short", ""])
+def test_no_digest_becomes_a_path(digest):
+    with pytest.raises(PublishFailed, match="no digest"):
+        Reference.parse("r.io/app").with_digest(digest)
 
 
 def test_digest():
