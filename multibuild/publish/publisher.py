@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -13,11 +12,9 @@ from multibuild.errors import PublishFailed
 from multibuild.publish.copying import bring_children
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.showing import PATIENCE, until_it_shows
 from multibuild.publish.store import Registries, Store
 from multibuild.record.events import Emit
-
-PATIENCE = 20.0
-"""Seconds a registry may take to show what was pushed: some are eventually consistent."""
 
 Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
 
@@ -203,23 +200,15 @@ class _Move:
 
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
     """Read what was pushed until it shows and is the same; RegistryError when it never is within PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    pause = 0.1
-    while True:
-        try:
-            found = registry.manifest(reference)
-            if (found.content, found.media_type) == (index.content, index.media_type):
-                return
-            trouble = RegistryError(
-                "invalid",
-                f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
-                hint="is somebody else publishing to this tag?",
-            )
-        except RegistryError as error:
-            if error.kind != "not-found":
-                raise
-            trouble = error
-        if time.monotonic() > deadline:
-            raise trouble
-        time.sleep(pause)
-        pause = min(pause * 2, 2.0)
+
+    def look() -> RegistryError | None:
+        found = registry.manifest(reference)
+        if (found.content, found.media_type) == (index.content, index.media_type):
+            return None
+        return RegistryError(
+            "invalid",
+            f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
+            hint="is somebody else publishing to this tag?",
+        )
+
+    until_it_shows(look, patience=PATIENCE)

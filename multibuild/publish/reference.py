@@ -224,6 +224,27 @@ class Manifest:
         return self.media_type in INDEX_TYPES
 
     @property
+    def own_type(self) -> str:
+        """The media type its content says, or its fields imply."""
+        document = self.document
+        return str(document.get("mediaType") or "") or (
+            OCI_INDEX if "manifests" in document else OCI_MANIFEST
+        )
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether its content is of another kind than its media type: an index called an image, or the reverse.
+
+        Its digest then stands for two things (CVE-2021-41190). As containerd tells it (core/images validateMediaType).
+        """
+        if self.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+            return False
+        document, other = self.document, MANIFEST_TYPES if self.is_index else INDEX_TYPES
+        fields = ("config", "layers") if self.is_index else ("manifests",)
+        said = document.get("mediaType")
+        return any(document.get(field) for field in fields) or (isinstance(said, str) and said in other)
+
+    @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
         return self.listed("manifests")

@@ -86,13 +86,15 @@ class Registry:
                 f"{reference}: {self.host} sent other bytes, {found.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = found.media_type
-        if media_type in _VAGUE:
-            document = found.document
-            media_type = str(
-                document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
+        media_type = found.media_type if found.media_type not in _VAGUE else found.own_type
+        read = Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
+        if read.is_ambiguous:
+            raise RegistryError(
+                "invalid",
+                f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
+                hint="one client would take it for an image and another for an index",
             )
-        return Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
+        return read
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Ask what a tag or digest holds, without its bytes; None when it is not there."""

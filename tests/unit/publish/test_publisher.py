@@ -1,7 +1,7 @@
 """Publishing against a registry that fails at every request in turn: all old, all new, or the outcome says so."""
 
 import pytest
-from fakes.images import OCI, put_attested, put_image, put_index, put_referrer
+from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import PublishFailed
@@ -427,6 +427,23 @@ def test_a_child_that_is_nowhere_is_named(registry, clients):
     with pytest.raises(PublishFailed, match=f"{digest} is in none of"):
         put((f"{registry.host}/elsewhere",), registry, clients(), index=index)
     assert not registry.repository("elsewhere").tags
+
+
+@pytest.mark.parametrize("wrong", [{"size": 7}, {"mediaType": DOCKER}])
+def test_an_entry_that_contradicts_its_image_is_not_published(wrong, registry, clients):
+    entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
+    put_index(registry, "app", [{**entry, **wrong}], tag="source")
+    with pytest.raises(PublishFailed, match="which is"):
+        _copy_of(f"{registry.host}/app:source", registry, clients())
+    assert registry.repository("app").tags.keys() == {"source"}
+
+
+def test_a_child_that_is_gone_is_not_published(registry, clients):
+    index = index_of(registry, "linux/amd64", "linux/arm64")
+    del registry.repository("app").manifests[index.entries[1].digest]
+    with pytest.raises(PublishFailed, match="incomplete"):
+        put([f"{registry.host}/app"], registry, clients(), index=index)
+    assert registry.repository("app").tags == {}
 
 
 def _copy_of(name, registry, clients):
