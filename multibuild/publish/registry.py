@@ -37,6 +37,9 @@ from multibuild.publish.wire import (
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 MANIFEST_LIMIT = BODY_LIMIT
+LIST_LIMIT = 16 * BODY_LIMIT
+"""Bytes of all pages of a list together."""
+MOST_PAGES = 10_000
 CHUNK = 1024 * 1024
 # What proxies and object stores call a manifest they know nothing about.
 _VAGUE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
@@ -129,11 +132,11 @@ class Registry:
             raise
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """List the tags of a repository, all pages."""
+        """List the tags of a repository, all pages. What is no list of tags is an error, never an empty list."""
         name = self._named(repository)
-        pages = self._pages(name, "tags/list", f"listing the tags of {name}", frozenset())
-        found = [str(tag) for answer in pages or () for tag in _document(answer).get("tags") or ()]
-        return tuple(dict.fromkeys(found))
+        doing = f"listing the tags of {name}"
+        pages = self._pages(name, "tags/list", doing, frozenset())
+        return tuple(dict.fromkeys(tag for answer in pages or () for tag in _tags(answer, doing)))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
         """List what refers to a digest (signatures and the like); None where the registry has no such API.
@@ -152,16 +155,26 @@ class Registry:
     def _pages(
         self, name: Reference, path: str, doing: str, tolerate: frozenset[int]
     ) -> tuple[Answer, ...] | None:
-        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`."""
+        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`.
+
+        A list that leads to another host, in a circle, or to no end is an error: part of a list would pass for all.
+        """
         found: list[Answer] = []
         seen = set[str]()
-        while path and path not in seen:
-            seen.add(path)
+        weight = 0
+        while path:
             answer = self._ask("GET", name, path, doing, tolerate=tolerate)
             if answer.status >= 300:
                 return None
             found.append(answer)
+            weight += len(answer.content)
+            seen.add(path)
             path = self._onward(answer, answer.next_page) if answer.next_page else ""
+            elsewhere = bool(path) and httpx.URL(path).host != httpx.URL(self.settings.address).host
+            if elsewhere or path in seen or weight > LIST_LIMIT or len(found) > MOST_PAGES:
+                raise RegistryError(
+                    "invalid", f"{doing}: {self.host} gives a list that cannot be read to its end"
+                )
         return tuple(found)
 
     # -- blobs
@@ -339,9 +352,13 @@ def _holds(content: bytes, digest: str) -> bool:
     return is_digest(digest) and hashlib.new(algorithm, content).hexdigest() == value
 
 
-def _document(answer: Answer) -> dict[str, Any]:
+def _tags(answer: Answer, doing: str) -> list[str]:
+    """Read a page of tags; null stands for none (distribution 2)."""
     try:
-        document = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        document = None
-    return document if isinstance(document, dict) else {}
+        document: Any = json.loads(answer.content)
+        tags = document["tags"] or []
+    except (ValueError, RecursionError, TypeError, KeyError):
+        tags = None
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise RegistryError("invalid", f"{doing}: {answer.url.host} gives no list of tags")
+    return tags

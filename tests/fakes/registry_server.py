@@ -80,6 +80,8 @@ class FakeRegistry:
         self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
         self.words = "unavailable"  # what a fault says
         self.lies = {}  # digest → bytes sent instead
+        self.deletes_with_tag = False  # some delete what a tag holds when they are told to delete the tag
+        self.pages = None  # what a list of tags answers instead: (content, headers) by what `last` says
         self.deletes = True  # registry 2.8 does only where its configuration says so
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
@@ -291,7 +293,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not rest.startswith("sha256:"):
             if not self.registry.deletes_tags:
                 return 400, _errors("DIGEST_INVALID"), {}
-            return (202, b"", {}) if repository.tags.pop(rest, None) else None
+            held = repository.tags.pop(rest, None)
+            if self.registry.deletes_with_tag:
+                repository.manifests.pop(held, None)
+            return (202, b"", {}) if held else None
         return (202, b"", {}) if repository.manifests.pop(rest, None) else None
 
     def _blobs(self, name, rest, body):
@@ -332,6 +337,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tags(self, name, _rest, _body):
         """Two a page."""
+        if self.registry.pages is not None:
+            content, headers = self.registry.pages[self.query.get("last", "")]
+            return 200, content, headers
         repository = self.registry.repositories.get(name)
         if repository is None:
             return None
