@@ -18,6 +18,10 @@ MOST_INTERPRETERS = 4
 """Scripts that may be each other's interpreter (fs/exec.c exec_binprm: ELOOP beyond it)."""
 
 _MOST_WRAPPERS = 5
+LONGEST_SCRIPT = 16 << 10
+"""Characters of `sh -c SCRIPT` in which its first command is looked for: shlex takes their square in time."""
+MOST_WORDS = 4096
+"""Words of a command line that are looked at; a config of 4 MiB has room for a million."""
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "zsh"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE_COMMAND = frozenset({"exec", "command"})
@@ -42,7 +46,7 @@ def started_files(config: Mapping[str, Any], root: RootFs) -> Started:
     section = section if isinstance(section, Mapping) else {}
     entrypoint, command = _words(section.get("Entrypoint")), _words(section.get("Cmd"))
     search = _Search(root, _words(section.get("Env")), _text(section.get("WorkingDir")) or "/")
-    argv = (*entrypoint, *command)
+    argv = (*entrypoint, *command)[:MOST_WORDS]
     if not argv:
         return Started(files=(), problems=("the image has no ENTRYPOINT or CMD",))
     search.execute(argv[0])
@@ -155,7 +159,7 @@ def _shell_command(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _first_command(script: str) -> Sequence[str]:
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(script[:LONGEST_SCRIPT], posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
     try:
@@ -164,7 +168,8 @@ def _first_command(script: str) -> Sequence[str]:
                 break
             words.append(word)
     except ValueError:
-        return ()
+        if len(script) <= LONGEST_SCRIPT:
+            return ()
     while words and (_ASSIGNMENT.match(words[0]) or words[0] in _BEFORE_COMMAND):
         del words[0]
     return () if words and set(words[0]) & set("$`*?[{~") else words
