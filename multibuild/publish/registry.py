@@ -170,7 +170,7 @@ class Registry:
             weight += len(answer.content)
             seen.add(path)
             path = self._onward(answer, answer.next_page) if answer.next_page else ""
-            elsewhere = bool(path) and httpx.URL(path).host != httpx.URL(self.settings.address).host
+            elsewhere = bool(path) and self._is_elsewhere(path)
             if elsewhere or path in seen or weight > LIST_LIMIT or len(found) > MOST_PAGES:
                 raise RegistryError(
                     "invalid", f"{doing}: {self.host} gives a list that cannot be read to its end"
@@ -290,11 +290,12 @@ class Registry:
     def _abandon(self, name: Reference, opened: Answer) -> None:
         """End an upload again. Registries end it by themselves in time, so it does not matter if they will not."""
         location = opened.headers.get("location")
-        if not location:
+        path = self._onward(opened, location) if location else ""
+        if not path or self._is_elsewhere(path):
             return
         call = Call(
             method="DELETE",
-            path=self._onward(opened, location),
+            path=path,
             scope=f"repository:{name.repository}:pull,push",
             doing=f"ending an upload to {name}",
             tolerate=frozenset(range(300, 600)),
@@ -303,6 +304,9 @@ class Registry:
             self._wire.ask(call)
         except RegistryError:
             return
+
+    def _is_elsewhere(self, url: str) -> bool:
+        return httpx.URL(url).host != httpx.URL(self.settings.address).host
 
     def _onward(self, answer: Answer, location: str) -> str:
         """Read a URL of an answer, which may be relative."""

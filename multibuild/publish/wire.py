@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer held in memory; for manifests the size the distribution-spec asks registries to accept."""
 
+LOGIN_LIMIT = 256 * 1024
+"""Bytes of a refusal, or of what a token service answers; tokens with many rights take some 10 KiB."""
+
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 # A registry over an object store copies a large blob once more before it answers.
 UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
 HOPS = 5
+# One level of these multiplies a chunk by a thousand at most.
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
@@ -116,7 +121,7 @@ class Wire:
         self._on_wait = on_wait
         local = is_loopback(settings.host)
         self._client = httpx.Client(
-            auth=RegistryAuth(settings.address, settings.host, credentials, plain=settings.plain),
+            auth=RegistryAuth(settings.address, settings.host, credentials, insecure=settings.insecure),
             verify=False if local else _trust(settings.ca, settings.host),
             # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
             mounts={"https://": _TlsLater(settings)} if local else None,
@@ -124,6 +129,7 @@ class Wire:
             # Bytes must be those the digest names, so no encoding on the way.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
+            event_hooks={"response": [self._guard]},
             # Proxies as the environment says, but not to this machine itself: Go's clients, Docker's too, do the same.
             trust_env=not local,
         )
@@ -147,6 +153,17 @@ class Wire:
                 content=self._body(response, call.doing),
                 next_page=response.links.get("next", {}).get("url"),
             )
+
+    def _guard(self, response: httpx.Response) -> None:
+        """Bound an answer before anybody reads it; httpx reads those to a login by itself, to their end.
+
+        Few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was asked for.
+        """
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise RegistryError("invalid", f"{response.url.host} answers in the encoding {encoding[:40]}")
+        if response.status_code == 401 or "scope" not in response.request.extensions:
+            response.stream = _Bounded(response.stream, response.url.host)
 
     def _body(self, response: httpx.Response, doing: str) -> bytes:
         content = bytearray()
@@ -277,6 +294,29 @@ def _said(body: bytes) -> tuple[tuple[str, ...], str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = body[:200].decode(errors="replace") if body.startswith(b"Client sent an HTTP request") else ""
     return codes, " ".join(printable(text).split())[:200]
+
+
+class _Bounded(httpx.SyncByteStream):
+    """An answer to a login, which is short."""
+
+    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream, host: str) -> None:
+        self._stream = stream
+        self._host = host
+
+    def __iter__(self) -> Iterator[bytes]:
+        assert isinstance(self._stream, httpx.SyncByteStream)
+        total = 0
+        for chunk in self._stream:
+            total += len(chunk)
+            if total > LOGIN_LIMIT:
+                raise RegistryError(
+                    "invalid", f"{self._host} answers a login with more than {LOGIN_LIMIT} bytes"
+                )
+            yield chunk
+
+    def close(self) -> None:
+        if isinstance(self._stream, httpx.SyncByteStream):
+            self._stream.close()
 
 
 class _TlsLater(httpx.BaseTransport):

@@ -76,6 +76,10 @@ class FakeRegistry:
         self.tokens = []
         self.token_lifetime = None  # requests a token is good for
         self.token_troubles = []  # (status, headers) its token service answers first
+        self.realm = None  # a token service elsewhere
+        self.uploads = ""  # the host its uploads are at, if another
+        self.token_answer = None  # bytes its token service gives instead
+        self.token_headers = {}
         self.hidden = {}  # digest → how many GETs still answer 404
         self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
         self.words = "unavailable"  # what a fault says
@@ -215,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if given == f"Bearer {token['token']}" and token["left"] > 0:
                     token["left"] -= 1
                     return None
-        realm = f'Bearer realm="http://{registry.host}/token",service="fake"'
+        realm = f'Bearer realm="{registry.realm or f"http://{registry.host}/token"}",service="fake"'
         return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": realm}
 
     def _token(self, body):
@@ -235,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
             left = registry.token_lifetime or 10**9
             token = {"token": f"t{len(registry.tokens)}", "scopes": scopes, "left": left}
             registry.tokens.append(token)
-        self._answer(200, json.dumps({"token": token["token"]}).encode())
+        answer = json.dumps({"token": token["token"]}).encode()
+        self._answer(200, registry.token_answer or answer, registry.token_headers)
 
     # -- the API
 
@@ -322,7 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
             digest = self.query["mount"]
             self.registry.repository(name).blobs[digest] = source.blobs[digest]
             return 201, b"", {}
-        return 202, b"", {"Location": f"/v2/{name}/blobs/uploads/u1?state=s"}
+        return 202, b"", {"Location": f"{self.registry.uploads}/v2/{name}/blobs/uploads/u1?state=s"}
 
     def _referrers(self, name, rest, _body):
         repository = self.registry.repositories.get(name)

@@ -222,3 +222,10 @@ def test_what_is_two_things_at_once_is_neither(called, content, client):
         fake.put("app", json.dumps(content).encode(), called, tag="1")
         with pytest.raises(RegistryError, match="another kind"):
             client(fake).manifest(at(fake, "app:1"))
+
+
+def test_a_registry_cannot_have_us_delete_elsewhere(client):
+    with FakeRegistry() as fake, FakeRegistry() as other:
+        fake.uploads = f"http://{other.host.replace('127.0.0.1', 'localhost')}"
+        client(fake).check_push("app")
+        assert other.seen == []
