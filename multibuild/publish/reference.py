@@ -26,6 +26,11 @@ _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
 _HUB = "docker.io"
+# distribution/reference normalize.go: the second is what old configs call it.
+_HUB_NAMES = frozenset({_HUB, "index.docker.io"})
+# distribution/reference regexp.go, domainAndPort.
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +59,13 @@ class Reference:
             )
         host, slash, repository = name.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = _HUB, name if "/" in name else f"library/{name}"
+            host, repository = _HUB, name
+        if host in _HUB_NAMES:
+            host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
+        if not _HOST.match(host):
+            raise UsageError(
+                f"'{text}': '{host}' is not a registry", hint="a registry is a host, perhaps with :PORT"
+            )
         if not _NAME.match(repository):
             capital = repository != repository.lower()
             reason = "a repository is lower case only" if capital else "it is not an image reference"

@@ -16,6 +16,10 @@ DIGEST = "sha256:" + "a" * 64
         ("busybox", "docker.io", "library/busybox", None, None),
         ("busybox:1", "docker.io", "library/busybox", "1", None),
         ("team/app", "docker.io", "team/app", None, None),
+        ("docker.io/busybox:1", "docker.io", "library/busybox", "1", None),
+        ("docker.io/team/app", "docker.io", "team/app", None, None),
+        ("index.docker.io/busybox", "docker.io", "library/busybox", None, None),
+        ("127.0.0.1:5000/app", "127.0.0.1:5000", "app", None, None),
         ("localhost/app", "localhost", "app", None, None),
         ("localhost:5000/app:1", "localhost:5000", "app", "1", None),
         ("reg.example.org/a/b/c:v1.0-rc.1", "reg.example.org", "a/b/c", "v1.0-rc.1", None),
@@ -37,6 +41,26 @@ def test_parse(text, host, repository, tag, digest):
 def test_no_reference(text):
     with pytest.raises(UsageError):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:5000#.example.org",
+        "a.b?c",
+        "a\\b.c",
+        "a.b:80:90",
+        "a.b:",
+        ".a",
+        "a..b",
+        "[::1",
+        "a.b:８",
+        "a b.c",
+    ],
+)
+def test_no_host(host):
+    with pytest.raises(UsageError):
+        Reference.parse(f"{host}/app")
 
 
 def test_what_is_asked_for():
