@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import Interrupted, PublishFailed
 from multibuild.publish.copying import bring_children
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Manifest, Reference
@@ -58,7 +58,7 @@ def publish(
 
     Events: `tag.planned` with what every tag held before any moves, `tag.ended` with what became of it (a second one
     when it was put back). Raises PublishFailed after everything that had moved was put back, as far as it still held
-    our digest; its message says what became of each tag.
+    our digest; its message says what became of each tag. A Ctrl-C between tags is Interrupted, after the same.
 
     `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
     (reference, index digest). They are put back to it, too, if anything fails now.
@@ -122,14 +122,19 @@ class _Move:
     emit: Emit
 
     def all(self) -> tuple[MovedTag, ...]:
-        """Move every tag; PublishFailed after putting back when one cannot be moved."""
+        """Move every tag; PublishFailed after putting back when one cannot be moved, Interrupted after a Ctrl-C.
+
+        A run moves tags in a thread, which no Ctrl-C reaches; `merge TARGET SOURCE...` has nothing to resume from.
+        """
         done: list[MovedTag] = []
         for reference in self.former:
             try:
                 done.append(self._tell(self._one(reference)))
-            except PublishFailed as error:
+            except (PublishFailed, KeyboardInterrupt) as error:
                 outcome = self._put_all_back(done, reference)
                 said = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
+                if isinstance(error, KeyboardInterrupt):
+                    raise Interrupted(f"interrupted; tags: {said}") from error
                 raise PublishFailed(f"{error.message}; tags: {said}", hint=error.hint) from error
         return tuple(done)
 

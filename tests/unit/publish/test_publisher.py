@@ -4,7 +4,7 @@ import pytest
 from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import Interrupted, PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.index import compose
 from multibuild.publish.merge import Wishes, merge
@@ -219,6 +219,26 @@ def test_a_tag_somebody_else_moved_meanwhile_is_not_put_back(registry, other, cl
             emit=meddling,
         )
     assert registry.repository("app").tags["latest"] == theirs
+
+
+def test_an_interrupt_between_tags_puts_back_what_moved(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    before = put_image(registry, "app", "linux/riscv64", tag="1.2.3")
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(name, /, **_fields):
+        if name == "tag.ended" and interrupts:
+            raise interrupts.pop()
+
+    with pytest.raises(Interrupted, match=r":1\.2\.3 (put-back|failed)"):
+        publish(
+            index,
+            [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=TAGS)],
+            sources=[Reference.parse(f"{registry.host}/app")],
+            registries=clients(),
+            emit=interrupted,
+        )
+    assert registry.repository("app").tags == {"1.2.3": before}
 
 
 def test_a_new_tag_stays_where_tags_cannot_be_deleted(clients):
