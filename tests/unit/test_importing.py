@@ -170,6 +170,20 @@ def test_plans_of_other_types(plan, machine, row):
         find_runs(folder)
 
 
+def test_what_was_proved_of_a_child_says_nothing_of_the_next(plan, machine):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    with Journal(run / "journal.jsonl") as journal:
+        for name in ("test.ended", "content.ended"):
+            fields = {"platform": "linux/amd64", "status": "passed"}
+            journal.append(Event(time=NOW, name=name, fields=fields))
+        assert find_runs(folder)[0].children["linux/amd64"].test == "passed"
+        again = {"platform": "linux/amd64", "status": "succeeded", "digest": B, "repository": IMAGE}
+        journal.append(Event(time=NOW, name="platform.ended", fields=again))
+    child = find_runs(folder)[0].children["linux/amd64"]
+    assert (child.digest, child.test, child.content) == (B, "", "")
+
+
 def test_links_lead_nowhere(plan, machine, tmp_path):
     folder = machine("jobs/one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
