@@ -25,6 +25,7 @@ MOST_WORDS = 4096
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "zsh"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE_COMMAND = frozenset({"exec", "command"})
+_SPLIT = re.compile(r"-[iv0]*S|--split-string(?:=|\Z)")
 _ENV_OPTIONS_WITH_VALUE = frozenset({"-u", "--unset", "-C", "--chdir", "-a", "--argv0"})
 
 
@@ -177,9 +178,14 @@ def _first_command(script: str) -> Sequence[str]:
 
 def _env_command(arguments: Sequence[str]) -> Sequence[str]:
     """Give the command in env's arguments: after its options and assignments."""
-    words = list(arguments)
+    words, splits = list(arguments), 0
     while words:
-        if words[0] in _ENV_OPTIONS_WITH_VALUE:
+        if (split := _SPLIT.match(words[0])) and splits < _MOST_WRAPPERS:
+            splits += 1
+            # `-S "python3 -u"`, `-Spython3`, `--split-string=python3`: its text stands in place of the option.
+            text = words[0][split.end() :]
+            words = [*text.split(), *words[1:]] if text else [*" ".join(words[1:2]).split(), *words[2:]]
+        elif words[0] in _ENV_OPTIONS_WITH_VALUE:
             del words[:2]
         elif words[0].startswith("-") or _ASSIGNMENT.match(words[0]):
             del words[0]
