@@ -35,11 +35,15 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Removal:
-    """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it."""
+    """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it.
+
+    `holds` is the digest a tag held when this was decided: another run may give it a child of its own meanwhile.
+    """
 
     kind: Literal["tag", "manifest"]
     reference: Reference
     tags: tuple[str, ...] = ()
+    holds: str = ""
 
     def __str__(self) -> str:
         more = f" (and its tag {', '.join(self.tags)})" if self.tags else ""
@@ -118,7 +122,9 @@ def decide(left: Left, registries: RegistrySession) -> Decided:
     for digest in sorted(left.children):
         names = tuple(sorted(tag for tag, held in ours.items() if held == digest))
         if digest in held_now:
-            removals += [Removal(kind="tag", reference=left.repository.with_tag(tag)) for tag in names]
+            removals += [
+                Removal(kind="tag", reference=left.repository.with_tag(tag), holds=digest) for tag in names
+            ]
             continue
         # The little index goes before what it lists, so that it never lists what is gone.
         below = reached(left.repository, {digest}, registries, needs=_listed)
@@ -168,12 +174,17 @@ def remove(removal: Removal, registries: RegistrySession) -> str | None:
     registry = registries.of(removal.reference.host)
     try:
         if removal.kind == "tag":
-            _remove_tag(removal.reference, registries)
+            held = registry.head(removal.reference)
+            if held is not None and held.digest != removal.holds:
+                return f"{removal}: it was given another child meanwhile"
+            if held is not None:
+                _remove_tag(removal.reference, registries)
         else:
             registry.delete(removal.reference)
             for tag in removal.tags:
                 named = removal.reference.with_tag(tag)
-                if registry.head(named) is not None:
+                held = registry.head(named)
+                if held is not None and held.digest == removal.reference.digest:
                     registry.delete(named)
     except RegistryError as error:
         if error.kind == "not-found":

@@ -139,18 +139,33 @@ def test_a_tag_goes_and_its_child_stays(session, deletes_tags, with_tag):
         registry.deletes_with_tag = with_tag
         child = put_image(registry, "app", ARM64, tag=OWN)
         before = dict(registry.repository("app").manifests)
-        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN))
+        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child)
         assert remove(tag, session) is None
         assert session.of(registry.host).head(app(registry).with_tag(OWN)) is None
         assert registry.repository("app").manifests == before
         assert child in before
 
 
+def test_a_tag_that_another_run_took_meanwhile_is_theirs(registry, session):
+    held = put_image(registry, "app", ARM64, layer=b"held", tag=OWN)
+    put_index(registry, "app", [descriptor(registry, "app", held, ARM64)], tag="latest")
+    (tag,) = decide(left(registry, held), session).removals
+    alone = put_image(registry, "app", ARM64, layer=b"alone")
+    theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
+    assert "another child" in str(remove(tag, session))
+    gone = Removal(kind="manifest", reference=app(registry).with_digest(alone), tags=(OWN,))
+    assert remove(gone, session) is None
+    assert registry.repository("app").tags == {
+        OWN: theirs,
+        "latest": registry.repository("app").tags["latest"],
+    }
+
+
 def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, session):
     registry.deletes = False
     child = put_image(registry, "app", ARM64, tag=OWN)
     for removal in (
-        Removal(kind="tag", reference=app(registry).with_tag(OWN)),
+        Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child),
         Removal(kind="manifest", reference=app(registry).with_digest(child), tags=(OWN,)),
     ):
         assert "cannot do that" in str(remove(removal, session))
