@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Manifest, Reference, digest_of
+from multibuild.publish.reference import OCI_INDEX, Manifest, Reference, as_mapping, digest_of
 from multibuild.publish.session import RegistrySession
 from multibuild.record.journal import read_journal
 from multibuild.record.last_run import recorded_children
@@ -35,11 +35,15 @@ class Left:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Removal:
-    """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it."""
+    """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it.
+
+    `holds` is the digest a tag held when this was decided: another run may give it a child of its own meanwhile.
+    """
 
     kind: Literal["tag", "manifest"]
     reference: Reference
     tags: tuple[str, ...] = ()
+    holds: str = ""
 
     def __str__(self) -> str:
         more = f" (and its tag {', '.join(self.tags)})" if self.tags else ""
@@ -69,7 +73,9 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
         if plan is None:
             continue
         events = read_journal(run.journal_path)
-        for child in recorded_children(plan, events).values():
+        # What was carried over from an older index is not of our making, and others may hold it by its digest.
+        own = [event for event in events if event.fields.get("status") != "carried"]
+        for child in recorded_children(plan, own).values():
             traces = found.setdefault(Reference.parse(child.repository), _Traces())
             (traces.children if run in going else traces.kept).add(child.digest)
         for item in plan["platforms"]:
@@ -116,10 +122,12 @@ def decide(left: Left, registries: RegistrySession) -> Decided:
     for digest in sorted(left.children):
         names = tuple(sorted(tag for tag, held in ours.items() if held == digest))
         if digest in held_now:
-            removals += [Removal(kind="tag", reference=left.repository.with_tag(tag)) for tag in names]
+            removals += [
+                Removal(kind="tag", reference=left.repository.with_tag(tag), holds=digest) for tag in names
+            ]
             continue
         # The little index goes before what it lists, so that it never lists what is gone.
-        below = reached(left.repository, {digest}, registries)
+        below = reached(left.repository, {digest}, registries, needs=_listed)
         if digest in below:
             removals.append(
                 Removal(kind="manifest", reference=left.repository.with_digest(digest), tags=names)
@@ -131,8 +139,24 @@ def decide(left: Left, registries: RegistrySession) -> Decided:
     return Decided(removals=tuple(dict.fromkeys(removals)), stays=tuple(stays))
 
 
-def reached(repository: Reference, roots: Iterable[str], registries: RegistrySession) -> frozenset[str]:
-    """Give the digests that are there and reachable from `roots` through indexes."""
+def _listed(manifest: Manifest) -> tuple[str, ...]:
+    """What goes with a manifest: the entries of an index, and never what it is about."""
+    return tuple(entry.digest for entry in manifest.entries) if manifest.is_index else ()
+
+
+def _needed(manifest: Manifest) -> tuple[str, ...]:
+    """What a manifest needs: the entries of an index, and what a signature or the like is about."""
+    subject = as_mapping(manifest.document.get("subject")).get("digest")
+    return (*_listed(manifest), *((str(subject),) if subject else ()))
+
+
+def reached(
+    repository: Reference,
+    roots: Iterable[str],
+    registries: RegistrySession,
+    needs: Callable[[Manifest], tuple[str, ...]] = _needed,
+) -> frozenset[str]:
+    """Give the digests that are there and reachable from `roots`, going from each to what it `needs`."""
     found: set[str] = set()
     waiting = set(roots)
     while waiting:
@@ -141,15 +165,8 @@ def reached(repository: Reference, roots: Iterable[str], registries: RegistrySes
         )
         there = [manifest for manifest in read if manifest is not None]
         found |= {manifest.digest for manifest in there}
-        waiting = {digest for manifest in there for digest in _below(manifest)} - found - waiting
+        waiting = {digest for manifest in there for digest in needs(manifest)} - found - waiting
     return frozenset(found)
-
-
-def _below(manifest: Manifest) -> tuple[str, ...]:
-    """What a manifest needs: the entries of an index, and what a signature or the like is about."""
-    entries = manifest.entries if manifest.media_type in INDEX_TYPES else ()
-    subject = (manifest.document.get("subject") or {}).get("digest")
-    return (*(entry.digest for entry in entries), *((subject,) if subject else ()))
 
 
 def remove(removal: Removal, registries: RegistrySession) -> str | None:
@@ -157,12 +174,17 @@ def remove(removal: Removal, registries: RegistrySession) -> str | None:
     registry = registries.of(removal.reference.host)
     try:
         if removal.kind == "tag":
-            _remove_tag(removal.reference, registries)
+            held = registry.head(removal.reference)
+            if held is not None and held.digest != removal.holds:
+                return f"{removal}: it was given another child meanwhile"
+            if held is not None:
+                _remove_tag(removal.reference, registries)
         else:
             registry.delete(removal.reference)
             for tag in removal.tags:
                 named = removal.reference.with_tag(tag)
-                if registry.head(named) is not None:
+                held = registry.head(named)
+                if held is not None and held.digest == removal.reference.digest:
                     registry.delete(named)
     except RegistryError as error:
         if error.kind == "not-found":
@@ -174,22 +196,18 @@ def remove(removal: Removal, registries: RegistrySession) -> str | None:
 def _remove_tag(tag: Reference, registries: RegistrySession) -> None:
     """Delete a tag and not what it holds.
 
-    registry 2.8 deletes manifests only, by digest and from every tag: there the tag is given a manifest of its own
-    first, an empty index that nobody else has. That one is deleted once without the tag, to see that it can be.
+    registry 2.8 deletes manifests only, by digest and from every tag; others take a tag, and some of them delete what
+    it holds. So the tag is given a manifest of its own first, an empty index that nobody else has, and that one goes.
+    It is deleted once without the tag, to see that it can be.
     """
     registry = registries.of(tag.host)
-    try:
-        registry.delete(tag)
-    except RegistryError as error:
-        if error.kind != "unsupported":
-            raise
-    else:
-        return
     for place in (None, tag):
         content = _empty_index()
         alone = tag.with_tag(None).with_digest(digest_of(content))
         registry.put_manifest(place or alone, content, OCI_INDEX)
         registry.delete(alone)
+    if registry.head(tag) is not None:
+        registry.delete(tag)
 
 
 def _empty_index() -> bytes:

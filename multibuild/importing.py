@@ -28,6 +28,16 @@ _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
 _KEPT = frozenset({"attempt.started", "attempt.ended", "platform.ended", "test.ended", "content.ended"})
 """Events that tell of a platform; what they tell of the other machine's stages stays there."""
 
+_WITH_STATUS = frozenset({"platform.ended", "test.ended", "content.ended"})
+_TEXTS = (
+    "status", "digest", "repository", "node", "outcome", "class", "retry", "evidence", "hint", "log", "detail",
+)  # fmt: skip
+_NUMBERS = ("number", "seconds", "checked")
+_LISTS = ("foreign", "steps")
+
+MOST_BYTES = 64 << 20
+"""Bytes of a plan or a journal; a thousand attempts with their evidence take a few."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForeignRun:
@@ -44,35 +54,82 @@ def find_runs(folder: Path) -> tuple[ForeignRun, ...]:
 
     Raises UsageError where there is none.
     """
-    if (folder / "journal.jsonl").is_file():
-        return (_read(RunDirectory(folder)),)
-    if (folder / "runs").is_dir():
-        for run in State(folder).runs():
-            if run.load_plan() is not None:
-                return (_read(run),)
-    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    found = [path for path in inner if (path / "journal.jsonl").is_file() or (path / "runs").is_dir()]
+    if not folder.is_dir():
+        raise _no_run(folder)
+    own = _run_in(folder)
+    if own is not None:
+        return (own,)
+    # What came from another machine leads nowhere else on this one, and not in circles.
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    found = tuple(run for run in map(_run_in, inner) if run is not None)
     if not found:
-        raise UsageError(
-            f"{folder} holds no run",
-            hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
-        )
-    return tuple(run for path in found for run in find_runs(path))
+        raise _no_run(folder)
+    return found
+
+
+def _no_run(folder: Path) -> UsageError:
+    return UsageError(
+        f"{folder} holds no run",
+        hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
+    )
+
+
+def _run_in(folder: Path) -> ForeignRun | None:
+    """Read a run directory, or the newest run of a state directory; None where there is neither."""
+    if (folder / "journal.jsonl").is_file():
+        return _read(RunDirectory(folder))
+    runs = State(folder).runs() if not (folder / "runs").is_symlink() else ()
+    newest = next((run for run in runs if not run.path.is_symlink() and run.plan_path.is_file()), None)
+    return _read(newest) if newest is not None else None
 
 
 def _read(directory: RunDirectory) -> ForeignRun:
+    """Read a run of another machine: of bounded size, and nothing in it of another type than runs have."""
+    for path in (directory.plan_path, directory.journal_path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UsageError(f"{path} is no plain file")
+        if path.exists() and path.stat().st_size > MOST_BYTES:
+            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
     plan = directory.load_plan()
     if plan is None:
         raise UsageError(
             f"{directory.path} has no readable plan.json",
             hint="that run ended before it was planned; look at its journal",
         )
+    if not _is_plan(plan):
+        raise UsageError(f"{directory.plan_path}: it is not multibuild's plan.json")
     events = read_journal(directory.journal_path)
-    try:
-        children = recorded_children(plan, events)
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{directory.path}: plan.json is not multibuild's: {error}") from error
+    odd = next((event for event in events if event.name in _KEPT and not _is_kept_form(event)), None)
+    if odd is not None:
+        raise UsageError(f"{directory.journal_path}: its event {odd.name} is not multibuild's")
+    children = recorded_children(plan, events)
     return ForeignRun(directory=directory, plan=plan, events=events, children=children)
+
+
+def _is_plan(plan: Mapping[str, Any]) -> bool:
+    """Whether it has what is read of a plan, each of its type."""
+    rows = plan.get("platforms")
+    return isinstance(rows, list) and all(
+        isinstance(row, dict)
+        and isinstance(row.get("platform"), str)
+        and isinstance(row.get("staging"), dict)
+        and isinstance(row["staging"].get("reference"), str)
+        and all(isinstance(row.get(key) or "", str) for key in ("node", "driver"))
+        and isinstance(row.get("emulated") or False, bool)
+        for row in rows
+    )
+
+
+def _is_kept_form(event: Event) -> bool:
+    """Whether the fields the report shows are of their types; a status is one every such event has."""
+    fields = event.fields
+    return (
+        isinstance(fields.get("platform"), str)
+        and all(isinstance(fields.get(key) or "", str) for key in _TEXTS)
+        and all(type(fields.get(key) or 0) in (int, float) for key in _NUMBERS)
+        and all(isinstance(fields.get(key) or [], list) for key in _LISTS)
+        and (event.name not in _WITH_STATUS or bool(fields.get("status")))
+    )
 
 
 def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
@@ -155,7 +212,7 @@ def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirector
     """Take logs over. What comes from another machine is data: only plain files with names of ours are taken."""
     slugs = {Platform.parse(platform).slug for platform in platforms}
     logs = source.directory.logs
-    for path in sorted(logs.iterdir()) if logs.is_dir() else ():
+    for path in sorted(logs.iterdir()) if logs.is_dir() and not logs.is_symlink() else ():
         plain = path.is_file() and not path.is_symlink()
         if plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
             shutil.copyfile(path, run.logs / path.name)

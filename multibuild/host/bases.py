@@ -46,26 +46,34 @@ def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
 def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
     """Ask each image's registry which Linux platforms it has; image → them, or why that is not known.
 
-    Ends within LONG_PATIENCE seconds. A single image has the one its config says.
+    Ends within LONG_PATIENCE seconds. A single image has the one its config says. What is no platform that a config
+    can name is left out: an index of anyone's may say anything, and what is given here is written into a file.
     """
     from multibuild.publish.children import read_child
     from multibuild.publish.reference import Reference
-    from multibuild.publish.registry import Registry
     from multibuild.publish.session import RegistrySession
-
-    session = RegistrySession(None, say=lambda _text: None)
 
     def ask(image: str) -> frozenset[Platform]:
         reference = Reference.parse(image)
-        registry: Registry = session.of(reference.host)
-        found = registry.manifest(reference)
-        if not found.is_index:
-            return frozenset({read_child(reference, registry, None).config.platform.normalised()})
-        entries = (entry for entry in found.entries if not entry.is_attestation)
-        said = (entry.platform.normalised() for entry in entries if entry.platform)
-        return frozenset(platform for platform in said if platform.os == "linux")
+        # Its own session: a thread that is late goes on with it when nobody waits any more.
+        with RegistrySession(None, say=lambda _text: None) as session:
+            registry = session.of(reference.host)
+            found = registry.manifest(reference)
+            own = None if found.is_index else read_child(reference, registry, None).config.platform
+        said = [own] if own is not None else []
+        if found.is_index:
+            said = [entry.platform for entry in found.entries if entry.platform and not entry.is_attestation]
+        return frozenset(platform.normalised() for platform in said if _can_be_built(platform))
 
     return _asked(images, ask, LONG_PATIENCE)
+
+
+def _can_be_built(platform: Platform) -> bool:
+    from multibuild.platforms import architecture_named
+
+    row = architecture_named(platform.architecture)
+    named = row is not None and row.name == platform.architecture
+    return platform.os == "linux" and named and platform.normalised().known_variant
 
 
 def _asked(images: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer | str]:

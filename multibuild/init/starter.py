@@ -104,9 +104,11 @@ def names(platforms: Iterable[Platform]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Write a text as YAML, in quotes where it needs them."""
+    """Write a text as YAML, in quotes where it needs them: `on`, `0x10` and `1_000` are no texts without."""
+    import yaml
+
     plain = re.fullmatch(r"[A-Za-z0-9./][A-Za-z0-9._/-]*", text) and not re.fullmatch(r"[-+.0-9eE]+", text)
-    return text if plain else "'" + text.replace("'", "''") + "'"
+    return text if plain and yaml.safe_load(text) == text else "'" + text.replace("'", "''") + "'"
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -185,7 +185,8 @@ def _whole_proof(
     elif len(foreign) == len(files):
         status, notes = "failed", f"no file in the image is {platform}: {_named(foreign)}"
     elif foreign:
-        notes = f"foreign, but not needed to start: {_named(foreign)}"
+        said = f"foreign, but not needed to start: {_named(foreign)}"
+        notes = f"{notes}; {said}" if notes else said
     return ContentProof(status=status, checked=len(files), foreign=foreign, detail=notes)
 
 
@@ -196,9 +197,8 @@ def _notes(needed: Sequence[Found], started: Started, platform: Platform) -> str
     is for a test with `emulator_cpu` to tell.
     """
     notes = list(started.problems)
-    own = (
-        int(platform.variant[1:]) if platform.architecture == "arm" and platform.variant[1:].isdigit() else 0
-    )
+    level = platform.variant[1:] if platform.architecture == "arm" else ""
+    own = int(level) if level in ("5", "6", "7", "8") else 0
     newer = [file for file in needed if own and file.entry.elf is not None and file.entry.elf.level > own]
     if newer and newer[0].entry.elf is not None:
         more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""

@@ -43,7 +43,7 @@ def _candidates(
         yield f"{directory.replace('${ORIGIN}', origin).replace('$ORIGIN', origin)}/{name}"
     for directory in _DIRECTORIES:
         yield f"{directory}/{name}"
-        yield from (f"{directory}/{inner}/{name}" for inner in root.names(directory) if "-linux-" in inner)
+        yield from (f"{directory}/{inner}/{name}" for inner in root.names(directory, with_part="-linux-"))
 
 
 def _same(one: ElfHeader, other: ElfHeader) -> bool:

@@ -72,7 +72,7 @@ def read_nodes(content: bytes, name: str) -> tuple[Node, ...]:
         document = json.loads(content)
         items = document.get("items", [document])
         nodes = tuple(_node(item, place) for place, item in enumerate(items, 1))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{name} is not a list of nodes", hint="`kubectl get nodes -o json` prints one"
         ) from None

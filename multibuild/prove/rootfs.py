@@ -17,11 +17,15 @@ MOST_STEPS = 20_000_000
 MOST_DIRECTORIES = 100_000
 """Directories of one image; a member a thousand levels deep makes a thousand."""
 
+LONGEST_PATH = 4096
+"""Characters of a path (PATH_MAX, include/uapi/linux/limits.h). Symlinks of directories can lead much deeper."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Directory:
-    """A directory of the merged tree."""
+    """A directory of the merged tree. `length` is that of its path, with a slash behind it."""
 
+    length: int
     children: dict[str, Directory | LayerEntry] = field(default_factory=dict)
 
 
@@ -40,10 +44,11 @@ class RootFs:
     """
 
     def __init__(self, layers: Iterable[LayerIndex] = ()) -> None:
-        self._root = Directory()
+        self._root = Directory(length=1)
         self._steps = 0
         self._directories = 0
         self._by_name: dict[str, list[Found]] | None = None
+        self._names: dict[str, tuple[str, ...]] = {}
         for layer in layers:
             self._apply(layer)
 
@@ -68,10 +73,14 @@ class RootFs:
                 elif node.kind == "file":
                     yield Found(path=prefix + name, entry=node)
 
-    def names(self, path: str) -> tuple[str, ...]:
-        """List a directory; nothing for what is none."""
-        walked = self._walk(path)
-        return tuple(walked[1].children) if walked is not None and isinstance(walked[1], Directory) else ()
+    def names(self, path: str, *, with_part: str) -> tuple[str, ...]:
+        """List what in a directory has `with_part` in its name; nothing for what is none. It is looked at once."""
+        known = self._names.get(path)
+        if known is None:
+            walked = self._walk(path)
+            listed = walked[1].children if walked is not None and isinstance(walked[1], Directory) else {}
+            known = self._names[path] = tuple(name for name in listed if with_part in name)
+        return known
 
     def named(self, name: str) -> Iterator[Found]:
         """Give the files anywhere whose name begins so: a library "libx.so.1" is mostly a link to "libx.so.1.2"."""
@@ -80,6 +89,7 @@ class RootFs:
             for found in self.files():
                 self._by_name.setdefault(found.path.rpartition("/")[2].partition(".so")[0], []).append(found)
         for found in self._by_name.get(name.partition(".so")[0], ()):
+            self._step()
             if found.path.rpartition("/")[2].startswith(name):
                 yield found
 
@@ -133,9 +143,10 @@ class RootFs:
         if not name or walked is None or not isinstance(walked[1], Directory):
             return
         children = walked[1].children
+        self._require_short(walked[1], name)
         if entry.kind == "directory":
             if not isinstance(children.get(name), Directory):
-                children[name] = self._directory()
+                children[name] = self._directory(walked[1], name)
         elif entry.kind == "hardlink":
             target = self._itself(entry.target)
             if target is not None:
@@ -145,11 +156,22 @@ class RootFs:
         else:
             children[name] = entry
 
-    def _directory(self) -> Directory:
+    def _directory(self, parent: Directory, name: str) -> Directory:
         self._directories += 1
         if self._directories > MOST_DIRECTORIES:
             raise UnreadableLayer(f"the image has more than {MOST_DIRECTORIES} directories")
-        return Directory()
+        self._require_short(parent, name)
+        return Directory(length=parent.length + len(name) + 1)
+
+    @staticmethod
+    def _require_short(parent: Directory, name: str) -> None:
+        if parent.length + len(name) > LONGEST_PATH:
+            raise UnreadableLayer(f"the image has a path longer than {LONGEST_PATH} characters")
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise UnreadableLayer("the image's paths and links are too many to follow")
 
     def _itself(self, path: str) -> LayerEntry | None:
         """Look up what lies at a path, without following it if it is a symlink."""
@@ -171,18 +193,16 @@ class RootFs:
         links = 0
         while pending:
             part = pending.pop()
-            self._steps += 1
-            if self._steps > MOST_STEPS:
-                raise UnreadableLayer("the image's paths and links are too many to follow")
+            self._step()
             if part in ("", "."):
                 continue
             if part == "..":
-                names = names[:-1]
-                way = way[: len(names) + 1]
+                if names:
+                    del names[-1], way[-1]
                 continue
             node = way[-1].children.get(part)
             if node is None and create:
-                node = way[-1].children[part] = self._directory()
+                node = way[-1].children[part] = self._directory(way[-1], part)
             if isinstance(node, Directory):
                 names.append(part)
                 way.append(node)

@@ -18,9 +18,14 @@ MOST_INTERPRETERS = 4
 """Scripts that may be each other's interpreter (fs/exec.c exec_binprm: ELOOP beyond it)."""
 
 _MOST_WRAPPERS = 5
+LONGEST_SCRIPT = 16 << 10
+"""Characters of `sh -c SCRIPT` in which its first command is looked for: shlex takes their square in time."""
+MOST_WORDS = 4096
+"""Words of a command line that are looked at; a config of 4 MiB has room for a million."""
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "zsh"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE_COMMAND = frozenset({"exec", "command"})
+_SPLIT = re.compile(r"-[iv0]*S|--split-string(?:=|\Z)")
 _ENV_OPTIONS_WITH_VALUE = frozenset({"-u", "--unset", "-C", "--chdir", "-a", "--argv0"})
 
 
@@ -42,7 +47,7 @@ def started_files(config: Mapping[str, Any], root: RootFs) -> Started:
     section = section if isinstance(section, Mapping) else {}
     entrypoint, command = _words(section.get("Entrypoint")), _words(section.get("Cmd"))
     search = _Search(root, _words(section.get("Env")), _text(section.get("WorkingDir")) or "/")
-    argv = (*entrypoint, *command)
+    argv = (*entrypoint, *command)[:MOST_WORDS]
     if not argv:
         return Started(files=(), problems=("the image has no ENTRYPOINT or CMD",))
     search.execute(argv[0])
@@ -155,7 +160,7 @@ def _shell_command(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _first_command(script: str) -> Sequence[str]:
-    lexer = shlex.shlex(script, posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(script[:LONGEST_SCRIPT], posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
     try:
@@ -164,7 +169,8 @@ def _first_command(script: str) -> Sequence[str]:
                 break
             words.append(word)
     except ValueError:
-        return ()
+        if len(script) <= LONGEST_SCRIPT:
+            return ()
     while words and (_ASSIGNMENT.match(words[0]) or words[0] in _BEFORE_COMMAND):
         del words[0]
     return () if words and set(words[0]) & set("$`*?[{~") else words
@@ -172,9 +178,14 @@ def _first_command(script: str) -> Sequence[str]:
 
 def _env_command(arguments: Sequence[str]) -> Sequence[str]:
     """Give the command in env's arguments: after its options and assignments."""
-    words = list(arguments)
+    words, splits = list(arguments), 0
     while words:
-        if words[0] in _ENV_OPTIONS_WITH_VALUE:
+        if (split := _SPLIT.match(words[0])) and splits < _MOST_WRAPPERS:
+            splits += 1
+            # `-S "python3 -u"`, `-Spython3`, `--split-string=python3`: its text stands in place of the option.
+            text = words[0][split.end() :]
+            words = [*text.split(), *words[1:]] if text else [*" ".join(words[1:2]).split(), *words[2:]]
+        elif words[0] in _ENV_OPTIONS_WITH_VALUE:
             del words[:2]
         elif words[0].startswith("-") or _ASSIGNMENT.match(words[0]):
             del words[0]

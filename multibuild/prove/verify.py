@@ -12,7 +12,7 @@ from multibuild.prove.content import ContentProof, ImageContent, Mode, config_mi
 from multibuild.prove.layer_memory import LayerMemory
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Descriptor, Reference
+from multibuild.publish.reference import Descriptor, Reference, is_digest
 from multibuild.publish.registry import Registry
 from multibuild.publish.session import RegistrySession
 from multibuild.record.values import as_json
@@ -120,7 +120,6 @@ class _Eyes:
 def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verified, tuple[Finding, ...]]:
     """Read one entry's image and look into it; what the registry says of it becomes a finding."""
     said = str(entry.platform) if entry.platform else ""
-    here = reference.with_digest(entry.digest)
 
     def failed(kind: str, detail: str) -> tuple[Verified, tuple[Finding, ...]]:
         name = said or "-"
@@ -128,6 +127,7 @@ def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verifie
         return verified, (Finding(platform=name, kind=kind, detail=detail),)
 
     try:
+        here = reference.with_digest(entry.digest)
         child = read_child(here, eyes.registry, None)
         said = said or str(child.config.platform)
         if child.image.digest == entry.digest and child.image.size != entry.size:
@@ -177,6 +177,10 @@ def _content(child: Child, platform: Platform, here: Reference, eyes: _Eyes) -> 
     )
 
 
+def _is_there(reference: Reference, digest: str, registry: Registry) -> bool:
+    return is_digest(digest) and registry.head(reference.with_digest(digest)) is not None
+
+
 def _orphans(listed: Sequence[Descriptor], reference: Reference, registry: Registry) -> list[Finding]:
     """Find attestations that are about no image of the index, or are not there."""
     digests = {entry.digest for entry in listed if not entry.is_attestation}
@@ -185,7 +189,7 @@ def _orphans(listed: Sequence[Descriptor], reference: Reference, registry: Regis
         if entry.is_attestation and entry.attests not in digests:
             detail = f"it is about {entry.attests}, which the index does not list"
             found.append(Finding(platform="-", kind="attestation", detail=detail))
-        elif entry.is_attestation and registry.head(reference.with_digest(entry.digest)) is None:
+        elif entry.is_attestation and not _is_there(reference, entry.digest, registry):
             detail = f"{entry.digest} is listed and does not exist"
             found.append(Finding(platform="-", kind="attestation", detail=detail))
     return found

@@ -8,14 +8,17 @@ import re
 import threading
 from collections.abc import Generator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from multibuild.publish.credentials import Credentials
 from multibuild.publish.failures import RegistryError, from_status, retry_after
+from multibuild.publish.loopback import is_loopback
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+# RFC 6750 section 2.1 allows less; what no header can hold would be shown, whole, by the error about it.
+_TOKEN = re.compile(r"[!-~]+\Z")
+_UNENCODED = {"Accept-Encoding": "identity"}
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
 
@@ -26,12 +29,12 @@ class RegistryAuth(httpx.Auth):
     that follows no redirects: an identity token travels in a body.
     """
 
-    def __init__(self, origin: str, host: str, credentials: Credentials | None, *, plain: bool) -> None:
-        """`origin` is the registry's address; `plain`: it has no TLS, so its token service need not have it."""
+    def __init__(self, origin: str, host: str, credentials: Credentials | None, *, insecure: bool) -> None:
+        """`origin` is the registry's address; `insecure`: it was said to need no TLS, so its token service need not."""
         self._origin = httpx.URL(origin)
         self._host = host
         self._credentials = credentials
-        self._plain = plain
+        self._insecure = insecure
         self._basic = False
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -49,8 +52,12 @@ class RegistryAuth(httpx.Auth):
         challenges = _challenges(", ".join(response.headers.get_list("www-authenticate")))
         if "bearer" in challenges:
             parameters = challenges["bearer"]
-            self._require_trusted(parameters.get("realm", ""))
-            answer = yield self._token_request(parameters, scope or parameters.get("scope", ""))
+            realm = httpx.URL(parameters.get("realm", ""))
+            self._require_trusted(realm)
+            asking = self._token_request(realm, parameters, scope or parameters.get("scope", ""))
+            # A request made beside the client has none of its timeouts.
+            asking.extensions["timeout"] = request.extensions.get("timeout", {})
+            answer = yield asking
             token = self._token_of(answer)
             with self._lock:
                 self._tokens[scope] = token
@@ -71,10 +78,11 @@ class RegistryAuth(httpx.Auth):
         elif self._basic and self._credentials is not None:
             request.headers["Authorization"] = _basic(self._credentials)
 
-    def _require_trusted(self, realm: str) -> None:
-        """A login is sent over TLS only, unless the registry itself has none."""
-        scheme, place = urlsplit(realm)[:2]
-        if place and (scheme == "https" or (self._plain and scheme == "http")):
+    def _require_trusted(self, realm: httpx.URL) -> None:
+        """A login is sent over TLS only, unless the registry was said to have none, or all stays on this machine."""
+        place = realm.netloc.decode()
+        here = is_loopback(self._host) and is_loopback(place)
+        if place and (realm.scheme == "https" or (realm.scheme == "http" and (self._insecure or here))):
             return
         raise RegistryError(
             "tls",
@@ -82,10 +90,9 @@ class RegistryAuth(httpx.Auth):
             hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
         )
 
-    def _token_request(self, parameters: dict[str, str], scope: str) -> httpx.Request:
+    def _token_request(self, realm: httpx.URL, parameters: dict[str, str], scope: str) -> httpx.Request:
         service = {"service": parameters["service"]} if "service" in parameters else {}
         known = self._credentials
-        realm = httpx.URL(parameters["realm"])
         if known is not None and known.identity_token:
             form = {
                 **service,
@@ -94,13 +101,13 @@ class RegistryAuth(httpx.Auth):
                 "refresh_token": known.identity_token,
                 "client_id": "multibuild",
             }
-            return httpx.Request("POST", realm, data=form)
+            return httpx.Request("POST", realm, data=form, headers=_UNENCODED)
         # Kept beside a query the realm may already have.
         url = realm.copy_merge_params(service)
         for part in scope.split():
             url = url.copy_add_param("scope", part)
-        headers = {"Authorization": _basic(known)} if known is not None else {}
-        return httpx.Request("GET", url, headers=headers)
+        login = {"Authorization": _basic(known)} if known is not None else {}
+        return httpx.Request("GET", url, headers={**_UNENCODED, **login})
 
     def _token_of(self, answer: httpx.Response) -> str:
         doing = f"logging in to {self._host}"
@@ -113,7 +120,7 @@ class RegistryAuth(httpx.Auth):
             token = document.get("token") or document.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None
-        if not isinstance(token, str):
+        if not isinstance(token, str) or not _TOKEN.match(token):
             raise RegistryError(
                 "invalid",
                 f"{doing}: the token service gave no token (answers {answer.status_code})",

@@ -50,9 +50,9 @@ def read_child(reference: Reference, registry: Store, wanted: Platform | None) -
     """
     pushed = registry.manifest(reference)
     image, manifest, attestations = _image_of(reference, pushed, registry, wanted)
-    described, layers = manifest.document.get("config"), manifest.document.get("layers") or []
-    if described is None or not isinstance(layers, list):
-        raise VerificationFailed(f"{reference} is no image: its manifest has no config, or no list of layers")
+    described = manifest.document.get("config")
+    if described is None:
+        raise VerificationFailed(f"{reference} is no image: its manifest has no config")
     config = read_config(reference, Descriptor.from_json(described), registry)
     if wanted is not None:
         require_platform(reference, config.platform, wanted)
@@ -67,7 +67,7 @@ def read_child(reference: Reference, registry: Store, wanted: Platform | None) -
         ),
         attestations=attestations,
         config=config,
-        layers=tuple(Descriptor.from_json(layer) for layer in layers),
+        layers=manifest.listed("layers"),
     )
 
 
@@ -86,8 +86,15 @@ def _image_of(
         ]
     if len(images) != 1:
         raise VerificationFailed(f"{reference} holds {len(images)} images where one is wanted")
-    attestations = tuple(e for e in pushed.entries if e.is_attestation and e.attests == images[0].digest)
-    return images[0], registry.manifest(reference.with_digest(images[0].digest)), attestations
+    image = images[0]
+    attestations = tuple(e for e in pushed.entries if e.is_attestation and e.attests == image.digest)
+    manifest = registry.manifest(reference.with_digest(image.digest))
+    if (image.media_type, image.size) != (manifest.media_type, len(manifest.content)):
+        raise VerificationFailed(
+            f"{reference} lists {image.digest} as {image.media_type} of {image.size} bytes, which is "
+            f"{manifest.media_type} of {len(manifest.content)}"
+        )
+    return image, manifest, attestations
 
 
 def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:

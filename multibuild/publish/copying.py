@@ -11,6 +11,7 @@ from multibuild.errors import PublishFailed
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.once import Once
 from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
+from multibuild.publish.showing import PATIENCE, until_it_shows
 from multibuild.publish.store import Registries, Store
 
 PARALLEL = 8
@@ -41,14 +42,15 @@ class Place:
 def bring_children(
     index: Manifest, target: Reference, sources: Sequence[Reference], registries: Registries
 ) -> None:
-    """Make every manifest that `index` names present in the target repository; digests stay as they are.
+    """Make every manifest that `index` names present in the target repository, and see that it is.
 
     `sources` are repositories; one with a digest says where just that digest is. What refers to a copied image
     (signatures) follows, as referrers or, where the target has none, under the fallback tag. Raises PublishFailed for
-    a child that is in no source, RegistryError for what a registry does.
+    a child that is in no source, RegistryError for what a registry does, or for an entry that contradicts its manifest.
     """
     homes = {source.name: Place(name=source, registry=registries.of(source.host)) for source in sources}
     if set(homes) == {target.name}:
+        _require_whole(index, target, registries.of(target.host), patience=0.0)
         return
     copying = Copying(target=Place(name=target.with_tag(None), registry=registries.of(target.host)))
     known = {source.digest: homes[source.name] for source in sources if source.digest}
@@ -70,6 +72,49 @@ def bring_children(
     home = known.get(index.digest)
     if home is not None and home.name.name != target.name:
         copying.referrers(index.digest, home)
+    _require_whole(index, target, registries.of(target.host), patience=PATIENCE)
+
+
+def _require_whole(index: Manifest, target: Reference, registry: Store, *, patience: float) -> None:
+    """See that the target has every manifest the index names, of the size and type it says.
+
+    Registries need not look when an index is pushed, some do not, and clients refuse an entry that says another size.
+    Raises RegistryError after `patience` seconds of waiting for one that is missing.
+    """
+
+    def require(entry: Descriptor) -> None:
+        at = target.with_digest(entry.digest)
+
+        def look() -> RegistryError | None:
+            held = registry.head(at)
+            if held is None:
+                return RegistryError(
+                    "not-found", f"{at} is not there: the index would be incomplete", hint="build it again"
+                )
+            if (held.size, held.media_type) == (entry.size, entry.media_type):
+                return None
+            _require_agreement(entry, registry.manifest(at))
+            return None
+
+        until_it_shows(look, patience=patience)
+
+    distinct = {(entry.digest, entry.size, entry.media_type): entry for entry in index.entries}
+    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
+        futures = [pool.submit(require, entry) for entry in distinct.values()]
+    for future in futures:
+        future.result()
+
+
+def _require_agreement(entry: Descriptor, found: Manifest) -> None:
+    """Raise RegistryError when an entry contradicts the manifest it names, by its bytes: headers may be a proxy's."""
+    if (len(found.content), found.media_type) == (entry.size, entry.media_type):
+        return
+    raise RegistryError(
+        "invalid",
+        f"the index lists {entry.digest} as {entry.media_type} of {entry.size} bytes, which is "
+        f"{found.media_type} of {len(found.content)}",
+        hint="clients refuse such an entry: name its images one by one as sources",
+    )
 
 
 def _home_of(digest: str, homes: Iterable[Place], *, required: bool) -> Place | None:
@@ -177,9 +222,9 @@ class Copying:
 
 def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
     """Give the blobs a manifest names, each once."""
-    document = manifest.document
-    named = (document.get("config"), *(document.get("layers") or ()), *(document.get("blobs") or ()))
-    blobs = [Descriptor.from_json(blob) for blob in named if blob is not None]
+    config = manifest.document.get("config")
+    blobs = [Descriptor.from_json(config)] if config is not None else []
+    blobs += manifest.listed("layers", "blobs")
     return tuple({blob.digest: blob for blob in blobs}.values())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from multibuild.publish.children import read_config
 from multibuild.publish.lint import Finding, lint
-from multibuild.publish.reference import INDEX_TYPES, Descriptor, Manifest, Reference
+from multibuild.publish.reference import INDEX_TYPES, Descriptor, Manifest, Reference, as_mapping
 from multibuild.publish.session import RegistrySession
 from multibuild.record.values import as_json
 
@@ -88,23 +88,23 @@ def look_at(reference: Reference, registries: RegistrySession) -> Inspection:
         media_type=found.media_type,
         digest=found.digest,
         size=len(found.content),
-        annotations=document.get("annotations") or {},
+        annotations=as_mapping(document.get("annotations")),
         entries=entries,
         findings=lint(listed, {entry.digest: entry.config for entry in entries}),
         artifact_type=str(document.get("artifactType", "")),
-        subject=str((document.get("subject") or {}).get("digest", "")),
+        subject=str(as_mapping(document.get("subject")).get("digest", "")),
     )
 
 
 def _weigh(manifest: Manifest) -> int:
-    document = manifest.document
-    blobs = [document.get("config"), *(document.get("layers") or ())]
-    return len(manifest.content) + sum(Descriptor.from_json(blob).size for blob in blobs if blob)
+    weight = len(manifest.content) + sum(layer.size for layer in manifest.listed("layers"))
+    config = manifest.document.get("config")
+    return weight + (Descriptor.from_json(config).size if config else 0)
 
 
 def _config_platform(reference: Reference, manifest: Manifest, registries: RegistrySession) -> str:
-    described = manifest.document.get("config")
-    if not described or "image" not in described.get("mediaType", ""):
+    described = as_mapping(manifest.document.get("config"))
+    if "image" not in str(described.get("mediaType", "")):
         return ""
     return str(
         read_config(reference, Descriptor.from_json(described), registries.of(reference.host)).platform

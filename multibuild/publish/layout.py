@@ -13,7 +13,7 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Descriptor, Manifest, Reference, is_digest
+from multibuild.publish.reference import OCI_INDEX, Descriptor, Manifest, Reference, is_digest
 from multibuild.publish.store import Registries, Store
 from multibuild.record.state import write_atomic
 
@@ -60,7 +60,12 @@ class OciLayout:
         content = self._blob(digest).read_bytes()
         if Manifest.of(content, "").digest != digest:
             raise RegistryError("invalid", f"{self._blob(digest)} is not what its name says")
-        return Manifest(media_type=media_type or _type_of(content), digest=digest, content=content)
+        found = Manifest(
+            media_type=media_type or Manifest.of(content, "").own_type, digest=digest, content=content
+        )
+        if found.is_ambiguous:
+            raise RegistryError("invalid", f"{self._blob(digest)} is of another kind than {found.media_type}")
+        return found
 
     def _is_asked_for(self, reference: Reference, annotations: Mapping[str, str]) -> bool:
         if reference.tag is None:
@@ -154,16 +159,13 @@ class OciLayout:
             self._save([])
 
     def _entries(self) -> tuple[Descriptor, ...]:
-        return tuple(Descriptor.from_json(entry) for entry in self._document().get("manifests", ()))
-
-    def _document(self) -> dict[str, Any]:
         try:
-            document = json.loads((self.path / "index.json").read_text(encoding="utf-8"))
+            content = (self.path / "index.json").read_bytes()
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
+            return ()
+        except OSError as error:
             raise RegistryError("invalid", f"{self.path / 'index.json'} cannot be read: {error}") from error
-        return document if isinstance(document, dict) else {}
+        return Manifest.of(content, OCI_INDEX).entries
 
     def _without(self, tag: str) -> list[dict[str, Any]]:
         return [entry.to_json() for entry in self._entries() if entry.annotations.get(REF_NAME) != tag]
@@ -239,11 +241,3 @@ def open_layout(path: str, scratch: Path) -> tuple[OciLayout, Reference]:
         raise UsageError(f"{path} is no OCI layout: it has no oci-layout file")
     layout = OciLayout(place)
     return layout, layout.name().with_tag(tag)
-
-
-def _type_of(content: bytes) -> str:
-    found = Manifest.of(content, "").document
-    index = "manifests" in found
-    return str(
-        found.get("mediaType") or f"application/vnd.oci.image.{'index' if index else 'manifest'}.v1+json"
-    )

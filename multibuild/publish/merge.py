@@ -9,7 +9,7 @@ from typing import Any, Literal
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform, architecture_named
 from multibuild.publish.index import IndexBase, IndexChild, compose
-from multibuild.publish.reference import DOCKER_LIST, Manifest, Reference
+from multibuild.publish.reference import DOCKER_LIST, Manifest, Reference, as_mapping
 
 MediaType = Literal["oci", "docker"]
 
@@ -107,12 +107,13 @@ def merge(sources: Sequence[Source], wishes: Wishes, *, onto: Source | None = No
     document: dict[str, Any] = base.document if base is not None else {}
     was_docker = base is not None and base.media_type == DOCKER_LIST
     children = plan_children(sources, wishes, onto=onto)
+    kind = str(document.get("artifactType", ""))
     keeps_docker = was_docker and not wishes.annotations and not wishes.entry_annotations
     return compose(
         children,
-        annotations={**(document.get("annotations") or {}), **dict(wishes.annotations)},
+        annotations={**as_mapping(document.get("annotations")), **dict(wishes.annotations)},
         media_type=wishes.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci"),
-        base=IndexBase(subject=document.get("subject"), artifact_type=str(document.get("artifactType", ""))),
+        base=IndexBase(subject=as_mapping(document.get("subject")), artifact_type=kind),
     )
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import Interrupted, PublishFailed
 from multibuild.publish.copying import bring_children
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.showing import PATIENCE, until_it_shows
 from multibuild.publish.store import Registries, Store
 from multibuild.record.events import Emit
-
-PATIENCE = 20.0
-"""Seconds a registry may take to show what was pushed: some are eventually consistent."""
 
 Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
 
@@ -61,7 +58,7 @@ def publish(
 
     Events: `tag.planned` with what every tag held before any moves, `tag.ended` with what became of it (a second one
     when it was put back). Raises PublishFailed after everything that had moved was put back, as far as it still held
-    our digest; its message says what became of each tag.
+    our digest; its message says what became of each tag. A Ctrl-C between tags is Interrupted, after the same.
 
     `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
     (reference, index digest). They are put back to it, too, if anything fails now.
@@ -125,14 +122,19 @@ class _Move:
     emit: Emit
 
     def all(self) -> tuple[MovedTag, ...]:
-        """Move every tag; PublishFailed after putting back when one cannot be moved."""
+        """Move every tag; PublishFailed after putting back when one cannot be moved, Interrupted after a Ctrl-C.
+
+        A run moves tags in a thread, which no Ctrl-C reaches; `merge TARGET SOURCE...` has nothing to resume from.
+        """
         done: list[MovedTag] = []
         for reference in self.former:
             try:
                 done.append(self._tell(self._one(reference)))
-            except PublishFailed as error:
+            except (PublishFailed, KeyboardInterrupt) as error:
                 outcome = self._put_all_back(done, reference)
                 said = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
+                if isinstance(error, KeyboardInterrupt):
+                    raise Interrupted(f"interrupted; tags: {said}") from error
                 raise PublishFailed(f"{error.message}; tags: {said}", hint=error.hint) from error
         return tuple(done)
 
@@ -203,23 +205,15 @@ class _Move:
 
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
     """Read what was pushed until it shows and is the same; RegistryError when it never is within PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    pause = 0.1
-    while True:
-        try:
-            found = registry.manifest(reference)
-            if (found.content, found.media_type) == (index.content, index.media_type):
-                return
-            trouble = RegistryError(
-                "invalid",
-                f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
-                hint="is somebody else publishing to this tag?",
-            )
-        except RegistryError as error:
-            if error.kind != "not-found":
-                raise
-            trouble = error
-        if time.monotonic() > deadline:
-            raise trouble
-        time.sleep(pause)
-        pause = min(pause * 2, 2.0)
+
+    def look() -> RegistryError | None:
+        found = registry.manifest(reference)
+        if (found.content, found.media_type) == (index.content, index.media_type):
+            return None
+        return RegistryError(
+            "invalid",
+            f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
+            hint="is somebody else publishing to this tag?",
+        )
+
+    until_it_shows(look, patience=PATIENCE)

@@ -26,6 +26,11 @@ _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
 _DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
 _HUB = "docker.io"
+# distribution/reference normalize.go: the second is what old configs call it.
+_HUB_NAMES = frozenset({_HUB, "index.docker.io"})
+# distribution/reference regexp.go, domainAndPort.
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +59,13 @@ class Reference:
             )
         host, slash, repository = name.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = _HUB, name if "/" in name else f"library/{name}"
+            host, repository = _HUB, name
+        if host in _HUB_NAMES:
+            host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
+        if not _HOST.match(host):
+            raise UsageError(
+                f"'{text}': '{host}' is not a registry", hint="a registry is a host, perhaps with :PORT"
+            )
         if not _NAME.match(repository):
             capital = repository != repository.lower()
             reason = "a repository is lower case only" if capital else "it is not an image reference"
@@ -78,7 +89,13 @@ class Reference:
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The same repository at a digest, without tag."""
+        """The same repository at a digest, without tag; PublishFailed for what is no digest.
+
+        Digests come from manifests anyone may have written, and become a part of paths and tags: "latest" would be a
+        tag there, and "../../other/manifests/1" another repository.
+        """
+        if not is_digest(digest):
+            raise PublishFailed(f"{self.name}: '{digest[:80]}' is no digest")
         return replace(self, tag=None, digest=digest)
 
     def __str__(self) -> str:
@@ -136,20 +153,23 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
-        """Read the spec's form; PublishFailed when it is none."""
+        """Read the spec's form; PublishFailed when it is none.
+
+        Anyone may have written it. Whether its digest is one is seen where it is used (`Reference.with_digest`).
+        """
         try:
-            platform = document.get("platform")
+            platform = document.get("platform") or {}
             return cls(
-                media_type=str(document["mediaType"]),
-                digest=str(document["digest"]),
-                size=int(document["size"]),
+                media_type=_text(document["mediaType"]),
+                digest=_text(document["digest"]),
+                size=_size(document["size"]),
                 platform=_platform(platform),
-                os_version=str((platform or {}).get("os.version", "")),
-                os_features=tuple((platform or {}).get("os.features") or ()),
-                annotations=dict(document.get("annotations") or {}),
-                artifact_type=str(document.get("artifactType", "")),
+                os_version=_text(platform.get("os.version")),
+                os_features=tuple(_text(feature) for feature in platform.get("os.features") or ()),
+                annotations={key: _text(value) for key, value in (document.get("annotations") or {}).items()},
+                artifact_type=_text(document.get("artifactType")),
                 rest={key: value for key, value in document.items() if key not in _FIELDS},
-                platform_rest={k: v for k, v in (platform or {}).items() if k not in _PLATFORM_FIELDS},
+                platform_rest={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
@@ -165,10 +185,24 @@ def _platform(document: Mapping[str, Any] | None) -> Platform | None:
     if not document:
         return None
     return Platform(
-        os=str(document.get("os", "")),
-        architecture=str(document.get("architecture", "")),
-        variant=str(document.get("variant", "")),
+        os=_text(document.get("os")),
+        architecture=_text(document.get("architecture")),
+        variant=_text(document.get("variant")),
     )
+
+
+def _size(value: object) -> int:
+    """Read a size; ValueError for what is none. JSON's 1e999 is infinity to Python, and true an integer."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    """Read a text, empty for null, as Go's clients do; TypeError for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError
+    return value or ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,9 +235,42 @@ class Manifest:
         return self.media_type in INDEX_TYPES
 
     @property
+    def own_type(self) -> str:
+        """The media type its content says, or its fields imply."""
+        document = self.document
+        return str(document.get("mediaType") or "") or (
+            OCI_INDEX if "manifests" in document else OCI_MANIFEST
+        )
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether its content is of another kind than its media type: an index called an image, or the reverse.
+
+        Its digest then stands for two things (CVE-2021-41190). As containerd tells it (core/images validateMediaType).
+        """
+        if self.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+            return False
+        document, other = self.document, MANIFEST_TYPES if self.is_index else INDEX_TYPES
+        fields = ("config", "layers") if self.is_index else ("manifests",)
+        said = document.get("mediaType")
+        return any(document.get(field) for field in fields) or (isinstance(said, str) and said in other)
+
+    @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        return tuple(Descriptor.from_json(entry) for entry in self.document.get("manifests") or ())
+        return self.listed("manifests")
+
+    def listed(self, *fields: str) -> tuple[Descriptor, ...]:
+        """Give the descriptors of fields that hold lists of them; PublishFailed for what is no list."""
+        lists = [self.document.get(field) or [] for field in fields]
+        if not all(isinstance(listed, list) for listed in lists):
+            raise PublishFailed(f"{self.digest} is no manifest: its {' or '.join(fields)} is no list")
+        return tuple(Descriptor.from_json(entry) for listed in lists for entry in listed)
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """Take what should be a JSON object in a document of anyone's; empty where it is none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def is_digest(text: str) -> bool:

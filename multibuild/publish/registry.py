@@ -37,6 +37,9 @@ from multibuild.publish.wire import (
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 MANIFEST_LIMIT = BODY_LIMIT
+LIST_LIMIT = 16 * BODY_LIMIT
+"""Bytes of all pages of a list together."""
+MOST_PAGES = 10_000
 CHUNK = 1024 * 1024
 # What proxies and object stores call a manifest they know nothing about.
 _VAGUE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
@@ -86,13 +89,15 @@ class Registry:
                 f"{reference}: {self.host} sent other bytes, {found.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = found.media_type
-        if media_type in _VAGUE:
-            document = found.document
-            media_type = str(
-                document.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST)
+        media_type = found.media_type if found.media_type not in _VAGUE else found.own_type
+        read = Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
+        if read.is_ambiguous:
+            raise RegistryError(
+                "invalid",
+                f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
+                hint="one client would take it for an image and another for an index",
             )
-        return Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
+        return read
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Ask what a tag or digest holds, without its bytes; None when it is not there."""
@@ -100,7 +105,8 @@ class Registry:
             answer = self._ask("HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}")
             digest = answer.headers.get("docker-content-digest", "")
             length = answer.headers.get("content-length", "")
-            if not digest or not length.isdigit():
+            if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
+                # What the headers do not say, or say of something else, the bytes will.
                 found = self.manifest(reference)
                 return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
         except RegistryError as error:
@@ -126,11 +132,11 @@ class Registry:
             raise
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """List the tags of a repository, all pages."""
+        """List the tags of a repository, all pages. What is no list of tags is an error, never an empty list."""
         name = self._named(repository)
-        pages = self._pages(name, "tags/list", f"listing the tags of {name}", frozenset())
-        found = [str(tag) for answer in pages or () for tag in _document(answer).get("tags") or ()]
-        return tuple(dict.fromkeys(found))
+        doing = f"listing the tags of {name}"
+        pages = self._pages(name, "tags/list", doing, frozenset())
+        return tuple(dict.fromkeys(tag for answer in pages or () for tag in _tags(answer, doing)))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
         """List what refers to a digest (signatures and the like); None where the registry has no such API.
@@ -149,16 +155,26 @@ class Registry:
     def _pages(
         self, name: Reference, path: str, doing: str, tolerate: frozenset[int]
     ) -> tuple[Answer, ...] | None:
-        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`."""
+        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`.
+
+        A list that leads to another host, in a circle, or to no end is an error: part of a list would pass for all.
+        """
         found: list[Answer] = []
         seen = set[str]()
-        while path and path not in seen:
-            seen.add(path)
+        weight = 0
+        while path:
             answer = self._ask("GET", name, path, doing, tolerate=tolerate)
             if answer.status >= 300:
                 return None
             found.append(answer)
+            weight += len(answer.content)
+            seen.add(path)
             path = self._onward(answer, answer.next_page) if answer.next_page else ""
+            elsewhere = bool(path) and self._is_elsewhere(path)
+            if elsewhere or path in seen or weight > LIST_LIMIT or len(found) > MOST_PAGES:
+                raise RegistryError(
+                    "invalid", f"{doing}: {self.host} gives a list that cannot be read to its end"
+                )
         return tuple(found)
 
     # -- blobs
@@ -171,6 +187,7 @@ class Registry:
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has a blob."""
         name = self._named(repository)
+        _require_digest(digest, f"looking into {name}")
         answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", tolerate=_GONE)
         return answer.status < 300
 
@@ -180,8 +197,7 @@ class Registry:
         Raises RegistryError, at the end, when the bytes are not what the digest says.
         """
         doing = f"reading {digest[:19]}… of {self.host}/{repository}"
-        if not is_digest(digest):
-            raise RegistryError("invalid", f"{doing}: that is no digest")
+        _require_digest(digest, doing)
         seen = hashlib.new(digest.partition(":")[0])
         done, broken = 0, 0
         while True:
@@ -274,11 +290,12 @@ class Registry:
     def _abandon(self, name: Reference, opened: Answer) -> None:
         """End an upload again. Registries end it by themselves in time, so it does not matter if they will not."""
         location = opened.headers.get("location")
-        if not location:
+        path = self._onward(opened, location) if location else ""
+        if not path or self._is_elsewhere(path):
             return
         call = Call(
             method="DELETE",
-            path=self._onward(opened, location),
+            path=path,
             scope=f"repository:{name.repository}:pull,push",
             doing=f"ending an upload to {name}",
             tolerate=frozenset(range(300, 600)),
@@ -287,6 +304,9 @@ class Registry:
             self._wire.ask(call)
         except RegistryError:
             return
+
+    def _is_elsewhere(self, url: str) -> bool:
+        return httpx.URL(url).host != httpx.URL(self.settings.address).host
 
     def _onward(self, answer: Answer, location: str) -> str:
         """Read a URL of an answer, which may be relative."""
@@ -325,14 +345,24 @@ def _media_type(headers: httpx.Headers) -> str:
     return str(headers.get("content-type", "")).split(";")[0].strip()
 
 
+def _require_digest(digest: str, doing: str) -> None:
+    """Raise RegistryError for what is no digest: it is about to become a part of a path."""
+    if not is_digest(digest):
+        raise RegistryError("invalid", f"{doing}: '{digest[:80]}' is no digest")
+
+
 def _holds(content: bytes, digest: str) -> bool:
     algorithm, _, value = digest.partition(":")
     return is_digest(digest) and hashlib.new(algorithm, content).hexdigest() == value
 
 
-def _document(answer: Answer) -> dict[str, Any]:
+def _tags(answer: Answer, doing: str) -> list[str]:
+    """Read a page of tags; null stands for none (distribution 2)."""
     try:
-        document = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        document = None
-    return document if isinstance(document, dict) else {}
+        document: Any = json.loads(answer.content)
+        tags = document["tags"] or []
+    except (ValueError, RecursionError, TypeError, KeyError):
+        tags = None
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise RegistryError("invalid", f"{doing}: {answer.url.host} gives no list of tags")
+    return tags

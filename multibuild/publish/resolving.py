@@ -72,7 +72,7 @@ def read_index(content: bytes, name: str) -> Manifest:
     """Read an index from a file's bytes; UsageError naming the file when it holds none."""
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     listed = document.get("manifests") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(listed, list):

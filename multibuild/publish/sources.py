@@ -9,7 +9,14 @@ from multibuild.platforms import Platform
 from multibuild.publish.children import read_config
 from multibuild.publish.index import IndexChild
 from multibuild.publish.merge import Source
-from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
+from multibuild.publish.reference import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Manifest,
+    Reference,
+    as_mapping,
+)
 from multibuild.publish.store import Registries
 
 IMAGE_CONFIGS = frozenset(
@@ -71,9 +78,10 @@ def children_of(
 def described(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Registries) -> Descriptor:
     """Complete a descriptor with what the image config says; an artifact that is no image has no platform."""
     document = manifest.document
-    config = document.get("config") or {}
-    if config.get("mediaType") not in IMAGE_CONFIGS:
-        kind = str(document.get("artifactType") or config.get("mediaType") or "")
+    config = as_mapping(document.get("config"))
+    own = str(config.get("mediaType") or "")
+    if own not in IMAGE_CONFIGS:
+        kind = str(document.get("artifactType") or own)
         return replace(entry, artifact_type=entry.artifact_type or kind)
     read = read_config(pinned, Descriptor.from_json(config), registries.of(pinned.host))
     return replace(

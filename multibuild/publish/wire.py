@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 from multibuild import __version__
-from multibuild.errors import EnvironmentFault
 from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
 from multibuild.publish.failures import RegistryError, from_status, from_transport, retry_after
 from multibuild.publish.loopback import is_loopback
+from multibuild.publish.transport import Bounded, TlsLater, trust
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -29,6 +27,8 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 # A registry over an object store copies a large blob once more before it answers.
 UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
 HOPS = 5
+# One level of these multiplies a chunk by a thousand at most.
+_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
@@ -116,14 +116,15 @@ class Wire:
         self._on_wait = on_wait
         local = is_loopback(settings.host)
         self._client = httpx.Client(
-            auth=RegistryAuth(settings.address, settings.host, credentials, plain=settings.plain),
-            verify=False if local else _trust(settings.ca, settings.host),
+            auth=RegistryAuth(settings.address, settings.host, credentials, insecure=settings.insecure),
+            verify=False if local else trust(settings.ca, settings.host),
             # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
-            mounts={"https://": _TlsLater(settings)} if local else None,
+            mounts={"https://": TlsLater(settings.ca, settings.host)} if local else None,
             timeout=TIMEOUT,
             # Bytes must be those the digest names, so no encoding on the way.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
+            event_hooks={"response": [self._guard]},
             # Proxies as the environment says, but not to this machine itself: Go's clients, Docker's too, do the same.
             trust_env=not local,
         )
@@ -147,6 +148,17 @@ class Wire:
                 content=self._body(response, call.doing),
                 next_page=response.links.get("next", {}).get("url"),
             )
+
+    def _guard(self, response: httpx.Response) -> None:
+        """Bound an answer before anybody reads it; httpx reads those to a login by itself, to their end.
+
+        Few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was asked for.
+        """
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise RegistryError("invalid", f"{response.url.host} answers in the encoding {encoding[:40]}")
+        if response.status_code == 401 or "scope" not in response.request.extensions:
+            response.stream = Bounded(response.stream, response.url.host)
 
     def _body(self, response: httpx.Response, doing: str) -> bytes:
         content = bytearray()
@@ -277,35 +289,3 @@ def _said(body: bytes) -> tuple[tuple[str, ...], str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = body[:200].decode(errors="replace") if body.startswith(b"Client sent an HTTP request") else ""
     return codes, " ".join(printable(text).split())[:200]
-
-
-class _TlsLater(httpx.BaseTransport):
-    """A transport that reads the certificates it trusts when it is first needed."""
-
-    def __init__(self, settings: RegistrySettings) -> None:
-        self._settings = settings
-        self._made: httpx.HTTPTransport | None = None
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self._made is None:
-            self._made = httpx.HTTPTransport(verify=_trust(self._settings.ca, self._settings.host))
-        return self._made.handle_request(request)
-
-    def close(self) -> None:
-        if self._made is not None:
-            self._made.close()
-
-
-@functools.cache
-def _trust(ca: Path | None, host: str) -> ssl.SSLContext:
-    """Trust the system's authorities, also beside plain http: the token service or blob store may have TLS."""
-    context = ssl.create_default_context()
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except OSError as error:
-            raise EnvironmentFault(
-                f"registries.{host}.ca: {ca} is no usable certificate: {error.strerror or error}",
-                hint="a PEM file",
-            ) from error
-    return context

@@ -45,7 +45,10 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
 
 
 def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, RecordedChild]:
-    """Fold a journal into the children it tells of. A child of a later event replaces an earlier one's."""
+    """Fold a journal into the children it tells of.
+
+    A child of a later event takes an earlier one's place, and what was proved of that one says nothing of it.
+    """
     staged = {item["platform"]: _repository(item["staging"]["reference"]) for item in plan["platforms"]}
     found: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
@@ -54,6 +57,8 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
         if event.name == "platform.ended" and event.fields.get("digest"):
             digest = event.fields["digest"]
             repository = event.fields.get("repository") or staged.get(platform, "")
+            if platform in found and found[platform].digest != digest:
+                proofs = {key: status for key, status in proofs.items() if key[0] != platform}
             found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
         elif event.name in {"test.ended", "content.ended"}:
             proofs[platform, event.name] = event.fields["status"]

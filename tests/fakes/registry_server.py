@@ -76,10 +76,16 @@ class FakeRegistry:
         self.tokens = []
         self.token_lifetime = None  # requests a token is good for
         self.token_troubles = []  # (status, headers) its token service answers first
+        self.realm = None  # a token service elsewhere
+        self.uploads = ""  # the host its uploads are at, if another
+        self.token_answer = None  # bytes its token service gives instead
+        self.token_headers = {}
         self.hidden = {}  # digest → how many GETs still answer 404
         self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
         self.words = "unavailable"  # what a fault says
         self.lies = {}  # digest → bytes sent instead
+        self.deletes_with_tag = False  # some delete what a tag holds when they are told to delete the tag
+        self.pages = None  # what a list of tags answers instead: (content, headers) by what `last` says
         self.deletes = True  # registry 2.8 does only where its configuration says so
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
@@ -213,7 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if given == f"Bearer {token['token']}" and token["left"] > 0:
                     token["left"] -= 1
                     return None
-        realm = f'Bearer realm="http://{registry.host}/token",service="fake"'
+        realm = f'Bearer realm="{registry.realm or f"http://{registry.host}/token"}",service="fake"'
         return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": realm}
 
     def _token(self, body):
@@ -233,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
             left = registry.token_lifetime or 10**9
             token = {"token": f"t{len(registry.tokens)}", "scopes": scopes, "left": left}
             registry.tokens.append(token)
-        self._answer(200, json.dumps({"token": token["token"]}).encode())
+        answer = json.dumps({"token": token["token"]}).encode()
+        self._answer(200, registry.token_answer or answer, registry.token_headers)
 
     # -- the API
 
@@ -291,7 +298,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not rest.startswith("sha256:"):
             if not self.registry.deletes_tags:
                 return 400, _errors("DIGEST_INVALID"), {}
-            return (202, b"", {}) if repository.tags.pop(rest, None) else None
+            held = repository.tags.pop(rest, None)
+            if self.registry.deletes_with_tag:
+                repository.manifests.pop(held, None)
+            return (202, b"", {}) if held else None
         return (202, b"", {}) if repository.manifests.pop(rest, None) else None
 
     def _blobs(self, name, rest, body):
@@ -317,7 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
             digest = self.query["mount"]
             self.registry.repository(name).blobs[digest] = source.blobs[digest]
             return 201, b"", {}
-        return 202, b"", {"Location": f"/v2/{name}/blobs/uploads/u1?state=s"}
+        return 202, b"", {"Location": f"{self.registry.uploads}/v2/{name}/blobs/uploads/u1?state=s"}
 
     def _referrers(self, name, rest, _body):
         repository = self.registry.repositories.get(name)
@@ -332,6 +342,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tags(self, name, _rest, _body):
         """Two a page."""
+        if self.registry.pages is not None:
+            content, headers = self.registry.pages[self.query.get("last", "")]
+            return 200, content, headers
         repository = self.registry.repositories.get(name)
         if repository is None:
             return None

@@ -1,10 +1,16 @@
+from datetime import UTC, datetime
+
 import pytest
 from fakes.images import descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry
 
-from multibuild.cleaning import Left, Removal, decide, remove
+from multibuild.cleaning import Left, Removal, decide, left_by, remove
+from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
+from multibuild.record.events import Event
+from multibuild.record.journal import Journal
+from multibuild.record.state import RunDirectory
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
@@ -89,23 +95,77 @@ def test_nothing_that_is_gone_already(registry, session):
     assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
 
 
+def test_what_a_child_is_about_is_not_of_our_making(registry, session):
+    theirs = put_image(registry, "app", ARM64)
+    ours = put_referrer(registry, "app", theirs)
+    assert targets(decide(left(registry, ours), session)) == [("manifest", ours, ())]
+
+
+@pytest.mark.parametrize(
+    ("content", "link"),
+    [
+        (b"<html>Please log in</html>", None),
+        (b"{}", None),
+        (b'{"tags": {"latest": 1}}', None),
+        (b'{"tags": []}', "/v2/app/tags/list"),
+        (b'{"tags": []}', "/v2/app/tags/list?last="),
+        (b'{"tags": []}', "http://elsewhere.example.org/v2/app/tags/list?last=z"),
+    ],
+)
+def test_what_is_no_whole_list_of_tags_does_not_pass_for_none(registry, session, content, link):
+    child = put_image(registry, "app", ARM64, tag="latest")
+    registry.pages = {"": (content, {"Link": f'<{link}>; rel="next"'} if link else {})}
+    with pytest.raises(RegistryError, match="list"):
+        decide(left(registry, child), session)
+
+
+def test_what_was_carried_over_is_not_of_our_making(tmp_path):
+    run = RunDirectory(tmp_path)
+    (tmp_path / "logs").mkdir()
+    row = {"platform": ARM64, "staging": {"reference": "r.io/app"}}
+    run.save_plan({"image": "r.io/app", "platforms": [row]})
+    with Journal(run.journal_path) as journal:
+        for status, letter in (("succeeded", "a"), ("carried", "b")):
+            fields = {"platform": ARM64, "status": status, "digest": f"sha256:{letter * 64}"}
+            journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=fields))
+    (found,) = left_by([run], [])
+    assert found.children == {"sha256:" + "a" * 64}
+
+
+@pytest.mark.parametrize("with_tag", [True, False])
 @pytest.mark.parametrize("deletes_tags", [True, False])
-def test_a_tag_goes_and_its_child_stays(session, deletes_tags):
+def test_a_tag_goes_and_its_child_stays(session, deletes_tags, with_tag):
     with FakeRegistry(deletes_tags=deletes_tags) as registry:
+        registry.deletes_with_tag = with_tag
         child = put_image(registry, "app", ARM64, tag=OWN)
         before = dict(registry.repository("app").manifests)
-        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN))
+        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child)
         assert remove(tag, session) is None
         assert session.of(registry.host).head(app(registry).with_tag(OWN)) is None
         assert registry.repository("app").manifests == before
         assert child in before
 
 
+def test_a_tag_that_another_run_took_meanwhile_is_theirs(registry, session):
+    held = put_image(registry, "app", ARM64, layer=b"held", tag=OWN)
+    put_index(registry, "app", [descriptor(registry, "app", held, ARM64)], tag="latest")
+    (tag,) = decide(left(registry, held), session).removals
+    alone = put_image(registry, "app", ARM64, layer=b"alone")
+    theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
+    assert "another child" in str(remove(tag, session))
+    gone = Removal(kind="manifest", reference=app(registry).with_digest(alone), tags=(OWN,))
+    assert remove(gone, session) is None
+    assert registry.repository("app").tags == {
+        OWN: theirs,
+        "latest": registry.repository("app").tags["latest"],
+    }
+
+
 def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, session):
     registry.deletes = False
     child = put_image(registry, "app", ARM64, tag=OWN)
     for removal in (
-        Removal(kind="tag", reference=app(registry).with_tag(OWN)),
+        Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child),
         Removal(kind="manifest", reference=app(registry).with_digest(child), tags=(OWN,)),
     ):
         assert "cannot do that" in str(remove(removal, session))

@@ -1,4 +1,5 @@
 import json
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.host.facts import assumed_facts
-from multibuild.importing import check, find_runs, take_in
+from multibuild.importing import MOST_BYTES, check, find_runs, take_in
 from multibuild.plan import make_plan
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal, read_journal
@@ -132,3 +133,79 @@ def test_a_plan_that_cannot_be_read(machine):
     (run / "plan.json").write_text("{")
     with pytest.raises(UsageError, match=r"plan\.json"):
         find_runs(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("platform.ended", {"digest": 7}),
+        ("platform.ended", {"platform": ["linux/amd64"]}),
+        ("platform.ended", {"repository": {"a": 1}}),
+        ("platform.ended", {"steps": 5}),
+        ("platform.ended", {"status": None}),
+        ("attempt.ended", {"seconds": "1e9"}),
+        ("attempt.ended", {"evidence": ["a"]}),
+        ("test.ended", {"status": ["passed"]}),
+        ("content.ended", {"status": "passed", "checked": "x"}),
+    ],
+)
+def test_events_of_other_types(plan, machine, name, fields):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    with Journal(run / "journal.jsonl") as journal:
+        whole = {"platform": "linux/amd64", "status": "succeeded", **fields}
+        journal.append(Event(time=NOW, name=name, fields=whole))
+    with pytest.raises(UsageError, match="not multibuild's"):
+        find_runs(folder)
+
+
+@pytest.mark.parametrize(
+    "row", [7, {}, {"platform": "x", "staging": "y"}, {"platform": 1, "staging": {"reference": "y"}}]
+)
+def test_plans_of_other_types(plan, machine, row):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    (run / "plan.json").write_text(json.dumps({**plan.document(), "platforms": [row]}))
+    with pytest.raises(UsageError, match="not multibuild's"):
+        find_runs(folder)
+
+
+def test_what_was_proved_of_a_child_says_nothing_of_the_next(plan, machine):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    with Journal(run / "journal.jsonl") as journal:
+        for name in ("test.ended", "content.ended"):
+            fields = {"platform": "linux/amd64", "status": "passed"}
+            journal.append(Event(time=NOW, name=name, fields=fields))
+        assert find_runs(folder)[0].children["linux/amd64"].test == "passed"
+        again = {"platform": "linux/amd64", "status": "succeeded", "digest": B, "repository": IMAGE}
+        journal.append(Event(time=NOW, name="platform.ended", fields=again))
+    child = find_runs(folder)[0].children["linux/amd64"]
+    assert (child.digest, child.test, child.content) == (B, "", "")
+
+
+def test_links_lead_nowhere(plan, machine, tmp_path):
+    folder = machine("jobs/one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    for name in ("again", "further", "once-more"):
+        (tmp_path / "jobs" / name).symlink_to(tmp_path / "jobs")
+    assert len(find_runs(tmp_path / "jobs")) == 1
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "linux-amd64.1.log").write_text("private")
+    shutil.rmtree(run / "logs")
+    (run / "logs").symlink_to(tmp_path / "elsewhere")
+    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
+    assert list(taken.logs.iterdir()) == []
+    (run / "plan.json").rename(tmp_path / "plan.json")
+    (run / "plan.json").symlink_to(tmp_path / "plan.json")
+    with pytest.raises(UsageError, match="no plain file"):
+        find_runs(folder)
+
+
+def test_a_journal_without_end(machine):
+    folder = machine("one", {"linux/amd64": A})
+    (run,) = (folder / "runs").iterdir()
+    with (run / "journal.jsonl").open("r+b") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(UsageError, match="more than"):
+        find_runs(folder)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
     "python_on_whales": {"engine.py"},
-    "httpx": {"publish/auth.py", "publish/registry.py", "publish/wire.py"},
+    "httpx": {"publish/auth.py", "publish/registry.py", "publish/transport.py", "publish/wire.py"},
     "docker": {"publish/credentials.py"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -71,3 +71,20 @@ def test_the_jobs_are_those_that_matrix_writes():
     assert GITLAB_MATRIX in jobs["build"]["extends"]
     action = yaml.safe_load((FOLDER / "github" / "action.yml").read_text())
     assert set(action["outputs"]) == {"digest", "json", "state"}
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.name)
+def test_no_input_becomes_shell(path):
+    """What `${{ … }}` gives is put into the script before a shell reads it: it goes through `env` instead."""
+    assert [line for line in shell_lines(yaml.safe_load(path.read_text())) if "${{" in line] == []
+
+
+def test_the_jobs_token_is_in_no_build_context_and_may_write_only_where_it_must():
+    workflow = yaml.safe_load((FOLDER / "github" / "image.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) == 3
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+    assert workflow["permissions"] == {"contents": "read"}
+    writing = {name for name, job in workflow["jobs"].items() if "packages" in job.get("permissions", {})}
+    assert writing == {"build", "merge"}

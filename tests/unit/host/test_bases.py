@@ -1,8 +1,10 @@
 """Which images a Dockerfile pulls."""
 
 import pytest
+from fakes.images import descriptor, put_image, put_index
+from fakes.registry_server import FakeRegistry
 
-from multibuild.host.bases import base_images
+from multibuild.host.bases import base_images, platforms_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,21 @@ def test_bases(text, images):
 
 def test_build_arguments_win():
     assert base_images("ARG V=3\nFROM alpine:$V\n", {"V": "edge"}) == ("alpine:edge",)
+
+
+def test_only_platforms_that_a_config_can_name_are_taken_from_an_index():
+    """What is offered is written into a file, where a line of it could say anything."""
+    odd = (
+        "linux/arm64\nsecrets: [x]",
+        "linux/arm64/v8\n",
+        "windows/amd64",
+        "linux/mips64el",
+        "linux/arm/v99",
+    )
+    with FakeRegistry() as fake:
+        digest = put_image(fake, "app")
+        entries = [descriptor(fake, "app", digest, platform) for platform in (*odd, "linux/arm64/v8")]
+        put_index(fake, "app", entries, tag="1")
+        name = f"{fake.host}/app:1"
+        offered = platforms_of([name])[name]
+    assert {str(platform) for platform in offered} == {"linux/arm64"}

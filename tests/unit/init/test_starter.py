@@ -58,7 +58,10 @@ def test_only_what_differs_from_the_defaults_is_written(tmp_path):
     assert (config.dockerfile, config.context, config.target) == ("docker/My Dockerfile", "src", "1.0")
 
 
-@pytest.mark.parametrize("text", ["a", "a b", "it's", "1.0", "-x", "a: b", "#a", "é", "${X}"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a b", "it's", "1.0", "-x", "a: b", "#a", "é", "${X}", "on", "No", "null", "0x10", "1_0", ".inf"],
+)
 def test_texts_are_read_back_as_they_were(tmp_path, text):
     import yaml
 

@@ -92,7 +92,10 @@ SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}
         ({"bin/sh": FOREIGN}, {"Cmd": ["/bin/sh", "-c", "true"]}, "/bin/sh"),
         (SHELL, {"Cmd": ["/bin/sh", "-c", "A=b exec python3 -m app && x"]}, "/usr/bin/python3"),
         (SHELL, {"Entrypoint": ["/bin/sh", "-ec", "python3; x"]}, "/usr/bin/python3"),
+        ({"run": b"#!/usr/bin/env -Spython3 -u\n", **SHELL}, {"Cmd": ["/run"]}, "/usr/bin/python3"),
         (SHELL, {"Entrypoint": ["env", "-u", "X", "A=b", "python3"]}, "/usr/bin/python3"),
+        (SHELL, {"Entrypoint": ["env", "-iS", "A=b python3 -u", "x"]}, "/usr/bin/python3"),
+        (SHELL, {"Entrypoint": ["env", "--split-string=python3 -u"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "-g", "--", "python3"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "--"], "Cmd": ["python3"]}, "/usr/bin/python3"),
         (

@@ -4,7 +4,7 @@ import pytest
 from fakes.layers import PLAIN, tar
 
 from multibuild.host.probe_elf import probe
-from multibuild.prove import layer_index, rootfs
+from multibuild.prove import layer_index, rootfs, started
 from multibuild.prove.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.layers import layer_members
 from multibuild.prove.rootfs import RootFs
@@ -73,6 +73,44 @@ def test_deep_paths_are_refused():
     deep = (LayerEntry(path=f"{number}" + "/d" * 1000, kind="directory") for number in range(1000))
     with pytest.raises(UnreadableLayer, match="directories"):
         RootFs([LayerIndex(entries=tuple(deep))])
+
+
+def test_paths_that_links_make_deep_are_refused():
+    """Each member's own path is short; where they lead is not."""
+    way = [LayerEntry(path="to", kind="symlink", target="/")]
+    for number in range(100):
+        way += [
+            LayerEntry(path=f"to/{'d' * 50}", kind="directory"),
+            LayerEntry(path=f"link{number}", kind="symlink", target="/" + f"{'d' * 50}/" * (number + 1)),
+            LayerEntry(path="to", kind="whiteout"),
+        ]
+        way.append(LayerEntry(path="to", kind="symlink", target=f"/link{number}"))
+    layers = [LayerIndex(entries=(entry,)) for entry in way]
+    with pytest.raises(UnreadableLayer, match="path longer"):
+        RootFs(layers)
+
+
+def test_looking_for_a_library_by_name_costs_steps():
+    root = RootFs([index({f"lib/{number}/libx.so.{number}": PROGRAM for number in range(100)})])
+    before = root._steps
+    assert len(list(root.named("libx.so"))) == 100
+    assert root._steps == before + 100
+
+
+def test_a_directory_of_libraries_is_listed_once():
+    root = RootFs([index({"lib/arm-linux-gnueabihf/libx.so": PROGRAM, "lib/libx.so": PROGRAM})])
+    listed = root.names("/lib", with_part="-linux-")
+    assert listed == ("arm-linux-gnueabihf",)
+    assert root.names("/lib", with_part="-linux-") is listed
+
+
+def test_a_command_line_is_read_so_far_only():
+    assert started._first_command("x" * 10**6) == ["x" * started.LONGEST_SCRIPT]
+    assert started._first_command("app '" + "x" * 10**6 + "'") == ["app"]
+    root = RootFs([index({"bin/env": PROGRAM, "bin/app": PROGRAM})])
+    for between, files in ((1, ["/bin/env", "/bin/app"]), (started.MOST_WORDS, ["/bin/env"])):
+        config = {"config": {"Entrypoint": ["env", *["-i"] * between, "app"], "Env": ["PATH=/bin"]}}
+        assert [found.path for found in started.started_files(config, root).files] == files
 
 
 def test_endless_walks_are_refused():

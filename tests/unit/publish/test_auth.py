@@ -4,6 +4,7 @@ import base64
 import json
 import os
 
+import httpx
 import pytest
 from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
@@ -57,11 +58,73 @@ def test_a_token_service_that_redirects_leads_our_login_nowhere(fake):
         assert other.seen == []
 
 
+def challenged(host, realm, *, insecure=False):
+    """Give the request to the token service that a challenge leads to."""
+    scheme = "http" if insecure or host.startswith(("localhost", "127.", "[::1]")) else "https"
+    auth = RegistryAuth(f"{scheme}://{host}", host, LOGIN, insecure=insecure)
+    request = httpx.Request("GET", f"{scheme}://{host}/v2/", extensions={"timeout": {"read": 60.0}})
+    flow = auth.sync_auth_flow(request)
+    next(flow)
+    return flow.send(httpx.Response(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
+
+
 @pytest.mark.parametrize("realm", ["http://tokens.example.org/", "file:///etc/passwd", "nonsense", ""])
-def test_a_login_goes_nowhere_without_tls(realm):
-    auth = RegistryAuth("https://r.example.org", "r.example.org", LOGIN, plain=False)
+@pytest.mark.parametrize("host", ["r.example.org", "localhost:5000", "127.0.0.1:5000", "[::1]:5000"])
+def test_a_login_goes_nowhere_without_tls(host, realm):
     with pytest.raises(RegistryError, match="without TLS"):
-        auth._require_trusted(realm)
+        challenged(host, realm)
+
+
+@pytest.mark.parametrize("realm", ["http://127.0.0.1.example.org/", "http://127.0.0.1:1@example.org/"])
+def test_what_looks_like_this_machine_is_another(realm):
+    with pytest.raises(RegistryError, match="without TLS"):
+        challenged("localhost:5000", realm)
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "insecure"),
+    [
+        ("r.example.org", "https://tokens.example.org/t", False),
+        ("localhost:5000", "http://127.0.0.1:5001/t", False),
+        ("localhost:5000", "http://[::1]:5001/t", False),
+        ("r.example.org", "http://tokens.example.org/t", True),
+    ],
+)
+def test_a_login_goes_to_a_token_service_that_may_have_it(host, realm, insecure):
+    asked = challenged(host, realm, insecure=insecure)
+    assert str(asked.url).startswith(realm)
+    assert asked.extensions["timeout"] == {"read": 60.0}, (
+        "a service that hangs would be waited for without end"
+    )
+    assert asked.headers["accept-encoding"] == "identity"
+
+
+def test_a_realm_that_is_no_url(fake):
+    fake.realm = "https://a:port/"
+    with client(fake) as registry, pytest.raises(RegistryError, match="no URL"):
+        registry.manifest(at(fake))
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret\r\nX: y", "s3crät", "s3cret word", ""])
+def test_a_token_no_header_can_hold_is_not_shown(fake, token):
+    fake.token_answer = json.dumps({"token": token}).encode()
+    with client(fake) as registry, pytest.raises(RegistryError, match="no token") as caught:
+        registry.manifest(at(fake))
+    assert "s3cr" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers", "trouble"),
+    [
+        (b" " * 2**20, {}, "more than"),
+        (b"few bytes become gigabytes", {"Content-Encoding": "zstd"}, "encoding"),
+        (b"few bytes become gigabytes", {"Content-Encoding": "gzip, gzip"}, "encoding"),
+    ],
+)
+def test_what_a_token_service_answers_is_bounded(fake, answer, headers, trouble):
+    fake.token_answer, fake.token_headers = answer, headers
+    with client(fake) as registry, pytest.raises(RegistryError, match=trouble):
+        registry.manifest(at(fake))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """Publishing against a registry that fails at every request in turn: all old, all new, or the outcome says so."""
 
 import pytest
-from fakes.images import put_attested, put_image, put_index, put_referrer
+from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import Interrupted, PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.index import compose
 from multibuild.publish.merge import Wishes, merge
@@ -221,6 +221,26 @@ def test_a_tag_somebody_else_moved_meanwhile_is_not_put_back(registry, other, cl
     assert registry.repository("app").tags["latest"] == theirs
 
 
+def test_an_interrupt_between_tags_puts_back_what_moved(registry, clients):
+    index = index_of(registry, "linux/amd64")
+    before = put_image(registry, "app", "linux/riscv64", tag="1.2.3")
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(name, /, **_fields):
+        if name == "tag.ended" and interrupts:
+            raise interrupts.pop()
+
+    with pytest.raises(Interrupted, match=r":1\.2\.3 (put-back|failed)"):
+        publish(
+            index,
+            [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=TAGS)],
+            sources=[Reference.parse(f"{registry.host}/app")],
+            registries=clients(),
+            emit=interrupted,
+        )
+    assert registry.repository("app").tags == {"1.2.3": before}
+
+
 def test_a_new_tag_stays_where_tags_cannot_be_deleted(clients):
     with FakeRegistry(deletes_tags=False) as registry, FakeRegistry() as other:
         index = index_of(registry, "linux/amd64")
@@ -427,3 +447,44 @@ def test_a_child_that_is_nowhere_is_named(registry, clients):
     with pytest.raises(PublishFailed, match=f"{digest} is in none of"):
         put((f"{registry.host}/elsewhere",), registry, clients(), index=index)
     assert not registry.repository("elsewhere").tags
+
+
+@pytest.mark.parametrize("wrong", [{"size": 7}, {"mediaType": DOCKER}])
+def test_an_entry_that_contradicts_its_image_is_not_published(wrong, registry, clients):
+    entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
+    put_index(registry, "app", [{**entry, **wrong}], tag="source")
+    with pytest.raises(PublishFailed, match="which is"):
+        _copy_of(f"{registry.host}/app:source", registry, clients())
+    assert registry.repository("app").tags.keys() == {"source"}
+
+
+def test_a_child_that_is_gone_is_not_published(registry, clients):
+    index = index_of(registry, "linux/amd64", "linux/arm64")
+    del registry.repository("app").manifests[index.entries[1].digest]
+    with pytest.raises(PublishFailed, match="incomplete"):
+        put([f"{registry.host}/app"], registry, clients(), index=index)
+    assert registry.repository("app").tags == {}
+
+
+def _copy_of(name, registry, clients):
+    source = read_source(name, clients)
+    publish(
+        merge([source], Wishes()),
+        [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("1",))],
+        sources=[source.reference],
+        registries=clients,
+        emit=events()[1],
+    )
+
+
+def test_an_entry_whose_digest_is_a_tag_moves_that_tag_nowhere(registry, other, clients):
+    signed = put_image(other, "evil", tag="signed")
+    listed = [{"mediaType": OCI, "digest": signed, "size": 1}]
+    put_index(other, "evil", listed, tag="latest")
+    entry = {"mediaType": OCI, "digest": "latest", "size": 1}
+    put_index(other, "evil", [{**entry, "platform": {"os": "linux", "architecture": "arm64"}}], tag="1")
+    before = put_image(registry, "app", tag="latest")
+    made = clients()
+    with pytest.raises(PublishFailed):
+        _copy_of(f"{other.host}/evil:1", registry, made)
+    assert registry.repository("app").tags == {"latest": before}

@@ -1,7 +1,9 @@
 """The registry client against a registry that asks for logins, breaks, redirects and lies."""
 
+import json
+
 import pytest
-from fakes.images import OCI, put_image, put_index
+from fakes.images import OCI, OCI_INDEX, put_image, put_index
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.publish.credentials import Credentials
@@ -204,3 +206,26 @@ def test_an_index_is_read_with_its_type(client):
         found = client(fake).manifest(at(fake, "app:1"))
         assert found.is_index
         assert found.entries == ()
+
+
+@pytest.mark.parametrize(
+    ("called", "content"),
+    [
+        (OCI, {"manifests": [{}], "config": {}, "layers": []}),
+        (OCI, {"mediaType": OCI_INDEX}),
+        (OCI_INDEX, {"manifests": [], "layers": [{}]}),
+        (OCI_INDEX, {"mediaType": OCI, "config": {}}),
+    ],
+)
+def test_what_is_two_things_at_once_is_neither(called, content, client):
+    with FakeRegistry() as fake:
+        fake.put("app", json.dumps(content).encode(), called, tag="1")
+        with pytest.raises(RegistryError, match="another kind"):
+            client(fake).manifest(at(fake, "app:1"))
+
+
+def test_a_registry_cannot_have_us_delete_elsewhere(client):
+    with FakeRegistry() as fake, FakeRegistry() as other:
+        fake.uploads = f"http://{other.host.replace('127.0.0.1', 'localhost')}"
+        client(fake).check_push("app")
+        assert other.seen == []
