@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from multibuild import detail
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
@@ -21,7 +22,9 @@ from multibuild.record.text import columns, human_seconds
 
 def _state(request: Request) -> State:
     """Find the state without reading the config: a report must be had even when the config is broken now."""
-    return State(request.state_dir or default_state_dir(request.file.resolve().parent, os.environ))
+    path = request.state_dir or default_state_dir(request.file.resolve().parent, os.environ)
+    detail.fact(f"state: {path.absolute()}")
+    return State(path)
 
 
 def report(request: Request, name: str | None, *, markdown: bool, page: Path | None) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multibuild import detail
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
@@ -76,6 +77,7 @@ def load(request: Request) -> LoadedConfig:
         jobs=request.jobs,
         fail_fast=request.fail_fast or None,
     )
+    detail.fact(f"config: {request.file.absolute()}")
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
 
 
@@ -97,6 +99,7 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
     from multibuild.record.state import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
+    detail.fact(f"state: {path.absolute()}")
     context = (loaded.project / loaded.config.context).resolve()
     if "://" not in loaded.config.context and path.resolve().is_relative_to(context):
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from multibuild import __version__
+from multibuild import __version__, detail
 from multibuild.errors import EnvironmentFault
 from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
@@ -184,7 +185,13 @@ class Wire:
             raise RegistryError("invalid", f"{call.doing}: {self.settings.host} leads to no URL") from error
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        return self._client.send(request, stream=True)
+        began, answer = time.monotonic(), "no answer"
+        try:
+            response = self._client.send(request, stream=True)
+            answer = str(response.status_code)
+            return response
+        finally:
+            detail.request(request.method, str(request.url), answer, time.monotonic() - began)
 
     def _request(self, call: Call, url: httpx.URL) -> httpx.Request:
         headers = dict(call.headers)
