@@ -136,9 +136,18 @@ def as_commands(plan: Plan) -> str:
 
     lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
     lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
-    tags = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {' '.join(tags)}")
+    ends = ", ".join(_ends(plan))
+    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {ends}")
     return "\n".join(lines)
+
+
+def _ends(plan: Plan) -> list[str]:
+    """Where the index comes to be: the tags at registries, or the place on this machine and the tags in it."""
+    config = plan.config
+    if config.publish.outlet.kind == "registry":
+        return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
+    here = "this engine" if config.publish.outlet.kind == "docker" else config.publish.to
+    return [f"{here} as {config.image}:{tag}" for tag in config.tags]
 
 
 def as_table(plan: Plan) -> str:
@@ -155,8 +164,11 @@ def as_table(plan: Plan) -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
         for row in rows
     ]
-    targets = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines += ["", f"{plan.jobs} at a time; then one index, moved to:", *(f"  {target}" for target in targets)]
+    lines += [
+        "",
+        f"{plan.jobs} at a time; then one index, moved to:",
+        *(f"  {place}" for place in _ends(plan)),
+    ]
     if plan.facts.assumed:
         lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
     return "\n".join(line.rstrip() for line in lines)
@@ -165,6 +177,7 @@ def as_table(plan: Plan) -> str:
 def run(request: Request, *, until: str) -> int:
     """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
     from multibuild.config.files import check_environment, check_files
+    from multibuild.plan import require_listed
 
     loaded = load(request)
     check_files(loaded)
@@ -179,6 +192,7 @@ def run(request: Request, *, until: str) -> int:
     from multibuild.engine_ahead import EngineAskedAhead
 
     only, state = chosen(request), state_of(request, loaded)
+    require_listed(loaded, only)
     # What was built already is most often merged without any engine.
     engine = DockerEngine() if until == "merge" else EngineAskedAhead()
     from multibuild.cli.execute import execute

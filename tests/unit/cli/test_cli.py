@@ -275,6 +275,23 @@ def test_plan_as_a_table(project, capsys):
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    ("to", "place"),
+    [("oci:out", "oci:out"), ("oci-archive:a.tar", "oci-archive:a.tar"), ("docker", "this engine")],
+)
+def test_plan_says_that_the_result_stays_on_this_machine(project, capsys, to, place):
+    assert project.run("plan", "--set", f"publish.to={to}") == 0
+    assert f"  {place} as registry.example.org/team/app:1.2\n" in capsys.readouterr().out
+    assert project.run("plan", "--json", "--set", f"publish.to={to}") == 0
+    assert json.loads(capsys.readouterr().out)["to"] == to
+
+
+def test_a_platform_that_is_not_listed_begins_no_run(project, capsys):
+    assert project.run("build", "--platform", "linux/riscv64") == 2
+    assert "platforms does not list linux/riscv64" in capsys.readouterr().err
+    assert not (project.state / "runs").exists()
+
+
 def test_plan_as_json(project, capsys):
     assert project.run("plan", "--json", "--platform", "aarch64,linux/amd64", "--tag", "x") == 0
     out, err = capsys.readouterr()
