@@ -297,8 +297,8 @@ def retest(
 @app.command(
     epilog=_examples(
         "multibuild merge",
-        "multibuild merge reg.example/app:1 reg.example/app-amd64:1 reg.example/app-arm64:1",
-        "multibuild merge reg.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown --dry-run",
+        "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1",
+        "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",
     )
 )
 def merge(
@@ -359,8 +359,8 @@ def merge(
 @app.command(
     epilog=_examples(
         "multibuild resolve registry.example.org/app:1 --host linux/arm64",
-        "kubectl get nodes -o json | multibuild resolve registry.example.org/app:1 --nodes -",
-        "multibuild resolve --index index.json --host linux/arm/v7 --client docker-legacy --json",
+        "kubectl get nodes -o json | multibuild resolve r.example/app:1 --nodes -",
+        "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",
     )
 )
 def resolve(

@@ -171,6 +171,7 @@ def as_table(plan: Plan) -> str:
     ]
     if plan.facts.assumed:
         lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
+        lines += ["`multibuild doctor` finds out what is native here, and what the builder can."]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -271,6 +271,7 @@ def test_plan_as_a_table(project, capsys):
     assert "linux/arm/v7 (optional)" in out
     assert "  registry.example.org/team/app:1.2" in out.splitlines()
     assert "assuming a docker-container builder and push by digest" in out
+    assert "`multibuild doctor`" in out.splitlines()[-1]
     assert all(len(line) <= 80 for line in out.splitlines())
     assert err == ""
 
