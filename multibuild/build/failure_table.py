@@ -159,7 +159,7 @@ CLASSES: tuple[FailureClass, ...] = (
         name="tls",
         retry="permanent",
         hint="make the CA known (`registries: {HOST: {ca: FILE}}`), or say `insecure: true` for plain http; "
-        "where that is said, `multibuild doctor` knows what the builder must be told",
+        "`multibuild doctor` says what the builder lacks",
     ),
     FailureClass(
         name="registry-refuses", retry="permanent", hint="the registry does not accept this manifest or name"

@@ -73,6 +73,9 @@ def runs(request: Request) -> int:
     return 0
 
 
+NO_FAILURE = "nothing in it looks like the end of a failed build: give the whole log, standard error too"
+
+
 def explain(log: str, *, json_output: bool) -> int:
     """Classify a log; UsageError when it cannot be read."""
     from multibuild.build.explain import explain_log
@@ -84,14 +87,17 @@ def explain(log: str, *, json_output: bool) -> int:
             f"{log}: {error.strerror}", hint="name a log file, or - for standard input"
         ) from error
     failure = explain_log(text)
+    hint = failure.hint if failure.evidence.strip() else NO_FAILURE
     if json_output:
         document = {
             "class": failure.kind.name,
             "retry": failure.retry,
             "evidence": failure.evidence,
-            "hint": failure.hint,
+            "hint": hint,
         }
         print(json.dumps(document, indent=2))
+    elif not failure.evidence.strip():
+        print(f"{failure.kind.name}: {hint}")
     else:
         from multibuild.record.text import printable
 
@@ -103,5 +109,5 @@ def explain(log: str, *, json_output: bool) -> int:
         print(
             f"{failure.kind.name}: {verdict.get(failure.retry, 'worth retrying')}\n\n{printable(failure.evidence)}\n"
         )
-        print(f"hint: {failure.hint}")
+        print(f"hint: {hint}")
     return 0

@@ -390,6 +390,16 @@ def test_explain_as_text_and_as_json(tmp_path, capsys):
     assert (document["class"], document["retry"]) == ("registry-unavailable", "transient")
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_explain_says_that_a_log_holds_no_failure(text, tmp_path, capsys):
+    log = tmp_path / "build.log"
+    log.write_text(text)
+    assert main(["explain", str(log)]) == 0
+    assert capsys.readouterr().out.startswith("unknown: nothing in it looks like the end of a failed build")
+    assert main(["explain", str(log), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["class"] == "unknown"
+
+
 def test_explain_makes_a_log_harmless_for_the_terminal(tmp_path, capsys):
     log = tmp_path / "build.log"
     log.write_bytes(b"ERROR: \x1b]0;owned\x07\x1b[31mfailed\x1b[0m\n")
