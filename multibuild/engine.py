@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from multibuild import detail
 from multibuild.errors import EnvironmentFault
 from multibuild.platforms import Platform, architecture_named
 
@@ -185,6 +186,7 @@ class DockerEngine:
         with _faults(f"creating the builder {wanted.name}"), tempfile.TemporaryDirectory() as scratch:
             config = Path(scratch) / "buildkitd.toml"
             config.write_text(wanted.buildkitd, encoding="utf-8")
+            detail.command(["docker", "buildx", "create", "--name", wanted.name, "--driver", wanted.driver])
             self._client.buildx.create(
                 wanted.endpoint,
                 config=config if wanted.buildkitd else None,
@@ -212,11 +214,13 @@ class DockerEngine:
 
     def pull(self, image: str) -> None:
         """Pull it without progress: the caller announces it."""
+        detail.command(["docker", "pull", image])
         with _faults(f"pulling {image}"):
             self._client.image.pull(image, quiet=True)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
         """Run the container; `pull` must have been called: an implicit pull would print to our stdout."""
+        detail.command(["docker", "run", "--privileged", "--rm", image, *arguments])
         with _faults(f"running {image}"):
             answer = self._client.container.run(
                 image, list(arguments), privileged=True, remove=True, pull="never"
@@ -225,6 +229,7 @@ class DockerEngine:
 
     def load(self, archive: Path) -> None:
         """Load an archive of images; EnvironmentFault when the engine cannot take it."""
+        detail.command(["docker", "load", "--input", str(archive)])
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
 
@@ -232,6 +237,7 @@ class DockerEngine:
         """Run a docker command that python-on-whales has no method or not every option for."""
         from python_on_whales.utils import run
 
+        detail.command(["docker", *arguments])
         with _faults(doing):
             run([*self._client.docker_cmd, *arguments], return_stderr=False)
 
@@ -242,6 +248,7 @@ def _read(*argv: str) -> subprocess.CompletedProcess[str]:
     Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
     which takes longer to load than docker takes to answer.
     """
+    detail.command(argv)
     try:
         return subprocess.run(
             argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False

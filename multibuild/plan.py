@@ -102,6 +102,7 @@ class Plan:
             "media_type": config.media_type,
             "verify": config.verify.content,
             "verify_ignore": list(config.verify.ignore),
+            "to": config.publish.to,
             "omitted": [str(platform) for platform in self.omitted],
             "platforms": [
                 {
@@ -128,14 +129,9 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
 
     Raises UsageError for a platform in `only` that the config does not have.
     """
+    require_listed(loaded, only)
     config = loaded.config
     known = [entry.name for entry in config.platforms]
-    unknown = [platform for platform in only or () if platform not in known]
-    if unknown:
-        raise UsageError(
-            f"{loaded.path}: platforms does not list {', '.join(map(str, unknown))}",
-            hint=f"it lists {', '.join(map(str, known))}",
-        )
     chosen = [entry for entry in config.platforms if only is None or entry.name in only]
     planned = tuple(_planned(loaded, entry, facts) for entry in chosen)
     return Plan(
@@ -151,6 +147,17 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         ),
         fingerprint=fingerprint_of(loaded.canonical),
     )
+
+
+def require_listed(loaded: LoadedConfig, only: Sequence[Platform] | None) -> None:
+    """Raise UsageError for a platform in `only` that the config does not have."""
+    known = [entry.name for entry in loaded.config.platforms]
+    unknown = [platform for platform in only or () if platform not in known]
+    if unknown:
+        raise UsageError(
+            f"{loaded.path}: platforms does not list {', '.join(map(str, unknown))}",
+            hint=f"it lists {', '.join(map(str, known))}",
+        )
 
 
 def fingerprint_of(canonical: str) -> str:

@@ -150,7 +150,8 @@ def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
     children = {
         f"{event.fields['repository']}@{event.fields['digest']}": event.fields["digest"]
         for event in events
-        if event.name == "platform.ended" and event.fields.get("digest")
+        # What was carried from an older index was built by no run, and older journals do not say where it is.
+        if event.name == "platform.ended" and event.fields.get("digest") and event.fields.get("repository")
     }
     if command == "build":
         return children

@@ -158,7 +158,8 @@ CLASSES: tuple[FailureClass, ...] = (
     FailureClass(
         name="tls",
         retry="permanent",
-        hint="make the CA known (`registries: {HOST: {ca: FILE}}`), or say `insecure: true` for plain http",
+        hint="make the CA known (`registries: {HOST: {ca: FILE}}`), or say `insecure: true` for plain http; "
+        "`multibuild doctor` says what the builder lacks",
     ),
     FailureClass(
         name="registry-refuses", retry="permanent", hint="the registry does not accept this manifest or name"

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from multibuild import detail
+
 LINE_LIMIT = 1024 * 1024
 """Longest line handed on, in bytes; the rest of a longer one is cut, so that a hostile log cannot fill memory."""
 
@@ -66,6 +68,7 @@ async def run_process(
     The children die with us even when we are killed with SIGKILL. Raises NotStarted when `argv[0]` cannot be started,
     and what `on_line` raises.
     """
+    detail.command(argv)
     began = time.monotonic()
     process = await _started(argv, cwd, environ)
     watch = _Watch(limits)

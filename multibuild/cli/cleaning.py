@@ -17,6 +17,7 @@ from multibuild.config.profiles import load_profile
 from multibuild.engine import DockerEngine
 from multibuild.errors import UsageError
 from multibuild.host.made import MadeBuilders
+from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.session import RegistrySession
 from multibuild.record.state import RunDirectory, State
 from multibuild.record.text import printable
@@ -30,10 +31,11 @@ class _Outcome:
 
     removed: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
+    trouble: RegistryError | None = None
 
 
 def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) -> int:
-    """Remove, or with `dry_run` list; EnvironmentFault when a run of this project is at work.
+    """Remove, or with `dry_run` list; EnvironmentFault when a run is at work or a registry cannot be read.
 
     `only` are some of KINDS; none means all. UsageError for anything else.
 
@@ -60,6 +62,8 @@ def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) ->
         if "builders" in what:
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
     _show(request, outcome, dry_run=dry_run)
+    if outcome.trouble is not None:
+        raise as_environment(outcome.trouble)
     return 0
 
 
@@ -82,7 +86,13 @@ def _staged(
     """Delete staged children; gives how many the registry would not delete."""
     refused = 0
     for left in left_by(going, staying):
-        decided = decide(left, registries)
+        try:
+            decided = decide(left, registries)
+        except RegistryError as error:  # the others are cleaned all the same
+            outcome.trouble = error
+            outcome.stays.append(f"what was staged in {left.repository}")
+            refused += 1
+            continue
         outcome.stays += decided.stays
         for removal in decided.removals:
             trouble = None if dry_run else remove(removal, registries)

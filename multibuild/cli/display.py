@@ -13,6 +13,7 @@ from typing import IO, Any
 from multibuild.cli.ci import folds_of, inert_json
 from multibuild.cli.live_table import LiveTable
 from multibuild.cli.plain_lines import PlainLines
+from multibuild.detail import is_told
 from multibuild.errors import UsageError
 from multibuild.record.events import Event
 from multibuild.record.recorder import Display
@@ -37,6 +38,7 @@ def make_display(
 ) -> Display:
     """Choose the display; `auto` is a table on a terminal and lines elsewhere. UsageError for an unknown kind.
 
+    Details (`--verbose`) are lines, which a table cannot stand between: all is lines then.
     `run` is the run's directory, where the logs are that CI systems get folded.
     """
     stream = stream or sys.stderr
@@ -45,7 +47,8 @@ def make_display(
         return Silent()
     if kind == "json":
         return JsonLines(stream)
-    if kind == "tty" or (kind == "auto" and _carries_a_table(stream, environ)):
+    table = kind == "tty" or (kind == "auto" and _carries_a_table(stream, environ))
+    if table and not is_told():
         return LiveTable(stream)
     return PlainLines(stream, folds=folds_of(environ), run=run)
 

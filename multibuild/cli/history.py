@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from multibuild import detail
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request
@@ -21,7 +22,9 @@ from multibuild.record.text import columns, human_seconds
 
 def _state(request: Request) -> State:
     """Find the state without reading the config: a report must be had even when the config is broken now."""
-    return State(request.state_dir or default_state_dir(request.file.resolve().parent, os.environ))
+    path = request.state_dir or default_state_dir(request.file.resolve().parent, os.environ)
+    detail.fact(f"state: {path.absolute()}")
+    return State(path)
 
 
 def report(request: Request, name: str | None, *, markdown: bool, page: Path | None) -> int:
@@ -70,6 +73,9 @@ def runs(request: Request) -> int:
     return 0
 
 
+NO_FAILURE = "nothing in it looks like the end of a failed build: give the whole log, standard error too"
+
+
 def explain(log: str, *, json_output: bool) -> int:
     """Classify a log; UsageError when it cannot be read."""
     from multibuild.build.explain import explain_log
@@ -81,14 +87,17 @@ def explain(log: str, *, json_output: bool) -> int:
             f"{log}: {error.strerror}", hint="name a log file, or - for standard input"
         ) from error
     failure = explain_log(text)
+    hint = failure.hint if failure.evidence.strip() else NO_FAILURE
     if json_output:
         document = {
             "class": failure.kind.name,
             "retry": failure.retry,
             "evidence": failure.evidence,
-            "hint": failure.hint,
+            "hint": hint,
         }
         print_json(document)
+    elif not failure.evidence.strip():
+        print(f"{failure.kind.name}: {hint}")
     else:
         from multibuild.record.text import printable
 
@@ -99,5 +108,5 @@ def explain(log: str, *, json_output: bool) -> int:
         }
         said = inert_in_ci(printable(failure.evidence), os.environ)
         print(f"{failure.kind.name}: {verdict.get(failure.retry, 'worth retrying')}\n\n{said}\n")
-        print(f"hint: {failure.hint}")
+        print(f"hint: {hint}")
     return 0

@@ -52,7 +52,7 @@ def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
             "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
         }
         print(json.dumps(document, indent=2))
-    else:
+    elif not request.quiet:
         print(printable("\n".join(_done(host, change=change))))
         if host.probed:
             print(_table(host))
@@ -94,19 +94,22 @@ def doctor(request: Request) -> int:
     if request.json:
         print(json.dumps(diagnosis.document(), indent=2))
     else:
-        _print(diagnosis)
+        _print(diagnosis, quiet=request.quiet)
     if diagnosis.ok:
         return 0
     return EnvironmentFault.exit_code
 
 
-def _print(diagnosis: Diagnosis) -> None:
+def _print(diagnosis: Diagnosis, *, quiet: bool) -> None:
     for check in diagnosis.checks:
+        if quiet and check.status == "ok":
+            continue
         said = f"{check.status:5} {check.name}: {printable(check.detail)}"
         print(textwrap.fill(said, 80, subsequent_indent="      ", break_on_hyphens=False))
         if check.hint:
             print(f"      {printable(check.hint)}")
-    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, diagnosis.platforms)]
+    shown = [found for found in diagnosis.platforms if not (quiet and found.runs)]
+    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, shown)]
     if len(rows) > 1:
         print("\n" + "\n".join(columns(rows)))
 

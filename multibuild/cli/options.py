@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
+from multibuild.cli.verbose import say_more
+
 File = Annotated[Path, typer.Option("--file", "-f", help="The config file.")]
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Where runs are kept.", show_default=False)
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", callback=say_more, help="Say every docker command and registry request."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what fails.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine output on stdout.")]
 Platforms = Annotated[

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multibuild import detail
 from multibuild.cli.output import print_json
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
@@ -76,6 +77,7 @@ def load(request: Request) -> LoadedConfig:
         jobs=request.jobs,
         fail_fast=request.fail_fast or None,
     )
+    detail.fact(f"config: {request.file.absolute()}")
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
 
 
@@ -97,6 +99,7 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
     from multibuild.record.state import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
+    detail.fact(f"state: {path.absolute()}")
     context = (loaded.project / loaded.config.context).resolve()
     if "://" not in loaded.config.context and path.resolve().is_relative_to(context):
         raise UsageError(
@@ -133,9 +136,18 @@ def as_commands(plan: Plan) -> str:
 
     lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
     lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
-    tags = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {' '.join(tags)}")
+    ends = ", ".join(_ends(plan))
+    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {ends}")
     return "\n".join(lines)
+
+
+def _ends(plan: Plan) -> list[str]:
+    """Where the index comes to be: the tags at registries, or the place on this machine and the tags in it."""
+    config = plan.config
+    if config.publish.outlet.kind == "registry":
+        return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
+    here = "this engine" if config.publish.outlet.kind == "docker" else config.publish.to
+    return [f"{here} as {config.image}:{tag}" for tag in config.tags]
 
 
 def as_table(plan: Plan) -> str:
@@ -152,16 +164,21 @@ def as_table(plan: Plan) -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
         for row in rows
     ]
-    targets = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines += ["", f"{plan.jobs} at a time; then one index, moved to:", *(f"  {target}" for target in targets)]
+    lines += [
+        "",
+        f"{plan.jobs} at a time; then one index, moved to:",
+        *(f"  {place}" for place in _ends(plan)),
+    ]
     if plan.facts.assumed:
         lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
+        lines += ["`multibuild doctor` finds out what is native here, and what the builder can."]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def run(request: Request, *, until: str) -> int:
     """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
     from multibuild.config.files import check_environment, check_files
+    from multibuild.plan import require_listed
 
     loaded = load(request)
     check_files(loaded)
@@ -176,6 +193,7 @@ def run(request: Request, *, until: str) -> int:
     from multibuild.engine_ahead import EngineAskedAhead
 
     only, state = chosen(request), state_of(request, loaded)
+    require_listed(loaded, only)
     # What was built already is most often merged without any engine.
     engine = DockerEngine() if until == "merge" else EngineAskedAhead()
     from multibuild.cli.execute import execute

@@ -35,7 +35,10 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
         text = f"{loaded.config.image}:{loaded.config.tags[0]}"
     config = loaded.config if loaded is not None else None
     found = prove_reference(Reference.parse(text or ""), config, content=content, memory=memory)
-    print(json.dumps(found.document(), indent=2) if request.json else as_table(found))
+    if request.json:
+        print(json.dumps(found.document(), indent=2))
+    elif not (request.quiet and found.ok):
+        print(as_table(found))
     return 0 if found.ok else VerificationFailed.exit_code
 
 
@@ -111,7 +114,7 @@ def test(request: Request) -> int:
     if request.json:
         rows = [{"platform": str(o.platform), **o.document()} for o in outcomes]
         print(json.dumps({"run": run.id, "platforms": rows}, indent=2))
-    else:
+    elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
         table = [("PLATFORM", "TEST", "TIME")]
         table += [
             (str(o.platform), "not run" if o.trouble else o.status, human_seconds(o.seconds))

@@ -25,6 +25,9 @@ MOST_VALUES: Final = 50_000
 TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
 """Under these keys a number is the text that was written: 1.10 stays 1.10."""
 
+_TEMPLATE: Final = re.compile(r"\{\w+\}")
+"""How a text begins that is meant for `publish.staging`, and that YAML takes for a mapping."""
+
 _CORE: Final = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ("~", "n", "N", "")),
@@ -96,7 +99,13 @@ def read_document(path: Path) -> Document:
 
 def parse_value(text: str, key: Key, origin: str) -> tuple[Any, dict[Key, str], dict[Key, str]]:
     """Read a value given outside the file (`--set`) as YAML: the value, its places (`origin`), its texts."""
-    node = _compose(text, origin)
+    try:
+        node = _compose(text, origin)
+    except ConfigError:
+        # YAML wants quotes around `{image}-{arch}`, and the shell has taken those that were typed.
+        if not _TEMPLATE.match(text):
+            raise
+        return text, {key: origin}, {key: text}
     if node is None:
         return ("" if _is_text(key) else None), {key: origin}, {key: text}
     reader = _Reader(origin)

@@ -23,7 +23,7 @@ def is_remote(context: str) -> bool:
 
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for every context, Dockerfile, secret, CA and profile that is not there."""
-    missing = [*_sources(loaded), *_secrets(loaded), *_authorities(loaded)]
+    missing = [*_sources(loaded), *_secrets(loaded), *_keys(loaded), *_authorities(loaded)]
     missing = missing or [*_targets(loaded)]
     if len(missing) == 1:
         message, hint = missing[0]
@@ -39,7 +39,7 @@ def check_files(loaded: LoadedConfig) -> None:
 def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
     """Raise ConfigError for a secret of a variable that is not set: BuildKit would take it for an empty secret.
 
-    Only before a run: a plan may be made where the secrets are not.
+    The same for an SSH agent that is not there. Only before a run: a plan may be made where the secrets are not.
     """
     for place, secret in enumerate(loaded.config.secrets):
         fields = _fields(secret)
@@ -48,6 +48,12 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"{loaded.path}: secrets.{place}: the environment variable {source} is not set",
                 hint=f"set {source}: the build needs it for the secret {fields.get('id')}",
+            )
+    for place, said in enumerate(loaded.config.ssh):
+        if "=" not in said and not environ.get("SSH_AUTH_SOCK"):
+            raise ConfigError(
+                f"{loaded.path}: ssh.{place}: '{said}' means the SSH agent, and SSH_AUTH_SOCK is not set",
+                hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {said}=PATH',
             )
 
 
@@ -103,6 +109,14 @@ def _secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
             message = f"secrets.{place}: there is no file {loaded.project / source} for id {fields.get('id')}"
             yield message, "it is relative to the config; env=NAME takes it from the environment"
+
+
+def _keys(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    """Look for the keys and sockets of `ssh: [id=PATH,PATH]`."""
+    for place, said in enumerate(loaded.config.ssh):
+        for path in filter(None, said.partition("=")[2].split(",")):
+            if "=" not in path and not (loaded.project / path).exists():
+                yield f"ssh.{place}: there is no {loaded.project / path}", "a key or an agent's socket"
 
 
 def _authorities(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from multibuild import detail
+
 GIT_TIMEOUT = 20.0
 """Seconds for one question; a repository on a dead network mount must not hang the run."""
 
@@ -81,9 +83,11 @@ class GitFacts:
         return next((match[part] for match in found if match), "")
 
     def _git(self, *arguments: str) -> str:
+        argv = ["git", "-C", str(self.directory), *arguments]
+        detail.command(argv)
         try:
             done = subprocess.run(
-                ["git", "-C", str(self.directory), *arguments],
+                argv,
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 text=True,

@@ -200,6 +200,7 @@ def _taken(drift: Drift) -> EnvironmentFault:
     name = drift.wanted.name
     return EnvironmentFault(
         f"the builder name '{name}' is taken by a builder that multibuild did not make: {'; '.join(drift.differences)}",
-        hint=f"choose another `name:` in the profile, use it as it is (`builder: {name}` without the profile), or "
-        f"remove it and its cache: `docker buildx rm {name}`",
+        hint=f"choose another `name:` in the profile, use it as it is (`builder: {name}` without the profile)"
+        # The engine's own builder cannot be removed.
+        + (f", or remove it and its cache: `docker buildx rm {name}`" if name != "default" else ""),
     )

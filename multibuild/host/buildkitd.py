@@ -70,7 +70,7 @@ def unknown_registries(
 ) -> tuple[str, ...]:
     """Say of each registry that a builder was not told of what will fail there, and where it must be written.
 
-    Pushing still works (it is said per build); `FROM` and tests that pull from it do not.
+    Pushing over plain http still works (it is said per build); `FROM` and tests that pull do not. A CA cannot be said.
     """
     known: Mapping[str, object] = {}
     if found.driver == "docker":
@@ -78,11 +78,17 @@ def unknown_registries(
     elif found.driver in CONFIGURABLE:
         known = registries_of(found.nodes[0].files) if found.nodes else {}
     return tuple(
-        f"{found.name} was not told that {host} is {'plain http' if 'http' in settings else 'behind a CA of its own'}:"
-        f" images cannot be pulled from there; {_where(found, host, settings)}"
+        f"{found.name} was not told that {host} is {_lacks(settings)} it; {_where(found, host, settings)}"
         for host, settings in registries.items()
         if host not in known and not _has_certificate(found, info, host, settings)
     )
+
+
+def _lacks(settings: Mapping[str, object]) -> str:
+    """Say what a builder does not know, and what it cannot do then: a push may be told of plain http, not of a CA."""
+    if "http" in settings:
+        return "plain http: images cannot be pulled from"
+    return "behind a CA of its own: images can be neither pulled from nor pushed to"
 
 
 def _where(found: BuilderInfo, host: str, settings: Mapping[str, object]) -> str:

@@ -167,6 +167,6 @@ def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Pla
     for event in events:
         platform, digest = event.fields.get("platform"), event.fields.get("digest")
         if event.name == "platform.ended" and digest and isinstance(platform, str) and platform in staged:
-            repository = repository_of(staged[platform])
+            repository = event.fields.get("repository") or repository_of(staged[platform])
             built[Platform.literal(platform)] = f"{repository}@{digest}"
     return built

@@ -61,6 +61,7 @@ def carry_missing(
             platform=str(item.platform),
             status="carried",
             digest=child.image.digest,
+            repository=plan.config.image,
             seconds=0.0,
         )
     return carried

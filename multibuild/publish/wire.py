@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from multibuild import __version__
+from multibuild import __version__, detail
 from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
 from multibuild.publish.failures import RegistryError, from_status, from_transport, retry_after
@@ -196,7 +197,13 @@ class Wire:
             raise RegistryError("invalid", f"{call.doing}: {self.settings.host} leads to no URL") from error
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        return self._client.send(request, stream=True)
+        began, answer = time.monotonic(), "no answer"
+        try:
+            response = self._client.send(request, stream=True)
+            answer = str(response.status_code)
+            return response
+        finally:
+            detail.request(request.method, str(request.url), answer, time.monotonic() - began)
 
     def _request(self, call: Call, url: httpx.URL) -> httpx.Request:
         headers = dict(call.headers)

@@ -16,6 +16,11 @@ from typing import Any
 from multibuild.record.events import Event
 from multibuild.record.text import human_seconds
 
+NOT_ASKED: Mapping[str, Any] = {
+    "multibuild": "", "docker": None, "buildx": None, "buildkit": None, "builder": None, "emulators": {}
+}  # fmt: skip
+"""The environment of a run that asked no engine, like a merge of what was built, or that did not get that far."""
+
 PRESENT = frozenset({"succeeded", "reused", "carried"})
 """Statuses of a platform that is in the index."""
 
@@ -189,7 +194,7 @@ class _Fold:
             "platforms": rows,
             "steps": [step for name in self._platforms for step in self._steps.get(name, ())],
             "stages": self._stages,
-            "environment": self._environment,
+            "environment": {**NOT_ASKED, **self._environment},
             "error": self._error,
         }
 

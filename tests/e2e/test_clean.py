@@ -47,6 +47,25 @@ def test_staged_children_go_and_what_a_tag_reaches_stays(project, state, registr
     assert multibuild("clean", "-f", config, "--state-dir", state).stdout == "nothing to remove\n"
 
 
+def test_a_registry_that_is_gone_keeps_no_other_from_being_cleaned(project, state, registry, repository):
+    config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
+    assert multibuild("build", "-f", config, "--state-dir", state).code == 0
+    gone = f"localhost:{free_port()}/x"
+    (run,) = (state / "runs").iterdir()
+    elsewhere = run.with_name("19700101-000000-0000")
+    elsewhere.mkdir()
+    for name in ("plan.json", "journal.jsonl"):
+        text = (run / name).read_text().replace(f"{REGISTRY}/{repository}", gone)
+        (elsewhere / name).write_text(text)
+    done = multibuild("clean", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 3
+    assert gone.partition("/")[0] in done.stderr
+    assert any(repository in line for line in done.json["removed"])
+    assert f"what was staged in {gone}" in done.json["stays"]
+    assert tags(repository) == set()
+    assert elsewhere.is_dir()
+
+
 def test_a_staging_tag_over_a_published_child_loses_its_name_only(project, state, registry, repository):
     config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")

@@ -259,6 +259,8 @@ def test_an_optional_platform_without_a_child(rule, code, platforms, project, st
     if rule != "omit":
         assert after["linux/arm64"]["digest"] == before["linux/arm64"]["digest"]
     assert (after["linux/amd64"] == before["linux/amd64"]) == (rule == "fail")
+    again = multibuild(*common, "--if-changed")  # the first run is the last that succeeded, and it is undone
+    assert again.code == 0, again.stderr
 
 
 def test_resolve_offline_and_for_a_cluster(tmp_path, built, registry, repository):

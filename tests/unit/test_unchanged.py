@@ -116,6 +116,14 @@ def test_no_success_is_known(project):
     assert project.compare().reason == "no run that succeeded is known here"
 
 
+@pytest.mark.parametrize("command", ["build", "publish"])
+def test_a_run_that_carried_a_platform_is_no_success_and_no_trouble(project, command):
+    run = project.succeed()
+    carried = {"platform": "linux/s390x", "status": "carried", "digest": project.children[0]}
+    project.succeed("publish", "partial", ("platform.ended", carried))
+    assert project.compare(command).run == run
+
+
 def test_what_all_left_is_good_for_build_too(project):
     run = project.succeed()
     assert project.compare("build").run == run

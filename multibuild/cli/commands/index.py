@@ -44,8 +44,8 @@ def verify(
 @commands.command(
     epilog=o.examples(
         "multibuild merge",
-        "multibuild merge reg.example/app:1 reg.example/app-amd64:1 reg.example/app-arm64:1",
-        "multibuild merge reg.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown --dry-run",
+        "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1",
+        "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",
     )
 )
 def merge(
@@ -131,8 +131,8 @@ def inspect(
 @commands.command(
     epilog=o.examples(
         "multibuild resolve registry.example.org/app:1 --host linux/arm64",
-        "kubectl get nodes -o json | multibuild resolve registry.example.org/app:1 --nodes -",
-        "multibuild resolve --index index.json --host linux/arm/v7 --client docker-legacy --json",
+        "kubectl get nodes -o json | multibuild resolve r.example/app:1 --nodes -",
+        "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",
     )
 )
 def resolve(

@@ -12,7 +12,11 @@ def environment_section(report: Mapping[str, Any]) -> Section:
     """Make the section: the run, versions, builder, emulators."""
     environment = report["environment"]
     rows = [("run", report["run"]), ("config fingerprint", report["fingerprint"] or "unknown")]
-    rows += [(key, value) for key, value in environment.items() if not isinstance(value, Mapping)]
+    rows += [
+        (key, value)
+        for key, value in environment.items()
+        if value is not None and not isinstance(value, Mapping)
+    ]
     pairs = [tag("div", tag("dt", name), tag("dd", code(str(value)))) for name, value in rows]
     nested = [_nested(key, value) for key, value in environment.items() if isinstance(value, Mapping)]
     content = join((tag("dl", *pairs, class_="facts"), *nested))

@@ -271,8 +271,26 @@ def test_plan_as_a_table(project, capsys):
     assert "linux/arm/v7 (optional)" in out
     assert "  registry.example.org/team/app:1.2" in out.splitlines()
     assert "assuming a docker-container builder and push by digest" in out
+    assert "`multibuild doctor`" in out.splitlines()[-1]
     assert all(len(line) <= 80 for line in out.splitlines())
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("to", "place"),
+    [("oci:out", "oci:out"), ("oci-archive:a.tar", "oci-archive:a.tar"), ("docker", "this engine")],
+)
+def test_plan_says_that_the_result_stays_on_this_machine(project, capsys, to, place):
+    assert project.run("plan", "--set", f"publish.to={to}") == 0
+    assert f"  {place} as registry.example.org/team/app:1.2\n" in capsys.readouterr().out
+    assert project.run("plan", "--json", "--set", f"publish.to={to}") == 0
+    assert json.loads(capsys.readouterr().out)["to"] == to
+
+
+def test_a_platform_that_is_not_listed_begins_no_run(project, capsys):
+    assert project.run("build", "--platform", "linux/riscv64") == 2
+    assert "platforms does not list linux/riscv64" in capsys.readouterr().err
+    assert not (project.state / "runs").exists()
 
 
 def test_plan_as_json(project, capsys):
@@ -370,6 +388,16 @@ def test_explain_as_text_and_as_json(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert set(document) == {"class", "retry", "evidence", "hint"}
     assert (document["class"], document["retry"]) == ("registry-unavailable", "transient")
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_explain_says_that_a_log_holds_no_failure(text, tmp_path, capsys):
+    log = tmp_path / "build.log"
+    log.write_text(text)
+    assert main(["explain", str(log)]) == 0
+    assert capsys.readouterr().out.startswith("unknown: nothing in it looks like the end of a failed build")
+    assert main(["explain", str(log), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["class"] == "unknown"
 
 
 def test_explain_makes_a_log_harmless_for_the_terminal(tmp_path, capsys):

@@ -1,9 +1,10 @@
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from multibuild.config.files import check_files
+from multibuild.config.files import check_environment, check_files
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.config.profiles import load_profile, shipped_folder
@@ -11,17 +12,33 @@ from multibuild.config.schema import json_schema
 from multibuild.errors import ConfigError
 
 
-def check(folder: Path, added: str = "", platforms: str = "[amd64]") -> None:
+def check(
+    folder: Path, added: str = "", platforms: str = "[amd64]", environ: Mapping[str, str] = {"B": "b"}
+) -> None:
     file = folder / "multibuild.yaml"
     file.write_text(f"version: 1\nimage: a/b\nplatforms: {platforms}\n{added}\n")
     overrides = Overrides()
-    check_files(load_config(file, environ={}, overrides=overrides, now=datetime.now(UTC)))
+    loaded = load_config(file, environ=environ, overrides=overrides, now=datetime.now(UTC))
+    check_files(loaded)
+    check_environment(loaded, environ)
 
 
 def test_everything_is_there(tmp_path):
     (tmp_path / "Dockerfile").touch()
     (tmp_path / ".npmrc").touch()
     check(tmp_path, "secrets: ['id=a,src=.npmrc', 'id=b,env=B']\ncontexts: {x: 'docker-image://a'}")
+
+
+@pytest.mark.parametrize("said", ["default", "default=key", "default=key,other"])
+def test_ssh_wants_an_agent_or_keys_that_are_there(tmp_path, said):
+    (tmp_path / "Dockerfile").touch()
+    added = f"ssh: ['{said}']"
+    with pytest.raises(ConfigError, match=r"ssh\.0: ") as caught:
+        check(tmp_path, added)
+    assert caught.value.exit_code == 2
+    for name in ("key", "other"):
+        (tmp_path / name).touch()
+    check(tmp_path, added, environ={"SSH_AUTH_SOCK": "/somewhere"})
 
 
 def test_a_missing_dockerfile_names_those_nearby(tmp_path):

@@ -267,10 +267,11 @@ def test_flags_go_over_the_file(tmp_path):
             "platforms.1.timeout=3m",
             "registries.localhost:5000.insecure=true",
             "destinations=[x/y]",
+            "publish.staging={image}-{arch}:{tag}",
         ),
     ).config
     assert (config.tags, config.builder, config.jobs, config.fail_fast) == (("1.0",), "container", 4, True)
-    assert config.publish.on_missing == "carry"
+    assert (config.publish.on_missing, config.publish.staging) == ("carry", "{image}-{arch}:{tag}")
     assert config.args == {"V": "1.10", "EMPTY": ""}
     assert config.labels == {"org.example.a": "b"}
     assert (config.platforms[0].required, config.platforms[1].timeout) == (False, 180)

@@ -187,6 +187,12 @@ def test_what_a_profile_says_is_made():
     assert choice.pull == CONTAINER.image
 
 
+def test_nobody_is_told_to_remove_the_engines_own_builder():
+    with pytest.raises(EnvironmentFault, match="'default' is taken") as caught:
+        by_profile(with_(name="default"), engine_with(builder("default", "docker")))
+    assert "docker buildx rm" not in (caught.value.hint or "")
+
+
 def test_an_image_that_is_there_is_not_pulled():
     assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from typing import Any
 
 import pytest
 from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_index
@@ -23,7 +24,23 @@ from multibuild.publish.session import RegistrySession
 from multibuild.publish.sources import read_source
 from multibuild.publish.wire import RetryPolicy
 
-ODD = (None, 5, "text", [], {}, [5], [None], [[]], {"a": 1}, True, -1, float("inf"), "latest", "linux", "v²")
+ODD: tuple[Any, ...] = (
+    None,
+    5,
+    "text",
+    [],
+    {},
+    [5],
+    [None],
+    [[]],
+    {"a": 1},
+    True,
+    -1,
+    float("inf"),
+    "latest",
+    "linux",
+    "v²",
+)
 ROUNDS = 60
 
 

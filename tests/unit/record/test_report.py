@@ -84,7 +84,11 @@ def test_a_whole_run_has_the_shape_of_the_contract():
         ],
         "steps": [{"platform": ARM, "name": "RUN make", "seconds": 2.0, "cached": False, "began": None}],
         "stages": [{"name": "build", "seconds": 4.0, "began": 1.0}],
-        "environment": {"multibuild": "0.1"},
+        "environment": {
+            "multibuild": "0.1",
+            **dict.fromkeys(("docker", "buildx", "buildkit", "builder")),
+            "emulators": {},
+        },
         "error": None,
     }
 

@@ -1,0 +1,70 @@
+"""What a config asks for and a plan prints, looked for where it must have arrived: the registry, the cache, a shell."""
+
+import json
+import os
+import subprocess
+import urllib.request
+
+from e2e.conftest import REGISTRY, free_port, multibuild
+
+SECRET = "s3cret-of-this-test"
+DOCKERFILE = f"""FROM {REGISTRY}/base:latest
+ARG WHO
+RUN --mount=type=secret,id=token test "$(wc -c < /run/secrets/token)" = {len(SECRET)} && echo "$WHO" > /who
+"""
+
+
+def tags(repository):
+    with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+        return set(json.load(answer)["tags"] or ())
+
+
+def test_what_plan_prints_runs_in_a_shell(project, state, registry, repository):
+    path = project(
+        dockerfile=DOCKERFILE,
+        platforms=["linux/amd64", {"name": "linux/arm64", "args": {"WHO": "own"}}],
+        args={"WHO": 'it\'s $$HOME; `x` "q"'},
+        labels={"org.example.a": "b, c=d"},
+        secrets=["id=token,env=TOKEN"],
+        publish={"staging": f"{REGISTRY}/{repository}-{{arch}}:{{tag}}"},
+        attestations={"provenance": False},
+    )
+    multibuild("doctor", "-f", path, "--state-dir", state)
+    told = multibuild("plan", "--commands", "-f", path, "--state-dir", state, env={"TOKEN": SECRET})
+    assert SECRET not in told.stdout + told.stderr
+    done = subprocess.run(
+        ["sh", "-e"], input=told.stdout, env={**os.environ, "TOKEN": SECRET}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for arch, who in (("amd64", 'it\'s $HOME; `x` "q"'), ("arm64", "own")):
+        manifest = registry.get(f"{repository}-{arch}", "latest")
+        config = json.loads(registry.blob(f"{repository}-{arch}", manifest["config"]["digest"]))
+        assert config["architecture"] == arch
+        assert config["config"]["Labels"]["org.example.a"] == "b, c=d"
+        assert any(f"WHO={who}" in step.get("created_by", "") for step in config["history"])
+
+
+def test_a_cache_of_each_platform_is_written_and_read_and_a_dead_one_is_no_trouble(
+    project, state, repository
+):
+    live = f"type=registry,ref={REGISTRY}/{repository}/cache:{{slug}}"
+    dead = f"type=registry,ref=localhost:{free_port()}/cache:{{slug}}"
+    cache = {"from": [live, dead], "to": [f"{live},mode=max", dead]}
+    path = project(cache=cache)
+    for _ in range(2):
+        done = multibuild("build", "-f", path, "--state-dir", state, "-q")
+        assert (done.code, done.stdout, done.stderr) == (0, "", "")
+        assert tags(f"{repository}/cache") == {"linux-amd64", "linux-arm64"}
+    log = (state / "latest" / "logs" / "linux-arm64.1.log").read_text()
+    assert f"importing cache manifest from {REGISTRY}/{repository}/cache:linux-arm64" in log
+
+
+def test_quiet_says_nothing_where_all_is_well_and_what_is_not(project, state):
+    path = project(test={"run": ["true"]})
+    common = ("-f", path, "--state-dir", state, "-q")
+    for command in ("setup", "doctor", "build", "test", "merge", "verify"):
+        done = multibuild(command, *common)
+        assert (done.code, done.stdout, done.stderr) == (0, "", ""), command
+    done = multibuild("doctor", *common, "--builder", "no-such-builder")
+    assert done.code == 3
+    assert "no-such-builder" in done.stdout

@@ -1,0 +1,83 @@
+"""`--verbose` says what is done below the surface, on stderr, and nothing of it is a secret."""
+
+import asyncio
+import io
+import sys
+
+import pytest
+from fakes.registry_server import FakeRegistry
+
+from multibuild import detail
+from multibuild.build.process import run_process
+from multibuild.cli import main
+from multibuild.cli.display import make_display
+from multibuild.cli.plain_lines import PlainLines
+from multibuild.cli.verbose import say_more
+
+CONFIG = "version: 1\nimage: registry.example.org/app\nplatforms: [linux/amd64]\n"
+
+
+@pytest.fixture
+def _told():
+    say_more(True)
+    yield
+    say_more(False)
+
+
+def test_plan_tells_what_it_read_and_where_the_state_is(tmp_path, capsys):
+    (tmp_path / "app").mkdir()
+    file, state = tmp_path / "app" / "multibuild.yaml", tmp_path / "state"
+    file.write_text(CONFIG)
+    (tmp_path / "app" / "Dockerfile").write_text("FROM scratch\n")
+    words = ["plan", "-f", str(file), "--state-dir", str(state)]
+    assert main([*words, "-v"]) == 0
+    told = capsys.readouterr()
+    assert f"config: {file}\n" in told.err
+    assert f"state: {state}\n" in told.err
+    assert main(words) == 0
+    untold = capsys.readouterr()
+    assert untold.err == ""
+    assert untold.out == told.out
+
+
+@pytest.mark.parametrize("command", ["report", "runs"])
+def test_what_needs_no_config_tells_where_it_looked(command, tmp_path, capsys):
+    main([command, "-v", "--state-dir", str(tmp_path)])
+    assert f"state: {tmp_path}\n" in capsys.readouterr().err
+
+
+def test_every_request_to_a_registry_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with FakeRegistry() as registry:
+        assert main(["inspect", "-v", f"{registry.host}/app:1"]) == 2
+        assert f"GET http://{registry.host}/v2/app/manifests/1: 404 in " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_told")
+def test_every_process_is_told_without_the_values_of_build_arguments(tmp_path, capsys):
+    argv = [sys.executable, "-c", "pass", "--build-arg", "TOKEN=s3cret", "--secret", "id=a,env=A"]
+    asyncio.run(run_process(argv, cwd=tmp_path, on_line=lambda line: None))
+    told = capsys.readouterr().err
+    assert "--build-arg TOKEN --secret id=a,env=A" in told
+    assert "s3cret" not in told
+
+
+@pytest.mark.usefixtures("_told")
+def test_no_password_signature_or_escape_sequence_is_told(capsys):
+    detail.request("GET", "https://me:pass@store.example/blob?X-Amz-Signature=abc", "200", 0.1)
+    detail.fact("\x1b[2Jcleared\n::error::x")
+    told = capsys.readouterr().err
+    assert "GET https://store.example/blob: 200 in 0.10 s" in told
+    assert "\x1b" not in told
+    assert told.count("\n") == 2
+
+
+@pytest.mark.usefixtures("_told")
+def test_details_are_lines_so_there_is_no_live_table():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for kind in ("auto", "tty"):
+        display = make_display(kind, quiet=False, stream=Terminal(), environ={"TERM": "xterm"})
+        assert isinstance(display, PlainLines)
