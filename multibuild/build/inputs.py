@@ -164,7 +164,8 @@ def _inputs(
     contents, digests = known
     # Where cache is read and written does not change what comes out.
     told = asdict(replace(spec, cache_from=(), cache_to=()))
-    parts = {"settings": _digest(told), "Dockerfile": _digest(_text(project, spec))}
+    text = _text(project, spec)
+    parts = {"settings": _digest(told), "Dockerfile": "" if text is None else _digest(text)}
     if os.environ.get(EPOCH):
         parts[EPOCH] = os.environ[EPOCH]
     doubts = [] if spec.pull else ["local base images (pull: false)"]
@@ -183,15 +184,16 @@ def _inputs(
     return Inputs(parts=parts, unknown=", ".join(doubts))
 
 
-def _text(project: Path, spec: BuildSpec) -> str:
+def _text(project: Path, spec: BuildSpec) -> str | None:
+    """Read the Dockerfile; None for one that is fetched or cannot be read."""
     try:
         return (project / spec.dockerfile).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return ""
+        return None
 
 
 def _described(project: Path, spec: BuildSpec) -> Dockerfile:
-    return read_dockerfile(_text(project, spec), spec.args)
+    return read_dockerfile(_text(project, spec) or "", spec.args)
 
 
 def _images(spec: BuildSpec, described: Dockerfile) -> list[str]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from multibuild import detail
 
@@ -108,29 +108,33 @@ class _Watch:
     async def follow(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> Ending:
         reading = asyncio.ensure_future(self._read(process, on_line))
         leader = asyncio.ensure_future(_exited(process))
+        tasks: set[asyncio.Future[Any]] = {reading, leader}
+        waiting = tasks.copy()
         deadline = None if self._limits.timeout is None else time.monotonic() + self._limits.timeout
         try:
             while True:
                 done, _ = await asyncio.wait(
-                    {reading, leader}, timeout=self._pause(deadline), return_when=asyncio.FIRST_COMPLETED
+                    waiting, timeout=self._pause(deadline), return_when=asyncio.FIRST_COMPLETED
                 )
-                if leader in done and reading not in done:
-                    # A straggler may hold the pipe for ever: what was written is read, then it is over.
-                    done, _ = await asyncio.wait({reading}, timeout=DRAIN)
-                    done.add(leader)
                 if reading in done:
                     reading.result()
-                    await process.wait()  # at once: nobody holds the pipe any more
-                if leader in done or reading in done:
+                    # Nobody holds the pipe any more: the exit is told at once. Who only closed it is still timed.
+                    waiting = {asyncio.ensure_future(process.wait())}
+                    tasks |= waiting
+                elif done:
+                    # A straggler may hold the pipe for ever: what was written is read, then it is over.
+                    await asyncio.wait({reading}, timeout=DRAIN)
+                    if reading.done():
+                        reading.result()
                     return "exited"
-                if deadline is not None and time.monotonic() >= deadline:
+                elif deadline is not None and time.monotonic() >= deadline:
                     return "timeout"
-                if self._stalled():
+                elif self._stalled():
                     return "stalled"
         finally:
-            leader.cancel()
-            reading.cancel()
-            await asyncio.gather(leader, reading, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> None:
         assert process.stdout is not None

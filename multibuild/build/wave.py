@@ -98,7 +98,8 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
 def _can_join(item: PlannedPlatform) -> bool:
     """Whatever bake has no word for needs a process of its own."""
     spec = item.spec
-    return not spec.build_flags and spec.network == "default" and not is_remote(spec.context)
+    remote = is_remote(spec.context) or is_remote(spec.dockerfile)
+    return not spec.build_flags and spec.network == "default" and not remote
 
 
 def most_at_once(plan: Plan) -> int:

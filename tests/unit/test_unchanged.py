@@ -190,6 +190,7 @@ def test_each_change_is_found_and_named(project, change, named):
         (config(pull=False), "local base images"),
         (config(contexts={"extra": "https://example.org/a.git"}), "context extra"),
         (lambda p: p.registry.repositories.pop("base"), "base "),
+        (config(dockerfile="https://example.org/Dockerfile"), "Dockerfile"),
     ],
 )
 def test_what_cannot_be_known_is_never_unchanged(project, change, named):

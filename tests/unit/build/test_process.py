@@ -163,6 +163,13 @@ async def test_a_leader_that_exits_is_not_waited_for_through_a_straggler_with_th
     assert await gone(await written(pids / "straggler"))
 
 
+async def test_a_timeout_holds_for_who_closed_the_pipe_too(tmp_path, pids):
+    script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep 60"
+    ended, _ = await run_shell(script, tmp_path, timeout=1)
+    assert ended.ending == "timeout"
+    assert await gone(await written(pids / "leader"))
+
+
 async def test_cancelling_ends_the_whole_group(tmp_path, pids):
     script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
     task = asyncio.create_task(run_shell(script, tmp_path))

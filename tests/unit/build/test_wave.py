@@ -36,7 +36,9 @@ def plan(tmp_path):
 
 def chosen(plan, size, *known, **seconds):
     ahead = Forecast(
-        seconds=seconds, context_bytes={"Dockerfile": size}, known=frozenset(map(Platform.parse, known))
+        seconds=seconds,
+        context_bytes={item.spec.dockerfile: size for item in plan.platforms},
+        known=frozenset(map(Platform.parse, known)),
     )
     return waves(plan, plan.platforms, ahead)
 
@@ -68,6 +70,7 @@ def test_one_wave_per_node(plan):
         "network: none",
         "stall_timeout: 5s",
         "context: https://example.org/a.git",
+        "dockerfile: https://example.org/Dockerfile",
     ],
 )
 def test_what_bake_has_no_word_for_stays_isolated(plan, more):
