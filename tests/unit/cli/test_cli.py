@@ -277,6 +277,21 @@ def test_plan_as_a_table(project, capsys):
 
 
 @pytest.mark.parametrize(
+    ("profile", "builder", "assumed"),
+    [
+        ("driver: docker\n", "default", "a docker builder and push by tag"),
+        ("driver: kubernetes\nname: farm\n", "farm", "a kubernetes builder and push by digest"),
+    ],
+)
+def test_plan_assumes_what_a_profile_says(project, capsys, profile, builder, assumed):
+    (project.path / "own.yaml").write_text(profile, encoding="utf-8")
+    assert project.run("plan", "--builder", "own.yaml") == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[2] == builder
+    assert f"assuming {assumed}" in out
+
+
+@pytest.mark.parametrize(
     ("to", "place"),
     [("oci:out", "oci:out"), ("oci-archive:a.tar", "oci-archive:a.tar"), ("docker", "this engine")],
 )
