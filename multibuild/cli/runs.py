@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +174,9 @@ def as_table(plan: Plan) -> str:
         f"{plan.jobs} at a time; then one index, moved to:",
         *(f"  {place}" for place in _ends(plan)),
     ]
+    if plan.omitted:
+        said = f"The index will not have {', '.join(map(str, plan.omitted))}: left out by --platform."
+        lines += ["", *textwrap.wrap(said, 80, break_on_hyphens=False)]
     if plan.facts.assumed:
         node = plan.facts.nodes[0]
         how = "digest" if node.pushes_by_digest else "tag"

@@ -308,6 +308,12 @@ def test_a_platform_that_is_not_listed_begins_no_run(project, capsys):
     assert not (project.state / "runs").exists()
 
 
+def test_plan_says_what_a_choice_of_platforms_leaves_out_of_the_index(project, capsys):
+    assert project.run("plan", "--platform", "linux/amd64") == 0
+    out = capsys.readouterr().out
+    assert "\nThe index will not have linux/arm64, linux/arm/v7: left out by --platform.\n" in out
+
+
 def test_plan_as_json(project, capsys):
     assert project.run("plan", "--json", "--platform", "aarch64,linux/amd64", "--tag", "x") == 0
     out, err = capsys.readouterr()
