@@ -137,5 +137,9 @@ def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, site:
             site.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
         if recorded.content:
             site.recorder.record(
-                "content.ended", platform=str(platform), status=recorded.content, checked=0, foreign=[]
+                "content.ended",
+                platform=str(platform),
+                status=recorded.content,
+                checked=recorded.checked,
+                foreign=[],
             )

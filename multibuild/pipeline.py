@@ -52,6 +52,8 @@ async def run_pipeline(
     host = await make_host_ready(loaded, site)
     plan = decide(loaded, host, only, site)
     record = site.recorder
+    if until == "publish" and plan.omitted:
+        record.say(f"the index will not have {', '.join(map(str, plan.omitted))}: left out by --platform")
     with record.stage("preflight"):
         await preflight(plan, record)
     left = unfinished(site.state, site.run) if site.resume else Unfinished()

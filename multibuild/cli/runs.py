@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,12 +113,16 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
 def plan(request: Request) -> Plan:
     """Plan without any engine: from the facts the last setup or doctor left, else from assumptions."""
     from multibuild.config.files import check_files
+    from multibuild.config.profiles import load_profile
     from multibuild.host.facts import recorded_facts
     from multibuild.plan import make_plan
 
     loaded = load(request)
     check_files(loaded)
-    facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
+    builder = loaded.config.builder
+    facts = recorded_facts(
+        state_of(request, loaded).load_facts(), builder, load_profile(builder, loaded.project)
+    )
     return make_plan(loaded, facts, only=chosen(request))
 
 
@@ -169,8 +174,13 @@ def as_table(plan: Plan) -> str:
         f"{plan.jobs} at a time; then one index, moved to:",
         *(f"  {place}" for place in _ends(plan)),
     ]
+    if plan.omitted:
+        said = f"The index will not have {', '.join(map(str, plan.omitted))}: left out by --platform."
+        lines += ["", *textwrap.wrap(said, 80, break_on_hyphens=False)]
     if plan.facts.assumed:
-        lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
+        node = plan.facts.nodes[0]
+        how = "digest" if node.pushes_by_digest else "tag"
+        lines += ["", f"No setup ran here yet: assuming a {node.driver} builder and push by {how}."]
         lines += ["`multibuild doctor` finds out what is native here, and what the builder can."]
     return "\n".join(line.rstrip() for line in lines)
 

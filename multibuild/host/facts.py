@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
+
+if TYPE_CHECKING:
+    from multibuild.config.profiles import Profile
 
 MIB = 1024 * 1024
 
@@ -101,20 +104,29 @@ class HostFacts:
         )
 
 
-def assumed_facts(builder: str) -> HostFacts:
-    """Give what is assumed where no setup ran: docker-container and push by digest (contract, `plan`)."""
-    name = builder if builder not in {"", "auto"} and "/" not in builder else "multibuild"
-    node = Node(builder=name, driver="docker-container", native=Platform.parse("amd64"))
+def assumed_facts(builder: str, profile: Profile | None = None) -> HostFacts:
+    """Give what is assumed where no setup ran: docker-container and push by digest (contract, `plan`).
+
+    A `profile` says itself which driver it is and what its builder is called; that of the engine is `default`.
+    """
+    name = builder if builder not in {"", "auto", "local"} and "/" not in builder else "multibuild"
+    driver = "docker-container"
+    if profile is not None:
+        driver = profile.driver
+        name = profile.name if driver != "docker" else "default"
+    node = Node(builder=name, driver=driver, native=Platform.parse("amd64"))
     return HostFacts(nodes=(node,), cpus=2, memory=8192 * MIB, assumed=True)
 
 
-def recorded_facts(document: Mapping[str, Any] | None, builder: str) -> HostFacts:
+def recorded_facts(
+    document: Mapping[str, Any] | None, builder: str, profile: Profile | None = None
+) -> HostFacts:
     """Read facts.json, or assume, where it is missing, of another version, or about another `builder:`."""
     if not document or document.get("for_builder") != builder:
-        return assumed_facts(builder)
+        return assumed_facts(builder, profile)
     try:
         facts = HostFacts.from_json(document)
     except (KeyError, TypeError, UsageError):
-        return assumed_facts(builder)
+        return assumed_facts(builder, profile)
     # A look at a host whose builder is not made yet leaves facts without a node.
-    return facts if facts.nodes else assumed_facts(builder)
+    return facts if facts.nodes else assumed_facts(builder, profile)

@@ -15,7 +15,8 @@ from multibuild.record.state import RunDirectory
 class RecordedChild:
     """A child as a journal tells of it: where it was staged, its digest, and what became of its proofs.
 
-    `test` and `content` are "passed", "failed", "skipped", or "" where the run did not get that far.
+    `test` and `content` are "passed", "failed", "skipped", or "" where the run did not get that far; `checked` is how
+    many binaries the proof of content looked at.
     """
 
     platform: str
@@ -23,6 +24,7 @@ class RecordedChild:
     digest: str
     test: str = ""
     content: str = ""
+    checked: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,7 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
     staged = {item["platform"]: _repository(item["staging"]["reference"]) for item in plan["platforms"]}
     found: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
+    checked: dict[str, int] = {}
     for event in events:
         platform = event.fields.get("platform", "")
         if event.name == "platform.ended" and event.fields.get("digest"):
@@ -62,6 +65,7 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
             found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
         elif event.name in {"test.ended", "content.ended"}:
             proofs[platform, event.name] = event.fields["status"]
+            checked[platform] = event.fields.get("checked", checked.get(platform, 0))
     return {
         platform: RecordedChild(
             platform=platform,
@@ -69,6 +73,7 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
             digest=child.digest,
             test=proofs.get((platform, "test.ended"), ""),
             content=proofs.get((platform, "content.ended"), ""),
+            checked=checked.get(platform, 0),
         )
         for platform, child in found.items()
     }

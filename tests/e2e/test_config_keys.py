@@ -65,6 +65,8 @@ def test_quiet_says_nothing_where_all_is_well_and_what_is_not(project, state):
     for command in ("setup", "doctor", "build", "test", "merge", "verify"):
         done = multibuild(command, *common)
         assert (done.code, done.stdout, done.stderr) == (0, "", ""), command
+    again = multibuild("merge", *common, "--json")  # proofs are taken over, with what they looked at
+    assert all(row["content"]["checked"] > 0 for row in again.json["platforms"])
     done = multibuild("doctor", *common, "--builder", "no-such-builder")
     assert done.code == 3
     assert "no-such-builder" in done.stdout

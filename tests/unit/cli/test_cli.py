@@ -277,6 +277,21 @@ def test_plan_as_a_table(project, capsys):
 
 
 @pytest.mark.parametrize(
+    ("profile", "builder", "assumed"),
+    [
+        ("driver: docker\n", "default", "a docker builder and push by tag"),
+        ("driver: kubernetes\nname: farm\n", "farm", "a kubernetes builder and push by digest"),
+    ],
+)
+def test_plan_assumes_what_a_profile_says(project, capsys, profile, builder, assumed):
+    (project.path / "own.yaml").write_text(profile, encoding="utf-8")
+    assert project.run("plan", "--builder", "own.yaml") == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[2] == builder
+    assert f"assuming {assumed}" in out
+
+
+@pytest.mark.parametrize(
     ("to", "place"),
     [("oci:out", "oci:out"), ("oci-archive:a.tar", "oci-archive:a.tar"), ("docker", "this engine")],
 )
@@ -291,6 +306,12 @@ def test_a_platform_that_is_not_listed_begins_no_run(project, capsys):
     assert project.run("build", "--platform", "linux/riscv64") == 2
     assert "platforms does not list linux/riscv64" in capsys.readouterr().err
     assert not (project.state / "runs").exists()
+
+
+def test_plan_says_what_a_choice_of_platforms_leaves_out_of_the_index(project, capsys):
+    assert project.run("plan", "--platform", "linux/amd64") == 0
+    out = capsys.readouterr().out
+    assert "\nThe index will not have linux/arm64, linux/arm/v7: left out by --platform.\n" in out
 
 
 def test_plan_as_json(project, capsys):

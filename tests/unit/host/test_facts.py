@@ -63,7 +63,13 @@ def test_facts_with_a_platform_this_version_does_not_know_are_assumed():
 
 @pytest.mark.parametrize(
     ("wanted", "name"),
-    [("auto", "multibuild"), ("", "multibuild"), ("builders/farm.yaml", "multibuild"), ("farm", "farm")],
+    [
+        ("auto", "multibuild"),
+        ("", "multibuild"),
+        ("builders/farm.yaml", "multibuild"),
+        ("farm", "farm"),
+        ("local", "multibuild"),
+    ],
 )
 def test_what_is_assumed(wanted, name):
     facts = assumed_facts(wanted)
