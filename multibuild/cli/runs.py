@@ -133,8 +133,9 @@ def as_commands(plan: Plan) -> str:
 
     lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
     lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
-    tags = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {' '.join(tags)}")
+    lines.append(
+        f"# then one index of {len(plan.platforms)} children, moved to: {' '.join(_published_as(plan))}"
+    )
     return "\n".join(lines)
 
 
@@ -143,7 +144,8 @@ def as_table(plan: Plan) -> str:
     rows = [("PLATFORM", "HOW", "BUILDER", "STAGED AS")]
     for item in plan.platforms:
         how = "emulated" if item.emulated else "native"
-        staged = "digest" if item.staging.kind == "digest" else item.staging.reference.rpartition("/")[2]
+        kind = item.staging.kind
+        staged = item.staging.reference.rpartition("/")[2] if kind == "tag" else kind
         rows.append(
             (str(item.platform) + ("" if item.required else " (optional)"), how, item.node.builder, staged)
         )
@@ -152,11 +154,19 @@ def as_table(plan: Plan) -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
         for row in rows
     ]
-    targets = [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    lines += ["", f"{plan.jobs} at a time; then one index, moved to:", *(f"  {target}" for target in targets)]
+    lines += ["", f"{plan.jobs} at a time; then one index, moved to:"]
+    lines += [f"  {name}" for name in _published_as(plan)]
     if plan.facts.assumed:
         lines += ["", "No setup ran here yet: assuming a docker-container builder and push by digest."]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _published_as(plan: Plan) -> list[str]:
+    """Name every tag where it will be: in its repositories, or at the one place on this machine."""
+    to = plan.config.publish.to
+    if to == "registry":
+        return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
+    return [f"{to}:{tag}" for tag in plan.config.tags]
 
 
 def run(request: Request, *, until: str) -> int:
