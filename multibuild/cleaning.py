@@ -15,6 +15,7 @@ from typing import Literal
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import OCI_INDEX, Manifest, Reference, as_mapping, digest_of
 from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import is_staged_here
 from multibuild.record.journal import read_journal
 from multibuild.record.last_run import recorded_children
 from multibuild.record.state import RunDirectory
@@ -66,7 +67,10 @@ class _Traces:
 
 
 def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> tuple[Left, ...]:
-    """Read off journals what runs left, by repository. `staying` are runs whose children are kept."""
+    """Read off journals what runs left, by repository. `staying` are runs whose children are kept.
+
+    Children in the directories of runs are in no repository.
+    """
     found: dict[Reference, _Traces] = {}
     for run in (*going, *staying):
         plan = run.load_plan()
@@ -76,9 +80,13 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
         # What was carried over from an older index is not of our making, and others may hold it by its digest.
         own = [event for event in events if event.fields.get("status") != "carried"]
         for child in recorded_children(plan, own).values():
+            if is_staged_here(child.repository):
+                continue
             traces = found.setdefault(Reference.parse(child.repository), _Traces())
             (traces.children if run in going else traces.kept).add(child.digest)
         for item in plan["platforms"]:
+            if is_staged_here(item["staging"]["reference"]):
+                continue
             staged = Reference.parse(item["staging"]["reference"])
             if staged.tag and staged.tag.startswith(OWN_TAGS):
                 found.setdefault(staged.with_tag(None), _Traces()).tags.add(staged.tag)

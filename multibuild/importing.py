@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multibuild.build.platform import repository_of
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
+from multibuild.publish.staged import holder_of, is_staged_here, take_over
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.last_run import RecordedChild, recorded_children
@@ -164,10 +165,17 @@ def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
 
 
 def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
-    """See that every child is in its registry; PublishFailed naming those that are not."""
+    """See that every child is in its registry, or whole in its run; PublishFailed naming those that are not."""
     from multibuild.publish.reference import Reference
 
+    for platform, run in found.items():
+        if _is_lost(run.children[platform], run):
+            raise PublishFailed(
+                f"{run.directory.path} does not hold the child for {platform}, or not all of it",
+                hint="bring the whole directory here, with `children` in it, or build that platform again",
+            )
     children = [run.children[platform] for platform, run in found.items()]
+    children = [child for child in children if not is_staged_here(child.repository)]
     references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
     there = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
     missing = [str(reference) for reference, held in zip(references, there, strict=True) if held is None]
@@ -178,14 +186,26 @@ def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession)
         )
 
 
+def _is_lost(child: RecordedChild, run: ForeignRun) -> bool:
+    held = not is_staged_here(child.repository) or holder_of(child.repository, child.digest, (run.directory,))
+    return not held
+
+
 def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDirectory:
-    """Write one run that tells of all of them, with their logs; `merge` without arguments finds it."""
+    """Write one run that tells of all of them, with their logs and the children that no registry holds.
+
+    `merge` without arguments finds it.
+    """
     run = state.new_run(datetime.now(UTC))
     document = plan.document()
     items = {str(item.platform): item for item in plan.platforms}
     foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
     document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
     run.save_plan(document)
+    for platform, source in found.items():
+        child = source.children[platform]
+        if is_staged_here(child.repository):
+            take_over(child.repository, child.digest, (source.directory,), run)
     sources = list({id(source): source for source in found.values()}.values())
     times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
     complete = all(str(item.platform) in found for item in plan.platforms)

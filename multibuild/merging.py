@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.stage import PlatformChild, prove_children, read_children
 from multibuild.publish.reference import Manifest
 from multibuild.publish.stage import compose_children, preflight, publish_children
+from multibuild.publish.staged import is_staged_here, sweep, take_over
 from multibuild.record.last_run import LastRun, RecordedChild, last_run
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -36,6 +38,7 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     last = _last(site.state, site.run.id)
     plan = make_plan(loaded, recorded_facts(site.state.load_facts(), loaded.config.builder), only=only)
     results = _taken_over(plan, last)
+    await asyncio.to_thread(_keep, results, last, site)
     _record(results, site)
     proven = [result for result in results if result.built and _is_proven(plan, last, result)]
     unproven = [result for result in results if result.built and result not in proven]
@@ -44,16 +47,18 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     site.run.save_plan(plan.document())
     with site.recorder.stage("preflight"):
         await preflight(plan, site.recorder)
-    children = {child.item.platform: child for child in await read_children(plan, proven, site.recorder)}
+    children = {
+        child.item.platform: child for child in await read_children(plan, proven, site.recorder, run=site.run)
+    }
     _repeat_proofs(children, last, site)
     if unproven:
         memory = LayerMemory(site.state.path / "layers")
-        proved = await prove_children(plan, unproven, site.recorder, logs=site.run.logs, memory=memory)
+        proved = await prove_children(plan, unproven, site.recorder, run=site.run, memory=memory)
         children |= {child.item.platform: child for child in proved}
     ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
     with site.recorder.stage("publish"):
         left = unfinished(site.state, site.run)
-        await publish_children(plan, ordered, site.recorder, held_before=left.tags)
+        await publish_children(plan, ordered, site.recorder, run=site.run, held_before=left.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 
@@ -64,8 +69,9 @@ async def preview_last_run(
     from multibuild.plan import make_plan
 
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
-    results = [result for result in _taken_over(plan, _last(state, "")) if result.built]
-    return compose_children(plan, await read_children(plan, results, recorder))
+    last = _last(state, "")
+    results = [result for result in _taken_over(plan, last) if result.built]
+    return compose_children(plan, await read_children(plan, results, recorder, run=state.find(last.run)))
 
 
 def _last(state: State, own: str) -> LastRun:
@@ -87,6 +93,20 @@ def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
             hint="`multibuild build` makes them, or leave them out with --platform",
         )
     return tuple(_result(item, last.children.get(str(item.platform))) for item in plan.platforms)
+
+
+def _keep(results: Sequence[BuildResult], last: LastRun, site: Site) -> None:
+    """Make children that no registry holds this run's own; PublishFailed for one that no run has any more."""
+    runs = site.state.runs()
+    for result in results:
+        if not result.built or not is_staged_here(result.repository):
+            continue
+        if not take_over(result.repository, result.digest, runs, site.run):
+            raise PublishFailed(
+                f"{result.platform}: the child of run {last.run} is not there any more; no tag was moved",
+                hint="`multibuild build` makes it again",
+            )
+    sweep(runs, site.run)
 
 
 def _record(results: Sequence[BuildResult], site: Site) -> None:

@@ -18,6 +18,7 @@ from multibuild.host.wanted import Wanted
 from multibuild.prove.layer_memory import LayerMemory
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
+from multibuild.publish.staged import sweep
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory, State
 from multibuild.record.text import last_line, one_line, shortened
@@ -63,9 +64,9 @@ async def run_pipeline(
     whole = all(result.built for result in results)
     if until == "publish":
         memory = LayerMemory(site.state.path / "layers")
-        children = await prove_children(plan, results, record, logs=site.run.logs, memory=memory)
+        children = await prove_children(plan, results, record, run=site.run, memory=memory)
         with record.stage("publish"):
-            await publish_children(plan, children, record, held_before=left.tags)
+            await publish_children(plan, children, record, run=site.run, held_before=left.tags)
         whole = len(children) == len(plan.platforms)  # an optional one that proved wrong was left out
     return "succeeded" if whole else "partial"
 
@@ -113,7 +114,8 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
     record = site.recorder
     with record.stage("inputs"):
         inputs = await name_inputs(plan, record)
-        finished = await reusable_children(plan, inputs, left, record)
+        finished = await reusable_children(plan, inputs, left, site.run, record)
+        sweep(site.state.runs(), site.run)
     if left.runs:
         record.say(
             f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
@@ -127,6 +129,7 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
             ahead=forecast(site.state, site.run, inputs),
         )
         await check_inputs(plan, inputs, record)
+    sweep(site.state.runs(), site.run)
     return results
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from multibuild.build.spec import BuildSpec, Staging
+from multibuild.build.spec import LAYOUTS, BuildSpec, Staging
 from multibuild.errors import ConfigError, UsageError
 from multibuild.host.facts import MIB, HostFacts, Node
 from multibuild.placement import Placement, nodes_for, nodes_in_order
@@ -246,10 +246,14 @@ def _spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
 def _staging(config: Config, platform: Platform, node: Node) -> Staging:
     """Stage by digest where the driver can, else under a tag with a stable name per platform.
 
+    What is published on this machine needs no registry: it is staged in the run's directory.
+
     The stable name keeps the registry from filling with staging tags; the digest is read from the build, never
     from the tag, so two builds that share the tag do not mix.
     """
     staging = config.publish.staging
+    if staging == "auto" and config.publish.outlet.kind != "registry":
+        return Staging(kind="layout", reference=f"{LAYOUTS}{platform.slug}", insecure=False)
     host = config.image.split("/", 1)[0]
     insecure = bool(host in config.registries and config.registries[host].insecure)
     if staging == "digest" and not node.pushes_by_digest:

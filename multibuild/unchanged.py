@@ -69,10 +69,12 @@ def compare(plan: Plan, state: State, command: Command, say: Say) -> Verdict:
     if command == "publish" and plan.config.publish.outlet.kind != "registry":
         return _changed(same, [f"publish.to: {plan.config.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.config, say=say) as registries:
-        return _with_registry(plan, same, registries)
+        return _with_registry(plan, same, registries, state.runs())
 
 
-def _with_registry(plan: Plan, same: PastSuccess, registries: RegistrySession) -> Verdict:
+def _with_registry(
+    plan: Plan, same: PastSuccess, registries: RegistrySession, runs: Sequence[RunDirectory]
+) -> Verdict:
     found: dict[str, str | None] = {}
     held = list(same.held)
 
@@ -80,7 +82,7 @@ def _with_registry(plan: Plan, same: PastSuccess, registries: RegistrySession) -
         # One round of questions: what the result needs is asked along with what goes into it.
         asked = list(images)
         questions = [partial(base_digest, registries, image) for image in asked]
-        questions += [partial(held_digest, registries, name) for name in held]
+        questions += [partial(_held_now, registries, runs, name) for name in held]
         answers = registries.map(lambda question: question(), questions)
         found.update(zip(held, answers[len(asked) :], strict=True))
         return dict(zip(asked, answers, strict=False))
@@ -95,6 +97,16 @@ def _with_registry(plan: Plan, same: PastSuccess, registries: RegistrySession) -
     bases = {part for told in inputs.platforms.values() for part in told.parts if part.startswith("base ")}
     compared = f"config, context, {len(bases)} base image{'s' * (len(bases) != 1)}, {len(same.held)} published digests"
     return Verdict(run=same.run, reason=f"unchanged since run {same.run.id} ({compared}); nothing to do")
+
+
+def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
+    """Ask for what a name leads to: the registry, or the directories of runs for a child no registry holds."""
+    from multibuild.publish.staged import holder_of, is_staged_here
+
+    if not is_staged_here(name):
+        return held_digest(registries, name)
+    repository, _, digest = name.partition("@")
+    return digest if holder_of(repository, digest, runs) is not None else None
 
 
 def settings_of(plan: Plan) -> dict[str, str]:

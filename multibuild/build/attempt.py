@@ -7,13 +7,14 @@ import errno
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multibuild.build.command import build_arguments, build_environ
 from multibuild.build.emulator_activity import EmulatorActivity
+from multibuild.build.export import Export
 from multibuild.build.failover import Fleet
 from multibuild.build.failures import Failure, classify, failure_of, wrong_base
 from multibuild.build.process import Ended, Limits, NotStarted, run_process
@@ -26,6 +27,7 @@ from multibuild.record.events import Emit
 
 if TYPE_CHECKING:
     from multibuild.plan import PlannedPlatform
+    from multibuild.record.state import RunDirectory
 
 AUTO_STALL = 600.0
 """Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
@@ -39,12 +41,12 @@ PERMANENT_WARNING = "wrong-base-platform"
 class Workshop:
     """What every platform's build shares. `buildx` is the client's argv; `stall` is in seconds.
 
-    `project` is the working directory; `logs` the run's log directory.
+    `project` is the working directory; `run` takes logs, and children that are not pushed.
     """
 
     buildx: tuple[str, ...]
     project: Path
-    logs: Path
+    run: RunDirectory
     slots: Slots
     budget: Budget
     fleet: Fleet
@@ -62,7 +64,7 @@ async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -
     began = time.monotonic()
     end = _End(outcome="cancelled")
     try:
-        end = await _logged(item, workshop, workshop.logs.parent / name)
+        end = await _logged(item, workshop, workshop.run.path / name)
     except OSError as error:
         end = _End(outcome="failed", failure=_own_trouble(error))
     finally:
@@ -138,21 +140,36 @@ async def _logged(item: PlannedPlatform, workshop: Workshop, path: Path) -> _End
 
 
 async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) -> _End:
+    export = Export.of(item, workshop.run)
     with tempfile.TemporaryDirectory() as scratch:
         metadata = Path(scratch) / "metadata.json"
         try:
-            ended = await _run(item, workshop, progress, metadata)
+            argv = _arguments(item, workshop, export, metadata)
+            ended = await _run(item, workshop, progress, argv)
+            outcome, failure = judge(ended, progress, emulated=item.emulated)
+            if failure is not None:
+                return _End(outcome=outcome, failure=export.blamed(await with_emulator(failure, item)))
+            digest = built_digest(read_metadata(metadata))
+            await export.keep(digest)
+            return _End(outcome=outcome, digest=digest)
+        except ValueError as error:
+            return _End(outcome="failed", failure=failure_of("unknown", f"buildx ended well, but {error}"))
         except WrongBase as error:
             return _End(outcome="failed", failure=failure_of(PERMANENT_WARNING, str(error)))
         except NotStarted as error:
             return _End(outcome="failed", failure=failure_of("usage", str(error)))
-        outcome, failure = judge(ended, progress, emulated=item.emulated)
-        if failure is not None:
-            return _End(outcome=outcome, failure=await with_emulator(failure, item))
-        try:
-            return _End(outcome=outcome, digest=pushed_digest(read_metadata(metadata)))
-        except ValueError as error:
-            return _End(outcome="failed", failure=failure_of("unknown", f"buildx ended well, but {error}"))
+        finally:
+            export.discard()
+
+
+def _arguments(item: PlannedPlatform, workshop: Workshop, export: Export, metadata: Path) -> tuple[str, ...]:
+    command, *rest = build_arguments(item, export.folder)
+    return (
+        *(*workshop.buildx, command),
+        *("--progress", "rawjson"),
+        *("--metadata-file", str(metadata)),
+        *rest,
+    )
 
 
 def _own_trouble(error: OSError) -> Failure:
@@ -163,15 +180,7 @@ def _own_trouble(error: OSError) -> Failure:
     return replace(found, kind=replace(found.kind, hint=STATE_HINT))
 
 
-async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, metadata: Path) -> Ended:
-    command, *rest = build_arguments(item)
-    argv = (
-        *workshop.buildx,
-        command,
-        *("--progress", "rawjson"),
-        *("--metadata-file", str(metadata)),
-        *rest,
-    )
+async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, argv: Sequence[str]) -> Ended:
     seen = 0
 
     def on_line(line: bytes) -> None:
@@ -229,7 +238,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def pushed_digest(metadata: Mapping[str, Any]) -> str:
+def built_digest(metadata: Mapping[str, Any]) -> str:
     """Give the child's digest of one target's metadata; ValueError when it names none."""
     digest = metadata.get("containerimage.digest")
     if not isinstance(digest, str) or not digest.startswith("sha256:"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.command import build_args, cache_exports, output_of, provenance_of
@@ -20,9 +21,16 @@ def target_name(item: PlannedPlatform) -> str:
     return item.slug.replace(".", "_")
 
 
-def bake_document(items: Sequence[PlannedPlatform], project: Path) -> dict[str, Any]:
-    """Compose the bake file of platforms that one node builds; `project` is what its paths count from."""
-    targets = {target_name(item): _target(item, project) for item in items}
+def bake_document(
+    items: Sequence[PlannedPlatform],
+    project: Path,
+    folders: Mapping[str, Path | None] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Compose the bake file of platforms that one node builds; `project` is what its paths count from.
+
+    `folders` by target take the layouts of children that are not pushed.
+    """
+    targets = {target_name(item): _target(item, project, folders.get(target_name(item))) for item in items}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 
@@ -34,7 +42,7 @@ def bake_arguments(items: Sequence[PlannedPlatform], file: str) -> tuple[str, ..
     return ("bake", "--builder", items[0].node.builder, "--allow", "fs=*", "--allow", "ssh", "--file", file)
 
 
-def _target(item: PlannedPlatform, project: Path) -> dict[str, Any]:
+def _target(item: PlannedPlatform, project: Path, folder: Path | None) -> dict[str, Any]:
     spec = item.spec
     told: dict[str, Any] = {
         "context": spec.context,
@@ -56,7 +64,7 @@ def _target(item: PlannedPlatform, project: Path) -> dict[str, Any]:
             f"type=provenance,{provenance_of(spec)}",
             f"type=sbom,disabled={'false' if spec.sbom else 'true'}",
         ],
-        "output": [output_of(item)],
+        "output": [output_of(item, folder)],
     }
     return {key: _literal(value) for key, value in told.items() if value not in (None, (), {}, False)}
 

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from multibuild.build.spec import BuildSpec, Staging
@@ -28,10 +29,11 @@ class Buildable(Protocol):
         """Who builds it."""
 
 
-def build_arguments(item: Buildable) -> tuple[str, ...]:
+def build_arguments(item: Buildable, folder: Path | None = None) -> tuple[str, ...]:
     """Give the arguments after `docker buildx`, without progress and metadata file (they differ per attempt).
 
-    The working directory is the project directory.
+    The working directory is the project directory. `folder` takes the layout of a child that is not pushed; it
+    differs per attempt too, and without it the command names a place that anybody can use.
     """
     spec = item.spec
     return (
@@ -53,7 +55,7 @@ def build_arguments(item: Buildable) -> tuple[str, ...]:
         *spec.build_flags,
         f"--provenance={'false' if spec.provenance is False else provenance_of(spec)}",
         f"--sbom={'true' if spec.sbom else 'false'}",
-        *("--output", output_of(item)),
+        *("--output", output_of(item, folder)),
         spec.context,
     )
 
@@ -63,24 +65,29 @@ def build_environ() -> dict[str, str]:
     return {**os.environ, "BUILDX_METADATA_PROVENANCE": "disabled"}
 
 
-def output_of(item: Buildable) -> str:
-    """Compose the image output.
+def output_of(item: Buildable, folder: Path | None = None) -> str:
+    """Compose the output: an image that is pushed, or a layout in `folder`.
 
-    `oci-mediatypes` is always said: the default differs between drivers and BuildKit versions. On the docker
-    driver `store=false` keeps staged children out of the local image list; other drivers have no such list.
+    `oci-mediatypes` is always said: the default differs between drivers and BuildKit versions.
     """
     spec, staging = item.spec, item.staging
-    docker_driver = item.node.driver == "docker"
+    media_types = f"oci-mediatypes={'true' if spec.media_type == 'oci' else 'false'}"
+    rewrite = () if spec.source_date_epoch is None else ("rewrite-timestamp=true",)
+    if staging.kind == "layout":
+        dest = folder or Path("/tmp/multibuild") / spec.platform.slug  # noqa: S108 - only ever shown
+        return _csv(["type=oci", f"dest={dest}", "tar=false", media_types, *rewrite])
     fields = ["type=image", f"name={staging.reference}", "push=true"]
     if staging.kind == "digest":
         fields += ["push-by-digest=true", "name-canonical=true"]
-    fields.append(f"oci-mediatypes={'true' if spec.media_type == 'oci' else 'false'}")
+    fields.append(media_types)
+    docker_driver = item.node.driver == "docker"
     if docker_driver:
+        # Staged children stay out of the local image list; other drivers have none.
         fields.append("store=false")
-    if spec.source_date_epoch is not None:
-        fields.append("rewrite-timestamp=true")
+    fields += rewrite
+    if rewrite and docker_driver:
         # With the image store, unpacking and rewriting timestamps exclude each other.
-        fields += ["unpack=false"] if docker_driver else []
+        fields.append("unpack=false")
     if staging.insecure:
         fields.append("registry.insecure=true")
     return _csv(fields)

@@ -12,7 +12,7 @@ from multibuild.record.state import RunDirectory, State
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedChild:
-    """A child that an earlier run pushed. `inputs` names what went into it.
+    """A child that an earlier run pushed or kept. `inputs` names what went into it.
 
     `stamp` is that of the files before the build; None where it is known that they held to its end.
     """
@@ -29,12 +29,14 @@ class Unfinished:
     """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
 
     `tags` maps (reference, index digest) to the digest before, None where the tag did not exist. A run that published
-    without some optional platforms leaves children and no tags: those are where they belong.
+    without some optional platforms leaves children and no tags: those are where they belong. `holders` are all earlier
+    runs, newest first: a child that no registry holds is in the directory of one of them.
     """
 
     runs: tuple[str, ...] = ()
     children: Mapping[tuple[str, str], FinishedChild] = field(default_factory=dict)
     tags: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    holders: tuple[RunDirectory, ...] = ()
 
 
 def unfinished(state: State, current: RunDirectory) -> Unfinished:
@@ -60,7 +62,8 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
             children.setdefault((child.platform, child.inputs), child)
         # Older runs win here: the oldest knows what the tag held before any of them moved it.
         tags |= {} if published else planned
-    return Unfinished(runs=tuple(runs), children=children, tags=tags)
+    holders = tuple(run for run in state.runs() if run.id < current.id)
+    return Unfinished(runs=tuple(runs), children=children, tags=tags, holders=holders)
 
 
 def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:

@@ -38,13 +38,18 @@ class BuildSpec:
     source_date_epoch: int | None
 
 
+LAYOUTS = "oci:children/"
+"""How references to layouts in a run's directory begin; relative, so that the directory can be moved elsewhere."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Staging:
-    """Where a child is pushed before any tag moves: by digest into a repository, or under a tag of its own.
+    """Where a child is before any tag moves: in a repository by digest or under a tag of its own, or in a layout.
 
-    `reference` is `host/repository` for kind "digest" and `host/repository:tag` for kind "tag".
+    `reference` is `host/repository` for kind "digest", `host/repository:tag` for kind "tag", and for kind "layout"
+    LAYOUTS with the platform's slug.
     """
 
-    kind: Literal["digest", "tag"]
+    kind: Literal["digest", "tag", "layout"]
     reference: str
     insecure: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
 from multibuild.build.wave import Wave, carry, first_attempts, waves
+from multibuild.publish.staged import is_staged_here, take_over
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory
 
@@ -59,32 +60,45 @@ async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> No
 
 
 async def reusable_children(
-    plan: Plan, inputs: PlanInputs, left: Unfinished, recorder: Recorder
+    plan: Plan, inputs: PlanInputs, left: Unfinished, run: RunDirectory, recorder: Recorder
 ) -> dict[Platform, FinishedChild]:
     """Pick the finished children whose inputs are unchanged and which their registry still has.
 
-    Of a run that did not get as far as looking whether its files had held, only a stamp tells that they have.
+    Those that no registry holds are taken over into `run`. One that is not where this plan stages is built anew. Of a
+    run that did not get as far as looking whether its files had held, only a stamp tells that they have.
     """
     wanted = {
         platform: left.children.get((str(platform), name))
         for platform, found in inputs.platforms.items()
         if (name := found.name)
     }
+    here = {item.platform: item.staging.kind == "layout" for item in plan.platforms}
     found = {
         platform: child
         for platform, child in wanted.items()
-        if child is not None and child.stamp in {None, inputs.stamp}
+        if child is not None
+        and child.stamp in {None, inputs.stamp}
+        and is_staged_here(child.repository) == here[platform]
     }
-    return await asyncio.to_thread(_still_there, plan, found, recorder)
+
+    def take(child: FinishedChild) -> bool:
+        return take_over(child.repository, child.digest, left.holders, run)
+
+    return await asyncio.to_thread(_still_there, plan, found, take, recorder)
 
 
 def _still_there(
-    plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder
+    plan: Plan,
+    children: Mapping[Platform, FinishedChild],
+    take: Callable[[FinishedChild], bool],
+    recorder: Recorder,
 ) -> dict[Platform, FinishedChild]:
     from multibuild.publish.reference import Reference
     from multibuild.publish.session import RegistrySession
 
     def check(child: FinishedChild) -> bool:
+        if is_staged_here(child.repository):
+            return take(child)
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
@@ -110,7 +124,7 @@ async def build_children(
     workshop = Workshop(
         buildx=plan.facts.buildx,
         project=plan.loaded.project,
-        logs=run.logs,
+        run=run,
         slots=Slots(plan.jobs),
         budget=Budget(
             attempts=config.retry.attempts,

@@ -26,16 +26,17 @@ from multibuild.build.attempt import (
     Workshop,
     WrongBase,
     begin_attempt,
+    built_digest,
     end_attempt,
     judge,
     open_log,
     progress_of,
-    pushed_digest,
     read_metadata,
     with_emulator,
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
 from multibuild.build.command import build_environ
+from multibuild.build.export import Export
 from multibuild.build.failures import failure_of, wrong_base
 from multibuild.build.forecast import Forecast
 from multibuild.build.process import Ended, Limits, run_process
@@ -124,7 +125,8 @@ class _Member:
         self._workshop = workshop
         self._settle = settle
         self._name = begin_attempt(item, workshop, 1)
-        self._log = open_log(workshop.logs.parent / self._name)
+        self._log = open_log(workshop.run.path / self._name)
+        self.export = Export.of(item, workshop.run)
         self._began = time.monotonic()
         self._warned = 0
         self.settled = False
@@ -140,6 +142,7 @@ class _Member:
 
     def abandon(self) -> None:
         """Let go of it as if it had not been begun: the isolated build writes the same log anew."""
+        self.export.discard()
         with suppress(OSError):
             self._log.close()
 
@@ -148,6 +151,7 @@ class _Member:
         if self.settled:
             return
         self.settled = True
+        self.export.discard()
         with suppress(OSError):  # a full disk takes the log's last line, not the result
             self.progress.finish()
         with suppress(OSError):
@@ -201,7 +205,8 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
-        file.write_text(json.dumps(bake_document(items, workshop.project)), encoding="utf-8")
+        folders = {name: member.export.folder for name, member in members.items()}
+        file.write_text(json.dumps(bake_document(items, workshop.project, folders)), encoding="utf-8")
         command, *rest = bake_arguments(items, str(file))
         argv = (
             *(*workshop.buildx, command),
@@ -238,13 +243,15 @@ def _pushed(metadata: Path) -> dict[str, str]:
     with suppress(ValueError):
         for name, told in read_metadata(metadata).items():
             with suppress(ValueError):
-                found[name] = pushed_digest(told if isinstance(told, dict) else {})
+                found[name] = built_digest(told if isinstance(told, dict) else {})
     return found
 
 
 async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
-    """Give each open platform its outcome: what it pushed, its own failure, or another's."""
+    """Give each open platform its outcome: what it made, its own failure, or another's."""
+    digest = digest or member.export.finished()
     if digest:
+        await member.export.keep(digest)
         member.end("ok", digest=digest)
     elif ended.ending == "timeout":
         own: Literal["timeout", "cancelled"] = (
@@ -255,7 +262,9 @@ async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
         )
     elif member.progress.evidence().step:
         outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
-        member.end(outcome, await with_emulator(failure, member.item) if failure else None)
+        if failure is not None:
+            failure = member.export.blamed(await with_emulator(failure, member.item))
+        member.end(outcome, failure)
 
 
 def first_attempts(

@@ -55,6 +55,7 @@ def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) ->
         if "staged" in what:
             with RegistrySession(loaded.config, say=_quietly(request)) as registries:
                 left = _staged(going, staying, registries, outcome, dry_run=dry_run)
+            _staged_here(going, outcome, dry_run=dry_run)
         if "runs" in what and left:
             outcome.stays.append(f"{len(going)} runs: they name children that could not be deleted yet")
         elif "runs" in what:
@@ -99,6 +100,15 @@ def _staged(
             (outcome.stays if trouble else outcome.removed).append(trouble or str(removal))
             refused += trouble is not None
     return refused
+
+
+def _staged_here(going: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
+    """Delete the children that are in the directories of runs."""
+    for run in going:
+        if run.children.is_dir():
+            outcome.removed.append(f"children {run.children}")
+            if not dry_run:
+                shutil.rmtree(run.children)
 
 
 def _runs(state: State, going: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:

@@ -160,7 +160,8 @@ def as_table(plan: Plan) -> str:
     rows = [("PLATFORM", "HOW", "BUILDER", "STAGED AS")]
     for item in plan.platforms:
         how = "emulated" if item.emulated else "native"
-        staged = "digest" if item.staging.kind == "digest" else item.staging.reference.rpartition("/")[2]
+        kind = item.staging.kind
+        staged = item.staging.reference.rpartition("/")[2] if kind == "tag" else kind
         rows.append(
             (str(item.platform) + ("" if item.required else " (optional)"), how, item.node.builder, staged)
         )

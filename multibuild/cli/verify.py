@@ -146,7 +146,6 @@ def _test_run(
     from multibuild.plan import make_plan
     from multibuild.prove.stage import built_children
     from multibuild.prove.testing import run_tests
-    from multibuild.publish.reference import Reference
     from multibuild.record.journal import Journal, read_journal
     from multibuild.record.recorder import Recorder
 
@@ -155,9 +154,7 @@ def _test_run(
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
     facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
     plan = make_plan(loaded, facts)
-    children = [
-        (item, Reference.parse(built[item.platform])) for item in plan.platforms if item.platform in built
-    ]
+    children = [(item, built[item.platform]) for item in plan.platforms if item.platform in built]
     if all(item.test is None for item, _ in children):
         raise UsageError(
             f"{loaded.path} has no test for what the run {run.id} built", hint="write `test: {run: [...]}`"
@@ -165,7 +162,7 @@ def _test_run(
     display = make_display(request.progress, quiet=request.quiet)
     with Journal(run.journal_path) as journal:
         try:
-            outcomes = supervise(run_tests(plan, children, Recorder(journal, display), logs=run.logs))
+            outcomes = supervise(run_tests(plan, children, Recorder(journal, display), run=run))
         finally:
             display.close()
     return plan, tuple(outcomes[item.platform] for item, _ in children)

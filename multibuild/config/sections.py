@@ -199,11 +199,13 @@ class Publish(Section):
     """How the result gets out."""
 
     staging: Annotated[str, AfterValidator(_check_staging)] = "auto"
-    """Where children are pushed: auto, digest, tag, or a template of {image} {arch} {slug} {tag}."""
+    """Where children are pushed: auto, digest, tag, or a template of {image} {arch} {slug} {tag}. With auto and a `to`
+    that is no registry they are not pushed: they wait in the state directory.
+    """
     on_missing: Literal["omit", "carry", "fail"] = "omit"
     """What becomes of an optional platform that failed."""
     carry_from: Tag = "latest"
-    """With carry: the tag of `image` whose entry is taken."""
+    """With carry: the tag of `image` whose entry is taken; with `to: oci:DIR` that of the layout."""
     to: Annotated[str, AfterValidator(_check_outlet)] = "registry"
     """registry, oci:DIR, oci-archive:FILE or docker (into the local engine)."""
 

@@ -51,13 +51,25 @@ class TestOutcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A test of one child (repository@digest), and the file that takes what it prints."""
+    """A test of one child (repository@digest, or oci-layout://DIR@digest), and the file that takes what it prints."""
 
     platform: Platform
     test: SmokeTest
     child: str
     log: Path
     emulated: bool = True
+
+    @property
+    def base(self) -> str:
+        """What FROM calls the child."""
+        return f"child-{self.platform.slug}" if self.context else self.child
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The arguments that make `base` known where it is no registry's."""
+        if not self.child.startswith("oci-layout://"):
+            return ()
+        return ("--build-context", f"child-{self.platform.slug}={self.child}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +80,9 @@ class Solver:
     buildx: Sequence[str]
 
     async def solve(
-        self, recipe: str, platforms: Sequence[Platform], on_line: Callable[[bytes], None], limits: Limits
+        self, recipe: str, trials: Sequence[Trial], on_line: Callable[[bytes], None], limits: Limits
     ) -> Ended:
-        """Do one throw-away solve. Raises NotStarted.
+        """Do one throw-away solve of what was written for `trials`. Raises NotStarted.
 
         `--no-cache`, or a second run would be answered from cache and test nothing; `type=cacheonly`, so nothing is
         stored or pushed.
@@ -80,7 +92,8 @@ class Solver:
             "build",
             *("--progress", "rawjson"),
             *("--builder", self.builder),
-            *("--platform", ",".join(map(str, platforms))),
+            *("--platform", ",".join(str(trial.platform) for trial in trials)),
+            *(word for trial in trials for word in trial.context),
             "--no-cache",
             "--provenance=false",
             *("--output", "type=cacheonly"),
@@ -97,7 +110,7 @@ async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOut
 
     A further attempt's output follows that of the earlier ones.
     """
-    recipe = dockerfile(trial.test, trial.child)
+    recipe = dockerfile(trial.test, trial.base)
     begun: list[str] = []
     with open_log(trial.log, further=attempt > 1) as log:
         if attempt > 1:
@@ -105,7 +118,7 @@ async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOut
         progress = Progress(write=lambda line: print(line, file=log), started=begun.append)
         try:
             limits = Limits(timeout=trial.test.timeout)
-            ended = await solver.solve(recipe, (trial.platform,), progress.feed, limits)
+            ended = await solver.solve(recipe, (trial,), progress.feed, limits)
         except NotStarted as error:
             return not_run(trial, failure_of("usage", str(error)), seconds=0.0)
         progress.finish()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.platform import repository_of
@@ -19,8 +18,10 @@ from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tes
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import WithStaged, child_reference
 from multibuild.record.events import Event
 from multibuild.record.recorder import Recorder
+from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, PlannedPlatform
@@ -39,22 +40,22 @@ class PlatformChild:
 
 
 async def prove_children(
-    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, logs: Path, memory: LayerMemory
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, run: RunDirectory, memory: LayerMemory
 ) -> tuple[PlatformChild, ...]:
     """Read every built child, run its test and its content proof. Gives the children that hold, in config order.
 
-    `logs` takes what the tests print; `memory` knows layers that were read before.
+    `run` takes what the tests print and may hold children; `memory` knows layers that were read before.
 
     Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
     and is required, else EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
     with RegistrySession(plan.config, say=recorder.say) as registries:
         with recorder.stage("read"):
-            children = await asyncio.to_thread(_read, plan, results, registries, recorder)
+            children = await asyncio.to_thread(_read, plan, results, (registries, run), recorder)
         # Tests wait for the builder, the content for the registry: neither needs the other.
         async with asyncio.TaskGroup() as group:
-            testing = group.create_task(_tested(plan, children, recorder, logs))
-            looking = group.create_task(_looked_into(plan, children, (registries, memory), recorder))
+            testing = group.create_task(_tested(plan, children, recorder, run))
+            looking = group.create_task(_looked_into(plan, children, (registries, run, memory), recorder))
     tests, proofs = testing.result(), looking.result()
     _raise_for(children, tests, proofs)
     return tuple(
@@ -65,18 +66,16 @@ async def prove_children(
 
 
 async def _tested(
-    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder, logs: Path
+    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder, run: RunDirectory
 ) -> dict[Platform, TestOutcome]:
     with recorder.stage("test"):
-        return await run_tests(
-            plan, [(child.item, child.reference) for child in children], recorder, logs=logs
-        )
+        return await run_tests(plan, [(child.item, child.reference) for child in children], recorder, run=run)
 
 
 async def _looked_into(
     plan: Plan,
     children: Sequence[PlatformChild],
-    sources: tuple[RegistrySession, LayerMemory],
+    sources: tuple[RegistrySession, RunDirectory, LayerMemory],
     recorder: Recorder,
 ) -> dict[Platform, ContentProof]:
     with recorder.stage("content"):
@@ -84,21 +83,26 @@ async def _looked_into(
 
 
 async def read_children(
-    plan: Plan, results: Sequence[BuildResult], recorder: Recorder
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, run: RunDirectory
 ) -> tuple[PlatformChild, ...]:
-    """Only read the built children back: for those that an earlier run proved."""
+    """Only read the built children back: for those that an earlier run proved. `run` may hold them."""
     with RegistrySession(plan.config, say=recorder.say) as registries, recorder.stage("read"):
-        return await asyncio.to_thread(_read, plan, results, registries, recorder)
+        return await asyncio.to_thread(_read, plan, results, (registries, run), recorder)
 
 
 def _read(
-    plan: Plan, results: Sequence[BuildResult], registries: RegistrySession, recorder: Recorder
+    plan: Plan,
+    results: Sequence[BuildResult],
+    sources: tuple[RegistrySession, RunDirectory],
+    recorder: Recorder,
 ) -> tuple[PlatformChild, ...]:
+    registries, run = sources
+    stores = WithStaged(registries, run)
     by_platform = {item.platform: item for item in plan.platforms}
 
     def one(result: BuildResult) -> PlatformChild:
-        reference = Reference.parse(f"{result.repository}@{result.digest}")
-        child = read_child(reference, registries.of(reference.host), result.platform)
+        reference = child_reference(result.repository, result.digest)
+        child = read_child(reference, stores.of(reference.host), result.platform)
         recorder.record(
             "child.read", platform=str(result.platform), manifest=child.image.digest, bytes=child.total_bytes
         )
@@ -110,14 +114,15 @@ def _read(
 def _look_inside(
     plan: Plan,
     children: Sequence[PlatformChild],
-    sources: tuple[RegistrySession, LayerMemory],
+    sources: tuple[RegistrySession, RunDirectory, LayerMemory],
     recorder: Recorder,
 ) -> dict[Platform, ContentProof]:
-    registries, memory = sources
+    registries, run, memory = sources
+    stores = WithStaged(registries, run)
     mode = plan.config.verify.content
 
     def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
-        registry = registries.of(child.reference.host)
+        registry = stores.of(child.reference.host)
         proof = prove_content(
             ImageContent(config=child.child.config.raw, layers=child.child.layers),
             platform=child.item.platform,
@@ -160,13 +165,13 @@ def _raise_for(
     raise_for_trouble(outcomes, then=UNMOVED)
 
 
-def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, str]:
-    """Find what a run built: platform → `repository@digest`. `plan` is its plan.json, `events` its journal."""
+def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, Reference]:
+    """Find what a run built, by platform. `plan` is its plan.json, `events` its journal."""
     staged = {row["platform"]: row["staging"]["reference"] for row in plan.get("platforms", ())}
     built = {}
     for event in events:
         platform, digest = event.fields.get("platform"), event.fields.get("digest")
         if event.name == "platform.ended" and digest and isinstance(platform, str) and platform in staged:
             repository = event.fields.get("repository") or repository_of(staged[platform])
-            built[Platform.literal(platform)] = f"{repository}@{digest}"
+            built[Platform.literal(platform)] = child_reference(repository, digest)
     return built

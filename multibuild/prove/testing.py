@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.build.failover import Fleet, answering
@@ -18,7 +17,9 @@ from multibuild.platforms import Platform
 from multibuild.prove.smoke import Solver, TestOutcome, Trial, run_test
 from multibuild.prove.together import run_together
 from multibuild.publish.reference import Reference
+from multibuild.publish.staged import on_the_builder
 from multibuild.record.recorder import Recorder
+from multibuild.record.state import RunDirectory
 from multibuild.record.text import last_line, one_line
 
 if TYPE_CHECKING:
@@ -38,14 +39,18 @@ class _Tested:
 
 
 async def run_tests(
-    plan: Plan, children: Sequence[tuple[PlannedPlatform, Reference]], recorder: Recorder, *, logs: Path
+    plan: Plan,
+    children: Sequence[tuple[PlannedPlatform, Reference]],
+    recorder: Recorder,
+    *,
+    run: RunDirectory,
 ) -> dict[Platform, TestOutcome]:
-    """Run each child's test where it was built; what they print goes to `<slug>.test.log` in `logs`.
+    """Run each child's test where it was built; what they print goes to `logs/<slug>.test.log` of `run`.
 
     Gives the outcomes in the order of `children`. None is raised for a test that failed or could not be run.
     """
     laboratory = _Laboratory(plan, recorder)
-    groups = _groups(plan, tuple(_tested(children, logs)))
+    groups = _groups(plan, tuple(_tested(children, run)))
     outcomes = {
         item.platform: TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
         for item, _ in children
@@ -84,14 +89,14 @@ def raise_for_trouble(outcomes: Sequence[TestOutcome], *, then: str = "") -> Non
     raise EnvironmentFault(f"the test could not be run on {named}{then}: {cause}", hint=first.hint)
 
 
-def _tested(children: Sequence[tuple[PlannedPlatform, Reference]], logs: Path) -> Iterator[_Tested]:
+def _tested(children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirectory) -> Iterator[_Tested]:
     for item, reference in children:
         if item.test is not None:
             trial = Trial(
                 platform=item.platform,
                 test=item.test,
-                child=str(reference),
-                log=logs / f"{item.slug}.test.log",
+                child=on_the_builder(reference, run),
+                log=run.logs / f"{item.slug}.test.log",
                 emulated=item.emulated,
             )
             yield _Tested(item=item, trial=trial)

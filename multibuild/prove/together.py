@@ -41,9 +41,8 @@ async def run_together(trials: Sequence[Trial], solver: Solver) -> dict[Platform
     with ExitStack() as files:
         follower = _Follower(trials, files)
         limits = Limits(timeout=min(trial.test.timeout for trial in trials))
-        platforms = [trial.platform for trial in trials]
         try:
-            ended = await solver.solve(recipe(trials), platforms, follower.feed, limits)
+            ended = await solver.solve(recipe(trials), trials, follower.feed, limits)
         except NotStarted:
             return {}
         outcomes = follower.outcomes(succeeded=ended.code == 0 and ended.ending == "exited")
@@ -52,7 +51,7 @@ async def run_together(trials: Sequence[Trial], solver: Solver) -> dict[Platform
 
 def recipe(trials: Iterable[Trial]) -> str:
     """Write a stage for each, and a last one that picks. Each child is its own image, hence no common `FROM`."""
-    stages = [dockerfile(trial.test, trial.child, stage=trial.platform.slug) for trial in trials]
+    stages = [dockerfile(trial.test, trial.base, stage=trial.platform.slug) for trial in trials]
     return "".join(("ARG TARGETOS TARGETARCH TARGETVARIANT\n", *stages, _CHOSEN))
 
 

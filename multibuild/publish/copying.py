@@ -181,6 +181,8 @@ class Copying:
             return
         if source.registry.host == goal.host and goal.mount(repository, blob.digest, source.repository):
             return
+        if goal.link(blob.digest, source.registry):
+            return
         for left in reversed(range(TRIES)):
             try:
                 goal.upload(repository, blob, source.registry.blob(source.repository, blob.digest))

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,21 @@ class OciLayout:
                 digest is None and self._is_asked_for(reference, entry.annotations)
             ):
                 digest, media_type = entry.digest, entry.media_type
-        if digest is None or not self._blob(digest).is_file():
+        if digest is None or not self.file_of(digest).is_file():
             tags = [str(entry.annotations.get(REF_NAME, entry.digest)) for entry in self._entries()]
             raise RegistryError(
                 "not-found", f"{reference} is not in the layout", hint=f"it holds {', '.join(tags)}"
             )
-        content = self._blob(digest).read_bytes()
+        content = self.file_of(digest).read_bytes()
         if Manifest.of(content, "").digest != digest:
-            raise RegistryError("invalid", f"{self._blob(digest)} is not what its name says")
+            raise RegistryError("invalid", f"{self.file_of(digest)} is not what its name says")
         found = Manifest(
             media_type=media_type or Manifest.of(content, "").own_type, digest=digest, content=content
         )
         if found.is_ambiguous:
-            raise RegistryError("invalid", f"{self._blob(digest)} is of another kind than {found.media_type}")
+            raise RegistryError(
+                "invalid", f"{self.file_of(digest)} is of another kind than {found.media_type}"
+            )
         return found
 
     def _is_asked_for(self, reference: Reference, annotations: Mapping[str, str]) -> bool:
@@ -87,7 +90,7 @@ class OciLayout:
         """Write a manifest; with a tag it becomes an entry of index.json."""
         made = Manifest.of(content, media_type)
         self._begin()
-        write_atomic(self._blob(made.digest), content, mode=0o644)
+        write_atomic(self.file_of(made.digest), content, mode=0o644)
         if reference.tag:
             entry = Descriptor(
                 media_type=media_type,
@@ -105,21 +108,33 @@ class OciLayout:
 
     def has_blob(self, repository: str, digest: str) -> bool:  # noqa: ARG002 - one repository
         """Say whether a blob is there."""
-        return self._blob(digest).is_file()
+        return self.file_of(digest).is_file()
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:  # noqa: ARG002 - one repository
         """Stream a blob."""
         try:
-            with self._blob(digest).open("rb") as file:
+            with self.file_of(digest).open("rb") as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
         except OSError as error:
             raise RegistryError(
-                "not-found", f"{self._blob(digest)} cannot be read: {error.strerror}"
+                "not-found", f"{self.file_of(digest)} cannot be read: {error.strerror}"
             ) from error
 
     def mount(self, repository: str, digest: str, source: str) -> bool:  # noqa: ARG002 - nothing to mount from
         """Never: there is one repository."""
+        return False
+
+    def link(self, digest: str, source: Store) -> bool:
+        """Share a blob's file with another layout; False where that cannot be."""
+        if not isinstance(source, OciLayout) or source.file_of(digest).is_symlink():
+            return False
+        self._begin()
+        with suppress(OSError):
+            file = source.file_of(digest)
+            file.chmod(0o644)
+            os.link(file, self.file_of(digest))
+            return True
         return False
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:  # noqa: ARG002
@@ -135,7 +150,7 @@ class OciLayout:
             if f"sha256:{seen.hexdigest()}" != descriptor.digest:
                 raise RegistryError("invalid", f"{descriptor.digest}: the bytes do not match the digest")
             Path(name).chmod(0o644)
-            Path(name).replace(self._blob(descriptor.digest))
+            Path(name).replace(self.file_of(descriptor.digest))
         finally:
             Path(name).unlink(missing_ok=True)
 
@@ -145,7 +160,8 @@ class OciLayout:
 
     # -- files
 
-    def _blob(self, digest: str) -> Path:
+    def file_of(self, digest: str) -> Path:
+        """Where a blob is, or would be; RegistryError for what is no digest."""
         if not is_digest(digest):
             raise RegistryError("invalid", f"{self.path}: '{digest}' is not a digest")
         algorithm, _, name = digest.partition(":")

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def carry_missing(
-    plan: Plan, there: Sequence[Platform], registries: Registries, recorder: Recorder
+    plan: Plan, there: Sequence[Platform], old: tuple[Reference, Registries], recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     """Give what stands in for platforms of the plan that are not `there`: nothing, or what the old index has.
 
-    Raises PublishFailed with `on_missing: fail`. A platform that the old index lacks too is left out, and said.
+    `old` is the repository that has the index before this one, and where it is found. Raises PublishFailed with
+    `on_missing: fail`. A platform that the old index lacks too is left out, and said.
     """
     missing = [item for item in plan.platforms if item.platform not in there]
     rule = plan.config.publish.on_missing
@@ -37,12 +38,13 @@ def carry_missing(
             f"{named}: without a child, and publish.on_missing is fail; no tag was moved",
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
-    tag = Reference.parse(f"{plan.config.image}:{plan.config.publish.carry_from}")
-    old = {child.image.platform: child for child in _old(tag, registries)}
+    repository, registries = old
+    tag = repository.with_tag(plan.config.publish.carry_from)
+    before = {child.image.platform: child for child in _old(tag, registries)}
     carried = {}
     for item in missing:
-        child = old.get(item.platform) or next(
-            (c for said, c in old.items() if said and said.normalised() == item.platform), None
+        child = before.get(item.platform) or next(
+            (c for said, c in before.items() if said and said.normalised() == item.platform), None
         )
         if child is None:
             recorder.say(f"{item.platform} is in {tag} neither: left out")
@@ -69,7 +71,7 @@ def carry_missing(
 
 def _old(tag: Reference, registries: Registries) -> tuple[IndexChild, ...]:
     try:
-        return read_source(str(tag), registries).children
+        return read_source(str(tag), registries, reference=tag).children
     except RegistryError as error:
         if error.kind != "not-found":
             raise

@@ -18,13 +18,22 @@ from multibuild.record.events import Emit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalOutlet:
-    """A place on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it."""
+    """A place on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it.
+
+    What is packed is put together in a directory of its own below `scratch`, beside children that can be linked.
+    """
 
     kind: Literal["oci", "oci-archive", "docker"]
     path: Path
     image: str
     tags: tuple[str, ...]
     load: Callable[[Path], None]
+    scratch: Path
+
+    def layout(self, path: Path) -> OciLayout:
+        """Give the layout in a directory, under the name that people know the place by."""
+        labels = {"docker": "docker", "oci": "", "oci-archive": f"oci-archive:{self.path}"}
+        return OciLayout(path, image=self.image, label=labels[self.kind])
 
 
 def publish_locally(
@@ -52,7 +61,8 @@ def _published(
     sources, registries, emit = rest
     if outlet.kind == "oci":
         return _write(index, outlet, outlet.path, (sources, registries, emit))
-    with tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch:
+    outlet.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix=".oci-", dir=outlet.scratch) as scratch:
         layout, archive = Path(scratch) / "layout", outlet.path
         later = _Later()
         published = _write(index, outlet, layout, (sources, registries, later))
@@ -86,8 +96,7 @@ def _write(
     rest: tuple[Sequence[Reference], Registries, Emit],
 ) -> Published:
     sources, registries, emit = rest
-    labels = {"docker": "docker", "oci": "", "oci-archive": f"oci-archive:{outlet.path}"}
-    layout = OciLayout(path, image=outlet.image, label=labels[outlet.kind])
+    layout = outlet.layout(path)
     destination = Destination(repository=layout.name(), tags=outlet.tags)
     return publish(
         index, [destination], sources=sources, registries=WithLayouts(registries, layout), emit=emit

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -34,6 +34,9 @@ from multibuild.publish.wire import (
     Wire,
     may_pass,
 )
+
+if TYPE_CHECKING:
+    from multibuild.publish.store import Store
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 MANIFEST_LIMIT = BODY_LIMIT
@@ -259,6 +262,10 @@ class Registry:
         if answer.status == 201:
             return True
         self._abandon(name, answer)
+        return False
+
+    def link(self, digest: str, source: Store) -> bool:  # noqa: ARG002 - no file system is shared with a registry
+        """Never: what goes to a registry is sent."""
         return False
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:

@@ -13,13 +13,17 @@ from multibuild.errors import Interrupted
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.layout import WithLayouts
 from multibuild.publish.missing import carry_missing
 from multibuild.publish.outlet import LocalOutlet, publish_locally
 from multibuild.publish.publisher import Destination, Published, publish
 from multibuild.publish.reference import Manifest, Reference
 from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import WithStaged
+from multibuild.publish.store import Registries
 from multibuild.publish.wire import LATE_PATIENCE
 from multibuild.record.recorder import Recorder
+from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, Target
@@ -31,7 +35,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
 
     A push probe opens an upload and ends it again: no repository appears.
     """
-    staged = [item.staging.reference for item in plan.platforms]
+    staged = [item.staging.reference for item in plan.platforms if item.staging.kind != "layout"]
     names = dict.fromkeys(
         Reference.parse(text).with_tag(None)
         for text in (*staged, *(target.repository for target in _registry_targets(plan)))
@@ -52,13 +56,16 @@ async def publish_children(
     children: Sequence[PlatformChild],
     recorder: Recorder,
     *,
+    run: RunDirectory,
     held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
     """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back.
 
-    `held_before` maps (reference, index digest) to what a tag held before an unfinished run moved it.
+    `run` may hold children; `held_before` maps (reference, index digest) to what a tag held before an unfinished run
+    moved it.
     """
-    carried = await asyncio.to_thread(_carried, plan, children, recorder)
+    outlet = _local_outlet(plan, run)
+    carried = await asyncio.to_thread(_carried, plan, children, outlet, recorder)
     index = compose_children(plan, children, carried)
     recorder.record(
         "index.composed",
@@ -73,23 +80,25 @@ async def publish_children(
         for target in plan.targets
     ]
 
-    outlet = _local_outlet(plan)
-
     def push() -> Published:
         sources = [
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
-        sources += [Reference.parse(plan.config.image)] if carried else []
         with RegistrySession(plan.config, say=recorder.say, retry=LATE_PATIENCE) as registries:
+            sources.extend([_former(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
                 return publish_locally(
-                    index, outlet, sources=sources, registries=registries, emit=recorder.record
+                    index,
+                    outlet,
+                    sources=sources,
+                    registries=WithStaged(registries, run),
+                    emit=recorder.record,
                 )
             return publish(
                 index,
                 destinations,
                 sources=sources,
-                registries=registries,
+                registries=WithStaged(registries, run),
                 emit=gate.record,
                 held_before=held_before,
             )
@@ -123,7 +132,7 @@ def _registry_targets(plan: Plan) -> tuple[Target, ...]:
     return plan.targets if plan.config.publish.outlet.kind == "registry" else ()
 
 
-def _local_outlet(plan: Plan) -> LocalOutlet | None:
+def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     """Give where the result goes on this machine; None for registries."""
     outlet = plan.config.publish.outlet
     if outlet.kind == "registry":
@@ -140,12 +149,24 @@ def _local_outlet(plan: Plan) -> LocalOutlet | None:
         image=plan.config.image,
         tags=plan.config.tags,
         load=load,
+        scratch=run.children,
     )
 
 
-def _carried(plan: Plan, children: Sequence[PlatformChild], recorder: Recorder) -> dict[Platform, IndexChild]:
+def _former(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> tuple[Reference, Registries]:
+    """Give where the index before this one is: in the layout that is written to, else in the registry of `image`."""
+    if outlet is not None and outlet.kind == "oci":
+        layout = outlet.layout(outlet.path)
+        return layout.name(), WithLayouts(registries, layout)
+    return Reference.parse(plan.config.image), registries
+
+
+def _carried(
+    plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
+) -> dict[Platform, IndexChild]:
+    there = [child.item.platform for child in children]
     with RegistrySession(plan.config, say=recorder.say) as registries:
-        return carry_missing(plan, [child.item.platform for child in children], registries, recorder)
+        return carry_missing(plan, there, _former(plan, outlet, registries), recorder)
 
 
 def compose_children(

@@ -36,6 +36,9 @@ class Store(Protocol):
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """Take a blob over from another repository."""
 
+    def link(self, digest: str, source: Store) -> bool:
+        """Share a blob's file with another store, where both are on one file system."""
+
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
         """Write a blob."""
 

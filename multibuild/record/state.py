@@ -88,6 +88,11 @@ class RunDirectory:
         """Where the logs are: `<slug>.<attempt>.log`."""
         return self.path / "logs"
 
+    @property
+    def children(self) -> Path:
+        """Where children are that no registry holds: an OCI layout for each platform, named by its slug."""
+        return self.path / "children"
+
     def log_path(self, slug: str, attempt: int) -> Path:
         """Where the log of a platform's attempt (from 1) is."""
         return self.logs / f"{slug}.{attempt}.log"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes.docker import FakeDocker
+from fakes.images import put_attested
+from fakes.layouts import LayoutFiles
 
 from multibuild.build.stage import build_children
 from multibuild.config.load import load_config
@@ -41,10 +43,10 @@ class Nobody:
         pass
 
 
-def planned(tmp_path, docker: FakeDocker, driver: str):
+def planned(tmp_path, docker: FakeDocker, driver: str, more: str = ""):
     project = tmp_path / "project"
     project.mkdir()
-    (project / "multibuild.yaml").write_text(CONFIG)
+    (project / "multibuild.yaml").write_text(CONFIG + more)
     loaded = load_config(
         project / "multibuild.yaml", environ=os.environ, overrides=Overrides(), now=datetime.now(UTC)
     )
@@ -83,6 +85,47 @@ def test_the_docker_driver_stages_by_tag(docker, tmp_path):
     assert output == (
         "type=image,name=localhost:5000/app:multibuild-linux-arm64,push=true,oci-mediatypes=true,store=false"
     )
+
+
+@pytest.fixture
+def layout(tmp_path):
+    """What buildx exports: an index with an image and its attestation."""
+    folder = tmp_path / "exported"
+    return folder, put_attested(LayoutFiles(folder), "any", "linux/arm64", tag="latest")[0]
+
+
+def test_without_a_registry_children_are_exported_into_the_run(docker, tmp_path, layout):
+    folder, digest = layout
+    docker.answer("build", layout=folder)
+    results, run = build(planned(tmp_path, docker, "docker", "publish: {to: docker}\n"), tmp_path)
+    assert [(r.status, r.repository, r.digest) for r in results] == [
+        ("succeeded", "oci:children/linux-amd64", digest),
+        ("succeeded", "oci:children/linux-arm64", digest),
+    ]
+    assert sorted(path.name for path in run.children.iterdir()) == ["linux-amd64", "linux-arm64"]
+    call = next(call for call in docker.calls() if "linux/arm64" in call)
+    metadata = call[call.index("--metadata-file") + 1]
+    assert call == [
+        "docker-buildx", "build", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
+        "--platform", "linux/arm64", "--file", "Dockerfile", "--build-arg", "VERSION=1", "--secret",
+        "id=token,env=TOKEN", "--pull", "--provenance=mode=min", "--sbom=false", "--output",
+        f"type=oci,dest={run.children}/.linux-arm64,tar=false,oci-mediatypes=true",
+        ".",
+    ]  # fmt: skip
+
+
+def test_an_export_with_a_hole_in_it_is_no_child(docker, tmp_path, layout):
+    folder, _ = layout
+    next(
+        path
+        for path in (folder / "blobs" / "sha256").iterdir()
+        if path.read_bytes() == b"layer of linux/arm64"
+    ).unlink()
+    docker.answer("build", layout=folder)
+    results, run = build(planned(tmp_path, docker, "docker", "publish: {to: docker}\n"), tmp_path)
+    assert [result.status for result in results] == ["failed", "failed"]
+    assert "not whole" in results[0].failure.evidence
+    assert list(run.children.iterdir()) == []
 
 
 def test_a_transient_failure_is_tried_again(docker, tmp_path):
@@ -128,6 +171,19 @@ def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path)
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",
          "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
+    ]  # fmt: skip
+
+
+def test_a_child_that_no_registry_holds_is_tested_from_its_layout(docker, tmp_path):
+    docker.answer("build")
+    child = f"oci-layout://{tmp_path}/children/linux-arm64@sha256:{'b' * 64}"
+    test = SmokeTest(run=("app", "--version"), timeout=10.0)
+    buildx = (str(docker.folder / "docker-buildx"),)
+    trial = Trial(platform=Platform.parse("arm64"), test=test, child=child, log=tmp_path / "test.log")
+    assert asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx))).status == "passed"
+    assert docker.calls() == [
+        ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",
+         "--build-context", f"child-linux-arm64={child}", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
     ]  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def run_all(plan, tmp_path):
     child = Reference.parse("localhost:5000/app@sha256:" + "b" * 64)
     with Journal(run.journal_path) as journal:
         children = [(item, child) for item in plan.platforms]
-        outcomes = asyncio.run(run_tests(plan, children, Recorder(journal, Nobody()), logs=run.logs))
+        outcomes = asyncio.run(run_tests(plan, children, Recorder(journal, Nobody()), run=run))
     return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
 
 

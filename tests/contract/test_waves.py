@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 from datetime import UTC, datetime
 
 import pytest
 from fakes.docker import FakeDocker
+from fakes.images import put_attested
+from fakes.layouts import LayoutFiles
 
 from multibuild.build.forecast import Forecast
 from multibuild.build.stage import build_children
@@ -27,6 +30,7 @@ platforms: [linux/amd64, linux/arm64]
 retry: {attempts: 2, initial: 0.01s}
 """
 DIGEST = f"sha256:{'b' * 64}"
+LAYER = b"layer of linux/amd64"
 NOW = "2026-01-02T00:00:01Z"
 
 
@@ -160,3 +164,63 @@ def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
     assert time.monotonic() - began < 60
     assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
     assert [event.fields["number"] for event in attempts] == [1, 1]
+
+
+# Children that are not pushed.
+
+
+@pytest.fixture
+def local(tmp_path, docker):
+    return planned(tmp_path, docker, f"{CONFIG}publish: {{to: docker}}\n")
+
+
+@pytest.fixture
+def layout(tmp_path):
+    folder = tmp_path / "exported"
+    return folder, put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
+
+
+def exported(tmp_path):
+    return sorted(path.name for path in tmp_path.glob("state/runs/*/children/*"))
+
+
+def test_all_of_a_wave_are_exported_by_one_process(docker, local, layout, tmp_path):
+    folder, digest = layout
+    both = {
+        "linux-amd64": {"containerimage.digest": digest},
+        "linux-arm64": {"containerimage.digest": digest},
+    }
+    docker.answer("bake", layout=folder, metadata=json.dumps(both))
+    results, attempts = build(local, tmp_path)
+    assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
+    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    assert [call[1] for call in docker.calls()] == ["bake"]
+    assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
+
+
+def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, layout, tmp_path):
+    """bake names no digests when it fails: what ended is seen in its directory."""
+    folder, digest = layout
+    docker.answer("bake", layout=folder, exports=["linux-amd64"], code=1)
+    docker.answer("build", layout=folder)
+    ahead = Forecast(context_bytes={"Dockerfile": 10**9})
+    results, events = build_ahead(local, tmp_path, ahead)
+    attempts = [event for event in events if event.name == "attempt.ended"]
+    assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
+    calls = docker.calls()
+    assert [call[1] for call in calls] == ["bake", "build"]
+    assert calls[1][calls[1].index("--platform") + 1] == "linux/arm64"
+    assert [event.fields["outcome"] for event in attempts] == ["ok", "cancelled", "ok"]
+    assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
+
+
+def test_a_half_export_of_a_wave_is_begun_anew(docker, local, layout, tmp_path):
+    folder, digest = layout
+    half = tmp_path / "half"
+    shutil.copytree(folder, half)
+    next(path for path in (half / "blobs" / "sha256").iterdir() if path.read_bytes() == LAYER).unlink()
+    docker.answer("bake", layout=half, code=1)
+    docker.answer("build", layout=folder)
+    results, _ = build_ahead(local, tmp_path, Forecast(context_bytes={"Dockerfile": 10**9}))
+    assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
+    assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]

@@ -4,13 +4,13 @@ import pytest
 from fakes.images import descriptor, put_attested, put_image, put_index, put_referrer
 from fakes.registry_server import FakeRegistry
 
-from multibuild.cleaning import Left, Removal, decide, left_by, remove
+from multibuild.cleaning import Decided, Left, Removal, decide, left_by, remove
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal
-from multibuild.record.state import RunDirectory
+from multibuild.record.state import RunDirectory, State
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
@@ -170,3 +170,22 @@ def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, se
     ):
         assert "cannot do that" in str(remove(removal, session))
     assert registry.repository("app").tags == {OWN: child}
+
+
+def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
+    run = State(tmp_path).new_run(datetime.now(UTC))
+    staging = {"kind": "layout", "reference": "oci:children/linux-arm64"}
+    run.save_plan({"image": "registry.invalid/app", "platforms": [{"platform": ARM64, "staging": staging}]})
+    ended = {"platform": ARM64, "digest": "sha256:" + "a" * 64, "repository": "oci:children/linux-arm64"}
+    composed = {"digest": "sha256:" + "b" * 64}
+    with Journal(run.journal_path) as journal:
+        journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=ended))
+        journal.append(Event(time=datetime.now(UTC), name="index.composed", fields=composed))
+    (repository,) = left_by([run], [])
+    assert (str(repository.repository), repository.children, repository.tags) == (
+        "registry.invalid/app",
+        frozenset(),
+        frozenset(),
+    )
+    # Nothing is looked for there: the registry need not exist.
+    assert decide(repository, RegistrySession(None, say=print)) == Decided()

@@ -3,19 +3,24 @@ import shutil
 from datetime import UTC, datetime
 
 import pytest
+from fakes.images import put_attested
+from fakes.layouts import LayoutFiles
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.host.facts import assumed_facts
-from multibuild.importing import MOST_BYTES, check, find_runs, take_in
+from multibuild.importing import MOST_BYTES, check, check_children, find_runs, take_in
 from multibuild.plan import make_plan
+from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import fresh_folder, holder_of, keep
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.last_run import last_run
 from multibuild.record.report import make_report
 from multibuild.record.state import State
 
+HERE = "oci:children/linux-amd64"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IMAGE = "registry.example.org/app"
 A, B = ("sha256:" + letter * 64 for letter in "ab")
@@ -209,3 +214,66 @@ def test_a_journal_without_end(machine):
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(UsageError, match="more than"):
         find_runs(folder)
+
+
+# Children that no registry holds.
+
+
+@pytest.fixture
+def local(tmp_path):
+    """A plan whose children are staged in the run's directory."""
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(
+        "version: 1\nimage: registry.invalid/app\nplatforms: [linux/amd64]\npublish: {to: docker}\n"
+    )
+    loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
+    return make_plan(loaded, assumed_facts("auto"))
+
+
+@pytest.fixture
+def job(local, tmp_path):
+    """What a CI job left that built amd64: its state directory, its run, and the child's digest."""
+    state = State(tmp_path / "job")
+    run = state.new_run(NOW)
+    folder = fresh_folder("linux-amd64", run)
+    digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
+    keep(folder, digest)
+    run.save_plan(local.document())
+    ended = {"platform": "linux/amd64", "status": "succeeded", "digest": digest, "repository": HERE}
+    with Journal(run.journal_path) as journal:
+        journal.append(Event(time=NOW, name="platform.ended", fields=ended))
+    return state.path, run, digest
+
+
+def nobody_asked():
+    return RegistrySession(None, say=print)
+
+
+def test_a_child_is_brought_along(local, job, tmp_path):
+    folder, _, digest = job
+    state = State(tmp_path / "here")
+    with nobody_asked() as registries:
+        check_children(found(local, folder), registries)
+    run = take_in(local, found(local, folder), state)
+    shutil.rmtree(folder)
+    assert holder_of(HERE, digest, [run]) == run
+    last = last_run(state.runs())
+    assert last is not None
+    assert (last.children["linux/amd64"].repository, last.children["linux/amd64"].digest) == (HERE, digest)
+
+
+def test_a_child_that_was_left_behind_or_damaged_on_the_way(local, job):
+    folder, run, _ = job
+    blobs = run.children / "linux-amd64" / "blobs" / "sha256"
+    path = next(iter(blobs.iterdir()))
+    path.write_bytes(path.read_bytes() + b" ")
+    with nobody_asked() as registries, pytest.raises(PublishFailed, match="linux/amd64, or not all of it"):
+        check_children(found(local, folder), registries)
+    shutil.rmtree(run.children)
+    with nobody_asked() as registries, pytest.raises(PublishFailed, match="linux/amd64"):
+        check_children(found(local, folder), registries)
+
+
+def test_a_child_here_is_none_of_a_config_that_pushes(plan, machine):
+    with pytest.raises(PublishFailed, match="no child of this config"):
+        found(plan, machine("one", {"linux/amd64": A}, repository=HERE))

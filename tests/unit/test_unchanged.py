@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from fakes.images import put_image
+from fakes.images import put_attested, put_image
+from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
 from multibuild.build.inputs import inputs_of, resolver
@@ -13,6 +14,7 @@ from multibuild.config.overrides import Overrides
 from multibuild.host.facts import assumed_facts
 from multibuild.plan import make_plan
 from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import fresh_folder, keep
 from multibuild.record.events import Event
 from multibuild.record.journal import Journal
 from multibuild.record.state import State
@@ -34,6 +36,7 @@ class Project:
         self.folder = folder / "project"
         self.folder.mkdir()
         self.registry = registry
+        self.staged = {}
         self.state = State(folder / "state")
         self.config = {
             "version": 1,
@@ -75,10 +78,11 @@ class Project:
         ]
         for (platform, told), digest in zip(inputs.items(), self.children, strict=False):
             name = str(platform)
+            where, held = self.staged.get(name, (self.config["image"], digest))
             events += [
                 ("platform.inputs", {"platform": name, "inputs": told.name, "parts": dict(told.parts)}),
-                ("platform.ended", {"platform": name, "digest": digest, "repository": self.config["image"]}),
-                ("child.read", {"platform": name, "manifest": digest}),
+                ("platform.ended", {"platform": name, "digest": held, "repository": where}),
+                ("child.read", {"platform": name, "manifest": held}),
             ]
         if command == "publish":
             tag = f"{self.config['image']}:latest"
@@ -226,6 +230,26 @@ def test_a_local_outlet_cannot_be_asked(project, tmp_path):
     project.config["publish"] = {"to": f"oci:{tmp_path / 'layout'}"}
     project.succeed()
     assert "cannot be asked" in project.compare().reason
+
+
+def test_children_in_directories_of_runs_are_looked_for_there(project):
+    """A later run may have taken them over; one that is damaged counts as gone."""
+    project.config["publish"] = {"to": "docker"}
+    first, later = (project.state.new_run(NOW) for _ in range(2))
+    for platform, holder in zip(project.config["platforms"], (first, later), strict=True):
+        slug = platform.replace("/", "-")
+        folder = fresh_folder(slug, holder)
+        digest = put_attested(LayoutFiles(folder), "any", platform, tag="latest")[0]
+        keep(folder, digest)
+        project.staged[platform] = (f"oci:children/{slug}", digest)
+    run = project.succeed("build")
+    assert project.compare("build").run == run
+    for path in (later.children / "linux-arm64" / "blobs" / "sha256").iterdir():
+        path.write_bytes(b"")
+    verdict = project.compare("build")
+    assert verdict.run is None
+    assert "oci:children/linux-arm64" in verdict.reason
+    assert "is gone" in verdict.reason
 
 
 def test_the_variable_that_buildx_hands_on_counts(project, monkeypatch):

@@ -1,5 +1,6 @@
 import csv
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ AMD64 = Platform.parse("linux/amd64")
 CONTAINER = Node(builder="multibuild", driver="docker-container", native=AMD64)
 DOCKER = Node(builder="default", driver="docker", native=AMD64)
 BY_DIGEST = Staging(kind="digest", reference=IMAGE, insecure=False)
+IN_LAYOUT = Staging(kind="layout", reference="oci:children/linux-arm-v7", insecure=False)
 BY_TAG = Staging(kind="tag", reference=f"{IMAGE}:multibuild-linux-arm-v7", insecure=False)
 
 PLAIN = BuildSpec(
@@ -93,6 +95,21 @@ def test_by_tag_on_the_engines_own_builder():
         "push=true",
         "oci-mediatypes=true",
         "store=false",
+    ]
+
+
+@pytest.mark.parametrize("builder", [CONTAINER, DOCKER])
+def test_into_a_layout(builder):
+    item = Item(
+        staging=IN_LAYOUT, node=builder, spec=replace(PLAIN, source_date_epoch=0, media_type="docker")
+    )
+    (text,) = values(build_arguments(item, Path("/state/a,b/.linux-arm-v7")), "--output")
+    assert next(csv.reader([text])) == [
+        "type=oci",
+        "dest=/state/a,b/.linux-arm-v7",
+        "tar=false",
+        "oci-mediatypes=false",
+        "rewrite-timestamp=true",
     ]
 
 

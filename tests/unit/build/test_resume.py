@@ -84,7 +84,7 @@ async def test_a_file_that_was_changed_and_changed_back_spoils_what_a_killed_run
         loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
         plan = make_plan(loaded, assumed_facts("auto"))
         inputs = PlanInputs(platforms={AMD64: INPUTS}, stamp=stamp)
-        found = await reusable_children(plan, inputs, left, Recorder(None, Silent()))
+        found = await reusable_children(plan, inputs, left, state.new_run(NOW), Recorder(None, Silent()))
     assert list(found) == taken
 
 

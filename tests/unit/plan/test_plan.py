@@ -176,6 +176,37 @@ def test_digests_that_were_asked_for_and_cannot_be(load):
     assert "staging: auto" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("to", ["oci:out", "oci-archive:out.tar", "docker"])
+@pytest.mark.parametrize("driver", ["docker", "docker-container", "remote"])
+def test_what_is_published_on_this_machine_is_staged_here_too(load, to, driver):
+    text = f"{SMALL}publish: {{to: '{to}'}}\n"
+    assert staged(load(text), node("b", driver)) == [
+        ("layout", "oci:children/linux-amd64"),
+        ("layout", "oci:children/linux-arm64"),
+        ("layout", "oci:children/linux-arm-v7"),
+    ]
+
+
+def test_staging_in_a_registry_can_still_be_asked_for(load):
+    text = f"{SMALL}publish: {{to: 'oci:out', staging: digest}}\n"
+    assert staged(load(text)) == [("digest", "registry.example.org/team/app")] * 3
+
+
+def test_a_node_that_takes_over_stages_here_too(load):
+    text = f"{SMALL}publish: {{to: docker}}\n"
+    plan = make_plan(load(text), facts(node("near"), node("far", "docker", AMD64, ARM64)))
+    arm64 = plan.platforms[1]
+    assert {arm64.staging, *(placement.staging for placement in arm64.standby)} == {arm64.staging}
+
+
+def test_the_command_of_a_child_that_is_not_pushed_can_be_run_by_anybody(load):
+    document = make_plan(load(f"{SMALL}publish: {{to: docker}}\n"), facts()).document()
+    assert (
+        "type=oci,dest=/tmp/multibuild/linux-arm64,tar=false,oci-mediatypes=true"
+        in (document["platforms"][1]["command"])
+    )
+
+
 def test_a_staging_template(load):
     assert staged(load(staging('"{image}-{arch}:{tag}"'))) == [
         ("tag", "registry.example.org/team/app-amd64:1.2"),

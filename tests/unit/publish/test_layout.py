@@ -60,6 +60,7 @@ def written(fake, clients, tmp_path):
             image=f"{fake.host}/app",
             tags=("1", "latest"),
             load=lambda archive: loaded.append(archive.read_bytes()),
+            scratch=tmp_path / "scratch",
         )
         references = [source.reference for source in sources]
         publish_locally(index, outlet, sources=references, registries=clients, emit=ignore)
