@@ -167,7 +167,7 @@ def _summary(flags: InitFlags, starter: Starter) -> Iterator[str]:
         yield from _wrapped("not", line)
     first = f"put the image's name into {flags.file}, then " if starter.image.guess else ""
     option = f" -f {flags.file}" if str(flags.file) != "multibuild.yaml" else ""
-    yield f"next: {first}`multibuild doctor{option}`, and `multibuild all{option}`"
+    yield from _wrapped("next", f"{first}`multibuild doctor{option}`, and `multibuild all{option}`")
 
 
 def _wrapped(label: str, text: str) -> list[str]:

@@ -51,7 +51,7 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
     except asyncio.CancelledError:
         if seen:
             raise Interrupted(
-                "interrupted; no tag was moved that is not listed", hint="`--resume` goes on from here"
+                "interrupted", hint="`multibuild report` tells what was done; `--resume` goes on from here"
             ) from None
         raise
     finally:
