@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from multibuild.cleaning import decide, left_by, remove
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
@@ -154,7 +154,7 @@ def _builders(profiles: AbstractSet[str], outcome: _Outcome, *, dry_run: bool) -
 def _show(request: Request, outcome: _Outcome, *, dry_run: bool) -> None:
     if request.json:
         document = {"dry_run": dry_run, "removed": outcome.removed, "stays": outcome.stays}
-        print(json.dumps(document, indent=2))
+        print_json(document)
         return
     for line in outcome.removed:
         print(printable(f"would remove {line}" if dry_run else f"removed {line}"))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, chosen, load, state_of
 from multibuild.errors import UsageError
 from multibuild.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
@@ -31,7 +32,7 @@ def matrix(request: Request, kind: str, *, shards: int | None, runner: str | Non
 
         print(yaml.safe_dump(gitlab(jobs, runner or ""), sort_keys=False), end="")
     else:
-        print(json.dumps([job.row(runner or "") for job in jobs], indent=2))
+        print_json([job.row(runner or "") for job in jobs])
     return 0
 
 
@@ -63,7 +64,7 @@ def import_runs(request: Request, folders: Sequence[Path]) -> int:
     missing = [str(item.platform) for item in made.platforms if str(item.platform) not in found]
     if request.json:
         document = {"run": run.id, "platforms": sorted(found), "missing": missing}
-        print(json.dumps(document, indent=2))
+        print_json(document)
         return 0
     for platform, source in found.items():
         print(f"{platform}  {source.children[platform].digest}")

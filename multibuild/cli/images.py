@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import registries_of
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
@@ -41,12 +41,15 @@ def inspect(
         other = look_at(Reference.parse(diff), registries) if diff is not None else None
     if other is not None:
         compared = difference(found, other)
-        print(json.dumps(compared.document(), indent=2) if json_output else as_diff(compared))
+        if json_output:
+            print_json(compared.document())
+        else:
+            print(as_diff(compared))
         return 0
     proven = _proof(reference, config) if proof else None
     if json_output:
         document = found.document()
-        print(json.dumps(document if proven is None else {**document, "proof": proven.document()}, indent=2))
+        print_json(document if proven is None else {**document, "proof": proven.document()})
     else:
         print(as_table(found))
         if proven is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform as machine
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from multibuild.cli.output import print_json
 from multibuild.errors import ConfigError, UsageError
 from multibuild.host.bases import platforms_of
 from multibuild.init.proposal import Proposal, Remark, images_to_ask, propose
@@ -145,7 +145,7 @@ def _show(flags: InitFlags, starter: Starter) -> None:
         place = f"{starter.dockerfile}:{remark.line}: " if remark.line else ""
         _warn(f"{place}{remark.message}", remark.hint)
     if flags.json:
-        print(json.dumps(_document(flags, starter), indent=2))
+        print_json(_document(flags, starter))
     elif not flags.quiet:
         print("\n".join(printable(line) for line in _summary(flags, starter)))
 

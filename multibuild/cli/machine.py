@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.cli.supervise import supervise
 from multibuild.engine import DockerEngine
@@ -51,7 +51,7 @@ def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
             "dead": dict(host.dead),
             "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
     elif not request.quiet:
         print(printable("\n".join(_done(host, change=change))))
         if host.probed:
@@ -92,7 +92,7 @@ def doctor(request: Request) -> int:
     if diagnosis.facts is not None:
         state_of(request, loaded).save_facts(diagnosis.facts)
     if request.json:
-        print(json.dumps(diagnosis.document(), indent=2))
+        print_json(diagnosis.document())
     else:
         _print(diagnosis, quiet=request.quiet)
     if diagnosis.ok:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, registries_of
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
@@ -233,7 +233,7 @@ def _show(published: Published, flags: MergeFlags) -> None:
         ],
         "findings": [{"kind": finding.kind, "detail": finding.detail} for finding in lint(index.entries, {})],
     }
-    print(json.dumps(document, indent=2))
+    print_json(document)
 
 
 class _say:  # noqa: N801 - a function that remembers one thing

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from multibuild.cli.output import print_json
 from multibuild.platforms import Platform
 from multibuild.prove.nodes import Node, Pull, pulls
 from multibuild.publish.reference import Manifest
@@ -24,7 +24,7 @@ def show_nodes(nodes: Sequence[Node], image: Manifest, own: Platform | None, *, 
             "nodes": [pull.document() for pull in found],
             "cannot_run": [pull.node.name for pull in found if pull.runs is False],
         }
-        print(json.dumps(document, indent=2))
+        print_json(document)
     else:
         print("\n".join(printable(line) for line in as_table(found)))
     return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import registries_of
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
@@ -48,7 +48,7 @@ def resolve(flags: ResolveFlags) -> int:
     ]
     if flags.json:
         documents = [answer.document() for answer in chosen]
-        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+        print_json(documents[0] if len(documents) == 1 else documents)
     else:
         print("\n".join(printable(line) for line in _table(chosen, clients)))
     return 0

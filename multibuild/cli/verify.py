@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.errors import UsageError, VerificationFailed
 from multibuild.prove.verify import Rules, Verification
@@ -36,7 +36,7 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
     config = loaded.config if loaded is not None else None
     found = prove_reference(Reference.parse(text or ""), config, content=content, memory=memory)
     if request.json:
-        print(json.dumps(found.document(), indent=2))
+        print_json(found.document())
     elif not (request.quiet and found.ok):
         print(as_table(found))
     return 0 if found.ok else VerificationFailed.exit_code
@@ -113,7 +113,7 @@ def test(request: Request) -> int:
         write_report(run, loaded)
     if request.json:
         rows = [{"platform": str(o.platform), **o.document()} for o in outcomes]
-        print(json.dumps({"run": run.id, "platforms": rows}, indent=2))
+        print_json({"run": run.id, "platforms": rows})
     elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
         table = [("PLATFORM", "TEST", "TIME")]
         table += [

@@ -55,3 +55,17 @@ def test_no_command_goes_through_a_shell():
                     "os.popen",
                     "asyncio.create_subprocess_shell",
                 }, path
+
+
+def test_json_is_printed_by_one_function():
+    """`print_json` keeps what builds and registries said from commanding a CI system that reads our stdout."""
+    allowed = {
+        "cli/output.py",
+        "cli/fan_out.py",
+    }  # a GitHub matrix holds nothing but our own config, on one line
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "print(json.dumps(" in path.read_text(encoding="utf-8")
+    }
+    assert found <= allowed
