@@ -97,16 +97,17 @@ def chosen(request: Request) -> tuple[Platform, ...] | None:
 
 def state_of(request: Request, loaded: LoadedConfig) -> State:
     """Find the state of a project; UsageError when it would lie inside the build context."""
+    from multibuild.config.files import local_contexts
     from multibuild.record.state import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
     detail.fact(f"state: {path.absolute()}")
-    context = (loaded.project / loaded.config.context).resolve()
-    if "://" not in loaded.config.context and path.resolve().is_relative_to(context):
-        raise UsageError(
-            f"--state-dir {path} lies inside the build context {context}",
-            hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",
-        )
+    for context in local_contexts(loaded):
+        if path.resolve().is_relative_to(context):
+            raise UsageError(
+                f"--state-dir {path} lies inside the build context {context}",
+                hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",
+            )
     return State(path)
 
 

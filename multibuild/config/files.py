@@ -21,6 +21,14 @@ def is_remote(context: str) -> bool:
     return bool(_REMOTE.match(context))
 
 
+def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
+    """Give the directories of this disk that builds are sent: the context and the named ones, resolved."""
+    config = loaded.config
+    for source in (config.context, *config.contexts.values()):
+        if not is_remote(source) and not source.startswith(_SOURCES):
+            yield (loaded.project / source).resolve()
+
+
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for every context, Dockerfile, secret, CA and profile that is not there."""
     missing = [*_sources(loaded), *_secrets(loaded), *_keys(loaded), *_authorities(loaded)]

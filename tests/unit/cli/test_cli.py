@@ -176,6 +176,14 @@ def test_a_state_inside_the_build_context(project, capsys):
     assert "inside the build context" in capsys.readouterr().err
 
 
+def test_a_state_inside_a_named_context(project, tmp_path, capsys):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    more = ["--set", f"contexts.shared={shared}", "--state-dir", str(shared / "state")]
+    assert main(["plan", "-f", str(project.file), *more]) == 2
+    assert f"inside the build context {shared}" in capsys.readouterr().err
+
+
 def test_an_unknown_progress(project, capsys):
     assert project.run("build", "--progress", "wild") == 2
     assert "auto, tty, plain, quiet, json" in capsys.readouterr().err
