@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.result import BuildResult
@@ -38,7 +39,7 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     last = _last(site.state, site.run.id)
     plan = make_plan(loaded, recorded_facts(site.state.load_facts(), loaded.config.builder), only=only)
     results = _taken_over(plan, last)
-    await asyncio.to_thread(_keep, results, last, site)
+    results = await asyncio.to_thread(_kept, results, last, site)
     _record(results, site)
     proven = [result for result in results if result.built and _is_proven(plan, last, result)]
     unproven = [result for result in results if result.built and result not in proven]
@@ -95,18 +96,26 @@ def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
     return tuple(_result(item, last.children.get(str(item.platform))) for item in plan.platforms)
 
 
-def _keep(results: Sequence[BuildResult], last: LastRun, site: Site) -> None:
-    """Make children that no registry holds this run's own; PublishFailed for one that no run has any more."""
+def _kept(results: Sequence[BuildResult], last: LastRun, site: Site) -> tuple[BuildResult, ...]:
+    """Make children that no registry holds this run's own.
+
+    An optional one that no run has (any more, or because it was carried) is one that was not built. Raises
+    PublishFailed for a required one.
+    """
     runs = site.state.runs()
+    kept = []
     for result in results:
-        if not result.built or not is_staged_here(result.repository):
-            continue
-        if not take_over(result.repository, result.digest, runs, site.run):
+        there = not (result.built and is_staged_here(result.repository)) or take_over(
+            result.repository, result.digest, runs, site.run
+        )
+        if not there and result.required:
             raise PublishFailed(
                 f"{result.platform}: the child of run {last.run} is not there any more; no tag was moved",
                 hint="`multibuild build` makes it again",
             )
+        kept.append(result if there else replace(result, status="failed", digest=""))
     sweep(runs, site.run)
+    return tuple(kept)
 
 
 def _record(results: Sequence[BuildResult], site: Site) -> None:

@@ -146,10 +146,12 @@ def _test_run(
     from multibuild.plan import make_plan
     from multibuild.prove.stage import built_children
     from multibuild.prove.testing import run_tests
+    from multibuild.publish.staged import may_be_there
     from multibuild.record.journal import Journal, read_journal
     from multibuild.record.recorder import Recorder
 
-    built = built_children(run.load_plan() or {}, read_journal(run.journal_path))
+    named = built_children(run.load_plan() or {}, read_journal(run.journal_path))
+    built = {platform: child for platform, child in named.items() if may_be_there(child, run)}
     if not built:
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
     facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)

@@ -11,6 +11,7 @@ from multibuild.publish.failures import RegistryError
 from multibuild.publish.index import IndexChild
 from multibuild.publish.reference import Reference
 from multibuild.publish.sources import read_source
+from multibuild.publish.staged import is_staged_here
 from multibuild.publish.store import Registries
 from multibuild.record.recorder import Recorder
 
@@ -63,7 +64,9 @@ def carry_missing(
             platform=str(item.platform),
             status="carried",
             digest=child.image.digest,
-            repository=plan.config.image,
+            repository=item.staging.reference
+            if is_staged_here(item.staging.reference)
+            else plan.config.image,
             seconds=0.0,
         )
     return carried

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from multibuild.build.spec import LAYOUTS
+from multibuild.errors import PublishFailed
 from multibuild.publish.copying import Copying, Place, blobs_of
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import OciLayout
@@ -24,6 +25,9 @@ from multibuild.record.state import RunDirectory
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of a manifest: registries take no more either (distribution-spec, "Pushing Manifests")."""
+
+DEEPEST = 4
+"""Indexes in indexes; BuildKit makes one."""
 
 
 def is_staged_here(repository: str) -> bool:
@@ -68,6 +72,11 @@ def on_the_builder(reference: Reference, run: RunDirectory) -> str:
     return str(reference)
 
 
+def may_be_there(reference: Reference, run: RunDirectory) -> bool:
+    """Say no where a child would be in the run's directory and is not; what is in registries nobody is asked."""
+    return not is_staged_here(reference.host) or folder_of(reference.host, run).is_dir()
+
+
 # -- coming to be
 
 
@@ -84,7 +93,7 @@ def exported_digest(folder: Path) -> str:
     """Give what an export into `folder` made; "" when it did not end: buildx writes index.json last."""
     try:
         return OciLayout(folder).manifest(OciLayout(folder).name()).digest
-    except RegistryError:
+    except (PublishFailed, OSError):
         return ""
 
 
@@ -92,7 +101,7 @@ def keep(folder: Path, digest: str) -> None:
     """Give an export its name, after reading all of it. OSError when it is not what it should be."""
     try:
         check_whole(OciLayout(folder), digest)
-    except RegistryError as error:
+    except PublishFailed as error:
         raise OSError(errno.EIO, f"the exported child is not whole: {error.message}", str(folder)) from error
     final = folder.with_name(folder.name.removeprefix("."))
     shutil.rmtree(folder / "ingest", ignore_errors=True)
@@ -101,13 +110,15 @@ def keep(folder: Path, digest: str) -> None:
     sync_folder(final.parent)
 
 
-def check_whole(layout: OciLayout, digest: str) -> None:
-    """Read everything a digest leads to; RegistryError for what is missing or not what its digest says."""
+def check_whole(layout: OciLayout, digest: str, depth: int = 0) -> None:
+    """Read everything a digest leads to; PublishFailed for what is missing or not what its digest says."""
+    if depth > DEEPEST:
+        raise RegistryError("invalid", f"{layout.path}: indexes within indexes, more than {DEEPEST} deep")
     _require_plain(layout.file_of(digest), most=MOST_BYTES)
     manifest = layout.manifest(layout.name().with_digest(digest))
     if manifest.media_type in INDEX_TYPES:
         for entry in manifest.entries:
-            check_whole(layout, entry.digest)
+            check_whole(layout, entry.digest, depth + 1)
     for blob in blobs_of(manifest):
         _require_plain(layout.file_of(blob.digest), most=blob.size)
         algorithm, _, name = blob.digest.partition(":")
@@ -144,9 +155,12 @@ def holder_of(repository: str, digest: str, runs: Iterable[RunDirectory]) -> Run
     for run in runs:
         folder = folder_of(repository, run)
         if folder.is_dir():
-            with suppress(RegistryError):
+            with suppress(PublishFailed, OSError):
+                _require_plain(folder / "index.json", most=MOST_BYTES)
                 check_whole(OciLayout(folder), digest)
-                return run
+                # An image in it, as an index lists it, is no child: it would come without its attestations.
+                if exported_digest(folder) == digest:
+                    return run
     return None
 
 

@@ -16,7 +16,7 @@ from multibuild.host.facts import HostFacts, Node
 from multibuild.plan import make_plan
 from multibuild.platforms import Platform
 from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
-from multibuild.publish.reference import Reference
+from multibuild.publish.staged import child_reference
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -60,12 +60,14 @@ def planned(tmp_path, docker, config):
     return make_plan(loaded, HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=buildx))
 
 
-def run_all(plan, tmp_path):
+def run_all(plan, tmp_path, repository="localhost:5000/app"):
     """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
-    child = Reference.parse("localhost:5000/app@sha256:" + "b" * 64)
     with Journal(run.journal_path) as journal:
-        children = [(item, child) for item in plan.platforms]
+        children = [
+            (item, child_reference(repository.format(slug=item.slug), f"sha256:{'b' * 64}"))
+            for item in plan.platforms
+        ]
         outcomes = asyncio.run(run_tests(plan, children, Recorder(journal, Nobody()), run=run))
     return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
 
@@ -103,6 +105,21 @@ def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
         (line,) = [line for line in (logs / f"{name.replace('/', '-')}.test.log").read_text().splitlines()
                    if line.startswith("I am")]  # fmt: skip
         assert line == f"I am {name}"
+
+
+def test_children_that_no_registry_holds_are_tested_in_one_solve_too(docker, plan, tmp_path):
+    docker.answer("build", stderr="".join(ran(name) for name in ALL.split(",")))
+    outcomes, logs, _ = run_all(plan, tmp_path, "oci:children/{slug}")
+    contexts = [
+        word
+        for slug in ALL.replace("/", "-").split(",")
+        for word in (
+            "--build-context",
+            f"child-{slug}=oci-layout://{logs.parent.resolve()}/children/{slug}@sha256:{'b' * 64}",
+        )
+    ]
+    assert docker.calls() == [[*argv(ALL)[:8], *contexts, *argv(ALL)[8:]]]
+    assert {found.status for found in outcomes.values()} == {"passed"}
 
 
 def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):

@@ -125,6 +125,8 @@ def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
     assert held(layout) == {"1": digest}
     again = multibuild("merge", *common)
     assert (again.code, "not there any more" in again.stderr) == (7, True)
+    nothing = multibuild("test", *common)
+    assert (nothing.code, "built no child" in nothing.stderr) == (2, True)
 
 
 def assert_engine_has(image, digest):
@@ -235,6 +237,8 @@ def test_an_optional_platform_that_fails_is_carried_from_the_layout(local, state
     statuses = {row["platform"]: row["status"] for row in second.json["platforms"]}
     assert statuses == {"linux/amd64": "succeeded", "linux/s390x": "carried"}
     assert held(layout) == {"1": second.json["index"]["digest"]}
+    again = multibuild("merge", "-f", broken, *common)
+    assert (again.code, again.json["index"]) == (0, second.json["index"]), again.stderr
 
 
 def test_a_remote_builder_sends_its_children_here(local, state, layout):

@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from fakes.images import put_attested
+from fakes.images import OCI_INDEX, descriptor, put_attested, put_index
 from fakes.layouts import LayoutFiles
 
 from multibuild.publish.failures import RegistryError
@@ -19,6 +19,7 @@ from multibuild.publish.staged import (
     fresh_folder,
     holder_of,
     keep,
+    may_be_there,
     on_the_builder,
     sweep,
     take_over,
@@ -123,12 +124,45 @@ def test_the_newest_that_has_it_whole_is_taken(state, run, child):
     assert take_over(NAME, child, state.runs(), later)
 
 
+def test_an_image_without_its_attestations_is_not_the_child(state, run):
+    folder = fresh_folder("linux-amd64", run)
+    digest, image, _ = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")
+    keep(folder, digest)
+    assert not take_over(NAME, image, [run], state.new_run(NOW))
+
+
 def test_what_no_run_has_is_not_taken(state, run, child):
     later = state.new_run(NOW)
     assert not take_over(NAME, OTHER, state.runs(), later)
     layer(run).write_bytes(b"")
     assert not take_over(NAME, child, state.runs(), later)
     assert not later.children.exists()
+
+
+@pytest.mark.parametrize(
+    "odd", [b"", b"[]", b"{}", b'{"manifests": 5}', b'{"manifests": [{"digest": 1}]}', b'{"layers": [[]]}']
+)
+def test_what_is_no_image_is_not_taken(state, run, odd):
+    folder = fresh_folder("linux-amd64", run)
+    digest = LayoutFiles(folder).put("any", odd, OCI_INDEX, tag="latest")
+    folder.rename(folder.with_name("linux-amd64"))
+    assert isinstance(take_over(NAME, digest, [run], state.new_run(NOW)), bool)
+
+
+def test_indexes_in_indexes_come_to_an_end(run):
+    files = LayoutFiles(fresh_folder("linux-amd64", run))
+    digest = put_index(files, "any", [])
+    for _ in range(50):
+        digest = put_index(files, "any", [descriptor(files, "any", digest)], tag="latest")
+    with pytest.raises(OSError, match="deep"):
+        keep(files.folder, digest)
+
+
+def test_a_pipe_in_place_of_a_blob_is_not_read(state, run, child):
+    path = layer(run)
+    path.unlink()
+    os.mkfifo(path)
+    assert not take_over(NAME, child, [run], state.new_run(NOW))
 
 
 def test_a_link_out_of_an_imported_child_changes_no_mode_elsewhere(state, run, child, tmp_path):
@@ -161,6 +195,12 @@ def test_sweeping_leaves_what_somebody_may_need(state, run, child):
 def test_sweeping_a_state_without_children(state, run):
     sweep(state.runs(), run)
     assert not run.children.exists()
+
+
+def test_what_is_not_in_its_directory_is_known_not_to_be_there(run, child):
+    assert may_be_there(child_reference(NAME, child), run)
+    assert not may_be_there(child_reference("oci:children/linux-arm64", child), run)
+    assert may_be_there(child_reference("registry.invalid/app", child), run)
 
 
 def test_the_stores_of_a_run(run, child):
