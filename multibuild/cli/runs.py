@@ -181,8 +181,9 @@ def as_table(plan: Plan) -> str:
         lines += ["", *textwrap.wrap(said, 80, break_on_hyphens=False)]
     if plan.facts.assumed:
         node = plan.facts.nodes[0]
-        how = "digest" if node.pushes_by_digest else "tag"
-        lines += ["", f"No setup ran here yet: assuming a {node.driver} builder and push by {how}."]
+        how = " and push by digest" if node.pushes_by_digest else " and push by tag"
+        pushed = any(item.staging.kind != "layout" for item in plan.platforms)
+        lines += ["", f"No setup ran here yet: assuming a {node.driver} builder{how if pushed else ''}."]
         lines += ["`multibuild doctor` finds out what is native here, and what the builder can."]
     return "\n".join(line.rstrip() for line in lines)
 

@@ -284,6 +284,14 @@ def test_plan_as_a_table(project, capsys):
     assert err == ""
 
 
+def test_plan_of_what_is_not_pushed(project, capsys):
+    project.config(SMALL + "publish: {to: docker}\n")
+    assert project.run("plan") == 0
+    out = capsys.readouterr().out
+    assert {line.split()[-1] for line in out.splitlines()[1:4]} == {"layout"}
+    assert "assuming a docker-container builder.\n" in out
+
+
 @pytest.mark.parametrize(
     ("profile", "builder", "assumed"),
     [
