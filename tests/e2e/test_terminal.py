@@ -36,7 +36,8 @@ class Terminal:
         self._size = ["-x", str(columns), "-y", str(lines)]
 
     def run(self, argv, environ):
-        settings = [f"{name}={value}" for name, value in environ.items()]
+        # A person's terminal: where CI is set, lines are printed instead of a table.
+        settings = ["-u", "CI", *(f"{name}={value}" for name, value in environ.items())]
         command = shlex.join(["env", *settings, *map(str, argv)]) + "; printf '\\n[ended %s]' $?; sleep 600"
         self._call("new-session", "-d", *self._size, command)
 
