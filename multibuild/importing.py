@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multibuild.build.platform import repository_of
+from multibuild.build.spec import repository_of
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.staged import holder_of, is_staged_here, take_over

@@ -8,6 +8,7 @@ from multibuild.build.attempt import Workshop, make_attempt
 from multibuild.build.result import Attempt, BuildResult, Status
 from multibuild.build.resume import FinishedChild
 from multibuild.build.retry import AttemptFailed, Decision, with_retries
+from multibuild.build.spec import repository_of
 from multibuild.record.events import Emit
 
 if TYPE_CHECKING:
@@ -65,12 +66,6 @@ async def build_platform(
         )
         _record_end(placed, result, workshop.emit)
     return result
-
-
-def repository_of(reference: str) -> str:
-    """Give `host/repository` of a reference that may end in a tag."""
-    head, slash, last = reference.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"
 
 
 def _record_decision(platform: str, number: int, decision: Decision, emit: Emit) -> None:

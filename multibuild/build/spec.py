@@ -53,3 +53,9 @@ class Staging:
     kind: Literal["digest", "tag", "layout"]
     reference: str
     insecure: bool
+
+
+def repository_of(reference: str) -> str:
+    """Give `host/repository` of a reference that may end in a tag."""
+    head, slash, last = reference.rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"

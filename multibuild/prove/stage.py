@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from multibuild.build.platform import repository_of
 from multibuild.build.result import BuildResult
+from multibuild.build.spec import repository_of
 from multibuild.errors import VerificationFailed
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, prove_content

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multibuild.build.spec import repository_of
 from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory
@@ -51,7 +52,7 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
 
     A child of a later event takes an earlier one's place, and what was proved of that one says nothing of it.
     """
-    staged = {item["platform"]: _repository(item["staging"]["reference"]) for item in plan["platforms"]}
+    staged = {item["platform"]: repository_of(item["staging"]["reference"]) for item in plan["platforms"]}
     found: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
     checked: dict[str, int] = {}
@@ -77,8 +78,3 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
         )
         for platform, child in found.items()
     }
-
-
-def _repository(reference: str) -> str:
-    head, slash, last = reference.rpartition("/")
-    return f"{head}{slash}{last.partition(':')[0]}"

@@ -1,21 +1,16 @@
 """What goes to buildx for a build, a test and a probe, word for word."""
 
 import asyncio
-import os
 from datetime import UTC, datetime
 
 import pytest
-from fakes.docker import FakeDocker
+from contract.planning import Nobody, planned
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
 from multibuild.build.stage import build_children
-from multibuild.config.load import load_config
 from multibuild.config.models import SmokeTest
-from multibuild.config.overrides import Overrides
-from multibuild.host.facts import HostFacts, Node
 from multibuild.host.probe import probe_platforms
-from multibuild.plan import make_plan
 from multibuild.platforms import Platform
 from multibuild.prove.smoke import Solver, Trial, run_test
 from multibuild.record.journal import Journal, read_journal
@@ -32,29 +27,6 @@ retry: {attempts: 2, initial: 0.01s}
 """
 
 
-class Nobody:
-    def show(self, event):
-        pass
-
-    def say(self, text):
-        pass
-
-    def close(self):
-        pass
-
-
-def planned(tmp_path, docker: FakeDocker, driver: str, more: str = ""):
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "multibuild.yaml").write_text(CONFIG + more)
-    loaded = load_config(
-        project / "multibuild.yaml", environ=os.environ, overrides=Overrides(), now=datetime.now(UTC)
-    )
-    node = Node(builder="b", driver=driver, native=Platform.parse("amd64"))
-    facts = HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=(str(docker.folder / "docker-buildx"),))
-    return make_plan(loaded, facts)
-
-
 def build(plan, tmp_path):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
@@ -64,7 +36,7 @@ def build(plan, tmp_path):
 
 def test_builds_by_digest(docker, tmp_path):
     docker.answer("build")
-    results, _ = build(planned(tmp_path, docker, "docker-container"), tmp_path)
+    results, _ = build(planned(tmp_path, docker, CONFIG, "docker-container"), tmp_path)
     assert [result.digest for result in results] == ["sha256:" + "a" * 64] * 2
     call = next(call for call in docker.calls() if "linux/arm64" in call)
     metadata = call[call.index("--metadata-file") + 1]
@@ -79,7 +51,7 @@ def test_builds_by_digest(docker, tmp_path):
 
 def test_the_docker_driver_stages_by_tag(docker, tmp_path):
     docker.answer("build")
-    build(planned(tmp_path, docker, "docker"), tmp_path)
+    build(planned(tmp_path, docker, CONFIG), tmp_path)
     call = next(call for call in docker.calls() if "linux/arm64" in call)
     output = call[call.index("--output") + 1]
     assert output == (
@@ -97,7 +69,7 @@ def layout(tmp_path):
 def test_without_a_registry_children_are_exported_into_the_run(docker, tmp_path, layout):
     folder, digest = layout
     docker.answer("build", layout=folder)
-    results, run = build(planned(tmp_path, docker, "docker", "publish: {to: docker}\n"), tmp_path)
+    results, run = build(planned(tmp_path, docker, CONFIG + "publish: {to: docker}\n"), tmp_path)
     assert [(r.status, r.repository, r.digest) for r in results] == [
         ("succeeded", "oci:children/linux-amd64", digest),
         ("succeeded", "oci:children/linux-arm64", digest),
@@ -122,7 +94,7 @@ def test_an_export_with_a_hole_in_it_is_no_child(docker, tmp_path, layout):
         if path.read_bytes() == b"layer of linux/arm64"
     ).unlink()
     docker.answer("build", layout=folder)
-    results, run = build(planned(tmp_path, docker, "docker", "publish: {to: docker}\n"), tmp_path)
+    results, run = build(planned(tmp_path, docker, CONFIG + "publish: {to: docker}\n"), tmp_path)
     assert [result.status for result in results] == ["failed", "failed"]
     assert "not whole" in results[0].failure.evidence
     assert list(run.children.iterdir()) == []
@@ -132,7 +104,7 @@ def test_a_transient_failure_is_tried_again(docker, tmp_path):
     docker.answer(
         "build", stderr="ERROR: failed to push: unexpected status from PUT request to x: 503 Nope\n", code=1
     )
-    results, run = build(planned(tmp_path, docker, "docker"), tmp_path)
+    results, run = build(planned(tmp_path, docker, CONFIG), tmp_path)
     assert [[a.outcome for a in result.attempts] for result in results] == [["failed", "failed"]] * 2
     assert results[0].failure.kind.name == "registry-unavailable"
     assert sorted(path.name for path in run.logs.iterdir()) == [
@@ -146,7 +118,7 @@ def test_a_permanent_failure_is_not(docker, tmp_path):
     docker.answer(
         "build", stderr="ERROR: dockerfile parse error on line 3: unknown instruction: RUNN\n", code=1
     )
-    results, _ = build(planned(tmp_path, docker, "docker"), tmp_path)
+    results, _ = build(planned(tmp_path, docker, CONFIG), tmp_path)
     assert [len(result.attempts) for result in results] == [1, 1]
     assert len(docker.calls()) == 2
 
@@ -154,7 +126,7 @@ def test_a_permanent_failure_is_not(docker, tmp_path):
 @pytest.mark.parametrize("metadata", ["", "[]", "{}", '{"containerimage.digest": "x"}'])
 def test_a_build_that_does_not_say_what_it_pushed_has_failed(docker, tmp_path, metadata):
     docker.answer("build", metadata=metadata)
-    results, _ = build(planned(tmp_path, docker, "docker"), tmp_path)
+    results, _ = build(planned(tmp_path, docker, CONFIG), tmp_path)
     assert {result.status for result in results} == {"failed"}
     assert "buildx ended well, but its metadata file" in results[0].failure.evidence
 

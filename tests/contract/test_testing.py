@@ -3,18 +3,13 @@
 import asyncio
 import base64
 import json
-import os
 from datetime import UTC, datetime
 
 import pytest
+from contract.planning import Nobody, planned
 from fakes.docker import FakeDocker
 
-from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.errors import EnvironmentFault, TestFailed
-from multibuild.host.facts import HostFacts, Node
-from multibuild.plan import make_plan
-from multibuild.platforms import Platform
 from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
 from multibuild.publish.staged import child_reference
 from multibuild.record.journal import Journal, read_journal
@@ -34,30 +29,9 @@ EXIT_1 = 'process "app connection refused" did not complete successfully: exit c
 GONE = "ERROR: failed to solve: dial unix /run/buildkit/buildkitd.sock: connect: connection refused\n"
 
 
-class Nobody:
-    def show(self, event):
-        pass
-
-    def say(self, text):
-        pass
-
-    def close(self):
-        pass
-
-
 @pytest.fixture
 def plan(tmp_path, docker: FakeDocker):
     return planned(tmp_path, docker, CONFIG)
-
-
-def planned(tmp_path, docker, config):
-    path = tmp_path / "project" / "multibuild.yaml"
-    path.parent.mkdir()
-    path.write_text(config)
-    loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
-    node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
-    buildx = (str(docker.folder / "docker-buildx"),)
-    return make_plan(loaded, HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=buildx))
 
 
 def run_all(plan, tmp_path, repository="localhost:5000/app"):

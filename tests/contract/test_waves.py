@@ -2,23 +2,18 @@
 
 import asyncio
 import json
-import os
 import shutil
 import time
 from datetime import UTC, datetime
 
 import pytest
+from contract.planning import Nobody, planned
 from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
 from multibuild.build.forecast import Forecast
 from multibuild.build.stage import build_children
-from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
-from multibuild.host.facts import HostFacts, Node
-from multibuild.plan import make_plan
-from multibuild.platforms import Platform
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -34,31 +29,9 @@ LAYER = b"layer of linux/amd64"
 NOW = "2026-01-02T00:00:01Z"
 
 
-class Nobody:
-    def show(self, event):
-        pass
-
-    def say(self, text):
-        pass
-
-    def close(self):
-        pass
-
-
 @pytest.fixture
 def plan(tmp_path, docker: FakeDocker):
     return planned(tmp_path, docker, CONFIG)
-
-
-def planned(tmp_path, docker, config):
-    project = tmp_path / "project"
-    project.mkdir()
-    path = project / "multibuild.yaml"
-    path.write_text(config)
-    loaded = load_config(path, environ=os.environ, overrides=Overrides(), now=datetime.now(UTC))
-    node = Node(builder="b", driver="docker", native=Platform.parse("amd64"))
-    buildx = (str(docker.folder / "docker-buildx"),)
-    return make_plan(loaded, HostFacts(nodes=(node,), cpus=2, memory=2**33, buildx=buildx))
 
 
 def build(plan, tmp_path):
