@@ -222,6 +222,7 @@ def test_a_stalled_build_is_ended_and_the_others_succeed(project, state, registr
 COMPUTES = "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do :; done"
 
 
+@pytest.mark.alone  # whatever else computes under the same emulator counts as a sign of life
 @pytest.mark.parametrize(("command", "ending"), [(COMPUTES, "exited"), ("sleep 60", "stalled")])
 def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
     """What `stall_timeout: auto` does, with its patience shortened: only idle emulators count as a stall."""
