@@ -33,7 +33,6 @@ class Case:
     peers: tuple[Contestant, ...] = ()
     target: float
     unit: str = "s"
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,6 @@ class Result:
     name: str
     target: float
     unit: str
-    note: str
     values: Mapping[str, Sequence[float]]
 
     @property
@@ -69,9 +67,9 @@ class Result:
         return ours if self.best_peer is None else ours / self.medians[self.best_peer]
 
     @property
-    def met(self) -> bool | None:
-        """Whether the target is met; None where the peer is not on this machine."""
-        return None if self.note and self.best_peer is None else self.ratio <= self.target
+    def met(self) -> bool:
+        """Whether the target is met."""
+        return self.ratio <= self.target
 
     def as_json(self) -> dict[str, object]:
         """Give everything, for machines."""
@@ -85,7 +83,6 @@ class Result:
             "medians": {name: round(value, 3) for name, value in self.medians.items()},
             "spreads": {name: round(value, 2) for name, value in self.spreads.items()},
             "values": {name: [round(value, 3) for value in values] for name, values in self.values.items()},
-            "note": self.note,
         }
 
 
@@ -101,7 +98,7 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
             tell(
                 f"{case.name}, {number + 1}/{rounds}: {contestant.name} {values[contestant.name][-1]:.2f} {case.unit}"
             )
-    return Result(name=case.name, target=case.target, unit=case.unit, note=case.note, values=values)
+    return Result(name=case.name, target=case.target, unit=case.unit, values=values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import functools
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.builds import Size
@@ -14,43 +16,34 @@ from bench.project import BASE, OURS, REGISTRY, ROOT, TWELVE, Project, slug
 ROUND_TRIP = 0.05
 """Seconds; a registry on another continent takes twice that."""
 
-PREFIX = Path("/var/lib/multibuild-lab/prefix/usr/bin")
-"""Where the lab keeps readers that the machine itself may lack."""
-
 
 def merge(scratch: Path, size: Size) -> Case:
     """One index of twelve children, the whole command."""
-    return _merge(scratch, "merge", 0.6, _imagetools)
+    return _merge(scratch, "merge", 0.6, "imagetools create", _imagetools)
 
 
 def merge_manifest(scratch: Path, size: Size) -> Case:
     """The same against create, annotate and push."""
-    return _merge(scratch, "merge-docker", 0.1, _docker_manifest)
+    return _merge(scratch, "merge-docker", 0.1, "docker manifest", _docker_manifest)
 
 
 def merge_crane(scratch: Path, size: Size) -> Case:
-    """The same against crane, where there is one."""
-    return _merge(scratch, "merge-crane", 0.6, _crane)
+    """The same against crane."""
+    return _merge(scratch, "merge-crane", 0.6, "crane index append", _crane)
 
 
-def _merge(scratch: Path, name: str, target: float, peer: object) -> Case:
+def _merge(
+    scratch: Path, name: str, target: float, title: str, peer: Callable[[str, tuple[str, ...]], Contestant]
+) -> Case:
     far = Far(int(REGISTRY.rpartition(":")[2]), seconds=ROUND_TRIP).__enter__()
     children = _children(scratch / name, far.host)
     goal = f"{far.host}/bench/{name}"
     ours = Command(argv=(*OURS, "merge", f"{goal}:ours", *children), cwd=ROOT)
-    found = peer(goal, children, scratch)  # type: ignore[operator]
-    titles = {
-        _imagetools: "imagetools create",
-        _docker_manifest: "docker manifest",
-        _crane: "crane index append",
-    }
-    title = titles[peer]  # type: ignore[index]
     return Case(
         name=f"merge of 12 children, {ROUND_TRIP * 1000:.0f} ms away: {title}",
         ours=Contestant(name="multibuild merge", run=ours),
-        peers=(found,) if found is not None else (),
+        peers=(peer(goal, children),),
         target=target,
-        note="" if found is not None else f"{title} is not on this machine",
     )
 
 
@@ -64,7 +57,7 @@ def _children(folder: Path, host: str) -> tuple[str, ...]:
     return tuple(f"{host}/{repository}:{slug(platform)}" for platform in TWELVE)
 
 
-def _imagetools(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant:
+def _imagetools(goal: str, children: tuple[str, ...]) -> Contestant:
     argv = (
         "docker",
         "buildx",
@@ -79,7 +72,7 @@ def _imagetools(goal: str, children: tuple[str, ...], scratch: Path) -> Contesta
     return Contestant(name="imagetools create", run=Command(argv=argv))
 
 
-def _docker_manifest(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant:
+def _docker_manifest(goal: str, children: tuple[str, ...]) -> Contestant:
     """Annotate every child that has a variant, as its users must; start without what it remembers."""
     tag = f"{goal}:classic"
     create = Command(argv=("docker", "manifest", "create", "--insecure", tag, *children))
@@ -96,15 +89,10 @@ def _docker_manifest(goal: str, children: tuple[str, ...], scratch: Path) -> Con
     return Contestant(name="docker manifest", run=one_after_another(create, *variants, push), before=forget)
 
 
-def _crane(goal: str, children: tuple[str, ...], scratch: Path) -> Contestant | None:
-    crane = _program("crane")
-    if crane is None:
-        return None
+def _crane(goal: str, children: tuple[str, ...]) -> Contestant:
     sources = [word for child in children for word in ("-m", child)]
-    return Contestant(
-        name="crane index append",
-        run=Command(argv=(crane, "index", "append", "--insecure", *sources, "-t", f"{goal}:crane")),
-    )
+    argv = (_reader("crane"), "index", "append", "--insecure", *sources, "-t", f"{goal}:crane")
+    return Contestant(name="crane index append", run=Command(argv=argv, environ=_libraries()))
 
 
 def proof(scratch: Path, size: Size) -> Case:
@@ -127,18 +115,15 @@ def proof(scratch: Path, size: Size) -> Case:
         )
         return Command(argv=(*OURS, *argv), cwd=ROOT)()
 
-    skopeo = _program("skopeo")
-    peer = Contestant(name="skopeo and tar", run=_unpack(skopeo, project, scratch)) if skopeo else None
     return Case(
         name=f"proof of 12 images of {size.image} MB",
         ours=Contestant(name="multibuild verify --content all", run=ours),
-        peers=(peer,) if peer else (),
+        peers=(Contestant(name="skopeo and tar", run=_unpack(project, scratch)),),
         target=0.5,
-        note="" if peer else "skopeo is not on this machine",
     )
 
 
-def _unpack(skopeo: str, project: Project, scratch: Path) -> Command:
+def _unpack(project: Project, scratch: Path) -> Command:
     """One image after the other, as a script would: copied to a directory, each layer unpacked, then thrown away."""
     steps = []
     for platform in TWELVE:
@@ -150,12 +135,23 @@ def _unpack(skopeo: str, project: Project, scratch: Path) -> Command:
         image, root = scratch / "pulled", scratch / "unpacked"
         steps.append(
             f"rm -rf {image} {root}; mkdir {root}; "
-            f"{skopeo} --insecure-policy {flags} docker://{project.image}:latest dir:{image} "
+            f"{_reader('skopeo')} --insecure-policy {flags} docker://{project.image}:latest dir:{image} "
             f"&& for f in {image}/*; do tar -xzf $f -C {root} 2>/dev/null; done; true"
         )
-    return Command(argv=("sh", "-ec", "\n".join(steps)))
+    return Command(argv=("sh", "-ec", "\n".join(steps)), environ=_libraries())
 
 
-def _program(name: str) -> str | None:
-    own = PREFIX / name
-    return shutil.which(name) or (str(own) if own.exists() else None)
+def _reader(name: str) -> str:
+    return f"{_readers()}/usr/bin/{name}"
+
+
+def _libraries() -> dict[str, str]:
+    prefix = _readers()
+    return {"LD_LIBRARY_PATH": f"{prefix}/usr/lib/x86_64-linux-gnu:{prefix}/lib/x86_64-linux-gnu"}
+
+
+@functools.cache
+def _readers() -> str:
+    """Where the lab keeps clients that a machine may lack; it fetches them the first time."""
+    argv = (sys.executable, "-m", "builders.lab", "readers")
+    return subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()

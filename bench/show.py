@@ -19,11 +19,8 @@ def table(results: Sequence[Result]) -> str:
         for place, (name, median) in enumerate(result.medians.items()):
             row = f"  {name[:39]:40}{median:>7.2f} {result.unit[:1]}{result.spreads[name]:>7.2f}x"
             if place == 0:
-                verdict = {True: "ok", False: "MISSED", None: "no peer"}[result.met]
-                row += f"{result.ratio:>8.2f}{result.target:>8.2f} {verdict}"
+                row += f"{result.ratio:>8.2f}{result.target:>8.2f} {'ok' if result.met else 'MISSED'}"
             lines.append(row.rstrip())
-        if result.note:
-            lines.append(f"  ({result.note})")
     return "\n".join(lines)
 
 

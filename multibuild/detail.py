@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
-from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Sequence
 
-LOG = logging.getLogger("multibuild.detail")
-"""Whoever wants to hear it adds a handler; see `cli/verbose.py`."""
+_listener: Callable[[str], None] | None = None
+# Not a logger: importing `logging` alone takes a fiftieth of `--help`.
+
+
+def listen(listener: Callable[[str], None] | None) -> None:
+    """Let `listener` hear every word from now on, in place of who did; None: nobody."""
+    global _listener  # noqa: PLW0603 - one process has one person who watches
+    _listener = listener
 
 
 def is_told() -> bool:
     """Whether someone listens."""
-    return LOG.isEnabledFor(logging.DEBUG)
+    return _listener is not None
 
 
 def fact(text: str) -> None:
     """Tell where something was found, or what was taken as given."""
-    LOG.debug("%s", text)
+    if _listener is not None:
+        _listener(text)
 
 
 def command(argv: Sequence[str]) -> None:
     """Tell of a command about to run: for a shell, but for the values of build arguments, which may be secret."""
     if is_told():
-        LOG.debug("+ %s", shlex.join(_without_values(argv)))
+        import shlex
+
+        fact(f"+ {shlex.join(_without_values(argv))}")
 
 
 def request(method: str, url: str, answer: str, seconds: float) -> None:
     """Tell of a request that was answered. What follows a `?` may be a signature or a token, so it is not told."""
     if is_told():
+        from urllib.parse import urlsplit
+
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
-        LOG.debug("%s %s://%s%s: %s in %.2f s", method, parts.scheme, host, parts.path, answer, seconds)
+        fact(f"{method} {parts.scheme}://{host}{parts.path}: {answer} in {seconds:.2f} s")
 
 
 def _without_values(argv: Sequence[str]) -> Iterator[str]:

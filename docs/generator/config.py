@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.generator.markdown import code, page, table
-from multibuild.config.profiles import Node, Profile
+from multibuild.config.profile_models import Node, Profile
 from multibuild.config.schema import describe, json_schema
 from multibuild.config.values import MANAGED_FLAGS, Seconds
 

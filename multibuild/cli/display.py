@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from multibuild.cli.ci import folds_of, inert_json
+from multibuild.cli.ci import inert_json
+from multibuild.cli.folds import folds_of
 from multibuild.cli.live_table import LiveTable
 from multibuild.cli.plain_lines import PlainLines
 from multibuild.detail import is_told

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from multibuild.cli.ci import Folds, inert
+from multibuild.cli.ci import inert
+from multibuild.cli.folds import Folds
 from multibuild.cli.sentences import as_shown, sentence, short_step
 from multibuild.record.events import Event
 from multibuild.record.text import human_seconds, shortened

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from multibuild.build.dockerfile import read_dockerfile
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
@@ -101,6 +100,8 @@ def _targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         path = loaded.project / dockerfile
         if target is None or is_remote(config.context) or is_remote(dockerfile) or not path.is_file():
             continue
+        from multibuild.build.dockerfile import read_dockerfile
+
         described = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
         names = [stage.name for stage in described.stages if stage.name]
         usual = described.syntax is None or "docker/dockerfile" in described.syntax

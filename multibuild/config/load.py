@@ -75,7 +75,7 @@ def canonical_json(config: Config) -> str:
 def _validated(values: Any, document: Document, faults: list[Fault]) -> Config:
     """Validate even after a failed interpolation: whoever mends a file wants to see all of it."""
     try:
-        config = Config.model_validate(values)
+        config = Config.settled(values)
     except ValidationError as error:
         unfilled = {item.key for item in faults}
         found = faults_of(error, Config, document)

@@ -1,6 +1,6 @@
 """The config as it is once settled. Field names are YAML keys; defaults live here and in sections.py, nowhere else."""
 
-from __future__ import annotations
+# Annotations are no text here: pydantic would compile each of them again.
 
 from typing import Annotated, Any, Literal, Self
 
@@ -92,9 +92,9 @@ class Config(Section):
     """Build secrets: id=NAME,src=FILE or id=NAME,env=VARIABLE."""
     ssh: tuple[str, ...] = ()
     """SSH agents or keys for the build: default, or id=path."""
-    cache: Cache = Field(default_factory=Cache)
+    cache: Cache = Field(default_factory=Cache.model_construct)
     """Build caches."""
-    attestations: Attestations = Field(default_factory=Attestations)
+    attestations: Attestations = Field(default_factory=Attestations.model_construct)
     """Attestations of each child; none with media_type docker."""
     media_type: Literal["oci", "docker"] = "oci"
     """OCI images and index, or Docker ones and a manifest list."""
@@ -106,7 +106,7 @@ class Config(Section):
     """Annotations of the index."""
     builder: Annotated[str, Field(min_length=1)] = "auto"
     """auto, a shipped profile, a profile file, or an existing builder."""
-    emulators: Emulators = Field(default_factory=Emulators)
+    emulators: Emulators = Field(default_factory=Emulators.model_construct)
     """Where emulators come from."""
     jobs: Annotated[
         int | Literal["auto"],
@@ -114,7 +114,7 @@ class Config(Section):
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
     ] = "auto"
     """Builds at once."""
-    retry: Retry = Field(default_factory=Retry)
+    retry: Retry = Field(default_factory=Retry.model_construct)
     """What happens after a failure that may pass."""
     timeout: Seconds = 21600.0
     """Per platform and attempt."""
@@ -128,9 +128,9 @@ class Config(Section):
     """Stop the other platforms when a required one has failed."""
     test: TestSettings | None = None
     """The command that every child must pass."""
-    verify: Verify = Field(default_factory=Verify)
+    verify: Verify = Field(default_factory=Verify.model_construct)
     """The proof of content."""
-    publish: Publish = Field(default_factory=Publish)
+    publish: Publish = Field(default_factory=Publish.model_construct)
     """How children are staged, and where the index goes."""
     registries: dict[RegistryHost, RegistryOptions] = Field(default_factory=dict)
     """How registries are reached, by host[:port]."""
@@ -203,7 +203,7 @@ class Config(Section):
 
     def test_of(self, entry: PlatformEntry) -> SmokeTest | None:
         """The test of one platform, its own settings over the common ones; None where there is nothing to run."""
-        own = entry.test or TestOverride()
+        own = entry.test or TestOverride.model_construct()
         common = self.test
         run = own.run or (common.run if common else None)
         if run is None or own.skip or (common is not None and entry.name in common.skip):

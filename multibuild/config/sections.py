@@ -1,11 +1,13 @@
 """The sections of the config: everything below its top level. Field names are YAML keys; defaults live here."""
 
-from __future__ import annotations
+# Annotations are no text here: pydantic would compile each of them again.
 
-import string
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -19,6 +21,26 @@ class Section(BaseModel):
     """A mapping of the file: frozen, and with no key beyond those named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    @classmethod
+    def settled(cls, values: Any) -> Self:
+        """Validate what a file says; pydantic's ValidationError for what is wrong in it."""
+        with _without_plugins():
+            return cls.model_validate(values)
+
+
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Keep plugins of pydantic away: a config is not for them, and looking for some takes a fiftieth of `plan`."""
+    before = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYDANTIC_DISABLE_PLUGINS"]
+        else:
+            os.environ["PYDANTIC_DISABLE_PLUGINS"] = before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,8 +188,10 @@ class Verify(Section):
 def _check_staging(value: str) -> str:
     if value in {"auto", "digest", "tag"}:
         return value
+    from string import Formatter
+
     try:
-        names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+        names = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
     except ValueError:
         names = {""}
     unknown = names - {"image", "arch", "slug", "tag"}

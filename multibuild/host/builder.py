@@ -16,7 +16,7 @@ from multibuild.host.made import MadeBuilders
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.profiles import Node, Profile
+    from multibuild.config.profile_models import Node, Profile
 
 BUILDKIT_IMAGE = "moby/buildkit:v0.32.2"
 OWN_NAME = "multibuild"
@@ -145,7 +145,7 @@ def _from_profile(
     """Compare what the profile says with what there is; a name that somebody else took is an error."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
-    from multibuild.config.profiles import Node
+    from multibuild.config.profile_models import Node
 
     create: list[NewBuilder] = []
     drifted: list[Drift] = []

@@ -10,7 +10,7 @@ from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.profiles import Profile
+    from multibuild.config.profile_models import Profile
 
 MIB = 1024 * 1024
 

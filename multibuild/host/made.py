@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from multibuild.record.state import state_home, write_atomic
+from multibuild.record.disk import write_atomic
+from multibuild.record.state import state_home
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

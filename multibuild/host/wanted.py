@@ -13,7 +13,7 @@ from multibuild.publish.loopback import is_loopback
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
-    from multibuild.config.profiles import Profile
+    from multibuild.config.profile_models import Profile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from multibuild.prove.layer_index import LayerIndex
-from multibuild.record.state import write_atomic
+from multibuild.record.disk import write_atomic
 
 FORMAT = "v3"
 """Part of every file's name: an index of another version is not read."""

@@ -16,7 +16,7 @@ from multibuild.errors import UsageError
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import OCI_INDEX, Descriptor, Manifest, Reference, is_digest
 from multibuild.publish.store import Registries, Store
-from multibuild.record.state import write_atomic
+from multibuild.record.disk import write_atomic
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """The tag, for skopeo, crane and oras."""

@@ -20,7 +20,7 @@ from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import OciLayout
 from multibuild.publish.reference import INDEX_TYPES, Reference
 from multibuild.publish.store import Registries, Store
-from multibuild.record.journal import sync_folder
+from multibuild.record.disk import sync_folder
 from multibuild.record.state import RunDirectory
 
 MOST_BYTES = 4 * 1024 * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from multibuild.record.disk import sync_folder
 from multibuild.record.events import Event
 from multibuild.record.values import as_json
 
@@ -97,6 +97,8 @@ def read_journal(path: Path) -> tuple[Event, ...]:
     """
     reading = scan_journal(path)
     if reading.damaged:
+        import logging
+
         logging.getLogger(__name__).warning(
             "%s: %d unreadable lines left out (the first is line %d); what they said is missing below",
             path,
@@ -104,15 +106,6 @@ def read_journal(path: Path) -> tuple[Event, ...]:
             reading.damaged[0],
         )
     return reading.events
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the names in a directory are on the disk (fsync(2): a file's own fsync does not say that)."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _ends_torn(file: int) -> bool:

@@ -10,7 +10,6 @@ import re
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.errors import EnvironmentFault, UsageError
-from multibuild.record.journal import sync_folder
+from multibuild.record.disk import sync_folder, write_atomic
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 
@@ -40,26 +39,6 @@ def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
     whole = project.resolve()
     mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
     return state_home(environ) / f"{whole.name or 'root'}-{mark}"
-
-
-def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a file so that a reader, or a kill, sees the old or the new content, never half of it.
-
-    What cannot be said in UTF-8 (half a surrogate pair out of a file name) becomes "?". OSError as usual.
-    """
-    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 @dataclass(frozen=True, slots=True)

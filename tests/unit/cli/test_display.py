@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from multibuild.cli.ci import GITHUB, GITLAB, folds_of, inert, inert_in_ci
+from multibuild.cli.ci import inert, inert_in_ci
 from multibuild.cli.display import JsonLines, Silent, make_display
+from multibuild.cli.folds import GITHUB, GITLAB, folds_of
 from multibuild.cli.live_table import LiveTable, Row, table_lines
 from multibuild.cli.output import print_json
 from multibuild.cli.plain_lines import LINE_CHARACTERS, PlainLines

@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,22 @@ def test_three_keys_are_enough_and_defaults_are_those_of_the_contract(tmp_path):
     assert (config.timeout, config.stall_timeout, config.jobs) == (21600, None, "auto")
     assert (config.attestations.provenance, config.verify.content, config.test) == ("min", "entrypoint", None)
     assert config.publish.outlet.kind == "registry"
+
+
+@pytest.mark.parametrize("key", ["cache", "attestations", "emulators", "retry", "verify", "publish"])
+def test_a_section_left_out_is_one_without_keys(tmp_path, key):
+    left_out, empty = load(tmp_path), load(tmp_path, f"{BASE}{key}: {{}}\n")
+    assert getattr(left_out.config, key) == getattr(empty.config, key)
+    assert left_out.canonical == empty.canonical
+
+
+@pytest.mark.parametrize("asked", [None, "mine"])
+def test_what_was_asked_of_pydantics_plugins_still_is(tmp_path, monkeypatch, asked):
+    monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
+    if asked:
+        monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", asked)
+    load(tmp_path)
+    assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == asked
 
 
 CONTRACT = """\

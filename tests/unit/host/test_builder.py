@@ -6,7 +6,8 @@ import pytest
 from fakes.engine import ENGINE, FakeEngine, as_listed, builder
 from pydantic import ValidationError
 
-from multibuild.config.profiles import Node, Profile, load_profile
+from multibuild.config.profile_models import Node, Profile
+from multibuild.config.profiles import load_profile
 from multibuild.engine import BuilderInfo, Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME, Choice, Terms, choose, engines_own

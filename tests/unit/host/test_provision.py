@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from fakes.engine import FakeEngine, as_listed
 
-from multibuild.config.profiles import Node, Profile
+from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
 from multibuild.host.builder import Terms, choose
 from multibuild.host.made import MadeBuilder, MadeBuilders

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from multibuild.errors import EnvironmentFault, UsageError
-from multibuild.record.state import State, default_state_dir, write_atomic
+from multibuild.record.disk import write_atomic
+from multibuild.record.state import State, default_state_dir
 
 NOW = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
 HOLDER = """
