@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,19 +33,32 @@ def merge_crane(scratch: Path, size: Size) -> Case:
     return _merge(scratch, "merge-crane", 0.6, "crane index append", _crane)
 
 
-def _merge(
-    scratch: Path, name: str, target: float, title: str, peer: Callable[[str, tuple[str, ...]], Contestant]
-) -> Case:
+Merge = Callable[[str, tuple[str, ...]], Callable[[], float]]
+"""Makes the work of merging children to a tag."""
+
+
+def _merge(scratch: Path, name: str, target: float, title: str, peer: Merge) -> Case:
     far = Far(int(REGISTRY.rpartition(":")[2]), seconds=ROUND_TRIP).__enter__()
     children = _children(scratch / name, far.host)
-    goal = f"{far.host}/bench/{name}"
-    ours = Command(argv=(*OURS, "merge", f"{goal}:ours", *children), cwd=ROOT)
+
+    def to_a_new_tag(who: str, merge: Merge) -> Callable[[], float]:
+        """A tag that holds the index already would not move."""
+
+        def run() -> float:
+            return merge(f"{far.host}/bench/{name}:{who}-{time.time_ns()}", children)()
+
+        return run
+
     return Case(
         name=f"merge of 12 children, {ROUND_TRIP * 1000:.0f} ms away: {title}",
-        ours=Contestant(name="multibuild merge", run=ours),
-        peers=(peer(goal, children),),
+        ours=Contestant(name="multibuild merge", run=to_a_new_tag("ours", _ours)),
+        peers=(Contestant(name=title, run=to_a_new_tag("peer", peer)),),
         target=target,
     )
+
+
+def _ours(tag: str, children: tuple[str, ...]) -> Command:
+    return Command(argv=(*OURS, "merge", tag, *children), cwd=ROOT)
 
 
 def _children(folder: Path, host: str) -> tuple[str, ...]:
@@ -57,24 +71,13 @@ def _children(folder: Path, host: str) -> tuple[str, ...]:
     return tuple(f"{host}/{repository}:{slug(platform)}" for platform in TWELVE)
 
 
-def _imagetools(goal: str, children: tuple[str, ...]) -> Contestant:
-    argv = (
-        "docker",
-        "buildx",
-        "imagetools",
-        "create",
-        "--builder",
-        "default",
-        "--tag",
-        f"{goal}:peer",
-        *children,
-    )
-    return Contestant(name="imagetools create", run=Command(argv=argv))
+def _imagetools(tag: str, children: tuple[str, ...]) -> Command:
+    command = ("docker", "buildx", "imagetools", "create", "--builder", "default")
+    return Command(argv=(*command, "--tag", tag, *children))
 
 
-def _docker_manifest(goal: str, children: tuple[str, ...]) -> Contestant:
-    """Annotate every child that has a variant, as its users must; start without what it remembers."""
-    tag = f"{goal}:classic"
+def _docker_manifest(tag: str, children: tuple[str, ...]) -> Callable[[], float]:
+    """Annotate every child that has a variant, as its users must."""
     create = Command(argv=("docker", "manifest", "create", "--insecure", tag, *children))
     variants = [
         Command(argv=("docker", "manifest", "annotate", "--variant", platform.split("/")[2], tag, child))
@@ -82,17 +85,13 @@ def _docker_manifest(goal: str, children: tuple[str, ...]) -> Contestant:
         if platform.count("/") == 2
     ]
     push = Command(argv=("docker", "manifest", "push", "--insecure", "--purge", tag))
-
-    def forget() -> None:
-        subprocess.run(("docker", "manifest", "rm", tag), capture_output=True, check=False)
-
-    return Contestant(name="docker manifest", run=one_after_another(create, *variants, push), before=forget)
+    return one_after_another(create, *variants, push)
 
 
-def _crane(goal: str, children: tuple[str, ...]) -> Contestant:
+def _crane(tag: str, children: tuple[str, ...]) -> Command:
     sources = [word for child in children for word in ("-m", child)]
-    argv = (_reader("crane"), "index", "append", "--insecure", *sources, "-t", f"{goal}:crane")
-    return Contestant(name="crane index append", run=Command(argv=argv, environ=_libraries()))
+    argv = (_reader("crane"), "index", "append", "--insecure", *sources, "-t", tag)
+    return Command(argv=argv, environ=_libraries())
 
 
 def proof(scratch: Path, size: Size) -> Case:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, registries_of
@@ -15,7 +15,6 @@ from multibuild.errors import PublishFailed, UsageError
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import WithLayouts, open_layout
-from multibuild.publish.lint import lint
 from multibuild.publish.merge import (
     MediaType,
     Source,
@@ -25,12 +24,14 @@ from multibuild.publish.merge import (
     read_pairs,
     said_platform,
 )
-from multibuild.publish.publisher import Destination, Published, publish
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.reference import Destination, Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.publish.sources import read_source
 from multibuild.publish.store import Registries
 from multibuild.record.text import printable
+
+if TYPE_CHECKING:
+    from multibuild.publish.publisher import Published
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,8 +98,11 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
         registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
         named = {text: opened[text][1] if text in opened else None for text in sources}
-        found = session.map(lambda text: _read(text, registries, flags, named[text]), sources)
-        read = [source for source in found if source is not None]
+        reading = session.begin(lambda text: _read(text, registries, flags, named[text]), sources)
+        # What is imported while registries answer costs no time.
+        from multibuild.publish.publisher import publish
+
+        read = [source for source in reading() if source is not None]
         if not read:
             raise PublishFailed(f"none of {', '.join(sources)} exists")
         onto = _existing(target, registries) if flags.append else None
@@ -210,12 +214,16 @@ def _tell(index: Manifest, flags: MergeFlags) -> None:
     """The digest and what will surprise somebody, to people."""
     if flags.quiet:
         return
+    from multibuild.publish.lint import lint
+
     print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
     for finding in lint(index.entries, {}) if index.is_index else ():
         print(printable(f"{finding.kind}: {finding.detail}"), file=sys.stderr)
 
 
 def _show(published: Published, flags: MergeFlags) -> None:
+    from multibuild.publish.lint import lint
+
     index = published.index
     if not flags.json:
         print("\n".join(f"{tag.reference}@{index.digest}  {tag.status}" for tag in published.tags))

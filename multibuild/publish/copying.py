@@ -89,7 +89,7 @@ def _require_whole(index: Manifest, target: Reference, registry: Store, *, patie
         at = target.with_digest(entry.digest)
 
         def look() -> RegistryError | None:
-            held = registry.head(at)
+            held = registry.seen(at) or registry.head(at)
             if held is None:
                 return RegistryError(
                     "not-found", f"{at} is not there: the index would be incomplete", hint="build it again"

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from multibuild.errors import PublishFailed
 from multibuild.publish.layout import OciLayout, WithLayouts, pack
-from multibuild.publish.publisher import Destination, Published, publish
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.publisher import Published, publish
+from multibuild.publish.reference import Destination, Manifest, Reference
 from multibuild.publish.store import Registries
 from multibuild.record.events import Emit
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from multibuild.errors import Interrupted, PublishFailed
-from multibuild.publish.copying import bring_children
+from multibuild.publish.copying import LOOKS, bring_children
 from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.reference import Destination, Manifest, Reference
 from multibuild.publish.showing import PATIENCE, until_it_shows
 from multibuild.publish.store import Registries, Store
 from multibuild.record.events import Emit
 
+T = TypeVar("T")
+
 Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Destination:
-    """A repository and the tags the index gets there, in order."""
-
-    repository: Reference
-    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,18 +59,43 @@ def publish(
     (reference, index digest). They are put back to it, too, if anything fails now.
     """
     for destination in destinations:
-        registry = registries.of(destination.repository.host)
         bring_children(index, destination.repository, sources, registries)
-        pinned = destination.repository.with_digest(index.digest)
-        registry.put_manifest(pinned, index.content, index.media_type)
-        _read_back(registry, pinned, index)
-    wanted = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
-    former = {tag: _former(tag, registries, index, held_before) for tag in wanted}
+    former = _pushed(index, destinations, registries, held_before)
     for reference, held in former.items():
         emit("tag.planned", ref=str(reference), before=held.digest, after=index.digest)
     return Published(
         index=index, tags=_Move(index=index, former=former, registries=registries, emit=emit).all()
     )
+
+
+def _pushed(
+    index: Manifest,
+    destinations: Sequence[Destination],
+    registries: Registries,
+    held_before: Mapping[tuple[str, str], str | None],
+) -> dict[Reference, _Former]:
+    """Push the index everywhere by its digest, then read it back and what the tags hold, all at once.
+
+    Nothing is read while it is written: a manifest that is there already is written anew, and for that moment
+    registry 2.8 answers 500 for it and for every tag that holds it.
+    """
+    pinned = [destination.repository.with_digest(index.digest) for destination in destinations]
+    wanted = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
+
+    def push(at: Reference) -> None:
+        registries.of(at.host).put_manifest(at, index.content, index.media_type)
+
+    with ThreadPoolExecutor(max_workers=LOOKS) as pool:
+        _all_of([pool.submit(push, at) for at in pinned])
+        checks = [pool.submit(_read_back, registries.of(at.host), at, index) for at in pinned]
+        reads = [pool.submit(_former, tag, registries, index, held_before) for tag in wanted]
+    _all_of(checks)
+    return dict(zip(wanted, _all_of(reads), strict=True))
+
+
+def _all_of(futures: Sequence[Future[T]]) -> list[T]:
+    wait(futures)
+    return [future.result() for future in futures]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -281,3 +281,11 @@ def is_digest(text: str) -> bool:
 def digest_of(content: bytes) -> str:
     """Give `sha256:…` of bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """A repository and the tags the index gets there, in order."""
+
+    repository: Reference
+    tags: tuple[str, ...]

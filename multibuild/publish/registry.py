@@ -66,6 +66,7 @@ class Registry:
         self.settings = settings
         self._wire = Wire(settings, credentials=credentials, retry=retry, on_wait=on_wait)
         self._lists_referrers = True
+        self._seen: dict[tuple[str, str], Descriptor] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +101,16 @@ class Registry:
                 f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
                 hint="one client would take it for an image and another for an index",
             )
+        own = Descriptor(media_type=read.media_type, digest=read.digest, size=len(read.content))
+        self._seen[reference.repository, read.digest] = own
         return read
+
+    def seen(self, reference: Reference) -> Descriptor | None:
+        """Say what a digest was when this client read its bytes in that repository; None: it did not.
+
+        For one merge, which reads and writes within a second; a client that lives longer should ask again.
+        """
+        return self._seen.get((reference.repository, reference.digest or ""))
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Ask what a tag or digest holds, without its bytes; None when it is not there."""

@@ -66,8 +66,17 @@ class RegistrySession:
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
         """Do `work` on every item, some at a time, in order; the first error is raised after all have ended."""
+        return self.begin(work, items)()
+
+    def begin(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
+        """Begin what `map` does; calling what this gives waits for the end of it."""
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-            futures = [pool.submit(work, item) for item in items]
-        return tuple(future.result() for future in futures)
+        pool = ThreadPoolExecutor(max_workers=PARALLEL)
+        futures = [pool.submit(work, item) for item in items]
+
+        def end() -> tuple[R, ...]:
+            pool.shutdown()
+            return tuple(future.result() for future in futures)
+
+        return end

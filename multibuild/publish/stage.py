@@ -16,8 +16,8 @@ from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.layout import WithLayouts
 from multibuild.publish.missing import carry_missing
 from multibuild.publish.outlet import LocalOutlet, publish_locally
-from multibuild.publish.publisher import Destination, Published, publish
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.publisher import Published, publish
+from multibuild.publish.reference import Destination, Manifest, Reference
 from multibuild.publish.session import RegistrySession
 from multibuild.publish.staged import WithStaged
 from multibuild.publish.store import Registries

@@ -21,6 +21,9 @@ class Store(Protocol):
     def head(self, reference: Reference) -> Descriptor | None:
         """Say what a tag or digest holds."""
 
+    def seen(self, reference: Reference) -> Descriptor | None:
+        """Say what a digest was when this very store read it; None where it did not, or asking costs nothing."""
+
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Write a manifest under a tag or digest."""
 

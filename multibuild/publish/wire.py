@@ -250,7 +250,19 @@ class Wire:
 
     def persistently(self, work: Callable[[], T]) -> T:
         """Do `work` again while its RegistryError is one that may pass; the last one is raised."""
+        try:
+            return work()
+        except RegistryError as error:
+            if not may_pass(error):
+                raise
+            failures = [error]
+        # Most runs never come here, and importing it takes as long as some requests.
         from tenacity import Retrying, retry_if_exception
+
+        def again() -> T:
+            if failures:
+                raise failures.pop()
+            return work()
 
         return Retrying(
             retry=retry_if_exception(may_pass),
@@ -258,7 +270,7 @@ class Wire:
             wait=self._pause,
             before_sleep=self._announce,
             reraise=True,
-        )(work)
+        )(again)
 
     def _enough(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None

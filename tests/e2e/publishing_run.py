@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from multibuild.errors import PublishFailed
-from multibuild.publish.publisher import Destination, publish
-from multibuild.publish.reference import Manifest, Reference
+from multibuild.publish.publisher import publish
+from multibuild.publish.reference import Destination, Manifest, Reference
 from multibuild.publish.registry import Registry
 from multibuild.publish.wire import RegistrySettings, RetryPolicy
 

@@ -17,8 +17,8 @@ from multibuild.prove.verify import Rules, verify
 from multibuild.publish.inspect import look_at
 from multibuild.publish.lint import lint
 from multibuild.publish.merge import Wishes, merge
-from multibuild.publish.publisher import Destination, publish
-from multibuild.publish.reference import Reference
+from multibuild.publish.publisher import publish
+from multibuild.publish.reference import Destination, Reference
 from multibuild.publish.resolving import answers
 from multibuild.publish.session import RegistrySession
 from multibuild.publish.sources import read_source

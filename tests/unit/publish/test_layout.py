@@ -13,8 +13,8 @@ from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import OciLayout, WithLayouts, open_layout
 from multibuild.publish.merge import Wishes, merge
 from multibuild.publish.outlet import LocalOutlet, publish_locally
-from multibuild.publish.publisher import Destination, publish
-from multibuild.publish.reference import Descriptor, Reference, digest_of
+from multibuild.publish.publisher import publish
+from multibuild.publish.reference import Descriptor, Destination, Reference, digest_of
 from multibuild.publish.registry import Registry
 from multibuild.publish.sources import read_source
 from multibuild.publish.wire import RegistrySettings

@@ -8,8 +8,8 @@ from multibuild.errors import Interrupted, PublishFailed
 from multibuild.platforms import Platform
 from multibuild.publish.index import compose
 from multibuild.publish.merge import Wishes, merge
-from multibuild.publish.publisher import Destination, publish
-from multibuild.publish.reference import Reference
+from multibuild.publish.publisher import publish
+from multibuild.publish.reference import Destination, Reference
 from multibuild.publish.registry import Registry
 from multibuild.publish.sources import read_source
 from multibuild.publish.wire import RegistrySettings, RetryPolicy
