@@ -11,6 +11,7 @@ from multibuild.build.forecast import forecast
 from multibuild.build.result import BuildResult, missing_required
 from multibuild.build.resume import Unfinished, unfinished
 from multibuild.build.stage import build_children, check_inputs, name_inputs, reusable_children
+from multibuild.build.tails import Tails
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, prepare, require_runnable
@@ -58,17 +59,18 @@ async def run_pipeline(
     with record.stage("preflight"):
         await preflight(plan, record)
     left = unfinished(site.state, site.run) if site.resume else Unfinished()
-    results = await build(plan, site, left)
-    require_built(results)
-    plan = settled(plan, results)
-    whole = all(result.built for result in results)
-    if until == "publish":
+    async with Tails() as tails:
+        results = await build(plan, site, left, tails)
+        require_built(results)
+        if until == "build":
+            return "succeeded" if all(result.built for result in results) else "partial"
+        plan = settled(plan, results)
         memory = LayerMemory(site.state.path / "layers")
         children = await prove_children(plan, results, record, run=site.run, memory=memory)
         with record.stage("publish"):
             await publish_children(plan, children, record, run=site.run, held_before=left.tags)
-        whole = len(children) == len(plan.platforms)  # an optional one that proved wrong was left out
-    return "succeeded" if whole else "partial"
+    # An optional one that proved wrong was left out.
+    return "succeeded" if len(children) == len(plan.platforms) else "partial"
 
 
 async def make_host_ready(loaded: LoadedConfig, site: Site) -> Host:
@@ -109,7 +111,7 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
     return plan
 
 
-async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, ...]:
+async def build(plan: Plan, site: Site, left: Unfinished, tails: Tails) -> tuple[BuildResult, ...]:
     """Stage 3: one child per platform, those of unfinished runs taken over where nothing changed."""
     record = site.recorder
     with record.stage("inputs"):
@@ -127,6 +129,7 @@ async def build(plan: Plan, site: Site, left: Unfinished) -> tuple[BuildResult, 
             record,
             finished=finished,
             ahead=forecast(site.state, site.run, inputs),
+            tails=tails,
         )
         await check_inputs(plan, inputs, record)
     sweep(site.state.runs(), site.run)

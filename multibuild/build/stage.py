@@ -16,6 +16,7 @@ from multibuild.build.result import Attempt, BuildResult
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
+from multibuild.build.tails import Tails
 from multibuild.build.wave import Wave, carry, first_attempts, waves
 from multibuild.publish.staged import is_staged_here, take_over
 from multibuild.record.recorder import Recorder
@@ -114,12 +115,16 @@ async def build_children(
     *,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     ahead: Forecast = NOTHING_KNOWN,
+    tails: Tails | None = None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
     By the forecast what is long starts first, a large context is uploaded once for many platforms, and what should
-    be cached is asked for in one process.
+    be cached is asked for in one process. Without `tails`, processes that only have to end are waited for here.
     """
+    if tails is None:
+        async with Tails() as own:
+            return await build_children(plan, run, recorder, finished=finished, ahead=ahead, tails=own)
     config = plan.config
     workshop = Workshop(
         buildx=plan.facts.buildx,
@@ -143,7 +148,7 @@ async def build_children(
     }
     rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead.seconds)
     together = waves(plan, rest, ahead)
-    built = await _build_each(rest, workshop, together, fail_fast=config.fail_fast)
+    built = await _build_each(rest, workshop, (together, tails), fail_fast=config.fail_fast)
     everything = {**taken, **built}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
 
@@ -157,14 +162,15 @@ def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list
 async def _build_each(
     items: list[PlannedPlatform],
     workshop: Workshop,
-    together: Sequence[Wave],
+    waved: tuple[Sequence[Wave], Tails],
     *,
     fail_fast: bool,
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 
-    Those that go `together` make their first attempt in one process.
+    Those of a wave make their first attempt in one process, which may go on among the tails.
     """
+    together, tails = waved
     stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
     first = first_attempts(together)
@@ -180,7 +186,7 @@ async def _build_each(
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(carry(wave, workshop, settle)) for wave in together]
+        tasks = [group.create_task(carry(wave, workshop, settle, tails)) for wave in together]
         tasks += [group.create_task(one(item)) for item in items]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:

@@ -41,6 +41,7 @@ from multibuild.build.failures import failure_of, wrong_base
 from multibuild.build.forecast import Forecast
 from multibuild.build.process import Ended, Limits, run_process
 from multibuild.build.result import Attempt, Outcome
+from multibuild.build.tails import Tails
 from multibuild.build.wave_progress import WaveProgress
 from multibuild.config.files import is_remote
 
@@ -170,14 +171,23 @@ class _Member:
         self._settle(made)
 
 
-async def carry(wave: Wave, workshop: Workshop, settle: Callable[[Platform, Attempt | None], None]) -> None:
+async def carry(
+    wave: Wave, workshop: Workshop, settle: Callable[[Platform, Attempt | None], None], tails: Tails
+) -> None:
     """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
     An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
     one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
-    cancellation settles what is open and is raised.
+    cancellation settles what is open and is raised. When all are settled, the process ends among `tails`.
     """
     members: dict[str, _Member] = {}
+    over = asyncio.Event()
+
+    def told(platform: Platform, made: Attempt) -> None:
+        settle(platform, made)
+        if len(members) == len(wave.items) and all(member.settled for member in members.values()):
+            over.set()
+
     slots = 1 if wave.cached else len(wave.items)
     try:
         async with workshop.slots.take(number=slots):
@@ -186,8 +196,10 @@ async def carry(wave: Wave, workshop: Workshop, settle: Callable[[Platform, Atte
                 "wave.started", node=wave.items[0].node.builder, platforms=names, cached=wave.cached
             )
             for item in wave.items:
-                members[target_name(item)] = _Member(item, workshop, partial(settle, item.platform))
-            await _bake(members, workshop, cached=wave.cached)
+                members[target_name(item)] = _Member(item, workshop, partial(told, item.platform))
+            baking = asyncio.create_task(_bake(members, workshop, cached=wave.cached))
+            if not await _ended_before(over, baking):
+                tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
     except (_NotCached, WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
@@ -199,6 +211,22 @@ async def carry(wave: Wave, workshop: Workshop, settle: Callable[[Platform, Atte
             if member is not None:
                 member.abandon()
             settle(item.platform, None)
+
+
+async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool:
+    """Wait until all is `over`; True, or what it raises, when `baking` has ended by then."""
+    waiting = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait({baking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if baking.done():
+            baking.result()
+        return baking.done()
+    except asyncio.CancelledError:
+        baking.cancel()
+        await asyncio.gather(baking, return_exceptions=True)
+        raise
+    finally:
+        waiting.cancel()
 
 
 async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: bool) -> None:
