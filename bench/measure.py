@@ -26,23 +26,28 @@ class Contestant:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Ours and its peers; `target` is what our median may be over the best peer's, or (no peers) in `unit`."""
+    """Ours and its peers; `target` is what our median may be over the best peer's, or (no peers) in `unit`.
+
+    `floor` is what nobody can be faster than: the part of the work that every way has to do.
+    """
 
     name: str
     ours: Contestant
     peers: tuple[Contestant, ...] = ()
+    floor: Contestant | None = None
     target: float
     unit: str = "s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came out: every value by contestant, ours first."""
+    """What came out: every value by contestant, ours first. `floor` is the name of one that is no peer."""
 
     name: str
     target: float
     unit: str
     values: Mapping[str, Sequence[float]]
+    floor: str | None = None
 
     @property
     def medians(self) -> dict[str, float]:
@@ -57,14 +62,18 @@ class Result:
     @property
     def best_peer(self) -> str | None:
         """The peer with the smallest median; None for a case without peers."""
-        peers = list(self.medians.items())[1:]
+        peers = [pair for pair in list(self.medians.items())[1:] if pair[0] != self.floor]
         return min(peers, key=lambda pair: pair[1])[0] if peers else None
 
     @property
     def ratio(self) -> float:
         """Ours over the best peer's; without peers ours itself, in the case's unit."""
-        ours = next(iter(self.medians.values()))
-        return ours if self.best_peer is None else ours / self.medians[self.best_peer]
+        return self.ratio_of(next(iter(self.medians)))
+
+    def ratio_of(self, name: str) -> float:
+        """The same of another contestant."""
+        own = self.medians[name]
+        return own if self.best_peer is None else own / self.medians[self.best_peer]
 
     @property
     def met(self) -> bool:
@@ -80,6 +89,7 @@ class Result:
             "ratio": round(self.ratio, 3),
             "met": self.met,
             "best_peer": self.best_peer,
+            "floor": self.floor and round(self.ratio_of(self.floor), 3),
             "medians": {name: round(value, 3) for name, value in self.medians.items()},
             "spreads": {name: round(value, 2) for name, value in self.spreads.items()},
             "values": {name: [round(value, 3) for value in values] for name, values in self.values.items()},
@@ -88,7 +98,7 @@ class Result:
 
 def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
     """Run every contestant once a round; who begins changes from round to round."""
-    contestants = (case.ours, *case.peers)
+    contestants = (case.ours, *case.peers, *((case.floor,) if case.floor else ()))
     values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     for number in range(rounds):
         first = number % len(contestants)
@@ -98,7 +108,8 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
             tell(
                 f"{case.name}, {number + 1}/{rounds}: {contestant.name} {values[contestant.name][-1]:.2f} {case.unit}"
             )
-    return Result(name=case.name, target=case.target, unit=case.unit, values=values)
+    floor = case.floor.name if case.floor else None
+    return Result(name=case.name, target=case.target, unit=case.unit, values=values, floor=floor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,3 +141,19 @@ class Command:
 def one_after_another(*commands: Callable[[], float]) -> Callable[[], float]:
     """Make one piece of work of several."""
     return lambda: sum(command() for command in commands)
+
+
+def packed(command: Callable[[], float]) -> Callable[[], float]:
+    """Measure the time in which all processors together did the work: as fast as it goes if none is ever idle."""
+
+    def busy() -> float:
+        # proc(5): user nice system idle iowait irq softirq steal, in clock ticks
+        ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+    def run() -> float:
+        before = busy()
+        command()
+        return (busy() - before) / (os.cpu_count() or 1)
+
+    return run

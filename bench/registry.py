@@ -53,8 +53,13 @@ def _merge(scratch: Path, name: str, target: float, title: str, peer: Merge) -> 
         name=f"merge of 12 children, {ROUND_TRIP * 1000:.0f} ms away: {title}",
         ours=Contestant(name="multibuild merge", run=to_a_new_tag("ours", _ours)),
         peers=(Contestant(name=title, run=to_a_new_tag("peer", peer)),),
+        floor=Contestant(name="floor: its requests, nothing else", run=to_a_new_tag("floor", _requests)),
         target=target,
     )
+
+
+def _requests(tag: str, children: tuple[str, ...]) -> Command:
+    return Command(argv=(sys.executable, "-S", str(ROOT / "bench" / "requests.py"), tag, *children))
 
 
 def _ours(tag: str, children: tuple[str, ...]) -> Command:
@@ -135,7 +140,7 @@ def _unpack(project: Project, scratch: Path) -> Command:
         steps.append(
             f"rm -rf {image} {root}; mkdir {root}; "
             f"{_reader('skopeo')} --insecure-policy {flags} docker://{project.image}:latest dir:{image} "
-            f"&& for f in {image}/*; do tar -xzf $f -C {root} 2>/dev/null; done; true"
+            f"\nfor f in {image}/*; do tar -xzf $f -C {root} 2>/dev/null || true; done"
         )
     return Command(argv=("sh", "-ec", "\n".join(steps)), environ=_libraries())
 

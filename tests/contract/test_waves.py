@@ -14,6 +14,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.build.forecast import Forecast
 from multibuild.build.stage import build_children
+from multibuild.build.tails import Tails
 from multibuild.record.journal import Journal, read_journal
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import State
@@ -81,6 +82,33 @@ def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
         "docker-buildx", "bake", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
         "--allow", "fs=*", "--allow", "ssh", "--file", file,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cache", "least", "most"), [("", 0.0, 8.0), ("cache: {to: [type=inline]}\n", 2.0, 30.0)]
+)
+def test_a_wave_is_over_when_all_is_pushed(docker, tmp_path, cache, least, most):
+    """buildx that lingers is ended with the run; one that still exports a cache is waited for."""
+    docker.answer(
+        "bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")), seconds=2 if cache else 20
+    )
+    plan = planned(tmp_path, docker, f"{CONFIG}{cache}")
+    ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+
+    async def build_and_end():
+        async with Tails() as tails:
+            results = await build_children(plan, run, recorder, ahead=ahead, tails=tails)
+            built = time.monotonic() - began
+        return results, built
+
+    began = time.monotonic()
+    with Journal(run.journal_path) as journal:
+        recorder = Recorder(journal, Nobody())
+        results, built = asyncio.run(build_and_end())
+    assert [result.digest for result in results] == [DIGEST, DIGEST]
+    assert built < 2
+    assert least <= time.monotonic() - began < most
 
 
 def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):

@@ -109,6 +109,26 @@ def test_a_tag_that_holds_it_already_is_left_alone(registry, clients):
     assert not [path for path in registry.requests("PUT") if "sha256:" not in path]
 
 
+def test_what_was_just_read_is_not_asked_for_again(registry, clients):
+    digest = put_image(registry, "app", "linux/amd64")
+    client = clients()
+    index = compose(read_source(f"{registry.host}/app@{digest}", client).children)
+    registry.forget_requests()
+    put((f"{registry.host}/app",), registry, client, index=index)
+    assert registry.requests("HEAD") == []
+
+
+def test_nothing_is_read_while_it_is_written(registry, clients):
+    """Registry 2.8 writes a manifest anew that is there already, and answers 500 for it in that moment."""
+    index = index_of(registry, "linux/amd64")
+    put((f"{registry.host}/app",), registry, clients(), index=index)
+    registry.forget_requests()
+    put((f"{registry.host}/app",), registry, clients(), index=index)
+    methods = [request.split()[0] for request in registry.requests() if "/manifests/" in request]
+    assert methods[: methods.index("PUT") + 1] == ["HEAD", "PUT"]
+    assert methods[methods.index("PUT") + 1 :] == ["GET"] * 4, "the index by digest, and three tags"
+
+
 def _before(registry, other, *, existed):
     """What the tags held: an older index, or nothing."""
     if existed:
