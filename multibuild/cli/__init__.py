@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 GARBAGE_AFTER = 200_000
-"""Objects; some megabytes at most."""
+"""Objects; some twenty megabytes at most."""
 
 
 def run() -> None:
