@@ -45,7 +45,10 @@ def cold(scratch: Path, size: Size) -> Case:
             Contestant(name="bake", run=bake, before=project.write),
             Contestant(name="shell loop", run=project.shell_loop(), before=project.write),
         ),
-        floor=Contestant(name="floor: CPU of one solve, packed", run=packed(solve), before=project.write),
+        floors=(
+            Contestant(name="floor: a process each, by hand", run=project.by_hand(), before=project.write),
+            Contestant(name="floor: CPU of one solve, packed", run=packed(solve), before=project.write),
+        ),
         target=0.95,
     )
 
@@ -99,9 +102,12 @@ FAILURES = {
 def transient(scratch: Path, size: Size) -> Case:
     """One platform loses the network at 90 % of its work; by hand, everything is run again."""
     project = _failing(scratch / "transient", size, "network", more={"retry": {"initial": "1s"}})
-    floor = Contestant(name="floor: one solve, no failure", run=_once(project))
+    floors = (
+        Contestant(name="floor: a process each, by hand", run=project.by_hand(tries=2), before=project.write),
+        Contestant(name="floor: one solve, no failure", run=_once(project)),
+    )
     return _failing_case(
-        "one platform fails transiently at 90 %", project, 0.6, project.ours("--progress", "quiet"), floor
+        "one platform fails transiently at 90 %", project, 0.6, project.ours("--progress", "quiet"), floors
     )
 
 
@@ -115,7 +121,7 @@ def permanent(scratch: Path, size: Size) -> Case:
         project,
         0.5,
         one_after_another(failing, resumed),
-        Contestant(name="floor: one solve, then s390x alone", run=_once(project, FAILING)),
+        (Contestant(name="floor: one solve, then s390x alone", run=_once(project, FAILING)),),
     )
 
 
@@ -131,7 +137,7 @@ def _failing(folder: Path, size: Size, failure: str, more: dict[str, object] | N
 
 
 def _failing_case(
-    name: str, project: Project, target: float, ours: Callable[[], float], floor: Contestant
+    name: str, project: Project, target: float, ours: Callable[[], float], floors: tuple[Contestant, ...]
 ) -> Case:
     return Case(
         name=name,
@@ -148,7 +154,7 @@ def _failing_case(
                 before=project.write,
             ),
         ),
-        floor=floor,
+        floors=floors,
         target=target,
     )
 
@@ -195,10 +201,14 @@ def large_context(scratch: Path, size: Size) -> Case:
     def bake() -> float:
         return project().bake()()
 
+    def whole() -> float:
+        return project().bake_and_index()()
+
     return Case(
         name=f"{size.context} MB context, 8 platforms, never seen",
         ours=Contestant(name="multibuild all", run=ours, before=move),
         peers=(Contestant(name="bake", run=bake, before=move),),
+        floors=(Contestant(name="floor: bake, and an index of it", run=whole, before=move),),
         target=1.10,
     )
 

@@ -28,26 +28,26 @@ class Contestant:
 class Case:
     """Ours and its peers; `target` is what our median may be over the best peer's, or (no peers) in `unit`.
 
-    `floor` is what nobody can be faster than: the part of the work that every way has to do.
+    `floors` are what nobody can be faster than: the same work, or a part that every way has to do, without us.
     """
 
     name: str
     ours: Contestant
     peers: tuple[Contestant, ...] = ()
-    floor: Contestant | None = None
+    floors: tuple[Contestant, ...] = ()
     target: float
     unit: str = "s"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came out: every value by contestant, ours first. `floor` is the name of one that is no peer."""
+    """What came out: every value by contestant, ours first. `floors` are the names of those that are no peers."""
 
     name: str
     target: float
     unit: str
     values: Mapping[str, Sequence[float]]
-    floor: str | None = None
+    floors: tuple[str, ...] = ()
 
     @property
     def medians(self) -> dict[str, float]:
@@ -62,7 +62,7 @@ class Result:
     @property
     def best_peer(self) -> str | None:
         """The peer with the smallest median; None for a case without peers."""
-        peers = [pair for pair in list(self.medians.items())[1:] if pair[0] != self.floor]
+        peers = [pair for pair in list(self.medians.items())[1:] if pair[0] not in self.floors]
         return min(peers, key=lambda pair: pair[1])[0] if peers else None
 
     @property
@@ -89,7 +89,7 @@ class Result:
             "ratio": round(self.ratio, 3),
             "met": self.met,
             "best_peer": self.best_peer,
-            "floor": self.floor and round(self.ratio_of(self.floor), 3),
+            "floors": {name: round(self.ratio_of(name), 3) for name in self.floors},
             "medians": {name: round(value, 3) for name, value in self.medians.items()},
             "spreads": {name: round(value, 2) for name, value in self.spreads.items()},
             "values": {name: [round(value, 3) for value in values] for name, values in self.values.items()},
@@ -98,7 +98,7 @@ class Result:
 
 def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
     """Run every contestant once a round; who begins changes from round to round."""
-    contestants = (case.ours, *case.peers, *((case.floor,) if case.floor else ()))
+    contestants = (case.ours, *case.peers, *case.floors)
     values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     for number in range(rounds):
         first = number % len(contestants)
@@ -108,8 +108,8 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
             tell(
                 f"{case.name}, {number + 1}/{rounds}: {contestant.name} {values[contestant.name][-1]:.2f} {case.unit}"
             )
-    floor = case.floor.name if case.floor else None
-    return Result(name=case.name, target=case.target, unit=case.unit, values=values, floor=floor)
+    floors = tuple(contestant.name for contestant in case.floors)
+    return Result(name=case.name, target=case.target, unit=case.unit, values=values, floors=floors)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,6 +121,27 @@ class Project:
         argv = ("docker", "buildx", "bake", "--builder", "default", "--allow", "fs=*", "--file", "bake.json")
         return Command(argv=argv, cwd=self.folder, codes=codes)
 
+    def by_hand(self, *, tries: int = 1) -> Command:
+        """Give a build per platform in a process of its own, six at a time, and one index: ours without us."""
+        output = _output(f"{self.image}:hand-$2")
+        build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
+        platforms = "".join(f"{platform} {slug(platform)}\n" for platform in self.platforms)
+        children = " ".join(f"{self.image}:hand-{slug(platform)}" for platform in self.platforms)
+        script = (
+            f"printf '{platforms}' | xargs -P 6 -L 1 sh -c '{' || '.join([build] * tries)}' sh && "
+            f"{buildx()} imagetools create --builder default --tag {self.image}:hand {children}"
+        )
+        return Command(argv=("sh", "-c", script), cwd=self.folder)
+
+    def bake_and_index(self) -> Command:
+        """Give bake by the plugin's own binary, and one index of what it pushed."""
+        children = " ".join(f"{self.image}:bake-{slug(platform)}" for platform in self.platforms)
+        script = (
+            f"{buildx()} bake --builder default --allow 'fs=*' --file bake.json && "
+            f"{buildx()} imagetools create --builder default --tag {self.image}:hand {children}"
+        )
+        return Command(argv=("sh", "-c", script), cwd=self.folder)
+
     def shell_loop(self) -> Command:
         """Give the loop that many projects have in their CI: a build per platform, then one index of them."""
         children = " ".join(f"{self.image}:loop-{slug(platform)}" for platform in self.platforms)
@@ -129,6 +152,14 @@ class Project:
         )
         merge = f"docker buildx imagetools create --tag {self.image}:loop {children}"
         return Command(argv=("sh", "-c", f"{steps} && {merge}"), cwd=self.folder)
+
+
+@functools.cache
+def buildx() -> str:
+    """Give the plugin's own binary, as docker tells where it is."""
+    form = '{{range .ClientInfo.Plugins}}{{if eq .Name "buildx"}}{{.Path}}{{end}}{{end}}'
+    argv = ("docker", "info", "--format", form)
+    return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def _output(name: str) -> str:

@@ -53,13 +53,22 @@ def _merge(scratch: Path, name: str, target: float, title: str, peer: Merge) -> 
         name=f"merge of 12 children, {ROUND_TRIP * 1000:.0f} ms away: {title}",
         ours=Contestant(name="multibuild merge", run=to_a_new_tag("ours", _ours)),
         peers=(Contestant(name=title, run=to_a_new_tag("peer", peer)),),
-        floor=Contestant(name="floor: its requests, nothing else", run=to_a_new_tag("floor", _requests)),
+        floors=(
+            Contestant(name="floor: its requests, our libraries", run=to_a_new_tag("loaded", _loaded)),
+            Contestant(name="floor: its requests, nothing else", run=to_a_new_tag("bare", _requests)),
+        ),
         target=target,
     )
 
 
 def _requests(tag: str, children: tuple[str, ...]) -> Command:
     return Command(argv=(sys.executable, "-S", str(ROOT / "bench" / "requests.py"), tag, *children))
+
+
+def _loaded(tag: str, children: tuple[str, ...]) -> Command:
+    """The same once typer, pydantic and httpx are there, as every program has them that is made of these."""
+    load = "import typer, typer._adapters, httpx, httpcore, sys; from bench.requests import main; main(*sys.argv[1:])"
+    return Command(argv=(sys.executable, "-c", load, tag, *children), cwd=ROOT)
 
 
 def _ours(tag: str, children: tuple[str, ...]) -> Command:

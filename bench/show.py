@@ -20,7 +20,7 @@ def table(results: Sequence[Result]) -> str:
             row = f"  {name[:39]:40}{median:>7.2f} {result.unit[:1]}{result.spreads[name]:>7.2f}x"
             if place == 0:
                 row += f"{result.ratio:>8.2f}{result.target:>8.2f} {'ok' if result.met else 'MISSED'}"
-            elif name == result.floor:
+            elif name in result.floors:
                 row += f"{result.ratio_of(name):>8.2f}   floor"
             lines.append(row.rstrip())
     return "\n".join(lines)

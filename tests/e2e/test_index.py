@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import time
 
 import pytest
 from e2e.conftest import REGISTRY, docker, multibuild
@@ -9,6 +11,8 @@ from e2e.registries import another_registry
 from e2e.test_builders import remote_builder
 
 ARCHITECTURES = ("amd64", "arm64", "mips64le")
+# Other processes run tests of this file at the same time, and make images of their own.
+SEED = f"e2e/seed-{os.getpid()}-{time.time_ns() % 10**8}"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +23,7 @@ def built(tmp_path_factory, lab):
     for architecture in ARCHITECTURES:
         config = {
             "version": 1,
-            "image": f"{REGISTRY}/e2e/seed-{architecture}",
+            "image": f"{REGISTRY}/{SEED}-{architecture}",
             "tags": ["v1"],
             "platforms": [f"linux/{architecture}"],
         }
@@ -27,17 +31,17 @@ def built(tmp_path_factory, lab):
         path.write_text(json.dumps(config))
         done = multibuild("all", "-f", path, "--state-dir", folder.parent / f"state-{architecture}")
         assert done.code == 0, done.stderr
-    return [f"{REGISTRY}/e2e/seed-{architecture}:v1" for architecture in ARCHITECTURES]
+    return [f"{REGISTRY}/{SEED}-{architecture}:v1" for architecture in ARCHITECTURES]
 
 
 def image_digest(registry, architecture):
-    return registry.images(f"e2e/seed-{architecture}", "v1")[f"linux/{architecture}"]["digest"]
+    return registry.images(f"{SEED}-{architecture}", "v1")[f"linux/{architecture}"]["digest"]
 
 
 def test_three_repositories_become_one_list(built, registry, repository):
     """The whole of create, annotate and push, in one command; the bytes are those of --dry-run."""
     target = f"{REGISTRY}/{repository}:v1"
-    also = ("--also-as", f"{REGISTRY}/e2e/seed-arm64:v1=linux/arm64/unknown")
+    also = ("--also-as", f"{REGISTRY}/{SEED}-arm64:v1=linux/arm64/unknown")
     dry = multibuild("merge", target, *built, *also, "--dry-run")
     assert dry.code == 0, dry.stderr
     assert not registry.exists(repository, "v1")
@@ -76,7 +80,7 @@ def test_a_merge_gives_the_same_digest_anywhere_and_signatures_follow(
     built, elsewhere, repository, readers, registry
 ):
     """Tags or digests, here or in another registry; a signature of an image is found beside the copy."""
-    arm64 = f"{REGISTRY}/e2e/seed-arm64@{image_digest(registry, 'arm64')}"
+    arm64 = f"{REGISTRY}/{SEED}-arm64@{image_digest(registry, 'arm64')}"
     signed = readers.oras(
         "attach", "--plain-http", "--artifact-type", "example/signature", arm64, "--annotation", "a=b"
     )
@@ -284,7 +288,7 @@ def test_resolve_offline_and_for_a_cluster(tmp_path, built, registry, repository
         ["c", "containerd", "2.1.4", "s390x", "none", "no"],
     ]
     # One that is no index is pulled by every node; its config says where it runs.
-    single = f"{REGISTRY}/e2e/seed-arm64@{image_digest(registry, 'arm64')}"
+    single = f"{REGISTRY}/{SEED}-arm64@{image_digest(registry, 'arm64')}"
     said = multibuild("resolve", single, "--nodes", nodes, "--json").json
     assert [node["runs"] for node in said["nodes"]] == [True, False, False]
     assert said["cannot_run"] == ["b", "c"]
