@@ -126,32 +126,33 @@ class Project:
         output = _output(f"{self.image}:hand-$2")
         build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
         platforms = "".join(f"{platform} {slug(platform)}\n" for platform in self.platforms)
-        children = " ".join(f"{self.image}:hand-{slug(platform)}" for platform in self.platforms)
         script = (
             f"printf '{platforms}' | xargs -P 6 -L 1 sh -c '{' || '.join([build] * tries)}' sh && "
-            f"{buildx()} imagetools create --builder default --tag {self.image}:hand {children}"
+            f"{buildx()} {self._index('hand')}"
         )
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
     def bake_and_index(self) -> Command:
         """Give bake by the plugin's own binary, and one index of what it pushed."""
-        children = " ".join(f"{self.image}:bake-{slug(platform)}" for platform in self.platforms)
         script = (
             f"{buildx()} bake --builder default --allow 'fs=*' --file bake.json && "
-            f"{buildx()} imagetools create --builder default --tag {self.image}:hand {children}"
+            f"{buildx()} {self._index('bake')}"
         )
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
     def shell_loop(self) -> Command:
         """Give the loop that many projects have in their CI: a build per platform, then one index of them."""
-        children = " ".join(f"{self.image}:loop-{slug(platform)}" for platform in self.platforms)
         steps = " && ".join(
             f"docker buildx build --builder default --pull --platform {platform} "
             f"--output {_output(f'{self.image}:loop-{slug(platform)}')} ."
             for platform in self.platforms
         )
-        merge = f"docker buildx imagetools create --tag {self.image}:loop {children}"
-        return Command(argv=("sh", "-c", f"{steps} && {merge}"), cwd=self.folder)
+        return Command(argv=("sh", "-c", f"{steps} && docker buildx {self._index('loop')}"), cwd=self.folder)
+
+    def _index(self, way: str) -> str:
+        """Give what makes one index of the children that were pushed as `way-PLATFORM`."""
+        children = " ".join(f"{self.image}:{way}-{slug(platform)}" for platform in self.platforms)
+        return f"imagetools create --builder default --tag {self.image}:{way} {children}"
 
 
 @functools.cache

@@ -148,7 +148,7 @@ async def build_children(
     }
     rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead.seconds)
     together = waves(plan, rest, ahead)
-    built = await _build_each(rest, workshop, (together, tails), fail_fast=config.fail_fast)
+    built = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
     everything = {**taken, **built}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
 
@@ -162,15 +162,15 @@ def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list
 async def _build_each(
     items: list[PlannedPlatform],
     workshop: Workshop,
-    waved: tuple[Sequence[Wave], Tails],
+    together: Sequence[Wave],
+    tails: Tails,
     *,
     fail_fast: bool,
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 
-    Those of a wave make their first attempt in one process, which may go on among the tails.
+    Those that go `together` make their first attempt in one process, which may end among the `tails`.
     """
-    together, tails = waved
     stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
     first = first_attempts(together)
