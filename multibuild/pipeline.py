@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from multibuild.build.failover import settled
 from multibuild.build.forecast import forecast
 from multibuild.build.result import BuildResult, missing_required
-from multibuild.build.resume import Unfinished, unfinished
-from multibuild.build.stage import build_children, check_inputs, name_inputs, reusable_children
+from multibuild.build.resume import FinishedChild, Unfinished, unfinished
+from multibuild.build.stage import (
+    build_children,
+    check_inputs,
+    journal_inputs,
+    name_inputs,
+    reusable_children,
+)
 from multibuild.build.tails import Tails
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
@@ -26,9 +34,12 @@ from multibuild.record.text import last_line, one_line, shortened
 from multibuild.unchanged import settings_of
 
 if TYPE_CHECKING:
+    from multibuild.build.inputs import PlanInputs
     from multibuild.config.load import LoadedConfig
     from multibuild.plan import Plan
     from multibuild.platforms import Platform
+
+T = TypeVar("T")
 
 Until = Literal["build", "publish"]
 
@@ -51,16 +62,23 @@ async def run_pipeline(
 
     Raises the MultibuildError of the stage that failed; no tag has moved then that was not put back.
     """
-    host = await make_host_ready(loaded, site)
-    plan = decide(loaded, host, only, site)
+    from multibuild.plan import build_specs
+
     record = site.recorder
-    if until == "publish" and plan.omitted:
-        record.say(f"the index will not have {', '.join(map(str, plan.omitted))}: left out by --platform")
-    with record.stage("preflight"):
-        await preflight(plan, record)
-    left = unfinished(site.state, site.run) if site.resume else Unfinished()
+    # Names need nothing of the host: large contexts are hashed while it is asked what it can do.
+    async with _beside(name_inputs(loaded, build_specs(loaded, only), record)) as naming:
+        host = await make_host_ready(loaded, site)
+        plan = decide(loaded, host, only, site)
+        if until == "publish" and plan.omitted:
+            record.say(f"the index will not have {', '.join(map(str, plan.omitted))}: left out by --platform")
+        with record.stage("preflight"):
+            await preflight(plan, record)
+        left = unfinished(site.state, site.run) if site.resume else Unfinished()
+        with record.stage("inputs"):
+            inputs = await naming
+            finished = await take_stock(plan, inputs, left, site)
     async with Tails() as tails:
-        results = await build(plan, site, left, tails)
+        results = await build(plan, inputs, finished, site, tails)
         require_built(results)
         if until == "build":
             return "succeeded" if all(result.built for result in results) else "partial"
@@ -111,17 +129,40 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, si
     return plan
 
 
-async def build(plan: Plan, site: Site, left: Unfinished, tails: Tails) -> tuple[BuildResult, ...]:
-    """Stage 3: one child per platform, those of unfinished runs taken over where nothing changed."""
-    record = site.recorder
-    with record.stage("inputs"):
-        inputs = await name_inputs(plan, record)
-        finished = await reusable_children(plan, inputs, left, site.run, record)
-        sweep(site.state.runs(), site.run)
+@asynccontextmanager
+async def _beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Do `work` beside what the block does, and no longer than that."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def take_stock(
+    plan: Plan, inputs: PlanInputs, left: Unfinished, site: Site
+) -> dict[Platform, FinishedChild]:
+    """Journal what goes in, and give what unfinished runs left of it."""
+    journal_inputs(inputs, site.recorder)
+    finished = await reusable_children(plan, inputs, left, site.run, site.recorder)
+    sweep(site.state.runs(), site.run)
     if left.runs:
-        record.say(
+        site.recorder.say(
             f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
         )
+    return finished
+
+
+async def build(
+    plan: Plan,
+    inputs: PlanInputs,
+    finished: Mapping[Platform, FinishedChild],
+    site: Site,
+    tails: Tails,
+) -> tuple[BuildResult, ...]:
+    """Stage 3: one child per platform; those that are `finished` are taken over."""
+    record = site.recorder
     with record.stage("build"):
         results = await build_children(
             plan,

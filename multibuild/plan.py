@@ -84,6 +84,11 @@ class Plan:
         """The settled config."""
         return self.loaded.config
 
+    @property
+    def specs(self) -> dict[Platform, BuildSpec]:
+        """What each platform is built from."""
+        return {item.platform: item.spec for item in self.platforms}
+
     def document(self) -> dict[str, Any]:
         """Give plan.json and `plan --json`: JSON types only, secrets by id."""
         from multibuild.build.command import build_arguments
@@ -132,8 +137,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
     require_listed(loaded, only)
     config = loaded.config
     known = [entry.name for entry in config.platforms]
-    chosen = [entry for entry in config.platforms if only is None or entry.name in only]
-    planned = tuple(_planned(loaded, entry, facts) for entry in chosen)
+    planned = tuple(_planned(loaded, entry, facts) for entry in _chosen(loaded, only))
     return Plan(
         loaded=loaded,
         facts=facts,
@@ -147,6 +151,15 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         ),
         fingerprint=fingerprint_of(loaded.canonical),
     )
+
+
+def build_specs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> dict[Platform, BuildSpec]:
+    """Give what each platform is built from, as in the plan: it depends on no fact of the host."""
+    return {entry.name: _spec(loaded, entry) for entry in _chosen(loaded, only)}
+
+
+def _chosen(loaded: LoadedConfig, only: Sequence[Platform] | None) -> list[PlatformEntry]:
+    return [entry for entry in loaded.config.platforms if only is None or entry.name in only]
 
 
 def require_listed(loaded: LoadedConfig, only: Sequence[Platform] | None) -> None:

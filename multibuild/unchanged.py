@@ -87,7 +87,7 @@ def _with_registry(
         found.update(zip(held, answers[len(asked) :], strict=True))
         return dict(zip(asked, answers, strict=False))
 
-    inputs = inputs_of(plan, resolve)
+    inputs = inputs_of(plan.loaded.project, plan.specs, resolve)
     changes = _changed_inputs(same, {str(platform): told for platform, told in inputs.platforms.items()})
     changes += [
         _lost(name, found[name], digest) for name, digest in same.held.items() if found[name] != digest

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from multibuild.build.context import (
     ContextFile,
     Ignore,
+    Unwanted,
     content_digest,
     context_files,
     read_ignore,
@@ -28,7 +30,6 @@ from multibuild.config.files import is_remote
 from multibuild.errors import MultibuildError
 
 if TYPE_CHECKING:
-    from multibuild.plan import Plan
     from multibuild.platforms import Platform
     from multibuild.publish.session import RegistrySession
 
@@ -81,31 +82,37 @@ class _Tree:
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files or ())
 
-    def digest(self) -> str | None:
+    def digest(self, unwanted: Unwanted) -> str | None:
         try:
-            return None if self.files is None else content_digest(self.root, self.files)
+            return None if self.files is None else content_digest(self.root, self.files, unwanted)
         except OSError:
             return None
 
 
-def inputs_of(plan: Plan, resolve: Resolve) -> PlanInputs:
-    """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found."""
-    project = plan.loaded.project
-    described = {item.platform: _described(project, item.spec) for item in plan.platforms}
-    trees = _trees(plan)
-    stamp = _stamp(plan, trees)
+def inputs_of(
+    project: Path, specs: Mapping[Platform, BuildSpec], resolve: Resolve, unwanted: Unwanted = lambda: False
+) -> PlanInputs:
+    """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found.
+
+    When it becomes `unwanted` it ends soon, and what it gives names nothing.
+    """
+    described = {platform: _described(project, spec) for platform, spec in specs.items()}
+    trees = _trees(project, specs)
+    stamp = _stamp(project, specs, trees)
     images = {
         image: None
-        for item in plan.platforms
-        if item.spec.pull
-        for image in _images(item.spec, described[item.platform])
+        for platform, spec in specs.items()
+        if spec.pull
+        for image in _images(spec, described[platform])
     }
-    digests = resolve(images)
-    contents = {key: tree.digest() for key, tree in trees.items()}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asking = pool.submit(resolve, images)
+        contents = {key: tree.digest(unwanted) for key, tree in trees.items()}
+    digests = asking.result()
     return PlanInputs(
         platforms={
-            item.platform: _inputs(project, item.spec, described[item.platform], (contents, digests))
-            for item in plan.platforms
+            platform: _inputs(project, spec, described[platform], (contents, digests))
+            for platform, spec in specs.items()
         },
         context_bytes={
             dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
@@ -114,16 +121,15 @@ def inputs_of(plan: Plan, resolve: Resolve) -> PlanInputs:
     )
 
 
-def stamp_of_plan(plan: Plan) -> str:
+def stamp_now(project: Path, specs: Mapping[Platform, BuildSpec]) -> str:
     """Take the stamp again: the same as in PlanInputs when nothing was written to since."""
-    return _stamp(plan, _trees(plan))
+    return _stamp(project, specs, _trees(project, specs))
 
 
-def _trees(plan: Plan) -> dict[tuple[str, str], _Tree]:
+def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str, str], _Tree]:
     """Walk every directory that is sent, once: by ("context", Dockerfile) and ("named", source)."""
-    project = plan.loaded.project
     found: dict[tuple[str, str], _Tree] = {}
-    for spec in (item.spec for item in plan.platforms):
+    for spec in specs.values():
         key = ("context", spec.dockerfile)
         if key not in found and not is_remote(spec.context):
             root = project / spec.context
@@ -145,11 +151,11 @@ def _walked(root: Path, ignore: Ignore) -> _Tree:
         return _Tree(root, None)
 
 
-def _stamp(plan: Plan, trees: Mapping[tuple[str, str], _Tree]) -> str:
+def _stamp(project: Path, specs: Mapping[Platform, BuildSpec], trees: Mapping[tuple[str, str], _Tree]) -> str:
     """Dockerfiles count too: they may lie outside the context, or be ignored in it."""
     marks = {f"{kind} {name}": stamp_of(tree.files or ()) for (kind, name), tree in trees.items()}
-    for dockerfile in {item.spec.dockerfile for item in plan.platforms}:
-        path = plan.loaded.project / dockerfile
+    for dockerfile in {spec.dockerfile for spec in specs.values()}:
+        path = project / dockerfile
         info = path.stat() if path.exists() else None
         marks[f"Dockerfile {dockerfile}"] = str(info and (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
     return _digest(marks)

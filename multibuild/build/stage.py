@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from multibuild.build.attempt import Workshop
 from multibuild.build.failover import Fleet, answering
 from multibuild.build.forecast import Forecast
-from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_of_plan
+from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_now
 from multibuild.build.platform import build_platform, cancelled, reused
 from multibuild.build.result import Attempt, BuildResult
 from multibuild.build.resume import FinishedChild, Unfinished
@@ -23,6 +24,8 @@ from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
+    from multibuild.build.spec import BuildSpec
+    from multibuild.config.load import LoadedConfig
     from multibuild.plan import Plan, PlannedPlatform
     from multibuild.platforms import Platform
 
@@ -30,15 +33,27 @@ if TYPE_CHECKING:
 NOTHING_KNOWN = Forecast()
 
 
-async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
-    """Name what goes into each platform and journal it before anything is built from it.
+async def name_inputs(
+    loaded: LoadedConfig, specs: Mapping[Platform, BuildSpec], recorder: Recorder
+) -> PlanInputs:
+    """Name what goes into each platform: reads the contexts, asks registries for base images, needs no engine."""
+    from multibuild.publish.session import RegistrySession
+
+    unwanted = threading.Event()
+    try:
+        with RegistrySession(loaded.config, say=recorder.say) as registries:
+            return await asyncio.to_thread(
+                inputs_of, loaded.project, specs, resolver(registries), unwanted.is_set
+            )
+    finally:
+        unwanted.set()
+
+
+def journal_inputs(inputs: PlanInputs, recorder: Recorder) -> None:
+    """Journal what goes into each platform, before anything is built from it.
 
     The stamp is journaled too: `check_inputs` may never get to compare it.
     """
-    from multibuild.publish.session import RegistrySession
-
-    with RegistrySession(plan.config, say=recorder.say) as registries:
-        inputs = await asyncio.to_thread(inputs_of, plan, resolver(registries))
     recorder.record("inputs.named", stamp=inputs.stamp)
     for platform, found in inputs.platforms.items():
         recorder.record(
@@ -48,16 +63,15 @@ async def name_inputs(plan: Plan, recorder: Recorder) -> PlanInputs:
             parts=dict(found.parts),
             unknown=found.unknown,
         )
-    return inputs
 
 
 async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> None:
-    """Journal whether a file was written to while builds read it: nobody knows what went into them then."""
-    if await asyncio.to_thread(stamp_of_plan, plan) == inputs.stamp:
+    """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
+    if await asyncio.to_thread(stamp_now, plan.loaded.project, plan.specs) == inputs.stamp:
         recorder.record("inputs.held")
         return
     recorder.record("inputs.changed")
-    recorder.say("files of the context changed during the build: this result will not be taken over")
+    recorder.say("files of the context changed during the run: this result will not be taken over")
 
 
 async def reusable_children(

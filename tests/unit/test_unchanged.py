@@ -71,7 +71,7 @@ class Project:
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
         with RegistrySession(plan.config, say=print) as session:
-            inputs = inputs_of(plan, resolver(session)).platforms
+            inputs = inputs_of(plan.loaded.project, plan.specs, resolver(session)).platforms
         events = [
             ("run.started", {"command": command}),
             ("run.planned", {"settings": settings or settings_of(plan)}),

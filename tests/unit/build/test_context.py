@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from multibuild.build.context import Ignore, content_digest, context_files, read_ignore, stamp_of
+from multibuild.build.context import PIECE, Ignore, content_digest, context_files, read_ignore, stamp_of
 
 
 @pytest.fixture
@@ -74,6 +74,26 @@ def test_a_digest_tells_contents_modes_links_and_names_but_not_times(tree):
         change()
         assert digest(tree) not in seen
         seen.add(digest(tree))
+
+
+def test_every_byte_of_a_large_file_counts(tree):
+    large = tree / "large"
+    with large.open("wb") as file:
+        file.truncate(2 * PIECE + 1)
+    seen = {digest(tree)}
+    assert digest(tree) in seen
+    for place in (0, PIECE - 1, PIECE, 2 * PIECE):
+        with large.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        assert digest(tree) not in seen
+        seen.add(digest(tree))
+
+
+def test_hashing_that_nobody_waits_for_any_more_ends_without_a_digest(tree):
+    files = context_files(tree, Ignore(()))
+    asked = iter([False, False, True])
+    assert content_digest(tree, files, lambda: next(asked, True)) is None
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tree):
