@@ -12,7 +12,7 @@ from multibuild.build.resume import unfinished
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.host.facts import recorded_facts
 from multibuild.pipeline import Site, make_host_ready
-from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.reader import child_reader
 from multibuild.prove.stage import PlatformChild, prove_children, read_children
 from multibuild.publish.reference import Manifest
 from multibuild.publish.stage import compose_children, preflight, publish_children
@@ -48,14 +48,15 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     site.run.save_plan(plan.document())
     with site.recorder.stage("preflight"):
         await preflight(plan, site.recorder)
-    children = {
-        child.item.platform: child for child in await read_children(plan, proven, site.recorder, run=site.run)
-    }
-    _repeat_proofs(children, last, site)
-    if unproven:
-        memory = LayerMemory(site.state.path / "layers")
-        proved = await prove_children(plan, unproven, site.recorder, run=site.run, memory=memory)
-        children |= {child.item.platform: child for child in proved}
+    with child_reader(loaded, site.state, site.run, site.recorder) as reader:
+        children = {
+            child.item.platform: child
+            for child in await read_children(plan, proven, site.recorder, reader=reader)
+        }
+        _repeat_proofs(children, last, site)
+        if unproven:
+            proved = await prove_children(plan, unproven, site.recorder, run=site.run, reader=reader)
+            children |= {child.item.platform: child for child in proved}
     ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
     with site.recorder.stage("publish"):
         left = unfinished(site.state, site.run)
@@ -72,7 +73,8 @@ async def preview_last_run(
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
     last = _last(state, "")
     results = [result for result in _taken_over(plan, last) if result.built]
-    return compose_children(plan, await read_children(plan, results, recorder, run=state.find(last.run)))
+    with child_reader(loaded, state, state.find(last.run), recorder) as reader:
+        return compose_children(plan, await read_children(plan, results, recorder, reader=reader))
 
 
 def _last(state: State, own: str) -> LastRun:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from multibuild.build.failover import settled
 from multibuild.build.forecast import forecast
-from multibuild.build.result import BuildResult, missing_required
+from multibuild.build.result import BuildResult, Built, missing_required
 from multibuild.build.resume import FinishedChild, Unfinished, unfinished
 from multibuild.build.stage import (
     build_children,
@@ -24,7 +24,7 @@ from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
 from multibuild.host.setup import Host, prepare, require_runnable
 from multibuild.host.wanted import Wanted
-from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.reader import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
 from multibuild.publish.staged import sweep
@@ -77,14 +77,16 @@ async def run_pipeline(
         with record.stage("inputs"):
             inputs = await naming
             finished = await take_stock(plan, inputs, left, site)
-    async with Tails() as tails:
-        results = await build(plan, inputs, finished, site, tails)
+    if until == "build":
+        results = await build(plan, inputs, finished, site)
         require_built(results)
-        if until == "build":
-            return "succeeded" if all(result.built for result in results) else "partial"
-        plan = settled(plan, results)
-        memory = LayerMemory(site.state.path / "layers")
-        children = await prove_children(plan, results, record, run=site.run, memory=memory)
+        return "succeeded" if all(result.built for result in results) else "partial"
+    async with Tails() as tails:
+        with child_reader(loaded, site.state, site.run, record) as reader:
+            results = await build(plan, inputs, finished, site, tails=tails, built=reader.begin)
+            require_built(results)
+            plan = settled(plan, results)
+            children = await prove_children(plan, results, record, run=site.run, reader=reader)
         with record.stage("publish"):
             await publish_children(plan, children, record, run=site.run, held_before=left.tags)
     # An optional one that proved wrong was left out.
@@ -159,9 +161,11 @@ async def build(
     inputs: PlanInputs,
     finished: Mapping[Platform, FinishedChild],
     site: Site,
-    tails: Tails,
+    *,
+    tails: Tails | None = None,
+    built: Built = lambda _result: None,
 ) -> tuple[BuildResult, ...]:
-    """Stage 3: one child per platform; those that are `finished` are taken over."""
+    """Stage 3: one child per platform; those that are `finished` are taken over. Every child is told to `built`."""
     record = site.recorder
     with record.stage("build"):
         results = await build_children(
@@ -171,6 +175,7 @@ async def build(
             finished=finished,
             ahead=forecast(site.state, site.run, inputs),
             tails=tails,
+            built=built,
         )
         await check_inputs(plan, inputs, record)
     sweep(site.state.runs(), site.run)

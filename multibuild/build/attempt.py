@@ -19,7 +19,7 @@ from multibuild.build.failover import Fleet
 from multibuild.build.failures import Failure, classify, failure_of, wrong_base
 from multibuild.build.process import Ended, Limits, NotStarted, run_process
 from multibuild.build.progress import Progress, Step
-from multibuild.build.result import Attempt, Outcome
+from multibuild.build.result import Attempt, Built, Outcome
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
 from multibuild.host.here import emulator_version
@@ -41,7 +41,8 @@ PERMANENT_WARNING = "wrong-base-platform"
 class Workshop:
     """What every platform's build shares. `buildx` is the client's argv; `stall` is in seconds.
 
-    `project` is the working directory; `run` takes logs, and children that are not pushed.
+    `project` is the working directory; `run` takes logs, and children that are not pushed. `built` hears of every
+    child as soon as it is there.
     """
 
     buildx: tuple[str, ...]
@@ -52,6 +53,7 @@ class Workshop:
     fleet: Fleet
     stall: float | Literal["auto"] | None
     emit: Emit
+    built: Built
 
 
 class WrongBase(Exception):

@@ -64,7 +64,7 @@ async def build_platform(
             seconds=sum(made.seconds for made in attempts),
             attempts=tuple(attempts),
         )
-        _record_end(placed, result, workshop.emit)
+        _end(placed, result, workshop)
     return result
 
 
@@ -82,9 +82,9 @@ def _record_decision(platform: str, number: int, decision: Decision, emit: Emit)
     )
 
 
-def _record_end(item: PlannedPlatform, result: BuildResult, emit: Emit) -> None:
+def _end(item: PlannedPlatform, result: BuildResult, workshop: Workshop) -> None:
     steps = result.attempts[-1].steps if result.attempts else ()
-    emit(
+    workshop.emit(
         "platform.ended",
         platform=str(item.platform),
         status=result.status,
@@ -96,6 +96,8 @@ def _record_end(item: PlannedPlatform, result: BuildResult, emit: Emit) -> None:
         node=item.node.builder,
         steps=[step.as_json() for step in steps],
     )
+    if result.built:
+        workshop.built(result)
 
 
 def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> BuildResult:
@@ -107,7 +109,7 @@ def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> B
         repository=child.repository,
         digest=child.digest,
     )
-    _record_end(item, result, workshop.emit)
+    _end(item, result, workshop)
     return result
 
 

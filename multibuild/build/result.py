@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +52,10 @@ class BuildResult:
     def failure(self) -> Failure | None:
         """Why the last attempt failed."""
         return self.attempts[-1].failure if self.attempts else None
+
+
+Built = Callable[[BuildResult], None]
+"""Hears of a child that is there."""
 
 
 def missing_required(results: Sequence[BuildResult]) -> tuple[BuildResult, ...]:

@@ -13,7 +13,7 @@ from multibuild.build.failover import Fleet, answering
 from multibuild.build.forecast import Forecast
 from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_now
 from multibuild.build.platform import build_platform, cancelled, reused
-from multibuild.build.result import Attempt, BuildResult
+from multibuild.build.result import Attempt, BuildResult, Built
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
@@ -130,15 +130,19 @@ async def build_children(
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     ahead: Forecast = NOTHING_KNOWN,
     tails: Tails | None = None,
+    built: Built = lambda _result: None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
     By the forecast what is long starts first, a large context is uploaded once for many platforms, and what should
     be cached is asked for in one process. Without `tails`, processes that only have to end are waited for here.
+    `built` hears of every child as soon as it is there.
     """
     if tails is None:
         async with Tails() as own:
-            return await build_children(plan, run, recorder, finished=finished, ahead=ahead, tails=own)
+            return await build_children(
+                plan, run, recorder, finished=finished, ahead=ahead, tails=own, built=built
+            )
     config = plan.config
     workshop = Workshop(
         buildx=plan.facts.buildx,
@@ -154,6 +158,7 @@ async def build_children(
         fleet=Fleet(answering(plan.facts.buildx, plan.loaded.project), recorder.say),
         stall=config.stall_timeout,
         emit=recorder.record,
+        built=built,
     )
     taken = {
         item.platform: reused(item, finished[item.platform], workshop)
@@ -162,8 +167,8 @@ async def build_children(
     }
     rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead.seconds)
     together = waves(plan, rest, ahead)
-    built = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
-    everything = {**taken, **built}
+    made = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
+    everything = {**taken, **made}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
 
 

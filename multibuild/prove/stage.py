@@ -11,14 +11,13 @@ from multibuild.build.result import BuildResult
 from multibuild.build.spec import repository_of
 from multibuild.errors import VerificationFailed
 from multibuild.platforms import Platform
-from multibuild.prove.content import ContentProof, ImageContent, prove_content
-from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.content import ContentProof
+from multibuild.prove.reader import ChildReader
 from multibuild.prove.smoke import TestOutcome
 from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
-from multibuild.publish.children import Child, read_child
+from multibuild.publish.children import Child
 from multibuild.publish.reference import Reference
-from multibuild.publish.session import RegistrySession
-from multibuild.publish.staged import WithStaged, child_reference
+from multibuild.publish.staged import child_reference
 from multibuild.record.events import Event
 from multibuild.record.recorder import Recorder
 from multibuild.record.state import RunDirectory
@@ -40,22 +39,20 @@ class PlatformChild:
 
 
 async def prove_children(
-    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, run: RunDirectory, memory: LayerMemory
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, run: RunDirectory, reader: ChildReader
 ) -> tuple[PlatformChild, ...]:
     """Read every built child, run its test and its content proof. Gives the children that hold, in config order.
 
-    `run` takes what the tests print and may hold children; `memory` knows layers that were read before.
+    `run` takes what the tests print; `reader` may have begun already.
 
     Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
     and is required, else EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
-    with RegistrySession(plan.config, say=recorder.say) as registries:
-        with recorder.stage("read"):
-            children = await asyncio.to_thread(_read, plan, results, (registries, run), recorder)
-        # Tests wait for the builder, the content for the registry: neither needs the other.
-        async with asyncio.TaskGroup() as group:
-            testing = group.create_task(_tested(plan, children, recorder, run))
-            looking = group.create_task(_looked_into(plan, children, (registries, run, memory), recorder))
+    children = await read_children(plan, results, recorder, reader=reader)
+    # Tests wait for the builder, the content for the registry: neither needs the other.
+    async with asyncio.TaskGroup() as group:
+        testing = group.create_task(_tested(plan, children, recorder, run))
+        looking = group.create_task(_looked_into(children, recorder, reader))
     tests, proofs = testing.result(), looking.result()
     _raise_for(children, tests, proofs)
     return tuple(
@@ -73,68 +70,44 @@ async def _tested(
 
 
 async def _looked_into(
-    plan: Plan,
-    children: Sequence[PlatformChild],
-    sources: tuple[RegistrySession, RunDirectory, LayerMemory],
-    recorder: Recorder,
+    children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> dict[Platform, ContentProof]:
     with recorder.stage("content"):
-        return await asyncio.to_thread(_look_inside, plan, children, sources, recorder)
+        return await asyncio.to_thread(_look_inside, children, recorder, reader)
 
 
 async def read_children(
-    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, run: RunDirectory
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, *, reader: ChildReader
 ) -> tuple[PlatformChild, ...]:
-    """Only read the built children back: for those that an earlier run proved. `run` may hold them."""
-    with RegistrySession(plan.config, say=recorder.say) as registries, recorder.stage("read"):
-        return await asyncio.to_thread(_read, plan, results, (registries, run), recorder)
+    """Only read the built children back: for those that an earlier run proved."""
+    with recorder.stage("read"):
+        return await asyncio.to_thread(_read, plan, results, recorder, reader)
 
 
 def _read(
-    plan: Plan,
-    results: Sequence[BuildResult],
-    sources: tuple[RegistrySession, RunDirectory],
-    recorder: Recorder,
+    plan: Plan, results: Sequence[BuildResult], recorder: Recorder, reader: ChildReader
 ) -> tuple[PlatformChild, ...]:
-    registries, run = sources
-    stores = WithStaged(registries, run)
     by_platform = {item.platform: item for item in plan.platforms}
 
     def one(result: BuildResult) -> PlatformChild:
         reference = child_reference(result.repository, result.digest)
-        child = read_child(reference, stores.of(reference.host), result.platform)
+        child = reader.child(reference, result.platform)
         recorder.record(
             "child.read", platform=str(result.platform), manifest=child.image.digest, bytes=child.total_bytes
         )
         return PlatformChild(item=by_platform[result.platform], reference=reference, child=child)
 
-    return registries.map(one, [result for result in results if result.built])
+    return reader.registries.map(one, [result for result in results if result.built])
 
 
 def _look_inside(
-    plan: Plan,
-    children: Sequence[PlatformChild],
-    sources: tuple[RegistrySession, RunDirectory, LayerMemory],
-    recorder: Recorder,
+    children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> dict[Platform, ContentProof]:
-    registries, run, memory = sources
-    stores = WithStaged(registries, run)
-    mode = plan.config.verify.content
-
     def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
-        registry = stores.of(child.reference.host)
-        proof = prove_content(
-            ImageContent(config=child.child.config.raw, layers=child.child.layers),
-            platform=child.item.platform,
-            mode=mode,
-            ignore=plan.config.verify.ignore,
-            open_layer=lambda digest: registry.blob(child.reference.repository, digest),
-            memory=memory,
-        )
-        return child.item.platform, proof
+        return child.item.platform, reader.proof(child.reference, child.item.platform, child.child)
 
     proofs = {}
-    for platform, proof in registries.map(one, children):
+    for platform, proof in reader.registries.map(one, children):
         proofs[platform] = proof
         recorder.record(
             "content.ended",

@@ -1,0 +1,121 @@
+"""Reads children back and looks into them, each as soon as it is built: the way to the registry goes beside builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from multibuild.errors import MultibuildError
+from multibuild.platforms import Platform
+from multibuild.prove.content import ContentProof, ImageContent, prove_content
+from multibuild.prove.layer_memory import LayerMemory
+from multibuild.publish.children import Child, read_child
+from multibuild.publish.reference import Reference
+from multibuild.publish.session import RegistrySession
+from multibuild.publish.staged import WithStaged, child_reference
+from multibuild.record.state import RunDirectory, State
+
+if TYPE_CHECKING:
+    from multibuild.build.result import BuildResult
+    from multibuild.config.load import LoadedConfig
+    from multibuild.config.sections import Verify
+    from multibuild.record.recorder import Recorder
+
+Key = tuple[Reference, Platform]
+
+AT_ONCE = 4
+"""Children read ahead at the same time; builds want the processors more."""
+
+T = TypeVar("T")
+
+
+class _Left(Exception):
+    """Nobody waits for what is being read."""
+
+
+class ChildReader:
+    """Gives children and their content proofs; what was begun earlier is waited for, not done twice.
+
+    Safe from several threads. What goes wrong ahead of time is no error: it is done anew when it is asked for.
+    """
+
+    def __init__(
+        self, verify: Verify, registries: RegistrySession, run: RunDirectory, memory: LayerMemory
+    ) -> None:
+        """Take what the config asks of contents, and where children are: in registries, or in `run`."""
+        self.registries = registries
+        self._verify = verify
+        self._stores = WithStaged(registries, run)
+        self._memory = memory
+        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        self._children: dict[Key, Future[Child]] = {}
+        self._proofs: dict[Key, Future[ContentProof]] = {}
+        self._left = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def begin(self, result: BuildResult) -> None:
+        """Begin to read what was built, and to look into it after that."""
+        key = child_reference(result.repository, result.digest), result.platform
+        self._children[key] = child = self._pool.submit(self._read, *key)
+        self._proofs[key] = self._pool.submit(lambda: self._prove(*key, child.result()))
+
+    def child(self, reference: Reference, platform: Platform) -> Child:
+        """Give a child as it was pushed; what `read_child` raises."""
+        return _begun(self._children, (reference, platform)) or self._read(reference, platform)
+
+    def proof(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
+        """Give the proof of what is in a child; RegistryError for a layer that cannot be had."""
+        return _begun(self._proofs, (reference, platform)) or self._prove(reference, platform, child)
+
+    def _read(self, reference: Reference, platform: Platform) -> Child:
+        return read_child(reference, self._stores.of(reference.host), platform)
+
+    def _prove(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
+        store = self._stores.of(reference.host)
+        return prove_content(
+            ImageContent(config=child.config.raw, layers=child.layers),
+            platform=platform,
+            mode=self._verify.content,
+            ignore=self._verify.ignore,
+            open_layer=lambda digest: self._wanted(store.blob(reference.repository, digest)),
+            memory=self._memory,
+        )
+
+    def _wanted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            if self._left:
+                raise _Left
+            yield chunk
+
+
+@contextmanager
+def child_reader(
+    loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
+) -> Iterator[ChildReader]:
+    """Open the registries of a config, and read children there or in `run`."""
+    memory = LayerMemory(state.path / "layers")
+    with (
+        RegistrySession(loaded.config, say=recorder.say) as registries,
+        ChildReader(loaded.config.verify, registries, run, memory) as reader,
+    ):
+        yield reader
+
+
+def _begun(futures: dict[Key, Future[T]], key: Key) -> T | None:
+    """Wait for what was begun; None where nothing was, or where it went wrong."""
+    future = futures.pop(key, None)
+    try:
+        return future.result() if future is not None else None
+    except MultibuildError:
+        return None
