@@ -1,6 +1,7 @@
 """Who may import what: the seams to the engine, to registries and to the command line are a few modules each."""
 
 import ast
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,12 @@ def test_json_is_printed_by_one_function():
         if "print(json.dumps(" in path.read_text(encoding="utf-8")
     }
     assert found <= allowed
+
+
+def test_no_directory_of_tests_is_left_out(request):
+    # Left to itself pytest leaves out directories that are called "build", and says nothing of it.
+    tests = Path(__file__).resolve().parents[1]
+    for path in tests.rglob("test_*.py"):
+        for part in path.relative_to(tests).parts[:-1]:
+            left_out = [word for word in request.config.getini("norecursedirs") if fnmatch(part, word)]
+            assert not left_out, path
