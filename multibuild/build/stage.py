@@ -16,7 +16,7 @@ from multibuild.build.platform import build_platform, cancelled, reused
 from multibuild.build.result import Attempt, BuildResult, Built
 from multibuild.build.resume import FinishedChild, Unfinished
 from multibuild.build.retry import Budget
-from multibuild.build.slots import Slots
+from multibuild.build.slots import LONG, Brake, Slots
 from multibuild.build.tails import Tails
 from multibuild.build.wave import Wave, carry, first_attempts, waves
 from multibuild.publish.staged import is_staged_here, take_over
@@ -148,7 +148,7 @@ async def build_children(
         buildx=plan.facts.buildx,
         project=plan.loaded.project,
         run=run,
-        slots=Slots(plan.jobs),
+        slots=Slots(plan.jobs, brake_for(plan, ahead)),
         budget=Budget(
             attempts=config.retry.attempts,
             initial=config.retry.initial,
@@ -170,6 +170,17 @@ async def build_children(
     made = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
     everything = {**taken, **made}
     return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
+
+
+def brake_for(plan: Plan, ahead: Forecast) -> Brake | None:
+    """Brake where `jobs` is ours to choose and this machine's processors are those that build.
+
+    Builds that were long before are taken to be so from the start.
+    """
+    if plan.config.jobs != "auto" or not plan.facts.here:
+        return None
+    long = any(ahead.seconds.get(str(item.platform), 0.0) >= LONG for item in plan.platforms)
+    return Brake(least=plan.facts.cpus, after=0.0 if long else LONG)
 
 
 def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list[PlannedPlatform]:

@@ -173,7 +173,7 @@ def as_table(plan: Plan) -> str:
     ]
     lines += [
         "",
-        f"{plan.jobs} at a time; then one index, moved to:",
+        f"At most {plan.jobs} at a time; then one index, moved to:",
         *(f"  {place}" for place in _ends(plan)),
     ]
     if plan.omitted:

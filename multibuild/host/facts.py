@@ -69,7 +69,8 @@ class Node:
 class HostFacts:
     """The nodes and the machine. `memory` is in bytes; `buildx` is argv of the buildx client.
 
-    `assumed` is True when nothing was measured yet: a plan made from it says so.
+    `here` is True when all that is built is built by this machine's processors. `assumed` is True when nothing was
+    measured yet: a plan made from it says so.
     """
 
     nodes: tuple[Node, ...]
@@ -78,6 +79,7 @@ class HostFacts:
     buildx: tuple[str, ...] = ("docker", "buildx")
     docker_version: str = ""
     buildx_version: str = ""
+    here: bool = False
     assumed: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class HostFacts:
             "buildx": list(self.buildx),
             "docker_version": self.docker_version,
             "buildx_version": self.buildx_version,
+            "here": self.here,
         }
 
     @classmethod
@@ -101,6 +104,7 @@ class HostFacts:
             buildx=tuple(document["buildx"]),
             docker_version=document["docker_version"],
             buildx_version=document["buildx_version"],
+            here=document.get("here", False),
         )
 
 

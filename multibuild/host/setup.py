@@ -84,6 +84,7 @@ async def prepare(
         buildx=(info.buildx_path,),
         docker_version=info.version,
         buildx_version=info.buildx_version,
+        here=info.local and all(host.local and len(host.nodes) == 1 for host in hosts),
     )
     return Host(
         facts=facts,

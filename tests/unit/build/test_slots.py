@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from multibuild.build.slots import Slots
+from multibuild.build.processors import WINDOW, Processors
+from multibuild.build.slots import Brake, Slots
 
 
 class Builds:
@@ -158,3 +159,63 @@ async def test_one_who_gave_up_being_alone_lets_those_in_who_waited_behind():
         assert builds.inside == ["a", "b"]
     finally:
         await builds.finish("a", "b")
+
+
+class Told(Processors):
+    """Processors that have the time they are told."""
+
+    def __init__(self):
+        self.time = 0
+
+    def have_time(self):
+        self.time, had = max(0, self.time - 1), self.time
+        return had > 0
+
+
+async def test_long_builds_do_not_take_more_than_the_least_while_processors_have_no_time():
+    builds, processors = Builds(4), Told()
+    builds.slots = Slots(4, Brake(least=2, after=0.0, processors=processors))
+    await builds.start("a", "b", "c", "d")
+    assert builds.inside == ["a", "b"]
+    await builds.finish("a")
+    assert builds.inside == ["b", "c"]
+    await builds.finish("b", "c", "d")
+    assert builds.order == ["a", "b", "c", "d"]
+
+
+async def test_where_there_is_time_another_is_let_in_before_any_has_ended():
+    builds, processors = Builds(4), Told()
+    builds.slots = Slots(4, Brake(least=2, after=0.0, processors=processors))
+    await builds.start("a", "b", "c", "d", "e")
+    processors.time = 1
+    await asyncio.sleep(2 * WINDOW)
+    assert builds.inside == ["a", "b", "c"]
+    processors.time = 9
+    await asyncio.sleep(2 * WINDOW)
+    assert builds.inside == ["a", "b", "c", "d"]
+    await builds.finish("a", "b", "c", "d", "e")
+
+
+async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
+    builds, processors = Builds(3), Told()
+    builds.slots = Slots(3, Brake(least=1, after=0.2, processors=processors))
+    await builds.start("a", "b", "c", "d")
+    assert builds.inside == ["a", "b", "c"]
+    await asyncio.sleep(0.2)
+    await builds.finish("a")
+    assert builds.inside == ["b", "c"]
+    await builds.finish("b", "c")
+    assert builds.inside == ["d"]
+    await builds.finish("d")
+
+
+async def test_a_brake_keeps_nobody_from_being_alone():
+    builds = Builds(3)
+    builds.slots = Slots(3, Brake(least=1, after=0.0, processors=Told()))
+    await builds.start("a", "b")
+    await builds.start("big", alone=True)
+    await builds.finish("a")
+    assert builds.inside == ["big"]
+    await builds.finish("big")
+    assert builds.inside == ["b"]
+    await builds.finish("b")
