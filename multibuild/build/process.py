@@ -82,8 +82,8 @@ async def run_process(
 async def _started(
     argv: Sequence[str], cwd: Path, environ: Mapping[str, str] | None
 ) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
             env=environ,
@@ -94,6 +94,14 @@ async def _started(
             preexec_fn=_die_with_parent,
             limit=LINE_LIMIT,
         )
+    )
+    try:
+        # Cancelled in the middle, asyncio kills the process alone and leaves what that has started by then.
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            await _end_group(await starting)
+        raise
     except OSError as error:
         raise NotStarted(error.errno, f"{argv[0]} could not be started: {error.strerror or error}") from error
 

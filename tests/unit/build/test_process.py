@@ -180,6 +180,20 @@ async def test_cancelling_ends_the_whole_group(tmp_path, pids):
     assert await gone(child)
 
 
+async def test_cancelling_in_the_middle_of_the_start_ends_the_whole_group(tmp_path, pids):
+    script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
+    task = asyncio.create_task(run_shell(script, tmp_path))
+    while not (pids / "child").exists():
+        # The process is there and has a child, but asyncio has not come to say so.
+        await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    assert done
+    assert task.cancelled()
+    assert await gone(await written(pids / "child"))
+
+
 async def test_a_line_the_reader_refuses_ends_the_process(tmp_path, pids):
     class Refused(Exception):
         pass
