@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -122,12 +123,15 @@ class Project:
         return Command(argv=argv, cwd=self.folder, codes=codes)
 
     def by_hand(self, *, tries: int = 1) -> Command:
-        """Give a build per platform in a process of its own, six at a time, and one index: ours without us."""
+        """Give a build per platform in a process of its own, as many at a time as processors, and one index of them.
+
+        It is what ours does, without us.
+        """
         output = _output(f"{self.image}:hand-$2")
         build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
         platforms = "".join(f"{platform} {slug(platform)}\n" for platform in self.platforms)
         script = (
-            f"printf '{platforms}' | xargs -P 6 -L 1 sh -c '{' || '.join([build] * tries)}' sh && "
+            f"printf '{platforms}' | xargs -P {os.cpu_count()} -L 1 sh -c '{' || '.join([build] * tries)}' sh && "
             f"{buildx()} {self._index('hand')}"
         )
         return Command(argv=("sh", "-c", script), cwd=self.folder)

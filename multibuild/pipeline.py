@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ T = TypeVar("T")
 
 Until = Literal["build", "publish"]
 
+FRESH = 5.0
+"""Seconds for which the names of what goes in are good before the first build."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
@@ -64,9 +68,10 @@ async def run_pipeline(
     """
     from multibuild.plan import build_specs
 
-    record = site.recorder
+    record, began = site.recorder, time.monotonic()
+    specs = build_specs(loaded, only)
     # Names need nothing of the host: large contexts are hashed while it is asked what it can do.
-    async with _beside(name_inputs(loaded, build_specs(loaded, only), record)) as naming:
+    async with _beside(name_inputs(loaded, specs, record)) as naming:
         host = await make_host_ready(loaded, site)
         plan = decide(loaded, host, only, site)
         if until == "publish" and plan.omitted:
@@ -75,7 +80,12 @@ async def run_pipeline(
             await preflight(plan, record)
         left = unfinished(site.state, site.run) if site.resume else Unfinished()
         with record.stage("inputs"):
-            inputs = await naming
+            if time.monotonic() - began > FRESH:
+                # Somebody may have saved a file while an image was pulled: what is there now is built.
+                naming.cancel()
+                inputs = await name_inputs(loaded, specs, record)
+            else:
+                inputs = await naming
             finished = await take_stock(plan, inputs, left, site)
     if until == "build":
         results = await build(plan, inputs, finished, site)

@@ -129,7 +129,7 @@ def content_digest(
                 whole.update(
                     b"".join(piece.result() for piece in pieces) if pieces else _piece(path, 0, unwanted)
                 )
-                whole.update(_capability(path))
+                whole.update(hashlib.sha256(_capability(path)).digest())
             if unwanted():
                 return None
         return whole.hexdigest()

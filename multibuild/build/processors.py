@@ -33,11 +33,14 @@ class Processors:
         """Whether another build may begin; at most one in each window."""
         if self._ticks is None:
             return True
-        if self._clock() < self._began + WINDOW:
+        window = self._clock() - self._began
+        if window < WINDOW:
             return False
         before, self._began, self._ticks = self._ticks, self._clock(), self._read()
         if self._ticks is None:
             return True
+        if window > 2 * WINDOW:
+            return False  # nobody asked for a while: what was then says nothing of now
         spent = [now - then for now, then in zip(self._ticks, before, strict=True)]
         return sum(spent[_IDLE]) * (os.cpu_count() or 1) >= ENOUGH * sum(spent)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,16 @@ async def name_inputs(
     from multibuild.publish.session import RegistrySession
 
     unwanted = threading.Event()
+    # A thread of its own: asyncio waits for those of its pool, and a registry may take long to say nothing.
+    pool = ThreadPoolExecutor(max_workers=1)
     try:
         with RegistrySession(loaded.config, say=recorder.say) as registries:
-            return await asyncio.to_thread(
-                inputs_of, loaded.project, specs, resolver(registries), unwanted.is_set
+            return await asyncio.get_running_loop().run_in_executor(
+                pool, inputs_of, loaded.project, specs, resolver(registries), unwanted.is_set
             )
     finally:
         unwanted.set()
+        pool.shutdown(wait=False)
 
 
 def journal_inputs(inputs: PlanInputs, recorder: Recorder) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from multibuild.errors import MultibuildError
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, prove_content
-from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.layer_memory import IMAGES, LayerMemory
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
 from multibuild.publish.session import RegistrySession
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 Key = tuple[Reference, Platform]
 
-AT_ONCE = 4
+READS = 8
 """Children read ahead at the same time; builds want the processors more."""
 
 T = TypeVar("T")
@@ -43,14 +42,25 @@ class ChildReader:
     """
 
     def __init__(
-        self, verify: Verify, registries: RegistrySession, run: RunDirectory, memory: LayerMemory
+        self,
+        verify: Verify,
+        registries: RegistrySession,
+        ahead: RegistrySession,
+        run: RunDirectory,
+        memory: LayerMemory,
     ) -> None:
-        """Take what the config asks of contents, and where children are: in registries, or in `run`."""
+        """Take what the config asks of contents, and where children are: in registries, or in `run`.
+
+        What is begun uses the registries of `ahead`. A session keeps the login it began with, which after hours of
+        building may be good no more; `registries` is not used before somebody waits.
+        """
         self.registries = registries
         self._verify = verify
-        self._stores = WithStaged(registries, run)
+        self._now, self._ahead = WithStaged(registries, run), WithStaged(ahead, run)
         self._memory = memory
-        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        self._reads = ThreadPoolExecutor(max_workers=READS)
+        # Apart: tests wait for what is read, not for what is looked into.
+        self._looks = ThreadPoolExecutor(max_workers=IMAGES)
         self._children: dict[Key, Future[Child]] = {}
         self._proofs: dict[Key, Future[ContentProof]] = {}
         self._left = False
@@ -62,27 +72,34 @@ class ChildReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._reads, self._looks):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def begin(self, result: BuildResult) -> None:
         """Begin to read what was built, and to look into it after that."""
         key = child_reference(result.repository, result.digest), result.platform
-        self._children[key] = child = self._pool.submit(self._read, *key)
-        self._proofs[key] = self._pool.submit(lambda: self._prove(*key, child.result()))
+        with suppress(RuntimeError):  # no more threads are to be had: then it is done when it is asked for
+            child = self._reads.submit(self._read, *key, self._ahead)
+            self._children[key] = child
+            self._proofs[key] = self._looks.submit(lambda: self._prove(*key, child.result(), self._ahead))
 
     def child(self, reference: Reference, platform: Platform) -> Child:
         """Give a child as it was pushed; what `read_child` raises."""
-        return _begun(self._children, (reference, platform)) or self._read(reference, platform)
+        begun = _begun(self._children, (reference, platform))
+        return begun or self._read(reference, platform, self._now)
 
     def proof(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
         """Give the proof of what is in a child; RegistryError for a layer that cannot be had."""
-        return _begun(self._proofs, (reference, platform)) or self._prove(reference, platform, child)
+        begun = _begun(self._proofs, (reference, platform))
+        return begun or self._prove(reference, platform, child, self._now)
 
-    def _read(self, reference: Reference, platform: Platform) -> Child:
-        return read_child(reference, self._stores.of(reference.host), platform)
+    def _read(self, reference: Reference, platform: Platform, stores: WithStaged) -> Child:
+        return read_child(reference, stores.of(reference.host), platform)
 
-    def _prove(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
-        store = self._stores.of(reference.host)
+    def _prove(
+        self, reference: Reference, platform: Platform, child: Child, stores: WithStaged
+    ) -> ContentProof:
+        store = stores.of(reference.host)
         return prove_content(
             ImageContent(config=child.config.raw, layers=child.layers),
             platform=platform,
@@ -107,7 +124,8 @@ def child_reader(
     memory = LayerMemory(state.path / "layers")
     with (
         RegistrySession(loaded.config, say=recorder.say) as registries,
-        ChildReader(loaded.config.verify, registries, run, memory) as reader,
+        RegistrySession(loaded.config, say=recorder.say) as ahead,
+        ChildReader(loaded.config.verify, registries, ahead, run, memory) as reader,
     ):
         yield reader
 
@@ -117,5 +135,5 @@ def _begun(futures: dict[Key, Future[T]], key: Key) -> T | None:
     future = futures.pop(key, None)
     try:
         return future.result() if future is not None else None
-    except MultibuildError:
+    except Exception:  # whatever it is: it comes again if it was not of that moment
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.errors import EnvironmentFault
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Warnings are the whole process's; a helper may ask a person for something."""
 
 _HUB_KEY = "https://index.docker.io/v1/"
 
@@ -41,7 +45,7 @@ def credentials_for(host: str) -> Credentials | None:
     if path is not None:
         _require_readable(Path(str(path)))
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # docker-py warns of a missing helper, and then raises too
             found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
     except DockerException as error:

@@ -59,6 +59,16 @@ def test_what_was_let_in_shows_before_the_next(machine):
     assert processors.have_time()
 
 
+def test_what_was_while_nobody_asked_says_nothing_of_now(machine):
+    processors = machine.processors()
+    machine.spend(20, idle=CPUS)
+    assert not processors.have_time()
+    machine.spend(WINDOW, idle=0)
+    assert not processors.have_time()
+    machine.spend(WINDOW, idle=1)
+    assert processors.have_time()
+
+
 def test_nothing_is_said_of_a_moment(machine):
     processors = machine.processors()
     machine.spend(WINDOW / 2, idle=1)

@@ -209,10 +209,13 @@ async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
     await builds.finish("d")
 
 
-async def test_a_brake_keeps_nobody_from_being_alone():
+async def test_a_brake_keeps_out_nobody_who_takes_several():
     builds = Builds(3)
     builds.slots = Slots(3, Brake(least=1, after=0.0, processors=Told()))
     await builds.start("a", "b")
+    assert builds.inside == ["a"]
+    async with asyncio.timeout(1), builds.slots.take(number=2):
+        assert builds.inside == ["a"]
     await builds.start("big", alone=True)
     await builds.finish("a")
     assert builds.inside == ["big"]

@@ -1,5 +1,7 @@
 """Children read ahead: what was begun is not done twice, and what went wrong then is no error."""
 
+import base64
+import json
 import threading
 import time
 
@@ -44,10 +46,11 @@ class Reading:
             digest=digest,
         )
         self.key = child_reference(self.result.repository, digest), ARM64
-        self.session = RegistrySession(None, say=print, retry=RetryPolicy(tries=1))
-        self.reader = ChildReader(
-            Verify(), self.session, RunDirectory(folder), LayerMemory(folder / "layers")
+        self.now, self.ahead = (
+            RegistrySession(None, say=print, retry=RetryPolicy(tries=1)) for _ in range(2)
         )
+        memory = LayerMemory(folder / "layers")
+        self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
 
     def wait_for(self, count):
         """Wait until the registry has had so many requests."""
@@ -64,7 +67,7 @@ class Reading:
 @pytest.fixture
 def reading(registry, tmp_path):
     one = Reading(registry, tmp_path)
-    with one.session, one.reader:
+    with one.now, one.ahead, one.reader:
         yield one
 
 
@@ -99,6 +102,26 @@ def test_what_failed_ahead_of_time_is_done_anew(reading, place):
     reading.wait_for(place)
     _, proof = reading.ask()
     assert (proof.status, proof.checked) == ("passed", 1)
+
+
+def log_in(folder, password):
+    login = base64.b64encode(f"robot:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {folder.name: {"auth": login}}}))
+
+
+def test_a_login_that_has_run_out_while_others_built_is_read_anew(tmp_path, monkeypatch):
+    with FakeRegistry(login=("robot", "second"), scheme="basic") as registry:
+        folder = tmp_path / registry.host
+        folder.mkdir()
+        monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+        reading = Reading(registry, tmp_path)
+        with reading.now, reading.ahead, reading.reader:
+            log_in(folder, "first")
+            reading.reader.begin(reading.result)
+            reading.wait_for(2)
+            log_in(folder, "second")
+            _, proof = reading.ask()
+    assert proof.status == "passed"
 
 
 def test_what_fails_then_too_is_an_error(reading):

@@ -1,0 +1,49 @@
+"""How many builds run at once when nobody says a number, and what is journaled before any of them."""
+
+import os
+
+import pytest
+from e2e.conftest import multibuild
+
+from multibuild.record.journal import read_journal
+
+FOUR = ("linux/arm64", "linux/386", "linux/riscv64", "linux/s390x")
+WAITS = "sleep 6"
+COMPUTES = "timeout 4 sh -c 'while :; do :; done' || true"
+
+
+def journal(done, state):
+    return read_journal(state / "runs" / done.json["run"] / "journal.jsonl")
+
+
+def most_at_once(done, state):
+    running, most = 0, 0
+    for event in journal(done, state):
+        running += (event.name == "attempt.started") - (event.name == "attempt.ended")
+        most = max(most, running)
+    return most
+
+
+@pytest.mark.alone
+def test_long_builds_that_compute_do_not_share_processors_and_those_that_wait_go_together(project, state):
+    def most(run):
+        path = project(platforms=FOUR, run=f"{run}; : {state}")
+        done = multibuild("all", "-f", path, "--state-dir", state, "--json")
+        assert done.code == 0, done.stderr
+        return most_at_once(done, state)
+
+    # Nobody knows yet that they are long.
+    assert most(WAITS) == 4
+    # One more may get in while two ask the registry for something.
+    assert most(COMPUTES) <= min(4, (os.cpu_count() or 1) + 1)
+    assert most(f"{WAITS}; :") == 4
+
+
+def test_what_goes_in_is_journaled_before_anything_is_built_from_it(project, state):
+    done = multibuild("all", "-f", project(platforms=FOUR), "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    names = [event.name for event in journal(done, state)]
+    assert names.index("host.ready") < names.index("inputs.named")
+    assert names.count("platform.inputs") == 4
+    last = len(names) - 1 - names[::-1].index("platform.inputs")
+    assert last < names.index("attempt.started")
