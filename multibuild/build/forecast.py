@@ -19,12 +19,13 @@ RUNS_READ = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
-    """`seconds`: how long platforms took. `context_bytes`: what is sent, by Dockerfile.
+    """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 
     `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
     context_bytes: Mapping[str, int] = field(default_factory=dict)
     known: frozenset[Platform] = frozenset()
 
@@ -32,6 +33,7 @@ class Forecast:
 def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecast:
     """Read the last runs."""
     built: set[tuple[str, str | None]] = set()
+    failed: set[str] = set()
     for run in [run for run in state.runs() if run.id < current.id][:RUNS_READ]:
         named: dict[str, str] = {}
         for event in read_journal(run.journal_path):
@@ -40,8 +42,11 @@ def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecas
                 named[fields["platform"]] = fields["inputs"]
             elif event.name == "platform.ended" and fields.get("status") == "succeeded":
                 built.add((fields["platform"], named.get(fields["platform"], "")))
+            elif event.name == "attempt.ended" and fields.get("outcome") not in {"ok", "cancelled"}:
+                failed.add(fields["platform"])
     return Forecast(
         seconds=past_seconds(state, current, RUNS_READ),
+        failed=frozenset(failed),
         context_bytes=inputs.context_bytes,
         known=frozenset(
             platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built

@@ -33,7 +33,7 @@ async def build_platform(
         if first is not None and number == 1 and not interrupted:
             made = first
         else:
-            async with workshop.slots.take(alone=alone):
+            async with workshop.slots.take(alone=alone, again=number + earlier > 1):
                 placed = workshop.fleet.place(item)
                 made = await make_attempt(placed, workshop, number + earlier)
         attempts.append(made)

@@ -44,17 +44,19 @@ class Slots:
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, *, alone: bool = False, number: int = 1) -> AsyncIterator[None]:
+    async def take(self, *, alone: bool = False, number: int = 1, again: bool = False) -> AsyncIterator[None]:
         """Hold slots, in the order of asking; who wants several goes before all who want one, not to be starved.
 
-        More than there are is all of them.
+        More than there are is all of them. Who builds `again` goes before those who have not begun: behind them a
+        retry would be alone at the end.
         """
         wanted = self._number if alone else min(number, self._number)
         many = alone or wanted > 1
         me = object()
         async with self._changed:
             self._waiting_many += many
-            self._waiting += [] if many else [me]
+            if not many:
+                self._waiting.insert(0 if again else len(self._waiting), me)
             try:
                 while not (self._fits(wanted) if many else self._is_next(me)):
                     await self._look_again()

@@ -169,7 +169,7 @@ async def build_children(
         for item in plan.platforms
         if item.platform in finished
     }
-    rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead.seconds)
+    rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead)
     together = waves(plan, rest, ahead)
     made = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
     everything = {**taken, **made}
@@ -187,10 +187,19 @@ def brake_for(plan: Plan, ahead: Forecast) -> Brake | None:
     return Brake(least=plan.facts.cpus, after=0.0 if long else LONG)
 
 
-def start_order(items: list[PlannedPlatform], past: Mapping[str, float]) -> list[PlannedPlatform]:
-    """Native platforms first (they find most mistakes soonest), then the longest first by what they took before."""
+def start_order(items: list[PlannedPlatform], ahead: Forecast) -> list[PlannedPlatform]:
+    """Native platforms first (they find most mistakes soonest); of each kind what failed lately, then the longest.
+
+    What fails again is heard of early, and its second attempt runs beside the others.
+    """
+    past = ahead.seconds
     longest = max(past.values(), default=0.0)
-    return sorted(items, key=lambda item: (item.emulated, -past.get(str(item.platform), longest)))
+
+    def place(item: PlannedPlatform) -> tuple[bool, bool, float]:
+        name = str(item.platform)
+        return item.emulated, name not in ahead.failed, -past.get(name, longest)
+
+    return sorted(items, key=place)
 
 
 async def _build_each(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from multibuild.build.forecast import Forecast, forecast
+from multibuild.build.inputs import PlanInputs
 from multibuild.build.resume import past_seconds
 from multibuild.build.stage import start_order
 from multibuild.record.events import Event
@@ -18,8 +20,9 @@ class Item:
     emulated: bool = True
 
 
-def order(items, past):
-    return [item.platform for item in start_order(items, past)]
+def order(items, past, failed=()):
+    ahead = Forecast(seconds=past, failed=frozenset(failed))
+    return [item.platform for item in start_order(items, ahead)]
 
 
 def test_native_first_then_the_longest():
@@ -27,6 +30,12 @@ def test_native_first_then_the_longest():
     assert order(items, {"amd64": 1.0, "arm64": 20.0, "s390x": 300.0, "riscv64": 40.0}) == [
         "amd64", "s390x", "riscv64", "arm64",
     ]  # fmt: skip
+
+
+def test_what_failed_lately_goes_before_what_is_long_but_not_before_what_is_native():
+    items = [Item("arm64"), Item("s390x"), Item("amd64", emulated=False), Item("386", emulated=False)]
+    past = {"amd64": 1.0, "386": 2.0, "arm64": 300.0, "s390x": 20.0}
+    assert order(items, past, {"s390x", "amd64"}) == ["amd64", "386", "s390x", "arm64"]
 
 
 def test_what_is_not_known_yet_may_be_the_longest():
@@ -58,3 +67,11 @@ def test_only_the_last_runs_count(tmp_path):
     for day in range(1, 6):
         written(state, day, ("arm64", "ok", float(day)))
     assert past_seconds(state, written(state, 6)) == {"arm64": 5.0}
+
+
+def test_what_failed_in_one_of_the_last_runs_is_known_what_was_cancelled_is_not(tmp_path):
+    state = State(tmp_path / "state")
+    written(state, 0, ("arm64", "failed", 9.0), ("arm64", "ok", 9.0), ("s390x", "cancelled", 9.0))
+    written(state, 1, ("arm64", "ok", 9.0), ("riscv64", "timeout", 9.0))
+    current = written(state, 2, ("amd64", "failed", 9.0))
+    assert forecast(state, current, PlanInputs(platforms={})).failed == {"arm64", "riscv64"}

@@ -16,8 +16,8 @@ class Builds:
         self._release: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def _hold(self, name: str, alone: bool) -> None:
-        async with self.slots.take(alone=alone):
+    async def _hold(self, name: str, **how: bool) -> None:
+        async with self.slots.take(**how):
             self.inside.append(name)
             self.order.append(name)
             try:
@@ -25,10 +25,10 @@ class Builds:
             finally:
                 self.inside.remove(name)
 
-    async def start(self, *names: str, alone: bool = False) -> None:
+    async def start(self, *names: str, **how: bool) -> None:
         for name in names:
             self._release[name] = asyncio.Event()
-            self._tasks[name] = asyncio.create_task(self._hold(name, alone))
+            self._tasks[name] = asyncio.create_task(self._hold(name, **how))
         await settle()
 
     async def finish(self, *names: str) -> None:
@@ -98,6 +98,17 @@ async def test_two_that_want_to_be_alone_go_one_after_the_other():
     await builds.finish("two")
     assert builds.inside == ["small"]
     await builds.finish("small")
+
+
+async def test_who_builds_again_goes_before_those_who_have_not_begun():
+    builds = Builds(1)
+    await builds.start("a", "b", "c")
+    await builds.start("again", again=True)
+    assert builds.inside == ["a"]
+    await builds.finish("a")
+    assert builds.inside == ["again"]
+    await builds.finish("again", "b", "c")
+    assert builds.order == ["a", "again", "b", "c"]
 
 
 async def test_with_one_slot_everybody_is_alone():
