@@ -184,15 +184,21 @@ def spec_digest(spec: BuildSpec) -> str:
 
 
 def jobs_for(wanted: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
-    """How many builds run at once: what was asked for, or what processors and memory carry.
+    """How many builds may run at once: what was asked for, or what processors and memory carry.
 
-    Of other `machines` nothing is known but that they are there: they are taken to carry as much as this one.
+    Where this machine's processors build, they can be looked at, and memory alone sets the limit. Of other `machines`
+    nothing is known but that they are there: they are taken to carry as much as this one.
     """
     if isinstance(wanted, int):
         return max(1, wanted)
     by_memory = facts.memory // MEMORY_PER_BUILD or 1
-    each = min(max(2, facts.cpus * JOBS_PER_CPU), by_memory)
+    each = by_memory if facts.here else min(usual_jobs(facts), by_memory)
     return max(1, min(platforms, each * machines))
+
+
+def usual_jobs(facts: HostFacts) -> int:
+    """How many builds a machine carries, as far as its processors go."""
+    return max(2, facts.cpus * JOBS_PER_CPU)
 
 
 def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:

@@ -21,12 +21,13 @@ took a sixteenth less than six: processors that are shared by more than they are
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brake:
-    """Lets no more than `least` builds run at once, unless the processors have time for another.
+    """Lets more builds run at once only while the processors have time: more than `usual`, or than `least` long ones.
 
-    It holds as soon as one of them has run for `after` seconds.
+    They are long as soon as one of them has run for `after` seconds.
     """
 
     least: int
+    usual: int
     after: float = LONG
     processors: Processors = field(default_factory=Processors)
 
@@ -92,8 +93,8 @@ class Slots:
         if self._taken < brake.least:
             return True
         now = time.monotonic()
-        holds = any(now - since >= brake.after for _, since in self._held.values())
-        return not holds or brake.processors.have_time()
+        long = any(now - since >= brake.after for _, since in self._held.values())
+        return (self._taken < brake.usual and not long) or brake.processors.have_time()
 
     async def _look_again(self) -> None:
         """Wait until something changes; with a brake, time is something."""

@@ -181,10 +181,12 @@ def brake_for(plan: Plan, ahead: Forecast) -> Brake | None:
 
     Builds that were long before are taken to be so from the start.
     """
+    from multibuild.plan import usual_jobs
+
     if plan.config.jobs != "auto" or not plan.facts.here:
         return None
     long = any(ahead.seconds.get(str(item.platform), 0.0) >= LONG for item in plan.platforms)
-    return Brake(least=plan.facts.cpus, after=0.0 if long else LONG)
+    return Brake(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
 
 
 def start_order(items: list[PlannedPlatform], ahead: Forecast) -> list[PlannedPlatform]:

@@ -95,6 +95,11 @@ def test_jobs_are_what_platforms_processors_and_memory_carry(platforms, cpus, me
     assert jobs_for("auto", platforms, facts(cpus=cpus, memory=memory * MIB)) == jobs
 
 
+def test_where_processors_can_be_looked_at_memory_alone_sets_the_limit():
+    assert jobs_for("auto", 13, replace(facts(cpus=2, memory=64 * 1024 * MIB), here=True)) == 13
+    assert jobs_for("auto", 13, replace(facts(cpus=2, memory=4 * MEMORY_PER_BUILD), here=True)) == 4
+
+
 def test_a_second_machine_carries_as_much_again():
     assert jobs_for("auto", 13, facts(cpus=2), machines=2) == 12
     assert jobs_for("auto", 3, facts(cpus=2), machines=2) == 3
