@@ -189,7 +189,12 @@ def as_table(plan: Plan) -> str:
 
 
 def run(request: Request, *, until: str) -> int:
-    """Run `build` or `all`; gives the exit code. Everything is checked before the engine is asked anything."""
+    """Run `build` or `all`; gives the exit code. Everything is checked before an answer of the engine is used."""
+    from multibuild.engine import DockerEngine
+    from multibuild.engine_ahead import EngineAskedAhead
+
+    # What was built already is most often merged without any engine, and what is unchanged needs none.
+    engine = DockerEngine() if until == "merge" or request.if_changed else EngineAskedAhead()
     from multibuild.config.files import check_environment, check_files
     from multibuild.plan import require_listed
 
@@ -202,13 +207,8 @@ def run(request: Request, *, until: str) -> int:
         )
     if request.if_changed and is_unchanged(request, loaded, until):
         return 0
-    from multibuild.engine import DockerEngine
-    from multibuild.engine_ahead import EngineAskedAhead
-
     only, state = chosen(request), state_of(request, loaded)
     require_listed(loaded, only)
-    # What was built already is most often merged without any engine.
-    engine = DockerEngine() if until == "merge" else EngineAskedAhead()
     from multibuild.cli.execute import execute
 
     return execute(request, loaded, only, state, until=until, engine=engine)

@@ -80,17 +80,16 @@ def choose(wanted: str, profile: Profile | None, engine: Engine, info: EngineInf
 def _auto(existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo, terms: Terms) -> Choice:
     own = existing.get(OWN_NAME)
     ours = terms.made.get(OWN_NAME) is not None
-    container = _container_profile()
     if own is not None and own.driver == "docker-container" and not own.error:
         if not ours:
             return Choice(names=(OWN_NAME,), why="there is a docker-container builder of that name")
-        kept = _from_profile(container, existing, engine, terms)
+        kept = _from_profile(_container_profile(), existing, engine, terms)
         return replace(kept, why="the docker-container builder made by an earlier setup")
     if own is None and engine.has_image(BUILDKIT_IMAGE):
-        made = _from_profile(container, existing, engine, terms)
+        made = _from_profile(_container_profile(), existing, engine, terms)
         return replace(made, why=f"{BUILDKIT_IMAGE} is in the engine")
     if own is None and terms.may_pull(BUILDKIT_IMAGE):
-        made = _from_profile(container, existing, engine, terms)
+        made = _from_profile(_container_profile(), existing, engine, terms)
         return replace(made, pull=BUILDKIT_IMAGE, why=f"{BUILDKIT_IMAGE} was pulled")
     default = engines_own(existing.values(), info)
     if default is not None and info.containerd_store:
