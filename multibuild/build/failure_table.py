@@ -88,6 +88,11 @@ CLASSES: tuple[FailureClass, ...] = (
         name="lost-blob", retry="once", hint="if it comes again: `docker buildx prune --builder NAME`"
     ),
     FailureClass(
+        name="lost-snapshot",
+        retry="transient",
+        hint="BuildKit lost a part of its cache: if it comes again, `docker buildx prune --builder NAME`",
+    ),
+    FailureClass(
         name="cache-service",
         retry="transient",
         hint="the cache service failed; builds without it are only slower",
@@ -303,6 +308,13 @@ SIGNATURES: tuple[Signature, ...] = (
         name="lost-blob",
         scope="outside",
         source="buildkit#2631, #990; moby#47520",
+    ),
+    Signature(
+        # Seen when a build begins with what others, cancelled in that moment, have just made.
+        pattern=r"snapshot \S+ does not exist",
+        name="lost-snapshot",
+        scope="outside",
+        source="buildkit#6808, #6977, #6521",
     ),
     # What no retry helps.
     Signature(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multibuild.build.attempt import Workshop, make_attempt
+from multibuild.build.lost import forget_lost
 from multibuild.build.result import Attempt, BuildResult, Status
 from multibuild.build.resume import FinishedChild
 from multibuild.build.retry import AttemptFailed, Decision, with_retries
@@ -39,6 +40,7 @@ async def build_platform(
         attempts.append(made)
         if made.failure is not None:
             await workshop.fleet.learn(placed, made.failure)
+            await forget_lost(placed, workshop, made.failure)
             raise AttemptFailed(made.failure)
 
     status: Status = "cancelled"

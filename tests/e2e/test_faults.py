@@ -18,6 +18,7 @@ from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, finish, free_port, mult
 from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
 
+from builders.lab.paths import lab as lab_of
 from multibuild.build.emulator_activity import EmulatorActivity
 from multibuild.build.process import Limits, run_process
 
@@ -398,3 +399,28 @@ def test_merge_proves_what_the_config_asks_for_now(project, state):
 
 def stages(done):
     return {stage["name"] for stage in done.json["stages"]}
+
+
+def test_a_snapshot_that_buildkit_lost_is_built_again(tmp_path, repository, registry):
+    """A record of the cache without its snapshot: BuildKit itself leaves such behind when builds are cancelled."""
+    tmp_path, state = tmp_path / "project", tmp_path / "state"
+    tmp_path.mkdir()
+    mark = repository.replace("/", "-")
+    (tmp_path / "Dockerfile").write_text(f"FROM {REGISTRY}/base:latest\nCOPY {mark} /mark\n")
+    (tmp_path / mark).write_text(mark)
+    config = tmp_path / "multibuild.yaml"
+    config.write_text(f"version: 1\nimage: {REGISTRY}/{repository}\nplatforms: [linux/amd64]\n")
+    # Not exported, so that its snapshot is not committed yet.
+    docker("buildx", "build", "--pull", "--provenance=false", "--output=type=cacheonly", tmp_path)
+    described = docker("buildx", "du", "--verbose").stdout.split("\n\n")
+    (record,) = re.findall(r"ID:\s+(\S+)", next(one for one in described if f"COPY {mark} " in one))
+    here = lab_of()
+    snapshots = [f"{here.prefix}/usr/bin/ctr", "--address", f"{here.run}/engine/containerd/containerd.sock"]
+    snapshots += ["--namespace", "moby", "snapshots", "--snapshotter", "overlayfs", "rm", record]
+    subprocess.run(snapshots, check=True, env=here.environment())
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json", "--set", "retry.initial=0.1s")
+    assert done.code == 0, done.stderr
+    (row,) = done.json["platforms"]
+    assert [made["class"] for made in row["attempts"]] == ["lost-snapshot", None]
+    assert record in done.stderr
+    assert set(registry.images(repository, "latest")) == {"linux/amd64"}

@@ -179,6 +179,23 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         ],
     ),
     (
+        "lost-snapshot",
+        [
+            outside(
+                "failed to solve: failed to commit sea3nv0 to oyhpxfa during finalize: failed to stat active key "
+                "during commit: snapshot sea3nv0 does not exist: not found",
+                "exporting to image",
+            ),
+            outside(
+                "failed to solve: failed to compute cache key: failed to apply diffs: failed to stat lower "
+                "snapshot oqp2tt0: snapshot oqp2tt0 does not exist: not found"
+            ),
+            outside(
+                "failed to solve: failed to prepare extraction snapshot: parent snapshot a:b does not exist: not found"
+            ),
+        ],
+    ),
+    (
         "lost-blob",
         [
             outside(f"failed to push: content digest {DIGEST}: not found", "exporting to image"),
@@ -294,6 +311,7 @@ def test_every_class_that_is_named_anywhere_exists_once():
         ("rate-limited", "transient"),
         ("builder-gone", "transient"),
         ("cache-service", "transient"),
+        ("lost-snapshot", "transient"),
         ("no-such-host", "once"),
         ("lost-blob", "once"),
         ("qemu-crash", "once"),
