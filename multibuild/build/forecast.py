@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.build.inputs import PlanInputs
 from multibuild.build.resume import past_seconds
+from multibuild.build.shared import SharedWork
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory, State
 
@@ -22,12 +23,14 @@ class Forecast:
     """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 
     `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
+    `shared`: those that run nothing of their own, and what they share.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     context_bytes: Mapping[str, int] = field(default_factory=dict)
     known: frozenset[Platform] = frozenset()
+    shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
 
 
 def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecast:
@@ -48,6 +51,7 @@ def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecas
         seconds=past_seconds(state, current, RUNS_READ),
         failed=frozenset(failed),
         context_bytes=inputs.context_bytes,
+        shared=inputs.shared,
         known=frozenset(
             platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built
         ),

@@ -25,6 +25,7 @@ from multibuild.build.context import (
     stamp_of,
 )
 from multibuild.build.dockerfile import Dockerfile, read_dockerfile
+from multibuild.build.shared import SharedWork, shared_work
 from multibuild.build.spec import BuildSpec
 from multibuild.config.files import is_remote
 from multibuild.errors import MultibuildError
@@ -63,11 +64,13 @@ class Inputs:
 class PlanInputs:
     """The inputs of a plan's platforms, and what the walk through the context showed besides.
 
-    `context_bytes` is by Dockerfile, as the ignore file may differ; `stamp` changes when any file is written to.
+    `context_bytes` is by Dockerfile, as the ignore file may differ; `shared` has the platforms that run nothing of
+    their own; `stamp` changes when any file is written to.
     """
 
     platforms: Mapping[Platform, Inputs]
     context_bytes: Mapping[str, int] = field(default_factory=dict)
+    shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
     stamp: str = ""
 
 
@@ -116,6 +119,11 @@ def inputs_of(
         },
         context_bytes={
             dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
+        },
+        shared={
+            platform: work
+            for platform, spec in specs.items()
+            if (work := shared_work(described[platform], spec)) is not None
         },
         stamp=stamp,
     )

@@ -149,13 +149,22 @@ class Progress:
 
     def evidence(self) -> Evidence:
         """Give what the failure is to be judged by."""
-        failing = [v for v in self._vertices.values() if v.error and "context canceled" not in v.error]
+        failing = self._failing()
         errors = [line for line in self._plain if line.startswith("ERROR")]
         message = errors[-1].removeprefix("ERROR: ") if errors else (self._plain[-1] if self._plain else "")
         if not failing:
             return Evidence(message=message, step="", tail=tuple(self._plain)[-5:])
         vertex = failing[-1]
         return Evidence(message=message or vertex.error, step=vertex.name, tail=tuple(vertex.tail))
+
+    @property
+    def error(self) -> str:
+        """What BuildKit says of the step that failed; empty where none did, or only because others were given up."""
+        failing = self._failing()
+        return failing[-1].error if failing else ""
+
+    def _failing(self) -> list[_Vertex]:
+        return [v for v in self._vertices.values() if v.error and "context canceled" not in v.error]
 
     def take(self, document: Mapping[str, Any]) -> None:
         """Take one status of BuildKit's, already read."""

@@ -4,6 +4,9 @@ A large context: every `buildx build` uploads it for itself, all at the same tim
 session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
 kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
 
+Shared work: where every RUN is in a stage that all platforms copy from, they stand or fall together anyway, and eight
+processes that wait for one stage take processor time from it: 0.9 s on two cores.
+
 Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
 as soon as BuildKit does run something after all, so nothing is ever at stake.
 """
@@ -47,6 +50,7 @@ from multibuild.config.files import is_remote
 
 if TYPE_CHECKING:
     from multibuild.build.failures import Failure
+    from multibuild.build.shared import SharedWork
     from multibuild.plan import Plan, PlannedPlatform
     from multibuild.platforms import Platform
 
@@ -62,10 +66,15 @@ FAILING = 0.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wave:
-    """Platforms of one node that go together; `cached`: for as long as BuildKit finds everything in its cache."""
+    """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
 
     items: tuple[PlannedPlatform, ...]
-    cached: bool = False
+    why: Literal["cached", "shared", "context"]
+
+    @property
+    def slots(self) -> int:
+        """How many builds of their own it counts for: those that run something of their own, else one."""
+        return len(self.items) if self.why == "context" else 1
 
 
 class _NotCached(Exception):
@@ -79,18 +88,25 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
     """
     known: dict[str, list[PlannedPlatform]] = {}
     new: dict[str, list[PlannedPlatform]] = {}
+    sharing: dict[tuple[str, SharedWork], list[PlannedPlatform]] = {}
     for item in items:
         if not _can_join(item):
             continue
+        work = ahead.shared.get(item.platform)
         if item.platform in ahead.known and not item.spec.no_cache:
             known.setdefault(item.node.builder, []).append(item)
-        elif plan.config.stall_timeout is None and len(new.get(item.node.builder, ())) < most_at_once(plan):
+        elif plan.config.stall_timeout is not None:
+            continue
+        elif work is not None:
+            sharing.setdefault((item.node.builder, work), []).append(item)
+        elif len(new.get(item.node.builder, ())) < most_at_once(plan):
             new.setdefault(item.node.builder, []).append(item)
     longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
-    found = [Wave(items=tuple(members), cached=True) for members in known.values() if len(members) > 1]
+    found = [Wave(items=tuple(members), why="cached") for members in known.values() if len(members) > 1]
+    found += [Wave(items=tuple(members), why="shared") for members in sharing.values() if len(members) > 1]
     found += [
-        Wave(items=tuple(members))
+        Wave(items=tuple(members), why="context")
         for members in new.values()
         if _saved(members, ahead.context_bytes) >= worth
     ]
@@ -188,16 +204,14 @@ async def carry(
         if len(members) == len(wave.items) and all(member.settled for member in members.values()):
             over.set()
 
-    slots = 1 if wave.cached else len(wave.items)
+    cached = wave.why == "cached"
     try:
-        async with workshop.slots.take(number=slots):
+        async with workshop.slots.take(number=wave.slots):
             names = [str(item.platform) for item in wave.items]
-            workshop.emit(
-                "wave.started", node=wave.items[0].node.builder, platforms=names, cached=wave.cached
-            )
+            workshop.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
             for item in wave.items:
                 members[target_name(item)] = _Member(item, workshop, partial(told, item.platform))
-            baking = asyncio.create_task(_bake(members, workshop, cached=wave.cached))
+            baking = asyncio.create_task(_bake(members, workshop, cached=cached))
             if not await _ended_before(over, baking):
                 tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
     except (_NotCached, WrongBase, OSError):
@@ -205,7 +219,7 @@ async def carry(
     finally:
         for item in wave.items:
             member = members.get(target_name(item))
-            if member is not None and not wave.cached:
+            if member is not None and not cached:
                 member.end("cancelled")
                 continue
             if member is not None:

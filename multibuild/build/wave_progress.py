@@ -13,6 +13,7 @@ from multibuild.build.progress import Progress
 _NAMED = re.compile(r"\[([A-Za-z0-9_-]+)(?: ([^\]]*))?\] ?")
 """buildx puts the target's name in front: "[t internal] …", "[t stage 2/4] …", "[t] exporting to image"."""
 
+_LAST_WORDS = re.compile(rb"\AERROR: target ([A-Za-z0-9_-]+): (.*)", re.DOTALL)
 _PUSHED = re.compile(r"pushing manifest for \S+@(sha256:[0-9a-f]{64})\Z")
 _EXPORT = "exporting to image"
 _REMEMBERED = 4096
@@ -55,9 +56,10 @@ class WaveProgress:
 
     def _plain(self, line: bytes) -> None:
         """What bake says in plain text, at its end, is about those that did not finish."""
+        last = _LAST_WORDS.match(line)
         for name, progress in self._targets.items():
             if name not in self._finished:
-                progress.feed(line)
+                progress.feed(_own_words(name, progress, last) if last else line)
 
     def _vertices(
         self, document: Mapping[str, Any], shares: dict[str, dict[str, list[Any]]]
@@ -98,6 +100,16 @@ class WaveProgress:
             return True
         self._seen.append(mark)
         return False
+
+
+def _own_words(name: str, progress: Progress, last: re.Match[bytes]) -> bytes:
+    """Turn bake's last words, which are about one target, into what a build of this target would say."""
+    target, said = last[1].decode(), last[2]
+    error = progress.error.encode()
+    if name == target or (error and error in said):
+        return b"ERROR: " + said
+    # What another's failure only cut short says whose it was.
+    return b"ERROR: failed to solve: " + error.replace(b"\n", b" ") if error else last[0]
 
 
 def _document(line: bytes) -> Mapping[str, Any] | None:

@@ -22,9 +22,15 @@ def sentence(event: Event) -> str | None:
 Fields = Mapping[str, Any]
 
 
+_WAVES = {
+    "cached": "inputs that were built before",
+    "shared": "nothing is run for one platform alone",
+    "context": "a large context, one upload",
+}
+
+
 def _wave_started(f: Fields) -> str:
-    why = "inputs that were built before" if f.get("cached") else "a large context, one upload"
-    return f"{why}: {len(f['platforms'])} platforms in one process"
+    return f"{_WAVES[f['why']]}: {len(f['platforms'])} platforms in one process"
 
 
 def _attempt_started(f: Fields) -> str:
@@ -59,6 +65,9 @@ _WORDS: dict[str, Callable[[Fields], str | None]] = {
     "attempt.ended": _attempt_ended,
     "attempt.waiting": _waiting,
     "attempt.given_up": lambda f: f"not tried again: {f['reason']}",
+    "record.forgotten": lambda f: (
+        f"BuildKit had lost a part of its cache: record {f['id']} was taken out of it"
+    ),
     "platform.ended": lambda f: f"{f['status']} in {human_seconds(f['seconds'])}",
     "test.waiting": lambda f: f"test not run: {f['class']}, trying again in {human_seconds(f['seconds'])}",
     "test.given_up": lambda f: f"test not tried again: {f['reason']}",

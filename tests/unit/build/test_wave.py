@@ -8,6 +8,7 @@ import pytest
 from multibuild.build.bake import bake_arguments, bake_document
 from multibuild.build.forecast import Forecast
 from multibuild.build.progress import Progress
+from multibuild.build.shared import SharedWork
 from multibuild.build.wave import Wave, waves
 from multibuild.build.wave_progress import WaveProgress
 from multibuild.config.load import load_config
@@ -45,7 +46,7 @@ def chosen(plan, size, *known, **seconds):
 
 def test_a_large_context_carries_all_platforms_of_a_node(plan):
     made = plan()
-    assert chosen(made, 300_000_000) == (Wave(items=made.platforms),)
+    assert chosen(made, 300_000_000) == (Wave(items=made.platforms, why="context"),)
 
 
 def test_a_small_context_keeps_builds_isolated(plan):
@@ -85,11 +86,46 @@ def test_a_wave_is_no_larger_than_jobs_or_memory(plan):
 def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
     made = plan()
     assert chosen(made, 1000, "linux/arm64", "linux/s390x") == (
-        Wave(items=(made.platforms[1], made.platforms[6]), cached=True),
+        Wave(items=(made.platforms[1], made.platforms[6]), why="cached"),
     )
     assert chosen(made, 1000, "linux/arm64") == ()
     assert chosen(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
     assert chosen(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
+
+
+def sharing(plan, work, *platforms, size=1000):
+    ahead = Forecast(
+        context_bytes={item.spec.dockerfile: size for item in plan.platforms},
+        shared={Platform.parse(platform): work for platform in platforms},
+    )
+    return waves(plan, plan.platforms, ahead)
+
+
+def test_what_runs_nothing_of_its_own_goes_together(plan):
+    made, work = plan(), SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
+    (wave,) = sharing(made, work, "linux/arm64", "linux/s390x")
+    assert wave == Wave(items=(made.platforms[1], made.platforms[6]), why="shared")
+    assert wave.slots == 1, "it computes as much as one build"
+    assert sharing(made, work, "linux/arm64") == ()
+    assert sharing(plan("stall_timeout: 5s"), work, "linux/arm64", "linux/s390x") == ()
+    assert sharing(plan("build_flags: [--shm-size=1g]"), work, "linux/arm64", "linux/s390x") == ()
+    # Uploads are saved for the others, too.
+    assert [(wave.why, len(wave.items)) for wave in sharing(made, work, "linux/386", size=10**9)] == [
+        ("context", 7)
+    ]
+
+
+def test_work_that_differs_is_not_shared(plan):
+    made = plan()
+    one, other = (
+        SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=(("X", value),)) for value in "12"
+    )
+    names = [str(item.platform) for item in made.platforms]
+    ahead = Forecast(shared={Platform.parse(name): one if name < "linux/m" else other for name in names})
+    assert [[str(item.platform) for item in wave.items] for wave in waves(made, made.platforms, ahead)] == [
+        [name for name in names if name < "linux/m"],
+        [name for name in names if name > "linux/m"],
+    ]
 
 
 def test_the_bake_file_says_what_the_flags_say(plan):
@@ -220,4 +256,31 @@ def test_the_last_words_go_to_those_that_did_not_finish():
     )
     list(heard.wave.feed(b"ERROR: target b: failed to solve"))
     assert "ERROR: target b: failed to solve" not in heard.logs["a"]
-    assert heard.logs["b"] == ["ERROR: target b: failed to solve"]
+    assert heard.logs["b"] == ["ERROR: failed to solve"]
+
+
+def test_the_last_words_are_each_targets_own():
+    """bake names one target, whatever failed for the others; what was only cut short hears whose fault it was."""
+    heard = Listener("a", "b", "c", "d")
+    over = "2026-01-02T00:00:01Z"
+    heard.feed(
+        vertexes=[
+            vertex("[a native 2/2] RUN make", "sha256:n", completed=over, error="exit code: 1"),
+            vertex("[b native 2/2] RUN make", "sha256:n", completed=over, error="exit code: 1"),
+            vertex("[c] exporting to image", "sha256:c", completed=over, error="snapshot x does not exist"),
+            vertex("[d] exporting to image", "sha256:d", completed=over, error="push: context canceled"),
+        ]
+    )
+    list(heard.wave.feed(b"ERROR: target b: failed to solve: exit code: 1"))
+    assert {name: log[-1] for name, log in heard.logs.items()} == {
+        "a": "ERROR: failed to solve: exit code: 1",
+        "b": "ERROR: failed to solve: exit code: 1",
+        "c": "ERROR: failed to solve: snapshot x does not exist",
+        "d": "ERROR: target b: failed to solve: exit code: 1",
+    }
+    assert {name: progress.evidence().step for name, progress in heard.progress.items()} == {
+        "a": "[native 2/2] RUN make",
+        "b": "[native 2/2] RUN make",
+        "c": "exporting to image",
+        "d": "",
+    }

@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import pytest
+
+from multibuild.build.dockerfile import read_dockerfile
+from multibuild.build.shared import shared_work
+from multibuild.build.spec import BuildSpec
+from multibuild.platforms import Platform
+
+SPEC = BuildSpec(
+    platform=Platform.parse("linux/arm64"),
+    context=".",
+    dockerfile="Dockerfile",
+    target=None,
+    args={},
+    contexts={},
+    labels={},
+    secrets=(),
+    ssh=(),
+    cache_from=(),
+    cache_to=(),
+    network="default",
+    pull=True,
+    no_cache=False,
+    build_flags=(),
+    provenance=False,
+    sbom=False,
+    media_type="oci",
+    source_date_epoch=None,
+)
+
+JAVA = """FROM --platform=$BUILDPLATFORM maven AS build
+RUN mvn package
+FROM eclipse-temurin
+COPY --from=build /app.jar /app.jar
+"""
+GO = """FROM --platform=$BUILDPLATFORM golang AS build
+ARG TARGETARCH
+RUN GOARCH=$TARGETARCH go build
+FROM scratch
+COPY --from=build /app /app
+"""
+
+
+def work(text, **changed):
+    spec = replace(SPEC, **changed)
+    return shared_work(read_dockerfile(text, spec.args), spec)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JAVA,
+        JAVA.replace("$BUILDPLATFORM", "${BUILDPLATFORM}"),
+        JAVA.replace("$BUILDPLATFORM", "linux/amd64"),
+        JAVA.replace("--from=build", "--from=0"),
+        "# syntax=docker/dockerfile:1\n" + JAVA,
+        "FROM scratch\nCOPY . /\n",
+        "FROM --platform=$BUILDPLATFORM a AS tools\nRUN x\nFROM tools AS build\nRUN y\nFROM b\nCOPY --from=build /y /\n",
+        # Nothing that is built goes by this stage.
+        "FROM a AS unused\nRUN x\nFROM b\nCOPY . /\n",
+        # The argument is another stage's.
+        "ARG TARGETARCH\n" + JAVA + "ARG TARGETARCH\nLABEL arch=$TARGETARCH\n",
+    ],
+)
+def test_every_run_is_the_same_for_all_platforms(text):
+    assert work(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM a\nRUN x\n",
+        JAVA + "RUN x\n",
+        GO,
+        JAVA.replace("--platform=$BUILDPLATFORM ", ""),
+        JAVA.replace("$BUILDPLATFORM", "$TARGETPLATFORM"),
+        "ARG WHERE=$TARGETPLATFORM\n" + JAVA.replace("$BUILDPLATFORM", "$WHERE"),
+        # What the shared stage takes or is based on is a platform's own.
+        (
+            "FROM a AS own\nFROM --platform=$BUILDPLATFORM b AS build\nRUN --mount=type=bind,from=own x\n"
+            "FROM scratch\nCOPY --from=build /x /\n"
+        ),
+        "FROM a AS own\nFROM own AS build\nRUN x\nFROM scratch\nCOPY --from=build /x /\n",
+        (
+            "FROM --platform=$BUILDPLATFORM a AS tools\nARG TARGETOS\nFROM tools AS build\nRUN x\n"
+            "FROM b\nCOPY --from=build /y /\n"
+        ),
+        # Which stages this reaches is not known.
+        "FROM a AS build-arm64\nRUN x\nFROM build-$TARGETARCH\nCOPY . /\n",
+        "FROM --platform=$BUILDPLATFORM a-$TARGETARCH AS build\nRUN x\nFROM b\nCOPY --from=build /y /\n",
+        "# syntax=example.org/frontend\n" + JAVA,
+        "",
+    ],
+)
+def test_something_is_run_for_one_platform_or_may_be(text):
+    assert work(text) is None
+
+
+def test_only_what_the_target_is_made_of_counts():
+    text = (
+        JAVA.replace("FROM eclipse-temurin", "FROM eclipse-temurin AS app")
+        + "FROM app AS tested\nRUN selftest\n"
+    )
+    assert work(text) is None
+    assert work(text, target="app") == work(JAVA)
+    assert work(text, target="nowhere") is None
+
+
+def test_what_the_config_changes():
+    assert work(JAVA, no_cache=True) is None, "BuildKit may run each one's own then"
+    assert work(JAVA, contexts={"build": "elsewhere"}) is None
+    assert work(JAVA, contexts={"maven": "docker-image://maven:3"}) is not None
+    assert work(JAVA, args={"X": "1"}) != work(JAVA, args={"X": "2"})
+    assert work(JAVA, dockerfile="b/Dockerfile") != work(JAVA)
+
+
+def test_a_stage_that_takes_from_itself_ends():
+    assert work("FROM --platform=$BUILDPLATFORM a AS a\nCOPY --from=a /x /\nRUN x\n") is not None
