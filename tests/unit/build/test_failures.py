@@ -179,6 +179,19 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         ],
     ),
     (
+        "lost-blob",
+        [
+            outside(f"failed to push: content digest {DIGEST}: not found", "exporting to image"),
+            outside(f"unknown blob {DIGEST} in history"),
+            outside("failed to solve: exceeded retry timeout"),
+            outside("failed to push: MANIFEST_BLOB_UNKNOWN: blob unknown to registry"),
+            outside(
+                "failed commit on ref: unexpected status from PUT request: 400 Bad Request\nerrors:\n"
+                "unknown: provided digest did not match uploaded content\nunknown: blob unknown to registry"
+            ),
+        ],
+    ),
+    (
         "lost-snapshot",
         [
             outside(
@@ -192,19 +205,6 @@ ROWS: list[tuple[str, list[Evidence]]] = [
             ),
             outside(
                 "failed to solve: failed to prepare extraction snapshot: parent snapshot a:b does not exist: not found"
-            ),
-        ],
-    ),
-    (
-        "lost-blob",
-        [
-            outside(f"failed to push: content digest {DIGEST}: not found", "exporting to image"),
-            outside(f"unknown blob {DIGEST} in history"),
-            outside("failed to solve: exceeded retry timeout"),
-            outside("failed to push: MANIFEST_BLOB_UNKNOWN: blob unknown to registry"),
-            outside(
-                "failed commit on ref: unexpected status from PUT request: 400 Bad Request\nerrors:\n"
-                "unknown: provided digest did not match uploaded content\nunknown: blob unknown to registry"
             ),
         ],
     ),
