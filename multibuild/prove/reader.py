@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from multibuild.platforms import Platform
-from multibuild.prove.content import ContentProof, ImageContent, prove_content
 from multibuild.prove.layer_memory import IMAGES, LayerMemory
 from multibuild.publish.children import Child, read_child
 from multibuild.publish.reference import Reference
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from multibuild.build.result import BuildResult
     from multibuild.config.load import LoadedConfig
     from multibuild.config.sections import Verify
+    from multibuild.prove.content import ContentProof
     from multibuild.record.recorder import Recorder
 
 Key = tuple[Reference, Platform]
@@ -99,6 +99,9 @@ class ChildReader:
     def _prove(
         self, reference: Reference, platform: Platform, child: Child, stores: WithStaged
     ) -> ContentProof:
+        # Nobody needs it before the first child is there, and builds wait for imports.
+        from multibuild.prove.content import ImageContent, prove_content
+
         store = stores.of(reference.host)
         return prove_content(
             ImageContent(config=child.config.raw, layers=child.layers),

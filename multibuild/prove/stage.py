@@ -11,7 +11,6 @@ from multibuild.build.result import BuildResult
 from multibuild.build.spec import repository_of
 from multibuild.errors import VerificationFailed
 from multibuild.platforms import Platform
-from multibuild.prove.content import ContentProof
 from multibuild.prove.reader import ChildReader
 from multibuild.prove.smoke import TestOutcome
 from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
@@ -24,6 +23,7 @@ from multibuild.record.state import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.plan import Plan, PlannedPlatform
+    from multibuild.prove.content import ContentProof
 
 
 UNMOVED = "; no tag was moved"
