@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
@@ -19,9 +20,11 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?([-+])([^}]*))?\})")
 # Where it begins with a variable it may be an address, too.
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
 _HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
-_PLATFORM_ARGS = frozenset(
-    f"{kind}{part}" for kind in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
+_TARGET_ARGS, _BUILD_ARGS = (
+    frozenset(f"{kind}{part}" for part in ("PLATFORM", "OS", "ARCH", "VARIANT"))
+    for kind in ("TARGET", "BUILD")
 )
+_PLATFORM_ARGS = _TARGET_ARGS | _BUILD_ARGS
 """BuildKit gives these without being asked, in FROM lines too (docs: "Automatic platform ARGs in the global scope")."""
 
 
@@ -30,7 +33,8 @@ class Stage:
     """One `FROM`, and what follows it. `base` has its variables resolved where that is possible.
 
     `platform` is `--platform` as written; `takes` are the stages and images it copies or mounts from, by name or
-    number; `args` the names it declares with ARG; `runs` the commands of its RUN lines.
+    number; `args` the names it declares with ARG; `runs` the commands of its RUN lines. `varies`: it declares an
+    argument that may be another one for another target platform. `onbuild`: what it runs is not all written in it.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Stage:
     takes: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    varies: bool = False
+    onbuild: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +80,7 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
     text = text.removeprefix("\ufeff")
     directives = _directives(_SHEBANG.sub("", text))
     known = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
+    varying: set[str] = set(_TARGET_ARGS)
     stages: list[Stage] = []
     images: list[str] = []
     fetches = False
@@ -81,13 +88,17 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
         rest = instruction.rest
         if instruction.word == "ARG" and not stages:
             for name, value in _declared(rest):
-                known[name] = args.get(name, expand(value, known))
+                if name not in args and not varying.isdisjoint(_named(value)):
+                    varying.add(name)
+                # Declaring an argument of the platform leaves it as it is.
+                if name in args or value or name not in _PLATFORM_ARGS:
+                    known[name] = args.get(name, expand(value, known))
         elif instruction.word == "FROM":
             stage = _stage(instruction, known)
             images += [stage.base] if not _is_stage(stage.base, stages) else []
             stages.append(stage)
         elif stages:
-            stages[-1] = _with(stages[-1], instruction)
+            stages[-1] = _with(stages[-1], instruction, varying)
             images += [name for name in _sources(instruction) if not _is_stage(name, stages)]
             fetches = fetches or (instruction.word == "ADD" and _is_fetched(rest))
     syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
@@ -130,10 +141,15 @@ def expand(text: str, known: Mapping[str, str]) -> str:
     def fill(found: re.Match[str]) -> str:
         name, operator, other = found[1] or found[2], found[3], found[4] or ""
         value = known.get(name, "")
+        if name in _PLATFORM_ARGS:
+            if name not in known:
+                return found[0]
+            # The variant of most platforms is empty, and known to be.
+            if not operator:
+                return value
         if operator == "+":
             return other if value else ""
-        # The variant of most platforms is empty, and known to be.
-        if value or (name in _PLATFORM_ARGS and name in known and not operator):
+        if value:
             return value
         return other if operator == "-" else found[0]
 
@@ -157,6 +173,12 @@ def _declared(rest: str) -> Iterator[tuple[str, str]]:
         yield name, value.strip("\"'")
 
 
+def _named(text: str) -> Iterator[str]:
+    """Give the variables that a text names, in defaults of others too."""
+    for found in re.finditer(r"\$\{?(\w+)", text):
+        yield found[1]
+
+
 def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     flags = dict(_FLAG.findall(instruction.rest))
     words = [word.strip("\"'") for word in instruction.rest.split() if not word.startswith("--")]
@@ -165,11 +187,16 @@ def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     return Stage(name=name.lower(), base=base, platform=flags.get("platform", ""), line=instruction.line)
 
 
-def _with(stage: Stage, instruction: Instruction) -> Stage:
+def _with(stage: Stage, instruction: Instruction, varying: AbstractSet[str]) -> Stage:
     """Add what an instruction says of its stage."""
     stage = replace(stage, takes=(*stage.takes, *_sources(instruction)))
     if instruction.word == "ARG":
-        return replace(stage, args=(*stage.args, *(name for name, _ in _declared(instruction.rest))))
+        declared = list(_declared(instruction.rest))
+        varies = any(not varying.isdisjoint((name, *_named(value))) for name, value in declared)
+        names = (*stage.args, *(name for name, _ in declared))
+        return replace(stage, args=names, varies=stage.varies or varies)
+    if instruction.word == "ONBUILD":
+        return replace(stage, onbuild=True)
     if instruction.word == "RUN":
         command = "\n".join(filter(None, (instruction.rest, instruction.body)))
         return replace(stage, runs=(*stage.runs, command))
@@ -190,9 +217,11 @@ def _sources(instruction: Instruction) -> tuple[str, ...]:
     """Give the stages and images named by `COPY --from=` and `RUN --mount=…,from=`."""
     found: list[str] = []
     for word in instruction.rest.split():
-        flag = _FLAG.fullmatch(word)
-        if flag is None:
+        if not word.startswith("--"):
             break
+        flag = _FLAG.fullmatch(word)
+        if flag is None:  # --link
+            continue
         if flag[1] == "from" and instruction.word == "COPY":
             found.append(flag[2])
         elif flag[1] == "mount" and instruction.word == "RUN":

@@ -311,7 +311,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         # Seen when a build begins with what others, cancelled in that moment, have just made.
-        pattern=r"snapshot \S+ does not exist",
+        pattern=r"snapshot \S+ does not exist: not found",
         name="lost-snapshot",
         scope="outside",
         source="buildkit#6808, #6977, #6521",

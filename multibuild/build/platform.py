@@ -40,7 +40,9 @@ async def build_platform(
         attempts.append(made)
         if made.failure is not None:
             await workshop.fleet.learn(placed, made.failure)
-            await forget_lost(placed, workshop, made.failure)
+            lost = await forget_lost(made.failure, placed.node.builder, workshop.buildx, workshop.project)
+            if lost is not None:
+                workshop.emit("record.forgotten", platform=platform, id=lost)
             raise AttemptFailed(made.failure)
 
     status: Status = "cancelled"

@@ -4,8 +4,9 @@ A large context: every `buildx build` uploads it for itself, all at the same tim
 session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
 kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
 
-Shared work: where every RUN is in a stage that all platforms copy from, they stand or fall together anyway, and eight
-processes that wait for one stage take processor time from it: 0.9 s on two cores.
+Shared work: where every RUN is in a stage that all platforms copy from, isolation has little left to protect, and eight
+processes that wait for one stage take processor time from it: 0.9 s on two cores. The wave ends itself when BuildKit
+runs such a step for each of them after all (a base image's ONBUILD, say).
 
 Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
 as soon as BuildKit does run something after all, so nothing is ever at stake.
@@ -17,7 +18,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +51,6 @@ from multibuild.config.files import is_remote
 
 if TYPE_CHECKING:
     from multibuild.build.failures import Failure
-    from multibuild.build.shared import SharedWork
     from multibuild.plan import Plan, PlannedPlatform
     from multibuild.platforms import Platform
 
@@ -64,12 +64,15 @@ FAILING = 0.05
 """How many waves are taken to lose one platform, and with it the others' unfinished steps."""
 
 
+Why = Literal["cached", "shared", "context"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wave:
     """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
 
     items: tuple[PlannedPlatform, ...]
-    why: Literal["cached", "shared", "context"]
+    why: Why
 
     @property
     def slots(self) -> int:
@@ -77,8 +80,8 @@ class Wave:
         return len(self.items) if self.why == "context" else 1
 
 
-class _NotCached(Exception):
-    """BuildKit runs a step that was expected to be in its cache."""
+class _Unexpected(Exception):
+    """BuildKit runs a step that was expected to be in its cache, or to be the same for all."""
 
 
 def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tuple[Wave, ...]:
@@ -86,31 +89,56 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
 
     Where builds are long, an interrupted one costs more than the uploads do.
     """
-    known: dict[str, list[PlannedPlatform]] = {}
-    new: dict[str, list[PlannedPlatform]] = {}
-    sharing: dict[tuple[str, SharedWork], list[PlannedPlatform]] = {}
-    for item in items:
-        if not _can_join(item):
-            continue
-        work = ahead.shared.get(item.platform)
-        if item.platform in ahead.known and not item.spec.no_cache:
-            known.setdefault(item.node.builder, []).append(item)
-        elif plan.config.stall_timeout is not None:
-            continue
-        elif work is not None:
-            sharing.setdefault((item.node.builder, work), []).append(item)
-        elif len(new.get(item.node.builder, ())) < most_at_once(plan):
-            new.setdefault(item.node.builder, []).append(item)
+    joining = [item for item in items if _can_join(item)]
+    known, rest = _parted(joining, lambda item: item.platform in ahead.known and not item.spec.no_cache)
+    cached = _grouped(known, lambda item: item.node.builder)
+    # A step that is silent is not told from one that hangs where several are watched at once.
+    watched = plan.config.stall_timeout is not None
+    shared = [] if watched else _sharing(plan, rest, ahead)
+    taken = {item.platform for group in shared for item in group}
+    new = [] if watched else [item for item in rest if item.platform not in taken]
     longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
-    found = [Wave(items=tuple(members), why="cached") for members in known.values() if len(members) > 1]
-    found += [Wave(items=tuple(members), why="shared") for members in sharing.values() if len(members) > 1]
-    found += [
-        Wave(items=tuple(members), why="context")
-        for members in new.values()
-        if _saved(members, ahead.context_bytes) >= worth
+    uploading = [
+        group
+        for members in _grouped(new, lambda item: item.node.builder)
+        if _saved(group := members[: most_at_once(plan)], ahead.context_bytes) >= worth
     ]
-    return tuple(found)
+    return (
+        *(Wave(items=tuple(group), why="cached") for group in cached if len(group) > 1),
+        *(Wave(items=tuple(group), why="shared") for group in shared),
+        *(Wave(items=tuple(group), why="context") for group in uploading),
+    )
+
+
+def _sharing(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> list[list[PlannedPlatform]]:
+    """Group what shares all its work; what has lately failed where others did not goes by itself."""
+    willing = [item for item in items if item.platform in ahead.shared]
+    groups = []
+    for group in _grouped(
+        willing, lambda item: (item.node.builder, item.timeout, ahead.shared[item.platform])
+    ):
+        sound = [item for item in group if str(item.platform) not in ahead.failed] or group
+        groups.append(sound if plan.config.jobs == "auto" else sound[: plan.jobs])
+    return [group for group in groups if len(group) > 1]
+
+
+def _parted(
+    items: Iterable[PlannedPlatform], belongs: Callable[[PlannedPlatform], bool]
+) -> tuple[list[PlannedPlatform], list[PlannedPlatform]]:
+    parts: tuple[list[PlannedPlatform], list[PlannedPlatform]] = [], []
+    for item in items:
+        parts[not belongs(item)].append(item)
+    return parts
+
+
+def _grouped(
+    items: Iterable[PlannedPlatform], key: Callable[[PlannedPlatform], Hashable]
+) -> list[list[PlannedPlatform]]:
+    groups: dict[Hashable, list[PlannedPlatform]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
 
 
 def _can_join(item: PlannedPlatform) -> bool:
@@ -193,7 +221,8 @@ async def carry(
     """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
     An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
-    one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
+    one that was not begun (None), as is everything that a cached wave, or one that is not what it was taken for, did
+    not finish. Raises nothing of its own; a
     cancellation settles what is open and is raised. When all are settled, the process ends among `tails`.
     """
     members: dict[str, _Member] = {}
@@ -204,22 +233,24 @@ async def carry(
         if len(members) == len(wave.items) and all(member.settled for member in members.values()):
             over.set()
 
-    cached = wave.why == "cached"
+    as_if_unbegun = wave.why == "cached"
     try:
         async with workshop.slots.take(number=wave.slots):
             names = [str(item.platform) for item in wave.items]
             workshop.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
             for item in wave.items:
                 members[target_name(item)] = _Member(item, workshop, partial(told, item.platform))
-            baking = asyncio.create_task(_bake(members, workshop, cached=cached))
+            baking = asyncio.create_task(_bake(members, workshop, wave.why))
             if not await _ended_before(over, baking):
                 tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
-    except (_NotCached, WrongBase, OSError):
+    except _Unexpected:
+        as_if_unbegun = True
+    except (WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
         for item in wave.items:
             member = members.get(target_name(item))
-            if member is not None and not cached:
+            if member is not None and not as_if_unbegun:
                 member.end("cancelled")
                 continue
             if member is not None:
@@ -243,7 +274,8 @@ async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool
         waiting.cancel()
 
 
-async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: bool) -> None:
+async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) -> None:
+    cached = why == "cached"
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
@@ -261,8 +293,8 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, *, cached: b
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
-            if cached and progress.runs_something:
-                raise _NotCached
+            if progress.runs_something if cached else why == "shared" and progress.runs_apart:
+                raise _Unexpected
             for member in members.values():
                 member.look()
 

@@ -19,4 +19,5 @@ def _write(text: str) -> None:
     from multibuild.cli.ci import inert_in_ci
     from multibuild.record.text import one_line
 
-    print(inert_in_ci(f"multibuild | {one_line(text)}", os.environ), file=sys.stderr)
+    # In one piece: several threads tell.
+    sys.stderr.write(inert_in_ci(f"multibuild | {one_line(text)}", os.environ) + "\n")

@@ -1,4 +1,4 @@
-"""Whether the files a config names are there, before anything is started."""
+"""Whether the files a config names are there, before anything is built or changed."""
 
 from __future__ import annotations
 

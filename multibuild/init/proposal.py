@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from multibuild.build.dockerfile import read_dockerfile
+from multibuild.build.stages import UsedStage, used_stages
 from multibuild.errors import UsageError
-from multibuild.init.stages import UsedStage, find_stage, used_stages
 from multibuild.init.toolchains import toolchain_of
 from multibuild.platforms import Platform
 
@@ -82,12 +82,11 @@ def needs_of(text: str, target: str | None, platform: Platform, builder: Platfor
     needs = []
     for used in used_stages(stages, target):
         stage = used.stage
-        place = stages.index(stage)
         if stage is used.root and stage.base != "scratch":
             wanted = _platform_of(used, platform)
             needs.append(Need(image=stage.base, platform=wanted, line=stage.line))
-        for name in stage.takes:
-            if find_stage(stages[:place], name, by_number=True) is None and not name.isdigit():
+        for name, source in zip(stage.takes, used.sources, strict=True):
+            if source is None and not name.isdigit():
                 needs.append(Need(image=name, platform=platform, line=stage.line))
     return tuple(needs)
 

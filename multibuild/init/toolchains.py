@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from multibuild.init.stages import UsedStage
+from multibuild.build.stages import UsedStage
 
 
 def _command(words: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from multibuild.build.failover import Fleet, answering
+from multibuild.build.lost import forget_lost
 from multibuild.build.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.build.slots import Slots
 from multibuild.build.wave import most_at_once
@@ -118,7 +119,7 @@ class _Laboratory:
 
     def __init__(self, plan: Plan, recorder: Recorder) -> None:
         retry = plan.config.retry
-        self._buildx = plan.facts.buildx
+        self._buildx, self._project = plan.facts.buildx, plan.loaded.project
         self._slots = Slots(plan.jobs)
         self._fleet = Fleet(answering(plan.facts.buildx, plan.loaded.project), recorder.say)
         self._recorder = recorder
@@ -169,6 +170,9 @@ class _Laboratory:
             if outcome.trouble is None:
                 return outcome
             await self._fleet.learn(item, outcome.trouble)
+            lost = await forget_lost(outcome.trouble, item.node.builder, self._buildx, self._project)
+            if lost is not None:
+                self._recorder.record("record.forgotten", platform=str(item.platform), id=lost)
             if self._fleet.place(tested.item).node.builder == item.node.builder:
                 return outcome
 

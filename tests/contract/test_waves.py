@@ -13,6 +13,7 @@ from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
 from multibuild.build.forecast import Forecast
+from multibuild.build.shared import SharedWork
 from multibuild.build.stage import build_children
 from multibuild.build.tails import Tails
 from multibuild.record.journal import Journal, read_journal
@@ -126,6 +127,73 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     results, attempts = build(plan, tmp_path)
     assert all(result.status == "succeeded" for result in results)
     assert [event.fields["number"] for event in attempts] == [1, 1]
+
+
+def build_shared(plan, tmp_path):
+    """Build what runs nothing of its own."""
+    work = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
+    ahead = Forecast(shared={item.platform: work for item in plan.platforms})
+    results, events = build_ahead(plan, tmp_path, ahead)
+    return results, [event for event in events if event.name == "attempt.ended"]
+
+
+def test_what_is_shared_takes_one_process_and_one_slot(docker, plan, tmp_path):
+    run = {"digest": "sha256:n", "started": NOW}
+    ran = [{"vertexes": [{"name": f"[linux-{name} native 2/2] RUN x", **run} for name in ("amd64", "arm64")]}]
+    docker.answer("bake", stderr=lines(*ran, *pushed("linux-amd64"), *pushed("linux-arm64")))
+    results, attempts = build_shared(plan, tmp_path)
+    assert [result.digest for result in results] == [DIGEST, DIGEST]
+    assert [call[1] for call in docker.calls()] == ["bake"]
+    assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
+
+
+def test_what_is_not_shared_after_all_is_isolated_as_if_nothing_had_been_begun(docker, plan, tmp_path):
+    ran = [
+        {
+            "vertexes": [
+                {"name": f"[linux-{name} stage-1 2/2] RUN x", "digest": f"sha256:{name}", "started": NOW}
+            ]
+        }
+        for name in ("amd64", "arm64")
+    ]
+    docker.answer("bake", stderr=lines(*ran), seconds=20)
+    docker.answer("build")
+    began = time.monotonic()
+    results, attempts = build_shared(plan, tmp_path)
+    assert time.monotonic() - began < 15
+    assert [result.status for result in results] == ["succeeded"] * 2
+    assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]
+    assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
+
+
+def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):
+    step = {"digest": "sha256:n", "started": NOW, "completed": NOW, "error": 'process "make" exit code: 2'}
+    ran = [
+        {"vertexes": [{"name": f"[linux-{name} native 2/2] RUN x", **step} for name in ("amd64", "arm64")]}
+    ]
+    said = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
+    docker.answer("bake", stderr=lines(*ran) + said, code=1)
+    results, attempts = build_shared(plan, tmp_path)
+    assert [call[1] for call in docker.calls()] == ["bake"]
+    assert [event.fields["outcome"] for event in attempts] == ["failed", "failed"]
+    assert {result.failure.evidence.splitlines()[0] for result in results} == {"[native 2/2] RUN x"}
+
+
+def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
+    own = {"name": "[linux-arm64 2/2] COPY arm64 /", "digest": "sha256:c", "started": NOW, "completed": NOW}
+    cut = {"name": "[linux-amd64] exporting to image", "digest": "sha256:e", "started": NOW, "completed": NOW}
+    seen = [
+        {"vertexes": [{**own, "error": '"/arm64": not found'}, {**cut, "error": "push: context canceled"}]}
+    ]
+    said = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
+    docker.answer("bake", stderr=lines(*seen) + said, code=1)
+    docker.answer("build")
+    results, _ = build_shared(plan, tmp_path)
+    assert [(r.status, [a.outcome for a in r.attempts]) for r in results] == [
+        ("succeeded", ["cancelled", "ok"]),
+        ("failed", ["failed"]),
+    ]
+    assert results[1].failure.kind.name == "missing-file"
 
 
 def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):

@@ -45,7 +45,7 @@ def test_stages_with_all_they_take():
         "ARG TARGETOS TARGETARCH=amd64\n"
         "RUN --mount=type=bind,from=tools,target=/t --mount=type=cache,target=/c go build --from=nowhere\n"
         "FROM scratch\n"
-        "COPY --chown=1 --from=build /app /app\n"
+        "COPY --link --chown=1 --from=build /app /app\n"
         "COPY --from=busybox:1 /bin/sh /bin/sh\n"
         "RUN <<EOF\nmake\nEOF\n"
     )
@@ -68,6 +68,10 @@ def test_the_platform_arguments_count_in_from_without_being_declared():
     text = "FROM base-${TARGETARCH} AS final\n"
     assert images(text, TARGETARCH="arm64") == ("base-arm64",)
     assert images(text) == ("base-${TARGETARCH}",)
+    assert images("ARG TARGETARCH\n" + text) == ("base-${TARGETARCH}",), "declaring it does not empty it"
+    assert images("ARG TARGETARCH\n" + text, TARGETARCH="arm64") == ("base-arm64",)
+    assert images("FROM base-${TARGETARCH:-amd64}\n") == ("base-${TARGETARCH:-amd64}",)
+    assert images("FROM base${TARGETVARIANT:+-hard}\n", TARGETVARIANT="") == ("base",)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def work(text, **changed):
         "FROM --platform=$BUILDPLATFORM a AS tools\nRUN x\nFROM tools AS build\nRUN y\nFROM b\nCOPY --from=build /y /\n",
         # Nothing that is built goes by this stage.
         "FROM a AS unused\nRUN x\nFROM b\nCOPY . /\n",
+        JAVA.replace("COPY --from=", "COPY --link --chown=1 --from="),
+        "ARG VERSION=3\n" + JAVA.replace("AS build\n", "AS build\nARG VERSION\n"),
         # The argument is another stage's.
         "ARG TARGETARCH\n" + JAVA + "ARG TARGETARCH\nLABEL arch=$TARGETARCH\n",
     ],
@@ -89,6 +91,17 @@ def test_every_run_is_the_same_for_all_platforms(text):
         # Which stages this reaches is not known.
         "FROM a AS build-arm64\nRUN x\nFROM build-$TARGETARCH\nCOPY . /\n",
         "FROM --platform=$BUILDPLATFORM a-$TARGETARCH AS build\nRUN x\nFROM b\nCOPY --from=build /y /\n",
+        "ARG TARGETARCH\nFROM a AS build-arm64\nRUN x\nFROM build-$TARGETARCH\nCOPY . /\n",
+        "FROM a AS bin-amd64\nRUN x\nFROM bin-${TARGETARCH:-amd64}\nCOPY . /\n",
+        "FROM a AS bin\nRUN x\nFROM bin${TARGETVARIANT:+-v7}\nCOPY . /\n",
+        GO.replace("COPY --from=", "COPY --link --from="),
+        # The image's platform is the target's.
+        "FROM --platform=$BUILDPLATFORM a AS build\nCOPY --from=some/tool:1 /t /t\nRUN /t\nFROM b\nCOPY --from=build /t /\n",
+        # The argument goes by another name.
+        "ARG FLAVOR=$TARGETARCH\n" + JAVA.replace("AS build\n", "AS build\nARG FLAVOR\n"),
+        "ARG A=${TARGETOS}\nARG B=x-${A:-y}\n" + JAVA.replace("AS build\n", "AS build\nARG B\n"),
+        JAVA.replace("AS build\n", "AS build\nARG ARCH=$TARGETARCH\n"),
+        "FROM a AS base\nONBUILD RUN x\nFROM base\nCOPY . /\n",
         "# syntax=example.org/frontend\n" + JAVA,
         "",
     ],
@@ -109,11 +122,14 @@ def test_only_what_the_target_is_made_of_counts():
 
 def test_what_the_config_changes():
     assert work(JAVA, no_cache=True) is None, "BuildKit may run each one's own then"
+    assert work(JAVA, sbom=True) is None, "a scanner runs for each"
+    named = "ARG FLAVOR=$TARGETARCH\n" + JAVA.replace("AS build\n", "AS build\nARG FLAVOR\n")
+    assert work(named, args={"FLAVOR": "all"}) is not None
     assert work(JAVA, contexts={"build": "elsewhere"}) is None
     assert work(JAVA, contexts={"maven": "docker-image://maven:3"}) is not None
     assert work(JAVA, args={"X": "1"}) != work(JAVA, args={"X": "2"})
     assert work(JAVA, dockerfile="b/Dockerfile") != work(JAVA)
 
 
-def test_a_stage_that_takes_from_itself_ends():
-    assert work("FROM --platform=$BUILDPLATFORM a AS a\nCOPY --from=a /x /\nRUN x\n") is not None
+def test_a_name_is_no_stage_before_it_is_one():
+    assert work("FROM --platform=$BUILDPLATFORM a AS a\nCOPY --from=a /x /\nRUN x\n") is None

@@ -93,26 +93,55 @@ def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
     assert chosen(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
 
 
-def sharing(plan, work, *platforms, size=1000):
+WORK = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
+
+
+def sharing(plan, *platforms, size=1000, failed=()):
     ahead = Forecast(
         context_bytes={item.spec.dockerfile: size for item in plan.platforms},
-        shared={Platform.parse(platform): work for platform in platforms},
+        shared={Platform.parse(platform): WORK for platform in platforms},
+        failed=frozenset(failed),
     )
-    return waves(plan, plan.platforms, ahead)
+    return [
+        (wave.why, [str(item.platform) for item in wave.items]) for wave in waves(plan, plan.platforms, ahead)
+    ]
 
 
 def test_what_runs_nothing_of_its_own_goes_together(plan):
-    made, work = plan(), SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
-    (wave,) = sharing(made, work, "linux/arm64", "linux/s390x")
-    assert wave == Wave(items=(made.platforms[1], made.platforms[6]), why="shared")
-    assert wave.slots == 1, "it computes as much as one build"
-    assert sharing(made, work, "linux/arm64") == ()
-    assert sharing(plan("stall_timeout: 5s"), work, "linux/arm64", "linux/s390x") == ()
-    assert sharing(plan("build_flags: [--shm-size=1g]"), work, "linux/arm64", "linux/s390x") == ()
-    # Uploads are saved for the others, too.
-    assert [(wave.why, len(wave.items)) for wave in sharing(made, work, "linux/386", size=10**9)] == [
-        ("context", 7)
+    both = ["linux/arm64", "linux/s390x"]
+    assert sharing(plan(), *both) == [("shared", both)]
+    assert sharing(plan(), "linux/arm64") == []
+    assert sharing(plan("stall_timeout: 5s"), *both) == []
+    assert sharing(plan("build_flags: [--shm-size=1g]"), *both) == []
+    assert Wave(items=plan().platforms, why="shared").slots == 1, "it computes as much as one build"
+
+
+def test_who_is_alone_in_sharing_is_uploaded_for_with_the_others(plan):
+    ((why, platforms),) = sharing(plan(), "linux/386", size=10**9)
+    assert (why, len(platforms)) == ("context", 8)
+    found = sharing(plan(), "linux/386", "linux/arm64", size=10**9)
+    assert [(why, len(platforms)) for why, platforms in found] == [("shared", 2), ("context", 6)]
+
+
+def test_as_many_share_as_may_build_at_once(plan):
+    three = ["linux/386", "linux/arm64", "linux/s390x"]
+    assert sharing(plan("jobs: 2"), *three) == [("shared", ["linux/arm64", "linux/386"])]
+    assert sharing(plan("jobs: 1"), *three) == []
+    assert sharing(plan(memory=768 * MIB), *three) == [
+        ("shared", ["linux/arm64", "linux/386", "linux/s390x"])
     ]
+
+
+def test_who_failed_alone_goes_alone_and_who_failed_with_all_does_not(plan):
+    three = ["linux/arm64", "linux/386", "linux/s390x"]
+    assert sharing(plan(), *three, failed=["linux/386"]) == [("shared", ["linux/arm64", "linux/s390x"])]
+    assert sharing(plan(), *three, failed=three) == [("shared", three)]
+
+
+def test_a_shorter_timeout_ends_only_its_own(plan):
+    platforms = f"{EIGHT.replace('linux/s390x, ', '')}, {{name: linux/s390x, timeout: 60s}}"
+    found = sharing(plan(platforms=platforms), "linux/386", "linux/arm64", "linux/s390x")
+    assert found == [("shared", ["linux/arm64", "linux/386"])]
 
 
 def test_work_that_differs_is_not_shared(plan):
@@ -218,6 +247,20 @@ def test_only_a_run_that_really_runs_counts_as_one():
     assert not heard.wave.runs_something
     heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
     assert heard.wave.runs_something
+
+
+def test_a_step_that_each_target_has_for_itself_is_noticed():
+    heard = Listener("a", "b")
+    started = {"started": "2026-01-02T00:00:00Z"}
+    shared = [vertex(f"[{name} native 2/2] RUN make", "sha256:n", **started) for name in ("a", "b")]
+    heard.feed(vertexes=[*shared, *shared])
+    heard.feed(vertexes=[vertex("[a stage-1 2/2] COPY --from=native /a /a", "sha256:c", **started)])
+    heard.feed(vertexes=[vertex("[b stage-1 2/2] COPY --from=native /a /a", "sha256:d", **started)])
+    assert not heard.wave.runs_apart
+    heard.feed(vertexes=[vertex("[a stage-1 3/3] RUN x", "sha256:1", **started)])
+    assert not heard.wave.runs_apart
+    heard.feed(vertexes=[vertex("[b stage-1 3/3] RUN x", "sha256:2", **started)])
+    assert heard.wave.runs_apart
 
 
 def test_an_export_that_failed_finishes_nothing():

@@ -50,7 +50,9 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    # A run asks docker before it reads the config: there is none here.
+    monkeypatch.setenv("PATH", "/nonexistent")
     return Project(tmp_path)
 
 

@@ -19,12 +19,14 @@ class UsedStage:
 
     `chain` is the stage and those it is FROM, itself first; `role` is "image" for one the target is FROM, "builder"
     for one it only takes files of. `where` it runs: on the platform built for, on the builder's own
-    (`--platform=$BUILDPLATFORM`), or on the one written there.
+    (`--platform=$BUILDPLATFORM`), or on the one written there. `sources`: for each of `stage.takes` the stage it is,
+    None for an image.
     """
 
     chain: tuple[Stage, ...]
     role: Role
     where: Where
+    sources: tuple[Stage | None, ...]
 
     @property
     def stage(self) -> Stage:
@@ -60,21 +62,29 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
         if roles.get(place) == "image" or roles.get(place) == role:
             continue
         roles[place] = role
-        parent = find_stage(stages[:place], stages[place].base)
+        parent = _find(stages[:place], stages[place].base)
         if parent is not None:
             waiting.append((parent, role))
-        for name in stages[place].takes:
-            source = find_stage(stages[:place], name, by_number=True)
-            if source is not None:
-                waiting.append((source, "builder"))
+        waiting += [(source, "builder") for source in _sources(stages, place) if source is not None]
     return tuple(
-        UsedStage(chain=chain, role=roles[place], where=_where(chain[-1].platform))
+        UsedStage(
+            chain=chain,
+            role=roles[place],
+            where=_where(chain[-1].platform),
+            sources=tuple(
+                stages[source] if source is not None else None for source in _sources(stages, place)
+            ),
+        )
         for place in sorted(roles)
         for chain in (_chain(stages, place),)
     )
 
 
-def find_stage(earlier: Sequence[Stage], name: str, *, by_number: bool = False) -> int | None:
+def _sources(stages: Sequence[Stage], place: int) -> list[int | None]:
+    return [_find(stages[:place], name, by_number=True) for name in stages[place].takes]
+
+
+def _find(earlier: Sequence[Stage], name: str, *, by_number: bool = False) -> int | None:
     """Find an earlier stage by name, the latest first, or, in `--from=`, by number."""
     if by_number and name.isdigit():
         return int(name) if int(name) < len(earlier) else None
@@ -87,7 +97,7 @@ def _place_of_target(stages: Sequence[Stage], target: str | None) -> int:
         raise ConfigError("the Dockerfile has no FROM line", hint="its first instruction is FROM an image")
     if target is None:
         return len(stages) - 1
-    place = find_stage(stages, target, by_number=True)
+    place = _find(stages, target, by_number=True)
     if place is None:
         names = ", ".join(stage.name for stage in stages if stage.name)
         raise ConfigError(
@@ -99,7 +109,7 @@ def _place_of_target(stages: Sequence[Stage], target: str | None) -> int:
 
 def _chain(stages: Sequence[Stage], place: int) -> tuple[Stage, ...]:
     chain = [stages[place]]
-    while (parent := find_stage(stages[:place], chain[-1].base)) is not None:
+    while (parent := _find(stages[:place], chain[-1].base)) is not None:
         chain.append(stages[parent])
         place = parent
     return tuple(chain)
