@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -226,6 +227,11 @@ def shared_stage(scratch: Path, size: Size) -> Case:
         name="shared native stage, 8 platforms",
         ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
         peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
+        floors=(
+            Contestant(
+                name="floor: bake, and an index of it", run=project.bake_and_index(), before=project.write
+            ),
+        ),
         target=1.05,
     )
 
@@ -245,10 +251,13 @@ def plan(scratch: Path, size: Size) -> Case:
     project = Project(folder=scratch / "plan", dockerfile=f"FROM {BASE}\n", platforms=TWELVE)
     project.write()
     printed = Command(argv=("docker", "buildx", "bake", "--print", "--file", "bake.json"), cwd=project.folder)
+    libraries = "import typer, yaml; from pydantic import BaseModel, TypeAdapter"
+    imported = Command(argv=(sys.executable, "-c", libraries), cwd=project.folder)
     return Case(
         name="plan of 12 platforms",
         ours=Contestant(name="multibuild plan", run=project.ours(command="plan")),
         peers=(Contestant(name="bake --print", run=printed),),
+        floors=(Contestant(name="floor: our libraries, imported", run=imported),),
         target=1.5,
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from multibuild.aside import aside
 from multibuild.build.attempt import Workshop
 from multibuild.build.failover import Fleet, answering
 from multibuild.build.forecast import Forecast
@@ -41,16 +41,13 @@ async def name_inputs(
     from multibuild.publish.session import RegistrySession
 
     unwanted = threading.Event()
-    # A thread of its own: asyncio waits for those of its pool, and a registry may take long to say nothing.
-    pool = ThreadPoolExecutor(max_workers=1)
     try:
         with RegistrySession(loaded.config, say=recorder.say) as registries:
-            return await asyncio.get_running_loop().run_in_executor(
-                pool, inputs_of, loaded.project, specs, resolver(registries), unwanted.is_set
+            return await aside(
+                lambda: inputs_of(loaded.project, specs, resolver(registries), unwanted.is_set)
             )
     finally:
         unwanted.set()
-        pool.shutdown(wait=False)
 
 
 def journal_inputs(inputs: PlanInputs, recorder: Recorder) -> None:
@@ -103,7 +100,7 @@ async def reusable_children(
     def take(child: FinishedChild) -> bool:
         return take_over(child.repository, child.digest, left.holders, run)
 
-    return await asyncio.to_thread(_still_there, plan, found, take, recorder)
+    return await aside(lambda: _still_there(plan, found, take, recorder))
 
 
 def _still_there(

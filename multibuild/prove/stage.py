@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from multibuild.aside import aside
 from multibuild.build.result import BuildResult
 from multibuild.build.spec import repository_of
 from multibuild.errors import VerificationFailed
@@ -73,7 +74,7 @@ async def _looked_into(
     children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> dict[Platform, ContentProof]:
     with recorder.stage("content"):
-        return await asyncio.to_thread(_look_inside, children, recorder, reader)
+        return await aside(lambda: _look_inside(children, recorder, reader))
 
 
 async def read_children(
@@ -81,7 +82,7 @@ async def read_children(
 ) -> tuple[PlatformChild, ...]:
     """Only read the built children back: for those that an earlier run proved."""
     with recorder.stage("read"):
-        return await asyncio.to_thread(_read, plan, results, recorder, reader)
+        return await aside(lambda: _read(plan, results, recorder, reader))
 
 
 def _read(

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from multibuild.aside import aside
 from multibuild.errors import Interrupted
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError, as_environment
@@ -48,7 +49,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
             except RegistryError as error:
                 raise as_environment(error) from error
 
-    await asyncio.to_thread(ask)
+    await aside(ask)
 
 
 async def publish_children(

@@ -134,6 +134,31 @@ def test_a_signal_ends_the_run_in_order(project, state, registry, repository, nu
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "stage"),
+    [
+        ("POST", "/blobs/uploads/", "preflight"),
+        ("GET", "/manifests/sha256:", "read"),
+        ("GET", "/blobs/", "read"),
+    ],
+)
+def test_a_signal_does_not_wait_for_a_registry_that_says_nothing(
+    project, state, repository, method, path, stage
+):
+    with FaultyProxy(int(REGISTRY.rpartition(":")[2])) as proxy:
+        config = project(image=f"{proxy.host}/{repository}")
+        rule = proxy.rule(method, path, "hang")
+        running = start("all", "-f", config, "--state-dir", state, "--json")
+        wait_for_event(state, "stage.started", stage)
+        while not rule.hits:
+            time.sleep(0.05)
+        began = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        done = finish(running)
+        assert time.monotonic() - began < 5
+    assert (done.code, done.json["status"]) == (130, "interrupted")
+
+
+@pytest.mark.parametrize(
     ("request_", "moved"), [("PUT .*/manifests/sha256:", False), ("PUT .*/manifests/two", True)]
 )
 def test_a_signal_while_publishing_moves_every_tag_or_none(
