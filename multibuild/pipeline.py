@@ -91,7 +91,7 @@ async def run_pipeline(
         results = await build(plan, inputs, finished, site)
         require_built(results)
         return "succeeded" if all(result.built for result in results) else "partial"
-    async with Tails() as tails:
+    async with Tails(record.say) as tails:
         with child_reader(loaded, site.state, site.run, record) as reader:
             results = await build(plan, inputs, finished, site, tails=tails, built=reader.begin)
             require_built(results)

@@ -140,7 +140,7 @@ async def build_children(
     `built` hears of every child as soon as it is there.
     """
     if tails is None:
-        async with Tails() as own:
+        async with Tails(recorder.say) as own:
             return await build_children(
                 plan, run, recorder, finished=finished, ahead=ahead, tails=own, built=built
             )

@@ -6,6 +6,11 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from multibuild.record.recorder import Say
+
+SOON = 1.0
+"""Seconds of waiting that need no explanation."""
+
 
 class Tails:
     """Lets them end beside what comes after the build; what is left of them goes at its own end.
@@ -14,7 +19,9 @@ class Tails:
     its history as completed by then, also when the client is ended in that moment; seen with engine 28.5.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        """Take who hears of it when there is still something to wait for."""
+        self._say = say
         self._tasks: dict[asyncio.Task[None], bool] = {}
 
     def add(self, task: asyncio.Task[None], *, needed: bool) -> None:
@@ -30,4 +37,9 @@ class Tails:
         for task, needed in self._tasks.items():
             if not needed or isinstance(error, asyncio.CancelledError):
                 task.cancel()
+        if not self._tasks:
+            return
+        _, pending = await asyncio.wait(self._tasks, timeout=SOON)
+        if pending:
+            self._say("everything is pushed; waiting for the builder to write its cache")
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -96,9 +96,10 @@ def test_a_wave_is_over_when_all_is_pushed(docker, tmp_path, cache, least, most)
     plan = planned(tmp_path, docker, f"{CONFIG}{cache}")
     ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    said: list[str] = []
 
     async def build_and_end():
-        async with Tails() as tails:
+        async with Tails(said.append) as tails:
             results = await build_children(plan, run, recorder, ahead=ahead, tails=tails)
             built = time.monotonic() - began
         return results, built
@@ -110,6 +111,7 @@ def test_a_wave_is_over_when_all_is_pushed(docker, tmp_path, cache, least, most)
     assert [result.digest for result in results] == [DIGEST, DIGEST]
     assert built < 2
     assert least <= time.monotonic() - began < most
+    assert ["cache" in line for line in said] == ([True] if cache else [])
 
 
 def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
