@@ -16,7 +16,8 @@ _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
 _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.-]*)\2(?=\s|$|[;|&>)])")
 _SHEBANG = re.compile(r"\A#!.*\n")  # only `syntax` may follow one (BuildKit, parser.DetectSyntax)
 _FLAG = re.compile(r"--([a-z-]+)=(\S+)")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?([-+])([^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 # Where it begins with a variable it may be an address, too.
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
 _HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
@@ -88,11 +89,11 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
         rest = instruction.rest
         if instruction.word == "ARG" and not stages:
             for name, value in _declared(rest):
-                if name not in args and not varying.isdisjoint(_named(value)):
-                    varying.add(name)
-                # Declaring an argument of the platform leaves it as it is.
-                if name in args or value or name not in _PLATFORM_ARGS:
-                    known[name] = args.get(name, expand(value, known))
+                if name in args:
+                    known[name] = args[name]
+                elif value is not None:
+                    known[name] = expand(value, known)
+                    varying |= set() if varying.isdisjoint(_named(value)) else {name}
         elif instruction.word == "FROM":
             stage = _stage(instruction, known)
             images += [stage.base] if not _is_stage(stage.base, stages) else []
@@ -136,22 +137,20 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
-    """Fill variables: `$X`, `${X}`, `${X:-default}`, `${X:+other}`; an unknown one stays."""
+    """Fill variables: `$X`, `${X}`, `${X:-default}`, `${X:+other}`, with or without the colon; unknown ones stay."""
 
     def fill(found: re.Match[str]) -> str:
-        name, operator, other = found[1] or found[2], found[3], found[4] or ""
+        name, operator, other = found[1] or found[2], found[3] or "", found[4] or ""
         value = known.get(name, "")
-        if name in _PLATFORM_ARGS:
-            if name not in known:
-                return found[0]
-            # The variant of most platforms is empty, and known to be.
-            if not operator:
-                return value
-        if operator == "+":
-            return other if value else ""
-        if value:
-            return value
-        return other if operator == "-" else found[0]
+        if name in _PLATFORM_ARGS and name not in known:
+            return found[0]
+        given = value if operator.startswith(":") else name in known
+        if operator.endswith("+"):
+            return other if given else ""
+        if operator.endswith("-"):
+            return value if given else other
+        # The variant of most platforms is empty, and known to be.
+        return value if value or name in _PLATFORM_ARGS else found[0]
 
     return _VARIABLE.sub(fill, text)
 
@@ -167,10 +166,11 @@ def _directives(text: str) -> dict[str, str]:
     return found
 
 
-def _declared(rest: str) -> Iterator[tuple[str, str]]:
-    for part in rest.split():
-        name, _, value = part.partition("=")
-        yield name, value.strip("\"'")
+def _declared(rest: str) -> Iterator[tuple[str, str | None]]:
+    """Give names and defaults; None for one without, which is unset or the platform's."""
+    for part in _WORD.findall(rest):
+        name, sign, value = part.partition("=")
+        yield name, value.strip("\"'") if sign else None
 
 
 def _named(text: str) -> Iterator[str]:
@@ -192,7 +192,7 @@ def _with(stage: Stage, instruction: Instruction, varying: AbstractSet[str]) -> 
     stage = replace(stage, takes=(*stage.takes, *_sources(instruction)))
     if instruction.word == "ARG":
         declared = list(_declared(instruction.rest))
-        varies = any(not varying.isdisjoint((name, *_named(value))) for name, value in declared)
+        varies = any(not varying.isdisjoint((name, *_named(value or ""))) for name, value in declared)
         names = (*stage.args, *(name for name, _ in declared))
         return replace(stage, args=names, varies=stage.varies or varies)
     if instruction.word == "ONBUILD":

@@ -44,7 +44,7 @@ def shared_work(file: Dockerfile, spec: BuildSpec) -> SharedWork | None:
         return None
     if any("$" in name for one in used for name in (one.stage.base, *one.stage.takes)):
         return None  # `FROM build-$TARGETARCH`: which stages that reaches is not known
-    if any(one.stage.onbuild for one in used):
+    if any(stage.onbuild for one in used for stage in one.chain[1:]):
         return None
     running = [one for one in used if one.stage.runs]
     found = {one.stage: one for one in used}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -97,30 +97,29 @@ async def reusable_children(
         and is_staged_here(child.repository) == here[platform]
     }
 
-    def take(child: FinishedChild) -> bool:
-        return take_over(child.repository, child.digest, left.holders, run)
+    kept = {platform for platform, child in found.items() if is_staged_here(child.repository)}
 
-    return await aside(lambda: _still_there(plan, found, take, recorder))
+    def taken_over() -> set[Platform]:
+        runs = left.holders
+        return {p for p in kept if take_over(found[p].repository, found[p].digest, runs, run)}
+
+    pushed = {platform: child for platform, child in found.items() if platform not in kept}
+    there = await asyncio.to_thread(taken_over) | await aside(lambda: _still_there(plan, pushed, recorder))
+    return {platform: child for platform, child in found.items() if platform in there}
 
 
-def _still_there(
-    plan: Plan,
-    children: Mapping[Platform, FinishedChild],
-    take: Callable[[FinishedChild], bool],
-    recorder: Recorder,
-) -> dict[Platform, FinishedChild]:
+def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder) -> set[Platform]:
+    """Ask registries for children, all at once; gives the platforms whose child they have."""
     from multibuild.publish.reference import Reference
     from multibuild.publish.session import RegistrySession
 
     def check(child: FinishedChild) -> bool:
-        if is_staged_here(child.repository):
-            return take(child)
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
     with RegistrySession(plan.config, say=recorder.say) as registries:
-        kept = registries.map(check, children.values())
-    return {platform: children[platform] for platform, there in zip(children, kept, strict=True) if there}
+        found = registries.map(check, children.values())
+    return {platform for platform, there in zip(children, found, strict=True) if there}
 
 
 async def build_children(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from multibuild.build.dockerfile import Stage
 from multibuild.errors import ConfigError
+
+_BUILD = re.compile(r"\$(?:BUILDPLATFORM|\{BUILDPLATFORM(?::?-[^}$]*)?\})")
 
 Role = Literal["image", "builder"]
 Where = Literal["target", "build", "fixed"]
@@ -116,6 +119,6 @@ def _chain(stages: Sequence[Stage], place: int) -> tuple[Stage, ...]:
 
 
 def _where(platform: str) -> Where:
-    if "BUILDPLATFORM" in platform:
+    if _BUILD.fullmatch(platform):
         return "build"
     return "fixed" if platform and "$" not in platform else "target"

@@ -37,9 +37,13 @@ class Tails:
         for task, needed in self._tasks.items():
             if not needed or isinstance(error, asyncio.CancelledError):
                 task.cancel()
-        if not self._tasks:
-            return
-        _, pending = await asyncio.wait(self._tasks, timeout=SOON)
-        if pending:
+        telling = asyncio.get_running_loop().call_later(SOON, self._tell)
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            telling.cancel()
+
+    def _tell(self) -> None:
+        """Say what is still waited for; what is being ended is not worth a word."""
+        if any(needed and not task.done() and not task.cancelling() for task, needed in self._tasks.items()):
             self._say("everything is pushed; waiting for the builder to write its cache")
-        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -94,9 +94,9 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
     cached = _grouped(known, lambda item: item.node.builder)
     # A step that is silent is not told from one that hangs where several are watched at once.
     watched = plan.config.stall_timeout is not None
-    shared = [] if watched else _sharing(plan, rest, ahead)
-    taken = {item.platform for group in shared for item in group}
-    new = [] if watched else [item for item in rest if item.platform not in taken]
+    shared, alone = ([], rest) if watched else _sharing(rest, ahead)
+    taken = {item.platform for item in (*alone, *(item for group in shared for item in group))}
+    new = [item for item in rest if item.platform not in taken]
     longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
     uploading = [
@@ -111,16 +111,19 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tupl
     )
 
 
-def _sharing(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> list[list[PlannedPlatform]]:
-    """Group what shares all its work; what has lately failed where others did not goes by itself."""
+def _sharing(
+    items: Sequence[PlannedPlatform], ahead: Forecast
+) -> tuple[list[list[PlannedPlatform]], list[PlannedPlatform]]:
+    """Group what shares all its work; and give what lately failed where others did not, and has to go alone."""
     willing = [item for item in items if item.platform in ahead.shared]
-    groups = []
+    groups, alone = [], []
     for group in _grouped(
         willing, lambda item: (item.node.builder, item.timeout, ahead.shared[item.platform])
     ):
-        sound = [item for item in group if str(item.platform) not in ahead.failed] or group
-        groups.append(sound if plan.config.jobs == "auto" else sound[: plan.jobs])
-    return [group for group in groups if len(group) > 1]
+        failed, sound = _parted(group, lambda item: str(item.platform) in ahead.failed)
+        groups.append(sound or failed)
+        alone += failed if sound else []
+    return [group for group in groups if len(group) > 1], alone
 
 
 def _parted(
@@ -221,8 +224,7 @@ async def carry(
     """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
     An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
-    one that was not begun (None), as is everything that a cached wave, or one that is not what it was taken for, did
-    not finish. Raises nothing of its own; a
+    one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
     cancellation settles what is open and is raised. When all are settled, the process ends among `tails`.
     """
     members: dict[str, _Member] = {}
@@ -233,7 +235,7 @@ async def carry(
         if len(members) == len(wave.items) and all(member.settled for member in members.values()):
             over.set()
 
-    as_if_unbegun = wave.why == "cached"
+    cached = wave.why == "cached"
     try:
         async with workshop.slots.take(number=wave.slots):
             names = [str(item.platform) for item in wave.items]
@@ -243,14 +245,12 @@ async def carry(
             baking = asyncio.create_task(_bake(members, workshop, wave.why))
             if not await _ended_before(over, baking):
                 tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
-    except _Unexpected:
-        as_if_unbegun = True
-    except (WrongBase, OSError):
+    except (_Unexpected, WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
         for item in wave.items:
             member = members.get(target_name(item))
-            if member is not None and not as_if_unbegun:
+            if member is not None and not cached:
                 member.end("cancelled")
                 continue
             if member is not None:

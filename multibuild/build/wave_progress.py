@@ -83,7 +83,9 @@ class WaveProgress:
             if _RUN.match(name) and vertex.get("started") and not vertex.get("cached"):
                 # A step that is in the cache is reported once: started, completed and cached.
                 self.runs_something = True
-                self.runs_apart |= self._running.setdefault(name, digest) != digest
+                # BuildKit fills variables in the name of a step, so its place is what targets have in common.
+                place = name.partition("]")[0]
+                self.runs_apart |= self._running.setdefault(place, digest) != digest
             _put(shares, target, "vertexes", {**vertex, "name": name})
             if name == _EXPORT and vertex.get("completed") and not vertex.get("error"):
                 yield target, digest

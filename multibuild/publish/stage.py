@@ -66,7 +66,7 @@ async def publish_children(
     moved it.
     """
     outlet = _local_outlet(plan, run)
-    carried = await asyncio.to_thread(_carried, plan, children, outlet, recorder)
+    carried = await aside(lambda: _carried(plan, children, outlet, recorder))
     index = compose_children(plan, children, carried)
     recorder.record(
         "index.composed",

@@ -46,9 +46,15 @@ class Recorder:
         """Take the journal (None: a command without a run) and the display."""
         self._journal = journal
         self._display = display
+        self._ended = False
 
     def record(self, name: str, /, **fields: Any) -> None:
-        """Record an event now; fields are JSON types. EnvironmentFault when the journal cannot be written."""
+        """Record an event now; fields are JSON types. EnvironmentFault when the journal cannot be written.
+
+        Nothing comes after a run's end: threads that are left behind may still have something to tell.
+        """
+        if self._ended:
+            return
         event = Event(time=datetime.now(UTC), name=name, fields=fields)
         if self._journal is not None and name not in NOT_JOURNALED:
             try:
@@ -58,11 +64,14 @@ class Recorder:
                     f"the journal cannot be written: {error.strerror or error}",
                     hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
                 ) from error
+        self._ended = self._ended or name == "run.ended"
         with suppress(OSError):
             self._display.show(event)
 
     def say(self, text: str, /) -> None:
         """Tell a person; not part of the journal."""
+        if self._ended:
+            return
         with suppress(OSError):
             self._display.say(text)
 

@@ -149,7 +149,7 @@ def test_what_is_shared_takes_one_process_and_one_slot(docker, plan, tmp_path):
     assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
 
 
-def test_what_is_not_shared_after_all_is_isolated_as_if_nothing_had_been_begun(docker, plan, tmp_path):
+def test_what_is_not_shared_after_all_goes_on_isolated(docker, plan, tmp_path):
     ran = [
         {
             "vertexes": [
@@ -165,7 +165,8 @@ def test_what_is_not_shared_after_all_is_isolated_as_if_nothing_had_been_begun(d
     assert time.monotonic() - began < 15
     assert [result.status for result in results] == ["succeeded"] * 2
     assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]
-    assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
+    assert [[made.outcome for made in result.attempts] for result in results] == [["cancelled", "ok"]] * 2
+    assert all((tmp_path / "state/latest" / event.fields["log"]).exists() for event in attempts)
 
 
 def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):

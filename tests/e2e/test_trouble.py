@@ -149,7 +149,9 @@ def test_a_signal_does_not_wait_for_a_registry_that_says_nothing(
         rule = proxy.rule(method, path, "hang")
         running = start("all", "-f", config, "--state-dir", state, "--json")
         wait_for_event(state, "stage.started", stage)
+        deadline = time.monotonic() + 60
         while not rule.hits:
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         began = time.monotonic()
         running.send_signal(signal.SIGINT)

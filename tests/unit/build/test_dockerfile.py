@@ -72,6 +72,9 @@ def test_the_platform_arguments_count_in_from_without_being_declared():
     assert images("ARG TARGETARCH\n" + text, TARGETARCH="arm64") == ("base-arm64",)
     assert images("FROM base-${TARGETARCH:-amd64}\n") == ("base-${TARGETARCH:-amd64}",)
     assert images("FROM base${TARGETVARIANT:+-hard}\n", TARGETVARIANT="") == ("base",)
+    # Without the colon it is enough to be set.
+    assert images("FROM base${TARGETVARIANT+-hard}\n", TARGETVARIANT="") == ("base-hard",)
+    assert images("FROM base${TARGETVARIANT-v7}\n", TARGETVARIANT="") == ("base",)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,9 @@ def test_the_platform_arguments_count_in_from_without_being_declared():
         ("ARG V\nFROM alpine:${V:-3}\n", {}, "alpine:3"),
         ("ARG V\nFROM alpine:${V-3}\n", {}, "alpine:3"),
         ("ARG V=x\nFROM alpine${V:+:slim}\n", {}, "alpine:slim"),
+        ("ARG V=\nFROM alpine${V-:3}\n", {}, "alpine"),
+        ("ARG V=\nFROM alpine${V:-:3}\n", {}, "alpine:3"),
+        ('ARG A="b c" B="d"\nFROM alpine:$B\n', {}, "alpine:d"),
         ('ARG A="b"\nARG V=$A/c\nFROM "$V"\n', {}, "b/c"),
         ("FROM alpine:$V\n", {"V": "3"}, "alpine:$V"),
     ],

@@ -52,6 +52,8 @@ def work(text, **changed):
     [
         JAVA,
         JAVA.replace("$BUILDPLATFORM", "${BUILDPLATFORM}"),
+        JAVA.replace("$BUILDPLATFORM", "${BUILDPLATFORM:-linux/amd64}"),
+        JAVA + "ONBUILD RUN x\n",
         JAVA.replace("$BUILDPLATFORM", "linux/amd64"),
         JAVA.replace("--from=build", "--from=0"),
         "# syntax=docker/dockerfile:1\n" + JAVA,
@@ -101,6 +103,9 @@ def test_every_run_is_the_same_for_all_platforms(text):
         "ARG FLAVOR=$TARGETARCH\n" + JAVA.replace("AS build\n", "AS build\nARG FLAVOR\n"),
         "ARG A=${TARGETOS}\nARG B=x-${A:-y}\n" + JAVA.replace("AS build\n", "AS build\nARG B\n"),
         JAVA.replace("AS build\n", "AS build\nARG ARCH=$TARGETARCH\n"),
+        'ARG FLAVOR="linux $TARGETARCH"\n' + JAVA.replace("AS build\n", "AS build\nARG FLAVOR\n"),
+        JAVA.replace("$BUILDPLATFORM", "${TARGETPLATFORM:-$BUILDPLATFORM}"),
+        JAVA.replace("$BUILDPLATFORM", "$MYBUILDPLATFORM"),
         "FROM a AS base\nONBUILD RUN x\nFROM base\nCOPY . /\n",
         "# syntax=example.org/frontend\n" + JAVA,
         "",

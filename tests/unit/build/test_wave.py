@@ -123,19 +123,20 @@ def test_who_is_alone_in_sharing_is_uploaded_for_with_the_others(plan):
     assert [(why, len(platforms)) for why, platforms in found] == [("shared", 2), ("context", 6)]
 
 
-def test_as_many_share_as_may_build_at_once(plan):
-    three = ["linux/386", "linux/arm64", "linux/s390x"]
-    assert sharing(plan("jobs: 2"), *three) == [("shared", ["linux/arm64", "linux/386"])]
-    assert sharing(plan("jobs: 1"), *three) == []
-    assert sharing(plan(memory=768 * MIB), *three) == [
-        ("shared", ["linux/arm64", "linux/386", "linux/s390x"])
-    ]
+@pytest.mark.parametrize("jobs", ["jobs: 1", "jobs: auto"])
+def test_shared_work_is_that_of_one_build_whatever_the_number_of_platforms(plan, jobs):
+    three = ["linux/arm64", "linux/386", "linux/s390x"]
+    assert sharing(plan(jobs, memory=768 * MIB), *three) == [("shared", three)]
 
 
 def test_who_failed_alone_goes_alone_and_who_failed_with_all_does_not(plan):
     three = ["linux/arm64", "linux/386", "linux/s390x"]
     assert sharing(plan(), *three, failed=["linux/386"]) == [("shared", ["linux/arm64", "linux/s390x"])]
     assert sharing(plan(), *three, failed=three) == [("shared", three)]
+    # Also not with those whose uploads it would save.
+    found = sharing(plan(), *three, failed=["linux/386"], size=10**9)
+    assert [(why, len(platforms)) for why, platforms in found] == [("shared", 2), ("context", 5)]
+    assert not any("linux/386" in platforms for _, platforms in found)
 
 
 def test_a_shorter_timeout_ends_only_its_own(plan):
@@ -257,9 +258,10 @@ def test_a_step_that_each_target_has_for_itself_is_noticed():
     heard.feed(vertexes=[vertex("[a stage-1 2/2] COPY --from=native /a /a", "sha256:c", **started)])
     heard.feed(vertexes=[vertex("[b stage-1 2/2] COPY --from=native /a /a", "sha256:d", **started)])
     assert not heard.wave.runs_apart
-    heard.feed(vertexes=[vertex("[a stage-1 3/3] RUN x", "sha256:1", **started)])
+    # As BuildKit names `RUN fetch $TARGETARCH`.
+    heard.feed(vertexes=[vertex("[a stage-1 3/3] RUN fetch amd64", "sha256:1", **started)])
     assert not heard.wave.runs_apart
-    heard.feed(vertexes=[vertex("[b stage-1 3/3] RUN x", "sha256:2", **started)])
+    heard.feed(vertexes=[vertex("[b stage-1 3/3] RUN fetch arm64", "sha256:2", **started)])
     assert heard.wave.runs_apart
 
 

@@ -80,3 +80,15 @@ def test_what_cannot_be_journaled_is_not_shown_as_done(tmp_path):
     with pytest.raises(EnvironmentFault, match="journal cannot be written"):
         Recorder(journal, display).record("tag.ended")
     assert display.shown == []
+
+
+def test_nothing_comes_after_the_end_of_a_run(tmp_path):
+    """A thread that was left behind goes on telling until the process ends."""
+    display = KeepingDisplay()
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        recorder = Recorder(journal, display)
+        recorder.record("run.ended", status="interrupted")
+        recorder.record("child.read", platform="linux/arm64")
+        recorder.say("waiting for a registry")
+    assert [event.name for event in read_journal(tmp_path / "journal.jsonl")] == ["run.ended"]
+    assert ([event.name for event in display.shown], display.said) == (["run.ended"], [])
