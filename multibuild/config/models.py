@@ -113,7 +113,8 @@ class Config(Section):
         BeforeValidator(parse_jobs),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
     ] = "auto"
-    """Builds at once. `auto`: what memory carries; of long ones, each by itself, what keeps every processor busy."""
+    """Builds at once. `auto`: what memory carries; of long ones, each by itself, what keeps every processor busy.
+    Platforms that share all their work count as one."""
     retry: Retry = Field(default_factory=Retry.model_construct)
     """What happens after a failure that may pass."""
     timeout: Seconds = 21600.0
