@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from fakes.specs import PLAIN
 
 from multibuild.build.command import build_arguments
 from multibuild.build.spec import BuildSpec, Staging
@@ -16,28 +17,6 @@ DOCKER = Node(builder="default", driver="docker", native=AMD64)
 BY_DIGEST = Staging(kind="digest", reference=IMAGE, insecure=False)
 IN_LAYOUT = Staging(kind="layout", reference="oci:children/linux-arm-v7", insecure=False)
 BY_TAG = Staging(kind="tag", reference=f"{IMAGE}:multibuild-linux-arm-v7", insecure=False)
-
-PLAIN = BuildSpec(
-    platform=Platform.parse("linux/arm/v7"),
-    context=".",
-    dockerfile="Dockerfile",
-    target=None,
-    args={},
-    contexts={},
-    labels={},
-    secrets=(),
-    ssh=(),
-    cache_from=(),
-    cache_to=(),
-    network="default",
-    pull=True,
-    no_cache=False,
-    build_flags=(),
-    provenance="min",
-    sbom=False,
-    media_type="oci",
-    source_date_epoch=None,
-)
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,10 @@
 from dataclasses import replace
 
 import pytest
+from fakes.specs import PLAIN
 
 from multibuild.build.dockerfile import read_dockerfile
 from multibuild.build.shared import shared_work
-from multibuild.build.spec import BuildSpec
-from multibuild.platforms import Platform
-
-SPEC = BuildSpec(
-    platform=Platform.parse("linux/arm64"),
-    context=".",
-    dockerfile="Dockerfile",
-    target=None,
-    args={},
-    contexts={},
-    labels={},
-    secrets=(),
-    ssh=(),
-    cache_from=(),
-    cache_to=(),
-    network="default",
-    pull=True,
-    no_cache=False,
-    build_flags=(),
-    provenance=False,
-    sbom=False,
-    media_type="oci",
-    source_date_epoch=None,
-)
 
 JAVA = """FROM --platform=$BUILDPLATFORM maven AS build
 RUN mvn package
@@ -43,7 +20,7 @@ COPY --from=build /app /app
 
 
 def work(text, **changed):
-    spec = replace(SPEC, **changed)
+    spec = replace(PLAIN, **changed)
     return shared_work(read_dockerfile(text, spec.args), spec)
 
 
