@@ -31,10 +31,12 @@ async def forget_lost(failure: Failure, builder: str, buildx: Sequence[str], fol
     found = _RECORD.findall(failure.evidence) if failure.kind.name == "lost-snapshot" else []
     if not found:
         return None
+    # Without --all a record is left that BuildKit takes to be shared with an image, as it does with some of these.
+    prune = ("prune", "--builder", builder, "--all", "--force", "--filter", f"id={found[-1]}")
     lines: list[bytes] = []
     with suppress(NotStarted):
         await run_process(
-            (*buildx, "prune", "--builder", builder, "--force", "--filter", f"id={found[-1]}"),
+            (*buildx, *prune),
             cwd=folder,
             on_line=lines.append,
             limits=Limits(timeout=LIMIT),

@@ -128,7 +128,7 @@ def test_a_record_of_the_cache_whose_snapshot_is_lost_is_taken_out(docker, tmp_p
     assert [[a.failure.kind.name for a in result.attempts] for result in results] == [
         ["lost-snapshot"] * 2
     ] * 2
-    prune = ["docker-buildx", "prune", "--builder", "b", "--force", "--filter", f"id={lost}"]
+    prune = ["docker-buildx", "prune", "--builder", "b", "--all", "--force", "--filter", f"id={lost}"]
     assert [call for call in docker.calls() if call[1] == "prune"] == ([] if told is None else [prune] * 4)
     events = [event for event in read_journal(run.journal_path) if event.name == "record.forgotten"]
     assert [event.fields["id"] for event in events] == (told or []) * 4
