@@ -303,7 +303,8 @@ def forwarder(port):
 
 def test_a_builder_that_goes_away_and_comes_back(project, state, registry, repository):
     port, name = free_port(), f"multibuild-cut-{os.getpid()}"
-    config = project(run=f"echo {time.time_ns()}; sleep 4; echo ok > /x", retry={"initial": "1s"})
+    # The way back has to be there before the second attempt, on a busy machine too.
+    config = project(run=f"echo {time.time_ns()}; sleep 4; echo ok > /x", retry={"initial": "5s"})
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(forwarder(port))
         docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
