@@ -93,7 +93,8 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
                     known[name] = args[name]
                 elif value is not None:
                     known[name] = expand(value, known)
-                    varying |= set() if varying.isdisjoint(_named(value)) else {name}
+                    if not varying.isdisjoint(_named(value)):
+                        varying.add(name)
         elif instruction.word == "FROM":
             stage = _stage(instruction, known)
             images += [stage.base] if not _is_stage(stage.base, stages) else []

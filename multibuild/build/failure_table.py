@@ -88,9 +88,7 @@ CLASSES: tuple[FailureClass, ...] = (
         name="lost-blob", retry="once", hint="if it comes again: `docker buildx prune --builder NAME`"
     ),
     FailureClass(
-        name="lost-snapshot",
-        retry="transient",
-        hint="BuildKit lost a part of its cache: if it comes again, `docker buildx prune --builder NAME`",
+        name="lost-snapshot", retry="transient", hint="if it stays: `docker buildx prune --builder NAME`"
     ),
     FailureClass(
         name="cache-service",

@@ -293,7 +293,7 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) ->
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
-            if progress.runs_something if cached else why == "shared" and progress.runs_apart:
+            if (cached and progress.runs_something) or (why == "shared" and progress.runs_apart):
                 raise _Unexpected
             for member in members.values():
                 member.look()
