@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from multibuild.frozen import frozen
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import OCI_INDEX, Manifest, Reference, as_mapping, digest_of
 from multibuild.publish.session import RegistrySession
@@ -24,7 +25,7 @@ OWN_TAGS = "multibuild-"
 """How the staging tags of `publish.staging: auto` and `tag` begin; a template's names are the user's own."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Left:
     """What runs left in one repository: children and staging tags that may go, children and indexes that stay."""
 
@@ -34,7 +35,7 @@ class Left:
     kept: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Removal:
     """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it.
 
@@ -51,7 +52,7 @@ class Removal:
         return f"{self.kind} {self.reference}{more}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Decided:
     """What goes, in order, and what stays although a run made it, with the reason."""
 

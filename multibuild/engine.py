@@ -12,12 +12,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multibuild import detail
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ OTHER_CONTEXT = (
 INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or docker-buildx on Debian"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class EngineInfo:
     """What `docker info` tells. `memory` is in bytes; `buildx_path` is the plugin's own binary.
 
@@ -51,7 +52,7 @@ class EngineInfo:
     insecure: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class BuilderNode:
     """One node of a buildx builder as `docker buildx ls` lists it."""
 
@@ -64,7 +65,7 @@ class BuilderNode:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class BuilderInfo:
     """A buildx builder. `error` is what buildx says of one that cannot be reached."""
 
@@ -75,7 +76,7 @@ class BuilderInfo:
     error: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class NewBuilder:
     """What `docker buildx create` needs.
 

@@ -6,13 +6,13 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.spec import repository_of
 from multibuild.errors import PublishFailed, UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.publish.staged import holder_of, is_staged_here, take_over
 from multibuild.record.events import Event
@@ -40,7 +40,7 @@ MOST_BYTES = 64 << 20
 """Bytes of a plan or a journal; a thousand attempts with their evidence take a few."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ForeignRun:
     """A run of another machine: its directory, its plan, what happened, and the children it left."""
 

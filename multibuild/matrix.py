@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ GITLAB_MATRIX = ".multibuild-matrix"
 """The hidden job that `--format gitlab` writes; the template's build job extends it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Job:
     """A job of CI: its platforms, a name fit for files, and the runner ("" where the config names none)."""
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from multibuild.build.failover import settled
@@ -23,6 +22,7 @@ from multibuild.build.stage import (
 from multibuild.build.tails import Tails
 from multibuild.engine import Engine
 from multibuild.errors import BuildFailed
+from multibuild.frozen import frozen
 from multibuild.host.setup import Host, prepare, require_runnable
 from multibuild.host.wanted import Wanted
 from multibuild.prove.reader import child_reader
@@ -48,7 +48,7 @@ FRESH = 5.0
 """Seconds for which the names of what goes in are good before the first build."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Site:
     """Where a run happens: its engine, state and directory, and who writes down what happens."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from multibuild.build.spec import Staging
+from multibuild.frozen import frozen
 from multibuild.host.facts import Node
 from multibuild.platforms import Platform, runs_natively
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Placement:
     """A node for a platform, and what depends on it: where the child is staged, and whether QEMU runs it."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.spec import LAYOUTS, BuildSpec, Staging
 from multibuild.errors import ConfigError, UsageError
+from multibuild.frozen import frozen
 from multibuild.host.facts import MIB, HostFacts, Node
 from multibuild.placement import Placement, nodes_for, nodes_in_order
 from multibuild.platforms import Platform, runs_natively
@@ -25,7 +26,7 @@ JOBS_PER_CPU = 3
 """Builds wait for the network a good part of their time; measured best with 2 cores and 12 small builds."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class EntryFields:
     """What the user wants said of a platform's entry in the index."""
 
@@ -35,7 +36,7 @@ class EntryFields:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class PlannedPlatform:
     """One platform's whole share of a run. `timeout` is in seconds, per attempt.
 
@@ -59,7 +60,7 @@ class PlannedPlatform:
         return self.platform.slug
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Target:
     """A repository that receives the index, and the tags it gets there, in order."""
 
@@ -67,7 +68,7 @@ class Target:
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Plan:
     """A run, decided. `fingerprint` names the config it was made from; `config` holds the settings of each stage."""
 

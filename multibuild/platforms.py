@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from typing import Literal
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Elf:
     """How binaries of an architecture say what they are: ELF class in bits, byte order, e_machine (elf.h)."""
 
@@ -19,7 +20,7 @@ class Elf:
     machine: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Architecture:
     """One row of the table.
 

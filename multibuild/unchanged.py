@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild import __version__
 from multibuild.build.inputs import Inputs, base_digest, held_digest, inputs_of
+from multibuild.frozen import frozen
 from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.recorder import Say
@@ -37,7 +37,7 @@ _GOOD_FOR: Mapping[str, frozenset[str]] = {
 """Which commands leave what a command wants: `all` leaves children as `build` does."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class PastSuccess:
     """A run that succeeded. `inputs` are parts by platform; `held` the digest that each reference must have."""
 
@@ -47,7 +47,7 @@ class PastSuccess:
     held: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Verdict:
     """`run` is the success that still holds, or None; `reason` is what was compared, or what differs, in words."""
 

@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -22,6 +22,7 @@ from multibuild.build.progress import Progress, Step
 from multibuild.build.result import Attempt, Built, Outcome
 from multibuild.build.retry import Budget
 from multibuild.build.slots import Slots
+from multibuild.frozen import frozen
 from multibuild.host.here import emulator_version
 from multibuild.record.events import Emit
 
@@ -37,7 +38,7 @@ STATE_HINT = "free disk space where the state is (or name another place with --s
 PERMANENT_WARNING = "wrong-base-platform"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Workshop:
     """What every platform's build shares. `buildx` is the client's argv; `stall` is in seconds.
 
@@ -120,7 +121,7 @@ def progress_of(item: PlannedPlatform, workshop: Workshop, log: TextIO) -> Progr
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _End:
     """How buildx ended: what an attempt is made of."""
 

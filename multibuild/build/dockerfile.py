@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from multibuild.frozen import frozen
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
 # A word of its own: `$((1<<N))` and bash's `<<<` are none.
@@ -29,7 +31,7 @@ _PLATFORM_ARGS = _TARGET_ARGS | _BUILD_ARGS
 """BuildKit gives these without being asked, in FROM lines too (docs: "Automatic platform ARGs in the global scope")."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Stage:
     """One `FROM`, and what follows it. `base` has its variables resolved where that is possible.
 
@@ -49,7 +51,7 @@ class Stage:
     onbuild: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Dockerfile:
     """What a build takes from outside the context. `images` are pulled; `fetches` says whether ADD takes URLs."""
 
@@ -59,7 +61,7 @@ class Dockerfile:
     fetches: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Instruction:
     """One instruction: its word in capitals, the rest with continuation lines joined, and its line (from 1).
 

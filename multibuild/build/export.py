@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.build.failures import Failure
+from multibuild.frozen import frozen
 from multibuild.publish.staged import exported_digest, fresh_folder, keep
 from multibuild.record.state import RunDirectory
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from multibuild.plan import PlannedPlatform
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Export:
     """One attempt's export. `folder` is None where the child is pushed: then there is nothing to do here."""
 

@@ -9,14 +9,15 @@ status: "failed to push R: unauthorized" (distribution/errcode, Errors.Unmarshal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from multibuild.frozen import frozen
 
 Retry = Literal["transient", "once", "auth", "permanent"]
 Scope = Literal["any", "run", "outside"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class FailureClass:
     """What a failure is and what helps.
 
@@ -32,7 +33,7 @@ class FailureClass:
     patient: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Signature:
     """One row. `scope` "run" applies to a failing RUN's own output, "outside" to everything else."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from multibuild.build.failure_table import (
     CLASSES,
@@ -15,6 +14,7 @@ from multibuild.build.failure_table import (
     Retry,
 )
 from multibuild.build.progress import Evidence
+from multibuild.frozen import frozen
 
 EVIDENCE_LINES = 8
 """Lines of a failing step that are judged and shown: what comes earlier did not end it."""
@@ -44,7 +44,7 @@ _WRONG_BASE = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Failure:
     """A failure understood. `evidence` is the lines that decided; `retry_after` seconds, where the log asks for it."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from multibuild.build.inputs import PlanInputs
 from multibuild.build.resume import past_seconds
 from multibuild.build.shared import SharedWork
+from multibuild.frozen import frozen
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory, State
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 RUNS_READ = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Forecast:
     """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 

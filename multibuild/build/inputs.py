@@ -29,6 +29,7 @@ from multibuild.build.shared import SharedWork, shared_work
 from multibuild.build.spec import BuildSpec
 from multibuild.config.files import is_remote
 from multibuild.errors import MultibuildError
+from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
     from multibuild.platforms import Platform
@@ -45,7 +46,7 @@ Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
 """Gives the digests that image references have at their registries now; None for what cannot be had."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Inputs:
     """What goes into one platform: each part's name or digest. `unknown` says what cannot be known, if anything."""
 
@@ -60,7 +61,7 @@ class Inputs:
         return _digest(dict(self.parts))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class PlanInputs:
     """The inputs of a plan's platforms, and what the walk through the context showed besides.
 

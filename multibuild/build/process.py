@@ -12,11 +12,11 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from multibuild import detail
+from multibuild.frozen import frozen
 
 LINE_LIMIT = 1024 * 1024
 """Longest line handed on, in bytes; the rest of a longer one is cut, so that a hostile log cannot fill memory."""
@@ -36,7 +36,7 @@ class NotStarted(OSError):
     """The program could not be started at all."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Ended:
     """How a process ended. `code` is as subprocess gives it: negative for a signal; `seconds` is wall time."""
 
@@ -45,7 +45,7 @@ class Ended:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Limits:
     """`timeout`: seconds for the whole attempt. `stall`: seconds without a line; `busy` may veto a stall."""
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from multibuild.frozen import frozen
+
 TAIL_LINES = 40
 """Last lines kept of each step: what a failure is judged by."""
 
@@ -23,7 +25,7 @@ OPEN_STEPS = 512
 _COPIES = re.compile(r"\] (?:COPY|ADD) ")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Step:
     """A finished step. `seconds` is from start to completion; a cached one took none.
 
@@ -67,7 +69,7 @@ class _Vertex:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Evidence:
     """What decides the class of a failure.
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from multibuild.build.failures import Failure
 from multibuild.build.progress import Step
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
 Status = Literal["succeeded", "reused", "failed", "cancelled"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Attempt:
     """One run of buildx. `log` is relative to the run directory; `digest` is the pushed child of a good one."""
 
@@ -27,7 +27,7 @@ class Attempt:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class BuildResult:
     """One platform's end.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from multibuild.frozen import frozen
 from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory, State
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class FinishedChild:
     """A child that an earlier run pushed or kept. `inputs` names what went into it.
 
@@ -24,7 +25,7 @@ class FinishedChild:
     stamp: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Unfinished:
     """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
 

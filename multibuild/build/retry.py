@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from multibuild.build.failures import Failure
+from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -41,7 +42,7 @@ class AttemptFailed(Exception):
         self.failure = failure
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Decision:
     """What follows the failed attempt `number`: the next one after `seconds`, or (None) no other one, and why.
 

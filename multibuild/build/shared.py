@@ -7,18 +7,18 @@ builds, `FROM --platform=$BUILDPLATFORM`, does the work once, and each platform 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from multibuild.build.dockerfile import Dockerfile, Stage
 from multibuild.build.spec import BuildSpec
 from multibuild.build.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError
+from multibuild.frozen import frozen
 
 _FRONTEND = "docker/dockerfile"
 """The frontend whose rules are known; another one may run whatever it likes."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class SharedWork:
     """The stages whose RUN lines several platforms share, and what else they depend on; equal where they do share."""
 

@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from multibuild.build.processors import WINDOW, Processors
+from multibuild.frozen import frozen
 
 LONG = 5.0
 """Seconds of a build by which it is a long one.
@@ -19,7 +20,7 @@ took a sixteenth less than six: processors that are shared by more than they are
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Brake:
     """Lets more builds run at once only while the processors have time: more than `usual`, or than `least` long ones.
 

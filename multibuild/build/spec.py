@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class BuildSpec:
     """Everything that goes into one platform's child; paths are relative to the project directory.
 
@@ -42,7 +42,7 @@ LAYOUTS = "oci:children/"
 """How references to layouts in a run's directory begin; relative, so that the directory can be moved elsewhere."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Staging:
     """Where a child is before any tag moves: in a repository by digest or under a tag of its own, or in a layout.
 

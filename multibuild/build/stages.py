@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from multibuild.build.dockerfile import Stage
 from multibuild.errors import ConfigError
+from multibuild.frozen import frozen
 
 _BUILD = re.compile(r"\$(?:BUILDPLATFORM|\{BUILDPLATFORM(?::?-[^}$]*)?\})")
 
@@ -16,7 +16,7 @@ Role = Literal["image", "builder"]
 Where = Literal["target", "build", "fixed"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class UsedStage:
     """A stage that the target needs.
 

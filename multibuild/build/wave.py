@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -48,6 +47,7 @@ from multibuild.build.result import Attempt, Outcome
 from multibuild.build.tails import Tails
 from multibuild.build.wave_progress import WaveProgress
 from multibuild.config.files import is_remote
+from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
     from multibuild.build.failures import Failure
@@ -67,7 +67,7 @@ FAILING = 0.05
 Why = Literal["cached", "shared", "context"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Wave:
     """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
 

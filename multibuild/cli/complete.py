@@ -10,12 +10,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from multibuild.errors import MultibuildError
+from multibuild.frozen import frozen
 
 BASH = """\
 _multibuild() {
@@ -50,7 +50,7 @@ complete -c multibuild -f -a '(__multibuild_complete)'
 SCRIPTS: Mapping[str, str] = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Project:
     """What is read only when a word depends on it: the config named on the line, and its state."""
 

@@ -6,11 +6,11 @@ import os
 import platform as machine
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from multibuild.cli.output import print_json
 from multibuild.errors import ConfigError, UsageError
+from multibuild.frozen import frozen
 from multibuild.host.bases import platforms_of
 from multibuild.init.proposal import Proposal, Remark, images_to_ask, propose
 from multibuild.init.starter import Image, Starter, guess_image, names, reasons
@@ -18,7 +18,7 @@ from multibuild.platforms import Platform
 from multibuild.record.text import printable
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class InitFlags:
     """The flags of `init`, as typed."""
 

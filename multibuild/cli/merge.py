@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, registries_of
 from multibuild.errors import PublishFailed, UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.layout import WithLayouts, open_layout
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from multibuild.publish.publisher import Published
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class MergeFlags:
     """The flags of `merge TARGET SOURCE...`, as typed."""
 

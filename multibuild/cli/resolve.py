@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import registries_of
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.clients import CLIENTS, Choice
 from multibuild.publish.failures import for_a_reader
@@ -21,7 +21,7 @@ DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "
 """What is shown where no host is named: those whose rules differ between clients."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ResolveFlags:
     """The flags of `resolve`, as typed."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild import detail
 from multibuild.cli.output import print_json
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multibuild.record.state import State
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Request:
     """The flags of `build`, `all` and `plan`, as typed."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from multibuild.errors import ConfigError
+from multibuild.frozen import frozen
 
 Key = tuple[str | int, ...]
 """Where a value stands: ("platforms", 1, "timeout")."""
@@ -49,7 +49,7 @@ for _name, _pattern, _first in _CORE:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Document:
     """The values of a file. `places` says where each was written (`FILE:LINE:COLUMN`), `texts` how."""
 

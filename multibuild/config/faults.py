@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from multibuild.config.document import Document, Key, dotted
 from multibuild.errors import ConfigError
+from multibuild.frozen import frozen
 
 MOST_FAULTS = 10
 """A screen full; who has more has the wrong file."""
@@ -20,7 +20,7 @@ FEW_KEYS = 12
 """So many keys fit a line."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Fault:
     """One thing wrong with the value at `key`."""
 

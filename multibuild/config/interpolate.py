@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from multibuild.config.git import GitFacts
+from multibuild.frozen import frozen
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -34,7 +34,7 @@ class InterpolationError(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Interpolation:
     """Fills in texts from the environment, git and the clock (`${date}`: YYYY-MM-DD in UTC)."""
 

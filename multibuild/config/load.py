@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from multibuild.config.git import GitFacts
 from multibuild.config.interpolate import Interpolation, InterpolationError
 from multibuild.config.models import Config, RegistryOptions
 from multibuild.config.overrides import Overrides, apply_overrides
+from multibuild.frozen import frozen
 
 HOW_NOT_WHAT: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}
 """Settings that change how or where a run goes and never what comes out, so they are not in the canonical form."""
@@ -26,7 +26,7 @@ _OF_PLATFORM: Final = {"timeout", "builder", "runner"}
 """The same of a platform."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LoadedConfig:
     """A settled config and where it is from.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import ConfigError
+from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
     from multibuild.config.document import Document
@@ -14,7 +14,7 @@ _FREE = ("args", "labels", "annotations", "contexts")
 """Mappings whose keys the user makes up: what follows is one key, dots and all (`labels.org.example.a`)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Overrides:
     """Flags over the config. `platforms` is for the plan, which narrows; the others replace values of the file.
 

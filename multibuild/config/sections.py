@@ -5,7 +5,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from multibuild.config.faults import fault
 from multibuild.config.values import LiteralPlatform, PlatformName, Seconds, Tag, Text
+from multibuild.frozen import frozen
 
 TextMap = dict[str, Text]
 
@@ -43,7 +43,7 @@ def _without_plugins() -> Iterator[None]:
             os.environ["PYDANTIC_DISABLE_PLUGINS"] = before
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class SmokeTest:
     """The test of one platform, settled. `timeout` is in seconds."""
 
@@ -53,7 +53,7 @@ class SmokeTest:
     emulator_cpu: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Outlet:
     """Where the result goes; `path` (relative to the project) for an OCI layout or an archive of one."""
 

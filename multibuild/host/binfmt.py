@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from multibuild.frozen import frozen
 from multibuild.platforms import Architecture
 
 ROOT = Path("/proc/sys/fs/binfmt_misc")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Handler:
     """One registered handler; `magic` and `mask` in hex as the kernel prints them, `flags` like "POCF"."""
 

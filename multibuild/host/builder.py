@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.engine import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 from multibuild.host.buildkitd import CONFIGURABLE, with_registries
 from multibuild.host.drift import Drift, drift_of
 from multibuild.host.images import PULL_WAIT
@@ -29,7 +30,7 @@ THREE_WAYS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Choice:
     """The builders a run will use, by name, and what must be created for that.
 
@@ -48,7 +49,7 @@ class Choice:
     meant: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Terms:
     """What else decides: the builders we made, the registries that BuildKit must know of, and what may be pulled.
 

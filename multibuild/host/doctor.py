@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.engine import Engine
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 from multibuild.host import binfmt
 from multibuild.host.bases import base_images, unreachable
 from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WOULD = "`multibuild setup` does this; with --dry-run it only says so"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Emulator:
     """What runs a platform's programs on a local engine's host."""
 
@@ -37,7 +37,7 @@ class Emulator:
     version: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class PlatformFinding:
     """What came of one platform."""
 
@@ -47,7 +47,7 @@ class PlatformFinding:
     emulator: Emulator | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Diagnosis:
     """All findings; `facts` is facts.json, when there was a builder to ask."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from multibuild.engine import BuilderInfo, BuilderNode, NewBuilder
+from multibuild.frozen import frozen
 from multibuild.host.buildkitd import same_configuration
 from multibuild.host.made import MadeBuilder
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Drift:
     """A builder that is not as it is wanted; `differences` in words.
 

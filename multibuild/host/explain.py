@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from multibuild.frozen import frozen
 from multibuild.host import binfmt
 from multibuild.host.emulators import HOST_QEMU
 from multibuild.host.probe_elf import probe
@@ -16,7 +17,7 @@ from multibuild.platforms import Platform
 SETUP = "`multibuild setup` registers what is missing"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Check:
     """One finding."""
 
@@ -26,7 +27,7 @@ class Check:
     hint: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Kernel:
     """What this machine's kernel has for foreign programs. `handlers` in the order they were registered."""
 
@@ -60,7 +61,7 @@ class Kernel:
         return next((handler for handler in self.serving(platform) if handler.enabled), None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Machine:
     """What is asked of this machine: whether a path exists, and whether a platform's probe runs without a builder."""
 

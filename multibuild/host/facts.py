@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Node:
     """One place that builds: a buildx builder, always named, with what was seen to run on it.
 
@@ -65,7 +66,7 @@ class Node:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class HostFacts:
     """The nodes and the machine. `memory` is in bytes; `buildx` is argv of the buildx client.
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 
+from multibuild.frozen import frozen
 from multibuild.record.disk import write_atomic
 from multibuild.record.state import state_home
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class MadeBuilder:
     """A builder we made: of which driver, for which profile, with which registries made known to it.
 

@@ -9,11 +9,11 @@ import asyncio
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from multibuild.build.process import Limits, run_process
 from multibuild.build.progress import Progress
+from multibuild.frozen import frozen
 from multibuild.host.probe_elf import probe
 from multibuild.platforms import Platform
 
@@ -34,7 +34,7 @@ RUN --network=none ["/probe"]
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Probed:
     """What came of one platform's probe; `detail` is the builder's own words when it did not run."""
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import architecture_named
 
 _VIRTUAL_ADDRESS = 0x400000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Program:
     """`flags` is e_flags; `code(n)` the instructions that call exit(n), from the architecture's Linux syscall table."""
 

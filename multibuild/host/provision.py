@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from multibuild.engine import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 from multibuild.host.builder import Choice, Terms
 from multibuild.host.buildkitd import CONFIGURABLE
 from multibuild.host.drift import Drift
@@ -20,7 +21,7 @@ WITHOUT_BUILDKIT_IMAGE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Provided:
     """The builders there are now. `changes` is what was done, `would` what was left to do, both in words.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from multibuild.engine import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 from multibuild.host import binfmt
 from multibuild.host.builder import Choice, Terms, choose
 from multibuild.host.buildkitd import unknown_registries
@@ -25,7 +26,7 @@ from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.record.recorder import Say
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Host:
     """A host after setup: its facts, what the probes said, and what was changed, in words.
 
@@ -99,7 +100,7 @@ async def prepare(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Way:
     """How a host is prepared: the parameters of `prepare`."""
 
@@ -111,7 +112,7 @@ class _Way:
     before: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Prepared:
     """What came of one `builder:`."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from multibuild.frozen import frozen
 from multibuild.host.buildkitd import registry_settings
 from multibuild.platforms import Platform
 from multibuild.publish.loopback import is_loopback
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from multibuild.config.profile_models import Profile
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class OtherBuilder:
     """A `builder:` that single platforms name for themselves."""
 
@@ -25,7 +26,7 @@ class OtherBuilder:
     platforms: tuple[Platform, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Wanted:
     """What a config wants of the host."""
 

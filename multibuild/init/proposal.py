@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from multibuild.build.dockerfile import read_dockerfile
 from multibuild.build.stages import UsedStage, used_stages
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.init.toolchains import toolchain_of
 from multibuild.platforms import Platform
 
@@ -41,7 +41,7 @@ Answers = Mapping[str, frozenset[Platform] | str]
 """Image → the platforms it has, or why that is not known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Need:
     """An image that must exist for a platform; None: for the builder's own, whatever that is."""
 
@@ -50,7 +50,7 @@ class Need:
     line: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Remark:
     """Something about the Dockerfile to know before building; `line` is 0 where it is about no line."""
 
@@ -59,7 +59,7 @@ class Remark:
     hint: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Proposal:
     """`chosen` goes into the config, `possible` beside it as comments; `impossible` says why."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from multibuild.frozen import frozen
 from multibuild.init.proposal import Proposal
 from multibuild.platforms import Platform
 
@@ -15,7 +15,7 @@ HOSTS = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 _REMOTE = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?|(?:[^@/]*@))([^/:]+)(?::\d+)?[:/]+(.+?)(?:\.git)?/?\Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Image:
     """The image's name; `guess` says where it was guessed from, empty when it was given."""
 
@@ -43,7 +43,7 @@ def _component(text: str) -> str:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Starter:
     """What a first config says."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from multibuild.build.stages import UsedStage
+from multibuild.frozen import frozen
 
 
 def _command(words: str) -> str:
@@ -13,7 +13,7 @@ def _command(words: str) -> str:
     return rf"(?:^|&&|\|\||;|\n|\()\s*(?:\w+=\S*\s+)*(?:{words})(?:\s|$)"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Toolchain:
     """One row. `image` matches the last part of an image's name, `run` a RUN line.
 

@@ -7,8 +7,8 @@ go-containerregistry 0.20.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 # The media types an engine looks for in an index; others it skips (moby distribution/pull_v2.go).
@@ -57,7 +57,7 @@ _OLDEST_ARM = 5
 _GGCR_DEFAULT = Platform(os="linux", architecture="amd64")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Entry:
     """One entry of an index, as written there; `platform` is not normalised (Platform.literal)."""
 
@@ -67,7 +67,7 @@ class Entry:
     is_attestation: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Choice:
     """What a client picks: the entry's digest, and its platform as the index has it."""
 

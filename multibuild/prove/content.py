@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
 from multibuild.prove.elf import architecture_of, matches
 from multibuild.prove.layer_index import MOST_COST, LayerIndex, index_layer
@@ -37,7 +37,7 @@ class Layer(Protocol):
         """Its media type."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ImageContent:
     """An image as its manifest gives it: `config` is the parsed OCI image config, `layers` from the lowest up."""
 
@@ -45,7 +45,7 @@ class ImageContent:
     layers: Sequence[Layer]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ForeignFile:
     """An ELF file of another architecture. `needed` when what the image starts cannot do without it."""
 
@@ -54,7 +54,7 @@ class ForeignFile:
     needed: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ContentProof:
     """What was found. `checked` counts ELF files compared with the platform; `detail` says why, for people."""
 

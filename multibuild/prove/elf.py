@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from multibuild.frozen import frozen
 from multibuild.platforms import ARCHITECTURES, Platform
 
 HEAD_SIZE = 4096
@@ -57,7 +57,7 @@ _OTHER_CLASSES = {
 _NAMES = {(row.elf.bits, row.elf.order, row.elf.machine): row.name for row in ARCHITECTURES}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Segment:
     """A program header: its p_type, and where p_offset, p_vaddr and p_filesz put it."""
 
@@ -67,7 +67,7 @@ class Segment:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ElfHeader:
     """The fields that name a machine.
 

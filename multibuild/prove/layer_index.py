@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
+from multibuild.frozen import frozen
 from multibuild.prove.arm import arm_level
 from multibuild.prove.elf import ElfHeader, parse_elf
 from multibuild.prove.linked import linked_names
@@ -28,7 +29,7 @@ LONGEST_SHEBANG = 255
 """Bytes the kernel reads of a first line (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LayerEntry:
     """One path of a layer, without leading slash; empty for the root. A whiteout's path is what it removes.
 
@@ -49,7 +50,7 @@ class LayerEntry:
         return bool(self.mode & 0o111)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LayerIndex:
     """What one layer holds: `entries` in the order of its tar. Depends on the layer's digest alone.
 

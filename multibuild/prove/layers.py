@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, cast
 
+from multibuild.frozen import frozen
 from multibuild.prove.arm import TAIL, is_arm
 from multibuild.prove.elf import HEAD_SIZE
 from multibuild.prove.linked import dynamic_spans
@@ -35,7 +36,7 @@ _LAYER_TYPES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LayerLimits:
     """When unpacking stops. `ratio` is judged only beyond `free` bytes: files of zeros are legitimate, to a degree."""
 

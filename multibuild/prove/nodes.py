@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform, runs_natively
 from multibuild.prove.clients import CLIENTS, Choice, Entry
 
@@ -28,7 +28,7 @@ ASSUMED_ARM = "v7"
 _MAJOR = re.compile(r"\d+")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Node:
     """One node. `runtime` as Kubernetes writes it; `assumed` says what it does not tell, empty where it tells all."""
 
@@ -39,7 +39,7 @@ class Node:
     assumed: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Pull:
     """What a node pulls. `runs`: True, False, or None where nothing here can tell; `why` says why not True."""
 

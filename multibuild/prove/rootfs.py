@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from multibuild.frozen import frozen
 from multibuild.prove.layer_index import LayerEntry, LayerIndex, path_mark
 from multibuild.prove.tar_stream import UnreadableLayer
 
@@ -29,7 +30,7 @@ class Directory:
     children: dict[str, Directory | LayerEntry] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Found:
     """A file, and the absolute path where it really lies, symlinks followed."""
 

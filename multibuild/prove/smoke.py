@@ -6,7 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from multibuild.build.attempt import open_log
 from multibuild.build.failures import Failure, classify, failure_of
 from multibuild.build.process import Ended, Limits, NotStarted, run_process
 from multibuild.build.progress import Evidence, Progress
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ RUN_STEP = re.compile(r"\[[^\]]*\] RUN ")
 _EXIT = re.compile(r"did not complete successfully: (exit code: \d+)\s*\Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class TestOutcome:
     """How a child's test ended. `detail` is the last lines it printed, when it failed.
 
@@ -49,7 +50,7 @@ class TestOutcome:
         return {"status": self.status, "seconds": round(self.seconds, 3), "detail": self.detail, **why}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Trial:
     """A test of one child (repository@digest, or oci-layout://DIR@digest), and the file that takes what it prints."""
 
@@ -72,7 +73,7 @@ class Trial:
         return ("--build-context", f"child-{self.platform.slug}={self.child}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Solver:
     """Where tests run: on which builder, through which buildx (argv)."""
 

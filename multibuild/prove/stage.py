@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from multibuild.aside import aside
 from multibuild.build.result import BuildResult
 from multibuild.build.spec import repository_of
 from multibuild.errors import VerificationFailed
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.reader import ChildReader
 from multibuild.prove.smoke import TestOutcome
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNMOVED = "; no tag was moved"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class PlatformChild:
     """A planned platform with its child as the registry has it."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from multibuild.frozen import frozen
 from multibuild.prove.libraries import find_library
 from multibuild.prove.rootfs import Found, RootFs
 
@@ -29,7 +29,7 @@ _SPLIT = re.compile(r"-[iv0]*S|--split-string(?:=|\Z)")
 _ENV_OPTIONS_WITH_VALUE = frozenset({"-u", "--unset", "-C", "--chdir", "-a", "--argv0"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Started:
     """What an image starts: `files` in order of need, each once. `problems` are for people: what was not found."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multibuild.errors import VerificationFailed
+from multibuild.frozen import frozen
 
 BLOCK = 512
 
@@ -39,7 +40,7 @@ class UnreadableLayer(VerificationFailed):
     """The layer is damaged, hostile, or of a kind that cannot be looked into."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class TarLimits:
     """What a layer may ask for. `headers` are bytes of PAX and long-name headers in front of one member."""
 
@@ -49,7 +50,7 @@ class TarLimits:
     unpacked: int = 64 << 30
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Member:
     """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points.
 
@@ -72,7 +73,7 @@ class Member:
         return b""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Sample:
     """What of a file's data is kept: its first `head` bytes, and the parts (offset, length) that `more` asks for.
 

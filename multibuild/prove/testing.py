@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from multibuild.build.failover import Fleet, answering
@@ -14,6 +14,7 @@ from multibuild.build.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.build.slots import Slots
 from multibuild.build.wave import most_at_once
 from multibuild.errors import EnvironmentFault, TestFailed
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.smoke import Solver, TestOutcome, Trial, run_test
 from multibuild.prove.together import run_together
@@ -31,7 +32,7 @@ CAUSE_LENGTH = 160
 """Characters of what kept a test from running that go into an error."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Tested:
     """A planned platform and the test of its child."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from multibuild.errors import PublishFailed, VerificationFailed
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.content import ContentProof, ImageContent, Mode, config_mismatch, prove_content
 from multibuild.prove.layer_memory import LayerMemory
@@ -21,7 +22,7 @@ MOST_ENTRIES = 1000
 """Images of one index that are looked into; each takes requests, and 4 MiB of JSON have room for 20000."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Rules:
     """How an image is looked into: the mode of the content proof and the globs it passes over."""
 
@@ -29,7 +30,7 @@ class Rules:
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Finding:
     """A fault. `kind`, for scripts to rely on:
 
@@ -44,7 +45,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Verified:
     """One entry. `content` is None when the entry could not be looked into."""
 
@@ -53,7 +54,7 @@ class Verified:
     content: ContentProof | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Verification:
     """What came of a reference: every entry, and every fault."""
 
@@ -108,7 +109,7 @@ def verify(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Eyes:
     """What every entry is looked at with."""
 

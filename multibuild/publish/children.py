@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from multibuild.errors import VerificationFailed
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
 from multibuild.publish.registry import MANIFEST_LIMIT
 from multibuild.publish.store import Store
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class ImageConfig:
     """An image's config: its platform as it says itself, and the whole document."""
 
@@ -23,7 +24,7 @@ class ImageConfig:
     raw: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Child:
     """One platform's image as pushed. `digest` is what was pushed: the manifest, or the little index around it.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from multibuild.errors import PublishFailed
+from multibuild.frozen import frozen
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.once import Once
 from multibuild.publish.reference import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
@@ -29,7 +30,7 @@ SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 _AGAIN = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Place:
     """A repository with the registry it is in."""
 
@@ -132,7 +133,7 @@ def _home_of(digest: str, homes: Iterable[Place], *, required: bool) -> Place | 
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Copying:
     """Copies into one repository, from several threads: what two images share is brought once, the other one waits.
 

@@ -8,11 +8,12 @@ import re
 import threading
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
 
 _ONE_AT_A_TIME = threading.Lock()
 """Warnings are the whole process's; a helper may ask a person for something."""
@@ -20,7 +21,7 @@ _ONE_AT_A_TIME = threading.Lock()
 _HUB_KEY = "https://index.docker.io/v1/"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Credentials:
     """A login for one registry; never shown. `identity_token` replaces the password where the registry gave one."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from multibuild.frozen import frozen
 from multibuild.publish.inspect import Entry, Inspection
 from multibuild.record.values import as_json
 
 Kind = Literal["added", "removed", "changed", "annotated", "same"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Change:
     """One platform, from one index to the other. `before` and `after` are entries; None where there is none."""
 
@@ -22,7 +22,7 @@ class Change:
     after: Entry | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Difference:
     """Two indexes. `annotations` holds those of the index that differ: (before, after) by key, None for absent."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
 
 from multibuild.errors import PublishFailed
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class IndexChild:
     """One child and how it is to stand in the index.
 
@@ -35,7 +36,7 @@ class IndexChild:
         return (self.image.digest, *(attestation.digest for attestation in self.attestations))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class IndexBase:
     """What an index that is built upon says of itself (image-spec, image-index): kept as it is."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from multibuild.frozen import frozen
 from multibuild.publish.children import read_config
 from multibuild.publish.lint import Finding, lint
 from multibuild.publish.reference import INDEX_TYPES, Descriptor, Manifest, Reference, as_mapping
@@ -13,7 +13,7 @@ from multibuild.publish.session import RegistrySession
 from multibuild.record.values import as_json
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Entry:
     """One image entry. `bytes` is what a node pulls (compressed); `config` the platform its image config says."""
 
@@ -35,7 +35,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Inspection:
     """What `inspect` shows. `size` is that of the index's own bytes; `subject` the digest it refers to."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.clients import CLIENTS, Entry
 from multibuild.publish.reference import INDEX_TYPES, Descriptor
@@ -15,7 +15,7 @@ CURRENT = ("containerd", "docker", "podman", "crane")
 USUAL_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/386")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Finding:
     """Something that will surprise somebody."""
 

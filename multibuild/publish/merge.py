@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
 from multibuild.publish.index import IndexBase, IndexChild, compose
 from multibuild.publish.reference import DOCKER_LIST, Manifest, Reference, as_mapping
@@ -14,7 +15,7 @@ from multibuild.publish.reference import DOCKER_LIST, Manifest, Reference, as_ma
 MediaType = Literal["oci", "docker"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Source:
     """One source as read: a manifest gives one child, an index one per image entry, flattened.
 
@@ -34,7 +35,7 @@ class Source:
         return tuple(self.reference.with_digest(digest) for digest in digests)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Wishes:
     """What the user wants said of the entries and the index; sources and platforms as typed."""
 

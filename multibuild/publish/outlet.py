@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from multibuild.errors import PublishFailed
+from multibuild.frozen import frozen
 from multibuild.publish.layout import OciLayout, WithLayouts, pack
 from multibuild.publish.publisher import Published, publish
 from multibuild.publish.reference import Destination, Manifest, Reference
@@ -16,7 +16,7 @@ from multibuild.publish.store import Registries
 from multibuild.record.events import Emit
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LocalOutlet:
     """A place on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from multibuild.errors import Interrupted, PublishFailed
+from multibuild.frozen import frozen
 from multibuild.publish.copying import LOOKS, bring_children
 from multibuild.publish.failures import RegistryError
 from multibuild.publish.reference import Destination, Manifest, Reference
@@ -22,7 +23,7 @@ T = TypeVar("T")
 Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class MovedTag:
     """What became of one tag. `before` None: it did not exist; `after` None: it does not, or nobody knows."""
 
@@ -32,7 +33,7 @@ class MovedTag:
     status: Status
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Published:
     """The outcome: the index and every tag, in the order they were moved."""
 
@@ -98,7 +99,7 @@ def _all_of(futures: Sequence[Future[T]]) -> list[T]:
     return [future.result() for future in futures]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Former:
     """What a tag held before; `digest` None: it did not exist. The bytes too, where they could be read.
 
@@ -132,7 +133,7 @@ def _or_none(registry: Store, reference: Reference) -> Manifest | None:
         raise
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class _Move:
     """All tags to one index, or none. `former` is what each tag held before, in the order of moving."""
 

@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from multibuild.errors import PublishFailed, UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -33,7 +34,7 @@ _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Reference:
     """`host/repository[:tag][@digest]`, with Docker Hub's short forms written out."""
 
@@ -103,7 +104,7 @@ class Reference:
         return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Descriptor:
     """An OCI descriptor. `size` in bytes; `platform` None where the entry has none.
 
@@ -205,7 +206,7 @@ def _text(value: object) -> str:
     return value or ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Manifest:
     """A manifest or index: the exact bytes, their digest and media type."""
 
@@ -283,7 +284,7 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Destination:
     """A repository and the tags the index gets there, in order."""
 

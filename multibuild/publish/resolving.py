@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from multibuild.errors import UsageError
+from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.clients import Choice, Entry, resolve
 from multibuild.publish.reference import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Answer:
     """What each client picks for one host."""
 

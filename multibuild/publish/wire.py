@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from multibuild import __version__, detail
+from multibuild.frozen import frozen
 from multibuild.publish.auth import RegistryAuth
 from multibuild.publish.credentials import Credentials
 from multibuild.publish.failures import RegistryError, from_status, from_transport, retry_after
@@ -35,7 +36,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class RegistrySettings:
     """How a registry is reached. `insecure`: plain http; `ca`: a PEM file beside the system's."""
 
@@ -55,7 +56,7 @@ class RegistrySettings:
         return f"{'http' if self.plain else 'https'}://{host}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class RetryPolicy:
     """Tries per request and waits in seconds; Retry-After is obeyed up to `longest`.
 
@@ -75,7 +76,7 @@ LATE_PATIENCE = RetryPolicy(unreachable=15.0)
 """At the end of hours of building a registry that is just being restarted is waited for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Call:
     """One request. `path` is below `/v2/`, or a whole URL the registry gave; `doing` says it in words."""
 
@@ -89,7 +90,7 @@ class Call:
     tolerate: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Answer:
     """A response read whole. `url` is where it came from in the end, `next_page` the Link of a list."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from multibuild.frozen import frozen
 
 SHORTEST = 0.1
 """Seconds: below, starting a process is most of a step's time, and a ratio would say nothing."""
@@ -23,7 +24,7 @@ the values of build arguments, which differ between platforms."""
 _STEP = re.compile(r"\[(?:\S+/\S+ (?=\S))?(?P<place>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Comparison:
     """One step of an emulated platform beside its native counterpart; `seconds` are wall time."""
 
@@ -45,7 +46,7 @@ class Comparison:
         return max(self.seconds - self.native_seconds, 0.0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class EmulationCost:
     """All comparisons the run allows, the dearest first, and how many emulated platforms' steps allowed none.
 

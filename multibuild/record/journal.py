@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from multibuild.frozen import frozen
 from multibuild.record.disk import sync_folder
 from multibuild.record.events import Event
 from multibuild.record.values import as_json
@@ -55,7 +55,7 @@ class Journal:
         self.close()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class JournalReading:
     """What a journal held. `damaged` are the numbers (from 1) of unreadable lines before the last one.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from multibuild.build.spec import repository_of
+from multibuild.frozen import frozen
 from multibuild.record.events import Event
 from multibuild.record.journal import read_journal
 from multibuild.record.state import RunDirectory
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class RecordedChild:
     """A child as a journal tells of it: where it was staged, its digest, and what became of its proofs.
 
@@ -28,7 +28,7 @@ class RecordedChild:
     checked: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class LastRun:
     """A run, its plan.json, and its children by platform."""
 

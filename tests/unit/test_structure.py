@@ -58,6 +58,11 @@ def test_no_command_goes_through_a_shell():
                 }, path
 
 
+def test_frozen_dataclasses_are_made_the_cheap_way():
+    dear = "@dataclass(frozen=True, kw_only=True, slots=True)\n"
+    assert {path for path in PACKAGE.rglob("*.py") if dear in path.read_text(encoding="utf-8")} == set()
+
+
 def test_json_is_printed_by_one_function():
     """`print_json` keeps what builds and registries said from commanding a CI system that reads our stdout."""
     allowed = {

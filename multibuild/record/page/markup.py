@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from multibuild.frozen import frozen
 from multibuild.record.text import printable
 
 SHORT = 20
@@ -50,7 +50,7 @@ def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
     return Html(f"<{name}{written}>{join(children)}</{name}>")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@frozen
 class Section:
     """A part of the page, to be reached by `#anchor`."""
 
