@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from multibuild.engine import BuilderInfo, DockerEngine, EngineInfo
 
+_OTHERWISE = re.compile(r"--(?:help|dry-run|if-changed|verbose)\Z|-[a-z]*v")
+"""Flags with which no engine may be needed, or every command is told of as it is run."""
+
 
 class EngineAskedAhead(DockerEngine):
-    """A DockerEngine whose first `info` and first `builders` are on their way as soon as it is made."""
+    """A DockerEngine whose first answers are on their way as soon as it is made."""
+
+    @classmethod
+    def for_flags(cls, words: Sequence[str]) -> EngineAskedAhead | None:
+        """Make it for the flags of a build, which nobody has checked yet; None where they may not want it."""
+        return None if any(_OTHERWISE.match(word) for word in words) else cls()
 
     def __init__(self) -> None:
-        """Ask both, one after the other: `info` tells where the plugin is."""
+        """Ask one after the other: `info` tells where the plugin is, the builders whether an image matters."""
         super().__init__()
         pool = ThreadPoolExecutor(max_workers=1)
         self._info: Future[EngineInfo] | None = pool.submit(super().info)
         self._builders: Future[tuple[BuilderInfo, ...]] | None = pool.submit(super().builders)
+        self._image: Future[tuple[str, bool] | None] | None = pool.submit(
+            self._deciding_image, self._builders
+        )
         pool.shutdown(wait=False)
 
     def info(self) -> EngineInfo:
@@ -27,3 +40,17 @@ class EngineAskedAhead(DockerEngine):
         """Give the first answer once; after that ask anew."""
         ahead, self._builders = self._builders, None
         return ahead.result() if ahead is not None else super().builders()
+
+    def has_image(self, image: str) -> bool:
+        """Give the first answer once, if it is of that image; after that ask anew."""
+        ahead, self._image = self._image, None
+        asked = ahead.result() if ahead is not None else None
+        return asked[1] if asked is not None and asked[0] == image else super().has_image(image)
+
+    def _deciding_image(self, builders: Future[tuple[BuilderInfo, ...]]) -> tuple[str, bool] | None:
+        """Ask for the image on which `builder: auto` depends where no builder of ours is there yet."""
+        from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME
+
+        if any(builder.name == OWN_NAME for builder in builders.result()):
+            return None
+        return BUILDKIT_IMAGE, super().has_image(BUILDKIT_IMAGE)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from typer import Typer
 
+    from multibuild.engine_ahead import EngineAskedAhead
 
 GARBAGE_AFTER = 200_000
 """Objects; some twenty megabytes at most."""
@@ -48,9 +49,11 @@ def _exit_code(words: list[str]) -> int:
     from multibuild.errors import MultibuildError
 
     try:
+        engine = _asked_ahead(words)
         from multibuild.cli.app import app
 
-        code = _narrowed(app, words)(args=words, standalone_mode=False, prog_name="multibuild")
+        called = _narrowed(app, words)
+        code = called(args=words, standalone_mode=False, prog_name="multibuild", obj=engine)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except MultibuildError as error:
@@ -61,6 +64,15 @@ def _exit_code(words: list[str]) -> int:
     except Exception as error:
         return _usage_error(error) or _bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _asked_ahead(words: Sequence[str]) -> EngineAskedAhead | None:
+    """Ask docker before anything else is imported, where the command will want it."""
+    if words[:1] not in (["all"], ["build"]):
+        return None
+    from multibuild.engine_ahead import EngineAskedAhead
+
+    return EngineAskedAhead.for_flags(words[1:])
 
 
 def _narrowed(app: Typer, words: Sequence[str]) -> Typer:

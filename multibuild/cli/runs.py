@@ -17,6 +17,7 @@ from multibuild.platforms import Platform
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
+    from multibuild.engine import Engine
     from multibuild.plan import Plan
     from multibuild.record.state import State
 
@@ -188,13 +189,11 @@ def as_table(plan: Plan) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def run(request: Request, *, until: str) -> int:
-    """Run `build` or `all`; gives the exit code. Everything is checked before an answer of the engine is used."""
-    from multibuild.engine import DockerEngine
-    from multibuild.engine_ahead import EngineAskedAhead
+def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
+    """Run `build`, `all` or the merge of the last run; gives the exit code.
 
-    # What was built already is most often merged without any engine, and what is unchanged needs none.
-    engine = DockerEngine() if until == "merge" or request.if_changed else EngineAskedAhead()
+    `engine` may have been asked already; everything is checked before an answer of it is used.
+    """
     from multibuild.config.files import check_environment, check_files
     from multibuild.plan import require_listed
 
@@ -210,7 +209,9 @@ def run(request: Request, *, until: str) -> int:
     only, state = chosen(request), state_of(request, loaded)
     require_listed(loaded, only)
     from multibuild.cli.execute import execute
+    from multibuild.engine import DockerEngine
 
+    engine = engine or DockerEngine()
     return execute(request, loaded, only, state, until=until, engine=engine)
 
 

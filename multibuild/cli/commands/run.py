@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,6 +39,7 @@ def plan(
     "all", epilog=o.examples("multibuild all", "multibuild all --platform linux/arm64 --tag test")
 )
 def all_(
+    context: typer.Context,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
     platform: o.Platforms = None,
@@ -67,6 +68,7 @@ def all_(
     epilog=o.examples("multibuild build", "multibuild build --platform linux/arm64,linux/riscv64")
 )
 def build(
+    context: typer.Context,
     file: o.File = o.DEFAULT_FILE,
     state_dir: o.StateDir = None,
     platform: o.Platforms = None,
@@ -88,15 +90,16 @@ def build(
     _run("build", locals())
 
 
-def _run(until: str, given: dict[str, object]) -> None:
+def _run(until: str, given: dict[str, Any]) -> None:
     from multibuild.cli import runs
 
+    engine = given.pop("context").obj
     dry_run = bool(given.pop("dry_run"))
     request = runs.request_of(given)
     if dry_run:
         runs.show_plan(request, commands=False)
         return
-    raise typer.Exit(runs.run(request, until=until))
+    raise typer.Exit(runs.run(request, until=until, engine=engine))
 
 
 @commands.command("test", epilog=o.examples("multibuild test", "multibuild test --json"))
