@@ -61,8 +61,13 @@ def build_arguments(item: Buildable, folder: Path | None = None) -> tuple[str, .
 
 
 def build_environ() -> dict[str, str]:
-    """Give the environment of a build: only a digest is read of the metadata file, so no provenance need be in it."""
-    return {**os.environ, "BUILDX_METADATA_PROVENANCE": "disabled"}
+    """Give the environment of a build.
+
+    Only a digest is read of the metadata file, so no provenance need be in it. buildx leaves half of the processors to
+    the engine: with both of two it took 1.6 s of processor time to send 300 MB, of which 0.3 s were Go's own.
+    """
+    half = max(1, (os.cpu_count() or 1) // 2)
+    return {"GOMAXPROCS": str(half), **os.environ, "BUILDX_METADATA_PROVENANCE": "disabled"}
 
 
 def output_of(item: Buildable, folder: Path | None = None) -> str:

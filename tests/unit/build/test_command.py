@@ -1,11 +1,12 @@
 import csv
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from fakes.specs import PLAIN
 
-from multibuild.build.command import build_arguments
+from multibuild.build.command import build_arguments, build_environ
 from multibuild.build.spec import BuildSpec, Staging
 from multibuild.host.facts import Node
 from multibuild.platforms import Platform
@@ -206,3 +207,13 @@ def test_order_of_arguments_is_the_order_of_the_config():
 
 def test_the_context_is_last():
     assert arguments(context="sub dir", build_flags=("--shm-size=1g",))[-1] == "sub dir"
+
+
+def test_buildx_leaves_half_of_the_processors_to_the_engine_but_for_what_somebody_set(monkeypatch):
+    monkeypatch.delenv("GOMAXPROCS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert build_environ()["GOMAXPROCS"] == "4"
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert build_environ()["GOMAXPROCS"] == "1"
+    monkeypatch.setenv("GOMAXPROCS", "7")
+    assert build_environ()["GOMAXPROCS"] == "7"
