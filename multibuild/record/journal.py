@@ -1,4 +1,7 @@
-"""The journal: append-only, one fsynced event a line, so that a kill at any instant loses at most that line."""
+"""The journal: append-only, one event a line, fsynced: a kill at any instant loses at most the line that is written.
+
+Where power is lost, nothing is lost that was waited for, nor anything before it.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ class Journal:
         self._torn = _ends_torn(self._file)
         sync_folder(path.parent)
 
-    def append(self, event: Event) -> None:
-        """Write one event, in one write, and wait until it is on the disk."""
+    def append(self, event: Event, *, wait: bool = True) -> None:
+        """Write one event, in one write, and `wait` until it and all before it are on the disk."""
         line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
         data = line.encode("utf-8", "replace")
         with self._lock:
@@ -37,7 +40,8 @@ class Journal:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             self._torn = False
-            os.fsync(self._file)
+            if wait:
+                os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""

@@ -15,6 +15,18 @@ from multibuild.record.journal import Journal
 NOT_JOURNALED = frozenset({"step", "log"})
 """Events for the eye only; a build has thousands."""
 
+WITH_THE_NEXT = frozenset(
+    {
+        *("stage.started", "wave.started", "attempt.started"),
+        *("platform.inputs", "child.read", "test.ended", "content.ended"),
+    }
+)
+"""Events that come many at a time, with another soon after them: nobody waits for the disk for each of them.
+
+An fsync takes a millisecond on a good disk and ten on a slow one. What a platform's end, a tag's move or the end of a
+stage says is on the disk before anything else is done, and these with it.
+"""
+
 
 class Say(Protocol):
     """Tells a person something in a line."""
@@ -58,7 +70,7 @@ class Recorder:
         event = Event(time=datetime.now(UTC), name=name, fields=fields)
         if self._journal is not None and name not in NOT_JOURNALED:
             try:
-                self._journal.append(event)
+                self._journal.append(event, wait=name not in WITH_THE_NEXT)
             except OSError as error:
                 raise EnvironmentFault(
                     f"the journal cannot be written: {error.strerror or error}",

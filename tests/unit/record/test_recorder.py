@@ -1,5 +1,6 @@
 """The recorder: what is journaled, what is only shown."""
 
+import os
 from datetime import UTC
 
 import pytest
@@ -54,6 +55,26 @@ def test_events_go_to_the_journal_and_the_display(tmp_path):
     assert display.shown[1].fields["name"] == "RUN make"
     assert {event.time.tzinfo for event in display.shown} == {UTC}
     assert display.said == ["hello"]
+
+
+def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, monkeypatch):
+    path, synced, fsync = tmp_path / "j", [0], os.fsync
+
+    def watched(file):
+        fsync(file)
+        synced[0] = path.stat().st_size
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "fsync", watched)
+        recorder = Recorder(journal, KeepingDisplay())
+        for name in ("platform.inputs", "attempt.started", "content.ended"):
+            recorder.record(name, platform="linux/arm64")
+            # Written, so that a kill does not lose it; the disk is not waited for.
+            assert read_journal(path)[-1].name == name
+        assert synced == [0]
+        for name in ("platform.ended", "tag.planned", "tag.ended", "inputs.held", "stage.ended", "run.ended"):
+            recorder.record(name)
+            assert synced == [path.stat().st_size]
 
 
 def test_a_stage_ends_also_when_it_fails():
