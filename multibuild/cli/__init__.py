@@ -24,9 +24,11 @@ def run() -> NoReturn:
     Python would wait for them, for as long as a minute. It also looks for garbage among all objects once more, which
     took a sixth of `plan`.
     """
+    from multibuild.cli.late import put_off_metadata
     from multibuild.cli.output import install
 
     install()
+    put_off_metadata()
     # Imports make many objects and no garbage: looking for it every 700 objects took a fourteenth of `plan`.
     gc.set_threshold(GARBAGE_AFTER)
     code = main()

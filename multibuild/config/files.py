@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -65,6 +64,8 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
 
 
 def _fields(secret: str) -> dict[str, str]:
+    import csv
+
     return dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -239,7 +238,7 @@ def _holder() -> str:
     """Name this process: the command alone, for its options may hold what is nobody's business."""
     command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"pid {os.getpid()} on {socket.gethostname()} since {since} ({command})"
+    return f"pid {os.getpid()} on {os.uname().nodename} since {since} ({command})"
 
 
 def _load(path: Path) -> dict[str, Any] | None:
