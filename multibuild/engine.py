@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +19,11 @@ from multibuild import detail
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
+from multibuild.questions import INSTALL_DOCKER, Questions
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
-INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
 OTHER_CONTEXT = (
     "`docker context ls` shows those there are; DOCKER_CONTEXT or `docker context use` chose this one"
 )
@@ -132,6 +131,7 @@ class DockerEngine:
     def __init__(self) -> None:
         """Start nothing yet: the first call does."""
         self._made: DockerClient | None = None
+        self._questions = Questions()
         self._buildx: tuple[str, ...] = ("docker", "buildx")
 
     @property
@@ -144,7 +144,7 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask once, with one command, and check that buildx is there."""
-        answer = _read("docker", "info", "--format", "{{json .}}")
+        answer = self._questions.ask("docker", "info", "--format", "{{json .}}")
         # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
             raise _explained("docker info", answer.stderr or answer.stdout)
@@ -173,13 +173,13 @@ class DockerEngine:
             buildx_path=buildx["Path"],
             buildx_version=buildx.get("Version", ""),
             context=context,
-            local=_is_local(context),
+            local=self._is_local(context),
             insecure=_insecure(document.get("RegistryConfig") or {}),
         )
 
     def builders(self) -> tuple[BuilderInfo, ...]:
         """Read `buildx ls`; by the plugin's own binary once `info` told where it is, for half the time."""
-        text = _text(*self._buildx, "ls", "--format", "{{json .}}")
+        text = self._text(*self._buildx, "ls", "--format", "{{json .}}")
         return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
 
     def create_builder(self, wanted: NewBuilder) -> None:
@@ -208,7 +208,7 @@ class DockerEngine:
 
     def has_image(self, image: str) -> bool:
         """Ask the engine's image list."""
-        answer = _read("docker", "image", "inspect", "--format", "{{.Id}}", image)
+        answer = self._questions.ask("docker", "image", "inspect", "--format", "{{.Id}}", image)
         if answer.returncode and "no such image" not in answer.stderr.lower():
             raise _explained(f"looking for the image {image}", answer.stderr)
         return answer.returncode == 0
@@ -234,6 +234,20 @@ class DockerEngine:
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
 
+    def _text(self, *argv: str) -> str:
+        """Give what a command that changes nothing says on stdout; EnvironmentFault when it fails."""
+        answer = self._questions.ask(*argv)
+        if answer.returncode:
+            raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
+        return answer.stdout
+
+    def _is_local(self, context: str) -> bool:
+        host = os.environ.get("DOCKER_HOST") or None  # docker takes an empty one for none
+        if host is None and context != "default":
+            place = "{{.Endpoints.docker.Host}}"
+            host = self._text("docker", "context", "inspect", context, "--format", place).strip()
+        return host is None or host.startswith("unix://")
+
     def _change(self, *arguments: str, doing: str) -> None:
         """Run a docker command that python-on-whales has no method or not every option for."""
         from python_on_whales.utils import run
@@ -241,31 +255,6 @@ class DockerEngine:
         detail.command(["docker", *arguments])
         with _faults(doing):
             run([*self._client.docker_cmd, *arguments], return_stderr=False)
-
-
-def _read(*argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a docker command that changes nothing.
-
-    Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
-    which takes longer to load than docker takes to answer.
-    """
-    detail.command(argv)
-    try:
-        return subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
-        )
-    except FileNotFoundError as error:
-        raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
-    except OSError as error:
-        raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
-
-
-def _text(*argv: str) -> str:
-    """Give what a reading command says on stdout; EnvironmentFault when it fails."""
-    answer = _read(*argv)
-    if answer.returncode:
-        raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
-    return answer.stdout
 
 
 def _parsed(text: str, command: str) -> dict[str, Any]:
@@ -276,15 +265,6 @@ def _parsed(text: str, command: str) -> dict[str, Any]:
             f"{command}: docker's answer could not be read", hint="try the same docker command"
         ) from error
     return document
-
-
-def _is_local(context: str) -> bool:
-    host = os.environ.get("DOCKER_HOST") or None  # docker takes an empty one for none
-    if host is None and context != "default":
-        host = _text(
-            "docker", "context", "inspect", context, "--format", "{{.Endpoints.docker.Host}}"
-        ).strip()
-    return host is None or host.startswith("unix://")
 
 
 @contextmanager

@@ -23,13 +23,16 @@ class EngineAskedAhead(DockerEngine):
     def __init__(self) -> None:
         """Ask one after the other: `info` tells where the plugin is, the builders whether an image matters."""
         super().__init__()
-        pool = ThreadPoolExecutor(max_workers=1)
-        self._info: Future[EngineInfo] | None = pool.submit(super().info)
-        self._builders: Future[tuple[BuilderInfo, ...]] | None = pool.submit(super().builders)
-        self._image: Future[tuple[str, bool] | None] | None = pool.submit(
-            self._deciding_image, self._builders
-        )
-        pool.shutdown(wait=False)
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._info: Future[EngineInfo] | None = self._pool.submit(super().info)
+        self._builders: Future[tuple[BuilderInfo, ...]] | None = self._pool.submit(super().builders)
+        self._image: Future[bool | None] | None = self._pool.submit(self._has_buildkit, self._builders)
+        self._pool.shutdown(wait=False)
+
+    def forget(self) -> None:
+        """Ask no more, and end what is being asked: the command is over."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._questions.end()
 
     def info(self) -> EngineInfo:
         """Give the first answer once; after that ask anew."""
@@ -42,15 +45,17 @@ class EngineAskedAhead(DockerEngine):
         return ahead.result() if ahead is not None else super().builders()
 
     def has_image(self, image: str) -> bool:
-        """Give the first answer once, if it is of that image; after that ask anew."""
-        ahead, self._image = self._image, None
-        asked = ahead.result() if ahead is not None else None
-        return asked[1] if asked is not None and asked[0] == image else super().has_image(image)
+        """Give the first answer once, where it is of that image; after that ask anew."""
+        from multibuild.host.builder import BUILDKIT_IMAGE
 
-    def _deciding_image(self, builders: Future[tuple[BuilderInfo, ...]]) -> tuple[str, bool] | None:
+        ahead, self._image = self._image, None
+        known = ahead.result() if ahead is not None and image == BUILDKIT_IMAGE else None
+        return super().has_image(image) if known is None else known
+
+    def _has_buildkit(self, builders: Future[tuple[BuilderInfo, ...]]) -> bool | None:
         """Ask for the image on which `builder: auto` depends where no builder of ours is there yet."""
         from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME
 
         if any(builder.name == OWN_NAME for builder in builders.result()):
             return None
-        return BUILDKIT_IMAGE, super().has_image(BUILDKIT_IMAGE)
+        return super().has_image(BUILDKIT_IMAGE)

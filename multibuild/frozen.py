@@ -1,12 +1,13 @@
-"""Frozen dataclasses that cost a start little: `@frozen` is `@dataclass(frozen=True, kw_only=True, slots=True)`.
+"""Frozen dataclasses that cost a start little: `@frozen` for `@dataclass(frozen=True, kw_only=True, slots=True)`.
 
 Python writes and compiles the methods of each dataclass anew: on 3.11 half a millisecond a class, 0.05 s of every run.
-Here they are made once, for all. What comes out is a dataclass: `fields`, `replace` and `asdict` know it.
+Here they are made once, for all. What comes out is a dataclass: `fields`, `replace` and `asdict` know it. To make or to
+compare one takes a microsecond more, so what there is one of for each file is made the usual way.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from reprlib import recursive_repr
 from types import FunctionType
 from typing import Any, TypeVar, dataclass_transform
@@ -16,17 +17,27 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """Make a class a frozen dataclass with slots, whose fields are given by name."""
+    """Make a class a frozen dataclass with slots, whose fields are given by name.
+
+    TypeError for what the shared methods do not know: `__post_init__`, ClassVar, InitVar, `init=`, `hash=`.
+    """
     for name, method in vars(_Methods).items():
-        if isinstance(method, FunctionType) and name not in vars(cls):
+        # A class with an `__eq__` of its own has None for a hash.
+        if isinstance(method, FunctionType) and vars(cls).get(name) is None:
             setattr(cls, name, method)
-    return dataclass(init=False, repr=False, eq=False, kw_only=True, slots=True)(cls)
+    made = dataclass(init=False, repr=False, eq=False, kw_only=True, slots=True)(cls)
+    usual = [its for its in fields(made) if its.init and its.hash is None]  # type: ignore[arg-type]
+    if len(usual) != len(_fields(made)) or hasattr(made, "__post_init__"):
+        raise TypeError(f"{cls.__name__} needs more than @frozen can do")
+    return made
 
 
 class _Methods:
     """What every frozen dataclass has."""
 
-    def __init__(self: Any, /, **given: Any) -> None:
+    def __init__(self: Any, /, *unnamed: Any, **given: Any) -> None:
+        if unnamed:
+            raise TypeError(f"{type(self).__name__}() takes fields by name only")
         known = _fields(self)
         for name, its in known.items():
             if name in given:

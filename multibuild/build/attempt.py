@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from multibuild.build.command import build_arguments, build_environ
+from multibuild.build.command import build_arguments
 from multibuild.build.emulator_activity import EmulatorActivity
 from multibuild.build.export import Export
 from multibuild.build.failover import Fleet
@@ -40,13 +40,14 @@ PERMANENT_WARNING = "wrong-base-platform"
 
 @frozen
 class Workshop:
-    """What every platform's build shares. `buildx` is the client's argv; `stall` is in seconds.
+    """What every platform's build shares. `buildx` is the client's argv, `environ` its environment.
 
-    `project` is the working directory; `run` takes logs, and children that are not pushed. `built` hears of every
-    child as soon as it is there.
+    `project` is the working directory; `stall` is in seconds; `run` takes logs, and children that are not pushed.
+    `built` hears of every child as soon as it is there.
     """
 
     buildx: tuple[str, ...]
+    environ: Mapping[str, str]
     project: Path
     run: RunDirectory
     slots: Slots
@@ -196,7 +197,7 @@ async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, ar
 
     limits = _limits(item, workshop.stall)
     return await run_process(
-        argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=build_environ()
+        argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=workshop.environ
     )
 
 

@@ -16,8 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from multibuild.frozen import frozen
-
 CHUNK = 1024 * 1024
 PIECE = 32 * CHUNK
 """Bytes of a large file that one thread hashes at a time: SHA-256 of 1.7 GB/s on each processor."""
@@ -33,7 +31,7 @@ Unwanted = Callable[[], bool]
 """Whether nobody waits for the result any more: hashing goes on in a thread, which nothing else can end."""
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: quicker to make than with @frozen
 class ContextFile:
     """One entry: its path below the root, with slashes, and its lstat(2)."""
 

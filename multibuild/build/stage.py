@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.aside import aside
 from multibuild.build.attempt import Workshop
+from multibuild.build.command import build_environ
 from multibuild.build.failover import Fleet, answering
 from multibuild.build.forecast import Forecast
 from multibuild.build.inputs import PlanInputs, inputs_of, resolver, stamp_now
@@ -146,6 +147,7 @@ async def build_children(
     config = plan.config
     workshop = Workshop(
         buildx=plan.facts.buildx,
+        environ=build_environ(here=plan.facts.here),
         project=plan.loaded.project,
         run=run,
         slots=Slots(plan.jobs, brake_for(plan, ahead)),

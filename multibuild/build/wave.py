@@ -38,7 +38,6 @@ from multibuild.build.attempt import (
     with_emulator,
 )
 from multibuild.build.bake import bake_arguments, bake_document, target_name
-from multibuild.build.command import build_environ
 from multibuild.build.export import Export
 from multibuild.build.failures import failure_of, wrong_base
 from multibuild.build.forecast import Forecast
@@ -302,7 +301,7 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) ->
         stall = workshop.stall if cached and workshop.stall != "auto" else None
         limits = Limits(timeout=min(item.timeout for item in items), stall=stall)
         ended = await run_process(
-            argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=build_environ()
+            argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=workshop.environ
         )
         pushed = _pushed(metadata) if ended.code == 0 else {}
     for name, member in members.items():

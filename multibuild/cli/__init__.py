@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _exit_code(words: list[str]) -> int:
     from multibuild.errors import MultibuildError
 
+    engine = None
     try:
         engine = _asked_ahead(words)
         from multibuild.cli.app import app
@@ -65,6 +66,9 @@ def _exit_code(words: list[str]) -> int:
         return 130
     except Exception as error:
         return _usage_error(error) or _bug(error)
+    finally:
+        if engine is not None:
+            engine.forget()
     return code if isinstance(code, int) else 0
 
 

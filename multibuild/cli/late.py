@@ -31,11 +31,12 @@ def put_off_metadata() -> None:
     spec = None if _NAME in sys.modules else find_spec(_NAME)
     if spec is not None:
         late = _Late(_NAME)
+        late.__spec__ = spec
         late.__path__ = spec.submodule_search_locations or []
         sys.modules[_NAME] = importlib.metadata = late
 
 
 def _real() -> ModuleType:
     if isinstance(sys.modules.get(_NAME), _Late):
-        del sys.modules[_NAME]
+        sys.modules.pop(_NAME, None)  # another thread may have been quicker
     return importlib.import_module(_NAME)

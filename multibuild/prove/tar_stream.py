@@ -50,7 +50,7 @@ class TarLimits:
     unpacked: int = 64 << 30
 
 
-@frozen
+@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: quicker to make than with @frozen
 class Member:
     """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.record.disk import sync_folder
 from multibuild.record.events import Event
@@ -27,6 +28,7 @@ class Journal:
         self._lock = threading.Lock()
         # A kill, or a disk that filled up, can leave half a line: the next event must not become part of it.
         self._torn = _ends_torn(self._file)
+        self._awaited = True
         sync_folder(path.parent)
 
     def append(self, event: Event, *, wait: bool = True) -> None:
@@ -40,15 +42,23 @@ class Journal:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             self._torn = False
+            self._awaited = wait
             if wait:
                 os.fsync(self._file)
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file once all of it is on the disk, EnvironmentFault if not; a second time does nothing."""
         with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-            self._file = -1
+            file, self._file = self._file, -1
+            if file < 0:
+                return
+            try:
+                if not self._awaited:
+                    os.fsync(file)
+            except OSError as error:
+                raise unwritable(error) from error
+            finally:
+                os.close(file)
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +120,14 @@ def read_journal(path: Path) -> tuple[Event, ...]:
             reading.damaged[0],
         )
     return reading.events
+
+
+def unwritable(error: OSError) -> EnvironmentFault:
+    """Say that the journal cannot be written, and the way out."""
+    return EnvironmentFault(
+        f"the journal cannot be written: {error.strerror or error}",
+        hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
+    )
 
 
 def _ends_torn(file: int) -> bool:

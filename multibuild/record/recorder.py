@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from multibuild.errors import EnvironmentFault
 from multibuild.record.events import Event
-from multibuild.record.journal import Journal
+from multibuild.record.journal import Journal, unwritable
 
 NOT_JOURNALED = frozenset({"step", "log"})
 """Events for the eye only; a build has thousands."""
@@ -21,10 +20,10 @@ WITH_THE_NEXT = frozenset(
         *("platform.inputs", "child.read", "test.ended", "content.ended"),
     }
 )
-"""Events that come many at a time, with another soon after them: nobody waits for the disk for each of them.
+"""Events that come many at a time: written at once, but the disk is not waited for, as an fsync takes up to ten ms.
 
-An fsync takes a millisecond on a good disk and ten on a slow one. What a platform's end, a tag's move or the end of a
-stage says is on the disk before anything else is done, and these with it.
+They are on the disk with the next event, or when the journal is closed. What a platform's end, a tag's move or a
+stage's end says is there before anything else is done, and all that came before it.
 """
 
 
@@ -72,10 +71,7 @@ class Recorder:
             try:
                 self._journal.append(event, wait=name not in WITH_THE_NEXT)
             except OSError as error:
-                raise EnvironmentFault(
-                    f"the journal cannot be written: {error.strerror or error}",
-                    hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
-                ) from error
+                raise unwritable(error) from error
         self._ended = self._ended or name == "run.ended"
         with suppress(OSError):
             self._display.show(event)

@@ -1,8 +1,11 @@
 import json
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from multibuild.cli import main
 from multibuild.engine_ahead import EngineAskedAhead
 from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME
 
@@ -37,7 +40,10 @@ def test_an_answer_about_one_image_is_none_about_another(docker):
     docker.engine()
     docker.answer("image", "inspect", "--format", "{{.Id}}", BUILDKIT_IMAGE, stdout="sha256:1\n")
     docker.answer("image", "inspect", stderr="Error: No such image: other\n", code=1)
-    assert not EngineAskedAhead().has_image("other")
+    engine = EngineAskedAhead()
+    assert not engine.has_image("other")
+    settle(docker, 4)
+    assert engine.has_image(BUILDKIT_IMAGE)
 
 
 def test_with_a_builder_of_ours_no_image_is_asked_for(docker):
@@ -65,3 +71,37 @@ def test_everybody_else_wants_the_engine(docker, flags):
     engine = EngineAskedAhead.for_flags(flags)
     assert engine is not None
     assert engine.info().version == "28.5.2"
+    settle(docker, 3)
+
+
+def still_asked(docker):
+    """Whether a process of the fake runs."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(path.read_bytes())
+    return any(str(docker.folder).encode() in line for line in lines)
+
+
+@pytest.mark.parametrize("words", [["all", "--jbos", "3"], ["build", "-f", "no-such.yaml"]])
+def test_a_command_that_fails_at_once_leaves_nothing_running(docker, words):
+    docker.answer("info", seconds=60)
+    assert main(words) == 2
+    ends = time.monotonic() + 5
+    while still_asked(docker) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not still_asked(docker)
+    assert asked(docker) in ([], [["info"]])
+
+
+@pytest.mark.parametrize("command", ["all", "build"])
+def test_a_run_uses_what_was_asked_ahead(docker, tmp_path, command, capsys):
+    docker.engine()
+    docker.answer("image", "inspect", stderr="Error: No such image\n", code=1)
+    docker.answer("pull", stderr="no route to host\n", code=1)
+    config = tmp_path / "multibuild.yaml"
+    config.write_text("version: 1\nimage: localhost:1/app\nplatforms: [linux/amd64]\nbuilder: nobody\n")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert main([command, "-f", str(config), "--state-dir", str(tmp_path.parent / f"{command}-state")]) == 3
+    assert "no profile and no buildx builder named 'nobody'" in capsys.readouterr().err
+    assert [question for question in asked(docker) if question != ["image", "inspect"]] == [["info"], ["ls"]]

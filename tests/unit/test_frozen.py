@@ -1,8 +1,9 @@
-"""`@frozen` is told from the standard library's dataclass by nothing but its price."""
+"""`@frozen` makes what the standard library's dataclass makes, or refuses."""
 
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import FrozenInstanceError, InitVar, asdict, dataclass, field, fields, is_dataclass, replace
+from typing import ClassVar
 
 import pytest
 
@@ -48,6 +49,16 @@ class Named:
 
 
 @frozen
+class Compared:  # noqa: PLW1641 - it shall have the hash of its fields
+    """Without regard to capitals."""
+
+    name: str
+
+    def __eq__(self, other):
+        return self.name.lower() == other.name.lower()
+
+
+@frozen
 class More(Ours):
     """With a field beyond those of its base."""
 
@@ -76,7 +87,7 @@ def test_a_field_too_few_or_too_many_is_refused(kind, given, said):
 
 @both
 def test_fields_are_given_by_name_only(kind):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=kind.__name__):
         kind("a")
 
 
@@ -141,6 +152,30 @@ def test_it_can_be_copied(kind, again):
 def test_what_a_class_says_itself_stays():
     assert Named(name="a") == "a"
     assert hash(Named(name="a")) == 7
+
+
+def test_a_class_that_compares_its_own_way_has_a_hash_all_the_same():
+    assert hash(Compared(name="a")) == hash(Compared(name="a"))
+    assert Compared(name="a") == Compared(name="A")
+
+
+def fields_of(**wanted):
+    return lambda: frozen(type("Made", (), {"__annotations__": {"a": int}, "a": field(**wanted)}))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        fields_of(default=0, init=False),
+        fields_of(default=0, hash=False),
+        lambda: frozen(type("Made", (), {"__annotations__": {"a": ClassVar[int]}, "a": 1})),
+        lambda: frozen(type("Made", (), {"__annotations__": {"a": InitVar[int]}})),
+        lambda: frozen(type("Made", (), {"__post_init__": lambda _self: None})),
+    ],
+)
+def test_what_the_shared_methods_do_not_know_is_refused(make):
+    with pytest.raises(TypeError, match="Made needs more than @frozen can do"):
+        make()
 
 
 def test_a_class_of_another_has_the_fields_of_both():

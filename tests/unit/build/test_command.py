@@ -209,11 +209,12 @@ def test_the_context_is_last():
     assert arguments(context="sub dir", build_flags=("--shm-size=1g",))[-1] == "sub dir"
 
 
-def test_buildx_leaves_half_of_the_processors_to_the_engine_but_for_what_somebody_set(monkeypatch):
+@pytest.mark.parametrize(
+    ("processors", "here", "said"), [(2, True, "1"), (2, False, None), (8, True, None), (1, True, None)]
+)
+def test_of_two_processors_one_is_left_to_the_engine(monkeypatch, processors, here, said):
     monkeypatch.delenv("GOMAXPROCS", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert build_environ()["GOMAXPROCS"] == "4"
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert build_environ()["GOMAXPROCS"] == "1"
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    assert build_environ(here=here).get("GOMAXPROCS") == said
     monkeypatch.setenv("GOMAXPROCS", "7")
-    assert build_environ()["GOMAXPROCS"] == "7"
+    assert build_environ(here=here)["GOMAXPROCS"] == "7"

@@ -46,3 +46,15 @@ def test_what_has_it_already_keeps_it():
 def test_an_error_of_it_is_one_that_can_be_caught():
     use = "import importlib.metadata as m\ntry: m.version('no-such')\nexcept m.PackageNotFoundError: print('caught')"
     assert said(PUT_OFF + "\n" + use) == "caught"
+
+
+def test_a_plan_does_without(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "multibuild.yaml").write_text(
+        "version: 1\nimage: localhost:1/app\nplatforms: [linux/amd64]\n"
+    )
+    words = ("-X", "importtime", "-m", "multibuild", "plan", "--state-dir", str(tmp_path.parent / "state"))
+    done = subprocess.run((sys.executable, *words), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "linux/amd64" in done.stdout
+    assert "pydantic.plugin._loader" in done.stderr
+    assert "importlib.metadata" not in done.stderr

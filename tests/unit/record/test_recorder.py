@@ -75,6 +75,11 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
         for name in ("platform.ended", "tag.planned", "tag.ended", "inputs.held", "stage.ended", "run.ended"):
             recorder.record(name)
             assert synced == [path.stat().st_size]
+        recorder = Recorder(journal, KeepingDisplay())
+        recorder.record("test.ended", platform="linux/arm64", status="failed")
+        assert synced[0] < path.stat().st_size
+    # `multibuild test` writes nothing after it.
+    assert synced == [path.stat().st_size]
 
 
 def test_a_stage_ends_also_when_it_fails():
