@@ -35,16 +35,16 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
     import python_on_whales  # noqa: F401
 
     from bench.own import tell_own_use
-    from multibuild.build.stage import build_children
+    from multibuild.builds.stage import build_children
     from multibuild.cli.display import make_display
     from multibuild.config.load import load_config
     from multibuild.config.overrides import Overrides
-    from multibuild.host.facts import HostFacts, Node
-    from multibuild.plan import make_plan
+    from multibuild.journal.journal import Journal
+    from multibuild.journal.recorder import Recorder
+    from multibuild.journal.runs import State
+    from multibuild.plan.host_facts import HostFacts, Node
+    from multibuild.plan.plan import make_plan
     from multibuild.platforms import Platform
-    from multibuild.record.journal import Journal
-    from multibuild.record.recorder import Recorder
-    from multibuild.record.state import State
 
     scratch.mkdir(parents=True, exist_ok=True)
     (scratch / "Dockerfile").write_text("FROM scratch\n")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from multibuild.engine import BuilderInfo, DockerEngine, EngineInfo
+from multibuild.engine.docker import BuilderInfo, DockerEngine, EngineInfo
 
 _OTHERWISE = re.compile(r"--(?:help|dry-run|if-changed|verbose)\Z|-[a-z]*v")
 """Flags with which no engine may be needed, or every command is told of as it is run."""
@@ -46,7 +46,7 @@ class EngineAskedAhead(DockerEngine):
 
     def has_image(self, image: str) -> bool:
         """Give the first answer once, where it is of that image; after that ask anew."""
-        from multibuild.host.builder import BUILDKIT_IMAGE
+        from multibuild.host.choose_builder import BUILDKIT_IMAGE
 
         ahead, self._image = self._image, None
         known = ahead.result() if ahead is not None and image == BUILDKIT_IMAGE else None
@@ -54,7 +54,7 @@ class EngineAskedAhead(DockerEngine):
 
     def _has_buildkit(self, builders: Future[tuple[BuilderInfo, ...]]) -> bool | None:
         """Ask for the image on which `builder: auto` depends where no builder of ours is there yet."""
-        from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME
+        from multibuild.host.choose_builder import BUILDKIT_IMAGE, OWN_NAME
 
         if any(builder.name == OWN_NAME for builder in builders.result()):
             return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from docs.generator.markdown import code, listed, page, table
 from multibuild.platforms import Platform
-from multibuild.prove.clients import ALIASES, CLIENTS, PODMAN_VARIANTS, Entry, resolve
+from multibuild.resolve.clients import ALIASES, CLIENTS, PODMAN_VARIANTS, Entry, resolve
 
 # host, entries of the index: the cases people ask about.
 CASES: tuple[tuple[str, tuple[str, ...]], ...] = (

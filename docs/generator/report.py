@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from docs.generator.markdown import code, page, table
-from multibuild.record.events import Event
-from multibuild.record.report import make_report
+from multibuild.journal.events import Event
+from multibuild.report.report import make_report
 
 MEANINGS: Final = {
     "schema": "the version of this format: 1; keys may be added to it, those here stay",

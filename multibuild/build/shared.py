@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from multibuild.build.dockerfile import Dockerfile, Stage
-from multibuild.build.spec import BuildSpec
-from multibuild.build.stages import UsedStage, used_stages
+from multibuild.dockerfile.parse import Dockerfile, Stage
+from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+from multibuild.plan.spec import BuildSpec
 
 _FRONTEND = "docker/dockerfile"
 """The frontend whose rules are known; another one may run whatever it likes."""

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from multibuild.record.recorder import Say
+from multibuild.journal.recorder import Say
 
 SOON = 1.0
 """Seconds of waiting that need no explanation."""

@@ -98,7 +98,7 @@ def _narrowed(app: Typer, words: Sequence[str]) -> Typer:
 def _explained(error: BaseException) -> int:
     from multibuild.cli.ci import inert_in_ci
     from multibuild.errors import MultibuildError
-    from multibuild.record.text import printable
+    from multibuild.terminal import printable
 
     assert isinstance(error, MultibuildError)
     print(f"error: {inert_in_ci(printable(error.message), os.environ)}", file=sys.stderr)
@@ -127,7 +127,7 @@ def _bug(error: Exception) -> int:
     import traceback
 
     from multibuild.cli.ci import inert_in_ci
-    from multibuild.record.text import printable
+    from multibuild.terminal import printable
 
     with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)

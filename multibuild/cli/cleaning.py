@@ -9,18 +9,18 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from multibuild.cleaning import decide, left_by, remove
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
-from multibuild.engine import DockerEngine
+from multibuild.engine.docker import DockerEngine
 from multibuild.errors import UsageError
-from multibuild.host.made import MadeBuilders
-from multibuild.publish.failures import RegistryError, as_environment
-from multibuild.publish.session import RegistrySession
-from multibuild.record.state import RunDirectory, State
-from multibuild.record.text import printable
+from multibuild.host.own_builders import MadeBuilders
+from multibuild.journal.runs import RunDirectory, State
+from multibuild.oci.errors import RegistryError, as_environment
+from multibuild.oci.registries import RegistrySession
+from multibuild.terminal import printable
+from multibuild.workflow.clean import decide, left_by, remove
 
 KINDS = ("runs", "staged", "builders")
 

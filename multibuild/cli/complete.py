@@ -71,7 +71,7 @@ class Project:
 
     def runs(self) -> list[str]:
         """Give the runs, newest first."""
-        from multibuild.record.state import State, default_state_dir
+        from multibuild.journal.runs import State, default_state_dir
 
         path = self.state_dir or default_state_dir(self.file.resolve().parent, os.environ)
         return [run.id for run in State(path).runs()]
@@ -103,7 +103,7 @@ def _builders(_project: Project) -> list[str]:
 
 
 def _clients(_project: Project) -> list[str]:
-    from multibuild.prove.clients import CLIENTS
+    from multibuild.resolve.clients import CLIENTS
 
     return list(CLIENTS)
 

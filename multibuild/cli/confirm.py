@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, cast
 
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.output import copy_report, print_json
-from multibuild.record.events import Event
-from multibuild.record.journal import Journal
-from multibuild.record.text import printable
-from multibuild.unchanged import Command, compare
+from multibuild.journal.events import Event
+from multibuild.journal.journal import Journal
+from multibuild.terminal import printable
+from multibuild.workflow.if_changed import Command, compare
 
 if TYPE_CHECKING:
     from multibuild.cli.runs import Request
-    from multibuild.plan import Plan
-    from multibuild.record.state import State
+    from multibuild.journal.runs import State
+    from multibuild.plan.plan import Plan
 
 
 def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:

@@ -16,8 +16,8 @@ from multibuild.cli.live_table import LiveTable
 from multibuild.cli.plain_lines import PlainLines
 from multibuild.detail import is_told
 from multibuild.errors import UsageError
-from multibuild.record.events import Event
-from multibuild.record.recorder import Display
+from multibuild.journal.events import Event
+from multibuild.journal.recorder import Display
 
 KINDS = ("auto", "tty", "plain", "quiet", "json")
 

@@ -18,13 +18,13 @@ from multibuild.cli.github import announce
 from multibuild.cli.output import copy_report, print_json
 from multibuild.cli.runs import Request
 from multibuild.cli.supervise import supervise
-from multibuild.engine import Engine
+from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
-from multibuild.pipeline import Site, run_pipeline
-from multibuild.record.journal import Journal, read_journal
-from multibuild.record.recorder import Recorder
-from multibuild.record.report import make_report
-from multibuild.record.state import RunDirectory, State
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import RunDirectory, State
+from multibuild.report.report import make_report
+from multibuild.workflow.run import Site, run_pipeline
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -92,7 +92,7 @@ def _work(
 ) -> Coroutine[object, object, str]:
     """Choose the straight line: a build of its own, or what the last run left."""
     if until == "merge":
-        from multibuild.merging import merge_last_run
+        from multibuild.workflow.merge_run import merge_last_run
 
         return merge_last_run(loaded, only, site)
     return run_pipeline(loaded, only, site, until=cast("Literal['build', 'publish']", until))
@@ -100,8 +100,8 @@ def _work(
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
     """Fold the journal into report.json, report.md and report.html in the run directory."""
-    from multibuild.record.markdown import as_markdown
-    from multibuild.record.page.document import as_html
+    from multibuild.report.html.document import as_html
+    from multibuild.report.markdown import as_markdown
 
     plan = run.load_plan() or {}
     if not plan and loaded is not None:
@@ -144,7 +144,7 @@ def _ending(error: BaseException) -> dict[str, Any]:
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     """Data to stdout; with --json or --progress json the summary for people is not data."""
-    from multibuild.record.summary import as_text
+    from multibuild.report.summary import as_text
 
     if request.json:
         print_json(report)

@@ -11,8 +11,8 @@ from typing import Any
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, chosen, load, state_of
 from multibuild.errors import UsageError
-from multibuild.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
-from multibuild.record.text import printable
+from multibuild.terminal import printable
+from multibuild.workflow.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
 
 FORMATS = ("github", "gitlab", "json")
 
@@ -37,8 +37,8 @@ def matrix(request: Request, kind: str, *, shards: int | None, runner: str | Non
 
 
 def _past_seconds(request: Request, loaded: Any) -> dict[str, float]:
-    from multibuild.build.resume import past_seconds
-    from multibuild.record.state import RunDirectory
+    from multibuild.builds.reuse import past_seconds
+    from multibuild.journal.runs import RunDirectory
 
     state = state_of(request, loaded)
     return past_seconds(state, RunDirectory(state.path / "runs" / "~"))
@@ -47,8 +47,8 @@ def _past_seconds(request: Request, loaded: Any) -> dict[str, float]:
 def import_runs(request: Request, folders: Sequence[Path]) -> int:
     """Check and take in; what is missing is said, `merge` decides what that means."""
     from multibuild.cli.runs import plan
-    from multibuild.importing import check, check_children, find_runs, take_in
-    from multibuild.publish.session import RegistrySession
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.workflow.import_runs import check, check_children, find_runs, take_in
 
     made = plan(request)
     found = check(made, [run for folder in folders for run in find_runs(folder)])

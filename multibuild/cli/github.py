@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multibuild.record.text import printable
-from multibuild.record.trouble import failed_proof
+from multibuild.report.failure_lines import failed_proof
+from multibuild.terminal import printable
 
 SUMMARY_LIMIT = 1024 * 1024
 """Bytes; GitHub refuses a longer summary of a step as a whole."""
@@ -27,7 +27,7 @@ def announce(report: Mapping[str, Any], environ: Mapping[str, str]) -> None:
 
     A file that cannot be written is a warning: the run itself is over and its result stands.
     """
-    from multibuild.record.markdown import as_markdown
+    from multibuild.report.markdown import as_markdown
 
     try:
         if path := environ.get("GITHUB_OUTPUT"):

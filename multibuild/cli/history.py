@@ -13,11 +13,11 @@ from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request
 from multibuild.errors import UsageError
-from multibuild.record.markdown import as_markdown
-from multibuild.record.page.document import as_html
-from multibuild.record.state import State, default_state_dir
-from multibuild.record.summary import as_text
-from multibuild.record.text import columns, human_seconds
+from multibuild.journal.runs import State, default_state_dir
+from multibuild.report.html.document import as_html
+from multibuild.report.markdown import as_markdown
+from multibuild.report.summary import as_text
+from multibuild.terminal import columns, human_seconds
 
 
 def _state(request: Request) -> State:
@@ -78,7 +78,7 @@ NO_FAILURE = "nothing in it looks like the end of a failed build: give the whole
 
 def explain(log: str, *, json_output: bool) -> int:
     """Classify a log; UsageError when it cannot be read."""
-    from multibuild.build.explain import explain_log
+    from multibuild.buildx.read_log import explain_log
 
     try:
         text = sys.stdin.buffer.read() if log == "-" else Path(log).read_bytes()
@@ -99,7 +99,7 @@ def explain(log: str, *, json_output: bool) -> int:
     elif not failure.evidence.strip():
         print(f"{failure.kind.name}: {hint}")
     else:
-        from multibuild.record.text import printable
+        from multibuild.terminal import printable
 
         verdict = {
             "permanent": "a retry does not help",

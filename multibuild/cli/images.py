@@ -11,13 +11,13 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import registries_of
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
-from multibuild.prove.layer_memory import LayerMemory
-from multibuild.publish.difference import Difference, difference
-from multibuild.publish.failures import for_a_reader
-from multibuild.publish.inspect import Entry, Inspection, look_at
-from multibuild.publish.reference import Reference
-from multibuild.publish.session import RegistrySession
-from multibuild.record.text import columns, human_bytes, one_line, printable
+from multibuild.oci.errors import for_a_reader
+from multibuild.oci.manifest import Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.resolve.diff_index import Difference, difference
+from multibuild.resolve.inspect_index import Entry, Inspection, look_at
+from multibuild.terminal import columns, human_bytes, one_line, printable
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config

@@ -11,11 +11,11 @@ from pathlib import Path
 from multibuild.cli.output import print_json
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
-from multibuild.host.bases import platforms_of
+from multibuild.host.base_images import platforms_of
 from multibuild.init.proposal import Proposal, Remark, images_to_ask, propose
 from multibuild.init.starter import Image, Starter, guess_image, names, reasons
 from multibuild.platforms import Platform
-from multibuild.record.text import printable
+from multibuild.terminal import printable
 
 
 @frozen

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from multibuild.cli.sentences import as_shown, sentence, short_step
-from multibuild.record.events import Event
-from multibuild.record.text import human_seconds, last_line, one_line, printable
-from multibuild.record.trouble import failed_proof
+from multibuild.journal.events import Event
+from multibuild.report.failure_lines import failed_proof
+from multibuild.terminal import human_seconds, last_line, one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.cli.supervise import supervise
-from multibuild.engine import DockerEngine
+from multibuild.engine.docker import DockerEngine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.doctor import Diagnosis, PlatformFinding, diagnose
+from multibuild.host.requirements import Wanted
 from multibuild.host.setup import Host, prepare, require_runnable
-from multibuild.host.wanted import Wanted
-from multibuild.placement import choose_node
-from multibuild.record.text import columns, printable
+from multibuild.plan.placement import choose_node
+from multibuild.terminal import columns, printable
 
 if TYPE_CHECKING:
     from multibuild.host.probe import Probed

@@ -12,9 +12,12 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, registries_of
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.layout import WithLayouts, open_layout
+from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.oci.store import Registries
 from multibuild.platforms import Platform
-from multibuild.publish.failures import RegistryError
-from multibuild.publish.layout import WithLayouts, open_layout
 from multibuild.publish.merge import (
     MediaType,
     Source,
@@ -24,14 +27,11 @@ from multibuild.publish.merge import (
     read_pairs,
     said_platform,
 )
-from multibuild.publish.reference import Destination, Manifest, Reference
-from multibuild.publish.session import RegistrySession
-from multibuild.publish.sources import read_source
-from multibuild.publish.store import Registries
-from multibuild.record.text import printable
+from multibuild.publish.merge_sources import read_source
+from multibuild.terminal import printable
 
 if TYPE_CHECKING:
-    from multibuild.publish.publisher import Published
+    from multibuild.publish.move_tags import Published
 
 
 @frozen
@@ -100,7 +100,7 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         named = {text: opened[text][1] if text in opened else None for text in sources}
         reading = session.begin(lambda text: _read(text, registries, flags, named[text]), sources)
         # What is imported while registries answer costs no time.
-        from multibuild.publish.publisher import publish
+        from multibuild.publish.move_tags import publish
 
         read = [source for source in reading() if source is not None]
         if not read:
@@ -191,8 +191,8 @@ def _preview(request: Request) -> Manifest:
     from multibuild.cli.display import make_display
     from multibuild.cli.runs import chosen, load, state_of
     from multibuild.cli.supervise import supervise
-    from multibuild.merging import preview_last_run
-    from multibuild.record.recorder import Recorder
+    from multibuild.journal.recorder import Recorder
+    from multibuild.workflow.merge_run import preview_last_run
 
     loaded = load(request)
     recorder = Recorder(None, make_display("quiet", quiet=True))
@@ -214,7 +214,7 @@ def _tell(index: Manifest, flags: MergeFlags) -> None:
     """The digest and what will surprise somebody, to people."""
     if flags.quiet:
         return
-    from multibuild.publish.lint import lint
+    from multibuild.resolve.lint_index import lint
 
     print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
     for finding in lint(index.entries, {}) if index.is_index else ():
@@ -222,7 +222,7 @@ def _tell(index: Manifest, flags: MergeFlags) -> None:
 
 
 def _show(published: Published, flags: MergeFlags) -> None:
-    from multibuild.publish.lint import lint
+    from multibuild.resolve.lint_index import lint
 
     index = published.index
     if not flags.json:

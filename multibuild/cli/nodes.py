@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from multibuild.cli.output import print_json
+from multibuild.oci.manifest import Manifest
 from multibuild.platforms import Platform
-from multibuild.prove.nodes import Node, Pull, pulls
-from multibuild.publish.reference import Manifest
-from multibuild.publish.resolving import entries_of
-from multibuild.record.text import columns, printable
+from multibuild.resolve.kubernetes import Node, Pull, pulls
+from multibuild.resolve.resolve import entries_of
+from multibuild.terminal import columns, printable
 
 WIDTH = 80
 NAME_WIDTH = 32

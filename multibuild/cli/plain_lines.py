@@ -11,8 +11,8 @@ from typing import IO
 from multibuild.cli.ci import inert
 from multibuild.cli.folds import Folds
 from multibuild.cli.sentences import as_shown, sentence, short_step
-from multibuild.record.events import Event
-from multibuild.record.text import human_seconds, shortened
+from multibuild.journal.events import Event
+from multibuild.terminal import human_seconds, shortened
 
 OURSELVES = "multibuild"
 """Whose lines are those that are of no platform."""

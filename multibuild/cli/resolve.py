@@ -9,13 +9,13 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import registries_of
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.errors import for_a_reader
+from multibuild.oci.manifest import Manifest, Reference
+from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
-from multibuild.prove.clients import CLIENTS, Choice
-from multibuild.publish.failures import for_a_reader
-from multibuild.publish.reference import Manifest, Reference
-from multibuild.publish.resolving import Answer, answers, host_platform, read_index
-from multibuild.publish.session import RegistrySession
-from multibuild.record.text import columns, printable
+from multibuild.resolve.clients import CLIENTS, Choice
+from multibuild.resolve.resolve import Answer, answers, host_platform, read_index
+from multibuild.terminal import columns, printable
 
 DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
 """What is shown where no host is named: those whose rules differ between clients."""
@@ -70,7 +70,7 @@ def _hosts(flags: ResolveFlags) -> tuple[str, ...]:
 def _nodes(file: Path, flags: ResolveFlags) -> int:
     """Answer for a cluster: its nodes say host and client themselves."""
     from multibuild.cli.nodes import show_nodes
-    from multibuild.prove.nodes import read_nodes
+    from multibuild.resolve.kubernetes import read_nodes
 
     if flags.hosts or flags.clients:
         raise UsageError(
@@ -84,7 +84,7 @@ def _nodes(file: Path, flags: ResolveFlags) -> int:
 
 def _own_platform(flags: ResolveFlags) -> Platform:
     """Read the platform of an image that is no index from its config."""
-    from multibuild.publish.children import read_child
+    from multibuild.oci.image import read_child
 
     reference = Reference.parse(str(flags.reference))
     session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))

@@ -17,9 +17,9 @@ from multibuild.platforms import Platform
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
-    from multibuild.engine import Engine
-    from multibuild.plan import Plan
-    from multibuild.record.state import State
+    from multibuild.engine.docker import Engine
+    from multibuild.journal.runs import State
+    from multibuild.plan.plan import Plan
 
 
 @frozen
@@ -99,7 +99,7 @@ def chosen(request: Request) -> tuple[Platform, ...] | None:
 def state_of(request: Request, loaded: LoadedConfig) -> State:
     """Find the state of a project; UsageError when it would lie inside the build context."""
     from multibuild.config.files import local_contexts
-    from multibuild.record.state import State, default_state_dir
+    from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
     detail.fact(f"state: {path.absolute()}")
@@ -116,8 +116,8 @@ def plan(request: Request) -> Plan:
     """Plan without any engine: from the facts the last setup or doctor left, else from assumptions."""
     from multibuild.config.files import check_files
     from multibuild.config.profiles import load_profile
-    from multibuild.host.facts import recorded_facts
-    from multibuild.plan import make_plan
+    from multibuild.plan.host_facts import recorded_facts
+    from multibuild.plan.plan import make_plan
 
     loaded = load(request)
     check_files(loaded)
@@ -139,7 +139,7 @@ def show_plan(request: Request, *, commands: bool) -> None:
 
 def as_commands(plan: Plan) -> str:
     """Give the exact docker commands, copy-pastable from the project directory, secrets by id only."""
-    from multibuild.build.command import build_arguments
+    from multibuild.plan.build_command import build_arguments
 
     lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
     lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
@@ -195,7 +195,7 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
     `engine` may have been asked already; everything is checked before an answer of it is used.
     """
     from multibuild.config.files import check_environment, check_files
-    from multibuild.plan import require_listed
+    from multibuild.plan.plan import require_listed
 
     loaded = load(request)
     check_files(loaded)
@@ -209,7 +209,7 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
     only, state = chosen(request), state_of(request, loaded)
     require_listed(loaded, only)
     from multibuild.cli.execute import execute
-    from multibuild.engine import DockerEngine
+    from multibuild.engine.docker import DockerEngine
 
     engine = engine or DockerEngine()
     return execute(request, loaded, only, state, until=until, engine=engine)
@@ -218,8 +218,8 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
 def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
     """Whether the last success still holds; says so, notes it in that run's journal, and shows its report."""
     from multibuild.cli.confirm import confirmed
-    from multibuild.host.facts import recorded_facts
-    from multibuild.plan import make_plan
+    from multibuild.plan.host_facts import recorded_facts
+    from multibuild.plan.plan import make_plan
 
     state = state_of(request, loaded)
     facts = recorded_facts(state.load_facts(), loaded.config.builder)

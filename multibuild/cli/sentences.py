@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from multibuild.record.events import Event
-from multibuild.record.text import human_seconds, last_line, one_line
-from multibuild.record.trouble import failed_proof
+from multibuild.journal.events import Event
+from multibuild.report.failure_lines import failed_proof
+from multibuild.terminal import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
 

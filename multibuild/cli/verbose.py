@@ -17,7 +17,7 @@ def say_more(wanted: bool) -> bool:
 def _write(text: str) -> None:
     """Write one line on what stderr is at the moment; it cannot reach the terminal or command a CI system."""
     from multibuild.cli.ci import inert_in_ci
-    from multibuild.record.text import one_line
+    from multibuild.terminal import one_line
 
     # In one piece: several threads tell.
     sys.stderr.write(inert_in_ci(f"multibuild | {one_line(text)}", os.environ) + "\n")

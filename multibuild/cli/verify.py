@@ -10,24 +10,24 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, load, state_of
 from multibuild.errors import UsageError, VerificationFailed
 from multibuild.prove.verify import Rules, Verification
-from multibuild.record.text import columns, human_seconds, printable
+from multibuild.terminal import columns, human_seconds, printable
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
-    from multibuild.plan import Plan
-    from multibuild.prove.layer_memory import LayerMemory
-    from multibuild.prove.smoke import TestOutcome
-    from multibuild.publish.reference import Reference
-    from multibuild.record.state import RunDirectory
+    from multibuild.journal.runs import RunDirectory
+    from multibuild.oci.manifest import Reference
+    from multibuild.plan.plan import Plan
+    from multibuild.prove.content.layer_cache import LayerMemory
+    from multibuild.prove.smoke.smoke_test import TestOutcome
 
 WIDTH = 80
 
 
 def verify(request: Request, text: str | None, *, content: str | None) -> int:
     """Prove a reference, or the config's image at its first tag; 6 when something is wrong."""
-    from multibuild.prove.layer_memory import LayerMemory
-    from multibuild.publish.reference import Reference
+    from multibuild.oci.manifest import Reference
+    from multibuild.prove.content.layer_cache import LayerMemory
 
     loaded = load(request) if text is None or request.file.exists() else None
     memory = LayerMemory(state_of(request, loaded).path / "layers" if loaded is not None else None)
@@ -46,9 +46,9 @@ def prove_reference(
     reference: Reference, config: Config | None, *, content: str | None, memory: LayerMemory
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
+    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.registries import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
-    from multibuild.publish.failures import for_a_reader
-    from multibuild.publish.session import RegistrySession
 
     rules = _rules(config, content)
     with for_a_reader(), RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
@@ -103,7 +103,7 @@ def test(request: Request) -> int:
     Raises TestFailed (5) when it fails on a required platform, EnvironmentFault (3) when it could not be run there.
     """
     from multibuild.cli.execute import write_report
-    from multibuild.prove.testing import raise_for_tests, raise_for_trouble
+    from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble
 
     loaded = load(request)
     state = state_of(request, loaded)
@@ -142,13 +142,13 @@ def _test_run(
 ) -> tuple[Plan, tuple[TestOutcome, ...]]:
     from multibuild.cli.display import make_display
     from multibuild.cli.supervise import supervise
-    from multibuild.host.facts import recorded_facts
-    from multibuild.plan import make_plan
+    from multibuild.journal.journal import Journal, read_journal
+    from multibuild.journal.local_children import may_be_there
+    from multibuild.journal.recorder import Recorder
+    from multibuild.plan.host_facts import recorded_facts
+    from multibuild.plan.plan import make_plan
+    from multibuild.prove.smoke.stage import run_tests
     from multibuild.prove.stage import built_children
-    from multibuild.prove.testing import run_tests
-    from multibuild.publish.staged import may_be_there
-    from multibuild.record.journal import Journal, read_journal
-    from multibuild.record.recorder import Recorder
 
     named = built_children(run.load_plan() or {}, read_journal(run.journal_path))
     built = {platform: child for platform, child in named.items() if may_be_there(child, run)}

@@ -101,7 +101,7 @@ def _targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         path = loaded.project / dockerfile
         if target is None or is_remote(config.context) or is_remote(dockerfile) or not path.is_file():
             continue
-        from multibuild.build.dockerfile import read_dockerfile
+        from multibuild.dockerfile.parse import read_dockerfile
 
         described = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
         names = [stage.name for stage in described.stages if stage.name]

@@ -34,8 +34,8 @@ from multibuild.config.values import (
     parse_jobs,
     parse_stall,
 )
+from multibuild.oci.registry_settings import is_loopback
 from multibuild.platforms import Platform
-from multibuild.publish.loopback import is_loopback
 
 __all__ = [
     "Attestations",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from multibuild.engine import BuilderInfo, EngineInfo
+from multibuild.engine.docker import BuilderInfo, EngineInfo
 
 IN_CONTAINER = "/etc/buildkit/"
 """Where buildx puts the files of a configuration (its `Files`) inside the builder."""

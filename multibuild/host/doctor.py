@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from multibuild.engine import Engine
+from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host import binfmt
-from multibuild.host.bases import base_images, unreachable
-from multibuild.host.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
-from multibuild.host.here import emulator_versions, runs_here
+from multibuild.host.base_images import base_images, unreachable
 from multibuild.host.probe import Probed
+from multibuild.host.requirements import Wanted
 from multibuild.host.setup import Host, prepare
-from multibuild.host.wanted import Wanted
+from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
-from multibuild.record.values import as_json
+from multibuild.qemu import binfmt
+from multibuild.qemu.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
+from multibuild.qemu.local import emulator_versions, runs_here
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig

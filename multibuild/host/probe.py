@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from multibuild.build.process import Limits, run_process
-from multibuild.build.progress import Progress
+from multibuild.buildx.process import Limits, run_process
+from multibuild.buildx.progress import Progress
 from multibuild.frozen import frozen
-from multibuild.host.probe_elf import probe
 from multibuild.platforms import Platform
+from multibuild.qemu.probe_program import probe
 
 TOGETHER_LIMIT = 60.0
 """Seconds for one solve of all; it takes about one."""

@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
-from multibuild.engine import BuilderInfo, Engine, EngineInfo
+from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host import binfmt
-from multibuild.host.builder import Choice, Terms, choose
 from multibuild.host.buildkitd import unknown_registries
-from multibuild.host.emulators import HOST_QEMU, register, would_register
-from multibuild.host.facts import HostFacts, Node
-from multibuild.host.images import fetch_if_worth_it
-from multibuild.host.made import MadeBuilders
+from multibuild.host.choose_builder import Choice, Terms, choose
+from multibuild.host.create_builders import WITHOUT_BUILDKIT_IMAGE, Provided, provide
+from multibuild.host.own_builders import MadeBuilders
 from multibuild.host.probe import Probed, probe_platforms
-from multibuild.host.provision import WITHOUT_BUILDKIT_IMAGE, Provided, provide
-from multibuild.host.remembered import mark_of, remembered, to_remember
-from multibuild.host.wanted import Wanted
+from multibuild.host.probe_cache import mark_of, remembered, to_remember
+from multibuild.host.pull_images import fetch_if_worth_it
+from multibuild.host.register_emulators import HOST_QEMU, register, would_register
+from multibuild.host.requirements import Wanted
+from multibuild.journal.recorder import Say
+from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.platforms import Architecture, Platform, runs_natively
-from multibuild.record.recorder import Say
+from multibuild.qemu import binfmt
 
 
 @frozen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from multibuild.build.dockerfile import read_dockerfile
-from multibuild.build.stages import UsedStage, used_stages
+from multibuild.dockerfile.parse import read_dockerfile
+from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.init.toolchains import toolchain_of

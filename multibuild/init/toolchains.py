@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from multibuild.build.stages import UsedStage
+from multibuild.dockerfile.stages import UsedStage
 from multibuild.frozen import frozen
 
 

@@ -7,24 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multibuild.aside import aside
-from multibuild.build.result import BuildResult
-from multibuild.build.spec import repository_of
+from multibuild.builds.result import BuildResult
 from multibuild.errors import VerificationFailed
 from multibuild.frozen import frozen
+from multibuild.journal.events import Event
+from multibuild.journal.local_children import child_reference
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import RunDirectory
+from multibuild.oci.image import Child
+from multibuild.oci.manifest import Reference
+from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
-from multibuild.prove.reader import ChildReader
-from multibuild.prove.smoke import TestOutcome
-from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
-from multibuild.publish.children import Child
-from multibuild.publish.reference import Reference
-from multibuild.publish.staged import child_reference
-from multibuild.record.events import Event
-from multibuild.record.recorder import Recorder
-from multibuild.record.state import RunDirectory
+from multibuild.prove.prefetch import ChildReader
+from multibuild.prove.smoke.smoke_test import TestOutcome
+from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble, run_tests
 
 if TYPE_CHECKING:
-    from multibuild.plan import Plan, PlannedPlatform
-    from multibuild.prove.content import ContentProof
+    from multibuild.plan.plan import Plan, PlannedPlatform
+    from multibuild.prove.content.proof import ContentProof
 
 
 UNMOVED = "; no tag was moved"

@@ -8,15 +8,15 @@ from typing import Any
 
 from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.frozen import frozen
+from multibuild.json_types import as_json
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.image import Child, read_child
+from multibuild.oci.manifest import Descriptor, Reference, is_digest
+from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry import Registry
 from multibuild.platforms import Platform
-from multibuild.prove.content import ContentProof, ImageContent, Mode, config_mismatch, prove_content
-from multibuild.prove.layer_memory import LayerMemory
-from multibuild.publish.children import Child, read_child
-from multibuild.publish.failures import RegistryError
-from multibuild.publish.reference import Descriptor, Reference, is_digest
-from multibuild.publish.registry import Registry
-from multibuild.publish.session import RegistrySession
-from multibuild.record.values import as_json
+from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content
 
 MOST_ENTRIES = 1000
 """Images of one index that are looked into; each takes requests, and 4 MiB of JSON have room for 20000."""

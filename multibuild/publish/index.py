@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
+from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 from multibuild.platforms import Platform
-from multibuild.publish.reference import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 
 
 @frozen

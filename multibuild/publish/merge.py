@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.manifest import DOCKER_LIST, Manifest, Reference, as_mapping
 from multibuild.platforms import Platform, architecture_named
 from multibuild.publish.index import IndexBase, IndexChild, compose
-from multibuild.publish.reference import DOCKER_LIST, Manifest, Reference, as_mapping
 
 MediaType = Literal["oci", "docker"]
 

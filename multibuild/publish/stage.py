@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild.aside import aside
 from multibuild.errors import Interrupted
+from multibuild.journal.local_children import WithStaged
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import RunDirectory
+from multibuild.oci.errors import RegistryError, as_environment
+from multibuild.oci.http import LATE_PATIENCE
+from multibuild.oci.layout import WithLayouts
+from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.oci.store import Registries
 from multibuild.platforms import Platform
-from multibuild.publish.failures import RegistryError, as_environment
 from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.layout import WithLayouts
-from multibuild.publish.missing import carry_missing
-from multibuild.publish.outlet import LocalOutlet, publish_locally
-from multibuild.publish.publisher import Published, publish
-from multibuild.publish.reference import Destination, Manifest, Reference
-from multibuild.publish.session import RegistrySession
-from multibuild.publish.staged import WithStaged
-from multibuild.publish.store import Registries
-from multibuild.publish.wire import LATE_PATIENCE
-from multibuild.record.recorder import Recorder
-from multibuild.record.state import RunDirectory
+from multibuild.publish.local_output import LocalOutlet, publish_locally
+from multibuild.publish.move_tags import Published, publish
+from multibuild.publish.on_missing import carry_missing
 
 if TYPE_CHECKING:
-    from multibuild.plan import Plan, Target
+    from multibuild.plan.plan import Plan, Target
     from multibuild.prove.stage import PlatformChild
 
 
@@ -140,7 +140,7 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
         return None
 
     def load(archive: Path) -> None:
-        from multibuild.engine import DockerEngine
+        from multibuild.engine.docker import DockerEngine
 
         DockerEngine().load(archive)
 

@@ -7,8 +7,8 @@ from fakes.docker import FakeDocker
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.host.facts import HostFacts, Node
-from multibuild.plan import make_plan
+from multibuild.plan.host_facts import HostFacts, Node
+from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 
 

@@ -8,14 +8,14 @@ from contract.planning import Nobody, planned
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
-from multibuild.build.stage import build_children
+from multibuild.builds.stage import build_children
 from multibuild.config.models import SmokeTest
 from multibuild.host.probe import probe_platforms
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import State
 from multibuild.platforms import Platform
-from multibuild.prove.smoke import Solver, Trial, run_test
-from multibuild.record.journal import Journal, read_journal
-from multibuild.record.recorder import Recorder
-from multibuild.record.state import State
+from multibuild.prove.smoke.smoke_test import Solver, Trial, run_test
 
 CONFIG = """
 version: 1

@@ -9,7 +9,7 @@ from fakes.docker import INFO
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.engine import DockerEngine
+from multibuild.engine.docker import DockerEngine
 from multibuild.host.doctor import diagnose
 
 CONFIG = """

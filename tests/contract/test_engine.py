@@ -8,10 +8,10 @@ from fakes.docker import INFO
 from fakes.engine import ENGINE, FakeEngine
 
 from multibuild.config.profiles import load_profile
-from multibuild.engine import DockerEngine, NewBuilder
+from multibuild.engine.docker import DockerEngine, NewBuilder
 from multibuild.errors import EnvironmentFault
-from multibuild.host.builder import Terms, choose
-from multibuild.host.made import MadeBuilders
+from multibuild.host.choose_builder import Terms, choose
+from multibuild.host.own_builders import MadeBuilders
 
 
 def test_facts_take_one_call(docker):

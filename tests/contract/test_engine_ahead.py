@@ -7,7 +7,7 @@ import pytest
 
 from multibuild.cli import main
 from multibuild.engine_ahead import EngineAskedAhead
-from multibuild.host.builder import BUILDKIT_IMAGE, OWN_NAME
+from multibuild.host.choose_builder import BUILDKIT_IMAGE, OWN_NAME
 
 
 def asked(docker):

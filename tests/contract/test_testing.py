@@ -10,11 +10,11 @@ from contract.planning import Nobody, planned
 from fakes.docker import FakeDocker
 
 from multibuild.errors import EnvironmentFault, TestFailed
-from multibuild.prove.testing import raise_for_tests, raise_for_trouble, run_tests
-from multibuild.publish.staged import child_reference
-from multibuild.record.journal import Journal, read_journal
-from multibuild.record.recorder import Recorder
-from multibuild.record.state import State
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.local_children import child_reference
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import State
+from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble, run_tests
 
 CONFIG = """
 version: 1

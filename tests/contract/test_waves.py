@@ -12,13 +12,13 @@ from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
-from multibuild.build.forecast import Forecast
 from multibuild.build.shared import SharedWork
-from multibuild.build.stage import build_children
 from multibuild.build.tails import Tails
-from multibuild.record.journal import Journal, read_journal
-from multibuild.record.recorder import Recorder
-from multibuild.record.state import State
+from multibuild.builds.history import Forecast
+from multibuild.builds.stage import build_children
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import State
 
 CONFIG = """
 version: 1

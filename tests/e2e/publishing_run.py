@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from multibuild.errors import PublishFailed
-from multibuild.publish.publisher import publish
-from multibuild.publish.reference import Destination, Manifest, Reference
-from multibuild.publish.registry import Registry
-from multibuild.publish.wire import RegistrySettings, RetryPolicy
+from multibuild.oci.http import RegistrySettings, RetryPolicy
+from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.registry import Registry
+from multibuild.publish.move_tags import publish
 
 NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)
 

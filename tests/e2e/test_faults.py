@@ -19,8 +19,8 @@ from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
 
 from builders.lab.paths import lab as lab_of
-from multibuild.build.emulator_activity import EmulatorActivity
-from multibuild.build.process import Limits, run_process
+from multibuild.buildx.process import Limits, run_process
+from multibuild.qemu.activity import EmulatorActivity
 
 REGISTRY_PORT = int(REGISTRY.rpartition(":")[2])
 

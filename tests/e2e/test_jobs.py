@@ -5,7 +5,7 @@ import os
 import pytest
 from e2e.conftest import multibuild
 
-from multibuild.record.journal import read_journal
+from multibuild.journal.journal import read_journal
 
 FOUR = ("linux/arm64", "linux/386", "linux/riscv64", "linux/s390x")
 WAITS = "sleep 6"

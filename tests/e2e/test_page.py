@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from e2e.browser import Browser
 from e2e.conftest import REGISTRY, multibuild
-from unit.record.story import hostile_report, report_of, run_of
+from unit.report.story import hostile_report, report_of, run_of
 
-from multibuild.record.page.document import as_html
+from multibuild.report.html.document import as_html
 
 DOCKERFILE = f"""
 FROM --platform=$BUILDPLATFORM {REGISTRY}/base:latest AS cross

@@ -17,7 +17,7 @@ from e2e.pushing import CONFIG, INDEX, MANIFEST, Workbench, push_manifest
 from e2e.registries import RealRegistry
 
 from multibuild.cli import main
-from multibuild.publish.reference import digest_of
+from multibuild.oci.manifest import digest_of
 
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

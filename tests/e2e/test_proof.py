@@ -19,7 +19,7 @@ from e2e.pushing import GZIP, Workbench, copy_image
 from fakes.layers import tar
 from fakes.programs import linked
 
-from multibuild.host.probe_elf import probe
+from multibuild.qemu.probe_program import probe
 
 MEGABYTES = 150
 """What looking into any image may take, in MiB of resident memory."""

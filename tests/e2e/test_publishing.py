@@ -14,7 +14,7 @@ from e2e.pushing import INDEX, Workbench
 from e2e.registries import RealRegistry, another_registry
 from fakes.faulty_proxy import FaultyProxy, Rule
 
-from multibuild.publish.reference import digest_of
+from multibuild.oci.manifest import digest_of
 
 TAGS = ("1.2.3", "1.2", "latest")
 FIRST = RealRegistry(REGISTRY)

@@ -9,10 +9,10 @@ from e2e.conftest import REGISTRY, TWELVE, docker, multibuild
 from e2e.pushing import INDEX, Workbench, descriptor_platform
 from e2e.registries import RealRegistry
 
+from multibuild.oci.manifest import Manifest, digest_of
 from multibuild.platforms import Platform
-from multibuild.prove.clients import resolve
-from multibuild.publish.reference import Manifest, digest_of
-from multibuild.publish.resolving import entries_of
+from multibuild.resolve.clients import resolve
+from multibuild.resolve.resolve import entries_of
 
 HERE = RealRegistry(REGISTRY)
 MACHINES = {"amd64": "x86_64", "386": "x86_64", "arm64": "aarch64", "arm": "armv7l", "mips64le": "mips64"}

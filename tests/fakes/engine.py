@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 
-from multibuild.engine import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
+from multibuild.engine.docker import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.platforms import Platform
 
@@ -49,7 +49,7 @@ def as_listed(wanted: NewBuilder) -> BuilderInfo:
 
 @dataclass(kw_only=True)
 class FakeEngine:
-    """Implements `multibuild.engine.Engine`.
+    """Implements `multibuild.engine.docker.Engine`.
 
     `reachable` are the images that can be pulled; builders in `dead` do not start; `did` is what was asked.
     """

@@ -2,8 +2,8 @@
 
 import struct
 
-from multibuild.host.probe_elf import probe
 from multibuild.platforms import architecture_named
+from multibuild.qemu.probe_program import probe
 
 ADDRESS = 0x400000
 

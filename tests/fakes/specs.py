@@ -1,6 +1,6 @@
 """What goes into a build, as plain as it can be."""
 
-from multibuild.build.spec import BuildSpec
+from multibuild.plan.spec import BuildSpec
 from multibuild.platforms import Platform
 
 PLAIN = BuildSpec(

@@ -9,8 +9,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
     "python_on_whales": {"engine.py"},
-    "httpx": {"publish/auth.py", "publish/registry.py", "publish/transport.py", "publish/wire.py"},
-    "docker": {"publish/credentials.py"},
+    "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
+    "docker": {"oci/credentials.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

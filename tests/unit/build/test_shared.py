@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from fakes.specs import PLAIN
 
-from multibuild.build.dockerfile import read_dockerfile
 from multibuild.build.shared import shared_work
+from multibuild.dockerfile.parse import read_dockerfile
 
 JAVA = """FROM --platform=$BUILDPLATFORM maven AS build
 RUN mvn package

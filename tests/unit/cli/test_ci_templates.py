@@ -66,7 +66,7 @@ def test_multibuild_knows_the_command_and_its_options(call):
 
 def test_the_jobs_are_those_that_matrix_writes():
     jobs = yaml.safe_load((FOLDER / "gitlab" / "multibuild-jobs.yml").read_text())
-    from multibuild.matrix import GITLAB_MATRIX
+    from multibuild.workflow.matrix import GITLAB_MATRIX
 
     assert GITLAB_MATRIX in jobs["build"]["extends"]
     action = yaml.safe_load((FOLDER / "github" / "action.yml").read_text())

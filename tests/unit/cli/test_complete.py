@@ -124,7 +124,7 @@ def test_what_is_offered_belongs_to_something():
 def test_bash_offers_it(project, tmp_path, line, expected):
     """A real bash with the script: COMP_LINE as readline sets it, COMPREPLY as it came out."""
     (tmp_path / "state" / "multibuild").mkdir(parents=True)
-    from multibuild.record.state import default_state_dir
+    from multibuild.journal.runs import default_state_dir
 
     run = default_state_dir(project, os.environ) / "runs" / "20260101-120000-0001"
     run.mkdir(parents=True)

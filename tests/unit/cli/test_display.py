@@ -16,7 +16,7 @@ from multibuild.cli.output import print_json
 from multibuild.cli.plain_lines import LINE_CHARACTERS, PlainLines
 from multibuild.cli.sentences import short_step
 from multibuild.errors import UsageError
-from multibuild.record.events import Event
+from multibuild.journal.events import Event
 
 ARM = "linux/arm64"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[31mred\x1b[0m \x9b1A up \x1bc \u202e rtl"

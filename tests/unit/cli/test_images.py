@@ -1,9 +1,9 @@
 """What `inspect` shows, within 80 columns."""
 
 from multibuild.cli.images import as_diff, as_table
-from multibuild.publish.difference import difference
-from multibuild.publish.inspect import Entry, Inspection
-from multibuild.publish.lint import Finding
+from multibuild.resolve.diff_index import difference
+from multibuild.resolve.inspect_index import Entry, Inspection
+from multibuild.resolve.lint_index import Finding
 
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

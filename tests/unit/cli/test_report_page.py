@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 import pytest
-from unit.record.story import broken, plan, report_of
+from unit.report.story import broken, plan, report_of
 
 from multibuild.cli import main
-from multibuild.record.state import State
+from multibuild.journal.runs import State
 
 MIPS = "linux/mips64le"
 

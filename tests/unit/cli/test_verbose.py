@@ -8,7 +8,7 @@ import pytest
 from fakes.registry_server import FakeRegistry
 
 from multibuild import detail
-from multibuild.build.process import run_process
+from multibuild.buildx.process import run_process
 from multibuild.cli import main
 from multibuild.cli.display import make_display
 from multibuild.cli.plain_lines import PlainLines

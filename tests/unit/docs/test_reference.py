@@ -5,7 +5,7 @@ import pytest
 from docs.generate import FOLDER, PAGES
 from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
-from multibuild.build.failure_table import CLASSES
+from multibuild.buildx.failure_signatures import CLASSES
 from multibuild.cli.app import app
 from multibuild.config.models import Config
 

@@ -1,5 +1,5 @@
-from multibuild.host.facts import Node
-from multibuild.placement import choose_node, nodes_in_order
+from multibuild.plan.host_facts import Node
+from multibuild.plan.placement import choose_node, nodes_in_order
 from multibuild.platforms import Platform
 
 AMD64, ARM64, S390X = (Platform.parse(name) for name in ("linux/amd64", "linux/arm64", "linux/s390x"))

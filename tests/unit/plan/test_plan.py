@@ -8,9 +8,9 @@ import pytest
 from multibuild.config.load import LoadedConfig, load_config
 from multibuild.config.overrides import Overrides
 from multibuild.errors import ConfigError, UsageError
-from multibuild.host.facts import MIB, HostFacts, Node, assumed_facts, recorded_facts
-from multibuild.placement import choose_node
-from multibuild.plan import MEMORY_PER_BUILD, fingerprint_of, jobs_for, make_plan, spec_digest
+from multibuild.plan.host_facts import MIB, HostFacts, Node, assumed_facts, recorded_facts
+from multibuild.plan.placement import choose_node
+from multibuild.plan.plan import MEMORY_PER_BUILD, fingerprint_of, jobs_for, make_plan, spec_digest
 from multibuild.platforms import Platform
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from fakes.layers import Blobs, tar
 
-from multibuild.host.probe_elf import PROGRAMS, probe
+from multibuild.elf.header import parse_elf
 from multibuild.platforms import Platform
-from multibuild.prove.content import ForeignFile, ImageContent, prove_content
-from multibuild.prove.elf import parse_elf
-from multibuild.prove.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.layer_memory import LayerMemory
-from multibuild.prove.layers import layer_members
+from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
+from multibuild.prove.content.layers import layer_members
+from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
+from multibuild.qemu.probe_program import PROGRAMS, probe
 
 ARM64 = Platform.parse("linux/arm64")
 AMD64 = Platform.parse("linux/amd64")

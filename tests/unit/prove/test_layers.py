@@ -11,10 +11,10 @@ import pytest
 import zstandard
 from fakes.layers import GZIP, PLAIN, ZSTD, tar
 
+from multibuild.elf.header import HEAD_SIZE
 from multibuild.errors import VerificationFailed
-from multibuild.prove.elf import HEAD_SIZE
-from multibuild.prove.layers import LayerLimits, UnreadableLayer, layer_members
-from multibuild.prove.tar_stream import TarLimits
+from multibuild.prove.content.layers import LayerLimits, UnreadableLayer, layer_members
+from multibuild.prove.content.tar import TarLimits
 
 FILES = {"bin": None, "bin/app": b"program" * 1000, "bin/sh": "-> app", "bin/hard": "= bin/app", "empty": b""}
 DOCKER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

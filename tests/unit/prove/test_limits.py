@@ -3,12 +3,13 @@
 import pytest
 from fakes.layers import PLAIN, tar
 
-from multibuild.host.probe_elf import probe
-from multibuild.prove import layer_index, rootfs, started
-from multibuild.prove.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.layers import layer_members
-from multibuild.prove.rootfs import RootFs
-from multibuild.prove.tar_stream import Member, UnreadableLayer
+from multibuild.prove.content import entrypoint as started
+from multibuild.prove.content import layer_index, rootfs
+from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
+from multibuild.prove.content.layers import layer_members
+from multibuild.prove.content.rootfs import RootFs
+from multibuild.prove.content.tar import Member, UnreadableLayer
+from multibuild.qemu.probe_program import probe
 
 PROGRAM = probe("arm64")
 

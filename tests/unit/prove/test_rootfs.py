@@ -1,9 +1,9 @@
 import pytest
 from fakes.layers import PLAIN, tar
 
-from multibuild.prove.layer_index import index_layer
-from multibuild.prove.layers import layer_members
-from multibuild.prove.rootfs import RootFs
+from multibuild.prove.content.layer_index import index_layer
+from multibuild.prove.content.layers import layer_members
+from multibuild.prove.content.rootfs import RootFs
 
 
 def root(*layers):

@@ -7,8 +7,8 @@ import pytest
 
 from multibuild.config.sections import SmokeTest
 from multibuild.platforms import Platform
-from multibuild.prove.smoke import Trial, dockerfile
-from multibuild.prove.together import recipe
+from multibuild.prove.smoke.batch import recipe
+from multibuild.prove.smoke.smoke_test import Trial, dockerfile
 
 CHILD = "localhost:5000/app@sha256:" + "a" * 64
 

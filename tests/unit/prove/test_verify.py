@@ -9,13 +9,13 @@ from fakes.registry_server import FakeRegistry, digest_of
 
 from multibuild.cli.verify import as_table
 from multibuild.errors import PublishFailed, VerificationFailed
-from multibuild.host.probe_elf import probe
-from multibuild.prove import content
+from multibuild.oci.manifest import Reference
+from multibuild.oci.registries import RegistrySession
 from multibuild.prove import verify as verifying
-from multibuild.prove.layer_memory import LayerMemory
+from multibuild.prove.content import proof as content
+from multibuild.prove.content.layer_cache import LayerMemory
 from multibuild.prove.verify import Rules, verify
-from multibuild.publish.reference import Reference
-from multibuild.publish.session import RegistrySession
+from multibuild.qemu.probe_program import probe
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 

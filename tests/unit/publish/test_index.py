@@ -7,11 +7,7 @@ import random
 import pytest
 
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.lint import lint
-from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs, said_platform
-from multibuild.publish.reference import (
+from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -22,6 +18,10 @@ from multibuild.publish.reference import (
     Manifest,
     Reference,
 )
+from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs, said_platform
+from multibuild.resolve.lint_index import lint
 
 
 def digest(number):

@@ -6,10 +6,7 @@ import random
 import pytest
 
 from multibuild.errors import PublishFailed
-from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.merge import Source, Wishes, merge
-from multibuild.publish.reference import (
+from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -20,6 +17,9 @@ from multibuild.publish.reference import (
     Reference,
     digest_of,
 )
+from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.merge import Source, Wishes, merge
 
 NAMES = [
     f"linux/{row.name}{f'/{variant}' if variant else ''}"

@@ -1,1 +1,0 @@
-"""One child per platform: watched, retried, isolated."""

@@ -1,0 +1,1 @@
+"""The build stage: one child per platform."""

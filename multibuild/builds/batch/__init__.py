@@ -1,0 +1,1 @@
+"""Several platforms in one bake process."""

@@ -1,0 +1,348 @@
+"""The first wave: one bake process for many platforms of a node, where that costs no isolation worth having.
+
+A large context: every `buildx build` uploads it for itself, all at the same time; the targets of one bake share a
+session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
+kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
+
+Shared work: where every RUN is in a stage that all platforms copy from, isolation has little left to protect, and eight
+processes that wait for one stage take processor time from it: 0.9 s on two cores. The wave ends itself when BuildKit
+runs such a step for each of them after all (a base image's ONBUILD, say).
+
+Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
+as soon as BuildKit does run something after all, so nothing is ever at stake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from multibuild.build.tails import Tails
+from multibuild.builds.attempt import (
+    PERMANENT_WARNING,
+    Workshop,
+    WrongBase,
+    begin_attempt,
+    built_digest,
+    end_attempt,
+    judge,
+    open_log,
+    progress_of,
+    read_metadata,
+    with_emulator,
+)
+from multibuild.builds.batch.bake import bake_arguments, bake_document, target_name
+from multibuild.builds.export import Export
+from multibuild.builds.history import Forecast
+from multibuild.builds.result import Attempt, Outcome
+from multibuild.buildx.classify import failure_of, wrong_base
+from multibuild.buildx.process import Ended, Limits, run_process
+from multibuild.buildx.split_progress import WaveProgress
+from multibuild.config.files import is_remote
+from multibuild.frozen import frozen
+
+if TYPE_CHECKING:
+    from multibuild.buildx.classify import Failure
+    from multibuild.plan.plan import Plan, PlannedPlatform
+    from multibuild.platforms import Platform
+
+UPLOAD_RATE = 60e6
+"""Bytes a second that several uploads of one context get together; measured with eight of 300 MB on two cores."""
+
+WORTH_SECONDS = 5.0
+"""What a wave must save: below that isolation is worth more."""
+
+FAILING = 0.05
+"""How many waves are taken to lose one platform, and with it the others' unfinished steps."""
+
+
+Why = Literal["cached", "shared", "context"]
+
+
+@frozen
+class Wave:
+    """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
+
+    items: tuple[PlannedPlatform, ...]
+    why: Why
+
+    @property
+    def slots(self) -> int:
+        """How many builds of their own it counts for: those that run something of their own, else one."""
+        return len(self.items) if self.why == "context" else 1
+
+
+class _Unexpected(Exception):
+    """BuildKit runs a step that was expected to be in its cache, or to be the same for all."""
+
+
+def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tuple[Wave, ...]:
+    """Choose which of `items`, in this order, go together; none where it would not pay. Pure.
+
+    Where builds are long, an interrupted one costs more than the uploads do.
+    """
+    joining = [item for item in items if _can_join(item)]
+    known, rest = _parted(joining, lambda item: item.platform in ahead.known and not item.spec.no_cache)
+    cached = _grouped(known, lambda item: item.node.builder)
+    # A step that is silent is not told from one that hangs where several are watched at once.
+    watched = plan.config.stall_timeout is not None
+    shared, alone = ([], rest) if watched else _sharing(rest, ahead)
+    taken = {item.platform for item in (*alone, *(item for group in shared for item in group))}
+    new = [item for item in rest if item.platform not in taken]
+    longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
+    worth = max(WORTH_SECONDS, FAILING * longest)
+    uploading = [
+        group
+        for members in _grouped(new, lambda item: item.node.builder)
+        if _saved(group := members[: most_at_once(plan)], ahead.context_bytes) >= worth
+    ]
+    return (
+        *(Wave(items=tuple(group), why="cached") for group in cached if len(group) > 1),
+        *(Wave(items=tuple(group), why="shared") for group in shared),
+        *(Wave(items=tuple(group), why="context") for group in uploading),
+    )
+
+
+def _sharing(
+    items: Sequence[PlannedPlatform], ahead: Forecast
+) -> tuple[list[list[PlannedPlatform]], list[PlannedPlatform]]:
+    """Group what shares all its work; and give what lately failed where others did not, and has to go alone."""
+    willing = [item for item in items if item.platform in ahead.shared]
+    groups, alone = [], []
+    for group in _grouped(
+        willing, lambda item: (item.node.builder, item.timeout, ahead.shared[item.platform])
+    ):
+        failed, sound = _parted(group, lambda item: str(item.platform) in ahead.failed)
+        groups.append(sound or failed)
+        alone += failed if sound else []
+    return [group for group in groups if len(group) > 1], alone
+
+
+def _parted(
+    items: Iterable[PlannedPlatform], belongs: Callable[[PlannedPlatform], bool]
+) -> tuple[list[PlannedPlatform], list[PlannedPlatform]]:
+    parts: tuple[list[PlannedPlatform], list[PlannedPlatform]] = [], []
+    for item in items:
+        parts[not belongs(item)].append(item)
+    return parts
+
+
+def _grouped(
+    items: Iterable[PlannedPlatform], key: Callable[[PlannedPlatform], Hashable]
+) -> list[list[PlannedPlatform]]:
+    groups: dict[Hashable, list[PlannedPlatform]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())
+
+
+def _can_join(item: PlannedPlatform) -> bool:
+    """Whatever bake has no word for needs a process of its own."""
+    spec = item.spec
+    remote = is_remote(spec.context) or is_remote(spec.dockerfile)
+    return not spec.build_flags and spec.network == "default" and not remote
+
+
+def most_at_once(plan: Plan) -> int:
+    """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
+    from multibuild.plan.plan import MEMORY_PER_BUILD
+
+    if plan.config.jobs != "auto":
+        return plan.jobs
+    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD)
+
+
+def _saved(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:
+    uploads = [sizes.get(item.spec.dockerfile, 0) for item in members]
+    return (sum(uploads) - max(uploads)) / UPLOAD_RATE
+
+
+class _Member:
+    """One platform of a wave: its log, its progress, and its attempt as soon as that is over."""
+
+    def __init__(self, item: PlannedPlatform, workshop: Workshop, settle: Callable[[Attempt], None]) -> None:
+        self.item = item
+        self._workshop = workshop
+        self._settle = settle
+        self._name = begin_attempt(item, workshop, 1)
+        self._log = open_log(workshop.run.path / self._name)
+        self.export = Export.of(item, workshop.run)
+        self._began = time.monotonic()
+        self._warned = 0
+        self.settled = False
+        self.progress = progress_of(item, workshop, self._log)
+
+    def look(self) -> None:
+        """Raise WrongBase when BuildKit has warned of it since the last look."""
+        new, self._warned = self.progress.warnings[self._warned :], len(self.progress.warnings)
+        for warning in new:
+            if (trouble := wrong_base(warning)) is not None:
+                self.end("failed", failure_of(PERMANENT_WARNING, trouble))
+                raise WrongBase(trouble)
+
+    def abandon(self) -> None:
+        """Let go of it as if it had not been begun: the isolated build writes the same log anew."""
+        self.export.discard()
+        with suppress(OSError):
+            self._log.close()
+
+    def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
+        """Settle it; what is settled stays so."""
+        if self.settled:
+            return
+        self.settled = True
+        self.export.discard()
+        with suppress(OSError):  # a full disk takes the log's last line, not the result
+            self.progress.finish()
+        with suppress(OSError):
+            self._log.close()
+        seconds = time.monotonic() - self._began
+        made = Attempt(
+            number=1,
+            seconds=seconds,
+            outcome=outcome,
+            log=self._name,
+            digest=digest,
+            failure=failure,
+            steps=self.progress.steps(),
+        )
+        end_attempt(self.item, self._workshop, made)
+        self._settle(made)
+
+
+async def carry(
+    wave: Wave, workshop: Workshop, settle: Callable[[Platform, Attempt | None], None], tails: Tails
+) -> None:
+    """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
+
+    An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
+    one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
+    cancellation settles what is open and is raised. When all are settled, the process ends among `tails`.
+    """
+    members: dict[str, _Member] = {}
+    over = asyncio.Event()
+
+    def told(platform: Platform, made: Attempt) -> None:
+        settle(platform, made)
+        if len(members) == len(wave.items) and all(member.settled for member in members.values()):
+            over.set()
+
+    cached = wave.why == "cached"
+    try:
+        async with workshop.slots.take(number=wave.slots):
+            names = [str(item.platform) for item in wave.items]
+            workshop.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
+            for item in wave.items:
+                members[target_name(item)] = _Member(item, workshop, partial(told, item.platform))
+            baking = asyncio.create_task(_bake(members, workshop, wave.why))
+            if not await _ended_before(over, baking):
+                tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
+    except (_Unexpected, WrongBase, OSError):
+        pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
+    finally:
+        for item in wave.items:
+            member = members.get(target_name(item))
+            if member is not None and not cached:
+                member.end("cancelled")
+                continue
+            if member is not None:
+                member.abandon()
+            settle(item.platform, None)
+
+
+async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool:
+    """Wait until all is `over`; True, or what it raises, when `baking` has ended by then."""
+    waiting = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait({baking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if baking.done():
+            baking.result()
+        return baking.done()
+    except asyncio.CancelledError:
+        baking.cancel()
+        await asyncio.gather(baking, return_exceptions=True)
+        raise
+    finally:
+        waiting.cancel()
+
+
+async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) -> None:
+    cached = why == "cached"
+    items = [member.item for member in members.values()]
+    with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
+        file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
+        folders = {name: member.export.folder for name, member in members.items()}
+        file.write_text(json.dumps(bake_document(items, workshop.project, folders)), encoding="utf-8")
+        command, *rest = bake_arguments(items, str(file))
+        argv = (
+            *(*workshop.buildx, command),
+            *("--progress", "rawjson"),
+            *("--metadata-file", str(metadata)),
+            *rest,
+        )
+        progress = WaveProgress({name: member.progress for name, member in members.items()})
+
+        def on_line(line: bytes) -> None:
+            for name, digest in progress.feed(line):
+                members[name].end("ok", digest=digest)
+            if (cached and progress.runs_something) or (why == "shared" and progress.runs_apart):
+                raise _Unexpected
+            for member in members.values():
+                member.look()
+
+        # Where nothing runs, silence is a stall: no RUN can be the silent one.
+        stall = workshop.stall if cached and workshop.stall != "auto" else None
+        limits = Limits(timeout=min(item.timeout for item in items), stall=stall)
+        ended = await run_process(
+            argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=workshop.environ
+        )
+        pushed = _pushed(metadata) if ended.code == 0 else {}
+    for name, member in members.items():
+        if cached and name not in pushed:
+            continue
+        await _settle_rest(member, ended, pushed.get(name, ""))
+
+
+def _pushed(metadata: Path) -> dict[str, str]:
+    """Give the digests by target; those that the file does not tell of are left to the isolated builds."""
+    found = {}
+    with suppress(ValueError):
+        for name, told in read_metadata(metadata).items():
+            with suppress(ValueError):
+                found[name] = built_digest(told if isinstance(told, dict) else {})
+    return found
+
+
+async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
+    """Give each open platform its outcome: what it made, its own failure, or another's."""
+    digest = digest or member.export.finished()
+    if digest:
+        await member.export.keep(digest)
+        member.end("ok", digest=digest)
+    elif ended.ending == "timeout":
+        own: Literal["timeout", "cancelled"] = (
+            "timeout" if member.item.timeout <= ended.seconds else "cancelled"
+        )
+        member.end(
+            own, failure_of("timeout", f"no end after {ended.seconds:.0f} s") if own == "timeout" else None
+        )
+    elif member.progress.evidence().step:
+        outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
+        if failure is not None:
+            failure = member.export.blamed(await with_emulator(failure, member.item))
+        member.end(outcome, failure)
+
+
+def first_attempts(
+    chosen: Sequence[Wave],
+) -> dict[Platform, asyncio.Future[Attempt | None]]:
+    """Make a promise of each member's first attempt, for the platform that waits for it."""
+    loop = asyncio.get_running_loop()
+    return {item.platform: loop.create_future() for wave in chosen for item in wave.items}

@@ -1,0 +1,127 @@
+"""One platform from first attempt to result: the attempts, their retries and their events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multibuild.builds.attempt import Workshop, make_attempt
+from multibuild.builds.result import Attempt, BuildResult, Status
+from multibuild.builds.reuse import FinishedChild
+from multibuild.buildx.repair_cache import forget_lost
+from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
+from multibuild.journal.events import Emit
+from multibuild.plan.spec import repository_of
+
+if TYPE_CHECKING:
+    from multibuild.plan.plan import PlannedPlatform
+
+
+async def build_platform(
+    item: PlannedPlatform, workshop: Workshop, *, first: Attempt | None = None
+) -> BuildResult:
+    """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised.
+
+    `first` is an attempt that was made already; one that another's trouble cancelled counts as no failure.
+    """
+    interrupted = first is not None and first.outcome == "cancelled"
+    attempts: list[Attempt] = [first] if first and interrupted else []
+    earlier = len(attempts)  # than the first attempt that retrying knows of
+    platform = str(item.platform)
+    placed = item
+
+    async def attempt(number: int, alone: bool) -> None:
+        nonlocal placed
+        if first is not None and number == 1 and not interrupted:
+            made = first
+        else:
+            async with workshop.slots.take(alone=alone, again=number + earlier > 1):
+                placed = workshop.fleet.place(item)
+                made = await make_attempt(placed, workshop, number + earlier)
+        attempts.append(made)
+        if made.failure is not None:
+            await workshop.fleet.learn(placed, made.failure)
+            lost = await forget_lost(made.failure, placed.node.builder, workshop.buildx, workshop.project)
+            if lost is not None:
+                workshop.emit("record.forgotten", platform=platform, id=lost)
+            raise AttemptFailed(made.failure)
+
+    status: Status = "cancelled"
+    try:
+        await with_retries(
+            attempt,
+            budget=workshop.budget,
+            decided=lambda decision: _record_decision(
+                platform, decision.number + earlier, decision, workshop.emit
+            ),
+        )
+        status = "succeeded"
+    except AttemptFailed:
+        status = "failed"
+    finally:
+        result = BuildResult(
+            platform=item.platform,
+            required=item.required,
+            status=status,
+            repository=repository_of(placed.staging.reference),
+            node=placed.node.builder,
+            digest=attempts[-1].digest if attempts else "",
+            seconds=sum(made.seconds for made in attempts),
+            attempts=tuple(attempts),
+        )
+        _end(placed, result, workshop)
+    return result
+
+
+def _record_decision(platform: str, number: int, decision: Decision, emit: Emit) -> None:
+    named = {"platform": platform, "number": number}
+    if decision.seconds is None:
+        emit("attempt.given_up", **named, reason=decision.reason)
+        return
+    emit(
+        "attempt.waiting",
+        **named,
+        seconds=round(decision.seconds, 1),
+        reason=decision.failure.kind.name,
+        alone=decision.alone,
+    )
+
+
+def _end(item: PlannedPlatform, result: BuildResult, workshop: Workshop) -> None:
+    steps = result.attempts[-1].steps if result.attempts else ()
+    workshop.emit(
+        "platform.ended",
+        platform=str(item.platform),
+        status=result.status,
+        required=item.required,
+        digest=result.digest or None,
+        repository=result.repository,
+        seconds=round(result.seconds, 3),
+        emulated=item.emulated,
+        node=item.node.builder,
+        steps=[step.as_json() for step in steps],
+    )
+    if result.built:
+        workshop.built(result)
+
+
+def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> BuildResult:
+    """Take over what an earlier run finished."""
+    result = BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="reused",
+        repository=child.repository,
+        digest=child.digest,
+    )
+    _end(item, result, workshop)
+    return result
+
+
+def cancelled(item: PlannedPlatform) -> BuildResult:
+    """Give the result of a platform whose build was not begun or not ended."""
+    return BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="cancelled",
+        repository=repository_of(item.staging.reference),
+    )

@@ -1,0 +1,1 @@
+"""The buildx client as a process: run, followed, its failures classified."""

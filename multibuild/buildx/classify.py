@@ -1,0 +1,147 @@
+"""Says what class a failure is of: the reader of `failure_table.py`. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from multibuild.buildx.failure_signatures import (
+    CLASSES,
+    EXIT_CODES,
+    NETWORK_COMMANDS,
+    NETWORK_IN_RUN,
+    SIGNATURES,
+    FailureClass,
+    Retry,
+)
+from multibuild.buildx.progress import Evidence
+from multibuild.frozen import frozen
+
+EVIDENCE_LINES = 8
+"""Lines of a failing step that are judged and shown: what comes earlier did not end it."""
+
+SHOWN_CHARACTERS = 500
+SHOWN_HEAD = 200
+"""How much of one line is shown, and how much of that from its beginning."""
+
+_BY_NAME = {row.name: row for row in CLASSES}
+_EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
+_COMMAND = re.compile(r'process ".*" (?=did not complete)', re.DOTALL)
+_EXEC = re.compile(r"exec /\S+: |exec container process")
+_RUN = re.compile(r"(?:^|\] )RUN ")
+_TRANSFER = re.compile(
+    r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[(?:\S+ )*\d+/\d+\] FROM)"
+)
+_MOVING = re.compile(
+    r"failed to (?:push|pull|copy|commit|fetch|do request|dial)\b|failed commit on ref|unexpected status from"
+    r"|unexpected commit digest|unexpected size \d",
+    re.IGNORECASE,
+)
+"""What is said of data on its way, whatever step it belongs to."""
+
+_RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d+)")
+_WRONG_BASE = re.compile(
+    r"InvalidBaseImagePlatform: .*pulled with platform \"([^\"]+)\", expected \"([^\"]+)\"", re.DOTALL
+)
+
+
+@frozen
+class Failure:
+    """A failure understood. `evidence` is the lines that decided; `retry_after` seconds, where the log asks for it."""
+
+    kind: FailureClass
+    evidence: str
+    retry_after: float | None = None
+
+    @property
+    def retry(self) -> Retry:
+        """Whether and how another try can help."""
+        return self.kind.retry
+
+    @property
+    def hint(self) -> str:
+        """What a person can do."""
+        return self.kind.hint
+
+
+def failure_of(name: str, evidence: str) -> Failure:
+    """Name a failure whose class is known without reading a log (a timeout, a stall)."""
+    return Failure(kind=_BY_NAME[name], evidence=evidence)
+
+
+def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Failure:
+    """Say the class of a failed build from its evidence and the exit code of buildx.
+
+    Exit code 130 or a signal, when nobody here sent one, is somebody else's kill and worth another try.
+    """
+    text = _shown(evidence)
+    if code in {130, 137, 143} or code < 0:
+        return failure_of("killed", text or f"buildx ended with {code}")
+    if evidence.step and _RUN.search(evidence.step):
+        name = _of_run(evidence, emulated=emulated)
+    else:
+        name = _of_transfer(evidence)
+    after = _RETRY_AFTER.search(text)
+    return Failure(kind=_BY_NAME[name], evidence=text, retry_after=float(after[1]) if after else None)
+
+
+def wrong_base(warning: str) -> str | None:
+    """Read BuildKit's only word about a base of another architecture; None when it is about a variant only."""
+    found = _WRONG_BASE.search(warning)
+    if not found or found[1].split("/")[:2] == found[2].split("/")[:2]:
+        return None
+    return f"the base image is {found[1]}, not {found[2]}"
+
+
+def _of_run(evidence: Evidence, *, emulated: bool) -> str:
+    """Judge a RUN by its own last lines; unknown text there is the command's own failure."""
+    tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
+    # The message quotes the command, whose text is no evidence.
+    message = _COMMAND.sub("process", evidence.message)
+    execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
+    for row in SIGNATURES:
+        said = tail if row.scope == "run" else f"{message}\n{execs}"
+        if row.scope in {"run", "any"} and re.search(row.pattern, said, re.IGNORECASE):
+            return row.name
+    exit_code = _EXIT.search(evidence.message)
+    if exit_code is None:
+        return _matched(message) or "step-failed"
+    signalled = EXIT_CODES.get(int(exit_code[1]))
+    if signalled == "out-of-memory" or (signalled and emulated):
+        return signalled
+    if re.search(r"no space left on device", tail, re.IGNORECASE):
+        return "no-space"
+    if re.search(NETWORK_COMMANDS, evidence.step) and re.search(NETWORK_IN_RUN, tail, re.IGNORECASE):
+        return "network"
+    return "step-failed"
+
+
+def _of_transfer(evidence: Evidence) -> str:
+    found = _matched(evidence.message) or _matched("\n".join(evidence.tail[-EVIDENCE_LINES:]))
+    if found:
+        return found
+    if "context canceled" in evidence.message:
+        return "killed"
+    moving = _TRANSFER.search(evidence.step) or _MOVING.search(evidence.message)
+    return "unknown-transfer" if moving else "unknown"
+
+
+def _matched(text: str) -> str | None:
+    for row in SIGNATURES:
+        if row.scope != "run" and re.search(row.pattern, text, re.IGNORECASE | re.MULTILINE):
+            return row.name
+    return None
+
+
+def _shown(evidence: Evidence) -> str:
+    lines = [line for line in evidence.tail[-EVIDENCE_LINES:] if line.strip()] if evidence.step else []
+    parts = [f"{evidence.step}" if evidence.step else "", *lines, evidence.message]
+    return "\n".join(_middle_out(part) for part in parts if part)
+
+
+def _middle_out(text: str) -> str:
+    """Shorten a long line in its middle: Go's errors name what was tried first and the cause last."""
+    return (
+        text
+        if len(text) <= SHOWN_CHARACTERS
+        else f"{text[:SHOWN_HEAD]} … {text[SHOWN_HEAD - SHOWN_CHARACTERS :]}"
+    )

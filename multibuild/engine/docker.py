@@ -1,0 +1,375 @@
+"""The seam to the Docker engine: the only importer of python_on_whales.
+
+Builds themselves do not come through here: python-on-whales can neither time out nor cancel, so
+`buildx/process.py` runs them. What this module hands out are plain values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multibuild import detail
+from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
+from multibuild.platforms import Platform, architecture_named
+from multibuild.questions import INSTALL_DOCKER, Questions
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+OTHER_CONTEXT = (
+    "`docker context ls` shows those there are; DOCKER_CONTEXT or `docker context use` chose this one"
+)
+INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or docker-buildx on Debian"
+
+
+@frozen
+class EngineInfo:
+    """What `docker info` tells. `memory` is in bytes; `buildx_path` is the plugin's own binary.
+
+    `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
+    `insecure` are the registries (host[:port]) the engine itself speaks plain http with.
+    """
+
+    name: str
+    version: str
+    native: Platform
+    cpus: int
+    memory: int
+    containerd_store: bool
+    buildx_path: str
+    buildx_version: str
+    context: str
+    local: bool
+    insecure: tuple[str, ...] = ()
+
+
+@frozen
+class BuilderNode:
+    """One node of a buildx builder as `docker buildx ls` lists it."""
+
+    name: str
+    endpoint: str
+    status: str
+    version: str
+    platforms: tuple[str, ...]
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@frozen
+class BuilderInfo:
+    """A buildx builder. `error` is what buildx says of one that cannot be reached."""
+
+    name: str
+    driver: str
+    nodes: tuple[BuilderNode, ...]
+    current: bool = False
+    error: str = ""
+
+
+@frozen
+class NewBuilder:
+    """What `docker buildx create` needs.
+
+    `image` is the BuildKit image of the docker-container driver; `buildkitd` is the text of a buildkitd.toml, empty
+    for none.
+    """
+
+    name: str
+    driver: str
+    endpoint: str | None = None
+    image: str | None = None
+    buildkitd: str = ""
+    driver_opts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The driver options as buildx takes and lists them: the image is one."""
+        image = {"image": self.image} if self.image and self.driver == "docker-container" else {}
+        return {**self.driver_opts, **image}
+
+
+class Engine(Protocol):
+    """What the rest of multibuild asks of an engine; every method raises EnvironmentFault when it cannot answer."""
+
+    def info(self) -> EngineInfo:
+        """Ask the engine for its facts."""
+
+    def builders(self) -> tuple[BuilderInfo, ...]:
+        """List the buildx builders."""
+
+    def create_builder(self, wanted: NewBuilder) -> None:
+        """Create a builder; nothing is started yet."""
+
+    def start_builder(self, name: str) -> None:
+        """Start a builder and wait for it; the first start of a docker-container may pull its image."""
+
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+        """Remove a builder; with `keep_state` its cache stays for one of the same name."""
+
+    def has_image(self, image: str) -> bool:
+        """Whether the image is in the engine."""
+
+    def pull(self, image: str) -> None:
+        """Pull an image, quietly."""
+
+    def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
+        """Run a privileged throw-away container; gives its stdout."""
+
+
+class DockerEngine:
+    """The engine the docker CLI talks to: asked with plain commands, changed through python-on-whales."""
+
+    def __init__(self) -> None:
+        """Start nothing yet: the first call does."""
+        self._made: DockerClient | None = None
+        self._questions = Questions()
+        self._buildx: tuple[str, ...] = ("docker", "buildx")
+
+    @property
+    def _client(self) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        if self._made is None:
+            self._made = DockerClient()
+        return self._made
+
+    def info(self) -> EngineInfo:
+        """Ask once, with one command, and check that buildx is there."""
+        answer = self._questions.ask("docker", "info", "--format", "{{json .}}")
+        # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
+        if answer.returncode and not answer.stdout.lstrip().startswith("{"):
+            raise _explained("docker info", answer.stderr or answer.stdout)
+        document, said = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
+        client = document.get("ClientInfo") or {}
+        if not document.get("ServerVersion"):
+            raise _unreachable("; ".join(document.get("ServerErrors") or ()) or said)
+        buildx = next(
+            (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
+        )
+        if buildx is None or buildx.get("Err"):
+            raise _without_buildx(said)
+        self._buildx = (buildx["Path"],)
+        row = architecture_named(document["Architecture"])
+        status = dict(document.get("DriverStatus") or ())
+        context = client.get("Context") or "default"
+        return EngineInfo(
+            name=document.get("Name", ""),
+            version=document["ServerVersion"],
+            native=Platform(
+                os=document["OSType"], architecture=row.name if row else document["Architecture"]
+            ),
+            cpus=document["NCPU"],
+            memory=document["MemTotal"],
+            containerd_store=status.get("driver-type", "").startswith("io.containerd.snapshotter"),
+            buildx_path=buildx["Path"],
+            buildx_version=buildx.get("Version", ""),
+            context=context,
+            local=self._is_local(context),
+            insecure=_insecure(document.get("RegistryConfig") or {}),
+        )
+
+    def builders(self) -> tuple[BuilderInfo, ...]:
+        """Read `buildx ls`; by the plugin's own binary once `info` told where it is, for half the time."""
+        text = self._text(*self._buildx, "ls", "--format", "{{json .}}")
+        return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
+
+    def create_builder(self, wanted: NewBuilder) -> None:
+        """Create it. buildx reads the configuration now and keeps its content."""
+        with _faults(f"creating the builder {wanted.name}"), tempfile.TemporaryDirectory() as scratch:
+            config = Path(scratch) / "buildkitd.toml"
+            config.write_text(wanted.buildkitd, encoding="utf-8")
+            detail.command(["docker", "buildx", "create", "--name", wanted.name, "--driver", wanted.driver])
+            self._client.buildx.create(
+                wanted.endpoint,
+                config=config if wanted.buildkitd else None,
+                driver=wanted.driver,
+                driver_options=wanted.options,
+                name=wanted.name,
+            )
+
+    def start_builder(self, name: str) -> None:
+        """Start it (a docker-container takes a second or two)."""
+        self._change("buildx", "inspect", name, "--bootstrap", doing=f"starting the builder {name}")
+
+    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+        """Remove it; a builder that is not there is no error. python-on-whales has no --keep-state."""
+        if any(builder.name == name for builder in self.builders()):
+            keep = ("--keep-state",) if keep_state else ()
+            self._change("buildx", "rm", *keep, name, doing=f"removing the builder {name}")
+
+    def has_image(self, image: str) -> bool:
+        """Ask the engine's image list."""
+        answer = self._questions.ask("docker", "image", "inspect", "--format", "{{.Id}}", image)
+        if answer.returncode and "no such image" not in answer.stderr.lower():
+            raise _explained(f"looking for the image {image}", answer.stderr)
+        return answer.returncode == 0
+
+    def pull(self, image: str) -> None:
+        """Pull it without progress: the caller announces it."""
+        detail.command(["docker", "pull", image])
+        with _faults(f"pulling {image}"):
+            self._client.image.pull(image, quiet=True)
+
+    def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
+        """Run the container; `pull` must have been called: an implicit pull would print to our stdout."""
+        detail.command(["docker", "run", "--privileged", "--rm", image, *arguments])
+        with _faults(f"running {image}"):
+            answer = self._client.container.run(
+                image, list(arguments), privileged=True, remove=True, pull="never"
+            )
+        return str(answer)
+
+    def load(self, archive: Path) -> None:
+        """Load an archive of images; EnvironmentFault when the engine cannot take it."""
+        detail.command(["docker", "load", "--input", str(archive)])
+        with _faults("loading the images"):
+            self._client.image.load(archive, quiet=True)
+
+    def _text(self, *argv: str) -> str:
+        """Give what a command that changes nothing says on stdout; EnvironmentFault when it fails."""
+        answer = self._questions.ask(*argv)
+        if answer.returncode:
+            raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
+        return answer.stdout
+
+    def _is_local(self, context: str) -> bool:
+        host = os.environ.get("DOCKER_HOST") or None  # docker takes an empty one for none
+        if host is None and context != "default":
+            place = "{{.Endpoints.docker.Host}}"
+            host = self._text("docker", "context", "inspect", context, "--format", place).strip()
+        return host is None or host.startswith("unix://")
+
+    def _change(self, *arguments: str, doing: str) -> None:
+        """Run a docker command that python-on-whales has no method or not every option for."""
+        from python_on_whales.utils import run
+
+        detail.command(["docker", *arguments])
+        with _faults(doing):
+            run([*self._client.docker_cmd, *arguments], return_stderr=False)
+
+
+def _parsed(text: str, command: str) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise EnvironmentFault(
+            f"{command}: docker's answer could not be read", hint="try the same docker command"
+        ) from error
+    return document
+
+
+@contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    """Turn everything python-on-whales raises into an EnvironmentFault.
+
+    ClientNotFoundError is no DockerException, and a non-UTF-8 byte in a message surfaces as UnicodeDecodeError.
+    """
+    from python_on_whales.client_config import ClientNotFoundError
+    from python_on_whales.exceptions import DockerException
+
+    try:
+        yield
+    except ClientNotFoundError as error:
+        raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
+    except DockerException as error:
+        raise _explained(doing, (error.stderr or error.stdout or "").strip()) from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"{doing}: docker's answer could not be read", hint="try the same docker command"
+        ) from error
+
+
+def _explained(doing: str, said: str) -> EnvironmentFault:
+    said = said.strip()
+    lowered = said.lower()
+    if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
+        return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+    # What the daemon itself answers (a registry that refused it, say) is not about reaching the daemon.
+    answered = "error response from daemon" in lowered
+    if (
+        not answered
+        and "daemon" in lowered
+        and ("connect" in lowered or "running" in lowered or "permission" in lowered)
+    ):
+        return _unreachable(said)
+    last = said.splitlines()[-1].removeprefix("ERROR: ") if said else "docker failed without a word"
+    if "context not found" in lowered:
+        return EnvironmentFault(f"{doing}: {last.partition(': open ')[0]}", hint=OTHER_CONTEXT)
+    return EnvironmentFault(f"{doing}: {last}", hint="`docker info` says more")
+
+
+def _without_buildx(said: str) -> EnvironmentFault:
+    """Say why docker names no buildx: a config.json it cannot read hides the plugins that are named there."""
+    if "Error loading config file" in said or "Error parsing config file" in said:
+        return EnvironmentFault(
+            said.splitlines()[0].removeprefix("WARNING: "), hint="mend docker's config.json, or move it away"
+        )
+    return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
+
+
+def _unreachable(said: str) -> EnvironmentFault:
+    if "permission denied" in said.lower():
+        return EnvironmentFault(
+            "permission denied at the Docker engine's socket",
+            hint="join the docker group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
+        )
+    detail = said.splitlines()[0].removeprefix("ERROR: ") if said else "the Docker engine does not answer"
+    return EnvironmentFault(
+        detail,
+        hint="start the engine (`systemctl start docker`, or Docker Desktop), or point DOCKER_HOST at one",
+    )
+
+
+def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
+    known = config.get("IndexConfigs") or {}
+    return tuple(name for name, settings in known.items() if not settings.get("Secure", True))
+
+
+def _builder(document: dict[str, Any]) -> BuilderInfo:
+    return BuilderInfo(
+        name=document["Name"],
+        driver=document.get("Driver") or "",
+        current=bool(document.get("Current")),
+        error=_error_of(document),
+        nodes=tuple(
+            BuilderNode(
+                name=node.get("Name", ""),
+                endpoint=node.get("Endpoint", ""),
+                status=node.get("Status", ""),
+                version=node.get("Version", ""),
+                platforms=_platforms_of(node),
+                driver_opts=node.get("DriverOpts") or {},
+                files=node.get("Files") or {},
+            )
+            for node in document.get("Nodes") or ()
+        ),
+    )
+
+
+def _platforms_of(node: dict[str, Any]) -> tuple[str, ...]:
+    """Read the platforms: strings in newer buildx, OCI platform objects in older."""
+    found = []
+    for platform in node.get("Platforms") or ():
+        if isinstance(platform, str):
+            found.append(platform.rstrip("*"))
+        else:
+            parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
+            found.append("/".join(part for part in parts if part))
+    return tuple(found)
+
+
+def _error_of(document: dict[str, Any]) -> str:
+    errors = [document.get("Err"), *(node.get("Err") for node in document.get("Nodes") or ())]
+    texts = [
+        error if isinstance(error, str) else (error or {}).get("message", "") for error in errors if error
+    ]
+    return "; ".join(text for text in texts if text)

@@ -1,0 +1,1 @@
+"""What happened: events, the journal that holds them, and the directories of runs."""

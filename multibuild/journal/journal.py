@@ -1,0 +1,135 @@
+"""The journal: append-only, one event a line, fsynced: a kill at any instant loses at most the line that is written.
+
+Where power is lost, nothing is lost that was waited for, nor anything before it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from multibuild.errors import EnvironmentFault
+from multibuild.files import sync_folder
+from multibuild.frozen import frozen
+from multibuild.journal.events import Event
+from multibuild.json_types import as_json
+
+
+class Journal:
+    """Writes events; safe from several threads. OSError when the disk is full: what is not journaled did not happen."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` for appending; 0600, it may hold what a build printed."""
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._lock = threading.Lock()
+        # A kill, or a disk that filled up, can leave half a line: the next event must not become part of it.
+        self._torn = _ends_torn(self._file)
+        self._awaited = True
+        sync_folder(path.parent)
+
+    def append(self, event: Event, *, wait: bool = True) -> None:
+        """Write one event, in one write, and `wait` until it and all before it are on the disk."""
+        line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
+        data = line.encode("utf-8", "replace")
+        with self._lock:
+            data = b"\n" + data if self._torn else data
+            self._torn = True
+            written = os.write(self._file, data)
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            self._torn = False
+            self._awaited = wait
+            if wait:
+                os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file once all of it is on the disk, EnvironmentFault if not; a second time does nothing."""
+        with self._lock:
+            file, self._file = self._file, -1
+            if file < 0:
+                return
+            try:
+                if not self._awaited:
+                    os.fsync(file)
+            except OSError as error:
+                raise unwritable(error) from error
+            finally:
+                os.close(file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@frozen
+class JournalReading:
+    """What a journal held. `damaged` are the numbers (from 1) of unreadable lines before the last one.
+
+    `torn`: the last line is not whole, as a kill leaves it.
+    """
+
+    events: tuple[Event, ...]
+    damaged: tuple[int, ...] = ()
+    torn: bool = False
+
+
+def scan_journal(path: Path) -> JournalReading:
+    """Read a journal with what is wrong with it; empty when there is none. OSError when it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return JournalReading(events=())
+    events: list[Event] = []
+    unreadable: list[int] = []
+    lines = content.split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            events.append(Event.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            unreadable.append(number)
+    torn = bool(unreadable) and bool(lines[-1]) and unreadable[-1] == len(lines)
+    return JournalReading(
+        events=tuple(events), damaged=tuple(unreadable[:-1] if torn else unreadable), torn=torn
+    )
+
+
+def read_journal(path: Path) -> tuple[Event, ...]:
+    """Read the events of a journal, without a torn last line; empty when there is none.
+
+    Unreadable lines before the last are left out too, and a warning on stderr says how many. OSError when the
+    file cannot be read.
+    """
+    reading = scan_journal(path)
+    if reading.damaged:
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "%s: %d unreadable lines left out (the first is line %d); what they said is missing below",
+            path,
+            len(reading.damaged),
+            reading.damaged[0],
+        )
+    return reading.events
+
+
+def unwritable(error: OSError) -> EnvironmentFault:
+    """Say that the journal cannot be written, and the way out."""
+    return EnvironmentFault(
+        f"the journal cannot be written: {error.strerror or error}",
+        hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
+    )
+
+
+def _ends_torn(file: int) -> bool:
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"

@@ -1,0 +1,94 @@
+"""Writes down what happens: into the journal and onto the display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from multibuild.journal.events import Event
+from multibuild.journal.journal import Journal, unwritable
+
+NOT_JOURNALED = frozenset({"step", "log"})
+"""Events for the eye only; a build has thousands."""
+
+WITH_THE_NEXT = frozenset(
+    {
+        *("stage.started", "wave.started", "attempt.started"),
+        *("platform.inputs", "child.read", "test.ended", "content.ended"),
+    }
+)
+"""Events that come many at a time: written at once, but the disk is not waited for, as an fsync takes up to ten ms.
+
+They are on the disk with the next event, or when the journal is closed. What a platform's end, a tag's move or a
+stage's end says is there before anything else is done, and all that came before it.
+"""
+
+
+class Say(Protocol):
+    """Tells a person something in a line."""
+
+    def __call__(self, text: str, /) -> None:
+        """Say it."""
+
+
+class Display(Protocol):
+    """Shows a run while it happens."""
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+
+    def say(self, text: str) -> None:
+        """Show a message."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class Recorder:
+    """The one place events go through: journal first, then display; safe from several threads as those are.
+
+    A display that cannot be written to any more (a closed pipe) does not end a run: only the journal must hold.
+    """
+
+    def __init__(self, journal: Journal | None, display: Display) -> None:
+        """Take the journal (None: a command without a run) and the display."""
+        self._journal = journal
+        self._display = display
+        self._ended = False
+
+    def record(self, name: str, /, **fields: Any) -> None:
+        """Record an event now; fields are JSON types. EnvironmentFault when the journal cannot be written.
+
+        Nothing comes after a run's end: threads that are left behind may still have something to tell.
+        """
+        if self._ended:
+            return
+        event = Event(time=datetime.now(UTC), name=name, fields=fields)
+        if self._journal is not None and name not in NOT_JOURNALED:
+            try:
+                self._journal.append(event, wait=name not in WITH_THE_NEXT)
+            except OSError as error:
+                raise unwritable(error) from error
+        self._ended = self._ended or name == "run.ended"
+        with suppress(OSError):
+            self._display.show(event)
+
+    def say(self, text: str, /) -> None:
+        """Tell a person; not part of the journal."""
+        if self._ended:
+            return
+        with suppress(OSError):
+            self._display.say(text)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record a stage's start and end, also when it fails; seconds are wall time."""
+        began = time.monotonic()
+        self.record("stage.started", stage=name)
+        try:
+            yield
+        finally:
+            self.record("stage.ended", stage=name, seconds=round(time.monotonic() - began, 3))

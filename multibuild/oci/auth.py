@@ -1,0 +1,150 @@
+"""How a registry's challenge is answered: Basic, or Bearer with a token per scope (distribution token spec)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import httpx
+
+from multibuild.oci.credentials import Credentials
+from multibuild.oci.errors import RegistryError, from_status, retry_after
+from multibuild.oci.registry_settings import is_loopback
+
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+# RFC 6750 section 2.1 allows less; what no header can hold would be shown, whole, by the error about it.
+_TOKEN = re.compile(r"[!-~]+\Z")
+_UNENCODED = {"Accept-Encoding": "identity"}
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
+
+
+class RegistryAuth(httpx.Auth):
+    """Answers a 401 once per request; tokens are kept by scope and shared between threads.
+
+    A login goes to the registry's own origin and to the token service it names, to nobody else. Needs a client
+    that follows no redirects: an identity token travels in a body.
+    """
+
+    def __init__(self, origin: str, host: str, credentials: Credentials | None, *, insecure: bool) -> None:
+        """`origin` is the registry's address; `insecure`: it was said to need no TLS, so its token service need not."""
+        self._origin = httpx.URL(origin)
+        self._host = host
+        self._credentials = credentials
+        self._insecure = insecure
+        self._basic = False
+        self._tokens: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send what is known, and on a challenge answer it once. Raises RegistryError when no token is given."""
+        if _origin_of(request.url) != _origin_of(self._origin):
+            yield request  # a blob store elsewhere: our login is not for it
+            return
+        scope = str(request.extensions.get("scope", ""))
+        self._apply(request, scope)
+        response = yield request
+        if response.status_code != 401:
+            return
+        challenges = _challenges(", ".join(response.headers.get_list("www-authenticate")))
+        if "bearer" in challenges:
+            parameters = challenges["bearer"]
+            realm = httpx.URL(parameters.get("realm", ""))
+            self._require_trusted(realm)
+            asking = self._token_request(realm, parameters, scope or parameters.get("scope", ""))
+            # A request made beside the client has none of its timeouts.
+            asking.extensions["timeout"] = request.extensions.get("timeout", {})
+            answer = yield asking
+            token = self._token_of(answer)
+            with self._lock:
+                self._tokens[scope] = token
+        elif (
+            "basic" in challenges and self._credentials is not None and "Authorization" not in request.headers
+        ):
+            self._basic = True
+        else:
+            return
+        self._apply(request, scope)
+        yield request
+
+    def _apply(self, request: httpx.Request, scope: str) -> None:
+        with self._lock:
+            token = self._tokens.get(scope)
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        elif self._basic and self._credentials is not None:
+            request.headers["Authorization"] = _basic(self._credentials)
+
+    def _require_trusted(self, realm: httpx.URL) -> None:
+        """A login is sent over TLS only, unless the registry was said to have none, or all stays on this machine."""
+        place = realm.netloc.decode()
+        here = is_loopback(self._host) and is_loopback(place)
+        if place and (realm.scheme == "https" or (realm.scheme == "http" and (self._insecure or here))):
+            return
+        raise RegistryError(
+            "tls",
+            f"{self._host} sends logins to {place or 'nowhere'} without TLS",
+            hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
+        )
+
+    def _token_request(self, realm: httpx.URL, parameters: dict[str, str], scope: str) -> httpx.Request:
+        service = {"service": parameters["service"]} if "service" in parameters else {}
+        known = self._credentials
+        if known is not None and known.identity_token:
+            form = {
+                **service,
+                "scope": scope,
+                "grant_type": "refresh_token",
+                "refresh_token": known.identity_token,
+                "client_id": "multibuild",
+            }
+            return httpx.Request("POST", realm, data=form, headers=_UNENCODED)
+        # Kept beside a query the realm may already have.
+        url = realm.copy_merge_params(service)
+        for part in scope.split():
+            url = url.copy_add_param("scope", part)
+        login = {"Authorization": _basic(known)} if known is not None else {}
+        return httpx.Request("GET", url, headers={**_UNENCODED, **login})
+
+    def _token_of(self, answer: httpx.Response) -> str:
+        doing = f"logging in to {self._host}"
+        if answer.status_code in {401, 403, 408, 429} or answer.status_code >= 500:
+            # Never 404 and the like: "no such token" must not be taken for "no such tag".
+            wait = retry_after(answer.headers.get("retry-after", ""))
+            raise from_status(self._host, doing, answer.status_code, "", retry_after=wait)
+        try:
+            document: Any = json.loads(answer.read()) if answer.status_code == 200 else {}
+            token = document.get("token") or document.get("access_token")
+        except (ValueError, AttributeError, RecursionError):
+            token = None
+        if not isinstance(token, str) or not _TOKEN.match(token):
+            raise RegistryError(
+                "invalid",
+                f"{doing}: the token service gave no token (answers {answer.status_code})",
+                hint=f"`docker login {self._host}`",
+                status=answer.status_code if answer.status_code != 404 else 0,
+            )
+        return token
+
+
+def _basic(credentials: Credentials) -> str:
+    pair = f"{credentials.username}:{credentials.secret}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _challenges(header: str) -> dict[str, dict[str, str]]:
+    """Read WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
+    found: dict[str, dict[str, str]] = {}
+    schemes = list(_SCHEME.finditer(header))
+    for place, scheme in enumerate(schemes):
+        end = schemes[place + 1].start() if place + 1 < len(schemes) else len(header)
+        parameters = _PARAMETER.findall(header[scheme.end() : end])
+        found[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
+    return found

@@ -1,0 +1,82 @@
+"""The registries of one run: a client per host, made once, with the credentials Docker has for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from multibuild.oci.http import USUAL_PATIENCE, RegistrySettings, RetryPolicy
+from multibuild.oci.registry import Registry
+
+if TYPE_CHECKING:
+    from multibuild.config.models import Config
+
+PARALLEL = 16
+"""Requests at once: a registry far away answers in the time of the slowest, a small one is not overrun."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RegistrySession:
+    """Hands out one Registry per host and closes them all at the end."""
+
+    def __init__(
+        self, config: Config | None, *, say: Callable[[str], None], retry: RetryPolicy = USUAL_PATIENCE
+    ) -> None:
+        """Take what the config says of registries (None: nothing) and who hears of waiting."""
+        self._config = config
+        self._retry = retry
+        self._say = say
+        self._lock = threading.Lock()
+        self._open: dict[str, Registry] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def of(self, host: str) -> Registry:
+        """Give the client for `host`; EnvironmentFault when its credential helper is broken."""
+        from multibuild.oci.credentials import credentials_for
+
+        with self._lock:
+            if host not in self._open:
+                registry = Registry(
+                    self._settings(host),
+                    credentials=credentials_for(host),
+                    retry=self._retry,
+                    on_wait=self._say,
+                )
+                self._open[host] = self._stack.enter_context(registry)
+            return self._open[host]
+
+    def _settings(self, host: str) -> RegistrySettings:
+        options = self._config.registries.get(host) if self._config is not None else None
+        ca = Path(options.ca) if options is not None and options.ca else None
+        return RegistrySettings(host=host, insecure=options is not None and options.insecure, ca=ca)
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
+        """Do `work` on every item, some at a time, in order; the first error is raised after all have ended."""
+        return self.begin(work, items)()
+
+    def begin(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
+        """Begin what `map` does; calling what this gives waits for the end of it."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        pool = ThreadPoolExecutor(max_workers=PARALLEL)
+        futures = [pool.submit(work, item) for item in items]
+
+        def end() -> tuple[R, ...]:
+            pool.shutdown()
+            return tuple(future.result() for future in futures)
+
+        return end

@@ -1,0 +1,1 @@
+"""What a run is: every decision, as values."""

@@ -1,0 +1,1 @@
+"""The proof of content: programs in the layers are of the platform."""

@@ -1,0 +1,1 @@
+"""The configured test, run in every child."""

@@ -1,0 +1,1 @@
+"""Emulation: binfmt_misc handlers, probe programs, and why a platform does not run."""

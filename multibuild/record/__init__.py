@@ -1,1 +1,0 @@
-"""The journal while it happens, the report when it ends."""

@@ -1,0 +1,1 @@
+"""The report, folded from a journal."""

@@ -1,0 +1,62 @@
+"""The page as a whole: how the run ended, then section by section what happened, why, and on what."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from multibuild.report.html.emulation import cost_section
+from multibuild.report.html.environment import environment_section
+from multibuild.report.html.failures import failures_section
+from multibuild.report.html.header import header
+from multibuild.report.html.markup import Html, tag
+from multibuild.report.html.platforms import platforms_section, steps_section
+from multibuild.report.html.published import index_section
+from multibuild.report.html.timeline import timeline_section
+
+
+def as_html(report: Mapping[str, Any], *, beside: str = "") -> str:
+    """Give the report as one page that needs no network and no script; everything in it is escaped.
+
+    `beside` is the way from the page to the run directory, for links to logs; empty where the page is in it.
+    """
+    made = (
+        failures_section(report, beside),
+        timeline_section(report),
+        platforms_section(report),
+        cost_section(report),
+        index_section(report),
+        steps_section(report, beside),
+        environment_section(report),
+    )
+    sections = [section for section in made if section is not None]
+    links = [tag("li", tag("a", section.heading, href=f"#{section.anchor}")) for section in sections]
+    body = tag(
+        "body",
+        tag("a", "Skip to content", class_="skip", href="#content"),
+        header(report),
+        tag("nav", tag("ul", *links), aria_label="Sections"),
+        tag("main", *(section.html() for section in sections), id="content", tabindex="-1"),
+        tag("footer", tag("p", f"Written by multibuild. Run {report['run']}.")),
+    )
+    return f"<!doctype html>\n{tag('html', _head(report), body, lang='en')}\n"
+
+
+def _head(report: Mapping[str, Any]) -> Html:
+    """Make the head. The policy allows this one style sheet, by its hash, and nothing else at all."""
+    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"{report['image']}: {report['status']}"),
+        tag("style", Html(style)),
+    )

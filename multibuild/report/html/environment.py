@@ -1,0 +1,31 @@
+"""What the run ran on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multibuild.report.html.markup import Html, Section, code, join, tag
+
+
+def environment_section(report: Mapping[str, Any]) -> Section:
+    """Make the section: the run, versions, builder, emulators."""
+    environment = report["environment"]
+    rows = [("run", report["run"]), ("config fingerprint", report["fingerprint"] or "unknown")]
+    rows += [
+        (key, value)
+        for key, value in environment.items()
+        if value is not None and not isinstance(value, Mapping)
+    ]
+    pairs = [tag("div", tag("dt", name), tag("dd", code(str(value)))) for name, value in rows]
+    nested = [_nested(key, value) for key, value in environment.items() if isinstance(value, Mapping)]
+    content = join((tag("dl", *pairs, class_="facts"), *nested))
+    return Section(anchor="environment", heading="Environment", content=content)
+
+
+def _nested(name: str, values: Mapping[str, Any]) -> Html | None:
+    """Make a list of what belongs together (the emulator of each platform)."""
+    if not values:
+        return None
+    pairs = [tag("div", tag("dt", code(key)), tag("dd", code(str(value)))) for key, value in values.items()]
+    return join((tag("h3", name.capitalize()), tag("dl", *pairs, class_="facts")))

@@ -1,0 +1,70 @@
+"""The top of the page: what, how it ended, and the few figures one looks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from multibuild.report.html.markup import Html, code, prose, status, tag
+from multibuild.report.report import PRESENT
+from multibuild.terminal import human_seconds
+
+
+def header(report: Mapping[str, Any]) -> Html:
+    """Make the header; the run's own error stands in it."""
+    return tag(
+        "header",
+        tag("p", "Build report", class_="kicker"),
+        tag("h1", report["image"] or "no image"),
+        tag("p", status(report["status"]), " ", _when(report), class_="lead"),
+        _error(report),
+        tag("dl", *(_figure(name, value) for name, value in _figures(report)), class_="figures"),
+    )
+
+
+def _when(report: Mapping[str, Any]) -> Html:
+    started = report["started"]
+    try:
+        said = f"{datetime.fromisoformat(started):%d %B %Y, %H:%M:%S %Z}"
+    except (TypeError, ValueError):
+        return tag("span", f"started {started}" if started else "never started")
+    return tag("time", said, datetime=started)
+
+
+def _error(report: Mapping[str, Any]) -> Html | None:
+    error = report.get("error")
+    if not error:
+        return None
+    hint = error.get("hint")
+    return tag(
+        "div",
+        tag("p", prose(str(error.get("message"))), class_="said"),
+        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
+        class_="callout",
+        role="note",
+        aria_label="Error",
+    )
+
+
+def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
+    platforms = report["platforms"]
+    built = sum(row["status"] in PRESENT for row in platforms)
+    retried = sum(len(row["attempts"]) > 1 for row in platforms)
+    moved = sum(tag["status"] == "moved" for tag in report["published"])
+    figures: list[tuple[str, str | Html]] = [
+        ("Platforms built", f"{built} of {len(platforms)}"),
+        ("Time", human_seconds(report["seconds"])),
+    ]
+    if platforms and (slowest := max(platforms, key=lambda row: row["seconds"]))["seconds"]:
+        words = Html(f"{code(slowest['platform'])} {tag('small', human_seconds(slowest['seconds']))}")
+        figures.append(("Slowest platform", words))
+    if retried:
+        figures.append(("Platforms retried", str(retried)))
+    if report["published"]:
+        figures.append(("Tags moved", f"{moved} of {len(report['published'])}"))
+    return figures
+
+
+def _figure(name: str, value: str | Html) -> Html:
+    return tag("div", tag("dt", name), tag("dd", value))

@@ -1,0 +1,1 @@
+"""Which entry of an index a client takes, and what is wrong with an index."""

@@ -1,0 +1,100 @@
+"""What of an index will surprise somebody: rules on values, those of the clients among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from multibuild.frozen import frozen
+from multibuild.oci.manifest import INDEX_TYPES, Descriptor
+from multibuild.platforms import Platform
+from multibuild.resolve.clients import CLIENTS, Entry
+
+CURRENT = ("containerd", "docker", "podman", "crane")
+"""The clients that should agree; docker-legacy wants entries of its own."""
+
+USUAL_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/386")
+
+
+@frozen
+class Finding:
+    """Something that will surprise somebody."""
+
+    kind: str
+    detail: str
+
+
+def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Find what will surprise somebody. `configs`: platform of each image config, by digest. Pure."""
+    findings = []
+    images = [entry for entry in entries if not entry.is_attestation]
+    digests = {entry.digest for entry in images}
+    seen: set[str] = set()
+    for entry in images:
+        platform = str(entry.platform) if entry.platform else ""
+        if platform and platform in seen:
+            findings.append(
+                Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
+            )
+        seen.add(platform)
+        findings += _about_platform(entry.platform)
+        config = configs.get(entry.digest, "")
+        if entry.platform is not None and config and _differ(entry.platform, Platform.literal(config)):
+            findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
+        if entry.media_type in INDEX_TYPES:
+            findings.append(
+                Finding(
+                    kind="nested",
+                    detail=f"{platform or entry.digest} is an index itself: many clients stop there",
+                )
+            )
+    for entry in entries:
+        if entry.is_attestation and entry.attests not in digests:
+            findings.append(
+                Finding(kind="orphan", detail=f"an attestation is about {entry.attests}, which is not listed")
+            )
+    return (*findings, *_traps(images))
+
+
+def _about_platform(platform: Platform | None) -> list[Finding]:
+    if platform is None or platform.known_variant:
+        return []
+    if platform.variant == "unknown":
+        served = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
+        return [Finding(kind="unknown-variant", detail=f"{platform} serves only {served}")]
+    return [Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")]
+
+
+def _differ(entry: Platform, config: Platform) -> bool:
+    """Whether an entry says another platform than the image itself; a variant counts where both have a known one."""
+    said, own = entry.normalised(), config.normalised()
+    if (said.os, said.architecture) != (own.os, own.architecture):
+        return True
+    written = entry.variant and config.variant and entry.known_variant
+    return bool(written) and said.variant != own.variant
+
+
+def _traps(images: Sequence[Descriptor]) -> list[Finding]:
+    """Find hosts on which clients disagree because of the order, and entries that none of them ever takes."""
+    entries = [
+        Entry(platform=entry.platform, digest=entry.digest, media_type=entry.media_type) for entry in images
+    ]
+    hosts = dict.fromkeys(Platform.literal(text) for text in USUAL_HOSTS)
+    for entry in entries:
+        if entry.platform is not None and entry.platform.known_variant:
+            hosts |= dict.fromkeys((entry.platform.normalised(), entry.platform))
+    findings, taken = [], set()
+    for host in hosts:
+        picks = {name: rule(entries, host) for name, rule in CLIENTS.items()}
+        taken |= {id(entry) for entry in picks.values() if entry is not None}
+        current = {name: pick for name in CURRENT if (pick := picks[name]) is not None}
+        if len({pick.digest for pick in current.values()}) > 1:
+            said = ", ".join(f"{name} {pick.platform or 'no platform'}" for name, pick in current.items())
+            findings.append(Finding(kind="order", detail=f"on {host} clients differ: {said}"))
+    seen: set[str] = set()
+    for entry in entries:
+        known = entry.platform is None or entry.platform.known_variant
+        if known and id(entry) not in taken and str(entry.platform) not in seen:
+            detail = f"no client takes {entry.platform or entry.digest}: another entry comes before it"
+            findings.append(Finding(kind="unreachable", detail=detail))
+        seen.add(str(entry.platform))
+    return findings

@@ -1,0 +1,82 @@
+"""Where the rules of the clients get their entries, and the answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
+from multibuild.platforms import Platform
+from multibuild.resolve.clients import Choice, Entry, resolve
+
+
+@frozen
+class Answer:
+    """What each client picks for one host."""
+
+    host: str
+    clients: Mapping[str, Choice | None]
+
+    def document(self) -> dict[str, Any]:
+        """Give `resolve --json` (contract §2)."""
+        return {
+            "host": self.host,
+            "clients": {
+                name: {"digest": choice.digest, "platform": str(choice.platform) if choice.platform else None}
+                if choice is not None
+                else None
+                for name, choice in self.clients.items()
+            },
+        }
+
+
+def answers(index: Manifest, hosts: Sequence[str]) -> tuple[Answer, ...]:
+    """Resolve an index for each host; UsageError for a host that is no platform. Pure."""
+    entries = entries_of(index)
+    platforms = dict.fromkeys(host_platform(text) for text in hosts)
+    return tuple(Answer(host=str(host), clients=resolve(entries, host)) for host in platforms)
+
+
+def host_platform(text: str) -> Platform:
+    """Read a host: `linux/arm64/unknown` and `linux/arm64/v8` stay as said, an alias becomes its OCI name.
+
+    Raises UsageError for an architecture that does not exist.
+    """
+    from multibuild.publish.merge import said_platform
+
+    host = said_platform(text)
+    _ = host.row  # raises for what no table knows
+    return host
+
+
+def entries_of(index: Manifest) -> tuple[Entry, ...]:
+    """Give the entries as the rules want them; a single manifest is one entry without platform."""
+    if index.media_type in MANIFEST_TYPES:
+        return (Entry(platform=None, digest=index.digest, media_type=index.media_type),)
+    return tuple(_entry(descriptor) for descriptor in index.entries)
+
+
+def _entry(descriptor: Descriptor) -> Entry:
+    return Entry(
+        platform=descriptor.platform,
+        digest=descriptor.digest,
+        media_type=descriptor.media_type,
+        is_attestation=descriptor.is_attestation,
+    )
+
+
+def read_index(content: bytes, name: str) -> Manifest:
+    """Read an index from a file's bytes; UsageError naming the file when it holds none."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    listed = document.get("manifests") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(listed, list):
+        raise UsageError(f"{name} holds no index", hint="`multibuild inspect REF --raw` prints one")
+    said = str(document.get("mediaType", ""))
+    media_type = said if said in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
+    return Manifest(media_type=media_type, digest=digest_of(content), content=content)

@@ -1,0 +1,253 @@
+"""Takes in runs that other machines made (`build` with `--platform`), so that `merge` can join them here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.frozen import frozen
+from multibuild.journal.events import Event
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.last_run import RecordedChild, recorded_children
+from multibuild.journal.local_children import holder_of, is_staged_here, take_over
+from multibuild.journal.runs import RunDirectory, State
+from multibuild.plan.spec import repository_of
+from multibuild.platforms import Platform
+
+if TYPE_CHECKING:
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.plan.plan import Plan, PlannedPlatform
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
+_KEPT = frozenset({"attempt.started", "attempt.ended", "platform.ended", "test.ended", "content.ended"})
+"""Events that tell of a platform; what they tell of the other machine's stages stays there."""
+
+_WITH_STATUS = frozenset({"platform.ended", "test.ended", "content.ended"})
+_TEXTS = (
+    "status", "digest", "repository", "node", "outcome", "class", "retry", "evidence", "hint", "log", "detail",
+)  # fmt: skip
+_NUMBERS = ("number", "seconds", "checked")
+_LISTS = ("foreign", "steps")
+
+MOST_BYTES = 64 << 20
+"""Bytes of a plan or a journal; a thousand attempts with their evidence take a few."""
+
+
+@frozen
+class ForeignRun:
+    """A run of another machine: its directory, its plan, what happened, and the children it left."""
+
+    directory: RunDirectory
+    plan: Mapping[str, Any]
+    events: tuple[Event, ...]
+    children: Mapping[str, RecordedChild]
+
+
+def find_runs(folder: Path) -> tuple[ForeignRun, ...]:
+    """Read the run in a directory: a run directory, a state directory (its newest run), or a folder of such.
+
+    Raises UsageError where there is none.
+    """
+    if not folder.is_dir():
+        raise _no_run(folder)
+    own = _run_in(folder)
+    if own is not None:
+        return (own,)
+    # What came from another machine leads nowhere else on this one, and not in circles.
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    found = tuple(run for run in map(_run_in, inner) if run is not None)
+    if not found:
+        raise _no_run(folder)
+    return found
+
+
+def _no_run(folder: Path) -> UsageError:
+    return UsageError(
+        f"{folder} holds no run",
+        hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
+    )
+
+
+def _run_in(folder: Path) -> ForeignRun | None:
+    """Read a run directory, or the newest run of a state directory; None where there is neither."""
+    if (folder / "journal.jsonl").is_file():
+        return _read(RunDirectory(folder))
+    runs = State(folder).runs() if not (folder / "runs").is_symlink() else ()
+    newest = next((run for run in runs if not run.path.is_symlink() and run.plan_path.is_file()), None)
+    return _read(newest) if newest is not None else None
+
+
+def _read(directory: RunDirectory) -> ForeignRun:
+    """Read a run of another machine: of bounded size, and nothing in it of another type than runs have."""
+    for path in (directory.plan_path, directory.journal_path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UsageError(f"{path} is no plain file")
+        if path.exists() and path.stat().st_size > MOST_BYTES:
+            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
+    plan = directory.load_plan()
+    if plan is None:
+        raise UsageError(
+            f"{directory.path} has no readable plan.json",
+            hint="that run ended before it was planned; look at its journal",
+        )
+    if not _is_plan(plan):
+        raise UsageError(f"{directory.plan_path}: it is not multibuild's plan.json")
+    events = read_journal(directory.journal_path)
+    odd = next((event for event in events if event.name in _KEPT and not _is_kept_form(event)), None)
+    if odd is not None:
+        raise UsageError(f"{directory.journal_path}: its event {odd.name} is not multibuild's")
+    children = recorded_children(plan, events)
+    return ForeignRun(directory=directory, plan=plan, events=events, children=children)
+
+
+def _is_plan(plan: Mapping[str, Any]) -> bool:
+    """Whether it has what is read of a plan, each of its type."""
+    rows = plan.get("platforms")
+    return isinstance(rows, list) and all(
+        isinstance(row, dict)
+        and isinstance(row.get("platform"), str)
+        and isinstance(row.get("staging"), dict)
+        and isinstance(row["staging"].get("reference"), str)
+        and all(isinstance(row.get(key) or "", str) for key in ("node", "driver"))
+        and isinstance(row.get("emulated") or False, bool)
+        for row in rows
+    )
+
+
+def _is_kept_form(event: Event) -> bool:
+    """Whether the fields the report shows are of their types; a status is one every such event has."""
+    fields = event.fields
+    return (
+        isinstance(fields.get("platform"), str)
+        and all(isinstance(fields.get(key) or "", str) for key in _TEXTS)
+        and all(type(fields.get(key) or 0) in (int, float) for key in _NUMBERS)
+        and all(isinstance(fields.get(key) or [], list) for key in _LISTS)
+        and (event.name not in _WITH_STATUS or bool(fields.get("status")))
+    )
+
+
+def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
+    """See that runs belong together and to this config; gives who has which platform's child.
+
+    Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
+    child where this config would never put one.
+    """
+    known = {str(item.platform): item for item in plan.platforms}
+    found: dict[str, ForeignRun] = {}
+    for run in runs:
+        where = run.directory.path
+        if run.plan.get("fingerprint") != plan.fingerprint:
+            raise UsageError(
+                f"{where}: that run was made from another config",
+                hint="same commit, same multibuild.yaml, same --set and --tag, same variables? "
+                f"Its fingerprint is {str(run.plan.get('fingerprint'))[:12]}, here it is {plan.fingerprint[:12]}",
+            )
+        for platform, child in run.children.items():
+            if platform not in known:
+                continue
+            if not _DIGEST.match(child.digest) or child.repository not in _repositories(known[platform]):
+                raise PublishFailed(f"{where}: {child.repository}@{child.digest} is no child of this config")
+            other = found.get(platform)
+            if other is not None and other.children[platform].digest != child.digest:
+                raise UsageError(
+                    f"{platform} was built by {other.directory.path} and by {where}, with different results",
+                    hint="import one of them",
+                )
+            found.setdefault(platform, run)
+    return found
+
+
+def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
+    """See that every child is in its registry, or whole in its run; PublishFailed naming those that are not."""
+    from multibuild.oci.manifest import Reference
+
+    for platform, run in found.items():
+        if _is_lost(run.children[platform], run):
+            raise PublishFailed(
+                f"{run.directory.path} does not hold the child for {platform}, or not all of it",
+                hint="bring the whole directory here, with `children` in it, or build that platform again",
+            )
+    children = [run.children[platform] for platform, run in found.items()]
+    children = [child for child in children if not is_staged_here(child.repository)]
+    references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
+    there = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
+    missing = [str(reference) for reference, held in zip(references, there, strict=True) if held is None]
+    if missing:
+        raise PublishFailed(
+            f"the registry does not have {', '.join(missing)}",
+            hint="was the registry cleaned up since? Build those platforms again",
+        )
+
+
+def _is_lost(child: RecordedChild, run: ForeignRun) -> bool:
+    held = not is_staged_here(child.repository) or holder_of(child.repository, child.digest, (run.directory,))
+    return not held
+
+
+def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDirectory:
+    """Write one run that tells of all of them, with their logs and the children that no registry holds.
+
+    `merge` without arguments finds it.
+    """
+    run = state.new_run(datetime.now(UTC))
+    document = plan.document()
+    items = {str(item.platform): item for item in plan.platforms}
+    foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
+    document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
+    run.save_plan(document)
+    for platform, source in found.items():
+        child = source.children[platform]
+        if is_staged_here(child.repository):
+            take_over(child.repository, child.digest, (source.directory,), run)
+    sources = list({id(source): source for source in found.values()}.values())
+    times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
+    complete = all(str(item.platform) in found for item in plan.platforms)
+    with Journal(run.journal_path) as journal:
+        begin = {"image": plan.config.image, "environment": {}}
+        journal.append(Event(time=min(times), name="run.started", fields=begin))
+        for source in sources:
+            own = {platform for platform, holder in found.items() if holder is source}
+            _repeat(source, own, journal)
+            _copy_logs(source, own, run)
+        ending = {"status": "succeeded" if complete else "partial"}
+        journal.append(Event(time=max(times), name="run.ended", fields=ending))
+    return run
+
+
+def _repeat(source: ForeignRun, platforms: AbstractSet[str], journal: Journal) -> None:
+    """Repeat what a run says of the platforms taken from it."""
+    for event in source.events:
+        if event.name in _KEPT and event.fields.get("platform") in platforms:
+            journal.append(event)
+
+
+def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
+    """Take logs over. What comes from another machine is data: only plain files with names of ours are taken."""
+    slugs = {Platform.parse(platform).slug for platform in platforms}
+    logs = source.directory.logs
+    for path in sorted(logs.iterdir()) if logs.is_dir() and not logs.is_symlink() else ():
+        plain = path.is_file() and not path.is_symlink()
+        if plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
+            shutil.copyfile(path, run.logs / path.name)
+
+
+def _row(source: ForeignRun, item: PlannedPlatform) -> dict[str, Any]:
+    """How it was built over there; where it was staged only if that is a place of this config."""
+    row = next(row for row in source.plan["platforms"] if row["platform"] == str(item.platform))
+    keys = ["emulated", "node", "driver"]
+    if repository_of(row["staging"]["reference"]) in _repositories(item):
+        keys.append("staging")
+    return {key: row[key] for key in keys if key in row}
+
+
+def _repositories(item: PlannedPlatform) -> frozenset[str]:
+    """The repositories a child of a platform may be staged in, whatever the driver."""
+    places = (item.staging, *(placement.staging for placement in item.standby))
+    return frozenset(repository_of(staging.reference) for staging in places)

@@ -1,0 +1,176 @@
+"""`merge` without arguments: what the last run built, proved where it was not yet, and published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from multibuild.builds.result import BuildResult
+from multibuild.builds.reuse import unfinished
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.journal.last_run import LastRun, RecordedChild, last_run
+from multibuild.journal.local_children import is_staged_here, sweep, take_over
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.runs import State
+from multibuild.json_types import as_json
+from multibuild.oci.manifest import Manifest
+from multibuild.plan.host_facts import recorded_facts
+from multibuild.prove.prefetch import child_reader
+from multibuild.prove.stage import PlatformChild, prove_children, read_children
+from multibuild.publish.stage import compose_children, preflight, publish_children
+from multibuild.workflow.run import Site, make_host_ready
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.plan.plan import Plan, PlannedPlatform
+    from multibuild.platforms import Platform
+
+
+async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site) -> str:
+    """Compose and publish the children of the last run; gives "succeeded" or "partial".
+
+    What that run did not prove is proved now, as `all` does. Raises PublishFailed for a required platform without a
+    child, TestFailed or VerificationFailed for one that does not hold; no tag has moved then.
+    """
+    from multibuild.plan.plan import make_plan
+
+    last = _last(site.state, site.run.id)
+    plan = make_plan(loaded, recorded_facts(site.state.load_facts(), loaded.config.builder), only=only)
+    results = _taken_over(plan, last)
+    results = await asyncio.to_thread(_kept, results, last, site)
+    _record(results, site)
+    proven = [result for result in results if result.built and _is_proven(plan, last, result)]
+    unproven = [result for result in results if result.built and result not in proven]
+    if any(item.test for item in plan.platforms if item.platform in {result.platform for result in unproven}):
+        plan = make_plan(loaded, (await make_host_ready(loaded, site)).facts, only=only)
+    site.run.save_plan(plan.document())
+    with site.recorder.stage("preflight"):
+        await preflight(plan, site.recorder)
+    with child_reader(loaded, site.state, site.run, site.recorder) as reader:
+        children = {
+            child.item.platform: child
+            for child in await read_children(plan, proven, site.recorder, reader=reader)
+        }
+        _repeat_proofs(children, last, site)
+        if unproven:
+            proved = await prove_children(plan, unproven, site.recorder, run=site.run, reader=reader)
+            children |= {child.item.platform: child for child in proved}
+    ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
+    with site.recorder.stage("publish"):
+        left = unfinished(site.state, site.run)
+        await publish_children(plan, ordered, site.recorder, run=site.run, held_before=left.tags)
+    return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
+
+
+async def preview_last_run(
+    loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, recorder: Recorder
+) -> Manifest:
+    """Compose what `merge_last_run` would push, proving nothing and changing nothing."""
+    from multibuild.plan.plan import make_plan
+
+    plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
+    last = _last(state, "")
+    results = [result for result in _taken_over(plan, last) if result.built]
+    with child_reader(loaded, state, state.find(last.run), recorder) as reader:
+        return compose_children(plan, await read_children(plan, results, recorder, reader=reader))
+
+
+def _last(state: State, own: str) -> LastRun:
+    last = last_run(run for run in state.runs() if run.id != own)
+    if last is None:
+        raise UsageError(
+            f"there is no run in {state.path} to merge",
+            hint="`multibuild build` first, or name images: `multibuild merge TARGET SOURCE...`",
+        )
+    return last
+
+
+def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
+    """Give the last run's children as results; PublishFailed naming the required platforms it lacks."""
+    missing = [i.platform for i in plan.platforms if i.required and str(i.platform) not in last.children]
+    if missing:
+        raise PublishFailed(
+            f"run {last.run} has no child for {', '.join(map(str, missing))}; no tag was moved",
+            hint="`multibuild build` makes them, or leave them out with --platform",
+        )
+    return tuple(_result(item, last.children.get(str(item.platform))) for item in plan.platforms)
+
+
+def _kept(results: Sequence[BuildResult], last: LastRun, site: Site) -> tuple[BuildResult, ...]:
+    """Make children that no registry holds this run's own.
+
+    An optional one that no run has (any more, or because it was carried) is one that was not built. Raises
+    PublishFailed for a required one.
+    """
+    runs = site.state.runs()
+    kept = []
+    for result in results:
+        there = not (result.built and is_staged_here(result.repository)) or take_over(
+            result.repository, result.digest, runs, site.run
+        )
+        if not there and result.required:
+            raise PublishFailed(
+                f"{result.platform}: the child of run {last.run} is not there any more; no tag was moved",
+                hint="`multibuild build` makes it again",
+            )
+        kept.append(result if there else replace(result, status="failed", digest=""))
+    sweep(runs, site.run)
+    return tuple(kept)
+
+
+def _record(results: Sequence[BuildResult], site: Site) -> None:
+    for result in results:
+        site.recorder.record(
+            "platform.ended",
+            platform=str(result.platform),
+            status=result.status,
+            digest=result.digest or None,
+            repository=result.repository,
+            seconds=0.0,
+        )
+
+
+def _result(item: PlannedPlatform, child: RecordedChild | None) -> BuildResult:
+    return BuildResult(
+        platform=item.platform,
+        required=item.required,
+        status="reused" if child is not None else "failed",
+        repository=child.repository if child is not None else "",
+        digest=child.digest if child is not None else "",
+    )
+
+
+def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
+    """Whether the last run recorded that this child passed all that the config asks for now."""
+    child = last.children[str(result.platform)]
+    item = next(item for item in plan.platforms if item.platform == result.platform)
+    asked: Mapping[str, Any] = next(
+        (row for row in last.plan["platforms"] if row["platform"] == str(result.platform)), {}
+    )
+    verify = plan.config.verify
+    same_test = asked.get("test") == as_json(item.test)
+    same_look = (last.plan.get("verify"), last.plan.get("verify_ignore")) == (
+        verify.content,
+        list(verify.ignore),
+    )
+    return (item.test is None or (same_test and child.test == "passed")) and (
+        verify.content == "off" or (same_look and child.content == "passed")
+    )
+
+
+def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, site: Site) -> None:
+    """Write the proofs that were taken over into this run's journal: a later merge finds them there."""
+    for platform in children:
+        recorded = last.children[str(platform)]
+        if recorded.test:
+            site.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
+        if recorded.content:
+            site.recorder.record(
+                "content.ended",
+                platform=str(platform),
+                status=recorded.content,
+                checked=recorded.checked,
+                foreign=[],
+            )

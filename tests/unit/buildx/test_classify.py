@@ -1,0 +1,681 @@
+import pytest
+
+from multibuild.buildx.classify import classify, failure_of, wrong_base
+from multibuild.buildx.failure_signatures import CLASSES, EXIT_CODES, SIGNATURES
+from multibuild.buildx.progress import Evidence
+from multibuild.buildx.retry import must_run_alone
+
+DIGEST = "sha256:" + "a1" * 32
+RETRY = {row.name: row.retry for row in CLASSES}
+HEAD = 'failed to solve: failed to do request: Head "https://registry.example.org/v2/base/manifests/1": '
+
+
+def outside(message: str, step: str = "[internal] load metadata for registry.example.org/base:1") -> Evidence:
+    return Evidence(message=message, step=step, tail=())
+
+
+def run(*tail: str, command: str = "make", code: int = 1) -> Evidence:
+    message = (
+        f'failed to solve: process "/bin/sh -c {command}" did not complete successfully: exit code: {code}'
+    )
+    return Evidence(message=message, step=f"[build 3/5] RUN {command}", tail=tail)
+
+
+def run_message(message: str) -> Evidence:
+    return Evidence(message=f"failed to solve: {message}", step="[build 3/5] RUN make", tail=())
+
+
+# One or more real messages for each row of SIGNATURES, in the order of the table.
+ROWS: list[tuple[str, list[Evidence]]] = [
+    (
+        "no-space",
+        [
+            outside(
+                "failed to solve: write /var/lib/buildkit/runc-overlayfs/content/ingest/x: no space left on device",
+                "exporting to image",
+            ),
+            outside("failed to solve: mkdir /var/lib/buildkit/x: disk quota exceeded"),
+        ],
+    ),
+    (
+        "out-of-memory",
+        [
+            run_message('process "/bin/sh -c make" did not complete successfully: cannot allocate memory'),
+            run_message("ResourceExhausted: runc run failed: signal: killed"),
+        ],
+    ),
+    ("qemu-illegal-instruction", [run("qemu: uncaught target signal 4 (Illegal instruction) - core dumped")]),
+    (
+        "qemu-crash",
+        [
+            run("qemu: uncaught target signal 11 (Segmentation fault) - core dumped"),
+            run("qemu: uncaught target signal 6 (Aborted) - core dumped"),
+        ],
+    ),
+    (
+        "exec-format",
+        [
+            run_message("runc run failed: exec user process caused: exec format error"),
+            outside('failed to solve: exec "/bin/sh": exec format error', ""),
+        ],
+    ),
+    (
+        "no-such-program",
+        [
+            run_message("runc run failed: exec /bin/sh: no such file or directory"),
+            run_message(
+                'runc run failed: starting container process caused: exec: "/bin/bash": stat /bin/bash: '
+                "no such file or directory"
+            ),
+        ],
+    ),
+    (
+        "rate-limited",
+        [
+            outside(
+                "failed to solve: unexpected status from HEAD request to https://registry.example.org/v2/base/"
+                "manifests/1: 429 Too Many Requests"
+            ),
+            outside("failed to copy: toomanyrequests: You have reached your pull rate limit."),
+        ],
+    ),
+    (
+        "registry-unavailable",
+        [
+            outside(
+                "failed to solve: unexpected status from HEAD request to https://registry.example.org/v2/base/"
+                "manifests/1: 503 Service Unavailable"
+            ),
+            outside("failed to push: unexpected status: 502 Bad Gateway", "exporting to image"),
+            outside("received unexpected HTTP status: 500 Internal Server Error"),
+            outside(
+                "failed to fetch anonymous token: unexpected status from GET request to https://auth.example.org/"
+                "token: 504 Gateway Timeout"
+            ),
+        ],
+    ),
+    (
+        "tls",
+        [
+            outside(
+                HEAD + "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+            ),
+            outside(HEAD + "http: server gave HTTP response to HTTPS client"),
+        ],
+    ),
+    ("connection-refused", [outside(HEAD + "dial tcp 192.0.2.1:443: connect: connection refused")]),
+    (
+        "dns",
+        [
+            outside(HEAD + "dial tcp: lookup registry.example.org on 127.0.0.11:53: server misbehaving"),
+            outside(HEAD + "dial tcp: lookup registry.example.org: Temporary failure in name resolution"),
+        ],
+    ),
+    ("no-such-host", [outside(HEAD + "dial tcp: lookup registry.example.org: no such host")]),
+    (
+        "builder-gone",
+        [
+            outside(
+                "failed to solve: dial unix /run/buildkit/buildkitd.sock: connect: no such file or directory"
+            ),
+            outside("failed to receive status: rpc error: code = Unavailable desc = transport is closing"),
+            outside(
+                "failed to list workers: rpc error: code = Unavailable desc = error reading from server: EOF"
+            ),
+            outside("failed to solve: no such job q3f"),
+            outside("failed to solve: no active session for q3f: context deadline exceeded"),
+        ],
+    ),
+    (
+        "network",
+        [
+            outside(HEAD + "net/http: TLS handshake timeout"),
+            outside(HEAD + "dial tcp 192.0.2.1:443: i/o timeout"),
+            outside(
+                HEAD
+                + "net/http: request canceled while waiting for connection (Client.Timeout exceeded while "
+                "awaiting headers)"
+            ),
+            outside(HEAD + "context deadline exceeded"),
+            outside("failed to push: write tcp 10.0.0.2:1->192.0.2.1:443: write: connection reset by peer"),
+            outside("failed to push: write tcp 10.0.0.2:1->192.0.2.1:443: write: broken pipe"),
+            outside("failed to copy: use of closed network connection"),
+            outside("failed to copy: short read: expected 812 bytes but got 100: unexpected EOF"),
+            outside(HEAD + "EOF"),
+            outside(HEAD + "dial tcp 192.0.2.1:443: connect: no route to host"),
+            outside(HEAD + "dial tcp 192.0.2.1:443: connect: network is unreachable"),
+            outside("failed to copy: httpReadSeeker: failed open: failed to do request: i/o timeout"),
+        ],
+    ),
+    (
+        "cache-service",
+        [
+            outside("error writing layer blob: maximum timeout reached", "exporting to GitHub Actions Cache"),
+            outside("failed to export cache: the service said no", "exporting cache to registry"),
+        ],
+    ),
+    ("token", [outside("failed to fetch oauth token: unexpected status: 400 Bad Request")]),
+    (
+        "unauthorized",
+        [
+            outside(
+                "failed to push registry.example.org/app: unexpected status from POST request to "
+                "https://registry.example.org/v2/app/blobs/uploads/: 401 Unauthorized",
+                "exporting to image",
+            ),
+            outside("failed to authorize: no basic auth credentials"),
+        ],
+    ),
+    (
+        "denied",
+        [
+            outside(
+                "failed to push registry.example.org/app: push access denied, repository does not exist or may "
+                "require authorization",
+                "exporting to image",
+            ),
+            outside("failed to push: unexpected status from PUT request to https://r/v2/app: 403 Forbidden"),
+            outside("denied: requested access to the resource is denied"),
+        ],
+    ),
+    (
+        "lost-blob",
+        [
+            outside(f"failed to push: content digest {DIGEST}: not found", "exporting to image"),
+            outside(f"unknown blob {DIGEST} in history"),
+            outside("failed to solve: exceeded retry timeout"),
+            outside("failed to push: MANIFEST_BLOB_UNKNOWN: blob unknown to registry"),
+            outside(
+                "failed commit on ref: unexpected status from PUT request: 400 Bad Request\nerrors:\n"
+                "unknown: provided digest did not match uploaded content\nunknown: blob unknown to registry"
+            ),
+        ],
+    ),
+    (
+        "lost-snapshot",
+        [
+            outside(
+                "failed to solve: failed to commit sea3nv0 to oyhpxfa during finalize: failed to stat active key "
+                "during commit: snapshot sea3nv0 does not exist: not found",
+                "exporting to image",
+            ),
+            outside(
+                "failed to solve: failed to compute cache key: failed to apply diffs: failed to stat lower "
+                "snapshot oqp2tt0: snapshot oqp2tt0 does not exist: not found"
+            ),
+            outside(
+                "failed to solve: failed to prepare extraction snapshot: parent snapshot a:b does not exist: not found"
+            ),
+        ],
+    ),
+    (
+        "base-without-platform",
+        [
+            outside(
+                f"failed to solve: registry.example.org/base:1: no match for platform in manifest {DIGEST}: not found"
+            ),
+            outside("no matching manifest for linux/riscv64 in the manifest list entries"),
+        ],
+    ),
+    (
+        "dockerfile",
+        [
+            outside("failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN", ""),
+            outside(
+                "failed to solve: failed to read dockerfile: open Dockerfile: no such file or directory", ""
+            ),
+            outside('failed to solve: target stage "runtme" could not be found', ""),
+            outside("failed to solve: circular dependency detected on stage: a", ""),
+            outside("failed to solve: dockerfile parse error on line 2: unknown flag: --mont", ""),
+            outside("failed to build: failed to solve: no build stage in current context", ""),
+        ],
+    ),
+    (
+        "missing-file",
+        [
+            outside(
+                f"failed to solve: failed to compute cache key: failed to calculate checksum of ref {DIGEST}: "
+                '"/app.c": not found',
+                "[build 2/5] COPY app.c .",
+            )
+        ],
+    ),
+    (
+        "not-found",
+        [
+            outside(
+                "failed to solve: registry.example.org/base:9: failed to resolve source metadata for "
+                "registry.example.org/base:9: registry.example.org/base:9: not found"
+            ),
+            outside("manifest unknown"),
+        ],
+    ),
+    (
+        "usage",
+        [
+            outside("unknown flag: --frobnicate", ""),
+            outside("docker: unknown command: docker buildx", ""),
+            outside('invalid argument "x" for "--shm-size" flag: invalid size', ""),
+        ],
+    ),
+    ("no-builder", [outside('no builder "multibuild" found', ""), outside("no valid drivers found", "")]),
+    (
+        "driver",
+        [
+            outside(
+                "push-by-digest is currently not implemented for docker driver, please create a new builder",
+                "",
+            ),
+            outside("Multi-platform build is not supported for the docker driver.", ""),
+        ],
+    ),
+    ("entitlement", [outside("failed to solve: granting entitlement network.host is not allowed", "")]),
+    (
+        "registry-refuses",
+        [
+            outside("failed to push: MANIFEST_INVALID: manifest invalid", "exporting to image"),
+            outside("failed to push: NAME_INVALID: invalid repository name", "exporting to image"),
+            outside("mediaType in manifest does not match manifest contents", "exporting to image"),
+        ],
+    ),
+]
+
+
+def test_every_row_of_the_table_has_messages():
+    assert [name for name, _ in ROWS] == [row.name for row in SIGNATURES]
+
+
+@pytest.mark.parametrize(
+    ("name", "evidence"),
+    [pytest.param(name, said, id=f"{name}-{n}") for name, rows in ROWS for n, said in enumerate(rows)],
+)
+def test_a_message_is_of_its_rows_class(name, evidence):
+    failure = classify(evidence)
+    assert failure.kind.name == name
+    assert failure.retry == RETRY[name]
+    assert failure.hint
+    assert evidence.message[:100] in failure.evidence
+
+
+def test_every_class_that_is_named_anywhere_exists_once():
+    names = [row.name for row in CLASSES]
+    assert len(names) == len(set(names))
+    assert {row.name for row in SIGNATURES} | set(EXIT_CODES.values()) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "retry"),
+    [
+        ("network", "transient"),
+        ("registry-unavailable", "transient"),
+        ("rate-limited", "transient"),
+        ("builder-gone", "transient"),
+        ("cache-service", "transient"),
+        ("lost-snapshot", "transient"),
+        ("no-such-host", "once"),
+        ("lost-blob", "once"),
+        ("qemu-crash", "once"),
+        ("out-of-memory", "once"),
+        ("token", "auth"),
+        ("unauthorized", "auth"),
+        ("qemu-illegal-instruction", "permanent"),
+        ("exec-format", "permanent"),
+        ("base-without-platform", "permanent"),
+        ("dockerfile", "permanent"),
+        ("step-failed", "permanent"),
+        ("unknown", "permanent"),
+        ("unknown-transfer", "transient"),
+    ],
+)
+def test_what_a_class_is_worth(name, retry):
+    assert failure_of(name, "").retry == retry
+
+
+# A RUN is judged by its own last lines.
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "apt-get update && apt-get install -y gcc",
+        "apk add curl",
+        "pip install -r r.txt",
+        "curl -fO https://x/y",
+    ],
+)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "E: Failed to fetch http://deb.example.org/x.deb  Connection timed out",
+        "curl: (56) Recv failure: Connection reset by peer",
+        "curl: (6) Could not resolve host: example.org",
+        "read tcp 10.0.0.2:1->192.0.2.1:443: read: connection reset by peer",
+        "Temporary failure resolving 'deb.example.org'",
+        "HTTP 502 Bad Gateway",
+    ],
+)
+def test_network_words_in_a_run_that_fetches_are_worth_a_retry(command, said):
+    failure = classify(run("Get:1 http://deb.example.org stable", said, command=command, code=100))
+    assert (failure.kind.name, failure.retry) == ("network", "transient")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'net.c:14:9: error: "connection reset by peer" undeclared',
+        "FAIL: test_timeout: i/o timeout expected, got none",
+        "assertion failed: Connection refused != ok",
+    ],
+)
+def test_a_compiler_error_that_prints_network_words_is_permanent(said):
+    failure = classify(run("cc -c net.c", said, "make: *** [net.o] Error 1", command="make -j4", code=2))
+    assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
+
+
+def test_the_network_words_of_a_run_must_be_among_its_last_lines():
+    early = "W: Failed to fetch http://deb.example.org  Connection timed out"
+    lines = [f"cc -c {n}.c" for n in range(8)]
+    failure = classify(run(early, *lines, command="apt-get update; make"))
+    assert failure.kind.name == "step-failed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "dial tcp 192.0.2.1:443: connect: connection refused",
+        "dial tcp 192.0.2.1:443: connect: network is unreachable",
+        "dial tcp: lookup proxy.example.org on 127.0.0.11:53: server misbehaving",
+        "dial tcp: lookup proxy.example.org: no such host",
+    ],
+)
+def test_gos_network_words_in_a_run_that_fetches(said):
+    assert classify(run(f"go: example.org/x@v1: {said}", command="go mod download")).retry != "permanent"
+
+
+def test_unknown_text_of_a_run_is_the_commands_own_failure():
+    failure = classify(run("something new under the sun"))
+    assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
+
+
+def test_the_registrys_words_in_a_runs_output_are_the_commands_own():
+    failure = classify(run("401 Unauthorized", "denied: no", "dockerfile parse error", "manifest unknown"))
+    assert failure.kind.name == "step-failed"
+
+
+def test_a_disk_that_is_full_inside_a_run():
+    assert classify(run("cp: write error: No space left on device")).kind.name == "no-space"
+
+
+def test_a_builder_that_went_away_in_the_middle_of_a_run():
+    evidence = run_message("rpc error: code = Unavailable desc = error reading from server: EOF")
+    assert classify(evidence).kind.name == "builder-gone"
+    # gRPC's name of the code, with a capital; a registry writes its own small.
+    evidence = outside("failed to build: failed to solve: Unavailable: error reading from server: EOF")
+    assert classify(evidence).kind.name == "builder-gone"
+
+
+@pytest.mark.parametrize("code", sorted(EXIT_CODES))
+def test_an_exit_code_of_a_signal_under_emulation(code):
+    failure = classify(run("working", code=code), emulated=True)
+    assert failure.kind.name == EXIT_CODES[code]
+    assert failure.retry == ("permanent" if code == 132 else "once")
+
+
+@pytest.mark.parametrize("code", sorted(set(EXIT_CODES) - {137}))
+def test_a_crash_without_emulation_is_the_commands_own(code):
+    assert classify(run("working", code=code), emulated=False).kind.name == "step-failed"
+
+
+def test_exit_137_is_memory_on_any_machine_and_the_retry_is_alone():
+    failure = classify(run("working", code=137), emulated=False)
+    assert failure.kind.name == "out-of-memory"
+    assert failure.kind.alone_after == 1
+
+
+def test_a_qemu_crash_is_tried_again_and_then_alone():
+    crash = failure_of("qemu-crash", "")
+    assert not must_run_alone([crash])
+    assert must_run_alone([crash, crash])
+    assert must_run_alone([failure_of("out-of-memory", "")])
+    assert not must_run_alone([failure_of("network", "")] * 5)
+
+
+def test_a_signal_of_qemu_that_is_not_4_is_no_illegal_instruction():
+    assert classify(run("qemu: uncaught target signal 40 (Unknown)")).kind.name == "qemu-crash"
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("exec /bin/sh: exec format error", "exec-format"),
+        ("exec /bin/sh: no such file or directory", "no-such-program"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_said_in_the_steps_log(said, name):
+    assert classify(run(said, command="true", code=255)).kind.name == name
+
+
+@pytest.mark.parametrize("words", ["exec format error", "no space left on device", "signal: killed"])
+def test_what_the_command_line_itself_says_is_no_evidence(words):
+    assert classify(run("not found", command=f"grep '{words}' build.log")).kind.name == "step-failed"
+
+
+# Outside a RUN.
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "exporting to image",
+        "pushing layers",
+        "[internal] load metadata for x",
+        "[auth] x",
+        "[build 1/3] FROM x",
+        "[linux/arm64 build 1/3] FROM x",
+        pytest.param(
+            "[1/3] FROM x",
+        ),
+    ],
+)
+def test_an_unknown_failure_of_a_transfer_is_tried_again(step):
+    failure = classify(outside("failed to solve: something new under the sun", step))
+    assert (failure.kind.name, failure.retry) == ("unknown-transfer", "transient")
+
+
+@pytest.mark.parametrize("step", ["", "[build 2/5] COPY a b", "[build 2/5] WORKDIR /x"])
+def test_an_unknown_failure_of_anything_else_is_permanent(step):
+    failure = classify(outside("failed to solve: something new under the sun", step))
+    assert (failure.kind.name, failure.retry) == ("unknown", "permanent")
+
+
+def test_the_step_log_is_read_where_the_message_says_nothing():
+    evidence = Evidence(
+        message="failed to solve: failed",
+        step="exporting to image",
+        tail=("pushing", "503: x", "write: broken pipe"),
+    )
+    assert classify(evidence).kind.name == "network"
+
+
+def test_a_full_disk_behind_other_words_is_a_full_disk():
+    said = "failed to compute cache key: failed to copy: write /var/lib/x: no space left on device"
+    assert classify(outside(said, "[2/3] COPY a b")).kind.name == "no-space"
+
+
+def test_a_server_error_behind_a_metadata_failure_is_the_servers():
+    said = (
+        "failed to resolve source metadata for registry.example.org/base:1: unexpected status from HEAD request "
+        "to https://registry.example.org/v2/base/manifests/1: 502 Bad Gateway"
+    )
+    assert classify(outside(said)).kind.name == "registry-unavailable"
+
+
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_a_repository_that_one_may_not_use_is_not_worth_the_whole_budget(verb):
+    said = (
+        f"{verb} access denied, repository does not exist or may require authorization: server message: "
+        "insufficient_scope: authorization failed"
+    )
+    assert classify(outside(said)).retry in {"auth", "permanent"}
+
+
+@pytest.mark.parametrize("code", [130, 137, 143, -2, -9, -15])
+def test_buildx_ended_by_somebody_else_is_worth_another_try(code):
+    failure = classify(outside("failed to solve: something", ""), code=code)
+    assert (failure.kind.name, failure.retry) == ("killed", "transient")
+
+
+def test_buildx_ended_without_a_word_says_at_least_how():
+    assert "-9" in classify(Evidence(message="", step="", tail=()), code=-9).evidence
+
+
+def test_a_cancelled_build_nobody_here_cancelled():
+    assert classify(outside("failed to solve: Canceled: context canceled", "")).kind.name == "killed"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("429 Too Many Requests, Retry-After: 37", 37.0),
+        ('429 Too Many Requests (retry-after: "120")', 120.0),
+        ("toomanyrequests: retry after 5 s", 5.0),
+        ("toomanyrequests: come back some day", None),
+    ],
+)
+def test_what_the_server_asks_us_to_wait(said, seconds):
+    failure = classify(outside(f"failed to solve: {said}"))
+    assert failure.kind.name == "rate-limited"
+    assert failure.kind.patient
+    assert failure.retry_after == seconds
+
+
+def test_evidence_is_the_step_its_last_lines_and_the_message():
+    evidence = run("old", *(f"line {n}" for n in range(8)), "", command="make")
+    shown = classify(evidence).evidence.splitlines()
+    assert shown[0] == "[build 3/5] RUN make"
+    assert shown[1] == "line 1"
+    assert shown[-2:] == ["line 7", evidence.message]
+
+
+def test_evidence_of_endless_lines_stays_readable():
+    assert len(classify(run("x" * 100_000)).evidence) < 2000
+
+
+def test_evidence_that_is_hostile_is_read_in_good_time():
+    nasty = "exec " * 2000 + "blob sha256:" * 2000 + "target stage " * 2000
+    assert classify(outside(nasty)).kind.name == "unknown-transfer"
+
+
+def warning(pulled: str, expected: str) -> str:
+    return (
+        f'InvalidBaseImagePlatform: Base image registry.example.org/base:1 was pulled with platform "{pulled}", '
+        f'expected "{expected}" for current build'
+    )
+
+
+def test_a_base_of_another_architecture_is_named():
+    said = wrong_base(warning("linux/amd64", "linux/riscv64"))
+    assert said == "the base image is linux/amd64, not linux/riscv64"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [warning("linux/arm64/v8", "linux/arm64"), warning("linux/arm/v6", "linux/arm/v7"), "", "JSONArgs: x"],
+)
+def test_a_base_of_another_variant_and_other_warnings_are_none(text):
+    assert wrong_base(text) is None
+
+
+AT_5000 = "http://localhost:5000/v2/x"
+
+
+@pytest.mark.parametrize("step", ["exporting to image", "pushing localhost:5000/x with docker", ""])
+@pytest.mark.parametrize(
+    "said",
+    [
+        (
+            'unexpected status from PUT request to URL: 400 Bad Request: {"errors":[{"code":"DIGEST_INVALID",'
+            '"message":"provided digest did not match uploaded content"}]}'
+        ),
+        "digest invalid: provided digest did not match uploaded content",
+        "failed to push x: manifest blob unknown: blob unknown to registry",
+        (
+            'unexpected status from PUT request to URL: 400 Bad Request\nserver message: {"errors":'
+            '[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}'
+        ),
+        "failed to push x: unknown: blob unknown to registry",
+        "errors:\nblob unknown: blob unknown to registry\nblob unknown: blob unknown to registry",
+    ],
+)
+def test_a_registry_that_loses_a_blob_is_tried_once_more_whatever_is_said_around_it(step, said):
+    message = "failed to solve: " + said.replace("URL", f"{AT_5000}/blobs/uploads/u")
+    failure = classify(outside(message, step))
+    assert (failure.kind.name, failure.retry) == ("lost-blob", "once")
+
+
+@pytest.mark.parametrize("step", ["exporting to image", ""])
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        ("400 Bad Request", "unknown-transfer"),
+        ("401 Unauthorized", "unauthorized"),
+        ("403 Forbidden", "denied"),
+        ("408 Request Timeout", "network"),
+        ("429 Too Many Requests", "rate-limited"),
+        ("500 Internal Server Error", "registry-unavailable"),
+        ("503 Service Unavailable", "registry-unavailable"),
+    ],
+)
+def test_a_port_is_no_status(step, status, name):
+    said = f"failed to solve: failed to push x: unexpected status from PUT request to {AT_5000}/manifests/a: {status}"
+    assert classify(outside(said, step)).kind.name == name
+    if status.startswith("5"):
+        for other in (f"unexpected status: {status}", f"unexpected status code {AT_5000}: {status}"):
+            assert classify(outside(other, step)).kind.name == name
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("unauthorized", "unauthorized"),
+        ("denied", "denied"),
+        ("toomanyrequests", "rate-limited"),
+        ("unavailable", "registry-unavailable"),
+        ("blob unknown", "lost-blob"),
+        ("blob upload unknown", "lost-blob"),
+        ("digest invalid", "lost-blob"),
+        ("manifest unknown", "not-found"),
+        ("name unknown", "not-found"),
+        ("manifest invalid", "registry-refuses"),
+        ("unsupported", "registry-refuses"),
+        ("unknown", "unknown-transfer"),
+    ],
+)
+def test_a_registrys_code_in_words(code, name):
+    said = f"failed to build: failed to solve: failed to push localhost:5000/x:y: {code}"
+    assert classify(outside(said, "exporting to image")).kind.name == name
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'failed commit on ref "layer-sha256:aa": something new',
+        "failed to copy: unexpected commit digest sha256:aa, expected sha256:bb: failed precondition",
+        "failed to push localhost:5000/x: something new",
+    ],
+)
+def test_unknown_trouble_with_data_on_its_way_is_transient(said):
+    assert classify(outside(f"failed to solve: {said}", "")).retry == "transient"
+
+
+def test_a_long_chain_of_errors_is_shown_with_its_cause():
+    said = "failed to solve: mount callback failed on " + "/var/lib/x" * 100 + ": no space left on device"
+    (_step, message) = classify(outside(said, "exporting to image")).evidence.splitlines()
+    assert message.startswith("failed to solve: mount callback failed")
+    assert message.endswith(": no space left on device")
+    assert len(message) < 510
+
+
+def test_a_refusal_without_words_is_still_a_refusal():
+    failure = classify(outside("failed to solve: failed to push localhost:5000/app:1: unauthorized", ""))
+    assert (failure.kind.name, failure.retry) == ("unauthorized", "auth")

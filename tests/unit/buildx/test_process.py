@@ -1,0 +1,265 @@
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from multibuild.buildx.process import LINE_LIMIT, Limits, run_process
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 8.0
+
+
+async def run_shell(script: str, folder: Path, **limits):
+    lines: list[bytes] = []
+    ended = await run_process(["sh", "-c", script], cwd=folder, on_line=lines.append, limits=Limits(**limits))
+    return ended, lines
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie that nobody has reaped yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
+
+
+async def gone(pid: int, patience: float = PATIENCE) -> bool:
+    def watch() -> bool:
+        until = time.monotonic() + patience
+        while alive(pid) and time.monotonic() < until:
+            time.sleep(0.02)
+        return not alive(pid)
+
+    return await asyncio.to_thread(watch)
+
+
+async def written(path: Path) -> int:
+    """Wait for a pid that a script writes."""
+
+    def watch() -> int:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if path.exists() and (text := path.read_text()).endswith("\n"):
+                return int(text)
+            time.sleep(0.01)
+        raise TimeoutError(path)
+
+    return await asyncio.to_thread(watch)
+
+
+@pytest.fixture
+def pids(tmp_path: Path) -> Iterator[Path]:
+    """A folder where scripts write pids; what a failed test left over is ended, if it still is that process."""
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    yield folder
+    for path in folder.iterdir():
+        pid = int(path.read_text() or "0")
+        with contextlib.suppress(OSError):
+            if pid and Path(f"/proc/{pid}/cwd").readlink() == tmp_path.resolve():
+                os.kill(pid, signal.SIGKILL)
+
+
+async def test_lines_of_both_streams_and_the_exit_code(tmp_path):
+    ended, lines = await run_shell("echo one; echo two >&2; printf three; exit 7", tmp_path)
+    assert lines == [b"one", b"two", b"three"]
+    assert (ended.code, ended.ending) == (7, "exited")
+    assert 0 < ended.seconds < PATIENCE
+
+
+async def test_a_signal_is_a_negative_code(tmp_path):
+    ended, _ = await run_shell("kill -TERM $$", tmp_path)
+    assert (ended.code, ended.ending) == (-signal.SIGTERM, "exited")
+
+
+async def test_working_directory_and_environment(tmp_path):
+    lines: list[bytes] = []
+    environ = {"PATH": os.environ["PATH"], "COLOUR": "green"}
+    await run_process(
+        ["sh", "-c", 'pwd; echo "$COLOUR"; cat'], cwd=tmp_path, on_line=lines.append, environ=environ
+    )
+    assert lines == [str(tmp_path.resolve()).encode(), b"green"]
+
+
+async def test_what_cannot_be_started_is_an_oserror(tmp_path):
+    with pytest.raises(OSError):
+        await run_process([str(tmp_path / "nothing")], cwd=tmp_path, on_line=print)
+
+
+async def test_a_process_group_of_its_own(tmp_path):
+    ended, lines = await run_shell("cut -d' ' -f1,5 /proc/self/stat; echo $$", tmp_path)
+    group, leader = int(lines[0].split()[1]), int(lines[1])
+    assert ended.code == 0
+    assert group == leader != os.getpgrp()
+
+
+async def test_bytes_that_are_no_text_pass(tmp_path):
+    _, lines = await run_shell(r"printf '\377\000\001\n'", tmp_path)
+    assert lines == [b"\xff\x00\x01"]
+
+
+async def test_a_long_line_is_cut_and_the_next_is_whole(tmp_path):
+    script = f"head -c {3 * LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after"
+    _, lines = await run_shell(script, tmp_path)
+    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+    assert lines[1] == b"after"
+
+
+async def test_a_line_just_as_long_as_allowed_is_whole(tmp_path):
+    _, lines = await run_shell(f"head -c {LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after", tmp_path)
+    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+
+
+async def test_a_timeout_asks_first(tmp_path):
+    script = "trap 'echo asked; exit 3' INT; echo up; while :; do sleep 0.05; done"
+    ended, lines = await run_shell(script, tmp_path, timeout=0.4)
+    assert ended.ending == "timeout"
+    assert ended.code == 3
+    assert lines == [b"up"]
+    assert ended.seconds < PATIENCE
+
+
+async def test_a_timeout_ends_grandchildren_that_hold_the_pipe(tmp_path, pids):
+    script = f"sh -c 'echo $$ > {pids}/grandchild; sleep 60; :'; :"
+    ended, _ = await run_shell(script, tmp_path, timeout=0.3)
+    assert ended.ending == "timeout"
+    assert await gone(await written(pids / "grandchild"))
+    assert ended.seconds < PATIENCE
+
+
+@pytest.mark.slow
+async def test_who_does_not_listen_is_terminated_and_at_last_killed(tmp_path, pids):
+    script = f"trap '' INT TERM; sleep 60 & echo $! > {pids}/grandchild; while :; do sleep 0.2; done"
+    ended, _ = await run_shell(script, tmp_path, timeout=0.3)
+    assert (ended.ending, ended.code) == ("timeout", -signal.SIGKILL)
+    assert await gone(await written(pids / "grandchild"))
+    assert 14 < ended.seconds < 22
+
+
+# A shell that is not interactive starts `&` children with INT ignored: this one outlives the first signal.
+async def test_a_grandchild_without_the_pipe_goes_with_its_leader(tmp_path, pids):
+    script = f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/grandchild; trap 'exit 0' INT; while :; do sleep 0.05; done"
+    await run_shell(script, tmp_path, timeout=0.3)
+    assert await gone(await written(pids / "grandchild"), patience=1)
+
+
+async def test_stragglers_of_a_leader_that_exits_are_ended(tmp_path, pids):
+    ended, _ = await run_shell(f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
+    assert (ended.code, ended.ending) == (0, "exited")
+    assert await gone(await written(pids / "straggler"))
+
+
+async def test_a_leader_that_exits_is_not_waited_for_through_a_straggler_with_the_pipe(tmp_path, pids):
+    script = f"sleep 60 & echo $! > {pids}/straggler; exit 5"
+    ended, _ = await run_shell(script, tmp_path, timeout=2)
+    assert (ended.code, ended.ending) == (5, "exited")
+    assert await gone(await written(pids / "straggler"))
+
+
+async def test_a_timeout_holds_for_who_closed_the_pipe_too(tmp_path, pids):
+    script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep 60"
+    ended, _ = await run_shell(script, tmp_path, timeout=1)
+    assert ended.ending == "timeout"
+    assert await gone(await written(pids / "leader"))
+
+
+async def test_cancelling_ends_the_whole_group(tmp_path, pids):
+    script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
+    task = asyncio.create_task(run_shell(script, tmp_path))
+    child = await written(pids / "child")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await gone(child)
+
+
+async def test_cancelling_in_the_middle_of_the_start_ends_the_whole_group(tmp_path, pids):
+    script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
+    task = asyncio.create_task(run_shell(script, tmp_path))
+    while not (pids / "child").exists():
+        # The process is there and has a child, but asyncio has not come to say so.
+        await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    assert done
+    assert task.cancelled()
+    assert await gone(await written(pids / "child"))
+
+
+async def test_a_line_the_reader_refuses_ends_the_process(tmp_path, pids):
+    class Refused(Exception):
+        pass
+
+    def refuse(_line: bytes) -> None:
+        raise Refused
+
+    script = f"echo $$ > {pids}/leader; echo line; sleep 60"
+    with pytest.raises(Refused):
+        await run_process(["sh", "-c", script], cwd=tmp_path, on_line=refuse)
+    assert await gone(await written(pids / "leader"))
+
+
+async def test_silence_is_a_stall(tmp_path):
+    ended, lines = await run_shell("echo up; sleep 60", tmp_path, stall=0.3)
+    assert ended.ending == "stalled"
+    assert lines == [b"up"]
+    assert ended.seconds < PATIENCE
+
+
+async def test_who_talks_does_not_stall(tmp_path):
+    ended, lines = await run_shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done", tmp_path, stall=0.7)
+    assert ended.ending == "exited"
+    assert len(lines) == 5
+
+
+async def test_busy_may_veto_a_stall(tmp_path):
+    asked = []
+
+    def busy() -> bool:
+        asked.append(time.monotonic())
+        return True
+
+    ended, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, busy=busy)
+    assert ended.ending == "exited"
+    assert 2 <= len(asked) <= 5
+
+
+async def test_a_veto_that_ends_lets_it_stall(tmp_path):
+    answers = [True, True]
+    ended, _ = await run_shell("sleep 60", tmp_path, stall=0.15, busy=lambda: bool(answers) and answers.pop())
+    assert ended.ending == "stalled"
+    assert 0.4 < ended.seconds < PATIENCE
+
+
+async def test_busy_cannot_veto_the_timeout(tmp_path):
+    ended, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, busy=lambda: True)
+    assert ended.ending == "timeout"
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from multibuild.buildx.process import run_process
+script = f"echo $$ > {sys.argv[1]}/child; exec sleep 60"
+asyncio.run(run_process(["sh", "-c", script], cwd=Path(sys.argv[1]).parent, on_line=print))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
+async def test_the_child_dies_when_its_parent_is_killed(pids):
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(pids), cwd=ROOT)
+    try:
+        child = await written(pids / "child")
+        assert alive(child)
+    finally:
+        parent.kill()
+        await parent.wait()
+    assert await gone(child)

@@ -1,0 +1,200 @@
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from multibuild.buildx.classify import Failure, failure_of
+from multibuild.buildx.retry import (
+    LONGEST_WAIT,
+    PATIENT_FACTOR,
+    AttemptFailed,
+    Budget,
+    Decision,
+    pause_before,
+    why_enough,
+    with_retries,
+)
+
+BUDGET = Budget(attempts=4, initial=5.0, max=30.0)
+QUICK = Budget(attempts=4, initial=0.001, max=0.002)
+
+
+def failure(name: str, retry_after: float | None = None) -> Failure:
+    return replace(failure_of(name, "said"), retry_after=retry_after)
+
+
+class Attempts:
+    """Plays failures by name, then success; remembers how it was called."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = list(names)
+        self.calls: list[tuple[int, bool]] = []
+        self.waits: list[tuple[int, float, str]] = []
+        self.announced = asyncio.Event()
+        self.given_up = ""
+        self.decisions: list[Decision] = []
+
+    async def attempt(self, number: int, alone: bool) -> None:
+        self.calls.append((number, alone))
+        if self._names:
+            raise AttemptFailed(failure(self._names.pop(0)))
+
+    def decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        if decision.seconds is None:
+            self.given_up = decision.reason
+            return
+        self.waits.append((decision.number, decision.seconds, decision.failure.kind.name))
+        self.announced.set()
+
+    async def run(self, budget: Budget = QUICK) -> None:
+        await with_retries(self.attempt, budget=budget, decided=self.decided)
+
+
+async def test_success_at_once():
+    play = Attempts()
+    await play.run()
+    assert play.calls == [(1, False)]
+    assert play.waits == []
+
+
+async def test_transient_failures_use_the_budget():
+    play = Attempts("network", "dns", "registry-unavailable")
+    await play.run()
+    assert [number for number, _ in play.calls] == [1, 2, 3, 4]
+    assert [(number, why) for number, _, why in play.waits] == [
+        (1, "network"),
+        (2, "dns"),
+        (3, "registry-unavailable"),
+    ]
+
+
+async def test_the_last_failure_is_raised_when_the_budget_is_used_up():
+    play = Attempts("network", "network", "network", "dns", "tls")
+    with pytest.raises(AttemptFailed) as caught:
+        await play.run()
+    assert caught.value.failure.kind.name == "dns"
+    assert len(play.calls) == 4
+
+
+@pytest.mark.parametrize(("name", "calls"), [("step-failed", 1), ("qemu-crash", 3), ("unauthorized", 2)])
+async def test_what_a_kind_is_worth(name, calls):
+    play = Attempts(*[name] * 9)
+    with pytest.raises(AttemptFailed):
+        await play.run()
+    assert len(play.calls) == calls
+
+
+async def test_a_permanent_failure_ends_it_after_transient_ones():
+    play = Attempts("network", "step-failed", "network")
+    with pytest.raises(AttemptFailed) as caught:
+        await play.run()
+    assert caught.value.failure.kind.name == "step-failed"
+    assert len(play.calls) == 2
+
+
+@pytest.mark.parametrize("name", ["network", "qemu-crash", "unauthorized"])
+async def test_a_budget_of_one_attempt_is_one(name):
+    play = Attempts(name, name)
+    with pytest.raises(AttemptFailed):
+        await play.run(replace(QUICK, attempts=1))
+    assert len(play.calls) == 1
+
+
+async def test_what_needs_the_machine_for_itself_is_tried_again_alone():
+    play = Attempts("network", "out-of-memory")
+    await play.run()
+    assert play.calls == [(1, False), (2, False), (3, True)]
+    assert [decision.alone for decision in play.decisions] == [False, True]
+
+
+async def test_alone_is_for_the_next_attempt_only():
+    play = Attempts("network", "network")
+    await play.run()
+    assert play.calls == [(1, False), (2, False), (3, False)]
+
+
+async def test_an_error_that_is_no_failed_attempt_is_not_tried_again():
+    calls = []
+
+    async def attempt(number: int, alone: bool) -> None:
+        calls.append(number)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await with_retries(attempt, budget=QUICK, decided=Attempts().decided)
+    assert calls == [1]
+
+
+async def test_cancelling_ends_the_wait():
+    play = Attempts("network")
+    task = asyncio.create_task(play.run(Budget(attempts=2, initial=60, max=60)))
+    await play.announced.wait()
+    task.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 2
+    assert len(play.calls) == 1
+
+
+async def test_the_pause_that_is_announced_is_kept():
+    play = Attempts("network")
+    began = time.monotonic()
+    await play.run(Budget(attempts=2, initial=0.2, max=1))
+    ((_, seconds, _),) = play.waits
+    assert 0.15 <= seconds <= 0.25
+    assert time.monotonic() - began >= seconds - 0.01
+
+
+@pytest.mark.parametrize(("failed", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 30), (40, 30)])
+def test_pauses_double_up_to_the_most(failed, seconds):
+    pauses = [pause_before(failed, failure("network"), BUDGET) for _ in range(50)]
+    assert all(0.75 * seconds <= pause <= 1.25 * seconds for pause in pauses)
+
+
+def test_pauses_differ_so_that_builds_do_not_return_together():
+    assert len({pause_before(1, failure("network"), BUDGET) for _ in range(20)}) > 10
+
+
+def test_a_rate_limit_is_waited_for_patiently():
+    pauses = [pause_before(1, failure("rate-limited"), BUDGET) for _ in range(20)]
+    assert min(pauses) >= 0.75 * PATIENT_FACTOR * BUDGET.initial
+
+
+def test_what_the_server_asks_is_what_is_waited():
+    assert pause_before(1, failure("rate-limited", 37.0), BUDGET) == 37.0
+    assert pause_before(9, failure("registry-unavailable", 1.0), BUDGET) == 1.0
+
+
+def test_no_server_makes_us_wait_for_ever():
+    assert pause_before(1, failure("rate-limited", 86_400.0), BUDGET) <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["network"] * 3, None),
+        (["network"] * 4, "4 of 4 attempts are used"),
+        (["step-failed"], "another try does not help"),
+        (["no-such-host"], None),
+        (["no-such-host"] * 2, "no-such-host came 2 times"),
+        (["token"] * 2, "token came 2 times"),
+        (["network", "network", "lost-blob"], None),
+        (["network", "lost-blob", "network", "lost-blob"], "lost-blob came 2 times"),
+    ],
+)
+def test_each_class_has_a_budget_within_the_platforms(names, reason):
+    assert why_enough([failure(name) for name in names], BUDGET) == reason
+
+
+def test_the_runs_budget_ends_what_the_platforms_would_allow():
+    assert why_enough([failure("network")], replace(BUDGET, left=0)) == "the run has used up its retries"
+
+
+async def test_why_it_was_given_up_is_told():
+    play = Attempts("network", "step-failed")
+    with pytest.raises(AttemptFailed):
+        await play.run()
+    assert play.given_up == "another try does not help"

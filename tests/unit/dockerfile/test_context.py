@@ -1,0 +1,120 @@
+import os
+
+import pytest
+
+from multibuild.dockerfile.context import PIECE, Ignore, content_digest, context_files, read_ignore, stamp_of
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("a.txt", "b.log", "src/main.c", "src/deep/x.log", "node_modules/m/index.js", ".git/HEAD"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def names(root, *lines):
+    return {file.name for file in context_files(root, Ignore(lines)) if (root / file.name).is_file()}
+
+
+@pytest.mark.parametrize(
+    ("lines", "gone"),
+    [
+        ((), set()),
+        (("*.log",), {"b.log"}),
+        (("**/*.log",), {"b.log", "src/deep/x.log"}),
+        (("**.log",), {"b.log", "src/deep/x.log"}),
+        (("node_modules", ".git"), {"node_modules/m/index.js", ".git/HEAD"}),
+        (("/src/",), {"src/main.c", "src/deep/x.log"}),
+        (("src/**",), {"src/main.c", "src/deep/x.log"}),
+        (("./a.txt", "# a.log", ""), {"a.txt"}),
+        (("?.txt",), {"a.txt"}),
+        (("[ab].*",), {"a.txt", "b.log"}),
+        (("src", "!src/main.c"), {"src/deep/x.log"}),
+        (("*", "!src/deep"), {"a.txt", "b.log", "src/main.c", "node_modules/m/index.js", ".git/HEAD"}),
+        (("!a.txt", "*.txt"), {"a.txt"}),
+        (("a[", "a.txt"), {"a.txt"}),
+        (
+            ("*", "!src/main.c", "**/src"),
+            {"a.txt", "b.log", "src/deep/x.log", "node_modules/m/index.js", ".git/HEAD"},
+        ),
+        (("src", "!src/main.c", "src"), {"src/deep/x.log"}),
+    ],
+)
+def test_patterns_are_read_as_buildkit_reads_them(tree, lines, gone):
+    assert names(tree) - names(tree, *lines) == gone
+
+
+def test_the_dockerfiles_own_ignore_file_goes_first(tree):
+    (tree / ".dockerignore").write_text("a.txt\n")
+    (tree / "Other.dockerignore").write_text("b.log\n")
+    assert read_ignore(tree, tree / "Other").leaves_out(read_ignore(tree, tree / "Other").matches("b.log"))
+    common = read_ignore(tree, tree / "Dockerfile")
+    assert common.leaves_out(common.matches("a.txt"))
+    assert not common.leaves_out(common.matches("b.log"))
+
+
+def digest(root):
+    return content_digest(root, context_files(root, Ignore(())))
+
+
+def test_a_digest_tells_contents_modes_links_and_names_but_not_times(tree):
+    seen = {digest(tree)}
+    os.utime(tree / "a.txt", (1, 1))
+    assert digest(tree) in seen
+    for change in (
+        lambda: (tree / "a.txt").write_text("other"),
+        lambda: (tree / "a.txt").chmod(0o755),
+        lambda: (tree / "a.txt").rename(tree / "c.txt"),
+        lambda: (tree / "link").symlink_to("c.txt"),
+        (tree / "empty").mkdir,
+        lambda: (tree / "empty").chmod(0o700),
+    ):
+        change()
+        assert digest(tree) not in seen
+        seen.add(digest(tree))
+
+
+def test_every_byte_of_a_large_file_counts(tree):
+    large = tree / "large"
+    with large.open("wb") as file:
+        file.truncate(2 * PIECE + 1)
+    seen = {digest(tree)}
+    assert digest(tree) in seen
+    for place in (0, PIECE - 1, PIECE, 2 * PIECE):
+        with large.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        assert digest(tree) not in seen
+        seen.add(digest(tree))
+
+
+def test_hashing_that_nobody_waits_for_any_more_ends_without_a_digest(tree):
+    with (tree / "large").open("wb") as file:
+        file.truncate(PIECE)
+    files = context_files(tree, Ignore(()))
+    asked = []
+
+    def unwanted():
+        asked.append(True)
+        return len(asked) > 3
+
+    assert content_digest(tree, files, unwanted) is None
+    # Twice for each of the three that read when it was said, not once for each MiB.
+    assert len(asked) < 10
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tree):
+    files = context_files(tree, Ignore(()))
+    (tree / "a.txt").unlink()
+    with pytest.raises(OSError):
+        content_digest(tree, files)
+
+
+def test_a_stamp_changes_when_a_file_is_written_even_with_the_same_size_and_time(tree):
+    before = context_files(tree, Ignore(()))
+    times = (tree / "a.txt").stat()
+    (tree / "a.txt").write_text("A.txt")
+    os.utime(tree / "a.txt", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert stamp_of(context_files(tree, Ignore(()))) != stamp_of(before)

@@ -1,0 +1,124 @@
+import random
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from multibuild.elf.header import HEAD_SIZE, ElfHeader, architecture_of, matches, parse_elf
+from multibuild.platforms import Platform
+from multibuild.qemu.probe_program import PROGRAMS, probe
+
+
+def header(bits, order, machine, flags=0):
+    return ElfHeader(bits=bits, order=order, machine=machine, flags=flags, type="executable")
+
+
+def dynamic(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=None, size=None, table=64):
+    start = 64 + 56
+    ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
+    ehdr = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0x1000, table, 0, 0, 64, 56, 1, 0, 0, 0)
+    phdr = struct.pack(
+        "<IIQQQQQQ",
+        3,
+        4,
+        start if offset is None else offset,
+        0,
+        0,
+        len(interpreter) if size is None else size,
+        len(interpreter),
+        1,
+    )
+    return ident + ehdr + phdr + interpreter
+
+
+@pytest.mark.parametrize(
+    ("seen", "platform", "expected", "name"),
+    [
+        (header(64, "little", 62), "linux/amd64", True, "amd64"),
+        (header(64, "little", 62), "linux/amd64/v3", True, "amd64"),
+        (header(64, "little", 62), "linux/386", False, "amd64"),
+        (header(32, "little", 3), "linux/amd64", False, "386"),
+        (header(32, "little", 62), "linux/amd64", False, "amd64 (x32)"),
+        (header(64, "little", 183), "linux/arm64", True, "arm64"),
+        (header(64, "little", 183), "linux/arm/v7", False, "arm64"),
+        (header(32, "little", 40, 0x05000400), "linux/arm/v7", True, "arm (hard float)"),
+        (header(32, "little", 40, 0x05000400), "linux/arm/v6", True, "arm (hard float)"),
+        (header(32, "little", 40, 0x05000400), "linux/arm/v5", False, "arm (hard float)"),
+        (header(32, "little", 40, 0x05000200), "linux/arm/v7", True, "arm (soft float)"),
+        (header(32, "little", 40, 0x05000002), "linux/arm/v5", True, "arm"),
+        (header(32, "big", 40, 0x05000000), "linux/arm/v7", False, "armeb"),
+        (header(64, "little", 8, 0x80000007), "linux/mips64le", True, "mips64le"),
+        (header(64, "little", 8, 0x20000004), "linux/mips64le", True, "mips64le"),
+        (header(32, "little", 8, 0x80000027), "linux/mips64le", False, "mips64le (n32)"),
+        (header(32, "little", 8, 0x80000027), "linux/mipsle", False, "mips64le (n32)"),
+        (header(32, "little", 8, 0x50001004), "linux/mipsle", True, "mipsle"),
+        (header(32, "little", 8, 0x00003000), "linux/mipsle", False, "mipsle (eabi32)"),
+        (header(64, "big", 8, 0x80000007), "linux/mips64", True, "mips64"),
+        (header(64, "big", 8, 0x80000007), "linux/mips64le", False, "mips64"),
+        (header(32, "big", 8, 0x70001007), "linux/mips", True, "mips"),
+        (header(64, "little", 21, 2), "linux/ppc64le", True, "ppc64le"),
+        (header(64, "big", 21, 1), "linux/ppc64", True, "ppc64"),
+        (header(64, "big", 21, 1), "linux/ppc64le", False, "ppc64"),
+        (header(64, "big", 22, 1), "linux/s390x", True, "s390x"),
+        (header(32, "big", 22), "linux/s390x", False, "s390"),
+        (header(64, "little", 243, 5), "linux/riscv64", True, "riscv64"),
+        (header(32, "little", 243), "linux/riscv64", False, "riscv32"),
+        (header(64, "little", 258, 0x43), "linux/loong64", True, "loong64"),
+        (header(64, "little", 247), "linux/amd64", False, "bpf"),
+        (header(64, "big", 43), "linux/amd64", False, "sparc64"),
+        (header(64, "little", 0x1234), "linux/amd64", False, "machine 0x1234 (64 bits, little-endian)"),
+    ],
+)
+def test_which_platform_a_header_is_of(seen, platform, expected, name):
+    assert matches(seen, Platform.literal(platform)) is expected
+    assert architecture_of(seen) == name
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\x7fEL", b"#!/bin/sh\n", b"MZ" + bytes(200), b"\x7fELF", b"\x7fELF" + bytes(100)]
+)
+def test_what_is_no_elf_header_is_none(head):
+    assert parse_elf(head) is None
+
+
+def test_the_interpreter_is_read():
+    seen = parse_elf(dynamic())
+    assert seen is not None
+    assert (seen.interpreter, seen.type) == ("/lib64/ld-linux-x86-64.so.2", "shared")
+
+
+def test_a_real_program_is_read():
+    with Path(sys.executable).resolve().open("rb") as file:
+        seen = parse_elf(file.read(HEAD_SIZE))
+    assert seen is not None
+    assert seen.interpreter
+
+
+@pytest.mark.parametrize("fields", [{"offset": 1 << 63}, {"size": 1 << 62}, {"offset": 5000}, {"size": 4097}])
+def test_an_interpreter_beyond_the_bytes_is_known_to_exist(fields):
+    seen = parse_elf(dynamic(**fields))
+    assert seen is not None
+    assert seen.interpreter == ""
+
+
+def test_program_headers_beyond_the_bytes_are_not_followed():
+    seen = parse_elf(dynamic(table=(1 << 64) - 1))
+    assert seen is not None
+    assert seen.interpreter is None
+
+
+def test_no_bytes_make_it_raise():
+    rng = random.Random(1)
+    samples = [dynamic(), *map(probe, PROGRAMS)]
+    for sample in samples:
+        for length in range(len(sample)):
+            parse_elf(sample[:length])
+        for _ in range(300):
+            bent = bytearray(sample)
+            for _ in range(rng.randint(1, 8)):
+                bent[rng.randrange(4, len(bent))] = rng.randrange(256)
+            seen = parse_elf(bytes(bent))
+            if seen is not None:
+                architecture_of(seen)
+                matches(seen, Platform(os="linux", architecture="arm", variant="v5"))

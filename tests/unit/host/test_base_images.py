@@ -1,0 +1,51 @@
+"""Which images a Dockerfile pulls."""
+
+import pytest
+from fakes.images import descriptor, put_image, put_index
+from fakes.registry_server import FakeRegistry
+
+from multibuild.host.base_images import base_images, platforms_of
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        ("FROM alpine:3\n", ("alpine:3",)),
+        (
+            "from --platform=$BUILDPLATFORM golang:1 as build\nFROM scratch\nCOPY --from=build /a /a\n",
+            ("golang:1",),
+        ),
+        ("FROM a AS x\nFROM x\nFROM X AS y\nFROM b\n", ("a", "b")),
+        ("ARG V=3\nFROM alpine:${V}\n", ("alpine:3",)),
+        ("ARG V=3\nFROM alpine:$V\nARG V=4\nFROM alpine:$V\n", ("alpine:3",)),
+        ('ARG IMAGE="r.example:5000/a:1"\nFROM $IMAGE\n', ("r.example:5000/a:1",)),
+        ("FROM ${UNKNOWN:-alpine:3}\n", ("alpine:3",)),
+        ("FROM $UNKNOWN\n", ()),
+        ("FROM \\\n  alpine:3 \\\n  AS x\n", ("alpine:3",)),
+        ("# FROM no\nRUN echo FROM here\n", ()),
+    ],
+)
+def test_bases(text, images):
+    assert base_images(text, {}) == images
+
+
+def test_build_arguments_win():
+    assert base_images("ARG V=3\nFROM alpine:$V\n", {"V": "edge"}) == ("alpine:edge",)
+
+
+def test_only_platforms_that_a_config_can_name_are_taken_from_an_index():
+    """What is offered is written into a file, where a line of it could say anything."""
+    odd = (
+        "linux/arm64\nsecrets: [x]",
+        "linux/arm64/v8\n",
+        "windows/amd64",
+        "linux/mips64el",
+        "linux/arm/v99",
+    )
+    with FakeRegistry() as fake:
+        digest = put_image(fake, "app")
+        entries = [descriptor(fake, "app", digest, platform) for platform in (*odd, "linux/arm64/v8")]
+        put_index(fake, "app", entries, tag="1")
+        name = f"{fake.host}/app:1"
+        offered = platforms_of([name])[name]
+    assert {str(platform) for platform in offered} == {"linux/arm64"}

@@ -1,0 +1,202 @@
+"""The state directory: ids, links, the lock between real processes, and who may read it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from multibuild.errors import EnvironmentFault, UsageError
+from multibuild.files import write_atomic
+from multibuild.journal.runs import State, default_state_dir
+
+NOW = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
+HOLDER = """
+import sys, time
+from pathlib import Path
+from multibuild.journal.runs import State
+sys.argv = ["multibuild", "all"]
+with State(Path({path!r})).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def state(tmp_path):
+    return State(tmp_path / "state")
+
+
+@pytest.fixture
+def holder(state):
+    root = str(Path(__file__).parents[3])
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER.format(path=str(state.path))],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        yield child
+        child.kill()
+
+
+def mode(path):
+    return path.stat().st_mode & 0o777
+
+
+def test_the_default_is_below_xdg_state_home(tmp_path):
+    project = tmp_path / "app"
+    found = default_state_dir(project, {"XDG_STATE_HOME": "/s", "HOME": "/h"})
+    assert found.parent == Path("/s/multibuild")
+    assert found.name.startswith("app-")
+    assert len(found.name) == len("app-") + 8
+    assert default_state_dir(project / ".." / "app", {"XDG_STATE_HOME": "/s"}) == found
+    assert default_state_dir(tmp_path / "other" / "app", {"XDG_STATE_HOME": "/s"}) != found
+
+
+@pytest.mark.parametrize("given", [{}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}])
+def test_the_default_without_xdg_state_home(tmp_path, given):
+    assert default_state_dir(tmp_path, {**given, "HOME": "/h"}).parent == Path("/h/.local/state/multibuild")
+
+
+def test_ids_name_the_second_in_utc_and_sort_by_time(state):
+    east = NOW.astimezone(timezone(timedelta(hours=5)))
+    made = [state.new_run(east) for _ in range(20)] + [state.new_run(NOW + timedelta(seconds=1))]
+    assert made[0].id.startswith("20261124-154501-")
+    assert [run.id for run in state.runs()] == [run.id for run in reversed(made)]
+    assert state.latest() == made[-1]
+
+
+def test_state_is_private(state):
+    run = state.new_run(NOW)
+    run.save_plan({"a": 1})
+    state.save_facts({})
+    with state.lock():
+        pass
+    assert {mode(path) for path in (state.path, state.path / "runs", run.path, run.logs)} == {0o700}
+    assert {mode(path) for path in (run.plan_path, state.path / "facts.json", state.path / "lock")} == {0o600}
+
+
+def test_a_directory_with_other_things_in_it_keeps_its_mode(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "else").touch()
+    run = State(tmp_path).new_run(NOW)
+    assert (mode(tmp_path), mode(tmp_path / "runs"), mode(run.path)) == (0o755, 0o700, 0o700)
+
+
+def test_an_empty_directory_becomes_private(tmp_path):
+    (tmp_path / "s").mkdir(mode=0o755)
+    State(tmp_path / "s").new_run(NOW)
+    assert mode(tmp_path / "s") == 0o700
+
+
+def test_a_directory_that_cannot_be_is_an_environment_fault(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFault, match="cannot be used: Not a directory"):
+        State(tmp_path / "file" / "state").new_run(NOW)
+
+
+def test_a_run_knows_its_files(state):
+    run = state.new_run(NOW)
+    assert (run.load_plan(), run.report()) == (None, None)
+    run.save_plan({"image": "i"})
+    run.save_report({"schema": 1}, {"report.md": "half \ud800"})
+    assert (run.load_plan(), run.report()) == ({"image": "i"}, {"schema": 1})
+    assert (run.path / "report.md").read_text() == "half ?"
+    assert run.log_path("linux-arm-v7", 2) == run.path / "logs" / "linux-arm-v7.2.log"
+    assert run.journal_path == run.path / "journal.jsonl"
+
+
+def test_damaged_documents_are_none(state):
+    run = state.new_run(NOW)
+    run.plan_path.write_text('{"half": ')
+    assert run.load_plan() is None
+    run.plan_path.write_bytes(b"\xff")
+    assert run.load_plan() is None
+
+
+def test_finding_runs(state):
+    first, second = state.new_run(NOW), state.new_run(NOW + timedelta(days=1))
+    assert state.find(None) == state.find("latest") == second
+    assert state.find(first.id) == state.find("20261124") == first
+    with pytest.raises(UsageError, match="is the beginning of 2 runs"):
+        state.find("2026112")
+    with pytest.raises(UsageError, match="'no' is no run") as raised:
+        state.find("no")
+    assert raised.value.hint == f"the newest are {second.id}, {first.id}"
+
+
+def test_finding_without_runs(state):
+    assert (state.runs(), state.latest()) == ((), None)
+    with pytest.raises(UsageError, match="there are no runs"):
+        state.find(None)
+
+
+def test_latest_is_a_relative_link_and_its_loss_is_borne(state):
+    run = state.new_run(NOW)
+    link = state.path / "latest"
+    assert link.readlink() == Path("runs") / run.id
+    link.unlink()
+    assert state.latest() == run
+    link.symlink_to("runs/gone")
+    assert state.find("latest") == run
+    again = state.new_run(NOW)
+    assert state.latest() == again
+
+
+def test_facts_are_kept(state):
+    assert state.load_facts() is None
+    state.save_facts({"cpus": 2})
+    assert state.load_facts() == {"cpus": 2}
+
+
+def test_writing_is_all_or_nothing(tmp_path):
+    path = tmp_path / "f"
+    write_atomic(path, b"old", mode=0o640)
+    assert mode(path) == 0o640
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomic(tmp_path / "folder", "new")
+    write_atomic(path, "new")
+    assert (path.read_text(), mode(path)) == ("new", 0o600)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["f", "folder"]
+
+
+def test_a_second_process_is_told_who_is_at_work(state, holder):
+    since = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    expected = f"at work: pid {holder.pid} on {socket.gethostname()} {since} \\(all\\)"
+    with pytest.raises(EnvironmentFault, match=expected), state.lock():
+        pass
+
+
+def test_a_killed_holder_leaves_no_lock(state, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (state.path / "lock").read_text()
+    with state.lock():
+        assert (state.path / "lock").read_text().startswith(f"pid {os.getpid()} ")
+
+
+def test_the_lock_is_given_back_after_an_error(state):
+    with pytest.raises(RuntimeError), state.lock():
+        raise RuntimeError
+    assert (state.path / "lock").read_text() == ""
+    with state.lock():
+        pass
+
+
+def test_the_lock_does_not_outlive_us_in_a_child(state):
+    """A build left running must not keep the next run out."""
+    with state.lock():
+        child = subprocess.Popen(["sleep", "30"])
+    try:
+        with state.lock():
+            pass
+    finally:
+        child.kill()
+        child.wait()

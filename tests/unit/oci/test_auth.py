@@ -1,0 +1,248 @@
+"""Logins: which are found, how challenges are answered, and whom they are never sent to."""
+
+import base64
+import json
+import os
+
+import httpx
+import pytest
+from fakes.images import put_image
+from fakes.registry_server import FakeRegistry
+
+from multibuild.errors import EnvironmentFault
+from multibuild.oci.auth import RegistryAuth, _challenges
+from multibuild.oci.credentials import Credentials, credentials_for
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.http import RegistrySettings, RetryPolicy
+from multibuild.oci.manifest import Reference
+from multibuild.oci.registry import Registry
+
+PAIR = ("somebody", "s3cret-word")
+LOGIN = Credentials(username=PAIR[0], secret=PAIR[1])
+QUICK = RetryPolicy(tries=3, initial=0.01, longest=0.05, unreachable=0.3)
+
+
+@pytest.fixture
+def fake():
+    with FakeRegistry(login=PAIR) as registry:
+        put_image(registry, "a", tag="1")
+        yield registry
+
+
+def client(fake, credentials=LOGIN):
+    return Registry(RegistrySettings(host=fake.host), credentials=credentials, retry=QUICK)
+
+
+def at(fake):
+    return Reference(host=fake.host, repository="a", tag="1")
+
+
+def test_a_token_service_that_is_gone_is_not_a_missing_tag(fake):
+    fake.token_troubles = [(404, {})] * 9
+    with client(fake) as registry, pytest.raises(RegistryError) as caught:
+        registry.head(at(fake))
+    assert caught.value.kind != "not-found"
+
+
+def test_a_token_service_in_trouble_is_asked_again(fake):
+    fake.token_troubles = [(503, {}), (429, {"Retry-After": "0"})]
+    with client(fake) as registry:
+        assert registry.manifest(at(fake))
+
+
+def test_a_token_service_that_redirects_leads_our_login_nowhere(fake):
+    with FakeRegistry() as other:
+        fake.token_troubles = [(307, {"Location": f"http://{other.host}/token"})] * 9
+        with client(fake) as registry, pytest.raises(RegistryError, match="no token"):
+            registry.manifest(at(fake))
+        assert other.seen == []
+
+
+def challenged(host, realm, *, insecure=False):
+    """Give the request to the token service that a challenge leads to."""
+    scheme = "http" if insecure or host.startswith(("localhost", "127.", "[::1]")) else "https"
+    auth = RegistryAuth(f"{scheme}://{host}", host, LOGIN, insecure=insecure)
+    request = httpx.Request("GET", f"{scheme}://{host}/v2/", extensions={"timeout": {"read": 60.0}})
+    flow = auth.sync_auth_flow(request)
+    next(flow)
+    return flow.send(httpx.Response(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
+
+
+@pytest.mark.parametrize("realm", ["http://tokens.example.org/", "file:///etc/passwd", "nonsense", ""])
+@pytest.mark.parametrize("host", ["r.example.org", "localhost:5000", "127.0.0.1:5000", "[::1]:5000"])
+def test_a_login_goes_nowhere_without_tls(host, realm):
+    with pytest.raises(RegistryError, match="without TLS"):
+        challenged(host, realm)
+
+
+@pytest.mark.parametrize("realm", ["http://127.0.0.1.example.org/", "http://127.0.0.1:1@example.org/"])
+def test_what_looks_like_this_machine_is_another(realm):
+    with pytest.raises(RegistryError, match="without TLS"):
+        challenged("localhost:5000", realm)
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "insecure"),
+    [
+        ("r.example.org", "https://tokens.example.org/t", False),
+        ("localhost:5000", "http://127.0.0.1:5001/t", False),
+        ("localhost:5000", "http://[::1]:5001/t", False),
+        ("r.example.org", "http://tokens.example.org/t", True),
+    ],
+)
+def test_a_login_goes_to_a_token_service_that_may_have_it(host, realm, insecure):
+    asked = challenged(host, realm, insecure=insecure)
+    assert str(asked.url).startswith(realm)
+    assert asked.extensions["timeout"] == {"read": 60.0}, (
+        "a service that hangs would be waited for without end"
+    )
+    assert asked.headers["accept-encoding"] == "identity"
+
+
+def test_a_realm_that_is_no_url(fake):
+    fake.realm = "https://a:port/"
+    with client(fake) as registry, pytest.raises(RegistryError, match="no URL"):
+        registry.manifest(at(fake))
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3cret\r\nX: y", "s3crät", "s3cret word", ""])
+def test_a_token_no_header_can_hold_is_not_shown(fake, token):
+    fake.token_answer = json.dumps({"token": token}).encode()
+    with client(fake) as registry, pytest.raises(RegistryError, match="no token") as caught:
+        registry.manifest(at(fake))
+    assert "s3cr" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers", "trouble"),
+    [
+        (b" " * 2**20, {}, "more than"),
+        (b"few bytes become gigabytes", {"Content-Encoding": "zstd"}, "encoding"),
+        (b"few bytes become gigabytes", {"Content-Encoding": "gzip, gzip"}, "encoding"),
+    ],
+)
+def test_what_a_token_service_answers_is_bounded(fake, answer, headers, trouble):
+    fake.token_answer, fake.token_headers = answer, headers
+    with client(fake) as registry, pytest.raises(RegistryError, match=trouble):
+        registry.manifest(at(fake))
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ('Basic realm="x"', {"basic": {"realm": "x"}}),
+        ('bearer Realm="https://t/", service=s', {"bearer": {"realm": "https://t/", "service": "s"}}),
+        (
+            'Basic realm="basic, bearer", Bearer realm="https://t/",scope="repository:a:pull,push"',
+            {
+                "basic": {"realm": "basic, bearer"},
+                "bearer": {"realm": "https://t/", "scope": "repository:a:pull,push"},
+            },
+        ),
+        ("Negotiate", {}),
+        ("", {}),
+    ],
+)
+def test_challenges(header, found):
+    assert _challenges(header) == found
+
+
+def test_a_refusal_says_no_secret(fake):
+    with client(fake, Credentials(username="x", secret="wr0ng-word")) as registry:
+        with pytest.raises(RegistryError) as caught:
+            registry.check_push("a")
+        assert caught.value.kind == "unauthorized"
+        assert "wr0ng" not in repr(caught.value) + str(caught.value.__cause__) + str(caught.value.hint)
+
+
+# -- credentials as Docker has them
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    def write(document):
+        text = document if isinstance(document, str) else json.dumps(document)
+        (tmp_path / "config.json").write_text(text)
+
+    return write
+
+
+def helper(tmp_path, monkeypatch, name, script):
+    folder = tmp_path / "bin"
+    folder.mkdir(exist_ok=True)
+    program = folder / f"docker-credential-{name}"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def basic(pair):
+    return {"auth": base64.b64encode(pair.encode()).decode()}
+
+
+def test_logins_in_the_file(config):
+    config(
+        {
+            "auths": {
+                "localhost:5000": basic("me:pass:word"),
+                "https://index.docker.io/v1/": basic("hub:x"),
+                "t.example.org": {"identitytoken": "idt"},
+                "empty.example.org": {},
+            }
+        }
+    )
+    assert credentials_for("localhost:5000") == Credentials(username="me", secret="pass:word")
+    assert credentials_for("docker.io") == Credentials(username="hub", secret="x")
+    assert credentials_for("t.example.org") == Credentials(username="", secret="", identity_token="idt")
+    assert credentials_for("empty.example.org") is credentials_for("r.example.org") is None
+
+
+def test_no_file_is_no_login(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert credentials_for("r.example.org") is None
+
+
+def test_helpers(config, tmp_path, monkeypatch):
+    answer = """read host; echo "{\\"Username\\": \\"<token>\\", \\"Secret\\": \\"for $host\\"}" """
+    helper(tmp_path, monkeypatch, "good", answer)
+    config({"credHelpers": {"r.example.org": "good"}, "auths": {"other.example.org": basic("me:x")}})
+    wanted = Credentials(username="", secret="", identity_token="for r.example.org")
+    assert credentials_for("r.example.org") == wanted
+    assert credentials_for("other.example.org") == Credentials(username="me", secret="x")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["exit 1", "echo 'pinentry: s3cret gone' >&2; exit 2", "echo '{\"a\": 1}'", "echo no JSON s3cret"],
+)
+def test_a_broken_helper(config, tmp_path, monkeypatch, script):
+    helper(tmp_path, monkeypatch, "broken", script)
+    config({"credsStore": "broken"})
+    with pytest.raises(EnvironmentFault, match=r"r\.example\.org") as caught:
+        credentials_for("r.example.org")
+    assert caught.value.hint
+    assert "s3cret" not in caught.value.message
+
+
+def test_a_missing_helper(config):
+    config({"credsStore": "nowhere-to-be-found"})
+    with pytest.raises(EnvironmentFault, match="nowhere-to-be-found"):
+        credentials_for("r.example.org")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"auths": {"r.example.org": {"auth": "c2VjcmV0LXdvcmQ="}}}', "\x00"]
+)
+def test_a_broken_file(config, text):
+    config(text)
+    with pytest.raises(EnvironmentFault) as caught:
+        credentials_for("r.example.org")
+    assert "secret-word" not in caught.value.message
+
+
+def test_credentials_do_not_show():
+    shown = repr(Credentials(username="me", secret="s3cret", identity_token="t0ken"))
+    assert "s3cret" not in shown
+    assert "t0ken" not in shown

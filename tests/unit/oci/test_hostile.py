@@ -1,0 +1,118 @@
+"""Documents of anyone's making: whatever stands in them, what is said is an error for people, never a traceback."""
+
+import copy
+import json
+import random
+from typing import Any
+
+import pytest
+from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_index
+from fakes.registry_server import FakeRegistry
+
+from multibuild.cli.images import as_table
+from multibuild.errors import MultibuildError
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.manifest import Destination, Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.verify import Rules, verify
+from multibuild.publish.merge import Wishes, merge
+from multibuild.publish.merge_sources import read_source
+from multibuild.publish.move_tags import publish
+from multibuild.resolve.inspect_index import look_at
+from multibuild.resolve.lint_index import lint
+from multibuild.resolve.resolve import answers
+from multibuild.workflow.clean import reached
+
+ODD: tuple[Any, ...] = (
+    None,
+    5,
+    "text",
+    [],
+    {},
+    [5],
+    [None],
+    [[]],
+    {"a": 1},
+    True,
+    -1,
+    float("inf"),
+    "latest",
+    "linux",
+    "v²",
+)
+ROUNDS = 60
+
+
+def mutated(document, rng):
+    """Put something odd in some place of a document."""
+    document = copy.deepcopy(document)
+    places = []
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        keys = node if isinstance(node, dict) else range(len(node))
+        places += [(node, key) for key in keys]
+        waiting += [node[key] for key in keys if isinstance(node[key], dict | list)]
+    node, key = rng.choice(places)
+    node[key] = copy.deepcopy(rng.choice(ODD))
+    return document
+
+
+def whole(registry):
+    """Give an index, an image manifest and an image config with every field that is read."""
+    child, image, _ = put_attested(registry, "app", "linux/arm/v7")
+    manifests = registry.repository("app").manifests
+    index, manifest = (json.loads(manifests[digest][1]) for digest in (child, image))
+    about = {"subject": {"mediaType": OCI, "digest": image, "size": 3}, "annotations": {"a": "b"}}
+    config = json.loads(registry.repository("app").blobs[manifest["config"]["digest"]])
+    section = {"Entrypoint": ["sh"], "Cmd": ["x"], "Env": ["PATH=/bin"], "WorkingDir": "/"}
+    config |= {"config": section, "os.version": "1", "os.features": ["a"]}
+    return {**index, **about, "artifactType": "x"}, {**manifest, **about}, config
+
+
+def uses(reference, registries):
+    """Give all that is done with an image of somebody else's."""
+    registry = registries.of(reference.host)
+
+    def copied():
+        source = read_source(str(reference), registries)
+        made = merge([source], Wishes(annotations=(("q", "r"),)))
+        lint(made.entries, {})
+        goal = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
+        publish(
+            made, [goal], sources=[source.reference], registries=registries, emit=lambda *_, **_fields: None
+        )
+
+    yield lambda: as_table(look_at(reference, registries))
+    yield lambda: json.dumps(
+        verify(reference, registries, rules=Rules(mode="all"), memory=LayerMemory()).document()
+    )
+    yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
+    yield lambda: reached(reference, [registry.manifest(reference).digest], registries)
+    yield copied
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_odd_ends_in_a_traceback(seed):
+    rng = random.Random(seed)
+    once = RetryPolicy(tries=1, initial=0.0)
+    with FakeRegistry() as fake, RegistrySession(None, say=lambda _text: None, retry=once) as registries:
+        index, manifest, config = whole(fake)
+        for _ in range(ROUNDS):
+            kind = rng.choice(("index", "manifest", "config"))
+            blob = json.dumps(mutated(config, rng) if kind == "config" else config).encode()
+            described = {**manifest["config"], "digest": fake.put_blob("app", blob), "size": len(blob)}
+            image = {**manifest, "config": described}
+            image = mutated(image, rng) if kind == "manifest" else image
+            if kind == "index":
+                fake.put("app", json.dumps(mutated(index, rng)).encode(), OCI_INDEX, tag="odd")
+            else:
+                digest = fake.put("app", json.dumps(image).encode(), OCI, tag="odd")
+                if rng.random() < 0.5:
+                    put_index(fake, "app", [descriptor(fake, "app", digest, "linux/arm/v7")], tag="odd")
+            for use in uses(Reference.parse(f"{fake.host}/app:odd"), registries):
+                try:
+                    use()
+                except MultibuildError as error:
+                    assert error.message  # noqa: PT017 - any of ours is right, and nothing else

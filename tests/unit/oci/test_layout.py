@@ -1,0 +1,151 @@
+"""An OCI layout as a place to publish to and to merge from."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from fakes.images import put_attested, put_image
+from fakes.registry_server import FakeRegistry
+
+from multibuild.errors import UsageError
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.http import RegistrySettings
+from multibuild.oci.layout import OciLayout, WithLayouts, open_layout
+from multibuild.oci.manifest import Descriptor, Destination, Reference, digest_of
+from multibuild.oci.registry import Registry
+from multibuild.publish.local_output import LocalOutlet, publish_locally
+from multibuild.publish.merge import Wishes, merge
+from multibuild.publish.merge_sources import read_source
+from multibuild.publish.move_tags import publish
+
+
+@pytest.fixture
+def fake():
+    with FakeRegistry() as one:
+        yield one
+
+
+@pytest.fixture
+def clients(fake):
+    class One:
+        registry = Registry(RegistrySettings(host=fake.host))
+
+        def of(self, host):
+            assert host == fake.host
+            return self.registry
+
+    one = One()
+    with one.registry:
+        yield one
+
+
+def ignore(name, /, **fields):
+    pass
+
+
+@pytest.fixture
+def written(fake, clients, tmp_path):
+    """`written("oci")`: two platforms, one attested, published there; gives (index, path, loaded)."""
+
+    def write(kind):
+        put_attested(fake, "app", "linux/amd64", tag="a")
+        put_image(fake, "app", "linux/arm64", tag="b")
+        sources = [read_source(f"{fake.host}/app:{tag}", clients) for tag in "ab"]
+        index = merge(sources, Wishes())
+        loaded: list[bytes] = []
+        outlet = LocalOutlet(
+            kind=kind,
+            path=tmp_path / "out",
+            image=f"{fake.host}/app",
+            tags=("1", "latest"),
+            load=lambda archive: loaded.append(archive.read_bytes()),
+            scratch=tmp_path / "scratch",
+        )
+        references = [source.reference for source in sources]
+        publish_locally(index, outlet, sources=references, registries=clients, emit=ignore)
+        return index, tmp_path / "out", loaded
+
+    return write
+
+
+def test_a_layout_holds_everything_under_its_digest(written, fake):
+    index, path, _ = written("oci")
+    assert json.loads((path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
+    listed = json.loads((path / "index.json").read_text())["manifests"]
+    assert [entry["digest"] for entry in listed] == [index.digest] * 2
+    assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in listed] == ["1", "latest"]
+    assert listed[0]["annotations"]["io.containerd.image.name"] == f"{fake.host}/app:1"
+    files = list((path / "blobs" / "sha256").iterdir())
+    assert all(digest_of(file.read_bytes()) == f"sha256:{file.name}" for file in files)
+    held = fake.repository("app")
+    wanted = {*(entry.digest for entry in index.entries), index.digest, *held.blobs}
+    assert {f"sha256:{file.name}" for file in files} == wanted
+
+
+def test_writing_again_changes_nothing(written):
+    _, path, _ = written("oci")
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    written("oci")
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_an_archive_is_the_same_bytes_each_time(written):
+    _, path, _ = written("oci-archive")
+    first = path.read_bytes()
+    written("oci-archive")
+    assert path.read_bytes() == first
+    with tarfile.open(path) as tar:
+        assert {"oci-layout", "index.json"} <= set(tar.getnames())
+
+
+def test_the_engine_gets_an_archive(written):
+    _, path, loaded = written("docker")
+    assert len(loaded) == 1
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["oci", "oci-archive"])
+@pytest.mark.parametrize("tag", ["", ":1", ":latest"])
+def test_it_can_be_merged_from(kind, tag, written, fake, clients, tmp_path):
+    index, path, _ = written(kind)
+    layout, reference = open_layout(f"{path}{tag}", tmp_path)
+    stores = WithLayouts(clients, layout)
+    source = read_source("oci:out", stores, reference=reference)
+    assert merge([source], Wishes()).digest == index.digest
+    destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))
+    publish(index, [destination], sources=[source.reference], registries=stores, emit=ignore)
+    assert fake.repository("elsewhere").tags == {"1": index.digest}
+
+
+def test_no_layout(tmp_path):
+    for place in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(UsageError, match="no"):
+            open_layout(str(place), tmp_path)
+    (tmp_path / "file").write_bytes(b"no archive")
+    with pytest.raises(RegistryError, match="is no archive"):
+        open_layout(str(tmp_path / "file"), tmp_path)
+
+
+def test_a_tag_that_is_not_there_is_named_with_those_that_are(written, tmp_path):
+    _, path, _ = written("oci")
+    layout, reference = open_layout(f"{path}:2", tmp_path)
+    with pytest.raises(RegistryError) as caught:
+        layout.manifest(reference)
+    assert "1, latest" in str(caught.value.hint)
+
+
+def test_bytes_that_are_not_their_digest_do_not_get_its_name(tmp_path):
+    layout = OciLayout(tmp_path / "out", image="r.io/app")
+    blob = Descriptor(media_type="x", digest=digest_of(b"good"), size=4)
+    with pytest.raises(RegistryError, match="do not match"):
+        layout.upload("app", blob, iter([b"evil"]))
+    assert not layout.has_blob("app", blob.digest)
+    assert not list(Path(tmp_path / "out" / "blobs" / "sha256").iterdir())
+
+
+def test_a_damaged_manifest_is_refused(written):
+    index, path, _ = written("oci")
+    (path / "blobs" / "sha256" / index.digest.removeprefix("sha256:")).write_bytes(b"{}")
+    with pytest.raises(RegistryError, match="not what its name says"):
+        OciLayout(path).manifest(Reference(host="oci", repository="x", tag="1"))

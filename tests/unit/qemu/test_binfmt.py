@@ -1,0 +1,193 @@
+from pathlib import Path
+
+import pytest
+
+from multibuild.platforms import ARCHITECTURES
+from multibuild.qemu import binfmt
+from multibuild.qemu.binfmt import Handler, magic_and_mask, parse_handler, registration, serves
+from multibuild.qemu.probe_program import PROGRAMS, probe
+
+ROWS = {row.name: row for row in ARCHITECTURES}
+
+LITTLE64 = "7f454c460201010000000000000000000200"
+LITTLE32 = "7f454c460101010000000000000000000200"
+BIG64 = "7f454c46020201000000000000000000" + "0002"
+BIG32 = "7f454c46010201000000000000000000" + "0002"
+# Magic, and the mask that Debian's qemu-user 11.1 registers (/usr/share/qemu/binfmt.d).
+DEBIAN = {
+    "amd64": (LITTLE64 + "3e00", "fffffffffffefefcfffffffffffffffffeffffff"),
+    "386": (LITTLE32 + "0300", "fffffffffffefefcfffffffffffffffffeffffff"),
+    "arm64": (LITTLE64 + "b700", "ffffffffffffff00fffffffffffffffffeffffff"),
+    "arm": (LITTLE32 + "2800", "ffffffffffffff00fffffffffffffffffeffffff"),
+    "riscv64": (LITTLE64 + "f300", "ffffffffffffff00fffffffffffffffffeffffff"),
+    "ppc64le": (LITTLE64 + "1500", "fffffffffffffffcfffffffffffffffffeffff00"),
+    "ppc64": (BIG64 + "0015", "fffffffffffffffcfffffffffffffffffffeffff"),
+    "s390x": (BIG64 + "0016", "fffffffffffffffcfffffffffffffffffffeffff"),
+    "mips64le": (LITTLE64 + "0800", "ffffffffffffff0000fffffffffffffffeffffff"),
+    "mips64": (BIG64 + "0008", "ffffffffffffff0000fffffffffffffffffeffff"),
+    "loong64": (LITTLE64 + "0201", "fffffffffffffffc00fffffffffffffffeffffff"),
+    "mipsle": (
+        LITTLE32 + "0800" + "01000000" + "00" * 16,
+        "ffffffffffffff0000fffffffffffffffeffffff" + "ffffffff" + "00" * 12 + "20000000",
+    ),
+    "mips": (
+        BIG32 + "0008" + "00000001" + "00" * 16,
+        "ffffffffffffff0000fffffffffffffffffeffff" + "ffffffff" + "00" * 12 + "00000020",
+    ),
+}
+AS_DEBIAN = ("mips64le", "mips64", "loong64", "mipsle", "mips", "s390x", "ppc64")
+
+
+def handler(name: str) -> Handler:
+    magic, mask = magic_and_mask(ROWS[name])
+    return Handler(
+        name=f"qemu-{ROWS[name].qemu}",
+        enabled=True,
+        interpreter="/usr/bin/qemu",
+        flags="OCF",
+        magic=magic.hex(),
+        mask=mask.hex(),
+    )
+
+
+def changed(program: bytes, offset: int, value: bytes) -> bytes:
+    return program[:offset] + value + program[offset + len(value) :]
+
+
+def test_every_architecture_has_a_row():
+    assert set(DEBIAN) == set(ROWS)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_magic_is_debians(name):
+    assert magic_and_mask(ROWS[name])[0].hex() == DEBIAN[name][0]
+
+
+@pytest.mark.parametrize("name", AS_DEBIAN)
+def test_the_mask_is_debians(name):
+    assert magic_and_mask(ROWS[name])[1].hex() == DEBIAN[name][1]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_mask_lets_nothing_pass_that_debians_does_not(name):
+    ours, theirs = magic_and_mask(ROWS[name])[1], bytes.fromhex(DEBIAN[name][1])
+    assert len(ours) == len(theirs)
+    assert all(mine & other == other for mine, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_handler_serves_its_own_probe_and_no_other(name):
+    own = handler(name)
+    assert [other for other in PROGRAMS if serves(own, probe(other))] == [name]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(("kind", "served"), [(1, False), (2, True), (3, True), (4, False)])
+def test_executables_and_shared_objects_pass_and_nothing_else(name, kind, served):
+    program = changed(probe(name), 16, kind.to_bytes(2, ROWS[name].elf.order))
+    assert serves(handler(name), program) is served
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("abi", [0, 3])
+def test_programs_of_system_v_and_of_gnu_pass(name, abi):
+    assert serves(handler(name), changed(probe(name), 7, bytes((abi,))))
+
+
+@pytest.mark.parametrize("name", ["mips64le", "mips64", "mipsle", "mips", "loong64"])
+def test_where_glibc_sets_the_abi_version_it_is_free(name):
+    assert serves(handler(name), changed(probe(name), 8, b"\x03"))
+    assert not serves(handler("arm64"), changed(probe("arm64"), 8, b"\x03"))
+
+
+@pytest.mark.parametrize("name", ["mipsle", "mips"])
+def test_n32_programs_are_not_for_o32s_emulator(name):
+    order = ROWS[name].elf.order
+    assert not serves(handler(name), changed(probe(name), 36, (0x20000020).to_bytes(4, order)))
+
+
+# What the kernel shows.
+
+SHOWN = """enabled
+interpreter /usr/bin/qemu-aarch64
+flags: POCF
+offset 0
+magic 7f454c460201010000000000000000000200b700
+mask ffffffffffffff00fffffffffffffffffeffffff
+"""
+
+
+def test_an_entry_is_read():
+    found = parse_handler("qemu-aarch64", SHOWN)
+    assert found == Handler(
+        name="qemu-aarch64",
+        enabled=True,
+        interpreter="/usr/bin/qemu-aarch64",
+        flags="POCF",
+        magic="7f454c460201010000000000000000000200b700",
+        mask="ffffffffffffff00fffffffffffffffffeffffff",
+    )
+    assert found.fixed
+    assert serves(found, probe("arm64"))
+    assert not serves(found, probe("arm"))
+
+
+def test_a_disabled_entry_without_flags():
+    found = parse_handler("x", SHOWN.replace("enabled", "disabled").replace(" POCF", " "))
+    assert not found.enabled
+    assert not found.fixed
+    assert found.flags == ""
+
+
+def test_an_entry_by_extension_serves_no_program():
+    found = parse_handler("jar", "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n")
+    assert not serves(found, probe("amd64"))
+
+
+def test_an_entry_without_a_mask_wants_every_byte():
+    found = Handler(name="x", enabled=True, interpreter="/x", flags="", magic=probe("arm")[:20].hex())
+    assert serves(found, probe("arm"))
+    assert not serves(found, changed(probe("arm"), 16, b"\x03\x00"))
+
+
+def test_a_file_that_is_too_short_is_served_by_nobody():
+    assert not serves(handler("arm"), probe("arm")[:10])
+
+
+def test_an_entry_that_cannot_be_read_is_no_error():
+    found = parse_handler("x", "")
+    assert not found.enabled
+    assert not serves(found, probe("arm"))
+
+
+def test_handlers_of_a_folder(tmp_path: Path):
+    (tmp_path / "status").write_text("enabled\n")
+    (tmp_path / "register").write_text("")
+    (tmp_path / "qemu-aarch64").write_text(SHOWN)
+    (tmp_path / "python3.13").write_bytes(b"enabled\ninterpreter /usr/bin/\xff\nflags: \nmagic f30d0d0a\n")
+    found = binfmt.handlers(tmp_path)
+    assert list(found) == ["qemu-aarch64", "python3.13"]  # as they were registered
+    assert found["qemu-aarch64"].interpreter == "/usr/bin/qemu-aarch64"
+    assert binfmt.mounted(tmp_path)
+
+
+def test_where_it_is_not_mounted(tmp_path: Path):
+    assert not binfmt.mounted(tmp_path)
+    assert binfmt.handlers(tmp_path) == {}
+    assert binfmt.handlers(tmp_path / "nothing") == {}
+
+
+# What the kernel is told.
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_registration_is_one_line_as_the_kernel_reads_it(name):
+    line = registration(ROWS[name], Path("/usr/bin/qemu-static")).decode("ascii")
+    empty, title, kind, offset, magic, mask, interpreter, flags = line.split(":")
+    assert (empty, title, kind, offset) == ("", f"qemu-{ROWS[name].qemu}", "M", "0")
+    assert (interpreter, flags) == ("/usr/bin/qemu-static", "OPF")
+    ours, ours_mask = magic_and_mask(ROWS[name])
+    assert bytes.fromhex(magic.replace("\\x", "")) == ours
+    assert bytes.fromhex(mask.replace("\\x", "")) == ours_mask
+    assert len(line) < 1920  # MAX_REGISTER_LENGTH in fs/binfmt_misc.c
+    assert len(ours) <= 128  # it must fit into what the kernel reads of a file (BINPRM_BUF_SIZE is 256)

@@ -1,0 +1,160 @@
+"""Each way in which an emulator can be missing or wrong has its own finding, and its own command."""
+
+import os
+
+import pytest
+
+from multibuild.platforms import Platform, architecture_named
+from multibuild.qemu import binfmt
+from multibuild.qemu.explain import Kernel, Machine, explain_failure, outdated, shadowed
+
+ARM64 = Platform.parse("linux/arm64")
+
+
+ANYWHERE = Machine(exists=lambda _path: True, runs=lambda _platform: False)
+NOWHERE = Machine(exists=lambda _path: False, runs=lambda _platform: False)
+RUNS_HERE = Machine(exists=lambda _path: True, runs=lambda _platform: True)
+
+
+class Misc:
+    """A binfmt_misc of plain files."""
+
+    def __init__(self, root):
+        self.root = root
+        self.count = 0
+        (root / "status").write_text("enabled\n")
+        (root / "register").write_text("")
+
+    def add(self, name, *, architecture="arm64", enabled=True, interpreter="/usr/bin/qemu", flags="POF"):
+        row = architecture_named(architecture)
+        assert row is not None
+        magic, mask = binfmt.magic_and_mask(row)
+        lines = ["enabled" if enabled else "disabled", f"interpreter {interpreter}", f"flags: {flags}"]
+        lines += ["offset 0", f"magic {magic.hex()}", f"mask {mask.hex()}"]
+        path = self.root / name
+        path.write_text("\n".join(lines) + "\n")
+        self.count += 1
+        os.utime(path, (self.count, self.count))
+        return self
+
+    def explain(self, machine=ANYWHERE):
+        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), machine)
+
+
+@pytest.fixture
+def misc(tmp_path):
+    return Misc(tmp_path)
+
+
+def test_nothing_is_mounted(tmp_path):
+    detail, hint = explain_failure(ARM64, "", Kernel.read(tmp_path), ANYWHERE)
+    assert detail == "binfmt_misc is not mounted"
+    assert hint == f"as root: mount -t binfmt_misc binfmt_misc {tmp_path}"
+
+
+def test_all_is_switched_off(misc):
+    misc.add("qemu-aarch64")
+    (misc.root / "status").write_text("disabled\n")
+    assert misc.explain() == ("binfmt_misc is switched off", f"as root: echo 1 > {misc.root}/status")
+
+
+def test_no_handler(misc):
+    misc.add("qemu-riscv64", architecture="riscv64")
+    detail, hint = misc.explain()
+    assert detail == "no emulator is registered (exec format error)"
+    assert "multibuild setup" in hint
+
+
+def test_what_buildkit_does_not_bring_is_said(misc):
+    detail, _ = explain_failure(Platform.parse("linux/loong64"), "", Kernel.read(misc.root), ANYWHERE)
+    assert "BuildKit brings none" in detail
+
+
+def test_a_disabled_handler(misc):
+    misc.add("qemu-aarch64", enabled=False)
+    assert misc.explain() == (
+        "the handler qemu-aarch64 is disabled",
+        f"as root: echo 1 > {misc.root}/qemu-aarch64",
+    )
+
+
+def test_a_handler_without_flag_f(misc):
+    misc.add("qemu-aarch64", flags="PO")
+    detail, hint = misc.explain()
+    assert "lacks flag F" in detail
+    assert "gone" not in detail
+    assert f"echo -1 > {misc.root}/qemu-aarch64" in hint
+
+
+@pytest.mark.parametrize("flags", ["PO", "POF"])
+def test_an_interpreter_that_is_gone(misc, flags):
+    misc.add("qemu-aarch64", interpreter="/opt/gone", flags=flags)
+    detail, hint = misc.explain(NOWHERE)
+    assert "/opt/gone" in detail
+    assert "gone" in detail
+    assert "multibuild setup" in hint
+
+
+def test_a_later_handler_shadows_an_earlier_one(misc):
+    """The order is that of registration, not of names."""
+    misc.add("z-good", interpreter="/new/qemu").add("a-old", interpreter="/old/qemu")
+    detail, hint = misc.explain()
+    assert detail.startswith("a-old (/old/qemu) shadows z-good (/new/qemu)")
+    assert hint == f"as root: echo -1 > {misc.root}/a-old"
+
+
+def test_a_disabled_one_shadows_nothing(misc):
+    misc.add("good").add("old", enabled=False, interpreter="/old/qemu")
+    taken = Kernel.read(misc.root).taken(ARM64)
+    assert taken is not None
+    assert taken.name == "good"
+    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+
+
+def test_an_emulator_that_fails_is_named(misc):
+    misc.add("qemu-aarch64")
+    detail, _ = misc.explain()
+    assert detail == "/usr/bin/qemu runs and fails: exec format error"
+
+
+def test_what_runs_by_luck_is_warned_of(misc):
+    misc.add("good", interpreter="/new/qemu").add("old", interpreter="/old/qemu")
+    (check,) = shadowed([ARM64, Platform.parse("linux/riscv64")], Kernel.read(misc.root))
+    assert (check.status, check.name) == ("warn", "linux/arm64")
+
+
+def test_two_names_of_one_interpreter_are_no_news(misc):
+    misc.add("one").add("two")
+    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+
+
+def test_a_builder_that_does_not_see_the_handler_is_told_from_a_broken_emulator(misc):
+    misc.add("qemu-aarch64")
+    detail, hint = misc.explain(RUNS_HERE)
+    assert detail == "/usr/bin/qemu runs it on this machine, but not in the builder: exec format error"
+    assert "restart" in hint
+
+
+@pytest.mark.parametrize(
+    ("version", "image", "older"),
+    [
+        ("7.2.19", "tonistiigi/binfmt:qemu-v10.2.3-68", True),
+        ("9.2.4", "tonistiigi/binfmt:qemu-v10.2.3-68", True),
+        ("10.2.2", "mirror.example/binfmt:qemu-v10.2.3", True),
+        ("10.2.3", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+        ("11.1.0", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+        ("7.2.19", "tonistiigi/binfmt:latest", False),
+        ("", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
+    ],
+)
+def test_a_distributions_older_emulator_in_place_of_the_one_asked_for(misc, version, image, older):
+    """The binfmt image leaves a handler that is there as it is: its own, newer QEMU never comes into play."""
+    misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
+    kernel, versions = Kernel.read(misc.root), {"/usr/bin/qemu-aarch64-static": version}
+    checks = outdated([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
+    assert [check.name for check in checks] == (["linux/arm64"] if older else [])
+    for check in checks:
+        assert check.status == "warn"
+        assert f"QEMU {version}" in check.detail
+        assert f"echo -1 > {misc.root}/qemu-aarch64" in check.hint
+        assert "multibuild setup" in check.hint

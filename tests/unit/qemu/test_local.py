@@ -1,0 +1,50 @@
+"""What this machine says of itself, asked for real."""
+
+import platform
+
+import pytest
+
+from multibuild.platforms import Platform
+from multibuild.qemu.binfmt import Handler
+from multibuild.qemu.explain import Kernel
+from multibuild.qemu.local import emulator_versions, runs_here
+
+
+def handler(interpreter):
+    return Handler(name="qemu-x", enabled=True, interpreter=str(interpreter), flags="F")
+
+
+@pytest.fixture
+def qemu(tmp_path):
+    """Write an emulator that says what `text` is when it is asked for its version."""
+
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n[ \"$*\" = --version ] && printf '%s\\n' '{text}'\n")
+        path.chmod(0o755)
+        return path
+
+    return write
+
+
+def test_versions_are_asked_of_qemu_only(qemu):
+    new = qemu("qemu-arm", "qemu-arm version 10.2.3 (Debian 1:10.2.3)")
+    odd = qemu("qemu-odd", "no such thing")
+    other = qemu("wine", "wine version 9")
+    gone = "/nowhere/qemu-arm"
+    found = emulator_versions(map(handler, [new, odd, other, gone, new]))
+    assert found == {str(new): "10.2.3", str(odd): "", gone: ""}
+
+
+def test_no_handlers_no_versions():
+    assert emulator_versions([]) == {}
+
+
+def test_a_probe_runs_on_its_own_machine():
+    own = Platform.parse(platform.machine())
+    assert runs_here(own)
+
+
+def test_a_foreign_probe_runs_where_a_handler_takes_it():
+    foreign = Platform.parse("linux/ppc64")
+    assert runs_here(foreign) == (Kernel.read().taken(foreign) is not None)

@@ -1,0 +1,175 @@
+"""The journal of a run, to fold and to render."""
+
+from datetime import UTC, datetime, timedelta
+
+from multibuild.journal.events import Event
+from multibuild.report.report import make_report
+
+START = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
+CHILD = "sha256:" + "a" * 64
+INDEX = "sha256:" + "b" * 64
+
+
+def plan(*platforms, optional=()):
+    rows = [
+        {"platform": name, "required": name not in optional, "emulated": name != "linux/amd64", "node": "n", "slug": "-"}
+        for name in platforms
+    ]  # fmt: skip
+    return {
+        "image": "r.example/app",
+        "tags": ["1", "latest"],
+        "destinations": [],
+        "fingerprint": "f" * 64,
+        "platforms": rows,
+    }
+
+
+def events(*told):
+    """Each is (seconds after the start, name, fields)."""
+    return [
+        Event(time=START + timedelta(seconds=after), name=name, fields=fields) for after, name, fields in told
+    ]
+
+
+def attempt(platform, number, began, ended, **fields):
+    log = f"logs/{platform.replace('/', '-')}.{number}.log"
+    same = {"platform": platform, "number": number, "log": log}
+    return (
+        (began, "attempt.started", {**same, "node": "n"}),
+        (ended, "attempt.ended", {**same, "seconds": ended - began, **fields}),
+    )
+
+
+def built(platform, began, ended):
+    steps = [{"name": "RUN make", "seconds": 2.0, "cached": False}]
+    fields = {"platform": platform, "status": "succeeded", "digest": CHILD, "seconds": ended - began}
+    return (
+        *attempt(platform, 1, began, ended, outcome="ok"),
+        (ended, "platform.ended", {**fields, "emulated": True, "node": "n", "reason": None, "steps": steps}),
+    )
+
+
+FAILURE = {
+    "outcome": "failed",
+    "class": "step-failed",
+    "retry": "permanent",
+    "evidence": "cc: \x1b[31merror\nno <b>luck</b> | `here`",
+    "hint": "look at the step",
+}
+
+
+def broken(platform, began, ended):
+    fields = {"platform": platform, "status": "failed", "digest": None, "seconds": ended - began, "steps": []}
+    return (*attempt(platform, 1, began, ended, **FAILURE), (ended, "platform.ended", fields))
+
+
+def published(at):
+    index = {
+        "digest": INDEX,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "size": 900,
+        "entries": 2,
+    }
+    tag = {"ref": "r.example/app:latest", "before": None, "after": INDEX, "status": "moved"}
+    return ((at, "index.composed", index), (at, "tag.ended", tag))
+
+
+STARTED = (0, "run.started", {"environment": {"multibuild": "0.1"}})
+
+RUN = "20261124-154501-3f2a"
+
+
+def report_of(document, *told):
+    return make_report(RUN, document, events(*told))
+
+
+NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
+
+
+def partial_run():
+    """Three platforms, of which the last, an optional one, failed; published."""
+    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
+    document = plan(*NAMES, optional={NAMES[2]})
+    return report_of(document, STARTED, *told, (71, "run.ended", {"status": "succeeded"}))
+
+
+EVIL = (
+    "\x1b[2J<script>alert(1)</script>|`x`\n# head\n```\n![i](http://e) @team \"'&{0}{title} </svg></style>"
+    + "w" * 300
+)
+
+
+def hostile_report():
+    """Every text that a build, a registry or a config can put into a report is an attack."""
+    name = "linux/amd64"
+    report = report_of(plan(name, "linux/arm64"), STARTED, *broken(name, 1, 2), *published(3))
+    report |= {"image": EVIL, "status": EVIL, "environment": {EVIL: EVIL, "emulators": {EVIL: EVIL}}}
+    report |= {"run": EVIL, "started": EVIL, "fingerprint": EVIL}
+    report["error"] = {"message": EVIL, "hint": EVIL, "exit_code": 1}
+    report["index"]["digest"] = report["index"]["mediaType"] = EVIL
+    platform = {"os": EVIL, "architecture": EVIL, "os.version": EVIL}
+    entry = {"digest": EVIL, "size": 1, "platform": platform, "annotations": {EVIL: EVIL}}
+    about = {**entry, "annotations": {"vnd.docker.reference.digest": EVIL}}
+    report["index"]["manifests"] = [entry, entry, about]
+    report["published"][0] |= {"ref": EVIL, "status": EVIL, "before": EVIL}
+    report["stages"] = [{"name": EVIL, "seconds": 1.0, "began": 0.0}]
+    row = report["platforms"][0]
+    row |= {"digest": EVIL, "node": EVIL, "reason": EVIL}
+    row["attempts"][0] |= dict.fromkeys(("outcome", "class", "retry", "evidence", "hint", "log"), EVIL)
+    row["waits"] = [{"began": 1.0, "seconds": 1.0, "reason": EVIL, "number": 1}]
+    row["test"] = {"status": "failed", "seconds": 0.0, "detail": EVIL}
+    row["content"] = {"status": "failed", "checked": 1, "foreign": [EVIL] * 9}
+    report["platforms"].append({**report["platforms"][1], "platform": EVIL, "status": EVIL})
+    step = {"platform": name, "name": f"[1/2] RUN {EVIL}", "seconds": 1.0, "cached": False}
+    report["steps"] = [{**step, "began": 1.0, "vertex": EVIL, "base": EVIL}]
+    return report
+
+
+def step(name, began, seconds, *, vertex, base="", cached=False):
+    started = (START + timedelta(seconds=began)).isoformat()
+    same = {"name": name, "seconds": seconds, "cached": cached}
+    return {**same, "started": started, "vertex": vertex, "base": base}
+
+
+def compiled(platform, slowness, *, began=2.0, native_base="B"):
+    """A platform with a shared step, a cross-compiled one, an emulated one (unless slowness is 1), and a push."""
+    make, base = 4.0 * slowness, native_base if slowness == 1 else f"B {platform}"
+    last = began + 3 + make
+    steps = [
+        step("[tools 2/2] RUN fetch", began, 1.0, vertex="shared", base=native_base),
+        step(f"[cross 2/2] RUN TARGET={platform} cc", began + 1, 2.0, vertex=f"cross {platform}", base=native_base),
+        step(f"[stage-1 2/3] RUN make {platform}", began + 3, make, vertex=f"make {platform}", base=base),
+        step("[stage-1 3/3] RUN tidy", last, 0.02 * slowness, vertex=f"tidy {platform}", base=base),
+        step("[stage-1 1/3] FROM base", began, 0.1, vertex=base, base=base, cached=True),
+        step("exporting to image", last + 1, 1.0, vertex=f"export {platform}"),
+    ]  # fmt: skip
+    ended = last + 2.5
+    fields = {"platform": platform, "status": "succeeded", "digest": CHILD, "seconds": ended - began}
+    return (
+        *attempt(platform, 1, began, ended, outcome="ok"),
+        (ended, "platform.ended", {**fields, "emulated": slowness != 1, "node": "n", "steps": steps}),
+        (ended, "child.read", {"platform": platform, "manifest": CHILD, "bytes": 12_345_678}),
+        (ended, "test.ended", {"platform": platform, "status": "passed", "seconds": 0.4, "detail": ""}),
+        (ended, "content.ended", {"platform": platform, "status": "passed", "checked": 12, "foreign": []}),
+    )
+
+
+def run_of(count):
+    """A run of `count` platforms, the first native, each later one slower, published."""
+    names = ["linux/amd64", *(f"linux/arm64/v{number}.0" for number in range(2, count + 1))]
+    stages = [
+        (0, "stage.started", {"stage": "setup"}),
+        (1.5, "stage.ended", {"stage": "setup", "seconds": 1.5}),
+    ]
+    stages += [
+        (1.5, "stage.started", {"stage": "build"}),
+        (40, "stage.ended", {"stage": "build", "seconds": 38.5}),
+    ]
+    told = [one for place, name in enumerate(names) for one in compiled(name, 1 + place / 4)]
+    entries = [
+        {"digest": CHILD[:-2] + f"{place:02}", "size": 669, "platform": dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))}
+        for place, name in enumerate(names)
+    ]  # fmt: skip
+    (at, name, index), tag = published(40)
+    done = ((at, name, {**index, "manifests": entries}), tag, (42, "run.ended", {"status": "succeeded"}))
+    return report_of(plan(*names), STARTED, *stages, *told, *done)

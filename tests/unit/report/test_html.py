@@ -1,0 +1,330 @@
+"""The page without a browser: well-formed, everything escaped, nothing loaded, everything said in words too."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+from unit.report.story import (
+    FAILURE,
+    NAMES,
+    STARTED,
+    attempt,
+    built,
+    hostile_report,
+    partial_run,
+    plan,
+    report_of,
+    run_of,
+)
+
+from multibuild.report.html.document import as_html
+from multibuild.report.html.markup import Html, join, prose, tag
+from multibuild.report.html.timeline import Scale, in_lanes
+
+TAGS = frozenset(
+    [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "main",
+        "nav",
+        "section",
+        "article",
+        "footer",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "div",
+        "span",
+        "small",
+        "strong",
+        "a",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "code",
+        "pre",
+        "time",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+        "svg",
+        "defs",
+        "pattern",
+        "path",
+        "rect",
+        "line",
+        "text",
+    ]
+)
+ATTRIBUTES = frozenset(
+    [
+        "lang",
+        "charset",
+        "name",
+        "content",
+        "http-equiv",
+        "id",
+        "class",
+        "role",
+        "tabindex",
+        "href",
+        "datetime",
+        "scope",
+        "title",
+        "open",
+        "data-label",
+        "aria-label",
+        "aria-labelledby",
+        "aria-hidden",
+        "x",
+        "y",
+        "x1",
+        "x2",
+        "y1",
+        "y2",
+        "width",
+        "height",
+        "rx",
+        "d",
+        "fill",
+        "patternunits",
+    ]
+)
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag and attribute known, tags closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        assert tag in TAGS
+        assert {name for name, _ in attrs} <= ATTRIBUTES
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def values(self, wanted):
+        return [value for _, name, value in self.attributes if name == wanted]
+
+
+def read(report, **how):
+    page = Page()
+    page.feed(as_html(report, **how))
+    page.close()
+    assert page.open == []
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    targets = {value[1:] for value in page.values("href") if value.startswith("#")}
+    assert targets | set(page.values("aria-labelledby")) <= set(ids)
+    return page
+
+
+@pytest.fixture
+def partial():
+    return partial_run()
+
+
+RUNS = {
+    "nothing": report_of({}),
+    "killed at once": report_of(plan(*NAMES), STARTED),
+    "interrupted": report_of(plan(*NAMES), STARTED, attempt(NAMES[0], 1, 2, 9)[0], (8, "stage.started", {"stage": "build"})),
+    "reused": report_of(plan(NAMES[0]), STARTED, (1, "platform.ended", {"platform": NAMES[0], "status": "reused", "digest": "sha256:a"})),
+    "hostile": hostile_report(),
+    "one": run_of(1),
+    "thirty": run_of(30),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("report", RUNS.values(), ids=RUNS)
+def test_any_run_gives_a_whole_page(report):
+    page = read(report)
+    text = as_html(report)
+    assert not re.search(
+        r"<script|javascript:|\bon\w+=|url\((?!#)|@import|\sstyle=", re.sub(r"&\w+;[^<]*", "", text)
+    )
+    assert all(value.startswith(("#", "./")) for value in page.values("href"))
+    assert len([1 for name, _ in page.texts if name == "h1"]) >= 1
+    assert sum(value == "img" for value in page.values("role")) == len(report["platforms"])
+
+
+def test_the_policy_allows_the_one_style_sheet_and_nothing_else(partial):
+    text = as_html(partial)
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"default-src &#x27;none&#x27;; style-src &#x27;sha256-{digest}&#x27;;" in text
+
+
+def test_nothing_hostile_gets_out_of_its_text():
+    text = as_html(hostile_report())
+    read(hostile_report())
+    assert "&lt;script&gt;" in text
+    assert "{title}" in text
+    assert "\x1b" not in text
+    assert text.count("</style>") == 1
+
+
+def test_a_failure_has_class_evidence_hint_and_the_way_to_its_log(partial):
+    page = read(partial)
+    said = "".join(text for _, text in page.texts)
+    assert "step-failed" in said
+    assert "cc: error\nno <b>luck</b> | `here`" in said
+    assert "look at the step" in said
+    assert "./logs/linux-mips64le.1.log" in page.values("href")
+    beside = read(partial, beside="../state/runs/a b")
+    assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in beside.values("href")
+
+
+def test_what_is_in_the_index_did_not_go_wrong():
+    """A reason to be reused or carried is no failure; one to be cancelled is."""
+    said = {}
+    for status in ("reused", "carried", "cancelled"):
+        ended = {"platform": NAMES[0], "status": status, "digest": None, "reason": "the reason why"}
+        text = as_html(report_of(plan(NAMES[0]), STARTED, (1, "platform.ended", ended)))
+        assert "the reason why" in text
+        said[status] = "What went wrong" in text
+    assert said == {"reused": False, "carried": False, "cancelled": True}
+
+
+def test_an_attempt_that_a_kill_cut_short_is_not_drawn_as_failed():
+    kinds = read(RUNS["interrupted"]).values("class")
+    assert kinds.count("attempt cut") == 2  # the bar and the key
+    assert "hatched" not in kinds
+
+
+def test_a_bar_says_what_it_shows(partial):
+    assert "linux/mips64le: attempt 1 failed, 7.0s from 2.0s" in read(partial).values("aria-label")
+
+
+def test_waits_and_queues_are_marked_and_said():
+    told = (
+        (1, "stage.started", {"stage": "build"}),
+        *attempt(NAMES[0], 1, 3, 4, **FAILURE),
+        (4, "attempt.waiting", {"platform": NAMES[0], "number": 1, "seconds": 5.0, "reason": "network"}),
+        *attempt(NAMES[0], 2, 9, 10, outcome="ok"),
+    )
+    page = read(report_of(plan(NAMES[0]), STARTED, *told))
+    label = next(value for value in page.values("aria-label") if value.startswith(NAMES[0]))
+    assert label == (
+        "linux/amd64: queued for 2.0s; attempt 1 failed, 1.0s from 3.0s; attempt 2 ok, 1.0s from 9.0s; "
+        "a wait of 5.0s after network"
+    )
+    kinds = page.values("class")
+    assert kinds.count("wait") == kinds.count("queue") == 2  # in the bar and in the key
+
+
+def test_steps_are_marked_by_how_they_ran():
+    page = read(run_of(2))
+    kinds = page.values("class")
+    # Four RUN steps: all native on the native platform, two of the emulated one's (shared, cross-compiled).
+    assert kinds.count("step native") == 4 + 2 + 1
+    assert kinds.count("step emulated") == 2 + 1
+    cells = [text for name, text in page.texts if name == "div"]
+    assert (cells.count("emulated"), cells.count("cached")) == (2, 2)
+    assert cells.count("native, shared by 2") == 2
+
+
+def test_what_emulation_cost_is_in_figures():
+    said = "".join(text for _, text in read(run_of(3)).texts)
+    assert "on linux/arm64/v3.0: 6.0s instead of 4.0s" in said
+    assert "4 ran natively on the build machine's own platform" in said
+    reused = "".join(
+        text for _, text in read(report_of(plan("linux/arm64"), STARTED, *built("linux/arm64", 1, 2))).texts
+    )
+    assert "nothing to compare" in reused
+
+
+def test_an_entry_for_the_same_image_and_an_attestation_are_told():
+    report = run_of(1)
+    (image,) = report["index"]["manifests"]
+    also = {**image, "platform": {**image["platform"], "variant": "unknown"}}
+    about = {
+        "vnd.docker.reference.digest": image["digest"],
+        "vnd.docker.reference.type": "attestation-manifest",
+    }
+    note = {
+        **image,
+        "digest": "sha256:c",
+        "annotations": about,
+        "platform": {"os": "unknown", "architecture": "unknown"},
+    }
+    report["index"]["manifests"] = [image, also, note]
+    said = "".join(text for _, text in read(report).texts)
+    assert "linux/amd64/unknown" in said
+    assert "also as linux/amd64" in said
+    assert "1 attestation" in said
+    assert "unknown/unknown" not in said
+
+
+def test_the_newest_report_of_an_older_version_is_still_shown(partial):
+    """Keys beyond the contract may be missing in a report.json from elsewhere."""
+    del partial["error"], partial["index"]["manifests"]
+    for row in partial["platforms"]:
+        del row["waits"]
+        for one in row["attempts"]:
+            del one["began"], one["hint"]
+            if one["outcome"] == "ok":
+                del one["class"], one["retry"], one["evidence"]
+    for one in (*partial["steps"], *partial["stages"]):
+        one.pop("began", None)
+    read(partial)
+
+
+def test_text_is_escaped_unless_it_is_markup():
+    assert (
+        tag("p", "<b>", Html("<i></i>"), None, title='"', open="")
+        == '<p title="&quot;" open>&lt;b&gt;<i></i></p>'
+    )
+    assert join(("a\x1b[1m&", tag("meta", charset="x"))) == 'a&amp;<meta charset="x">'
+
+
+def test_backticks_of_a_hint_are_code():
+    assert prose("run `a <b>` & `c`") == (
+        'run <code class="short">a &lt;b&gt;</code> &amp; <code class="short">c</code>'
+    )
+    assert prose("one ` alone") == "one ` alone"
+
+
+@pytest.mark.parametrize(
+    ("began", "seconds", "place"),
+    [(0, 50, (0, 50)), (-5, 10, (0, 5)), (90, 50, (90, 10)), (500, 1, (99.7, 0.3)), (10, 0, (10, 0.3))],
+)
+def test_a_bar_stays_on_its_axis(began, seconds, place):
+    assert Scale(100).place(began, seconds) == pytest.approx(place)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 1, 7, 60, 90, 3600, 50_000, 10**6])
+def test_an_axis_has_a_few_round_ticks(seconds):
+    ticks = Scale(seconds).ticks()
+    assert len(ticks) <= 6
+    assert all(0 < tick <= max(seconds, 0.001) for tick in ticks)
+
+
+def test_steps_that_ran_at_once_share_a_bar():
+    assert in_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
+    assert in_lanes([]) == []

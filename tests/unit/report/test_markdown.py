@@ -1,0 +1,112 @@
+"""The report for a CI summary: tables hold, and nothing hostile is read as Markdown or HTML."""
+
+import re
+
+import pytest
+from unit.report.story import (
+    FAILURE,
+    INDEX,
+    NAMES,
+    STARTED,
+    attempt,
+    built,
+    hostile_report,
+    partial_run,
+    plan,
+    report_of,
+    run_of,
+)
+
+from multibuild.report.markdown import as_markdown
+
+
+@pytest.fixture
+def partial():
+    return partial_run()
+
+
+def tables(text):
+    """Split at what starts a table, ends it, and at cells, as GitHub does."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            found[-1].append(re.split(r"(?<!\\)\|", line)[1:-1])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def outside_code(text):
+    """Give what is not in fences or code spans."""
+    fence, left = None, []
+    for line in text.splitlines():
+        found = re.match(r"`{3,}", line)
+        if fence is None and found:
+            fence = found.group()
+            assert line == f"{fence}text"
+        elif fence is not None and found and len(found.group()) >= len(fence):
+            assert line == fence
+            fence = None
+        elif fence is None:
+            left.append(re.sub(r"(?<!\\)`[^`]*`", "", line))
+    assert fence is None
+    return left
+
+
+def test_a_run_without_anything():
+    assert "interrupted" in as_markdown(report_of({}))
+
+
+def test_a_summary(partial):
+    text = as_markdown(partial)
+    assert text.startswith("## r.example/app: partial in 1m 11s\n\n| platform | status |")
+    assert "| linux/mips64le | failed? | 7.0s | 1 | - | - |  |" in text
+    assert "? optional: the index is published without it when it fails." in text
+    assert f"Index `{INDEX}`, 2 entries, 900 B." in text
+    assert "- `r.example/app:latest`: moved" in text
+
+
+def test_it_ends_with_the_run_and_where_its_time_went():
+    assert as_markdown(run_of(1)).endswith("\n\nRun `20261124-154501-3f2a`: setup 1.5s, build 38.5s.\n")
+
+
+def test_a_long_line_of_a_build_is_cut():
+    told = attempt(NAMES[0], 1, 1, 2, **{**FAILURE, "evidence": "x" * 5000})
+    ended = (2, "platform.ended", {"platform": NAMES[0], "status": "failed", "steps": []})
+    text = as_markdown(report_of(plan(NAMES[0]), STARTED, *told, ended))
+    assert max(map(len, text.splitlines())) == 400
+
+
+def test_the_error_comes_before_the_table():
+    error = {"message": "the <registry> is away", "hint": "try later", "exit_code": 3}
+    text = as_markdown(report_of(plan(*NAMES), (1, "run.ended", {"status": "failed", "error": error})))
+    assert text.index("error: the <registry> is away\nhint:  try later") < text.index("| platform")
+
+
+def test_what_was_mended_is_folded_away():
+    again = [(at, name, {**f, "number": 2} if "number" in f else f) for at, name, f in built(NAMES[0], 3, 4)]
+    report = report_of(plan(NAMES[0]), STARTED, *attempt(NAMES[0], 1, 1, 2, **FAILURE), *again)
+    folded = as_markdown(report).partition("<details>")[2].partition("</details>")[0]
+    assert "linux/amd64: attempt 1 failed: step-failed" in folded
+
+
+def test_what_emulation_cost():
+    (_, cost) = tables(as_markdown(run_of(4)))
+    assert [cell.strip() for cell in cost[2]] == [
+        "`[stage-1 2/3] RUN make linux/amd64`", "4.0s", "7.0s (linux/arm64/v4.0)", "1.8×", "6.0s"
+    ]  # fmt: skip
+
+
+def test_a_run_that_emulation_cost_little_does_not_speak_of_it():
+    assert len(tables(as_markdown(run_of(1)))) == 1
+
+
+@pytest.mark.parametrize("report", [hostile_report(), run_of(30)], ids=["hostile", "30 platforms"])
+def test_tables_and_fences_hold(report):
+    text = as_markdown(report)
+    for rows in tables(text):
+        assert {len(row) for row in rows} == {len(rows[0])}
+    for line in outside_code(text):
+        assert "<script" not in line
+        assert not re.search(r"@\w|#\w|://|www\.|!\[", line)
+        assert not re.match(r"# |</?(svg|style)", line)

@@ -1,0 +1,206 @@
+import pytest
+
+from multibuild.platforms import Platform
+from multibuild.resolve.clients import CLIENTS, MANIFESTS, Choice, Entry, only, resolve
+
+
+def literal(text):
+    return Platform.literal(
+        text if text.split("/")[0] in ("linux", "windows", "unknown") else f"linux/{text}"
+    )
+
+
+def index(text):
+    """Make entries of words like "amd64 arm/v7 -", in order; "-" has no platform. The digest is the position."""
+    words = text.split()
+    return [
+        Entry(
+            platform=None if word == "-" else literal(word),
+            digest=f"sha256:{place}",
+            is_attestation=word.startswith("unknown/"),
+        )
+        for place, word in enumerate(words)
+    ]
+
+
+def picked(client, host, entries):
+    """Give the word of the picked entry, or "none"."""
+    choice = resolve(index(entries), literal(host))[client]
+    return "none" if choice is None else entries.split()[int(choice.digest.removeprefix("sha256:"))]
+
+
+# What containerd/platforms' own code chose, run with Only and a stable sort.
+CONTAINERD = [
+    ("amd64", "amd64 arm64", "amd64"),
+    ("amd64", "arm64 386", "386"),
+    ("amd64", "amd64/v2", "none"),
+    ("amd64/v3", "amd64 amd64/v2 amd64/v3 amd64/v4", "amd64/v3"),
+    ("amd64/v3", "amd64 amd64/v2", "amd64/v2"),
+    ("386", "amd64", "none"),
+    ("arm/v7", "arm/v5 arm/v6 arm/v7", "arm/v7"),
+    ("arm/v7", "arm/v5 arm/v6", "arm/v6"),
+    ("arm/v7", "arm64 arm", "arm"),
+    ("arm/v6", "arm", "none"),
+    ("arm/v8", "arm64", "none"),
+    ("arm64", "amd64 arm64/v8", "arm64/v8"),
+    ("arm64", "arm/v7 arm64", "arm64"),
+    ("arm64", "arm", "arm"),
+    ("arm64", "arm64/unknown", "none"),
+    ("arm64/v8", "arm64 arm64/unknown", "arm64"),
+    ("arm64/unknown", "arm64", "none"),
+    ("arm64/unknown", "arm64/v8 arm64/unknown", "none"),
+    ("mips64le", "mips64le amd64", "mips64le"),
+    ("mips64le", "mips64el", "none"),
+    ("s390x", "s390x amd64", "s390x"),
+    ("arm64", "unknown/unknown arm64 unknown/unknown", "arm64"),
+    ("amd64", "windows/amd64 amd64", "amd64"),
+    # Beyond those, from the rules' text.
+    ("arm/v5", "arm/v4 arm/v6", "none"),
+    ("arm/v4", "arm/v4", "arm/v4"),
+    ("arm64/v8.2", "arm64 arm64/v8.1 arm64/v8.3", "arm64/v8.1"),
+    ("arm64/v9.1", "arm64/v8.6 arm64/v9", "arm64/v9"),
+    ("arm64/v9.1", "arm64/v8.7 arm64/v8.6", "arm64/v8.6"),
+    ("arm64/v9.7", "arm64 arm64/v8.9", "arm64/v8.9"),
+    ("mips64le", "mips64le/hardfloat", "none"),
+    ("aarch64", "x86_64 aarch64", "aarch64"),
+    ("arm/v6", "armel", "armel"),
+    ("arm64", "- arm64", "arm64"),
+    ("arm64", "amd64 -", "-"),
+    ("amd64", "amd64/v1 amd64", "amd64/v1"),
+    ("arm64", "arm64/v8 arm64", "arm64/v8"),
+    ("riscv64", "", "none"),
+]
+
+
+@pytest.mark.parametrize("client", ["containerd", "docker"])
+@pytest.mark.parametrize(("host", "entries", "expected"), CONTAINERD)
+def test_containerds_rule(client, host, entries, expected):
+    assert picked(client, host, entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "entries", "expected"),
+    [
+        ("arm64/v8", "amd64 arm64/unknown", "none"),
+        ("amd64", "amd64/v1", "none"),
+        ("arm64", "arm64/v8", "arm64/v8"),
+        ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
+        ("arm64", "arm64/v8 arm64", "arm64"),
+        ("arm64/unknown", "arm64/unknown arm64/v8", "arm64/v8"),
+        ("arm/v7", "arm arm/v5 arm/v6", "arm/v6"),
+        ("arm/v7", "arm/v8 arm", "arm"),
+        ("arm", "arm/v5 arm/v6", "arm/v6"),
+        ("arm", "arm/v7 arm", "arm"),
+        ("amd64", "386", "none"),
+        ("amd64/v3", "amd64/v3 amd64", "amd64"),
+        ("arm64", "arm/v7", "none"),
+        ("arm64", "aarch64", "none"),
+        ("arm64", "- arm64", "arm64"),
+        ("arm64", "amd64 -", "-"),
+        ("amd64", "windows/amd64", "none"),
+    ],
+)
+def test_podmans_rule(host, entries, expected):
+    assert picked("podman", host, entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "entries", "expected"),
+    [
+        ("arm64", "arm/v7", "none"),
+        ("arm64/unknown", "arm64", "none"),
+        ("arm64/unknown", "arm64/unknown", "arm64/unknown"),
+        ("arm64/unknown", "arm64 arm64/unknown", "arm64/unknown"),
+        ("arm64", "arm64 arm64/unknown", "arm64"),
+        ("arm64/v8", "arm64", "arm64"),
+        ("amd64", "386", "none"),
+        ("arm/v7", "arm/v6 arm/v7", "arm/v7"),
+        ("arm/v7", "arm/v5 arm/v6", "arm/v5"),
+        ("arm/v5", "arm/v7", "arm/v7"),
+        ("arm/v7", "armhf", "armhf"),
+        ("arm/v6", "armhf", "none"),
+        ("amd64", "-", "none"),
+    ],
+)
+def test_dockers_old_rule(host, entries, expected):
+    assert picked("docker-legacy", host, entries) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "entries", "expected"),
+    [
+        ("arm64", "arm64/v8", "arm64/v8"),
+        ("arm64/v8", "arm64", "none"),
+        ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
+        ("arm64", "arm64/unknown arm64", "arm64/unknown"),
+        ("arm", "arm/v5 arm/v7", "arm/v5"),
+        ("amd64", "386", "none"),
+        ("amd64", "-", "-"),
+        ("arm64", "-", "none"),
+        ("amd64", "unknown/unknown amd64", "amd64"),
+    ],
+)
+def test_cranes_rule(host, entries, expected):
+    assert picked("crane", host, entries) == expected
+
+
+# Where the clients differ: an arm64 host, and an index with 32-bit ARM alone, or with a variant nobody looks for.
+DIFFER = {
+    "containerd": ("arm", "none"),
+    "docker": ("arm", "none"),
+    "docker-legacy": ("none", "none"),
+    "podman": ("none", "none"),
+    "crane": ("none", "arm64/unknown"),
+}
+
+
+def test_every_client_has_its_row_here():
+    assert set(DIFFER) == set(CLIENTS)
+
+
+@pytest.mark.parametrize("client", DIFFER)
+def test_where_the_clients_differ(client):
+    found = picked(client, "arm64", "amd64 arm"), picked(client, "arm64", "amd64 arm64/unknown")
+    assert found == DIFFER[client]
+
+
+def test_two_entries_of_one_digest_serve_new_and_old_arm64_hosts():
+    digest = "sha256:same"
+    entries = [Entry(platform=literal(text), digest=digest) for text in ("arm64", "arm64/unknown")]
+    assert resolve(entries, literal("arm64"))["docker"] == Choice(digest=digest, platform=literal("arm64"))
+    assert resolve(entries, literal("arm64/unknown"))["docker-legacy"] == Choice(
+        digest=digest, platform=literal("arm64/unknown")
+    )
+
+
+def test_docker_passes_over_what_is_no_image():
+    entries = [
+        Entry(platform=literal("amd64"), digest="sha256:0", media_type="application/vnd.example.thing+json"),
+        *(
+            Entry(platform=literal("amd64"), digest=f"sha256:{place}", media_type=kind)
+            for place, kind in enumerate(MANIFESTS, start=1)
+        ),
+    ]
+    choice = resolve(entries, literal("amd64"))["docker"]
+    assert choice is not None
+    assert choice.digest == "sha256:1"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_attestation_is_never_picked(client):
+    entries = [Entry(platform=None, digest="sha256:0", is_attestation=True)]
+    assert resolve(entries, literal("amd64"))[client] is None
+
+
+def test_the_platforms_an_arm64_host_takes():
+    assert [str(one) for one in only(literal("arm64"))] == [
+        "linux/arm64",
+        "linux/arm/v8",
+        "linux/arm/v7",
+        "linux/arm/v6",
+        "linux/arm/v5",
+    ]
+
+
+def test_a_variant_with_absurd_digits_is_only_itself():
+    assert only(literal("amd64/v999999999"))[0].variant == "v999999999"

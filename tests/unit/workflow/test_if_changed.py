@@ -1,0 +1,258 @@
+"""`--if-changed`: every kind of change is found, and only a result that is still whole counts."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from fakes.images import put_attested, put_image
+from fakes.layouts import LayoutFiles
+from fakes.registry_server import FakeRegistry
+
+from multibuild.builds.fingerprint import inputs_of, resolver
+from multibuild.config.load import load_config
+from multibuild.config.overrides import Overrides
+from multibuild.journal.events import Event
+from multibuild.journal.journal import Journal
+from multibuild.journal.local_children import fresh_folder, keep
+from multibuild.journal.runs import State
+from multibuild.oci.registries import RegistrySession
+from multibuild.plan.host_facts import assumed_facts
+from multibuild.plan.plan import make_plan
+from multibuild.workflow.if_changed import compare, settings_of
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as one:
+        yield one
+
+
+class Project:
+    """A project whose last run succeeded, on a registry of its own."""
+
+    def __init__(self, folder, registry):
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        self.registry = registry
+        self.staged = {}
+        self.state = State(folder / "state")
+        self.config = {
+            "version": 1,
+            "image": f"{registry.host}/app",
+            "platforms": ["linux/amd64", "linux/arm64"],
+            "contexts": {"extra": "../extra", "other": f"docker-image://{registry.host}/other:1"},
+        }
+        (folder / "extra").mkdir()
+        (folder / "extra" / "file").write_text("extra")
+        (self.folder / "main.c").write_text("int main;")
+        (self.folder / "main.o").write_text("object")
+        (self.folder / ".dockerignore").write_text("*.o\nmultibuild.yaml\n")
+        self.dockerfile("FROM {host}/base:1\nCOPY . /\n")
+        for name in ("base", "other"):
+            put_image(registry, name, "linux/amd64", tag="1")
+        self.children = [
+            put_image(registry, "app", platform, tag=tag)
+            for platform, tag in (("linux/amd64", "latest"), ("linux/arm64", "side"))
+        ]
+
+    def dockerfile(self, text):
+        (self.folder / "Dockerfile").write_text(text.replace("{host}", self.registry.host))
+
+    def plan(self, only=None, **overrides):
+        path = self.folder / "multibuild.yaml"
+        path.write_text(json.dumps(self.config))
+        loaded = load_config(path, environ={}, overrides=Overrides(**overrides), now=NOW)
+        return make_plan(loaded, assumed_facts("auto"), only=only)
+
+    def succeed(self, command="publish", status="succeeded", *extra, settings=None, only=None):
+        """Write what a run of `command` would."""
+        plan = self.plan(only=only)
+        run = self.state.new_run(NOW)
+        with RegistrySession(plan.config, say=print) as session:
+            inputs = inputs_of(plan.loaded.project, plan.specs, resolver(session)).platforms
+        events = [
+            ("run.started", {"command": command}),
+            ("run.planned", {"settings": settings or settings_of(plan)}),
+        ]
+        for (platform, told), digest in zip(inputs.items(), self.children, strict=False):
+            name = str(platform)
+            where, held = self.staged.get(name, (self.config["image"], digest))
+            events += [
+                ("platform.inputs", {"platform": name, "inputs": told.name, "parts": dict(told.parts)}),
+                ("platform.ended", {"platform": name, "digest": held, "repository": where}),
+                ("child.read", {"platform": name, "manifest": held}),
+            ]
+        if command == "publish":
+            tag = f"{self.config['image']}:latest"
+            events.append(("tag.ended", {"ref": tag, "after": self.children[0], "status": "moved"}))
+        events += [*extra, ("run.ended", {"status": status})]
+        with Journal(run.journal_path) as journal:
+            for name, fields in events:
+                journal.append(Event(time=NOW, name=name, fields=fields))
+        run.save_report({"status": status}, {})
+        return run
+
+    def compare(self, command="publish", **overrides):
+        return compare(self.plan(**overrides), self.state, command, print)
+
+
+@pytest.fixture
+def project(tmp_path, registry):
+    return Project(tmp_path, registry)
+
+
+def test_nothing_changed(project):
+    run = project.succeed()
+    verdict = project.compare()
+    assert verdict.run == run
+    assert "2 base images, 3 published digests" in verdict.reason
+
+
+def test_no_success_is_known(project):
+    assert project.compare().run is None
+    project.succeed("publish", "failed")
+    project.succeed("publish", "partial")
+    project.succeed("merge")
+    project.succeed("build")
+    project.succeed("publish", "succeeded", ("inputs.changed", {}))
+    assert project.compare().reason == "no run that succeeded is known here"
+
+
+@pytest.mark.parametrize("command", ["build", "publish"])
+def test_a_run_that_carried_a_platform_is_no_success_and_no_trouble(project, command):
+    run = project.succeed()
+    carried = {"platform": "linux/s390x", "status": "carried", "digest": project.children[0]}
+    project.succeed("publish", "partial", ("platform.ended", carried))
+    assert project.compare(command).run == run
+
+
+def test_what_all_left_is_good_for_build_too(project):
+    run = project.succeed()
+    assert project.compare("build").run == run
+    run = project.succeed("build")
+    assert project.compare("build").run == run
+
+
+def test_an_older_success_with_the_same_config_counts(project):
+    run = project.succeed()
+    project.config["labels"] = {"a": "b"}
+    project.succeed()
+    del project.config["labels"]
+    assert project.compare().run == run
+
+
+def write(name, text):
+    return lambda project: (project.folder / name).write_text(text)
+
+
+def config(**more):
+    return lambda project: project.config.update(more)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (write("main.c", "int main2;"), "context"),
+        (write("new.c", ""), "context"),
+        (lambda p: (p.folder / "main.c").chmod(0o755), "context"),
+        (lambda p: (p.folder / "main.c").unlink(), "context"),
+        (write(".dockerignore", ""), "context"),
+        (write("../extra/file", "other"), "context extra"),
+        (lambda p: p.dockerfile("FROM {host}/base:1\nCOPY . /\n\n"), "Dockerfile"),
+        (lambda p: put_image(p.registry, "base", "linux/arm64", tag="1"), "base "),
+        (lambda p: put_image(p.registry, "other", "linux/arm64", tag="1"), "base "),
+        (config(args={"A": "1"}), "args"),
+        (config(labels={"a": "b"}), "labels"),
+        (config(annotations={"a": "b"}), "annotations"),
+        (config(tags=["latest", "1"]), "tags"),
+        (config(test={"run": ["true"]}), "test"),
+        (config(verify={"content": "all"}), "verify"),
+        (config(secrets=["id=token,env=TOKEN"]), "secrets"),
+        (config(platforms=["linux/amd64", "linux/s390x"]), "platforms"),
+        (config(platforms=[{"name": "linux/amd64", "target": "x"}, "linux/arm64"]), "platforms"),
+        (config(builder="container"), "builder"),
+        (lambda p: put_image(p.registry, "app", "linux/s390x", tag="latest"), "app:latest holds"),
+        (lambda p: p.registry.repository("app").tags.clear(), "app:latest is gone"),
+        (lambda p: p.registry.repository("app").manifests.pop(p.children[1]), "is gone"),
+    ],
+)
+def test_each_change_is_found_and_named(project, change, named):
+    project.succeed()
+    change(project)
+    verdict = project.compare()
+    assert verdict.run is None
+    assert named in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda p: p.dockerfile("FROM {host}/base:1\nADD https://example.org/x /\n"), "what ADD fetches"),
+        (lambda p: p.dockerfile("FROM {host}/base:${NOT_KNOWN}\n"), "base "),
+        (config(pull=False), "local base images"),
+        (config(contexts={"extra": "https://example.org/a.git"}), "context extra"),
+        (lambda p: p.registry.repositories.pop("base"), "base "),
+        (config(dockerfile="https://example.org/Dockerfile"), "Dockerfile"),
+    ],
+)
+def test_what_cannot_be_known_is_never_unchanged(project, change, named):
+    change(project)
+    project.succeed()
+    verdict = project.compare()
+    assert verdict.run is None
+    assert named in verdict.reason
+    assert "cannot be proven unchanged" in verdict.reason
+
+
+def test_what_does_not_matter_changes_nothing(project):
+    run = project.succeed()
+    (project.folder / "main.o").write_text("ignored")
+    (project.folder / "main.c").touch()
+    project.config |= {"jobs": 7, "timeout": "1h", "retry": {"attempts": 9}}
+    assert project.compare().run == run
+
+
+def test_fewer_platforms_are_another_result(project):
+    project.succeed()
+    plan = project.plan()
+    only = [plan.platforms[0].platform]
+    assert "--platform" in compare(project.plan(only=only), project.state, "publish", print).reason
+
+
+def test_another_version_of_multibuild_builds_anew(project):
+    project.succeed(settings={**settings_of(project.plan()), "multibuild itself": "0.0.1"})
+    assert project.compare().reason.endswith(": multibuild itself")
+
+
+def test_a_local_outlet_cannot_be_asked(project, tmp_path):
+    project.config["publish"] = {"to": f"oci:{tmp_path / 'layout'}"}
+    project.succeed()
+    assert "cannot be asked" in project.compare().reason
+
+
+def test_children_in_directories_of_runs_are_looked_for_there(project):
+    """A later run may have taken them over; one that is damaged counts as gone."""
+    project.config["publish"] = {"to": "docker"}
+    first, later = (project.state.new_run(NOW) for _ in range(2))
+    for platform, holder in zip(project.config["platforms"], (first, later), strict=True):
+        slug = platform.replace("/", "-")
+        folder = fresh_folder(slug, holder)
+        digest = put_attested(LayoutFiles(folder), "any", platform, tag="latest")[0]
+        keep(folder, digest)
+        project.staged[platform] = (f"oci:children/{slug}", digest)
+    run = project.succeed("build")
+    assert project.compare("build").run == run
+    for path in (later.children / "linux-arm64" / "blobs" / "sha256").iterdir():
+        path.write_bytes(b"")
+    verdict = project.compare("build")
+    assert verdict.run is None
+    assert "oci:children/linux-arm64" in verdict.reason
+    assert "is gone" in verdict.reason
+
+
+def test_the_variable_that_buildx_hands_on_counts(project, monkeypatch):
+    project.succeed()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    assert "SOURCE_DATE_EPOCH" in project.compare().reason
