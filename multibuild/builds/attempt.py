@@ -22,6 +22,7 @@ from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit
+from multibuild.journal.runs import open_log
 from multibuild.plan.build_command import build_arguments
 from multibuild.qemu.activity import EmulatorActivity
 from multibuild.qemu.local import emulator_version
@@ -105,11 +106,6 @@ def end_attempt(item: PlannedPlatform, workshop: Workshop, made: Attempt) -> Non
         log=made.log,
         **_failure_fields(made.failure),
     )
-
-
-def open_log(path: Path, *, further: bool = False) -> TextIO:
-    """Open a log whose lines are on the disk one at a time; a `further` attempt's follow those that are there."""
-    return path.open("a" if further else "w", encoding="utf-8", errors="replace", buffering=1)
 
 
 def progress_of(item: PlannedPlatform, workshop: Workshop, log: TextIO) -> Progress:

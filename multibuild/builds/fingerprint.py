@@ -17,15 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild.build.shared import SharedWork, shared_work
 from multibuild.config.files import is_remote
-from multibuild.dockerfile.context import (
-    ContextFile,
-    Ignore,
-    Unwanted,
-    content_digest,
-    context_files,
-    read_ignore,
-    stamp_of,
-)
+from multibuild.dockerfile.context import ContextFile, Unwanted, content_digest, context_files, stamp_of
+from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
@@ -224,7 +217,7 @@ def _digest(value: Any) -> str:
 
 def base_digest(registries: RegistrySession, image: str) -> str | None:
     """Ask for the digest a base image has now; one that is named by digest need not be asked for."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
 
     if "$" in image:
         return None
@@ -236,7 +229,7 @@ def base_digest(registries: RegistrySession, image: str) -> str | None:
 
 def held_digest(registries: RegistrySession, name: str) -> str | None:
     """Ask for the digest that a tag or digest of a registry leads to; None when it is not there or cannot be had."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
 
     try:
         reference = Reference.parse(name)

@@ -111,7 +111,7 @@ async def reusable_children(
 
 def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder) -> set[Platform]:
     """Ask registries for children, all at once; gives the platforms whose child they have."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
     from multibuild.oci.registries import RegistrySession
 
     def check(child: FinishedChild) -> bool:

@@ -12,7 +12,7 @@ from multibuild.cli.runs import registries_of
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
 from multibuild.oci.errors import for_a_reader
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.prove.content.layer_cache import LayerMemory
 from multibuild.resolve.diff_index import Difference, difference

@@ -14,7 +14,8 @@ from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import WithLayouts, open_layout
-from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.store import Registries
 from multibuild.platforms import Platform

@@ -10,7 +10,8 @@ from multibuild.cli.runs import registries_of
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import for_a_reader
-from multibuild.oci.manifest import Manifest, Reference
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import CLIENTS, Choice

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
     from multibuild.journal.runs import RunDirectory
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
     from multibuild.plan.plan import Plan
     from multibuild.prove.content.layer_cache import LayerMemory
     from multibuild.prove.smoke.smoke_test import TestOutcome
@@ -26,7 +26,7 @@ WIDTH = 80
 
 def verify(request: Request, text: str | None, *, content: str | None) -> int:
     """Prove a reference, or the config's image at its first tag; 6 when something is wrong."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
     from multibuild.prove.content.layer_cache import LayerMemory
 
     loaded = load(request) if text is None or request.file.exists() else None

@@ -29,7 +29,7 @@ def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
     """Ask each image's registry for it; image → why it could not be had. Ends within PATIENCE seconds."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
     from multibuild.oci.registries import RegistrySession
 
     session = RegistrySession(config, say=lambda _text: None)
@@ -50,7 +50,7 @@ def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
     can name is left out: an index of anyone's may say anything, and what is given here is written into a file.
     """
     from multibuild.oci.image import read_child
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
     from multibuild.oci.registries import RegistrySession
 
     def ask(image: str) -> frozenset[Platform]:

@@ -15,13 +15,11 @@ from multibuild.buildx.process import Limits, run_process
 from multibuild.buildx.progress import Progress
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import EXIT_ALONE, probe
 
 TOGETHER_LIMIT = 60.0
 """Seconds for one solve of all; it takes about one."""
 
-EXIT_ALONE = 42
-"""Exit code of a probe that runs alone: no shell, wrapper or cache says 42 by chance."""
 
 PROGRAM = 'process "/probe"'
 """What BuildKit calls it in the message of a RUN that failed."""

@@ -14,10 +14,10 @@ from multibuild.host.pull_images import fetch
 from multibuild.journal.recorder import Say
 from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
+from multibuild.qemu.explain import HOST_QEMU
 
 Source = Literal["image", "host", "none"]
 
-HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"
 
 WITHOUT_BINFMT_IMAGE = (
     f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "

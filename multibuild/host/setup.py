@@ -18,12 +18,13 @@ from multibuild.host.own_builders import MadeBuilders
 from multibuild.host.probe import Probed, probe_platforms
 from multibuild.host.probe_cache import mark_of, remembered, to_remember
 from multibuild.host.pull_images import fetch_if_worth_it
-from multibuild.host.register_emulators import HOST_QEMU, register, would_register
+from multibuild.host.register_emulators import register, would_register
 from multibuild.host.requirements import Wanted
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.qemu import binfmt
+from multibuild.qemu.explain import HOST_QEMU
 
 
 @frozen

@@ -19,7 +19,8 @@ from multibuild.journal.runs import RunDirectory
 from multibuild.oci.copy import Copying, Place, blobs_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import OciLayout
-from multibuild.oci.manifest import INDEX_TYPES, Reference
+from multibuild.oci.manifest import INDEX_TYPES
+from multibuild.oci.reference import Reference
 from multibuild.oci.store import Registries, Store
 from multibuild.plan.spec import LAYOUTS
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from multibuild.errors import EnvironmentFault, UsageError
 from multibuild.files import sync_folder, write_atomic
@@ -247,3 +247,8 @@ def _load(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def open_log(path: Path, *, further: bool = False) -> TextIO:
+    """Open a log whose lines are on the disk one at a time; a `further` attempt's follow those that are there."""
+    return path.open("a" if further else "w", encoding="utf-8", errors="replace", buffering=1)

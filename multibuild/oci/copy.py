@@ -11,7 +11,8 @@ from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.consistency import PATIENCE, until_it_shows
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, Reference
+from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.reference import Reference
 from multibuild.oci.single_flight import Once
 from multibuild.oci.store import Registries, Store
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -16,7 +15,7 @@ from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError, from_status, from_transport, retry_after
-from multibuild.oci.registry_settings import is_loopback
+from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import Bounded, TlsLater, trust
 
 if TYPE_CHECKING:
@@ -34,26 +33,6 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
-
-
-@frozen
-class RegistrySettings:
-    """How a registry is reached. `insecure`: plain http; `ca`: a PEM file beside the system's."""
-
-    host: str
-    insecure: bool = False
-    ca: Path | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Plain http, also for this machine's own loopback, as Docker does."""
-        return self.insecure or is_loopback(self.host)
-
-    @property
-    def address(self) -> str:
-        """Where requests go; Docker Hub's API lives under another name than its images."""
-        host = "registry-1.docker.io" if self.host == "docker.io" else self.host
-        return f"{'http' if self.plain else 'https'}://{host}"
 
 
 @frozen

@@ -8,7 +8,8 @@ from typing import Any
 
 from multibuild.errors import VerificationFailed
 from multibuild.frozen import frozen
-from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, Reference
+from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry import MANIFEST_LIMIT
 from multibuild.oci.store import Store
 from multibuild.platforms import Platform

@@ -15,7 +15,8 @@ from typing import Any
 from multibuild.errors import UsageError
 from multibuild.files import write_atomic
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import OCI_INDEX, Descriptor, Manifest, Reference, is_digest
+from multibuild.oci.manifest import OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.store import Registries, Store
 
 REF_NAME = "org.opencontainers.image.ref.name"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from typing import Any
 
-from multibuild.errors import PublishFailed, UsageError
+from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
@@ -22,86 +21,6 @@ MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
-
-_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
-_TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
-_DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
-_HUB = "docker.io"
-# distribution/reference normalize.go: the second is what old configs call it.
-_HUB_NAMES = frozenset({_HUB, "index.docker.io"})
-# distribution/reference regexp.go, domainAndPort.
-_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
-
-
-@frozen
-class Reference:
-    """`host/repository[:tag][@digest]`, with Docker Hub's short forms written out."""
-
-    host: str
-    repository: str
-    tag: str | None = None
-    digest: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Reference:
-        """Read a reference as docker does (distribution/reference); UsageError with the reason when it is none."""
-        rest, at, digest = text.partition("@")
-        if at and not _DIGEST.match(digest):
-            raise UsageError(
-                f"'{text}': '{digest}' is not a digest", hint="a digest is sha256: and 64 hex digits"
-            )
-        head, slash, last = rest.rpartition("/")
-        last, colon, tag = last.partition(":")
-        name = f"{head}{slash}{last}"
-        if colon and not _TAG.match(tag):
-            raise UsageError(
-                f"'{text}': '{tag}' is not a tag", hint="letters, digits, '_', '.' and '-', at most 128"
-            )
-        host, slash, repository = name.partition("/")
-        if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = _HUB, name
-        if host in _HUB_NAMES:
-            host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
-        if not _HOST.match(host):
-            raise UsageError(
-                f"'{text}': '{host}' is not a registry", hint="a registry is a host, perhaps with :PORT"
-            )
-        if not _NAME.match(repository):
-            capital = repository != repository.lower()
-            reason = "a repository is lower case only" if capital else "it is not an image reference"
-            raise UsageError(
-                f"'{text}': {reason}", hint="write host/repository:tag, like registry.example.org/app:1"
-            )
-        return cls(host=host, repository=repository, tag=tag or None, digest=digest or None)
-
-    @property
-    def name(self) -> str:
-        """`host/repository`."""
-        return f"{self.host}/{self.repository}"
-
-    @property
-    def target(self) -> str:
-        """What a registry is asked for: the digest, else the tag, else latest."""
-        return self.digest or self.tag or "latest"
-
-    def with_tag(self, tag: str | None) -> Reference:
-        """The same repository under another tag (None: none), without digest."""
-        return replace(self, tag=tag, digest=None)
-
-    def with_digest(self, digest: str) -> Reference:
-        """The same repository at a digest, without tag; PublishFailed for what is no digest.
-
-        Digests come from manifests anyone may have written, and become a part of paths and tags: "latest" would be a
-        tag there, and "../../other/manifests/1" another repository.
-        """
-        if not is_digest(digest):
-            raise PublishFailed(f"{self.name}: '{digest[:80]}' is no digest")
-        return replace(self, tag=None, digest=digest)
-
-    def __str__(self) -> str:
-        tag = f":{self.tag}" if self.tag else ""
-        return f"{self.name}{tag}{f'@{self.digest}' if self.digest else ''}"
 
 
 @frozen
@@ -274,19 +193,6 @@ def as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def is_digest(text: str) -> bool:
-    """Whether it is `sha256:` or `sha512:` with all its hex digits: nothing else may become a path."""
-    return _DIGEST.match(text) is not None
-
-
 def digest_of(content: bytes) -> str:
     """Give `sha256:…` of bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-@frozen
-class Destination:
-    """A repository and the tags the index gets there, in order."""
-
-    repository: Reference
-    tags: tuple[str, ...]

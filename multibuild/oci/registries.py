@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from multibuild.oci.http import USUAL_PATIENCE, RegistrySettings, RetryPolicy
+from multibuild.oci.http import USUAL_PATIENCE, RetryPolicy
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config

@@ -13,16 +13,7 @@ import httpx
 
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import (
-    BODY_LIMIT,
-    USUAL_PATIENCE,
-    Answer,
-    Call,
-    RegistrySettings,
-    RetryPolicy,
-    Wire,
-    may_pass,
-)
+from multibuild.oci.http import BODY_LIMIT, USUAL_PATIENCE, Answer, Call, RetryPolicy, Wire, may_pass
 from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -30,10 +21,10 @@ from multibuild.oci.manifest import (
     OCI_MANIFEST,
     Descriptor,
     Manifest,
-    Reference,
     digest_of,
-    is_digest,
 )
+from multibuild.oci.reference import Reference, is_digest
+from multibuild.oci.registry_settings import RegistrySettings
 
 if TYPE_CHECKING:
     from multibuild.oci.store import Store

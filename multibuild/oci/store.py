@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from multibuild.oci.manifest import Descriptor, Manifest, Reference
+from multibuild.oci.manifest import Descriptor, Manifest
+from multibuild.oci.reference import Reference
 
 
 class Store(Protocol):

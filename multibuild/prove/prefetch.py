@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from multibuild.journal.local_children import WithStaged, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import IMAGES, LayerMemory

@@ -15,7 +15,7 @@ from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.image import Child
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import ChildReader

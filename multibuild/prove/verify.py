@@ -11,7 +11,8 @@ from multibuild.frozen import frozen
 from multibuild.json_types import as_json
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import Child, read_child
-from multibuild.oci.manifest import Descriptor, Reference, is_digest
+from multibuild.oci.manifest import Descriptor
+from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.registry import Registry
 from multibuild.platforms import Platform

@@ -11,7 +11,8 @@ from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit
 from multibuild.oci.layout import OciLayout, WithLayouts, pack
-from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.store import Registries
 from multibuild.publish.move_tags import Published, publish
 

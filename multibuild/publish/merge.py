@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.manifest import DOCKER_LIST, Manifest, Reference, as_mapping
+from multibuild.oci.manifest import DOCKER_LIST, Manifest, as_mapping
+from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform, architecture_named
 from multibuild.publish.index import IndexBase, IndexChild, compose
 

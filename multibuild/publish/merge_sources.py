@@ -6,14 +6,8 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed
 from multibuild.oci.image import read_config
-from multibuild.oci.manifest import (
-    INDEX_TYPES,
-    MANIFEST_TYPES,
-    Descriptor,
-    Manifest,
-    Reference,
-    as_mapping,
-)
+from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, as_mapping
+from multibuild.oci.reference import Reference
 from multibuild.oci.store import Registries
 from multibuild.platforms import Platform
 from multibuild.publish.index import IndexChild

@@ -15,7 +15,8 @@ from multibuild.journal.events import Emit
 from multibuild.oci.consistency import PATIENCE, until_it_shows
 from multibuild.oci.copy import LOOKS, bring_children
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.store import Registries, Store
 
 T = TypeVar("T")

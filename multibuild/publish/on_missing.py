@@ -9,7 +9,7 @@ from multibuild.errors import PublishFailed
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
 from multibuild.oci.store import Registries
 from multibuild.platforms import Platform
 from multibuild.publish.index import IndexChild

@@ -17,7 +17,8 @@ from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError, as_environment
 from multibuild.oci.http import LATE_PATIENCE
 from multibuild.oci.layout import WithLayouts
-from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.store import Registries
 from multibuild.platforms import Platform

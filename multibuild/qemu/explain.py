@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from multibuild.frozen import frozen
-from multibuild.host.register_emulators import HOST_QEMU
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
 from multibuild.qemu.probe_program import probe
@@ -188,3 +187,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     """Read "7.2.19 (Debian …)" as (7, 2, 19)."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
+
+
+HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"

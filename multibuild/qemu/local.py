@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from multibuild.host.probe import EXIT_ALONE
 from multibuild.platforms import Platform
 from multibuild.qemu.binfmt import Handler
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import EXIT_ALONE, probe
 
 PATIENCE = 2.0
 """Seconds for a probe or an emulator's `--version`; each takes milliseconds."""

@@ -85,3 +85,7 @@ def probe(architecture: str, exit_code: int = 42) -> bytes:
         fields = (1, 0, _VIRTUAL_ADDRESS, _VIRTUAL_ADDRESS, size, size, 5, 0x10000)
         load = struct.pack(f"{order}8I", *fields)
     return header + load + code
+
+
+EXIT_ALONE = 42
+"""Exit code of a probe that runs alone: no shell, wrapper or cache says 42 by chance."""

@@ -18,7 +18,8 @@ from multibuild.journal.last_run import recorded_children
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import OCI_INDEX, Manifest, Reference, as_mapping, digest_of
+from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping, digest_of
+from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 
 OWN_TAGS = "multibuild-"

@@ -166,7 +166,7 @@ def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
 
 def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
     """See that every child is in its registry, or whole in its run; PublishFailed naming those that are not."""
-    from multibuild.oci.manifest import Reference
+    from multibuild.oci.reference import Reference
 
     for platform, run in found.items():
         if _is_lost(run.children[platform], run):

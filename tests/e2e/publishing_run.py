@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 from multibuild.errors import PublishFailed
-from multibuild.oci.http import RegistrySettings, RetryPolicy
-from multibuild.oci.manifest import Destination, Manifest, Reference
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.publish.move_tags import publish
 
 NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)

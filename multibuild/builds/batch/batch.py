@@ -33,7 +33,6 @@ from multibuild.builds.attempt import (
     built_digest,
     end_attempt,
     judge,
-    open_log,
     progress_of,
     read_metadata,
     with_emulator,
@@ -47,6 +46,8 @@ from multibuild.buildx.process import Ended, Limits, run_process
 from multibuild.buildx.split_progress import WaveProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
+from multibuild.journal.runs import open_log
+from multibuild.plan.plan import most_at_once
 
 if TYPE_CHECKING:
     from multibuild.buildx.classify import Failure
@@ -148,15 +149,6 @@ def _can_join(item: PlannedPlatform) -> bool:
     spec = item.spec
     remote = is_remote(spec.context) or is_remote(spec.dockerfile)
     return not spec.build_flags and spec.network == "default" and not remote
-
-
-def most_at_once(plan: Plan) -> int:
-    """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
-    from multibuild.plan.plan import MEMORY_PER_BUILD
-
-    if plan.config.jobs != "auto":
-        return plan.jobs
-    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD)
 
 
 def _saved(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:

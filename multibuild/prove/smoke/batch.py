@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from multibuild.builds.attempt import open_log
 from multibuild.buildx.process import Limits, NotStarted
 from multibuild.buildx.progress import Progress
+from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.smoke_test import (
     RUN_STEP,

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from multibuild.builds.attempt import open_log
 from multibuild.buildx.classify import Failure, classify, failure_of
 from multibuild.buildx.process import Ended, Limits, NotStarted, run_process
 from multibuild.buildx.progress import Evidence, Progress
 from multibuild.frozen import frozen
+from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:

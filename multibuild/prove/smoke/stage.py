@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from multibuild.builds.batch.batch import most_at_once
 from multibuild.builds.failover import Fleet, answering
 from multibuild.buildx.repair_cache import forget_lost
 from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retries
@@ -18,7 +17,8 @@ from multibuild.frozen import frozen
 from multibuild.journal.local_children import on_the_builder
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
+from multibuild.plan.plan import most_at_once
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.batch import run_together
 from multibuild.prove.smoke.smoke_test import Solver, TestOutcome, Trial, run_test

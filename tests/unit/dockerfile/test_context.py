@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from multibuild.dockerfile.context import PIECE, Ignore, content_digest, context_files, read_ignore, stamp_of
+from multibuild.dockerfile.context import PIECE, content_digest, context_files, stamp_of
+from multibuild.dockerfile.ignore import Ignore, read_ignore
 
 
 @pytest.fixture

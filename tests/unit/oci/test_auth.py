@@ -13,9 +13,10 @@ from multibuild.errors import EnvironmentFault
 from multibuild.oci.auth import RegistryAuth, _challenges
 from multibuild.oci.credentials import Credentials, credentials_for
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import RegistrySettings, RetryPolicy
-from multibuild.oci.manifest import Reference
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 
 PAIR = ("somebody", "s3cret-word")
 LOGIN = Credentials(username=PAIR[0], secret=PAIR[1])

@@ -12,7 +12,7 @@ from fakes.registry_server import FakeRegistry
 from multibuild.cli.images import as_table
 from multibuild.errors import MultibuildError
 from multibuild.oci.http import RetryPolicy
-from multibuild.oci.manifest import Destination, Reference
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.prove.content.layer_cache import LayerMemory
 from multibuild.prove.verify import Rules, verify

@@ -12,9 +12,10 @@ from fakes.tunnel import Tunnel
 
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import RegistrySettings, RetryPolicy
-from multibuild.oci.manifest import Reference
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 
 NAME = "registry.test"
 CERTIFICATE = Path(fakes.__path__[0]) / "registry.test.pem"

@@ -10,10 +10,11 @@ from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import RegistrySettings
 from multibuild.oci.layout import OciLayout, WithLayouts, open_layout
-from multibuild.oci.manifest import Descriptor, Destination, Reference, digest_of
+from multibuild.oci.manifest import Descriptor, digest_of
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.publish.local_output import LocalOutlet, publish_locally
 from multibuild.publish.merge import Wishes, merge
 from multibuild.publish.merge_sources import read_source

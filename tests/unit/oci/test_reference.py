@@ -5,7 +5,8 @@ import json
 import pytest
 
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.oci.manifest import Descriptor, Manifest, Reference, digest_of
+from multibuild.oci.manifest import Descriptor, Manifest, digest_of
+from multibuild.oci.reference import Reference
 
 DIGEST = "sha256:" + "a" * 64
 

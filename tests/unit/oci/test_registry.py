@@ -8,9 +8,11 @@ from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import RegistrySettings, RetryPolicy
-from multibuild.oci.manifest import Descriptor, Reference
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.manifest import Descriptor
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 
 LOGIN = ("user", "s3cret-word")
 CREDENTIALS = Credentials(username=LOGIN[0], secret=LOGIN[1])

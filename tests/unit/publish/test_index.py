@@ -16,8 +16,8 @@ from multibuild.oci.manifest import (
     REFERENCE_TYPE,
     Descriptor,
     Manifest,
-    Reference,
 )
+from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs, said_platform

@@ -5,9 +5,10 @@ from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_i
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import Interrupted, PublishFailed
-from multibuild.oci.http import RegistrySettings, RetryPolicy
-from multibuild.oci.manifest import Destination, Reference
+from multibuild.oci.http import RetryPolicy
+from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
 from multibuild.publish.index import compose
 from multibuild.publish.merge import Wishes, merge

@@ -14,9 +14,9 @@ from multibuild.oci.manifest import (
     REFERENCE_DIGEST,
     REFERENCE_TYPE,
     Descriptor,
-    Reference,
     digest_of,
 )
+from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.merge import Source, Wishes, merge

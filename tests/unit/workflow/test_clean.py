@@ -8,7 +8,7 @@ from multibuild.journal.events import Event
 from multibuild.journal.journal import Journal
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import Reference
+from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.workflow.clean import Decided, Left, Removal, decide, left_by, remove
 
