@@ -224,6 +224,13 @@ class Platform:
             raise UsageError(f"'{text}' is not a platform", hint="write os/architecture[/variant]")
         return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")
 
+    @classmethod
+    def parse_verbatim(cls, text: str) -> Platform:
+        """Return the platform as written: `linux/arm64/v8` stays, only an alias becomes its OCI name."""
+        literal = cls.literal(text if "/" in text else f"linux/{text}")
+        row = architecture_named(literal.architecture)
+        return literal if row is None or row.name == literal.architecture else cls.parse(text)
+
     def normalised(self) -> Platform:
         """Give the normal form of containerd/platforms (database.go normalizeArch): arm → v7, arm64/v8 → no variant."""
         row = _BY_NAME.get(self.architecture)

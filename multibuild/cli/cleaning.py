@@ -53,7 +53,7 @@ def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) ->
         staying = state.runs()[:keep]
         left = 0
         if "staged" in what:
-            with RegistrySession(loaded.config, say=_quietly(request)) as registries:
+            with RegistrySession(loaded.config.registry_settings, say=_quietly(request)) as registries:
                 left = _staged(going, staying, registries, outcome, dry_run=dry_run)
             _staged_here(going, outcome, dry_run=dry_run)
         if "runs" in what and left:

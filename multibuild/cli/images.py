@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.cli.output import print_json
-from multibuild.cli.runs import registries_of
+from multibuild.cli.runs import config_if_any
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
 from multibuild.oci.errors import for_a_reader
@@ -32,8 +32,12 @@ def inspect(
     With `diff` what changed from it to that one, with `proof` also what `verify` finds.
     """
     reference = Reference.parse(text)
-    config = registries_of(file)
-    with for_a_reader(), RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
+    config = config_if_any(file)
+    settings = config.registry_settings if config is not None else {}
+    with (
+        for_a_reader(),
+        RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
+    ):
         if raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0

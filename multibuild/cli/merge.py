@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from multibuild.cli.output import print_json
-from multibuild.cli.runs import Request, registries_of
+from multibuild.cli.runs import Request, registry_settings
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
@@ -26,7 +26,6 @@ from multibuild.publish.merge import (
     merge,
     read_annotations,
     read_pairs,
-    said_platform,
 )
 from multibuild.publish.merge_sources import read_source
 from multibuild.terminal import printable
@@ -83,7 +82,7 @@ def _lists(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, tuple[str, ...
 
 
 def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform], ...]:
-    return tuple((source, said_platform(value)) for source, value in read_pairs(texts, flag))
+    return tuple((source, Platform.parse_verbatim(value)) for source, value in read_pairs(texts, flag))
 
 
 def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
@@ -93,7 +92,7 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
     with (
-        RegistrySession(registries_of(flags.file), say=_say(quiet=flags.quiet)) as session,
+        RegistrySession(registry_settings(flags.file), say=_say(quiet=flags.quiet)) as session,
         tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
     ):
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from multibuild.cli.output import print_json
-from multibuild.cli.runs import registries_of
+from multibuild.cli.runs import registry_settings
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import for_a_reader
@@ -88,7 +88,7 @@ def _own_platform(flags: ResolveFlags) -> Platform:
     from multibuild.oci.image import read_child
 
     reference = Reference.parse(str(flags.reference))
-    session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))
+    session = RegistrySession(registry_settings(flags.file), say=lambda text: print(text, file=sys.stderr))
     with for_a_reader(), session as registries:
         return read_child(reference, registries.of(reference.host), None).config.platform
 
@@ -101,7 +101,7 @@ def _index(flags: ResolveFlags) -> Manifest:
     if flags.index is not None:
         return read_index(_read(flags.index), str(flags.index))
     reference = Reference.parse(str(flags.reference))
-    session = RegistrySession(registries_of(flags.file), say=lambda text: print(text, file=sys.stderr))
+    session = RegistrySession(registry_settings(flags.file), say=lambda text: print(text, file=sys.stderr))
     with for_a_reader(), session as registries:
         return registries.of(reference.host).manifest(reference)
 

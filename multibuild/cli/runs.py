@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from multibuild.config.models import Config
     from multibuild.engine.docker import Engine
     from multibuild.journal.runs import State
+    from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
 
 
@@ -83,9 +85,15 @@ def load(request: Request) -> LoadedConfig:
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
 
 
-def registries_of(file: Path) -> Config | None:
-    """Read what a config says of registries, where there is one."""
+def config_if_any(file: Path) -> Config | None:
+    """Return the config, None where there is no file: some commands need it for registries alone."""
     return load(Request(file=file)).config if file.exists() else None
+
+
+def registry_settings(file: Path) -> Mapping[str, RegistrySettings]:
+    """Return how the config's registries are reached; nothing where there is no config."""
+    config = config_if_any(file)
+    return config.registry_settings if config is not None else {}
 
 
 def chosen(request: Request) -> tuple[Platform, ...] | None:

@@ -51,7 +51,11 @@ def prove_reference(
     from multibuild.prove.verify import verify as verify_reference
 
     rules = _rules(config, content)
-    with for_a_reader(), RegistrySession(config, say=lambda said: print(said, file=sys.stderr)) as registries:
+    settings = config.registry_settings if config is not None else {}
+    with (
+        for_a_reader(),
+        RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
+    ):
         return verify_reference(reference, registries, rules=rules, memory=memory)
 
 

@@ -2,6 +2,7 @@
 
 # Annotations are no text here: pydantic would compile each of them again.
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -34,7 +35,7 @@ from multibuild.config.values import (
     parse_jobs,
     parse_stall,
 )
-from multibuild.oci.registry_settings import is_loopback
+from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.platforms import Platform
 
 __all__ = [
@@ -196,6 +197,16 @@ class Config(Section):
             (("platforms", place, "annotations"), entry.annotations)
             for place, entry in enumerate(self.platforms)
         ]
+
+    @property
+    def registry_settings(self) -> dict[str, RegistrySettings]:
+        """Return how each configured registry is reached, by host[:port]."""
+        return {
+            host: RegistrySettings(
+                host=host, insecure=options.insecure, ca=Path(options.ca) if options.ca else None
+            )
+            for host, options in self.registries.items()
+        }
 
     def is_insecure(self, host: str) -> bool:
         """Whether `host[:port]` is spoken to without TLS: configured so, or this machine itself (as Docker does)."""

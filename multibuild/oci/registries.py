@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 from multibuild.oci.http import USUAL_PATIENCE, RetryPolicy
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
-
-if TYPE_CHECKING:
-    from multibuild.config.models import Config
 
 PARALLEL = 16
 """Requests at once: a registry far away answers in the time of the slowest, a small one is not overrun."""
@@ -27,10 +23,14 @@ class RegistrySession:
     """Hands out one Registry per host and closes them all at the end."""
 
     def __init__(
-        self, config: Config | None, *, say: Callable[[str], None], retry: RetryPolicy = USUAL_PATIENCE
+        self,
+        settings: Mapping[str, RegistrySettings],
+        *,
+        say: Callable[[str], None],
+        retry: RetryPolicy = USUAL_PATIENCE,
     ) -> None:
-        """Take what the config says of registries (None: nothing) and who hears of waiting."""
-        self._config = config
+        """Use `settings` by host[:port], the defaults for any other host; `say` is told of waits."""
+        self._settings = settings
         self._retry = retry
         self._say = say
         self._lock = threading.Lock()
@@ -52,18 +52,13 @@ class RegistrySession:
         with self._lock:
             if host not in self._open:
                 registry = Registry(
-                    self._settings(host),
+                    self._settings.get(host) or RegistrySettings(host=host),
                     credentials=credentials_for(host),
                     retry=self._retry,
                     on_wait=self._say,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]
-
-    def _settings(self, host: str) -> RegistrySettings:
-        options = self._config.registries.get(host) if self._config is not None else None
-        ca = Path(options.ca) if options is not None and options.ca else None
-        return RegistrySettings(host=host, insecure=options is not None and options.insecure, ca=ca)
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
         """Do `work` on every item, some at a time, in order; the first error is raised after all have ended."""

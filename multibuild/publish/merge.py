@@ -10,7 +10,7 @@ from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import DOCKER_LIST, Manifest, as_mapping
 from multibuild.oci.reference import Reference
-from multibuild.platforms import Platform, architecture_named
+from multibuild.platforms import Platform
 from multibuild.publish.index import IndexBase, IndexChild, compose
 
 MediaType = Literal["oci", "docker"]
@@ -86,13 +86,6 @@ def read_annotations(
         else:
             index.append((name, value))
     return tuple(index), tuple(entries)
-
-
-def said_platform(text: str) -> Platform:
-    """Read a platform that is to be written as said: `linux/arm64/v8` stays, only an alias becomes its OCI name."""
-    literal = Platform.literal(text if "/" in text else f"linux/{text}")
-    row = architecture_named(literal.architecture)
-    return literal if row is None or row.name == literal.architecture else Platform.parse(text)
 
 
 def merge(sources: Sequence[Source], wishes: Wishes, *, onto: Source | None = None) -> Manifest:

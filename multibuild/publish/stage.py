@@ -44,7 +44,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     )
 
     def ask() -> None:
-        with RegistrySession(plan.config, say=recorder.say) as registries:
+        with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
@@ -86,7 +86,9 @@ async def publish_children(
         sources = [
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
-        with RegistrySession(plan.config, say=recorder.say, retry=LATE_PATIENCE) as registries:
+        with RegistrySession(
+            plan.config.registry_settings, say=recorder.say, retry=LATE_PATIENCE
+        ) as registries:
             sources.extend([_former(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
                 return publish_locally(
@@ -167,7 +169,7 @@ def _carried(
     plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     there = [child.item.platform for child in children]
-    with RegistrySession(plan.config, say=recorder.say) as registries:
+    with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
         return carry_missing(plan, there, _former(plan, outlet, registries), recorder)
 
 

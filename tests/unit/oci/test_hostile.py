@@ -97,7 +97,7 @@ def uses(reference, registries):
 def test_nothing_odd_ends_in_a_traceback(seed):
     rng = random.Random(seed)
     once = RetryPolicy(tries=1, initial=0.0)
-    with FakeRegistry() as fake, RegistrySession(None, say=lambda _text: None, retry=once) as registries:
+    with FakeRegistry() as fake, RegistrySession({}, say=lambda _text: None, retry=once) as registries:
         index, manifest, config = whole(fake)
         for _ in range(ROUNDS):
             kind = rng.choice(("index", "manifest", "config"))

@@ -46,9 +46,7 @@ class Reading:
             digest=digest,
         )
         self.key = child_reference(self.result.repository, digest), ARM64
-        self.now, self.ahead = (
-            RegistrySession(None, say=print, retry=RetryPolicy(tries=1)) for _ in range(2)
-        )
+        self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
         memory = LayerMemory(folder / "layers")
         self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
 
