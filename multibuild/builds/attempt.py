@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multibuild.builds.export import Export
-from multibuild.builds.failover import Fleet
-from multibuild.builds.result import Attempt, Built, Outcome
+from multibuild.builds.failover import Failover
+from multibuild.builds.result import Attempt, OnBuilt, Outcome
 from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
 from multibuild.buildx.process import Ended, Limits, NotStarted, run_process
 from multibuild.buildx.progress import Progress, Step
@@ -44,7 +44,7 @@ class Workshop:
     """What every platform's build shares. `buildx` is the client's argv, `environ` its environment.
 
     `project` is the working directory; `stall` is in seconds; `run` takes logs, and children that are not pushed.
-    `built` hears of every child as soon as it is there.
+    `on_built` is called with every child as soon as it is staged.
     """
 
     buildx: tuple[str, ...]
@@ -53,10 +53,10 @@ class Workshop:
     run: RunDirectory
     slots: Slots
     budget: Budget
-    fleet: Fleet
+    failover: Failover
     stall: float | Literal["auto"] | None
     emit: Emit
-    built: Built
+    on_built: OnBuilt
 
 
 class WrongBase(Exception):

@@ -30,7 +30,7 @@ Alive = Callable[[str], Awaitable[bool]]
 """Whether a builder answers."""
 
 
-class Fleet:
+class Failover:
     """Who builds what, while nodes come and go."""
 
     def __init__(self, alive: Alive, say: Say) -> None:
@@ -39,7 +39,12 @@ class Fleet:
         self._say = say
         self._gone: set[str] = set()
 
-    def place(self, item: PlannedPlatform) -> PlannedPlatform:
+    @classmethod
+    def of(cls, plan: Plan, say: Say) -> Failover:
+        """Return the failover of a plan's nodes, which asks buildx whether they answer."""
+        return cls(answering(plan.facts.buildx, plan.loaded.project), say)
+
+    def assign(self, item: PlannedPlatform) -> PlannedPlatform:
         """Give the platform on the first of its nodes that is not known to be gone, else where it was."""
         if item.node.builder not in self._gone:
             return item
@@ -50,7 +55,7 @@ class Fleet:
                 )
         return item
 
-    async def learn(self, item: PlannedPlatform, failure: Failure) -> None:
+    async def report_failure(self, item: PlannedPlatform, failure: Failure) -> None:
         """Find out whether a failed attempt was its node's end; nobody is asked where there is nowhere to go."""
         name = item.node.builder
         if not item.standby or name in self._gone or failure.kind.name not in SUSPICIOUS:

@@ -35,11 +35,11 @@ async def build_platform(
             made = first
         else:
             async with workshop.slots.take(alone=alone, again=number + earlier > 1):
-                placed = workshop.fleet.place(item)
+                placed = workshop.failover.assign(item)
                 made = await make_attempt(placed, workshop, number + earlier)
         attempts.append(made)
         if made.failure is not None:
-            await workshop.fleet.learn(placed, made.failure)
+            await workshop.failover.report_failure(placed, made.failure)
             lost = await forget_lost(made.failure, placed.node.builder, workshop.buildx, workshop.project)
             if lost is not None:
                 workshop.emit("record.forgotten", platform=platform, id=lost)
@@ -101,7 +101,7 @@ def _end(item: PlannedPlatform, result: BuildResult, workshop: Workshop) -> None
         steps=[step.as_json() for step in steps],
     )
     if result.built:
-        workshop.built(result)
+        workshop.on_built(result.child)
 
 
 def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> BuildResult:

@@ -8,6 +8,7 @@ from typing import Literal
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.progress import Step
 from multibuild.frozen import frozen
+from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
@@ -49,13 +50,23 @@ class BuildResult:
         return self.status in {"succeeded", "reused"}
 
     @property
+    def child(self) -> StagedChild:
+        """Return the child of a platform that was built."""
+        return StagedChild(platform=self.platform, repository=self.repository, digest=self.digest)
+
+    @property
     def failure(self) -> Failure | None:
         """Why the last attempt failed."""
         return self.attempts[-1].failure if self.attempts else None
 
 
-Built = Callable[[BuildResult], None]
-"""Hears of a child that is there."""
+OnBuilt = Callable[[StagedChild], None]
+"""Called with every child as soon as it is staged."""
+
+
+def staged_children(results: Sequence[BuildResult]) -> tuple[StagedChild, ...]:
+    """Return the children that were built or reused, in order."""
+    return tuple(result.child for result in results if result.built)
 
 
 def missing_required(results: Sequence[BuildResult]) -> tuple[BuildResult, ...]:

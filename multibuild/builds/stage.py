@@ -12,11 +12,11 @@ from multibuild.aside import aside
 from multibuild.build.tails import Tails
 from multibuild.builds.attempt import Workshop
 from multibuild.builds.batch.batch import Wave, carry, first_attempts, waves
-from multibuild.builds.failover import Fleet, answering
+from multibuild.builds.failover import Failover
 from multibuild.builds.fingerprint import PlanInputs, inputs_of, resolver, stamp_now
 from multibuild.builds.history import Forecast
 from multibuild.builds.platform import build_platform, cancelled, reused
-from multibuild.builds.result import Attempt, BuildResult, Built
+from multibuild.builds.result import Attempt, BuildResult, OnBuilt
 from multibuild.builds.reuse import FinishedChild, Unfinished
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import LONG, Brake, Slots
@@ -131,18 +131,18 @@ async def build_children(
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     ahead: Forecast = NOTHING_KNOWN,
     tails: Tails | None = None,
-    built: Built = lambda _result: None,
+    on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
     By the forecast what is long starts first, a large context is uploaded once for many platforms, and what should
     be cached is asked for in one process. Without `tails`, processes that only have to end are waited for here.
-    `built` hears of every child as soon as it is there.
+    `on_built` is called with every child as soon as it is staged.
     """
     if tails is None:
         async with Tails(recorder.say) as own:
             return await build_children(
-                plan, run, recorder, finished=finished, ahead=ahead, tails=own, built=built
+                plan, run, recorder, finished=finished, ahead=ahead, tails=own, on_built=on_built
             )
     config = plan.config
     workshop = Workshop(
@@ -157,10 +157,10 @@ async def build_children(
             max=config.retry.max,
             left=max(10, 2 * len(plan.platforms)),
         ),
-        fleet=Fleet(answering(plan.facts.buildx, plan.loaded.project), recorder.say),
+        failover=Failover.of(plan, recorder.say),
         stall=config.stall_timeout,
         emit=recorder.record,
-        built=built,
+        on_built=on_built,
     )
     taken = {
         item.platform: reused(item, finished[item.platform], workshop)

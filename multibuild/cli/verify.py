@@ -144,6 +144,7 @@ def _show_failures(outcomes: tuple[TestOutcome, ...], run: RunDirectory) -> None
 def _test_run(
     request: Request, loaded: LoadedConfig, run: RunDirectory
 ) -> tuple[Plan, tuple[TestOutcome, ...]]:
+    from multibuild.builds.failover import Failover
     from multibuild.cli.display import make_display
     from multibuild.cli.supervise import supervise
     from multibuild.journal.journal import Journal, read_journal
@@ -167,8 +168,11 @@ def _test_run(
         )
     display = make_display(request.progress, quiet=request.quiet)
     with Journal(run.journal_path) as journal:
+        recorder = Recorder(journal, display)
         try:
-            outcomes = supervise(run_tests(plan, children, Recorder(journal, display), run=run))
+            outcomes = supervise(
+                run_tests(plan, children, recorder, run=run, failover=Failover.of(plan, recorder.say))
+            )
         finally:
             display.close()
     return plan, tuple(outcomes[item.platform] for item, _ in children)

@@ -297,8 +297,6 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
 
 def most_at_once(plan: Plan) -> int:
     """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
-    from multibuild.plan.plan import MEMORY_PER_BUILD
-
     if plan.config.jobs != "auto":
         return plan.jobs
     return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD)

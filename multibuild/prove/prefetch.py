@@ -17,10 +17,10 @@ from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import IMAGES, LayerMemory
 
 if TYPE_CHECKING:
-    from multibuild.builds.result import BuildResult
     from multibuild.config.load import LoadedConfig
     from multibuild.config.sections import Verify
     from multibuild.journal.recorder import Recorder
+    from multibuild.plan.children import StagedChild
     from multibuild.prove.content.proof import ContentProof
 
 Key = tuple[Reference, Platform]
@@ -75,9 +75,9 @@ class ChildReader:
         for pool in (self._reads, self._looks):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, result: BuildResult) -> None:
+    def begin(self, built: StagedChild) -> None:
         """Begin to read what was built, and to look into it after that."""
-        key = child_reference(result.repository, result.digest), result.platform
+        key = child_reference(built.repository, built.digest), built.platform
         with suppress(RuntimeError):  # no more threads are to be had: then it is done when it is asked for
             child = self._reads.submit(self._read, *key, self._ahead)
             self._children[key] = child

@@ -28,8 +28,8 @@ from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing
 
 if TYPE_CHECKING:
+    from multibuild.plan.children import PlatformChild
     from multibuild.plan.plan import Plan, Target
-    from multibuild.prove.stage import PlatformChild
 
 
 async def preflight(plan: Plan, recorder: Recorder) -> None:
@@ -168,7 +168,7 @@ def _former(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> t
 def _carried(
     plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
-    there = [child.item.platform for child in children]
+    there = [child.planned.platform for child in children]
     with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
         return carry_missing(plan, there, _former(plan, outlet, registries), recorder)
 
@@ -177,7 +177,7 @@ def compose_children(
     plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
 ) -> Manifest:
     """Compose the index of a plan's children, and of what was carried, in config order; what `compose` raises."""
-    listed = {child.item.platform: index_child(child) for child in children} | dict(carried or {})
+    listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
     return compose(
         [listed[item.platform] for item in plan.platforms if item.platform in listed],
         annotations=plan.config.annotations,
@@ -187,11 +187,11 @@ def compose_children(
 
 def index_child(child: PlatformChild) -> IndexChild:
     """Give a child's share of the index: its own descriptor with the platform and fields the user said."""
-    entry = child.item.entry
+    entry = child.planned.entry
     return IndexChild(
         image=child.child.image,
         attestations=child.child.attestations,
-        platform=child.item.platform,
+        platform=child.planned.platform,
         also_as=entry.also_as,
         os_version=entry.os_version,
         os_features=entry.os_features,

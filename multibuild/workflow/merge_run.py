@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from multibuild.builds.result import BuildResult
+from multibuild.builds.failover import Failover
+from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.reuse import unfinished
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
@@ -16,9 +17,10 @@ from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
+from multibuild.plan.children import PlatformChild
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.prove.prefetch import child_reader
-from multibuild.prove.stage import PlatformChild, prove_children, read_children
+from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import compose_children, preflight, publish_children
 from multibuild.workflow.run import Site, make_host_ready
 
@@ -50,13 +52,20 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
         await preflight(plan, site.recorder)
     with child_reader(loaded, site.state, site.run, site.recorder) as reader:
         children = {
-            child.item.platform: child
-            for child in await read_children(plan, proven, site.recorder, reader=reader)
+            child.planned.platform: child
+            for child in await read_children(plan, staged_children(proven), site.recorder, reader=reader)
         }
         _repeat_proofs(children, last, site)
         if unproven:
-            proved = await prove_children(plan, unproven, site.recorder, run=site.run, reader=reader)
-            children |= {child.item.platform: child for child in proved}
+            proved = await prove_children(
+                plan,
+                staged_children(unproven),
+                site.recorder,
+                run=site.run,
+                reader=reader,
+                failover=Failover.of(plan, site.recorder.say),
+            )
+            children |= {child.planned.platform: child for child in proved}
     ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
     with site.recorder.stage("publish"):
         left = unfinished(site.state, site.run)
@@ -74,7 +83,9 @@ async def preview_last_run(
     last = _last(state, "")
     results = [result for result in _taken_over(plan, last) if result.built]
     with child_reader(loaded, state, state.find(last.run), recorder) as reader:
-        return compose_children(plan, await read_children(plan, results, recorder, reader=reader))
+        return compose_children(
+            plan, await read_children(plan, staged_children(results), recorder, reader=reader)
+        )
 
 
 def _last(state: State, own: str) -> LastRun:

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from multibuild.build.tails import Tails
-from multibuild.builds.failover import settled
+from multibuild.builds.failover import Failover, settled
 from multibuild.builds.history import forecast
-from multibuild.builds.result import BuildResult, Built, missing_required
+from multibuild.builds.result import BuildResult, OnBuilt, missing_required, staged_children
 from multibuild.builds.reuse import FinishedChild, Unfinished, unfinished
 from multibuild.builds.stage import (
     build_children,
@@ -93,10 +93,17 @@ async def run_pipeline(
         return "succeeded" if all(result.built for result in results) else "partial"
     async with Tails(record.say) as tails:
         with child_reader(loaded, site.state, site.run, record) as reader:
-            results = await build(plan, inputs, finished, site, tails=tails, built=reader.begin)
+            results = await build(plan, inputs, finished, site, tails=tails, on_built=reader.begin)
             require_built(results)
             plan = settled(plan, results)
-            children = await prove_children(plan, results, record, run=site.run, reader=reader)
+            children = await prove_children(
+                plan,
+                staged_children(results),
+                record,
+                run=site.run,
+                reader=reader,
+                failover=Failover.of(plan, record.say),
+            )
         with record.stage("publish"):
             await publish_children(plan, children, record, run=site.run, held_before=left.tags)
     # An optional one that proved wrong was left out.
@@ -173,9 +180,9 @@ async def build(
     site: Site,
     *,
     tails: Tails | None = None,
-    built: Built = lambda _result: None,
+    on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
-    """Stage 3: one child per platform; those that are `finished` are taken over. Every child is told to `built`."""
+    """Stage 3: one child per platform; those that are `finished` are taken over. Each child goes to `on_built`."""
     record = site.recorder
     with record.stage("build"):
         results = await build_children(
@@ -185,7 +192,7 @@ async def build(
             finished=finished,
             ahead=forecast(site.state, site.run, inputs),
             tails=tails,
-            built=built,
+            on_built=on_built,
         )
         await check_inputs(plan, inputs, record)
     sweep(site.state.runs(), site.run)

@@ -9,6 +9,7 @@ import pytest
 from contract.planning import Nobody, planned
 from fakes.docker import FakeDocker
 
+from multibuild.builds.failover import Failover
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.local_children import child_reference
@@ -38,11 +39,13 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
     """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
+        recorder = Recorder(journal, Nobody())
+        failover = Failover.of(plan, recorder.say)
         children = [
             (item, child_reference(repository.format(slug=item.slug), f"sha256:{'b' * 64}"))
             for item in plan.platforms
         ]
-        outcomes = asyncio.run(run_tests(plan, children, Recorder(journal, Nobody()), run=run))
+        outcomes = asyncio.run(run_tests(plan, children, recorder, run=run, failover=failover))
     return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
 
 

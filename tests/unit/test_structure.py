@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
-    "python_on_whales": {"engine.py"},
+    "python_on_whales": {"engine/docker.py"},
     "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
     "docker": {"oci/credentials.py"},
     "typer": {"cli"},

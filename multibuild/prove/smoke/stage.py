@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from multibuild.builds.failover import Fleet, answering
+from multibuild.buildx.classify import Failure
 from multibuild.buildx.repair_cache import forget_lost
 from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.buildx.slots import Slots
@@ -32,6 +32,16 @@ CAUSE_LENGTH = 160
 """Characters of what kept a test from running that go into an error."""
 
 
+class NodeFailover(Protocol):
+    """Where a platform is tested while nodes come and go (implemented by the build stage)."""
+
+    def assign(self, planned: PlannedPlatform, /) -> PlannedPlatform:
+        """Return the platform on the first of its nodes that is not known to be gone, else where it was."""
+
+    async def report_failure(self, planned: PlannedPlatform, failure: Failure, /) -> None:
+        """Find out whether a failure was the end of its node."""
+
+
 @frozen
 class _Tested:
     """A planned platform and the test of its child."""
@@ -46,12 +56,13 @@ async def run_tests(
     recorder: Recorder,
     *,
     run: RunDirectory,
+    failover: NodeFailover,
 ) -> dict[Platform, TestOutcome]:
     """Run each child's test where it was built; what they print goes to `logs/<slug>.test.log` of `run`.
 
     Gives the outcomes in the order of `children`. None is raised for a test that failed or could not be run.
     """
-    laboratory = _Laboratory(plan, recorder)
+    laboratory = _Laboratory(plan, recorder, failover)
     groups = _groups(plan, tuple(_tested(children, run)))
     outcomes = {
         item.platform: TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
@@ -118,11 +129,11 @@ def _groups(plan: Plan, tests: Sequence[_Tested]) -> Iterator[tuple[_Tested, ...
 class _Laboratory:
     """What the tests of a run share: slots, retries, and the nodes that are gone."""
 
-    def __init__(self, plan: Plan, recorder: Recorder) -> None:
+    def __init__(self, plan: Plan, recorder: Recorder, failover: NodeFailover) -> None:
         retry = plan.config.retry
         self._buildx, self._project = plan.facts.buildx, plan.loaded.project
         self._slots = Slots(plan.jobs)
-        self._fleet = Fleet(answering(plan.facts.buildx, plan.loaded.project), recorder.say)
+        self._failover = failover
         self._recorder = recorder
         self._budget = Budget(
             attempts=retry.attempts,
@@ -164,17 +175,17 @@ class _Laboratory:
     async def _somewhere(self, tested: _Tested, number: int) -> TestOutcome:
         """Run it where the child was built; a node that has died since has nothing to say of the child."""
         while True:
-            item = self._fleet.place(tested.item)
+            item = self._failover.assign(tested.item)
             solver = Solver(builder=item.node.builder, buildx=self._buildx)
             trial = replace(tested.trial, emulated=item.emulated)
             outcome = await run_test(trial, solver, attempt=number)
             if outcome.trouble is None:
                 return outcome
-            await self._fleet.learn(item, outcome.trouble)
+            await self._failover.report_failure(item, outcome.trouble)
             lost = await forget_lost(outcome.trouble, item.node.builder, self._buildx, self._project)
             if lost is not None:
                 self._recorder.record("record.forgotten", platform=str(item.platform), id=lost)
-            if self._fleet.place(tested.item).node.builder == item.node.builder:
+            if self._failover.assign(tested.item).node.builder == item.node.builder:
                 return outcome
 
     def _record(self, platform: Platform, decision: Decision) -> None:

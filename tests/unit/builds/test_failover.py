@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from multibuild.builds.failover import Fleet, settled
+from multibuild.builds.failover import Failover, settled
 from multibuild.builds.result import BuildResult
 from multibuild.buildx.classify import failure_of
 from multibuild.config.load import load_config
@@ -42,17 +42,17 @@ class Nodes:
         self.asked.append(name)
         return name not in self.dead
 
-    def fleet(self):
-        return Fleet(self.alive, self.said.append)
+    def failover(self):
+        return Failover(self.alive, self.said.append)
 
 
 async def test_a_platform_of_a_dead_node_moves_with_its_staging(plan):
     nodes = Nodes("far")
-    fleet = nodes.fleet()
+    failover = nodes.failover()
     item = plan.platforms[1]
     assert (item.node.builder, item.staging.kind, item.emulated) == ("far", "digest", False)
-    await fleet.learn(fleet.place(item), GONE)
-    moved = fleet.place(item)
+    await failover.report_failure(failover.assign(item), GONE)
+    moved = failover.assign(item)
     assert (moved.node.builder, moved.emulated) == ("near", True)
     assert moved.staging.reference == "registry.example.org/app:multibuild-linux-arm64"
     assert len(nodes.said) == 1
@@ -61,23 +61,23 @@ async def test_a_platform_of_a_dead_node_moves_with_its_staging(plan):
 
 async def test_one_that_answers_keeps_its_platforms(plan):
     nodes = Nodes()
-    fleet = nodes.fleet()
-    await fleet.learn(plan.platforms[1], GONE)
+    failover = nodes.failover()
+    await failover.report_failure(plan.platforms[1], GONE)
     assert nodes.asked == ["far"]
-    assert fleet.place(plan.platforms[1]) is plan.platforms[1]
+    assert failover.assign(plan.platforms[1]) is plan.platforms[1]
 
 
 async def test_a_failure_of_the_build_itself_asks_nobody(plan):
     nodes = Nodes("far")
-    await nodes.fleet().learn(plan.platforms[1], failure_of("step-failed", "exit code: 1"))
+    await nodes.failover().report_failure(plan.platforms[1], failure_of("step-failed", "exit code: 1"))
     assert nodes.asked == []
 
 
 async def test_with_all_nodes_gone_it_is_tried_where_it_was(plan):
-    fleet = Nodes("far", "near").fleet()
+    failover = Nodes("far", "near").failover()
     for _ in range(2):
-        await fleet.learn(fleet.place(plan.platforms[1]), GONE)
-    assert fleet.place(plan.platforms[1]) is plan.platforms[1]
+        await failover.report_failure(failover.assign(plan.platforms[1]), GONE)
+    assert failover.assign(plan.platforms[1]) is plan.platforms[1]
 
 
 def test_the_plan_as_it_was_carried_out(plan):

@@ -10,13 +10,13 @@ from fakes.images import put_image
 from fakes.layers import tar
 from fakes.registry_server import FakeRegistry, Faults
 
-from multibuild.builds.result import BuildResult
 from multibuild.config.sections import Verify
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.registries import RegistrySession
+from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerMemory
 from multibuild.prove.prefetch import ChildReader
@@ -38,13 +38,7 @@ class Reading:
         layer = tar({"app": probe("arm64")})
         digest = put_image(registry, "app", "linux/arm64", layer=layer, config={"Cmd": ["/app"]})
         self.registry = registry
-        self.result = BuildResult(
-            platform=ARM64,
-            required=True,
-            status="succeeded",
-            repository=f"{registry.host}/app",
-            digest=digest,
-        )
+        self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
         self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
         memory = LayerMemory(folder / "layers")
