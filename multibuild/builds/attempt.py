@@ -16,7 +16,7 @@ from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import Attempt, OnBuilt, Outcome
 from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
-from multibuild.buildx.process import Ended, Limits, NotStarted, run_process
+from multibuild.buildx.process import Limits, NotStarted, ProcessResult, run_process
 from multibuild.buildx.progress import Progress, Step
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
@@ -40,7 +40,7 @@ PERMANENT_WARNING = "wrong-base-platform"
 
 
 @frozen
-class Workshop:
+class BuildContext:
     """What every platform's build shares. `buildx` is the client's argv, `environ` its environment.
 
     `project` is the working directory; `stall` is in seconds; `run` takes logs, and children that are not pushed.
@@ -63,13 +63,13 @@ class WrongBase(Exception):
     """The base image is of another architecture; going on would build something that lies."""
 
 
-async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> Attempt:
+async def make_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> Attempt:
     """Run buildx once and tell how it went; a failure is in the result. A cancellation is recorded and raised."""
-    name = begin_attempt(item, workshop, number)
+    name = begin_attempt(planned, context, number)
     began = time.monotonic()
     end = _End(outcome="cancelled")
     try:
-        end = await _logged(item, workshop, workshop.run.path / name)
+        end = await _logged(planned, context, context.run.path / name)
     except OSError as error:
         end = _End(outcome="failed", failure=_own_trouble(error))
     finally:
@@ -82,24 +82,24 @@ async def make_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -
             failure=end.failure,
             steps=end.steps,
         )
-        end_attempt(item, workshop, made)
+        end_attempt(planned, context, made)
     return made
 
 
-def begin_attempt(item: PlannedPlatform, workshop: Workshop, number: int) -> str:
+def begin_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> str:
     """Record that an attempt begins; gives the name of its log, relative to the run directory."""
-    name = f"logs/{item.slug}.{number}.log"
-    workshop.emit(
-        "attempt.started", platform=str(item.platform), number=number, node=item.node.builder, log=name
+    name = f"logs/{planned.slug}.{number}.log"
+    context.emit(
+        "attempt.started", platform=str(planned.platform), number=number, node=planned.node.builder, log=name
     )
     return name
 
 
-def end_attempt(item: PlannedPlatform, workshop: Workshop, made: Attempt) -> None:
+def end_attempt(planned: PlannedPlatform, context: BuildContext, made: Attempt) -> None:
     """Record how an attempt ended."""
-    workshop.emit(
+    context.emit(
         "attempt.ended",
-        platform=str(item.platform),
+        platform=str(planned.platform),
         number=made.number,
         seconds=round(made.seconds, 3),
         outcome=made.outcome,
@@ -108,13 +108,13 @@ def end_attempt(item: PlannedPlatform, workshop: Workshop, made: Attempt) -> Non
     )
 
 
-def progress_of(item: PlannedPlatform, workshop: Workshop, log: TextIO) -> Progress:
+def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) -> Progress:
     """Make what follows a platform's build: into its log, and to whoever watches."""
-    platform = str(item.platform)
+    platform = str(planned.platform)
     return Progress(
         write=lambda line: print(line, file=log),
-        started=lambda step: workshop.emit("step", platform=platform, name=step),
-        said=lambda line: workshop.emit("log", platform=platform, text=line),
+        started=lambda step: context.emit("step", platform=platform, name=step),
+        said=lambda line: context.emit("log", platform=platform, text=line),
     )
 
 
@@ -128,27 +128,27 @@ class _End:
     steps: tuple[Step, ...] = ()
 
 
-async def _logged(item: PlannedPlatform, workshop: Workshop, path: Path) -> _End:
+async def _logged(planned: PlannedPlatform, context: BuildContext, path: Path) -> _End:
     """Run buildx and write its log, a line at a time on the disk. OSError when that cannot be."""
     with open_log(path) as log:
-        progress = progress_of(item, workshop, log)
+        progress = progress_of(planned, context, log)
         try:
-            end = await _ended(item, workshop, progress)
+            end = await _ended(planned, context, progress)
         finally:
             progress.finish()
     return replace(end, steps=progress.steps())
 
 
-async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) -> _End:
-    export = Export.of(item, workshop.run)
+async def _ended(planned: PlannedPlatform, context: BuildContext, progress: Progress) -> _End:
+    export = Export.of(planned, context.run)
     with tempfile.TemporaryDirectory() as scratch:
         metadata = Path(scratch) / "metadata.json"
         try:
-            argv = _arguments(item, workshop, export, metadata)
-            ended = await _run(item, workshop, progress, argv)
-            outcome, failure = judge(ended, progress, emulated=item.emulated)
+            argv = _arguments(planned, context, export, metadata)
+            ended = await _run(planned, context, progress, argv)
+            outcome, failure = judge(ended, progress, emulated=planned.emulated)
             if failure is not None:
-                return _End(outcome=outcome, failure=export.blamed(await with_emulator(failure, item)))
+                return _End(outcome=outcome, failure=export.blamed(await with_emulator(failure, planned)))
             digest = built_digest(read_metadata(metadata))
             await export.keep(digest)
             return _End(outcome=outcome, digest=digest)
@@ -162,10 +162,12 @@ async def _ended(item: PlannedPlatform, workshop: Workshop, progress: Progress) 
             export.discard()
 
 
-def _arguments(item: PlannedPlatform, workshop: Workshop, export: Export, metadata: Path) -> tuple[str, ...]:
-    command, *rest = build_arguments(item, export.folder)
+def _arguments(
+    planned: PlannedPlatform, context: BuildContext, export: Export, metadata: Path
+) -> tuple[str, ...]:
+    command, *rest = build_arguments(planned, export.folder)
     return (
-        *(*workshop.buildx, command),
+        *(*context.buildx, command),
         *("--progress", "rawjson"),
         *("--metadata-file", str(metadata)),
         *rest,
@@ -180,7 +182,9 @@ def _own_trouble(error: OSError) -> Failure:
     return replace(found, kind=replace(found.kind, hint=STATE_HINT))
 
 
-async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, argv: Sequence[str]) -> Ended:
+async def _run(
+    planned: PlannedPlatform, context: BuildContext, progress: Progress, argv: Sequence[str]
+) -> ProcessResult:
     seen = 0
 
     def on_line(line: bytes) -> None:
@@ -191,23 +195,23 @@ async def _run(item: PlannedPlatform, workshop: Workshop, progress: Progress, ar
                 raise WrongBase(trouble)
         seen = len(progress.warnings)
 
-    limits = _limits(item, workshop.stall)
+    limits = _limits(planned, context.stall)
     return await run_process(
-        argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=workshop.environ
+        argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
     )
 
 
-def _limits(item: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:
+def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:
     """`auto` watches emulated platforms only: nothing tells a native RUN that computes from one that hangs."""
     if stall != "auto":
-        return Limits(timeout=item.timeout, stall=stall)
-    if not item.emulated:
-        return Limits(timeout=item.timeout)
-    busy = EmulatorActivity(item.platform.row.qemu)
-    return Limits(timeout=item.timeout, stall=AUTO_STALL, busy=busy.since_last_asked)
+        return Limits(timeout=planned.timeout, stall=stall)
+    if not planned.emulated:
+        return Limits(timeout=planned.timeout)
+    busy = EmulatorActivity(planned.platform.row.qemu)
+    return Limits(timeout=planned.timeout, stall=AUTO_STALL, busy=busy.since_last_asked)
 
 
-def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
+def judge(ended: ProcessResult, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
     """Turn the end of buildx into an outcome and, unless it is good, its class."""
     if ended.ending == "timeout":
         return "timeout", failure_of("timeout", f"no end after {ended.seconds:.0f} s")
@@ -219,9 +223,9 @@ def judge(ended: Ended, progress: Progress, *, emulated: bool) -> tuple[Outcome,
     return "failed", classify(progress.evidence(), code=ended.code, emulated=emulated)
 
 
-async def with_emulator(failure: Failure, item: PlannedPlatform) -> Failure:
+async def with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
     """Name the emulator and its version in the hint of a crash: that is what a person can change."""
-    emulator = item.node.emulators.get(str(item.platform))
+    emulator = planned.node.emulators.get(str(planned.platform))
     if emulator is None or not failure.kind.name.startswith("qemu-"):
         return failure
     version = await asyncio.to_thread(emulator_version, emulator)

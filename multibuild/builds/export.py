@@ -24,10 +24,10 @@ class Export:
     folder: Path | None
 
     @classmethod
-    def of(cls, item: PlannedPlatform, run: RunDirectory) -> Export:
+    def of(cls, planned: PlannedPlatform, run: RunDirectory) -> Export:
         """Make room for it. OSError when that cannot be."""
-        staged_here = item.staging.kind == "layout"
-        return cls(folder=fresh_folder(item.slug, run) if staged_here else None)
+        staged_here = planned.staging.kind == "layout"
+        return cls(folder=fresh_folder(planned.slug, run) if staged_here else None)
 
     def finished(self) -> str:
         """Give the digest of an export that ended although nobody said so; "" where there is none."""

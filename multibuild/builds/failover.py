@@ -44,21 +44,21 @@ class Failover:
         """Return the failover of a plan's nodes, which asks buildx whether they answer."""
         return cls(answering(plan.facts.buildx, plan.loaded.project), say)
 
-    def assign(self, item: PlannedPlatform) -> PlannedPlatform:
+    def assign(self, planned: PlannedPlatform) -> PlannedPlatform:
         """Give the platform on the first of its nodes that is not known to be gone, else where it was."""
-        if item.node.builder not in self._gone:
-            return item
-        for placement in item.standby:
+        if planned.node.builder not in self._gone:
+            return planned
+        for placement in planned.standby:
             if placement.node.builder not in self._gone:
                 return replace(
-                    item, node=placement.node, staging=placement.staging, emulated=placement.emulated
+                    planned, node=placement.node, staging=placement.staging, emulated=placement.emulated
                 )
-        return item
+        return planned
 
-    async def report_failure(self, item: PlannedPlatform, failure: Failure) -> None:
+    async def report_failure(self, planned: PlannedPlatform, failure: Failure) -> None:
         """Find out whether a failed attempt was its node's end; nobody is asked where there is nowhere to go."""
-        name = item.node.builder
-        if not item.standby or name in self._gone or failure.kind.name not in SUSPICIOUS:
+        name = planned.node.builder
+        if not planned.standby or name in self._gone or failure.kind.name not in SUSPICIOUS:
             return
         if not await self._alive(name) and name not in self._gone:
             self._gone.add(name)
@@ -68,14 +68,18 @@ class Failover:
 def settled(plan: Plan, results: Sequence[BuildResult]) -> Plan:
     """Give the plan as it was carried out: each platform on the node that built it, where its test runs too."""
     built_on = {result.platform: result.node for result in results}
-    return replace(plan, platforms=tuple(_on(item, built_on.get(item.platform)) for item in plan.platforms))
+    return replace(
+        plan, platforms=tuple(_on(planned, built_on.get(planned.platform)) for planned in plan.platforms)
+    )
 
 
-def _on(item: PlannedPlatform, node: str | None) -> PlannedPlatform:
-    for placement in item.standby:
+def _on(planned: PlannedPlatform, node: str | None) -> PlannedPlatform:
+    for placement in planned.standby:
         if placement.node.builder == node:
-            return replace(item, node=placement.node, staging=placement.staging, emulated=placement.emulated)
-    return item
+            return replace(
+                planned, node=placement.node, staging=placement.staging, emulated=placement.emulated
+            )
+    return planned
 
 
 def answering(buildx: Sequence[str], folder: Path) -> Alive:

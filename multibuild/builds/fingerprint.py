@@ -40,7 +40,7 @@ Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
 
 
 @frozen
-class Inputs:
+class Fingerprint:
     """What goes into one platform: each part's name or digest. `unknown` says what cannot be known, if anything."""
 
     parts: Mapping[str, str]
@@ -55,14 +55,14 @@ class Inputs:
 
 
 @frozen
-class PlanInputs:
+class PlanFingerprints:
     """The inputs of a plan's platforms, and what the walk through the context showed besides.
 
     `context_bytes` is by Dockerfile, as the ignore file may differ; `shared` has the platforms that run nothing of
     their own; `stamp` changes when any file is written to.
     """
 
-    platforms: Mapping[Platform, Inputs]
+    platforms: Mapping[Platform, Fingerprint]
     context_bytes: Mapping[str, int] = field(default_factory=dict)
     shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
     stamp: str = ""
@@ -86,9 +86,9 @@ class _Tree:
             return None
 
 
-def inputs_of(
+def fingerprint_platforms(
     project: Path, specs: Mapping[Platform, BuildSpec], resolve: Resolve, unwanted: Unwanted = lambda: False
-) -> PlanInputs:
+) -> PlanFingerprints:
     """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found.
 
     When it becomes `unwanted` it ends soon, and what it gives names nothing.
@@ -106,7 +106,7 @@ def inputs_of(
         asking = pool.submit(resolve, images)
         contents = {key: tree.digest(unwanted) for key, tree in trees.items()}
     digests = asking.result()
-    return PlanInputs(
+    return PlanFingerprints(
         platforms={
             platform: _inputs(project, spec, described[platform], (contents, digests))
             for platform, spec in specs.items()
@@ -123,8 +123,8 @@ def inputs_of(
     )
 
 
-def stamp_now(project: Path, specs: Mapping[Platform, BuildSpec]) -> str:
-    """Take the stamp again: the same as in PlanInputs when nothing was written to since."""
+def current_stamp(project: Path, specs: Mapping[Platform, BuildSpec]) -> str:
+    """Take the stamp again: the same as in PlanFingerprints when nothing was written to since."""
     return _stamp(project, specs, _trees(project, specs))
 
 
@@ -168,7 +168,7 @@ def _inputs(
     spec: BuildSpec,
     described: Dockerfile,
     known: tuple[Mapping[tuple[str, str], str | None], Mapping[str, str | None]],
-) -> Inputs:
+) -> Fingerprint:
     contents, digests = known
     # Where cache is read and written does not change what comes out.
     told = asdict(replace(spec, cache_from=(), cache_to=()))
@@ -189,7 +189,7 @@ def _inputs(
     for image in _images(spec, described):
         parts[f"base {image}"] = digests.get(image) or ""
     doubts += [part for part, value in parts.items() if not value]
-    return Inputs(parts=parts, unknown=", ".join(doubts))
+    return Fingerprint(parts=parts, unknown=", ".join(doubts))
 
 
 def _text(project: Path, spec: BuildSpec) -> str | None:

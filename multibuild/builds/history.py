@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from multibuild.build.shared import SharedWork
-from multibuild.builds.fingerprint import PlanInputs
+from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.reuse import past_seconds
 from multibuild.frozen import frozen
 from multibuild.journal.journal import read_journal
@@ -20,7 +20,7 @@ RUNS_READ = 5
 
 
 @frozen
-class Forecast:
+class BuildHistory:
     """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 
     `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
@@ -34,7 +34,7 @@ class Forecast:
     shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
 
 
-def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecast:
+def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) -> BuildHistory:
     """Read the last runs."""
     built: set[tuple[str, str | None]] = set()
     failed: set[str] = set()
@@ -48,7 +48,7 @@ def forecast(state: State, current: RunDirectory, inputs: PlanInputs) -> Forecas
                 built.add((fields["platform"], named.get(fields["platform"], "")))
             elif event.name == "attempt.ended" and fields.get("outcome") not in {"ok", "cancelled"}:
                 failed.add(fields["platform"])
-    return Forecast(
+    return BuildHistory(
         seconds=past_seconds(state, current, RUNS_READ),
         failed=frozenset(failed),
         context_bytes=inputs.context_bytes,

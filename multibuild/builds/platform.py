@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multibuild.builds.attempt import Workshop, make_attempt
+from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.reuse import FinishedChild
-from multibuild.buildx.repair_cache import forget_lost
+from multibuild.buildx.repair_cache import repair_cache
 from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
 from multibuild.journal.events import Emit
 from multibuild.plan.spec import repository_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def build_platform(
-    item: PlannedPlatform, workshop: Workshop, *, first: Attempt | None = None
+    planned: PlannedPlatform, context: BuildContext, *, first: Attempt | None = None
 ) -> BuildResult:
     """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised.
 
@@ -26,32 +26,32 @@ async def build_platform(
     interrupted = first is not None and first.outcome == "cancelled"
     attempts: list[Attempt] = [first] if first and interrupted else []
     earlier = len(attempts)  # than the first attempt that retrying knows of
-    platform = str(item.platform)
-    placed = item
+    platform = str(planned.platform)
+    placed = planned
 
     async def attempt(number: int, alone: bool) -> None:
         nonlocal placed
         if first is not None and number == 1 and not interrupted:
             made = first
         else:
-            async with workshop.slots.take(alone=alone, again=number + earlier > 1):
-                placed = workshop.failover.assign(item)
-                made = await make_attempt(placed, workshop, number + earlier)
+            async with context.slots.take(alone=alone, again=number + earlier > 1):
+                placed = context.failover.assign(planned)
+                made = await make_attempt(placed, context, number + earlier)
         attempts.append(made)
         if made.failure is not None:
-            await workshop.failover.report_failure(placed, made.failure)
-            lost = await forget_lost(made.failure, placed.node.builder, workshop.buildx, workshop.project)
+            await context.failover.report_failure(placed, made.failure)
+            lost = await repair_cache(made.failure, placed.node.builder, context.buildx, context.project)
             if lost is not None:
-                workshop.emit("record.forgotten", platform=platform, id=lost)
+                context.emit("record.forgotten", platform=platform, id=lost)
             raise AttemptFailed(made.failure)
 
     status: Status = "cancelled"
     try:
         await with_retries(
             attempt,
-            budget=workshop.budget,
+            budget=context.budget,
             decided=lambda decision: _record_decision(
-                platform, decision.number + earlier, decision, workshop.emit
+                platform, decision.number + earlier, decision, context.emit
             ),
         )
         status = "succeeded"
@@ -59,8 +59,8 @@ async def build_platform(
         status = "failed"
     finally:
         result = BuildResult(
-            platform=item.platform,
-            required=item.required,
+            platform=planned.platform,
+            required=planned.required,
             status=status,
             repository=repository_of(placed.staging.reference),
             node=placed.node.builder,
@@ -68,7 +68,7 @@ async def build_platform(
             seconds=sum(made.seconds for made in attempts),
             attempts=tuple(attempts),
         )
-        _end(placed, result, workshop)
+        _end(placed, result, context)
     return result
 
 
@@ -86,42 +86,42 @@ def _record_decision(platform: str, number: int, decision: Decision, emit: Emit)
     )
 
 
-def _end(item: PlannedPlatform, result: BuildResult, workshop: Workshop) -> None:
+def _end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -> None:
     steps = result.attempts[-1].steps if result.attempts else ()
-    workshop.emit(
+    context.emit(
         "platform.ended",
-        platform=str(item.platform),
+        platform=str(planned.platform),
         status=result.status,
-        required=item.required,
+        required=planned.required,
         digest=result.digest or None,
         repository=result.repository,
         seconds=round(result.seconds, 3),
-        emulated=item.emulated,
-        node=item.node.builder,
+        emulated=planned.emulated,
+        node=planned.node.builder,
         steps=[step.as_json() for step in steps],
     )
     if result.built:
-        workshop.on_built(result.child)
+        context.on_built(result.child)
 
 
-def reused(item: PlannedPlatform, child: FinishedChild, workshop: Workshop) -> BuildResult:
+def reused(planned: PlannedPlatform, child: FinishedChild, context: BuildContext) -> BuildResult:
     """Take over what an earlier run finished."""
     result = BuildResult(
-        platform=item.platform,
-        required=item.required,
+        platform=planned.platform,
+        required=planned.required,
         status="reused",
         repository=child.repository,
         digest=child.digest,
     )
-    _end(item, result, workshop)
+    _end(planned, result, context)
     return result
 
 
-def cancelled(item: PlannedPlatform) -> BuildResult:
+def cancelled(planned: PlannedPlatform) -> BuildResult:
     """Give the result of a platform whose build was not begun or not ended."""
     return BuildResult(
-        platform=item.platform,
-        required=item.required,
+        platform=planned.platform,
+        required=planned.required,
         status="cancelled",
-        repository=repository_of(item.staging.reference),
+        repository=repository_of(planned.staging.reference),
     )

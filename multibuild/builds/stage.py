@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from multibuild.aside import aside
 from multibuild.build.tails import Tails
-from multibuild.builds.attempt import Workshop
-from multibuild.builds.batch.batch import Wave, carry, first_attempts, waves
+from multibuild.builds.attempt import BuildContext
+from multibuild.builds.batch.batch import Batch, carry, first_attempts, waves
 from multibuild.builds.failover import Failover
-from multibuild.builds.fingerprint import PlanInputs, inputs_of, resolver, stamp_now
-from multibuild.builds.history import Forecast
+from multibuild.builds.fingerprint import PlanFingerprints, current_stamp, fingerprint_platforms, resolver
+from multibuild.builds.history import BuildHistory
 from multibuild.builds.platform import build_platform, cancelled, reused
 from multibuild.builds.result import Attempt, BuildResult, OnBuilt
 from multibuild.builds.reuse import FinishedChild, Unfinished
 from multibuild.buildx.retry import Budget
-from multibuild.buildx.slots import LONG, Brake, Slots
-from multibuild.journal.local_children import is_staged_here, take_over
+from multibuild.buildx.slots import LONG, CpuGate, Slots
+from multibuild.journal.local_children import adopt, is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.build_command import build_environ
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from multibuild.platforms import Platform
 
 
-NOTHING_KNOWN = Forecast()
+NOTHING_KNOWN = BuildHistory()
 
 
-async def name_inputs(
+async def fingerprint_inputs(
     loaded: LoadedConfig, specs: Mapping[Platform, BuildSpec], recorder: Recorder
-) -> PlanInputs:
+) -> PlanFingerprints:
     """Name what goes into each platform: reads the contexts, asks registries for base images, needs no engine."""
     from multibuild.oci.registries import RegistrySession
 
@@ -45,13 +45,13 @@ async def name_inputs(
     try:
         with RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries:
             return await aside(
-                lambda: inputs_of(loaded.project, specs, resolver(registries), unwanted.is_set)
+                lambda: fingerprint_platforms(loaded.project, specs, resolver(registries), unwanted.is_set)
             )
     finally:
         unwanted.set()
 
 
-def journal_inputs(inputs: PlanInputs, recorder: Recorder) -> None:
+def journal_inputs(inputs: PlanFingerprints, recorder: Recorder) -> None:
     """Journal what goes into each platform, before anything is built from it.
 
     The stamp is journaled too: `check_inputs` may never get to compare it.
@@ -67,9 +67,9 @@ def journal_inputs(inputs: PlanInputs, recorder: Recorder) -> None:
         )
 
 
-async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> None:
+async def check_inputs(plan: Plan, inputs: PlanFingerprints, recorder: Recorder) -> None:
     """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
-    if await asyncio.to_thread(stamp_now, plan.loaded.project, plan.specs) == inputs.stamp:
+    if await asyncio.to_thread(current_stamp, plan.loaded.project, plan.specs) == inputs.stamp:
         recorder.record("inputs.held")
         return
     recorder.record("inputs.changed")
@@ -77,7 +77,7 @@ async def check_inputs(plan: Plan, inputs: PlanInputs, recorder: Recorder) -> No
 
 
 async def reusable_children(
-    plan: Plan, inputs: PlanInputs, left: Unfinished, run: RunDirectory, recorder: Recorder
+    plan: Plan, inputs: PlanFingerprints, left: Unfinished, run: RunDirectory, recorder: Recorder
 ) -> dict[Platform, FinishedChild]:
     """Pick the finished children whose inputs are unchanged and which their registry still has.
 
@@ -89,7 +89,7 @@ async def reusable_children(
         for platform, found in inputs.platforms.items()
         if (name := found.name)
     }
-    here = {item.platform: item.staging.kind == "layout" for item in plan.platforms}
+    here = {planned.platform: planned.staging.kind == "layout" for planned in plan.platforms}
     found = {
         platform: child
         for platform, child in wanted.items()
@@ -102,7 +102,7 @@ async def reusable_children(
 
     def taken_over() -> set[Platform]:
         runs = left.holders
-        return {p for p in kept if take_over(found[p].repository, found[p].digest, runs, run)}
+        return {p for p in kept if adopt(found[p].repository, found[p].digest, runs, run)}
 
     pushed = {platform: child for platform, child in found.items() if platform not in kept}
     there = await asyncio.to_thread(taken_over) | await aside(lambda: _still_there(plan, pushed, recorder))
@@ -129,13 +129,13 @@ async def build_children(
     recorder: Recorder,
     *,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
-    ahead: Forecast = NOTHING_KNOWN,
+    ahead: BuildHistory = NOTHING_KNOWN,
     tails: Tails | None = None,
     on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
-    By the forecast what is long starts first, a large context is uploaded once for many platforms, and what should
+    By the read_history what is long starts first, a large context is uploaded once for many platforms, and what should
     be cached is asked for in one process. Without `tails`, processes that only have to end are waited for here.
     `on_built` is called with every child as soon as it is staged.
     """
@@ -145,12 +145,12 @@ async def build_children(
                 plan, run, recorder, finished=finished, ahead=ahead, tails=own, on_built=on_built
             )
     config = plan.config
-    workshop = Workshop(
+    context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
         project=plan.loaded.project,
         run=run,
-        slots=Slots(plan.jobs, brake_for(plan, ahead)),
+        slots=Slots(plan.jobs, cpu_gate(plan, ahead)),
         budget=Budget(
             attempts=config.retry.attempts,
             initial=config.retry.initial,
@@ -163,19 +163,19 @@ async def build_children(
         on_built=on_built,
     )
     taken = {
-        item.platform: reused(item, finished[item.platform], workshop)
-        for item in plan.platforms
-        if item.platform in finished
+        planned.platform: reused(planned, finished[planned.platform], context)
+        for planned in plan.platforms
+        if planned.platform in finished
     }
-    rest = start_order([item for item in plan.platforms if item.platform not in taken], ahead)
+    rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], ahead)
     together = waves(plan, rest, ahead)
-    made = await _build_each(rest, workshop, together, tails, fail_fast=config.fail_fast)
+    made = await _build_each(rest, context, together, tails, fail_fast=config.fail_fast)
     everything = {**taken, **made}
-    return tuple(everything.get(item.platform) or cancelled(item) for item in plan.platforms)
+    return tuple(everything.get(planned.platform) or cancelled(planned) for planned in plan.platforms)
 
 
-def brake_for(plan: Plan, ahead: Forecast) -> Brake | None:
-    """Brake where `jobs` is ours to choose and this machine's processors are those that build.
+def cpu_gate(plan: Plan, ahead: BuildHistory) -> CpuGate | None:
+    """CpuGate where `jobs` is ours to choose and this machine's processors are those that build.
 
     Builds that were long before are taken to be so from the start.
     """
@@ -183,11 +183,11 @@ def brake_for(plan: Plan, ahead: Forecast) -> Brake | None:
 
     if plan.config.jobs != "auto" or not plan.facts.here:
         return None
-    long = any(ahead.seconds.get(str(item.platform), 0.0) >= LONG for item in plan.platforms)
-    return Brake(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
+    long = any(ahead.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
+    return CpuGate(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
 
 
-def start_order(items: list[PlannedPlatform], ahead: Forecast) -> list[PlannedPlatform]:
+def start_order(items: list[PlannedPlatform], ahead: BuildHistory) -> list[PlannedPlatform]:
     """Native platforms first (they find most mistakes soonest); of each kind what failed lately, then the longest.
 
     What fails again is heard of early, and its second attempt runs beside the others.
@@ -195,17 +195,17 @@ def start_order(items: list[PlannedPlatform], ahead: Forecast) -> list[PlannedPl
     past = ahead.seconds
     longest = max(past.values(), default=0.0)
 
-    def place(item: PlannedPlatform) -> tuple[bool, bool, float]:
-        name = str(item.platform)
-        return item.emulated, name not in ahead.failed, -past.get(name, longest)
+    def place(planned: PlannedPlatform) -> tuple[bool, bool, float]:
+        name = str(planned.platform)
+        return planned.emulated, name not in ahead.failed, -past.get(name, longest)
 
     return sorted(items, key=place)
 
 
 async def _build_each(
     items: list[PlannedPlatform],
-    workshop: Workshop,
-    together: Sequence[Wave],
+    context: BuildContext,
+    together: Sequence[Batch],
     tails: Tails,
     *,
     fail_fast: bool,
@@ -222,15 +222,15 @@ async def _build_each(
         if not first[platform].done():
             first[platform].set_result(made)
 
-    async def one(item: PlannedPlatform) -> None:
-        made = await first[item.platform] if item.platform in first else None
-        results[item.platform] = await build_platform(item, workshop, first=made)
-        if fail_fast and item.required and not results[item.platform].built:
+    async def one(planned: PlannedPlatform) -> None:
+        made = await first[planned.platform] if planned.platform in first else None
+        results[planned.platform] = await build_platform(planned, context, first=made)
+        if fail_fast and planned.required and not results[planned.platform].built:
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(carry(wave, workshop, settle, tails)) for wave in together]
-        tasks += [group.create_task(one(item)) for item in items]
+        tasks = [group.create_task(carry(wave, context, settle, tails)) for wave in together]
+        tasks += [group.create_task(one(planned)) for planned in items]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:
             await asyncio.wait(tasks)

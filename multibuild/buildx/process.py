@@ -37,7 +37,7 @@ class NotStarted(OSError):
 
 
 @frozen
-class Ended:
+class ProcessResult:
     """How a process ended. `code` is as subprocess gives it: negative for a signal; `seconds` is wall time."""
 
     code: int
@@ -61,7 +61,7 @@ async def run_process(
     on_line: Callable[[bytes], None],
     limits: Limits = Limits(),
     environ: Mapping[str, str] | None = None,
-) -> Ended:
+) -> ProcessResult:
     """Run `argv` in a process group of its own and hand every line of stdout and stderr to `on_line`.
 
     When the limits are exceeded, or this task is cancelled, the whole group is ended: interrupt, terminate, kill.
@@ -76,7 +76,7 @@ async def run_process(
         ending = await watch.follow(process, on_line)
     finally:
         await _end_group(process)
-    return Ended(code=process.returncode or 0, ending=ending, seconds=time.monotonic() - began)
+    return ProcessResult(code=process.returncode or 0, ending=ending, seconds=time.monotonic() - began)
 
 
 async def _started(

@@ -22,7 +22,7 @@ LIMIT = 60.0
 """Seconds; pruning waits for builds that use the cache at that moment."""
 
 
-async def forget_lost(failure: Failure, builder: str, buildx: Sequence[str], folder: Path) -> str | None:
+async def repair_cache(failure: Failure, builder: str, buildx: Sequence[str], folder: Path) -> str | None:
     """Remove the record that an attempt on `builder` stumbled over, and no other; gives its ID when it is gone.
 
     None where the failure is another, or nothing was removed.

@@ -21,7 +21,7 @@ took a sixteenth less than six: processors that are shared by more than they are
 
 
 @frozen
-class Brake:
+class CpuGate:
     """Lets more builds run at once only while the processors have time: more than `usual`, or than `least` long ones.
 
     They are long as soon as one of them has run for `after` seconds.
@@ -36,7 +36,7 @@ class Brake:
 class Slots:
     """Job slots. A build takes one, or all when it must run alone, a wave several; waiting for a retry holds none."""
 
-    def __init__(self, number: int, brake: Brake | None = None) -> None:
+    def __init__(self, number: int, brake: CpuGate | None = None) -> None:
         """Make `number` slots; with a `brake` not all of them may be taken."""
         self._number = number
         self._brake = brake
@@ -89,7 +89,7 @@ class Slots:
             and (self._brake is None or self._lets_in(self._brake))
         )
 
-    def _lets_in(self, brake: Brake) -> bool:
+    def _lets_in(self, brake: CpuGate) -> bool:
         """Whether there are few builds yet, or only young ones, or there is time for one more."""
         if self._taken < brake.least:
             return True

@@ -20,7 +20,7 @@ _REMEMBERED = 4096
 _RUN = re.compile(r"\[[^\]]*\] RUN ")
 
 
-class WaveProgress:
+class BatchProgress:
     """Feeds each target's Progress, and tells of targets that have pushed their image."""
 
     def __init__(self, targets: Mapping[str, Progress]) -> None:

@@ -15,7 +15,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import UsageError
-from multibuild.host.own_builders import MadeBuilders
+from multibuild.host.own_builders import OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError, as_environment
 from multibuild.oci.registries import RegistrySession
@@ -132,7 +132,7 @@ def _profiles(loaded: LoadedConfig) -> frozenset[str]:
 
 def _builders(profiles: AbstractSet[str], outcome: _Outcome, *, dry_run: bool) -> None:
     """Remove the builders that setup made on this account for these profiles; nobody else's."""
-    record = MadeBuilders.of(os.environ)
+    record = OwnBuilders.of(os.environ)
     made = [one for one in record.all() if one.profile in profiles]
     if not made:
         return

@@ -24,7 +24,7 @@ from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.report.report import make_report
-from multibuild.workflow.run import Site, run_pipeline
+from multibuild.workflow.run import RunContext, run_pipeline
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -51,9 +51,11 @@ def execute(
         try:
             with Journal(run.journal_path) as journal:
                 recorder = Recorder(journal, display)
-                site = Site(engine=engine, state=state, run=run, recorder=recorder, resume=request.resume)
+                context = RunContext(
+                    engine=engine, state=state, run=run, recorder=recorder, resume=request.resume
+                )
                 started = {"command": until, "image": loaded.config.image}
-                failure = _recorded(_work(loaded, only, site, until=until), started, recorder)
+                failure = _recorded(_work(loaded, only, context, until=until), started, recorder)
         finally:
             display.close()
         report = write_report(run, loaded)
@@ -88,14 +90,14 @@ def _recorded(
 
 
 def _work(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: str
+    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext, *, until: str
 ) -> Coroutine[object, object, str]:
     """Choose the straight line: a build of its own, or what the last run left."""
     if until == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 
-        return merge_last_run(loaded, only, site)
-    return run_pipeline(loaded, only, site, until=cast("Literal['build', 'publish']", until))
+        return merge_last_run(loaded, only, context)
+    return run_pipeline(loaded, only, context, until=cast("Literal['build', 'publish']", until))
 
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:

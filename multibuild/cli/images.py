@@ -14,7 +14,7 @@ from multibuild.cli.verify import prove_reference
 from multibuild.oci.errors import for_a_reader
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.resolve.diff_index import Difference, difference
 from multibuild.resolve.inspect_index import Entry, Inspection, look_at
 from multibuild.terminal import columns, human_bytes, one_line, printable
@@ -62,7 +62,7 @@ def inspect(
 
 
 def _proof(reference: Reference, config: Config | None) -> Verification:
-    return prove_reference(reference, config, content=None, memory=LayerMemory())
+    return prove_reference(reference, config, content=None, memory=LayerCache())
 
 
 def as_table(found: Inspection) -> str:

@@ -12,7 +12,7 @@ from multibuild.cli.supervise import supervise
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.doctor import Diagnosis, PlatformFinding, diagnose
-from multibuild.host.requirements import Wanted
+from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import Host, prepare, require_runnable
 from multibuild.plan.placement import choose_node
 from multibuild.terminal import columns, printable
@@ -29,7 +29,7 @@ def _say(request: Request, text: str) -> None:
 def setup(request: Request, *, change: bool, recreate: bool = False) -> int:
     """Make ready and prove it; EnvironmentFault (exit 3) when a required platform cannot run."""
     loaded = load(request)
-    wanted = Wanted.by(loaded.config, loaded.project)
+    wanted = HostRequirements.from_config(loaded.config, loaded.project)
     state = state_of(request, loaded)
     host = supervise(
         prepare(

@@ -21,8 +21,8 @@ from multibuild.oci.store import Registries
 from multibuild.platforms import Platform
 from multibuild.publish.merge import (
     MediaType,
+    MergeOptions,
     Source,
-    Wishes,
     merge,
     read_annotations,
     read_pairs,
@@ -55,13 +55,13 @@ class MergeFlags:
     json: bool = False
     quiet: bool = False
 
-    def wishes(self) -> Wishes:
+    def options(self) -> MergeOptions:
         """Read them; UsageError for one that is not well formed."""
         if self.media_type not in {None, "oci", "docker"}:
             raise UsageError(f"--media-type {self.media_type}: is not known", hint="there are oci and docker")
         index, entries = read_annotations(self.annotation)
         chosen = [text for value in self.platform for text in value.split(",") if text.strip()]
-        return Wishes(
+        return MergeOptions(
             platform_of=_platforms(self.platform_of, "--platform-of"),
             also_as=_platforms(self.also_as, "--also-as"),
             os_version=read_pairs(self.os_version, "--os-version"),
@@ -87,7 +87,7 @@ def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform],
 
 def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
     """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
-    wishes = flags.wishes()
+    options = flags.options()
     destinations = goals(target, flags.tag)
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
@@ -106,7 +106,7 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
         if not read:
             raise PublishFailed(f"none of {', '.join(sources)} exists")
         onto = _existing(target, registries) if flags.append else None
-        index = merge(read, wishes, onto=onto)
+        index = merge(read, options, onto=onto)
         _tell(index, flags)
         if flags.dry_run:
             sys.stdout.buffer.write(index.content)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from multibuild.journal.runs import RunDirectory
     from multibuild.oci.reference import Reference
     from multibuild.plan.plan import Plan
-    from multibuild.prove.content.layer_cache import LayerMemory
+    from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.prove.smoke.smoke_test import TestOutcome
 
 WIDTH = 80
@@ -27,10 +27,10 @@ WIDTH = 80
 def verify(request: Request, text: str | None, *, content: str | None) -> int:
     """Prove a reference, or the config's image at its first tag; 6 when something is wrong."""
     from multibuild.oci.reference import Reference
-    from multibuild.prove.content.layer_cache import LayerMemory
+    from multibuild.prove.content.layer_cache import LayerCache
 
     loaded = load(request) if text is None or request.file.exists() else None
-    memory = LayerMemory(state_of(request, loaded).path / "layers" if loaded is not None else None)
+    memory = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
     if text is None and loaded is not None:
         text = f"{loaded.config.image}:{loaded.config.tags[0]}"
     config = loaded.config if loaded is not None else None
@@ -43,7 +43,7 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
 
 
 def prove_reference(
-    reference: Reference, config: Config | None, *, content: str | None, memory: LayerMemory
+    reference: Reference, config: Config | None, *, content: str | None, memory: LayerCache
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
     from multibuild.oci.errors import for_a_reader

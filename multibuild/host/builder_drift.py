@@ -8,7 +8,7 @@ from pathlib import Path
 from multibuild.engine.docker import BuilderInfo, BuilderNode, NewBuilder
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd import same_configuration
-from multibuild.host.own_builders import MadeBuilder
+from multibuild.host.own_builders import OwnBuilder
 
 
 @frozen
@@ -30,7 +30,7 @@ class Drift:
 def drift_of(
     wanted: NewBuilder,
     found: BuilderInfo,
-    made: MadeBuilder | None,
+    made: OwnBuilder | None,
     read: Callable[[Path], bytes] = Path.read_bytes,
 ) -> Drift | None:
     """Compare; None when nothing differs. `read` gives the certificates that the wanted configuration names."""
@@ -47,7 +47,7 @@ def drift_of(
 
 
 def _of_node(
-    wanted: NewBuilder, node: BuilderNode, made: MadeBuilder | None, read: Callable[[Path], bytes]
+    wanted: NewBuilder, node: BuilderNode, made: OwnBuilder | None, read: Callable[[Path], bytes]
 ) -> list[str]:
     differences = []
     if wanted.endpoint is not None and node.endpoint != wanted.endpoint:

@@ -12,7 +12,7 @@ from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.builder_drift import Drift, drift_of
 from multibuild.host.buildkitd import CONFIGURABLE, with_registries
-from multibuild.host.own_builders import MadeBuilders
+from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.pull_images import PULL_WAIT
 from multibuild.platforms import Platform
 
@@ -57,7 +57,7 @@ class Terms:
     seconds pass before a pull or a start that failed is tried again, the first time.
     """
 
-    made: MadeBuilders
+    made: OwnBuilders
     registries: Mapping[str, Mapping[str, object]]
     may_pull: Callable[[str], bool]
     patience: float = PULL_WAIT

@@ -11,8 +11,8 @@ from multibuild.frozen import frozen
 from multibuild.host.builder_drift import Drift
 from multibuild.host.buildkitd import CONFIGURABLE
 from multibuild.host.choose_builder import Choice, Terms
-from multibuild.host.own_builders import MadeBuilder
-from multibuild.host.pull_images import PULL_ATTEMPTS, fetch, may_pass
+from multibuild.host.own_builders import OwnBuilder
+from multibuild.host.pull_images import PULL_ATTEMPTS, fetch, is_transient
 from multibuild.journal.recorder import Say
 
 WITHOUT_BUILDKIT_IMAGE = (
@@ -22,7 +22,7 @@ WITHOUT_BUILDKIT_IMAGE = (
 
 
 @frozen
-class Provided:
+class CreatedBuilders:
     """The builders there are now. `changes` is what was done, `would` what was left to do, both in words.
 
     `dead` has the chosen builders that do not answer, and what they said.
@@ -36,7 +36,7 @@ class Provided:
 
 def provide(
     choice: Choice, engine: Engine, terms: Terms, say: Say, *, change: bool, recreate: bool = False
-) -> Provided:
+) -> CreatedBuilders:
     """Create what is missing, mend what drifted where no cache is lost (or `recreate` allows it).
 
     A builder that does not start is an error only when it is the only one: others may do its platforms. Raises
@@ -44,7 +44,7 @@ def provide(
     """
     mendable = [drift for drift in choice.drifted if recreate or not drift.loses_cache]
     if not change:
-        return Provided(
+        return CreatedBuilders(
             known=choice.known, would=_would(choice, mendable), dead=_dead(choice, choice.known, {})
         )
     failed = _pull(choice, engine, terms, say)
@@ -76,7 +76,7 @@ def provide(
         say(f"node {name} does not answer: {why}")
     for name in _strays(choice, terms, known):
         say(f"{name} is no node of the profile any more: `docker buildx rm {name}` removes it and its cache")
-    return Provided(known=known, changes=tuple(done), dead=dead)
+    return CreatedBuilders(known=known, changes=tuple(done), dead=dead)
 
 
 def _pull(choice: Choice, engine: Engine, terms: Terms, say: Say) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
     if new.driver == "remote":
         return  # somebody else starts it; `buildx ls` says whether it answers
     retrying = Retrying(
-        retry=retry_if_exception(may_pass),
+        retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(PULL_ATTEMPTS),
         wait=wait_exponential(multiplier=terms.patience),
         before_sleep=lambda _state: say(f"{new.name} did not start; trying again"),
@@ -120,10 +120,10 @@ def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
         raise EnvironmentFault(error.message, hint=hint) from error
 
 
-def _record(new: NewBuilder, choice: Choice, terms: Terms) -> MadeBuilder:
+def _record(new: NewBuilder, choice: Choice, terms: Terms) -> OwnBuilder:
     before = terms.made.get(new.name)
     registries = {**(before.registries if before else {}), **terms.registries}
-    return MadeBuilder(
+    return OwnBuilder(
         name=new.name,
         driver=new.driver,
         profile=choice.profile,

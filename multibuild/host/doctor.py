@@ -12,7 +12,7 @@ from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.base_images import base_images, unreachable
 from multibuild.host.probe import Probed
-from multibuild.host.requirements import Wanted
+from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import Host, prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
@@ -71,7 +71,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     ConfigError for a broken profile; what is wrong with the machine is a check.
     """
     config = loaded.config
-    wanted = Wanted.by(config, loaded.project)
+    wanted = HostRequirements.from_config(config, loaded.project)
     bases = asyncio.create_task(asyncio.to_thread(_bases, loaded))
     asked = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
     try:
@@ -121,7 +121,7 @@ def _silent(_text: str) -> None:
     """Nothing is changed, so there is nothing to announce."""
 
 
-def _failures(host: Host, kernel: Kernel | None, wanted: Wanted) -> list[Check]:
+def _failures(host: Host, kernel: Kernel | None, wanted: HostRequirements) -> list[Check]:
     """One check for each platform that does not run: at fault only when the run would need it."""
     machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
     node = host.facts.nodes[0]

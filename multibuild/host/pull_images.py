@@ -30,7 +30,7 @@ def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = P
         return
     say(f"pulling {image}")
     retrying = Retrying(
-        retry=retry_if_exception(may_pass),
+        retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(PULL_ATTEMPTS),
         wait=wait_exponential(multiplier=wait),
         before_sleep=lambda state: say(f"{_reason(state.outcome)}; trying again"),
@@ -42,7 +42,7 @@ def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = P
         raise EnvironmentFault(error.message, hint=without) from error
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether docker's words for a failed pull or start are of a kind that another try may help."""
     from multibuild.buildx.classify import classify
     from multibuild.buildx.progress import Evidence

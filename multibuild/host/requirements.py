@@ -27,7 +27,7 @@ class OtherBuilder:
 
 
 @frozen
-class Wanted:
+class HostRequirements:
     """What a config wants of the host."""
 
     builder: str
@@ -40,7 +40,7 @@ class Wanted:
     registries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @classmethod
-    def by(cls, config: Config, project: Path) -> Wanted:
+    def from_config(cls, config: Config, project: Path) -> HostRequirements:
         """Read it off a config; ConfigError for a broken profile."""
         from multibuild.config.profiles import load_profile
 

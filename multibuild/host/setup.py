@@ -13,13 +13,13 @@ from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd import unknown_registries
 from multibuild.host.choose_builder import Choice, Terms, choose
-from multibuild.host.create_builders import WITHOUT_BUILDKIT_IMAGE, Provided, provide
-from multibuild.host.own_builders import MadeBuilders
+from multibuild.host.create_builders import WITHOUT_BUILDKIT_IMAGE, CreatedBuilders, provide
+from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.probe import Probed, probe_platforms
 from multibuild.host.probe_cache import mark_of, remembered, to_remember
 from multibuild.host.pull_images import fetch_if_worth_it
 from multibuild.host.register_emulators import register, would_register
-from multibuild.host.requirements import Wanted
+from multibuild.host.requirements import HostRequirements
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.platforms import Architecture, Platform, runs_natively
@@ -57,7 +57,7 @@ class Host:
 
 
 async def prepare(
-    wanted: Wanted,
+    wanted: HostRequirements,
     engine: Engine,
     say: Say,
     *,
@@ -128,7 +128,7 @@ class _Prepared:
     local: bool
 
 
-async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
+async def _prepare_one(wanted: HostRequirements, way: _Way) -> _Prepared:
     """Choose, provide and probe the builders of one `builder:`; every node answers for itself."""
     choice, provided = await asyncio.to_thread(_provide, wanted, way)
     known = provided.known
@@ -178,11 +178,11 @@ async def _prepare_one(wanted: Wanted, way: _Way) -> _Prepared:
     )
 
 
-def _role(wanted: Wanted, choice: Choice, name: str) -> dict[str, Any]:
+def _role(wanted: HostRequirements, choice: Choice, name: str) -> dict[str, Any]:
     return {"serves": wanted.builder, "meant": choice.meant.get(name, ())}
 
 
-def _provide(wanted: Wanted, way: _Way) -> tuple[Choice, Provided]:
+def _provide(wanted: HostRequirements, way: _Way) -> tuple[Choice, CreatedBuilders]:
     """Choose the builders and make them."""
 
     def may_pull(image: str) -> bool:
@@ -193,14 +193,14 @@ def _provide(wanted: Wanted, way: _Way) -> tuple[Choice, Provided]:
             and fetch_if_worth_it(way.engine, image, way.say, without=WITHOUT_BUILDKIT_IMAGE)
         )
 
-    made = MadeBuilders.of(os.environ)
+    made = OwnBuilders.of(os.environ)
     terms = Terms(made=made, registries=wanted.registries, may_pull=may_pull)
     choice = choose(wanted.builder, wanted.profile, way.engine, way.info, terms)
     provided = provide(choice, way.engine, terms, way.say, change=way.change, recreate=way.recreate)
     return choice, provided
 
 
-async def _probe(wanted: Wanted, found: BuilderInfo, way: _Way) -> tuple[Probed, ...]:
+async def _probe(wanted: HostRequirements, found: BuilderInfo, way: _Way) -> tuple[Probed, ...]:
     """Ask the builder, or take what it answered before where nothing has changed since."""
     if way.change and way.before is not None and _is_engines(found, way.info) and way.info.local:
         mark = await asyncio.to_thread(mark_of, way.info, found)
@@ -235,7 +235,7 @@ def _best(answers: Mapping[str, Sequence[Probed]]) -> tuple[Probed, ...]:
     return tuple(found.values())
 
 
-def require_runnable(host: Host, wanted: Wanted) -> None:
+def require_runnable(host: Host, wanted: HostRequirements) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
     missing = host.missing(wanted.required)
     if missing:
@@ -248,7 +248,7 @@ def require_runnable(host: Host, wanted: Wanted) -> None:
         )
 
 
-def _way_out(wanted: Wanted, missing: Sequence[Probed]) -> str:
+def _way_out(wanted: HostRequirements, missing: Sequence[Probed]) -> str:
     if wanted.emulators == "none":
         return "emulators.source is none: register QEMU yourself, or write `emulators: {source: auto}`"
     rows = _rows([answer.platform for answer in missing])

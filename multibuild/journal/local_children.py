@@ -139,7 +139,7 @@ def _require_plain(path: Path, *, most: int) -> None:
 # -- going from run to run
 
 
-def take_over(repository: str, digest: str, holders: Iterable[RunDirectory], run: RunDirectory) -> bool:
+def adopt(repository: str, digest: str, holders: Iterable[RunDirectory], run: RunDirectory) -> bool:
     """Make a child of an earlier run this run's too, from the first of `holders` that has it whole.
 
     Its blobs are linked where the file system can. False when none has it; OSError when it cannot be written.

@@ -66,7 +66,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     content: bytes | Iterator[bytes] | None = None
-    tolerate: frozenset[int] = frozenset()
+    allow_status: frozenset[int] = frozenset()
 
 
 @frozen
@@ -80,7 +80,7 @@ class Answer:
     next_page: str | None
 
 
-class Wire:
+class HttpClient:
     """One registry's connection pool; safe from several threads. Everything raises RegistryError."""
 
     def __init__(
@@ -117,7 +117,7 @@ class Wire:
     def ask(self, call: Call) -> Answer:
         """Send a request and read its answer, with retries; a body that is a stream is sent once only."""
         if call.content is None or isinstance(call.content, bytes):
-            return self.persistently(lambda: self._once(call))
+            return self.with_retries(lambda: self._once(call))
         return self._once(call)
 
     def _once(self, call: Call) -> Answer:
@@ -163,7 +163,7 @@ class Wire:
                     response.close()
                     target = self._safe(response.url.join(response.headers["location"]))
                     response = self._send(self._request(call, target))
-                if response.status_code >= 300 and response.status_code not in call.tolerate:
+                if response.status_code >= 300 and response.status_code not in call.allow_status:
                     raise self._refusal(response, call.doing)
                 yield response
             finally:
@@ -228,12 +228,12 @@ class Wire:
             return self.settings.host
         return self.settings.host if host == httpx.URL(self.settings.address).host else host
 
-    def persistently(self, work: Callable[[], T]) -> T:
+    def with_retries(self, work: Callable[[], T]) -> T:
         """Do `work` again while its RegistryError is one that may pass; the last one is raised."""
         try:
             return work()
         except RegistryError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
             failures = [error]
         # Most runs never come here, and importing it takes as long as some requests.
@@ -245,7 +245,7 @@ class Wire:
             return work()
 
         return Retrying(
-            retry=retry_if_exception(may_pass),
+            retry=retry_if_exception(is_transient),
             stop=self._enough,
             wait=self._pause,
             before_sleep=self._announce,
@@ -269,7 +269,7 @@ class Wire:
             self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.2g} s")
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether trying again can help: no answer, or one of the statuses that say "later"."""
     return isinstance(error, RegistryError) and (error.status in _RETRIED or error.kind == "unreachable")
 

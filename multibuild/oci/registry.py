@@ -13,7 +13,15 @@ import httpx
 
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import BODY_LIMIT, USUAL_PATIENCE, Answer, Call, RetryPolicy, Wire, may_pass
+from multibuild.oci.http import (
+    BODY_LIMIT,
+    USUAL_PATIENCE,
+    Answer,
+    Call,
+    HttpClient,
+    RetryPolicy,
+    is_transient,
+)
 from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -55,7 +63,7 @@ class Registry:
     ) -> None:
         """Open no connection yet. `on_wait` hears of every wait, in words."""
         self.settings = settings
-        self._wire = Wire(settings, credentials=credentials, retry=retry, on_wait=on_wait)
+        self._wire = HttpClient(settings, credentials=credentials, retry=retry, on_wait=on_wait)
         self._lists_referrers = True
         self._seen: dict[tuple[str, str], Descriptor] = {}
 
@@ -157,9 +165,9 @@ class Registry:
         return tuple(entry for page in pages for entry in Manifest.of(page.content, OCI_INDEX).entries)
 
     def _pages(
-        self, name: Reference, path: str, doing: str, tolerate: frozenset[int]
+        self, name: Reference, path: str, doing: str, allow_status: frozenset[int]
     ) -> tuple[Answer, ...] | None:
-        """Read a list page by page (Link headers); None for an answer that is one of `tolerate`.
+        """Read a list page by page (Link headers); None for an answer that is one of `allow_status`.
 
         A list that leads to another host, in a circle, or to no end is an error: part of a list would pass for all.
         """
@@ -167,7 +175,7 @@ class Registry:
         seen = set[str]()
         weight = 0
         while path:
-            answer = self._ask("GET", name, path, doing, tolerate=tolerate)
+            answer = self._ask("GET", name, path, doing, allow_status=allow_status)
             if answer.status >= 300:
                 return None
             found.append(answer)
@@ -192,7 +200,7 @@ class Registry:
         """Whether the repository has a blob."""
         name = self._named(repository)
         _require_digest(digest, f"looking into {name}")
-        answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", tolerate=_GONE)
+        answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", allow_status=_GONE)
         return answer.status < 300
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
@@ -214,7 +222,7 @@ class Registry:
             except RegistryError as error:
                 # What was never begun has been tried often enough already.
                 broken += 1
-                if not done or not may_pass(error) or broken >= self._wire.retry.tries:
+                if not done or not is_transient(error) or broken >= self._wire.retry.tries:
                     raise
         if seen.hexdigest() != digest.partition(":")[2]:
             raise RegistryError("invalid", f"{doing}: the bytes do not match the digest")
@@ -234,7 +242,7 @@ class Registry:
             return stack, stack.enter_context(self._wire.open(call))
 
         # Opening is tried again; what fails while reading is for the caller to go on from.
-        stack, response = self._wire.persistently(begin)
+        stack, response = self._wire.with_retries(begin)
         with stack:
             skip = start if response.status_code != 206 else 0
             for chunk in response.iter_raw(CHUNK):
@@ -306,7 +314,7 @@ class Registry:
             path=path,
             scope=f"repository:{name.repository}:pull,push",
             doing=f"ending an upload to {name}",
-            tolerate=frozenset(range(300, 600)),
+            allow_status=frozenset(range(300, 600)),
         )
         try:
             self._wire.ask(call)
@@ -332,7 +340,7 @@ class Registry:
         *,
         content: bytes | None = None,
         media_type: str = "",
-        tolerate: frozenset[int] = frozenset(),
+        allow_status: frozenset[int] = frozenset(),
     ) -> Answer:
         actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
         whole = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
@@ -344,7 +352,7 @@ class Registry:
                 doing=doing,
                 headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
                 content=content,
-                tolerate=tolerate,
+                allow_status=allow_status,
             )
         )
 

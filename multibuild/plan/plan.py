@@ -88,7 +88,7 @@ class Plan:
     @property
     def specs(self) -> dict[Platform, BuildSpec]:
         """What each platform is built from."""
-        return {item.platform: item.spec for item in self.platforms}
+        return {planned.platform: planned.spec for planned in self.platforms}
 
     def document(self) -> dict[str, Any]:
         """Give plan.json and `plan --json`: JSON types only, secrets by id."""
@@ -112,20 +112,20 @@ class Plan:
             "omitted": [str(platform) for platform in self.omitted],
             "platforms": [
                 {
-                    "platform": str(item.platform),
-                    "slug": item.slug,
-                    "required": item.required,
-                    "emulated": item.emulated,
-                    "node": item.node.builder,
-                    "driver": item.node.driver,
-                    "standby": [placement.node.builder for placement in item.standby],
-                    "staging": {"kind": item.staging.kind, "reference": item.staging.reference},
-                    "timeout": item.timeout,
-                    "also_as": [str(platform) for platform in item.entry.also_as],
-                    "test": as_json(item.test),
-                    "command": ["docker", "buildx", *build_arguments(item)],
+                    "platform": str(planned.platform),
+                    "slug": planned.slug,
+                    "required": planned.required,
+                    "emulated": planned.emulated,
+                    "node": planned.node.builder,
+                    "driver": planned.node.driver,
+                    "standby": [placement.node.builder for placement in planned.standby],
+                    "staging": {"kind": planned.staging.kind, "reference": planned.staging.reference},
+                    "timeout": planned.timeout,
+                    "also_as": [str(platform) for platform in planned.entry.also_as],
+                    "test": as_json(planned.test),
+                    "command": ["docker", "buildx", *build_arguments(planned)],
                 }
-                for item in self.platforms
+                for planned in self.platforms
             ],
         }
 
@@ -145,7 +145,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         platforms=planned,
         omitted=tuple(name for name in known if only is not None and name not in only),
         jobs=jobs_for(
-            config.jobs, len(planned), facts, machines=len({item.node.builder for item in planned})
+            config.jobs, len(planned), facts, machines=len({planned.node.builder for planned in planned})
         ),
         targets=tuple(
             Target(repository=name, tags=config.tags) for name in (config.image, *config.destinations)
@@ -295,7 +295,7 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
     return Staging(kind="tag", reference=reference, insecure=insecure)
 
 
-def most_at_once(plan: Plan) -> int:
+def max_concurrent(plan: Plan) -> int:
     """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
     if plan.config.jobs != "auto":
         return plan.jobs

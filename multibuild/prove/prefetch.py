@@ -14,7 +14,7 @@ from multibuild.oci.image import Child, read_child
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import IMAGES, LayerMemory
+from multibuild.prove.content.layer_cache import IMAGES, LayerCache
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -47,7 +47,7 @@ class ChildReader:
         registries: RegistrySession,
         ahead: RegistrySession,
         run: RunDirectory,
-        memory: LayerMemory,
+        memory: LayerCache,
     ) -> None:
         """Take what the config asks of contents, and where children are: in registries, or in `run`.
 
@@ -124,7 +124,7 @@ def child_reader(
     loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
 ) -> Iterator[ChildReader]:
     """Open the registries of a config, and read children there or in `run`."""
-    memory = LayerMemory(state.path / "layers")
+    memory = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as ahead,

@@ -16,7 +16,7 @@ from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.registry import Registry
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content
 
 MOST_ENTRIES = 1000
@@ -81,7 +81,7 @@ class Verification:
 
 
 def verify(
-    reference: Reference, registries: RegistrySession, *, rules: Rules, memory: LayerMemory
+    reference: Reference, registries: RegistrySession, *, rules: Rules, memory: LayerCache
 ) -> Verification:
     """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there.
 
@@ -116,7 +116,7 @@ class _Eyes:
 
     registry: Registry
     rules: Rules
-    memory: LayerMemory
+    memory: LayerCache
 
 
 def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verified, tuple[Finding, ...]]:

@@ -1,4 +1,4 @@
-"""Plans an ad hoc merge: from sources as read and the user's wishes to the index. Pure (contract §6)."""
+"""Plans an ad hoc merge: from sources as read and the user's options to the index. Pure (contract §6)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Source:
 
 
 @frozen
-class Wishes:
+class MergeOptions:
     """What the user wants said of the entries and the index; sources and platforms as typed."""
 
     platform_of: tuple[tuple[str, Platform], ...] = ()
@@ -53,7 +53,7 @@ class Wishes:
     @property
     def none(self) -> bool:
         """Whether nothing is to be changed."""
-        return self == Wishes()
+        return self == MergeOptions()
 
 
 def read_pairs(texts: Iterable[str], flag: str) -> tuple[tuple[str, str], ...]:
@@ -88,7 +88,7 @@ def read_annotations(
     return tuple(index), tuple(entries)
 
 
-def merge(sources: Sequence[Source], wishes: Wishes, *, onto: Source | None = None) -> Manifest:
+def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | None = None) -> Manifest:
     """Compose the index of `sources`; with `onto`, of that index and the sources (`--append`).
 
     A source that is an index and stands alone keeps its bytes when nothing is to be changed, and its annotations
@@ -96,36 +96,36 @@ def merge(sources: Sequence[Source], wishes: Wishes, *, onto: Source | None = No
     `compose` raises.
     """
     single = sources[0].base if len(sources) == 1 and onto is None else None
-    if single is not None and wishes.none:
+    if single is not None and options.none:
         return single
     base = onto.base if onto is not None else single
     document: dict[str, Any] = base.document if base is not None else {}
     was_docker = base is not None and base.media_type == DOCKER_LIST
-    children = plan_children(sources, wishes, onto=onto)
+    children = plan_children(sources, options, onto=onto)
     kind = str(document.get("artifactType", ""))
-    keeps_docker = was_docker and not wishes.annotations and not wishes.entry_annotations
+    keeps_docker = was_docker and not options.annotations and not options.entry_annotations
     return compose(
         children,
-        annotations={**as_mapping(document.get("annotations")), **dict(wishes.annotations)},
-        media_type=wishes.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci"),
+        annotations={**as_mapping(document.get("annotations")), **dict(options.annotations)},
+        media_type=options.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci"),
         base=IndexBase(subject=as_mapping(document.get("subject")), artifact_type=kind),
     )
 
 
 def plan_children(
-    sources: Sequence[Source], wishes: Wishes, *, onto: Source | None = None
+    sources: Sequence[Source], options: MergeOptions, *, onto: Source | None = None
 ) -> tuple[IndexChild, ...]:
     """Give the children in the order of the sources, each with what was wished of it.
 
     With `onto`, a child whose platform is listed there already takes the old one's place, and that of entries it is
     to have besides; others come after.
     """
-    _require_known(sources, wishes)
+    _require_known(sources, options)
     children: list[IndexChild] = []
     for source in sources:
         for child in source.children:
-            wished = _wished(source, child, wishes)
-            if wished not in children and _is_chosen(wished, wishes.only):
+            wished = _wished(source, child, options)
+            if wished not in children and _is_chosen(wished, options.only):
                 children.append(wished)
     old = list(onto.children) if onto is not None else []
     for child in children:
@@ -137,7 +137,7 @@ def plan_children(
             old.append(child)
         if onto is not None:
             old = [entry for entry in old if entry is child or platform_of(entry) not in child.also_as]
-    return _annotated(old, wishes)
+    return _annotated(old, options)
 
 
 def platform_of(child: IndexChild) -> Platform | None:
@@ -154,12 +154,12 @@ def _is_chosen(child: IndexChild, only: Sequence[Platform]) -> bool:
     return not only or (said is not None and said.normalised() in only)
 
 
-def _wished(source: Source, child: IndexChild, wishes: Wishes) -> IndexChild:
-    said = [value for name, value in wishes.platform_of if _names(name, source, child)]
-    also = [value for name, value in wishes.also_as if _names(name, source, child)]
-    versions = [value for name, value in wishes.os_version if _names(name, source, child)]
-    os_features = [value for name, value in wishes.os_features if _names(name, source, child)]
-    features = [value for name, value in wishes.features if _names(name, source, child)]
+def _wished(source: Source, child: IndexChild, options: MergeOptions) -> IndexChild:
+    said = [value for name, value in options.platform_of if _names(name, source, child)]
+    also = [value for name, value in options.also_as if _names(name, source, child)]
+    versions = [value for name, value in options.os_version if _names(name, source, child)]
+    os_features = [value for name, value in options.os_features if _names(name, source, child)]
+    features = [value for name, value in options.features if _names(name, source, child)]
     return replace(
         child,
         platform=said[-1] if said else child.platform,
@@ -188,14 +188,14 @@ def _reference(name: str) -> Reference | None:
         return None  # a layout, like oci:DIR
 
 
-def _require_known(sources: Sequence[Source], wishes: Wishes) -> None:
+def _require_known(sources: Sequence[Source], options: MergeOptions) -> None:
     """Raise UsageError for a wish whose source is none of ours, or holds several images."""
     flags = {
-        "--platform-of": [name for name, _ in wishes.platform_of],
-        "--also-as": [name for name, _ in wishes.also_as],
-        "--os-version": [name for name, _ in wishes.os_version],
-        "--os-features": [name for name, _ in wishes.os_features],
-        "--features": [name for name, _ in wishes.features],
+        "--platform-of": [name for name, _ in options.platform_of],
+        "--also-as": [name for name, _ in options.also_as],
+        "--os-version": [name for name, _ in options.os_version],
+        "--os-features": [name for name, _ in options.os_features],
+        "--features": [name for name, _ in options.features],
     }
     for flag, names in flags.items():
         for name in names:
@@ -214,10 +214,10 @@ def _require_known(sources: Sequence[Source], wishes: Wishes) -> None:
             )
 
 
-def _annotated(children: Sequence[IndexChild], wishes: Wishes) -> tuple[IndexChild, ...]:
+def _annotated(children: Sequence[IndexChild], options: MergeOptions) -> tuple[IndexChild, ...]:
     """Put annotations onto the entries of their platform: as written, else in normal form."""
     done = list(children)
-    for platform, key, value in wishes.entry_annotations:
+    for platform, key, value in options.entry_annotations:
         exact = [place for place, child in enumerate(done) if platform_of(child) == platform]
         normal = [place for place, child in enumerate(done) if _same(platform_of(child), platform)]
         for place in exact or normal:

@@ -90,7 +90,7 @@ def _pushed(
     with ThreadPoolExecutor(max_workers=LOOKS) as pool:
         _all_of([pool.submit(push, at) for at in pinned])
         checks = [pool.submit(_read_back, registries.of(at.host), at, index) for at in pinned]
-        reads = [pool.submit(_former, tag, registries, index, held_before) for tag in wanted]
+        reads = [pool.submit(_previous, tag, registries, index, held_before) for tag in wanted]
     _all_of(checks)
     return dict(zip(wanted, _all_of(reads), strict=True))
 
@@ -112,7 +112,7 @@ class _Former:
     resumed: bool = False
 
 
-def _former(
+def _previous(
     tag: Reference, registries: Registries, index: Manifest, held_before: Mapping[tuple[str, str], str | None]
 ) -> _Former:
     """Read what a tag holds, its bytes too: a registry may drop them as soon as no tag names them."""
@@ -174,7 +174,7 @@ class _Move:
         """Put back what moved, newest first, and the tag that failed too: its request may have arrived unanswered."""
         broken = MovedTag(reference=failed, before=self.former[failed].digest, after=None, status="failed")
         outcome = [
-            tag if tag.status == "unchanged" else self._tell(self._put_back(tag))
+            tag if tag.status == "unchanged" else self._tell(self._rollback(tag))
             for tag in reversed([*done, broken])
         ][::-1]
         for reference in list(self.former)[len(outcome) :]:
@@ -186,9 +186,9 @@ class _Move:
         former = self.former[reference]
         tag = MovedTag(reference=reference, before=former.digest, after=former.digest, status="unchanged")
         moved = replace(tag, after=self.index.digest, status="moved")
-        return self._put_back(moved) if former.resumed else tag
+        return self._rollback(moved) if former.resumed else tag
 
-    def _put_back(self, tag: MovedTag) -> MovedTag:
+    def _rollback(self, tag: MovedTag) -> MovedTag:
         """Give a tag its former digest, provided it holds ours now; one that was not there is deleted if it can be."""
         lost: Status = "failed" if tag.status == "failed" else "left"
         held, ours = tag.after, False

@@ -89,7 +89,7 @@ async def publish_children(
         with RegistrySession(
             plan.config.registry_settings, say=recorder.say, retry=LATE_PATIENCE
         ) as registries:
-            sources.extend([_former(plan, outlet, registries)[0]] if carried else [])
+            sources.extend([_previous(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
                 return publish_locally(
                     index,
@@ -157,7 +157,7 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     )
 
 
-def _former(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> tuple[Reference, Registries]:
+def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> tuple[Reference, Registries]:
     """Give where the index before this one is: in the layout that is written to, else in the registry of `image`."""
     if outlet is not None and outlet.kind == "oci":
         layout = outlet.layout(outlet.path)
@@ -170,7 +170,7 @@ def _carried(
 ) -> dict[Platform, IndexChild]:
     there = [child.planned.platform for child in children]
     with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
-        return carry_missing(plan, there, _former(plan, outlet, registries), recorder)
+        return carry_missing(plan, there, _previous(plan, outlet, registries), recorder)
 
 
 def compose_children(

@@ -54,7 +54,7 @@ class Removal:
 
 
 @frozen
-class Decided:
+class CleanupPlan:
     """What goes, in order, and what stays although a run made it, with the reason."""
 
     removals: tuple[Removal, ...] = ()
@@ -107,16 +107,16 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
     )
 
 
-def decide(left: Left, registries: RegistrySession) -> Decided:
+def decide(left: Left, registries: RegistrySession) -> CleanupPlan:
     """Look at the repository and decide; RegistryError when it cannot be read to the end: then nothing may go."""
     registry = registries.of(left.repository.host)
     if not left.children and not left.tags:
-        return Decided()
+        return CleanupPlan()
     try:
         tags = registry.tags(left.repository.repository)
     except RegistryError as error:
         if error.kind == "not-found":
-            return Decided()
+            return CleanupPlan()
         raise
     holds = dict(zip(tags, registries.map(lambda tag: _digest(left, tag, registries), tags), strict=True))
     ours = {tag: held for tag, held in holds.items() if tag in left.tags and held in left.children}
@@ -146,7 +146,7 @@ def decide(left: Left, registries: RegistrySession) -> Decided:
             Removal(kind="manifest", reference=left.repository.with_digest(inner))
             for inner in sorted(below - {digest} - held_now)
         ]
-    return Decided(removals=tuple(dict.fromkeys(removals)), stays=tuple(stays))
+    return CleanupPlan(removals=tuple(dict.fromkeys(removals)), stays=tuple(stays))
 
 
 def _listed(manifest: Manifest) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild import __version__
-from multibuild.builds.fingerprint import Inputs, base_digest, held_digest, inputs_of
+from multibuild.builds.fingerprint import Fingerprint, base_digest, fingerprint_platforms, held_digest
 from multibuild.frozen import frozen
 from multibuild.journal.events import Event
 from multibuild.journal.journal import read_journal
@@ -87,7 +87,7 @@ def _with_registry(
         found.update(zip(held, answers[len(asked) :], strict=True))
         return dict(zip(asked, answers, strict=False))
 
-    inputs = inputs_of(plan.loaded.project, plan.specs, resolve)
+    inputs = fingerprint_platforms(plan.loaded.project, plan.specs, resolve)
     changes = _changed_inputs(same, {str(platform): told for platform, told in inputs.platforms.items()})
     changes += [
         _lost(name, found[name], digest) for name, digest in same.held.items() if found[name] != digest
@@ -173,7 +173,7 @@ def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
 
 
-def _changed_inputs(same: PastSuccess, now: Mapping[str, Inputs]) -> list[str]:
+def _changed_inputs(same: PastSuccess, now: Mapping[str, Fingerprint]) -> list[str]:
     """Name the parts that differ, and what cannot be known; each once, however many platforms have it."""
     found: dict[str, None] = {}
     for platform, told in now.items():

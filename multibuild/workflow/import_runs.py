@@ -15,7 +15,7 @@ from multibuild.frozen import frozen
 from multibuild.journal.events import Event
 from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.last_run import RecordedChild, recorded_children
-from multibuild.journal.local_children import holder_of, is_staged_here, take_over
+from multibuild.journal.local_children import adopt, holder_of, is_staged_here
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
@@ -139,7 +139,7 @@ def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
     Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
     child where this config would never put one.
     """
-    known = {str(item.platform): item for item in plan.platforms}
+    known = {str(planned.platform): planned for planned in plan.platforms}
     found: dict[str, ForeignRun] = {}
     for run in runs:
         where = run.directory.path
@@ -198,17 +198,17 @@ def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDir
     """
     run = state.new_run(datetime.now(UTC))
     document = plan.document()
-    items = {str(item.platform): item for item in plan.platforms}
+    items = {str(planned.platform): planned for planned in plan.platforms}
     foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
     document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
     run.save_plan(document)
     for platform, source in found.items():
         child = source.children[platform]
         if is_staged_here(child.repository):
-            take_over(child.repository, child.digest, (source.directory,), run)
+            adopt(child.repository, child.digest, (source.directory,), run)
     sources = list({id(source): source for source in found.values()}.values())
     times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
-    complete = all(str(item.platform) in found for item in plan.platforms)
+    complete = all(str(planned.platform) in found for planned in plan.platforms)
     with Journal(run.journal_path) as journal:
         begin = {"image": plan.config.image, "environment": {}}
         journal.append(Event(time=min(times), name="run.started", fields=begin))
@@ -238,16 +238,16 @@ def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirector
             shutil.copyfile(path, run.logs / path.name)
 
 
-def _row(source: ForeignRun, item: PlannedPlatform) -> dict[str, Any]:
+def _row(source: ForeignRun, planned: PlannedPlatform) -> dict[str, Any]:
     """How it was built over there; where it was staged only if that is a place of this config."""
-    row = next(row for row in source.plan["platforms"] if row["platform"] == str(item.platform))
+    row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
     keys = ["emulated", "node", "driver"]
-    if repository_of(row["staging"]["reference"]) in _repositories(item):
+    if repository_of(row["staging"]["reference"]) in _repositories(planned):
         keys.append("staging")
     return {key: row[key] for key in keys if key in row}
 
 
-def _repositories(item: PlannedPlatform) -> frozenset[str]:
+def _repositories(planned: PlannedPlatform) -> frozenset[str]:
     """The repositories a child of a platform may be staged in, whatever the driver."""
-    places = (item.staging, *(placement.staging for placement in item.standby))
+    places = (planned.staging, *(placement.staging for placement in planned.standby))
     return frozenset(repository_of(staging.reference) for staging in places)

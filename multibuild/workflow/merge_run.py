@@ -12,7 +12,7 @@ from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.reuse import unfinished
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
-from multibuild.journal.local_children import is_staged_here, sweep, take_over
+from multibuild.journal.local_children import adopt, is_staged_here, sweep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.json_types import as_json
@@ -22,7 +22,7 @@ from multibuild.plan.host_facts import recorded_facts
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import compose_children, preflight, publish_children
-from multibuild.workflow.run import Site, make_host_ready
+from multibuild.workflow.run import RunContext, make_host_ready
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from multibuild.platforms import Platform
 
 
-async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site) -> str:
+async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> str:
     """Compose and publish the children of the last run; gives "succeeded" or "partial".
 
     What that run did not prove is proved now, as `all` does. Raises PublishFailed for a required platform without a
@@ -38,38 +38,42 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     """
     from multibuild.plan.plan import make_plan
 
-    last = _last(site.state, site.run.id)
-    plan = make_plan(loaded, recorded_facts(site.state.load_facts(), loaded.config.builder), only=only)
+    last = _last(context.state, context.run.id)
+    plan = make_plan(loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only)
     results = _taken_over(plan, last)
-    results = await asyncio.to_thread(_kept, results, last, site)
-    _record(results, site)
+    results = await asyncio.to_thread(_kept, results, last, context)
+    _record(results, context)
     proven = [result for result in results if result.built and _is_proven(plan, last, result)]
     unproven = [result for result in results if result.built and result not in proven]
-    if any(item.test for item in plan.platforms if item.platform in {result.platform for result in unproven}):
-        plan = make_plan(loaded, (await make_host_ready(loaded, site)).facts, only=only)
-    site.run.save_plan(plan.document())
-    with site.recorder.stage("preflight"):
-        await preflight(plan, site.recorder)
-    with child_reader(loaded, site.state, site.run, site.recorder) as reader:
+    if any(
+        planned.test
+        for planned in plan.platforms
+        if planned.platform in {result.platform for result in unproven}
+    ):
+        plan = make_plan(loaded, (await make_host_ready(loaded, context)).facts, only=only)
+    context.run.save_plan(plan.document())
+    with context.recorder.stage("preflight"):
+        await preflight(plan, context.recorder)
+    with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         children = {
             child.planned.platform: child
-            for child in await read_children(plan, staged_children(proven), site.recorder, reader=reader)
+            for child in await read_children(plan, staged_children(proven), context.recorder, reader=reader)
         }
-        _repeat_proofs(children, last, site)
+        _repeat_proofs(children, last, context)
         if unproven:
             proved = await prove_children(
                 plan,
                 staged_children(unproven),
-                site.recorder,
-                run=site.run,
+                context.recorder,
+                run=context.run,
                 reader=reader,
-                failover=Failover.of(plan, site.recorder.say),
+                failover=Failover.of(plan, context.recorder.say),
             )
             children |= {child.planned.platform: child for child in proved}
-    ordered = [children[item.platform] for item in plan.platforms if item.platform in children]
-    with site.recorder.stage("publish"):
-        left = unfinished(site.state, site.run)
-        await publish_children(plan, ordered, site.recorder, run=site.run, held_before=left.tags)
+    ordered = [children[planned.platform] for planned in plan.platforms if planned.platform in children]
+    with context.recorder.stage("publish"):
+        left = unfinished(context.state, context.run)
+        await publish_children(plan, ordered, context.recorder, run=context.run, held_before=left.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 
@@ -106,20 +110,20 @@ def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
             f"run {last.run} has no child for {', '.join(map(str, missing))}; no tag was moved",
             hint="`multibuild build` makes them, or leave them out with --platform",
         )
-    return tuple(_result(item, last.children.get(str(item.platform))) for item in plan.platforms)
+    return tuple(_result(planned, last.children.get(str(planned.platform))) for planned in plan.platforms)
 
 
-def _kept(results: Sequence[BuildResult], last: LastRun, site: Site) -> tuple[BuildResult, ...]:
+def _kept(results: Sequence[BuildResult], last: LastRun, context: RunContext) -> tuple[BuildResult, ...]:
     """Make children that no registry holds this run's own.
 
     An optional one that no run has (any more, or because it was carried) is one that was not built. Raises
     PublishFailed for a required one.
     """
-    runs = site.state.runs()
+    runs = context.state.runs()
     kept = []
     for result in results:
-        there = not (result.built and is_staged_here(result.repository)) or take_over(
-            result.repository, result.digest, runs, site.run
+        there = not (result.built and is_staged_here(result.repository)) or adopt(
+            result.repository, result.digest, runs, context.run
         )
         if not there and result.required:
             raise PublishFailed(
@@ -127,13 +131,13 @@ def _kept(results: Sequence[BuildResult], last: LastRun, site: Site) -> tuple[Bu
                 hint="`multibuild build` makes it again",
             )
         kept.append(result if there else replace(result, status="failed", digest=""))
-    sweep(runs, site.run)
+    sweep(runs, context.run)
     return tuple(kept)
 
 
-def _record(results: Sequence[BuildResult], site: Site) -> None:
+def _record(results: Sequence[BuildResult], context: RunContext) -> None:
     for result in results:
-        site.recorder.record(
+        context.recorder.record(
             "platform.ended",
             platform=str(result.platform),
             status=result.status,
@@ -143,10 +147,10 @@ def _record(results: Sequence[BuildResult], site: Site) -> None:
         )
 
 
-def _result(item: PlannedPlatform, child: RecordedChild | None) -> BuildResult:
+def _result(planned: PlannedPlatform, child: RecordedChild | None) -> BuildResult:
     return BuildResult(
-        platform=item.platform,
-        required=item.required,
+        platform=planned.platform,
+        required=planned.required,
         status="reused" if child is not None else "failed",
         repository=child.repository if child is not None else "",
         digest=child.digest if child is not None else "",
@@ -156,29 +160,29 @@ def _result(item: PlannedPlatform, child: RecordedChild | None) -> BuildResult:
 def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
     """Whether the last run recorded that this child passed all that the config asks for now."""
     child = last.children[str(result.platform)]
-    item = next(item for item in plan.platforms if item.platform == result.platform)
+    planned = next(planned for planned in plan.platforms if planned.platform == result.platform)
     asked: Mapping[str, Any] = next(
         (row for row in last.plan["platforms"] if row["platform"] == str(result.platform)), {}
     )
     verify = plan.config.verify
-    same_test = asked.get("test") == as_json(item.test)
+    same_test = asked.get("test") == as_json(planned.test)
     same_look = (last.plan.get("verify"), last.plan.get("verify_ignore")) == (
         verify.content,
         list(verify.ignore),
     )
-    return (item.test is None or (same_test and child.test == "passed")) and (
+    return (planned.test is None or (same_test and child.test == "passed")) and (
         verify.content == "off" or (same_look and child.content == "passed")
     )
 
 
-def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, site: Site) -> None:
+def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, context: RunContext) -> None:
     """Write the proofs that were taken over into this run's journal: a later merge finds them there."""
     for platform in children:
         recorded = last.children[str(platform)]
         if recorded.test:
-            site.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
+            context.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
         if recorded.content:
-            site.recorder.record(
+            context.recorder.record(
                 "content.ended",
                 platform=str(platform),
                 status=recorded.content,

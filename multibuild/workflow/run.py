@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from multibuild.build.tails import Tails
 from multibuild.builds.failover import Failover, settled
-from multibuild.builds.history import forecast
+from multibuild.builds.history import read_history
 from multibuild.builds.result import BuildResult, OnBuilt, missing_required, staged_children
 from multibuild.builds.reuse import FinishedChild, Unfinished, unfinished
 from multibuild.builds.stage import (
     build_children,
     check_inputs,
+    fingerprint_inputs,
     journal_inputs,
-    name_inputs,
     reusable_children,
 )
 from multibuild.engine.docker import Engine
 from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
-from multibuild.host.requirements import Wanted
+from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import Host, prepare, require_runnable
 from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
@@ -35,7 +35,7 @@ from multibuild.terminal import last_line, one_line, shortened
 from multibuild.workflow.if_changed import settings_of
 
 if TYPE_CHECKING:
-    from multibuild.builds.fingerprint import PlanInputs
+    from multibuild.builds.fingerprint import PlanFingerprints
     from multibuild.config.load import LoadedConfig
     from multibuild.plan.plan import Plan
     from multibuild.platforms import Platform
@@ -49,7 +49,7 @@ FRESH = 5.0
 
 
 @frozen
-class Site:
+class RunContext:
     """Where a run happens: its engine, state and directory, and who writes down what happens."""
 
     engine: Engine
@@ -60,7 +60,7 @@ class Site:
 
 
 async def run_pipeline(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, site: Site, *, until: Until
+    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext, *, until: Until
 ) -> str:
     """Run `build` or `all`. Gives the run's status, "succeeded" or "partial".
 
@@ -68,55 +68,55 @@ async def run_pipeline(
     """
     from multibuild.plan.plan import build_specs
 
-    record, began = site.recorder, time.monotonic()
+    record, began = context.recorder, time.monotonic()
     specs = build_specs(loaded, only)
     # Names need nothing of the host: large contexts are hashed while it is asked what it can do.
-    async with _beside(name_inputs(loaded, specs, record)) as naming:
-        host = await make_host_ready(loaded, site)
-        plan = decide(loaded, host, only, site)
+    async with _beside(fingerprint_inputs(loaded, specs, record)) as naming:
+        host = await make_host_ready(loaded, context)
+        plan = decide(loaded, host, only, context)
         if until == "publish" and plan.omitted:
             record.say(f"the index will not have {', '.join(map(str, plan.omitted))}: left out by --platform")
         with record.stage("preflight"):
             await preflight(plan, record)
-        left = unfinished(site.state, site.run) if site.resume else Unfinished()
+        left = unfinished(context.state, context.run) if context.resume else Unfinished()
         with record.stage("inputs"):
             if time.monotonic() - began > FRESH:
                 # Somebody may have saved a file while an image was pulled: what is there now is built.
                 naming.cancel()
-                inputs = await name_inputs(loaded, specs, record)
+                inputs = await fingerprint_inputs(loaded, specs, record)
             else:
                 inputs = await naming
-            finished = await take_stock(plan, inputs, left, site)
+            finished = await take_stock(plan, inputs, left, context)
     if until == "build":
-        results = await build(plan, inputs, finished, site)
+        results = await build(plan, inputs, finished, context)
         require_built(results)
         return "succeeded" if all(result.built for result in results) else "partial"
     async with Tails(record.say) as tails:
-        with child_reader(loaded, site.state, site.run, record) as reader:
-            results = await build(plan, inputs, finished, site, tails=tails, on_built=reader.begin)
+        with child_reader(loaded, context.state, context.run, record) as reader:
+            results = await build(plan, inputs, finished, context, tails=tails, on_built=reader.begin)
             require_built(results)
             plan = settled(plan, results)
             children = await prove_children(
                 plan,
                 staged_children(results),
                 record,
-                run=site.run,
+                run=context.run,
                 reader=reader,
                 failover=Failover.of(plan, record.say),
             )
         with record.stage("publish"):
-            await publish_children(plan, children, record, run=site.run, held_before=left.tags)
+            await publish_children(plan, children, record, run=context.run, held_before=left.tags)
     # An optional one that proved wrong was left out.
     return "succeeded" if len(children) == len(plan.platforms) else "partial"
 
 
-async def make_host_ready(loaded: LoadedConfig, site: Site) -> Host:
+async def make_host_ready(loaded: LoadedConfig, context: RunContext) -> Host:
     """Stage 1: emulators and builder; exit 3 before the first build when a required platform cannot run."""
-    wanted = Wanted.by(loaded.config, loaded.project)
-    with site.recorder.stage("setup"):
-        host = await prepare(wanted, site.engine, site.recorder.say, before=site.state.load_facts())
-        site.state.save_facts(host.facts_document(loaded.config.builder))
-        site.recorder.record("host.ready", environment=environment_of(host))
+    wanted = HostRequirements.from_config(loaded.config, loaded.project)
+    with context.recorder.stage("setup"):
+        host = await prepare(wanted, context.engine, context.recorder.say, before=context.state.load_facts())
+        context.state.save_facts(host.facts_document(loaded.config.builder))
+        context.recorder.record("host.ready", environment=environment_of(host))
         require_runnable(host, wanted)
     return host
 
@@ -133,13 +133,13 @@ def environment_of(host: Host) -> dict[str, Any]:
     }
 
 
-def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, site: Site) -> Plan:
+def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:
     """Stage 2: the plan from measured facts, kept before anything of it is done."""
     from multibuild.plan.plan import make_plan
 
     plan = make_plan(loaded, host.facts, only=only)
-    site.run.save_plan(plan.document())
-    site.recorder.record(
+    context.run.save_plan(plan.document())
+    context.recorder.record(
         "run.planned",
         platforms=[str(item.platform) for item in plan.platforms],
         jobs=plan.jobs,
@@ -160,14 +160,14 @@ async def _beside(work: Coroutine[object, object, T]) -> AsyncIterator[asyncio.T
 
 
 async def take_stock(
-    plan: Plan, inputs: PlanInputs, left: Unfinished, site: Site
+    plan: Plan, inputs: PlanFingerprints, left: Unfinished, context: RunContext
 ) -> dict[Platform, FinishedChild]:
     """Journal what goes in, and give what unfinished runs left of it."""
-    journal_inputs(inputs, site.recorder)
-    finished = await reusable_children(plan, inputs, left, site.run, site.recorder)
-    sweep(site.state.runs(), site.run)
+    journal_inputs(inputs, context.recorder)
+    finished = await reusable_children(plan, inputs, left, context.run, context.recorder)
+    sweep(context.state.runs(), context.run)
     if left.runs:
-        site.recorder.say(
+        context.recorder.say(
             f"resuming {left.runs[0]}: {len(finished)} of {len(plan.platforms)} platforms are finished"
         )
     return finished
@@ -175,27 +175,27 @@ async def take_stock(
 
 async def build(
     plan: Plan,
-    inputs: PlanInputs,
+    inputs: PlanFingerprints,
     finished: Mapping[Platform, FinishedChild],
-    site: Site,
+    context: RunContext,
     *,
     tails: Tails | None = None,
     on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
     """Stage 3: one child per platform; those that are `finished` are taken over. Each child goes to `on_built`."""
-    record = site.recorder
+    record = context.recorder
     with record.stage("build"):
         results = await build_children(
             plan,
-            site.run,
+            context.run,
             record,
             finished=finished,
-            ahead=forecast(site.state, site.run, inputs),
+            ahead=read_history(context.state, context.run, inputs),
             tails=tails,
             on_built=on_built,
         )
         await check_inputs(plan, inputs, record)
-    sweep(site.state.runs(), site.run)
+    sweep(context.state.runs(), context.run)
     return results
 
 

@@ -15,7 +15,7 @@ from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.platforms import Platform
-from multibuild.prove.smoke.smoke_test import Solver, Trial, run_test
+from multibuild.prove.smoke.smoke_test import SmokeRun, Solver, run_test
 
 CONFIG = """
 version: 1
@@ -157,7 +157,7 @@ def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path)
     buildx = (str(docker.folder / "docker-buildx"),)
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
     log = tmp_path / "test.log"
-    trial = Trial(platform=Platform.parse("arm64"), test=test, child=child, log=log)
+    trial = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=log)
     outcome = asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx)))
     assert outcome.status == "passed"
     assert docker.calls() == [
@@ -171,7 +171,7 @@ def test_a_child_that_no_registry_holds_is_tested_from_its_layout(docker, tmp_pa
     child = f"oci-layout://{tmp_path}/children/linux-arm64@sha256:{'b' * 64}"
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
     buildx = (str(docker.folder / "docker-buildx"),)
-    trial = Trial(platform=Platform.parse("arm64"), test=test, child=child, log=tmp_path / "test.log")
+    trial = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=tmp_path / "test.log")
     assert asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx))).status == "passed"
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",

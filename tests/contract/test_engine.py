@@ -11,7 +11,7 @@ from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import DockerEngine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import Terms, choose
-from multibuild.host.own_builders import MadeBuilders
+from multibuild.host.own_builders import OwnBuilders
 
 
 def test_facts_take_one_call(docker):
@@ -67,7 +67,7 @@ def test_a_builder_in_a_cluster(docker):
     docker.answer("buildx", "create", stdout="x\n")
     docker.answer("buildx", "inspect", stdout="Name: x\n")
     docker.answer("buildx", "ls", stdout=listed("x", "kubernetes"))
-    made = Terms(made=MadeBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
+    made = Terms(made=OwnBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
     engine = DockerEngine()
     (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, made).create
     engine.create_builder(new)

@@ -14,7 +14,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.build.shared import SharedWork
 from multibuild.build.tails import Tails
-from multibuild.builds.history import Forecast
+from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
 from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.recorder import Recorder
@@ -38,7 +38,7 @@ def plan(tmp_path, docker: FakeDocker):
 
 def build(plan, tmp_path):
     """Build what was built before."""
-    ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
+    ahead = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     results, events = build_ahead(plan, tmp_path, ahead)
     return results, [event for event in events if event.name == "attempt.ended"]
 
@@ -94,7 +94,7 @@ def test_a_wave_is_over_when_all_is_pushed(docker, tmp_path, cache, least, most)
         "bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")), seconds=2 if cache else 20
     )
     plan = planned(tmp_path, docker, f"{CONFIG}{cache}")
-    ahead = Forecast(known=frozenset(item.platform for item in plan.platforms))
+    ahead = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     said: list[str] = []
 
@@ -134,7 +134,7 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
 def build_shared(plan, tmp_path):
     """Build what runs nothing of its own."""
     work = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
-    ahead = Forecast(shared={item.platform: work for item in plan.platforms})
+    ahead = BuildHistory(shared={item.platform: work for item in plan.platforms})
     results, events = build_ahead(plan, tmp_path, ahead)
     return results, [event for event in events if event.name == "attempt.ended"]
 
@@ -202,7 +202,7 @@ def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
 def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
     docker.answer("bake", stderr="ERROR: something\n", code=1)
     docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
-    results, events = build_ahead(plan, tmp_path, Forecast(context_bytes={"Dockerfile": 10**9}))
+    results, events = build_ahead(plan, tmp_path, BuildHistory(context_bytes={"Dockerfile": 10**9}))
     assert {result.status for result in results} == {"failed"}
     told = [event for event in events if event.fields.get("platform") == "linux/arm64"]
     assert [
@@ -275,7 +275,7 @@ def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, 
     folder, digest = layout
     docker.answer("bake", layout=folder, exports=["linux-amd64"], code=1)
     docker.answer("build", layout=folder)
-    ahead = Forecast(context_bytes={"Dockerfile": 10**9})
+    ahead = BuildHistory(context_bytes={"Dockerfile": 10**9})
     results, events = build_ahead(local, tmp_path, ahead)
     attempts = [event for event in events if event.name == "attempt.ended"]
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
@@ -293,6 +293,6 @@ def test_a_half_export_of_a_wave_is_begun_anew(docker, local, layout, tmp_path):
     next(path for path in (half / "blobs" / "sha256").iterdir() if path.read_bytes() == LAYER).unlink()
     docker.answer("bake", layout=half, code=1)
     docker.answer("build", layout=folder)
-    results, _ = build_ahead(local, tmp_path, Forecast(context_bytes={"Dockerfile": 10**9}))
+    results, _ = build_ahead(local, tmp_path, BuildHistory(context_bytes={"Dockerfile": 10**9}))
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
     assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]

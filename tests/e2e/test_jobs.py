@@ -16,7 +16,7 @@ def journal(done, state):
     return read_journal(state / "runs" / done.json["run"] / "journal.jsonl")
 
 
-def most_at_once(done, state):
+def max_concurrent(done, state):
     running, most = 0, 0
     for event in journal(done, state):
         running += (event.name == "attempt.started") - (event.name == "attempt.ended")
@@ -30,7 +30,7 @@ def test_long_builds_that_compute_do_not_share_processors_and_those_that_wait_go
         path = project(platforms=FOUR, run=f"{run}; : {state}")
         done = multibuild("all", "-f", path, "--state-dir", state, "--json")
         assert done.code == 0, done.stderr
-        return most_at_once(done, state)
+        return max_concurrent(done, state)
 
     # Nobody knows yet that they are long.
     assert most(WAITS) == 4

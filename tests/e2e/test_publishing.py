@@ -68,10 +68,10 @@ def site(second, tmp_path_factory):
     counter = Counter()
     ports = [int(host.rpartition(":")[2]) for host in (REGISTRY, second.host)]
     with Counting(ports[0], counter) as one, Counting(ports[1], counter) as other:
-        yield Site(counter, (one, other), (FIRST, second), source, json.dumps(index).encode())
+        yield RunContext(counter, (one, other), (FIRST, second), source, json.dumps(index).encode())
 
 
-class Site:
+class RunContext:
     def __init__(self, counter, proxies, registries, source, content):
         self.counter, self.proxies, self.registries = counter, proxies, registries
         self.source, self.content = source, content

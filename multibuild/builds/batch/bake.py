@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from multibuild.plan.plan import PlannedPlatform
 
 
-def target_name(item: PlannedPlatform) -> str:
+def target_name(planned: PlannedPlatform) -> str:
     """Name a platform's target: letters, digits, dashes and underscores are all that bake takes."""
-    return item.slug.replace(".", "_")
+    return planned.slug.replace(".", "_")
 
 
 def bake_document(
@@ -30,7 +30,10 @@ def bake_document(
 
     `folders` by target take the layouts of children that are not pushed.
     """
-    targets = {target_name(item): _target(item, project, folders.get(target_name(item))) for item in items}
+    targets = {
+        target_name(planned): _target(planned, project, folders.get(target_name(planned)))
+        for planned in items
+    }
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 
@@ -42,8 +45,8 @@ def bake_arguments(items: Sequence[PlannedPlatform], file: str) -> tuple[str, ..
     return ("bake", "--builder", items[0].node.builder, "--allow", "fs=*", "--allow", "ssh", "--file", file)
 
 
-def _target(item: PlannedPlatform, project: Path, folder: Path | None) -> dict[str, Any]:
-    spec = item.spec
+def _target(planned: PlannedPlatform, project: Path, folder: Path | None) -> dict[str, Any]:
+    spec = planned.spec
     told: dict[str, Any] = {
         "context": spec.context,
         # From the context is where bake would look for a relative one; every other path counts from where it runs.
@@ -64,7 +67,7 @@ def _target(item: PlannedPlatform, project: Path, folder: Path | None) -> dict[s
             f"type=provenance,{provenance_of(spec)}",
             f"type=sbom,disabled={'false' if spec.sbom else 'true'}",
         ],
-        "output": [output_of(item, folder)],
+        "output": [output_of(planned, folder)],
     }
     return {key: _literal(value) for key, value in told.items() if value not in (None, (), {}, False)}
 
@@ -74,7 +77,7 @@ def _literal(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("${", "$${").replace("%{", "%%{")
     if isinstance(value, Mapping):
-        return {_literal(key): _literal(item) for key, item in value.items()}
+        return {_literal(key): _literal(planned) for key, planned in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(item) for item in value]
+        return [_literal(planned) for planned in value]
     return value

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from multibuild.build.tails import Tails
 from multibuild.builds.attempt import (
     PERMANENT_WARNING,
-    Workshop,
+    BuildContext,
     WrongBase,
     begin_attempt,
     built_digest,
@@ -39,15 +39,15 @@ from multibuild.builds.attempt import (
 )
 from multibuild.builds.batch.bake import bake_arguments, bake_document, target_name
 from multibuild.builds.export import Export
-from multibuild.builds.history import Forecast
+from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import failure_of, wrong_base
-from multibuild.buildx.process import Ended, Limits, run_process
-from multibuild.buildx.split_progress import WaveProgress
+from multibuild.buildx.process import Limits, ProcessResult, run_process
+from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
 from multibuild.journal.runs import open_log
-from multibuild.plan.plan import most_at_once
+from multibuild.plan.plan import max_concurrent
 
 if TYPE_CHECKING:
     from multibuild.buildx.classify import Failure
@@ -68,7 +68,7 @@ Why = Literal["cached", "shared", "context"]
 
 
 @frozen
-class Wave:
+class Batch:
     """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
 
     items: tuple[PlannedPlatform, ...]
@@ -84,43 +84,45 @@ class _Unexpected(Exception):
     """BuildKit runs a step that was expected to be in its cache, or to be the same for all."""
 
 
-def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: Forecast) -> tuple[Wave, ...]:
+def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: BuildHistory) -> tuple[Batch, ...]:
     """Choose which of `items`, in this order, go together; none where it would not pay. Pure.
 
     Where builds are long, an interrupted one costs more than the uploads do.
     """
-    joining = [item for item in items if _can_join(item)]
-    known, rest = _parted(joining, lambda item: item.platform in ahead.known and not item.spec.no_cache)
-    cached = _grouped(known, lambda item: item.node.builder)
+    joining = [planned for planned in items if _can_join(planned)]
+    known, rest = _parted(
+        joining, lambda planned: planned.platform in ahead.known and not planned.spec.no_cache
+    )
+    cached = _grouped(known, lambda planned: planned.node.builder)
     # A step that is silent is not told from one that hangs where several are watched at once.
     watched = plan.config.stall_timeout is not None
     shared, alone = ([], rest) if watched else _sharing(rest, ahead)
-    taken = {item.platform for item in (*alone, *(item for group in shared for item in group))}
-    new = [item for item in rest if item.platform not in taken]
-    longest = max((ahead.seconds.get(str(item.platform), 0.0) for item in items), default=0.0)
+    taken = {planned.platform for planned in (*alone, *(planned for group in shared for planned in group))}
+    new = [planned for planned in rest if planned.platform not in taken]
+    longest = max((ahead.seconds.get(str(planned.platform), 0.0) for planned in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
     uploading = [
         group
-        for members in _grouped(new, lambda item: item.node.builder)
-        if _saved(group := members[: most_at_once(plan)], ahead.context_bytes) >= worth
+        for members in _grouped(new, lambda planned: planned.node.builder)
+        if _saved(group := members[: max_concurrent(plan)], ahead.context_bytes) >= worth
     ]
     return (
-        *(Wave(items=tuple(group), why="cached") for group in cached if len(group) > 1),
-        *(Wave(items=tuple(group), why="shared") for group in shared),
-        *(Wave(items=tuple(group), why="context") for group in uploading),
+        *(Batch(items=tuple(group), why="cached") for group in cached if len(group) > 1),
+        *(Batch(items=tuple(group), why="shared") for group in shared),
+        *(Batch(items=tuple(group), why="context") for group in uploading),
     )
 
 
 def _sharing(
-    items: Sequence[PlannedPlatform], ahead: Forecast
+    items: Sequence[PlannedPlatform], ahead: BuildHistory
 ) -> tuple[list[list[PlannedPlatform]], list[PlannedPlatform]]:
     """Group what shares all its work; and give what lately failed where others did not, and has to go alone."""
-    willing = [item for item in items if item.platform in ahead.shared]
+    willing = [planned for planned in items if planned.platform in ahead.shared]
     groups, alone = [], []
     for group in _grouped(
-        willing, lambda item: (item.node.builder, item.timeout, ahead.shared[item.platform])
+        willing, lambda planned: (planned.node.builder, planned.timeout, ahead.shared[planned.platform])
     ):
-        failed, sound = _parted(group, lambda item: str(item.platform) in ahead.failed)
+        failed, sound = _parted(group, lambda planned: str(planned.platform) in ahead.failed)
         groups.append(sound or failed)
         alone += failed if sound else []
     return [group for group in groups if len(group) > 1], alone
@@ -130,8 +132,8 @@ def _parted(
     items: Iterable[PlannedPlatform], belongs: Callable[[PlannedPlatform], bool]
 ) -> tuple[list[PlannedPlatform], list[PlannedPlatform]]:
     parts: tuple[list[PlannedPlatform], list[PlannedPlatform]] = [], []
-    for item in items:
-        parts[not belongs(item)].append(item)
+    for planned in items:
+        parts[not belongs(planned)].append(planned)
     return parts
 
 
@@ -139,37 +141,39 @@ def _grouped(
     items: Iterable[PlannedPlatform], key: Callable[[PlannedPlatform], Hashable]
 ) -> list[list[PlannedPlatform]]:
     groups: dict[Hashable, list[PlannedPlatform]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
+    for planned in items:
+        groups.setdefault(key(planned), []).append(planned)
     return list(groups.values())
 
 
-def _can_join(item: PlannedPlatform) -> bool:
+def _can_join(planned: PlannedPlatform) -> bool:
     """Whatever bake has no word for needs a process of its own."""
-    spec = item.spec
+    spec = planned.spec
     remote = is_remote(spec.context) or is_remote(spec.dockerfile)
     return not spec.build_flags and spec.network == "default" and not remote
 
 
 def _saved(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:
-    uploads = [sizes.get(item.spec.dockerfile, 0) for item in members]
+    uploads = [sizes.get(planned.spec.dockerfile, 0) for planned in members]
     return (sum(uploads) - max(uploads)) / UPLOAD_RATE
 
 
 class _Member:
     """One platform of a wave: its log, its progress, and its attempt as soon as that is over."""
 
-    def __init__(self, item: PlannedPlatform, workshop: Workshop, settle: Callable[[Attempt], None]) -> None:
-        self.item = item
-        self._workshop = workshop
+    def __init__(
+        self, planned: PlannedPlatform, context: BuildContext, settle: Callable[[Attempt], None]
+    ) -> None:
+        self.item = planned
+        self._workshop = context
         self._settle = settle
-        self._name = begin_attempt(item, workshop, 1)
-        self._log = open_log(workshop.run.path / self._name)
-        self.export = Export.of(item, workshop.run)
+        self._name = begin_attempt(planned, context, 1)
+        self._log = open_log(context.run.path / self._name)
+        self.export = Export.of(planned, context.run)
         self._began = time.monotonic()
         self._warned = 0
         self.settled = False
-        self.progress = progress_of(item, workshop, self._log)
+        self.progress = progress_of(planned, context, self._log)
 
     def look(self) -> None:
         """Raise WrongBase when BuildKit has warned of it since the last look."""
@@ -210,7 +214,7 @@ class _Member:
 
 
 async def carry(
-    wave: Wave, workshop: Workshop, settle: Callable[[Platform, Attempt | None], None], tails: Tails
+    wave: Batch, context: BuildContext, settle: Callable[[Platform, Attempt | None], None], tails: Tails
 ) -> None:
     """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
@@ -228,25 +232,25 @@ async def carry(
 
     cached = wave.why == "cached"
     try:
-        async with workshop.slots.take(number=wave.slots):
-            names = [str(item.platform) for item in wave.items]
-            workshop.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
-            for item in wave.items:
-                members[target_name(item)] = _Member(item, workshop, partial(told, item.platform))
-            baking = asyncio.create_task(_bake(members, workshop, wave.why))
+        async with context.slots.take(number=wave.slots):
+            names = [str(planned.platform) for planned in wave.items]
+            context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
+            for planned in wave.items:
+                members[target_name(planned)] = _Member(planned, context, partial(told, planned.platform))
+            baking = asyncio.create_task(_bake(members, context, wave.why))
             if not await _ended_before(over, baking):
-                tails.add(baking, needed=any(item.spec.cache_to for item in wave.items))
+                tails.add(baking, needed=any(planned.spec.cache_to for planned in wave.items))
     except (_Unexpected, WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
-        for item in wave.items:
-            member = members.get(target_name(item))
+        for planned in wave.items:
+            member = members.get(target_name(planned))
             if member is not None and not cached:
                 member.end("cancelled")
                 continue
             if member is not None:
                 member.abandon()
-            settle(item.platform, None)
+            settle(planned.platform, None)
 
 
 async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool:
@@ -265,21 +269,21 @@ async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool
         waiting.cancel()
 
 
-async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) -> None:
+async def _bake(members: Mapping[str, _Member], context: BuildContext, why: Why) -> None:
     cached = why == "cached"
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
         folders = {name: member.export.folder for name, member in members.items()}
-        file.write_text(json.dumps(bake_document(items, workshop.project, folders)), encoding="utf-8")
+        file.write_text(json.dumps(bake_document(items, context.project, folders)), encoding="utf-8")
         command, *rest = bake_arguments(items, str(file))
         argv = (
-            *(*workshop.buildx, command),
+            *(*context.buildx, command),
             *("--progress", "rawjson"),
             *("--metadata-file", str(metadata)),
             *rest,
         )
-        progress = WaveProgress({name: member.progress for name, member in members.items()})
+        progress = BatchProgress({name: member.progress for name, member in members.items()})
 
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
@@ -290,10 +294,10 @@ async def _bake(members: Mapping[str, _Member], workshop: Workshop, why: Why) ->
                 member.look()
 
         # Where nothing runs, silence is a stall: no RUN can be the silent one.
-        stall = workshop.stall if cached and workshop.stall != "auto" else None
-        limits = Limits(timeout=min(item.timeout for item in items), stall=stall)
+        stall = context.stall if cached and context.stall != "auto" else None
+        limits = Limits(timeout=min(planned.timeout for planned in items), stall=stall)
         ended = await run_process(
-            argv, cwd=workshop.project, on_line=on_line, limits=limits, environ=workshop.environ
+            argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
         )
         pushed = _pushed(metadata) if ended.code == 0 else {}
     for name, member in members.items():
@@ -312,7 +316,7 @@ def _pushed(metadata: Path) -> dict[str, str]:
     return found
 
 
-async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
+async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> None:
     """Give each open platform its outcome: what it made, its own failure, or another's."""
     digest = digest or member.export.finished()
     if digest:
@@ -333,8 +337,8 @@ async def _settle_rest(member: _Member, ended: Ended, digest: str) -> None:
 
 
 def first_attempts(
-    chosen: Sequence[Wave],
+    chosen: Sequence[Batch],
 ) -> dict[Platform, asyncio.Future[Attempt | None]]:
     """Make a promise of each member's first attempt, for the platform that waits for it."""
     loop = asyncio.get_running_loop()
-    return {item.platform: loop.create_future() for wave in chosen for item in wave.items}
+    return {planned.platform: loop.create_future() for wave in chosen for planned in wave.items}

@@ -28,7 +28,7 @@ MOST_ON_DISK = 64 << 20
 """Bytes kept on the disk; the files used longest ago go first."""
 
 
-class LayerMemory:
+class LayerCache:
     """Indexes by layer digest, in memory and, with a folder, on the disk. Safe from several threads.
 
     `turn` is held while an image is looked into.

@@ -10,7 +10,7 @@ from multibuild.elf.header import architecture_of, matches
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
 from multibuild.prove.content.entrypoint import Started, started_files
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import MOST_COST, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import Found, RootFs
@@ -71,7 +71,7 @@ def prove_content(
     mode: Mode,
     ignore: Sequence[str] = (),
     open_layer: Callable[[str], Iterator[bytes]],
-    memory: LayerMemory | None = None,
+    memory: LayerCache | None = None,
 ) -> ContentProof:
     """Compare an image's config and programs with the platform it is published for.
 
@@ -89,7 +89,7 @@ def prove_content(
         return ContentProof(status="failed", detail=mismatch)
     if platform.os not in _SYSTEMS_WITH_ELF or architecture_named(platform.architecture) is None:
         return ContentProof(status="skipped", detail=f"no rule tells the programs of {platform}")
-    remembered = memory or LayerMemory()
+    remembered = memory or LayerCache()
     with remembered.turn:
         try:
             root = RootFs(_indexes(image.layers, open_layer, remembered))
@@ -119,7 +119,7 @@ def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
 
 
 def _indexes(
-    layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory
+    layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], memory: LayerCache
 ) -> Iterator[LayerIndex]:
     """Give the layers' indexes one at a time. Raises UnreadableLayer when together they pass MOST_COST."""
     if len(layers) > MOST_LAYERS:
@@ -133,7 +133,7 @@ def _indexes(
         yield index
 
 
-def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], memory: LayerMemory) -> LayerIndex:
+def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], memory: LayerCache) -> LayerIndex:
     def read() -> LayerIndex:
         return index_layer(layer_members(iter(open_layer(layer.digest)), layer.media_type))
 

@@ -17,9 +17,9 @@ from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.smoke_test import (
     RUN_STEP,
+    SmokeRun,
     Solver,
     TestOutcome,
-    Trial,
     dockerfile,
     failed,
     own_failure,
@@ -36,7 +36,7 @@ _KILLED = "exit code: 137"
 """Short of memory, most likely; beside so many others that is not the child's fault."""
 
 
-async def run_together(trials: Sequence[Trial], solver: Solver) -> dict[Platform, TestOutcome]:
+async def run_together(trials: Sequence[SmokeRun], solver: Solver) -> dict[Platform, TestOutcome]:
     """Run the tests of one builder at once; gives the outcomes that are certain. All have the same timeout."""
     with ExitStack() as files:
         follower = _Follower(trials, files)
@@ -49,7 +49,7 @@ async def run_together(trials: Sequence[Trial], solver: Solver) -> dict[Platform
     return {outcome.platform: outcome for outcome in outcomes}
 
 
-def recipe(trials: Iterable[Trial]) -> str:
+def recipe(trials: Iterable[SmokeRun]) -> str:
     """Write a stage for each, and a last one that picks. Each child is its own image, hence no common `FROM`."""
     stages = [dockerfile(trial.test, trial.base, stage=trial.platform.slug) for trial in trials]
     return "".join(("ARG TARGETOS TARGETARCH TARGETVARIANT\n", *stages, _CHOSEN))
@@ -58,7 +58,7 @@ def recipe(trials: Iterable[Trial]) -> str:
 class _Follower:
     """Gives each platform its share of the progress, and sees whose test has ended well."""
 
-    def __init__(self, trials: Sequence[Trial], files: ExitStack) -> None:
+    def __init__(self, trials: Sequence[SmokeRun], files: ExitStack) -> None:
         self._trials = {trial.platform.slug: trial for trial in trials}
         self._progress = {slug: _progress(trial, files) for slug, trial in self._trials.items()}
         self._owners: dict[str, str] = {}
@@ -107,7 +107,7 @@ class _Follower:
                 yield failed(trial, evidence, seconds=seconds)
 
 
-def _progress(trial: Trial, files: ExitStack) -> Progress:
+def _progress(trial: SmokeRun, files: ExitStack) -> Progress:
     log = files.enter_context(open_log(trial.log))
     return Progress(write=lambda line: print(line, file=log), started=lambda _step: None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.buildx.classify import Failure, classify, failure_of
-from multibuild.buildx.process import Ended, Limits, NotStarted, run_process
+from multibuild.buildx.process import Limits, NotStarted, ProcessResult, run_process
 from multibuild.buildx.progress import Evidence, Progress
 from multibuild.frozen import frozen
 from multibuild.journal.runs import open_log
@@ -51,7 +51,7 @@ class TestOutcome:
 
 
 @frozen
-class Trial:
+class SmokeRun:
     """A test of one child (repository@digest, or oci-layout://DIR@digest), and the file that takes what it prints."""
 
     platform: Platform
@@ -81,8 +81,8 @@ class Solver:
     buildx: Sequence[str]
 
     async def solve(
-        self, recipe: str, trials: Sequence[Trial], on_line: Callable[[bytes], None], limits: Limits
-    ) -> Ended:
+        self, recipe: str, trials: Sequence[SmokeRun], on_line: Callable[[bytes], None], limits: Limits
+    ) -> ProcessResult:
         """Do one throw-away solve of what was written for `trials`. Raises NotStarted.
 
         `--no-cache`, or a second run would be answered from cache and test nothing; `type=cacheonly`, so nothing is
@@ -106,7 +106,7 @@ class Solver:
             return await run_process(argv, cwd=folder, on_line=on_line, limits=limits)
 
 
-async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOutcome:
+async def run_test(trial: SmokeRun, solver: Solver, *, attempt: int = 1) -> TestOutcome:
     """Run `test.run` on top of the child: exit code 0 passes. No network unless the test asks for it.
 
     A further attempt's output follows that of the earlier ones.
@@ -127,7 +127,7 @@ async def run_test(trial: Trial, solver: Solver, *, attempt: int = 1) -> TestOut
     return replace(outcome, seconds=run_seconds(progress, ended.seconds))
 
 
-def _judged(trial: Trial, ended: Ended, evidence: Evidence, *, began: bool) -> TestOutcome:
+def _judged(trial: SmokeRun, ended: ProcessResult, evidence: Evidence, *, began: bool) -> TestOutcome:
     if ended.ending == "timeout":
         said = f"no end after {trial.test.timeout:.0f} s"
         if began:
@@ -150,13 +150,13 @@ def own_failure(evidence: Evidence) -> str | None:
     return found[1] if found else None
 
 
-def failed(trial: Trial, evidence: Evidence, *, seconds: float) -> TestOutcome:
+def failed(trial: SmokeRun, evidence: Evidence, *, seconds: float) -> TestOutcome:
     """Give the outcome of a test that failed by itself, with its last words."""
     words = [*evidence.tail[-5:], own_failure(evidence) or evidence.message]
     return TestOutcome(platform=trial.platform, status="failed", seconds=seconds, detail="\n".join(words))
 
 
-def not_run(trial: Trial, trouble: Failure, *, seconds: float) -> TestOutcome:
+def not_run(trial: SmokeRun, trouble: Failure, *, seconds: float) -> TestOutcome:
     """Give the outcome of a test that something else kept from ending."""
     return TestOutcome(
         platform=trial.platform,

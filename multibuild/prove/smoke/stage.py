@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from multibuild.buildx.classify import Failure
-from multibuild.buildx.repair_cache import forget_lost
+from multibuild.buildx.repair_cache import repair_cache
 from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
@@ -18,10 +18,10 @@ from multibuild.journal.local_children import on_the_builder
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
-from multibuild.plan.plan import most_at_once
+from multibuild.plan.plan import max_concurrent
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.batch import run_together
-from multibuild.prove.smoke.smoke_test import Solver, TestOutcome, Trial, run_test
+from multibuild.prove.smoke.smoke_test import SmokeRun, Solver, TestOutcome, run_test
 from multibuild.terminal import last_line, one_line
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class NodeFailover(Protocol):
 class _Tested:
     """A planned platform and the test of its child."""
 
-    item: PlannedPlatform
-    trial: Trial
+    planned: PlannedPlatform
+    trial: SmokeRun
 
 
 async def run_tests(
@@ -65,8 +65,8 @@ async def run_tests(
     laboratory = _Laboratory(plan, recorder, failover)
     groups = _groups(plan, tuple(_tested(children, run)))
     outcomes = {
-        item.platform: TestOutcome(platform=item.platform, status="skipped", seconds=0.0)
-        for item, _ in children
+        planned.platform: TestOutcome(platform=planned.platform, status="skipped", seconds=0.0)
+        for planned, _ in children
     }
     for found in await asyncio.gather(*(laboratory.examine(group) for group in groups)):
         outcomes |= found
@@ -103,24 +103,24 @@ def raise_for_trouble(outcomes: Sequence[TestOutcome], *, then: str = "") -> Non
 
 
 def _tested(children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirectory) -> Iterator[_Tested]:
-    for item, reference in children:
-        if item.test is not None:
-            trial = Trial(
-                platform=item.platform,
-                test=item.test,
+    for planned, reference in children:
+        if planned.test is not None:
+            trial = SmokeRun(
+                platform=planned.platform,
+                test=planned.test,
                 child=on_the_builder(reference, run),
-                log=run.logs / f"{item.slug}.test.log",
-                emulated=item.emulated,
+                log=run.logs / f"{planned.slug}.test.log",
+                emulated=planned.emulated,
             )
-            yield _Tested(item=item, trial=trial)
+            yield _Tested(planned=planned, trial=trial)
 
 
 def _groups(plan: Plan, tests: Sequence[_Tested]) -> Iterator[tuple[_Tested, ...]]:
     """Put together what one builder runs for at most the same time, as many as may run at once."""
     kinds: dict[tuple[str, float], list[_Tested]] = {}
     for tested in tests:
-        kinds.setdefault((tested.item.node.builder, tested.trial.test.timeout), []).append(tested)
-    most = most_at_once(plan)
+        kinds.setdefault((tested.planned.node.builder, tested.trial.test.timeout), []).append(tested)
+    most = max_concurrent(plan)
     for members in kinds.values():
         for start in range(0, len(members), most):
             yield tuple(members[start : start + most])
@@ -147,9 +147,9 @@ class _Laboratory:
         found: dict[Platform, TestOutcome] = {}
         if len(group) > 1:
             async with self._slots.take(number=len(group)):
-                solver = Solver(builder=group[0].item.node.builder, buildx=self._buildx)
+                solver = Solver(builder=group[0].planned.node.builder, buildx=self._buildx)
                 found = await run_together([tested.trial for tested in group], solver)
-        rest = [tested for tested in group if tested.item.platform not in found]
+        rest = [tested for tested in group if tested.planned.platform not in found]
         for outcome in await asyncio.gather(*map(self._one, rest)):
             found[outcome.platform] = outcome
         return found
@@ -168,24 +168,24 @@ class _Laboratory:
             await with_retries(
                 attempt,
                 budget=self._budget,
-                decided=lambda decision: self._record(tested.item.platform, decision),
+                decided=lambda decision: self._record(tested.planned.platform, decision),
             )
         return outcomes[-1]
 
     async def _somewhere(self, tested: _Tested, number: int) -> TestOutcome:
         """Run it where the child was built; a node that has died since has nothing to say of the child."""
         while True:
-            item = self._failover.assign(tested.item)
-            solver = Solver(builder=item.node.builder, buildx=self._buildx)
-            trial = replace(tested.trial, emulated=item.emulated)
+            planned = self._failover.assign(tested.planned)
+            solver = Solver(builder=planned.node.builder, buildx=self._buildx)
+            trial = replace(tested.trial, emulated=planned.emulated)
             outcome = await run_test(trial, solver, attempt=number)
             if outcome.trouble is None:
                 return outcome
-            await self._failover.report_failure(item, outcome.trouble)
-            lost = await forget_lost(outcome.trouble, item.node.builder, self._buildx, self._project)
+            await self._failover.report_failure(planned, outcome.trouble)
+            lost = await repair_cache(outcome.trouble, planned.node.builder, self._buildx, self._project)
             if lost is not None:
-                self._recorder.record("record.forgotten", platform=str(item.platform), id=lost)
-            if self._failover.assign(tested.item).node.builder == item.node.builder:
+                self._recorder.record("record.forgotten", platform=str(planned.platform), id=lost)
+            if self._failover.assign(tested.planned).node.builder == planned.node.builder:
                 return outcome
 
     def _record(self, platform: Platform, decision: Decision) -> None:

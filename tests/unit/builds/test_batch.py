@@ -7,10 +7,10 @@ import pytest
 
 from multibuild.build.shared import SharedWork
 from multibuild.builds.batch.bake import bake_arguments, bake_document
-from multibuild.builds.batch.batch import Wave, waves
-from multibuild.builds.history import Forecast
+from multibuild.builds.batch.batch import Batch, waves
+from multibuild.builds.history import BuildHistory
 from multibuild.buildx.progress import Progress
-from multibuild.buildx.split_progress import WaveProgress
+from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.plan.host_facts import MIB, HostFacts, Node
@@ -36,7 +36,7 @@ def plan(tmp_path):
 
 
 def chosen(plan, size, *known, **seconds):
-    ahead = Forecast(
+    ahead = BuildHistory(
         seconds=seconds,
         context_bytes={item.spec.dockerfile: size for item in plan.platforms},
         known=frozenset(map(Platform.parse, known)),
@@ -46,7 +46,7 @@ def chosen(plan, size, *known, **seconds):
 
 def test_a_large_context_carries_all_platforms_of_a_node(plan):
     made = plan()
-    assert chosen(made, 300_000_000) == (Wave(items=made.platforms, why="context"),)
+    assert chosen(made, 300_000_000) == (Batch(items=made.platforms, why="context"),)
 
 
 def test_a_small_context_keeps_builds_isolated(plan):
@@ -86,7 +86,7 @@ def test_a_wave_is_no_larger_than_jobs_or_memory(plan):
 def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
     made = plan()
     assert chosen(made, 1000, "linux/arm64", "linux/s390x") == (
-        Wave(items=(made.platforms[1], made.platforms[6]), why="cached"),
+        Batch(items=(made.platforms[1], made.platforms[6]), why="cached"),
     )
     assert chosen(made, 1000, "linux/arm64") == ()
     assert chosen(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
@@ -97,7 +97,7 @@ WORK = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
 
 
 def sharing(plan, *platforms, size=1000, failed=()):
-    ahead = Forecast(
+    ahead = BuildHistory(
         context_bytes={item.spec.dockerfile: size for item in plan.platforms},
         shared={Platform.parse(platform): WORK for platform in platforms},
         failed=frozenset(failed),
@@ -113,7 +113,7 @@ def test_what_runs_nothing_of_its_own_goes_together(plan):
     assert sharing(plan(), "linux/arm64") == []
     assert sharing(plan("stall_timeout: 5s"), *both) == []
     assert sharing(plan("build_flags: [--shm-size=1g]"), *both) == []
-    assert Wave(items=plan().platforms, why="shared").slots == 1, "it computes as much as one build"
+    assert Batch(items=plan().platforms, why="shared").slots == 1, "it computes as much as one build"
 
 
 def test_who_is_alone_in_sharing_is_uploaded_for_with_the_others(plan):
@@ -151,7 +151,7 @@ def test_work_that_differs_is_not_shared(plan):
         SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=(("X", value),)) for value in "12"
     )
     names = [str(item.platform) for item in made.platforms]
-    ahead = Forecast(shared={Platform.parse(name): one if name < "linux/m" else other for name in names})
+    ahead = BuildHistory(shared={Platform.parse(name): one if name < "linux/m" else other for name in names})
     assert [[str(item.platform) for item in wave.items] for wave in waves(made, made.platforms, ahead)] == [
         [name for name in names if name < "linux/m"],
         [name for name in names if name > "linux/m"],
@@ -190,7 +190,7 @@ class Listener:
     def __init__(self, *targets):
         self.logs: dict[str, list[str]] = {target: [] for target in targets}
         self.progress = {t: Progress(self.logs[t].append, lambda _step: None) for t in targets}
-        self.wave = WaveProgress(self.progress)
+        self.wave = BatchProgress(self.progress)
 
     def feed(self, **document):
         return list(self.wave.feed(json.dumps(document).encode()))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from multibuild.builds.fingerprint import PlanInputs
-from multibuild.builds.history import Forecast, forecast
+from multibuild.builds.fingerprint import PlanFingerprints
+from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.reuse import past_seconds
 from multibuild.builds.stage import start_order
 from multibuild.journal.events import Event
@@ -21,7 +21,7 @@ class Item:
 
 
 def order(items, past, failed=()):
-    ahead = Forecast(seconds=past, failed=frozenset(failed))
+    ahead = BuildHistory(seconds=past, failed=frozenset(failed))
     return [item.platform for item in start_order(items, ahead)]
 
 
@@ -74,4 +74,4 @@ def test_what_failed_in_one_of_the_last_runs_is_known_what_was_cancelled_is_not(
     written(state, 0, ("arm64", "failed", 9.0), ("arm64", "ok", 9.0), ("s390x", "cancelled", 9.0))
     written(state, 1, ("arm64", "ok", 9.0), ("riscv64", "timeout", 9.0))
     current = written(state, 2, ("amd64", "failed", 9.0))
-    assert forecast(state, current, PlanInputs(platforms={})).failed == {"arm64", "riscv64"}
+    assert read_history(state, current, PlanFingerprints(platforms={})).failed == {"arm64", "riscv64"}

@@ -6,7 +6,7 @@ import pytest
 from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 
-from multibuild.builds.fingerprint import Inputs, PlanInputs
+from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
 from multibuild.builds.reuse import unfinished
 from multibuild.builds.stage import reusable_children
 from multibuild.cli.display import Silent
@@ -22,7 +22,7 @@ from multibuild.platforms import Platform
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AMD64 = Platform.parse("linux/amd64")
-INPUTS = Inputs(parts={"context": "c"})
+INPUTS = Fingerprint(parts={"context": "c"})
 NAMED = [
     ("inputs.named", {"stamp": "before"}),
     ("platform.inputs", {"platform": "linux/amd64", "inputs": INPUTS.name}),
@@ -83,7 +83,7 @@ async def test_a_file_that_was_changed_and_changed_back_spoils_what_a_killed_run
         path.write_text(f"version: 1\nimage: {image}\nplatforms: [linux/amd64]\n")
         loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
         plan = make_plan(loaded, assumed_facts("auto"))
-        inputs = PlanInputs(platforms={AMD64: INPUTS}, stamp=stamp)
+        inputs = PlanFingerprints(platforms={AMD64: INPUTS}, stamp=stamp)
         found = await reusable_children(plan, inputs, left, state.new_run(NOW), Recorder(None, Silent()))
     assert list(found) == taken
 

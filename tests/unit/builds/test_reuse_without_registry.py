@@ -7,7 +7,7 @@ import pytest
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
-from multibuild.builds.fingerprint import Inputs, PlanInputs
+from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
 from multibuild.builds.reuse import unfinished
 from multibuild.builds.stage import reusable_children
 from multibuild.cli.display import Silent
@@ -25,7 +25,7 @@ from multibuild.platforms import Platform
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AMD64 = Platform.parse("linux/amd64")
 NAME = "oci:children/linux-amd64"
-INPUTS = PlanInputs(platforms={AMD64: Inputs(parts={"context": "1"})})
+INPUTS = PlanFingerprints(platforms={AMD64: Fingerprint(parts={"context": "1"})})
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_from_whichever_run_has_it_by_now(plan, state, killed):
 
 
 def test_changed_inputs_are_built_anew(plan, state, killed):
-    other = PlanInputs(platforms={AMD64: Inputs(parts={"context": "2"})})
+    other = PlanFingerprints(platforms={AMD64: Fingerprint(parts={"context": "2"})})
     assert taken(plan(), state, state.new_run(NOW), other) == {}
 
 

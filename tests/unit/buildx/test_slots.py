@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from multibuild.buildx.processors import WINDOW, Processors
-from multibuild.buildx.slots import Brake, Slots
+from multibuild.buildx.slots import CpuGate, Slots
 
 
 class Builds:
@@ -185,7 +185,7 @@ class Told(Processors):
 
 async def test_long_builds_do_not_take_more_than_the_least_while_processors_have_no_time():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, Brake(least=2, usual=4, after=0.0, processors=processors))
+    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b"]
     await builds.finish("a")
@@ -196,7 +196,7 @@ async def test_long_builds_do_not_take_more_than_the_least_while_processors_have
 
 async def test_where_there_is_time_another_is_let_in_before_any_has_ended():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, Brake(least=2, usual=4, after=0.0, processors=processors))
+    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d", "e")
     processors.time = 1
     await asyncio.sleep(2 * WINDOW)
@@ -209,7 +209,7 @@ async def test_where_there_is_time_another_is_let_in_before_any_has_ended():
 
 async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
     builds, processors = Builds(3), Told()
-    builds.slots = Slots(3, Brake(least=1, usual=3, after=0.2, processors=processors))
+    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.2, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b", "c"]
     await asyncio.sleep(0.2)
@@ -222,7 +222,7 @@ async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
 
 async def test_a_brake_keeps_out_nobody_who_takes_several():
     builds = Builds(3)
-    builds.slots = Slots(3, Brake(least=1, usual=3, after=0.0, processors=Told()))
+    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.0, processors=Told()))
     await builds.start("a", "b")
     assert builds.inside == ["a"]
     async with asyncio.timeout(1), builds.slots.take(number=2):
@@ -237,7 +237,7 @@ async def test_a_brake_keeps_out_nobody_who_takes_several():
 
 async def test_more_than_usual_run_only_while_there_is_time():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, Brake(least=1, usual=2, processors=processors))
+    builds.slots = Slots(4, CpuGate(least=1, usual=2, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b"]
     processors.time = 1

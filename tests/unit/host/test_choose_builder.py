@@ -11,7 +11,7 @@ from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import BuilderInfo, Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BUILDKIT_IMAGE, OWN_NAME, Choice, Terms, choose, engines_own
-from multibuild.host.own_builders import MadeBuilder, MadeBuilders
+from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.platforms import Platform
 
 CONTAINERD = replace(ENGINE, containerd_store=True)
@@ -24,18 +24,18 @@ CONTAINER = Profile(
 )
 
 
-class Record(MadeBuilders):
+class Record(OwnBuilders):
     """A record that holds what a test says."""
 
-    def __init__(self, *made: MadeBuilder) -> None:
+    def __init__(self, *made: OwnBuilder) -> None:
         super().__init__(Path("/nonexistent"))
         self._made = {one.name: one for one in made}
 
-    def get(self, name: str) -> MadeBuilder | None:
+    def get(self, name: str) -> OwnBuilder | None:
         return self._made.get(name)
 
 
-def terms(*made: MadeBuilder, pull=lambda _image: False, registries=None) -> Terms:
+def terms(*made: OwnBuilder, pull=lambda _image: False, registries=None) -> Terms:
     return Terms(made=Record(*made), registries=registries or {}, may_pull=pull)
 
 
@@ -49,12 +49,12 @@ def with_(**changes) -> Profile:
     return CONTAINER.model_copy(update=changes)
 
 
-def by_profile(profile: Profile, engine: FakeEngine, *made: MadeBuilder) -> Choice:
+def by_profile(profile: Profile, engine: FakeEngine, *made: OwnBuilder) -> Choice:
     return choose("profile.yaml", profile, engine, engine.info(), terms(*made))
 
 
-def ours(name: str, driver: str = "docker-container", **more) -> MadeBuilder:
-    return MadeBuilder(name=name, driver=driver, profile="team", **more)
+def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
+    return OwnBuilder(name=name, driver=driver, profile="team", **more)
 
 
 def made_of(profile: Profile) -> BuilderInfo:

@@ -8,7 +8,7 @@ from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import Terms, choose
 from multibuild.host.create_builders import provide
-from multibuild.host.own_builders import MadeBuilder, MadeBuilders
+from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 
 IMAGE = "registry.example.org/buildkit:1"
 CONTAINER = Profile(driver="docker-container", name="team", image=IMAGE)
@@ -18,12 +18,12 @@ FLEET = Profile(
 CLUSTER = Profile(driver="kubernetes", name="pod", driver_opts={"namespace": "a"})
 
 
-class Site:
+class RunContext:
     """An engine, what multibuild made on it, and what was said."""
 
     def __init__(self, folder: Path, engine: FakeEngine) -> None:
         self.engine = engine
-        self.made = MadeBuilders(folder / "builders")
+        self.made = OwnBuilders(folder / "builders")
         self.said: list[str] = []
 
     def provide(self, profile, **how):
@@ -34,7 +34,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path, FakeEngine(images={IMAGE}))
+    return RunContext(tmp_path, FakeEngine(images={IMAGE}))
 
 
 def test_what_is_made_is_written_down(site):
@@ -135,11 +135,11 @@ def test_somebody_elses_builder_is_not_touched(site):
 
 
 def test_a_record_that_cannot_be_read_is_nobodys(tmp_path):
-    made = MadeBuilders(tmp_path)
+    made = OwnBuilders(tmp_path)
     (tmp_path / "team.json").write_text("{")
     (tmp_path / "more.json").write_text('{"name": "more", "unknown": 1}')
     assert made.all() == ()
-    made.add(MadeBuilder(name="team", driver="remote", profile="team"))
+    made.add(OwnBuilder(name="team", driver="remote", profile="team"))
     assert [one.name for one in made.all()] == ["team"]
     made.forget("team")
     made.forget("team")

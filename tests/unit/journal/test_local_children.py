@@ -9,6 +9,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.journal.local_children import (
     WithStaged,
+    adopt,
     check_whole,
     child_reference,
     exported_digest,
@@ -19,7 +20,6 @@ from multibuild.journal.local_children import (
     may_be_there,
     on_the_builder,
     sweep,
-    take_over,
 )
 from multibuild.journal.runs import State
 from multibuild.oci.errors import RegistryError
@@ -110,7 +110,7 @@ def test_a_digest_that_it_does_not_have(run):
 
 def test_a_later_run_takes_it_over_without_a_copy_of_its_blobs(state, run, child):
     later = state.new_run(NOW)
-    assert take_over(NAME, child, state.runs(), later)
+    assert adopt(NAME, child, state.runs(), later)
     check_whole(OciLayout(folder_of(NAME, later)), child)
     assert layer(later).stat().st_ino == layer(run).stat().st_ino
     assert not list(later.children.glob(".*"))
@@ -118,24 +118,24 @@ def test_a_later_run_takes_it_over_without_a_copy_of_its_blobs(state, run, child
 
 def test_the_newest_that_has_it_whole_is_taken(state, run, child):
     middle, later = state.new_run(NOW), state.new_run(NOW)
-    take_over(NAME, child, [run], middle)
+    adopt(NAME, child, [run], middle)
     layer(middle).unlink()
     assert holder_of(NAME, child, state.runs()) == run
-    assert take_over(NAME, child, state.runs(), later)
+    assert adopt(NAME, child, state.runs(), later)
 
 
 def test_an_image_without_its_attestations_is_not_the_child(state, run):
     folder = fresh_folder("linux-amd64", run)
     digest, image, _ = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")
     keep(folder, digest)
-    assert not take_over(NAME, image, [run], state.new_run(NOW))
+    assert not adopt(NAME, image, [run], state.new_run(NOW))
 
 
 def test_what_no_run_has_is_not_taken(state, run, child):
     later = state.new_run(NOW)
-    assert not take_over(NAME, OTHER, state.runs(), later)
+    assert not adopt(NAME, OTHER, state.runs(), later)
     layer(run).write_bytes(b"")
-    assert not take_over(NAME, child, state.runs(), later)
+    assert not adopt(NAME, child, state.runs(), later)
     assert not later.children.exists()
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_image_is_not_taken(state, run, odd):
     folder = fresh_folder("linux-amd64", run)
     digest = LayoutFiles(folder).put("any", odd, OCI_INDEX, tag="latest")
     folder.rename(folder.with_name("linux-amd64"))
-    assert isinstance(take_over(NAME, digest, [run], state.new_run(NOW)), bool)
+    assert isinstance(adopt(NAME, digest, [run], state.new_run(NOW)), bool)
 
 
 def test_indexes_in_indexes_come_to_an_end(run):
@@ -162,7 +162,7 @@ def test_a_pipe_in_place_of_a_blob_is_not_read(state, run, child):
     path = layer(run)
     path.unlink()
     os.mkfifo(path)
-    assert not take_over(NAME, child, [run], state.new_run(NOW))
+    assert not adopt(NAME, child, [run], state.new_run(NOW))
 
 
 def test_a_link_out_of_an_imported_child_changes_no_mode_elsewhere(state, run, child, tmp_path):
@@ -172,7 +172,7 @@ def test_a_link_out_of_an_imported_child_changes_no_mode_elsewhere(state, run, c
     path.symlink_to(elsewhere)
     elsewhere.chmod(0o400)
     later = state.new_run(NOW)
-    assert take_over(NAME, child, [run], later)
+    assert adopt(NAME, child, [run], later)
     assert elsewhere.stat().st_mode & 0o777 == 0o400
     assert not layer(later).is_symlink()
     assert layer(later).stat().st_ino != elsewhere.stat().st_ino
@@ -185,7 +185,7 @@ def test_sweeping_leaves_what_somebody_may_need(state, run, child):
     later = state.new_run(NOW)
     sweep(state.runs(), later)
     assert sorted(path.name for path in run.children.iterdir()) == ["linux-amd64", "linux-arm64"]
-    take_over(NAME, child, [run], later)
+    adopt(NAME, child, [run], later)
     fresh_folder("linux-s390x", later)
     sweep(state.runs(), later)
     assert [path.name for path in run.children.iterdir()] == ["linux-arm64"]

@@ -14,9 +14,9 @@ from multibuild.errors import MultibuildError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.verify import Rules, verify
-from multibuild.publish.merge import Wishes, merge
+from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
 from multibuild.resolve.inspect_index import look_at
@@ -77,7 +77,7 @@ def uses(reference, registries):
 
     def copied():
         source = read_source(str(reference), registries)
-        made = merge([source], Wishes(annotations=(("q", "r"),)))
+        made = merge([source], MergeOptions(annotations=(("q", "r"),)))
         lint(made.entries, {})
         goal = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
         publish(
@@ -86,7 +86,7 @@ def uses(reference, registries):
 
     yield lambda: as_table(look_at(reference, registries))
     yield lambda: json.dumps(
-        verify(reference, registries, rules=Rules(mode="all"), memory=LayerMemory()).document()
+        verify(reference, registries, rules=Rules(mode="all"), memory=LayerCache()).document()
     )
     yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
     yield lambda: reached(reference, [registry.manifest(reference).digest], registries)

@@ -16,7 +16,7 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.publish.local_output import LocalOutlet, publish_locally
-from multibuild.publish.merge import Wishes, merge
+from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
 
@@ -53,7 +53,7 @@ def written(fake, clients, tmp_path):
         put_attested(fake, "app", "linux/amd64", tag="a")
         put_image(fake, "app", "linux/arm64", tag="b")
         sources = [read_source(f"{fake.host}/app:{tag}", clients) for tag in "ab"]
-        index = merge(sources, Wishes())
+        index = merge(sources, MergeOptions())
         loaded: list[bytes] = []
         outlet = LocalOutlet(
             kind=kind,
@@ -113,7 +113,7 @@ def test_it_can_be_merged_from(kind, tag, written, fake, clients, tmp_path):
     layout, reference = open_layout(f"{path}{tag}", tmp_path)
     stores = WithLayouts(clients, layout)
     source = read_source("oci:out", stores, reference=reference)
-    assert merge([source], Wishes()).digest == index.digest
+    assert merge([source], MergeOptions()).digest == index.digest
     destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))
     publish(index, [destination], sources=[source.reference], registries=stores, emit=ignore)
     assert fake.repository("elsewhere").tags == {"1": index.digest}

@@ -8,7 +8,7 @@ from fakes.layers import Blobs, tar
 
 from multibuild.elf.header import parse_elf
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
@@ -132,7 +132,7 @@ def test_what_cannot_be_followed_is_left_alone(section):
 def test_the_search_of_path_passes_over_what_nobody_may_execute():
     readable = LayerEntry(path="usr/bin/app", kind="file", mode=0o644, elf=parse_elf(FOREIGN))
     image = Image({"bin/app": NATIVE}, {}, Cmd=["app"])
-    memory = LayerMemory()
+    memory = LayerCache()
     memory.recall(image.layers[1].digest, lambda: LayerIndex(entries=(readable,)))
     proof = image.prove(memory=memory)
     assert (proof.status, proof.checked) == ("passed", 1)
@@ -242,7 +242,7 @@ def test_a_damaged_layer_is_a_failed_proof():
 
 
 def test_layers_are_read_once_for_all_images():
-    memory = LayerMemory()
+    memory = LayerCache()
     image = Image({"app": NATIVE}, Cmd=["/app"])
     assert image.prove(memory=memory).status == "passed"
     assert image.prove(memory=memory).status == "passed"

@@ -8,7 +8,7 @@ import pytest
 
 from multibuild.elf.header import parse_elf
 from multibuild.prove.content import layer_cache as layer_memory
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
 
 INDEX = LayerIndex(entries=(LayerEntry(path="bin/app", kind="file", mode=0o755, script=("/bin/sh", "-e")),))
@@ -19,39 +19,39 @@ def unread():
 
 
 def test_a_layer_is_read_once():
-    memory = LayerMemory()
+    memory = LayerCache()
     assert memory.recall("sha256:a", lambda: INDEX) is INDEX
     assert memory.recall("sha256:a", unread) is INDEX
 
 
 def test_the_next_run_knows_it_too(tmp_path):
-    LayerMemory(tmp_path / "layers").recall("sha256:a", lambda: INDEX)
-    assert LayerMemory(tmp_path / "layers").recall("sha256:a", unread) == INDEX
+    LayerCache(tmp_path / "layers").recall("sha256:a", lambda: INDEX)
+    assert LayerCache(tmp_path / "layers").recall("sha256:a", unread) == INDEX
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[1]", b'[{"no": "entry"}]', b'{"entries": [{"path": "x"}]}']
 )
 def test_a_damaged_file_is_read_from_the_registry_again(tmp_path, content):
-    LayerMemory(tmp_path).recall("sha256:a", lambda: INDEX)
+    LayerCache(tmp_path).recall("sha256:a", lambda: INDEX)
     (kept,) = tmp_path.iterdir()
     kept.write_bytes(content)
-    assert LayerMemory(tmp_path).recall("sha256:a", lambda: INDEX) is INDEX
+    assert LayerCache(tmp_path).recall("sha256:a", lambda: INDEX) is INDEX
     assert json.loads(kept.read_bytes())
 
 
 def test_a_digest_is_no_path(tmp_path):
-    LayerMemory(tmp_path / "layers").recall("../../out", lambda: INDEX)
+    LayerCache(tmp_path / "layers").recall("../../out", lambda: INDEX)
     assert [path.name for path in tmp_path.iterdir()] == ["layers"]
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    assert LayerMemory(tmp_path / "file").recall("sha256:a", lambda: INDEX) is INDEX
+    assert LayerCache(tmp_path / "file").recall("sha256:a", lambda: INDEX) is INDEX
 
 
 def test_what_could_not_be_read_is_not_remembered():
-    memory = LayerMemory()
+    memory = LayerCache()
 
     def fail():
         raise ValueError
@@ -62,7 +62,7 @@ def test_what_could_not_be_read_is_not_remembered():
 
 
 def test_two_threads_read_a_shared_layer_once():
-    memory, count, begin = LayerMemory(), [], threading.Barrier(4)
+    memory, count, begin = LayerCache(), [], threading.Barrier(4)
 
     def read():
         count.append(1)
@@ -83,20 +83,20 @@ def test_two_threads_read_a_shared_layer_once():
 def test_the_disk_keeps_what_was_used_last(tmp_path):
     entries = tuple(LayerEntry(path=f"{number:0200}", kind="file") for number in range(40_000))
     index = LayerIndex(entries=entries)
-    memory = LayerMemory(tmp_path)
+    memory = LayerCache(tmp_path)
     for number in range(9):
         memory.recall(f"sha256:{number}", lambda: index)
         for path in tmp_path.iterdir():
             status = path.stat()
             os.utime(path, (status.st_atime - 10, status.st_mtime - 10))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= layer_memory.MOST_ON_DISK
-    LayerMemory(tmp_path).recall("sha256:8", unread)
-    LayerMemory(tmp_path).recall("sha256:0", lambda: INDEX)
+    LayerCache(tmp_path).recall("sha256:8", unread)
+    LayerCache(tmp_path).recall("sha256:0", lambda: INDEX)
 
 
 def test_elf_headers_survive(tmp_path):
     from multibuild.qemu.probe_program import probe
 
     index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(probe("arm64"))),))
-    LayerMemory(tmp_path).recall("sha256:a", lambda: index)
-    assert LayerMemory(tmp_path).recall("sha256:a", unread) == index
+    LayerCache(tmp_path).recall("sha256:a", lambda: index)
+    assert LayerCache(tmp_path).recall("sha256:a", unread) == index

@@ -18,7 +18,7 @@ from multibuild.oci.http import RetryPolicy
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.prefetch import ChildReader
 from multibuild.qemu.probe_program import probe
 
@@ -41,7 +41,7 @@ class Reading:
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
         self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
-        memory = LayerMemory(folder / "layers")
+        memory = LayerCache(folder / "layers")
         self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
 
     def wait_for(self, count):

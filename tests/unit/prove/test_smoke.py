@@ -8,7 +8,7 @@ import pytest
 from multibuild.config.sections import SmokeTest
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.batch import recipe
-from multibuild.prove.smoke.smoke_test import Trial, dockerfile
+from multibuild.prove.smoke.smoke_test import SmokeRun, dockerfile
 
 CHILD = "localhost:5000/app@sha256:" + "a" * 64
 
@@ -49,7 +49,7 @@ def test_each_has_a_stage_of_its_own_where_many_are_tested_together():
     def trial(platform, letter, **test):
         settled = SmokeTest(**{"run": ("app",), "timeout": 10.0, **test})
         child = CHILD.replace("a" * 64, letter * 64)
-        return Trial(platform=Platform.parse(platform), test=settled, child=child, log=Path("log"))
+        return SmokeRun(platform=Platform.parse(platform), test=settled, child=child, log=Path("log"))
 
     lines = recipe(
         [trial("amd64", "b"), trial("arm/v6", "c", run=("other",), emulator_cpu="arm1176", network=True)]

@@ -13,7 +13,7 @@ from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.prove import verify as verifying
 from multibuild.prove.content import proof as content
-from multibuild.prove.content.layer_cache import LayerMemory
+from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.verify import Rules, verify
 from multibuild.qemu.probe_program import probe
 
@@ -31,7 +31,7 @@ def look(registry):
     def verified(tag="latest", *, memory=None, **rules):
         with RegistrySession({}, say=print) as session:
             reference = Reference.parse(f"{registry.host}/app:{tag}")
-            return verify(reference, session, rules=Rules(**rules), memory=memory or LayerMemory())
+            return verify(reference, session, rules=Rules(**rules), memory=memory or LayerCache())
 
     return verified
 
@@ -124,7 +124,7 @@ def test_what_is_odd_and_no_fault_is_said_once(registry, look):
 
 def test_a_layer_that_has_gone_is_missed_though_it_is_remembered(registry, look):
     put_program(registry, tag="latest")
-    memory = LayerMemory()
+    memory = LayerCache()
     assert look(memory=memory).ok
     layers = json.loads(registry.repository("app").manifests[registry.repository("app").tags["latest"]][1])
     del registry.repository("app").blobs[layers["layers"][0]["digest"]]

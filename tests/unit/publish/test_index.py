@@ -20,7 +20,7 @@ from multibuild.oci.manifest import (
 from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.merge import Source, Wishes, merge, read_annotations, read_pairs
+from multibuild.publish.merge import MergeOptions, Source, merge, read_annotations, read_pairs
 from multibuild.resolve.lint_index import lint
 
 
@@ -196,7 +196,7 @@ def test_the_seed_flow():
         source("r.io/app-arm64:1", IndexChild(image=image(2, "linux/arm64"))),
         source("r.io/app-mips64le:1", IndexChild(image=image(3, "linux/mips64le"))),
     ]
-    wishes = Wishes(also_as=(("r.io/app-arm64:1", Platform.literal("linux/arm64/unknown")),))
+    wishes = MergeOptions(also_as=(("r.io/app-arm64:1", Platform.literal("linux/arm64/unknown")),))
     assert platforms_of(merge(sources, wishes)) == [
         "linux/amd64",
         "linux/arm64",
@@ -206,7 +206,7 @@ def test_the_seed_flow():
 
 
 def test_every_field_can_be_said():
-    wishes = Wishes(
+    wishes = MergeOptions(
         platform_of=(("a:1", Platform.literal("linux/arm/v6")),),
         os_version=(("a:1", "10.0"),),
         os_features=(("a:1", ("x", "y")),),
@@ -226,18 +226,18 @@ def test_every_field_can_be_said():
 
 
 def test_a_source_can_be_named_by_any_spelling():
-    wishes = Wishes(platform_of=(("docker.io/library/a:1", Platform.literal("linux/s390x")),))
+    wishes = MergeOptions(platform_of=(("docker.io/library/a:1", Platform.literal("linux/s390x")),))
     assert platforms_of(merge([source("a:1", IndexChild(image=image(1)))], wishes)) == ["linux/s390x"]
 
 
 def test_one_image_of_an_index_is_named_by_its_digest():
     both = source("r.io/app:1", IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64")))
-    wishes = Wishes(also_as=((f"r.io/app@{digest(2)}", Platform.literal("linux/arm64/unknown")),))
+    wishes = MergeOptions(also_as=((f"r.io/app@{digest(2)}", Platform.literal("linux/arm64/unknown")),))
     assert platforms_of(merge([both], wishes)) == ["linux/amd64", "linux/arm64", "linux/arm64/unknown"]
     with pytest.raises(UsageError, match="holds 2 images"):
-        merge([both], Wishes(os_version=(("r.io/app:1", "1"),)))
+        merge([both], MergeOptions(os_version=(("r.io/app:1", "1"),)))
     with pytest.raises(UsageError, match="none of the sources"):
-        merge([both], Wishes(os_version=(("r.io/other:1", "1"),)))
+        merge([both], MergeOptions(os_version=(("r.io/other:1", "1"),)))
 
 
 def _base(number, *entries, **more):
@@ -253,8 +253,8 @@ def _base(number, *entries, **more):
 def test_a_single_index_keeps_its_bytes():
     base = _base(1, image(1), annotations={"a": "b"})
     whole = source("r.io/app:1", IndexChild(image=image(1)), base=base)
-    assert merge([whole], Wishes()) is base
-    changed = merge([whole], Wishes(annotations=(("c", "d"),)))
+    assert merge([whole], MergeOptions()) is base
+    changed = merge([whole], MergeOptions(annotations=(("c", "d"),)))
     assert changed.document["annotations"] == {"a": "b", "c": "d"}
 
 
@@ -273,7 +273,7 @@ def test_append_takes_the_place_of_the_same_platform_and_keeps_the_rest():
         source("r.io/new:1", IndexChild(image=image(3))),
         source("r.io/s:1", IndexChild(image=image(4, "linux/s390x"))),
     ]
-    index = merge(added, Wishes(), onto=onto)
+    index = merge(added, MergeOptions(), onto=onto)
     assert [(str(e.platform), e.digest) for e in index.entries] == [
         ("linux/amd64", digest(3)),
         ("linux/arm64", digest(2)),
@@ -293,7 +293,7 @@ def test_append_replaces_the_further_entries_too():
         IndexChild(image=image(2, "linux/arm64/unknown")),
         base=_base(1, image(1)),
     )
-    wishes = Wishes(also_as=(("r.io/new:1", Platform.literal("linux/arm64/unknown")),))
+    wishes = MergeOptions(also_as=(("r.io/new:1", Platform.literal("linux/arm64/unknown")),))
     index = merge([source("r.io/new:1", IndexChild(image=image(3, "linux/arm64")))], wishes, onto=onto)
     assert [(str(e.platform), e.digest) for e in index.entries] == [
         ("linux/amd64", digest(1)),
@@ -309,11 +309,13 @@ def test_only_some_platforms():
         IndexChild(image=image(2, "linux/arm64/v8")),
         base=_base(1, image(1)),
     )
-    assert platforms_of(merge([both], Wishes(only=(Platform.parse("linux/arm64"),)))) == ["linux/arm64/v8"]
+    assert platforms_of(merge([both], MergeOptions(only=(Platform.parse("linux/arm64"),)))) == [
+        "linux/arm64/v8"
+    ]
 
 
 def test_an_annotation_for_a_platform_that_is_not_there():
-    wishes = Wishes(entry_annotations=((Platform.literal("linux/s390x"), "a", "b"),))
+    wishes = MergeOptions(entry_annotations=((Platform.literal("linux/s390x"), "a", "b"),))
     with pytest.raises(UsageError, match="no entry is of linux/s390x"):
         merge([source("a:1", IndexChild(image=image(1)))], wishes)
 

@@ -11,7 +11,7 @@ from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
 from multibuild.publish.index import compose
-from multibuild.publish.merge import Wishes, merge
+from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
 
@@ -309,7 +309,7 @@ def test_children_from_several_repositories_and_registries(registry, other, clie
     both = clients()
     names = [f"{registry.host}/app-amd64:1", f"{other.host}/team/app-arm64:1"]
     sources = [read_source(name, both) for name in names]
-    index = merge(sources, Wishes(also_as=((names[1], Platform.literal("linux/arm64/unknown")),)))
+    index = merge(sources, MergeOptions(also_as=((names[1], Platform.literal("linux/arm64/unknown")),)))
     registry.forget_requests()
     publish(
         index,
@@ -331,7 +331,7 @@ def test_blobs_are_uploaded_where_mounting_is_refused(clients):
         digest = put_image(registry, "a", "linux/amd64", tag="1")
         both = clients()
         source = read_source(f"{registry.host}/a:1", both)
-        index = merge([source], Wishes())
+        index = merge([source], MergeOptions())
         publish(
             index,
             [Destination(repository=Reference.parse(f"{registry.host}/b"), tags=("1",))],
@@ -357,7 +357,7 @@ def test_signatures_follow(has, takes, clients):
         both = clients()
         source = read_source(f"{registry.host}/app:1", both)
         publish(
-            merge([source], Wishes()),
+            merge([source], MergeOptions()),
             [Destination(repository=Reference.parse(f"{other.host}/app"), tags=("1",))],
             sources=[source.reference],
             registries=both,
@@ -373,7 +373,7 @@ def _copy(registry, sources, goal, clients):
     both = clients()
     read = [read_source(name, both) for name in sources]
     publish(
-        merge(read, Wishes()),
+        merge(read, MergeOptions()),
         [Destination(repository=Reference.parse(goal), tags=("1",))],
         sources=[place for source in read for place in source.places],
         registries=both,
@@ -490,7 +490,7 @@ def test_a_child_that_is_gone_is_not_published(registry, clients):
 def _copy_of(name, registry, clients):
     source = read_source(name, clients)
     publish(
-        merge([source], Wishes()),
+        merge([source], MergeOptions()),
         [Destination(repository=Reference.parse(f"{registry.host}/app"), tags=("1",))],
         sources=[source.reference],
         registries=clients,

@@ -19,7 +19,7 @@ from multibuild.oci.manifest import (
 from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
 from multibuild.publish.index import IndexChild, compose
-from multibuild.publish.merge import Source, Wishes, merge
+from multibuild.publish.merge import MergeOptions, Source, merge
 
 NAMES = [
     f"linux/{row.name}{f'/{variant}' if variant else ''}"
@@ -135,9 +135,9 @@ def test_what_was_composed_composes_to_the_same_bytes(seed):
     index = compose(maker.children(), annotations=maker.maybe({"a": "1"}, {}))
     annotations = index.document.get("annotations") or {}
     assert compose(read_again(index), annotations=annotations) == index
-    assert merge([source(index)], Wishes()) is index
-    again = merge([source(index)], Wishes(annotations=(("new", "1"),)))
-    back = merge([source(again)], Wishes(annotations=(("new", "1"),)))
+    assert merge([source(index)], MergeOptions()) is index
+    again = merge([source(index)], MergeOptions(annotations=(("new", "1"),)))
+    back = merge([source(again)], MergeOptions(annotations=(("new", "1"),)))
     assert back.digest == again.digest
 
 
@@ -151,12 +151,12 @@ def test_appending_what_is_there_changes_nothing_and_something_new_comes_last(se
     own = [child for child in read_again(distinct) if child.image.platform is not None]
     if own:
         again = Source(text="a:1", reference=Reference.parse("a:1"), children=(own[0],))
-        assert merge([again], Wishes(), onto=source(distinct)).digest == distinct.digest
+        assert merge([again], MergeOptions(), onto=source(distinct)).digest == distinct.digest
     new = IndexChild(
         image=Descriptor(media_type=OCI_MANIFEST, digest=maker.digest(), size=1, platform=WINDOWS)
     )
     added = Source(text="b:1", reference=Reference.parse("b:1"), children=(new,))
-    grown = merge([added], Wishes(), onto=source(distinct))
+    grown = merge([added], MergeOptions(), onto=source(distinct))
     images = [entry for entry in grown.entries if not entry.is_attestation]
     assert images[-1].digest == new.image.digest
     assert [entry.digest for entry in images[:-1]] == [child.image.digest for child in read_again(distinct)]

@@ -10,7 +10,7 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.workflow.clean import Decided, Left, Removal, decide, left_by, remove
+from multibuild.workflow.clean import CleanupPlan, Left, Removal, decide, left_by, remove
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
@@ -188,4 +188,4 @@ def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
         frozenset(),
     )
     # Nothing is looked for there: the registry need not exist.
-    assert decide(repository, RegistrySession({}, say=print)) == Decided()
+    assert decide(repository, RegistrySession({}, say=print)) == CleanupPlan()

@@ -8,7 +8,7 @@ from fakes.images import put_attested, put_image
 from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
-from multibuild.builds.fingerprint import inputs_of, resolver
+from multibuild.builds.fingerprint import fingerprint_platforms, resolver
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.journal.events import Event
@@ -71,7 +71,7 @@ class Project:
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
         with RegistrySession(plan.config.registry_settings, say=print) as session:
-            inputs = inputs_of(plan.loaded.project, plan.specs, resolver(session)).platforms
+            inputs = fingerprint_platforms(plan.loaded.project, plan.specs, resolver(session)).platforms
         events = [
             ("run.started", {"command": command}),
             ("run.planned", {"settings": settings or settings_of(plan)}),
