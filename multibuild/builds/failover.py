@@ -42,7 +42,7 @@ class Failover:
     @classmethod
     def of(cls, plan: Plan, say: Say) -> Failover:
         """Return the failover of a plan's nodes, which asks buildx whether they answer."""
-        return cls(answering(plan.facts.buildx, plan.loaded.project), say)
+        return cls(answering(plan.facts.buildx, plan.project), say)
 
     def assign(self, planned: PlannedPlatform) -> PlannedPlatform:
         """Give the platform on the first of its nodes that is not known to be gone, else where it was."""

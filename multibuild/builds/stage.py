@@ -69,7 +69,7 @@ def journal_inputs(inputs: PlanFingerprints, recorder: Recorder) -> None:
 
 async def check_inputs(plan: Plan, inputs: PlanFingerprints, recorder: Recorder) -> None:
     """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
-    if await asyncio.to_thread(current_stamp, plan.loaded.project, plan.specs) == inputs.stamp:
+    if await asyncio.to_thread(current_stamp, plan.project, plan.specs) == inputs.stamp:
         recorder.record("inputs.held")
         return
     recorder.record("inputs.changed")
@@ -118,7 +118,7 @@ def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorde
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
-    with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+    with RegistrySession(plan.registries, say=recorder.say) as registries:
         found = registries.map(check, children.values())
     return {platform for platform, there in zip(children, found, strict=True) if there}
 
@@ -144,21 +144,20 @@ async def build_children(
             return await build_children(
                 plan, run, recorder, finished=finished, ahead=ahead, tails=own, on_built=on_built
             )
-    config = plan.config
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
-        project=plan.loaded.project,
+        project=plan.project,
         run=run,
         slots=Slots(plan.jobs, cpu_gate(plan, ahead)),
         budget=Budget(
-            attempts=config.retry.attempts,
-            initial=config.retry.initial,
-            max=config.retry.max,
+            attempts=plan.retry.attempts,
+            initial=plan.retry.initial,
+            max=plan.retry.max,
             left=max(10, 2 * len(plan.platforms)),
         ),
         failover=Failover.of(plan, recorder.say),
-        stall=config.stall_timeout,
+        stall=plan.stall_timeout,
         emit=recorder.record,
         on_built=on_built,
     )
@@ -169,7 +168,7 @@ async def build_children(
     }
     rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], ahead)
     together = waves(plan, rest, ahead)
-    made = await _build_each(rest, context, together, tails, fail_fast=config.fail_fast)
+    made = await _build_each(rest, context, together, tails, fail_fast=plan.fail_fast)
     everything = {**taken, **made}
     return tuple(everything.get(planned.platform) or cancelled(planned) for planned in plan.platforms)
 
@@ -181,7 +180,7 @@ def cpu_gate(plan: Plan, ahead: BuildHistory) -> CpuGate | None:
     """
     from multibuild.plan.plan import usual_jobs
 
-    if plan.config.jobs != "auto" or not plan.facts.here:
+    if not plan.jobs_auto or not plan.facts.here:
         return None
     long = any(ahead.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
     return CpuGate(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)

@@ -16,11 +16,12 @@ from multibuild.workflow.if_changed import Command, compare
 
 if TYPE_CHECKING:
     from multibuild.cli.runs import Request
+    from multibuild.config.load import LoadedConfig
     from multibuild.journal.runs import State
     from multibuild.plan.plan import Plan
 
 
-def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
+def confirmed(request: Request, loaded: LoadedConfig, plan: Plan, state: State, until: str) -> bool:
     """Compare, and say what came of it. A success that holds is noted in its own journal: it is no new run."""
 
     def say(text: str, /) -> None:
@@ -28,7 +29,7 @@ def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
             print(inert_in_ci(printable(text), os.environ), file=sys.stderr)
 
     with state.lock():
-        verdict = compare(plan, state, cast("Command", until), say)
+        verdict = compare(loaded, plan, state, cast("Command", until), say)
         say(verdict.reason)
         if verdict.run is None:
             return False

@@ -50,15 +50,16 @@ def import_runs(request: Request, folders: Sequence[Path]) -> int:
     from multibuild.oci.registries import RegistrySession
     from multibuild.workflow.import_runs import check, check_children, find_runs, take_in
 
-    made = plan(request)
+    loaded = load(request)
+    made = plan(request, loaded)
     found = check(made, [run for folder in folders for run in find_runs(folder)])
     if not found:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
         )
-    with RegistrySession(made.config.registry_settings, say=_say(request)) as registries:
+    with RegistrySession(made.registries, say=_say(request)) as registries:
         check_children(found, registries)
-    state = state_of(request, made.loaded)
+    state = state_of(request, loaded)
     with state.lock():
         run = take_in(made, found, state)
     missing = [str(item.platform) for item in made.platforms if str(item.platform) not in found]

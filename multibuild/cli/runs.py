@@ -13,6 +13,7 @@ from multibuild import detail
 from multibuild.cli.output import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.plan.document import plan_document
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -120,14 +121,13 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
     return State(path)
 
 
-def plan(request: Request) -> Plan:
+def plan(request: Request, loaded: LoadedConfig) -> Plan:
     """Plan without any engine: from the facts the last setup or doctor left, else from assumptions."""
     from multibuild.config.files import check_files
     from multibuild.config.profiles import load_profile
     from multibuild.plan.host_facts import recorded_facts
     from multibuild.plan.plan import make_plan
 
-    loaded = load(request)
     check_files(loaded)
     builder = loaded.config.builder
     facts = recorded_facts(
@@ -138,9 +138,9 @@ def plan(request: Request) -> Plan:
 
 def show_plan(request: Request, *, commands: bool) -> None:
     """Print the plan: a table, the docker commands, or JSON."""
-    made = plan(request)
+    made = plan(request, load(request))
     if request.json:
-        print_json(made.document())
+        print_json(plan_document(made))
     else:
         print(as_commands(made) if commands else as_table(made))
 
@@ -149,7 +149,7 @@ def as_commands(plan: Plan) -> str:
     """Give the exact docker commands, copy-pastable from the project directory, secrets by id only."""
     from multibuild.plan.build_command import build_arguments
 
-    lines = [f"cd {shlex.quote(str(plan.loaded.project))}"]
+    lines = [f"cd {shlex.quote(str(plan.project))}"]
     lines += [shlex.join(("docker", "buildx", *build_arguments(item))) for item in plan.platforms]
     ends = ", ".join(_ends(plan))
     lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {ends}")
@@ -158,11 +158,10 @@ def as_commands(plan: Plan) -> str:
 
 def _ends(plan: Plan) -> list[str]:
     """Where the index comes to be: the tags at registries, or the place on this machine and the tags in it."""
-    config = plan.config
-    if config.publish.outlet.kind == "registry":
+    if plan.publish.outlet.kind == "registry":
         return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    here = "this engine" if config.publish.outlet.kind == "docker" else config.publish.to
-    return [f"{here} as {config.image}:{tag}" for tag in config.tags]
+    here = "this engine" if plan.publish.outlet.kind == "docker" else plan.publish.to
+    return [f"{here} as {plan.image}:{tag}" for tag in plan.tags]
 
 
 def as_table(plan: Plan) -> str:
@@ -231,4 +230,4 @@ def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
 
     state = state_of(request, loaded)
     facts = recorded_facts(state.load_facts(), loaded.config.builder)
-    return confirmed(request, make_plan(loaded, facts, only=chosen(request)), state, until)
+    return confirmed(request, loaded, make_plan(loaded, facts, only=chosen(request)), state, until)

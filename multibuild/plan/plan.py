@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
@@ -18,6 +17,8 @@ from multibuild.platforms import Platform, runs_natively
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config, PlatformEntry, SmokeTest
+    from multibuild.config.sections import Publish, Retry, Verify
+    from multibuild.oci.registry_settings import RegistrySettings
 
 MEMORY_PER_BUILD = 768 * MIB
 """What an emulated build is allowed for when `jobs: auto` counts: some 14 MB per process, compilers much more."""
@@ -70,64 +71,44 @@ class Target:
 
 @frozen
 class Plan:
-    """A run, decided. `fingerprint` names the config it was made from; `config` holds the settings of each stage."""
+    """A run, decided. `project` is the directory that every path is relative to; `facts` are those of the host.
 
-    loaded: LoadedConfig
+    `targets` begin with `image`. `omitted` are platforms of the config left out by `--platform`. `jobs` is how many
+    builds may run at once, `jobs_auto` whether that was for us to choose. `stall_timeout` is in seconds. `fingerprint`
+    is the SHA-256 of the config that the plan was made from.
+    """
+
+    project: Path
     facts: HostFacts
     platforms: tuple[PlannedPlatform, ...]
     omitted: tuple[Platform, ...]
-    jobs: int
     targets: tuple[Target, ...]
+    registries: Mapping[str, RegistrySettings]
+    jobs: int
+    jobs_auto: bool
+    retry: Retry
+    fail_fast: bool
+    stall_timeout: float | Literal["auto"] | None
+    verify: Verify
+    annotations: Mapping[str, str]
+    media_type: Literal["oci", "docker"]
+    publish: Publish
     fingerprint: str
 
     @property
-    def config(self) -> Config:
-        """The settled config."""
-        return self.loaded.config
+    def image(self) -> str:
+        """The repository of the config's `image`."""
+        return self.targets[0].repository
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that the index gets, in order."""
+        return self.targets[0].tags
 
     @property
     def specs(self) -> dict[Platform, BuildSpec]:
         """What each platform is built from."""
         return {planned.platform: planned.spec for planned in self.platforms}
-
-    def document(self) -> dict[str, Any]:
-        """Give plan.json and `plan --json`: JSON types only, secrets by id."""
-        from multibuild.json_types import as_json
-        from multibuild.plan.build_command import build_arguments
-
-        config = self.config
-        return {
-            "schema": 1,
-            "image": config.image,
-            "tags": list(config.tags),
-            "destinations": list(config.destinations),
-            "fingerprint": self.fingerprint,
-            "assumed_host": self.facts.assumed,
-            "jobs": self.jobs,
-            "fail_fast": config.fail_fast,
-            "media_type": config.media_type,
-            "verify": config.verify.content,
-            "verify_ignore": list(config.verify.ignore),
-            "to": config.publish.to,
-            "omitted": [str(platform) for platform in self.omitted],
-            "platforms": [
-                {
-                    "platform": str(planned.platform),
-                    "slug": planned.slug,
-                    "required": planned.required,
-                    "emulated": planned.emulated,
-                    "node": planned.node.builder,
-                    "driver": planned.node.driver,
-                    "standby": [placement.node.builder for placement in planned.standby],
-                    "staging": {"kind": planned.staging.kind, "reference": planned.staging.reference},
-                    "timeout": planned.timeout,
-                    "also_as": [str(platform) for platform in planned.entry.also_as],
-                    "test": as_json(planned.test),
-                    "command": ["docker", "buildx", *build_arguments(planned)],
-                }
-                for planned in self.platforms
-            ],
-        }
 
 
 def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform] | None = None) -> Plan:
@@ -140,7 +121,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
     known = [entry.name for entry in config.platforms]
     planned = tuple(_planned(loaded, entry, facts) for entry in _chosen(loaded, only))
     return Plan(
-        loaded=loaded,
+        project=loaded.project,
         facts=facts,
         platforms=planned,
         omitted=tuple(name for name in known if only is not None and name not in only),
@@ -150,6 +131,15 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         targets=tuple(
             Target(repository=name, tags=config.tags) for name in (config.image, *config.destinations)
         ),
+        registries=config.registry_settings,
+        jobs_auto=config.jobs == "auto",
+        retry=config.retry,
+        fail_fast=config.fail_fast,
+        stall_timeout=config.stall_timeout,
+        verify=config.verify,
+        annotations=config.annotations,
+        media_type=config.media_type,
+        publish=config.publish,
         fingerprint=fingerprint_of(loaded.canonical),
     )
 
@@ -177,11 +167,6 @@ def require_listed(loaded: LoadedConfig, only: Sequence[Platform] | None) -> Non
 def fingerprint_of(canonical: str) -> str:
     """Name a settled config: the SHA-256 of its canonical JSON, in hex."""
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def spec_digest(spec: BuildSpec) -> str:
-    """Name everything a build is told; what the files of the context hold is not part of it."""
-    return hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode()).hexdigest()
 
 
 def jobs_for(wanted: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
@@ -297,6 +282,4 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
 
 def max_concurrent(plan: Plan) -> int:
     """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
-    if plan.config.jobs != "auto":
-        return plan.jobs
-    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD)
+    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD) if plan.jobs_auto else plan.jobs

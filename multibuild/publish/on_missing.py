@@ -30,7 +30,7 @@ def carry_missing(
     `on_missing: fail`. A platform that the old index lacks too is left out, and said.
     """
     missing = [item for item in plan.platforms if item.platform not in there]
-    rule = plan.config.publish.on_missing
+    rule = plan.publish.on_missing
     if not missing or rule == "omit":
         return {}
     named = ", ".join(str(item.platform) for item in missing)
@@ -40,7 +40,7 @@ def carry_missing(
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
     repository, registries = old
-    tag = repository.with_tag(plan.config.publish.carry_from)
+    tag = repository.with_tag(plan.publish.carry_from)
     before = {child.image.platform: child for child in _old(tag, registries)}
     carried = {}
     for item in missing:
@@ -64,9 +64,7 @@ def carry_missing(
             platform=str(item.platform),
             status="carried",
             digest=child.image.digest,
-            repository=item.staging.reference
-            if is_staged_here(item.staging.reference)
-            else plan.config.image,
+            repository=item.staging.reference if is_staged_here(item.staging.reference) else plan.image,
             seconds=0.0,
         )
     return carried

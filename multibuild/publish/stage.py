@@ -44,7 +44,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     )
 
     def ask() -> None:
-        with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+        with RegistrySession(plan.registries, say=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
@@ -86,9 +86,7 @@ async def publish_children(
         sources = [
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
-        with RegistrySession(
-            plan.config.registry_settings, say=recorder.say, retry=LATE_PATIENCE
-        ) as registries:
+        with RegistrySession(plan.registries, say=recorder.say, retry=LATE_PATIENCE) as registries:
             sources.extend([_previous(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
                 return publish_locally(
@@ -133,12 +131,12 @@ class _Gate:
 
 
 def _registry_targets(plan: Plan) -> tuple[Target, ...]:
-    return plan.targets if plan.config.publish.outlet.kind == "registry" else ()
+    return plan.targets if plan.publish.outlet.kind == "registry" else ()
 
 
 def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     """Give where the result goes on this machine; None for registries."""
-    outlet = plan.config.publish.outlet
+    outlet = plan.publish.outlet
     if outlet.kind == "registry":
         return None
 
@@ -149,9 +147,9 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
 
     return LocalOutlet(
         kind=outlet.kind,
-        path=plan.loaded.project / (outlet.path or ""),
-        image=plan.config.image,
-        tags=plan.config.tags,
+        path=plan.project / (outlet.path or ""),
+        image=plan.image,
+        tags=plan.tags,
         load=load,
         scratch=run.children,
     )
@@ -162,14 +160,14 @@ def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Registries) ->
     if outlet is not None and outlet.kind == "oci":
         layout = outlet.layout(outlet.path)
         return layout.name(), WithLayouts(registries, layout)
-    return Reference.parse(plan.config.image), registries
+    return Reference.parse(plan.image), registries
 
 
 def _carried(
     plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     there = [child.planned.platform for child in children]
-    with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+    with RegistrySession(plan.registries, say=recorder.say) as registries:
         return carry_missing(plan, there, _previous(plan, outlet, registries), recorder)
 
 
@@ -180,8 +178,8 @@ def compose_children(
     listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
     return compose(
         [listed[item.platform] for item in plan.platforms if item.platform in listed],
-        annotations=plan.config.annotations,
-        media_type=plan.config.media_type,
+        annotations=plan.annotations,
+        media_type=plan.media_type,
     )
 
 

@@ -21,6 +21,7 @@ from multibuild.journal.journal import read_journal
 from multibuild.journal.recorder import Say
 
 if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
     from multibuild.journal.runs import RunDirectory, State
     from multibuild.oci.registries import RegistrySession
     from multibuild.plan.plan import Plan
@@ -55,20 +56,20 @@ class Verdict:
     reason: str
 
 
-def compare(plan: Plan, state: State, command: Command, say: Say) -> Verdict:
+def compare(loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say) -> Verdict:
     """Compare a plan with the runs that succeeded before; what cannot be proven counts as changed."""
     from multibuild.oci.registries import RegistrySession
 
     past = list(_successes(state, command))
     if not past:
         return Verdict(run=None, reason="no run that succeeded is known here")
-    settings = settings_of(plan)
+    settings = settings_of(loaded, plan)
     same = next((success for success in past if success.settings == settings), None)
     if same is None:
         return _changed(past[0], _differing(past[0].settings, settings))
-    if command == "publish" and plan.config.publish.outlet.kind != "registry":
-        return _changed(same, [f"publish.to: {plan.config.publish.to} cannot be asked what it holds"])
-    with RegistrySession(plan.config.registry_settings, say=say) as registries:
+    if command == "publish" and plan.publish.outlet.kind != "registry":
+        return _changed(same, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
+    with RegistrySession(plan.registries, say=say) as registries:
         return _with_registry(plan, same, registries, state.runs())
 
 
@@ -87,7 +88,7 @@ def _with_registry(
         found.update(zip(held, answers[len(asked) :], strict=True))
         return dict(zip(asked, answers, strict=False))
 
-    inputs = fingerprint_platforms(plan.loaded.project, plan.specs, resolve)
+    inputs = fingerprint_platforms(plan.project, plan.specs, resolve)
     changes = _changed_inputs(same, {str(platform): told for platform, told in inputs.platforms.items()})
     changes += [
         _lost(name, found[name], digest) for name, digest in same.held.items() if found[name] != digest
@@ -109,14 +110,14 @@ def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: s
     return digest if holder_of(repository, digest, runs) is not None else None
 
 
-def settings_of(plan: Plan) -> dict[str, str]:
+def settings_of(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
     """Name each setting that decides a result, by its key; the values themselves are not in it."""
     from multibuild.config.profiles import load_profile
     from multibuild.json_types import as_json
 
-    settled: dict[str, Any] = json.loads(plan.loaded.canonical)
-    builders = {entry.builder for entry in plan.config.platforms if entry.builder} | {plan.config.builder}
-    profiles = [as_json(load_profile(name, plan.loaded.project)) for name in sorted(builders)]
+    settled: dict[str, Any] = json.loads(loaded.canonical)
+    builders = {entry.builder for entry in loaded.config.platforms if entry.builder} | {loaded.config.builder}
+    profiles = [as_json(load_profile(name, plan.project)) for name in sorted(builders)]
     chosen = [str(item.platform) for item in plan.platforms]
     return {
         **{key: _name(value) for key, value in settled.items()},

@@ -17,6 +17,7 @@ from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.last_run import RecordedChild, recorded_children
 from multibuild.journal.local_children import adopt, holder_of, is_staged_here
 from multibuild.journal.runs import RunDirectory, State
+from multibuild.plan.document import plan_document
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 
@@ -197,7 +198,7 @@ def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDir
     `merge` without arguments finds it.
     """
     run = state.new_run(datetime.now(UTC))
-    document = plan.document()
+    document = plan_document(plan)
     items = {str(planned.platform): planned for planned in plan.platforms}
     foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
     document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
@@ -210,7 +211,7 @@ def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDir
     times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
     complete = all(str(planned.platform) in found for planned in plan.platforms)
     with Journal(run.journal_path) as journal:
-        begin = {"image": plan.config.image, "environment": {}}
+        begin = {"image": plan.image, "environment": {}}
         journal.append(Event(time=min(times), name="run.started", fields=begin))
         for source in sources:
             own = {platform for platform, holder in found.items() if holder is source}

@@ -18,6 +18,7 @@ from multibuild.journal.runs import State
 from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
 from multibuild.plan.children import PlatformChild
+from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
@@ -51,7 +52,7 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
         if planned.platform in {result.platform for result in unproven}
     ):
         plan = make_plan(loaded, (await make_host_ready(loaded, context)).facts, only=only)
-    context.run.save_plan(plan.document())
+    context.run.save_plan(plan_document(plan))
     with context.recorder.stage("preflight"):
         await preflight(plan, context.recorder)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
@@ -164,7 +165,7 @@ def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
     asked: Mapping[str, Any] = next(
         (row for row in last.plan["platforms"] if row["platform"] == str(result.platform)), {}
     )
-    verify = plan.config.verify
+    verify = plan.verify
     same_test = asked.get("test") == as_json(planned.test)
     same_look = (last.plan.get("verify"), last.plan.get("verify_ignore")) == (
         verify.content,

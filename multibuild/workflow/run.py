@@ -28,6 +28,7 @@ from multibuild.host.setup import Host, prepare, require_runnable
 from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory, State
+from multibuild.plan.document import plan_document
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
@@ -138,12 +139,12 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, co
     from multibuild.plan.plan import make_plan
 
     plan = make_plan(loaded, host.facts, only=only)
-    context.run.save_plan(plan.document())
+    context.run.save_plan(plan_document(plan))
     context.recorder.record(
         "run.planned",
         platforms=[str(item.platform) for item in plan.platforms],
         jobs=plan.jobs,
-        settings=settings_of(plan),
+        settings=settings_of(loaded, plan),
     )
     return plan
 

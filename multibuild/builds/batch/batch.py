@@ -95,7 +95,7 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: BuildHistory) -> 
     )
     cached = _grouped(known, lambda planned: planned.node.builder)
     # A step that is silent is not told from one that hangs where several are watched at once.
-    watched = plan.config.stall_timeout is not None
+    watched = plan.stall_timeout is not None
     shared, alone = ([], rest) if watched else _sharing(rest, ahead)
     taken = {planned.platform for planned in (*alone, *(planned for group in shared for planned in group))}
     new = [planned for planned in rest if planned.platform not in taken]

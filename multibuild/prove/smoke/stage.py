@@ -130,8 +130,8 @@ class _Laboratory:
     """What the tests of a run share: slots, retries, and the nodes that are gone."""
 
     def __init__(self, plan: Plan, recorder: Recorder, failover: NodeFailover) -> None:
-        retry = plan.config.retry
-        self._buildx, self._project = plan.facts.buildx, plan.loaded.project
+        retry = plan.retry
+        self._buildx, self._project = plan.facts.buildx, plan.project
         self._slots = Slots(plan.jobs)
         self._failover = failover
         self._recorder = recorder

@@ -60,21 +60,26 @@ class Project:
     def dockerfile(self, text):
         (self.folder / "Dockerfile").write_text(text.replace("{host}", self.registry.host))
 
-    def plan(self, only=None, **overrides):
+    def load(self, **overrides):
         path = self.folder / "multibuild.yaml"
         path.write_text(json.dumps(self.config))
-        loaded = load_config(path, environ={}, overrides=Overrides(**overrides), now=NOW)
-        return make_plan(loaded, assumed_facts("auto"), only=only)
+        return load_config(path, environ={}, overrides=Overrides(**overrides), now=NOW)
+
+    def plan(self, only=None, **overrides):
+        return make_plan(self.load(**overrides), assumed_facts("auto"), only=only)
+
+    def settings(self, **overrides):
+        return settings_of(self.load(), self.plan(**overrides))
 
     def succeed(self, command="publish", status="succeeded", *extra, settings=None, only=None):
         """Write what a run of `command` would."""
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
-        with RegistrySession(plan.config.registry_settings, say=print) as session:
-            inputs = fingerprint_platforms(plan.loaded.project, plan.specs, resolver(session)).platforms
+        with RegistrySession(plan.registries, say=print) as session:
+            inputs = fingerprint_platforms(plan.project, plan.specs, resolver(session)).platforms
         events = [
             ("run.started", {"command": command}),
-            ("run.planned", {"settings": settings or settings_of(plan)}),
+            ("run.planned", {"settings": settings or self.settings(only=only)}),
         ]
         for (platform, told), digest in zip(inputs.items(), self.children, strict=False):
             name = str(platform)
@@ -95,7 +100,7 @@ class Project:
         return run
 
     def compare(self, command="publish", **overrides):
-        return compare(self.plan(**overrides), self.state, command, print)
+        return compare(self.load(**overrides), self.plan(**overrides), self.state, command, print)
 
 
 @pytest.fixture
@@ -218,11 +223,14 @@ def test_fewer_platforms_are_another_result(project):
     project.succeed()
     plan = project.plan()
     only = [plan.platforms[0].platform]
-    assert "--platform" in compare(project.plan(only=only), project.state, "publish", print).reason
+    assert (
+        "--platform"
+        in compare(project.load(), project.plan(only=only), project.state, "publish", print).reason
+    )
 
 
 def test_another_version_of_multibuild_builds_anew(project):
-    project.succeed(settings={**settings_of(project.plan()), "multibuild itself": "0.0.1"})
+    project.succeed(settings={**project.settings(), "multibuild itself": "0.0.1"})
     assert project.compare().reason.endswith(": multibuild itself")
 
 

@@ -15,6 +15,7 @@ from multibuild.journal.last_run import last_run
 from multibuild.journal.local_children import fresh_folder, holder_of, keep
 from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
+from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.report.report import make_report
@@ -41,7 +42,7 @@ def machine(plan, tmp_path):
     def make(name, children, *, fingerprint=None, repository=IMAGE):
         state = State(tmp_path / name)
         run = state.new_run(NOW)
-        document = plan.document()
+        document = plan_document(plan)
         document["fingerprint"] = fingerprint or plan.fingerprint
         run.save_plan(document)
         with Journal(run.journal_path) as journal:
@@ -170,7 +171,7 @@ def test_events_of_other_types(plan, machine, name, fields):
 def test_plans_of_other_types(plan, machine, row):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
-    (run / "plan.json").write_text(json.dumps({**plan.document(), "platforms": [row]}))
+    (run / "plan.json").write_text(json.dumps({**plan_document(plan), "platforms": [row]}))
     with pytest.raises(UsageError, match="not multibuild's"):
         find_runs(folder)
 
@@ -238,7 +239,7 @@ def job(local, tmp_path):
     folder = fresh_folder("linux-amd64", run)
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
     keep(folder, digest)
-    run.save_plan(local.document())
+    run.save_plan(plan_document(local))
     ended = {"platform": "linux/amd64", "status": "succeeded", "digest": digest, "repository": HERE}
     with Journal(run.journal_path) as journal:
         journal.append(Event(time=NOW, name="platform.ended", fields=ended))
