@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multibuild.build.shared import SharedWork, shared_work
 from multibuild.config.files import is_remote
 from multibuild.dockerfile.context import ContextFile, Unwanted, content_digest, context_files, stamp_of
 from multibuild.dockerfile.ignore import Ignore, read_ignore
@@ -58,13 +57,11 @@ class Fingerprint:
 class PlanFingerprints:
     """The inputs of a plan's platforms, and what the walk through the context showed besides.
 
-    `context_bytes` is by Dockerfile, as the ignore file may differ; `shared` has the platforms that run nothing of
-    their own; `stamp` changes when any file is written to.
+    `context_bytes` is by Dockerfile, as the ignore file may differ; `stamp` changes when any file is written to.
     """
 
     platforms: Mapping[Platform, Fingerprint]
     context_bytes: Mapping[str, int] = field(default_factory=dict)
-    shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
     stamp: str = ""
 
 
@@ -113,11 +110,6 @@ def fingerprint_platforms(
         },
         context_bytes={
             dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
-        },
-        shared={
-            platform: work
-            for platform, spec in specs.items()
-            if (work := shared_work(described[platform], spec)) is not None
         },
         stamp=stamp,
     )

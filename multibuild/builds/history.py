@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from multibuild.build.shared import SharedWork
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.reuse import past_seconds
 from multibuild.frozen import frozen
@@ -24,14 +23,12 @@ class BuildHistory:
     """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 
     `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
-    `shared`: those that run nothing of their own, and what they share.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     context_bytes: Mapping[str, int] = field(default_factory=dict)
     known: frozenset[Platform] = frozenset()
-    shared: Mapping[Platform, SharedWork] = field(default_factory=dict)
 
 
 def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) -> BuildHistory:
@@ -52,7 +49,6 @@ def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) 
         seconds=past_seconds(state, current, RUNS_READ),
         failed=frozenset(failed),
         context_bytes=inputs.context_bytes,
-        shared=inputs.shared,
         known=frozenset(
             platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built
         ),

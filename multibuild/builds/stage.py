@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multibuild.aside import aside
-from multibuild.build.tails import Tails
 from multibuild.builds.attempt import BuildContext
 from multibuild.builds.batch.batch import Batch, carry, first_attempts, waves
 from multibuild.builds.failover import Failover
@@ -130,20 +129,13 @@ async def build_children(
     *,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     ahead: BuildHistory = NOTHING_KNOWN,
-    tails: Tails | None = None,
     on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
     By the read_history what is long starts first, a large context is uploaded once for many platforms, and what should
-    be cached is asked for in one process. Without `tails`, processes that only have to end are waited for here.
-    `on_built` is called with every child as soon as it is staged.
+    be cached is asked for in one process. `on_built` is called with every child as soon as it is staged.
     """
-    if tails is None:
-        async with Tails(recorder.say) as own:
-            return await build_children(
-                plan, run, recorder, finished=finished, ahead=ahead, tails=own, on_built=on_built
-            )
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
@@ -168,7 +160,7 @@ async def build_children(
     }
     rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], ahead)
     together = waves(plan, rest, ahead)
-    made = await _build_each(rest, context, together, tails, fail_fast=plan.fail_fast)
+    made = await _build_each(rest, context, together, fail_fast=plan.fail_fast)
     everything = {**taken, **made}
     return tuple(everything.get(planned.platform) or cancelled(planned) for planned in plan.platforms)
 
@@ -205,13 +197,12 @@ async def _build_each(
     items: list[PlannedPlatform],
     context: BuildContext,
     together: Sequence[Batch],
-    tails: Tails,
     *,
     fail_fast: bool,
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 
-    Those that go `together` make their first attempt in one process, which may end among the `tails`.
+    Those that go `together` make their first attempt in one process.
     """
     stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
@@ -228,7 +219,7 @@ async def _build_each(
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(carry(wave, context, settle, tails)) for wave in together]
+        tasks = [group.create_task(carry(wave, context, settle)) for wave in together]
         tasks += [group.create_task(one(planned)) for planned in items]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:

@@ -24,18 +24,13 @@ class BatchProgress:
     """Feeds each target's Progress, and tells of targets that have pushed their image."""
 
     def __init__(self, targets: Mapping[str, Progress]) -> None:
-        """Take the targets by name.
-
-        `runs_something` becomes true when a RUN starts that is not cached, `runs_apart` when two targets each have
-        their own of one.
-        """
+        """Take the targets by name; `runs_something` becomes true when a RUN starts that is not cached."""
         self._targets = targets
         self._owners: dict[str, list[str]] = {}
         self._pushed: dict[str, str] = {}
         self._finished: set[str] = set()
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
-        self._running: dict[str, str] = {}
-        self.runs_something = self.runs_apart = False
+        self.runs_something = False
 
     def feed(self, line: bytes) -> Iterator[tuple[str, str]]:
         """Take a line; gives targets that are finished now, with their digest.
@@ -83,9 +78,6 @@ class BatchProgress:
             if _RUN.match(name) and vertex.get("started") and not vertex.get("cached"):
                 # A step that is in the cache is reported once: started, completed and cached.
                 self.runs_something = True
-                # BuildKit fills variables in the name of a step, so its place is what targets have in common.
-                place = name.partition("]")[0]
-                self.runs_apart |= self._running.setdefault(place, digest) != digest
             _put(shares, target, "vertexes", {**vertex, "name": name})
             if name == _EXPORT and vertex.get("completed") and not vertex.get("error"):
                 yield target, digest

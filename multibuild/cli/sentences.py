@@ -24,7 +24,6 @@ Fields = Mapping[str, Any]
 
 _WAVES = {
     "cached": "inputs that were built before",
-    "shared": "nothing is run for one platform alone",
     "context": "a large context, one upload",
 }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from multibuild.frozen import frozen
@@ -23,11 +22,9 @@ _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 # Where it begins with a variable it may be an address, too.
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
 _HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
-_TARGET_ARGS, _BUILD_ARGS = (
-    frozenset(f"{kind}{part}" for part in ("PLATFORM", "OS", "ARCH", "VARIANT"))
-    for kind in ("TARGET", "BUILD")
+_PLATFORM_ARGS = frozenset(
+    f"{kind}{part}" for kind in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
 )
-_PLATFORM_ARGS = _TARGET_ARGS | _BUILD_ARGS
 """BuildKit gives these without being asked, in FROM lines too (docs: "Automatic platform ARGs in the global scope")."""
 
 
@@ -36,8 +33,7 @@ class Stage:
     """One `FROM`, and what follows it. `base` has its variables resolved where that is possible.
 
     `platform` is `--platform` as written; `takes` are the stages and images it copies or mounts from, by name or
-    number; `args` the names it declares with ARG; `runs` the commands of its RUN lines. `varies`: it declares an
-    argument that may be another one for another target platform. `onbuild`: what it runs is not all written in it.
+    number; `args` the names it declares with ARG; `runs` the commands of its RUN lines.
     """
 
     name: str
@@ -47,8 +43,6 @@ class Stage:
     takes: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
-    varies: bool = False
-    onbuild: bool = False
 
 
 @frozen
@@ -83,7 +77,6 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
     text = text.removeprefix("\ufeff")
     directives = _directives(_SHEBANG.sub("", text))
     known = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
-    varying: set[str] = set(_TARGET_ARGS)
     stages: list[Stage] = []
     images: list[str] = []
     fetches = False
@@ -95,14 +88,12 @@ def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
                     known[name] = args[name]
                 elif value is not None:
                     known[name] = expand(value, known)
-                    if not varying.isdisjoint(_named(value)):
-                        varying.add(name)
         elif instruction.word == "FROM":
             stage = _stage(instruction, known)
             images += [stage.base] if not _is_stage(stage.base, stages) else []
             stages.append(stage)
         elif stages:
-            stages[-1] = _with(stages[-1], instruction, varying)
+            stages[-1] = _with(stages[-1], instruction)
             images += [name for name in _sources(instruction) if not _is_stage(name, stages)]
             fetches = fetches or (instruction.word == "ADD" and _is_fetched(rest))
     syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
@@ -176,12 +167,6 @@ def _declared(rest: str) -> Iterator[tuple[str, str | None]]:
         yield name, value.strip("\"'") if sign else None
 
 
-def _named(text: str) -> Iterator[str]:
-    """Give the variables that a text names, in defaults of others too."""
-    for found in re.finditer(r"\$\{?(\w+)", text):
-        yield found[1]
-
-
 def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     flags = dict(_FLAG.findall(instruction.rest))
     words = [word.strip("\"'") for word in instruction.rest.split() if not word.startswith("--")]
@@ -190,16 +175,11 @@ def _stage(instruction: Instruction, known: Mapping[str, str]) -> Stage:
     return Stage(name=name.lower(), base=base, platform=flags.get("platform", ""), line=instruction.line)
 
 
-def _with(stage: Stage, instruction: Instruction, varying: AbstractSet[str]) -> Stage:
-    """Add what an instruction says of its stage."""
+def _with(stage: Stage, instruction: Instruction) -> Stage:
+    """Return the stage with what an instruction adds to it."""
     stage = replace(stage, takes=(*stage.takes, *_sources(instruction)))
     if instruction.word == "ARG":
-        declared = list(_declared(instruction.rest))
-        varies = any(not varying.isdisjoint((name, *_named(value or ""))) for name, value in declared)
-        names = (*stage.args, *(name for name, _ in declared))
-        return replace(stage, args=names, varies=stage.varies or varies)
-    if instruction.word == "ONBUILD":
-        return replace(stage, onbuild=True)
+        return replace(stage, args=(*stage.args, *(name for name, _ in _declared(instruction.rest))))
     if instruction.word == "RUN":
         command = "\n".join(filter(None, (instruction.rest, instruction.body)))
         return replace(stage, runs=(*stage.runs, command))

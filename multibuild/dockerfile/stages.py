@@ -22,14 +22,13 @@ class UsedStage:
 
     `chain` is the stage and those it is FROM, itself first; `role` is "image" for one the target is FROM, "builder"
     for one it only takes files of. `where` it runs: on the platform built for, on the builder's own
-    (`--platform=$BUILDPLATFORM`), or on the one written there. `sources`: for each of `stage.takes` the stage it is,
-    None for an image.
+    (`--platform=$BUILDPLATFORM`), or on the one written there. `images` are those it copies or mounts from.
     """
 
     chain: tuple[Stage, ...]
     role: Role
     where: Where
-    sources: tuple[Stage | None, ...]
+    images: tuple[str, ...]
 
     @property
     def stage(self) -> Stage:
@@ -68,23 +67,22 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
         parent = _find(stages[:place], stages[place].base)
         if parent is not None:
             waiting.append((parent, role))
-        waiting += [(source, "builder") for source in _sources(stages, place) if source is not None]
+        sources = (_find(stages[:place], name, by_number=True) for name in stages[place].takes)
+        waiting += [(source, "builder") for source in sources if source is not None]
     return tuple(
         UsedStage(
             chain=chain,
             role=roles[place],
             where=_where(chain[-1].platform),
-            sources=tuple(
-                stages[source] if source is not None else None for source in _sources(stages, place)
+            images=tuple(
+                name
+                for name in stages[place].takes
+                if not name.isdigit() and _find(stages[:place], name) is None
             ),
         )
         for place in sorted(roles)
         for chain in (_chain(stages, place),)
     )
-
-
-def _sources(stages: Sequence[Stage], place: int) -> list[int | None]:
-    return [_find(stages[:place], name, by_number=True) for name in stages[place].takes]
 
 
 def _find(earlier: Sequence[Stage], name: str, *, by_number: bool = False) -> int | None:

@@ -85,9 +85,7 @@ def needs_of(text: str, target: str | None, platform: Platform, builder: Platfor
         if stage is used.root and stage.base != "scratch":
             wanted = _platform_of(used, platform)
             needs.append(Need(image=stage.base, platform=wanted, line=stage.line))
-        for name, source in zip(stage.takes, used.sources, strict=True):
-            if source is None and not name.isdigit():
-                needs.append(Need(image=name, platform=platform, line=stage.line))
+        needs += [Need(image=name, platform=platform, line=stage.line) for name in used.images]
     return tuple(needs)
 
 

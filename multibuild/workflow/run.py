@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from multibuild.build.tails import Tails
 from multibuild.builds.failover import Failover, settled
 from multibuild.builds.history import read_history
 from multibuild.builds.result import BuildResult, OnBuilt, missing_required, staged_children
@@ -92,21 +91,20 @@ async def run_pipeline(
         results = await build(plan, inputs, finished, context)
         require_built(results)
         return "succeeded" if all(result.built for result in results) else "partial"
-    async with Tails(record.say) as tails:
-        with child_reader(loaded, context.state, context.run, record) as reader:
-            results = await build(plan, inputs, finished, context, tails=tails, on_built=reader.begin)
-            require_built(results)
-            plan = settled(plan, results)
-            children = await prove_children(
-                plan,
-                staged_children(results),
-                record,
-                run=context.run,
-                reader=reader,
-                failover=Failover.of(plan, record.say),
-            )
-        with record.stage("publish"):
-            await publish_children(plan, children, record, run=context.run, held_before=left.tags)
+    with child_reader(loaded, context.state, context.run, record) as reader:
+        results = await build(plan, inputs, finished, context, on_built=reader.begin)
+        require_built(results)
+        plan = settled(plan, results)
+        children = await prove_children(
+            plan,
+            staged_children(results),
+            record,
+            run=context.run,
+            reader=reader,
+            failover=Failover.of(plan, record.say),
+        )
+    with record.stage("publish"):
+        await publish_children(plan, children, record, run=context.run, held_before=left.tags)
     # An optional one that proved wrong was left out.
     return "succeeded" if len(children) == len(plan.platforms) else "partial"
 
@@ -180,7 +178,6 @@ async def build(
     finished: Mapping[Platform, FinishedChild],
     context: RunContext,
     *,
-    tails: Tails | None = None,
     on_built: OnBuilt = lambda _child: None,
 ) -> tuple[BuildResult, ...]:
     """Stage 3: one child per platform; those that are `finished` are taken over. Each child goes to `on_built`."""
@@ -192,7 +189,6 @@ async def build(
             record,
             finished=finished,
             ahead=read_history(context.state, context.run, inputs),
-            tails=tails,
             on_built=on_built,
         )
         await check_inputs(plan, inputs, record)

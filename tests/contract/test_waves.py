@@ -12,8 +12,6 @@ from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
-from multibuild.build.shared import SharedWork
-from multibuild.build.tails import Tails
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
 from multibuild.journal.journal import Journal, read_journal
@@ -29,6 +27,7 @@ retry: {attempts: 2, initial: 0.01s}
 DIGEST = f"sha256:{'b' * 64}"
 LAYER = b"layer of linux/amd64"
 NOW = "2026-01-02T00:00:01Z"
+LARGE = BuildHistory(context_bytes={"Dockerfile": 10**9})
 
 
 @pytest.fixture
@@ -85,35 +84,6 @@ def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("cache", "least", "most"), [("", 0.0, 8.0), ("cache: {to: [type=inline]}\n", 2.0, 30.0)]
-)
-def test_a_wave_is_over_when_all_is_pushed(docker, tmp_path, cache, least, most):
-    """buildx that lingers is ended with the run; one that still exports a cache is waited for."""
-    docker.answer(
-        "bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")), seconds=2 if cache else 20
-    )
-    plan = planned(tmp_path, docker, f"{CONFIG}{cache}")
-    ahead = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
-    run = State(tmp_path / "state").new_run(datetime.now(UTC))
-    said: list[str] = []
-
-    async def build_and_end():
-        async with Tails(said.append) as tails:
-            results = await build_children(plan, run, recorder, ahead=ahead, tails=tails)
-            built = time.monotonic() - began
-        return results, built
-
-    began = time.monotonic()
-    with Journal(run.journal_path) as journal:
-        recorder = Recorder(journal, Nobody())
-        results, built = asyncio.run(build_and_end())
-    assert [result.digest for result in results] == [DIGEST, DIGEST]
-    assert built < 2
-    assert least <= time.monotonic() - began < most
-    assert ["cache" in line for line in said] == ([True] if cache else [])
-
-
 def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *running("linux-arm64")))
     docker.answer("build")
@@ -131,44 +101,6 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     assert [event.fields["number"] for event in attempts] == [1, 1]
 
 
-def build_shared(plan, tmp_path):
-    """Build what runs nothing of its own."""
-    work = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
-    ahead = BuildHistory(shared={item.platform: work for item in plan.platforms})
-    results, events = build_ahead(plan, tmp_path, ahead)
-    return results, [event for event in events if event.name == "attempt.ended"]
-
-
-def test_what_is_shared_takes_one_process_and_one_slot(docker, plan, tmp_path):
-    run = {"digest": "sha256:n", "started": NOW}
-    ran = [{"vertexes": [{"name": f"[linux-{name} native 2/2] RUN x", **run} for name in ("amd64", "arm64")]}]
-    docker.answer("bake", stderr=lines(*ran, *pushed("linux-amd64"), *pushed("linux-arm64")))
-    results, attempts = build_shared(plan, tmp_path)
-    assert [result.digest for result in results] == [DIGEST, DIGEST]
-    assert [call[1] for call in docker.calls()] == ["bake"]
-    assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
-
-
-def test_what_is_not_shared_after_all_goes_on_isolated(docker, plan, tmp_path):
-    ran = [
-        {
-            "vertexes": [
-                {"name": f"[linux-{name} stage-1 2/2] RUN x", "digest": f"sha256:{name}", "started": NOW}
-            ]
-        }
-        for name in ("amd64", "arm64")
-    ]
-    docker.answer("bake", stderr=lines(*ran), seconds=20)
-    docker.answer("build")
-    began = time.monotonic()
-    results, attempts = build_shared(plan, tmp_path)
-    assert time.monotonic() - began < 15
-    assert [result.status for result in results] == ["succeeded"] * 2
-    assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]
-    assert [[made.outcome for made in result.attempts] for result in results] == [["cancelled", "ok"]] * 2
-    assert all((tmp_path / "state/latest" / event.fields["log"]).exists() for event in attempts)
-
-
 def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):
     step = {"digest": "sha256:n", "started": NOW, "completed": NOW, "error": 'process "make" exit code: 2'}
     ran = [
@@ -176,9 +108,10 @@ def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, pla
     ]
     said = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
     docker.answer("bake", stderr=lines(*ran) + said, code=1)
-    results, attempts = build_shared(plan, tmp_path)
+    results, events = build_ahead(plan, tmp_path, LARGE)
     assert [call[1] for call in docker.calls()] == ["bake"]
-    assert [event.fields["outcome"] for event in attempts] == ["failed", "failed"]
+    outcomes = [event.fields["outcome"] for event in events if event.name == "attempt.ended"]
+    assert outcomes == ["failed", "failed"]
     assert {result.failure.evidence.splitlines()[0] for result in results} == {"[native 2/2] RUN x"}
 
 
@@ -191,7 +124,7 @@ def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
     said = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
     docker.answer("bake", stderr=lines(*seen) + said, code=1)
     docker.answer("build")
-    results, _ = build_shared(plan, tmp_path)
+    results, _ = build_ahead(plan, tmp_path, LARGE)
     assert [(r.status, [a.outcome for a in r.attempts]) for r in results] == [
         ("succeeded", ["cancelled", "ok"]),
         ("failed", ["failed"]),
@@ -202,7 +135,7 @@ def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
 def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
     docker.answer("bake", stderr="ERROR: something\n", code=1)
     docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
-    results, events = build_ahead(plan, tmp_path, BuildHistory(context_bytes={"Dockerfile": 10**9}))
+    results, events = build_ahead(plan, tmp_path, LARGE)
     assert {result.status for result in results} == {"failed"}
     told = [event for event in events if event.fields.get("platform") == "linux/arm64"]
     assert [
@@ -275,8 +208,7 @@ def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, 
     folder, digest = layout
     docker.answer("bake", layout=folder, exports=["linux-amd64"], code=1)
     docker.answer("build", layout=folder)
-    ahead = BuildHistory(context_bytes={"Dockerfile": 10**9})
-    results, events = build_ahead(local, tmp_path, ahead)
+    results, events = build_ahead(local, tmp_path, LARGE)
     attempts = [event for event in events if event.name == "attempt.ended"]
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
     calls = docker.calls()
@@ -293,6 +225,6 @@ def test_a_half_export_of_a_wave_is_begun_anew(docker, local, layout, tmp_path):
     next(path for path in (half / "blobs" / "sha256").iterdir() if path.read_bytes() == LAYER).unlink()
     docker.answer("bake", layout=half, code=1)
     docker.answer("build", layout=folder)
-    results, _ = build_ahead(local, tmp_path, BuildHistory(context_bytes={"Dockerfile": 10**9}))
+    results, _ = build_ahead(local, tmp_path, LARGE)
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
     assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]

@@ -83,56 +83,6 @@ def test_what_did_not_change_takes_one_process_and_what_did_its_own(project, rep
     assert set(registry.images(repository, "latest")) == set(FOUR)
 
 
-SHARED = f"""FROM --platform=$BUILDPLATFORM {REGISTRY}/base:latest AS build
-RUN --mount=type=cache,id=shared-IDENTITY,target=/times echo run >> /times/runs; \\
-    cp /times/runs /runs; WORK
-FROM {REGISTRY}/base:latest
-COPY --from=build /runs /runs
-"""
-
-
-@pytest.mark.parametrize(
-    ("work", "code", "outcome"), [("true", 0, "ok"), ("echo 'a.c:1: error: x'; exit 1", 4, "failed")]
-)
-def test_a_stage_that_all_copy_from_is_run_once_in_one_process(
-    tmp_path, repository, state, registry, work, code, outcome
-):
-    (tmp_path / "tree").mkdir()
-    dockerfile = SHARED.replace("IDENTITY", repository.replace("/", "-")).replace("WORK", work)
-    done = multibuild("all", "-f", config(tmp_path, repository, dockerfile), "--state-dir", state, "--json")
-    assert done.code == code, done.stderr
-    assert [sorted(wave) for wave in waves(done, state)] == [sorted(FOUR)]
-    for row in done.json["platforms"]:
-        assert [made["outcome"] for made in row["attempts"]] == [outcome]
-        log = (state / "runs" / done.json["run"] / row["attempts"][0]["log"]).read_text()
-        assert "ERROR: target" not in log
-        if outcome == "failed":
-            assert "a.c:1: error: x" in row["attempts"][0]["evidence"]
-    assert "nothing is run for one platform alone: 4 platforms in one process" in done.stderr
-    again = multibuild("all", "-f", tmp_path / "multibuild.yaml", "--state-dir", state, "--json")
-    assert again.code == code
-    if outcome == "ok":
-        assert set(registry.images(repository, "latest")) == set(FOUR)
-        assert len(waves(again, state)) == 1
-
-
-def test_one_platform_without_its_file_leaves_the_others_to_finish(tmp_path, repository, state):
-    """COPY of what is there for some platforms only: nothing is lost but what was under way."""
-    (tmp_path / "tree").mkdir()
-    for name in ("amd64", "386", "s390x"):
-        (tmp_path / "tree" / name).write_text(f"{name} of {repository}")
-    dockerfile = f"FROM {REGISTRY}/base:latest\nARG TARGETARCH\nCOPY $TARGETARCH /app\n"
-    done = multibuild("all", "-f", config(tmp_path, repository, dockerfile), "--state-dir", state, "--json")
-    assert done.code == 4, done.stderr
-    assert len(waves(done, state)) == 1
-    assert {row["platform"]: row["status"] for row in done.json["platforms"]} == {
-        "linux/amd64": "succeeded",
-        "linux/386": "succeeded",
-        "linux/arm64": "failed",
-        "linux/s390x": "succeeded",
-    }
-
-
 def waves(done, state):
     journal = (state / "runs" / done.json["run"] / "journal.jsonl").read_text()
     events = [json.loads(line) for line in journal.splitlines()]

@@ -4,10 +4,6 @@ A large context: every `buildx build` uploads it for itself, all at the same tim
 session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
 kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
 
-Shared work: where every RUN is in a stage that all platforms copy from, isolation has little left to protect, and eight
-processes that wait for one stage take processor time from it: 0.9 s on two cores. The wave ends itself when BuildKit
-runs such a step for each of them after all (a base image's ONBUILD, say).
-
 Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
 as soon as BuildKit does run something after all, so nothing is ever at stake.
 """
@@ -18,13 +14,12 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from multibuild.build.tails import Tails
 from multibuild.builds.attempt import (
     PERMANENT_WARNING,
     BuildContext,
@@ -64,7 +59,7 @@ FAILING = 0.05
 """How many waves are taken to lose one platform, and with it the others' unfinished steps."""
 
 
-Why = Literal["cached", "shared", "context"]
+Why = Literal["cached", "context"]
 
 
 @frozen
@@ -74,14 +69,9 @@ class Batch:
     items: tuple[PlannedPlatform, ...]
     why: Why
 
-    @property
-    def slots(self) -> int:
-        """How many builds of their own it counts for: those that run something of their own, else one."""
-        return len(self.items) if self.why == "context" else 1
-
 
 class _Unexpected(Exception):
-    """BuildKit runs a step that was expected to be in its cache, or to be the same for all."""
+    """BuildKit runs a step that was expected to be in its cache."""
 
 
 def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: BuildHistory) -> tuple[Batch, ...]:
@@ -90,60 +80,32 @@ def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: BuildHistory) -> 
     Where builds are long, an interrupted one costs more than the uploads do.
     """
     joining = [planned for planned in items if _can_join(planned)]
-    known, rest = _parted(
-        joining, lambda planned: planned.platform in ahead.known and not planned.spec.no_cache
-    )
-    cached = _grouped(known, lambda planned: planned.node.builder)
+    cached = [planned for planned in joining if _is_cached(planned, ahead)]
     # A step that is silent is not told from one that hangs where several are watched at once.
     watched = plan.stall_timeout is not None
-    shared, alone = ([], rest) if watched else _sharing(rest, ahead)
-    taken = {planned.platform for planned in (*alone, *(planned for group in shared for planned in group))}
-    new = [planned for planned in rest if planned.platform not in taken]
+    new = [] if watched else [planned for planned in joining if not _is_cached(planned, ahead)]
     longest = max((ahead.seconds.get(str(planned.platform), 0.0) for planned in items), default=0.0)
     worth = max(WORTH_SECONDS, FAILING * longest)
     uploading = [
         group
-        for members in _grouped(new, lambda planned: planned.node.builder)
+        for members in _by_node(new)
         if _saved(group := members[: max_concurrent(plan)], ahead.context_bytes) >= worth
     ]
     return (
-        *(Batch(items=tuple(group), why="cached") for group in cached if len(group) > 1),
-        *(Batch(items=tuple(group), why="shared") for group in shared),
+        *(Batch(items=tuple(group), why="cached") for group in _by_node(cached) if len(group) > 1),
         *(Batch(items=tuple(group), why="context") for group in uploading),
     )
 
 
-def _sharing(
-    items: Sequence[PlannedPlatform], ahead: BuildHistory
-) -> tuple[list[list[PlannedPlatform]], list[PlannedPlatform]]:
-    """Group what shares all its work; and give what lately failed where others did not, and has to go alone."""
-    willing = [planned for planned in items if planned.platform in ahead.shared]
-    groups, alone = [], []
-    for group in _grouped(
-        willing, lambda planned: (planned.node.builder, planned.timeout, ahead.shared[planned.platform])
-    ):
-        failed, sound = _parted(group, lambda planned: str(planned.platform) in ahead.failed)
-        groups.append(sound or failed)
-        alone += failed if sound else []
-    return [group for group in groups if len(group) > 1], alone
+def _is_cached(planned: PlannedPlatform, ahead: BuildHistory) -> bool:
+    return planned.platform in ahead.known and not planned.spec.no_cache
 
 
-def _parted(
-    items: Iterable[PlannedPlatform], belongs: Callable[[PlannedPlatform], bool]
-) -> tuple[list[PlannedPlatform], list[PlannedPlatform]]:
-    parts: tuple[list[PlannedPlatform], list[PlannedPlatform]] = [], []
+def _by_node(items: Sequence[PlannedPlatform]) -> list[list[PlannedPlatform]]:
+    nodes: dict[str, list[PlannedPlatform]] = {}
     for planned in items:
-        parts[not belongs(planned)].append(planned)
-    return parts
-
-
-def _grouped(
-    items: Iterable[PlannedPlatform], key: Callable[[PlannedPlatform], Hashable]
-) -> list[list[PlannedPlatform]]:
-    groups: dict[Hashable, list[PlannedPlatform]] = {}
-    for planned in items:
-        groups.setdefault(key(planned), []).append(planned)
-    return list(groups.values())
+        nodes.setdefault(planned.node.builder, []).append(planned)
+    return list(nodes.values())
 
 
 def _can_join(planned: PlannedPlatform) -> bool:
@@ -172,7 +134,7 @@ class _Member:
         self.export = Export.of(planned, context.run)
         self._began = time.monotonic()
         self._warned = 0
-        self.settled = False
+        self._settled = False
         self.progress = progress_of(planned, context, self._log)
 
     def look(self) -> None:
@@ -191,9 +153,9 @@ class _Member:
 
     def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
         """Settle it; what is settled stays so."""
-        if self.settled:
+        if self._settled:
             return
-        self.settled = True
+        self._settled = True
         self.export.discard()
         with suppress(OSError):  # a full disk takes the log's last line, not the result
             self.progress.finish()
@@ -214,32 +176,24 @@ class _Member:
 
 
 async def carry(
-    wave: Batch, context: BuildContext, settle: Callable[[Platform, Attempt | None], None], tails: Tails
+    wave: Batch, context: BuildContext, settle: Callable[[Platform, Attempt | None], None]
 ) -> None:
     """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
 
     An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
     one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
-    cancellation settles what is open and is raised. When all are settled, the process ends among `tails`.
+    cancellation settles what is open and is raised.
     """
     members: dict[str, _Member] = {}
-    over = asyncio.Event()
-
-    def told(platform: Platform, made: Attempt) -> None:
-        settle(platform, made)
-        if len(members) == len(wave.items) and all(member.settled for member in members.values()):
-            over.set()
-
     cached = wave.why == "cached"
     try:
-        async with context.slots.take(number=wave.slots):
+        # Where nothing is run, all of them count for one build.
+        async with context.slots.take(number=1 if cached else len(wave.items)):
             names = [str(planned.platform) for planned in wave.items]
             context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
             for planned in wave.items:
-                members[target_name(planned)] = _Member(planned, context, partial(told, planned.platform))
-            baking = asyncio.create_task(_bake(members, context, wave.why))
-            if not await _ended_before(over, baking):
-                tails.add(baking, needed=any(planned.spec.cache_to for planned in wave.items))
+                members[target_name(planned)] = _Member(planned, context, partial(settle, planned.platform))
+            await _bake(members, context, cached=cached)
     except (_Unexpected, WrongBase, OSError):
         pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
     finally:
@@ -253,24 +207,7 @@ async def carry(
             settle(planned.platform, None)
 
 
-async def _ended_before(over: asyncio.Event, baking: asyncio.Task[None]) -> bool:
-    """Wait until all is `over`; True, or what it raises, when `baking` has ended by then."""
-    waiting = asyncio.create_task(over.wait())
-    try:
-        await asyncio.wait({baking, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if baking.done():
-            baking.result()
-        return baking.done()
-    except asyncio.CancelledError:
-        baking.cancel()
-        await asyncio.gather(baking, return_exceptions=True)
-        raise
-    finally:
-        waiting.cancel()
-
-
-async def _bake(members: Mapping[str, _Member], context: BuildContext, why: Why) -> None:
-    cached = why == "cached"
+async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached: bool) -> None:
     items = [member.item for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
@@ -288,7 +225,7 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, why: Why)
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
-            if (cached and progress.runs_something) or (why == "shared" and progress.runs_apart):
+            if cached and progress.runs_something:
                 raise _Unexpected
             for member in members.values():
                 member.look()
@@ -322,18 +259,18 @@ async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> No
     if digest:
         await member.export.keep(digest)
         member.end("ok", digest=digest)
-    elif ended.ending == "timeout":
-        own: Literal["timeout", "cancelled"] = (
-            "timeout" if member.item.timeout <= ended.seconds else "cancelled"
-        )
-        member.end(
-            own, failure_of("timeout", f"no end after {ended.seconds:.0f} s") if own == "timeout" else None
-        )
-    elif member.progress.evidence().step:
+    elif _ended_by_itself(member, ended):
         outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
         if failure is not None:
             failure = member.export.blamed(await with_emulator(failure, member.item))
         member.end(outcome, failure)
+
+
+def _ended_by_itself(member: _Member, ended: ProcessResult) -> bool:
+    """Whether its own limit or failure ended a platform, not another's."""
+    if ended.ending == "timeout":
+        return member.item.timeout <= ended.seconds
+    return bool(member.progress.evidence().step)
 
 
 def first_attempts(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.build.shared import SharedWork
 from multibuild.builds.batch.bake import bake_arguments, bake_document
 from multibuild.builds.batch.batch import Batch, waves
 from multibuild.builds.history import BuildHistory
@@ -91,71 +90,6 @@ def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
     assert chosen(made, 1000, "linux/arm64") == ()
     assert chosen(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
     assert chosen(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
-
-
-WORK = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
-
-
-def sharing(plan, *platforms, size=1000, failed=()):
-    ahead = BuildHistory(
-        context_bytes={item.spec.dockerfile: size for item in plan.platforms},
-        shared={Platform.parse(platform): WORK for platform in platforms},
-        failed=frozenset(failed),
-    )
-    return [
-        (wave.why, [str(item.platform) for item in wave.items]) for wave in waves(plan, plan.platforms, ahead)
-    ]
-
-
-def test_what_runs_nothing_of_its_own_goes_together(plan):
-    both = ["linux/arm64", "linux/s390x"]
-    assert sharing(plan(), *both) == [("shared", both)]
-    assert sharing(plan(), "linux/arm64") == []
-    assert sharing(plan("stall_timeout: 5s"), *both) == []
-    assert sharing(plan("build_flags: [--shm-size=1g]"), *both) == []
-    assert Batch(items=plan().platforms, why="shared").slots == 1, "it computes as much as one build"
-
-
-def test_who_is_alone_in_sharing_is_uploaded_for_with_the_others(plan):
-    ((why, platforms),) = sharing(plan(), "linux/386", size=10**9)
-    assert (why, len(platforms)) == ("context", 8)
-    found = sharing(plan(), "linux/386", "linux/arm64", size=10**9)
-    assert [(why, len(platforms)) for why, platforms in found] == [("shared", 2), ("context", 6)]
-
-
-@pytest.mark.parametrize("jobs", ["jobs: 1", "jobs: auto"])
-def test_shared_work_is_that_of_one_build_whatever_the_number_of_platforms(plan, jobs):
-    three = ["linux/arm64", "linux/386", "linux/s390x"]
-    assert sharing(plan(jobs, memory=768 * MIB), *three) == [("shared", three)]
-
-
-def test_who_failed_alone_goes_alone_and_who_failed_with_all_does_not(plan):
-    three = ["linux/arm64", "linux/386", "linux/s390x"]
-    assert sharing(plan(), *three, failed=["linux/386"]) == [("shared", ["linux/arm64", "linux/s390x"])]
-    assert sharing(plan(), *three, failed=three) == [("shared", three)]
-    # Also not with those whose uploads it would save.
-    found = sharing(plan(), *three, failed=["linux/386"], size=10**9)
-    assert [(why, len(platforms)) for why, platforms in found] == [("shared", 2), ("context", 5)]
-    assert not any("linux/386" in platforms for _, platforms in found)
-
-
-def test_a_shorter_timeout_ends_only_its_own(plan):
-    platforms = f"{EIGHT.replace('linux/s390x, ', '')}, {{name: linux/s390x, timeout: 60s}}"
-    found = sharing(plan(platforms=platforms), "linux/386", "linux/arm64", "linux/s390x")
-    assert found == [("shared", ["linux/arm64", "linux/386"])]
-
-
-def test_work_that_differs_is_not_shared(plan):
-    made = plan()
-    one, other = (
-        SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=(("X", value),)) for value in "12"
-    )
-    names = [str(item.platform) for item in made.platforms]
-    ahead = BuildHistory(shared={Platform.parse(name): one if name < "linux/m" else other for name in names})
-    assert [[str(item.platform) for item in wave.items] for wave in waves(made, made.platforms, ahead)] == [
-        [name for name in names if name < "linux/m"],
-        [name for name in names if name > "linux/m"],
-    ]
 
 
 def test_the_bake_file_says_what_the_flags_say(plan):
@@ -248,21 +182,6 @@ def test_only_a_run_that_really_runs_counts_as_one():
     assert not heard.wave.runs_something
     heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
     assert heard.wave.runs_something
-
-
-def test_a_step_that_each_target_has_for_itself_is_noticed():
-    heard = Listener("a", "b")
-    started = {"started": "2026-01-02T00:00:00Z"}
-    shared = [vertex(f"[{name} native 2/2] RUN make", "sha256:n", **started) for name in ("a", "b")]
-    heard.feed(vertexes=[*shared, *shared])
-    heard.feed(vertexes=[vertex("[a stage-1 2/2] COPY --from=native /a /a", "sha256:c", **started)])
-    heard.feed(vertexes=[vertex("[b stage-1 2/2] COPY --from=native /a /a", "sha256:d", **started)])
-    assert not heard.wave.runs_apart
-    # As BuildKit names `RUN fetch $TARGETARCH`.
-    heard.feed(vertexes=[vertex("[a stage-1 3/3] RUN fetch amd64", "sha256:1", **started)])
-    assert not heard.wave.runs_apart
-    heard.feed(vertexes=[vertex("[b stage-1 3/3] RUN fetch arm64", "sha256:2", **started)])
-    assert heard.wave.runs_apart
 
 
 def test_an_export_that_failed_finishes_nothing():
