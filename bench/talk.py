@@ -35,6 +35,7 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
     import python_on_whales  # noqa: F401
 
     from bench.own import tell_own_use
+    from multibuild.builds.failover import Failover
     from multibuild.builds.stage import build_children
     from multibuild.cli.display import make_display
     from multibuild.config.load import load_config
@@ -59,7 +60,9 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
     run = State(scratch / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, make_display("quiet", quiet=True, run=run.path))
-        results = asyncio.run(build_children(make_plan(loaded, facts), run, recorder))
+        plan = make_plan(loaded, facts)
+        failover = Failover.of(plan, recorder.say)
+        results = asyncio.run(build_children(plan, run, recorder, failover=failover))
     assert all(result.built for result in results), [result.failure for result in results]
     assert sum(path.stat().st_size for path in run.logs.iterdir()) > megabytes * 900_000
     tell_own_use()

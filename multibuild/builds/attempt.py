@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
-from multibuild.builds.result import Attempt, OnBuilt, Outcome
+from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
 from multibuild.buildx.process import Limits, NotStarted, ProcessResult, run_process
 from multibuild.buildx.progress import Progress, Step
@@ -44,7 +44,6 @@ class BuildContext:
     """What every platform's build shares. `buildx` is the client's argv, `environ` its environment.
 
     `project` is the working directory; `stall` is in seconds; `run` takes logs, and children that are not pushed.
-    `on_built` is called with every child as soon as it is staged.
     """
 
     buildx: tuple[str, ...]
@@ -56,7 +55,6 @@ class BuildContext:
     failover: Failover
     stall: float | Literal["auto"] | None
     emit: Emit
-    on_built: OnBuilt
 
 
 class WrongBase(Exception):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
 from multibuild.builds.fingerprint import PlanFingerprints
-from multibuild.builds.reuse import past_seconds
 from multibuild.frozen import frozen
 from multibuild.journal.journal import read_journal
-from multibuild.journal.runs import RunDirectory, State
+from multibuild.journal.runs import RunDirectory
 
 if TYPE_CHECKING:
     from multibuild.platforms import Platform
 
-RUNS_READ = 5
+MAX_RUNS_READ = 5
+"""Runs that are read, newest first: older ones say little of the next."""
 
 
 @frozen
@@ -31,11 +31,11 @@ class BuildHistory:
     known: frozenset[Platform] = frozenset()
 
 
-def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) -> BuildHistory:
-    """Read the last runs."""
+def read_history(earlier: Sequence[RunDirectory], inputs: PlanFingerprints) -> BuildHistory:
+    """Read what the `earlier` runs (newest first) tell of builds from `inputs`."""
     built: set[tuple[str, str | None]] = set()
     failed: set[str] = set()
-    for run in [run for run in state.runs() if run.id < current.id][:RUNS_READ]:
+    for run in earlier[:MAX_RUNS_READ]:
         named: dict[str, str] = {}
         for event in read_journal(run.journal_path):
             fields = event.fields
@@ -46,10 +46,24 @@ def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) 
             elif event.name == "attempt.ended" and fields.get("outcome") not in {"ok", "cancelled"}:
                 failed.add(fields["platform"])
     return BuildHistory(
-        seconds=past_seconds(state, current, RUNS_READ),
+        seconds=past_seconds(earlier),
         failed=frozenset(failed),
         context_bytes=inputs.context_bytes,
         known=frozenset(
             platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built
         ),
     )
+
+
+def past_seconds(earlier: Sequence[RunDirectory]) -> dict[str, float]:
+    """Return the seconds that each platform's good attempts took in the `earlier` runs (newest first), by platform.
+
+    The longest of them counts: a run whose steps were all cached says nothing of one that builds.
+    """
+    longest: dict[str, float] = {}
+    for run in earlier[:MAX_RUNS_READ]:
+        for event in read_journal(run.journal_path):
+            if event.name == "attempt.ended" and event.fields.get("outcome") == "ok":
+                name, seconds = event.fields["platform"], event.fields["seconds"]
+                longest[name] = max(seconds, longest.get(name, 0.0))
+    return longest

@@ -100,8 +100,6 @@ def _end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -
         node=planned.node.builder,
         steps=[step.as_json() for step in steps],
     )
-    if result.built:
-        context.on_built(result.child)
 
 
 def reused(planned: PlannedPlatform, child: FinishedChild, context: BuildContext) -> BuildResult:

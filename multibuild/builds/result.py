@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.progress import Step
+from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
+from multibuild.terminal import last_line, one_line, shortened
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
 Status = Literal["succeeded", "reused", "failed", "cancelled"]
@@ -60,10 +62,6 @@ class BuildResult:
         return self.attempts[-1].failure if self.attempts else None
 
 
-OnBuilt = Callable[[StagedChild], None]
-"""Called with every child as soon as it is staged."""
-
-
 def staged_children(results: Sequence[BuildResult]) -> tuple[StagedChild, ...]:
     """Return the children that were built or reused, in order."""
     return tuple(result.child for result in results if result.built)
@@ -72,3 +70,25 @@ def staged_children(results: Sequence[BuildResult]) -> tuple[StagedChild, ...]:
 def missing_required(results: Sequence[BuildResult]) -> tuple[BuildResult, ...]:
     """Give the required platforms that have no child."""
     return tuple(result for result in results if result.required and not result.built)
+
+
+def require_built(results: Sequence[BuildResult]) -> None:
+    """Raise BuildFailed naming every required platform without a child."""
+    missing = missing_required(results)
+    if not missing:
+        return
+    grouped: dict[str, list[str]] = {}
+    for result in missing:
+        kind = result.failure.kind.name if result.failure else ""
+        grouped.setdefault(kind, []).append(str(result.platform))
+    named = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in grouped.items()]
+    first = next((result.failure for result in missing if result.failure), None)
+    cause = f": {_cause(first.evidence)}" if first and first.evidence else ""
+    raise BuildFailed(
+        f"{', '.join(named)}: not built, no tag was moved{cause}", hint=first.hint if first else None
+    )
+
+
+def _cause(evidence: str) -> str:
+    """Return what decided, without BuildKit's wrapping, as a part of a sentence."""
+    return shortened(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

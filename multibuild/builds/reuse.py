@@ -1,14 +1,25 @@
-"""What earlier runs finished and a later one need not repeat."""
+"""Children of unfinished runs: which of them a run need not build again."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
+from multibuild.aside import aside
+from multibuild.builds.fingerprint import PlanFingerprints
+from multibuild.builds.inputs import Fingerprinting, journal_inputs
 from multibuild.frozen import frozen
 from multibuild.journal.events import Event
 from multibuild.journal.journal import read_journal
+from multibuild.journal.local_children import adopt, is_staged_here, sweep
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
+from multibuild.oci.reference import Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.plan.plan import Plan
+from multibuild.platforms import Platform
 
 
 @frozen
@@ -102,15 +113,71 @@ def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
                 )
 
 
-def past_seconds(state: State, current: RunDirectory, runs: int = 5) -> dict[str, float]:
-    """How long each platform's good attempts took in the last runs: what is long starts first.
+@frozen
+class Reusable:
+    """What goes into a run's platforms, the children that need no build, and what tags held before (see Unfinished)."""
 
-    The longest of them counts: a run whose steps were all cached says nothing of one that builds.
+    fingerprints: PlanFingerprints
+    children: Mapping[Platform, FinishedChild]
+    tags: Mapping[tuple[str, str], str | None]
+
+
+async def find_reusable(plan: Plan, pending: Fingerprinting, context: RunContext) -> Reusable:
+    """Journal what goes into each platform, and look for children of unfinished runs made of the same (`--resume`)."""
+    recorder = context.recorder
+    previous = unfinished(context.state, context.run) if context.resume else Unfinished()
+    with recorder.stage("inputs"):
+        fingerprints = await pending.result()
+        journal_inputs(fingerprints, recorder)
+        children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
+        sweep(context.state.runs(), context.run)
+    if previous.runs:
+        recorder.say(
+            f"resuming {previous.runs[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
+        )
+    return Reusable(fingerprints=fingerprints, children=children, tags=previous.tags)
+
+
+async def reusable_children(
+    plan: Plan, inputs: PlanFingerprints, left: Unfinished, run: RunDirectory, recorder: Recorder
+) -> dict[Platform, FinishedChild]:
+    """Pick the finished children whose inputs are unchanged and which their registry still has.
+
+    Those that no registry holds are taken over into `run`. One that is not where this plan stages is built anew. Of a
+    run that did not get as far as looking whether its files had held, only a stamp tells that they have.
     """
-    found: dict[str, float] = {}
-    for run in [run for run in state.runs() if run.id < current.id][:runs]:
-        for event in read_journal(run.journal_path):
-            if event.name == "attempt.ended" and event.fields.get("outcome") == "ok":
-                name, seconds = event.fields["platform"], event.fields["seconds"]
-                found[name] = max(seconds, found.get(name, 0.0))
-    return found
+    wanted = {
+        platform: left.children.get((str(platform), name))
+        for platform, found in inputs.platforms.items()
+        if (name := found.name)
+    }
+    here = {planned.platform: planned.staging.kind == "layout" for planned in plan.platforms}
+    found = {
+        platform: child
+        for platform, child in wanted.items()
+        if child is not None
+        and child.stamp in {None, inputs.stamp}
+        and is_staged_here(child.repository) == here[platform]
+    }
+
+    kept = {platform for platform, child in found.items() if is_staged_here(child.repository)}
+
+    def taken_over() -> set[Platform]:
+        runs = left.holders
+        return {p for p in kept if adopt(found[p].repository, found[p].digest, runs, run)}
+
+    pushed = {platform: child for platform, child in found.items() if platform not in kept}
+    there = await asyncio.to_thread(taken_over) | await aside(lambda: _still_there(plan, pushed, recorder))
+    return {platform: child for platform, child in found.items() if platform in there}
+
+
+def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder) -> set[Platform]:
+    """Ask registries for children, all at once; gives the platforms whose child they have."""
+
+    def check(child: FinishedChild) -> bool:
+        reference = Reference.parse(f"{child.repository}@{child.digest}")
+        return registries.of(reference.host).head(reference) is not None
+
+    with RegistrySession(plan.registries, say=recorder.say) as registries:
+        found = registries.map(check, children.values())
+    return {platform for platform, there in zip(children, found, strict=True) if there}

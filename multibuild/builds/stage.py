@@ -3,123 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from multibuild.aside import aside
 from multibuild.builds.attempt import BuildContext
 from multibuild.builds.batch.batch import Batch, carry, first_attempts, waves
-from multibuild.builds.failover import Failover
-from multibuild.builds.fingerprint import PlanFingerprints, current_stamp, fingerprint_platforms, resolver
-from multibuild.builds.history import BuildHistory
+from multibuild.builds.failover import Failover, settled
+from multibuild.builds.history import BuildHistory, read_history
+from multibuild.builds.inputs import check_inputs
 from multibuild.builds.platform import build_platform, cancelled, reused
-from multibuild.builds.result import Attempt, BuildResult, OnBuilt
-from multibuild.builds.reuse import FinishedChild, Unfinished
+from multibuild.builds.result import Attempt, BuildResult, require_built, staged_children
+from multibuild.builds.reuse import FinishedChild, Reusable
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import LONG, CpuGate, Slots
-from multibuild.journal.local_children import adopt, is_staged_here
+from multibuild.frozen import frozen
+from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.build_command import build_environ
+from multibuild.plan.children import StagedChild
 
 if TYPE_CHECKING:
-    from multibuild.config.load import LoadedConfig
     from multibuild.plan.plan import Plan, PlannedPlatform
-    from multibuild.plan.spec import BuildSpec
     from multibuild.platforms import Platform
 
 
-NOTHING_KNOWN = BuildHistory()
+NO_HISTORY = BuildHistory()
 
 
-async def fingerprint_inputs(
-    loaded: LoadedConfig, specs: Mapping[Platform, BuildSpec], recorder: Recorder
-) -> PlanFingerprints:
-    """Name what goes into each platform: reads the contexts, asks registries for base images, needs no engine."""
-    from multibuild.oci.registries import RegistrySession
+@frozen
+class BuildOutcome:
+    """What building made: the plan with each platform on the node that built it, the results, and the failover."""
 
-    unwanted = threading.Event()
-    try:
-        with RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries:
-            return await aside(
-                lambda: fingerprint_platforms(loaded.project, specs, resolver(registries), unwanted.is_set)
-            )
-    finally:
-        unwanted.set()
+    plan: Plan
+    results: tuple[BuildResult, ...]
+    failover: Failover
+
+    @property
+    def children(self) -> tuple[StagedChild, ...]:
+        """Return the children, in config order."""
+        return staged_children(self.results)
 
 
-def journal_inputs(inputs: PlanFingerprints, recorder: Recorder) -> None:
-    """Journal what goes into each platform, before anything is built from it.
+async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -> BuildOutcome:
+    """Build what cannot be reused. Raises BuildFailed naming every required platform without a child.
 
-    The stamp is journaled too: `check_inputs` may never get to compare it.
+    The inputs are looked at again afterwards: a result of files that changed meanwhile is not reused later.
     """
-    recorder.record("inputs.named", stamp=inputs.stamp)
-    for platform, found in inputs.platforms.items():
-        recorder.record(
-            "platform.inputs",
-            platform=str(platform),
-            inputs=found.name,
-            parts=dict(found.parts),
-            unknown=found.unknown,
+    failover = Failover.of(plan, context.recorder.say)
+    with context.recorder.stage("build"):
+        results = await build_children(
+            plan,
+            context.run,
+            context.recorder,
+            failover=failover,
+            finished=reusable.children,
+            history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
         )
-
-
-async def check_inputs(plan: Plan, inputs: PlanFingerprints, recorder: Recorder) -> None:
-    """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
-    if await asyncio.to_thread(current_stamp, plan.project, plan.specs) == inputs.stamp:
-        recorder.record("inputs.held")
-        return
-    recorder.record("inputs.changed")
-    recorder.say("files of the context changed during the run: this result will not be taken over")
-
-
-async def reusable_children(
-    plan: Plan, inputs: PlanFingerprints, left: Unfinished, run: RunDirectory, recorder: Recorder
-) -> dict[Platform, FinishedChild]:
-    """Pick the finished children whose inputs are unchanged and which their registry still has.
-
-    Those that no registry holds are taken over into `run`. One that is not where this plan stages is built anew. Of a
-    run that did not get as far as looking whether its files had held, only a stamp tells that they have.
-    """
-    wanted = {
-        platform: left.children.get((str(platform), name))
-        for platform, found in inputs.platforms.items()
-        if (name := found.name)
-    }
-    here = {planned.platform: planned.staging.kind == "layout" for planned in plan.platforms}
-    found = {
-        platform: child
-        for platform, child in wanted.items()
-        if child is not None
-        and child.stamp in {None, inputs.stamp}
-        and is_staged_here(child.repository) == here[platform]
-    }
-
-    kept = {platform for platform, child in found.items() if is_staged_here(child.repository)}
-
-    def taken_over() -> set[Platform]:
-        runs = left.holders
-        return {p for p in kept if adopt(found[p].repository, found[p].digest, runs, run)}
-
-    pushed = {platform: child for platform, child in found.items() if platform not in kept}
-    there = await asyncio.to_thread(taken_over) | await aside(lambda: _still_there(plan, pushed, recorder))
-    return {platform: child for platform, child in found.items() if platform in there}
-
-
-def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder) -> set[Platform]:
-    """Ask registries for children, all at once; gives the platforms whose child they have."""
-    from multibuild.oci.reference import Reference
-    from multibuild.oci.registries import RegistrySession
-
-    def check(child: FinishedChild) -> bool:
-        reference = Reference.parse(f"{child.repository}@{child.digest}")
-        return registries.of(reference.host).head(reference) is not None
-
-    with RegistrySession(plan.registries, say=recorder.say) as registries:
-        found = registries.map(check, children.values())
-    return {platform for platform, there in zip(children, found, strict=True) if there}
+        await check_inputs(plan, reusable.fingerprints, context.recorder)
+    sweep(context.state.runs(), context.run)
+    require_built(results)
+    return BuildOutcome(plan=settled(plan, results), results=results, failover=failover)
 
 
 async def build_children(
@@ -127,45 +73,44 @@ async def build_children(
     run: RunDirectory,
     recorder: Recorder,
     *,
+    failover: Failover,
     finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
-    ahead: BuildHistory = NOTHING_KNOWN,
-    on_built: OnBuilt = lambda _child: None,
+    history: BuildHistory = NO_HISTORY,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan that is not `finished`; results in config order, failures in them.
 
-    By the read_history what is long starts first, a large context is uploaded once for many platforms, and what should
-    be cached is asked for in one process. `on_built` is called with every child as soon as it is staged.
+    What took long before starts first, a large context is uploaded once for many platforms, and what should
+    be cached is asked for in one process.
     """
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
         project=plan.project,
         run=run,
-        slots=Slots(plan.jobs, cpu_gate(plan, ahead)),
+        slots=Slots(plan.jobs, cpu_gate(plan, history)),
         budget=Budget(
             attempts=plan.retry.attempts,
             initial=plan.retry.initial,
             max=plan.retry.max,
             left=max(10, 2 * len(plan.platforms)),
         ),
-        failover=Failover.of(plan, recorder.say),
+        failover=failover,
         stall=plan.stall_timeout,
         emit=recorder.record,
-        on_built=on_built,
     )
     taken = {
         planned.platform: reused(planned, finished[planned.platform], context)
         for planned in plan.platforms
         if planned.platform in finished
     }
-    rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], ahead)
-    together = waves(plan, rest, ahead)
+    rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], history)
+    together = waves(plan, rest, history)
     made = await _build_each(rest, context, together, fail_fast=plan.fail_fast)
     everything = {**taken, **made}
     return tuple(everything.get(planned.platform) or cancelled(planned) for planned in plan.platforms)
 
 
-def cpu_gate(plan: Plan, ahead: BuildHistory) -> CpuGate | None:
+def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
     """CpuGate where `jobs` is ours to choose and this machine's processors are those that build.
 
     Builds that were long before are taken to be so from the start.
@@ -174,21 +119,21 @@ def cpu_gate(plan: Plan, ahead: BuildHistory) -> CpuGate | None:
 
     if not plan.jobs_auto or not plan.facts.here:
         return None
-    long = any(ahead.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
+    long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
     return CpuGate(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
 
 
-def start_order(items: list[PlannedPlatform], ahead: BuildHistory) -> list[PlannedPlatform]:
+def start_order(items: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:
     """Native platforms first (they find most mistakes soonest); of each kind what failed lately, then the longest.
 
     What fails again is heard of early, and its second attempt runs beside the others.
     """
-    past = ahead.seconds
+    past = history.seconds
     longest = max(past.values(), default=0.0)
 
     def place(planned: PlannedPlatform) -> tuple[bool, bool, float]:
         name = str(planned.platform)
-        return planned.emulated, name not in ahead.failed, -past.get(name, longest)
+        return planned.emulated, name not in history.failed, -past.get(name, longest)
 
     return sorted(items, key=place)
 

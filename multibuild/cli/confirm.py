@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
 
 
-def confirmed(request: Request, loaded: LoadedConfig, plan: Plan, state: State, until: str) -> bool:
+def confirmed(request: Request, loaded: LoadedConfig, plan: Plan, state: State, command: str) -> bool:
     """Compare, and say what came of it. A success that holds is noted in its own journal: it is no new run."""
 
     def say(text: str, /) -> None:
@@ -29,12 +29,12 @@ def confirmed(request: Request, loaded: LoadedConfig, plan: Plan, state: State, 
             print(inert_in_ci(printable(text), os.environ), file=sys.stderr)
 
     with state.lock():
-        verdict = compare(loaded, plan, state, cast("Command", until), say)
+        verdict = compare(loaded, plan, state, cast("Command", command), say)
         say(verdict.reason)
         if verdict.run is None:
             return False
         with Journal(verdict.run.journal_path) as journal:
-            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": until}))
+            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": command}))
     if request.json:
         print_json(verdict.run.report())
     if request.report is not None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
@@ -22,9 +22,10 @@ from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import Command, RunContext
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.report.report import make_report
-from multibuild.workflow.run import RunContext, run_pipeline
+from multibuild.workflow.run import run_all, run_build
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -37,13 +38,10 @@ def execute(
     only: Sequence[Platform] | None,
     state: State,
     *,
-    until: str,
+    command: Command,
     engine: Engine,
 ) -> int:
-    """Run it and report it; gives 0, or raises the run's error after the report was written and shown.
-
-    `until` is "build", "publish", or "merge": only what the last run left.
-    """
+    """Run it and report it; return 0, or raise the run's error after the report was written and shown."""
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
@@ -52,10 +50,15 @@ def execute(
             with Journal(run.journal_path) as journal:
                 recorder = Recorder(journal, display)
                 context = RunContext(
-                    engine=engine, state=state, run=run, recorder=recorder, resume=request.resume
+                    command=command,
+                    engine=engine,
+                    state=state,
+                    run=run,
+                    recorder=recorder,
+                    resume=request.resume,
                 )
-                started = {"command": until, "image": loaded.config.image}
-                failure = _recorded(_work(loaded, only, context, until=until), started, recorder)
+                started = {"command": command, "image": loaded.config.image}
+                failure = _recorded(_work(loaded, only, context), started, recorder)
         finally:
             display.close()
         report = write_report(run, loaded)
@@ -90,14 +93,14 @@ def _recorded(
 
 
 def _work(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext, *, until: str
+    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
 ) -> Coroutine[object, object, str]:
-    """Choose the straight line: a build of its own, or what the last run left."""
-    if until == "merge":
+    """Return the use case that a command is."""
+    if context.command == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 
         return merge_last_run(loaded, only, context)
-    return run_pipeline(loaded, only, context, until=cast("Literal['build', 'publish']", until))
+    return (run_build if context.command == "build" else run_all)(loaded, only, context)
 
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:

@@ -37,11 +37,9 @@ def matrix(request: Request, kind: str, *, shards: int | None, runner: str | Non
 
 
 def _past_seconds(request: Request, loaded: Any) -> dict[str, float]:
-    from multibuild.builds.reuse import past_seconds
-    from multibuild.journal.runs import RunDirectory
+    from multibuild.builds.history import past_seconds
 
-    state = state_of(request, loaded)
-    return past_seconds(state, RunDirectory(state.path / "runs" / "~"))
+    return past_seconds(state_of(request, loaded).runs())
 
 
 def import_runs(request: Request, folders: Sequence[Path]) -> int:

@@ -184,7 +184,7 @@ def merge_last(flags: MergeFlags, *, state_dir: Path | None, verbose: bool) -> i
         _tell(index := _preview(request), flags)
         sys.stdout.buffer.write(index.content)
         return 0
-    return runs.run(request, until="merge")
+    return runs.run(request, command="merge")
 
 
 def _preview(request: Request) -> Manifest:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
     from multibuild.engine.docker import Engine
+    from multibuild.journal.run_context import Command
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
@@ -196,7 +197,7 @@ def as_table(plan: Plan) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
+def run(request: Request, *, command: Command, engine: Engine | None = None) -> int:
     """Run `build`, `all` or the merge of the last run; gives the exit code.
 
     `engine` may have been asked already; everything is checked before an answer of it is used.
@@ -211,7 +212,7 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
         raise UsageError(
             f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
         )
-    if request.if_changed and is_unchanged(request, loaded, until):
+    if request.if_changed and is_unchanged(request, loaded, command):
         return 0
     only, state = chosen(request), state_of(request, loaded)
     require_listed(loaded, only)
@@ -219,10 +220,10 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
     from multibuild.engine.docker import DockerEngine
 
     engine = engine or DockerEngine()
-    return execute(request, loaded, only, state, until=until, engine=engine)
+    return execute(request, loaded, only, state, command=command, engine=engine)
 
 
-def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
+def is_unchanged(request: Request, loaded: LoadedConfig, command: Command) -> bool:
     """Whether the last success still holds; says so, notes it in that run's journal, and shows its report."""
     from multibuild.cli.confirm import confirmed
     from multibuild.plan.host_facts import recorded_facts
@@ -230,4 +231,4 @@ def is_unchanged(request: Request, loaded: LoadedConfig, until: str) -> bool:
 
     state = state_of(request, loaded)
     facts = recorded_facts(state.load_facts(), loaded.config.builder)
-    return confirmed(request, loaded, make_plan(loaded, facts, only=chosen(request)), state, until)
+    return confirmed(request, loaded, make_plan(loaded, facts, only=chosen(request)), state, command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -57,6 +57,7 @@ class Recorder:
         """Take the journal (None: a command without a run) and the display."""
         self._journal = journal
         self._display = display
+        self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._ended = False
 
     def record(self, name: str, /, **fields: Any) -> None:
@@ -73,8 +74,19 @@ class Recorder:
             except OSError as error:
                 raise unwritable(error) from error
         self._ended = self._ended or name == "run.ended"
+        for listener in self._listeners:
+            listener(event)
         with suppress(OSError):
             self._display.show(event)
+
+    @contextmanager
+    def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
+        """Hand every event to `listener` as it is recorded, for as long as the block lasts."""
+        self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def say(self, text: str, /) -> None:
         """Tell a person; not part of the journal."""

@@ -159,6 +159,10 @@ class State:
         found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         return tuple(RunDirectory(path) for path in sorted(found, reverse=True))
 
+    def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:
+        """Return the runs older than `run`, newest first."""
+        return tuple(other for other in self.runs() if other.id < run.id)
+
     def latest(self) -> RunDirectory | None:
         """Give the run `latest` points to, else the newest; None when there is none."""
         link = self.path / "latest"

@@ -8,11 +8,13 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from multibuild.journal.events import Event
 from multibuild.journal.local_children import WithStaged, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
+from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import IMAGES, LayerCache
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.sections import Verify
     from multibuild.journal.recorder import Recorder
-    from multibuild.plan.children import StagedChild
     from multibuild.prove.content.proof import ContentProof
 
 Key = tuple[Reference, Platform]
@@ -75,6 +76,15 @@ class ChildReader:
         for pool in (self._reads, self._looks):
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def on_event(self, event: Event) -> None:
+        """Begin to read a child as soon as the journal tells of it."""
+        fields = event.fields
+        if event.name == "platform.ended" and fields["status"] in {"succeeded", "reused"}:
+            platform = Platform.literal(fields["platform"])
+            self.begin(
+                StagedChild(platform=platform, repository=fields["repository"], digest=fields["digest"])
+            )
+
     def begin(self, built: StagedChild) -> None:
         """Begin to read what was built, and to look into it after that."""
         key = child_reference(built.repository, built.digest), built.platform
@@ -123,12 +133,13 @@ class ChildReader:
 def child_reader(
     loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
 ) -> Iterator[ChildReader]:
-    """Open the registries of a config, and read children there or in `run`."""
+    """Open the registries of a config, and read children there or in `run`, each as soon as its build has ended."""
     memory = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as ahead,
         ChildReader(loaded.config.verify, registries, ahead, run, memory) as reader,
+        recorder.listening(reader.on_event),
     ):
         yield reader
 

@@ -11,7 +11,7 @@ from multibuild.errors import VerificationFailed
 from multibuild.journal.events import Event
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
-from multibuild.journal.runs import RunDirectory
+from multibuild.journal.run_context import RunContext
 from multibuild.oci.reference import Reference
 from multibuild.plan.children import PlatformChild, StagedChild
 from multibuild.plan.spec import repository_of
@@ -31,23 +31,21 @@ UNMOVED = "; no tag was moved"
 async def prove_children(
     plan: Plan,
     staged: Sequence[StagedChild],
-    recorder: Recorder,
+    context: RunContext,
     *,
-    run: RunDirectory,
     reader: ChildReader,
     failover: NodeFailover,
 ) -> tuple[PlatformChild, ...]:
-    """Read every built child, run its test and its content proof. Gives the children that hold, in config order.
-
-    `run` takes what the tests print; `reader` may have begun already.
+    """Read every staged child, run its smoke test and its content proof; return those that hold, in config order.
 
     Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
     and is required, else EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
+    recorder = context.recorder
     children = await read_children(plan, staged, recorder, reader=reader)
     # Tests wait for the builder, the content for the registry: neither needs the other.
     async with asyncio.TaskGroup() as group:
-        testing = group.create_task(_tested(plan, children, recorder, run, failover))
+        testing = group.create_task(_tested(plan, children, context, failover))
         looking = group.create_task(_looked_into(children, recorder, reader))
     tests, proofs = testing.result(), looking.result()
     _raise_for(children, tests, proofs)
@@ -60,15 +58,11 @@ async def prove_children(
 
 
 async def _tested(
-    plan: Plan,
-    children: Sequence[PlatformChild],
-    recorder: Recorder,
-    run: RunDirectory,
-    failover: NodeFailover,
+    plan: Plan, children: Sequence[PlatformChild], context: RunContext, failover: NodeFailover
 ) -> dict[Platform, TestOutcome]:
     tested = [(child.planned, child.reference) for child in children]
-    with recorder.stage("test"):
-        return await run_tests(plan, tested, recorder, run=run, failover=failover)
+    with context.recorder.stage("test"):
+        return await run_tests(plan, tested, context.recorder, run=context.run, failover=failover)
 
 
 async def _looked_into(

@@ -13,6 +13,7 @@ from multibuild.aside import aside
 from multibuild.errors import Interrupted
 from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError, as_environment
 from multibuild.oci.http import LATE_PATIENCE
@@ -50,22 +51,33 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
             except RegistryError as error:
                 raise as_environment(error) from error
 
-    await aside(ask)
+    with recorder.stage("preflight"):
+        await aside(ask)
 
 
 async def publish_children(
     plan: Plan,
     children: Sequence[PlatformChild],
-    recorder: Recorder,
+    context: RunContext,
     *,
-    run: RunDirectory,
     held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
     """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back.
 
-    `run` may hold children; `held_before` maps (reference, index digest) to what a tag held before an unfinished run
+    `held_before` maps (reference, index digest) to what a tag held before an unfinished run
     moved it.
     """
+    with context.recorder.stage("publish"):
+        return await _publish(plan, children, context, held_before)
+
+
+async def _publish(
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    context: RunContext,
+    held_before: Mapping[tuple[str, str], str | None],
+) -> Published:
+    run, recorder = context.run, context.recorder
     outlet = _local_outlet(plan, run)
     carried = await aside(lambda: _carried(plan, children, outlet, recorder))
     index = compose_children(plan, children, carried)

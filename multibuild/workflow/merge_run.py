@@ -14,6 +14,7 @@ from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
 from multibuild.journal.local_children import adopt, is_staged_here, sweep
 from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import State
 from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
@@ -23,7 +24,7 @@ from multibuild.plan.host_facts import recorded_facts
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import compose_children, preflight, publish_children
-from multibuild.workflow.run import RunContext, make_host_ready
+from multibuild.workflow.run import prepare_host
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -51,10 +52,9 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
         for planned in plan.platforms
         if planned.platform in {result.platform for result in unproven}
     ):
-        plan = make_plan(loaded, (await make_host_ready(loaded, context)).facts, only=only)
+        plan = make_plan(loaded, (await prepare_host(loaded, context)).facts, only=only)
     context.run.save_plan(plan_document(plan))
-    with context.recorder.stage("preflight"):
-        await preflight(plan, context.recorder)
+    await preflight(plan, context.recorder)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         children = {
             child.planned.platform: child
@@ -65,16 +65,14 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
             proved = await prove_children(
                 plan,
                 staged_children(unproven),
-                context.recorder,
-                run=context.run,
+                context,
                 reader=reader,
                 failover=Failover.of(plan, context.recorder.say),
             )
             children |= {child.planned.platform: child for child in proved}
     ordered = [children[planned.platform] for planned in plan.platforms if planned.platform in children]
-    with context.recorder.stage("publish"):
-        left = unfinished(context.state, context.run)
-        await publish_children(plan, ordered, context.recorder, run=context.run, held_before=left.tags)
+    previous = unfinished(context.state, context.run)
+    await publish_children(plan, ordered, context, held_before=previous.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 

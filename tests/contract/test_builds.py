@@ -8,6 +8,7 @@ from contract.planning import Nobody, planned
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
+from multibuild.builds.failover import Failover
 from multibuild.builds.stage import build_children
 from multibuild.config.models import SmokeTest
 from multibuild.host.probe import probe_platforms
@@ -30,7 +31,8 @@ retry: {attempts: 2, initial: 0.01s}
 def build(plan, tmp_path):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody())))
+        recorder = Recorder(journal, Nobody())
+        results = asyncio.run(build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say)))
     return results, run
 
 

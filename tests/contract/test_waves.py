@@ -12,6 +12,7 @@ from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
+from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
 from multibuild.journal.journal import Journal, read_journal
@@ -37,15 +38,18 @@ def plan(tmp_path, docker: FakeDocker):
 
 def build(plan, tmp_path):
     """Build what was built before."""
-    ahead = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
-    results, events = build_ahead(plan, tmp_path, ahead)
+    history = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
+    results, events = build_ahead(plan, tmp_path, history)
     return results, [event for event in events if event.name == "attempt.ended"]
 
 
-def build_ahead(plan, tmp_path, ahead):
+def build_ahead(plan, tmp_path, history):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody()), ahead=ahead))
+        recorder = Recorder(journal, Nobody())
+        results = asyncio.run(
+            build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
+        )
     return results, read_journal(run.journal_path)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from multibuild.cli import options as o
+from multibuild.journal.run_context import Command
 
 commands = typer.Typer()
 
@@ -90,7 +91,7 @@ def build(
     _run("build", locals())
 
 
-def _run(until: str, given: dict[str, Any]) -> None:
+def _run(command: Command, given: dict[str, Any]) -> None:
     from multibuild.cli import runs
 
     engine = given.pop("context").obj
@@ -99,7 +100,7 @@ def _run(until: str, given: dict[str, Any]) -> None:
     if dry_run:
         runs.show_plan(request, commands=False)
         return
-    raise typer.Exit(runs.run(request, until=until, engine=engine))
+    raise typer.Exit(runs.run(request, command=command, engine=engine))
 
 
 @commands.command("test", epilog=o.examples("multibuild test", "multibuild test --json"))

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from multibuild.builds.fingerprint import PlanFingerprints
-from multibuild.builds.history import BuildHistory, read_history
-from multibuild.builds.reuse import past_seconds
+from multibuild.builds.history import BuildHistory, past_seconds, read_history
 from multibuild.builds.stage import start_order
 from multibuild.journal.events import Event
 from multibuild.journal.journal import Journal
@@ -58,7 +57,7 @@ def test_a_cached_run_does_not_make_a_platform_short(tmp_path):
     written(state, 0, ("arm64", "ok", 90.0), ("s390x", "ok", 50.0))
     written(state, 1, ("arm64", "ok", 1.0), ("s390x", "failed", 900.0))
     current = written(state, 2, ("arm64", "ok", 1000.0))
-    assert past_seconds(state, current) == {"arm64": 90.0, "s390x": 50.0}
+    assert past_seconds(state.runs_before(current)) == {"arm64": 90.0, "s390x": 50.0}
 
 
 def test_only_the_last_runs_count(tmp_path):
@@ -66,7 +65,7 @@ def test_only_the_last_runs_count(tmp_path):
     written(state, 0, ("arm64", "ok", 90.0))
     for day in range(1, 6):
         written(state, day, ("arm64", "ok", float(day)))
-    assert past_seconds(state, written(state, 6)) == {"arm64": 5.0}
+    assert past_seconds(state.runs_before(written(state, 6))) == {"arm64": 5.0}
 
 
 def test_what_failed_in_one_of_the_last_runs_is_known_what_was_cancelled_is_not(tmp_path):
@@ -74,4 +73,7 @@ def test_what_failed_in_one_of_the_last_runs_is_known_what_was_cancelled_is_not(
     written(state, 0, ("arm64", "failed", 9.0), ("arm64", "ok", 9.0), ("s390x", "cancelled", 9.0))
     written(state, 1, ("arm64", "ok", 9.0), ("riscv64", "timeout", 9.0))
     current = written(state, 2, ("amd64", "failed", 9.0))
-    assert read_history(state, current, PlanFingerprints(platforms={})).failed == {"arm64", "riscv64"}
+    assert read_history(state.runs_before(current), PlanFingerprints(platforms={})).failed == {
+        "arm64",
+        "riscv64",
+    }

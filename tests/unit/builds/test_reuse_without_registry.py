@@ -8,8 +8,7 @@ from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
-from multibuild.builds.reuse import unfinished
-from multibuild.builds.stage import reusable_children
+from multibuild.builds.reuse import reusable_children, unfinished
 from multibuild.cli.display import Silent
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
