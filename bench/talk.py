@@ -37,7 +37,7 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
     from bench.own import tell_own_use
     from multibuild.builds.failover import Failover
     from multibuild.builds.stage import build_children
-    from multibuild.cli.display import make_display
+    from multibuild.cli.display.display import make_display
     from multibuild.config.load import load_config
     from multibuild.config.overrides import Overrides
     from multibuild.journal.journal import Journal

@@ -25,7 +25,7 @@ def run() -> NoReturn:
     took a sixth of `plan`.
     """
     from multibuild.cli.late import put_off_metadata
-    from multibuild.cli.output import install
+    from multibuild.cli.streams import install
 
     install()
     put_off_metadata()
@@ -38,7 +38,7 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code (contract §2)."""
-    from multibuild.cli.output import trouble
+    from multibuild.cli.streams import trouble
 
     code = _exit_code(list(sys.argv[1:] if arguments is None else arguments))
     if error := trouble():

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild import __version__
 from multibuild.cli.ci import inert_in_ci
-from multibuild.cli.display import display_kind, make_display
+from multibuild.cli.display.display import display_kind, make_display
 from multibuild.cli.github import announce
-from multibuild.cli.output import copy_report, print_json
-from multibuild.cli.runs import Request
+from multibuild.cli.request import Request
+from multibuild.cli.streams import copy_report, print_json
 from multibuild.cli.supervise import supervise
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError

@@ -1,1 +1,1 @@
-"""The commands and their options: each function parses, calls one function of `multibuild.cli`, and exits."""
+"""The commands, a file each: a request with its flags, and a function from it to an exit code."""

@@ -9,7 +9,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
 from multibuild.builds.reuse import reusable_children, unfinished
-from multibuild.cli.display import Silent
+from multibuild.cli.display.display import Silent
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.journal.events import Event

@@ -45,7 +45,7 @@ def test_commands(project):
 def test_options_of_a_command(project):
     assert offered("plan", "--pl") == ["--platform"]
     assert {"--resume", "--no-resume"} <= set(offered("all", "--"))
-    assert "--resume" not in offered("plan", "--")
+    assert "--resume" not in offered("runs", "--")
     assert offered("nonsense", "--") == []
 
 

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 
 from multibuild.cli.ci import inert, inert_in_ci
-from multibuild.cli.display import JsonLines, Silent, make_display
-from multibuild.cli.folds import GITHUB, GITLAB, folds_of
-from multibuild.cli.live_table import LiveTable, Row, table_lines
-from multibuild.cli.output import print_json
-from multibuild.cli.plain_lines import LINE_CHARACTERS, PlainLines
-from multibuild.cli.sentences import short_step
+from multibuild.cli.display.display import JsonLines, Silent, make_display
+from multibuild.cli.display.event_text import short_step
+from multibuild.cli.display.folds import GITHUB, GITLAB, folds_of
+from multibuild.cli.display.live_table import LiveTable, Row, table_lines
+from multibuild.cli.display.plain_lines import LINE_CHARACTERS, PlainLines
+from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.journal.events import Event
 

@@ -12,7 +12,7 @@ import pytest
 from fakes.mistakes import AS_ANYBODY, check, said
 
 from multibuild.cli import main
-from multibuild.cli.output import copy_report
+from multibuild.cli.streams import copy_report
 from multibuild.errors import EnvironmentFault
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -157,8 +157,8 @@ TYPED = {
     "a command that is none": (("frobnicate",), said(2, "'frobnicate'", then="multibuild --help")),
     "an option nearly right": (("plan", "--jbos", "2"), said(2, "--jbos", then="--jobs")),
     "an option of another command": (
-        ("plan", "--dry-run"),
-        said(2, "--dry-run", then="multibuild plan --help"),
+        ("runs", "--dry-run"),
+        said(2, "--dry-run", then="multibuild runs --help"),
     ),
     "an option without its value": (("plan", "--jobs"), said(2, "--jobs needs a value", then="--help")),
     "a flag with a value": (("plan", "--json=yes"), said(2, "--json", then="--help")),

@@ -10,8 +10,8 @@ from fakes.registry_server import FakeRegistry
 from multibuild import detail
 from multibuild.buildx.process import run_process
 from multibuild.cli import main
-from multibuild.cli.display import make_display
-from multibuild.cli.plain_lines import PlainLines
+from multibuild.cli.display.display import make_display
+from multibuild.cli.display.plain_lines import PlainLines
 from multibuild.cli.verbose import say_more
 
 CONFIG = "version: 1\nimage: registry.example.org/app\nplatforms: [linux/amd64]\n"

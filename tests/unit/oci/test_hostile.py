@@ -9,7 +9,7 @@ import pytest
 from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_index
 from fakes.registry_server import FakeRegistry
 
-from multibuild.cli.images import as_table
+from multibuild.cli.commands.inspect import as_table
 from multibuild.errors import MultibuildError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference

@@ -7,7 +7,7 @@ from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_image, pu
 from fakes.layers import PLAIN, tar
 from fakes.registry_server import FakeRegistry, digest_of
 
-from multibuild.cli.verify import as_table
+from multibuild.cli.commands.verify import as_table
 from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from multibuild.cli.nodes import as_table
+from multibuild.cli.commands.resolve import nodes_table
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import Entry
@@ -161,7 +161,7 @@ def test_the_table_fits_and_names_who_cannot():
         node("pi", "arm"),
         node("mainframe", "s390x"),
     )
-    lines = list(as_table(pulls(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
+    lines = list(nodes_table(pulls(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].split() == ["NODE", "RUNTIME", "HOST", "PULLS", "RUNS"]
     assert lines[1].startswith("ip-10-0-13-201.e…ompute.internal")
@@ -174,5 +174,5 @@ def test_the_table_fits_and_names_who_cannot():
 
 
 def test_where_all_can_run_it_nothing_more_is_said():
-    lines = list(as_table(pulls(entries("linux/amd64"), listed(node("a", "amd64")))))
+    lines = list(nodes_table(pulls(entries("linux/amd64"), listed(node("a", "amd64")))))
     assert len(lines) == 2

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from multibuild.cli.ci import inert
-from multibuild.cli.folds import Folds
-from multibuild.cli.sentences import as_shown, sentence, short_step
+from multibuild.cli.display.event_text import as_shown, sentence, short_step
+from multibuild.cli.display.folds import Folds
 from multibuild.journal.events import Event
 from multibuild.terminal import human_seconds, shortened
 

@@ -1,6 +1,6 @@
 """What `inspect` shows, within 80 columns."""
 
-from multibuild.cli.images import as_diff, as_table
+from multibuild.cli.commands.inspect import as_diff, as_table
 from multibuild.resolve.diff_index import difference
 from multibuild.resolve.inspect_index import Entry, Inspection
 from multibuild.resolve.lint_index import Finding

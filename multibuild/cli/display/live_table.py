@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.sentences import as_shown, sentence, short_step
+from multibuild.cli.display.event_text import as_shown, sentence, short_step
 from multibuild.journal.events import Event
 from multibuild.report.failure_lines import failed_proof
 from multibuild.terminal import human_seconds, last_line, one_line, printable

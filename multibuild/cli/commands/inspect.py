@@ -1,68 +1,76 @@
-"""`inspect`: an image in a registry, for people."""
+"""`inspect`: an image or index in a registry, for people."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from multibuild.cli.output import print_json
-from multibuild.cli.runs import config_if_any
-from multibuild.cli.verify import as_table as verified_table
-from multibuild.cli.verify import prove_reference
+from typer import Argument, Option
+
+from multibuild.cli.commands.verify import as_table as verification_table
+from multibuild.cli.commands.verify import prove_reference
+from multibuild.cli.request import Request, config_if_any
+from multibuild.cli.streams import print_json
+from multibuild.frozen import frozen
 from multibuild.oci.errors import for_a_reader
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
-from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.resolve.diff_index import Difference, difference
-from multibuild.resolve.inspect_index import Entry, Inspection, look_at
 from multibuild.terminal import columns, human_bytes, one_line, printable
 
 if TYPE_CHECKING:
-    from multibuild.config.models import Config
-    from multibuild.prove.verify import Verification
+    from multibuild.resolve.diff_index import Difference
+    from multibuild.resolve.inspect_index import Entry, Inspection
 
 
-def inspect(
-    text: str, *, file: Path, raw: bool, json_output: bool, diff: str | None = None, proof: bool = False
-) -> int:
-    """Show an index or image: a table, the exact bytes, or JSON.
+@frozen
+class InspectRequest(Request):
+    """The flags of `inspect`."""
 
-    With `diff` what changed from it to that one, with `proof` also what `verify` finds.
+    reference: Annotated[str, Argument(help="An image or index.")]
+    raw: Annotated[bool, Option("--raw", help="The exact bytes.")] = False
+    diff: Annotated[str | None, Option("--diff", help="What changed from it to this one.")] = None
+    proof: Annotated[bool, Option("--proof", help="Look into every image, as verify does.")] = False
+
+
+def inspect(request: InspectRequest) -> int:
+    """Show an index for people.
+
+    Its entries, sizes, attestations, annotations, and what looks wrong.
     """
-    reference = Reference.parse(text)
-    config = config_if_any(file)
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.prove.content.layer_cache import LayerCache
+    from multibuild.resolve.diff_index import difference
+    from multibuild.resolve.inspect_index import look_at
+
+    reference = Reference.parse(request.reference)
+    config = config_if_any(request.file)
     settings = config.registry_settings if config is not None else {}
-    with (
-        for_a_reader(),
-        RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
-    ):
-        if raw:
+    with for_a_reader(), RegistrySession(settings, say=request.say) as registries:
+        if request.raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0
-        found = look_at(reference, registries)
-        other = look_at(Reference.parse(diff), registries) if diff is not None else None
+        inspection = look_at(reference, registries)
+        other = look_at(Reference.parse(request.diff), registries) if request.diff is not None else None
     if other is not None:
-        compared = difference(found, other)
-        if json_output:
-            print_json(compared.document())
+        changes = difference(inspection, other)
+        if request.json:
+            print_json(changes.document())
         else:
-            print(as_diff(compared))
+            print(as_diff(changes))
         return 0
-    proven = _proof(reference, config) if proof else None
-    if json_output:
-        document = found.document()
-        print_json(document if proven is None else {**document, "proof": proven.document()})
+    proof = (
+        prove_reference(reference, config, content=None, memory=LayerCache(), say=request.say)
+        if request.proof
+        else None
+    )
+    if request.json:
+        document = inspection.document()
+        print_json(document if proof is None else {**document, "proof": proof.document()})
     else:
-        print(as_table(found))
-        if proven is not None:
-            print(f"\nproof of {verified_table(proven)}")
+        print(as_table(inspection))
+        if proof is not None:
+            print(f"\nproof of {verification_table(proof)}")
     return 0
-
-
-def _proof(reference: Reference, config: Config | None) -> Verification:
-    return prove_reference(reference, config, content=None, memory=LayerCache())
 
 
 def as_table(found: Inspection) -> str:

@@ -1,4 +1,4 @@
-"""`init`: writes a first config for the Dockerfile it finds."""
+"""`init`: write a first config for the Dockerfile it finds."""
 
 from __future__ import annotations
 
@@ -7,63 +7,73 @@ import platform as machine
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from multibuild.cli.output import print_json
+from typer import Option
+
+from multibuild.cli.request import Request, comma_list
+from multibuild.cli.streams import print_json
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
-from multibuild.host.base_images import platforms_of
-from multibuild.init.proposal import Proposal, Remark, images_to_ask, propose
-from multibuild.init.starter import Image, Starter, guess_image, names, reasons
 from multibuild.platforms import Platform
 from multibuild.terminal import printable
 
+if TYPE_CHECKING:
+    from multibuild.init.proposal import Proposal, Remark
+    from multibuild.init.starter import Image, Starter
+
 
 @frozen
-class InitFlags:
-    """The flags of `init`, as typed."""
+class InitRequest(Request):
+    """The flags of `init`."""
 
-    file: Path
-    image: str | None = None
-    dockerfile: Path | None = None
-    target: str | None = None
-    platforms: tuple[str, ...] = ()
-    json: bool = False
-    quiet: bool = False
+    image: Annotated[str | None, Option("--image", help="Where to publish, without tag; else a guess.")] = (
+        None
+    )
+    dockerfile: Annotated[Path | None, Option("--dockerfile", help="Which one, if there are several.")] = None
+    target: Annotated[str | None, Option("--target", help="The build stage; default the last.")] = None
+    platforms: Annotated[
+        tuple[str, ...], Option("--platform", help="Which platforms; `all` are all possible ones.")
+    ] = ()
 
 
-def init(flags: InitFlags) -> int:
-    """Write the config and say what is in it; exit 0 also where no registry could be asked.
+def init(request: InitRequest) -> int:
+    """Write a first config for a Dockerfile.
 
-    Raises UsageError when there is a config already, ConfigError when there is no Dockerfile or it is wrong.
+    It proposes the platforms that the base images really have, says why not others, and never overwrites.
     """
-    if flags.file.exists() or flags.file.is_symlink():
+    from multibuild.init.starter import Image, Starter
+
+    if request.file.exists() or request.file.is_symlink():
         raise UsageError(
-            f"{flags.file}: exists already, and init never overwrites",
+            f"{request.file}: exists already, and init never overwrites",
             hint="edit it, remove it, or name another with --file",
         )
-    project = Path(os.path.abspath(flags.file)).parent  # noqa: PTH100 - a link's own directory, as `load_config`
-    dockerfile = _dockerfile(flags, project)
-    image = Image(name=_image(flags.image)) if flags.image is not None else _guess(project)
-    proposal = _narrowed(_propose(dockerfile, flags.target), flags.platforms)
+    project = Path(os.path.abspath(request.file)).parent  # noqa: PTH100 - a link's own directory, as `load_config`
+    dockerfile = _dockerfile(request, project)
+    image = Image(name=_image(request.image)) if request.image is not None else _guess(project)
+    proposal = _narrowed(_propose(dockerfile, request.target), request.platforms)
     starter = Starter(
         image=image,
         proposal=proposal,
         dockerfile=os.path.relpath(dockerfile, project),
-        target=flags.target,
+        target=request.target,
     )
-    _write(flags.file, starter.text())
-    _show(flags, starter)
+    _write(request.file, starter.text())
+    _show(request, starter)
     return 0
 
 
-def _dockerfile(flags: InitFlags, project: Path) -> Path:
+def _dockerfile(request: InitRequest, project: Path) -> Path:
     """Find the one Dockerfile there is; several, or none, are for a person to decide."""
     from multibuild.config.files import dockerfiles_near
 
-    if flags.dockerfile is not None:
-        if not flags.dockerfile.is_file():
-            raise ConfigError(f"there is no Dockerfile {flags.dockerfile}", hint="name it with --dockerfile")
-        return flags.dockerfile.absolute()
+    if request.dockerfile is not None:
+        if not request.dockerfile.is_file():
+            raise ConfigError(
+                f"there is no Dockerfile {request.dockerfile}", hint="name it with --dockerfile"
+            )
+        return request.dockerfile.absolute()
     if (project / "Dockerfile").is_file():
         return project / "Dockerfile"
     found = dockerfiles_near(project, project)
@@ -92,11 +102,15 @@ def _image(text: str) -> str:
 
 def _guess(project: Path) -> Image:
     from multibuild.config.git import GitFacts
+    from multibuild.init.starter import guess_image
 
     return guess_image(GitFacts(project).url, project.name)
 
 
 def _propose(dockerfile: Path, target: str | None) -> Proposal:
+    from multibuild.host.base_images import platforms_of
+    from multibuild.init.proposal import images_to_ask, propose
+
     text = dockerfile.read_text(encoding="utf-8-sig", errors="replace")
     builder = Platform.parse(machine.machine())
     try:
@@ -110,13 +124,15 @@ def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
     """Take the platforms that `--platform` names; `all` are all that are possible."""
     from dataclasses import replace
 
-    said = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    from multibuild.init.starter import names, reasons
+
+    said = comma_list(texts)
     if not said:
         if not found.chosen:
             why = "; ".join(reasons(found.impossible))
             raise ConfigError(f"no platform is possible: {why}", hint="name what you want with --platform")
         return found
-    wanted = found.possible if said == ["all"] else tuple(dict.fromkeys(map(Platform.parse, said)))
+    wanted = found.possible if said == ("all",) else tuple(dict.fromkeys(map(Platform.parse, said)))
     bad = [
         found.impossible.get(platform, f"no base image has {platform}")
         for platform in wanted
@@ -137,17 +153,17 @@ def _write(file: Path, text: str) -> None:
         ) from error
 
 
-def _show(flags: InitFlags, starter: Starter) -> None:
+def _show(request: InitRequest, starter: Starter) -> None:
     found = starter.proposal
     for image, why in found.unknown.items():
         _warn(f"what {image} has is not known: {why}", "the platforms are a guess: check them")
     for remark in found.remarks:
         place = f"{starter.dockerfile}:{remark.line}: " if remark.line else ""
         _warn(f"{place}{remark.message}", remark.hint)
-    if flags.json:
-        print_json(_document(flags, starter))
-    elif not flags.quiet:
-        print("\n".join(printable(line) for line in _summary(flags, starter)))
+    if request.json:
+        print_json(_document(request, starter))
+    elif not request.quiet:
+        print("\n".join(printable(line) for line in _summary(request, starter)))
 
 
 def _warn(message: str, hint: str) -> None:
@@ -156,17 +172,19 @@ def _warn(message: str, hint: str) -> None:
         print(f"hint:    {printable(hint)}", file=sys.stderr)
 
 
-def _summary(flags: InitFlags, starter: Starter) -> Iterator[str]:
+def _summary(request: InitRequest, starter: Starter) -> Iterator[str]:
     """Give what is in the file, within 80 columns."""
+    from multibuild.init.starter import names, reasons
+
     found = starter.proposal
-    yield f"wrote {flags.file} for {starter.image.name}"
+    yield f"wrote {request.file} for {starter.image.name}"
     yield from _wrapped("builds", names(found.chosen))
     more = names([platform for platform in found.possible if platform not in found.chosen])
     yield from _wrapped("possible", more) if more else ()
     for line in reasons(found.impossible):
         yield from _wrapped("not", line)
-    first = f"put the image's name into {flags.file}, then " if starter.image.guess else ""
-    option = f" -f {flags.file}" if str(flags.file) != "multibuild.yaml" else ""
+    first = f"put the image's name into {request.file}, then " if starter.image.guess else ""
+    option = f" -f {request.file}" if str(request.file) != "multibuild.yaml" else ""
     yield from _wrapped("next", f"{first}`multibuild doctor{option}`, and `multibuild all{option}`")
 
 
@@ -183,10 +201,10 @@ def _wrapped(label: str, text: str) -> list[str]:
     )
 
 
-def _document(flags: InitFlags, starter: Starter) -> dict[str, object]:
+def _document(request: InitRequest, starter: Starter) -> dict[str, object]:
     found = starter.proposal
     return {
-        "file": str(flags.file),
+        "file": str(request.file),
         "image": starter.image.name,
         "image_guessed": bool(starter.image.guess),
         "dockerfile": starter.dockerfile,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from multibuild.cli.ci import inert_json
-from multibuild.cli.folds import folds_of
-from multibuild.cli.live_table import LiveTable
-from multibuild.cli.plain_lines import PlainLines
+from multibuild.cli.display.folds import folds_of
+from multibuild.cli.display.live_table import LiveTable
+from multibuild.cli.display.plain_lines import PlainLines
 from multibuild.detail import is_told
 from multibuild.errors import UsageError
 from multibuild.journal.events import Event

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
-from multibuild.cli.output import print_json
-from multibuild.cli.runs import Request, load, state_of
-from multibuild.config.load import LoadedConfig
-from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import DockerEngine
+from typer import Option
+
+from multibuild.cli.request import Builder, Request, load, state_of
+from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
-from multibuild.host.own_builders import OwnBuilders
-from multibuild.journal.runs import RunDirectory, State
+from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError, as_environment
-from multibuild.oci.registries import RegistrySession
 from multibuild.terminal import printable
-from multibuild.workflow.clean import decide, left_by, remove
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.journal.runs import RunDirectory, State
+    from multibuild.oci.registries import RegistrySession
 
 KINDS = ("runs", "staged", "builders")
+
+
+@frozen
+class CleanRequest(Request):
+    """The flags of `clean`."""
+
+    keep: Annotated[int, Option("--keep", min=0, help="Leave so many of the newest runs.")] = 0
+    only: Annotated[tuple[str, ...], Option("--only", help="runs, staged or builders (repeatable).")] = ()
+    builder: Builder = None
+    dry_run: Annotated[bool, Option("--dry-run", help="Only list what would be removed.")] = False
 
 
 @dataclass
@@ -34,46 +45,39 @@ class _Outcome:
     trouble: RegistryError | None = None
 
 
-def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) -> int:
-    """Remove, or with `dry_run` list; EnvironmentFault when a run is at work or a registry cannot be read.
+def clean(request: CleanRequest) -> int:
+    """Remove what runs and setup made.
 
-    `only` are some of KINDS; none means all. UsageError for anything else.
-
-    Staged children go before the runs that know of them: what could not be deleted is tried again next time.
+    Staged children, old runs, builders; never what a tag or an index still holds.
     """
-    unknown = [name for name in only if name not in KINDS]
+    from multibuild.oci.registries import RegistrySession
+
+    unknown = [name for name in request.only if name not in KINDS]
     if unknown:
         raise UsageError(f"--only: '{unknown[0]}' is unknown", hint=f"one of {', '.join(KINDS)}")
-    what = frozenset(only or KINDS)
+    kinds, dry_run = frozenset(request.only or KINDS), request.dry_run
     loaded = load(request)
     state = state_of(request, loaded)
     outcome = _Outcome()
+    # Staged children go before the runs that know of them: what could not be deleted is tried again next time.
     with state.lock():
-        going = state.runs()[keep:]
-        staying = state.runs()[:keep]
+        going = state.runs()[request.keep :]
+        staying = state.runs()[: request.keep]
         left = 0
-        if "staged" in what:
-            with RegistrySession(loaded.config.registry_settings, say=_quietly(request)) as registries:
+        if "staged" in kinds:
+            with RegistrySession(loaded.config.registry_settings, say=request.say) as registries:
                 left = _staged(going, staying, registries, outcome, dry_run=dry_run)
             _staged_here(going, outcome, dry_run=dry_run)
-        if "runs" in what and left:
+        if "runs" in kinds and left:
             outcome.stays.append(f"{len(going)} runs: they name children that could not be deleted yet")
-        elif "runs" in what:
+        elif "runs" in kinds:
             _runs(state, going, outcome, dry_run=dry_run)
-        if "builders" in what:
+        if "builders" in kinds:
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
-    _show(request, outcome, dry_run=dry_run)
+    _show(request, outcome)
     if outcome.trouble is not None:
         raise as_environment(outcome.trouble)
     return 0
-
-
-def _quietly(request: Request) -> Callable[[str], None]:
-    def say(text: str) -> None:
-        if not request.quiet:
-            print(printable(text), file=sys.stderr)
-
-    return say
 
 
 def _staged(
@@ -84,7 +88,9 @@ def _staged(
     *,
     dry_run: bool,
 ) -> int:
-    """Delete staged children; gives how many the registry would not delete."""
+    """Delete staged children; return how many the registry would not delete."""
+    from multibuild.workflow.clean import decide, left_by, remove
+
     refused = 0
     for left in left_by(going, staying):
         try:
@@ -122,6 +128,8 @@ def _runs(state: State, going: Sequence[RunDirectory], outcome: _Outcome, *, dry
 
 def _profiles(loaded: LoadedConfig) -> frozenset[str]:
     """Name the profiles a config uses; `auto` makes the shipped one called container."""
+    from multibuild.config.profiles import load_profile
+
     config = loaded.config
     named = {config.builder, *(entry.builder for entry in config.platforms if entry.builder)}
     profiles = (
@@ -132,6 +140,9 @@ def _profiles(loaded: LoadedConfig) -> frozenset[str]:
 
 def _builders(profiles: AbstractSet[str], outcome: _Outcome, *, dry_run: bool) -> None:
     """Remove the builders that setup made on this account for these profiles; nobody else's."""
+    from multibuild.engine.docker import DockerEngine
+    from multibuild.host.own_builders import OwnBuilders
+
     record = OwnBuilders.of(os.environ)
     made = [one for one in record.all() if one.profile in profiles]
     if not made:
@@ -151,15 +162,14 @@ def _builders(profiles: AbstractSet[str], outcome: _Outcome, *, dry_run: bool) -
             record.forget(one.name)
 
 
-def _show(request: Request, outcome: _Outcome, *, dry_run: bool) -> None:
+def _show(request: CleanRequest, outcome: _Outcome) -> None:
     if request.json:
-        document = {"dry_run": dry_run, "removed": outcome.removed, "stays": outcome.stays}
+        document = {"dry_run": request.dry_run, "removed": outcome.removed, "stays": outcome.stays}
         print_json(document)
         return
     for line in outcome.removed:
-        print(printable(f"would remove {line}" if dry_run else f"removed {line}"))
+        print(printable(f"would remove {line}" if request.dry_run else f"removed {line}"))
     if not outcome.removed:
         print("nothing to remove")
-    if not request.quiet:
-        for line in outcome.stays:
-            print(printable(f"stays: {line}"), file=sys.stderr)
+    for line in outcome.stays:
+        request.say(f"stays: {line}")

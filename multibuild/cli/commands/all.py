@@ -1,0 +1,84 @@
+"""`all` and `build`: a run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from multibuild.cli.commands.plan import plan
+from multibuild.cli.request import Request, RunRequest, chosen_platforms, load, plan_offline, state_of
+from multibuild.cli.streams import copy_report, print_json
+from multibuild.errors import UsageError
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.journal.run_context import Command
+
+
+def all_(request: RunRequest) -> int:
+    """Build, test, prove, merge, move the tags.
+
+    Sets up what is missing, builds every platform on its own, and moves no tag before everything holds.
+    """
+    return _run(request, "publish")
+
+
+def build(request: RunRequest) -> int:
+    """Build and push every platform's child; no tag is moved."""
+    return _run(request, "build")
+
+
+def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
+    if request.dry_run:
+        return plan(request)
+    loaded = load(request)
+    check_before_run(request, loaded)
+    if request.if_changed and _is_unchanged(request, loaded, command):
+        return 0
+    return start(request, loaded, command)
+
+
+def check_before_run(request: Request, loaded: LoadedConfig) -> None:
+    """Raise what is wrong with files, environment or flags before anything is begun."""
+    from multibuild.config.files import check_environment, check_files
+    from multibuild.plan.plan import require_listed
+
+    check_files(loaded)
+    check_environment(loaded, os.environ)
+    if request.report is not None and not request.report.absolute().parent.is_dir():
+        raise UsageError(
+            f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
+        )
+    require_listed(loaded, chosen_platforms(request))
+
+
+def start(request: Request, loaded: LoadedConfig, command: Command) -> int:
+    """Begin the run; return the exit code."""
+    from multibuild.cli.execute import execute
+    from multibuild.engine.docker import DockerEngine
+
+    state, only = state_of(request, loaded), chosen_platforms(request)
+    return execute(request, loaded, only, state, command=command, engine=DockerEngine())
+
+
+def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["build", "publish"]) -> bool:
+    """Compare with the last success; one that holds is noted in its own journal, as it is no new run."""
+    from datetime import UTC, datetime
+
+    from multibuild.journal.events import Event
+    from multibuild.journal.journal import Journal
+    from multibuild.workflow.if_changed import compare
+
+    state = state_of(request, loaded)
+    with state.lock():
+        verdict = compare(loaded, plan_offline(request, loaded), state, command, request.say)
+        request.say(verdict.reason)
+        if verdict.run is None:
+            return False
+        with Journal(verdict.run.journal_path) as journal:
+            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": command}))
+    if request.json:
+        print_json(verdict.run.report())
+    if request.report is not None:
+        copy_report(verdict.run.report(), request.report)
+    return True

@@ -1,0 +1,66 @@
+"""`doctor`: whether the configured platforms can be built here, and what mends it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from multibuild.cli.request import Builder, Request, load, state_of
+from multibuild.cli.streams import print_json
+from multibuild.cli.supervise import supervise
+from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
+from multibuild.terminal import columns, printable
+
+if TYPE_CHECKING:
+    from multibuild.host.doctor import Diagnosis, PlatformFinding
+
+
+@frozen
+class DoctorRequest(Request):
+    """The flags of `doctor`."""
+
+    builder: Builder = None
+
+
+def doctor(request: DoctorRequest) -> int:
+    """Check whether the platforms can be built here.
+
+    Runs a tiny program of each through the builder; for what does not run it says why, and what mends it.
+    """
+    from multibuild.engine.docker import DockerEngine
+    from multibuild.host.doctor import diagnose
+
+    loaded = load(request)
+    diagnosis = supervise(diagnose(loaded, DockerEngine()))
+    if diagnosis.facts is not None:
+        state_of(request, loaded).save_facts(diagnosis.facts)
+    if request.json:
+        print_json(diagnosis.document())
+    else:
+        _print(diagnosis, quiet=request.quiet)
+    return 0 if diagnosis.ok else EnvironmentFault.exit_code
+
+
+def _print(diagnosis: Diagnosis, *, quiet: bool) -> None:
+    for check in diagnosis.checks:
+        if quiet and check.status == "ok":
+            continue
+        said = f"{check.status:5} {check.name}: {printable(check.detail)}"
+        print(textwrap.fill(said, 80, subsequent_indent="      ", break_on_hyphens=False))
+        if check.hint:
+            print(f"      {printable(check.hint)}")
+    shown = [found for found in diagnosis.platforms if not (quiet and found.runs)]
+    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, shown)]
+    if len(rows) > 1:
+        print("\n" + "\n".join(columns(rows)))
+
+
+def _finding_row(found: PlatformFinding) -> tuple[str, str, str]:
+    through = "this machine's own CPU" if found.native else "the builder's own emulator"
+    if found.emulator is not None:
+        version = f"QEMU {found.emulator.version}, " if found.emulator.version else ""
+        through = f"{version}flags {found.emulator.flags}, {found.emulator.interpreter}"
+    elif not found.runs:
+        through = "-"
+    return found.platform, "yes" if found.runs else "no", through

@@ -1,0 +1,59 @@
+"""`explain`: what a build log's failure is, and whether a retry helps."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument
+
+from multibuild.cli.ci import inert_in_ci
+from multibuild.cli.request import Request
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.terminal import printable
+
+NO_FAILURE = "nothing in it looks like the end of a failed build: give the whole log, standard error too"
+
+VERDICTS = {
+    "permanent": "a retry does not help",
+    "once": "worth one more try",
+    "auth": "worth a fresh login",
+    "transient": "worth retrying",
+}
+
+
+@frozen
+class ExplainRequest(Request):
+    """The flags of `explain`."""
+
+    log: Annotated[str, Argument(help="A build log, or - for standard input.")]
+
+
+def explain(request: ExplainRequest) -> int:
+    """Classify the failure that ended a build log.
+
+    Its class, whether it would be retried, and what to do.
+    """
+    from multibuild.buildx.read_log import explain_log
+
+    try:
+        text = sys.stdin.buffer.read() if request.log == "-" else Path(request.log).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{request.log}: {error.strerror}", hint="name a log file, or - for standard input"
+        ) from error
+    failure = explain_log(text)
+    name, evidence = failure.kind.name, failure.evidence
+    hint = failure.hint if evidence.strip() else NO_FAILURE
+    if request.json:
+        print_json({"class": name, "retry": failure.retry, "evidence": evidence, "hint": hint})
+    elif not evidence.strip():
+        print(f"{name}: {hint}")
+    else:
+        print(f"{name}: {VERDICTS[failure.retry]}\n\n{inert_in_ci(printable(evidence), os.environ)}\n")
+        print(f"hint: {hint}")
+    return 0

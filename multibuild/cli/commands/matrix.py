@@ -1,0 +1,59 @@
+"""`matrix`: the platforms as jobs of a CI system."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from typer import Option
+
+from multibuild.cli.request import Platforms, Request, Sets, Tags, chosen_platforms, load, state_of
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+
+FORMATS = ("github", "gitlab", "json")
+
+
+@frozen
+class MatrixRequest(Request):
+    """The flags of `matrix`."""
+
+    format: Annotated[str, Option("--format", help="github, gitlab or json.")] = "json"
+    shards: Annotated[int | None, Option("--shards", min=1, help="At most so many jobs.")] = None
+    runner: Annotated[
+        str | None, Option("--runner", help="For platforms that name no runner of their own.")
+    ] = None
+    platforms: Platforms = ()
+    tags: Tags = ()
+    sets: Sets = ()
+
+
+def matrix(request: MatrixRequest) -> int:
+    """Print the platforms as jobs of a CI system.
+
+    Each with its runner.
+    """
+    from multibuild.builds.history import past_seconds
+    from multibuild.workflow.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
+
+    form = "json" if request.json else request.format
+    if form not in FORMATS:
+        raise UsageError(f"--format: '{form}' is unknown", hint=f"one of {', '.join(FORMATS)}")
+    loaded = load(request)
+    jobs = jobs_of(
+        loaded.config,
+        only=chosen_platforms(request),
+        shards=request.shards,
+        seconds=past_seconds(state_of(request, loaded).runs()),
+    )
+    if form == "github":
+        # On one line: a job output of GitHub is a line.
+        print(json.dumps(github(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
+    elif form == "gitlab":
+        import yaml
+
+        print(yaml.safe_dump(gitlab(jobs, request.runner or ""), sort_keys=False), end="")
+    else:
+        print_json([job.row(request.runner or "") for job in jobs])
+    return 0

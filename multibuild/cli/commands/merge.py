@@ -1,0 +1,278 @@
+"""`merge`: one index out of images from anywhere, or out of what the last run built."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from typer import Argument, Option
+
+from multibuild.cli.request import (
+    Platforms,
+    Request,
+    chosen_platforms,
+    comma_list,
+    load,
+    registry_settings,
+    state_of,
+)
+from multibuild.cli.streams import print_json
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.frozen import frozen
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.reference import Destination, Reference
+from multibuild.platforms import Platform
+from multibuild.terminal import printable
+
+if TYPE_CHECKING:
+    from multibuild.journal.events import Emit
+    from multibuild.oci.manifest import Manifest
+    from multibuild.oci.store import Registries
+    from multibuild.publish.merge import MediaType, MergeOptions, Source
+    from multibuild.publish.move_tags import Published
+
+
+@frozen
+class MergeRequest(Request):
+    """The flags of `merge`."""
+
+    target: Annotated[str | None, Argument(help="The tag to publish; none: the last run's.")] = None
+    sources: Annotated[tuple[str, ...], Argument(help="Images or indexes, tags or digests.")] = ()
+    platform_of: Annotated[tuple[str, ...], Option("--platform-of", help="SOURCE=os/arch[/variant].")] = ()
+    also_as: Annotated[tuple[str, ...], Option("--also-as", help="SOURCE=platform: a further entry.")] = ()
+    os_version: Annotated[tuple[str, ...], Option("--os-version", help="SOURCE=VERSION.")] = ()
+    os_features: Annotated[tuple[str, ...], Option("--os-features", help="SOURCE=a,b.")] = ()
+    features: Annotated[
+        tuple[str, ...], Option("--features", help="SOURCE=a,b: of the CPU, in a Docker list.")
+    ] = ()
+    annotation: Annotated[tuple[str, ...], Option("--annotation", help="[PLATFORM:]KEY=VALUE.")] = ()
+    media_type: Annotated[str | None, Option("--media-type", help="oci or docker.")] = None
+    from_oci: Annotated[
+        tuple[str, ...], Option("--from-oci", help="DIR[:TAG] or FILE[:TAG]: an OCI layout as a source.")
+    ] = ()
+    append: Annotated[bool, Option("--append", help="Onto what TARGET holds now.")] = False
+    flatten: Annotated[
+        bool, Option("--flatten/--no-flatten", help="Take the images out of an index that is a source.")
+    ] = True
+    ignore_missing: Annotated[
+        bool, Option("--ignore-missing", help="Leave out sources that are not there.")
+    ] = False
+    dry_run: Annotated[bool, Option("--dry-run", help="Print the exact bytes, push nothing.")] = False
+    platforms: Platforms = ()
+    tags: Annotated[
+        tuple[str, ...], Option("--tag", help="A further tag of TARGET, or host/repository:tag.")
+    ] = ()
+
+    def options(self) -> MergeOptions:
+        """Return them read; UsageError for one that is not well formed."""
+        from multibuild.publish.merge import MergeOptions, read_annotations, read_pairs
+
+        if self.media_type not in {None, "oci", "docker"}:
+            raise UsageError(f"--media-type {self.media_type}: is not known", hint="there are oci and docker")
+        index, entries = read_annotations(self.annotation)
+        return MergeOptions(
+            platform_of=_platforms(self.platform_of, "--platform-of"),
+            also_as=_platforms(self.also_as, "--also-as"),
+            os_version=read_pairs(self.os_version, "--os-version"),
+            os_features=_lists(self.os_features, "--os-features"),
+            features=_lists(self.features, "--features"),
+            annotations=index,
+            entry_annotations=entries,
+            only=tuple(map(Platform.parse, comma_list(self.platforms))),
+            media_type=cast("MediaType | None", self.media_type),
+        )
+
+
+def merge(request: MergeRequest) -> int:
+    """Compose an index of images from anywhere.
+
+    Pushes it and moves the tag. Without arguments: of the last run's children.
+    """
+    if request.target is None:
+        return _merge_last_run(request)
+    return _merge_sources(request.target, request)
+
+
+OF_THE_LAST_RUN = frozenset({*(field.name for field in fields(Request)), "dry_run"})
+"""Flags that say something without TARGET and SOURCE; all others are about sources."""
+
+
+def _merge_last_run(request: MergeRequest) -> int:
+    """Publish what the last run of the config built; UsageError for a flag that is about sources."""
+    from multibuild.cli.commands.all import check_before_run, start
+
+    for field in fields(request):
+        if field.name not in OF_THE_LAST_RUN and getattr(request, field.name) != field.default:
+            raise UsageError(
+                "without TARGET and SOURCE the config says what is merged",
+                hint="`multibuild plan` shows it; --platform and --tag narrow it",
+            )
+    if request.dry_run:
+        _describe(index := _preview(request), request)
+        sys.stdout.buffer.write(index.content)
+        return 0
+    loaded = load(request)
+    check_before_run(request, loaded)
+    return start(request, loaded, "merge")
+
+
+def _merge_sources(target: str, request: MergeRequest) -> int:
+    """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
+    from multibuild.oci.layout import WithLayouts, open_layout
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.publish.merge import merge as compose
+
+    options = request.options()
+    destinations = destinations_of(target, request.tags)
+    sources = (*request.sources, *(f"oci:{path}" for path in request.from_oci))
+    if not sources:
+        raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
+    with (
+        RegistrySession(registry_settings(request.file), say=request.say) as session,
+        tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
+    ):
+        opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
+        registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
+        named = {text: opened[text][1] if text in opened else None for text in sources}
+        reading = session.begin(lambda text: _read(text, registries, request, named[text]), sources)
+        # What is imported while registries answer costs no time.
+        from multibuild.publish.move_tags import publish
+
+        read = [source for source in reading() if source is not None]
+        if not read:
+            raise PublishFailed(f"none of {', '.join(sources)} exists")
+        onto = _existing(target, registries) if request.append else None
+        index = compose(read, options, onto=onto)
+        _describe(index, request)
+        if request.dry_run:
+            sys.stdout.buffer.write(index.content)
+            return 0
+        published = publish(
+            index,
+            destinations,
+            sources=[place for source in (*read, *((onto,) if onto else ())) for place in source.places],
+            registries=registries,
+            emit=_announce_tags(request),
+        )
+    _show(published, request)
+    return 0
+
+
+def _lists(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    from multibuild.publish.merge import read_pairs
+
+    return tuple((source, comma_list((value,))) for source, value in read_pairs(texts, flag))
+
+
+def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform], ...]:
+    from multibuild.publish.merge import read_pairs
+
+    return tuple((source, Platform.parse_verbatim(value)) for source, value in read_pairs(texts, flag))
+
+
+def destinations_of(target: str, further: Sequence[str]) -> tuple[Destination, ...]:
+    """Return where the index goes: TARGET first, then further tags of it, or `host/repository:tag` of others."""
+    first = Reference.parse(target)
+    tags: dict[Reference, list[str]] = {}
+    for text in (target, *further):
+        said = Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
+        if said.digest:
+            raise UsageError(f"{text}: a digest cannot be published to", hint="name a tag")
+        tags.setdefault(said.with_tag(None), []).append(said.tag or "latest")
+    return tuple(
+        Destination(repository=repository, tags=tuple(dict.fromkeys(names)))
+        for repository, names in tags.items()
+    )
+
+
+def _read(
+    text: str, registries: Registries, request: MergeRequest, reference: Reference | None
+) -> Source | None:
+    """Read a source; None for one that is not there and need not be."""
+    from multibuild.publish.merge_sources import read_source
+
+    try:
+        return read_source(text, registries, reference=reference, flatten=request.flatten)
+    except RegistryError as error:
+        if not request.ignore_missing or error.kind != "not-found":
+            raise
+        request.say(f"{text} is not there: left out")
+        return None
+
+
+def _layouts(sources: Sequence[str]) -> dict[str, str]:
+    """Return the sources that are OCI layouts, with their paths."""
+    kinds = ("oci:", "oci-archive:")
+    return {text: text.partition(":")[2] for text in sources if text.startswith(kinds)}
+
+
+def _preview(request: MergeRequest) -> Manifest:
+    from multibuild.cli.display.display import make_display
+    from multibuild.cli.supervise import supervise
+    from multibuild.journal.recorder import Recorder
+    from multibuild.workflow.merge_run import preview_last_run
+
+    loaded = load(request)
+    recorder = Recorder(None, make_display("quiet", quiet=True))
+    state = state_of(request, loaded)
+    return supervise(preview_last_run(loaded, chosen_platforms(request), state, recorder))
+
+
+def _existing(target: str, registries: Registries) -> Source | None:
+    """Read the index that is appended to; none yet is an empty one."""
+    from multibuild.publish.merge_sources import read_source
+
+    try:
+        return read_source(target, registries)
+    except RegistryError as error:
+        if error.kind != "not-found":
+            raise
+        return None
+
+
+def _describe(index: Manifest, request: MergeRequest) -> None:
+    """Print the digest, and what lint finds, to stderr."""
+    if request.quiet:
+        return
+    from multibuild.resolve.lint_index import lint
+
+    print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
+    for finding in lint(index.entries, {}) if index.is_index else ():
+        print(printable(f"{finding.kind}: {finding.detail}"), file=sys.stderr)
+
+
+def _show(published: Published, request: MergeRequest) -> None:
+    from multibuild.resolve.lint_index import lint
+
+    index = published.index
+    if not request.json:
+        print("\n".join(f"{tag.reference}@{index.digest}  {tag.status}" for tag in published.tags))
+        return
+    document: dict[str, Any] = {
+        "index": {
+            "digest": index.digest,
+            "mediaType": index.media_type,
+            "size": len(index.content),
+            "entries": len(index.entries),
+        },
+        "published": [
+            {"ref": str(tag.reference), "before": tag.before, "after": tag.after, "status": tag.status}
+            for tag in published.tags
+        ],
+        "findings": [{"kind": finding.kind, "detail": finding.detail} for finding in lint(index.entries, {})],
+    }
+    print_json(document)
+
+
+def _announce_tags(request: MergeRequest) -> Emit:
+    """Return what prints what each tag held before."""
+
+    def emit(name: str, /, **fields: Any) -> None:
+        if name == "tag.planned":
+            request.say(f"{fields['ref']} was {fields['before'] or 'not there'}")
+
+    return emit

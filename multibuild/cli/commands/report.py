@@ -1,0 +1,90 @@
+"""`report` and `runs`: past runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from multibuild import detail
+from multibuild.cli.ci import inert_in_ci
+from multibuild.cli.request import Request
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.terminal import columns, human_seconds
+
+if TYPE_CHECKING:
+    from multibuild.journal.runs import State
+
+
+@frozen
+class ReportRequest(Request):
+    """The flags of `report`."""
+
+    run: Annotated[str | None, Argument(help="A run's id, or its beginning; default the newest.")] = None
+    markdown: Annotated[bool, Option("--markdown", help="For a CI summary.")] = False
+    html: Annotated[Path | None, Option("--html", help="Write the page there.")] = None
+
+
+def _state(request: Request) -> State:
+    """Find the state without reading the config: a report must be had even when the config is broken now."""
+    from multibuild.journal.runs import State, default_state_dir
+
+    path = request.state_dir or default_state_dir(request.file.resolve().parent, os.environ)
+    detail.fact(f"state: {path.absolute()}")
+    return State(path)
+
+
+def report(request: ReportRequest) -> int:
+    """Show the report of a run."""
+    from multibuild.cli.execute import write_report
+    from multibuild.report.markdown import as_markdown
+    from multibuild.report.summary import as_text
+
+    run = _state(request).find(request.run)
+    found = run.report() or write_report(run)
+    if request.html is not None:
+        _write_page(found, request.html, run.path)
+        print(f"written: {request.html}", file=sys.stderr)
+    elif request.json:
+        print_json(found)
+    else:
+        print(inert_in_ci(as_markdown(found) if request.markdown else as_text(found), os.environ))
+    return 0
+
+
+def _write_page(found: Mapping[str, Any], page: Path, run: Path) -> None:
+    """Write the page anywhere; its links lead back to the logs in the run directory."""
+    from multibuild.report.html.document import as_html
+
+    logs = os.path.relpath(run.resolve(), page.resolve().parent)
+    try:
+        page.write_text(as_html(found, beside=logs), encoding="utf-8", errors="replace")
+    except OSError as error:
+        hint = "name a file in a directory that exists and that you may write to"
+        raise UsageError(f"--html: {page} cannot be written: {error.strerror}", hint=hint) from error
+
+
+def runs(request: Request) -> int:
+    """List past runs, newest first."""
+    from multibuild.cli.execute import write_report
+
+    found = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
+    if request.json:
+        keys = ("run", "status", "started", "seconds", "image", "tags")
+        print_json([{key: document[key] for key in keys} for _, document in found])
+        return 0
+    rows = [("RUN", "STATUS", "TIME", "PLATFORMS", "IMAGE")]
+    for run, document in found:
+        built = sum(platform["status"] in {"succeeded", "reused"} for platform in document["platforms"])
+        count = f"{built}/{len(document['platforms'])}"
+        rows.append(
+            (run.id, document["status"], human_seconds(document["seconds"]), count, document["image"])
+        )
+    print("\n".join(columns(rows)) if found else "no runs yet")
+    return 0

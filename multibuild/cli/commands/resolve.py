@@ -1,0 +1,206 @@
+"""`resolve`: which entry of an index each client takes on a host, or each node of a cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from multibuild.cli.request import Request, comma_list, registry_settings
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.oci.errors import for_a_reader
+from multibuild.oci.reference import Reference
+from multibuild.terminal import columns, printable
+
+if TYPE_CHECKING:
+    from multibuild.oci.manifest import Manifest
+    from multibuild.platforms import Platform
+    from multibuild.resolve.clients import Choice
+    from multibuild.resolve.kubernetes import Node, Pull
+    from multibuild.resolve.resolve import Answer
+
+DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
+"""Hosts that are shown where none is named: those whose rules differ between clients."""
+
+WIDTH = 80
+NAME_WIDTH = 32
+
+
+@frozen
+class ResolveRequest(Request):
+    """The flags of `resolve`."""
+
+    reference: Annotated[str | None, Argument(help="An image or index.")] = None
+    hosts: Annotated[tuple[str, ...], Option("--host", help="os/arch[/variant] of a host (repeatable).")] = ()
+    clients: Annotated[
+        tuple[str, ...], Option("--client", help="containerd, docker, docker-legacy, podman or crane.")
+    ] = ()
+    index: Annotated[Path | None, Option("--index", help="An index in a file, or -.")] = None
+    nodes: Annotated[Path | None, Option("--nodes", help="Output of `kubectl get nodes -o json`, or -.")] = (
+        None
+    )
+
+
+def resolve(request: ResolveRequest) -> int:
+    """Show which entry of an index each client takes on a host."""
+    from multibuild.resolve.resolve import Answer, answers, host_platform
+
+    if request.nodes is not None:
+        return _resolve_nodes(request.nodes, request)
+    clients = _clients(request.clients)
+    hosts = comma_list(request.hosts) or DEFAULT_HOSTS
+    for host in hosts:
+        host_platform(host)  # a wrong one is an error before any registry is asked
+    chosen = [
+        Answer(host=answer.host, clients={name: answer.clients[name] for name in clients})
+        for answer in answers(_index(request), hosts)
+    ]
+    if request.json:
+        documents = [answer.document() for answer in chosen]
+        print_json(documents[0] if len(documents) == 1 else documents)
+    else:
+        print("\n".join(printable(line) for line in _table(chosen, clients)))
+    return 0
+
+
+def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
+    from multibuild.resolve.clients import CLIENTS
+
+    names = comma_list(texts)
+    for name in names:
+        if name not in CLIENTS:
+            raise UsageError(f"--client {name}: is not known", hint=f"there are {', '.join(CLIENTS)}")
+    return names or tuple(CLIENTS)
+
+
+def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
+    """Answer for a cluster: its nodes say host and client themselves."""
+    from multibuild.resolve.kubernetes import read_nodes
+
+    if request.hosts or request.clients:
+        raise UsageError(
+            "--nodes: cannot be joined with --host or --client", hint="the nodes say both: leave them out"
+        )
+    nodes = read_nodes(_read(file), str(file))
+    image = _index(request)
+    own = None if image.is_index or request.reference is None else _own_platform(request)
+    return show_nodes(nodes, image, own, as_json=request.json)
+
+
+def _own_platform(request: ResolveRequest) -> Platform:
+    """Read the platform of an image that is no index from its config."""
+    from multibuild.oci.image import read_child
+    from multibuild.oci.registries import RegistrySession
+
+    reference = Reference.parse(str(request.reference))
+    with for_a_reader(), RegistrySession(registry_settings(request.file), say=request.say) as registries:
+        return read_child(reference, registries.of(reference.host), None).config.platform
+
+
+def _index(request: ResolveRequest) -> Manifest:
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.resolve.resolve import read_index
+
+    if (request.reference is None) == (request.index is None):
+        raise UsageError(
+            "name an image, or --index FILE", hint="like `multibuild resolve app:1 --host linux/arm64`"
+        )
+    if request.index is not None:
+        return read_index(_read(request.index), str(request.index))
+    reference = Reference.parse(str(request.reference))
+    with for_a_reader(), RegistrySession(registry_settings(request.file), say=request.say) as registries:
+        return registries.of(reference.host).manifest(reference)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint="name a file, or - for standard input") from error
+
+
+def _table(found: list[Answer], clients: tuple[str, ...]) -> list[str]:
+    """Hosts down, clients across; a cell is the entry's platform as the index has it."""
+    rows = [("HOST", *(name.upper() for name in clients))]
+    rows += [
+        (answer.host, *(_cell(answer.clients[name], answer.host) for name in clients)) for answer in found
+    ]
+    return columns(rows, width=100)
+
+
+def _cell(choice: Choice | None, host: str) -> str:
+    """Leave out the os that host and entry share: five clients must fit 80 columns."""
+    if choice is None:
+        return "none"
+    said = str(choice.platform) if choice.platform else "the only one"
+    return said.removeprefix(f"{host.partition('/')[0]}/")
+
+
+def show_nodes(nodes: Sequence[Node], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
+    """Print the answers for nodes; `own` is the platform of an image that is no index. 0 also for "none"."""
+    from multibuild.resolve.kubernetes import pulls
+    from multibuild.resolve.resolve import entries_of
+
+    found = pulls(entries_of(image), nodes, own)
+    if as_json:
+        document = {
+            "nodes": [pull.document() for pull in found],
+            "cannot_run": [pull.node.name for pull in found if pull.runs is False],
+        }
+        print_json(document)
+    else:
+        print("\n".join(printable(line) for line in nodes_table(found)))
+    return 0
+
+
+def nodes_table(found: Sequence[Pull]) -> Iterator[str]:
+    """Lay it out within 80 columns: a line a node, then what to know of those that differ."""
+    rows = [("NODE", "RUNTIME", "HOST", "PULLS", "RUNS")]
+    for pull in found:
+        node = pull.node
+        mark = "*" if node.assumed else ""
+        pulled = _short_platform(pull.choice.platform) if pull.choice else "none"
+        runs = {True: "yes", False: "no", None: "?"}[pull.runs]
+        rows.append(
+            (_cut(node.name), _runtime(node.runtime), f"{_short_platform(node.host)}{mark}", pulled, runs)
+        )
+    yield from columns(rows, width=WIDTH)
+    for note in dict.fromkeys(pull.node.assumed for pull in found if pull.node.assumed):
+        yield from _wrapped(f"* {note}", "  ")
+    for verdict, words in ((None, "may not be able to run it"), (False, "cannot run it")):
+        concerned = [pull for pull in found if pull.runs is verdict]
+        if concerned:
+            yield ""
+            yield f"{len(concerned)} of {len(found)} nodes {words}:"
+            for pull in concerned:
+                yield from _wrapped(f"  {pull.node.name}: {pull.why}", "    ")
+    good = sorted({pull.node.host.architecture for pull in found if pull.runs})
+    if good and not all(pull.runs for pull in found):
+        yield ""
+        yield f"keep pods off them: node affinity kubernetes.io/arch In [{', '.join(good)}]"
+
+
+def _short_platform(platform: Platform | None) -> str:
+    return str(platform).removeprefix("linux/") if platform else "the only one"
+
+
+def _runtime(text: str) -> str:
+    """`containerd://1.7.27-k3s1` → `containerd 1.7.27`."""
+    name, _, version = text.partition("://")
+    return f"{name} {version.partition('-')[0].partition('+')[0]}".strip()[:20] or "unknown"
+
+
+def _cut(name: str) -> str:
+    """Shorten a name in its middle: nodes of one cluster differ at either end."""
+    half = (NAME_WIDTH - 1) // 2
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1 - half]}…{name[-half:]}"
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)

@@ -1,0 +1,103 @@
+"""`test`: run the configured test in every child of the last run again."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from multibuild.cli.request import Progress, Request, load, state_of
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.terminal import columns, human_seconds, printable
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.journal.runs import RunDirectory
+    from multibuild.plan.plan import Plan
+    from multibuild.prove.smoke.smoke_test import TestOutcome
+
+
+@frozen
+class TestRequest(Request):
+    """The flags of `test`."""
+
+    progress: Progress = "auto"
+
+
+def test(request: TestRequest) -> int:
+    """Test every child of the last run again.
+
+    Runs the configured test at each exact digest, each time it is asked.
+    """
+    from multibuild.cli.execute import write_report
+    from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble
+
+    loaded = load(request)
+    state = state_of(request, loaded)
+    with state.lock():
+        run = state.find(None)
+        plan, outcomes = _test_run(request, loaded, run)
+        write_report(run, loaded)
+    if request.json:
+        rows = [{"platform": str(o.platform), **o.document()} for o in outcomes]
+        print_json({"run": run.id, "platforms": rows})
+    elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
+        table = [("PLATFORM", "TEST", "TIME")]
+        table += [
+            (str(o.platform), "not run" if o.trouble else o.status, human_seconds(o.seconds))
+            for o in outcomes
+        ]
+        print("\n".join(columns(table)))
+    _show_failures(outcomes, run)
+    required = {item.platform for item in plan.platforms if item.required}
+    decisive = [outcome for outcome in outcomes if outcome.platform in required]
+    raise_for_tests(decisive, hint=f"its output is in {run.logs}")
+    raise_for_trouble(decisive)
+    return 0
+
+
+def _show_failures(outcomes: tuple[TestOutcome, ...], run: RunDirectory) -> None:
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            log = run.logs / f"{outcome.platform.slug}.test.log"
+            print(f"\n{outcome.platform}: {log}", file=sys.stderr)
+            print(textwrap.indent(printable(outcome.detail), "  "), file=sys.stderr)
+
+
+def _test_run(
+    request: Request, loaded: LoadedConfig, run: RunDirectory
+) -> tuple[Plan, tuple[TestOutcome, ...]]:
+    from multibuild.builds.failover import Failover
+    from multibuild.cli.display.display import make_display
+    from multibuild.cli.supervise import supervise
+    from multibuild.journal.journal import Journal, read_journal
+    from multibuild.journal.local_children import may_be_there
+    from multibuild.journal.recorder import Recorder
+    from multibuild.plan.host_facts import recorded_facts
+    from multibuild.plan.plan import make_plan
+    from multibuild.prove.smoke.stage import run_tests
+    from multibuild.prove.stage import built_children
+
+    named = built_children(run.load_plan() or {}, read_journal(run.journal_path))
+    built = {platform: child for platform, child in named.items() if may_be_there(child, run)}
+    if not built:
+        raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
+    facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
+    plan = make_plan(loaded, facts)
+    children = [(item, built[item.platform]) for item in plan.platforms if item.platform in built]
+    if all(item.test is None for item, _ in children):
+        raise UsageError(
+            f"{loaded.path} has no test for what the run {run.id} built", hint="write `test: {run: [...]}`"
+        )
+    display = make_display(request.progress, quiet=request.quiet)
+    with Journal(run.journal_path) as journal:
+        recorder = Recorder(journal, display)
+        try:
+            outcomes = supervise(
+                run_tests(plan, children, recorder, run=run, failover=Failover.of(plan, recorder.say))
+            )
+        finally:
+            display.close()
+    return plan, tuple(outcomes[item.platform] for item, _ in children)

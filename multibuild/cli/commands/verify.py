@@ -1,0 +1,126 @@
+"""`verify`: prove that a published index is what it says."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from multibuild.cli.request import Request, load, state_of
+from multibuild.cli.streams import print_json
+from multibuild.errors import UsageError, VerificationFailed
+from multibuild.frozen import frozen
+from multibuild.terminal import columns, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multibuild.config.models import Config
+    from multibuild.oci.reference import Reference
+    from multibuild.prove.content.layer_cache import LayerCache
+    from multibuild.prove.verify import Rules, Verification
+
+WIDTH = 80
+
+
+@frozen
+class VerifyRequest(Request):
+    """The flags of `verify`."""
+
+    reference: Annotated[
+        str | None, Argument(help="An image or index; default the config's image at its first tag.")
+    ] = None
+    content: Annotated[str | None, Option("--content", help="entrypoint or all; default the config's.")] = (
+        None
+    )
+
+
+def verify(request: VerifyRequest) -> int:
+    """Prove that an index is what it says.
+
+    Its children exist, agree with it, and hold programs of their platform.
+    """
+    from multibuild.oci.reference import Reference
+    from multibuild.prove.content.layer_cache import LayerCache
+
+    text = request.reference
+    loaded = load(request) if text is None or request.file.exists() else None
+    memory = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
+    if text is None and loaded is not None:
+        text = f"{loaded.config.image}:{loaded.config.tags[0]}"
+    config = loaded.config if loaded is not None else None
+    found = prove_reference(
+        Reference.parse(text or ""), config, content=request.content, memory=memory, say=request.say
+    )
+    if request.json:
+        print_json(found.document())
+    elif not (request.quiet and found.ok):
+        print(as_table(found))
+    return 0 if found.ok else VerificationFailed.exit_code
+
+
+def prove_reference(
+    reference: Reference,
+    config: Config | None,
+    *,
+    content: str | None,
+    memory: LayerCache,
+    say: Callable[[str], None],
+) -> Verification:
+    """Verify with what a config says of registries and of the proof."""
+    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.registries import RegistrySession
+    from multibuild.prove.verify import verify as verify_reference
+
+    rules = _rules(config, content)
+    settings = config.registry_settings if config is not None else {}
+    with (
+        for_a_reader(),
+        RegistrySession(settings, say=say) as registries,
+    ):
+        return verify_reference(reference, registries, rules=rules, memory=memory)
+
+
+def _rules(config: Config | None, content: str | None) -> Rules:
+    from multibuild.prove.verify import Rules
+
+    if content not in {None, "entrypoint", "all"}:
+        raise UsageError(
+            f"--content {content} is no mode", hint="write --content entrypoint or --content all"
+        )
+    base = Rules(mode=config.verify.content, ignore=config.verify.ignore) if config is not None else Rules()
+    if content is None:
+        return base
+    return Rules(mode="all" if content == "all" else "entrypoint", ignore=base.ignore)
+
+
+def as_table(found: Verification) -> str:
+    """Lay it out within 80 columns: the entries, then each fault in full, then what is odd and no fault."""
+    wrong = {(finding.platform, finding.kind) for finding in found.findings}
+    rows = [("PLATFORM", "CONTENT", "CHECKED", "DIGEST")]
+    for entry in found.entries:
+        kinds = [kind for platform, kind in wrong if platform == entry.platform]
+        status = entry.content.status if entry.content is not None else (kinds[0] if kinds else "-")
+        checked = str(entry.content.checked) if entry.content is not None else ""
+        rows.append((printable(entry.platform), status, checked, entry.digest.removeprefix("sha256:")[:12]))
+    lines = [*_wrapped(found.reference, ""), f"  {found.digest}", "", *columns(rows, right=frozenset({2}))]
+    for finding in found.findings:
+        lines += ["", *_wrapped(f"{finding.platform or found.reference}: {finding.kind}: {finding.detail}")]
+    for detail, platforms in _notes(found).items():
+        lines += ["", *_wrapped(f"{', '.join(platforms)}: {detail}")]
+    lines += ["", "everything is what it says" if found.ok else f"{len(found.findings)} wrong"]
+    return "\n".join(lines)
+
+
+def _notes(found: Verification) -> dict[str, list[str]]:
+    """What is worth knowing of entries that are right, with the platforms it was found in."""
+    notes: dict[str, list[str]] = {}
+    for entry in found.entries:
+        if entry.content is not None and entry.content.status != "failed" and entry.content.detail:
+            notes.setdefault(entry.content.detail, []).append(entry.platform)
+    return notes
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(printable(text), WIDTH, subsequent_indent=indent) or [""]

@@ -1,0 +1,158 @@
+"""What a command was asked for: the flags that commands share, and the config, state and plan they lead to.
+
+A field of a request whose type is annotated with an argument or an option is one of the command's. CLI flag, YAML key
+and field have one name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from multibuild import detail
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+from multibuild.platforms import Platform
+from multibuild.terminal import printable
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+    from multibuild.config.models import Config
+    from multibuild.journal.runs import State
+    from multibuild.oci.registry_settings import RegistrySettings
+    from multibuild.plan.plan import Plan
+
+Platforms = Annotated[
+    tuple[str, ...], Option("--platform", help="Only these platforms (repeatable, comma lists).")
+]
+Tags = Annotated[tuple[str, ...], Option("--tag", help="Replaces the config's tags.")]
+Sets = Annotated[tuple[str, ...], Option("--set", help="key.path=value: overrides the config.")]
+Builder = Annotated[str | None, Option("--builder", help="A profile or builder.")]
+Progress = Annotated[str, Option("--progress", help="auto, tty, plain, quiet or json.")]
+
+
+@frozen
+class Request:
+    """The flags of every command, and (no flags here) what a command may lay over the config."""
+
+    file: Annotated[Path, Option("--file", "-f", help="The config file.")] = Path("multibuild.yaml")
+    state_dir: Annotated[Path | None, Option("--state-dir", help="Where runs are kept.")] = None
+    json: Annotated[bool, Option("--json", help="Machine output on stdout.")] = False
+    verbose: Annotated[
+        bool, Option("--verbose", "-v", help="Say every docker command and registry request.")
+    ] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Say only what fails.")] = False
+
+    platforms: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    builder: str | None = None
+    jobs: str | None = None
+    fail_fast: bool = False
+    progress: str = "auto"
+    report: Path | None = None
+    resume: bool = False
+
+    def say(self, text: str, /) -> None:
+        """Print a message to stderr, unless --quiet."""
+        if not self.quiet:
+            print(printable(text), file=sys.stderr, flush=True)
+
+
+@frozen
+class RunRequest(Request):
+    """The flags of `all`, `build` and `plan`."""
+
+    platforms: Platforms = ()
+    tags: Tags = ()
+    sets: Sets = ()
+    builder: Builder = None
+    jobs: Annotated[str | None, Option("--jobs", help="Builds at once: a number or auto.")] = None
+    resume: Annotated[bool, Option("--resume/--no-resume", help="Continue the newest unfinished run.")] = (
+        False
+    )
+    fail_fast: Annotated[bool, Option("--fail-fast", help="Stop the others when one fails.")] = False
+    progress: Progress = "auto"
+    report: Annotated[Path | None, Option("--report", help="Copies report.json there.")] = None
+    if_changed: Annotated[
+        bool,
+        Option("--if-changed", help="Nothing to do if config, context, bases and tags are as they were."),
+    ] = False
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done, like plan.")] = False
+    commands: Annotated[bool, Option("--commands", help="With plan: the exact docker commands.")] = False
+
+
+def load(request: Request) -> LoadedConfig:
+    """Read the config with the flags on top; ConfigError or UsageError."""
+    from multibuild.config.load import load_config
+    from multibuild.config.overrides import Overrides
+
+    overrides = Overrides(
+        platforms=request.platforms,
+        tags=request.tags,
+        sets=request.sets,
+        builder=request.builder,
+        jobs=request.jobs,
+        fail_fast=request.fail_fast or None,
+    )
+    detail.fact(f"config: {request.file.absolute()}")
+    return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
+
+
+def config_if_any(file: Path) -> Config | None:
+    """Return the config, None where there is no file: some commands need it for registries alone."""
+    return load(Request(file=file)).config if file.exists() else None
+
+
+def registry_settings(file: Path) -> Mapping[str, RegistrySettings]:
+    """Return how the config's registries are reached; nothing where there is no config."""
+    config = config_if_any(file)
+    return config.registry_settings if config is not None else {}
+
+
+def comma_list(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the values of a repeatable option that takes comma lists, each once."""
+    return tuple(dict.fromkeys(word.strip() for text in texts for word in text.split(",") if word.strip()))
+
+
+def chosen_platforms(request: Request) -> tuple[Platform, ...] | None:
+    """Return what `--platform` names, aliases resolved; None when it was not given."""
+    words = comma_list(request.platforms)
+    if request.platforms and not words:
+        raise UsageError("--platform names no platform", hint="write --platform linux/arm64,linux/arm/v7")
+    return tuple(dict.fromkeys(Platform.parse(word) for word in words)) or None
+
+
+def state_of(request: Request, loaded: LoadedConfig) -> State:
+    """Return the state of a project; UsageError when it would lie inside the build context."""
+    from multibuild.config.files import local_contexts
+    from multibuild.journal.runs import State, default_state_dir
+
+    path = request.state_dir or default_state_dir(loaded.project, os.environ)
+    detail.fact(f"state: {path.absolute()}")
+    for context in local_contexts(loaded):
+        if path.resolve().is_relative_to(context):
+            raise UsageError(
+                f"--state-dir {path} lies inside the build context {context}",
+                hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",
+            )
+    return State(path)
+
+
+def plan_offline(request: Request, loaded: LoadedConfig) -> Plan:
+    """Plan without any engine: from the facts that the last setup or doctor left, else from assumptions."""
+    from multibuild.config.profiles import load_profile
+    from multibuild.plan.host_facts import recorded_facts
+    from multibuild.plan.plan import make_plan
+
+    builder = loaded.config.builder
+    facts = recorded_facts(
+        state_of(request, loaded).load_facts(), builder, load_profile(builder, loaded.project)
+    )
+    return make_plan(loaded, facts, only=chosen_platforms(request))
