@@ -48,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(words: list[str]) -> int:
+    if os.environ.get("_MULTIBUILD_COMPLETE"):
+        from multibuild.cli.completion import answer
+
+        return answer()
     from multibuild.errors import MultibuildError
 
     engine = None

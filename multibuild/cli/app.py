@@ -10,7 +10,7 @@ from multibuild import __version__
 from multibuild.cli.command import epilog, register
 from multibuild.cli.commands.all import all_, build
 from multibuild.cli.commands.clean import clean
-from multibuild.cli.commands.completion import complete, completion, schema
+from multibuild.cli.commands.completion import completion, schema
 from multibuild.cli.commands.doctor import doctor
 from multibuild.cli.commands.explain import explain
 from multibuild.cli.commands.import_ import import_
@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(ctx: typer.Context, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:  # shell completion parses like this
         print(f"multibuild {__version__}")
         raise typer.Exit
 
@@ -120,7 +120,6 @@ register(
     app,
     completion,
     "source <(multibuild completion bash)",
-    "multibuild completion zsh > ~/.zfunc/_multibuild",
+    "source <(multibuild completion zsh)",
     "multibuild completion fish > ~/.config/fish/completions/multibuild.fish",
 )
-register(app, complete, "multibuild complete zsh -- plan --plat", hidden=True)

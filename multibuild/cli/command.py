@@ -16,10 +16,10 @@ from multibuild.cli.verbose import say_more
 R = TypeVar("R", bound=Request)
 
 
-def register(app: typer.Typer, function: Callable[[R], int], *examples: str, hidden: bool = False) -> None:
+def register(app: typer.Typer, function: Callable[[R], int], *examples: str) -> None:
     """Add a command to `app`; its help is the function's docstring, and ends with `examples`."""
     name = function.__name__.rstrip("_")
-    app.command(name, epilog=epilog(*examples), hidden=hidden)(_callback(function))
+    app.command(name, epilog=epilog(*examples))(_callback(function))
 
 
 def epilog(*examples: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from multibuild import detail
+from multibuild.cli import completion
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
@@ -29,12 +30,28 @@ if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
 
 Platforms = Annotated[
-    tuple[str, ...], Option("--platform", help="Only these platforms (repeatable, comma lists).")
+    tuple[str, ...],
+    Option(
+        "--platform",
+        help="Only these platforms (repeatable, comma lists).",
+        autocompletion=completion.platforms,
+    ),
 ]
-Tags = Annotated[tuple[str, ...], Option("--tag", help="Replaces the config's tags.")]
+Tags = Annotated[
+    tuple[str, ...], Option("--tag", help="Replaces the config's tags.", autocompletion=completion.tags)
+]
 Sets = Annotated[tuple[str, ...], Option("--set", help="key.path=value: overrides the config.")]
-Builder = Annotated[str | None, Option("--builder", help="A profile or builder.")]
-Progress = Annotated[str, Option("--progress", help="auto, tty, plain, quiet or json.")]
+Builder = Annotated[
+    str | None, Option("--builder", help="A profile or builder.", autocompletion=completion.builders)
+]
+Progress = Annotated[
+    str,
+    Option(
+        "--progress",
+        help="auto, tty, plain, quiet or json.",
+        autocompletion=completion.fixed("auto", "tty", "plain", "quiet", "json"),
+    ),
+]
 
 
 @frozen
@@ -73,7 +90,14 @@ class RunRequest(Request):
     tags: Tags = ()
     sets: Sets = ()
     builder: Builder = None
-    jobs: Annotated[str | None, Option("--jobs", help="Builds at once: a number or auto.")] = None
+    jobs: Annotated[
+        str | None,
+        Option(
+            "--jobs",
+            help="Builds at once: a number or auto.",
+            autocompletion=completion.fixed("auto", "1", "2", "4", "8"),
+        ),
+    ] = None
     resume: Annotated[bool, Option("--resume/--no-resume", help="Continue the newest unfinished run.")] = (
         False
     )

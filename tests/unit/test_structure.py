@@ -48,7 +48,7 @@ def test_a_library_is_imported_at_its_seam_alone(library):
 def test_no_command_goes_through_a_shell():
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) != "get_completion_script":
                 shell = [word.value for word in node.keywords if word.arg == "shell"]
                 assert not any(not isinstance(value, ast.Constant) or value.value for value in shell), path
                 assert ast.unparse(node.func) not in {

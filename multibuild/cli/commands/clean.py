@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
@@ -31,7 +32,14 @@ class CleanRequest(Request):
     """The flags of `clean`."""
 
     keep: Annotated[int, Option("--keep", min=0, help="Leave so many of the newest runs.")] = 0
-    only: Annotated[tuple[str, ...], Option("--only", help="runs, staged or builders (repeatable).")] = ()
+    only: Annotated[
+        tuple[str, ...],
+        Option(
+            "--only",
+            help="runs, staged or builders (repeatable).",
+            autocompletion=completion.fixed("runs", "staged", "builders"),
+        ),
+    ] = ()
     builder: Builder = None
     dry_run: Annotated[bool, Option("--dry-run", help="Only list what would be removed.")] = False
 

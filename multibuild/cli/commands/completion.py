@@ -7,6 +7,7 @@ from typing import Annotated
 
 from typer import Argument
 
+from multibuild.cli.completion import SHELLS, fixed, script
 from multibuild.cli.request import Request
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -16,15 +17,7 @@ from multibuild.frozen import frozen
 class CompletionRequest(Request):
     """The flags of `completion`."""
 
-    shell: Annotated[str, Argument(help="bash, zsh or fish.")]
-
-
-@frozen
-class CompleteRequest(Request):
-    """The flags of `complete`."""
-
-    shell: Annotated[str, Argument(help="bash, zsh or fish.")]
-    words: Annotated[tuple[str, ...], Argument(help="What is typed; bash: the line.")]
+    shell: Annotated[str, Argument(help="bash, zsh or fish.", autocompletion=fixed(*SHELLS))]
 
 
 def completion(request: CompletionRequest) -> int:
@@ -32,21 +25,11 @@ def completion(request: CompletionRequest) -> int:
 
     It offers commands and options, and your platforms, tags and runs.
     """
-    from multibuild.cli.complete import SCRIPTS
-
-    if request.shell not in SCRIPTS:
+    if request.shell not in SHELLS:
         raise UsageError(
             f"completion: the shell '{request.shell}' is not known", hint="write bash, zsh or fish"
         )
-    print(SCRIPTS[request.shell], end="")
-    return 0
-
-
-def complete(request: CompleteRequest) -> int:
-    """Print what may come next, one a line: asked by the scripts of `completion`."""
-    from multibuild.cli import complete as command
-
-    print("\n".join(command.complete(request.shell, request.words)))
+    print(script(request.shell))
     return 0
 
 

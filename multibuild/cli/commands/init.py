@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import Request, comma_list
 from multibuild.cli.streams import print_json
 from multibuild.errors import ConfigError, UsageError
@@ -33,7 +34,12 @@ class InitRequest(Request):
     dockerfile: Annotated[Path | None, Option("--dockerfile", help="Which one, if there are several.")] = None
     target: Annotated[str | None, Option("--target", help="The build stage; default the last.")] = None
     platforms: Annotated[
-        tuple[str, ...], Option("--platform", help="Which platforms; `all` are all possible ones.")
+        tuple[str, ...],
+        Option(
+            "--platform",
+            help="Which platforms; `all` are all possible ones.",
+            autocompletion=completion.platforms,
+        ),
     ] = ()
 
 

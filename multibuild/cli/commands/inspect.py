@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from multibuild.cli import completion
 from multibuild.cli.commands.verify import as_table as verification_table
 from multibuild.cli.commands.verify import prove_reference
 from multibuild.cli.request import Request, config_if_any
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 class InspectRequest(Request):
     """The flags of `inspect`."""
 
-    reference: Annotated[str, Argument(help="An image or index.")]
+    reference: Annotated[str, Argument(help="An image or index.", autocompletion=completion.images)]
     raw: Annotated[bool, Option("--raw", help="The exact bytes.")] = False
-    diff: Annotated[str | None, Option("--diff", help="What changed from it to this one.")] = None
+    diff: Annotated[
+        str | None,
+        Option("--diff", help="What changed from it to this one.", autocompletion=completion.images),
+    ] = None
     proof: Annotated[bool, Option("--proof", help="Look into every image, as verify does.")] = False
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import Platforms, Request, Sets, Tags, chosen_platforms, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
@@ -19,7 +20,14 @@ FORMATS = ("github", "gitlab", "json")
 class MatrixRequest(Request):
     """The flags of `matrix`."""
 
-    format: Annotated[str, Option("--format", help="github, gitlab or json.")] = "json"
+    format: Annotated[
+        str,
+        Option(
+            "--format",
+            help="github, gitlab or json.",
+            autocompletion=completion.fixed("github", "gitlab", "json"),
+        ),
+    ] = "json"
     shards: Annotated[int | None, Option("--shards", min=1, help="At most so many jobs.")] = None
     runner: Annotated[
         str | None, Option("--runner", help="For platforms that name no runner of their own.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import (
     Platforms,
     Request,
@@ -40,9 +41,17 @@ if TYPE_CHECKING:
 class MergeRequest(Request):
     """The flags of `merge`."""
 
-    target: Annotated[str | None, Argument(help="The tag to publish; none: the last run's.")] = None
-    sources: Annotated[tuple[str, ...], Argument(help="Images or indexes, tags or digests.")] = ()
-    platform_of: Annotated[tuple[str, ...], Option("--platform-of", help="SOURCE=os/arch[/variant].")] = ()
+    target: Annotated[
+        str | None,
+        Argument(help="The tag to publish; none: the last run's.", autocompletion=completion.images),
+    ] = None
+    sources: Annotated[
+        tuple[str, ...],
+        Argument(help="Images or indexes, tags or digests.", autocompletion=completion.images),
+    ] = ()
+    platform_of: Annotated[
+        tuple[str, ...], Option("--platform-of", help="SOURCE=os/arch or SOURCE=os/arch/variant.")
+    ] = ()
     also_as: Annotated[tuple[str, ...], Option("--also-as", help="SOURCE=platform: a further entry.")] = ()
     os_version: Annotated[tuple[str, ...], Option("--os-version", help="SOURCE=VERSION.")] = ()
     os_features: Annotated[tuple[str, ...], Option("--os-features", help="SOURCE=a,b.")] = ()
@@ -50,7 +59,10 @@ class MergeRequest(Request):
         tuple[str, ...], Option("--features", help="SOURCE=a,b: of the CPU, in a Docker list.")
     ] = ()
     annotation: Annotated[tuple[str, ...], Option("--annotation", help="[PLATFORM:]KEY=VALUE.")] = ()
-    media_type: Annotated[str | None, Option("--media-type", help="oci or docker.")] = None
+    media_type: Annotated[
+        str | None,
+        Option("--media-type", help="oci or docker.", autocompletion=completion.fixed("oci", "docker")),
+    ] = None
     from_oci: Annotated[
         tuple[str, ...], Option("--from-oci", help="DIR[:TAG] or FILE[:TAG]: an OCI layout as a source.")
     ] = ()
@@ -64,7 +76,10 @@ class MergeRequest(Request):
     dry_run: Annotated[bool, Option("--dry-run", help="Print the exact bytes, push nothing.")] = False
     platforms: Platforms = ()
     tags: Annotated[
-        tuple[str, ...], Option("--tag", help="A further tag of TARGET, or host/repository:tag.")
+        tuple[str, ...],
+        Option(
+            "--tag", help="A further tag of TARGET, or host/repository:tag.", autocompletion=completion.tags
+        ),
     ] = ()
 
     def options(self) -> MergeOptions:

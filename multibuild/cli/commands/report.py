@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from multibuild import detail
+from multibuild.cli import completion
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.request import Request
 from multibuild.cli.streams import print_json
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 class ReportRequest(Request):
     """The flags of `report`."""
 
-    run: Annotated[str | None, Argument(help="A run's id, or its beginning; default the newest.")] = None
+    run: Annotated[
+        str | None,
+        Argument(help="A run's id, or its beginning; default the newest.", autocompletion=completion.runs),
+    ] = None
     markdown: Annotated[bool, Option("--markdown", help="For a CI summary.")] = False
     html: Annotated[Path | None, Option("--html", help="Write the page there.")] = None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import Request, comma_list, registry_settings
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
@@ -36,10 +37,24 @@ NAME_WIDTH = 32
 class ResolveRequest(Request):
     """The flags of `resolve`."""
 
-    reference: Annotated[str | None, Argument(help="An image or index.")] = None
-    hosts: Annotated[tuple[str, ...], Option("--host", help="os/arch[/variant] of a host (repeatable).")] = ()
+    reference: Annotated[
+        str | None, Argument(help="An image or index.", autocompletion=completion.images)
+    ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        Option(
+            "--host",
+            help="os/arch or os/arch/variant of a host (repeatable).",
+            autocompletion=completion.platforms,
+        ),
+    ] = ()
     clients: Annotated[
-        tuple[str, ...], Option("--client", help="containerd, docker, docker-legacy, podman or crane.")
+        tuple[str, ...],
+        Option(
+            "--client",
+            help="containerd, docker, docker-legacy, podman or crane.",
+            autocompletion=completion.clients,
+        ),
     ] = ()
     index: Annotated[Path | None, Option("--index", help="An index in a file, or -.")] = None
     nodes: Annotated[Path | None, Option("--nodes", help="Output of `kubectl get nodes -o json`, or -.")] = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from multibuild.cli import completion
 from multibuild.cli.request import Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError, VerificationFailed
@@ -29,11 +30,20 @@ class VerifyRequest(Request):
     """The flags of `verify`."""
 
     reference: Annotated[
-        str | None, Argument(help="An image or index; default the config's image at its first tag.")
+        str | None,
+        Argument(
+            help="An image or index; default the config's image at its first tag.",
+            autocompletion=completion.images,
+        ),
     ] = None
-    content: Annotated[str | None, Option("--content", help="entrypoint or all; default the config's.")] = (
-        None
-    )
+    content: Annotated[
+        str | None,
+        Option(
+            "--content",
+            help="entrypoint or all; default the config's.",
+            autocompletion=completion.fixed("entrypoint", "all"),
+        ),
+    ] = None
 
 
 def verify(request: VerifyRequest) -> int:

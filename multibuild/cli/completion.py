@@ -1,0 +1,162 @@
+"""Shell completion: the values that Typer offers for options and arguments, and the answer to its shell scripts."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import typer
+from typer.completion import completion_init, get_completion_script  # type: ignore[attr-defined]
+
+from multibuild.errors import MultibuildError
+
+SHELLS: Final = ("bash", "zsh", "fish")
+
+VARIABLE: Final = "_MULTIBUILD_COMPLETE"
+"""Set by Typer's scripts when they run the program to complete a line."""
+
+_PLAIN: Final = re.compile(r"\w[\w./:@,+-]*", re.ASCII)
+"""Words that no shell expands or executes. Typer's scripts expand globs in bash and evaluate the answer in zsh."""
+
+
+def script(shell: str) -> str:
+    """Return Typer's completion script for one of `SHELLS`."""
+    return str(get_completion_script(prog_name="multibuild", complete_var=VARIABLE, shell=shell))
+
+
+def answer() -> int:
+    """Print the completions of the line in Typer's variables, nothing on any error; return the exit code."""
+    from multibuild.cli.app import app
+
+    completion_init()
+    output = io.StringIO()
+    code: object = 0
+    try:
+        shell = os.environ[VARIABLE].removeprefix("complete_")
+        kept = _join_bash_words() if shell == "bash" else _option_before_equals()
+        with redirect_stdout(output):
+            app(args=[], prog_name="multibuild")
+    except SystemExit as exit_:
+        code = exit_.code
+    except Exception:
+        return 0  # a message would land on the line that is being typed
+    if completions := output.getvalue().strip():
+        print(_fit(shell, completions, kept))
+    return code if isinstance(code, int) else 0
+
+
+def _join_bash_words() -> str:
+    """Join the words that bash splits at `=` and `:`, which Typer does not expect; return what bash keeps of the last.
+
+    Readline replaces only what follows the last `=` or `:`.
+    """
+    words = os.environ["COMP_WORDS"].split("\n")[: int(os.environ["COMP_CWORD"]) + 1]
+    joined = words[:1]
+    for previous, word in pairwise(words):
+        if word and not (previous.strip("=:") and word.strip("=:")):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
+    kept = joined[-1].removesuffix(words[-1].lstrip("=:"))
+    return kept.partition("=")[2] if kept.startswith("-") else kept
+
+
+def _option_before_equals() -> str:
+    """Return the `--option=` that zsh and fish count as part of the word, and Typer does not."""
+    match = re.search(r"\s(--[\w-]+=)\S*\Z", os.environ.get("_TYPER_COMPLETE_ARGS", ""))
+    return match[1] if match else ""
+
+
+def _fit(shell: str, completions: str, kept: str) -> str:
+    """Fit Typer's completions to what the shell replaces of the word, of which it has `kept` already."""
+    lines = completions.splitlines()
+    match shell:
+        case "bash":
+            return "\n".join(line[len(kept) :] for line in lines if line.startswith(kept))
+        case "fish":
+            return "\n".join(f"{kept}{line}" for line in lines)
+        case "zsh" if kept:
+            return f"compset -P '--*='; {completions}"
+    return completions
+
+
+def fixed(*words: str) -> Callable[[], Iterable[str]]:
+    """Return a callback that offers these words."""
+    return lambda: words
+
+
+def platforms(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return a comma list's next platforms: those of the config, then those of the table."""
+    from multibuild.platforms import ARCHITECTURES, Platform
+
+    table = [f"linux/{row.name}" for row in ARCHITECTURES if row.name != "arm"]
+    table[2:2] = ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]
+    try:
+        own = [str(Platform.parse(name)) for name in _config_values(ctx, "platforms")]
+    except MultibuildError:
+        own = []
+    return _plain([*own, *table], incomplete)
+
+
+def clients(incomplete: str) -> list[str]:
+    """Return a comma list's next clients."""
+    from multibuild.resolve.clients import CLIENTS
+
+    return _plain(CLIENTS, incomplete)
+
+
+def builders() -> list[str]:
+    """Return `auto` and the shipped profiles."""
+    from multibuild.config.profiles import shipped_folder
+
+    return ["auto", *sorted(path.stem for path in shipped_folder().glob("*.yaml"))]
+
+
+def tags(ctx: typer.Context) -> list[str]:
+    """Return the config's tags."""
+    return _plain(_config_values(ctx, "tags"))
+
+
+def images(ctx: typer.Context) -> list[str]:
+    """Return the config's image at each of its tags."""
+    every_tag = _config_values(ctx, "tags") or ["latest"]
+    return _plain(f"{image}:{tag}" for image in _config_values(ctx, "image") for tag in _plain(every_tag))
+
+
+def runs(ctx: typer.Context) -> list[str]:
+    """Return `latest` and the ids of the runs, newest first."""
+    from multibuild.journal.runs import State, default_state_dir
+
+    path = ctx.params.get("state_dir") or default_state_dir(_config_file(ctx).resolve().parent, os.environ)
+    return _plain(["latest", *(run.id for run in State(path.expanduser()).runs())])
+
+
+def _plain(words: Iterable[str], incomplete: str = "") -> list[str]:
+    """Return the words that are plain, each after what the comma list `incomplete` already holds."""
+    listed, comma, _ = incomplete.rpartition(",")
+    candidates = (f"{listed}{comma}{word}" for word in dict.fromkeys(words) if word not in listed.split(","))
+    return [word for word in candidates if _PLAIN.fullmatch(word)]
+
+
+def _config_values(ctx: typer.Context, key: str) -> list[str]:
+    """Return a list of the config as written; of a platform its name."""
+    from multibuild.config.document import read_document
+
+    try:
+        value = read_document(_config_file(ctx)).values.get(key)
+    except MultibuildError:
+        return []
+    entries = value if isinstance(value, list) else [value]
+    names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
+    return [name for name in names if isinstance(name, str)]
+
+
+def _config_file(ctx: typer.Context) -> Path:
+    return Path(ctx.params.get("file") or "multibuild.yaml").expanduser()
