@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from docs.generator.markdown import code, page, table
-from multibuild.cli.app import app
+from multibuild.cli.app import program
 
 COMMON = ("file", "state_dir", "verbose", "quiet", "json")
 """Options that every command takes; they are told once."""
@@ -17,7 +17,7 @@ COMMON = ("file", "state_dir", "verbose", "quiet", "json")
 
 def commands_page() -> str:
     """Give the page."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(program())
     first = next(iter(group.commands.values()))
     common = [option for option in first.params if option.name in COMMON]
     return page(

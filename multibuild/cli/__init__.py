@@ -57,7 +57,7 @@ def _exit_code(words: list[str]) -> int:
     engine = None
     try:
         engine = _asked_ahead(words)
-        from multibuild.cli.app import app
+        from multibuild.cli.app import program
 
         called = _narrowed(app, words)
         code = called(args=words, standalone_mode=False, prog_name="multibuild", obj=engine)

@@ -16,10 +16,14 @@ from multibuild.cli.verbose import say_more
 R = TypeVar("R", bound=Request)
 
 
-def register(app: typer.Typer, function: Callable[[R], int], *examples: str) -> None:
+def register(app: typer.Typer, function: Callable[[R], int], examples: tuple[str, ...]) -> None:
     """Add a command to `app`; its help is the function's docstring, and ends with `examples`."""
-    name = function.__name__.rstrip("_")
-    app.command(name, epilog=epilog(*examples))(_callback(function))
+    app.command(name_of(function), epilog=epilog(*examples))(_callback(function))
+
+
+def name_of(function: Callable[..., int]) -> str:
+    """Return a command's name: that of its function, which has an underscore where Python has the word."""
+    return function.__name__.rstrip("_")
 
 
 def epilog(*examples: str) -> str:

@@ -32,7 +32,7 @@ def script(shell: str) -> str:
 
 def answer() -> int:
     """Print the completions of the line in Typer's variables, nothing on any error; return the exit code."""
-    from multibuild.cli.app import app
+    from multibuild.cli.app import program
 
     completion_init()
     output = io.StringIO()
@@ -41,7 +41,7 @@ def answer() -> int:
         shell = os.environ[VARIABLE].removeprefix("complete_")
         kept = _join_bash_words() if shell == "bash" else _option_before_equals()
         with redirect_stdout(output):
-            app(args=[], prog_name="multibuild")
+            program()(args=[], prog_name="multibuild")
     except SystemExit as exit_:
         code = exit_.code
     except Exception:

@@ -16,12 +16,12 @@ from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.errors import RegistryError, as_environment
 from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.journal.runs import RunDirectory, State
+    from multibuild.oci.errors import RegistryError
     from multibuild.oci.registries import RegistrySession
 
 KINDS = ("runs", "staged", "builders")
@@ -58,6 +58,7 @@ def clean(request: CleanRequest) -> int:
 
     Staged children, old runs, builders; never what a tag or an index still holds.
     """
+    from multibuild.oci.errors import as_environment
     from multibuild.oci.registries import RegistrySession
 
     unknown = [name for name in request.only if name not in KINDS]
@@ -97,6 +98,7 @@ def _staged(
     dry_run: bool,
 ) -> int:
     """Delete staged children; return how many the registry would not delete."""
+    from multibuild.oci.errors import RegistryError
     from multibuild.workflow.clean import decide, left_by, remove
 
     refused = 0

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
-from multibuild.cli.supervise import supervise
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.terminal import columns, printable
@@ -28,6 +27,7 @@ def doctor(request: DoctorRequest) -> int:
 
     Runs a tiny program of each through the builder; for what does not run it says why, and what mends it.
     """
+    from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.doctor import diagnose
 

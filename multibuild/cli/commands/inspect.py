@@ -14,7 +14,6 @@ from multibuild.cli.commands.verify import prove_reference
 from multibuild.cli.request import Request, config_if_any
 from multibuild.cli.streams import print_json
 from multibuild.frozen import frozen
-from multibuild.oci.errors import for_a_reader
 from multibuild.oci.reference import Reference
 from multibuild.terminal import columns, human_bytes, one_line, printable
 
@@ -41,6 +40,7 @@ def inspect(request: InspectRequest) -> int:
 
     Its entries, sizes, attestations, annotations, and what looks wrong.
     """
+    from multibuild.oci.errors import for_a_reader
     from multibuild.oci.registries import RegistrySession
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.resolve.diff_index import difference

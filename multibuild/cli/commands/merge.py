@@ -24,7 +24,6 @@ from multibuild.cli.request import (
 from multibuild.cli.streams import print_json
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Destination, Reference
 from multibuild.platforms import Platform
 from multibuild.terminal import printable
@@ -208,6 +207,7 @@ def _read(
     text: str, registries: Registries, request: MergeRequest, reference: Reference | None
 ) -> Source | None:
     """Read a source; None for one that is not there and need not be."""
+    from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source
 
     try:
@@ -239,6 +239,7 @@ def _preview(request: MergeRequest) -> Manifest:
 
 def _existing(target: str, registries: Registries) -> Source | None:
     """Read the index that is appended to; none yet is an empty one."""
+    from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source
 
     try:

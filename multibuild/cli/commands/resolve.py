@@ -15,7 +15,6 @@ from multibuild.cli.request import Request, comma_list, registry_settings
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.errors import for_a_reader
 from multibuild.oci.reference import Reference
 from multibuild.terminal import columns, printable
 
@@ -110,6 +109,7 @@ def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
 
 def _own_platform(request: ResolveRequest) -> Platform:
     """Read the platform of an image that is no index from its config."""
+    from multibuild.oci.errors import for_a_reader
     from multibuild.oci.image import read_child
     from multibuild.oci.registries import RegistrySession
 
@@ -119,6 +119,7 @@ def _own_platform(request: ResolveRequest) -> Platform:
 
 
 def _index(request: ResolveRequest) -> Manifest:
+    from multibuild.oci.errors import for_a_reader
     from multibuild.oci.registries import RegistrySession
     from multibuild.resolve.resolve import read_index
 

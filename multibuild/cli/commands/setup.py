@@ -8,7 +8,6 @@ from typer import Option
 
 from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
-from multibuild.cli.supervise import supervise
 from multibuild.frozen import frozen
 from multibuild.terminal import columns, printable
 
@@ -30,6 +29,7 @@ class SetupRequest(Request):
 
 def setup(request: SetupRequest) -> int:
     """Make emulators and builder ready; say what changed."""
+    from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.requirements import HostRequirements
     from multibuild.host.setup import prepare, require_runnable

@@ -8,11 +8,11 @@ import pytest
 import typer
 import yaml
 
-from multibuild.cli.app import app
+from multibuild.cli.app import program
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples" / "ci"
 YAML = sorted(FOLDER.rglob("*.yml"))
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(program()).commands  # type: ignore[attr-defined]
 
 
 def shell_lines(value):

@@ -11,10 +11,10 @@ from typer.main import get_command
 
 from multibuild import __version__
 from multibuild.cli import main
-from multibuild.cli.app import app
+from multibuild.cli.app import program
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = tuple(sorted(get_command(app).commands))  # type: ignore[attr-defined]
+COMMANDS = tuple(sorted(get_command(program()).commands))  # type: ignore[attr-defined]
 SMALL = """version: 1
 image: registry.example.org/team/app
 tags: ["1.2", latest]

@@ -11,12 +11,12 @@ import pytest
 from typer.main import get_command
 
 from multibuild.cli import main
-from multibuild.cli.app import app
+from multibuild.cli.app import program
 from multibuild.cli.completion import SHELLS
 from multibuild.journal.runs import default_state_dir
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = get_command(program()).commands  # type: ignore[attr-defined]
 CONFIG = """version: 1
 image: localhost:5000/team/app
 tags: ["1.2", "${git.sha}", latest]

@@ -6,7 +6,7 @@ from docs.generate import FOLDER, PAGES
 from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
 from multibuild.buildx.failure_signatures import CLASSES
-from multibuild.cli.app import app
+from multibuild.cli.app import program
 from multibuild.config.models import Config
 
 
@@ -35,7 +35,7 @@ def test_every_key_is_there():
 
 def test_nothing_is_left_out():
     assert all(f"| `{row.name}` |" in PAGES["failures.md"]() for row in CLASSES)
-    names = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    names = [command.name or getattr(command.callback, "__name__", "") for command in program().registered_commands]
     assert all(f"\n## {name}\n" in PAGES["commands.md"]() for name in names)
 
 
