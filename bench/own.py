@@ -101,7 +101,7 @@ def tell_own_use() -> None:
 
 
 if __name__ == "__main__":
-    from multibuild.cli import main
+    from multibuild.cli.startup import main
 
     code = main(sys.argv[1:])
     tell_own_use()

@@ -1,4 +1,4 @@
-from multibuild.cli import run
+from multibuild.cli.startup import run
 
 if __name__ == "__main__":
     run()

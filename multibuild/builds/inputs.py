@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from multibuild.aside import aside
+from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints, current_stamp, fingerprint_platforms, resolver
 from multibuild.config.load import LoadedConfig
 from multibuild.journal.recorder import Recorder
@@ -60,7 +60,7 @@ async def _fingerprint(
     specs, cancelled = build_specs(loaded, only), threading.Event()
     try:
         with RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries:
-            return await aside(
+            return await run_in_background(
                 lambda: fingerprint_platforms(loaded.project, specs, resolver(registries), cancelled.is_set)
             )
     finally:

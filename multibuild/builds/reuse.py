@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 
-from multibuild.aside import aside
+from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.inputs import Fingerprinting, journal_inputs
 from multibuild.frozen import frozen
@@ -167,7 +167,9 @@ async def reusable_children(
         return {p for p in kept if adopt(found[p].repository, found[p].digest, runs, run)}
 
     pushed = {platform: child for platform, child in found.items() if platform not in kept}
-    there = await asyncio.to_thread(taken_over) | await aside(lambda: _still_there(plan, pushed, recorder))
+    there = await asyncio.to_thread(taken_over) | await run_in_background(
+        lambda: _still_there(plan, pushed, recorder)
+    )
     return {platform: child for platform, child in found.items() if platform in there}
 
 

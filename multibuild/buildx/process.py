@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import time
@@ -15,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from multibuild import detail
 from multibuild.frozen import frozen
+from multibuild.redact import redacted_command
+
+logger = logging.getLogger(__name__)
 
 LINE_LIMIT = 1024 * 1024
 """Longest line handed on, in bytes; the rest of a longer one is cut, so that a hostile log cannot fill memory."""
@@ -68,7 +71,7 @@ async def run_process(
     The children die with us even when we are killed with SIGKILL. Raises NotStarted when `argv[0]` cannot be started,
     and what `on_line` raises.
     """
-    detail.command(argv)
+    logger.info("+ %s", redacted_command(argv))
     began = time.monotonic()
     process = await _started(argv, cwd, environ)
     watch = _Watch(limits)

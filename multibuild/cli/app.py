@@ -27,25 +27,87 @@ from multibuild.cli.commands.test import test
 from multibuild.cli.commands.verify import verify
 
 COMMANDS: dict[Callable[..., int], tuple[str, ...]] = {
-    init: ("multibuild init", "multibuild init --image registry.example.org/team/app", "multibuild init --dockerfile docker/Dockerfile --platform all",),
-    doctor: ("multibuild doctor", "multibuild doctor --json",),
-    setup: ("multibuild setup", "multibuild setup --dry-run", "multibuild setup --builder fleet.yaml",),
-    plan: ("multibuild plan", "multibuild plan --commands", "multibuild plan --json",),
-    all_: ("multibuild all", "multibuild all --platform linux/arm64 --tag test",),
-    build: ("multibuild build", "multibuild build --platform linux/arm64,linux/riscv64",),
-    test: ("multibuild test", "multibuild test --json",),
-    verify: ("multibuild verify", "multibuild verify busybox:1.37 --content all --json",),
-    merge: ("multibuild merge", "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1", "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",),
-    inspect: ("multibuild inspect registry.example.org/app:1", "multibuild inspect busybox --raw",),
-    resolve: ("multibuild resolve registry.example.org/app:1 --host linux/arm64", "kubectl get nodes -o json | multibuild resolve r.example/app:1 --nodes -", "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",),
-    explain: ("multibuild explain build.log", "docker buildx build . 2>&1 | multibuild explain -",),
-    report: ("multibuild report", "multibuild report 20260101-1200 --markdown",),
-    runs: ("multibuild runs", "multibuild runs --json",),
-    matrix: ("echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT", "multibuild matrix --format gitlab > multibuild-matrix.yml", "multibuild matrix --shards 3",),
-    import_: ("multibuild import runs/* && multibuild merge", "multibuild import /mnt/arm64-state",),
-    clean: ("multibuild clean --dry-run", "multibuild clean --keep 5", "multibuild clean --only staged",),
+    init: (
+        "multibuild init",
+        "multibuild init --image registry.example.org/team/app",
+        "multibuild init --dockerfile docker/Dockerfile --platform all",
+    ),
+    doctor: (
+        "multibuild doctor",
+        "multibuild doctor --json",
+    ),
+    setup: (
+        "multibuild setup",
+        "multibuild setup --dry-run",
+        "multibuild setup --builder fleet.yaml",
+    ),
+    plan: (
+        "multibuild plan",
+        "multibuild plan --commands",
+        "multibuild plan --json",
+    ),
+    all_: (
+        "multibuild all",
+        "multibuild all --platform linux/arm64 --tag test",
+    ),
+    build: (
+        "multibuild build",
+        "multibuild build --platform linux/arm64,linux/riscv64",
+    ),
+    test: (
+        "multibuild test",
+        "multibuild test --json",
+    ),
+    verify: (
+        "multibuild verify",
+        "multibuild verify busybox:1.37 --content all --json",
+    ),
+    merge: (
+        "multibuild merge",
+        "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1",
+        "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",
+    ),
+    inspect: (
+        "multibuild inspect registry.example.org/app:1",
+        "multibuild inspect busybox --raw",
+    ),
+    resolve: (
+        "multibuild resolve registry.example.org/app:1 --host linux/arm64",
+        "kubectl get nodes -o json | multibuild resolve r.example/app:1 --nodes -",
+        "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",
+    ),
+    explain: (
+        "multibuild explain build.log",
+        "docker buildx build . 2>&1 | multibuild explain -",
+    ),
+    report: (
+        "multibuild report",
+        "multibuild report 20260101-1200 --markdown",
+    ),
+    runs: (
+        "multibuild runs",
+        "multibuild runs --json",
+    ),
+    matrix: (
+        "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",
+        "multibuild matrix --format gitlab > multibuild-matrix.yml",
+        "multibuild matrix --shards 3",
+    ),
+    import_: (
+        "multibuild import runs/* && multibuild merge",
+        "multibuild import /mnt/arm64-state",
+    ),
+    clean: (
+        "multibuild clean --dry-run",
+        "multibuild clean --keep 5",
+        "multibuild clean --only staged",
+    ),
     schema: ("multibuild schema > multibuild.schema.json",),
-    completion: ("source <(multibuild completion bash)", "source <(multibuild completion zsh)", "multibuild completion fish > ~/.config/fish/completions/multibuild.fish",),
+    completion: (
+        "source <(multibuild completion bash)",
+        "source <(multibuild completion zsh)",
+        "multibuild completion fish > ~/.config/fish/completions/multibuild.fish",
+    ),
 }
 """The commands in the order of the help, with the examples that end each one's help."""
 

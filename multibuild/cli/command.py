@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import typer
 
 from multibuild.cli.request import Request
-from multibuild.cli.verbose import say_more
+from multibuild.cli.verbose import set_verbose
 
 R = TypeVar("R", bound=Request)
 
@@ -37,7 +37,7 @@ def _callback(function: Callable[[R], int]) -> Callable[..., None]:
     hints = get_type_hints(request_type, include_extras=True)
 
     def callback(**values: Any) -> None:
-        say_more(values["verbose"])
+        set_verbose(values["verbose"])
         many = {name: tuple(value or ()) for name, value in values.items() if _is_tuple(hints[name])}
         raise typer.Exit(function(request_type(**{**values, **many})))
 

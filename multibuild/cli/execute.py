@@ -45,7 +45,7 @@ def execute(
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
-        display = make_display(request.progress, quiet=request.quiet, run=run.path)
+        display = make_display(request.progress, quiet=request.quiet, verbose=request.verbose, run=run.path)
         try:
             with Journal(run.journal_path) as journal:
                 recorder = Recorder(journal, display)

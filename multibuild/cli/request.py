@@ -6,6 +6,7 @@ and field have one name.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from multibuild import detail
 from multibuild.cli import completion
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 Platforms = Annotated[
     tuple[str, ...],
@@ -125,7 +127,7 @@ def load(request: Request) -> LoadedConfig:
         jobs=request.jobs,
         fail_fast=request.fail_fast or None,
     )
-    detail.fact(f"config: {request.file.absolute()}")
+    logger.info("config: %s", request.file.absolute())
     return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
 
 
@@ -159,7 +161,7 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
     from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
-    detail.fact(f"state: {path.absolute()}")
+    logger.info("state: %s", path.absolute())
     for context in local_contexts(loaded):
         if path.resolve().is_relative_to(context):
             raise UsageError(

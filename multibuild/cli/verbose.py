@@ -1,23 +1,29 @@
-"""`--verbose`: what is done below the surface, a line each on stderr."""
+"""`--verbose`: the package's log, a line each on stderr."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
-from multibuild import detail
+_LOGGER = logging.getLogger("multibuild")
 
 
-def say_more(wanted: bool) -> bool:
-    """Tell everything, or, where it is not wanted, no longer."""
-    detail.listen(_write if wanted else None)
+class _StderrHandler(logging.Handler):
+    """Writes to what stderr is at the moment; no message reaches the terminal or a CI system as a command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from multibuild.cli.ci import inert_in_ci
+        from multibuild.terminal import one_line
+
+        sys.stderr.write(inert_in_ci(f"multibuild | {one_line(record.getMessage())}", os.environ) + "\n")
+
+
+_HANDLER = _StderrHandler()
+
+
+def set_verbose(wanted: bool) -> bool:
+    """Show every docker command and registry request, or, where it is not wanted, no longer."""
+    _LOGGER.setLevel(logging.INFO if wanted else logging.NOTSET)
+    (_LOGGER.addHandler if wanted else _LOGGER.removeHandler)(_HANDLER)
     return wanted
-
-
-def _write(text: str) -> None:
-    """Write one line on what stderr is at the moment; it cannot reach the terminal or command a CI system."""
-    from multibuild.cli.ci import inert_in_ci
-    from multibuild.terminal import one_line
-
-    # In one piece: several threads tell.
-    sys.stderr.write(inert_in_ci(f"multibuild | {one_line(text)}", os.environ) + "\n")

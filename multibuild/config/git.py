@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from multibuild import detail
+from multibuild.redact import redacted_command
+
+logger = logging.getLogger(__name__)
 
 GIT_TIMEOUT = 20.0
 """Seconds for one question; a repository on a dead network mount must not hang the run."""
@@ -84,7 +87,7 @@ class GitFacts:
 
     def _git(self, *arguments: str) -> str:
         argv = ["git", "-C", str(self.directory), *arguments]
-        detail.command(argv)
+        logger.info("+ %s", redacted_command(argv))
         try:
             done = subprocess.run(
                 argv,

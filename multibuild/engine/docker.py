@@ -7,7 +7,9 @@ Builds themselves do not come through here: python-on-whales can neither time ou
 from __future__ import annotations
 
 import json
+import logging
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +17,17 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from multibuild import detail
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
-from multibuild.questions import INSTALL_DOCKER, Questions
+from multibuild.redact import redacted_command
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
+logger = logging.getLogger(__name__)
+
+INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
 OTHER_CONTEXT = (
     "`docker context ls` shows those there are; DOCKER_CONTEXT or `docker context use` chose this one"
 )
@@ -131,7 +135,6 @@ class DockerEngine:
     def __init__(self) -> None:
         """Start nothing yet: the first call does."""
         self._made: DockerClient | None = None
-        self._questions = Questions()
         self._buildx: tuple[str, ...] = ("docker", "buildx")
 
     @property
@@ -144,7 +147,7 @@ class DockerEngine:
 
     def info(self) -> EngineInfo:
         """Ask once, with one command, and check that buildx is there."""
-        answer = self._questions.ask("docker", "info", "--format", "{{json .}}")
+        answer = run_docker("docker", "info", "--format", "{{json .}}")
         # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
             raise _explained("docker info", answer.stderr or answer.stdout)
@@ -187,7 +190,7 @@ class DockerEngine:
         with _faults(f"creating the builder {wanted.name}"), tempfile.TemporaryDirectory() as scratch:
             config = Path(scratch) / "buildkitd.toml"
             config.write_text(wanted.buildkitd, encoding="utf-8")
-            detail.command(["docker", "buildx", "create", "--name", wanted.name, "--driver", wanted.driver])
+            _log_command("docker", "buildx", "create", "--name", wanted.name, "--driver", wanted.driver)
             self._client.buildx.create(
                 wanted.endpoint,
                 config=config if wanted.buildkitd else None,
@@ -208,20 +211,20 @@ class DockerEngine:
 
     def has_image(self, image: str) -> bool:
         """Ask the engine's image list."""
-        answer = self._questions.ask("docker", "image", "inspect", "--format", "{{.Id}}", image)
+        answer = run_docker("docker", "image", "inspect", "--format", "{{.Id}}", image)
         if answer.returncode and "no such image" not in answer.stderr.lower():
             raise _explained(f"looking for the image {image}", answer.stderr)
         return answer.returncode == 0
 
     def pull(self, image: str) -> None:
         """Pull it without progress: the caller announces it."""
-        detail.command(["docker", "pull", image])
+        _log_command("docker", "pull", image)
         with _faults(f"pulling {image}"):
             self._client.image.pull(image, quiet=True)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
         """Run the container; `pull` must have been called: an implicit pull would print to our stdout."""
-        detail.command(["docker", "run", "--privileged", "--rm", image, *arguments])
+        _log_command("docker", "run", "--privileged", "--rm", image, *arguments)
         with _faults(f"running {image}"):
             answer = self._client.container.run(
                 image, list(arguments), privileged=True, remove=True, pull="never"
@@ -230,13 +233,13 @@ class DockerEngine:
 
     def load(self, archive: Path) -> None:
         """Load an archive of images; EnvironmentFault when the engine cannot take it."""
-        detail.command(["docker", "load", "--input", str(archive)])
+        _log_command("docker", "load", "--input", str(archive))
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
 
     def _text(self, *argv: str) -> str:
         """Give what a command that changes nothing says on stdout; EnvironmentFault when it fails."""
-        answer = self._questions.ask(*argv)
+        answer = run_docker(*argv)
         if answer.returncode:
             raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
         return answer.stdout
@@ -252,9 +255,30 @@ class DockerEngine:
         """Run a docker command that python-on-whales has no method or not every option for."""
         from python_on_whales.utils import run
 
-        detail.command(["docker", *arguments])
+        _log_command("docker", *arguments)
         with _faults(doing):
             run([*self._client.docker_cmd, *arguments], return_stderr=False)
+
+
+def run_docker(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a docker command for its short answer; EnvironmentFault when it cannot be started.
+
+    Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
+    which takes longer to load than docker takes to answer.
+    """
+    _log_command(*argv)
+    try:
+        return subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )
+    except FileNotFoundError as error:
+        raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
+    except OSError as error:
+        raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
+
+
+def _log_command(*argv: str) -> None:
+    logger.info("+ %s", redacted_command(argv))
 
 
 def _parsed(text: str, command: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
+from multibuild.background import run_in_background
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
@@ -71,7 +72,7 @@ async def prepare(
     nothing that decides what runs has changed since, its probe is not run again. Raises EnvironmentFault when engine
     or builder cannot be had. A platform that does not run is no error here: `require_runnable` makes it one.
     """
-    info = await asyncio.to_thread(engine.info)
+    info = await run_in_background(engine.info)
     way = _Way(engine=engine, info=info, say=say, change=change, recreate=recreate, before=before)
     hosts = [await _prepare_one(wanted, way)]
     for other in wanted.others:

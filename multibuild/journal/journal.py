@@ -6,6 +6,7 @@ Where power is lost, nothing is lost that was waited for, nor anything before it
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from pathlib import Path
@@ -17,6 +18,8 @@ from multibuild.files import sync_folder
 from multibuild.frozen import frozen
 from multibuild.journal.events import Event
 from multibuild.json_types import as_json
+
+logger = logging.getLogger(__name__)
 
 
 class Journal:
@@ -111,9 +114,7 @@ def read_journal(path: Path) -> tuple[Event, ...]:
     """
     reading = scan_journal(path)
     if reading.damaged:
-        import logging
-
-        logging.getLogger(__name__).warning(
+        logger.warning(
             "%s: %d unreadable lines left out (the first is line %d); what they said is missing below",
             path,
             len(reading.damaged),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from multibuild import __version__, detail
+from multibuild import __version__
 from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError, from_status, from_transport, retry_after
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import Bounded, TlsLater, trust
+from multibuild.redact import redacted_url
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
+
+logger = logging.getLogger(__name__)
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer held in memory; for manifests the size the distribution-spec asks registries to accept."""
@@ -183,7 +187,8 @@ class HttpClient:
             answer = str(response.status_code)
             return response
         finally:
-            detail.request(request.method, str(request.url), answer, time.monotonic() - began)
+            url, seconds = redacted_url(str(request.url)), time.monotonic() - began
+            logger.info("%s %s: %s in %.2f s", request.method, url, answer, seconds)
 
     def _request(self, call: Call, url: httpx.URL) -> httpx.Request:
         headers = dict(call.headers)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from multibuild.aside import aside
+from multibuild.background import run_in_background
 from multibuild.errors import VerificationFailed
 from multibuild.journal.events import Event
 from multibuild.journal.local_children import child_reference
@@ -69,7 +69,7 @@ async def _looked_into(
     children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> dict[Platform, ContentProof]:
     with recorder.stage("content"):
-        return await aside(lambda: _look_inside(children, recorder, reader))
+        return await run_in_background(lambda: _look_inside(children, recorder, reader))
 
 
 async def read_children(
@@ -77,7 +77,7 @@ async def read_children(
 ) -> tuple[PlatformChild, ...]:
     """Only read the built children back: for those that an earlier run proved."""
     with recorder.stage("read"):
-        return await aside(lambda: _read(plan, staged, recorder, reader))
+        return await run_in_background(lambda: _read(plan, staged, recorder, reader))
 
 
 def _read(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from multibuild.aside import aside
+from multibuild.background import run_in_background
 from multibuild.errors import Interrupted
 from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
@@ -52,7 +52,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
                 raise as_environment(error) from error
 
     with recorder.stage("preflight"):
-        await aside(ask)
+        await run_in_background(ask)
 
 
 async def publish_children(
@@ -79,7 +79,7 @@ async def _publish(
 ) -> Published:
     run, recorder = context.run, context.recorder
     outlet = _local_outlet(plan, run)
-    carried = await aside(lambda: _carried(plan, children, outlet, recorder))
+    carried = await run_in_background(lambda: _carried(plan, children, outlet, recorder))
     index = compose_children(plan, children, carried)
     recorder.record(
         "index.composed",

@@ -6,7 +6,7 @@ import pytest
 from fakes.docker import BUILDERS, INFO
 from fakes.mistakes import check, said
 
-from multibuild.cli import main
+from multibuild.cli.startup import main
 
 CONFIG = "version: 1\nimage: registry.example.org/app\nplatforms: [linux/amd64, linux/arm64]\n"
 

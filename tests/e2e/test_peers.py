@@ -16,7 +16,7 @@ from e2e.conftest import REGISTRY
 from e2e.pushing import CONFIG, INDEX, MANIFEST, Workbench, push_manifest
 from e2e.registries import RealRegistry
 
-from multibuild.cli import main
+from multibuild.cli.startup import main
 from multibuild.oci.manifest import digest_of
 
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from multibuild import detail
 from multibuild.cli import completion
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.request import Request
@@ -21,6 +21,9 @@ from multibuild.terminal import columns, human_seconds
 
 if TYPE_CHECKING:
     from multibuild.journal.runs import State
+
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -40,7 +43,7 @@ def _state(request: Request) -> State:
     from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(request.file.resolve().parent, os.environ)
-    detail.fact(f"state: {path.absolute()}")
+    logger.info("state: %s", path.absolute())
     return State(path)
 
 

@@ -14,7 +14,6 @@ from multibuild.cli.ci import inert_json
 from multibuild.cli.display.folds import folds_of
 from multibuild.cli.display.live_table import LiveTable
 from multibuild.cli.display.plain_lines import PlainLines
-from multibuild.detail import is_told
 from multibuild.errors import UsageError
 from multibuild.journal.events import Event
 from multibuild.journal.recorder import Display
@@ -33,13 +32,14 @@ def make_display(
     kind: str,
     *,
     quiet: bool,
+    verbose: bool = False,
     stream: IO[str] | None = None,
     environ: Mapping[str, str] = os.environ,
     run: Path | None = None,
 ) -> Display:
     """Choose the display; `auto` is a table on a terminal and lines elsewhere. UsageError for an unknown kind.
 
-    Details (`--verbose`) are lines, which a table cannot stand between: all is lines then.
+    What `verbose` shows are lines, which a table cannot stand between: all is lines then.
     `run` is the run's directory, where the logs are that CI systems get folded.
     """
     stream = stream or sys.stderr
@@ -49,7 +49,7 @@ def make_display(
     if kind == "json":
         return JsonLines(stream)
     table = kind == "tty" or (kind == "auto" and _carries_a_table(stream, environ))
-    if table and not is_told():
+    if table and not verbose:
         return LiveTable(stream)
     return PlainLines(stream, folds=folds_of(environ), run=run)
 

@@ -10,8 +10,8 @@ import pytest
 from typer.main import get_command
 
 from multibuild import __version__
-from multibuild.cli import main
 from multibuild.cli.app import program
+from multibuild.cli.startup import main
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = tuple(sorted(get_command(program()).commands))  # type: ignore[attr-defined]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from multibuild.cli import main
 from multibuild.cli.app import program
 from multibuild.cli.completion import SHELLS
+from multibuild.cli.startup import main
 from multibuild.journal.runs import default_state_dir
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -226,7 +226,7 @@ def test_every_script_asks_the_program(shell, capsys):
 
 def test_completing_imports_nothing_heavy(project):
     code = (
-        "import sys, json; from multibuild.cli import main; main([]);"
+        "import sys, json; from multibuild.cli.startup import main; main([]);"
         "print(json.dumps([n for n in ('httpx', 'docker', 'python_on_whales', 'multibuild.config.models') if n in sys.modules]))"
     )
     words = {

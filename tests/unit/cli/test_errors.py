@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes.mistakes import AS_ANYBODY, check, said
 
-from multibuild.cli import main
+from multibuild.cli.startup import main
 from multibuild.cli.streams import copy_report
 from multibuild.errors import EnvironmentFault
 

@@ -10,7 +10,7 @@ import pytest
 from fakes.mistakes import check, said
 from fakes.registry_server import FakeRegistry, Faults
 
-from multibuild.cli import main
+from multibuild.cli.startup import main
 
 
 @pytest.fixture(autouse=True)

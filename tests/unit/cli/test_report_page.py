@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 from unit.report.story import broken, plan, report_of
 
-from multibuild.cli import main
+from multibuild.cli.startup import main
 from multibuild.journal.runs import State
 
 MIPS = "linux/mips64le"

@@ -35,7 +35,9 @@ def test_every_key_is_there():
 
 def test_nothing_is_left_out():
     assert all(f"| `{row.name}` |" in PAGES["failures.md"]() for row in CLASSES)
-    names = [command.name or getattr(command.callback, "__name__", "") for command in program().registered_commands]
+    names = [
+        command.name or getattr(command.callback, "__name__", "") for command in program().registered_commands
+    ]
     assert all(f"\n## {name}\n" in PAGES["commands.md"]() for name in names)
 
 

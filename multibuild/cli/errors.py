@@ -1,0 +1,67 @@
+"""The error boundary: what a command raises becomes a message, a hint and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from multibuild.errors import MultibuildError
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Run a command and return its exit code; print the error that ended it."""
+    try:
+        code = command()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except MultibuildError as error:
+        return _explained(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _usage_error(error) or _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explained(error: MultibuildError) -> int:
+    """Print the message and the hint."""
+    print(f"error: {_inert(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint:  {_inert(error.hint)}", file=sys.stderr)
+    return error.exit_code
+
+
+def _usage_error(error: Exception) -> int:
+    """Print an error of Typer's own, which knows its message and code; return 0 for any other."""
+    import typer
+
+    if not isinstance(error, typer.TyperException):
+        return 1 if isinstance(error, typer.Abort) else 0
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message())
+        return 2
+    from multibuild.cli.usage import usage_error
+
+    return _explained(usage_error(error))
+
+
+def _bug(error: Exception) -> int:
+    """Print an unexpected error in a line, and where its traceback is."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    print(f"error: {_inert(f'{type(error).__name__}: {error}')}", file=sys.stderr)
+    print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
+    return 1
+
+
+def _inert(text: str) -> str:
+    """Make text fit for a terminal and for the log of a CI system."""
+    from multibuild.cli.ci import inert_in_ci
+    from multibuild.terminal import printable
+
+    return inert_in_ci(printable(text), os.environ)

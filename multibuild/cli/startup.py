@@ -1,0 +1,42 @@
+"""Start and end of the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from multibuild.cli.errors import exit_code
+from multibuild.cli.streams import install, trouble
+
+COMPLETION_VARIABLE = "_MULTIBUILD_COMPLETE"
+"""Set by the scripts of shell completion when they run the program to complete a line."""
+
+
+def run() -> NoReturn:
+    """Run the console script; end the process without waiting for threads that a silent registry keeps."""
+    install()
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = exit_code(lambda: _run_command(words))
+    if error := trouble():
+        print(f"error: stdout cannot be written: {error.strerror}", file=sys.stderr)
+        return code or 3
+    return code
+
+
+def _run_command(words: list[str]) -> object:
+    if os.environ.get(COMPLETION_VARIABLE):
+        from multibuild.cli.completion import answer
+
+        return answer()
+    from multibuild.cli.app import program
+
+    return program(words[0] if words else "")(args=words, standalone_mode=False, prog_name="multibuild")
