@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
@@ -22,14 +22,11 @@ from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit
-from multibuild.journal.runs import open_log
+from multibuild.journal.runs import RunDirectory, open_log
 from multibuild.plan.build_command import build_arguments
+from multibuild.plan.plan import PlannedPlatform
 from multibuild.qemu.activity import EmulatorActivity
 from multibuild.qemu.local import emulator_version
-
-if TYPE_CHECKING:
-    from multibuild.journal.runs import RunDirectory
-    from multibuild.plan.plan import PlannedPlatform
 
 AUTO_STALL = 600.0
 """Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""

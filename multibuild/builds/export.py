@@ -6,15 +6,12 @@ import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import exported_digest, fresh_folder, keep
 from multibuild.journal.runs import RunDirectory
-
-if TYPE_CHECKING:
-    from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.plan import PlannedPlatform
 
 
 @frozen

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from multibuild.builds.result import BuildResult
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import Limits, run_process
-
-if TYPE_CHECKING:
-    from multibuild.builds.result import BuildResult
-    from multibuild.journal.recorder import Say
-    from multibuild.plan.plan import Plan, PlannedPlatform
+from multibuild.journal.recorder import Say
+from multibuild.plan.plan import Plan, PlannedPlatform
 
 SUSPICIOUS = frozenset(
     {

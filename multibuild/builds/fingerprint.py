@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multibuild.config.files import is_remote
 from multibuild.dockerfile.context import ContextFile, Unwanted, content_digest, context_files, stamp_of
@@ -21,11 +21,10 @@ from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
+from multibuild.oci.reference import Reference
+from multibuild.oci.registries import RegistrySession
 from multibuild.plan.spec import BuildSpec
-
-if TYPE_CHECKING:
-    from multibuild.oci.registries import RegistrySession
-    from multibuild.platforms import Platform
+from multibuild.platforms import Platform
 
 IMAGE = "docker-image://"
 LATE_SOURCES = (IMAGE, "oci-layout://", "target:", "input:")
@@ -209,8 +208,6 @@ def _digest(value: Any) -> str:
 
 def base_digest(registries: RegistrySession, image: str) -> str | None:
     """Ask for the digest a base image has now; one that is named by digest need not be asked for."""
-    from multibuild.oci.reference import Reference
-
     if "$" in image:
         return None
     try:
@@ -221,8 +218,6 @@ def base_digest(registries: RegistrySession, image: str) -> str | None:
 
 def held_digest(registries: RegistrySession, name: str) -> str | None:
     """Ask for the digest that a tag or digest of a registry leads to; None when it is not there or cannot be had."""
-    from multibuild.oci.reference import Reference
-
     try:
         reference = Reference.parse(name)
         found = registries.of(reference.host).head(reference)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING
 
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.frozen import frozen
 from multibuild.journal.journal import read_journal
 from multibuild.journal.runs import RunDirectory
-
-if TYPE_CHECKING:
-    from multibuild.platforms import Platform
+from multibuild.platforms import Platform
 
 MAX_RUNS_READ = 5
 """Runs that are read, newest first: older ones say little of the next."""

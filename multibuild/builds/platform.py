@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.reuse import FinishedChild
 from multibuild.buildx.repair_cache import repair_cache
 from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
 from multibuild.journal.events import Emit
+from multibuild.plan.plan import PlannedPlatform
 from multibuild.plan.spec import repository_of
-
-if TYPE_CHECKING:
-    from multibuild.plan.plan import PlannedPlatform
 
 
 async def build_platform(

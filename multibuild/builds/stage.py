@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from multibuild.builds.attempt import BuildContext
 from multibuild.builds.batch.batch import Batch, carry, first_attempts, waves
@@ -24,11 +23,8 @@ from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.build_command import build_environ
 from multibuild.plan.children import StagedChild
-
-if TYPE_CHECKING:
-    from multibuild.plan.plan import Plan, PlannedPlatform
-    from multibuild.platforms import Platform
-
+from multibuild.plan.plan import Plan, PlannedPlatform, usual_jobs
+from multibuild.platforms import Platform
 
 NO_HISTORY = BuildHistory()
 
@@ -115,8 +111,6 @@ def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
 
     Builds that were long before are taken to be so from the start.
     """
-    from multibuild.plan.plan import usual_jobs
-
     if not plan.jobs_auto or not plan.facts.here:
         return None
     long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)

@@ -14,10 +14,12 @@ from typing import Final
 import typer
 from typer.completion import completion_init, get_completion_script  # type: ignore[attr-defined]
 
-from multibuild.cli.startup import COMPLETION_VARIABLE
 from multibuild.errors import MultibuildError
 
 SHELLS: Final = ("bash", "zsh", "fish")
+
+VARIABLE: Final = "_MULTIBUILD_COMPLETE"
+"""Set by Typer's scripts when they run the program to complete a line."""
 
 _PLAIN: Final = re.compile(r"\w[\w./:@,+-]*", re.ASCII)
 """Words that no shell expands or executes. Typer's scripts expand globs in bash and evaluate the answer in zsh."""
@@ -25,21 +27,19 @@ _PLAIN: Final = re.compile(r"\w[\w./:@,+-]*", re.ASCII)
 
 def script(shell: str) -> str:
     """Return Typer's completion script for one of `SHELLS`."""
-    return str(get_completion_script(prog_name="multibuild", complete_var=COMPLETION_VARIABLE, shell=shell))
+    return str(get_completion_script(prog_name="multibuild", complete_var=VARIABLE, shell=shell))
 
 
-def answer() -> int:
+def answer(program: typer.Typer) -> int:
     """Print the completions of the line in Typer's variables, nothing on any error; return the exit code."""
-    from multibuild.cli.app import program
-
     completion_init()
     output = io.StringIO()
     code: object = 0
     try:
-        shell = os.environ[COMPLETION_VARIABLE].removeprefix("complete_")
+        shell = os.environ[VARIABLE].removeprefix("complete_")
         kept = _join_bash_words() if shell == "bash" else _option_before_equals()
         with redirect_stdout(output):
-            program()(args=[], prog_name="multibuild")
+            program(args=[], prog_name="multibuild")
     except SystemExit as exit_:
         code = exit_.code
     except Exception:

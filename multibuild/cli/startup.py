@@ -10,9 +10,6 @@ from typing import NoReturn
 from multibuild.cli.errors import exit_code
 from multibuild.cli.streams import install, trouble
 
-COMPLETION_VARIABLE = "_MULTIBUILD_COMPLETE"
-"""Set by the scripts of shell completion when they run the program to complete a line."""
-
 
 def run() -> NoReturn:
     """Run the console script; end the process without waiting for threads that a silent registry keeps."""
@@ -33,10 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(words: list[str]) -> object:
-    if os.environ.get(COMPLETION_VARIABLE):
-        from multibuild.cli.completion import answer
-
-        return answer()
     from multibuild.cli.app import program
+    from multibuild.cli.completion import VARIABLE, answer
 
+    if os.environ.get(VARIABLE):
+        return answer(program())
     return program(words[0] if words else "")(args=words, standalone_mode=False, prog_name="multibuild")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from multibuild.errors import PublishFailed
 from multibuild.journal.local_children import is_staged_here
@@ -11,14 +11,10 @@ from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Registries
+from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 from multibuild.publish.index import IndexChild
 from multibuild.publish.merge_sources import read_source
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from multibuild.plan.plan import Plan
 
 
 def carry_missing(

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multibuild.background import run_in_background
+from multibuild.engine.docker import DockerEngine
 from multibuild.errors import Interrupted
 from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
@@ -22,15 +23,13 @@ from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.store import Registries
+from multibuild.plan.children import PlatformChild
+from multibuild.plan.plan import Plan, Target
 from multibuild.platforms import Platform
 from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.local_output import LocalOutlet, publish_locally
 from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing
-
-if TYPE_CHECKING:
-    from multibuild.plan.children import PlatformChild
-    from multibuild.plan.plan import Plan, Target
 
 
 async def preflight(plan: Plan, recorder: Recorder) -> None:
@@ -153,7 +152,6 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
         return None
 
     def load(archive: Path) -> None:
-        from multibuild.engine.docker import DockerEngine
 
         DockerEngine().load(archive)
 

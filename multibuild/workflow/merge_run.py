@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.reuse import unfinished
+from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
 from multibuild.journal.local_children import adopt, is_staged_here, sweep
@@ -21,15 +22,12 @@ from multibuild.oci.manifest import Manifest
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import recorded_facts
+from multibuild.plan.plan import Plan, PlannedPlatform, make_plan
+from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import compose_children, preflight, publish_children
 from multibuild.workflow.run import prepare_host
-
-if TYPE_CHECKING:
-    from multibuild.config.load import LoadedConfig
-    from multibuild.plan.plan import Plan, PlannedPlatform
-    from multibuild.platforms import Platform
 
 
 async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> str:
@@ -38,8 +36,6 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
     What that run did not prove is proved now, as `all` does. Raises PublishFailed for a required platform without a
     child, TestFailed or VerificationFailed for one that does not hold; no tag has moved then.
     """
-    from multibuild.plan.plan import make_plan
-
     last = _last(context.state, context.run.id)
     plan = make_plan(loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only)
     results = _taken_over(plan, last)
@@ -80,8 +76,6 @@ async def preview_last_run(
     loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, recorder: Recorder
 ) -> Manifest:
     """Compose what `merge_last_run` would push, proving nothing and changing nothing."""
-    from multibuild.plan.plan import make_plan
-
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
     last = _last(state, "")
     results = [result for result in _taken_over(plan, last) if result.built]

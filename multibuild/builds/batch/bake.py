@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multibuild.plan.build_command import build_args, cache_exports, output_of, provenance_of
-
-if TYPE_CHECKING:
-    from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.plan import PlannedPlatform
 
 
 def target_name(planned: PlannedPlatform) -> str:

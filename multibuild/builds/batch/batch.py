@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from multibuild.builds.attempt import (
     PERMANENT_WARNING,
@@ -36,18 +36,14 @@ from multibuild.builds.batch.bake import bake_arguments, bake_document, target_n
 from multibuild.builds.export import Export
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
-from multibuild.buildx.classify import failure_of, wrong_base
+from multibuild.buildx.classify import Failure, failure_of, wrong_base
 from multibuild.buildx.process import Limits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
 from multibuild.journal.runs import open_log
-from multibuild.plan.plan import max_concurrent
-
-if TYPE_CHECKING:
-    from multibuild.buildx.classify import Failure
-    from multibuild.plan.plan import Plan, PlannedPlatform
-    from multibuild.platforms import Platform
+from multibuild.plan.plan import Plan, PlannedPlatform, max_concurrent
+from multibuild.platforms import Platform
 
 UPLOAD_RATE = 60e6
 """Bytes a second that several uploads of one context get together; measured with eight of 300 MB on two cores."""
