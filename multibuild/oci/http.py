@@ -85,11 +85,11 @@ class HttpClient:
         self,
         settings: RegistrySettings,
         *,
-        credentials: Credentials | None = None,
+        read_login: Callable[[], Credentials | None] = lambda: None,
         retry: RetryPolicy = USUAL_PATIENCE,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        """Open no connection yet; EnvironmentFault when the CA file is unusable."""
+        """Open no connection yet; EnvironmentFault when the CA file is unusable, or the login."""
         self.settings = settings
         self.retry = retry
         self._on_wait = on_wait
@@ -105,7 +105,7 @@ class HttpClient:
         )
         local = is_loopback(settings.host)
         self._client = httpx.Client(
-            auth=RegistryAuth(settings.address, settings.host, credentials, insecure=settings.insecure),
+            auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
             verify=False if local else trust(settings.ca, settings.host),
             # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
             mounts={"https://": TlsLater(settings.ca, settings.host)} if local else None,
