@@ -1,16 +1,14 @@
-"""When a failed attempt is tried again, and after how long: tenacity, fed by the failure classes."""
+"""When a failed attempt is tried again, and after how long: by the classes of its failures."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
+from multibuild.retrying import Backoff, retry_async
 
 PATIENT_FACTOR = 6.0
 """A rate limit wants minutes where a dropped connection wants seconds."""
@@ -64,46 +62,38 @@ async def with_retries(
 ) -> None:
     """Call `attempt(number, alone)` until it succeeds or its failure says that no further try helps.
 
-    `decided` is told what follows each failed attempt. Raises the last AttemptFailed.
+    `decided` gets what follows each failed attempt. Raises the last AttemptFailed.
     """
-    from tenacity import AsyncRetrying, retry_if_exception
+    failures: list[Failure] = []
 
-    failed: list[Failure] = []
+    async def action() -> None:
+        try:
+            await attempt(len(failures) + 1, must_run_alone(failures))
+        except AttemptFailed as error:
+            failures.append(error.failure)
+            raise
 
-    def announce(state: RetryCallState) -> None:
-        pause = state.next_action.sleep if state.next_action else 0.0
-        decided(
-            Decision(
-                number=state.attempt_number,
-                failure=_failure(state),
-                seconds=pause,
-                alone=must_run_alone(failed),
-            )
-        )
+    def decide(*, seconds: float | None, alone: bool = False, reason: str = "") -> None:
+        number, failure = len(failures), failures[-1]
+        decided(Decision(number=number, failure=failure, seconds=seconds, alone=alone, reason=reason))
 
-    def enough(state: RetryCallState) -> bool:
-        failure = _failure(state)
-        reason = why_enough(failed, budget)
+    def is_worth_another(_error: AttemptFailed) -> bool:
+        reason = why_enough(failures, budget)
         if reason is None:
             budget.left -= 1
-            return False
-        decided(Decision(number=state.attempt_number, failure=failure, seconds=None, reason=reason))
-        return True
+        else:
+            decide(seconds=None, reason=reason)
+        return reason is None
 
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, AttemptFailed)),
-        stop=enough,
-        wait=lambda state: pause_before(state.attempt_number, _failure(state), budget),
-        before_sleep=announce,
-        reraise=True,
+    backoff = Backoff(
+        error=AttemptFailed,
+        is_transient=is_worth_another,
+        attempts=budget.attempts,
+        initial=budget.initial,
+        requested_wait=lambda error: pause_before(len(failures), error.failure, budget),
+        before_wait=lambda _error, seconds: decide(seconds=seconds, alone=must_run_alone(failures)),
     )
-    async for this in retrying:
-        with this:
-            try:
-                await attempt(this.retry_state.attempt_number, must_run_alone(failed))
-            except AttemptFailed as error:
-                failed.append(error.failure)
-                raise
+    await retry_async(action, backoff)
 
 
 def why_enough(failed: Sequence[Failure], budget: Budget) -> str | None:
@@ -132,17 +122,8 @@ def must_run_alone(failed: Sequence[Failure]) -> bool:
 
 def pause_before(failed: int, failure: Failure, budget: Budget) -> float:
     """Seconds to wait after attempt number `failed`: exponential with jitter, or what the server asked for."""
-    import random
-
     if failure.retry_after is not None:
         return min(failure.retry_after, LONGEST_WAIT)
     factor = PATIENT_FACTOR if failure.kind.patient else 1.0
     pause = min(budget.initial * factor * 2 ** (failed - 1), budget.max * factor)
     return float(pause) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing
-
-
-def _failure(state: RetryCallState) -> Failure:
-    assert state.outcome is not None
-    error = state.outcome.exception()
-    assert isinstance(error, AttemptFailed)
-    return error.failure

@@ -12,8 +12,9 @@ from multibuild.host.builder_drift import Drift
 from multibuild.host.buildkitd import CONFIGURABLE
 from multibuild.host.choose_builder import Choice, Terms
 from multibuild.host.own_builders import OwnBuilder
-from multibuild.host.pull_images import PULL_ATTEMPTS, fetch, is_transient
+from multibuild.host.pull_images import fetch, pull_backoff
 from multibuild.journal.recorder import Say
+from multibuild.retrying import retry
 
 WITHOUT_BUILDKIT_IMAGE = (
     "without that image: name your own registry's in a profile (`image:`), bring it with `docker load`, or build with "
@@ -99,20 +100,14 @@ def _pull(choice: Choice, engine: Engine, terms: Terms, say: Say) -> dict[str, s
 
 def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
     """Create and start it; a start that fails in a way that may pass (its image is pulled then) is tried again."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
-
     engine.create_builder(new)
     if new.driver == "remote":
         return  # somebody else starts it; `buildx ls` says whether it answers
-    retrying = Retrying(
-        retry=retry_if_exception(is_transient),
-        stop=stop_after_attempt(PULL_ATTEMPTS),
-        wait=wait_exponential(multiplier=terms.patience),
-        before_sleep=lambda _state: say(f"{new.name} did not start; trying again"),
-        reraise=True,
-    )
     try:
-        retrying(engine.start_builder, new.name)
+        retry(
+            lambda: engine.start_builder(new.name),
+            pull_backoff(terms.patience, lambda *_: say(f"{new.name} did not start; trying again")),
+        )
     except EnvironmentFault as error:
         # Half made it would pass for one that is there, and nobody would try again.
         engine.remove_builder(new.name, keep_state=True)

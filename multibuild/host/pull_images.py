@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.journal.recorder import Say
+from multibuild.retrying import Backoff, retry
 
 PULL_ATTEMPTS = 3
 PULL_WAIT = 2.0
@@ -24,38 +26,38 @@ def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = P
 
     A pull that fails in a way that may pass (network, an overloaded registry) is tried again.
     """
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
-
     if engine.has_image(image):
         return
     say(f"pulling {image}")
-    retrying = Retrying(
-        retry=retry_if_exception(is_transient),
-        stop=stop_after_attempt(PULL_ATTEMPTS),
-        wait=wait_exponential(multiplier=wait),
-        before_sleep=lambda state: say(f"{_reason(state.outcome)}; trying again"),
-        reraise=True,
-    )
     try:
-        retrying(engine.pull, image)
+        retry(
+            lambda: engine.pull(image),
+            pull_backoff(wait, lambda error, _seconds: say(f"{error.message}; trying again")),
+        )
     except EnvironmentFault as error:
         raise EnvironmentFault(error.message, hint=without) from error
 
 
-def is_transient(error: BaseException) -> bool:
+def pull_backoff(
+    initial: float, before_wait: Callable[[EnvironmentFault, float], None]
+) -> Backoff[EnvironmentFault]:
+    """Return the retries of what pulls an image, with `initial` seconds before the second attempt."""
+    return Backoff(
+        error=EnvironmentFault,
+        is_transient=is_transient,
+        attempts=PULL_ATTEMPTS,
+        initial=initial,
+        before_wait=before_wait,
+    )
+
+
+def is_transient(error: EnvironmentFault) -> bool:
     """Whether docker's words for a failed pull or start are of a kind that another try may help."""
     from multibuild.buildx.classify import classify
     from multibuild.buildx.progress import Evidence
 
-    if not isinstance(error, EnvironmentFault):
-        return False
     kind = classify(Evidence(step="", tail=(), message=error.message)).kind
     return kind.retry == "transient" and kind.name != "unknown-transfer"
-
-
-def _reason(outcome: object) -> str:
-    error = getattr(outcome, "exception", lambda: None)()
-    return error.message if isinstance(error, EnvironmentFault) else str(error)
 
 
 def fetch_if_worth_it(engine: Engine, image: str, say: Say, *, without: str) -> bool:

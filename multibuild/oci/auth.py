@@ -6,12 +6,12 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import httpx
 
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.credentials import Credentials, Login
 from multibuild.oci.errors import RegistryError, from_status, retry_after
 from multibuild.oci.registry_settings import is_loopback
 
@@ -23,20 +23,22 @@ _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
 
 class RegistryAuth(httpx.Auth):
-    """Answers a 401 once per request; tokens are kept by scope and shared between threads.
+    """Answers a 401 once per request; tokens are kept by login and scope and shared between threads.
 
     A login goes to the registry's own origin and to the token service it names, to nobody else. Needs a client
     that follows no redirects: an identity token travels in a body.
     """
 
-    def __init__(self, origin: str, host: str, credentials: Credentials | None, *, insecure: bool) -> None:
+    def __init__(
+        self, origin: str, host: str, read_login: Callable[[], Credentials | None], *, insecure: bool
+    ) -> None:
         """`origin` is the registry's address; `insecure`: it was said to need no TLS, so its token service need not."""
         self._origin = httpx.URL(origin)
         self._host = host
-        self._credentials = credentials
+        self._login = Login(read_login)
         self._insecure = insecure
         self._basic = False
-        self._tokens: dict[str, str] = {}
+        self._tokens: dict[tuple[Credentials | None, str], str] = {}
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -45,38 +47,46 @@ class RegistryAuth(httpx.Auth):
             yield request  # a blob store elsewhere: our login is not for it
             return
         scope = str(request.extensions.get("scope", ""))
-        self._apply(request, scope)
+        login = self._login.current()
+        self._apply(request, scope, login)
         response = yield request
         if response.status_code != 401:
             return
         challenges = _challenges(", ".join(response.headers.get_list("www-authenticate")))
         if "bearer" in challenges:
-            parameters = challenges["bearer"]
-            realm = httpx.URL(parameters.get("realm", ""))
-            self._require_trusted(realm)
-            asking = self._token_request(realm, parameters, scope or parameters.get("scope", ""))
-            # A request made beside the client has none of its timeouts.
-            asking.extensions["timeout"] = request.extensions.get("timeout", {})
-            answer = yield asking
-            token = self._token_of(answer)
-            with self._lock:
-                self._tokens[scope] = token
-        elif (
-            "basic" in challenges and self._credentials is not None and "Authorization" not in request.headers
-        ):
+            login = yield from self._fetch_token(request, challenges["bearer"], login)
+        elif "basic" in challenges:
+            refused = login if "Authorization" in request.headers else None
+            login = self._login.after_refusal(refused) if refused is not None else login
+            if login is None or login == refused:
+                return
             self._basic = True
         else:
             return
-        self._apply(request, scope)
+        self._apply(request, scope, login)
         yield request
 
-    def _apply(self, request: httpx.Request, scope: str) -> None:
+    def _apply(self, request: httpx.Request, scope: str, login: Credentials | None) -> None:
         with self._lock:
-            token = self._tokens.get(scope)
+            token = self._tokens.get((login, scope))
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        elif self._basic and self._credentials is not None:
-            request.headers["Authorization"] = _basic(self._credentials)
+        elif self._basic and login is not None:
+            request.headers["Authorization"] = _basic(login)
+
+    def _fetch_token(
+        self, request: httpx.Request, parameters: dict[str, str], login: Credentials | None
+    ) -> Generator[httpx.Request, httpx.Response, Credentials | None]:
+        """Ask for a token, once more if the login was refused and there is another; return the login it is for."""
+        answer = yield self._token_request(request, parameters, login)
+        if answer.status_code in {401, 403}:
+            refused, login = login, self._login.after_refusal(login)
+            if login != refused:
+                answer = yield self._token_request(request, parameters, login)
+        token = self._token_of(answer)
+        with self._lock:
+            self._tokens[login, str(request.extensions.get("scope", ""))] = token
+        return login
 
     def _require_trusted(self, realm: httpx.URL) -> None:
         """A login is sent over TLS only, unless the registry was said to have none, or all stays on this machine."""
@@ -90,24 +100,30 @@ class RegistryAuth(httpx.Auth):
             hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
         )
 
-    def _token_request(self, realm: httpx.URL, parameters: dict[str, str], scope: str) -> httpx.Request:
+    def _token_request(
+        self, request: httpx.Request, parameters: dict[str, str], login: Credentials | None
+    ) -> httpx.Request:
+        realm = httpx.URL(parameters.get("realm", ""))
+        self._require_trusted(realm)
+        scope = str(request.extensions.get("scope") or parameters.get("scope", ""))
+        # A request made beside the client has none of its timeouts.
+        extensions = {"timeout": request.extensions.get("timeout", {})}
         service = {"service": parameters["service"]} if "service" in parameters else {}
-        known = self._credentials
-        if known is not None and known.identity_token:
+        if login is not None and login.identity_token:
             form = {
                 **service,
                 "scope": scope,
                 "grant_type": "refresh_token",
-                "refresh_token": known.identity_token,
+                "refresh_token": login.identity_token,
                 "client_id": "multibuild",
             }
-            return httpx.Request("POST", realm, data=form, headers=_UNENCODED)
+            return httpx.Request("POST", realm, data=form, headers=_UNENCODED, extensions=extensions)
         # Kept beside a query the realm may already have.
         url = realm.copy_merge_params(service)
         for part in scope.split():
             url = url.copy_add_param("scope", part)
-        login = {"Authorization": _basic(known)} if known is not None else {}
-        return httpx.Request("GET", url, headers={**_UNENCODED, **login})
+        authorization = {"Authorization": _basic(login)} if login is not None else {}
+        return httpx.Request("GET", url, headers={**_UNENCODED, **authorization}, extensions=extensions)
 
     def _token_of(self, answer: httpx.Response) -> str:
         doing = f"logging in to {self._host}"

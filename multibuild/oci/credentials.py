@@ -6,8 +6,10 @@ import json
 import os
 import re
 import threading
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ _ONE_AT_A_TIME = threading.Lock()
 
 _HUB_KEY = "https://index.docker.io/v1/"
 
+MAX_LOGIN_AGE_S = 300.0
+"""Credential helpers of clouds give logins that expire, some within the hour; builds may take hours."""
+
 
 @frozen
 class Credentials:
@@ -28,6 +33,38 @@ class Credentials:
     username: str
     secret: str = field(repr=False)
     identity_token: str | None = field(default=None, repr=False)
+
+
+class Login:
+    """The credentials of one registry in a session, which may outlive them; safe from several threads."""
+
+    def __init__(
+        self, read: Callable[[], Credentials | None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read the credentials for the first time; raises what `read` raises."""
+        self._read = read
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._credentials, self._read_at = read(), clock()
+
+    def current(self) -> Credentials | None:
+        """Return the credentials, read again when they are old."""
+        with self._lock:
+            if self._clock() - self._read_at > MAX_LOGIN_AGE_S:
+                self._renew()
+            return self._credentials
+
+    def after_refusal(self, refused: Credentials | None) -> Credentials | None:
+        """Return the credentials, read again unless that has happened since `refused` were returned."""
+        with self._lock:
+            if self._credentials == refused:
+                self._renew()
+            return self._credentials
+
+    def _renew(self) -> None:
+        with suppress(EnvironmentFault):  # those at hand may still be good
+            self._credentials = self._read()
+        self._read_at = self._clock()
 
 
 def credentials_for(host: str) -> Credentials | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import httpx
 
@@ -19,9 +19,7 @@ from multibuild.oci.errors import RegistryError, from_status, from_transport, re
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import Bounded, TlsLater, trust
 from multibuild.redact import redacted_url
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
+from multibuild.retrying import Backoff, retry
 
 logger = logging.getLogger(__name__)
 
@@ -91,17 +89,27 @@ class HttpClient:
         self,
         settings: RegistrySettings,
         *,
-        credentials: Credentials | None = None,
+        read_login: Callable[[], Credentials | None] = lambda: None,
         retry: RetryPolicy = USUAL_PATIENCE,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        """Open no connection yet; EnvironmentFault when the CA file is unusable."""
+        """Open no connection yet; EnvironmentFault when the CA file is unusable, or the login."""
         self.settings = settings
         self.retry = retry
         self._on_wait = on_wait
+        self._backoff = Backoff(
+            error=RegistryError,
+            is_transient=is_transient,
+            attempts=retry.tries,
+            initial=retry.initial,
+            max=retry.longest,
+            requested_wait=lambda error: error.retry_after,
+            time_limit=lambda error: None if error.connected else retry.unreachable,
+            before_wait=self._announce,
+        )
         local = is_loopback(settings.host)
         self._client = httpx.Client(
-            auth=RegistryAuth(settings.address, settings.host, credentials, insecure=settings.insecure),
+            auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
             verify=False if local else trust(settings.ca, settings.host),
             # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
             mounts={"https://": TlsLater(settings.ca, settings.host)} if local else None,
@@ -234,49 +242,17 @@ class HttpClient:
         return self.settings.host if host == httpx.URL(self.settings.address).host else host
 
     def with_retries(self, work: Callable[[], T]) -> T:
-        """Do `work` again while its RegistryError is one that may pass; the last one is raised."""
-        try:
-            return work()
-        except RegistryError as error:
-            if not is_transient(error):
-                raise
-            failures = [error]
-        # Most runs never come here, and importing it takes as long as some requests.
-        from tenacity import Retrying, retry_if_exception
+        """Repeat `work` while its RegistryError is transient; raise the last one."""
+        return retry(work, self._backoff)
 
-        def again() -> T:
-            if failures:
-                raise failures.pop()
-            return work()
-
-        return Retrying(
-            retry=retry_if_exception(is_transient),
-            stop=self._enough,
-            wait=self._pause,
-            before_sleep=self._announce,
-            reraise=True,
-        )(again)
-
-    def _enough(self, state: RetryCallState) -> bool:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, RegistryError) and not error.connected:
-            return (state.seconds_since_start or 0.0) + state.upcoming_sleep > self.retry.unreachable
-        return state.attempt_number >= self.retry.tries
-
-    def _pause(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, RegistryError) else None
-        own = self.retry.initial * 2.0 ** (state.attempt_number - 1)
-        return min(own if asked is None else asked, self.retry.longest)
-
-    def _announce(self, state: RetryCallState) -> None:
-        if self._on_wait is not None and state.next_action is not None and state.outcome is not None:
-            self._on_wait(f"{state.outcome.exception()}; again in {state.next_action.sleep:.2g} s")
+    def _announce(self, error: RegistryError, seconds: float) -> None:
+        if self._on_wait is not None:
+            self._on_wait(f"{error}; again in {seconds:.2g} s")
 
 
-def is_transient(error: BaseException) -> bool:
+def is_transient(error: RegistryError) -> bool:
     """Whether trying again can help: no answer, or one of the statuses that say "later"."""
-    return isinstance(error, RegistryError) and (error.status in _RETRIED or error.kind == "unreachable")
+    return error.status in _RETRIED or error.kind == "unreachable"
 
 
 def _said(body: bytes) -> tuple[tuple[str, ...], str]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TypeVar
 
+from multibuild.oci.credentials import credentials_for
 from multibuild.oci.http import USUAL_PATIENCE, RetryPolicy
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
@@ -47,13 +48,11 @@ class RegistrySession:
 
     def of(self, host: str) -> Registry:
         """Give the client for `host`; EnvironmentFault when its credential helper is broken."""
-        from multibuild.oci.credentials import credentials_for
-
         with self._lock:
             if host not in self._open:
                 registry = Registry(
                     self._settings.get(host) or RegistrySettings(host=host),
-                    credentials=credentials_for(host),
+                    read_login=lambda: credentials_for(host),
                     retry=self._retry,
                     on_wait=self._say,
                 )

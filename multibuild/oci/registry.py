@@ -57,13 +57,13 @@ class Registry:
         self,
         settings: RegistrySettings,
         *,
-        credentials: Credentials | None = None,
+        read_login: Callable[[], Credentials | None] = lambda: None,
         retry: RetryPolicy = USUAL_PATIENCE,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Open no connection yet. `on_wait` hears of every wait, in words."""
         self.settings = settings
-        self._wire = HttpClient(settings, credentials=credentials, retry=retry, on_wait=on_wait)
+        self._wire = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait)
         self._lists_referrers = True
         self._seen: dict[tuple[str, str], Descriptor] = {}
 

@@ -43,21 +43,12 @@ class ChildReader:
     """
 
     def __init__(
-        self,
-        verify: Verify,
-        registries: RegistrySession,
-        ahead: RegistrySession,
-        run: RunDirectory,
-        memory: LayerCache,
+        self, verify: Verify, registries: RegistrySession, run: RunDirectory, memory: LayerCache
     ) -> None:
-        """Take what the config asks of contents, and where children are: in registries, or in `run`.
-
-        What is begun uses the registries of `ahead`. A session keeps the login it began with, which after hours of
-        building may be good no more; `registries` is not used before somebody waits.
-        """
+        """Read children from `registries`, or from `run`, and check their contents as `verify` says."""
         self.registries = registries
         self._verify = verify
-        self._now, self._ahead = WithStaged(registries, run), WithStaged(ahead, run)
+        self._stores = WithStaged(registries, run)
         self._memory = memory
         self._reads = ThreadPoolExecutor(max_workers=READS)
         # Apart: tests wait for what is read, not for what is looked into.
@@ -89,30 +80,28 @@ class ChildReader:
         """Begin to read what was built, and to look into it after that."""
         key = child_reference(built.repository, built.digest), built.platform
         with suppress(RuntimeError):  # no more threads are to be had: then it is done when it is asked for
-            child = self._reads.submit(self._read, *key, self._ahead)
+            child = self._reads.submit(self._read, *key)
             self._children[key] = child
-            self._proofs[key] = self._looks.submit(lambda: self._prove(*key, child.result(), self._ahead))
+            self._proofs[key] = self._looks.submit(lambda: self._prove(*key, child.result()))
 
     def child(self, reference: Reference, platform: Platform) -> Child:
         """Give a child as it was pushed; what `read_child` raises."""
         begun = _begun(self._children, (reference, platform))
-        return begun or self._read(reference, platform, self._now)
+        return begun or self._read(reference, platform)
 
     def proof(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
         """Give the proof of what is in a child; RegistryError for a layer that cannot be had."""
         begun = _begun(self._proofs, (reference, platform))
-        return begun or self._prove(reference, platform, child, self._now)
+        return begun or self._prove(reference, platform, child)
 
-    def _read(self, reference: Reference, platform: Platform, stores: WithStaged) -> Child:
-        return read_child(reference, stores.of(reference.host), platform)
+    def _read(self, reference: Reference, platform: Platform) -> Child:
+        return read_child(reference, self._stores.of(reference.host), platform)
 
-    def _prove(
-        self, reference: Reference, platform: Platform, child: Child, stores: WithStaged
-    ) -> ContentProof:
+    def _prove(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
         # Nobody needs it before the first child is there, and builds wait for imports.
         from multibuild.prove.content.proof import ImageContent, prove_content
 
-        store = stores.of(reference.host)
+        store = self._stores.of(reference.host)
         return prove_content(
             ImageContent(config=child.config.raw, layers=child.layers),
             platform=platform,
@@ -137,8 +126,7 @@ def child_reader(
     memory = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
-        RegistrySession(loaded.config.registry_settings, say=recorder.say) as ahead,
-        ChildReader(loaded.config.verify, registries, ahead, run, memory) as reader,
+        ChildReader(loaded.config.verify, registries, run, memory) as reader,
         recorder.listening(reader.on_event),
     ):
         yield reader

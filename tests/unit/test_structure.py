@@ -11,6 +11,7 @@ SEAMS = {
     "python_on_whales": {"engine/docker.py"},
     "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
     "docker": {"oci/credentials.py"},
+    "tenacity": {"retrying.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

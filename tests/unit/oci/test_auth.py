@@ -11,7 +11,7 @@ from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.auth import RegistryAuth, _challenges
-from multibuild.oci.credentials import Credentials, credentials_for
+from multibuild.oci.credentials import MAX_LOGIN_AGE_S, Credentials, Login, credentials_for
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Reference
@@ -31,7 +31,7 @@ def fake():
 
 
 def client(fake, credentials=LOGIN):
-    return Registry(RegistrySettings(host=fake.host), credentials=credentials, retry=QUICK)
+    return Registry(RegistrySettings(host=fake.host), read_login=lambda: credentials, retry=QUICK)
 
 
 def at(fake):
@@ -62,7 +62,7 @@ def test_a_token_service_that_redirects_leads_our_login_nowhere(fake):
 def challenged(host, realm, *, insecure=False):
     """Give the request to the token service that a challenge leads to."""
     scheme = "http" if insecure or host.startswith(("localhost", "127.", "[::1]")) else "https"
-    auth = RegistryAuth(f"{scheme}://{host}", host, LOGIN, insecure=insecure)
+    auth = RegistryAuth(f"{scheme}://{host}", host, lambda: LOGIN, insecure=insecure)
     request = httpx.Request("GET", f"{scheme}://{host}/v2/", extensions={"timeout": {"read": 60.0}})
     flow = auth.sync_auth_flow(request)
     next(flow)
@@ -154,6 +154,61 @@ def test_a_refusal_says_no_secret(fake):
             registry.check_push("a")
         assert caught.value.kind == "unauthorized"
         assert "wr0ng" not in repr(caught.value) + str(caught.value.__cause__) + str(caught.value.hint)
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+def test_a_login_that_expires_in_a_session_is_read_again(scheme):
+    logins = [LOGIN]
+    with FakeRegistry(login=PAIR, scheme=scheme) as fake:
+        put_image(fake, "a", tag="1")
+        with Registry(
+            RegistrySettings(host=fake.host), read_login=lambda: logins[-1], retry=QUICK
+        ) as registry:
+            assert registry.manifest(at(fake))
+            fake.login = (PAIR[0], "another-word")
+            fake.tokens.clear()
+            with pytest.raises(RegistryError) as caught:
+                registry.manifest(at(fake))
+            assert caught.value.kind == "unauthorized"
+            logins.append(Credentials(username=PAIR[0], secret="another-word"))
+            assert registry.manifest(at(fake))
+
+
+class Source:
+    """A place of credentials that change each time they are read, and a clock."""
+
+    def __init__(self):
+        self.now, self.reads, self.broken = 0.0, 0, False
+        self.login = Login(self.read, clock=lambda: self.now)
+
+    def read(self):
+        if self.broken:
+            raise EnvironmentFault("the helper fails")
+        self.reads += 1
+        return Credentials(username="me", secret=str(self.reads))
+
+
+def test_a_login_is_kept_until_it_is_old():
+    source = Source()
+    first = source.login.current()
+    source.now = MAX_LOGIN_AGE_S
+    assert source.login.current() == first
+    source.now += 1
+    assert source.login.current() != first
+    assert source.reads == 2
+
+
+def test_a_login_refused_to_many_requests_is_read_again_once():
+    source = Source()
+    refused = source.login.current()
+    renewed = {source.login.after_refusal(refused) for _ in range(3)}
+    assert renewed == {Credentials(username="me", secret="2")}
+
+
+def test_a_login_that_cannot_be_read_again_is_kept():
+    source = Source()
+    first, source.broken = source.login.current(), True
+    assert source.login.after_refusal(first) == first
 
 
 # -- credentials as Docker has them

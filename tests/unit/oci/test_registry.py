@@ -24,7 +24,8 @@ def client():
     open_clients = []
 
     def make(fake, credentials=None, retry=QUICK, **options):
-        registry = Registry(RegistrySettings(host=fake.host), credentials=credentials, retry=retry, **options)
+        settings = RegistrySettings(host=fake.host)
+        registry = Registry(settings, read_login=lambda: credentials, retry=retry, **options)
         open_clients.append(registry)
         return registry
 

@@ -40,9 +40,9 @@ class Reading:
         self.registry = registry
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
-        self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
+        self.session = RegistrySession({}, say=print, retry=RetryPolicy(tries=1))
         memory = LayerCache(folder / "layers")
-        self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
+        self.reader = ChildReader(Verify(), self.session, RunDirectory(folder), memory)
 
     def wait_for(self, count):
         """Wait until the registry has had so many requests."""
@@ -59,7 +59,7 @@ class Reading:
 @pytest.fixture
 def reading(registry, tmp_path):
     one = Reading(registry, tmp_path)
-    with one.now, one.ahead, one.reader:
+    with one.session, one.reader:
         yield one
 
 
@@ -107,7 +107,7 @@ def test_a_login_that_has_run_out_while_others_built_is_read_anew(tmp_path, monk
         folder.mkdir()
         monkeypatch.setenv("DOCKER_CONFIG", str(folder))
         reading = Reading(registry, tmp_path)
-        with reading.now, reading.ahead, reading.reader:
+        with reading.session, reading.reader:
             log_in(folder, "first")
             reading.reader.begin(reading.result)
             reading.wait_for(2)
