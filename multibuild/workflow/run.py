@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from multibuild.build.tails import Tails
 from multibuild.builds.failover import Failover, settled
@@ -23,8 +23,9 @@ from multibuild.builds.stage import (
 from multibuild.engine.docker import Engine
 from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
+from multibuild.host.host import Host
 from multibuild.host.requirements import HostRequirements
-from multibuild.host.setup import Host, prepare, require_runnable
+from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory, State
@@ -112,25 +113,15 @@ async def run_pipeline(
 
 async def make_host_ready(loaded: LoadedConfig, context: RunContext) -> Host:
     """Stage 1: emulators and builder; exit 3 before the first build when a required platform cannot run."""
-    wanted = HostRequirements.from_config(loaded.config, loaded.project)
+    requirements = HostRequirements.from_config(loaded.config, loaded.project)
     with context.recorder.stage("setup"):
-        host = await prepare(wanted, context.engine, context.recorder.say, before=context.state.load_facts())
-        context.state.save_facts(host.facts_document(loaded.config.builder))
-        context.recorder.record("host.ready", environment=environment_of(host))
-        require_runnable(host, wanted)
+        host = await prepare(
+            requirements, context.engine, context.recorder.say, previous_facts=context.state.load_facts()
+        )
+        context.state.save_facts(host.facts_document)
+        context.recorder.record("host.ready", environment=host.environment)
+        require_runnable(host, requirements)
     return host
-
-
-def environment_of(host: Host) -> dict[str, Any]:
-    """Give what the report says of the host (contract §5)."""
-    facts = host.facts
-    return {
-        "docker": facts.docker_version,
-        "buildx": facts.buildx_version,
-        "buildkit": ", ".join(dict.fromkeys(node.buildkit for node in facts.nodes)),
-        "builder": ", ".join(node.builder for node in facts.nodes),
-        "emulators": {platform: said for node in facts.nodes for platform, said in node.emulators.items()},
-    }
 
 
 def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:
