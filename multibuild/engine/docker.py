@@ -1,7 +1,7 @@
 """The seam to the Docker engine: the only importer of python_on_whales.
 
 Builds themselves do not come through here: python-on-whales can neither time out nor cancel, so
-`buildx/process.py` runs them. What this module hands out are plain values.
+`buildx/process.py` runs them. The values this module returns are plain ones of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or do
 
 @frozen
 class EngineInfo:
-    """What `docker info` tells. `memory` is in bytes; `buildx_path` is the plugin's own binary.
+    """The answer of `docker info`. `memory` is in bytes; `buildx_path` is the plugin's own binary.
 
     `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
     `insecure` are the registries (host[:port]) the engine itself speaks plain http with.
@@ -70,7 +70,7 @@ class BuilderNode:
 
 @frozen
 class BuilderInfo:
-    """A buildx builder. `error` is what buildx says of one that cannot be reached."""
+    """A buildx builder. `error` is buildx's message about one that cannot be reached."""
 
     name: str
     driver: str
@@ -81,7 +81,7 @@ class BuilderInfo:
 
 @frozen
 class NewBuilder:
-    """What `docker buildx create` needs.
+    """The arguments of `docker buildx create`.
 
     `image` is the BuildKit image of the docker-container driver; `buildkitd` is the text of a buildkitd.toml, empty
     for none.
@@ -96,21 +96,21 @@ class NewBuilder:
 
     @property
     def options(self) -> dict[str, str]:
-        """The driver options as buildx takes and lists them: the image is one."""
+        """Return the driver options as buildx takes and lists them: the image is one."""
         image = {"image": self.image} if self.image and self.driver == "docker-container" else {}
         return {**self.driver_opts, **image}
 
 
 class Engine(Protocol):
-    """What the rest of multibuild asks of an engine; every method raises EnvironmentFault when it cannot answer."""
+    """The engine as the rest of multibuild sees it; every method raises EnvironmentFault when it cannot answer."""
 
     def info(self) -> EngineInfo:
-        """Ask the engine for its facts."""
+        """Return the engine's facts."""
 
     def builders(self) -> tuple[BuilderInfo, ...]:
-        """List the buildx builders."""
+        """Return the buildx builders."""
 
-    def create_builder(self, wanted: NewBuilder) -> None:
+    def create_builder(self, new: NewBuilder) -> None:
         """Create a builder; nothing is started yet."""
 
     def start_builder(self, name: str) -> None:
@@ -126,40 +126,40 @@ class Engine(Protocol):
         """Pull an image, quietly."""
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
-        """Run a privileged throw-away container; gives its stdout."""
+        """Run a privileged container, remove it, and return its stdout."""
 
 
 class DockerEngine:
-    """The engine the docker CLI talks to: asked with plain commands, changed through python-on-whales."""
+    """The engine of the docker CLI: read with plain commands, changed through python-on-whales."""
 
     def __init__(self) -> None:
-        """Start nothing yet: the first call does."""
-        self._made: DockerClient | None = None
+        """Start nothing: the first call does."""
+        self._loaded_client: DockerClient | None = None
         self._buildx: tuple[str, ...] = ("docker", "buildx")
 
     @property
     def _client(self) -> DockerClient:
         from python_on_whales import DockerClient
 
-        if self._made is None:
-            self._made = DockerClient()
-        return self._made
+        if self._loaded_client is None:
+            self._loaded_client = DockerClient()
+        return self._loaded_client
 
     def info(self) -> EngineInfo:
-        """Ask once, with one command, and check that buildx is there."""
+        """Run `docker info` once, and check that the buildx plugin is installed."""
         answer = run_docker("docker", "info", "--format", "{{json .}}")
         # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
             raise _explained("docker info", answer.stderr or answer.stdout)
-        document, said = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
+        document, warnings = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
         client = document.get("ClientInfo") or {}
         if not document.get("ServerVersion"):
-            raise _unreachable("; ".join(document.get("ServerErrors") or ()) or said)
+            raise _unreachable("; ".join(document.get("ServerErrors") or ()) or warnings)
         buildx = next(
             (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
         )
         if buildx is None or buildx.get("Err"):
-            raise _without_buildx(said)
+            raise _without_buildx(warnings)
         self._buildx = (buildx["Path"],)
         row = architecture_named(document["Architecture"])
         status = dict(document.get("DriverStatus") or ())
@@ -181,49 +181,49 @@ class DockerEngine:
         )
 
     def builders(self) -> tuple[BuilderInfo, ...]:
-        """Read `buildx ls`; by the plugin's own binary once `info` told where it is, for half the time."""
+        """Read `buildx ls`, through the plugin's own binary once `info` has its path: that takes half the time."""
         text = self._text(*self._buildx, "ls", "--format", "{{json .}}")
         return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
 
-    def create_builder(self, wanted: NewBuilder) -> None:
-        """Create it. buildx reads the configuration now and keeps its content."""
-        with _faults(f"creating the builder {wanted.name}"), tempfile.TemporaryDirectory() as scratch:
+    def create_builder(self, new: NewBuilder) -> None:
+        """Create a builder. buildx reads the configuration now and keeps its content."""
+        with _faults(f"creating the builder {new.name}"), tempfile.TemporaryDirectory() as scratch:
             config = Path(scratch) / "buildkitd.toml"
-            config.write_text(wanted.buildkitd, encoding="utf-8")
-            _log_command("docker", "buildx", "create", "--name", wanted.name, "--driver", wanted.driver)
+            config.write_text(new.buildkitd, encoding="utf-8")
+            _log_command("docker", "buildx", "create", "--name", new.name, "--driver", new.driver)
             self._client.buildx.create(
-                wanted.endpoint,
-                config=config if wanted.buildkitd else None,
-                driver=wanted.driver,
-                driver_options=wanted.options,
-                name=wanted.name,
+                new.endpoint,
+                config=config if new.buildkitd else None,
+                driver=new.driver,
+                driver_options=new.options,
+                name=new.name,
             )
 
     def start_builder(self, name: str) -> None:
-        """Start it (a docker-container takes a second or two)."""
-        self._change("buildx", "inspect", name, "--bootstrap", doing=f"starting the builder {name}")
+        """Start a builder (a docker-container takes a second or two)."""
+        self._change("buildx", "inspect", name, "--bootstrap", action=f"starting the builder {name}")
 
     def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
-        """Remove it; a builder that is not there is no error. python-on-whales has no --keep-state."""
+        """Remove a builder; a missing one is no error. python-on-whales has no --keep-state."""
         if any(builder.name == name for builder in self.builders()):
             keep = ("--keep-state",) if keep_state else ()
-            self._change("buildx", "rm", *keep, name, doing=f"removing the builder {name}")
+            self._change("buildx", "rm", *keep, name, action=f"removing the builder {name}")
 
     def has_image(self, image: str) -> bool:
-        """Ask the engine's image list."""
+        """Whether `docker image inspect` knows the image."""
         answer = run_docker("docker", "image", "inspect", "--format", "{{.Id}}", image)
         if answer.returncode and "no such image" not in answer.stderr.lower():
             raise _explained(f"looking for the image {image}", answer.stderr)
         return answer.returncode == 0
 
     def pull(self, image: str) -> None:
-        """Pull it without progress: the caller announces it."""
+        """Pull an image without progress: the caller announces it."""
         _log_command("docker", "pull", image)
         with _faults(f"pulling {image}"):
             self._client.image.pull(image, quiet=True)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
-        """Run the container; `pull` must have been called: an implicit pull would print to our stdout."""
+        """Run a container whose image was pulled before: an implicit pull would print to our stdout."""
         _log_command("docker", "run", "--privileged", "--rm", image, *arguments)
         with _faults(f"running {image}"):
             answer = self._client.container.run(
@@ -232,31 +232,31 @@ class DockerEngine:
         return str(answer)
 
     def load(self, archive: Path) -> None:
-        """Load an archive of images; EnvironmentFault when the engine cannot take it."""
+        """Load an archive of images; EnvironmentFault when the engine refuses it."""
         _log_command("docker", "load", "--input", str(archive))
         with _faults("loading the images"):
             self._client.image.load(archive, quiet=True)
 
     def _text(self, *argv: str) -> str:
-        """Give what a command that changes nothing says on stdout; EnvironmentFault when it fails."""
+        """Return the stdout of a command that changes nothing; EnvironmentFault when it fails."""
         answer = run_docker(*argv)
         if answer.returncode:
             raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
         return answer.stdout
 
     def _is_local(self, context: str) -> bool:
-        host = os.environ.get("DOCKER_HOST") or None  # docker takes an empty one for none
+        host = os.environ.get("DOCKER_HOST") or None  # an empty one is none to docker, too
         if host is None and context != "default":
-            place = "{{.Endpoints.docker.Host}}"
-            host = self._text("docker", "context", "inspect", context, "--format", place).strip()
+            template = "{{.Endpoints.docker.Host}}"
+            host = self._text("docker", "context", "inspect", context, "--format", template).strip()
         return host is None or host.startswith("unix://")
 
-    def _change(self, *arguments: str, doing: str) -> None:
+    def _change(self, *arguments: str, action: str) -> None:
         """Run a docker command that python-on-whales has no method or not every option for."""
         from python_on_whales.utils import run
 
         _log_command("docker", *arguments)
-        with _faults(doing):
+        with _faults(action):
             run([*self._client.docker_cmd, *arguments], return_stderr=False)
 
 
@@ -292,8 +292,8 @@ def _parsed(text: str, command: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _faults(doing: str) -> Iterator[None]:
-    """Turn everything python-on-whales raises into an EnvironmentFault.
+def _faults(action: str) -> Iterator[None]:
+    """Turn every error of python-on-whales into an EnvironmentFault.
 
     ClientNotFoundError is no DockerException, and a non-UTF-8 byte in a message surfaces as UnicodeDecodeError.
     """
@@ -305,57 +305,60 @@ def _faults(doing: str) -> Iterator[None]:
     except ClientNotFoundError as error:
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except DockerException as error:
-        raise _explained(doing, (error.stderr or error.stdout or "").strip()) from error
+        raise _explained(action, (error.stderr or error.stdout or "").strip()) from error
     except (UnicodeDecodeError, ValueError) as error:
         raise EnvironmentFault(
-            f"{doing}: docker's answer could not be read", hint="try the same docker command"
+            f"{action}: docker's answer could not be read", hint="try the same docker command"
         ) from error
 
 
-def _explained(doing: str, said: str) -> EnvironmentFault:
-    said = said.strip()
-    lowered = said.lower()
+def _explained(action: str, message: str) -> EnvironmentFault:
+    message = message.strip()
+    lowered = message.lower()
     if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
         return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
-    # What the daemon itself answers (a registry that refused it, say) is not about reaching the daemon.
-    answered = "error response from daemon" in lowered
+    # An error from the daemon itself (about a registry that refused it, say) is not about reaching the daemon.
+    is_answer = "error response from daemon" in lowered
     if (
-        not answered
+        not is_answer
         and "daemon" in lowered
         and ("connect" in lowered or "running" in lowered or "permission" in lowered)
     ):
-        return _unreachable(said)
-    last = said.splitlines()[-1].removeprefix("ERROR: ") if said else "docker failed without a word"
+        return _unreachable(message)
+    last = message.splitlines()[-1].removeprefix("ERROR: ") if message else "docker failed without a word"
     if "context not found" in lowered:
-        return EnvironmentFault(f"{doing}: {last.partition(': open ')[0]}", hint=OTHER_CONTEXT)
-    return EnvironmentFault(f"{doing}: {last}", hint="`docker info` says more")
+        return EnvironmentFault(f"{action}: {last.partition(': open ')[0]}", hint=OTHER_CONTEXT)
+    return EnvironmentFault(f"{action}: {last}", hint="`docker info` says more")
 
 
-def _without_buildx(said: str) -> EnvironmentFault:
-    """Say why docker names no buildx: a config.json it cannot read hides the plugins that are named there."""
-    if "Error loading config file" in said or "Error parsing config file" in said:
+def _without_buildx(warnings: str) -> EnvironmentFault:
+    """Return the reason why docker lists no buildx: an unreadable config.json hides the plugins it names."""
+    if "Error loading config file" in warnings or "Error parsing config file" in warnings:
         return EnvironmentFault(
-            said.splitlines()[0].removeprefix("WARNING: "), hint="mend docker's config.json, or move it away"
+            warnings.splitlines()[0].removeprefix("WARNING: "),
+            hint="mend docker's config.json, or move it away",
         )
     return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
 
 
-def _unreachable(said: str) -> EnvironmentFault:
-    if "permission denied" in said.lower():
+def _unreachable(message: str) -> EnvironmentFault:
+    if "permission denied" in message.lower():
         return EnvironmentFault(
             "permission denied at the Docker engine's socket",
             hint="join the docker group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
         )
-    detail = said.splitlines()[0].removeprefix("ERROR: ") if said else "the Docker engine does not answer"
+    reason = (
+        message.splitlines()[0].removeprefix("ERROR: ") if message else "the Docker engine does not answer"
+    )
     return EnvironmentFault(
-        detail,
+        reason,
         hint="start the engine (`systemctl start docker`, or Docker Desktop), or point DOCKER_HOST at one",
     )
 
 
 def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:
-    known = config.get("IndexConfigs") or {}
-    return tuple(name for name, settings in known.items() if not settings.get("Secure", True))
+    registries = config.get("IndexConfigs") or {}
+    return tuple(name for name, settings in registries.items() if not settings.get("Secure", True))
 
 
 def _builder(document: dict[str, Any]) -> BuilderInfo:
@@ -380,15 +383,15 @@ def _builder(document: dict[str, Any]) -> BuilderInfo:
 
 
 def _platforms_of(node: dict[str, Any]) -> tuple[str, ...]:
-    """Read the platforms: strings in newer buildx, OCI platform objects in older."""
-    found = []
+    """Return the platforms of a node: strings in newer buildx, OCI platform objects in older."""
+    platforms = []
     for platform in node.get("Platforms") or ():
         if isinstance(platform, str):
-            found.append(platform.rstrip("*"))
+            platforms.append(platform.rstrip("*"))
         else:
             parts = (platform.get("os"), platform.get("architecture"), platform.get("variant"))
-            found.append("/".join(part for part in parts if part))
-    return tuple(found)
+            platforms.append("/".join(part for part in parts if part))
+    return tuple(platforms)
 
 
 def _error_of(document: dict[str, Any]) -> str:

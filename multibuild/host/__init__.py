@@ -1,1 +1,1 @@
-"""Emulators and builder made ready."""
+"""The first stage of a run: makes builders and emulators ready."""

@@ -3,101 +3,99 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.errors import MultibuildError
+from multibuild.oci.image import read_child
+from multibuild.oci.reference import Reference
+from multibuild.oci.registries import RegistrySession
+from multibuild.platforms import Platform, architecture_named
 
 if TYPE_CHECKING:
     from multibuild.config.models import Config
-    from multibuild.platforms import Platform
 
-PATIENCE = 1.2
-"""Seconds that all registries together have: doctor is for somebody who waits."""
+DOCTOR_TIMEOUT_S = 1.2
+"""For all registries together: the user of `doctor` waits for the answer."""
 
-LONG_PATIENCE = 15.0
-"""Seconds for reading indexes, once, when a config is written."""
+INIT_TIMEOUT_S = 15.0
+"""For reading indexes, once, when a config is written."""
 
 Answer = TypeVar("Answer")
 
 
 def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
-    """Give what a Dockerfile pulls, each once; what an unknown variable names is left out."""
+    """Return the images a Dockerfile pulls, each once, without those that an unknown variable names."""
     return tuple(image for image in read_dockerfile(dockerfile, args).images if "$" not in image)
 
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
-    """Ask each image's registry for it; image → why it could not be had. Ends within PATIENCE seconds."""
-    from multibuild.oci.reference import Reference
-    from multibuild.oci.registries import RegistrySession
-
+    """Ask each image's registry for it within DOCTOR_TIMEOUT_S; return image → why it is not available."""
     session = RegistrySession(config.registry_settings, say=lambda _text: None)
 
     def ask(image: str) -> str:
         reference = Reference.parse(image)
-        there = session.of(reference.host).head(reference) is not None
-        return "" if there else f"{reference.host} does not have it"
+        exists = session.of(reference.host).head(reference) is not None
+        return "" if exists else f"{reference.host} does not have it"
 
-    said = _asked(images, ask, PATIENCE)
-    return {image: words for image, words in said.items() if words}
+    reasons = _ask_all(images, ask, DOCTOR_TIMEOUT_S)
+    return {image: reason for image, reason in reasons.items() if reason}
 
 
 def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
-    """Ask each image's registry which Linux platforms it has; image → them, or why that is not known.
+    """Ask each image's registry for its Linux platforms within INIT_TIMEOUT_S; return image → them, or an error.
 
-    Ends within LONG_PATIENCE seconds. A single image has the one its config says. What is no platform that a config
-    can name is left out: an index of anyone's may say anything, and what is given here is written into a file.
+    A single image has the platform of its config. A platform that a config cannot name is left out: the index is
+    foreign data, and the result is written into a file.
     """
-    from multibuild.oci.image import read_child
-    from multibuild.oci.reference import Reference
-    from multibuild.oci.registries import RegistrySession
 
     def ask(image: str) -> frozenset[Platform]:
         reference = Reference.parse(image)
-        # Its own session: a thread that is late goes on with it when nobody waits any more.
+        # Its own session: a thread that is late still uses it after the deadline.
         with RegistrySession({}, say=lambda _text: None) as session:
             registry = session.of(reference.host)
-            found = registry.manifest(reference)
-            own = None if found.is_index else read_child(reference, registry, None).config.platform
-        said = [own] if own is not None else []
-        if found.is_index:
-            said = [entry.platform for entry in found.entries if entry.platform and not entry.is_attestation]
-        return frozenset(platform.normalised() for platform in said if _can_be_built(platform))
+            manifest = registry.manifest(reference)
+            own = None if manifest.is_index else read_child(reference, registry, None).config.platform
+        platforms = [own] if own is not None else []
+        if manifest.is_index:
+            platforms = [
+                entry.platform for entry in manifest.entries if entry.platform and not entry.is_attestation
+            ]
+        return frozenset(platform.normalised() for platform in platforms if _can_be_built(platform))
 
-    return _asked(images, ask, LONG_PATIENCE)
+    return _ask_all(images, ask, INIT_TIMEOUT_S)
 
 
 def _can_be_built(platform: Platform) -> bool:
-    from multibuild.platforms import architecture_named
-
     row = architecture_named(platform.architecture)
-    named = row is not None and row.name == platform.architecture
-    return platform.os == "linux" and named and platform.normalised().known_variant
+    is_canonical = row is not None and row.name == platform.architecture
+    return platform.os == "linux" and is_canonical and platform.normalised().known_variant
 
 
-def _asked(images: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer | str]:
-    """Ask for all images at once; what cannot be answered, or not within `patience` seconds, is words.
+def _ask_all(
+    images: Sequence[str], ask: Callable[[str], Answer], timeout_s: float
+) -> dict[str, Answer | str]:
+    """Ask for all images at once; the answer is an error's text where there is none within `timeout_s`.
 
-    The threads are daemons, as a name that nobody resolves keeps one for as long as the resolver likes.
+    The threads are daemons, as a host name without an answer blocks one for as long as the resolver waits.
     """
-    import time
-
     answers: dict[str, Answer | str] = {}
 
-    def one(image: str) -> None:
+    def ask_one(image: str) -> None:
         try:
             answers[image] = ask(image)
         except MultibuildError as error:
             # "reading IMAGE: why": the caller names the image itself.
-            doing, _, why = error.message.partition(": ")
-            answers[image] = why if doing.endswith(image) else error.message
+            action, _, reason = error.message.partition(": ")
+            answers[image] = reason if action.endswith(image) else error.message
 
-    threads = [threading.Thread(target=one, args=(image,), daemon=True) for image in images]
+    threads = [threading.Thread(target=ask_one, args=(image,), daemon=True) for image in images]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_s
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = f"its registry did not answer within {patience:g} s"
+    late = f"its registry did not answer within {timeout_s:g} s"
     return {image: answers.get(image, late) for image in images}

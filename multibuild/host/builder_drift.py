@@ -1,4 +1,4 @@
-"""What differs between a builder that is there and the one a profile wants. Pure."""
+"""The differences between an existing builder and the one a profile describes. Pure."""
 
 from __future__ import annotations
 
@@ -13,52 +13,58 @@ from multibuild.host.own_builders import OwnBuilder
 
 @frozen
 class Drift:
-    """A builder that is not as it is wanted; `differences` in words.
+    """A builder that differs from its `target`; `differences` in words.
 
-    `loses_cache` is whether making it anew would destroy its cache: BuildKit of the docker-container driver keeps it
-    in a volume that can stay, a remote one is not ours, a deployment in a cluster goes with everything it holds.
+    `loses_cache` is whether recreating it would destroy its cache: BuildKit of the docker-container driver keeps it in
+    a volume that can stay, a remote one is not ours, a deployment in a cluster goes with everything it holds.
     """
 
-    wanted: NewBuilder
+    target: NewBuilder
     differences: tuple[str, ...]
     loses_cache: bool
 
     def __str__(self) -> str:
-        return f"{self.wanted.name}: {'; '.join(self.differences)}"
+        return f"{self.target.name}: {'; '.join(self.differences)}"
+
+    @property
+    def how_to_mend(self) -> str:
+        """Describe what mends a builder that is left as it is."""
+        name = self.target.name
+        return f"{name} is used as it is: making it anew loses its cache; `multibuild setup --recreate` does"
 
 
 def drift_of(
-    wanted: NewBuilder,
-    found: BuilderInfo,
-    made: OwnBuilder | None,
+    target: NewBuilder,
+    builder: BuilderInfo,
+    own: OwnBuilder | None,
     read: Callable[[Path], bytes] = Path.read_bytes,
 ) -> Drift | None:
-    """Compare; None when nothing differs. `read` gives the certificates that the wanted configuration names."""
+    """Return the drift; None when nothing differs. `read` reads the certificates the target's configuration names."""
     differences = []
-    if found.driver != wanted.driver:
-        differences.append(f"driver is {found.driver}, wanted {wanted.driver}")
-    if len(found.nodes) != 1:
-        differences.append(f"it has {len(found.nodes)} nodes, wanted 1: one builder per machine")
-    for node in found.nodes[:1]:
-        differences += _of_node(wanted, node, made, read)
+    if builder.driver != target.driver:
+        differences.append(f"driver is {builder.driver}, wanted {target.driver}")
+    if len(builder.nodes) != 1:
+        differences.append(f"it has {len(builder.nodes)} nodes, wanted 1: one builder per machine")
+    for node in builder.nodes[:1]:
+        differences += _node_differences(target, node, own, read)
     if not differences:
         return None
-    return Drift(wanted=wanted, differences=tuple(differences), loses_cache=found.driver == "kubernetes")
+    return Drift(target=target, differences=tuple(differences), loses_cache=builder.driver == "kubernetes")
 
 
-def _of_node(
-    wanted: NewBuilder, node: BuilderNode, made: OwnBuilder | None, read: Callable[[Path], bytes]
+def _node_differences(
+    target: NewBuilder, node: BuilderNode, own: OwnBuilder | None, read: Callable[[Path], bytes]
 ) -> list[str]:
     differences = []
-    if wanted.endpoint is not None and node.endpoint != wanted.endpoint:
-        differences.append(f"endpoint is {node.endpoint}, wanted {wanted.endpoint}")
-    options = wanted.options
+    if target.endpoint is not None and node.endpoint != target.endpoint:
+        differences.append(f"endpoint is {node.endpoint}, wanted {target.endpoint}")
+    options = target.options
     for key in sorted({*options, *node.driver_opts}):
-        here, there = options.get(key), node.driver_opts.get(key)
-        if here != there:
-            differences.append(f"{key} is {there or 'not set'}, wanted {here or 'not set'}")
+        expected, actual = options.get(key), node.driver_opts.get(key)
+        if expected != actual:
+            differences.append(f"{key} is {actual or 'not set'}, wanted {expected or 'not set'}")
     # A builder that was made without a file may have got the account's own default of buildx.
-    had_one = made is not None and made.configured
-    if (wanted.buildkitd or had_one) and not same_configuration(wanted.buildkitd, node.files, read):
+    was_configured = own is not None and own.configured
+    if (target.buildkitd or was_configured) and not same_configuration(target.buildkitd, node.files, read):
         differences.append("buildkitd.toml differs")
     return differences

@@ -1,4 +1,4 @@
-"""`buildkitd.toml`: what a profile says, and the registries of a config that BuildKit must know of."""
+"""`buildkitd.toml`: the configuration of a profile, with settings for the registries of a config."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ CONFIGURABLE = frozenset({"docker-container", "kubernetes"})
 
 
 def registry_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give BuildKit's settings of a registry that a config calls insecure or gives a CA; empty when it does neither.
+    """Return BuildKit's settings for a registry; empty for one that is neither insecure nor has a CA of its own.
 
     `insecure` means plain http here as in the rest of multibuild.
     """
-    found: dict[str, Any] = {"http": True} if options.get("insecure") else {}
+    settings: dict[str, Any] = {"http": True} if options.get("insecure") else {}
     if options.get("ca"):
-        found["ca"] = [str(options["ca"])]
-    return found
+        settings["ca"] = [str(options["ca"])]
+    return settings
 
 
 def with_registries(text: str, registries: Mapping[str, Mapping[str, object]]) -> str:
-    """Add registries to a configuration; one that its author configured already is left as it is."""
-    known = _parsed(text).get("registry", {})
+    """Return a configuration with registries added; one that its author configured already stays as it is."""
+    configured = _parse(text).get("registry", {})
     lines = [text.rstrip()] if text.strip() else []
     for host, settings in sorted(registries.items()):
-        if host not in known:
+        if host not in configured:
             lines += [f'[registry."{host}"]', *(f"  {key} = {json.dumps(settings[key])}" for key in settings)]
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def same_configuration(wanted: str, files: Mapping[str, str], read: Callable[[Path], bytes]) -> bool:
-    """Whether a builder's files (from `buildx ls`, base64) are what `wanted` would become.
+def same_configuration(expected: str, files: Mapping[str, str], read: Callable[[Path], bytes]) -> bool:
+    """Whether a builder's files (from `buildx ls`, base64) are what buildx makes of `expected`.
 
-    buildx writes the TOML anew and takes certificates in, under other paths, so values and contents are compared.
+    buildx rewrites the TOML and copies certificates to other paths, so values and contents are compared.
     """
 
     def on_disk(path: str) -> bytes:
@@ -54,68 +54,68 @@ def same_configuration(wanted: str, files: Mapping[str, str], read: Callable[[Pa
     def in_builder(path: str) -> bytes:
         return base64.b64decode(files.get(path.removeprefix(IN_CONTAINER), ""))
 
-    present = base64.b64decode(files.get("buildkitd.toml", "")).decode("utf-8", "replace")
-    return _resolved(_parsed(wanted), on_disk) == _resolved(_parsed(present), in_builder)
+    return _with_contents(_parse(expected), on_disk) == _with_contents(_current(files), in_builder)
 
 
-def registries_of(files: Mapping[str, str]) -> dict[str, Any]:
-    """Give the registries that a builder's configuration knows."""
-    present = base64.b64decode(files.get("buildkitd.toml", "")).decode("utf-8", "replace")
-    known: dict[str, Any] = _parsed(present).get("registry", {})
-    return known
+def _current(files: Mapping[str, str]) -> dict[str, Any]:
+    """Parse the configuration among a builder's files."""
+    return _parse(base64.b64decode(files.get("buildkitd.toml", "")).decode("utf-8", "replace"))
 
 
-def unknown_registries(
-    found: BuilderInfo, info: EngineInfo, registries: Mapping[str, Mapping[str, object]]
+def registry_warnings(
+    builder: BuilderInfo, info: EngineInfo, registries: Mapping[str, Mapping[str, object]]
 ) -> tuple[str, ...]:
-    """Say of each registry that a builder was not told of what will fail there, and where it must be written.
+    """Return for each registry that a builder has no settings for what will fail, and where settings belong.
 
-    Pushing over plain http still works (it is said per build); `FROM` and tests that pull do not. A CA cannot be said.
+    Pushing over plain http still works (each build passes that option); `FROM` and tests that pull do not. No option
+    of a build names a CA.
     """
-    known: Mapping[str, object] = {}
-    if found.driver == "docker":
-        known = dict.fromkeys(info.insecure)
-    elif found.driver in CONFIGURABLE:
-        known = registries_of(found.nodes[0].files) if found.nodes else {}
+    configured: Mapping[str, object] = {}
+    if builder.driver == "docker":
+        configured = dict.fromkeys(info.insecure)
+    elif builder.driver in CONFIGURABLE and builder.nodes:
+        configured = _current(builder.nodes[0].files).get("registry", {})
     return tuple(
-        f"{found.name} was not told that {host} is {_lacks(settings)} it; {_where(found, host, settings)}"
+        f"{builder.name} was not told that {host} is {_consequence(settings)} it; {_place(builder, host, settings)}"
         for host, settings in registries.items()
-        if host not in known and not _has_certificate(found, info, host, settings)
+        if host not in configured and not _has_certificate(builder, info, host, settings)
     )
 
 
-def _lacks(settings: Mapping[str, object]) -> str:
-    """Say what a builder does not know, and what it cannot do then: a push may be told of plain http, not of a CA."""
+def _consequence(settings: Mapping[str, object]) -> str:
+    """Return what a builder has no setting for, and what fails then: a push can be given plain http, but no CA."""
     if "http" in settings:
         return "plain http: images cannot be pulled from"
     return "behind a CA of its own: images can be neither pulled from nor pushed to"
 
 
-def _where(found: BuilderInfo, host: str, settings: Mapping[str, object]) -> str:
-    """Say where the owner of a builder writes it down."""
-    if found.driver != "docker":
-        whose = "the machine behind it has" if found.driver == "remote" else "it was made with"
-        return f"write it in the buildkitd.toml that {whose}"
+def _place(builder: BuilderInfo, host: str, settings: Mapping[str, object]) -> str:
+    """Return where the owner of a builder writes the setting."""
+    if builder.driver != "docker":
+        owner = "the machine behind it has" if builder.driver == "remote" else "it was made with"
+        return f"write it in the buildkitd.toml that {owner}"
     if "http" in settings:
         return "write it in the engine's daemon.json, insecure-registries"
     return f"put the CA at /etc/docker/certs.d/{host}/ca.crt of the engine's machine"
 
 
-def _has_certificate(found: BuilderInfo, info: EngineInfo, host: str, settings: Mapping[str, object]) -> bool:
+def _has_certificate(
+    builder: BuilderInfo, info: EngineInfo, host: str, settings: Mapping[str, object]
+) -> bool:
     """Whether the engine on this machine has a CA for a host (dockerd reads /etc/docker/certs.d)."""
-    engines_own = found.driver == "docker" and info.local and "ca" in settings
-    return engines_own and any(Path("/etc/docker/certs.d", host).glob("*.crt"))
+    read_by_engine = builder.driver == "docker" and info.local and "ca" in settings
+    return read_by_engine and any(Path("/etc/docker/certs.d", host).glob("*.crt"))
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return {"": text}
 
 
-def _resolved(document: dict[str, Any], read: Callable[[str], bytes]) -> dict[str, Any]:
-    """Put the contents of certificates and keys in the place of their paths."""
+def _with_contents(document: dict[str, Any], read: Callable[[str], bytes]) -> dict[str, Any]:
+    """Return a configuration with the contents of certificates and keys in place of their paths."""
     registries = {}
     for host, settings in document.get("registry", {}).items():
         resolved = dict(settings)

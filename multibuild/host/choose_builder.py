@@ -1,28 +1,26 @@
-"""Which buildx builder is used, and making it: the ladder of `builder: auto`, profiles, builders by name."""
+"""Which buildx builders are used: `builder: auto`, a profile, or a builder by name. Nothing is changed here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from multibuild.config.profile_models import Node, Profile
+from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.builder_drift import Drift, drift_of
 from multibuild.host.buildkitd import CONFIGURABLE, with_registries
 from multibuild.host.own_builders import OwnBuilders
-from multibuild.host.pull_images import PULL_WAIT
+from multibuild.host.pull_images import PULL_WAIT_S
 from multibuild.platforms import Platform
-
-if TYPE_CHECKING:
-    from multibuild.config.profile_models import Node, Profile
 
 BUILDKIT_IMAGE = "moby/buildkit:v0.32.2"
 OWN_NAME = "multibuild"
 
-THREE_WAYS = (
+THREE_WAYS_OUT = (
     "three ways out: make docker-container work (`docker pull "
     + BUILDKIT_IMAGE
     + "`, or bring it with `docker load`, or name your own registry's in a profile), turn on the containerd image "
@@ -31,70 +29,78 @@ THREE_WAYS = (
 
 
 @frozen
-class Choice:
-    """The builders a run will use, by name, and what must be created for that.
+class BuilderPlan:
+    """The builders a run will use, by name, and the actions that make them ready.
 
-    `drifted` are builders of ours that are not as the profile wants them. `why` says in a few words how it was
-    chosen; `pull` is an image to pull first; `known` has the builders there were, by name; `profile` names the one
-    that builders are made from; `meant` has the platforms a profile means each builder for.
+    `pull` is an image to pull first; `mend` and `leave` are builders of ours that differ from the profile, `leave`
+    those whose cache would be lost; `existing` has the builders of the machine, by name; `profile` is the name of the
+    profile; `platforms` are those it assigns to each builder.
     """
 
     names: tuple[str, ...]
-    create: tuple[NewBuilder, ...] = ()
-    drifted: tuple[Drift, ...] = ()
     pull: str | None = None
-    why: str = ""
-    known: Mapping[str, BuilderInfo] = field(default_factory=dict)
+    create: tuple[NewBuilder, ...] = ()
+    mend: tuple[Drift, ...] = ()
+    leave: tuple[Drift, ...] = ()
+    existing: Mapping[str, BuilderInfo] = field(default_factory=dict)
     profile: str = ""
-    meant: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
+    platforms: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
+
+    @property
+    def planned_changes(self) -> tuple[str, ...]:
+        """Describe the actions, for a reader of `setup --dry-run`."""
+        pull = [f"pull {self.pull}"] if self.pull else []
+        create = [f"create the {new.driver} builder {new.name}" for new in self.create]
+        mend = [f"mend the builder {drift}" for drift in self.mend]
+        leave = [f"leave the builder {drift} ({drift.how_to_mend})" for drift in self.leave]
+        return (*pull, *create, *mend, *leave)
 
 
 @frozen
-class Terms:
-    """What else decides: the builders we made, the registries that BuildKit must know of, and what may be pulled.
+class BuilderPolicy:
+    """The limits of a choice: our own builders, the registries BuildKit needs settings for, the permissions.
 
-    `may_pull(image)` says whether pulling is worth a try (it failed a moment ago, say). `patience` is how many
-    seconds pass before a pull or a start that failed is tried again, the first time.
+    `try_pull(image)` pulls an image that can be done without and returns whether it is in the engine then. `recreate`
+    allows that a builder loses its cache. `retry_wait_s` passes before the first retry of a pull or a start.
     """
 
-    made: OwnBuilders
+    own_builders: OwnBuilders
     registries: Mapping[str, Mapping[str, object]]
-    may_pull: Callable[[str], bool]
-    patience: float = PULL_WAIT
+    try_pull: Callable[[str], bool]
+    recreate: bool = False
+    retry_wait_s: float = PULL_WAIT_S
 
 
-def choose(wanted: str, profile: Profile | None, engine: Engine, info: EngineInfo, terms: Terms) -> Choice:
+def choose(
+    builder: str, profile: Profile | None, engine: Engine, info: EngineInfo, policy: BuilderPolicy
+) -> BuilderPlan:
     """Choose by `builder:` — a profile, an existing builder's name, or auto.
 
     Raises EnvironmentFault with the ways out when there is nothing to build with.
     """
-    existing = {builder.name: builder for builder in engine.builders()}
+    existing = {found.name: found for found in engine.builders()}
     if profile is not None:
-        choice = _from_profile(profile, existing, engine, terms)
-    elif wanted in {"auto", "local"}:
-        choice = _auto(existing, engine, info, terms)
+        plan = _from_profile(profile, existing, engine, policy)
+    elif builder in {"auto", "local"}:
+        plan = _auto(existing, engine, info, policy)
     else:
-        choice = _by_name(wanted, existing)
-    return replace(choice, known=existing)
+        plan = _by_name(builder, existing)
+    return replace(plan, existing=existing)
 
 
-def _auto(existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo, terms: Terms) -> Choice:
+def _auto(
+    existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo, policy: BuilderPolicy
+) -> BuilderPlan:
     own = existing.get(OWN_NAME)
-    ours = terms.made.get(OWN_NAME) is not None
     if own is not None and own.driver == "docker-container" and not own.error:
-        if not ours:
-            return Choice(names=(OWN_NAME,), why="there is a docker-container builder of that name")
-        kept = _from_profile(_container_profile(), existing, engine, terms)
-        return replace(kept, why="the docker-container builder made by an earlier setup")
-    if own is None and engine.has_image(BUILDKIT_IMAGE):
-        made = _from_profile(_container_profile(), existing, engine, terms)
-        return replace(made, why=f"{BUILDKIT_IMAGE} is in the engine")
-    if own is None and terms.may_pull(BUILDKIT_IMAGE):
-        made = _from_profile(_container_profile(), existing, engine, terms)
-        return replace(made, pull=BUILDKIT_IMAGE, why=f"{BUILDKIT_IMAGE} was pulled")
-    default = engines_own(existing.values(), info)
+        if policy.own_builders.get(OWN_NAME) is None:
+            return BuilderPlan(names=(OWN_NAME,))
+        return _from_profile(_container_profile(), existing, engine, policy)
+    if own is None and (engine.has_image(BUILDKIT_IMAGE) or policy.try_pull(BUILDKIT_IMAGE)):
+        return _from_profile(_container_profile(), existing, engine, policy)
+    default = default_builder(existing.values(), info)
     if default is not None and info.containerd_store:
-        return Choice(names=(default.name,), why="the engine's own builder, with the containerd image store")
+        return BuilderPlan(names=(default.name,))
     if own is not None and own.error:
         raise EnvironmentFault(
             f"the builder {OWN_NAME} does not answer: {own.error.splitlines()[0]}",
@@ -103,88 +109,82 @@ def _auto(existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo,
     raise EnvironmentFault(
         f"no builder for several platforms: {BUILDKIT_IMAGE} is not in the engine and cannot be pulled, and the "
         "engine's own builder builds one platform only",
-        hint=THREE_WAYS,
+        hint=THREE_WAYS_OUT,
     )
 
 
 def _container_profile() -> Profile:
-    """Give the shipped profile that auto makes: one name, one definition."""
-    from multibuild.config.profiles import load_profile
-
+    """Return the shipped profile that auto makes: one name, one definition."""
     profile = load_profile("container", Path())
     assert profile is not None
     return profile
 
 
-def engines_own(builders: Iterable[BuilderInfo], info: EngineInfo) -> BuilderInfo | None:
-    """Find the engine's own builder (driver docker) of the current docker context."""
-    own = [builder for builder in builders if builder.driver == "docker"]
-    named = [builder for builder in own if builder.name == info.context]
-    found = named or [builder for builder in own if builder.name == "default"]
-    return found[0] if found else None
+def default_builder(builders: Iterable[BuilderInfo], info: EngineInfo) -> BuilderInfo | None:
+    """Return the engine's own builder (driver docker) of the current docker context."""
+    by_name = {builder.name: builder for builder in builders if builder.driver == "docker"}
+    return by_name.get(info.context) or by_name.get("default")
 
 
-def _by_name(wanted: str, existing: Mapping[str, BuilderInfo]) -> Choice:
-    builder = existing.get(wanted)
+def _by_name(name: str, existing: Mapping[str, BuilderInfo]) -> BuilderPlan:
+    builder = existing.get(name)
     if builder is None:
         raise EnvironmentFault(
-            f"builder: there is no profile and no buildx builder named '{wanted}'",
+            f"builder: there is no profile and no buildx builder named '{name}'",
             hint=f"`docker buildx ls` shows {', '.join(sorted(existing))}; `builder: auto` chooses",
         )
     if builder.error:
         raise EnvironmentFault(
-            f"builder {wanted} does not answer: {builder.error.splitlines()[0]}",
-            hint=f"`docker buildx inspect {wanted} --bootstrap`",
+            f"builder {name} does not answer: {builder.error.splitlines()[0]}",
+            hint=f"`docker buildx inspect {name} --bootstrap`",
         )
-    return Choice(names=(wanted,), why="named in the config")
+    return BuilderPlan(names=(name,))
 
 
 def _from_profile(
-    profile: Profile, existing: Mapping[str, BuilderInfo], engine: Engine, terms: Terms
-) -> Choice:
-    """Compare what the profile says with what there is; a name that somebody else took is an error."""
+    profile: Profile, existing: Mapping[str, BuilderInfo], engine: Engine, policy: BuilderPolicy
+) -> BuilderPlan:
+    """Compare the profile with the builders of the machine; a name that is not ours to change is an error."""
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
-    from multibuild.config.profile_models import Node
-
     create: list[NewBuilder] = []
     drifted: list[Drift] = []
-    asked = profile.nodes or (Node(),)
-    wanted = [_wanted(profile, place, node, terms) for place, node in enumerate(asked)]
-    for new in wanted:
-        found, made = existing.get(new.name), terms.made.get(new.name)
-        if new.driver == "docker":
-            _by_name(new.name, existing)
-        elif found is None:
-            create.append(new)
-        elif (drift := drift_of(new, found, made)) is not None:
-            if made is None or made.driver != found.driver:
-                raise _taken(drift)
+    nodes = profile.nodes or (Node(),)
+    targets = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
+    for target in targets:
+        builder, own = existing.get(target.name), policy.own_builders.get(target.name)
+        if target.driver == "docker":
+            _by_name(target.name, existing)
+        elif builder is None:
+            create.append(target)
+        elif (drift := drift_of(target, builder, own)) is not None:
+            if own is None or own.driver != builder.driver:
+                raise _name_taken(drift)
             drifted.append(drift)
-    here = [new for new in (*create, *(drift.wanted for drift in drifted)) if new.endpoint is None]
-    images = [new.image for new in here if new.image and new.driver == "docker-container"]
-    return Choice(
-        names=tuple(new.name for new in wanted),
-        create=tuple(create),
-        drifted=tuple(drifted),
+    local = [new for new in (*create, *(drift.target for drift in drifted)) if new.endpoint is None]
+    images = [new.image for new in local if new.image and new.driver == "docker-container"]
+    return BuilderPlan(
+        names=tuple(target.name for target in targets),
         pull=next((image for image in images if not engine.has_image(image)), None),
-        why="the profile",
+        create=tuple(create),
+        mend=tuple(drift for drift in drifted if policy.recreate or not drift.loses_cache),
+        leave=tuple(drift for drift in drifted if drift.loses_cache and not policy.recreate),
         profile=profile.name,
-        meant={new.name: node.platforms for new, node in zip(wanted, asked, strict=True)},
+        platforms={target.name: node.platforms for target, node in zip(targets, nodes, strict=True)},
     )
 
 
-def _wanted(profile: Profile, place: int, node: Node, terms: Terms) -> NewBuilder:
-    """Say what a node's builder must be; what the profile says for all is for nodes of its own driver."""
+def _target(profile: Profile, index: int, node: Node, policy: BuilderPolicy) -> NewBuilder:
+    """Return what a node's builder must be; the profile's common options are for nodes of its own driver."""
     driver = node.driver or profile.driver
     if driver == "docker":
         return NewBuilder(name=node.name or "default", driver=driver)
-    name = node.name or (profile.name if place == 0 else f"{profile.name}-{place}")
+    name = node.name or (profile.name if index == 0 else f"{profile.name}-{index}")
     text = ""
     if driver in CONFIGURABLE:
-        made = terms.made.get(name)
-        own = profile.buildkitd.read_text(encoding="utf-8") if profile.buildkitd is not None else ""
-        text = with_registries(own, {**(made.registries if made else {}), **terms.registries})
+        own = policy.own_builders.get(name)
+        base = profile.buildkitd.read_text(encoding="utf-8") if profile.buildkitd is not None else ""
+        text = with_registries(base, {**(own.registries if own else {}), **policy.registries})
     common = profile.driver_opts if driver == profile.driver else {}
     return NewBuilder(
         name=name,
@@ -196,8 +196,8 @@ def _wanted(profile: Profile, place: int, node: Node, terms: Terms) -> NewBuilde
     )
 
 
-def _taken(drift: Drift) -> EnvironmentFault:
-    name = drift.wanted.name
+def _name_taken(drift: Drift) -> EnvironmentFault:
+    name = drift.target.name
     return EnvironmentFault(
         f"the builder name '{name}' is taken by a builder that multibuild did not make: {'; '.join(drift.differences)}",
         hint=f"choose another `name:` in the profile, use it as it is (`builder: {name}` without the profile)"

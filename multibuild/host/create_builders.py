@@ -1,18 +1,16 @@
-"""Makes the builders that were chosen: creates, starts and mends them, and says which do not answer."""
+"""Creates, starts and mends the builders of a plan, and finds out which do not answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Mapping, Sequence
 
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.builder_drift import Drift
 from multibuild.host.buildkitd import CONFIGURABLE
-from multibuild.host.choose_builder import Choice, Terms
+from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.own_builders import OwnBuilder
-from multibuild.host.pull_images import fetch, pull_backoff
+from multibuild.host.pull_images import pull_backoff, pull_if_missing
 from multibuild.journal.recorder import Say
 from multibuild.retrying import retry
 
@@ -23,151 +21,144 @@ WITHOUT_BUILDKIT_IMAGE = (
 
 
 @frozen
-class CreatedBuilders:
-    """The builders there are now. `changes` is what was done, `would` what was left to do, both in words.
+class AvailableBuilders:
+    """The planned builders that answer, why the others do not, by name, and what was changed, in words."""
 
-    `dead` has the chosen builders that do not answer, and what they said.
-    """
-
-    known: Mapping[str, BuilderInfo]
+    builders: tuple[BuilderInfo, ...]
+    unreachable: Mapping[str, str]
     changes: tuple[str, ...] = ()
-    would: tuple[str, ...] = ()
-    dead: Mapping[str, str] = field(default_factory=dict)
 
 
-def provide(
-    choice: Choice, engine: Engine, terms: Terms, say: Say, *, change: bool, recreate: bool = False
-) -> CreatedBuilders:
-    """Create what is missing, mend what drifted where no cache is lost (or `recreate` allows it).
+def inspect_builders(plan: BuilderPlan) -> AvailableBuilders:
+    """Return the planned builders as they are; EnvironmentFault when none of them answers."""
+    return _available(plan, plan.existing, {})
+
+
+def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> AvailableBuilders:
+    """Carry out a plan's actions.
 
     A builder that does not start is an error only when it is the only one: others may do its platforms. Raises
-    EnvironmentFault when nobody is left.
+    EnvironmentFault when none is left.
     """
-    mendable = [drift for drift in choice.drifted if recreate or not drift.loses_cache]
-    if not change:
-        return CreatedBuilders(
-            known=choice.known, would=_would(choice, mendable), dead=_dead(choice, choice.known, {})
-        )
-    failed = _pull(choice, engine, terms, say)
-    done: list[str] = []
-    for drift in choice.drifted:
-        say(f"drift: {drift}")
-        if drift not in mendable:
-            say(_how_to_mend(drift))
-        elif drift.wanted.name not in failed:
-            engine.remove_builder(drift.wanted.name, keep_state=not drift.loses_cache)
-            done.append(f"mended the builder {drift}")
-    for new in (*choice.create, *(drift.wanted for drift in mendable)):
+    failed = _pull(plan, engine, policy, say)
+    changes = _remove_drifted(plan, engine, failed, say)
+    for new in (*plan.create, *(drift.target for drift in plan.mend)):
         if new.name in failed:
             continue
         say(f"creating the {new.driver} builder {new.name}")
-        terms.made.add(_record(new, choice, terms))
+        policy.own_builders.add(_record(new, plan, policy))
         try:
-            _create(new, engine, terms, say)
+            _create(new, engine, policy, say)
         except EnvironmentFault as error:
-            if len(choice.names) == 1:
+            if len(plan.names) == 1:
                 raise
             failed[new.name] = error.message
             continue
-        if new in choice.create:
-            done.append(f"created the builder {new.name}")
-    known = {found.name: found for found in engine.builders()} if done or failed else choice.known
-    dead = _dead(choice, known, failed)
-    for name, why in dead.items():
-        say(f"node {name} does not answer: {why}")
-    for name in _strays(choice, terms, known):
+        if new in plan.create:
+            changes.append(f"created the builder {new.name}")
+    existing = {found.name: found for found in engine.builders()} if changes or failed else plan.existing
+    available = _available(plan, existing, failed, changes)
+    for name, reason in available.unreachable.items():
+        say(f"node {name} does not answer: {reason}")
+    for name in _orphaned(plan, policy, existing):
         say(f"{name} is no node of the profile any more: `docker buildx rm {name}` removes it and its cache")
-    return CreatedBuilders(known=known, changes=tuple(done), dead=dead)
+    return available
 
 
-def _pull(choice: Choice, engine: Engine, terms: Terms, say: Say) -> dict[str, str]:
-    """Have the image that local builders need; gives those that must do without it, and why.
+def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, str]:
+    """Pull the image that local builders need; return those that must do without it, and why.
 
     Raises EnvironmentFault when that is all of them.
     """
-    if choice.pull is None:
+    if plan.pull is None:
         return {}
     try:
-        fetch(engine, choice.pull, say, without=WITHOUT_BUILDKIT_IMAGE, wait=terms.patience)
+        pull_if_missing(engine, plan.pull, say, without=WITHOUT_BUILDKIT_IMAGE, wait_s=policy.retry_wait_s)
     except EnvironmentFault as error:
-        wanted = (*choice.create, *(drift.wanted for drift in choice.drifted))
-        lacking = [new.name for new in wanted if new.endpoint is None and new.image == choice.pull]
-        if set(lacking) == set(choice.names):
+        targets = (*plan.create, *(drift.target for drift in (*plan.mend, *plan.leave)))
+        affected = [new.name for new in targets if new.endpoint is None and new.image == plan.pull]
+        if set(affected) == set(plan.names):
             raise
-        return dict.fromkeys(lacking, f"{error.message} ({error.hint})")
+        return dict.fromkeys(affected, f"{error.message} ({error.hint})")
     return {}
 
 
-def _create(new: NewBuilder, engine: Engine, terms: Terms, say: Say) -> None:
-    """Create and start it; a start that fails in a way that may pass (its image is pulled then) is tried again."""
+def _remove_drifted(plan: BuilderPlan, engine: Engine, failed: Mapping[str, str], say: Say) -> list[str]:
+    """Remove the builders that are to be mended, with their cache only where it cannot be kept."""
+    changes = []
+    for drift in plan.leave:
+        say(f"drift: {drift}")
+        say(drift.how_to_mend)
+    for drift in plan.mend:
+        say(f"drift: {drift}")
+        if drift.target.name not in failed:
+            engine.remove_builder(drift.target.name, keep_state=not drift.loses_cache)
+            changes.append(f"mended the builder {drift}")
+    return changes
+
+
+def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) -> None:
+    """Create and start a builder; a start that fails in a transient way (its image is pulled then) is retried."""
     engine.create_builder(new)
     if new.driver == "remote":
-        return  # somebody else starts it; `buildx ls` says whether it answers
+        return  # its owner starts it; `buildx ls` says whether it answers
     try:
         retry(
             lambda: engine.start_builder(new.name),
-            pull_backoff(terms.patience, lambda *_: say(f"{new.name} did not start; trying again")),
+            pull_backoff(policy.retry_wait_s, lambda *_: say(f"{new.name} did not start; trying again")),
         )
     except EnvironmentFault as error:
-        # Half made it would pass for one that is there, and nobody would try again.
+        # A builder that was created but never started would pass for an existing one in the next run.
         engine.remove_builder(new.name, keep_state=True)
         hint = WITHOUT_BUILDKIT_IMAGE if new.options.get("image") else error.hint
         raise EnvironmentFault(error.message, hint=hint) from error
 
 
-def _record(new: NewBuilder, choice: Choice, terms: Terms) -> OwnBuilder:
-    before = terms.made.get(new.name)
-    registries = {**(before.registries if before else {}), **terms.registries}
+def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBuilder:
+    previous = policy.own_builders.get(new.name)
+    registries = {**(previous.registries if previous else {}), **policy.registries}
     return OwnBuilder(
         name=new.name,
         driver=new.driver,
-        profile=choice.profile,
+        profile=plan.profile,
         configured=bool(new.buildkitd),
         registries=registries if new.driver in CONFIGURABLE else {},
     )
 
 
-def _dead(choice: Choice, known: Mapping[str, BuilderInfo], failed: Mapping[str, str]) -> dict[str, str]:
-    """Which of the chosen do not answer; EnvironmentFault when none of them does."""
-    dead = dict(failed)
-    for name in choice.names:
-        found = known.get(name)
-        if name in dead or found is None:
+def _available(
+    plan: BuilderPlan,
+    existing: Mapping[str, BuilderInfo],
+    failed: Mapping[str, str],
+    changes: Sequence[str] = (),
+) -> AvailableBuilders:
+    """Separate the planned builders that answer from the others; EnvironmentFault when none of them does."""
+    unreachable = dict(failed)
+    for name in plan.names:
+        builder = existing.get(name)
+        if name in unreachable or builder is None:
             continue
-        if found.error:
-            dead[name] = found.error.splitlines()[0]
-        elif found.driver == "remote" and all(node.status != "running" for node in found.nodes):
-            dead[name] = f"nothing answers at {', '.join(node.endpoint for node in found.nodes)}"
-    if dead and len(dead) == len(choice.names):
-        words = "; ".join(f"{name}: {why}" for name, why in dead.items())
+        if builder.error:
+            unreachable[name] = builder.error.splitlines()[0]
+        elif builder.driver == "remote" and all(node.status != "running" for node in builder.nodes):
+            unreachable[name] = f"nothing answers at {', '.join(node.endpoint for node in builder.nodes)}"
+    if unreachable and len(unreachable) == len(plan.names):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in unreachable.items())
         raise EnvironmentFault(
-            f"no builder answers: {words}",
-            hint=f"start it, then `docker buildx inspect {next(iter(dead))} --bootstrap` shows what it says",
+            f"no builder answers: {reasons}",
+            hint=f"start it, then `docker buildx inspect {next(iter(unreachable))} --bootstrap` shows what it says",
         )
-    return dead
+    return AvailableBuilders(
+        builders=tuple(existing[name] for name in plan.names if name in existing and name not in unreachable),
+        unreachable=unreachable,
+        changes=tuple(changes),
+    )
 
 
-def _strays(choice: Choice, terms: Terms, known: Mapping[str, BuilderInfo]) -> list[str]:
-    """Which builders were made for this profile that it no longer has."""
-    made = terms.made.all() if choice.profile else ()
+def _orphaned(plan: BuilderPlan, policy: BuilderPolicy, existing: Mapping[str, BuilderInfo]) -> list[str]:
+    """Return the builders that were made for nodes this profile no longer has."""
     return [
-        one.name
-        for one in made
-        if one.profile == choice.profile and one.name in known and one.name not in choice.names
+        own.name
+        for own in (policy.own_builders.all() if plan.profile else ())
+        if own.profile == plan.profile and own.name in existing and own.name not in plan.names
     ]
-
-
-def _how_to_mend(drift: Drift) -> str:
-    return f"{drift.wanted.name} is used as it is: making it anew loses its cache; `multibuild setup --recreate` does"
-
-
-def _would(choice: Choice, mendable: list[Drift]) -> tuple[str, ...]:
-    pull = [f"pull {choice.pull}"] if choice.pull else []
-    create = [f"create the {new.driver} builder {new.name}" for new in choice.create]
-    mend = [f"mend the builder {drift}" for drift in mendable]
-    left = [
-        f"leave the builder {drift} ({_how_to_mend(drift)})"
-        for drift in choice.drifted
-        if drift not in mendable
-    ]
-    return (*pull, *create, *mend, *left)

@@ -1,4 +1,4 @@
-"""Looks at everything a run needs and says what is wrong and what mends it. Changes nothing."""
+"""Checks everything a run needs; each finding names what is wrong and what mends it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.base_images import base_images, unreachable
-from multibuild.host.probe import Probed
+from multibuild.host.host import Host
+from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
-from multibuild.host.setup import Host, prepare
+from multibuild.host.setup import prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from multibuild.config.models import Config
 
 
-WOULD = "`multibuild setup` does this; with --dry-run it only says so"
+SETUP_HINT = "`multibuild setup` does this; with --dry-run it only says so"
 
 
 @frozen
 class Emulator:
-    """What runs a platform's programs on a local engine's host."""
+    """The emulator that runs a platform's programs on a local engine's host."""
 
     interpreter: str
     flags: str
@@ -39,7 +40,7 @@ class Emulator:
 
 @frozen
 class PlatformFinding:
-    """What came of one platform."""
+    """The finding about one platform."""
 
     platform: str
     native: bool
@@ -49,7 +50,7 @@ class PlatformFinding:
 
 @frozen
 class Diagnosis:
-    """All findings; `facts` is facts.json, when there was a builder to ask."""
+    """All findings; `facts` is facts.json, None without a builder to probe."""
 
     checks: tuple[Check, ...]
     platforms: tuple[PlatformFinding, ...]
@@ -61,109 +62,113 @@ class Diagnosis:
         return all(check.status != "fail" for check in self.checks)
 
     def document(self) -> dict[str, Any]:
-        """Give `doctor --json` (contract §2)."""
+        """Return the document of `doctor --json`."""
         return {"ok": self.ok, "checks": as_json(self.checks), "platforms": as_json(self.platforms)}
 
 
 async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
-    """Ask the engine, then the builder by running a probe of each platform; explain on the host what does not run.
+    """Ask the engine, probe each platform on the builder, and explain on this host those that do not run.
 
-    ConfigError for a broken profile; what is wrong with the machine is a check.
+    ConfigError for a broken profile; a fault of the machine is a check.
     """
     config = loaded.config
-    wanted = HostRequirements.from_config(config, loaded.project)
-    bases = asyncio.create_task(asyncio.to_thread(_bases, loaded))
-    asked = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
+    requirements = HostRequirements.from_config(config, loaded.project)
+    bases = asyncio.create_task(asyncio.to_thread(_base_images, loaded))
+    qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
     try:
-        host = await prepare(wanted, engine, _silent, change=False)
+        host = await prepare(requirements, engine, _silent, change=False)
     except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
     checks = _engine_and_builders(host)
     if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
-    kernel, versions = Kernel.read() if host.local else None, await asked
-    checks += _failures(host, kernel, wanted)
+    kernel, versions = Kernel.read() if host.is_local else None, await qemu_versions
+    checks += _failures(host, kernel, requirements)
     if kernel is not None:
-        checks += _oddities(host, kernel, versions, config)
+        checks += _emulation_notes(host, kernel, versions, config)
     checks += [*_frontends(loaded), *await bases]
     return Diagnosis(
         checks=tuple(checks),
-        platforms=tuple(_finding(answer, host, kernel, versions) for answer in host.probed),
-        facts=host.facts_document(config.builder),
+        platforms=tuple(_finding(result, host, kernel, versions) for result in host.probes),
+        facts=host.facts_document,
     )
 
 
 def _engine_and_builders(host: Host) -> list[Check]:
-    """Name the engine and every node, what setup would mend, and registries that a builder was not told of.
+    """Check the engine, every builder, what setup would change, and registries without settings in a builder.
 
-    A dead node is a warning, as its platforms may run on another.
+    A builder that does not answer is a warning, as its platforms may run on another.
     """
     facts = host.facts
-    said = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
-    checks = [Check(name="engine", status="ok", detail=said)]
+    versions = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
+    checks = [Check(name="engine", status="ok", detail=versions)]
     for node in facts.nodes:
-        said = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
-        checks.append(Check(name="builder", status="ok", detail=said))
-    for name, why in host.dead.items():
+        detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
+        checks.append(Check(name="builder", status="ok", detail=detail))
+    for name, reason in host.unreachable.items():
         hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
         checks.append(
-            Check(name="builder", status="warn", detail=f"{name} does not answer: {why}", hint=hint)
+            Check(name="builder", status="warn", detail=f"{name} does not answer: {reason}", hint=hint)
         )
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
-    checks += [Check(name="setup", status="warn", detail=word, hint=WOULD) for word in host.would_make]
-    return [*checks, *(Check(name="registry", status="warn", detail=text, hint="") for text in host.unknown)]
+    for change in host.planned_builders:
+        checks.append(Check(name="setup", status="warn", detail=change, hint=SETUP_HINT))
+    warnings = (warning for node in host.nodes for warning in node.registry_warnings)
+    return [*checks, *(Check(name="registry", status="warn", detail=warning) for warning in warnings)]
 
 
 def _silent(_text: str) -> None:
-    """Nothing is changed, so there is nothing to announce."""
+    """Print nothing: nothing is changed."""
 
 
-def _failures(host: Host, kernel: Kernel | None, wanted: HostRequirements) -> list[Check]:
-    """One check for each platform that does not run: at fault only when the run would need it."""
+def _failures(host: Host, kernel: Kernel | None, requirements: HostRequirements) -> list[Check]:
+    """Return one check for each platform that does not run: a failure only when the platform is required."""
     machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
     node = host.facts.nodes[0]
     checks = []
-    for answer in host.probed:
-        if answer.runs:
+    for result in host.probes:
+        if result.runs:
             continue
-        detail, hint = answer.detail or "the probe failed", SETUP
-        if not answer.executed:
+        detail, hint = result.detail or "the probe failed", SETUP
+        if not result.executed:
             hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {node.builder}`"
-        elif kernel is not None and not _native(answer.platform, host):
-            detail, hint = explain_failure(answer.platform, answer.detail, kernel, machine)
+        elif kernel is not None and not _is_native(result.platform, host):
+            detail, hint = explain_failure(result.platform, result.detail, kernel, machine)
         elif node.driver not in {"docker", "docker-container"}:
-            hint = there(answer.platform, wanted.emulator_image)
-        status: Literal["warn", "fail"] = "fail" if answer.platform in wanted.required else "warn"
-        checks.append(Check(name=str(answer.platform), status=status, detail=detail, hint=hint))
+            hint = there(result.platform, requirements.emulator_image)
+        status: Literal["warn", "fail"] = "fail" if result.platform in requirements.required else "warn"
+        checks.append(Check(name=str(result.platform), status=status, detail=detail, hint=hint))
     return checks
 
 
-def _oddities(host: Host, kernel: Kernel, versions: Mapping[str, str], config: Config) -> list[Check]:
-    """Say what is worth knowing of the platforms that run through an emulator."""
-    emulated = [a.platform for a in host.probed if a.runs and not _native(a.platform, host)]
+def _emulation_notes(host: Host, kernel: Kernel, versions: Mapping[str, str], config: Config) -> list[Check]:
+    """Return notes on the platforms that run through an emulator."""
+    emulated = [
+        result.platform for result in host.probes if result.runs and not _is_native(result.platform, host)
+    ]
     checks = [*shadowed(emulated, kernel)]
-    brought = [platform for platform in emulated if kernel.taken(platform) is None]
-    if brought:
-        names = ", ".join(map(str, brought))
+    by_builder = [platform for platform in emulated if kernel.taken(platform) is None]
+    if by_builder:
+        names = ", ".join(map(str, by_builder))
         checks.append(Check(name="emulators", status="ok", detail=f"the builder brings its own for {names}"))
     if config.emulators.source in {"auto", "image"}:
         checks += outdated(emulated, kernel, versions, config.emulators.image)
     return checks
 
 
-def _native(platform: Platform, host: Host) -> bool:
+def _is_native(platform: Platform, host: Host) -> bool:
     """Whether some node needs no emulator for the platform."""
     return any(runs_natively(platform, node.native) for node in host.facts.nodes)
 
 
 def _finding(
-    answer: Probed, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
+    result: ProbeResult, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
 ) -> PlatformFinding:
-    native = _native(answer.platform, host)
-    handler = None if native or kernel is None else kernel.taken(answer.platform)
+    native = _is_native(result.platform, host)
+    handler = None if native or kernel is None else kernel.taken(result.platform)
     emulator = None
     if handler is not None:
         emulator = Emulator(
@@ -171,11 +176,11 @@ def _finding(
             flags=handler.flags,
             version=versions.get(handler.interpreter, ""),
         )
-    return PlatformFinding(platform=str(answer.platform), native=native, runs=answer.runs, emulator=emulator)
+    return PlatformFinding(platform=str(result.platform), native=native, runs=result.runs, emulator=emulator)
 
 
-def _bases(loaded: LoadedConfig) -> tuple[Check, ...]:
-    """Ask the registries of base images. A warning only: the builder may have a mirror that we have not."""
+def _base_images(loaded: LoadedConfig) -> tuple[Check, ...]:
+    """Check that the registries have the base images; a warning only, as the builder may use a mirror."""
     path = loaded.project / loaded.config.dockerfile
     if not path.is_file():
         return ()
@@ -189,21 +194,21 @@ def _bases(loaded: LoadedConfig) -> tuple[Check, ...]:
     if not config.pull:
         hint = "a local copy is enough, as `pull` is false"
     return tuple(
-        Check(name=f"base {image}", status="warn", detail=why, hint=hint)
-        for image, why in unreachable(images, config).items()
+        Check(name=f"base {image}", status="warn", detail=reason, hint=hint)
+        for image, reason in unreachable(images, config).items()
     )
 
 
 def _frontends(loaded: LoadedConfig) -> Sequence[Check]:
-    """Name what pulls images of its own, which cannot work where nothing can be pulled."""
-    config, found = loaded.config, []
+    """Return warnings about what pulls images of its own, which fails on a site without their registry."""
+    config, checks = loaded.config, []
     path = loaded.project / config.dockerfile
     first = (
         path.read_text(encoding="utf-8", errors="replace").lstrip().splitlines()[:1] if path.is_file() else []
     )
     if first and first[0].replace(" ", "").lower().startswith("#syntax="):
         image = first[0].partition("=")[2].strip()
-        found.append(
+        checks.append(
             Check(
                 name="syntax",
                 status="warn",
@@ -212,7 +217,7 @@ def _frontends(loaded: LoadedConfig) -> Sequence[Check]:
             )
         )
     if config.attestations.sbom:
-        found.append(
+        checks.append(
             Check(
                 name="sbom",
                 status="warn",
@@ -220,4 +225,4 @@ def _frontends(loaded: LoadedConfig) -> Sequence[Check]:
                 hint="set it to false on a site without that registry",
             )
         )
-    return found
+    return checks

@@ -17,10 +17,10 @@ from multibuild.journal.runs import state_home
 
 @frozen
 class OwnBuilder:
-    """A builder we made: of which driver, for which profile, with which registries made known to it.
+    """A builder that multibuild made, with its driver, its profile and the registries it was configured for.
 
-    `registries` maps host[:port] to what its `buildkitd.toml` was given for it; `configured` is whether it had such
-    a file at all.
+    `registries` maps host[:port] to its settings in the builder's `buildkitd.toml`; `configured` is whether it had
+    such a file at all.
     """
 
     name: str
@@ -31,35 +31,34 @@ class OwnBuilder:
 
 
 class OwnBuilders:
-    """The record: one small file per builder."""
+    """The record of these builders: one small file each."""
 
     def __init__(self, folder: Path) -> None:
-        """Name the folder; it is made when something is written."""
+        """Use a folder, which is made when something is written."""
         self._folder = folder
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> OwnBuilders:
-        """Give the account's own."""
+        """Return the account's record."""
         return cls(state_home(environ) / "builders")
 
     def get(self, name: str) -> OwnBuilder | None:
-        """Look one up; None for a builder that somebody else made."""
+        """Return one builder; None for one that multibuild did not make."""
         try:
             return OwnBuilder(**json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def all(self) -> tuple[OwnBuilder, ...]:
-        """Give all of them, by name."""
+        """Return all of them, by name."""
         names = sorted(path.stem for path in self._folder.glob("*.json"))
-        found = (self.get(name) for name in names)
-        return tuple(made for made in found if made is not None)
+        return tuple(builder for builder in map(self.get, names) if builder is not None)
 
-    def add(self, made: OwnBuilder) -> None:
-        """Write one down, before it is made: a kill in between must not leave a builder that nobody owns."""
+    def add(self, builder: OwnBuilder) -> None:
+        """Record a builder, before it is created: a kill in between must not leave one without an owner."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomic(self._folder / f"{made.name}.json", json.dumps(asdict(made), indent=2) + "\n")
+        write_atomic(self._folder / f"{builder.name}.json", json.dumps(asdict(builder), indent=2) + "\n")
 
     def forget(self, name: str) -> None:
-        """Strike one out."""
+        """Remove one from the record."""
         (self._folder / f"{name}.json").unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Really executes a tiny program of each architecture through the builder: the only proof that a platform runs.
+"""Executes a tiny program of each architecture through the builder: the only proof that a platform runs.
 
-What BuildKit lists is not: it never lists mipsle and arm/v5, which run, and keeps what was configured by hand.
+BuildKit's list is no proof: it never has mipsle and arm/v5, which run, and keeps what was configured by hand.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.qemu.probe_program import EXIT_ALONE, probe
 
-TOGETHER_LIMIT = 60.0
-"""Seconds for one solve of all; it takes about one."""
+SOLVE_TIMEOUT_S = 60.0
+"""For one solve of all platforms; it takes about a second."""
 
+PROCESS = 'process "/probe"'
+"""The probe's name in BuildKit's message about a RUN that failed."""
 
-PROGRAM = 'process "/probe"'
-"""What BuildKit calls it in the message of a RUN that failed."""
-
-# No network: to set one up and take it down took the engine longer than all the rest of twelve probes.
+# No network: to set one up and tear it down took the engine longer than all the rest of twelve probes.
 _DOCKERFILE = """FROM scratch
 ARG TARGETARCH
 COPY probe-${TARGETARCH} /probe
@@ -33,8 +32,8 @@ RUN --network=none ["/probe"]
 
 
 @frozen
-class Probed:
-    """What came of one platform's probe; `detail` is the builder's own words when it did not run."""
+class ProbeResult:
+    """The result of one platform's probe; `detail` is the builder's own message when it did not run."""
 
     platform: Platform
     runs: bool
@@ -42,26 +41,26 @@ class Probed:
 
     @property
     def executed(self) -> bool:
-        """Whether it was the program that failed; else the builder never came to start it."""
-        return self.runs or PROGRAM in self.detail
+        """Whether the program was started; otherwise the builder itself failed."""
+        return self.runs or PROCESS in self.detail
 
 
 async def probe_platforms(
     builder: str, platforms: Sequence[Platform], buildx: Sequence[str]
-) -> tuple[Probed, ...]:
-    """Probe all in one solve; only if that fails, one by one, which tells which. Nothing is stored or pushed."""
+) -> tuple[ProbeResult, ...]:
+    """Probe all platforms in one solve; only if that fails, one by one. Nothing is stored or pushed."""
     if not platforms:
         return ()
     code, _ = await _solve(builder, platforms, buildx, exit_code=0)
     if code == 0:
-        return tuple(Probed(platform=platform, runs=True) for platform in platforms)
+        return tuple(ProbeResult(platform=platform, runs=True) for platform in platforms)
     gate = asyncio.Semaphore(4)
 
-    async def alone(platform: Platform) -> Probed:
+    async def alone(platform: Platform) -> ProbeResult:
         async with gate:
             _, message = await _solve(builder, (platform,), buildx, exit_code=EXIT_ALONE)
         runs = re.search(rf"exit code: {EXIT_ALONE}\b", message) is not None
-        return Probed(platform=platform, runs=runs, detail="" if runs else message)
+        return ProbeResult(platform=platform, runs=runs, detail="" if runs else message)
 
     return tuple(await asyncio.gather(*(alone(platform) for platform in platforms)))
 
@@ -78,18 +77,18 @@ async def _solve(
             path.write_bytes(probe(architecture, exit_code))
             path.chmod(0o755)
         argv = (*buildx, *_arguments(builder, platforms))
-        ended = await run_process(
-            argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=TOGETHER_LIMIT)
+        process = await run_process(
+            argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=SOLVE_TIMEOUT_S)
         )
-    return ended.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
+    return process.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
 
 
 def _ignored(_text: str) -> None:
-    """A probe keeps no log: its failure message is all there is to say."""
+    """Drop the log of a probe: its failure message says all."""
 
 
 def _arguments(builder: str, platforms: Sequence[Platform]) -> tuple[str, ...]:
-    """`--no-cache`: a cached RUN proves nothing; `type=cacheonly`: no output leaves dangling images."""
+    """Return the arguments: `--no-cache`, as a cached RUN proves nothing; `cacheonly`, to leave no dangling image."""
     return (
         "build",
         *("--progress", "rawjson"),

@@ -1,7 +1,7 @@
-"""Whether what the last probe saw still holds, so that it need not be run again.
+"""Whether the results of the last probe still hold, so that it need not be run again.
 
-What runs on a local builder is decided by the kernel's binfmt handlers, the engine and the builder. As long as all of
-these are what they were, the same programs run: a mark of them is kept beside the facts. `doctor` probes always.
+What runs on a local builder is decided by the kernel's binfmt handlers, the engine and the builder. As long as none of
+these changes, the same programs run: a digest of them is kept beside the facts. `doctor` always probes.
 """
 
 from __future__ import annotations
@@ -16,50 +16,54 @@ from typing import Any
 
 from multibuild.engine.docker import BuilderInfo, EngineInfo
 from multibuild.errors import UsageError
-from multibuild.host.probe import Probed
+from multibuild.host.probe import ProbeResult
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
 
-LONGEST = 24 * 3600.0
-"""Seconds after which a probe is run again whatever the marks say."""
+MAX_AGE_S = 24 * 3600.0
+"""After which a probe is run again whatever the digests say."""
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-def mark_of(info: EngineInfo, found: BuilderInfo) -> str:
-    """Name everything that decides what runs on a local builder."""
+def environment_digest(info: EngineInfo, builder: BuilderInfo) -> str:
+    """Return the digest of everything that decides what runs on a local builder."""
     boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
-    nodes = [(node.endpoint, node.status, node.version) for node in found.nodes]
-    handlers = [(asdict(handler), _file(handler.interpreter)) for handler in binfmt.handlers().values()]
+    nodes = [(node.endpoint, node.status, node.version) for node in builder.nodes]
+    handlers = [
+        (asdict(handler), _size_and_mtime(handler.interpreter)) for handler in binfmt.handlers().values()
+    ]
     engine = (info.name, info.version, str(info.native))
-    whole = [boot, engine, found.name, found.driver, nodes, binfmt.enabled(), handlers]
+    whole = [boot, engine, builder.name, builder.driver, nodes, binfmt.enabled(), handlers]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def remembered(
-    document: Mapping[str, Any] | None, builder: str, mark: str, platforms: Sequence[Platform]
-) -> tuple[Probed, ...] | None:
-    """Give the answers of an earlier probe from facts.json; None when anything is different, or did not run then."""
+def cached_results(
+    facts: Mapping[str, Any] | None, builder: str, digest: str, platforms: Sequence[Platform]
+) -> tuple[ProbeResult, ...] | None:
+    """Return the results of an earlier probe from facts.json; None when anything changed, or did not run then."""
     try:
-        seen = (document or {})["probed"][builder]
-        runs = {Platform.parse(text) for text in seen["runs"]}
-        fresh = seen["mark"] == mark and 0 <= time.time() - seen["time"] < LONGEST
+        entry = (facts or {})["probed"][builder]
+        runs = {Platform.parse(text) for text in entry["runs"]}
+        fresh = entry["mark"] == digest and 0 <= time.time() - entry["time"] < MAX_AGE_S
     except (KeyError, TypeError, UsageError):
         return None
     if not fresh or not runs.issuperset(platforms):
         return None
-    return tuple(Probed(platform=platform, runs=True) for platform in platforms)
+    return tuple(ProbeResult(platform=platform, runs=True) for platform in platforms)
 
 
-def to_remember(mark: str, answers: Sequence[Probed], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Give what facts.json keeps of a probe; one that was itself remembered keeps its time."""
-    runs = [str(answer.platform) for answer in answers if answer.runs]
-    if before is not None and before.get("mark") == mark and set(before.get("runs", ())) >= set(runs):
-        return dict(before)
-    return {"mark": mark, "time": time.time(), "runs": runs}
+def cache_entry(
+    digest: str, results: Sequence[ProbeResult], previous: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what facts.json keeps of a probe; results that came from the cache keep their time."""
+    runs = [str(result.platform) for result in results if result.runs]
+    if previous is not None and previous.get("mark") == digest and set(previous.get("runs", ())) >= set(runs):
+        return dict(previous)
+    return {"mark": digest, "time": time.time(), "runs": runs}
 
 
-def _file(path: str) -> tuple[int, int]:
+def _size_and_mtime(path: str) -> tuple[int, int]:
     try:
         status = Path(path).stat()
     except OSError:

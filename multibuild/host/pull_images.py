@@ -1,4 +1,4 @@
-"""Images that multibuild itself needs: found, or pulled with retries, or else how to do without."""
+"""Pulls the images that multibuild itself needs, with retries; a failure names the way to do without."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from multibuild.buildx.classify import classify
+from multibuild.buildx.progress import Evidence
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.journal.recorder import Say
 from multibuild.retrying import Backoff, retry
 
-PULL_ATTEMPTS = 3
-PULL_WAIT = 2.0
-"""Seconds before the second attempt; twice as many before the third."""
+MAX_PULL_ATTEMPTS = 3
+PULL_WAIT_S = 2.0
+"""Before the second attempt; twice as long before the third."""
 
-PULL_PATIENCE = 24 * 3600.0
-"""Seconds for which a pull that failed is not tried again: behind a firewall each try costs time, every run."""
+FAILED_PULL_TTL_S = 24 * 3600.0
+"""For which a pull that failed is not tried again: behind a firewall each attempt costs time, every run."""
 
 
-def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = PULL_WAIT) -> None:
-    """Make sure the engine has an image; raises EnvironmentFault whose hint is `without`, the way to do without it.
+def pull_if_missing(
+    engine: Engine, image: str, say: Say, *, without: str, wait_s: float = PULL_WAIT_S
+) -> None:
+    """Pull an image that the engine does not have; raises EnvironmentFault with the hint `without`.
 
-    A pull that fails in a way that may pass (network, an overloaded registry) is tried again.
+    A transient failure (network, an overloaded registry) is retried.
     """
     if engine.has_image(image):
         return
@@ -32,7 +36,7 @@ def fetch(engine: Engine, image: str, say: Say, *, without: str, wait: float = P
     try:
         retry(
             lambda: engine.pull(image),
-            pull_backoff(wait, lambda error, _seconds: say(f"{error.message}; trying again")),
+            pull_backoff(wait_s, lambda error, _seconds: say(f"{error.message}; trying again")),
         )
     except EnvironmentFault as error:
         raise EnvironmentFault(error.message, hint=without) from error
@@ -45,36 +49,33 @@ def pull_backoff(
     return Backoff(
         error=EnvironmentFault,
         is_transient=is_transient,
-        attempts=PULL_ATTEMPTS,
+        attempts=MAX_PULL_ATTEMPTS,
         initial=initial,
         before_wait=before_wait,
     )
 
 
 def is_transient(error: EnvironmentFault) -> bool:
-    """Whether docker's words for a failed pull or start are of a kind that another try may help."""
-    from multibuild.buildx.classify import classify
-    from multibuild.buildx.progress import Evidence
-
+    """Whether docker's message about a failed pull or start is of a kind that a retry may help."""
     kind = classify(Evidence(step="", tail=(), message=error.message)).kind
     return kind.retry == "transient" and kind.name != "unknown-transfer"
 
 
-def fetch_if_worth_it(engine: Engine, image: str, say: Say, *, without: str) -> bool:
-    """Try to have an image that can be done without; gives whether it is there now. Never raises for a failed pull."""
-    mark = _failure_mark(image)
-    if mark.exists() and time.time() - mark.stat().st_mtime < PULL_PATIENCE:
+def try_pull(engine: Engine, image: str, say: Say, *, without: str) -> bool:
+    """Pull an image that can be done without, unless that failed lately; return whether the engine has it now."""
+    marker = _failure_marker(image)
+    if marker.exists() and time.time() - marker.stat().st_mtime < FAILED_PULL_TTL_S:
         return False
     try:
-        fetch(engine, image, say, without=without)
+        pull_if_missing(engine, image, say, without=without)
     except EnvironmentFault as error:
         say(f"{error.message}; going on without")
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
         return False
     return True
 
 
-def _failure_mark(image: str) -> Path:
+def _failure_marker(image: str) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "multibuild" / f"pull-failed-{hashlib.sha256(image.encode()).hexdigest()[:12]}"

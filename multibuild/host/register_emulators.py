@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from multibuild.elf.header import parse_elf
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
-from multibuild.host.pull_images import fetch
+from multibuild.frozen import frozen
+from multibuild.host.pull_images import pull_if_missing
 from multibuild.journal.recorder import Say
 from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain import HOST_QEMU
 
-Source = Literal["image", "host", "none"]
-
+Source = Literal["auto", "image", "host"]
 
 WITHOUT_BINFMT_IMAGE = (
     f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "
@@ -25,8 +26,67 @@ WITHOUT_BINFMT_IMAGE = (
 )
 
 
-def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], say: Say) -> tuple[str, ...]:
-    """Run the binfmt image, the only privileged container multibuild ever starts. Gives the names installed.
+@frozen
+class RegistrationPlan:
+    """The emulators to register for `rows`: static QEMU programs of this host first, the others through the image."""
+
+    source: Source
+    image: str
+    rows: tuple[Architecture, ...]
+    from_host: Mapping[Architecture, Path]
+
+    @property
+    def planned_changes(self) -> tuple[str, ...]:
+        """Describe the registrations, for a reader of `setup --dry-run`."""
+        changes = [f"register {qemu} for {row.name}" for row, qemu in self.from_host.items()]
+        names = [row.binfmt for row in self.rows if row.binfmt and row not in self.from_host]
+        if names and self.source != "host":
+            changes.append(f"run the privileged container {self.image} to register {', '.join(names)}")
+        return tuple(changes)
+
+
+def plan_registration(
+    source: Source, image: str, rows: Sequence[Architecture], *, local: bool
+) -> RegistrationPlan:
+    """Plan by the source the config names; `auto`: the host's own QEMU where it can be, then the image.
+
+    `local` is whether the engine runs on this machine's kernel.
+    """
+    use_host = source != "image" and local and binfmt.mounted()
+    handlers = binfmt.handlers()
+    candidates = [row for row in rows if use_host and _handler(row) not in handlers]
+    from_host = {row: qemu for row in candidates if (qemu := static_qemu(row)) is not None}
+    return RegistrationPlan(source=source, image=image, rows=tuple(rows), from_host=from_host)
+
+
+def _handler(row: Architecture) -> str:
+    return f"qemu-{row.qemu}"
+
+
+def register(plan: RegistrationPlan, engine: Engine, say: Say) -> tuple[str, ...]:
+    """Carry out a plan; return the names of the handlers registered.
+
+    With `auto` no failure is an error here: the probe shows what still does not run. Raises EnvironmentFault otherwise.
+    """
+    if plan.source == "host":
+        return _register_from_host(plan, say)
+    if plan.source == "image":
+        return _register_by_image(engine, plan.image, plan.rows, say)
+    registered: tuple[str, ...] = ()
+    try:
+        registered = _register_from_host(plan, say) if plan.from_host else ()
+    except EnvironmentFault as error:
+        say(error.message)
+    others = [row for row in plan.rows if _handler(row) not in registered]
+    try:
+        return registered + _register_by_image(engine, plan.image, others, say)
+    except EnvironmentFault as error:
+        say(f"{error.message} ({error.hint})" if error.hint else error.message)
+        return registered
+
+
+def _register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], say: Say) -> tuple[str, ...]:
+    """Run the binfmt image, the only privileged container multibuild ever starts; return the names installed.
 
     The image's exit code is 0 even when nothing was installed: its JSON on stdout, and the probe after it, tell.
     Raises EnvironmentFault when it cannot be pulled or run.
@@ -34,7 +94,7 @@ def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], 
     names = [row.binfmt for row in rows if row.binfmt]
     if not names:
         return ()
-    fetch(engine, image, say, without=WITHOUT_BINFMT_IMAGE)
+    pull_if_missing(engine, image, say, without=WITHOUT_BINFMT_IMAGE)
     say(f"running the privileged container {image} to register {', '.join(names)}")
     try:
         answer = engine.run_privileged(image, ("--install", ",".join(names)))
@@ -49,24 +109,17 @@ def register_by_image(engine: Engine, image: str, rows: Sequence[Architecture], 
         ) from error
 
 
-def register_from_host(
-    rows: Sequence[Architecture], say: Say, *, root: Path = binfmt.ROOT
-) -> tuple[str, ...]:
-    """Register QEMU binaries of this host, flag F, under names that no handler has. Gives the names registered.
+def _register_from_host(plan: RegistrationPlan, say: Say) -> tuple[str, ...]:
+    """Register the host's own QEMU binaries with flag F; return the names registered.
 
     Raises EnvironmentFault when binfmt_misc cannot be written. A missing QEMU is skipped: the probe tells.
     """
+    root = binfmt.ROOT
     if not binfmt.mounted(root):
         raise EnvironmentFault(
             f"{root} is not mounted", hint=f"as root: mount -t binfmt_misc binfmt_misc {root}"
         )
-    taken = binfmt.handlers(root)
-    done = []
-    for row in rows:
-        qemu = static_qemu(row)
-        name = f"qemu-{row.qemu}"
-        if qemu is None or name in taken:
-            continue
+    for row, qemu in plan.from_host.items():
         say(f"registering {qemu} for {row.name}")
         try:
             (root / "register").write_bytes(binfmt.registration(row, qemu))
@@ -75,72 +128,19 @@ def register_from_host(
                 f"{root}/register: {error.strerror}",
                 hint="run `multibuild setup` as root, or use `emulators: {source: image}`",
             ) from error
-        done.append(name)
-    return tuple(done)
-
-
-def register(
-    source: Literal["auto", "image", "host"],
-    image: str,
-    rows: Sequence[Architecture],
-    engine: Engine,
-    say: Say,
-    *,
-    local: bool,
-) -> tuple[str, ...]:
-    """Register by the source the config names; `auto`: the host's own QEMU where it can be, then the image.
-
-    `local` is whether the engine runs on this machine's kernel. Gives the names registered. With `auto` nothing is
-    an error here: the probe tells what still does not run.
-    """
-    if source == "host":
-        return register_from_host(rows, say)
-    if source == "image":
-        return register_by_image(engine, image, rows, say)
-    done: tuple[str, ...] = ()
-    if local and binfmt.mounted():
-        try:
-            done = register_from_host(rows, say)
-        except EnvironmentFault as error:
-            say(error.message)
-    left = [row for row in rows if f"qemu-{row.qemu}" not in done]
-    try:
-        return done + register_by_image(engine, image, left, say)
-    except EnvironmentFault as error:
-        say(f"{error.message} ({error.hint})" if error.hint else error.message)
-        return done
-
-
-def would_register(
-    source: Literal["auto", "image", "host"], image: str, rows: Sequence[Architecture], *, local: bool
-) -> tuple[str, ...]:
-    """Say what `register` would do, in words."""
-    taken = binfmt.handlers()
-    by_host = []
-    for row in rows if source != "image" and local and binfmt.mounted() else ():
-        qemu = static_qemu(row)
-        if qemu is not None and f"qemu-{row.qemu}" not in taken:
-            by_host.append((row, qemu))
-    words = [f"register {qemu} for {row.name}" for row, qemu in by_host]
-    covered = {row for row, _ in by_host}
-    left = [row.binfmt for row in rows if row.binfmt and row not in covered]
-    if left and source != "host":
-        words.append(f"run the privileged container {image} to register {', '.join(left)}")
-    return tuple(words)
+    return tuple(map(_handler, plan.from_host))
 
 
 def static_qemu(row: Architecture) -> Path | None:
-    """Find a static QEMU on PATH: flag F opens the interpreter alone, so one with a loader of its own cannot work."""
+    """Return a static QEMU on PATH: flag F opens the interpreter alone, so a dynamic one cannot work."""
     for name in (f"qemu-{row.qemu}-static", f"qemu-{row.qemu}"):
-        found = shutil.which(name)
-        if found and _is_static(Path(found)):
-            return Path(found).resolve()
+        path = shutil.which(name)
+        if path and _is_static(Path(path)):
+            return Path(path).resolve()
     return None
 
 
 def _is_static(path: Path) -> bool:
-    from multibuild.elf.header import parse_elf
-
     with path.open("rb") as file:
         header = parse_elf(file.read(4096))
     return header is not None and header.interpreter is None

@@ -1,4 +1,4 @@
-"""What a config wants of the host."""
+"""The requirements of a config on the host."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from multibuild.config.profiles import load_profile
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd import registry_settings
 from multibuild.oci.registry_settings import is_loopback
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @frozen
-class OtherBuilder:
-    """A `builder:` that single platforms name for themselves."""
+class BuilderRequirements:
+    """One `builder:` of a config, its profile if it names one, and the platforms it must run."""
 
     builder: str
     profile: Profile | None
@@ -28,12 +29,9 @@ class OtherBuilder:
 
 @frozen
 class HostRequirements:
-    """What a config wants of the host."""
+    """The requirements of a config on the host; the config's own `builder:` is the first of `builders`."""
 
-    builder: str
-    profile: Profile | None
-    platforms: tuple[Platform, ...]
-    others: tuple[OtherBuilder, ...] = ()
+    builders: tuple[BuilderRequirements, ...]
     required: tuple[Platform, ...]
     emulators: Literal["auto", "image", "host", "none"]
     emulator_image: str
@@ -41,16 +39,18 @@ class HostRequirements:
 
     @classmethod
     def from_config(cls, config: Config, project: Path) -> HostRequirements:
-        """Read it off a config; ConfigError for a broken profile."""
-        from multibuild.config.profiles import load_profile
-
+        """Read the requirements from a config; ConfigError for a broken profile."""
+        platforms: dict[str, list[Platform]] = {config.builder: []}
+        for entry in config.platforms:
+            builder = config.builder if entry.builder is None else entry.builder
+            platforms.setdefault(builder, []).append(entry.name)
         return cls(
-            builder=config.builder,
-            profile=load_profile(config.builder, project),
-            platforms=tuple(
-                entry.name for entry in config.platforms if entry.builder in {None, config.builder}
+            builders=tuple(
+                BuilderRequirements(
+                    builder=builder, profile=load_profile(builder, project), platforms=tuple(names)
+                )
+                for builder, names in platforms.items()
             ),
-            others=_others(config, project),
             required=tuple(entry.name for entry in config.platforms if entry.required),
             emulators=config.emulators.source,
             emulator_image=config.emulators.image,
@@ -58,25 +58,11 @@ class HostRequirements:
         )
 
 
-def _others(config: Config, project: Path) -> tuple[OtherBuilder, ...]:
-    """Collect the builders that single platforms name."""
-    from multibuild.config.profiles import load_profile
-
-    named: dict[str, list[Platform]] = {}
-    for entry in config.platforms:
-        if entry.builder not in {None, config.builder}:
-            named.setdefault(str(entry.builder), []).append(entry.name)
-    return tuple(
-        OtherBuilder(builder=builder, profile=load_profile(builder, project), platforms=tuple(platforms))
-        for builder, platforms in named.items()
-    )
-
-
 def _registries(config: Config) -> dict[str, dict[str, object]]:
-    """Collect what BuildKit must be told of registries; this machine's own it takes for plain http by itself."""
-    found = {
+    """Return the registries BuildKit needs settings for; it speaks plain http with loopback ones by itself."""
+    registries = {
         host: registry_settings(options.model_dump())
         for host, options in config.registries.items()
         if not is_loopback(host)
     }
-    return {host: settings for host, settings in found.items() if settings}
+    return {host: settings for host, settings in registries.items() if settings}

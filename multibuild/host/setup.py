@@ -1,288 +1,242 @@
-"""`setup`: builder and emulators made ready, then proven by the probe. What is ready already is left alone."""
+"""`setup`: makes builders and emulators ready, then proves it by the probe. What is ready already is left alone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
 from typing import Any
 
 from multibuild.background import run_in_background
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import unknown_registries
-from multibuild.host.choose_builder import Choice, Terms, choose
-from multibuild.host.create_builders import WITHOUT_BUILDKIT_IMAGE, CreatedBuilders, provide
+from multibuild.host.buildkitd import registry_warnings
+from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
+from multibuild.host.create_builders import (
+    WITHOUT_BUILDKIT_IMAGE,
+    AvailableBuilders,
+    create_builders,
+    inspect_builders,
+)
+from multibuild.host.host import BuilderReport, Host, NodeReport, best_results
 from multibuild.host.own_builders import OwnBuilders
-from multibuild.host.probe import Probed, probe_platforms
-from multibuild.host.probe_cache import mark_of, remembered, to_remember
-from multibuild.host.pull_images import fetch_if_worth_it
-from multibuild.host.register_emulators import register, would_register
-from multibuild.host.requirements import HostRequirements
+from multibuild.host.probe import ProbeResult, probe_platforms
+from multibuild.host.probe_cache import cache_entry, cached_results, environment_digest
+from multibuild.host.pull_images import try_pull
+from multibuild.host.register_emulators import plan_registration, register
+from multibuild.host.requirements import BuilderRequirements, HostRequirements
 from multibuild.journal.recorder import Say
-from multibuild.plan.host_facts import HostFacts, Node
+from multibuild.plan.host_facts import Node
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain import HOST_QEMU
 
 
-@frozen
-class Host:
-    """A host after setup: its facts, what the probes said, and what was changed, in words.
-
-    `would_make` and `would_register` are what was left to do when nothing was to be changed. `dead` are nodes that
-    do not answer, and why.
-    `unknown` says of registries that a builder was not told of them. `probes` is what later setups may remember.
-    `local` is whether this machine's kernel runs the builder's programs, so that looking at it explains anything.
-    """
-
-    facts: HostFacts
-    probed: tuple[Probed, ...]
-    changes: tuple[str, ...]
-    would_make: tuple[str, ...] = ()
-    would_register: tuple[str, ...] = ()
-    dead: Mapping[str, str] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
-    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    local: bool = True
-
-    def missing(self, platforms: Sequence[Platform]) -> tuple[Probed, ...]:
-        """Give the probes of `platforms` that did not run."""
-        return tuple(answer for answer in self.probed if answer.platform in platforms and not answer.runs)
-
-    def facts_document(self, wanted_builder: str) -> dict[str, Any]:
-        """Give facts.json: what later plans are made from."""
-        return {"for_builder": wanted_builder, "probed": dict(self.probes), **self.facts.as_json()}
-
-
 async def prepare(
-    wanted: HostRequirements,
+    requirements: HostRequirements,
     engine: Engine,
     say: Say,
     *,
     change: bool = True,
     recreate: bool = False,
-    before: Mapping[str, Any] | None = None,
+    previous_facts: Mapping[str, Any] | None = None,
 ) -> Host:
     """Make builders and emulators ready; with `change` False only look (`doctor`, `setup --dry-run`).
 
-    `recreate` allows that a builder which drifted loses its cache. `before` is facts.json of an earlier setup: where
-    nothing that decides what runs has changed since, its probe is not run again. Raises EnvironmentFault when engine
-    or builder cannot be had. A platform that does not run is no error here: `require_runnable` makes it one.
+    `recreate` allows that a builder which drifted loses its cache. `previous_facts` is facts.json of an earlier setup:
+    where nothing that decides what runs has changed since, its probe is not run again. Raises EnvironmentFault when
+    engine or builder cannot be had. A platform that does not run is no error here: `require_runnable` makes it one.
     """
-    info = await run_in_background(engine.info)
-    way = _Way(engine=engine, info=info, say=say, change=change, recreate=recreate, before=before)
-    hosts = [await _prepare_one(wanted, way)]
-    for other in wanted.others:
-        part = replace(
-            wanted, builder=other.builder, profile=other.profile, platforms=other.platforms, others=()
-        )
-        hosts.append(await _prepare_one(part, way))
-    facts = HostFacts(
-        nodes=tuple(node for host in hosts for node in host.nodes),
-        cpus=info.cpus,
-        memory=info.memory,
-        buildx=(info.buildx_path,),
-        docker_version=info.version,
-        buildx_version=info.buildx_version,
-        here=info.local and all(host.local and len(host.nodes) == 1 for host in hosts),
+    setup = _Setup(
+        requirements=requirements,
+        engine=engine,
+        info=await run_in_background(engine.info),
+        say=say,
+        change=change,
+        recreate=recreate,
+        previous_facts=previous_facts or {},
     )
-    return Host(
-        facts=facts,
-        probed=tuple(answer for host in hosts for answer in host.probed),
-        changes=tuple(change for host in hosts for change in host.changes),
-        would_make=tuple(word for host in hosts for word in host.would_make),
-        would_register=tuple(word for host in hosts for word in host.would_register),
-        dead={name: why for host in hosts for name, why in host.dead.items()},
-        unknown=tuple(trouble for host in hosts for trouble in host.unknown),
-        probes={name: kept for host in hosts for name, kept in host.probes.items()},
-        local=info.local and hosts[0].local,
-    )
+    reports = [await _prepare_builder(builder, setup) for builder in requirements.builders]
+    return Host(engine=setup.info, reports=tuple(reports))
 
 
 @frozen
-class _Way:
-    """How a host is prepared: the parameters of `prepare`."""
+class _Setup:
+    """The parameters of `prepare`, and the engine's facts."""
 
+    requirements: HostRequirements
     engine: Engine
     info: EngineInfo
     say: Say
     change: bool
     recreate: bool
-    before: Mapping[str, Any] | None
+    previous_facts: Mapping[str, Any]
 
 
-@frozen
-class _Prepared:
-    """What came of one `builder:`."""
-
-    nodes: tuple[Node, ...]
-    probed: tuple[Probed, ...]
-    changes: tuple[str, ...]
-    would_make: tuple[str, ...]
-    would_register: tuple[str, ...]
-    dead: Mapping[str, str]
-    unknown: tuple[str, ...]
-    probes: Mapping[str, Mapping[str, Any]]
-    local: bool
-
-
-async def _prepare_one(wanted: HostRequirements, way: _Way) -> _Prepared:
-    """Choose, provide and probe the builders of one `builder:`; every node answers for itself."""
-    choice, provided = await asyncio.to_thread(_provide, wanted, way)
-    known = provided.known
-    names = [name for name in choice.names if name in known and name not in provided.dead]
-    answers = dict(
-        zip(
-            names,
-            await asyncio.gather(*(_probe(wanted, known[name], way) for name in names)),
-            strict=True,
-        )
-    )
-    changes = provided.changes
-    registering: tuple[str, ...] = ()
-    unknown = tuple(
-        trouble for name in names for trouble in unknown_registries(known[name], way.info, wanted.registries)
-    )
-    for trouble in unknown:
-        way.say(trouble)
-    lacking = [answer.platform for answer in _best(answers) if not answer.runs]
-    ours = [name for name in names if _is_engines(known[name], way.info)]
-    if ours and lacking and wanted.emulators != "none":
-        here = {"local": way.info.local}
-        if not way.change:
-            registering = would_register(wanted.emulators, wanted.emulator_image, _rows(lacking), **here)
-        else:
-            done = await asyncio.to_thread(
-                register, wanted.emulators, wanted.emulator_image, _rows(lacking), way.engine, way.say, **here
-            )
-            changes += tuple(f"registered {name}" for name in done)
-            again = await probe_platforms(ours[0], lacking, (way.info.buildx_path,))
-            kept = tuple(a for a in answers[ours[0]] if a.platform not in lacking)
-            answers[ours[0]] = kept + again
-    order = {platform: place for place, platform in enumerate(wanted.platforms)}
-    return _Prepared(
-        nodes=tuple(
-            replace(_node(known[name], way.info, answers[name]), **_role(wanted, choice, name))
-            for name in names
-        ),
-        probed=tuple(sorted(_best(answers), key=lambda answer: order[answer.platform])),
-        changes=changes,
-        would_make=provided.would,
-        would_register=registering,
-        dead=provided.dead,
-        unknown=unknown,
-        probes={name: _kept(known[name], way, answers[name]) for name in names},
-        local=bool(names) and _is_engines(known[names[0]], way.info),
+async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> BuilderReport:
+    """Choose, create and probe the builders of one `builder:`; every node answers for itself."""
+    plan, available = await asyncio.to_thread(_make_builders, required, setup)
+    builders = available.builders
+    for warning in (warning for builder in builders for warning in _registry_warnings(builder, setup)):
+        setup.say(warning)
+    answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
+    results = {builder.name: answer for builder, answer in zip(builders, answers, strict=True)}
+    planned, registered = await _register_emulators(builders, results, setup)
+    nodes = [_report_node(required, plan, builder, results[builder.name], setup) for builder in builders]
+    return BuilderReport(
+        builder=required.builder,
+        nodes=tuple(nodes),
+        unreachable=available.unreachable,
+        changes=(*available.changes, *registered),
+        planned_builders=() if setup.change else plan.planned_changes,
+        planned_emulators=planned,
     )
 
 
-def _role(wanted: HostRequirements, choice: Choice, name: str) -> dict[str, Any]:
-    return {"serves": wanted.builder, "meant": choice.meant.get(name, ())}
+def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
+    """Choose the builders and, unless nothing may be changed, make them ready."""
 
-
-def _provide(wanted: HostRequirements, way: _Way) -> tuple[Choice, CreatedBuilders]:
-    """Choose the builders and make them."""
-
-    def may_pull(image: str) -> bool:
-        """Pull at once: only a pull that worked makes the image an answer."""
+    def pull(image: str) -> bool:
         return (
-            way.change
-            and way.info.local
-            and fetch_if_worth_it(way.engine, image, way.say, without=WITHOUT_BUILDKIT_IMAGE)
+            setup.change
+            and setup.info.local
+            and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
         )
 
-    made = OwnBuilders.of(os.environ)
-    terms = Terms(made=made, registries=wanted.registries, may_pull=may_pull)
-    choice = choose(wanted.builder, wanted.profile, way.engine, way.info, terms)
-    provided = provide(choice, way.engine, terms, way.say, change=way.change, recreate=way.recreate)
-    return choice, provided
+    policy = BuilderPolicy(
+        own_builders=OwnBuilders.of(os.environ),
+        registries=setup.requirements.registries,
+        try_pull=pull,
+        recreate=setup.recreate,
+    )
+    plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
+    if not setup.change:
+        return plan, inspect_builders(plan)
+    return plan, create_builders(plan, setup.engine, policy, setup.say)
 
 
-async def _probe(wanted: HostRequirements, found: BuilderInfo, way: _Way) -> tuple[Probed, ...]:
-    """Ask the builder, or take what it answered before where nothing has changed since."""
-    if way.change and way.before is not None and _is_engines(found, way.info) and way.info.local:
-        mark = await asyncio.to_thread(mark_of, way.info, found)
-        known = remembered(way.before, found.name, mark, wanted.platforms)
-        if known is not None:
-            return known
-    return await probe_platforms(found.name, wanted.platforms, (way.info.buildx_path,))
+async def _probe(
+    required: BuilderRequirements, builder: BuilderInfo, setup: _Setup
+) -> tuple[ProbeResult, ...]:
+    """Probe the builder, or return the previous results where nothing has changed since."""
+    if setup.change and setup.previous_facts and _is_on_this_machine(builder, setup.info):
+        digest = await asyncio.to_thread(environment_digest, setup.info, builder)
+        cached = cached_results(setup.previous_facts, builder.name, digest, required.platforms)
+        if cached is not None:
+            return cached
+    return await probe_platforms(builder.name, required.platforms, (setup.info.buildx_path,))
 
 
-def _kept(found: BuilderInfo, way: _Way, answers: Sequence[Probed]) -> Mapping[str, Any]:
-    """Give what is remembered of a probe; nothing of a machine whose kernel cannot be looked at."""
-    if not (_is_engines(found, way.info) and way.info.local):
+async def _register_emulators(
+    builders: Sequence[BuilderInfo], results: dict[str, tuple[ProbeResult, ...]], setup: _Setup
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Register emulators for the platforms that run nowhere, and probe those again (in `results`).
+
+    Returns what is planned, or else what was changed.
+    """
+    missing = [result.platform for result in best_results(results.values()) if not result.runs]
+    name = next((builder.name for builder in builders if _is_in_engine(builder, setup.info)), None)
+    source = setup.requirements.emulators
+    if name is None or not missing or source == "none":
+        return (), ()
+    plan = plan_registration(
+        source, setup.requirements.emulator_image, _architectures(missing), local=setup.info.local
+    )
+    if not setup.change:
+        return plan.planned_changes, ()
+    registered = await asyncio.to_thread(register, plan, setup.engine, setup.say)
+    again = await probe_platforms(name, missing, (setup.info.buildx_path,))
+    results[name] = tuple({result.platform: result for result in (*results[name], *again)}.values())
+    return (), tuple(f"registered {handler}" for handler in registered)
+
+
+def _report_node(
+    required: BuilderRequirements,
+    plan: BuilderPlan,
+    builder: BuilderInfo,
+    results: tuple[ProbeResult, ...],
+    setup: _Setup,
+) -> NodeReport:
+    in_engine = _is_in_engine(builder, setup.info)
+    native = setup.info.native if in_engine else _first_platform(builder, setup.info)
+    runs = tuple(result.platform for result in results if result.runs)
+    handlers = binfmt.handlers() if in_engine and setup.info.local else {}
+    emulated = [platform for platform in runs if not runs_natively(platform, native)]
+    return NodeReport(
+        node=Node(
+            builder=builder.name,
+            driver=builder.driver,
+            native=native,
+            serves=required.builder,
+            meant=plan.platforms.get(builder.name, ()),
+            runs=runs,
+            buildkit=builder.nodes[0].version if builder.nodes else "",
+            emulators={str(platform): _emulator(platform, handlers) for platform in emulated},
+        ),
+        probes=results,
+        registry_warnings=_registry_warnings(builder, setup),
+        cache_entry=_cache_entry(builder, setup, results),
+        in_engine=in_engine,
+    )
+
+
+def _registry_warnings(builder: BuilderInfo, setup: _Setup) -> tuple[str, ...]:
+    return registry_warnings(builder, setup.info, setup.requirements.registries)
+
+
+def _cache_entry(builder: BuilderInfo, setup: _Setup, results: Sequence[ProbeResult]) -> Mapping[str, Any]:
+    """Return what is cached of a probe; nothing of a machine whose kernel cannot be looked at."""
+    if not _is_on_this_machine(builder, setup.info):
         return {}
-    before = ((way.before or {}).get("probed") or {}).get(found.name)
-    return to_remember(mark_of(way.info, found), answers, before)
+    previous = (setup.previous_facts.get("probed") or {}).get(builder.name)
+    return cache_entry(environment_digest(setup.info, builder), results, previous)
 
 
-def _is_engines(found: BuilderInfo, info: EngineInfo) -> bool:
+def _is_in_engine(builder: BuilderInfo, info: EngineInfo) -> bool:
     """Whether the builder runs inside the engine we talk to, and not on another machine."""
-    if found.driver == "docker":
-        return found.name == info.context
+    if builder.driver == "docker":
+        return builder.name == info.context
     own = {info.context, "default", "unix:///var/run/docker.sock", os.environ.get("DOCKER_HOST", "")}
-    return found.driver == "docker-container" and all(node.endpoint in own for node in found.nodes)
+    return builder.driver == "docker-container" and all(node.endpoint in own for node in builder.nodes)
 
 
-def _best(answers: Mapping[str, Sequence[Probed]]) -> tuple[Probed, ...]:
-    """Give one answer per platform: that of a node which runs it, if there is one."""
-    found: dict[Platform, Probed] = {}
-    for answer in (answer for node in answers.values() for answer in node):
-        if answer.platform not in found or answer.runs:
-            found[answer.platform] = answer
-    return tuple(found.values())
+def _is_on_this_machine(builder: BuilderInfo, info: EngineInfo) -> bool:
+    return info.local and _is_in_engine(builder, info)
 
 
-def require_runnable(host: Host, wanted: HostRequirements) -> None:
+def require_runnable(host: Host, requirements: HostRequirements) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
-    missing = host.missing(wanted.required)
+    missing = host.missing(requirements.required)
     if missing:
-        names = ", ".join(str(answer.platform) for answer in missing)
+        names = ", ".join(str(result.platform) for result in missing)
         builders = ", ".join(node.builder for node in host.facts.nodes)
-        gone = f" ({', '.join(host.dead)} did not answer)" if host.dead else ""
+        silent = f" ({', '.join(host.unreachable)} did not answer)" if host.unreachable else ""
         raise EnvironmentFault(
-            f"the builder {builders} cannot run {names}: {missing[0].detail or 'the probe failed'}{gone}",
-            hint=_way_out(wanted, missing),
+            f"the builder {builders} cannot run {names}: {missing[0].detail or 'the probe failed'}{silent}",
+            hint=_way_out(requirements, missing),
         )
 
 
-def _way_out(wanted: HostRequirements, missing: Sequence[Probed]) -> str:
-    if wanted.emulators == "none":
+def _way_out(requirements: HostRequirements, missing: Sequence[ProbeResult]) -> str:
+    if requirements.emulators == "none":
         return "emulators.source is none: register QEMU yourself, or write `emulators: {source: auto}`"
-    rows = _rows([answer.platform for answer in missing])
+    rows = _architectures([result.platform for result in missing])
     if any(not row.binfmt for row in rows):
         return f"the binfmt image has no emulator for {', '.join(r.name for r in rows if not r.binfmt)}: {HOST_QEMU}"
     return f"{HOST_QEMU}, then `multibuild setup`; `multibuild doctor` says more"
 
 
-def _node(found: BuilderInfo, info: EngineInfo, probed: Sequence[Probed]) -> Node:
-    native = info.native if _is_engines(found, info) else _first_platform(found, info)
-    runs = tuple(answer.platform for answer in probed if answer.runs)
-    emulated = [platform for platform in runs if not runs_natively(platform, native)]
-    local = binfmt.handlers() if info.local and _is_engines(found, info) else {}
-    return Node(
-        builder=found.name,
-        driver=found.driver,
-        native=native,
-        runs=runs,
-        buildkit=found.nodes[0].version if found.nodes else "",
-        emulators={str(platform): _emulator(platform, local) for platform in emulated},
-    )
-
-
-def _emulator(platform: Platform, handlers: Any) -> str:
+def _emulator(platform: Platform, handlers: Mapping[str, binfmt.Handler]) -> str:
     handler = handlers.get(f"qemu-{platform.row.qemu}")
     return handler.interpreter if handler is not None else "emulated by the builder"
 
 
-def _first_platform(found: BuilderInfo, info: EngineInfo) -> Platform:
-    """A remote node's own platform is the first BuildKit lists."""
-    listed = [text for node in found.nodes for text in node.platforms]
-    return Platform.parse(listed[0]) if listed else info.native
+def _first_platform(builder: BuilderInfo, info: EngineInfo) -> Platform:
+    """Return a remote builder's own platform: the first that BuildKit lists."""
+    platforms = [text for node in builder.nodes for text in node.platforms]
+    return Platform.parse(platforms[0]) if platforms else info.native
 
 
-def _rows(platforms: Sequence[Platform]) -> tuple[Architecture, ...]:
+def _architectures(platforms: Sequence[Platform]) -> tuple[Architecture, ...]:
     return tuple(dict.fromkeys(platform.row for platform in platforms))

@@ -6,14 +6,15 @@ Each stage is a room of its own and knows none of the others; what makes one fas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from multibuild.builds.inputs import fingerprinting
 from multibuild.builds.reuse import Reusable, find_reusable
 from multibuild.builds.stage import build_platforms
 from multibuild.config.load import LoadedConfig
+from multibuild.host.host import Host
 from multibuild.host.requirements import HostRequirements
-from multibuild.host.setup import Host, prepare, require_runnable
+from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.run_context import RunContext
 from multibuild.plan.document import plan_document
 from multibuild.plan.plan import Plan, make_plan
@@ -61,24 +62,12 @@ async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
     requirements = HostRequirements.from_config(loaded.config, loaded.project)
     with context.recorder.stage("setup"):
         host = await prepare(
-            requirements, context.engine, context.recorder.say, before=context.state.load_facts()
+            requirements, context.engine, context.recorder.say, previous_facts=context.state.load_facts()
         )
-        context.state.save_facts(host.facts_document(loaded.config.builder))
-        context.recorder.record("host.ready", environment=environment_of(host))
+        context.state.save_facts(host.facts_document)
+        context.recorder.record("host.ready", environment=host.environment)
         require_runnable(host, requirements)
     return host
-
-
-def environment_of(host: Host) -> dict[str, Any]:
-    """Give what the report says of the host (contract §5)."""
-    facts = host.facts
-    return {
-        "docker": facts.docker_version,
-        "buildx": facts.buildx_version,
-        "buildkit": ", ".join(dict.fromkeys(node.buildkit for node in facts.nodes)),
-        "builder": ", ".join(node.builder for node in facts.nodes),
-        "emulators": {platform: said for node in facts.nodes for platform, said in node.emulators.items()},
-    }
 
 
 def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:

@@ -1,4 +1,4 @@
-"""What `doctor` asks, word for word, and what it says of builders on other machines."""
+"""The exact commands of `doctor`, and its findings about builders on other machines."""
 
 import asyncio
 import json
@@ -39,37 +39,37 @@ def far(docker):
     return docker
 
 
-def look(tmp_path, text=CONFIG):
+def diagnosis_of(tmp_path, text=CONFIG):
     path = tmp_path / "multibuild.yaml"
     path.write_text(text)
     loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime.now(UTC))
     return asyncio.run(diagnose(loaded, DockerEngine()))
 
 
-def test_one_solve_when_all_is_well(far, tmp_path):
+def test_all_platforms_are_probed_in_one_solve(far, tmp_path):
     far.answer("build")
-    found = look(tmp_path)
+    diagnosis = diagnosis_of(tmp_path)
     assert far.calls() == [
         ["docker", "info", "--format", "{{json .}}"],
         ["docker-buildx", "ls", "--format", "{{json .}}"],
         probe("linux/amd64,linux/mipsle,linux/riscv64"),
     ]
-    assert found.ok
-    assert [row.runs for row in found.platforms] == [True, True, True]
-    assert [row.native for row in found.platforms] == [True, False, False]
+    assert diagnosis.ok
+    assert [row.runs for row in diagnosis.platforms] == [True, True, True]
+    assert [row.native for row in diagnosis.platforms] == [True, False, False]
 
 
-def test_one_by_one_when_one_fails(far, tmp_path):
+def test_after_a_failure_each_platform_is_probed_alone(far, tmp_path):
     """The fake answers by how a call begins: alone, every probe ends with 1, and amd64's with its 42."""
-    begin = ("build", "--progress", "rawjson", "--builder", "far", "--platform")
-    far.answer(*begin, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
+    prefix = ("build", "--progress", "rawjson", "--builder", "far", "--platform")
+    far.answer(*prefix, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
     far.answer("build", stderr=FAILED + "1", code=1)
-    found = look(tmp_path)
+    diagnosis = diagnosis_of(tmp_path)
     first, *alone = [call for call in far.calls() if call[1] == "build"]
     assert first == probe("linux/amd64,linux/mipsle,linux/riscv64")
     assert sorted(alone) == sorted(map(probe, ("linux/amd64", "linux/mipsle", "linux/riscv64")))
-    checks = {check.name: check for check in found.checks}
-    assert not found.ok
+    checks = {check.name: check for check in diagnosis.checks}
+    assert not diagnosis.ok
     assert (checks["linux/mipsle"].status, checks["linux/riscv64"].status) == ("fail", "warn")
     assert "package qemu-user" in checks["linux/mipsle"].hint  # the binfmt image has none for it
     assert (
@@ -77,17 +77,17 @@ def test_one_by_one_when_one_fails(far, tmp_path):
         in checks["linux/riscv64"].hint
     )
     assert checks["linux/riscv64"].hint.endswith("--install riscv64")
-    assert [row.emulator for row in found.platforms] == [None, None, None]
+    assert [row.emulator for row in diagnosis.platforms] == [None, None, None]
 
 
-def test_a_builder_that_cannot_solve_is_told_from_a_program_that_does_not_run(far, tmp_path):
+def test_a_broken_builder_is_distinguished_from_a_program_that_does_not_run(far, tmp_path):
     far.answer("build", stderr="ERROR: failed to build: no space left on device", code=1)
-    checks = {check.name: check for check in look(tmp_path).checks}
+    checks = {check.name: check for check in diagnosis_of(tmp_path).checks}
     assert "no space left on device" in checks["linux/amd64"].detail
     assert "docker buildx inspect --bootstrap far" in checks["linux/amd64"].hint
 
 
-def test_a_node_that_does_not_answer_is_a_warning(docker, tmp_path):
+def test_an_unreachable_node_is_a_warning(docker, tmp_path):
     profile = tmp_path / "two.yaml"
     profile.write_text(
         "driver: remote\nname: two\nnodes:\n"
@@ -98,8 +98,8 @@ def test_a_node_that_does_not_answer_is_a_warning(docker, tmp_path):
     docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
     docker.answer("ls", stdout=FAR + answer)
     docker.answer("build")
-    found = look(tmp_path, CONFIG.replace("builder: far", "builder: ./two.yaml"))
-    builders = [(check.status, check.detail) for check in found.checks if check.name == "builder"]
+    diagnosis = diagnosis_of(tmp_path, CONFIG.replace("builder: far", "builder: ./two.yaml"))
+    builders = [(check.status, check.detail) for check in diagnosis.checks if check.name == "builder"]
     assert [status for status, _ in builders] == ["ok", "warn"]
     assert "gone does not answer" in builders[1][1]
-    assert found.ok
+    assert diagnosis.ok

@@ -1,4 +1,4 @@
-"""What goes to docker through python-on-whales, word for word."""
+"""The exact arguments docker gets, directly and through python-on-whales."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from fakes.engine import ENGINE, FakeEngine
 from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import DockerEngine, NewBuilder
 from multibuild.errors import EnvironmentFault
-from multibuild.host.choose_builder import Terms, choose
+from multibuild.host.choose_builder import BuilderPolicy, choose
 from multibuild.host.own_builders import OwnBuilders
 
 
-def test_facts_take_one_call(docker):
+def test_engine_facts_take_one_call(docker):
     docker.engine()
     info = DockerEngine().info()
     assert docker.calls() == [["docker", "info", "--format", "{{json .}}"]]
@@ -24,7 +24,7 @@ def test_facts_take_one_call(docker):
     assert info.local
 
 
-def test_builders_are_read_raw(docker):
+def test_builders_are_read_from_buildx_ls(docker):
     docker.engine()
     (builder,) = DockerEngine().builders()
     assert docker.calls() == [["docker", "buildx", "ls", "--format", "{{json .}}"]]
@@ -61,15 +61,16 @@ def test_a_container_builder_is_created_then_started(docker):
     assert docker.calls()[-1] == ["docker", "buildx", "inspect", "multibuild", "--bootstrap"]
 
 
-def test_a_builder_in_a_cluster(docker):
+def test_a_kubernetes_builder_is_created_from_its_profile(docker):
     profile = load_profile("kubernetes", Path())
     assert profile is not None
     docker.answer("buildx", "create", stdout="x\n")
     docker.answer("buildx", "inspect", stdout="Name: x\n")
     docker.answer("buildx", "ls", stdout=listed("x", "kubernetes"))
-    made = Terms(made=OwnBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
+    own = OwnBuilders(Path("/nonexistent"))
+    policy = BuilderPolicy(own_builders=own, registries={}, try_pull=lambda _image: False)
     engine = DockerEngine()
-    (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, made).create
+    (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, policy).create
     engine.create_builder(new)
     assert docker.calls()[0] == [
         "docker", "buildx", "create", "--driver", "kubernetes", "--driver-opt",
@@ -77,7 +78,7 @@ def test_a_builder_in_a_cluster(docker):
     ]  # fmt: skip
 
 
-def test_a_remote_builder_behind_tls(docker):
+def test_a_remote_builder_gets_its_tls_options(docker):
     docker.answer("buildx", "create", stdout="x\n")
     docker.answer("buildx", "inspect", stdout="Name: x\n")
     docker.answer("buildx", "ls", stdout=listed("x", "remote"))
@@ -100,7 +101,7 @@ def test_a_builder_is_removed_with_or_without_its_cache(docker):
     assert removals == [["docker", "buildx", "rm", "--keep-state", "x"], ["docker", "buildx", "rm", "x"]]
 
 
-def test_a_builder_that_is_not_there_is_not_removed(docker):
+def test_a_missing_builder_is_not_removed(docker):
     docker.engine()
     DockerEngine().remove_builder("multibuild")
     assert [call[1:3] for call in docker.calls()] == [["buildx", "ls"]]
@@ -116,7 +117,7 @@ def test_the_binfmt_image_is_the_only_privileged_container(docker):
     assert json.loads(answer)["emulators"] == ["qemu-aarch64"]
 
 
-def test_pulling_is_quiet(docker):
+def test_an_image_is_pulled_quietly(docker):
     docker.answer("image", "pull")
     docker.answer("image", "inspect", stdout='[{"Id": "sha256:1"}]')
     DockerEngine().pull("moby/buildkit:v1")
@@ -133,7 +134,7 @@ def test_pulling_is_quiet(docker):
         ("permission denied while trying to connect to the Docker daemon socket", "permission denied"),
     ],
 )
-def test_an_engine_that_does_not_answer(docker, stderr, words):
+def test_an_unreachable_engine_is_an_error_with_a_hint(docker, stderr, words):
     document = {"ServerVersion": "", "ClientInfo": INFO["ClientInfo"]}
     docker.answer("info", stdout=json.dumps(document), stderr=stderr, code=1)
     with pytest.raises(EnvironmentFault) as error:
@@ -142,17 +143,17 @@ def test_an_engine_that_does_not_answer(docker, stderr, words):
     assert error.value.hint
 
 
-def test_a_registry_that_refuses_the_engine_is_not_an_engine_that_does_not_answer(docker):
-    said = (
+def test_a_registry_that_refuses_the_engine_is_not_an_unreachable_engine(docker):
+    message = (
         'Error response from daemon: Head "https://r/v2/": dial tcp 10.0.0.1:443: connect: connection refused'
     )
-    docker.answer("image", "pull", stderr=said, code=1)
+    docker.answer("image", "pull", stderr=message, code=1)
     with pytest.raises(EnvironmentFault, match="pulling r/x: Error response from daemon") as error:
         DockerEngine().pull("r/x")
     assert "start the engine" not in str(error.value.hint)
 
 
-def test_a_docker_without_buildx(docker):
+def test_a_missing_buildx_plugin_is_named(docker):
     docker.answer("info", stdout=json.dumps({**INFO, "ClientInfo": {"Plugins": []}}))
     with pytest.raises(EnvironmentFault) as error:
         DockerEngine().info()
@@ -162,13 +163,13 @@ def test_a_docker_without_buildx(docker):
         DockerEngine().builders()
 
 
-def test_no_docker_at_all(monkeypatch, tmp_path):
+def test_a_missing_docker_command_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="no docker command on PATH"):
         DockerEngine().info()
 
 
-def test_an_answer_that_is_no_text_is_no_traceback(docker):
+def test_an_answer_that_is_no_json_is_an_error(docker):
     docker.answer("info", stdout="not json")
     with pytest.raises(EnvironmentFault, match="could not be read"):
         DockerEngine().info()
@@ -177,8 +178,8 @@ def test_an_answer_that_is_no_text_is_no_traceback(docker):
 @pytest.mark.parametrize(
     ("host", "local"), [("", True), ("unix:///run/docker.sock", True), ("ssh://build@arm", False)]
 )
-def test_whether_the_engine_is_on_this_machine(docker, monkeypatch, host, local):
-    """An empty DOCKER_HOST is none, to docker too: CI systems set variables so."""
+def test_an_engine_is_local_without_docker_host_or_with_a_unix_socket(docker, monkeypatch, host, local):
+    """An empty DOCKER_HOST counts as unset, to docker too: CI systems set empty variables."""
     docker.engine()
     monkeypatch.setenv("DOCKER_HOST", host)
     assert DockerEngine().info().local is local

@@ -12,8 +12,8 @@ from multibuild.frozen import frozen
 from multibuild.terminal import columns, printable
 
 if TYPE_CHECKING:
-    from multibuild.host.probe import Probed
-    from multibuild.host.setup import Host
+    from multibuild.host.host import Host
+    from multibuild.host.probe import ProbeResult
 
 
 @frozen
@@ -44,49 +44,45 @@ def setup(request: SetupRequest) -> int:
             request.say,
             change=not request.dry_run,
             recreate=request.recreate,
-            before=state.load_facts(),
+            previous_facts=state.load_facts(),
         )
     )
     if host.facts.nodes:
-        state.save_facts(host.facts_document(loaded.config.builder))
+        state.save_facts(host.facts_document)
     if request.json:
         document = {
             "builder": [node.builder for node in host.facts.nodes],
             "changes": list(host.changes),
-            "would": [*host.would_make, *host.would_register],
-            "dead": dict(host.dead),
-            "platforms": [{"platform": str(answer.platform), "runs": answer.runs} for answer in host.probed],
+            "would": list(host.planned_changes),
+            "dead": host.unreachable,
+            "platforms": [{"platform": str(result.platform), "runs": result.runs} for result in host.probes],
         }
         print_json(document)
     elif not request.quiet:
-        print(printable("\n".join(_done(host, change=not request.dry_run))))
-        if host.probed:
+        print(printable("\n".join(_change_lines(host, dry_run=request.dry_run))))
+        if host.probes:
             print(_table(host))
     if not request.dry_run:
         require_runnable(host, requirements)
     return 0
 
 
-def _done(host: Host, *, change: bool) -> list[str]:
-    if change:
-        return list(host.changes) or ["nothing to change"]
-    return [f"would {word}" for word in (*host.would_make, *host.would_register)] or ["nothing to change"]
+def _change_lines(host: Host, *, dry_run: bool) -> list[str]:
+    changes = [f"would {change}" for change in host.planned_changes] if dry_run else list(host.changes)
+    return changes or ["nothing to change"]
 
 
 def _table(host: Host) -> str:
-    rows = [("PLATFORM", "RUNS", "HOW"), *(_row(host, answer) for answer in host.probed)]
+    rows = [("PLATFORM", "RUNS", "HOW"), *(_row(host, result) for result in host.probes)]
     return "\n".join(columns(rows))
 
 
-def _row(host: Host, answer: Probed) -> tuple[str, str, str]:
+def _row(host: Host, result: ProbeResult) -> tuple[str, str, str]:
     from multibuild.plan.placement import choose_node
 
-    node = choose_node(answer.platform, host.facts.nodes)
-    emulator = node.emulators.get(str(answer.platform), "native")
+    node = choose_node(result.platform, host.facts.nodes)
+    emulator = node.emulators.get(str(result.platform), "native")
     if len(host.facts.nodes) > 1:
         emulator = f"{emulator} on {node.builder}"
-    return (
-        str(answer.platform),
-        "yes" if answer.runs else "no",
-        printable(emulator if answer.runs else answer.detail),
-    )
+    how = emulator if result.runs else result.detail
+    return str(result.platform), "yes" if result.runs else "no", printable(how)

@@ -1,4 +1,4 @@
-"""Which images a Dockerfile pulls."""
+"""The images a Dockerfile pulls, and their platforms."""
 
 import pytest
 from fakes.images import descriptor, put_image, put_index
@@ -25,17 +25,17 @@ from multibuild.host.base_images import base_images, platforms_of
         ("# FROM no\nRUN echo FROM here\n", ()),
     ],
 )
-def test_bases(text, images):
+def test_base_images_of_a_dockerfile(text, images):
     assert base_images(text, {}) == images
 
 
-def test_build_arguments_win():
+def test_build_arguments_override_defaults():
     assert base_images("ARG V=3\nFROM alpine:$V\n", {"V": "edge"}) == ("alpine:edge",)
 
 
-def test_only_platforms_that_a_config_can_name_are_taken_from_an_index():
-    """What is offered is written into a file, where a line of it could say anything."""
-    odd = (
+def test_platforms_that_a_config_cannot_name_are_dropped():
+    """The platforms are written into a file, where a foreign line could be anything."""
+    invalid = (
         "linux/arm64\nsecrets: [x]",
         "linux/arm64/v8\n",
         "windows/amd64",
@@ -44,8 +44,8 @@ def test_only_platforms_that_a_config_can_name_are_taken_from_an_index():
     )
     with FakeRegistry() as fake:
         digest = put_image(fake, "app")
-        entries = [descriptor(fake, "app", digest, platform) for platform in (*odd, "linux/arm64/v8")]
+        entries = [descriptor(fake, "app", digest, platform) for platform in (*invalid, "linux/arm64/v8")]
         put_index(fake, "app", entries, tag="1")
         name = f"{fake.host}/app:1"
-        offered = platforms_of([name])[name]
-    assert {str(platform) for platform in offered} == {"linux/arm64"}
+        platforms = platforms_of([name])[name]
+    assert {str(platform) for platform in platforms} == {"linux/arm64"}

@@ -7,8 +7,8 @@ from fakes.engine import ENGINE, builder
 
 from multibuild.host.buildkitd import (
     registry_settings,
+    registry_warnings,
     same_configuration,
-    unknown_registries,
     with_registries,
 )
 
@@ -29,7 +29,7 @@ LISTED = b"""
     gc = true
     max-parallelism = 12
 """
-WANTED = """
+EXPECTED = """
 [worker.oci]
   max-parallelism = 12
   gc = true
@@ -49,30 +49,30 @@ def read(path: Path) -> bytes:
     return b"PEM"
 
 
-def test_another_spelling_is_the_same():
-    assert same_configuration(WANTED, FILES, read)
+def test_another_spelling_of_the_toml_is_the_same_configuration():
+    assert same_configuration(EXPECTED, FILES, read)
 
 
 @pytest.mark.parametrize(
     "changed",
-    [WANTED.replace("12", "4"), WANTED.replace("http = true", "http = false"), WANTED + "x = 1\n", ""],
+    [EXPECTED.replace("12", "4"), EXPECTED.replace("http = true", "http = false"), EXPECTED + "x = 1\n", ""],
 )
-def test_other_values_are_not(changed):
+def test_other_values_are_another_configuration(changed):
     assert not same_configuration(changed, FILES, read)
 
 
-def test_nor_is_another_certificate():
-    assert not same_configuration(WANTED, FILES, lambda _path: b"NEW")
+def test_another_certificate_is_another_configuration():
+    assert not same_configuration(EXPECTED, FILES, lambda _path: b"NEW")
 
 
-def test_registries_are_added_and_those_of_the_author_left():
+def test_registries_are_added_and_the_authors_own_stay():
     text = with_registries('[registry."a:1"]\n  mirrors = ["m"]\n', {"a:1": {"http": True}, "b:1": CA})
     assert text.count('[registry."a:1"]') == 1
     assert '[registry."b:1"]\n  ca = ["/etc/ssl/box.pem"]\n' in text
     assert with_registries("", {}) == ""
 
 
-def test_what_a_config_says_of_a_registry():
+def test_the_settings_of_an_insecure_registry_and_of_one_with_a_ca():
     assert registry_settings({"insecure": True, "ca": None}) == {"http": True}
     assert registry_settings({"insecure": False, "ca": "/etc/ssl/box.pem"}) == CA
     assert registry_settings({"insecure": False, "ca": None}) == {}
@@ -86,21 +86,21 @@ def test_what_a_config_says_of_a_registry():
         ("docker-container", "buildkitd.toml that it was made with"),
     ],
 )
-def test_a_builder_that_was_not_told_is_named_with_the_place(driver, words):
-    (trouble,) = unknown_registries(builder("x", driver), ENGINE, {"box:5000": {"http": True}})
-    assert "box:5000" in trouble
-    assert words in trouble
+def test_a_warning_names_the_registry_and_where_its_settings_belong(driver, words):
+    (warning,) = registry_warnings(builder("x", driver), ENGINE, {"box:5000": {"http": True}})
+    assert "box:5000" in warning
+    assert words in warning
 
 
-def test_one_that_was_told_is_not():
-    found = builder("x")
-    told = replace(found, nodes=(replace(found.nodes[0], files=FILES),))
-    assert unknown_registries(told, ENGINE, {"box:5000": {"http": True}}) == ()
+def test_a_builder_with_the_settings_has_no_warning():
+    plain = builder("x")
+    configured = replace(plain, nodes=(replace(plain.nodes[0], files=FILES),))
+    assert registry_warnings(configured, ENGINE, {"box:5000": {"http": True}}) == ()
     engine = replace(ENGINE, insecure=("box:5000",))
-    assert unknown_registries(builder("default", "docker"), engine, {"box:5000": {"http": True}}) == ()
+    assert registry_warnings(builder("default", "docker"), engine, {"box:5000": {"http": True}}) == ()
 
 
-def test_a_ca_for_the_engine_has_a_place_of_its_own():
-    (trouble,) = unknown_registries(builder("default", "docker"), ENGINE, {"tls.box": CA})
-    assert "behind a CA of its own" in trouble
-    assert "/etc/docker/certs.d/tls.box/ca.crt" in trouble
+def test_the_ca_of_the_engines_own_builder_belongs_in_certs_d():
+    (warning,) = registry_warnings(builder("default", "docker"), ENGINE, {"tls.box": CA})
+    assert "behind a CA of its own" in warning
+    assert "/etc/docker/certs.d/tls.box/ca.crt" in warning

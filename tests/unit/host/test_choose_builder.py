@@ -10,7 +10,14 @@ from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
 from multibuild.engine.docker import BuilderInfo, Engine
 from multibuild.errors import EnvironmentFault
-from multibuild.host.choose_builder import BUILDKIT_IMAGE, OWN_NAME, Choice, Terms, choose, engines_own
+from multibuild.host.choose_builder import (
+    BUILDKIT_IMAGE,
+    OWN_NAME,
+    BuilderPlan,
+    BuilderPolicy,
+    choose,
+    default_builder,
+)
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.platforms import Platform
 
@@ -25,74 +32,74 @@ CONTAINER = Profile(
 
 
 class Record(OwnBuilders):
-    """A record that holds what a test says."""
+    """A record in memory."""
 
-    def __init__(self, *made: OwnBuilder) -> None:
+    def __init__(self, *builders: OwnBuilder) -> None:
         super().__init__(Path("/nonexistent"))
-        self._made = {one.name: one for one in made}
+        self._builders = {builder.name: builder for builder in builders}
 
     def get(self, name: str) -> OwnBuilder | None:
-        return self._made.get(name)
+        return self._builders.get(name)
 
 
-def terms(*made: OwnBuilder, pull=lambda _image: False, registries=None) -> Terms:
-    return Terms(made=Record(*made), registries=registries or {}, may_pull=pull)
+def policy(*own: OwnBuilder, pull=lambda _image: False, registries=None) -> BuilderPolicy:
+    return BuilderPolicy(own_builders=Record(*own), registries=registries or {}, try_pull=pull)
 
 
-def auto(engine: FakeEngine, *, may_pull: bool = False, wanted: str = "auto") -> Choice:
-    asked: Engine = engine
-    return choose(wanted, None, asked, engine.info(), terms(pull=lambda _image: may_pull))
+def auto(engine: FakeEngine, *, can_pull: bool = False, builder: str = "auto") -> BuilderPlan:
+    seam: Engine = engine
+    return choose(builder, None, seam, engine.info(), policy(pull=lambda _image: can_pull))
 
 
-def with_(**changes) -> Profile:
-    """Make the profile with something else in it."""
+def edited(**changes) -> Profile:
+    """Return the profile with some values changed."""
     return CONTAINER.model_copy(update=changes)
 
 
-def by_profile(profile: Profile, engine: FakeEngine, *made: OwnBuilder) -> Choice:
-    return choose("profile.yaml", profile, engine, engine.info(), terms(*made))
+def by_profile(profile: Profile, engine: FakeEngine, *own: OwnBuilder) -> BuilderPlan:
+    return choose("profile.yaml", profile, engine, engine.info(), policy(*own))
 
 
 def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
     return OwnBuilder(name=name, driver=driver, profile="team", **more)
 
 
-def made_of(profile: Profile) -> BuilderInfo:
-    """Give the builder that a profile makes, as buildx lists it."""
+def created_from(profile: Profile) -> BuilderInfo:
+    """Return the builder that a profile creates, as buildx lists it."""
     return as_listed(by_profile(profile, FakeEngine()).create[0])
 
 
-def engine_with(*known: BuilderInfo, **more) -> FakeEngine:
-    return FakeEngine(known=[builder("default", "docker"), *known], **more)
+def engine_with(*builders: BuilderInfo, **more) -> FakeEngine:
+    return FakeEngine(existing=[builder("default", "docker"), *builders], **more)
 
 
-# The ladder of `builder: auto`, from its first rung.
+# `builder: auto`, from the first choice to the last.
 
 
-def test_the_builder_of_an_earlier_setup_is_used_again():
-    choice = auto(engine_with(builder(OWN_NAME), facts=CONTAINERD, images={BUILDKIT_IMAGE}), may_pull=True)
-    assert (choice.names, choice.create, choice.pull) == ((OWN_NAME,), (), None)
+def test_auto_uses_the_builder_of_an_earlier_setup():
+    plan = auto(engine_with(builder(OWN_NAME), facts=CONTAINERD, images={BUILDKIT_IMAGE}), can_pull=True)
+    assert (plan.names, plan.create, plan.pull) == ((OWN_NAME,), (), None)
 
 
-def test_with_the_image_there_a_builder_is_made():
-    choice = auto(FakeEngine(facts=CONTAINERD, images={BUILDKIT_IMAGE}))
-    (new,) = choice.create
-    assert choice.names == (new.name,) == (OWN_NAME,)
-    assert (new.driver, new.image, choice.pull) == ("docker-container", BUILDKIT_IMAGE, None)
+def test_auto_creates_a_builder_when_the_image_is_present():
+    plan = auto(FakeEngine(facts=CONTAINERD, images={BUILDKIT_IMAGE}))
+    (new,) = plan.create
+    assert plan.names == (new.name,) == (OWN_NAME,)
+    assert (new.driver, new.image, plan.pull) == ("docker-container", BUILDKIT_IMAGE, None)
 
 
-def test_an_image_that_can_be_pulled_is():
-    choice = auto(FakeEngine(facts=CONTAINERD), may_pull=True)
-    assert choice.pull == BUILDKIT_IMAGE
-    assert [new.name for new in choice.create] == [OWN_NAME]
+def test_auto_pulls_the_image_when_it_can():
+    plan = auto(FakeEngine(facts=CONTAINERD), can_pull=True)
+    assert plan.pull == BUILDKIT_IMAGE
+    assert [new.name for new in plan.create] == [OWN_NAME]
 
 
-def test_else_the_engines_own_builder_where_it_can_do_several_platforms():
-    choice = auto(FakeEngine(facts=CONTAINERD))
-    assert (choice.names, choice.create, choice.pull) == (("default",), (), None)
+def test_auto_falls_back_to_the_engines_own_builder_with_the_containerd_store():
+    plan = auto(FakeEngine(facts=CONTAINERD))
+    assert (plan.names, plan.create, plan.pull) == (("default",), (), None)
 
 
-def test_else_the_three_ways_out():
+def test_auto_without_any_builder_fails_with_three_ways_out():
     with pytest.raises(EnvironmentFault) as caught:
         auto(FakeEngine())
     hint = caught.value.hint or ""
@@ -102,28 +109,28 @@ def test_else_the_three_ways_out():
     assert "builder: NAME" in hint
 
 
-def test_the_image_is_asked_for_by_name_and_once():
-    asked = []
+def test_auto_tries_to_pull_the_image_once():
+    pulls = []
 
-    def may_pull(image: str) -> bool:
-        asked.append(image)
+    def try_pull(image: str) -> bool:
+        pulls.append(image)
         return False
 
     engine = FakeEngine(facts=CONTAINERD)
-    choose("auto", None, engine, engine.info(), terms(pull=may_pull))
-    assert asked == [BUILDKIT_IMAGE]
+    choose("auto", None, engine, engine.info(), policy(pull=try_pull))
+    assert pulls == [BUILDKIT_IMAGE]
 
 
 def test_choosing_changes_nothing():
     engine = FakeEngine(images={BUILDKIT_IMAGE})
     auto(engine)
-    assert engine.did == []
+    assert engine.calls == []
 
 
 @pytest.mark.parametrize("own", [builder(OWN_NAME, error="connection refused"), builder(OWN_NAME, "remote")])
-def test_a_builder_of_our_name_that_is_of_no_use_is_not_replaced(own):
-    choice = auto(engine_with(own, facts=CONTAINERD, images={BUILDKIT_IMAGE}), may_pull=True)
-    assert (choice.names, choice.create) == (("default",), ())
+def test_an_unusable_builder_of_our_name_is_not_replaced(own):
+    plan = auto(engine_with(own, facts=CONTAINERD, images={BUILDKIT_IMAGE}), can_pull=True)
+    assert (plan.names, plan.create) == (("default",), ())
 
 
 def test_a_broken_builder_of_our_name_is_named():
@@ -133,45 +140,45 @@ def test_a_broken_builder_of_our_name_is_named():
 
 def test_the_shipped_profile_local_is_auto():
     assert load_profile("local", Path("/nowhere")) is None
-    assert auto(engine_with(builder(OWN_NAME)), wanted="local").names == (OWN_NAME,)
+    assert auto(engine_with(builder(OWN_NAME)), builder="local").names == (OWN_NAME,)
 
 
 # The engine's own builder.
 
 
-def test_the_engines_own_builder_is_that_of_the_context():
-    known = [builder("default", "docker"), builder("remote-box", "docker"), builder("x")]
-    found = engines_own(known, replace(ENGINE, context="remote-box"))
-    assert found is known[1]
+def test_the_default_builder_is_that_of_the_docker_context():
+    builders = [builder("default", "docker"), builder("remote-box", "docker"), builder("x")]
+    chosen = default_builder(builders, replace(ENGINE, context="remote-box"))
+    assert chosen is builders[1]
 
 
-def test_else_it_is_the_default_one():
-    known = [builder("x"), builder("default", "docker")]
-    assert engines_own(known, replace(ENGINE, context="gone")) is known[1]
+def test_the_default_builder_of_an_unknown_context_is_called_default():
+    builders = [builder("x"), builder("default", "docker")]
+    assert default_builder(builders, replace(ENGINE, context="gone")) is builders[1]
 
 
-def test_or_there_is_none():
-    assert engines_own([builder("x"), builder("other", "docker")], ENGINE) is None
+def test_there_is_no_default_builder_without_the_docker_driver():
+    assert default_builder([builder("x"), builder("other", "docker")], ENGINE) is None
 
 
 # By name.
 
 
-def test_an_existing_builder_by_name():
-    choice = auto(engine_with(builder("farm", "remote")), wanted="farm")
-    assert (choice.names, choice.create) == (("farm",), ())
+def test_an_existing_builder_is_used_by_name():
+    plan = auto(engine_with(builder("farm", "remote")), builder="farm")
+    assert (plan.names, plan.create) == (("farm",), ())
 
 
-def test_a_name_nobody_has():
+def test_an_unknown_builder_name_is_an_error():
     with pytest.raises(EnvironmentFault, match="frm") as caught:
-        auto(engine_with(builder("farm")), wanted="frm")
+        auto(engine_with(builder("farm")), builder="frm")
     assert "default, farm" in (caught.value.hint or "")
 
 
-def test_a_builder_that_does_not_answer():
+def test_a_named_builder_that_does_not_answer_is_an_error():
     broken = builder("farm", error="dial tcp: connection refused\nmore of it")
     with pytest.raises(EnvironmentFault, match="connection refused") as caught:
-        auto(engine_with(broken), wanted="farm")
+        auto(engine_with(broken), builder="farm")
     assert "more of it" not in caught.value.message
     assert "docker buildx inspect farm" in (caught.value.hint or "")
 
@@ -179,48 +186,48 @@ def test_a_builder_that_does_not_answer():
 # By profile.
 
 
-def test_what_a_profile_says_is_made():
-    choice = by_profile(CONTAINER, FakeEngine())
-    (new,) = choice.create
-    assert choice.names == ("team",)
+def test_a_profile_creates_its_builder():
+    plan = by_profile(CONTAINER, FakeEngine())
+    (new,) = plan.create
+    assert plan.names == ("team",)
     assert (new.name, new.driver, new.endpoint) == ("team", "docker-container", None)
     assert (new.image, new.buildkitd, new.driver_opts) == (CONTAINER.image, "", CONTAINER.driver_opts)
-    assert choice.pull == CONTAINER.image
+    assert plan.pull == CONTAINER.image
 
 
-def test_nobody_is_told_to_remove_the_engines_own_builder():
+def test_no_hint_suggests_to_remove_the_engines_own_builder():
     with pytest.raises(EnvironmentFault, match="'default' is taken") as caught:
-        by_profile(with_(name="default"), engine_with(builder("default", "docker")))
+        by_profile(edited(name="default"), engine_with(builder("default", "docker")))
     assert "docker buildx rm" not in (caught.value.hint or "")
 
 
-def test_an_image_that_is_there_is_not_pulled():
+def test_a_present_image_is_not_pulled():
     assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 
 
-def test_what_is_made_already_is_left_alone():
-    choice = by_profile(CONTAINER, engine_with(made_of(CONTAINER)))
-    assert (choice.names, choice.create, choice.drifted, choice.pull) == (("team",), (), (), None)
+def test_an_existing_builder_of_the_profile_needs_no_change():
+    plan = by_profile(CONTAINER, engine_with(created_from(CONTAINER)))
+    assert (plan.names, plan.planned_changes) == (("team",), ())
 
 
-def test_a_name_that_another_driver_took():
+def test_a_name_taken_by_another_driver_is_an_error():
     with pytest.raises(EnvironmentFault, match=r"'team' is taken.*driver is remote") as caught:
         by_profile(CONTAINER, engine_with(builder("team", "remote")))
     assert "docker buildx rm team" in (caught.value.hint or "")
 
 
-def test_each_machine_becomes_a_builder_of_its_own():
+def test_each_node_becomes_a_builder_of_its_own():
     machines = (
         Node(endpoint="unix:///var/run/docker.sock"),
         Node(endpoint="ssh://build@arm-host"),
     )
-    first = with_(nodes=machines[:1])
-    choice = by_profile(with_(nodes=machines), engine_with(made_of(first)))
-    assert choice.names == ("team", "team-1")
-    assert [(new.name, new.endpoint) for new in choice.create] == [("team-1", "ssh://build@arm-host")]
+    first = edited(nodes=machines[:1])
+    plan = by_profile(edited(nodes=machines), engine_with(created_from(first)))
+    assert plan.names == ("team", "team-1")
+    assert [(new.name, new.endpoint) for new in plan.create] == [("team-1", "ssh://build@arm-host")]
 
 
-def test_a_profile_of_the_engines_own_builder():
+def test_a_docker_profile_uses_the_engines_own_builder():
     profile = Profile(driver="docker")
     assert by_profile(profile, FakeEngine()).names == ("default",)
     with pytest.raises(EnvironmentFault, match="elsewhere"):
@@ -228,22 +235,22 @@ def test_a_profile_of_the_engines_own_builder():
 
 
 def test_a_remote_profile_pulls_nothing():
-    remote = with_(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
-    choice = by_profile(remote, FakeEngine())
-    assert choice.pull is None
-    assert choice.create[0].endpoint == "tcp://box:1234"
+    remote = edited(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
+    plan = by_profile(remote, FakeEngine())
+    assert plan.pull is None
+    assert plan.create[0].endpoint == "tcp://box:1234"
 
 
-def test_a_machine_may_have_a_name_and_options_of_its_own():
+def test_a_node_may_have_a_name_and_options_of_its_own():
     machine = Node(endpoint="ssh://build@arm-host", name="arm", driver_opts={"memory": "4g"})
-    (new,) = by_profile(with_(nodes=(machine,)), FakeEngine()).create
+    (new,) = by_profile(edited(nodes=(machine,)), FakeEngine()).create
     assert (new.name, new.driver_opts) == ("arm", {"network": "host", "memory": "4g"})
 
 
 # Drift.
 
 
-def test_auto_makes_the_shipped_container_profile():
+def test_auto_creates_the_shipped_container_profile():
     (new,) = auto(FakeEngine(images={BUILDKIT_IMAGE})).create
     container = load_profile("container", Path())
     assert container is not None
@@ -262,80 +269,80 @@ def test_auto_makes_the_shipped_container_profile():
         ({"driver": "kubernetes"}, "driver is docker-container, wanted kubernetes"),
     ],
 )
-def test_a_profile_that_was_edited_is_seen(changed, words):
-    found = made_of(CONTAINER)
-    (drift,) = by_profile(with_(**changed), engine_with(found), ours("team")).drifted
+def test_an_edited_profile_is_drift(changed, words):
+    existing = created_from(CONTAINER)
+    (drift,) = by_profile(edited(**changed), engine_with(existing), ours("team")).mend
     assert words in str(drift)
     assert not drift.loses_cache
 
 
-def test_the_same_difference_in_somebody_elses_builder_is_an_error():
-    changed = with_(image="registry.example.org/buildkit:2")
+def test_the_same_difference_in_a_foreign_builder_is_an_error():
+    changed = edited(image="registry.example.org/buildkit:2")
     with pytest.raises(
         EnvironmentFault, match=r"'team' is taken by a builder that multibuild did not make: image"
     ):
-        by_profile(changed, engine_with(made_of(CONTAINER)))
+        by_profile(changed, engine_with(created_from(CONTAINER)))
 
 
-def test_a_deployment_in_a_cluster_goes_with_its_cache():
+def test_a_drifted_kubernetes_builder_is_left_because_of_its_cache():
     cluster = Profile(driver="kubernetes", name="team", driver_opts={"namespace": "a"})
     other = cluster.model_copy(update={"driver_opts": {"namespace": "b"}})
-    (drift,) = by_profile(other, engine_with(made_of(cluster)), ours("team", "kubernetes")).drifted
+    (drift,) = by_profile(other, engine_with(created_from(cluster)), ours("team", "kubernetes")).leave
     assert drift.loses_cache
 
 
-def test_a_builder_of_several_nodes_is_not_what_a_profile_makes():
-    found = made_of(CONTAINER)
-    twice = replace(found, nodes=found.nodes * 2)
-    (drift,) = by_profile(CONTAINER, engine_with(twice), ours("team")).drifted
+def test_a_builder_of_several_nodes_is_drift():
+    existing = created_from(CONTAINER)
+    twice = replace(existing, nodes=existing.nodes * 2)
+    (drift,) = by_profile(CONTAINER, engine_with(twice), ours("team")).mend
     assert "2 nodes" in str(drift)
 
 
-def test_an_edited_configuration_is_seen_and_another_spelling_is_not(tmp_path):
+def test_an_edited_configuration_is_drift_and_another_spelling_is_not(tmp_path):
     toml = tmp_path / "buildkitd.toml"
     toml.write_text("[worker.oci]\n  gc = true\n")
-    profile = with_(buildkitd=toml)
-    engine = engine_with(made_of(profile))
+    profile = edited(buildkitd=toml)
+    engine = engine_with(created_from(profile))
     toml.write_text("# as before\n[worker]\n[worker.oci]\ngc=true")
-    assert by_profile(profile, engine, ours("team", configured=True)).drifted == ()
+    assert by_profile(profile, engine, ours("team", configured=True)).mend == ()
     toml.write_text("[worker.oci]\n  gc = false\n")
-    (drift,) = by_profile(profile, engine, ours("team", configured=True)).drifted
+    (drift,) = by_profile(profile, engine, ours("team", configured=True)).mend
     assert "buildkitd.toml differs" in str(drift)
-    (drift,) = by_profile(CONTAINER, engine, ours("team", configured=True)).drifted
+    (drift,) = by_profile(CONTAINER, engine, ours("team", configured=True)).mend
     assert "buildkitd.toml differs" in str(drift)
 
 
-def test_registries_of_a_config_are_told_to_builders_of_ours():
+def test_our_builders_are_configured_for_the_registries_of_a_config():
     registries = {"box:5000": {"http": True}}
     engine = FakeEngine()
-    choice = choose("p.yaml", CONTAINER, engine, engine.info(), terms(registries=registries))
-    assert tomllib.loads(choice.create[0].buildkitd) == {"registry": {"box:5000": {"http": True}}}
+    plan = choose("p.yaml", CONTAINER, engine, engine.info(), policy(registries=registries))
+    assert tomllib.loads(plan.create[0].buildkitd) == {"registry": {"box:5000": {"http": True}}}
 
 
-def test_those_that_another_project_needed_stay_known():
-    made = ours("team", configured=True, registries={"box:5000": {"http": True}})
+def test_registries_of_another_project_stay_configured():
+    own = ours("team", configured=True, registries={"box:5000": {"http": True}})
     engine = FakeEngine()
-    asked = terms(made, registries={"other:1": {"http": True}})
-    (new,) = choose("p.yaml", CONTAINER, engine, engine.info(), asked).create
+    own_policy = policy(own, registries={"other:1": {"http": True}})
+    (new,) = choose("p.yaml", CONTAINER, engine, engine.info(), own_policy).create
     assert set(tomllib.loads(new.buildkitd)["registry"]) == {"box:5000", "other:1"}
 
 
-def test_a_remote_builder_is_told_nothing():
-    remote = with_(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
+def test_a_remote_builder_gets_no_configuration():
+    remote = edited(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
     engine = FakeEngine()
-    asked = terms(registries={"box:5000": {"http": True}})
-    assert choose("p.yaml", remote, engine, engine.info(), asked).create[0].buildkitd == ""
+    own_policy = policy(registries={"box:5000": {"http": True}})
+    assert choose("p.yaml", remote, engine, engine.info(), own_policy).create[0].buildkitd == ""
 
 
-# Machines of different kinds.
+# Nodes of different kinds.
 
 
-def test_the_shipped_fleet():
+def test_the_shipped_fleet_has_three_kinds_of_nodes():
     profile = load_profile("fleet", Path())
     assert profile is not None
-    choice = by_profile(profile, FakeEngine(images={BUILDKIT_IMAGE}))
-    home, arm, far = choice.create
-    assert choice.names == ("multibuild-fleet", "multibuild-fleet-1", "multibuild-fleet-2")
+    plan = by_profile(profile, FakeEngine(images={BUILDKIT_IMAGE}))
+    home, arm, far = plan.create
+    assert plan.names == ("multibuild-fleet", "multibuild-fleet-1", "multibuild-fleet-2")
     assert (home.driver, home.endpoint, home.options["network"]) == ("docker-container", None, "host")
     assert (arm.endpoint, arm.image) == ("ssh://build@arm64-host.example.org", BUILDKIT_IMAGE)
     assert (far.driver, far.endpoint, far.image, far.buildkitd) == (
@@ -345,15 +352,15 @@ def test_the_shipped_fleet():
         "",
     )
     assert set(far.options) == {"cacert", "cert", "key"}
-    assert choice.meant["multibuild-fleet-2"] == (Platform.parse("linux/s390x"),)
+    assert plan.platforms["multibuild-fleet-2"] == (Platform.parse("linux/s390x"),)
 
 
-def test_the_engines_own_builder_may_be_a_machine_of_a_fleet():
+def test_the_engines_own_builder_may_be_a_node_of_a_fleet():
     machines = (Node(driver="docker"), Node(driver="remote", endpoint="tcp://far:1"))
-    choice = by_profile(with_(nodes=machines), FakeEngine())
-    assert choice.names == ("default", "team-1")
-    assert [new.name for new in choice.create] == ["team-1"]
-    assert choice.pull is None
+    plan = by_profile(edited(nodes=machines), FakeEngine())
+    assert plan.names == ("default", "team-1")
+    assert [new.name for new in plan.create] == ["team-1"]
+    assert plan.pull is None
 
 
 @pytest.mark.parametrize(
@@ -364,7 +371,7 @@ def test_the_engines_own_builder_may_be_a_machine_of_a_fleet():
         {"driver": "docker", "driver_opts": {"a": "b"}},
     ],
 )
-def test_a_machine_that_does_not_fit_its_driver(node):
+def test_a_node_that_does_not_fit_its_driver_is_invalid(node):
     with pytest.raises(ValidationError, match="driver"):
         Profile.model_validate({"driver": "docker-container", "nodes": [node]})
 

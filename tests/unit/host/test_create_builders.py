@@ -6,8 +6,8 @@ from fakes.engine import FakeEngine, as_listed
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
-from multibuild.host.choose_builder import Terms, choose
-from multibuild.host.create_builders import provide
+from multibuild.host.choose_builder import BuilderPolicy, choose
+from multibuild.host.create_builders import create_builders
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 
 IMAGE = "registry.example.org/buildkit:1"
@@ -18,150 +18,159 @@ FLEET = Profile(
 CLUSTER = Profile(driver="kubernetes", name="pod", driver_opts={"namespace": "a"})
 
 
-class RunContext:
-    """An engine, what multibuild made on it, and what was said."""
+class Machine:
+    """An engine, the record of our builders on it, and the messages."""
 
     def __init__(self, folder: Path, engine: FakeEngine) -> None:
         self.engine = engine
-        self.made = OwnBuilders(folder / "builders")
-        self.said: list[str] = []
+        self.own = OwnBuilders(folder / "builders")
+        self.messages: list[str] = []
 
-    def provide(self, profile, **how):
-        terms = Terms(made=self.made, registries={}, may_pull=lambda _image: False, patience=0.01)
-        choice = choose("p.yaml", profile, self.engine, self.engine.info(), terms)
-        return provide(choice, self.engine, terms, self.said.append, **{"change": True, **how})
+    def policy(self, **options):
+        def try_pull(_image):
+            return False
+
+        return BuilderPolicy(own_builders=self.own, registries={}, try_pull=try_pull, **options)
+
+    def plan(self, profile, **options):
+        return choose("p.yaml", profile, self.engine, self.engine.info(), self.policy(**options))
+
+    def create(self, profile, **options):
+        plan, policy = self.plan(profile, **options), self.policy(retry_wait_s=0.01, **options)
+        return create_builders(plan, self.engine, policy, self.messages.append)
 
 
 @pytest.fixture
-def site(tmp_path):
-    return RunContext(tmp_path, FakeEngine(images={IMAGE}))
+def machine(tmp_path):
+    return Machine(tmp_path, FakeEngine(images={IMAGE}))
 
 
-def test_what_is_made_is_written_down(site):
-    assert site.provide(CONTAINER).changes == ("created the builder team",)
-    assert site.engine.did == ["create team", "start team"]
-    assert [made.name for made in site.made.all()] == ["team"]
+def test_a_created_builder_is_recorded(machine):
+    assert machine.create(CONTAINER).changes == ("created the builder team",)
+    assert machine.engine.calls == ["create team", "start team"]
+    assert [builder.name for builder in machine.own.all()] == ["team"]
 
 
-def test_a_second_time_changes_nothing(site):
-    site.provide(CONTAINER)
-    site.engine.did.clear()
-    assert site.provide(CONTAINER).changes == ()
-    assert site.engine.did == []
+def test_a_second_setup_changes_nothing(machine):
+    machine.create(CONTAINER)
+    machine.engine.calls.clear()
+    assert machine.create(CONTAINER).changes == ()
+    assert machine.engine.calls == []
 
 
-def test_drift_is_mended_and_the_cache_kept(site):
-    site.provide(CONTAINER)
-    site.engine.images.add("registry.example.org/buildkit:2")
-    provided = site.provide(CONTAINER.model_copy(update={"image": "registry.example.org/buildkit:2"}))
-    assert provided.changes == (
+def test_drift_is_mended_and_the_cache_kept(machine):
+    machine.create(CONTAINER)
+    machine.engine.images.add("registry.example.org/buildkit:2")
+    available = machine.create(CONTAINER.model_copy(update={"image": "registry.example.org/buildkit:2"}))
+    assert available.changes == (
         "mended the builder team: image is registry.example.org/buildkit:1, wanted registry.example.org/buildkit:2",
     )
-    assert site.engine.did[2:] == ["remove team but its state", "create team", "start team"]
+    assert machine.engine.calls[2:] == ["remove team keeping its state", "create team", "start team"]
 
 
-def test_a_cache_is_destroyed_only_when_told(site):
-    site.provide(CLUSTER)
+def test_a_cache_is_destroyed_only_with_recreate(machine):
+    machine.create(CLUSTER)
     other = CLUSTER.model_copy(update={"driver_opts": {"namespace": "b"}})
-    site.engine.did.clear()
-    assert site.provide(other).changes == ()
-    assert site.engine.did == []
-    assert any("setup --recreate" in text for text in site.said)
-    assert site.provide(other, recreate=True).changes == ("mended the builder pod: namespace is a, wanted b",)
-    assert site.engine.did == ["remove pod", "create pod", "start pod"]
+    machine.engine.calls.clear()
+    assert machine.create(other).changes == ()
+    assert machine.engine.calls == []
+    assert any("setup --recreate" in text for text in machine.messages)
+    assert machine.create(other, recreate=True).changes == (
+        "mended the builder pod: namespace is a, wanted b",
+    )
+    assert machine.engine.calls == ["remove pod", "create pod", "start pod"]
 
 
-def test_a_dry_run_lists_what_would_be_made(site):
-    site.engine.images.clear()
-    assert site.provide(CONTAINER, change=False).would == (
+def test_a_plan_describes_its_changes(machine):
+    machine.engine.images.clear()
+    assert machine.plan(CONTAINER).planned_changes == (
         f"pull {IMAGE}",
         "create the docker-container builder team",
     )
-    site.provide(CLUSTER)
-    site.engine.did.clear()
+    machine.create(CLUSTER)
+    machine.engine.calls.clear()
     other = CLUSTER.model_copy(update={"driver_opts": {"namespace": "b"}})
-    assert "leave the builder pod" in site.provide(other, change=False).would[0]
-    assert site.engine.did == []
+    assert "leave the builder pod" in machine.plan(other).planned_changes[0]
+    assert machine.engine.calls == []
 
 
-def test_a_dead_node_is_said_and_the_others_go_on(site):
-    site.engine.dead = {"farm-1"}
-    provided = site.provide(FLEET)
-    assert provided.dead == {"farm-1": "nothing answers at tcp://far:1"}
-    assert "node farm-1 does not answer: nothing answers at tcp://far:1" in site.said
+def test_an_unreachable_node_is_reported_and_the_others_are_used(machine):
+    machine.engine.unreachable = {"farm-1"}
+    available = machine.create(FLEET)
+    assert available.unreachable == {"farm-1": "nothing answers at tcp://far:1"}
+    assert "node farm-1 does not answer: nothing answers at tcp://far:1" in machine.messages
 
 
-def test_a_container_that_does_not_start_is_a_dead_node_too(site):
+def test_a_container_that_does_not_start_is_unreachable_too(machine):
     machines = (Node(endpoint="ssh://a"), Node(endpoint="ssh://b"))
-    site.engine.dead = {"team-1"}
-    provided = site.provide(CONTAINER.model_copy(update={"nodes": machines}))
-    assert "no route to host" in provided.dead["team-1"]
-    assert "team-1" not in {one.name for one in site.engine.known}
-    site.engine.dead = set()
-    assert site.provide(CONTAINER.model_copy(update={"nodes": machines})).changes == (
+    machine.engine.unreachable = {"team-1"}
+    available = machine.create(CONTAINER.model_copy(update={"nodes": machines}))
+    assert "no route to host" in available.unreachable["team-1"]
+    assert "team-1" not in {builder.name for builder in machine.engine.existing}
+    machine.engine.unreachable = set()
+    assert machine.create(CONTAINER.model_copy(update={"nodes": machines})).changes == (
         "created the builder team-1",
     )
 
 
-def test_an_image_that_only_one_machine_needs_is_that_machines_trouble(site):
-    site.engine.images.clear()
+def test_a_failed_pull_makes_only_the_node_that_needs_it_unreachable(machine):
+    machine.engine.images.clear()
     machines = (Node(), Node(driver="remote", endpoint="tcp://far:1"))
-    provided = site.provide(CONTAINER.model_copy(update={"nodes": machines}))
-    assert f"pulling {IMAGE}" in provided.dead["team"]
-    assert "builder: default" in provided.dead["team"]
-    assert provided.changes == ("created the builder team-1",)
+    available = machine.create(CONTAINER.model_copy(update={"nodes": machines}))
+    assert f"pulling {IMAGE}" in available.unreachable["team"]
+    assert "builder: default" in available.unreachable["team"]
+    assert available.changes == ("created the builder team-1",)
 
 
-def test_with_all_of_them_dead_there_is_nobody(site):
-    site.engine.dead = {"farm", "farm-1"}
+def test_all_nodes_unreachable_is_an_error(machine):
+    machine.engine.unreachable = {"farm", "farm-1"}
     with pytest.raises(EnvironmentFault, match=r"no builder answers: farm: .*near.*farm-1: .*far"):
-        site.provide(FLEET)
+        machine.create(FLEET)
 
 
-def test_an_image_that_cannot_be_had_says_how_to_do_without(site):
-    site.engine.images.clear()
+def test_a_failed_pull_names_the_ways_to_do_without_the_image(machine):
+    machine.engine.images.clear()
     with pytest.raises(EnvironmentFault, match="no route to host") as caught:
-        site.provide(CONTAINER)
+        machine.create(CONTAINER)
     assert "builder: default" in (caught.value.hint or "")
-    assert site.engine.did.count(f"pull {IMAGE}") == 3
+    assert machine.engine.calls.count(f"pull {IMAGE}") == 3
 
 
-def test_somebody_elses_builder_is_not_touched(site):
-    site.provide(CONTAINER)
-    site.made.forget("team")
+def test_a_foreign_builder_is_not_touched(machine):
+    machine.create(CONTAINER)
+    machine.own.forget("team")
     with pytest.raises(EnvironmentFault, match="did not make"):
-        site.provide(CONTAINER.model_copy(update={"driver_opts": {"network": "host"}}))
-    assert site.provide(CONTAINER).changes == ()
+        machine.create(CONTAINER.model_copy(update={"driver_opts": {"network": "host"}}))
+    assert machine.create(CONTAINER).changes == ()
 
 
-def test_a_record_that_cannot_be_read_is_nobodys(tmp_path):
-    made = OwnBuilders(tmp_path)
+def test_an_unreadable_record_is_ignored(tmp_path):
+    own = OwnBuilders(tmp_path)
     (tmp_path / "team.json").write_text("{")
     (tmp_path / "more.json").write_text('{"name": "more", "unknown": 1}')
-    assert made.all() == ()
-    made.add(OwnBuilder(name="team", driver="remote", profile="team"))
-    assert [one.name for one in made.all()] == ["team"]
-    made.forget("team")
-    made.forget("team")
-    assert made.get("team") is None
+    assert own.all() == ()
+    own.add(OwnBuilder(name="team", driver="remote", profile="team"))
+    assert [builder.name for builder in own.all()] == ["team"]
+    own.forget("team")
+    own.forget("team")
+    assert own.get("team") is None
 
 
-def test_a_builder_that_was_stopped_is_not_dead(site):
-    site.provide(CONTAINER)
-    (found,) = [one for one in site.engine.known if one.name == "team"]
-    site.engine.known.remove(found)
-    site.engine.known.append(replace(found, nodes=(replace(found.nodes[0], status="stopped"),)))
-    assert site.provide(CONTAINER).dead == {}
+def test_a_stopped_builder_is_not_unreachable(machine):
+    machine.create(CONTAINER)
+    (team,) = [builder for builder in machine.engine.existing if builder.name == "team"]
+    machine.engine.existing.remove(team)
+    machine.engine.existing.append(replace(team, nodes=(replace(team.nodes[0], status="stopped"),)))
+    assert machine.create(CONTAINER).unreachable == {}
 
 
-def test_as_listed_is_as_wanted(site):
-    """The fake lists a new builder just as it was asked for."""
-    terms = Terms(made=site.made, registries={}, may_pull=lambda _image: False, patience=0.01)
-    new = choose("p.yaml", CONTAINER, site.engine, site.engine.info(), terms).create[0]
+def test_the_fake_lists_a_builder_as_created(machine):
+    """The fake lists a new builder with the options it was created with."""
+    new = machine.plan(CONTAINER).create[0]
     assert as_listed(new).nodes[0].driver_opts == new.options
 
 
-def test_a_machine_that_left_the_profile_is_named(site):
-    site.provide(FLEET)
-    site.provide(FLEET.model_copy(update={"nodes": FLEET.nodes[:1]}))
-    assert site.said[-1].startswith("farm-1 is no node of the profile any more")
+def test_an_orphaned_builder_is_reported(machine):
+    machine.create(FLEET)
+    machine.create(FLEET.model_copy(update={"nodes": FLEET.nodes[:1]}))
+    assert machine.messages[-1].startswith("farm-1 is no node of the profile any more")
