@@ -11,7 +11,7 @@ from multibuild.frozen import frozen
 from multibuild.init.toolchains import toolchain_of
 from multibuild.platforms import Platform
 
-KNOWN = tuple(
+DEFAULT_CANDIDATES = tuple(
     Platform.parse(name)
     for name in (
         "linux/amd64",
@@ -30,19 +30,19 @@ KNOWN = tuple(
 )
 """What is asked about even where no base image has it, the most used first."""
 
-COMMON = KNOWN[:3]
-ASSUMED = KNOWN[:2]
+COMMON_PLATFORMS = DEFAULT_CANDIDATES[:3]
+FALLBACK_PLATFORMS = DEFAULT_CANDIDATES[:2]
 """What nearly every image has: proposed where a registry could not be asked."""
 
-FEW = 6
+MAX_PROPOSED = 6
 """Up to so many are all proposed; of more only the common ones, the others as comments: each costs a build."""
 
-Answers = Mapping[str, frozenset[Platform] | str]
+AvailablePlatforms = Mapping[str, frozenset[Platform] | str]
 """Image → the platforms it has, or why that is not known."""
 
 
 @frozen
-class Need:
+class RequiredImage:
     """An image that must exist for a platform; None: for the builder's own, whatever that is."""
 
     image: str
@@ -51,7 +51,7 @@ class Need:
 
 
 @frozen
-class Remark:
+class DockerfileWarning:
     """Something about the Dockerfile to know before building; `line` is 0 where it is about no line."""
 
     line: int
@@ -66,17 +66,21 @@ class Proposal:
     chosen: tuple[Platform, ...]
     possible: tuple[Platform, ...]
     impossible: Mapping[Platform, str]
-    remarks: tuple[Remark, ...]
+    warnings: tuple[DockerfileWarning, ...]
     unknown: Mapping[str, str]
 
 
-def images_to_ask(text: str, target: str | None, builder: Platform) -> tuple[str, ...]:
+def images_to_query(text: str, target: str | None, builder: Platform) -> tuple[str, ...]:
     """Give the base images whose platforms decide anything, each once."""
-    needs = (need for platform in KNOWN for need in needs_of(text, target, platform, builder))
+    needs = (
+        need for platform in DEFAULT_CANDIDATES for need in required_images(text, target, platform, builder)
+    )
     return tuple(dict.fromkeys(need.image for need in needs if need.platform and "$" not in need.image))
 
 
-def needs_of(text: str, target: str | None, platform: Platform, builder: Platform) -> tuple[Need, ...]:
+def required_images(
+    text: str, target: str | None, platform: Platform, builder: Platform
+) -> tuple[RequiredImage, ...]:
     """Give what a build for `platform` pulls. A stage of `$BUILDPLATFORM` needs its image for the builder alone."""
     stages = read_dockerfile(text, _arguments(platform, builder)).stages
     needs = []
@@ -84,43 +88,45 @@ def needs_of(text: str, target: str | None, platform: Platform, builder: Platfor
         stage = used.stage
         if stage is used.root and stage.base != "scratch":
             wanted = _platform_of(used, platform)
-            needs.append(Need(image=stage.base, platform=wanted, line=stage.line))
-        needs += [Need(image=name, platform=platform, line=stage.line) for name in used.images]
+            needs.append(RequiredImage(image=stage.base, platform=wanted, line=stage.line))
+        needs += [RequiredImage(image=name, platform=platform, line=stage.line) for name in used.images]
     return tuple(needs)
 
 
-def propose(text: str, target: str | None, answers: Answers, builder: Platform) -> Proposal:
+def propose_platforms(
+    text: str, target: str | None, answers: AvailablePlatforms, builder: Platform
+) -> Proposal:
     """Judge every platform that a base image has, or that people ask for."""
     offered = {platform for found in answers.values() if not isinstance(found, str) for platform in found}
     # FROM scratch alone: what compiles decides, and that is not ours to know.
-    open_to_all = all(need.platform is None for need in needs_of(text, target, builder, builder))
-    candidates = [*KNOWN, *sorted(offered - set(KNOWN))]
+    open_to_all = all(need.platform is None for need in required_images(text, target, builder, builder))
+    candidates = [*DEFAULT_CANDIDATES, *sorted(offered - set(DEFAULT_CANDIDATES))]
     possible, impossible = [], {}
     for platform in candidates:
-        reason = _obstacle(needs_of(text, target, platform, builder), answers)
+        reason = _obstacle(required_images(text, target, platform, builder), answers)
         if reason:
             impossible[platform] = reason
         elif open_to_all or platform in offered:
             possible.append(platform)
     unknown = {image: why for image, why in answers.items() if isinstance(why, str)}
     if not offered and not open_to_all:
-        possible = list(ASSUMED)
-    usual = ASSUMED if unknown else COMMON
-    few = len(possible) <= FEW and not unknown
+        possible = list(FALLBACK_PLATFORMS)
+    usual = FALLBACK_PLATFORMS if unknown else COMMON_PLATFORMS
+    few = len(possible) <= MAX_PROPOSED and not unknown
     chosen = possible if few else [platform for platform in possible if platform in usual]
     used = used_stages(read_dockerfile(text, _arguments(builder, builder)).stages, target)
     # A stage that others are FROM prepares; those others compile.
     bases = {stage for one in used for stage in one.chain[1:]}
     return Proposal(
-        chosen=tuple(chosen or possible[:FEW]),
+        chosen=tuple(chosen or possible[:MAX_PROPOSED]),
         possible=tuple(possible),
         impossible=impossible,
-        remarks=tuple(remark for one in used for remark in _remarks(one, leaf=one.stage not in bases)),
+        warnings=tuple(remark for one in used for remark in _warnings(one, leaf=one.stage not in bases)),
         unknown=unknown,
     )
 
 
-def has(available: frozenset[Platform], wanted: Platform) -> bool:
+def has_platform(available: frozenset[Platform], wanted: Platform) -> bool:
     """Whether an image has a platform; on ARM a lower variant will do, as for BuildKit (platforms.Only)."""
     lower = wanted.architecture == "arm" and any(
         (found.os, found.architecture) == (wanted.os, "arm") and found.variant <= wanted.variant
@@ -129,12 +135,12 @@ def has(available: frozenset[Platform], wanted: Platform) -> bool:
     return wanted in available or lower
 
 
-def _obstacle(needs: tuple[Need, ...], answers: Answers) -> str:
+def _obstacle(needs: tuple[RequiredImage, ...], answers: AvailablePlatforms) -> str:
     for need in needs:
         available = answers.get(need.image)
         if need.platform is None or available is None or isinstance(available, str):
             continue
-        if not has(available, need.platform):
+        if not has_platform(available, need.platform):
             return f"{need.image} has no {need.platform} (line {need.line})"
     return ""
 
@@ -150,17 +156,17 @@ def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
     return platform
 
 
-def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
+def _warnings(used: UsedStage, *, leaf: bool) -> Iterator[DockerfileWarning]:
     """Say what is slow although it need not be, and what gives every platform the same program."""
     stage, row = used.stage, toolchain_of(used, by_image=leaf)
     if "$" in used.root.base and stage is used.root:
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.root.base} depends on a build argument without default: not checked",
             hint="give the ARG a default, or write its value under args",
         )
     if used.where != "target" and used.role == "image" and stage is used.root:
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} is always {stage.platform}: every platform would get that image",
             hint="remove --platform from the stages that become the image",
@@ -169,13 +175,13 @@ def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
         return
     if used.where == "target":
         place = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} builds {row.name} under emulation on every platform but the builder's own",
             hint=f"write FROM --platform=$BUILDPLATFORM {place}; {row.advice}",
         )
     elif used.where == "build" and not row.portable and not _looks_at_target(used):
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} builds {row.name} for the builder's own platform, whatever the image is for",
             hint=f"tell it: {row.advice}",

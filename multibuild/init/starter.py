@@ -16,21 +16,23 @@ _REMOTE = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?|(?:[^@/]*@))([^/:]+)(?::\d+)?[:
 
 
 @frozen
-class Image:
+class ImageName:
     """The image's name; `guess` says where it was guessed from, empty when it was given."""
 
     name: str
     guess: str = ""
 
 
-def guess_image(remote: str, folder: str) -> Image:
+def guess_image(remote: str, folder: str) -> ImageName:
     """Guess an image's name from git's origin (its URL, or empty), else from the directory's name."""
     found = _REMOTE.match(remote)
     if found and found[1].lower() in HOSTS:
         path = "/".join(part for part in map(_component, found[2].split("/")) if part)
-        return Image(name=f"{HOSTS[found[1].lower()]}/{path}", guess="a guess from git's origin: check it")
+        return ImageName(
+            name=f"{HOSTS[found[1].lower()]}/{path}", guess="a guess from git's origin: check it"
+        )
     last = found[2].rpartition("/")[2] if found else folder
-    return Image(
+    return ImageName(
         name=f"registry.example.org/{_component(last) or 'app'}",
         guess="a placeholder: put your registry here",
     )
@@ -44,10 +46,10 @@ def _component(text: str) -> str:
 
 
 @frozen
-class Starter:
+class StarterConfig:
     """What a first config says."""
 
-    image: Image
+    image: ImageName
     proposal: Proposal
     dockerfile: str = "Dockerfile"
     context: str = "."
@@ -64,11 +66,11 @@ class Starter:
         yield "# A commit with the git tag v1.2.3 gives the tag 1.2.3; without one it is dropped."
         yield 'tags: ["${git.semver}", latest]'
         if self.context != ".":
-            yield f"context: {quoted(self.context)}"
+            yield f"context: {yaml_scalar(self.context)}"
         if self.dockerfile != "Dockerfile":
-            yield f"dockerfile: {quoted(self.dockerfile)}"
+            yield f"dockerfile: {yaml_scalar(self.dockerfile)}"
         if self.target is not None:
-            yield f"target: {quoted(self.target)}"
+            yield f"target: {yaml_scalar(self.target)}"
 
     def _platforms(self) -> Iterator[str]:
         found = self.proposal
@@ -82,14 +84,14 @@ class Starter:
             yield from (f"  # - {platform}" for platform in more)
         if found.impossible:
             yield "  # Not possible:"
-            yield from (f"  #   {line}" for line in reasons(found.impossible))
+            yield from (f"  #   {line}" for line in reasons_by_image(found.impossible))
 
     def _tail(self) -> Iterator[str]:
         yield "# A command that must succeed in every image before any tag moves:"
         yield '# test: {run: ["app", "--version"]}'
 
 
-def reasons(impossible: Mapping[Platform, str]) -> tuple[str, ...]:
+def reasons_by_image(impossible: Mapping[Platform, str]) -> tuple[str, ...]:
     """Say why platforms are not possible, those with the same reason together."""
     grouped: dict[str, list[str]] = {}
     for platform, reason in impossible.items():
@@ -103,7 +105,7 @@ def names(platforms: Iterable[Platform]) -> str:
     return ", ".join(map(str, platforms))
 
 
-def quoted(text: str) -> str:
+def yaml_scalar(text: str) -> str:
     """Write a text as YAML, in quotes where it needs them: `on`, `0x10` and `1_000` are no texts without."""
     import yaml
 

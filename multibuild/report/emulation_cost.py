@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from multibuild.frozen import frozen
 
-SHORTEST = 0.1
+MIN_RATIO_S = 0.1
 """Seconds: below, starting a process is most of a step's time, and a ratio would say nothing."""
 
-ALIKE = 0.5
+MIN_WORD_OVERLAP = 0.5
 """The share of their words that two commands at the same place have in common if they are the same one: names hold
 the values of build arguments, which differ between platforms."""
 
@@ -38,7 +38,7 @@ class Comparison:
     @property
     def ratio(self) -> float | None:
         """How many times as long it took; None where the native step was too short to tell."""
-        return self.seconds / self.native_seconds if self.native_seconds >= SHORTEST else None
+        return self.seconds / self.native_seconds if self.native_seconds >= MIN_RATIO_S else None
 
     @property
     def saved(self) -> float:
@@ -85,7 +85,7 @@ def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
         candidates = (Reference.of(report, other["platform"]) for other in beside)
         native = next((one for one in candidates if one.steps), Reference("", {}))
         unemulated = native_vertices(report, row["node"])
-        for step in steps_of(report, row["platform"]):
+        for step in identified_steps(report, row["platform"]):
             outcome = _compare(step, native, unemulated)
             if isinstance(outcome, Comparison):
                 found.append(outcome)
@@ -105,7 +105,7 @@ class Reference(NamedTuple):
     def of(cls, report: Mapping[str, Any], platform: str) -> Reference:
         """Take a platform's steps, each with its command."""
         steps: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-        for step in steps_of(report, platform):
+        for step in identified_steps(report, platform):
             if match := _STEP.match(step["name"]):
                 steps.setdefault(match["place"], []).append((match["command"], step))
         return cls(platform, steps)
@@ -135,7 +135,7 @@ def is_emulated(step: Mapping[str, Any], unemulated: frozenset[str]) -> bool:
     return ran and step.get("vertex") not in unemulated and step.get("base") not in unemulated
 
 
-def steps_of(report: Mapping[str, Any], platform: str) -> list[Mapping[str, Any]]:
+def identified_steps(report: Mapping[str, Any], platform: str) -> list[Mapping[str, Any]]:
     """Give a platform's steps that can be told from others."""
     return [step for step in report["steps"] if step["platform"] == platform and step.get("vertex")]
 
@@ -169,4 +169,4 @@ def _compare(
 def _alike(one: str, other: str) -> bool:
     words, others = (Counter(re.findall(r"\w+", text)) for text in (one, other))
     common = (words & others).total()
-    return one == other or 2 * common >= ALIKE * (words.total() + others.total())
+    return one == other or 2 * common >= MIN_WORD_OVERLAP * (words.total() + others.total())

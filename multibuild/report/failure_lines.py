@@ -7,9 +7,9 @@ from typing import Any
 
 from multibuild.terminal import one_line, printable
 
-EVIDENCE_LINES = 10
-MOST_FOREIGN = 5
-QUOTED = "    "
+MAX_EVIDENCE_LINES = 10
+MAX_FOREIGN_FILES = 5
+QUOTE_INDENT = "    "
 """How lines begin that others wrote."""
 
 
@@ -19,7 +19,7 @@ def error_lines(error: Mapping[str, Any]) -> list[str]:
     return [*lines, one_line(f"hint:  {error['hint']}")] if error.get("hint") else lines
 
 
-def trouble_lines(platform: Mapping[str, Any]) -> list[str]:
+def failure_lines(platform: Mapping[str, Any]) -> list[str]:
     """Say why a platform did not make it: each attempt's class, the last one's evidence, test and proof.
 
     One that made it after a failed attempt has its classes said in a line each. Lines are printable.
@@ -54,12 +54,12 @@ def _then(attempt: Mapping[str, Any]) -> str:
 
 def _proof(proof: Mapping[str, Any]) -> list[str]:
     foreign = [str(file) for file in proof.get("foreign", ())]
-    more = len(foreign) - MOST_FOREIGN
+    more = len(foreign) - MAX_FOREIGN_FILES
     lines = _quoted(proof.get("detail"))
-    lines += [f"{QUOTED}foreign: {file}" for file in foreign[:MOST_FOREIGN]]
-    lines += [f"{QUOTED}and {more} more"] if more > 0 else []
+    lines += [f"{QUOTE_INDENT}foreign: {file}" for file in foreign[:MAX_FOREIGN_FILES]]
+    lines += [f"{QUOTE_INDENT}and {more} more"] if more > 0 else []
     return [*lines, f"  hint: {proof['hint']}"] if proof.get("hint") else lines
 
 
 def _quoted(text: Any) -> list[str]:
-    return [f"{QUOTED}{line}" for line in printable(str(text or "")).splitlines()[-EVIDENCE_LINES:]]
+    return [f"{QUOTE_INDENT}{line}" for line in printable(str(text or "")).splitlines()[-MAX_EVIDENCE_LINES:]]

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTED, error_lines, trouble_lines
-from multibuild.report.node_lines import nodes_in_words
-from multibuild.report.summary import HEADINGS, WORTH_SAYING, grouped_tags, platform_cells
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
+from multibuild.report.node_lines import node_lines
+from multibuild.report.summary import HEADINGS, MIN_EMULATION_COST_S, grouped_tags, platform_cells
 from multibuild.terminal import human_bytes, human_seconds, one_line, shortened
 
-MOST_STEPS = 5
+MAX_STEPS = 5
 """Rows of the table of what emulation cost."""
 
-NAME_LENGTH = 80
+MAX_NAME_LENGTH = 80
 """Characters of a step's name."""
 
-LINE_LENGTH = 400
+MAX_LINE_LENGTH = 400
 """Characters of a line that a build printed: a summary has room for a megabyte in all, the log has it whole."""
 
 
@@ -35,7 +35,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     lines += _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
     if any(not platform["required"] for platform in report["platforms"]):
         lines += ["", "? optional: the index is published without it when it fails."]
-    if nodes := nodes_in_words(report):
+    if nodes := node_lines(report):
         lines += ["", *(f"- {_cell(line)}" for line in nodes)]
     lines += [*_published(report), *_trouble(report), *_emulation(report)]
     return "\n".join([*lines, "", _last_line(report)]) + "\n"
@@ -66,8 +66,8 @@ def _trouble(report: Mapping[str, Any]) -> list[str]:
     mended: list[str] = []
     for platform in report["platforms"]:
         said = [
-            shortened(line, LINE_LENGTH) if line.startswith(QUOTED) else line
-            for line in trouble_lines(platform)
+            shortened(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
+            for line in failure_lines(platform)
         ]
         if said and platform["status"] == "succeeded" and "failed" not in _proofs(platform):
             mended += said
@@ -85,15 +85,15 @@ def _proofs(platform: Mapping[str, Any]) -> tuple[str, str]:
 
 def _emulation(report: Mapping[str, Any]) -> list[str]:
     cost = emulation_cost(report)
-    if cost.saved < WORTH_SAYING:
+    if cost.saved < MIN_EMULATION_COST_S:
         return []
     rows = []
-    for group in cost.by_step()[:MOST_STEPS]:
+    for group in cost.by_step()[:MAX_STEPS]:
         slowest = max(group, key=lambda one: one.seconds)
         ratio = f"{slowest.ratio:.1f}×" if slowest.ratio else ""
         rows.append(
             [
-                _code(f"[{slowest.place}] {slowest.name.partition('] ')[2]}"[:NAME_LENGTH]),
+                _code(f"[{slowest.place}] {slowest.name.partition('] ')[2]}"[:MAX_NAME_LENGTH]),
                 human_seconds(slowest.native_seconds),
                 f"{human_seconds(slowest.seconds)} ({_cell(slowest.platform)})",
                 ratio,

@@ -8,7 +8,7 @@ from typing import Any
 from multibuild.terminal import one_line
 
 
-def nodes_in_words(report: Mapping[str, Any]) -> list[str]:
+def node_lines(report: Mapping[str, Any]) -> list[str]:
     """Give a line per node with its platforms, and one per platform that moved; none where one node did it all."""
     built: dict[str, list[str]] = {}
     moved = []

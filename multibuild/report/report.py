@@ -16,12 +16,12 @@ from typing import Any
 from multibuild.journal.events import Event
 from multibuild.terminal import human_seconds
 
-NOT_ASKED: Mapping[str, Any] = {
+UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
     "multibuild": "", "docker": None, "buildx": None, "buildkit": None, "builder": None, "emulators": {}
 }  # fmt: skip
 """The environment of a run that asked no engine, like a merge of what was built, or that did not get that far."""
 
-PRESENT = frozenset({"succeeded", "reused", "carried"})
+INDEXED_STATUSES = frozenset({"succeeded", "reused", "carried"})
 """Statuses of a platform that is in the index."""
 
 _ATTEMPT = {
@@ -194,7 +194,7 @@ class _Fold:
             "platforms": rows,
             "steps": [step for name in self._platforms for step in self._steps.get(name, ())],
             "stages": self._stages,
-            "environment": {**NOT_ASKED, **self._environment},
+            "environment": {**UNKNOWN_ENVIRONMENT, **self._environment},
             "error": self._error,
         }
 
@@ -237,4 +237,7 @@ def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
 
 def _holds(row: Mapping[str, Any]) -> bool:
     """Whether a platform is in the index: one whose test or proof failed was left out of it."""
-    return row["status"] in PRESENT and "failed" not in (row["test"]["status"], row["content"]["status"])
+    return row["status"] in INDEXED_STATUSES and "failed" not in (
+        row["test"]["status"],
+        row["content"]["status"],
+    )

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTED, error_lines, trouble_lines
-from multibuild.report.node_lines import nodes_in_words
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
+from multibuild.report.node_lines import node_lines
 from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shortened
 
 HEADINGS = ("PLATFORM", "STATUS", "TIME", "TRIES", "TEST", "CONTENT", "DIGEST")
 
-WORTH_SAYING = 5.0
+MIN_EMULATION_COST_S = 5.0
 """Seconds that emulation must have cost before a summary speaks of it."""
 
 
@@ -26,12 +26,15 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
     if any(not platform["required"] for platform in platforms):
         lines.append("? optional: the index is published without it when it fails")
     lines += _published(report)
-    if nodes := nodes_in_words(report):
+    if nodes := node_lines(report):
         lines += ["", *nodes]
     for platform in platforms:
-        if trouble := trouble_lines(platform):
+        if trouble := failure_lines(platform):
             # What a build printed is cut, the log has it whole; what we say (a path, a hint) is not.
-            lines += ["", *(shortened(line, width) if line.startswith(QUOTED) else line for line in trouble)]
+            lines += [
+                "",
+                *(shortened(line, width) if line.startswith(QUOTE_INDENT) else line for line in trouble),
+            ]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
     lines += ["", *(shortened(line, width) for line in emulation_lines(report))]
@@ -73,7 +76,7 @@ def grouped_tags(published: Sequence[Mapping[str, Any]]) -> list[tuple[str, list
 def emulation_lines(report: Mapping[str, Any]) -> list[str]:
     """Say which step emulation cost most, in a line or none."""
     cost = emulation_cost(report)
-    if cost.saved < WORTH_SAYING:
+    if cost.saved < MIN_EMULATION_COST_S:
         return []
     dearest = cost.comparisons[0]
     ratio = f", {dearest.ratio:.1f}×" if dearest.ratio else ""

@@ -27,7 +27,7 @@ OWN_TAGS = "multibuild-"
 
 
 @frozen
-class Left:
+class Leftovers:
     """What runs left in one repository: children and staging tags that may go, children and indexes that stay."""
 
     repository: Reference
@@ -46,7 +46,7 @@ class Removal:
     kind: Literal["tag", "manifest"]
     reference: Reference
     tags: tuple[str, ...] = ()
-    holds: str = ""
+    digest: str = ""
 
     def __str__(self) -> str:
         more = f" (and its tag {', '.join(self.tags)})" if self.tags else ""
@@ -58,7 +58,7 @@ class CleanupPlan:
     """What goes, in order, and what stays although a run made it, with the reason."""
 
     removals: tuple[Removal, ...] = ()
-    stays: tuple[str, ...] = ()
+    retentions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -68,7 +68,9 @@ class _Traces:
     kept: set[str] = field(default_factory=set)
 
 
-def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> tuple[Left, ...]:
+def collect_leftovers(
+    going: Sequence[RunDirectory], staying: Sequence[RunDirectory]
+) -> tuple[Leftovers, ...]:
     """Read off journals what runs left, by repository. `staying` are runs whose children are kept.
 
     Children in the directories of runs are in no repository.
@@ -97,7 +99,7 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
                 image = Reference.parse(plan["image"])
                 found.setdefault(image, _Traces()).kept.add(event.fields["digest"])
     return tuple(
-        Left(
+        Leftovers(
             repository=repository,
             children=frozenset(traces.children),
             tags=frozenset(traces.tags),
@@ -107,8 +109,8 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
     )
 
 
-def decide(left: Left, registries: RegistrySession) -> CleanupPlan:
-    """Look at the repository and decide; RegistryError when it cannot be read to the end: then nothing may go."""
+def plan_cleanup(left: Leftovers, registries: RegistrySession) -> CleanupPlan:
+    """Look at the repository and plan_cleanup; RegistryError when it cannot be read to the end: then nothing may go."""
     registry = registries.of(left.repository.host)
     if not left.children and not left.tags:
         return CleanupPlan()
@@ -120,24 +122,24 @@ def decide(left: Left, registries: RegistrySession) -> CleanupPlan:
         raise
     holds = dict(zip(tags, registries.map(lambda tag: _digest(left, tag, registries), tags), strict=True))
     ours = {tag: held for tag, held in holds.items() if tag in left.tags and held in left.children}
-    stays = [
+    retentions = [
         f"tag {left.repository.with_tag(tag)}: it holds a child that is not of these runs"
         for tag in sorted(left.tags & holds.keys() - ours.keys())
     ]
     roots = {held for tag, held in holds.items() if held and tag not in ours} | left.kept
-    held_now = reached(left.repository, roots, registries)
+    held_now = reachable_digests(left.repository, roots, registries)
     if held := left.children & held_now:
-        stays.append(f"{len(held)} children in {left.repository}: tags or indexes hold them")
+        retentions.append(f"{len(held)} children in {left.repository}: tags or indexes hold them")
     removals: list[Removal] = []
     for digest in sorted(left.children):
         names = tuple(sorted(tag for tag, held in ours.items() if held == digest))
         if digest in held_now:
             removals += [
-                Removal(kind="tag", reference=left.repository.with_tag(tag), holds=digest) for tag in names
+                Removal(kind="tag", reference=left.repository.with_tag(tag), digest=digest) for tag in names
             ]
             continue
         # The little index goes before what it lists, so that it never lists what is gone.
-        below = reached(left.repository, {digest}, registries, needs=_listed)
+        below = reachable_digests(left.repository, {digest}, registries, needs=_listed)
         if digest in below:
             removals.append(
                 Removal(kind="manifest", reference=left.repository.with_digest(digest), tags=names)
@@ -146,7 +148,7 @@ def decide(left: Left, registries: RegistrySession) -> CleanupPlan:
             Removal(kind="manifest", reference=left.repository.with_digest(inner))
             for inner in sorted(below - {digest} - held_now)
         ]
-    return CleanupPlan(removals=tuple(dict.fromkeys(removals)), stays=tuple(stays))
+    return CleanupPlan(removals=tuple(dict.fromkeys(removals)), retentions=tuple(retentions))
 
 
 def _listed(manifest: Manifest) -> tuple[str, ...]:
@@ -160,7 +162,7 @@ def _needed(manifest: Manifest) -> tuple[str, ...]:
     return (*_listed(manifest), *((str(subject),) if subject else ()))
 
 
-def reached(
+def reachable_digests(
     repository: Reference,
     roots: Iterable[str],
     registries: RegistrySession,
@@ -185,7 +187,7 @@ def remove(removal: Removal, registries: RegistrySession) -> str | None:
     try:
         if removal.kind == "tag":
             held = registry.head(removal.reference)
-            if held is not None and held.digest != removal.holds:
+            if held is not None and held.digest != removal.digest:
                 return f"{removal}: it was given another child meanwhile"
             if held is not None:
                 _remove_tag(removal.reference, registries)
@@ -228,7 +230,7 @@ def _empty_index() -> bytes:
     return json.dumps(document).encode()
 
 
-def _digest(left: Left, tag: str, registries: RegistrySession) -> str | None:
+def _digest(left: Leftovers, tag: str, registries: RegistrySession) -> str | None:
     found = registries.of(left.repository.host).head(left.repository.with_tag(tag))
     return found.digest if found is not None else None
 

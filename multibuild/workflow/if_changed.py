@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Command = Literal["build", "publish"]
 
-RUNS_LOOKED_AT = 20
+MAX_RUNS = 20
 """A result older than so many runs is built anew: reading every journal ever written takes longer in the end."""
 
 _GOOD_FOR: Mapping[str, frozenset[str]] = {
@@ -39,7 +39,7 @@ _GOOD_FOR: Mapping[str, frozenset[str]] = {
 
 
 @frozen
-class PastSuccess:
+class SuccessfulRun:
     """A run that succeeded. `inputs` are parts by platform; `held` the digest that each reference must have."""
 
     run: RunDirectory
@@ -49,21 +49,23 @@ class PastSuccess:
 
 
 @frozen
-class Verdict:
+class ChangeCheck:
     """`run` is the success that still holds, or None; `reason` is what was compared, or what differs, in words."""
 
     run: RunDirectory | None
     reason: str
 
 
-def compare(loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say) -> Verdict:
+def check_for_changes(
+    loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say
+) -> ChangeCheck:
     """Compare a plan with the runs that succeeded before; what cannot be proven counts as changed."""
     from multibuild.oci.registries import RegistrySession
 
     past = list(_successes(state, command))
     if not past:
-        return Verdict(run=None, reason="no run that succeeded is known here")
-    settings = settings_of(loaded, plan)
+        return ChangeCheck(run=None, reason="no run that succeeded is known here")
+    settings = setting_digests(loaded, plan)
     same = next((success for success in past if success.settings == settings), None)
     if same is None:
         return _changed(past[0], _differing(past[0].settings, settings))
@@ -74,8 +76,8 @@ def compare(loaded: LoadedConfig, plan: Plan, state: State, command: Command, sa
 
 
 def _with_registry(
-    plan: Plan, same: PastSuccess, registries: RegistrySession, runs: Sequence[RunDirectory]
-) -> Verdict:
+    plan: Plan, same: SuccessfulRun, registries: RegistrySession, runs: Sequence[RunDirectory]
+) -> ChangeCheck:
     found: dict[str, str | None] = {}
     held = list(same.held)
 
@@ -97,7 +99,7 @@ def _with_registry(
         return _changed(same, changes)
     bases = {part for told in inputs.platforms.values() for part in told.parts if part.startswith("base ")}
     compared = f"config, context, {len(bases)} base image{'s' * (len(bases) != 1)}, {len(same.held)} published digests"
-    return Verdict(run=same.run, reason=f"unchanged since run {same.run.id} ({compared}); nothing to do")
+    return ChangeCheck(run=same.run, reason=f"unchanged since run {same.run.id} ({compared}); nothing to do")
 
 
 def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
@@ -110,7 +112,7 @@ def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: s
     return digest if holder_of(repository, digest, runs) is not None else None
 
 
-def settings_of(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
+def setting_digests(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
     """Name each setting that decides a result, by its key; the values themselves are not in it."""
     from multibuild.config.profiles import load_profile
     from multibuild.json_types import as_json
@@ -127,15 +129,15 @@ def settings_of(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
     }
 
 
-def _successes(state: State, command: Command) -> Iterable[PastSuccess]:
+def _successes(state: State, command: Command) -> Iterable[SuccessfulRun]:
     """Give the runs that left what `command` wants, newest first."""
-    for run in state.runs()[:RUNS_LOOKED_AT]:
-        success = past_success(run, read_journal(run.journal_path), command)
+    for run in state.runs()[:MAX_RUNS]:
+        success = read_success(run, read_journal(run.journal_path), command)
         if success is not None:
             yield success
 
 
-def past_success(run: RunDirectory, events: Sequence[Event], command: Command) -> PastSuccess | None:
+def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
     """Fold a journal; None for a run that did not succeed, or did something else."""
     settings: Mapping[str, str] | None = None
     inputs: dict[str, Mapping[str, str]] = {}
@@ -155,7 +157,7 @@ def past_success(run: RunDirectory, events: Sequence[Event], command: Command) -
     good = (run.report() or {}).get("status") == "succeeded"
     if not (good and settings and held):
         return None
-    return PastSuccess(run=run, settings=settings, inputs=inputs, held=held)
+    return SuccessfulRun(run=run, settings=settings, inputs=inputs, held=held)
 
 
 def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
@@ -174,7 +176,7 @@ def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
 
 
-def _changed_inputs(same: PastSuccess, now: Mapping[str, Fingerprint]) -> list[str]:
+def _changed_inputs(same: SuccessfulRun, now: Mapping[str, Fingerprint]) -> list[str]:
     """Name the parts that differ, and what cannot be known; each once, however many platforms have it."""
     found: dict[str, None] = {}
     for platform, told in now.items():
@@ -195,8 +197,8 @@ def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [key for key in {**before, **now} if before.get(key) != now.get(key)]
 
 
-def _changed(since: PastSuccess, what: Sequence[str]) -> Verdict:
-    return Verdict(run=None, reason=f"changed since run {since.run.id}: {', '.join(what)}")
+def _changed(since: SuccessfulRun, what: Sequence[str]) -> ChangeCheck:
+    return ChangeCheck(run=None, reason=f"changed since run {since.run.id}: {', '.join(what)}")
 
 
 def _name(value: Any) -> str:

@@ -37,12 +37,12 @@ _TEXTS = (
 _NUMBERS = ("number", "seconds", "checked")
 _LISTS = ("foreign", "steps")
 
-MOST_BYTES = 64 << 20
+MAX_FILE_BYTES = 64 << 20
 """Bytes of a plan or a journal; a thousand attempts with their evidence take a few."""
 
 
 @frozen
-class ForeignRun:
+class SourceRun:
     """A run of another machine: its directory, its plan, what happened, and the children it left."""
 
     directory: RunDirectory
@@ -51,7 +51,7 @@ class ForeignRun:
     children: Mapping[str, RecordedChild]
 
 
-def find_runs(folder: Path) -> tuple[ForeignRun, ...]:
+def find_runs(folder: Path) -> tuple[SourceRun, ...]:
     """Read the run in a directory: a run directory, a state directory (its newest run), or a folder of such.
 
     Raises UsageError where there is none.
@@ -76,7 +76,7 @@ def _no_run(folder: Path) -> UsageError:
     )
 
 
-def _run_in(folder: Path) -> ForeignRun | None:
+def _run_in(folder: Path) -> SourceRun | None:
     """Read a run directory, or the newest run of a state directory; None where there is neither."""
     if (folder / "journal.jsonl").is_file():
         return _read(RunDirectory(folder))
@@ -85,13 +85,13 @@ def _run_in(folder: Path) -> ForeignRun | None:
     return _read(newest) if newest is not None else None
 
 
-def _read(directory: RunDirectory) -> ForeignRun:
+def _read(directory: RunDirectory) -> SourceRun:
     """Read a run of another machine: of bounded size, and nothing in it of another type than runs have."""
     for path in (directory.plan_path, directory.journal_path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(f"{path} is no plain file")
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
+        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{path} has more than {MAX_FILE_BYTES} bytes")
     plan = directory.load_plan()
     if plan is None:
         raise UsageError(
@@ -105,7 +105,7 @@ def _read(directory: RunDirectory) -> ForeignRun:
     if odd is not None:
         raise UsageError(f"{directory.journal_path}: its event {odd.name} is not multibuild's")
     children = recorded_children(plan, events)
-    return ForeignRun(directory=directory, plan=plan, events=events, children=children)
+    return SourceRun(directory=directory, plan=plan, events=events, children=children)
 
 
 def _is_plan(plan: Mapping[str, Any]) -> bool:
@@ -134,14 +134,14 @@ def _is_kept_form(event: Event) -> bool:
     )
 
 
-def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
+def check_runs(plan: Plan, runs: Sequence[SourceRun]) -> dict[str, SourceRun]:
     """See that runs belong together and to this config; gives who has which platform's child.
 
     Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
     child where this config would never put one.
     """
     known = {str(planned.platform): planned for planned in plan.platforms}
-    found: dict[str, ForeignRun] = {}
+    found: dict[str, SourceRun] = {}
     for run in runs:
         where = run.directory.path
         if run.plan.get("fingerprint") != plan.fingerprint:
@@ -165,7 +165,7 @@ def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
     return found
 
 
-def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
+def check_children(found: Mapping[str, SourceRun], registries: RegistrySession) -> None:
     """See that every child is in its registry, or whole in its run; PublishFailed naming those that are not."""
     from multibuild.oci.reference import Reference
 
@@ -187,12 +187,12 @@ def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession)
         )
 
 
-def _is_lost(child: RecordedChild, run: ForeignRun) -> bool:
+def _is_lost(child: RecordedChild, run: SourceRun) -> bool:
     held = not is_staged_here(child.repository) or holder_of(child.repository, child.digest, (run.directory,))
     return not held
 
 
-def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDirectory:
+def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State) -> RunDirectory:
     """Write one run that tells of all of them, with their logs and the children that no registry holds.
 
     `merge` without arguments finds it.
@@ -222,14 +222,14 @@ def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDir
     return run
 
 
-def _repeat(source: ForeignRun, platforms: AbstractSet[str], journal: Journal) -> None:
+def _repeat(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
     """Repeat what a run says of the platforms taken from it."""
     for event in source.events:
         if event.name in _KEPT and event.fields.get("platform") in platforms:
             journal.append(event)
 
 
-def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
+def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
     """Take logs over. What comes from another machine is data: only plain files with names of ours are taken."""
     slugs = {Platform.parse(platform).slug for platform in platforms}
     logs = source.directory.logs
@@ -239,7 +239,7 @@ def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirector
             shutil.copyfile(path, run.logs / path.name)
 
 
-def _row(source: ForeignRun, planned: PlannedPlatform) -> dict[str, Any]:
+def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
     """How it was built over there; where it was staged only if that is a place of this config."""
     row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
     keys = ["emulated", "node", "driver"]

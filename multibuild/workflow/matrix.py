@@ -36,7 +36,7 @@ class Job:
         }
 
 
-def jobs_of(
+def make_jobs(
     config: Config,
     *,
     only: Sequence[Platform] | None = None,
@@ -97,12 +97,12 @@ def _filled(
     return [tuple(name for name in platforms if name in shard) for shard in shards if shard]
 
 
-def github(jobs: Sequence[Job], runner: str = GITHUB_RUNNER) -> dict[str, Any]:
+def github_matrix(jobs: Sequence[Job], runner: str = GITHUB_RUNNER) -> dict[str, Any]:
     """Give the value of `strategy.matrix` (contract §2)."""
     return {"include": [job.row(runner) for job in jobs]}
 
 
-def gitlab(jobs: Sequence[Job], runner: str = "") -> dict[str, Any]:
+def gitlab_matrix(jobs: Sequence[Job], runner: str = "") -> dict[str, Any]:
     """Give a file to include: a hidden job with `parallel: matrix:`, whose variables are PLATFORM, SLUG, RUNNER."""
     rows = [{name.upper(): value for name, value in job.row(runner).items() if value} for job in jobs]
     return {GITLAB_MATRIX: {"parallel": {"matrix": rows}}}

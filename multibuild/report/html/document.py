@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from multibuild.report.html.emulation import cost_section
+from multibuild.report.html.emulation import emulation_section
 from multibuild.report.html.environment import environment_section
 from multibuild.report.html.failures import failures_section
-from multibuild.report.html.header import header
+from multibuild.report.html.header import header_section
 from multibuild.report.html.markup import Html, tag
 from multibuild.report.html.platforms import platforms_section, steps_section
-from multibuild.report.html.published import index_section
+from multibuild.report.html.published import published_section
 from multibuild.report.html.timeline import timeline_section
 
 
@@ -27,8 +27,8 @@ def as_html(report: Mapping[str, Any], *, beside: str = "") -> str:
         failures_section(report, beside),
         timeline_section(report),
         platforms_section(report),
-        cost_section(report),
-        index_section(report),
+        emulation_section(report),
+        published_section(report),
         steps_section(report, beside),
         environment_section(report),
     )
@@ -37,7 +37,7 @@ def as_html(report: Mapping[str, Any], *, beside: str = "") -> str:
     body = tag(
         "body",
         tag("a", "Skip to content", class_="skip", href="#content"),
-        header(report),
+        header_section(report),
         tag("nav", tag("ul", *links), aria_label="Sections"),
         tag("main", *(section.html() for section in sections), id="content", tabindex="-1"),
         tag("footer", tag("p", f"Written by multibuild. Run {report['run']}.")),

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import Comparison, EmulationCost, emulation_cost
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, table, tag
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, table, tag
 from multibuild.terminal import human_seconds
 
-MOST_STEPS = 8
+MAX_STEPS = 8
 """Steps shown at once; all of them are in the table that unfolds."""
 
 
-def cost_section(report: Mapping[str, Any]) -> Section | None:
+def emulation_section(report: Mapping[str, Any]) -> Section | None:
     """Make the section; None where nothing was emulated."""
     if not any(row["emulated"] and row["attempts"] for row in report["platforms"]):
         return None
@@ -33,10 +33,10 @@ def _nothing() -> Html:
 def _measured(cost: EmulationCost) -> Html:
     groups = cost.by_step()
     longest = max(one.seconds for one in cost.comparisons)
-    rows = [_row(group, longest) for group in groups[:MOST_STEPS]]
+    rows = [_row(group, longest) for group in groups[:MAX_STEPS]]
     headings = ("Step", "Native", "Slowest emulated", "Ratio", "Cross-compiling saves up to")
     shown = table("The steps that emulation made dearest.", headings, rows, numbers=frozenset({1, 3, 4}))
-    every: list[list[Child]] = [
+    every: list[list[Content]] = [
         [code(one.platform), code(one.name), human_seconds(one.seconds), human_seconds(one.native_seconds),
          _ratio(one), human_seconds(one.saved)]
         for one in cost.comparisons
@@ -68,12 +68,12 @@ _CARE = (
 )
 
 
-def _advice() -> tuple[Child, ...]:
+def _advice() -> tuple[Content, ...]:
     stage, variable = code("FROM --platform=$BUILDPLATFORM"), code("$TARGETARCH")
     return (_CARE, stage, " that builds for ", variable, "; that takes about as long as the native step.")
 
 
-def _row(group: Sequence[Comparison], longest: float) -> list[Child]:
+def _row(group: Sequence[Comparison], longest: float) -> list[Content]:
     slowest = max(group, key=lambda one: one.seconds)
     on = tag("small", slowest.platform, class_="note")
     return [

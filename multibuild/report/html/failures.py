@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, prose, status, tag
-from multibuild.report.report import PRESENT
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, prose, status, tag
+from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
-MOST_FOREIGN = 20
+MAX_FOREIGN_FILES = 20
 """Foreign files that are listed."""
 
 VERDICTS = {
@@ -27,7 +27,7 @@ def failures_section(report: Mapping[str, Any], beside: str) -> Section | None:
     return Section(anchor="failures", heading="What went wrong", content=join(parts)) if parts else None
 
 
-def log_link(log: str | None, beside: str) -> Child:
+def log_link(log: str | None, beside: str) -> Content:
     """Make a link to a log, which is a path in the run directory."""
     if not log:
         return None
@@ -37,7 +37,7 @@ def log_link(log: str | None, beside: str) -> Child:
 def _platform(row: Mapping[str, Any], beside: str) -> Html | None:
     failed = [attempt for attempt in row["attempts"] if attempt.get("class")]
     proofs = [_proof(what, row[what]) for what in ("test", "content") if row[what]["status"] == "failed"]
-    reason = row.get("reason") if row["status"] not in PRESENT else None
+    reason = row.get("reason") if row["status"] not in INDEXED_STATUSES else None
     if not failed and not proofs and not reason:
         return None
     lost = row["status"] == "failed" or bool(proofs)
@@ -70,8 +70,8 @@ def _attempt(attempt: Mapping[str, Any], beside: str, *, last: bool) -> Html:
 
 def _proof(what: str, proof: Mapping[str, Any]) -> Html:
     foreign = [str(file) for file in proof.get("foreign", ())]
-    more = len(foreign) - MOST_FOREIGN
-    items = [tag("li", code(file)) for file in foreign[:MOST_FOREIGN]]
+    more = len(foreign) - MAX_FOREIGN_FILES
+    items = [tag("li", code(file)) for file in foreign[:MAX_FOREIGN_FILES]]
     items += [tag("li", f"and {more} more")] if more > 0 else []
     detail = proof.get("detail")
     return disclosure(

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from multibuild.report.html.markup import Html, code, prose, status, tag
-from multibuild.report.report import PRESENT
+from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
 
-def header(report: Mapping[str, Any]) -> Html:
+def header_section(report: Mapping[str, Any]) -> Html:
     """Make the header; the run's own error stands in it."""
     return tag(
         "header",
@@ -49,7 +49,7 @@ def _error(report: Mapping[str, Any]) -> Html | None:
 
 def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
     platforms = report["platforms"]
-    built = sum(row["status"] in PRESENT for row in platforms)
+    built = sum(row["status"] in INDEXED_STATUSES for row in platforms)
     retried = sum(len(row["attempts"]) > 1 for row in platforms)
     moved = sum(tag["status"] == "moved" for tag in report["published"])
     figures: list[tuple[str, str | Html]] = [

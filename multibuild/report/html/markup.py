@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from multibuild.frozen import frozen
 from multibuild.terminal import printable
 
-SHORT = 20
+MAX_UNBROKEN_LENGTH = 20
 """Characters of a text that any screen has room for in one line: a platform, a version."""
 
 _VOID = frozenset({"meta"})
@@ -20,22 +20,22 @@ class Html(str):
     __slots__ = ()
 
 
-Child = Html | str | None
+Content = Html | str | None
 """Html as it is, other text escaped, None for nothing."""
 
 
-def join(parts: Iterable[Child]) -> Html:
+def join(parts: Iterable[Content]) -> Html:
     """Put parts after one another."""
     return Html("".join(_child(part) for part in parts))
 
 
-def _child(part: Child) -> str:
+def _child(part: Content) -> str:
     if part is None:
         return ""
     return part if isinstance(part, Html) else html.escape(printable(part))
 
 
-def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
+def tag(name: str, /, *children: Content, **attributes: str | None) -> Html:
     """Make an element. `class_` and `aria_label` become `class` and `aria-label`; None leaves an attribute out.
 
     An empty value gives an attribute without one (`open`).
@@ -67,7 +67,7 @@ class Section:
 def table(
     caption: str,
     headings: Sequence[str],
-    rows: Iterable[Sequence[Child]],
+    rows: Iterable[Sequence[Content]],
     *,
     numbers: frozenset[int] = frozenset(),
     class_: str | None = None,
@@ -93,7 +93,7 @@ def table(
     )
 
 
-def _cells(row: Sequence[Child], headings: Sequence[str], kinds: Sequence[str | None]) -> list[Html]:
+def _cells(row: Sequence[Content], headings: Sequence[str], kinds: Sequence[str | None]) -> list[Html]:
     first, *rest = row
     cells = [tag("th", first, scope="row", role="rowheader")]
     for cell, heading, kind in zip(rest, headings[1:], kinds[1:], strict=True):
@@ -103,7 +103,7 @@ def _cells(row: Sequence[Child], headings: Sequence[str], kinds: Sequence[str | 
 
 def code(text: str) -> Html:
     """Make text that is to be read letter by letter; a short one is kept in one piece."""
-    return tag("code", text, class_="short" if len(text) <= SHORT else None)
+    return tag("code", text, class_="short" if len(text) <= MAX_UNBROKEN_LENGTH else None)
 
 
 def prose(text: str) -> Html:
@@ -114,7 +114,7 @@ def prose(text: str) -> Html:
     return join(code(part) if place % 2 else part for place, part in enumerate(parts))
 
 
-def disclosure(summary: Child, *children: Child, open_: bool = False) -> Html:
+def disclosure(summary: Content, *children: Content, open_: bool = False) -> Html:
     """Make what is folded away until it is asked for."""
     return tag("details", tag("summary", summary), *children, open="" if open_ else None)
 

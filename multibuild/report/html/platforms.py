@@ -8,7 +8,7 @@ from typing import Any
 
 from multibuild.report.emulation_cost import is_emulated, native_vertices
 from multibuild.report.html.failures import log_link
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, status, table, tag
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, status, table, tag
 from multibuild.terminal import human_bytes, human_seconds
 
 DIGEST_LENGTH = 12
@@ -25,7 +25,7 @@ def platforms_section(report: Mapping[str, Any]) -> Section | None:
     return Section(anchor="platforms", heading="Platforms and proofs", content=made)
 
 
-def _row(row: Mapping[str, Any]) -> list[Child]:
+def _row(row: Mapping[str, Any]) -> list[Content]:
     optional = None if row["required"] else tag("span", "optional", class_="note")
     digest = (row["digest"] or "").removeprefix("sha256:")[:DIGEST_LENGTH]
     return [
@@ -41,12 +41,12 @@ def _row(row: Mapping[str, Any]) -> list[Child]:
     ]
 
 
-def _test(proof: Mapping[str, Any]) -> Child:
+def _test(proof: Mapping[str, Any]) -> Content:
     word = "not run" if proof.get("class") else proof["status"]
     return join((status(word), _small(proof["seconds"] and human_seconds(proof["seconds"]))))
 
 
-def _content(proof: Mapping[str, Any]) -> Child:
+def _content(proof: Mapping[str, Any]) -> Content:
     checked, foreign = proof.get("checked"), len(proof.get("foreign") or ())
     said = f"{checked} file{'' if checked == 1 else 's'}" if checked else ""
     said += f", {foreign} foreign" if foreign else ""
@@ -82,7 +82,7 @@ def _details(
             log_link(one.get("log"), beside) or "no log")
         for one in row["attempts"]
     ]  # fmt: skip
-    rows: list[list[Child]] = [
+    rows: list[list[Content]] = [
         [
             code(step["name"]),
             _ran(step, row, unemulated) + _shared(sharers.get((row["node"], step.get("vertex")), 1)),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, status, table, tag
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, status, table, tag
 from multibuild.terminal import human_bytes
 
 ATTESTATION = "vnd.docker.reference.digest"
 """The annotation by which an attestation names its image (BuildKit, docs/attestations/attestation-storage.md)."""
 
 
-def index_section(report: Mapping[str, Any]) -> Section | None:
+def published_section(report: Mapping[str, Any]) -> Section | None:
     """Make the section; None where the run did not get as far as an index."""
     index, published = report["index"], report["published"]
     if not index and not published:
@@ -37,8 +37,8 @@ def _index(index: Mapping[str, Any]) -> Html:
 def _entries(manifests: Sequence[Mapping[str, Any]]) -> Html:
     """Make the images' table; attestations, which no client runs, are folded away."""
     firsts: dict[str, str] = {}
-    images: list[list[Child]] = []
-    attestations: list[list[Child]] = []
+    images: list[list[Content]] = []
+    attestations: list[list[Content]] = []
     for entry in manifests:
         digest, name = str(entry.get("digest")), _platform(entry)
         size = human_bytes(entry.get("size") or 0)
@@ -56,7 +56,7 @@ def _entries(manifests: Sequence[Mapping[str, Any]]) -> Html:
     return join((made, _attestations(attestations) if attestations else None))
 
 
-def _attestations(rows: Sequence[Sequence[Child]]) -> Html:
+def _attestations(rows: Sequence[Sequence[Content]]) -> Html:
     caption = "Attestations: what is known of how each image was made."
     headings = ("Of", "Manifest", "Digest")
     made = table(caption, headings, rows, numbers=frozenset({1}), class_="cards digests")
@@ -81,7 +81,7 @@ def _extras(entry: Mapping[str, Any]) -> Html:
 
 
 def _tags(published: Sequence[Mapping[str, Any]]) -> Html:
-    rows: list[list[Child]] = [
+    rows: list[list[Content]] = [
         [code(str(one["ref"])), status(str(one["status"])), _held(one["before"]), _held(one["after"])]
         for one in published
     ]
@@ -89,5 +89,5 @@ def _tags(published: Sequence[Mapping[str, Any]]) -> Html:
                  class_="cards digests")  # fmt: skip
 
 
-def _held(digest: str | None) -> Child:
+def _held(digest: str | None) -> Content:
     return code(digest) if digest else "nothing"

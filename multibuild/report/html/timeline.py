@@ -15,13 +15,13 @@ ROW = 34
 LABEL = 9.0
 """Percent of the axis a stage must fill for its name to stand in it, and more for a long name."""
 
-NAME_LENGTH = 120
+MAX_NAME_LENGTH = 120
 """Characters of a step's name in the text that a pointer brings up."""
 
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _TICKS = 6
 
-SHORTEST_QUEUE = 0.5
+MIN_QUEUE_S = 0.5
 """Seconds; less is not worth a line."""
 
 KEY = (
@@ -135,7 +135,7 @@ def _bars(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> It
         if kind == "attempt bad":
             yield _rect("hatched", place, (2, ROW - 4), children=(said,), fill="url(#hatch)")
     yield from _steps(report, row, scale)
-    began, seconds = queued(report, row)
+    began, seconds = queue_time(report, row)
     if seconds:
         said = tag("title", f"queued for {human_seconds(seconds)}")
         yield _line("queue", scale.place(began, seconds), said)
@@ -144,13 +144,13 @@ def _bars(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> It
         yield _line("wait", scale.place(wait["began"], wait["seconds"]), said)
 
 
-def queued(report: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float]:
+def queue_time(report: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float]:
     """Give when a platform began to wait for its turn, and for how many seconds; (0, 0) when it did not."""
     began = next(
         (stage["began"] for stage in report["stages"] if stage["name"] == "build" and "began" in stage), None
     )
     first = row["attempts"][0].get("began") if row["attempts"] else None
-    if began is None or first is None or first - began < SHORTEST_QUEUE:
+    if began is None or first is None or first - began < MIN_QUEUE_S:
         return 0.0, 0.0
     return began, first - began
 
@@ -171,7 +171,7 @@ def _steps(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> I
         for step in report["steps"]
         if step["platform"] == row["platform"] and step.get("began") is not None and not step["cached"]
     ]
-    lanes = in_lanes([(step["began"], step["began"] + step["seconds"]) for step in steps])
+    lanes = assign_lanes([(step["began"], step["began"] + step["seconds"]) for step in steps])
     height = (ROW - 10) / max((lane + 1 for lane in lanes), default=1)
     for step, lane in zip(steps, lanes, strict=True):
         # What another platform's build had begun already is drawn from when this one came to it.
@@ -180,11 +180,11 @@ def _steps(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> I
         kind = "other"
         if "] RUN " in step["name"]:
             kind = "emulated" if row["emulated"] and is_emulated(step, unemulated) else "native"
-        said = tag("title", f"{shortened(step['name'], NAME_LENGTH)}, {human_seconds(step['seconds'])}")
+        said = tag("title", f"{shortened(step['name'], MAX_NAME_LENGTH)}, {human_seconds(step['seconds'])}")
         yield _rect(f"step {kind}", place, (5 + lane * height, max(height - 1, 1)), children=(said,))
 
 
-def in_lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
+def assign_lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
     """Give each span (began, ended) the first lane that is free when it begins."""
     ends: list[float] = []
     lanes = [0] * len(spans)
@@ -214,7 +214,7 @@ def _rect(
 
 def _words(report: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """Say what a bar shows."""
-    _, seconds = queued(report, row)
+    _, seconds = queue_time(report, row)
     said = [f"queued for {human_seconds(seconds)}"] if seconds else []
     said += [
         f"attempt {one['number']} {one['outcome']}, {human_seconds(one['seconds'])} "

@@ -6,8 +6,8 @@ import pytest
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.init.proposal import propose
-from multibuild.init.starter import Image, Starter, guess_image, quoted
+from multibuild.init.proposal import propose_platforms
+from multibuild.init.starter import ImageName, StarterConfig, guess_image, yaml_scalar
 from multibuild.platforms import Platform
 
 HERE = Platform.parse("linux/amd64")
@@ -19,9 +19,9 @@ TWO = frozenset(map(Platform.parse, ("amd64", "arm64", "s390x", "386", "arm/v7",
 
 def starter(**more):
     text = "FROM a AS x\nFROM b\nCOPY --from=x /x /x\n"
-    return Starter(
-        image=Image(name="registry.example.org/team/app", guess="a guess"),
-        proposal=propose(text, None, {"a": BASE, "b": TWO}, HERE),
+    return StarterConfig(
+        image=ImageName(name="registry.example.org/team/app", guess="a guess"),
+        proposal=propose_platforms(text, None, {"a": BASE, "b": TWO}, HERE),
         **more,
     )
 
@@ -65,7 +65,7 @@ def test_only_what_differs_from_the_defaults_is_written(tmp_path):
 def test_texts_are_read_back_as_they_were(tmp_path, text):
     import yaml
 
-    assert yaml.safe_load(f"x: {quoted(text)}") == {"x": text}
+    assert yaml.safe_load(f"x: {yaml_scalar(text)}") == {"x": text}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from unit.report.story import (
 
 from multibuild.report.html.document import as_html
 from multibuild.report.html.markup import Html, join, prose, tag
-from multibuild.report.html.timeline import Scale, in_lanes
+from multibuild.report.html.timeline import Scale, assign_lanes
 
 TAGS = frozenset(
     [
@@ -326,5 +326,5 @@ def test_an_axis_has_a_few_round_ticks(seconds):
 
 
 def test_steps_that_ran_at_once_share_a_bar():
-    assert in_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
-    assert in_lanes([]) == []
+    assert assign_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
+    assert assign_lanes([]) == []

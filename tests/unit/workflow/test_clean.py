@@ -10,7 +10,7 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.workflow.clean import CleanupPlan, Left, Removal, decide, left_by, remove
+from multibuild.workflow.clean import CleanupPlan, Leftovers, Removal, collect_leftovers, plan_cleanup, remove
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
@@ -33,7 +33,7 @@ def app(registry):
 
 
 def left(registry, *children, tags=(OWN,), kept=()):
-    return Left(
+    return Leftovers(
         repository=app(registry), children=frozenset(children), tags=frozenset(tags), kept=frozenset(kept)
     )
 
@@ -44,7 +44,7 @@ def targets(decided):
 
 def test_an_attested_child_goes_whole_the_index_first(registry, session):
     child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
-    decided = decide(left(registry, child), session)
+    decided = plan_cleanup(left(registry, child), session)
     inner = [("manifest", digest, ()) for digest in sorted((image, attestation))]
     assert targets(decided) == [("manifest", child, (OWN,)), *inner]
     assert [remove(removal, session) for removal in decided.removals] == [None] * 3
@@ -55,50 +55,50 @@ def test_what_a_published_index_lists_stays_when_its_staging_goes(registry, sess
     child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
     entries = [descriptor(registry, "app", digest, ARM64) for digest in (image, attestation)]
     put_index(registry, "app", entries, tag="latest")
-    assert targets(decide(left(registry, child), session)) == [("manifest", child, (OWN,))]
+    assert targets(plan_cleanup(left(registry, child), session)) == [("manifest", child, (OWN,))]
 
 
 @pytest.mark.parametrize("tag", ["latest", "somebody-elses"])
 def test_a_child_that_a_tag_reaches_loses_our_tag_only(registry, session, tag):
     child = put_image(registry, "app", ARM64, tag=OWN)
     put_index(registry, "app", [descriptor(registry, "app", child, ARM64)], tag=tag)
-    decided = decide(left(registry, child), session)
+    decided = plan_cleanup(left(registry, child), session)
     assert targets(decided) == [("tag", OWN, ())]
-    assert decided.stays == (f"1 children in {app(registry)}: tags or indexes hold them",)
+    assert decided.retentions == (f"1 children in {app(registry)}: tags or indexes hold them",)
 
 
 def test_an_index_of_ours_holds_its_children_without_a_tag_too(registry, session):
     child = put_image(registry, "app", ARM64)
     index = put_index(registry, "app", [descriptor(registry, "app", child, ARM64)])
-    assert targets(decide(left(registry, child, kept=(index,)), session)) == []
-    assert targets(decide(left(registry, child), session)) == [("manifest", child, ())]
+    assert targets(plan_cleanup(left(registry, child, kept=(index,)), session)) == []
+    assert targets(plan_cleanup(left(registry, child), session)) == [("manifest", child, ())]
 
 
 def test_a_tagged_signature_holds_what_it_is_about(registry, session):
     child = put_image(registry, "app", ARM64)
     put_referrer(registry, "app", child, tag="sha256-signature")
-    assert targets(decide(left(registry, child), session)) == []
+    assert targets(plan_cleanup(left(registry, child), session)) == []
 
 
 def test_a_staging_tag_that_somebody_moved_since_is_theirs(registry, session):
     ours = put_image(registry, "app", ARM64, layer=b"ours")
     theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
-    decided = decide(left(registry, ours), session)
+    decided = plan_cleanup(left(registry, ours), session)
     assert targets(decided) == [("manifest", ours, ())]
-    assert "not of these runs" in decided.stays[0]
+    assert "not of these runs" in decided.retentions[0]
     assert theirs not in {removal.reference.digest for removal in decided.removals}
 
 
 def test_nothing_that_is_gone_already(registry, session):
-    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+    assert plan_cleanup(left(registry, "sha256:" + "0" * 64), session).removals == ()
     registry.repository("app")
-    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+    assert plan_cleanup(left(registry, "sha256:" + "0" * 64), session).removals == ()
 
 
 def test_what_a_child_is_about_is_not_of_our_making(registry, session):
     theirs = put_image(registry, "app", ARM64)
     ours = put_referrer(registry, "app", theirs)
-    assert targets(decide(left(registry, ours), session)) == [("manifest", ours, ())]
+    assert targets(plan_cleanup(left(registry, ours), session)) == [("manifest", ours, ())]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_no_whole_list_of_tags_does_not_pass_for_none(registry, session,
     child = put_image(registry, "app", ARM64, tag="latest")
     registry.pages = {"": (content, {"Link": f'<{link}>; rel="next"'} if link else {})}
     with pytest.raises(RegistryError, match="list"):
-        decide(left(registry, child), session)
+        plan_cleanup(left(registry, child), session)
 
 
 def test_what_was_carried_over_is_not_of_our_making(tmp_path):
@@ -128,7 +128,7 @@ def test_what_was_carried_over_is_not_of_our_making(tmp_path):
         for status, letter in (("succeeded", "a"), ("carried", "b")):
             fields = {"platform": ARM64, "status": status, "digest": f"sha256:{letter * 64}"}
             journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=fields))
-    (found,) = left_by([run], [])
+    (found,) = collect_leftovers([run], [])
     assert found.children == {"sha256:" + "a" * 64}
 
 
@@ -139,7 +139,7 @@ def test_a_tag_goes_and_its_child_stays(session, deletes_tags, with_tag):
         registry.deletes_with_tag = with_tag
         child = put_image(registry, "app", ARM64, tag=OWN)
         before = dict(registry.repository("app").manifests)
-        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child)
+        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), digest=child)
         assert remove(tag, session) is None
         assert session.of(registry.host).head(app(registry).with_tag(OWN)) is None
         assert registry.repository("app").manifests == before
@@ -149,7 +149,7 @@ def test_a_tag_goes_and_its_child_stays(session, deletes_tags, with_tag):
 def test_a_tag_that_another_run_took_meanwhile_is_theirs(registry, session):
     held = put_image(registry, "app", ARM64, layer=b"held", tag=OWN)
     put_index(registry, "app", [descriptor(registry, "app", held, ARM64)], tag="latest")
-    (tag,) = decide(left(registry, held), session).removals
+    (tag,) = plan_cleanup(left(registry, held), session).removals
     alone = put_image(registry, "app", ARM64, layer=b"alone")
     theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
     assert "another child" in str(remove(tag, session))
@@ -165,7 +165,7 @@ def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, se
     registry.deletes = False
     child = put_image(registry, "app", ARM64, tag=OWN)
     for removal in (
-        Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child),
+        Removal(kind="tag", reference=app(registry).with_tag(OWN), digest=child),
         Removal(kind="manifest", reference=app(registry).with_digest(child), tags=(OWN,)),
     ):
         assert "cannot do that" in str(remove(removal, session))
@@ -181,11 +181,11 @@ def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
     with Journal(run.journal_path) as journal:
         journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=ended))
         journal.append(Event(time=datetime.now(UTC), name="index.composed", fields=composed))
-    (repository,) = left_by([run], [])
+    (repository,) = collect_leftovers([run], [])
     assert (str(repository.repository), repository.children, repository.tags) == (
         "registry.invalid/app",
         frozenset(),
         frozenset(),
     )
     # Nothing is looked for there: the registry need not exist.
-    assert decide(repository, RegistrySession({}, say=print)) == CleanupPlan()
+    assert plan_cleanup(repository, RegistrySession({}, say=print)) == CleanupPlan()

@@ -18,7 +18,7 @@ from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
-from multibuild.workflow.if_changed import compare, settings_of
+from multibuild.workflow.if_changed import check_for_changes, setting_digests
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -69,7 +69,7 @@ class Project:
         return make_plan(self.load(**overrides), assumed_facts("auto"), only=only)
 
     def settings(self, **overrides):
-        return settings_of(self.load(), self.plan(**overrides))
+        return setting_digests(self.load(), self.plan(**overrides))
 
     def succeed(self, command="publish", status="succeeded", *extra, settings=None, only=None):
         """Write what a run of `command` would."""
@@ -100,7 +100,7 @@ class Project:
         return run
 
     def compare(self, command="publish", **overrides):
-        return compare(self.load(**overrides), self.plan(**overrides), self.state, command, print)
+        return check_for_changes(self.load(**overrides), self.plan(**overrides), self.state, command, print)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_fewer_platforms_are_another_result(project):
     only = [plan.platforms[0].platform]
     assert (
         "--platform"
-        in compare(project.load(), project.plan(only=only), project.state, "publish", print).reason
+        in check_for_changes(project.load(), project.plan(only=only), project.state, "publish", print).reason
     )
 
 

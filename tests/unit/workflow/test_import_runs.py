@@ -19,7 +19,13 @@ from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.report.report import make_report
-from multibuild.workflow.import_runs import MOST_BYTES, check, check_children, find_runs, take_in
+from multibuild.workflow.import_runs import (
+    MAX_FILE_BYTES,
+    check_children,
+    check_runs,
+    find_runs,
+    write_imported_run,
+)
 
 HERE = "oci:children/linux-amd64"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -61,13 +67,13 @@ def machine(plan, tmp_path):
 
 
 def found(plan, *folders):
-    return check(plan, [run for folder in folders for run in find_runs(folder)])
+    return check_runs(plan, [run for folder in folders for run in find_runs(folder)])
 
 
 def test_runs_become_one_that_merge_finds(plan, machine, tmp_path):
     folders = machine("one", {"linux/amd64": A}), machine("two", {"linux/arm64": B})
     state = State(tmp_path / "here")
-    run = take_in(plan, found(plan, *folders), state)
+    run = write_imported_run(plan, found(plan, *folders), state)
     last = last_run(state.runs())
     assert last is not None
     assert {platform: child.digest for platform, child in last.children.items()} == {
@@ -82,7 +88,7 @@ def test_runs_become_one_that_merge_finds(plan, machine, tmp_path):
 
 def test_a_part_of_the_platforms_is_partial(plan, machine, tmp_path):
     state = State(tmp_path / "here")
-    run = take_in(plan, found(plan, machine("one", {"linux/amd64": A})), state)
+    run = write_imported_run(plan, found(plan, machine("one", {"linux/amd64": A})), state)
     report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
     assert report["status"] == "partial"
 
@@ -115,7 +121,7 @@ def test_only_plain_logs_with_names_of_ours_are_taken(plan, machine, tmp_path):
     (logs / "linux-amd64.2.log").symlink_to("/etc/passwd")
     (logs / "linux-arm64.1.log").write_text("not of this run")
     (logs / "other.txt").write_text("x")
-    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
+    taken = write_imported_run(plan, found(plan, folder), State(tmp_path / "here"))
     assert [path.name for path in taken.logs.iterdir()] == ["linux-amd64.1.log"]
 
 
@@ -200,7 +206,7 @@ def test_links_lead_nowhere(plan, machine, tmp_path):
     (tmp_path / "elsewhere" / "linux-amd64.1.log").write_text("private")
     shutil.rmtree(run / "logs")
     (run / "logs").symlink_to(tmp_path / "elsewhere")
-    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
+    taken = write_imported_run(plan, found(plan, folder), State(tmp_path / "here"))
     assert list(taken.logs.iterdir()) == []
     (run / "plan.json").rename(tmp_path / "plan.json")
     (run / "plan.json").symlink_to(tmp_path / "plan.json")
@@ -212,7 +218,7 @@ def test_a_journal_without_end(machine):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     with (run / "journal.jsonl").open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(UsageError, match="more than"):
         find_runs(folder)
 
@@ -255,7 +261,7 @@ def test_a_child_is_brought_along(local, job, tmp_path):
     state = State(tmp_path / "here")
     with nobody_asked() as registries:
         check_children(found(local, folder), registries)
-    run = take_in(local, found(local, folder), state)
+    run = write_imported_run(local, found(local, folder), state)
     shutil.rmtree(folder)
     assert holder_of(HERE, digest, [run]) == run
     last = last_run(state.runs())
