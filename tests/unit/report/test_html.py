@@ -196,8 +196,8 @@ def test_a_failure_has_class_evidence_hint_and_the_way_to_its_log(partial):
     assert "cc: error\nno <b>luck</b> | `here`" in said
     assert "look at the step" in said
     assert "./logs/linux-mips64le.1.log" in page.values("href")
-    beside = read(partial, beside="../state/runs/a b")
-    assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in beside.values("href")
+    elsewhere = read(partial, run_path="../state/runs/a b")
+    assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in elsewhere.values("href")
 
 
 def test_what_is_in_the_index_did_not_go_wrong():
@@ -311,11 +311,11 @@ def test_backticks_of_a_hint_are_code():
 
 
 @pytest.mark.parametrize(
-    ("began", "seconds", "place"),
+    ("began", "seconds", "span"),
     [(0, 50, (0, 50)), (-5, 10, (0, 5)), (90, 50, (90, 10)), (500, 1, (99.7, 0.3)), (10, 0, (10, 0.3))],
 )
-def test_a_bar_stays_on_its_axis(began, seconds, place):
-    assert Scale(100).place(began, seconds) == pytest.approx(place)
+def test_a_bar_stays_on_its_axis(began, seconds, span):
+    assert Scale(100).span(began, seconds) == pytest.approx(span)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 1, 7, 60, 90, 3600, 50_000, 10**6])
