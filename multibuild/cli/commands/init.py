@@ -130,7 +130,7 @@ def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
     """Take the platforms that `--platform` names; `all` are all that are possible."""
     from dataclasses import replace
 
-    from multibuild.init.starter import names, reasons_by_image
+    from multibuild.init.starter import comma_separated, reasons_by_image
 
     said = comma_list(texts)
     if not said:
@@ -145,7 +145,7 @@ def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
         if platform not in found.possible and not found.unknown
     ]
     if bad:
-        raise UsageError(f"--platform: {'; '.join(bad)}", hint=f"possible: {names(found.possible)}")
+        raise UsageError(f"--platform: {'; '.join(bad)}", hint=f"possible: {comma_separated(found.possible)}")
     return replace(found, chosen=wanted)
 
 
@@ -163,9 +163,9 @@ def _show(request: InitRequest, starter: StarterConfig) -> None:
     found = starter.proposal
     for image, why in found.unknown.items():
         _warn(f"what {image} has is not known: {why}", "the platforms are a guess: check them")
-    for remark in found.warnings:
-        place = f"{starter.dockerfile}:{remark.line}: " if remark.line else ""
-        _warn(f"{place}{remark.message}", remark.hint)
+    for warning in found.warnings:
+        place = f"{starter.dockerfile}:{warning.line}: " if warning.line else ""
+        _warn(f"{place}{warning.message}", warning.hint)
     if request.json:
         print_json(_document(request, starter))
     elif not request.quiet:
@@ -180,12 +180,12 @@ def _warn(message: str, hint: str) -> None:
 
 def _summary(request: InitRequest, starter: StarterConfig) -> Iterator[str]:
     """Give what is in the file, within 80 columns."""
-    from multibuild.init.starter import names, reasons_by_image
+    from multibuild.init.starter import comma_separated, reasons_by_image
 
     found = starter.proposal
     yield f"wrote {request.file} for {starter.image.name}"
-    yield from _wrapped("builds", names(found.chosen))
-    more = names([platform for platform in found.possible if platform not in found.chosen])
+    yield from _wrapped("builds", comma_separated(found.chosen))
+    more = comma_separated([platform for platform in found.possible if platform not in found.chosen])
     yield from _wrapped("possible", more) if more else ()
     for line in reasons_by_image(found.impossible):
         yield from _wrapped("not", line)
@@ -218,9 +218,9 @@ def _document(request: InitRequest, starter: StarterConfig) -> dict[str, object]
         "possible": [str(one) for one in found.possible],
         "impossible": {str(platform): reason for platform, reason in found.impossible.items()},
         "unknown": dict(found.unknown),
-        "warnings": [_remark(remark) for remark in found.warnings],
+        "warnings": [_warning_json(warning) for warning in found.warnings],
     }
 
 
-def _remark(remark: DockerfileWarning) -> dict[str, object]:
-    return {"line": remark.line, "message": remark.message, "hint": remark.hint}
+def _warning_json(warning: DockerfileWarning) -> dict[str, object]:
+    return {"line": warning.line, "message": warning.message, "hint": warning.hint}
