@@ -6,11 +6,11 @@ def row(name, *nodes):
     return {"platform": name, "status": "succeeded", "node": nodes[-1], "attempts": attempts}
 
 
-def test_one_node_is_not_worth_a_word():
+def test_a_single_node_has_no_lines():
     assert node_lines({"platforms": [row("linux/amd64", "near"), row("linux/arm64", "near", "near")]}) == []
 
 
-def test_who_built_what_and_what_moved():
+def test_platforms_of_each_node_and_moves():
     platforms = [row("linux/amd64", "near"), row("linux/arm64", "far", "near"), row("linux/s390x", "far")]
     assert node_lines({"platforms": platforms}) == [
         "node near: linux/amd64, linux/arm64",
