@@ -1,8 +1,9 @@
-"""Which platforms a Dockerfile can be built for, why it cannot for others, and what will be slow or wrong. Pure."""
+"""The platforms a Dockerfile can be built for, why not others, and warnings about slow or wrong builds. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.dockerfile.stages import UsedStage, used_stages
@@ -11,7 +12,7 @@ from multibuild.frozen import frozen
 from multibuild.init.toolchains import toolchain_of
 from multibuild.platforms import Platform
 
-KNOWN = tuple(
+DEFAULT_CANDIDATES = tuple(
     Platform.parse(name)
     for name in (
         "linux/amd64",
@@ -28,31 +29,31 @@ KNOWN = tuple(
         "linux/loong64",
     )
 )
-"""What is asked about even where no base image has it, the most used first."""
+"""Platforms that are considered even if no base image has them, the most common first."""
 
-COMMON = KNOWN[:3]
-ASSUMED = KNOWN[:2]
-"""What nearly every image has: proposed where a registry could not be asked."""
+COMMON_PLATFORMS = DEFAULT_CANDIDATES[:3]
+FALLBACK_PLATFORMS = DEFAULT_CANDIDATES[:2]
+"""Platforms of nearly every image: the proposal where a registry does not answer."""
 
-FEW = 6
-"""Up to so many are all proposed; of more only the common ones, the others as comments: each costs a build."""
+MAX_PROPOSED = 6
+"""Up to so many platforms are all proposed; of more, only the common ones, as each costs a build."""
 
-Answers = Mapping[str, frozenset[Platform] | str]
-"""Image → the platforms it has, or why that is not known."""
+ImagePlatforms = Mapping[str, frozenset[Platform] | str]
+"""Image → its platforms, or the reason why they are unknown."""
 
 
 @frozen
-class Need:
-    """An image that must exist for a platform; None: for the builder's own, whatever that is."""
+class RequiredImage:
+    """An image that a build pulls for `platform`; None stands for the builder's own."""
 
-    image: str
+    name: str
     platform: Platform | None
     line: int
 
 
 @frozen
-class Remark:
-    """Something about the Dockerfile to know before building; `line` is 0 where it is about no line."""
+class DockerfileWarning:
+    """A warning about a line of the Dockerfile; line 0 is the whole file."""
 
     line: int
     message: str
@@ -61,81 +62,89 @@ class Remark:
 
 @frozen
 class Proposal:
-    """`chosen` goes into the config, `possible` beside it as comments; `impossible` says why."""
+    """The platforms of the config (`chosen`), all `possible` ones, and the reason for each `impossible` one."""
 
     chosen: tuple[Platform, ...]
     possible: tuple[Platform, ...]
     impossible: Mapping[Platform, str]
-    remarks: tuple[Remark, ...]
+    warnings: tuple[DockerfileWarning, ...]
     unknown: Mapping[str, str]
 
 
-def images_to_ask(text: str, target: str | None, builder: Platform) -> tuple[str, ...]:
-    """Give the base images whose platforms decide anything, each once."""
-    needs = (need for platform in KNOWN for need in needs_of(text, target, platform, builder))
-    return tuple(dict.fromkeys(need.image for need in needs if need.platform and "$" not in need.image))
+def images_to_query(text: str, target: str | None, builder: Platform) -> tuple[str, ...]:
+    """Return the base images whose platforms restrict those of the build, each once."""
+    images = chain.from_iterable(required_images(text, target, name, builder) for name in DEFAULT_CANDIDATES)
+    return tuple(dict.fromkeys(image.name for image in images if image.platform and "$" not in image.name))
 
 
-def needs_of(text: str, target: str | None, platform: Platform, builder: Platform) -> tuple[Need, ...]:
-    """Give what a build for `platform` pulls. A stage of `$BUILDPLATFORM` needs its image for the builder alone."""
+def required_images(
+    text: str, target: str | None, platform: Platform, builder: Platform
+) -> tuple[RequiredImage, ...]:
+    """Return the images that a build for `platform` pulls; those of `$BUILDPLATFORM` stages are for the builder."""
     stages = read_dockerfile(text, _arguments(platform, builder)).stages
-    needs = []
+    images = []
     for used in used_stages(stages, target):
         stage = used.stage
         if stage is used.root and stage.base != "scratch":
-            wanted = _platform_of(used, platform)
-            needs.append(Need(image=stage.base, platform=wanted, line=stage.line))
-        needs += [Need(image=name, platform=platform, line=stage.line) for name in used.images]
-    return tuple(needs)
+            base_platform = _platform_of(used, platform)
+            images.append(RequiredImage(name=stage.base, platform=base_platform, line=stage.line))
+        images += [RequiredImage(name=name, platform=platform, line=stage.line) for name in used.images]
+    return tuple(images)
 
 
-def propose(text: str, target: str | None, answers: Answers, builder: Platform) -> Proposal:
-    """Judge every platform that a base image has, or that people ask for."""
-    offered = {platform for found in answers.values() if not isinstance(found, str) for platform in found}
-    # FROM scratch alone: what compiles decides, and that is not ours to know.
-    open_to_all = all(need.platform is None for need in needs_of(text, target, builder, builder))
-    candidates = [*KNOWN, *sorted(offered - set(KNOWN))]
+def propose_platforms(
+    text: str, target: str | None, available: ImagePlatforms, builder: Platform
+) -> Proposal:
+    """Return the proposal, out of DEFAULT_CANDIDATES and all platforms of the base images."""
+    offered = {
+        name for platforms in available.values() if not isinstance(platforms, str) for name in platforms
+    }
+    # FROM scratch alone: the compiler decides, and its platforms are unknown.
+    is_unrestricted = all(image.platform is None for image in required_images(text, target, builder, builder))
+    candidates = [*DEFAULT_CANDIDATES, *sorted(offered - set(DEFAULT_CANDIDATES))]
     possible, impossible = [], {}
     for platform in candidates:
-        reason = _obstacle(needs_of(text, target, platform, builder), answers)
+        reason = _obstacle(required_images(text, target, platform, builder), available)
         if reason:
             impossible[platform] = reason
-        elif open_to_all or platform in offered:
+        elif is_unrestricted or platform in offered:
             possible.append(platform)
-    unknown = {image: why for image, why in answers.items() if isinstance(why, str)}
-    if not offered and not open_to_all:
-        possible = list(ASSUMED)
-    usual = ASSUMED if unknown else COMMON
-    few = len(possible) <= FEW and not unknown
-    chosen = possible if few else [platform for platform in possible if platform in usual]
-    used = used_stages(read_dockerfile(text, _arguments(builder, builder)).stages, target)
-    # A stage that others are FROM prepares; those others compile.
-    bases = {stage for one in used for stage in one.chain[1:]}
+    unknown = {image: reason for image, reason in available.items() if isinstance(reason, str)}
+    if not offered and not is_unrestricted:
+        possible = list(FALLBACK_PLATFORMS)
+    preferred = FALLBACK_PLATFORMS if unknown else COMMON_PLATFORMS
+    propose_all = len(possible) <= MAX_PROPOSED and not unknown
+    chosen = possible if propose_all else [platform for platform in possible if platform in preferred]
+    stages = used_stages(read_dockerfile(text, _arguments(builder, builder)).stages, target)
+    # A stage that others are FROM only prepares; the others compile.
+    bases = {stage for used in stages for stage in used.chain[1:]}
     return Proposal(
-        chosen=tuple(chosen or possible[:FEW]),
+        chosen=tuple(chosen or possible[:MAX_PROPOSED]),
         possible=tuple(possible),
         impossible=impossible,
-        remarks=tuple(remark for one in used for remark in _remarks(one, leaf=one.stage not in bases)),
+        warnings=tuple(
+            warning for used in stages for warning in _warnings(used, is_leaf=used.stage not in bases)
+        ),
         unknown=unknown,
     )
 
 
-def has(available: frozenset[Platform], wanted: Platform) -> bool:
-    """Whether an image has a platform; on ARM a lower variant will do, as for BuildKit (platforms.Only)."""
-    lower = wanted.architecture == "arm" and any(
-        (found.os, found.architecture) == (wanted.os, "arm") and found.variant <= wanted.variant
-        for found in available
+def has_platform(available: frozenset[Platform], platform: Platform) -> bool:
+    """Whether an image has a platform; for ARM a lower variant counts, as in BuildKit (platforms.Only)."""
+    lower = platform.architecture == "arm" and any(
+        (other.os, other.architecture) == (platform.os, "arm") and other.variant <= platform.variant
+        for other in available
     )
-    return wanted in available or lower
+    return platform in available or lower
 
 
-def _obstacle(needs: tuple[Need, ...], answers: Answers) -> str:
-    for need in needs:
-        available = answers.get(need.image)
-        if need.platform is None or available is None or isinstance(available, str):
+def _obstacle(images: tuple[RequiredImage, ...], available: ImagePlatforms) -> str:
+    for image in images:
+        platforms = available.get(image.name)
+        if image.platform is None or platforms is None or isinstance(platforms, str):
             continue
-        if not has(available, need.platform):
-            return f"{need.image} has no {need.platform} (line {need.line})"
+        if not has_platform(platforms, image.platform):
+            return f"{image.name} has no {image.platform} (line {image.line})"
     return ""
 
 
@@ -150,52 +159,52 @@ def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
     return platform
 
 
-def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
-    """Say what is slow although it need not be, and what gives every platform the same program."""
-    stage, row = used.stage, toolchain_of(used, by_image=leaf)
+def _warnings(used: UsedStage, *, is_leaf: bool) -> Iterator[DockerfileWarning]:
+    """Yield warnings about avoidable emulation, and about stages with one result for all platforms."""
+    stage, toolchain = used.stage, toolchain_of(used, by_image=is_leaf)
     if "$" in used.root.base and stage is used.root:
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.root.base} depends on a build argument without default: not checked",
             hint="give the ARG a default, or write its value under args",
         )
     if used.where != "target" and used.role == "image" and stage is used.root:
-        yield Remark(
+        yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} is always {stage.platform}: every platform would get that image",
             hint="remove --platform from the stages that become the image",
         )
-    if row is None:
+    if toolchain is None:
         return
     if used.where == "target":
-        place = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
-        yield Remark(
+        location = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
+        yield DockerfileWarning(
             line=stage.line,
-            message=f"{used.label} builds {row.name} under emulation on every platform but the builder's own",
-            hint=f"write FROM --platform=$BUILDPLATFORM {place}; {row.advice}",
+            message=f"{used.label} builds {toolchain.name} under emulation on every platform but the builder's own",
+            hint=f"write FROM --platform=$BUILDPLATFORM {location}; {toolchain.advice}",
         )
-    elif used.where == "build" and not row.portable and not _looks_at_target(used):
-        yield Remark(
+    elif used.where == "build" and not toolchain.portable and not _is_target_aware(used):
+        yield DockerfileWarning(
             line=stage.line,
-            message=f"{used.label} builds {row.name} for the builder's own platform, whatever the image is for",
-            hint=f"tell it: {row.advice}",
+            message=f"{used.label} builds {toolchain.name} for the builder's own platform, whatever the image is for",
+            hint=f"tell it: {toolchain.advice}",
         )
 
 
-def _looks_at_target(used: UsedStage) -> bool:
-    """Whether a stage is told what to compile for: by the automatic arguments, or by tonistiigi/xx."""
+def _is_target_aware(used: UsedStage) -> bool:
+    """Whether a stage knows its target: by the automatic platform arguments, or by tonistiigi/xx."""
     declared = any(name.startswith("TARGET") for name in used.args)
     return declared or any("xx-" in command or "TARGET" in command for command in used.stage.runs)
 
 
 def _arguments(platform: Platform, builder: Platform) -> dict[str, str]:
-    """Give the automatic platform arguments (docs.docker.com/reference/dockerfile)."""
-    given: dict[str, str] = {}
-    for kind, of in (("TARGET", platform), ("BUILD", builder)):
-        given |= {
-            f"{kind}PLATFORM": str(of),
-            f"{kind}OS": of.os,
-            f"{kind}ARCH": of.architecture,
-            f"{kind}VARIANT": of.variant,
+    """Return the automatic platform arguments (docs.docker.com/reference/dockerfile)."""
+    arguments: dict[str, str] = {}
+    for kind, value in (("TARGET", platform), ("BUILD", builder)):
+        arguments |= {
+            f"{kind}PLATFORM": str(value),
+            f"{kind}OS": value.os,
+            f"{kind}ARCH": value.architecture,
+            f"{kind}VARIANT": value.variant,
         }
-    return given
+    return arguments

@@ -1,4 +1,4 @@
-"""Builders that need no emulation: how to see one in a stage, and what to write instead. One table."""
+"""Compilers that can cross-compile: how to recognise one in a stage, and what to write instead. One table."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from multibuild.frozen import frozen
 
 
 def _command(words: str) -> str:
-    """Match words where a shell expects a command: `apt-get install make` is no make."""
+    """Return a pattern of words where a shell expects a command, unlike `make` in `apt-get install make`."""
     return rf"(?:^|&&|\|\||;|\n|\()\s*(?:\w+=\S*\s+)*(?:{words})(?:\s|$)"
 
 
 @frozen
 class Toolchain:
-    """One row. `image` matches the last part of an image's name, `run` a RUN line.
+    """A compiler. `image` matches the last part of an image's name, `run` a RUN line.
 
-    `portable`: what it makes is the same for every platform; otherwise it compiles for the one it is told.
-    `advice` follows "write FROM --platform=$BUILDPLATFORM". `source` says where the way is described.
+    The output of a `portable` one is the same for every platform. `advice` follows "write FROM
+    --platform=$BUILDPLATFORM"; `source` is where it is described.
     """
 
     name: str
@@ -75,7 +75,7 @@ TOOLCHAINS = (
     ),
     Toolchain(
         name="JavaScript",
-        image=r"(?!)",  # node is as often what runs the image as what builds it
+        image=r"(?!)",  # a node image as often runs the program as it builds it
         run=_command(r"(?:npm|yarn|pnpm|bun)\s+(?:run\s+)?build"),
         advice="bundled scripts are the same on every platform",
         source="docs.docker.com/build/building/multi-platform",
@@ -85,7 +85,7 @@ TOOLCHAINS = (
 
 
 def toolchain_of(used: UsedStage, *, by_image: bool) -> Toolchain | None:
-    """Recognise what compiles in a stage: by its RUN lines, else (`by_image`) by its image, if it runs anything."""
+    """Return the toolchain of a stage, by its RUN lines or else (`by_image`) by the image that they run in."""
     runs = used.stage.runs
     for row in TOOLCHAINS:
         if any(re.search(row.run, command) for command in runs):

@@ -1,8 +1,8 @@
-"""What emulation cost a run: each emulated step against the same step of a native platform. Pure: a report in.
+"""What emulation cost a run: each emulated step compared with the same step of a native platform. Pure.
 
-Only like is set against like: a RUN at the same place of the same stage, on the same node, of two platforms that
-were both built in this run, neither of them out of the cache. Steps that ran on the build machine's own platform
-(`FROM --platform=$BUILDPLATFORM`) cost no emulation, whichever platform they were for.
+Only equal steps are compared: a RUN at the same position of the same stage, on the same node, of two platforms that
+were both built in this run, neither from the cache. Steps that ran on the build machine's own platform
+(`FROM --platform=$BUILDPLATFORM`) are not emulated, whichever platform they are for.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from multibuild.frozen import frozen
 
-SHORTEST = 0.1
-"""Seconds: below, starting a process is most of a step's time, and a ratio would say nothing."""
+MIN_RATIO_S = 0.1
+"""Seconds of a native step below which starting the process dominates, and a ratio means nothing."""
 
-ALIKE = 0.5
-"""The share of their words that two commands at the same place have in common if they are the same one: names hold
-the values of build arguments, which differ between platforms."""
+MIN_WORD_OVERLAP = 0.5
+"""Share of common words from which two commands at one position count as the same: their text contains the values of
+build arguments, which differ between platforms."""
 
-_STEP = re.compile(r"\[(?:\S+/\S+ (?=\S))?(?P<place>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
+_STEP = re.compile(r"\[(?:\S+/\S+ (?=\S))?(?P<position>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
 
 
 @frozen
@@ -30,28 +30,28 @@ class Comparison:
 
     platform: str
     native_platform: str
-    place: str
+    position: str
     name: str
     seconds: float
     native_seconds: float
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long it took; None where the native step was too short to tell."""
-        return self.seconds / self.native_seconds if self.native_seconds >= SHORTEST else None
+        """Emulated time per native time; None if the native step is too short to tell."""
+        return self.seconds / self.native_seconds if self.native_seconds >= MIN_RATIO_S else None
 
     @property
-    def saved(self) -> float:
-        """Seconds less if it had run natively."""
+    def overhead(self) -> float:
+        """Seconds that the step would have been faster natively."""
         return max(self.seconds - self.native_seconds, 0.0)
 
 
 @frozen
 class EmulationCost:
-    """All comparisons the run allows, the dearest first, and how many emulated platforms' steps allowed none.
+    """All comparisons of a run, the costliest first, and the number of emulated platforms' steps without one.
 
-    `cached` were, here or on the native platform; `native` ran on the build machine's own platform; `unmatched`
-    have no counterpart.
+    `cached` came from the cache, on either platform; `native` ran on the build machine's own platform; `unmatched`
+    have no native counterpart.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -60,61 +60,61 @@ class EmulationCost:
     unmatched: int = 0
 
     @property
-    def saved(self) -> float:
-        """Seconds of all platforms together, if every compared step had run natively."""
-        return sum(comparison.saved for comparison in self.comparisons)
+    def overhead(self) -> float:
+        """Seconds that all compared steps together would have been faster natively."""
+        return sum(comparison.overhead for comparison in self.comparisons)
 
     def by_step(self) -> tuple[tuple[Comparison, ...], ...]:
-        """Give the comparisons grouped by native step, the dearest group first."""
+        """Return the comparisons grouped by native step, the costliest group first."""
         groups: dict[tuple[str, str], list[Comparison]] = {}
         for comparison in self.comparisons:
-            groups.setdefault((comparison.native_platform, comparison.place), []).append(comparison)
-        dearest = sorted(groups.values(), key=lambda group: -sum(one.saved for one in group))
-        return tuple(map(tuple, dearest))
+            groups.setdefault((comparison.native_platform, comparison.position), []).append(comparison)
+        by_cost = sorted(groups.values(), key=lambda group: -sum(step.overhead for step in group))
+        return tuple(map(tuple, by_cost))
 
 
 def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
-    """Compare; empty for a report without step identities (of an earlier version)."""
+    """Compare all steps of a report; one of an earlier version, without step identities, has no comparisons."""
     built = [row for row in report["platforms"] if row["status"] == "succeeded"]
     counts = {"cached": 0, "native": 0, "unmatched": 0}
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for row in built:
         if not row["emulated"]:
             continue
-        beside = [other for other in built if not other["emulated"] and other["node"] == row["node"]]
-        candidates = (Reference.of(report, other["platform"]) for other in beside)
-        native = next((one for one in candidates if one.steps), Reference("", {}))
+        neighbours = [other for other in built if not other["emulated"] and other["node"] == row["node"]]
+        candidates = (NativePlatform.from_report(report, other["platform"]) for other in neighbours)
+        native = next((platform for platform in candidates if platform.steps), NativePlatform("", {}))
         unemulated = native_vertices(report, row["node"])
-        for step in steps_of(report, row["platform"]):
+        for step in identified_steps(report, row["platform"]):
             outcome = _compare(step, native, unemulated)
             if isinstance(outcome, Comparison):
-                found.append(outcome)
+                comparisons.append(outcome)
             elif outcome:
                 counts[outcome] += 1
-    found.sort(key=lambda one: -one.saved)
-    return EmulationCost(comparisons=tuple(found), **counts)
+    comparisons.sort(key=lambda step: -step.overhead)
+    return EmulationCost(comparisons=tuple(comparisons), **counts)
 
 
-class Reference(NamedTuple):
-    """A native platform and its RUN steps by their place, to compare with."""
+class NativePlatform(NamedTuple):
+    """A native platform and its RUN steps by position, each with its command."""
 
     platform: str
     steps: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]
 
     @classmethod
-    def of(cls, report: Mapping[str, Any], platform: str) -> Reference:
-        """Take a platform's steps, each with its command."""
+    def from_report(cls, report: Mapping[str, Any], platform: str) -> NativePlatform:
+        """Return a platform's RUN steps."""
         steps: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
-        for step in steps_of(report, platform):
+        for step in identified_steps(report, platform):
             if match := _STEP.match(step["name"]):
-                steps.setdefault(match["place"], []).append((match["command"], step))
+                steps.setdefault(match["position"], []).append((match["command"], step))
         return cls(platform, steps)
 
 
 def native_vertices(report: Mapping[str, Any], node: str) -> frozenset[str]:
-    """Give what ran on a node's own platform: vertices and bases of native platforms, and those of several.
+    """Return the vertices that ran on a node's own platform: those of native platforms, and those shared by several.
 
-    Two platforms have a vertex in common only where it is for neither of them: the platform is part of its digest.
+    A vertex's digest covers its platform, so that a vertex of several platforms runs on none of theirs.
     """
     rows = {row["platform"]: row for row in report["platforms"] if row["node"] == node}
     users: dict[str, set[str]] = {}
@@ -124,26 +124,26 @@ def native_vertices(report: Mapping[str, Any], node: str) -> frozenset[str]:
                 users.setdefault(digest, set()).add(step["platform"])
     return frozenset(
         digest
-        for digest, names in users.items()
-        if len(names) > 1 or any(not rows[name]["emulated"] for name in names)
+        for digest, platforms in users.items()
+        if len(platforms) > 1 or any(not rows[platform]["emulated"] for platform in platforms)
     )
 
 
 def is_emulated(step: Mapping[str, Any], unemulated: frozenset[str]) -> bool:
     """Whether a step of an emulated platform ran under emulation: only a RUN can."""
-    ran = _STEP.match(step["name"]) is not None
-    return ran and step.get("vertex") not in unemulated and step.get("base") not in unemulated
+    is_run = _STEP.match(step["name"]) is not None
+    return is_run and step.get("vertex") not in unemulated and step.get("base") not in unemulated
 
 
-def steps_of(report: Mapping[str, Any], platform: str) -> list[Mapping[str, Any]]:
-    """Give a platform's steps that can be told from others."""
+def identified_steps(report: Mapping[str, Any], platform: str) -> list[Mapping[str, Any]]:
+    """Return a platform's steps that have an identity (a vertex digest)."""
     return [step for step in report["steps"] if step["platform"] == platform and step.get("vertex")]
 
 
 def _compare(
-    step: Mapping[str, Any], native: Reference, unemulated: frozenset[str]
+    step: Mapping[str, Any], native: NativePlatform, unemulated: frozenset[str]
 ) -> Comparison | str | None:
-    """Give the comparison, the reason there is none, or None for what emulation does not slow."""
+    """Return the comparison, the reason why there is none, or None for a step that is no RUN."""
     match = _STEP.match(step["name"])
     if match is None:
         return None
@@ -151,14 +151,14 @@ def _compare(
         return "native"
     if step["cached"]:
         return "cached"
-    for command, other in native.steps.get(match["place"], ()):
-        if _alike(command, match["command"]):
+    for command, other in native.steps.get(match["position"], ()):
+        if _is_same_command(command, match["command"]):
             if other["cached"]:
                 return "cached"
             return Comparison(
                 platform=step["platform"],
                 native_platform=native.platform,
-                place=match["place"],
+                position=match["position"],
                 name=other["name"],
                 seconds=step["seconds"],
                 native_seconds=other["seconds"],
@@ -166,7 +166,7 @@ def _compare(
     return "unmatched"
 
 
-def _alike(one: str, other: str) -> bool:
-    words, others = (Counter(re.findall(r"\w+", text)) for text in (one, other))
+def _is_same_command(command: str, other: str) -> bool:
+    words, others = (Counter(re.findall(r"\w+", text)) for text in (command, other))
     common = (words & others).total()
-    return one == other or 2 * common >= ALIKE * (words.total() + others.total())
+    return command == other or 2 * common >= MIN_WORD_OVERLAP * (words.total() + others.total())

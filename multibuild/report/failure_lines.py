@@ -1,4 +1,4 @@
-"""What went wrong, in lines of plain text: for the terminal and for Markdown."""
+"""Failures of a run and of its platforms as lines of plain text, for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 
 from multibuild.terminal import one_line, printable
 
-EVIDENCE_LINES = 10
-MOST_FOREIGN = 5
-QUOTED = "    "
-"""How lines begin that others wrote."""
+MAX_EVIDENCE_LINES = 10
+MAX_FOREIGN_FILES = 5
+QUOTE_INDENT = "    "
+"""Indent of a line that a build or a test printed."""
 
 
 def error_lines(error: Mapping[str, Any]) -> list[str]:
-    """Give the run's own error; it may have several lines, and the hint is as long as it is."""
+    """Return the run's own error, of one or more lines, and its hint, which is never shortened."""
     lines = printable(f"error: {error.get('message')}").splitlines()
     return [*lines, one_line(f"hint:  {error['hint']}")] if error.get("hint") else lines
 
 
-def trouble_lines(platform: Mapping[str, Any]) -> list[str]:
-    """Say why a platform did not make it: each attempt's class, the last one's evidence, test and proof.
+def failure_lines(platform: Mapping[str, Any]) -> list[str]:
+    """Return why a platform failed: each attempt's class, the last one's evidence and hint, its failed proofs.
 
-    One that made it after a failed attempt has its classes said in a line each. Lines are printable.
+    A platform that succeeded after a retry has one line for each failed attempt. Lines are printable.
     """
     name = platform["platform"]
     failed = [attempt for attempt in platform["attempts"] if attempt.get("class")]
     lines = [
-        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} ({_then(attempt)}), "
+        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} ({_decision(attempt)}), "
         f"{attempt['log']}"
         for attempt in failed
     ]
     if failed and platform["status"] == "failed":
-        lines += _quoted(failed[-1]["evidence"])
+        lines += _quote(failed[-1]["evidence"])
         lines += [f"  hint: {failed[-1]['hint']}"] if failed[-1].get("hint") else []
     if platform.get("reason"):
         lines.append(f"{name}: {platform['status']}: {platform['reason']}")
@@ -47,19 +47,19 @@ def failed_proof(what: str, proof: Mapping[str, Any]) -> str:
     return f"{what} not run: {proof['class']}" if proof.get("class") else f"{what} failed"
 
 
-def _then(attempt: Mapping[str, Any]) -> str:
-    """Say what was decided after a failure; where a journal ends before that, what its class allows."""
+def _decision(attempt: Mapping[str, Any]) -> str:
+    """Return the decision after a failure; if the journal ends before it, what the failure class allows."""
     return str(attempt.get("then") or attempt["retry"])
 
 
 def _proof(proof: Mapping[str, Any]) -> list[str]:
     foreign = [str(file) for file in proof.get("foreign", ())]
-    more = len(foreign) - MOST_FOREIGN
-    lines = _quoted(proof.get("detail"))
-    lines += [f"{QUOTED}foreign: {file}" for file in foreign[:MOST_FOREIGN]]
-    lines += [f"{QUOTED}and {more} more"] if more > 0 else []
+    more = len(foreign) - MAX_FOREIGN_FILES
+    lines = _quote(proof.get("detail"))
+    lines += [f"{QUOTE_INDENT}foreign: {file}" for file in foreign[:MAX_FOREIGN_FILES]]
+    lines += [f"{QUOTE_INDENT}and {more} more"] if more > 0 else []
     return [*lines, f"  hint: {proof['hint']}"] if proof.get("hint") else lines
 
 
-def _quoted(text: Any) -> list[str]:
-    return [f"{QUOTED}{line}" for line in printable(str(text or "")).splitlines()[-EVIDENCE_LINES:]]
+def _quote(text: Any) -> list[str]:
+    return [f"{QUOTE_INDENT}{line}" for line in printable(str(text or "")).splitlines()[-MAX_EVIDENCE_LINES:]]

@@ -1,4 +1,4 @@
-"""The report as Markdown for a CI summary, in GitHub's flavour; what others wrote is escaped."""
+"""The report as Markdown for a CI summary, in GitHub's flavour, with all text of builds and registries escaped."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTED, error_lines, trouble_lines
-from multibuild.report.node_lines import nodes_in_words
-from multibuild.report.summary import HEADINGS, WORTH_SAYING, grouped_tags, platform_cells
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
+from multibuild.report.node_lines import node_lines
+from multibuild.report.summary import HEADINGS, MIN_EMULATION_COST_S, grouped_tags, platform_cells
 from multibuild.terminal import human_bytes, human_seconds, one_line, shortened
 
-MOST_STEPS = 5
-"""Rows of the table of what emulation cost."""
+MAX_STEPS = 5
+"""Rows of the table of emulation overhead."""
 
-NAME_LENGTH = 80
+MAX_NAME_LENGTH = 80
 """Characters of a step's name."""
 
-LINE_LENGTH = 400
-"""Characters of a line that a build printed: a summary has room for a megabyte in all, the log has it whole."""
+MAX_LINE_LENGTH = 400
+"""Characters of a line that a build printed; GitHub allows a summary one megabyte, and the log has the whole line."""
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
-    """Give the summary: what came of each platform, what was published, what failed and why, what emulation cost."""
+    """Return the summary: platforms, tags and index, failures, emulation overhead."""
     lines = [
         f"## {_cell(report['image'])}: {_cell(report['status'])} in {human_seconds(report['seconds'])}",
         "",
@@ -35,14 +35,14 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     lines += _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
     if any(not platform["required"] for platform in report["platforms"]):
         lines += ["", "? optional: the index is published without it when it fails."]
-    if nodes := nodes_in_words(report):
+    if nodes := node_lines(report):
         lines += ["", *(f"- {_cell(line)}" for line in nodes)]
-    lines += [*_published(report), *_trouble(report), *_emulation(report)]
+    lines += [*_published(report), *_failures(report), *_emulation(report)]
     return "\n".join([*lines, "", _last_line(report)]) + "\n"
 
 
 def _last_line(report: Mapping[str, Any]) -> str:
-    """Say which run it was and where its time went."""
+    """Return the run's id and the duration of each stage."""
     stages = ", ".join(
         f"{_cell(str(stage['name']))} {human_seconds(stage['seconds'])}" for stage in report["stages"]
     )
@@ -60,22 +60,22 @@ def _published(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _trouble(report: Mapping[str, Any]) -> list[str]:
-    """Give what failed openly; what went well only at a later attempt is folded away."""
+def _failures(report: Mapping[str, Any]) -> list[str]:
+    """Return failures in the open; those that a retry resolved are folded away."""
     lines: list[str] = []
-    mended: list[str] = []
+    resolved: list[str] = []
     for platform in report["platforms"]:
-        said = [
-            shortened(line, LINE_LENGTH) if line.startswith(QUOTED) else line
-            for line in trouble_lines(platform)
+        text = [
+            shortened(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
+            for line in failure_lines(platform)
         ]
-        if said and platform["status"] == "succeeded" and "failed" not in _proofs(platform):
-            mended += said
-        elif said:
-            lines += ["", *_fenced(said)]
-    if mended:
-        folded = ["<details><summary>Retried, and then it went well</summary>", ""]
-        lines += ["", *folded, *_fenced(mended), "", "</details>"]
+        if text and platform["status"] == "succeeded" and "failed" not in _proofs(platform):
+            resolved += text
+        elif text:
+            lines += ["", *_fenced(text)]
+    if resolved:
+        opening = ["<details><summary>Retried, and then it went well</summary>", ""]
+        lines += ["", *opening, *_fenced(resolved), "", "</details>"]
     return lines
 
 
@@ -85,30 +85,28 @@ def _proofs(platform: Mapping[str, Any]) -> tuple[str, str]:
 
 def _emulation(report: Mapping[str, Any]) -> list[str]:
     cost = emulation_cost(report)
-    if cost.saved < WORTH_SAYING:
+    if cost.overhead < MIN_EMULATION_COST_S:
         return []
     rows = []
-    for group in cost.by_step()[:MOST_STEPS]:
-        slowest = max(group, key=lambda one: one.seconds)
+    for group in cost.by_step()[:MAX_STEPS]:
+        slowest = max(group, key=lambda step: step.seconds)
         ratio = f"{slowest.ratio:.1f}×" if slowest.ratio else ""
         rows.append(
             [
-                _code(f"[{slowest.place}] {slowest.name.partition('] ')[2]}"[:NAME_LENGTH]),
+                _code(f"[{slowest.position}] {slowest.name.partition('] ')[2]}"[:MAX_NAME_LENGTH]),
                 human_seconds(slowest.native_seconds),
                 f"{human_seconds(slowest.seconds)} ({_cell(slowest.platform)})",
                 ratio,
-                human_seconds(sum(one.saved for one in group)),
+                human_seconds(sum(step.overhead for step in group)),
             ]
         )
-    said = (
-        f"Emulation cost {human_seconds(cost.saved)} of build time, all platforms together; cross-compiling"
-    )
+    sentence = f"Emulation cost {human_seconds(cost.overhead)} of build time, all platforms together; cross-compiling"
     headings = ["step", "native", "slowest", "ratio", "could save"]
     return [
         "",
         "<details><summary>What emulation cost</summary>",
         "",
-        f"{said} these steps would save up to that.",
+        f"{sentence} these steps would save up to that.",
         "",
         *_table(headings, rows, numbers={1, 2, 3, 4}),
         "",
@@ -117,8 +115,8 @@ def _emulation(report: Mapping[str, Any]) -> list[str]:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set[int]) -> list[str]:
-    """Give a table of cells that are Markdown already."""
-    rule = ["---:" if place in numbers else "---" for place in range(len(headings))]
+    """Return a table; its cells are Markdown already."""
+    rule = ["---:" if index in numbers else "---" for index in range(len(headings))]
     return [
         "| " + " | ".join(headings) + " |",
         "|" + "|".join(rule) + "|",
@@ -127,9 +125,9 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: s
 
 
 def _cell(text: str) -> str:
-    """Escape for a cell: a backslash before what Markdown reads (CommonMark §2.4), entities for what HTML reads.
+    """Escape text for a cell: backslashes for Markdown (CommonMark §2.4), entities for HTML.
 
-    `@`, `#` and the `://` and `www.` of bare addresses are broken by an empty comment: GitHub would mention and link.
+    An empty comment after `@` and `#`, and in bare addresses, keeps GitHub from making mentions and links of them.
     """
     escaped = html.escape(re.sub(r"([\\`*_\[\]|~])", r"\\\1", one_line(text)), quote=False)
     return re.sub(r"(@|#|:(?=//)|www(?=\.))", r"\1<!-- -->", escaped)

@@ -1,4 +1,4 @@
-"""Which node built what, in words."""
+"""Which node built which platforms, as lines of text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from multibuild.terminal import one_line
 
 
-def nodes_in_words(report: Mapping[str, Any]) -> list[str]:
-    """Give a line per node with its platforms, and one per platform that moved; none where one node did it all."""
-    built: dict[str, list[str]] = {}
-    moved = []
+def node_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return a line per node with its platforms and one per platform that moved; none if one node built all."""
+    platforms_by_node: dict[str, list[str]] = {}
+    moves = []
     for platform in report["platforms"]:
-        tried = list(dict.fromkeys(made.get("node") or "" for made in platform["attempts"]))
+        nodes = list(dict.fromkeys(attempt.get("node") or "" for attempt in platform["attempts"]))
         if platform["status"] == "succeeded":
-            built.setdefault(platform["node"], []).append(platform["platform"])
-        if len(tried) > 1:
-            moved.append(f"{platform['platform']} moved: {' → '.join(tried)}")
-    if len(built) < 2 and not moved:
+            platforms_by_node.setdefault(platform["node"], []).append(platform["platform"])
+        if len(nodes) > 1:
+            moves.append(f"{platform['platform']} moved: {' → '.join(nodes)}")
+    if len(platforms_by_node) < 2 and not moves:
         return []
-    lines = [f"node {node}: {', '.join(platforms)}" for node, platforms in built.items()]
-    return [one_line(line) for line in (*lines, *moved)]
+    lines = [f"node {node}: {', '.join(platforms)}" for node, platforms in platforms_by_node.items()]
+    return [one_line(line) for line in (*lines, *moves)]

@@ -1,10 +1,7 @@
-"""`report.json` (contract §5), folded from the plan and the journal. Pure: the same journal, the same report.
+"""`report.json`, folded from the plan and the journal. Pure: the same journal, the same report.
 
-Beyond the contract's keys: `error` of the run; `manifests` of the index (its descriptors, as published); `reason` and
-`waits` (between attempts) of a platform; `node`, `hint` and `then` (what was decided after a failure) of an attempt;
-`detail` of a test and a proof; `vertex` and `base` of a step (see `build.progress.Step`). `began` of an attempt, a
-wait, a step or a stage is in seconds since the run's start. A fold asks for no field that an event may lack: a damaged
-journal still gives a report.
+docs/reference/report.md describes its keys, `buildx.progress.Step` those of a step. `began` is in seconds since the
+start of the run. Only the name and the time of an event are required: a damaged journal still gives a report.
 """
 
 from __future__ import annotations
@@ -16,12 +13,12 @@ from typing import Any
 from multibuild.journal.events import Event
 from multibuild.terminal import human_seconds
 
-NOT_ASKED: Mapping[str, Any] = {
+UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
     "multibuild": "", "docker": None, "buildx": None, "buildkit": None, "builder": None, "emulators": {}
 }  # fmt: skip
-"""The environment of a run that asked no engine, like a merge of what was built, or that did not get that far."""
+"""The environment of a run without an engine, as of a merge, or of one that ended before it reached the engine."""
 
-PRESENT = frozenset({"succeeded", "reused", "carried"})
+INDEXED_STATUSES = frozenset({"succeeded", "reused", "carried"})
 """Statuses of a platform that is in the index."""
 
 _ATTEMPT = {
@@ -39,7 +36,7 @@ _ATTEMPT = {
 
 
 def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, Any]:
-    """Fold. `plan` is plan.json (empty when the run never got one); a journal without an end is interrupted."""
+    """Return the report. `plan` is plan.json, empty if the run has none; a journal without an end is interrupted."""
     fold = _Fold(run_id, plan, events[0].time if events else None)
     for event in events:
         fold.add(event)
@@ -47,7 +44,7 @@ def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -
 
 
 class _Fold:
-    """The report as it grows."""
+    """The report of the events so far."""
 
     def __init__(self, run_id: str, plan: Mapping[str, Any], started: datetime | None) -> None:
         self._started = started
@@ -65,7 +62,7 @@ class _Fold:
             "index": None,
         }
         self._tags: dict[str, dict[str, Any]] = {}
-        self._platforms = {item["platform"]: _blank(item) for item in plan.get("platforms", ())}
+        self._platforms = {planned["platform"]: _blank(planned) for planned in plan.get("platforms", ())}
         self._running: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, list[dict[str, Any]]] = {}
         self._stages: list[dict[str, Any]] = []
@@ -152,19 +149,19 @@ class _Fold:
     def _placed(
         self, name: str, steps: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Put steps on the run's own clock. Another machine's that goes wrong is set by its attempt's beginning."""
+        """Return steps on the run's clock; if another machine's clock is wrong, they start with their attempt."""
         placed = [
             {"platform": name, **step, "began": self._step_began(step.get("started"))} for step in steps
         ]
         for step in placed:
             step.pop("started", None)
-        known = [step for step in placed if step["began"] is not None]
-        if known and attempts:
+        timed = [step for step in placed if step["began"] is not None]
+        if timed and attempts:
             first, last = attempts[-1]["began"], attempts[-1]["began"] + attempts[-1]["seconds"]
-            if all(not first <= step["began"] <= last for step in known):
-                off = min(step["began"] for step in known) - first
-                for step in known:
-                    step["began"] = round(step["began"] - off, 3)
+            if all(not first <= step["began"] <= last for step in timed):
+                offset = min(step["began"] for step in timed) - first
+                for step in timed:
+                    step["began"] = round(step["began"] - offset, 3)
         return placed
 
     def _step_began(self, started: Any) -> float | None:
@@ -174,7 +171,7 @@ class _Fold:
             return None
 
     def report(self) -> dict[str, Any]:
-        """Give the whole: attempts that a kill left open were cancelled when the journal stops."""
+        """Return the whole report; attempts without an end were cancelled when the journal stops."""
         total = (self._ended - self._started).total_seconds() if self._started and self._ended else 0.0
         for name, attempt in self._running.items():
             seconds = round(max(total - attempt["began"], 0.0), 3)
@@ -182,35 +179,35 @@ class _Fold:
             row["attempts"].append({**attempt, "seconds": seconds})
             row["seconds"] = row["seconds"] or seconds
         if self._stage is not None:
-            open_for = max(total - self._stage["began"], 0.0)
-            self._stages.append({**self._stage, "seconds": round(open_for, 3)})
+            seconds = max(total - self._stage["began"], 0.0)
+            self._stages.append({**self._stage, "seconds": round(seconds, 3)})
         rows = list(self._platforms.values())
-        head = {**self._head, "seconds": round(max(total, 0.0), 3)}
-        if head["status"] == "succeeded" and not all(map(_holds, rows)):
-            head["status"] = "partial"
+        header = {**self._head, "seconds": round(max(total, 0.0), 3)}
+        if header["status"] == "succeeded" and not all(map(_is_indexed, rows)):
+            header["status"] = "partial"
         return {
-            **head,
+            **header,
             "published": list(self._tags.values()),
             "platforms": rows,
             "steps": [step for name in self._platforms for step in self._steps.get(name, ())],
             "stages": self._stages,
-            "environment": {**NOT_ASKED, **self._environment},
+            "environment": {**UNKNOWN_ENVIRONMENT, **self._environment},
             "error": self._error,
         }
 
 
-def _blank(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the row of a platform nothing has been heard of: the run ended before its turn."""
+def _blank(planned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a platform without events: the run ended before its turn."""
     return {
-        "platform": str(item["platform"]),
+        "platform": str(planned["platform"]),
         "status": "cancelled",
-        "required": item.get("required", True),
+        "required": planned.get("required", True),
         "digest": None,
         "manifest": None,
         "bytes": None,
         "seconds": 0.0,
-        "emulated": item.get("emulated", False),
-        "node": item.get("node", ""),
+        "emulated": planned.get("emulated", False),
+        "node": planned.get("node", ""),
         "attempts": [],
         "waits": [],
         "test": {"status": "skipped", "seconds": 0.0},
@@ -231,10 +228,13 @@ def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    said = {key: fields[key] for key in ("class", "detail", "hint") if fields.get(key)}
-    return {**blank, **_known(blank, fields), **said}
+    details = {key: fields[key] for key in ("class", "detail", "hint") if fields.get(key)}
+    return {**blank, **_known(blank, fields), **details}
 
 
-def _holds(row: Mapping[str, Any]) -> bool:
-    """Whether a platform is in the index: one whose test or proof failed was left out of it."""
-    return row["status"] in PRESENT and "failed" not in (row["test"]["status"], row["content"]["status"])
+def _is_indexed(row: Mapping[str, Any]) -> bool:
+    """Whether a platform is in the index: one whose test or content check failed is left out."""
+    return row["status"] in INDEXED_STATUSES and "failed" not in (
+        row["test"]["status"],
+        row["content"]["status"],
+    )

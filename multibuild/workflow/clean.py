@@ -1,7 +1,7 @@
-"""What runs left in registries, and which of it may go: never a digest that a tag or an index still reaches.
+"""Garbage collection of what runs left in registries: never a digest that a tag or an index still reaches.
 
-Registries list no untagged manifests and delete a manifest from every tag and index that uses it, so only what our
-own journals name is ever looked at, and everything any tag, any kept run or any index of our runs holds is held.
+Registries list no untagged manifests and delete a manifest from every tag and index that uses it. So the candidates are
+the digests in our own journals, and the roots are all tags, the children of retained runs and the indexes of our runs.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 
 OWN_TAGS = "multibuild-"
-"""How the staging tags of `publish.staging: auto` and `tag` begin; a template's names are the user's own."""
+"""Prefix of the staging tags of `publish.staging: auto` and `tag`; those of a template belong to the user."""
 
 
 @frozen
-class Left:
-    """What runs left in one repository: children and staging tags that may go, children and indexes that stay."""
+class Leftovers:
+    """What runs left in one repository: children and staging tags to remove, and digests that must stay (`roots`)."""
 
     repository: Reference
     children: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
+    roots: frozenset[str] = frozenset()
 
 
 @frozen
 class Removal:
-    """One thing to delete. A `tag` only loses its name; a `manifest` goes, with `tags` of ours that hold it.
+    """One deletion: of a `tag` alone, or of a `manifest` with our `tags` that point to it.
 
-    `holds` is the digest a tag held when this was decided: another run may give it a child of its own meanwhile.
+    `digest` is what a tag pointed to at planning time, as another run may move it before the removal.
     """
 
     kind: Literal["tag", "manifest"]
     reference: Reference
     tags: tuple[str, ...] = ()
-    holds: str = ""
+    digest: str = ""
 
     def __str__(self) -> str:
         more = f" (and its tag {', '.join(self.tags)})" if self.tags else ""
@@ -55,10 +55,10 @@ class Removal:
 
 @frozen
 class CleanupPlan:
-    """What goes, in order, and what stays although a run made it, with the reason."""
+    """Removals in order, and a line for all that stays although a run made it, with the reason."""
 
     removals: tuple[Removal, ...] = ()
-    stays: tuple[str, ...] = ()
+    retentions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -68,134 +68,145 @@ class _Traces:
     kept: set[str] = field(default_factory=set)
 
 
-def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> tuple[Left, ...]:
-    """Read off journals what runs left, by repository. `staying` are runs whose children are kept.
+def collect_leftovers(
+    removed_runs: Sequence[RunDirectory], retained_runs: Sequence[RunDirectory]
+) -> tuple[Leftovers, ...]:
+    """Return what runs left in each repository, from their journals; children of `retained_runs` are roots.
 
-    Children in the directories of runs are in no repository.
+    Children in run directories are in no repository.
     """
     found: dict[Reference, _Traces] = {}
-    for run in (*going, *staying):
+    for run in (*removed_runs, *retained_runs):
         plan = run.load_plan()
         if plan is None:
             continue
         events = read_journal(run.journal_path)
-        # What was carried over from an older index is not of our making, and others may hold it by its digest.
+        # Entries carried over from an older index were not built here, and may be in use by digest.
         own = [event for event in events if event.fields.get("status") != "carried"]
         for child in recorded_children(plan, own).values():
             if is_staged_here(child.repository):
                 continue
             traces = found.setdefault(Reference.parse(child.repository), _Traces())
-            (traces.children if run in going else traces.kept).add(child.digest)
-        for item in plan["platforms"]:
-            if is_staged_here(item["staging"]["reference"]):
+            (traces.children if run in removed_runs else traces.kept).add(child.digest)
+        for planned in plan["platforms"]:
+            if is_staged_here(planned["staging"]["reference"]):
                 continue
-            staged = Reference.parse(item["staging"]["reference"])
-            if staged.tag and staged.tag.startswith(OWN_TAGS):
-                found.setdefault(staged.with_tag(None), _Traces()).tags.add(staged.tag)
+            staging = Reference.parse(planned["staging"]["reference"])
+            if staging.tag and staging.tag.startswith(OWN_TAGS):
+                found.setdefault(staging.with_tag(None), _Traces()).tags.add(staging.tag)
         for event in events:
             if event.name == "index.composed" and event.fields.get("digest"):
                 image = Reference.parse(plan["image"])
                 found.setdefault(image, _Traces()).kept.add(event.fields["digest"])
     return tuple(
-        Left(
+        Leftovers(
             repository=repository,
             children=frozenset(traces.children),
             tags=frozenset(traces.tags),
-            kept=frozenset(traces.kept),
+            roots=frozenset(traces.kept),
         )
         for repository, traces in found.items()
     )
 
 
-def decide(left: Left, registries: RegistrySession) -> CleanupPlan:
-    """Look at the repository and decide; RegistryError when it cannot be read to the end: then nothing may go."""
-    registry = registries.of(left.repository.host)
-    if not left.children and not left.tags:
+def plan_cleanup(leftovers: Leftovers, registries: RegistrySession) -> CleanupPlan:
+    """Return what may be removed from a repository; raise RegistryError if not all of it can be read."""
+    registry = registries.of(leftovers.repository.host)
+    if not leftovers.children and not leftovers.tags:
         return CleanupPlan()
     try:
-        tags = registry.tags(left.repository.repository)
+        tags = registry.tags(leftovers.repository.repository)
     except RegistryError as error:
         if error.kind == "not-found":
             return CleanupPlan()
         raise
-    holds = dict(zip(tags, registries.map(lambda tag: _digest(left, tag, registries), tags), strict=True))
-    ours = {tag: held for tag, held in holds.items() if tag in left.tags and held in left.children}
-    stays = [
-        f"tag {left.repository.with_tag(tag)}: it holds a child that is not of these runs"
-        for tag in sorted(left.tags & holds.keys() - ours.keys())
+    digests = dict(
+        zip(tags, registries.map(lambda tag: _digest(leftovers, tag, registries), tags), strict=True)
+    )
+    ours = {
+        tag: digest
+        for tag, digest in digests.items()
+        if tag in leftovers.tags and digest in leftovers.children
+    }
+    retentions = [
+        f"tag {leftovers.repository.with_tag(tag)}: it holds a child that is not of these runs"
+        for tag in sorted(leftovers.tags & digests.keys() - ours.keys())
     ]
-    roots = {held for tag, held in holds.items() if held and tag not in ours} | left.kept
-    held_now = reached(left.repository, roots, registries)
-    if held := left.children & held_now:
-        stays.append(f"{len(held)} children in {left.repository}: tags or indexes hold them")
+    roots = {digest for tag, digest in digests.items() if digest and tag not in ours} | leftovers.roots
+    live = reachable_digests(leftovers.repository, roots, registries)
+    if live_children := leftovers.children & live:
+        retentions.append(
+            f"{len(live_children)} children in {leftovers.repository}: tags or indexes hold them"
+        )
     removals: list[Removal] = []
-    for digest in sorted(left.children):
-        names = tuple(sorted(tag for tag, held in ours.items() if held == digest))
-        if digest in held_now:
+    for digest in sorted(leftovers.children):
+        names = tuple(sorted(tag for tag, child in ours.items() if child == digest))
+        if digest in live:
             removals += [
-                Removal(kind="tag", reference=left.repository.with_tag(tag), holds=digest) for tag in names
+                Removal(kind="tag", reference=leftovers.repository.with_tag(tag), digest=digest)
+                for tag in names
             ]
             continue
-        # The little index goes before what it lists, so that it never lists what is gone.
-        below = reached(left.repository, {digest}, registries, needs=_listed)
+        # The child's own index is deleted before its entries, so that it never lists a missing one.
+        below = reachable_digests(leftovers.repository, {digest}, registries, references=_entries)
         if digest in below:
             removals.append(
-                Removal(kind="manifest", reference=left.repository.with_digest(digest), tags=names)
+                Removal(kind="manifest", reference=leftovers.repository.with_digest(digest), tags=names)
             )
         removals += [
-            Removal(kind="manifest", reference=left.repository.with_digest(inner))
-            for inner in sorted(below - {digest} - held_now)
+            Removal(kind="manifest", reference=leftovers.repository.with_digest(inner))
+            for inner in sorted(below - {digest} - live)
         ]
-    return CleanupPlan(removals=tuple(dict.fromkeys(removals)), stays=tuple(stays))
+    return CleanupPlan(removals=tuple(dict.fromkeys(removals)), retentions=tuple(retentions))
 
 
-def _listed(manifest: Manifest) -> tuple[str, ...]:
-    """What goes with a manifest: the entries of an index, and never what it is about."""
+def _entries(manifest: Manifest) -> tuple[str, ...]:
+    """Return the digests to delete with a manifest: the entries of an index, never its subject."""
     return tuple(entry.digest for entry in manifest.entries) if manifest.is_index else ()
 
 
-def _needed(manifest: Manifest) -> tuple[str, ...]:
-    """What a manifest needs: the entries of an index, and what a signature or the like is about."""
+def _references(manifest: Manifest) -> tuple[str, ...]:
+    """Return the digests that a manifest needs: the entries of an index, and its subject."""
     subject = as_mapping(manifest.document.get("subject")).get("digest")
-    return (*_listed(manifest), *((str(subject),) if subject else ()))
+    return (*_entries(manifest), *((str(subject),) if subject else ()))
 
 
-def reached(
+def reachable_digests(
     repository: Reference,
     roots: Iterable[str],
     registries: RegistrySession,
-    needs: Callable[[Manifest], tuple[str, ...]] = _needed,
+    references: Callable[[Manifest], tuple[str, ...]] = _references,
 ) -> frozenset[str]:
-    """Give the digests that are there and reachable from `roots`, going from each to what it `needs`."""
-    found: set[str] = set()
-    waiting = set(roots)
-    while waiting:
-        read = registries.map(
-            lambda digest: _manifest(repository.with_digest(digest), registries), sorted(waiting)
+    """Return the digests that exist and are reachable from `roots` by the `references` of each manifest."""
+    reachable: set[str] = set()
+    pending = set(roots)
+    while pending:
+        manifests = registries.map(
+            lambda digest: _manifest(repository.with_digest(digest), registries), sorted(pending)
         )
-        there = [manifest for manifest in read if manifest is not None]
-        found |= {manifest.digest for manifest in there}
-        waiting = {digest for manifest in there for digest in needs(manifest)} - found - waiting
-    return frozenset(found)
+        existing = [manifest for manifest in manifests if manifest is not None]
+        reachable |= {manifest.digest for manifest in existing}
+        pending = {digest for manifest in existing for digest in references(manifest)} - reachable - pending
+    return frozenset(reachable)
 
 
 def remove(removal: Removal, registries: RegistrySession) -> str | None:
-    """Carry one out; gives why it could not be done where the registry does not allow it."""
+    """Carry out a removal; return the reason if the registry refuses it."""
     registry = registries.of(removal.reference.host)
     try:
         if removal.kind == "tag":
-            held = registry.head(removal.reference)
-            if held is not None and held.digest != removal.holds:
+            current = registry.head(removal.reference)
+            if current is not None and current.digest != removal.digest:
                 return f"{removal}: it was given another child meanwhile"
-            if held is not None:
+            if current is not None:
                 _remove_tag(removal.reference, registries)
         else:
             registry.delete(removal.reference)
             for tag in removal.tags:
-                named = removal.reference.with_tag(tag)
-                held = registry.head(named)
-                if held is not None and held.digest == removal.reference.digest:
-                    registry.delete(named)
+                tagged = removal.reference.with_tag(tag)
+                current = registry.head(tagged)
+                if current is not None and current.digest == removal.reference.digest:
+                    registry.delete(tagged)
     except RegistryError as error:
         if error.kind == "not-found":
             return None
@@ -204,33 +215,33 @@ def remove(removal: Removal, registries: RegistrySession) -> str | None:
 
 
 def _remove_tag(tag: Reference, registries: RegistrySession) -> None:
-    """Delete a tag and not what it holds.
+    """Delete a tag but not its manifest.
 
-    registry 2.8 deletes manifests only, by digest and from every tag; others take a tag, and some of them delete what
-    it holds. So the tag is given a manifest of its own first, an empty index that nobody else has, and that one goes.
-    It is deleted once without the tag, to see that it can be.
+    registry 2.8 deletes manifests only, by digest and from every tag; others accept a tag, and some of them then delete
+    its manifest. So the tag is first moved to a unique empty index, and that one is deleted. Another one is pushed and
+    deleted without the tag before, to see whether the registry allows it.
     """
     registry = registries.of(tag.host)
-    for place in (None, tag):
+    for target in (None, tag):
         content = _empty_index()
-        alone = tag.with_tag(None).with_digest(digest_of(content))
-        registry.put_manifest(place or alone, content, OCI_INDEX)
-        registry.delete(alone)
+        untagged = tag.with_tag(None).with_digest(digest_of(content))
+        registry.put_manifest(target or untagged, content, OCI_INDEX)
+        registry.delete(untagged)
     if registry.head(tag) is not None:
         registry.delete(tag)
 
 
 def _empty_index() -> bytes:
-    mark = {"org.opencontainers.image.ref.name": f"multibuild-clean-{uuid.uuid4()}"}
+    annotations = {"org.opencontainers.image.ref.name": f"multibuild-clean-{uuid.uuid4()}"}
     document: Mapping[str, object] = {
-        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": mark,
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": annotations,
     }  # fmt: skip
     return json.dumps(document).encode()
 
 
-def _digest(left: Left, tag: str, registries: RegistrySession) -> str | None:
-    found = registries.of(left.repository.host).head(left.repository.with_tag(tag))
-    return found.digest if found is not None else None
+def _digest(leftovers: Leftovers, tag: str, registries: RegistrySession) -> str | None:
+    manifest = registries.of(leftovers.repository.host).head(leftovers.repository.with_tag(tag))
+    return manifest.digest if manifest is not None else None
 
 
 def _manifest(reference: Reference, registries: RegistrySession) -> Manifest | None:

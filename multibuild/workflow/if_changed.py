@@ -1,8 +1,7 @@
-"""`--if-changed`: whether everything that goes into a run is what it was when the run last succeeded.
+"""`--if-changed`: compare the inputs of a run with those of the last successful one. Needs no engine.
 
-Proven are the config, Dockerfiles, contexts and the digests of base images, and that the registry still has the
-result under every tag. Not proven, and why this is asked for by a flag: what a RUN downloads, and what secrets hold.
-No engine is asked anything.
+Compared are the config, Dockerfiles, contexts and the digests of base images, and whether the registry still has the
+result under every tag. Not compared, hence the flag: what a RUN downloads, and the values of secrets.
 """
 
 from __future__ import annotations
@@ -28,80 +27,89 @@ if TYPE_CHECKING:
 
 Command = Literal["build", "publish"]
 
-RUNS_LOOKED_AT = 20
-"""A result older than so many runs is built anew: reading every journal ever written takes longer in the end."""
+MAX_RUNS = 20
+"""The newest runs to search for a success: reading every journal would take longer than a build in the end."""
 
 _GOOD_FOR: Mapping[str, frozenset[str]] = {
     "build": frozenset({"build", "publish"}),
     "publish": frozenset({"publish"}),
 }
-"""Which commands leave what a command wants: `all` leaves children as `build` does."""
+"""Command → commands whose runs have its result: `all` pushes children as `build` does."""
 
 
 @frozen
-class PastSuccess:
-    """A run that succeeded. `inputs` are parts by platform; `held` the digest that each reference must have."""
+class SuccessfulRun:
+    """A successful run: its `inputs` by platform, and the digest that each reference must still have."""
 
     run: RunDirectory
     settings: Mapping[str, str]
     inputs: Mapping[str, Mapping[str, str]]
-    held: Mapping[str, str]
+    expected_digests: Mapping[str, str]
 
 
 @frozen
-class Verdict:
-    """`run` is the success that still holds, or None; `reason` is what was compared, or what differs, in words."""
+class ChangeCheck:
+    """The unchanged successful run, or None; `reason` lists what was compared, or what differs."""
 
     run: RunDirectory | None
     reason: str
 
 
-def compare(loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say) -> Verdict:
-    """Compare a plan with the runs that succeeded before; what cannot be proven counts as changed."""
+def check_for_changes(
+    loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say
+) -> ChangeCheck:
+    """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed."""
     from multibuild.oci.registries import RegistrySession
 
     past = list(_successes(state, command))
     if not past:
-        return Verdict(run=None, reason="no run that succeeded is known here")
-    settings = settings_of(loaded, plan)
+        return ChangeCheck(run=None, reason="no run that succeeded is known here")
+    settings = setting_digests(loaded, plan)
     same = next((success for success in past if success.settings == settings), None)
     if same is None:
-        return _changed(past[0], _differing(past[0].settings, settings))
+        return _changed(past[0], _differences(past[0].settings, settings))
     if command == "publish" and plan.publish.outlet.kind != "registry":
         return _changed(same, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.registries, say=say) as registries:
-        return _with_registry(plan, same, registries, state.runs())
+        return _compare_with_registry(plan, same, registries, state.runs())
 
 
-def _with_registry(
-    plan: Plan, same: PastSuccess, registries: RegistrySession, runs: Sequence[RunDirectory]
-) -> Verdict:
-    found: dict[str, str | None] = {}
-    held = list(same.held)
+def _compare_with_registry(
+    plan: Plan, same: SuccessfulRun, registries: RegistrySession, runs: Sequence[RunDirectory]
+) -> ChangeCheck:
+    digests: dict[str, str | None] = {}
+    names = list(same.expected_digests)
 
     def resolve(images: Iterable[str]) -> Mapping[str, str | None]:
-        # One round of questions: what the result needs is asked along with what goes into it.
-        asked = list(images)
-        questions = [partial(base_digest, registries, image) for image in asked]
-        questions += [partial(_held_now, registries, runs, name) for name in held]
-        answers = registries.map(lambda question: question(), questions)
-        found.update(zip(held, answers[len(asked) :], strict=True))
-        return dict(zip(asked, answers, strict=False))
+        # One round of requests: for the base images, and for the results of the past run.
+        bases = list(images)
+        requests = [partial(base_digest, registries, image) for image in bases]
+        requests += [partial(_current_digest, registries, runs, name) for name in names]
+        answers = registries.map(lambda request: request(), requests)
+        digests.update(zip(names, answers[len(bases) :], strict=True))
+        return dict(zip(bases, answers, strict=False))
 
     inputs = fingerprint_platforms(plan.project, plan.specs, resolve)
-    changes = _changed_inputs(same, {str(platform): told for platform, told in inputs.platforms.items()})
+    changes = _changed_inputs(
+        same, {str(name): fingerprint for name, fingerprint in inputs.platforms.items()}
+    )
     changes += [
-        _lost(name, found[name], digest) for name, digest in same.held.items() if found[name] != digest
+        _digest_change(name, digests[name], digest)
+        for name, digest in same.expected_digests.items()
+        if digests[name] != digest
     ]
     if changes:
         return _changed(same, changes)
-    bases = {part for told in inputs.platforms.values() for part in told.parts if part.startswith("base ")}
-    compared = f"config, context, {len(bases)} base image{'s' * (len(bases) != 1)}, {len(same.held)} published digests"
-    return Verdict(run=same.run, reason=f"unchanged since run {same.run.id} ({compared}); nothing to do")
+    bases = {part for one in inputs.platforms.values() for part in one.parts if part.startswith("base ")}
+    images = f"{len(bases)} base image{'s' * (len(bases) != 1)}"
+    inputs_text = f"config, context, {images}, {len(same.expected_digests)} published digests"
+    return ChangeCheck(
+        run=same.run, reason=f"unchanged since run {same.run.id} ({inputs_text}); nothing to do"
+    )
 
 
-def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
-    """Ask for what a name leads to: the registry, or the directories of runs for a child no registry holds."""
+def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
+    """Return the digest of a reference, from its registry, or from run directories for a child staged locally."""
     from multibuild.journal.local_children import holder_of, is_staged_here
 
     if not is_staged_here(name):
@@ -110,33 +118,33 @@ def _held_now(registries: RegistrySession, runs: Sequence[RunDirectory], name: s
     return digest if holder_of(repository, digest, runs) is not None else None
 
 
-def settings_of(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
-    """Name each setting that decides a result, by its key; the values themselves are not in it."""
+def setting_digests(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
+    """Return a digest of each setting that affects the result, by key, without the values themselves."""
     from multibuild.config.profiles import load_profile
     from multibuild.json_types import as_json
 
-    settled: dict[str, Any] = json.loads(loaded.canonical)
+    canonical: dict[str, Any] = json.loads(loaded.canonical)
     builders = {entry.builder for entry in loaded.config.platforms if entry.builder} | {loaded.config.builder}
     profiles = [as_json(load_profile(name, plan.project)) for name in sorted(builders)]
-    chosen = [str(item.platform) for item in plan.platforms]
+    platforms = [str(planned.platform) for planned in plan.platforms]
     return {
-        **{key: _name(value) for key, value in settled.items()},
-        "the builder's profile": _name(profiles),
-        "--platform": _name(chosen),
+        **{key: _digest(value) for key, value in canonical.items()},
+        "the builder's profile": _digest(profiles),
+        "--platform": _digest(platforms),
         "multibuild itself": __version__,
     }
 
 
-def _successes(state: State, command: Command) -> Iterable[PastSuccess]:
-    """Give the runs that left what `command` wants, newest first."""
-    for run in state.runs()[:RUNS_LOOKED_AT]:
-        success = past_success(run, read_journal(run.journal_path), command)
+def _successes(state: State, command: Command) -> Iterable[SuccessfulRun]:
+    """Yield the successful runs with the result of `command`, newest first."""
+    for run in state.runs()[:MAX_RUNS]:
+        success = read_success(run, read_journal(run.journal_path), command)
         if success is not None:
             yield success
 
 
-def past_success(run: RunDirectory, events: Sequence[Event], command: Command) -> PastSuccess | None:
-    """Fold a journal; None for a run that did not succeed, or did something else."""
+def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
+    """Return the run, if it succeeded with the result of `command`, else None."""
     settings: Mapping[str, str] | None = None
     inputs: dict[str, Mapping[str, str]] = {}
     for event in events:
@@ -151,19 +159,19 @@ def past_success(run: RunDirectory, events: Sequence[Event], command: Command) -
             case "platform.inputs" if fields.get("inputs"):
                 inputs[fields["platform"]] = fields["parts"]
     held = _held(events, command)
-    # The report knows better than the journal's last line: `test` may have found something since.
-    good = (run.report() or {}).get("status") == "succeeded"
-    if not (good and settings and held):
+    # The report, not the journal's last event: the command `test` may have failed since.
+    is_success = (run.report() or {}).get("status") == "succeeded"
+    if not (is_success and settings and held):
         return None
-    return PastSuccess(run=run, settings=settings, inputs=inputs, held=held)
+    return SuccessfulRun(run=run, settings=settings, inputs=inputs, expected_digests=held)
 
 
 def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
-    """What the registry must still have: every tag its index, and each repository the images in it."""
+    """Return the digests that references must still have: tags their index, repositories its images."""
     children = {
         f"{event.fields['repository']}@{event.fields['digest']}": event.fields["digest"]
         for event in events
-        # What was carried from an older index was built by no run, and older journals do not say where it is.
+        # Entries carried over from an older index were built by no run, and older journals lack their repository.
         if event.name == "platform.ended" and event.fields.get("digest") and event.fields.get("repository")
     }
     if command == "build":
@@ -174,30 +182,30 @@ def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
 
 
-def _changed_inputs(same: PastSuccess, now: Mapping[str, Fingerprint]) -> list[str]:
-    """Name the parts that differ, and what cannot be known; each once, however many platforms have it."""
-    found: dict[str, None] = {}
-    for platform, told in now.items():
-        if told.unknown:
-            found[f"{told.unknown} cannot be proven unchanged"] = None
+def _changed_inputs(same: SuccessfulRun, now: Mapping[str, Fingerprint]) -> list[str]:
+    """Return the names of parts that differ or are unknown, each once for all platforms."""
+    changes: dict[str, None] = {}
+    for platform, fingerprint in now.items():
+        if fingerprint.unknown:
+            changes[f"{fingerprint.unknown} cannot be proven unchanged"] = None
         elif platform not in same.inputs:
-            found[f"{platform} is new"] = None
+            changes[f"{platform} is new"] = None
         else:
-            found.update(dict.fromkeys(_differing(same.inputs[platform], told.parts)))
-    return list(found)
+            changes.update(dict.fromkeys(_differences(same.inputs[platform], fingerprint.parts)))
+    return list(changes)
 
 
-def _lost(name: str, now: str | None, before: str) -> str:
+def _digest_change(name: str, now: str | None, before: str) -> str:
     return f"{name} is gone" if now is None else f"{name} holds {now[:19]} instead of {before[:19]}"
 
 
-def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [key for key in {**before, **now} if before.get(key) != now.get(key)]
 
 
-def _changed(since: PastSuccess, what: Sequence[str]) -> Verdict:
-    return Verdict(run=None, reason=f"changed since run {since.run.id}: {', '.join(what)}")
+def _changed(since: SuccessfulRun, changes: Sequence[str]) -> ChangeCheck:
+    return ChangeCheck(run=None, reason=f"changed since run {since.run.id}: {', '.join(changes)}")
 
 
-def _name(value: Any) -> str:
+def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Takes in runs that other machines made (`build` with `--platform`), so that `merge` can join them here."""
+"""Import runs of other machines (`build` with `--platform`), so that `merge` can join them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
 _KEPT = frozenset({"attempt.started", "attempt.ended", "platform.ended", "test.ended", "content.ended"})
-"""Events that tell of a platform; what they tell of the other machine's stages stays there."""
+"""Events to copy: those of platforms, not those of the other machine's stages."""
 
 _WITH_STATUS = frozenset({"platform.ended", "test.ended", "content.ended"})
 _TEXTS = (
@@ -37,13 +37,13 @@ _TEXTS = (
 _NUMBERS = ("number", "seconds", "checked")
 _LISTS = ("foreign", "steps")
 
-MOST_BYTES = 64 << 20
-"""Bytes of a plan or a journal; a thousand attempts with their evidence take a few."""
+MAX_FILE_BYTES = 64 << 20
+"""Bytes of a plan or a journal; a thousand attempts with their evidence take a few megabytes."""
 
 
 @frozen
-class ForeignRun:
-    """A run of another machine: its directory, its plan, what happened, and the children it left."""
+class SourceRun:
+    """A run of another machine: its directory, plan, journal and children."""
 
     directory: RunDirectory
     plan: Mapping[str, Any]
@@ -51,22 +51,22 @@ class ForeignRun:
     children: Mapping[str, RecordedChild]
 
 
-def find_runs(folder: Path) -> tuple[ForeignRun, ...]:
-    """Read the run in a directory: a run directory, a state directory (its newest run), or a folder of such.
+def find_runs(folder: Path) -> tuple[SourceRun, ...]:
+    """Return the runs in a run directory, a state directory (its newest run), or a directory of such.
 
-    Raises UsageError where there is none.
+    Raises UsageError if there is none.
     """
     if not folder.is_dir():
         raise _no_run(folder)
     own = _run_in(folder)
     if own is not None:
         return (own,)
-    # What came from another machine leads nowhere else on this one, and not in circles.
+    # Links in files of another machine could lead anywhere on this one, or in circles.
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    found = tuple(run for run in map(_run_in, inner) if run is not None)
-    if not found:
+    runs = tuple(run for run in map(_run_in, inner) if run is not None)
+    if not runs:
         raise _no_run(folder)
-    return found
+    return runs
 
 
 def _no_run(folder: Path) -> UsageError:
@@ -76,8 +76,8 @@ def _no_run(folder: Path) -> UsageError:
     )
 
 
-def _run_in(folder: Path) -> ForeignRun | None:
-    """Read a run directory, or the newest run of a state directory; None where there is neither."""
+def _run_in(folder: Path) -> SourceRun | None:
+    """Return the run of a run directory or the newest of a state directory; None if it is neither."""
     if (folder / "journal.jsonl").is_file():
         return _read(RunDirectory(folder))
     runs = State(folder).runs() if not (folder / "runs").is_symlink() else ()
@@ -85,13 +85,13 @@ def _run_in(folder: Path) -> ForeignRun | None:
     return _read(newest) if newest is not None else None
 
 
-def _read(directory: RunDirectory) -> ForeignRun:
-    """Read a run of another machine: of bounded size, and nothing in it of another type than runs have."""
+def _read(directory: RunDirectory) -> SourceRun:
+    """Read a run of another machine, with its size bounded and its types checked."""
     for path in (directory.plan_path, directory.journal_path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(f"{path} is no plain file")
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} has more than {MOST_BYTES} bytes")
+        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{path} has more than {MAX_FILE_BYTES} bytes")
     plan = directory.load_plan()
     if plan is None:
         raise UsageError(
@@ -105,11 +105,11 @@ def _read(directory: RunDirectory) -> ForeignRun:
     if odd is not None:
         raise UsageError(f"{directory.journal_path}: its event {odd.name} is not multibuild's")
     children = recorded_children(plan, events)
-    return ForeignRun(directory=directory, plan=plan, events=events, children=children)
+    return SourceRun(directory=directory, plan=plan, events=events, children=children)
 
 
 def _is_plan(plan: Mapping[str, Any]) -> bool:
-    """Whether it has what is read of a plan, each of its type."""
+    """Whether a plan has the fields that are read of it, each of its type."""
     rows = plan.get("platforms")
     return isinstance(rows, list) and all(
         isinstance(row, dict)
@@ -134,52 +134,54 @@ def _is_kept_form(event: Event) -> bool:
     )
 
 
-def check(plan: Plan, runs: Sequence[ForeignRun]) -> dict[str, ForeignRun]:
-    """See that runs belong together and to this config; gives who has which platform's child.
+def check_runs(plan: Plan, runs: Sequence[SourceRun]) -> dict[str, SourceRun]:
+    """Return platform → the run with its child, after checking that all runs are of this config.
 
     Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
-    child where this config would never put one.
+    child in a repository that this config does not stage to.
     """
-    known = {str(planned.platform): planned for planned in plan.platforms}
-    found: dict[str, ForeignRun] = {}
+    plans = {str(planned.platform): planned for planned in plan.platforms}
+    sources: dict[str, SourceRun] = {}
     for run in runs:
-        where = run.directory.path
+        path = run.directory.path
         if run.plan.get("fingerprint") != plan.fingerprint:
             raise UsageError(
-                f"{where}: that run was made from another config",
+                f"{path}: that run was made from another config",
                 hint="same commit, same multibuild.yaml, same --set and --tag, same variables? "
                 f"Its fingerprint is {str(run.plan.get('fingerprint'))[:12]}, here it is {plan.fingerprint[:12]}",
             )
         for platform, child in run.children.items():
-            if platform not in known:
+            if platform not in plans:
                 continue
-            if not _DIGEST.match(child.digest) or child.repository not in _repositories(known[platform]):
-                raise PublishFailed(f"{where}: {child.repository}@{child.digest} is no child of this config")
-            other = found.get(platform)
+            if not _DIGEST.match(child.digest) or child.repository not in _repositories(plans[platform]):
+                raise PublishFailed(f"{path}: {child.repository}@{child.digest} is no child of this config")
+            other = sources.get(platform)
             if other is not None and other.children[platform].digest != child.digest:
                 raise UsageError(
-                    f"{platform} was built by {other.directory.path} and by {where}, with different results",
+                    f"{platform} was built by {other.directory.path} and by {path}, with different results",
                     hint="import one of them",
                 )
-            found.setdefault(platform, run)
-    return found
+            sources.setdefault(platform, run)
+    return sources
 
 
-def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession) -> None:
-    """See that every child is in its registry, or whole in its run; PublishFailed naming those that are not."""
+def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession) -> None:
+    """Raise PublishFailed with the names of children that are neither in their registry nor complete in their run."""
     from multibuild.oci.reference import Reference
 
-    for platform, run in found.items():
-        if _is_lost(run.children[platform], run):
+    for platform, run in sources.items():
+        if _is_incomplete(run.children[platform], run):
             raise PublishFailed(
                 f"{run.directory.path} does not hold the child for {platform}, or not all of it",
                 hint="bring the whole directory here, with `children` in it, or build that platform again",
             )
-    children = [run.children[platform] for platform, run in found.items()]
+    children = [run.children[platform] for platform, run in sources.items()]
     children = [child for child in children if not is_staged_here(child.repository)]
     references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
-    there = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
-    missing = [str(reference) for reference, held in zip(references, there, strict=True) if held is None]
+    manifests = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
+    missing = [
+        str(reference) for reference, manifest in zip(references, manifests, strict=True) if manifest is None
+    ]
     if missing:
         raise PublishFailed(
             f"the registry does not have {', '.join(missing)}",
@@ -187,21 +189,21 @@ def check_children(found: Mapping[str, ForeignRun], registries: RegistrySession)
         )
 
 
-def _is_lost(child: RecordedChild, run: ForeignRun) -> bool:
-    held = not is_staged_here(child.repository) or holder_of(child.repository, child.digest, (run.directory,))
-    return not held
+def _is_incomplete(child: RecordedChild, run: SourceRun) -> bool:
+    is_local = is_staged_here(child.repository)
+    return is_local and not holder_of(child.repository, child.digest, (run.directory,))
 
 
-def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDirectory:
-    """Write one run that tells of all of them, with their logs and the children that no registry holds.
+def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State) -> RunDirectory:
+    """Write one run with the events, logs and locally staged children of all sources.
 
-    `merge` without arguments finds it.
+    `merge` without arguments uses it.
     """
     run = state.new_run(datetime.now(UTC))
     document = plan_document(plan)
-    items = {str(planned.platform): planned for planned in plan.platforms}
-    foreign = {platform: _row(source, items[platform]) for platform, source in found.items()}
-    document["platforms"] = [{**row, **foreign.get(row["platform"], {})} for row in document["platforms"]]
+    plans = {str(planned.platform): planned for planned in plan.platforms}
+    rows = {platform: _row(source, plans[platform]) for platform, source in found.items()}
+    document["platforms"] = [{**row, **rows.get(row["platform"], {})} for row in document["platforms"]]
     run.save_plan(document)
     for platform, source in found.items():
         child = source.children[platform]
@@ -215,32 +217,32 @@ def take_in(plan: Plan, found: Mapping[str, ForeignRun], state: State) -> RunDir
         journal.append(Event(time=min(times), name="run.started", fields=begin))
         for source in sources:
             own = {platform for platform, holder in found.items() if holder is source}
-            _repeat(source, own, journal)
+            _copy_events(source, own, journal)
             _copy_logs(source, own, run)
         ending = {"status": "succeeded" if complete else "partial"}
         journal.append(Event(time=max(times), name="run.ended", fields=ending))
     return run
 
 
-def _repeat(source: ForeignRun, platforms: AbstractSet[str], journal: Journal) -> None:
-    """Repeat what a run says of the platforms taken from it."""
+def _copy_events(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
+    """Copy the events of the platforms that are imported from a run."""
     for event in source.events:
         if event.name in _KEPT and event.fields.get("platform") in platforms:
             journal.append(event)
 
 
-def _copy_logs(source: ForeignRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
-    """Take logs over. What comes from another machine is data: only plain files with names of ours are taken."""
+def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
+    """Copy logs: plain files with the names of logs only, as the other machine is not trusted."""
     slugs = {Platform.parse(platform).slug for platform in platforms}
     logs = source.directory.logs
     for path in sorted(logs.iterdir()) if logs.is_dir() and not logs.is_symlink() else ():
-        plain = path.is_file() and not path.is_symlink()
-        if plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
+        is_plain = path.is_file() and not path.is_symlink()
+        if is_plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
             shutil.copyfile(path, run.logs / path.name)
 
 
-def _row(source: ForeignRun, planned: PlannedPlatform) -> dict[str, Any]:
-    """How it was built over there; where it was staged only if that is a place of this config."""
+def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
+    """Return the plan row of the run that built a platform; its staging only if this config has the same."""
     row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
     keys = ["emulated", "node", "driver"]
     if repository_of(row["staging"]["reference"]) in _repositories(planned):
@@ -249,6 +251,6 @@ def _row(source: ForeignRun, planned: PlannedPlatform) -> dict[str, Any]:
 
 
 def _repositories(planned: PlannedPlatform) -> frozenset[str]:
-    """The repositories a child of a platform may be staged in, whatever the driver."""
-    places = (planned.staging, *(placement.staging for placement in planned.standby))
-    return frozenset(repository_of(staging.reference) for staging in places)
+    """Return the repositories that a platform may be staged in, with any driver."""
+    stagings = (planned.staging, *(placement.staging for placement in planned.standby))
+    return frozenset(repository_of(staging.reference) for staging in stagings)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from multibuild.config.models import Config
 
 GITHUB_RUNNER = "ubuntu-latest"
-"""Where GitHub builds what names no runner."""
+"""Runner of a GitHub job whose platforms have none in the config."""
 
 GITLAB_MATRIX = ".multibuild-matrix"
 """The hidden job that `--format gitlab` writes; the template's build job extends it."""
@@ -21,14 +21,14 @@ GITLAB_MATRIX = ".multibuild-matrix"
 
 @frozen
 class Job:
-    """A job of CI: its platforms, a name fit for files, and the runner ("" where the config names none)."""
+    """A CI job: its platforms, a name fit for files, and the runner ("" if the config has none)."""
 
     platforms: tuple[Platform, ...]
     slug: str
     runner: str
 
     def row(self, runner: str) -> dict[str, str]:
-        """Give the row of a matrix; `platform` is what `multibuild build --platform` takes."""
+        """Return the row of a matrix, whose `platform` is the argument of `multibuild build --platform`."""
         return {
             "platform": ",".join(map(str, self.platforms)),
             "slug": self.slug,
@@ -36,17 +36,17 @@ class Job:
         }
 
 
-def jobs_of(
+def make_jobs(
     config: Config,
     *,
     only: Sequence[Platform] | None = None,
     shards: int | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> tuple[Job, ...]:
-    """Make one job per platform, or at most `shards` jobs; platforms of different runners share none.
+    """Return one job per platform, or at most `shards` jobs, each for one runner.
 
-    `seconds` is what platforms took before: shards are filled so that they take about as long. Raises UsageError
-    for fewer shards than there are runners.
+    `seconds` is the past build time of each platform, to balance shards with. Raises UsageError for fewer shards
+    than runners.
     """
     groups: dict[str, list[Platform]] = {}
     for entry in config.platforms:
@@ -63,13 +63,13 @@ def jobs_of(
             f"--shards {shards}: the platforms name {len(groups)} different runners",
             hint=f"a job has one runner: write --shards {len(groups)} or more",
         )
-    known = seconds or {}
-    typical = max(known.values(), default=1.0)
-    cost = {name: known.get(str(name), typical) for group in groups.values() for name in group}
+    past = seconds or {}
+    default = max(past.values(), default=1.0)
+    cost = {name: past.get(str(name), default) for group in groups.values() for name in group}
     parts = [
         (runner, part)
-        for runner, number in _shares(groups, shards).items()
-        for part in _filled(groups[runner], number, cost)
+        for runner, number in _share_counts(groups, shards).items()
+        for part in _fill_shards(groups[runner], number, cost)
     ]
     return tuple(
         Job(platforms=part, slug=f"shard-{number}", runner=runner)
@@ -77,32 +77,32 @@ def jobs_of(
     )
 
 
-def _shares(groups: Mapping[str, Sequence[Platform]], shards: int) -> dict[str, int]:
-    """Give every runner a shard, and each further one to whoever has most platforms per shard."""
+def _share_counts(groups: Mapping[str, Sequence[Platform]], shards: int) -> dict[str, int]:
+    """Return the shards of each runner: one, and each further one where there are most platforms per shard."""
     shares = dict.fromkeys(groups, 1)
     for _ in range(shards - len(groups)):
-        most = max(groups, key=lambda runner: len(groups[runner]) / shares[runner])
-        if len(groups[most]) > shares[most]:
-            shares[most] += 1
+        busiest = max(groups, key=lambda runner: len(groups[runner]) / shares[runner])
+        if len(groups[busiest]) > shares[busiest]:
+            shares[busiest] += 1
     return shares
 
 
-def _filled(
+def _fill_shards(
     platforms: Sequence[Platform], number: int, cost: Mapping[Platform, float]
 ) -> list[tuple[Platform, ...]]:
-    """Put the longest first into the emptiest shard; in a shard they stay in the order of the config."""
+    """Return balanced shards: the slowest platform first, into the emptiest shard; each in the config's order."""
     shards: list[list[Platform]] = [[] for _ in range(number)]
     for platform in sorted(platforms, key=lambda name: -cost[name]):
         min(shards, key=lambda shard: sum(cost[name] for name in shard)).append(platform)
     return [tuple(name for name in platforms if name in shard) for shard in shards if shard]
 
 
-def github(jobs: Sequence[Job], runner: str = GITHUB_RUNNER) -> dict[str, Any]:
-    """Give the value of `strategy.matrix` (contract §2)."""
+def github_matrix(jobs: Sequence[Job], runner: str = GITHUB_RUNNER) -> dict[str, Any]:
+    """Return the value of `strategy.matrix` (docs.github.com/actions, workflow syntax)."""
     return {"include": [job.row(runner) for job in jobs]}
 
 
-def gitlab(jobs: Sequence[Job], runner: str = "") -> dict[str, Any]:
-    """Give a file to include: a hidden job with `parallel: matrix:`, whose variables are PLATFORM, SLUG, RUNNER."""
+def gitlab_matrix(jobs: Sequence[Job], runner: str = "") -> dict[str, Any]:
+    """Return a file to include: a hidden job with `parallel: matrix:`, whose variables are PLATFORM, SLUG, RUNNER."""
     rows = [{name.upper(): value for name, value in job.row(runner).items() if value} for job in jobs]
     return {GITLAB_MATRIX: {"parallel": {"matrix": rows}}}

@@ -22,7 +22,7 @@ from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
-from multibuild.workflow.if_changed import settings_of
+from multibuild.workflow.if_changed import setting_digests
 
 Status = Literal["succeeded", "partial"]
 
@@ -78,7 +78,7 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, co
         "run.planned",
         platforms=[str(planned.platform) for planned in plan.platforms],
         jobs=plan.jobs,
-        settings=settings_of(loaded, plan),
+        settings=setting_digests(loaded, plan),
     )
     if context.command == "publish" and plan.omitted:
         omitted = ", ".join(map(str, plan.omitted))

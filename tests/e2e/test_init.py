@@ -43,7 +43,7 @@ def clone(tmp_path):
     return here
 
 
-def test_from_a_clone_to_three_platforms_without_writing_a_line(clone, state, registry, repository):
+def test_a_cloned_project_is_built_for_three_platforms_without_edits(clone, state, registry, repository):
     written = multibuild("init", "--image", f"{REGISTRY}/{repository}", cwd=clone)
     assert (written.code, written.stderr) == (0, "")
     assert "multibuild all" in written.stdout
@@ -63,7 +63,7 @@ def test_from_a_clone_to_three_platforms_without_writing_a_line(clone, state, re
     assert ran.stdout.strip().splitlines()[-1] == "aarch64"
 
 
-def test_the_platforms_are_those_all_bases_have(tmp_path, repository):
+def test_the_platforms_are_those_of_all_base_images(tmp_path, repository):
     """One base has twelve platforms, the other three, one of them as official images say it (arm64/v8)."""
     bench = Workbench(repository, tmp_path)
     children = {
@@ -89,7 +89,7 @@ def test_the_platforms_are_those_all_bases_have(tmp_path, repository):
     assert single.json["platforms"] == ["linux/s390x"]
 
 
-def test_a_registry_that_cannot_be_asked_is_a_warning_and_a_guess(tmp_path):
+def test_an_unreachable_registry_is_a_warning_and_a_guess(tmp_path):
     (tmp_path / "Dockerfile").write_text(f"FROM localhost:{free_port()}/base:1\n")
     done = multibuild("init", "--json", cwd=tmp_path)
     assert done.code == 0
@@ -109,7 +109,7 @@ def test_a_chosen_platform_must_be_possible(tmp_path):
     assert len(every.json["platforms"]) == 12
 
 
-def test_what_is_there_is_never_overwritten(clone):
+def test_an_existing_config_is_never_overwritten(clone):
     (clone / "multibuild.yaml").write_text("mine\n")
     done = multibuild("init", cwd=clone)
     assert done.code == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from e2e.browser import Browser
 from e2e.conftest import REGISTRY, multibuild
-from unit.report.story import hostile_report, report_of, run_of
+from unit.report.sample_runs import hostile_report, report_of, run_of
 
 from multibuild.report.html.document import as_html
 
@@ -140,7 +140,7 @@ CONTRAST = """
 """
 
 
-def test_what_is_looked_for_would_be_found(browser, pages, tmp_path):
+def test_the_checks_detect_each_kind_of_fault(browser, pages, tmp_path):
     """The page with a fault of each kind put in: a script, a picture from elsewhere, a style, a wide box, pale text."""
     bad = "<script>alert(1)</script><img src='http://127.0.0.1:9/x.png'><p style='color:red'>x</p>"
     box = "<style>.wide { width: 2000px; color: #aaa }</style><p class='wide'>wide</p>"
@@ -163,7 +163,7 @@ def test_what_is_looked_for_would_be_found(browser, pages, tmp_path):
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_on_a_screen(browser, pages, keep, name, screen):
+def test_a_page_fits_each_screen_with_enough_contrast(browser, pages, keep, name, screen):
     path = pages[name]
     browser.look(path, **SCREENS[screen])
     browser.screenshot(keep / f"{name}-{screen}.png")
@@ -177,7 +177,7 @@ def test_a_page_on_a_screen(browser, pages, keep, name, screen):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unfolded_it_still_fits_a_phone(browser, pages, name):
+def test_an_unfolded_page_fits_a_phone(browser, pages, name):
     browser.look(pages[name], **SCREENS["phone"])
     browser.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert browser.evaluate(OVERFLOWING) == []
@@ -191,7 +191,7 @@ def test_light_and_dark_differ(browser, pages):
     assert grounds[0] != grounds[1]
 
 
-def test_a_keyboard_reaches_everything_and_sees_where_it_is(browser, pages):
+def test_everything_is_reachable_by_keyboard_with_visible_focus(browser, pages):
     browser.look(pages["partial"])
     wanted = browser.evaluate(
         "document.querySelectorAll('a, summary, [tabindex=\"0\"]').length"
@@ -225,7 +225,7 @@ def nodes(browser):
 
 
 @pytest.mark.parametrize("screen", ["light", "phone"])
-def test_a_screen_reader_is_told_the_same(browser, pages, partial, screen):
+def test_a_screen_reader_has_the_same_content(browser, pages, partial, screen):
     browser.look(pages["partial"], **SCREENS[screen])
     told = nodes(browser)
     roles = [role for role, _ in told]
@@ -241,7 +241,7 @@ def test_a_screen_reader_is_told_the_same(browser, pages, partial, screen):
     assert roles.count("rowheader") >= 2 * len(bars)
 
 
-def test_what_the_real_run_says(browser, pages, partial):
+def test_the_page_of_a_real_run(browser, pages, partial):
     browser.look(pages["partial"])
     said = browser.evaluate("document.body.innerText")
     report = partial[1]
@@ -262,7 +262,7 @@ def test_what_the_real_run_says(browser, pages, partial):
     assert "ran natively on the build machine's own platform" in said
 
 
-def test_a_page_written_elsewhere_finds_the_logs(browser, partial, tmp_path):
+def test_a_page_in_another_directory_links_to_the_logs(browser, partial, tmp_path):
     page = tmp_path / "elsewhere" / "page.html"
     page.parent.mkdir()
     done = multibuild("report", "--html", page, "--state-dir", partial[0])
@@ -275,7 +275,7 @@ def test_a_page_written_elsewhere_finds_the_logs(browser, partial, tmp_path):
     assert all(Path(link).is_file() for link in links)
 
 
-def test_on_paper_everything_is_unfolded_and_light(browser, pages, keep):
+def test_a_printed_page_is_unfolded_and_light(browser, pages, keep):
     browser.look(pages["partial"], dark=True, media="print", width=794, height=1123)
     browser.screenshot(keep / "partial-print.png")
     assert browser.evaluate(OVERFLOWING) == []

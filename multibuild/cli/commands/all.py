@@ -67,11 +67,11 @@ def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["b
 
     from multibuild.journal.events import Event
     from multibuild.journal.journal import Journal
-    from multibuild.workflow.if_changed import compare
+    from multibuild.workflow.if_changed import check_for_changes
 
     state = state_of(request, loaded)
     with state.lock():
-        verdict = compare(loaded, plan_offline(request, loaded), state, command, request.say)
+        verdict = check_for_changes(loaded, plan_offline(request, loaded), state, command, request.say)
         request.say(verdict.reason)
         if verdict.run is None:
             return False

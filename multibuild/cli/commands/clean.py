@@ -99,19 +99,19 @@ def _staged(
 ) -> int:
     """Delete staged children; return how many the registry would not delete."""
     from multibuild.oci.errors import RegistryError
-    from multibuild.workflow.clean import decide, left_by, remove
+    from multibuild.workflow.clean import collect_leftovers, plan_cleanup, remove
 
     refused = 0
-    for left in left_by(going, staying):
+    for leftovers in collect_leftovers(going, staying):
         try:
-            decided = decide(left, registries)
+            cleanup = plan_cleanup(leftovers, registries)
         except RegistryError as error:  # the others are cleaned all the same
             outcome.trouble = error
-            outcome.stays.append(f"what was staged in {left.repository}")
+            outcome.stays.append(f"what was staged in {leftovers.repository}")
             refused += 1
             continue
-        outcome.stays += decided.stays
-        for removal in decided.removals:
+        outcome.stays += cleanup.retentions
+        for removal in cleanup.removals:
             trouble = None if dry_run else remove(removal, registries)
             (outcome.stays if trouble else outcome.removed).append(trouble or str(removal))
             refused += trouble is not None

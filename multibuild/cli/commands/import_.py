@@ -31,12 +31,12 @@ def import_(request: ImportRequest) -> int:
     """
     from multibuild.config.files import check_files
     from multibuild.oci.registries import RegistrySession
-    from multibuild.workflow.import_runs import check, check_children, find_runs, take_in
+    from multibuild.workflow.import_runs import check_children, check_runs, find_runs, write_imported_run
 
     loaded = load(request)
     check_files(loaded)
     plan = plan_offline(request, loaded)
-    found = check(plan, [run for folder in request.runs for run in find_runs(folder)])
+    found = check_runs(plan, [run for folder in request.runs for run in find_runs(folder)])
     if not found:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
@@ -45,7 +45,7 @@ def import_(request: ImportRequest) -> int:
         check_children(found, registries)
     state = state_of(request, loaded)
     with state.lock():
-        run = take_in(plan, found, state)
+        run = write_imported_run(plan, found, state)
     names = [str(planned.platform) for planned in plan.platforms]
     missing = [name for name in names if name not in found]
     if request.json:

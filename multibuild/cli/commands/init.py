@@ -20,8 +20,8 @@ from multibuild.platforms import Platform
 from multibuild.terminal import printable
 
 if TYPE_CHECKING:
-    from multibuild.init.proposal import Proposal, Remark
-    from multibuild.init.starter import Image, Starter
+    from multibuild.init.proposal import DockerfileWarning, Proposal
+    from multibuild.init.starter import ImageName, StarterConfig
 
 
 @frozen
@@ -48,7 +48,7 @@ def init(request: InitRequest) -> int:
 
     It proposes the platforms that the base images really have, says why not others, and never overwrites.
     """
-    from multibuild.init.starter import Image, Starter
+    from multibuild.init.starter import ImageName, StarterConfig
 
     if request.file.exists() or request.file.is_symlink():
         raise UsageError(
@@ -57,9 +57,9 @@ def init(request: InitRequest) -> int:
         )
     project = Path(os.path.abspath(request.file)).parent  # noqa: PTH100 - a link's own directory, as `load_config`
     dockerfile = _dockerfile(request, project)
-    image = Image(name=_image(request.image)) if request.image is not None else _guess(project)
+    image = ImageName(name=_image(request.image)) if request.image is not None else _guess(project)
     proposal = _narrowed(_propose(dockerfile, request.target), request.platforms)
-    starter = Starter(
+    starter = StarterConfig(
         image=image,
         proposal=proposal,
         dockerfile=os.path.relpath(dockerfile, project),
@@ -106,7 +106,7 @@ def _image(text: str) -> str:
         raise UsageError(f"--image {said.get('message')}", hint=said.get("hint")) from None
 
 
-def _guess(project: Path) -> Image:
+def _guess(project: Path) -> ImageName:
     from multibuild.config.git import GitFacts
     from multibuild.init.starter import guess_image
 
@@ -115,13 +115,13 @@ def _guess(project: Path) -> Image:
 
 def _propose(dockerfile: Path, target: str | None) -> Proposal:
     from multibuild.host.base_images import platforms_of
-    from multibuild.init.proposal import images_to_ask, propose
+    from multibuild.init.proposal import images_to_query, propose_platforms
 
     text = dockerfile.read_text(encoding="utf-8-sig", errors="replace")
     builder = Platform.parse(machine.machine())
     try:
-        answers = platforms_of(images_to_ask(text, target, builder))
-        return propose(text, target, answers, builder)
+        answers = platforms_of(images_to_query(text, target, builder))
+        return propose_platforms(text, target, answers, builder)
     except ConfigError as error:
         raise ConfigError(f"{dockerfile}: {error.message}", hint=error.hint) from None
 
@@ -130,12 +130,12 @@ def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
     """Take the platforms that `--platform` names; `all` are all that are possible."""
     from dataclasses import replace
 
-    from multibuild.init.starter import names, reasons
+    from multibuild.init.starter import comma_separated, reasons_by_image
 
     said = comma_list(texts)
     if not said:
         if not found.chosen:
-            why = "; ".join(reasons(found.impossible))
+            why = "; ".join(reasons_by_image(found.impossible))
             raise ConfigError(f"no platform is possible: {why}", hint="name what you want with --platform")
         return found
     wanted = found.possible if said == ("all",) else tuple(dict.fromkeys(map(Platform.parse, said)))
@@ -145,7 +145,7 @@ def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
         if platform not in found.possible and not found.unknown
     ]
     if bad:
-        raise UsageError(f"--platform: {'; '.join(bad)}", hint=f"possible: {names(found.possible)}")
+        raise UsageError(f"--platform: {'; '.join(bad)}", hint=f"possible: {comma_separated(found.possible)}")
     return replace(found, chosen=wanted)
 
 
@@ -159,13 +159,13 @@ def _write(file: Path, text: str) -> None:
         ) from error
 
 
-def _show(request: InitRequest, starter: Starter) -> None:
+def _show(request: InitRequest, starter: StarterConfig) -> None:
     found = starter.proposal
     for image, why in found.unknown.items():
         _warn(f"what {image} has is not known: {why}", "the platforms are a guess: check them")
-    for remark in found.remarks:
-        place = f"{starter.dockerfile}:{remark.line}: " if remark.line else ""
-        _warn(f"{place}{remark.message}", remark.hint)
+    for warning in found.warnings:
+        place = f"{starter.dockerfile}:{warning.line}: " if warning.line else ""
+        _warn(f"{place}{warning.message}", warning.hint)
     if request.json:
         print_json(_document(request, starter))
     elif not request.quiet:
@@ -178,16 +178,16 @@ def _warn(message: str, hint: str) -> None:
         print(f"hint:    {printable(hint)}", file=sys.stderr)
 
 
-def _summary(request: InitRequest, starter: Starter) -> Iterator[str]:
+def _summary(request: InitRequest, starter: StarterConfig) -> Iterator[str]:
     """Give what is in the file, within 80 columns."""
-    from multibuild.init.starter import names, reasons
+    from multibuild.init.starter import comma_separated, reasons_by_image
 
     found = starter.proposal
     yield f"wrote {request.file} for {starter.image.name}"
-    yield from _wrapped("builds", names(found.chosen))
-    more = names([platform for platform in found.possible if platform not in found.chosen])
+    yield from _wrapped("builds", comma_separated(found.chosen))
+    more = comma_separated([platform for platform in found.possible if platform not in found.chosen])
     yield from _wrapped("possible", more) if more else ()
-    for line in reasons(found.impossible):
+    for line in reasons_by_image(found.impossible):
         yield from _wrapped("not", line)
     first = f"put the image's name into {request.file}, then " if starter.image.guess else ""
     option = f" -f {request.file}" if str(request.file) != "multibuild.yaml" else ""
@@ -207,7 +207,7 @@ def _wrapped(label: str, text: str) -> list[str]:
     )
 
 
-def _document(request: InitRequest, starter: Starter) -> dict[str, object]:
+def _document(request: InitRequest, starter: StarterConfig) -> dict[str, object]:
     found = starter.proposal
     return {
         "file": str(request.file),
@@ -218,9 +218,9 @@ def _document(request: InitRequest, starter: Starter) -> dict[str, object]:
         "possible": [str(one) for one in found.possible],
         "impossible": {str(platform): reason for platform, reason in found.impossible.items()},
         "unknown": dict(found.unknown),
-        "warnings": [_remark(remark) for remark in found.remarks],
+        "warnings": [_warning_json(warning) for warning in found.warnings],
     }
 
 
-def _remark(remark: Remark) -> dict[str, object]:
-    return {"line": remark.line, "message": remark.message, "hint": remark.hint}
+def _warning_json(warning: DockerfileWarning) -> dict[str, object]:
+    return {"line": warning.line, "message": warning.message, "hint": warning.hint}

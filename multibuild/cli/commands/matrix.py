@@ -43,13 +43,13 @@ def matrix(request: MatrixRequest) -> int:
     Each with its runner.
     """
     from multibuild.builds.history import past_seconds
-    from multibuild.workflow.matrix import GITHUB_RUNNER, github, gitlab, jobs_of
+    from multibuild.workflow.matrix import GITHUB_RUNNER, github_matrix, gitlab_matrix, make_jobs
 
     form = "json" if request.json else request.format
     if form not in FORMATS:
         raise UsageError(f"--format: '{form}' is unknown", hint=f"one of {', '.join(FORMATS)}")
     loaded = load(request)
-    jobs = jobs_of(
+    jobs = make_jobs(
         loaded.config,
         only=chosen_platforms(request),
         shards=request.shards,
@@ -57,11 +57,11 @@ def matrix(request: MatrixRequest) -> int:
     )
     if form == "github":
         # On one line: a job output of GitHub is a line.
-        print(json.dumps(github(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
+        print(json.dumps(github_matrix(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
     elif form == "gitlab":
         import yaml
 
-        print(yaml.safe_dump(gitlab(jobs, request.runner or ""), sort_keys=False), end="")
+        print(yaml.safe_dump(gitlab_matrix(jobs, request.runner or ""), sort_keys=False), end="")
     else:
         print_json([job.row(request.runner or "") for job in jobs])
     return 0

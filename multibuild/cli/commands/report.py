@@ -71,7 +71,7 @@ def _write_page(found: Mapping[str, Any], page: Path, run: Path) -> None:
 
     logs = os.path.relpath(run.resolve(), page.resolve().parent)
     try:
-        page.write_text(as_html(found, beside=logs), encoding="utf-8", errors="replace")
+        page.write_text(as_html(found, run_path=logs), encoding="utf-8", errors="replace")
     except OSError as error:
         hint = "name a file in a directory that exists and that you may write to"
         raise UsageError(f"--html: {page} cannot be written: {error.strerror}", hint=hint) from error

@@ -1,4 +1,4 @@
-"""The page as a whole: how the run ended, then section by section what happened, why, and on what."""
+"""The whole page: a header with the run's result, then one section for each subject."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from multibuild.report.html.emulation import cost_section
+from multibuild.report.html.emulation import emulation_section
 from multibuild.report.html.environment import environment_section
 from multibuild.report.html.failures import failures_section
-from multibuild.report.html.header import header
+from multibuild.report.html.header import header_section
 from multibuild.report.html.markup import Html, tag
-from multibuild.report.html.platforms import platforms_section, steps_section
-from multibuild.report.html.published import index_section
+from multibuild.report.html.platforms import platforms_section
+from multibuild.report.html.published import published_section
+from multibuild.report.html.steps import steps_section
 from multibuild.report.html.timeline import timeline_section
 
 
-def as_html(report: Mapping[str, Any], *, beside: str = "") -> str:
-    """Give the report as one page that needs no network and no script; everything in it is escaped.
+def as_html(report: Mapping[str, Any], *, run_path: str = "") -> str:
+    """Return the report as one page without network access and scripts, all text escaped.
 
-    `beside` is the way from the page to the run directory, for links to logs; empty where the page is in it.
+    `run_path` is the path from the page to the run directory, for links to logs; empty if the page is in it.
     """
-    made = (
-        failures_section(report, beside),
+    candidates = (
+        failures_section(report, run_path),
         timeline_section(report),
         platforms_section(report),
-        cost_section(report),
-        index_section(report),
-        steps_section(report, beside),
+        emulation_section(report),
+        published_section(report),
+        steps_section(report, run_path),
         environment_section(report),
     )
-    sections = [section for section in made if section is not None]
+    sections = [section for section in candidates if section is not None]
     links = [tag("li", tag("a", section.heading, href=f"#{section.anchor}")) for section in sections]
     body = tag(
         "body",
         tag("a", "Skip to content", class_="skip", href="#content"),
-        header(report),
+        header_section(report),
         tag("nav", tag("ul", *links), aria_label="Sections"),
         tag("main", *(section.html() for section in sections), id="content", tabindex="-1"),
         tag("footer", tag("p", f"Written by multibuild. Run {report['run']}.")),
@@ -46,7 +47,7 @@ def as_html(report: Mapping[str, Any], *, beside: str = "") -> str:
 
 
 def _head(report: Mapping[str, Any]) -> Html:
-    """Make the head. The policy allows this one style sheet, by its hash, and nothing else at all."""
+    """Return the head, whose policy allows nothing but this style sheet, by its hash."""
     style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
     sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""What the run ran on."""
+"""Section "Environment": versions, builder, emulators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multibuild.report.html.markup import Html, Section, code, join, tag
 
 
 def environment_section(report: Mapping[str, Any]) -> Section:
-    """Make the section: the run, versions, builder, emulators."""
+    """Return the section."""
     environment = report["environment"]
     rows = [("run", report["run"]), ("config fingerprint", report["fingerprint"] or "unknown")]
     rows += [
@@ -24,7 +24,7 @@ def environment_section(report: Mapping[str, Any]) -> Section:
 
 
 def _nested(name: str, values: Mapping[str, Any]) -> Html | None:
-    """Make a list of what belongs together (the emulator of each platform)."""
+    """Return a list of one group of values, such as the emulator of each platform."""
     if not values:
         return None
     pairs = [tag("div", tag("dt", code(key)), tag("dd", code(str(value)))) for key, value in values.items()]

@@ -1,4 +1,4 @@
-"""What failed, with what is needed to act: the class, the lines that decided, the hint, the way to the log."""
+"""Section "What went wrong": each failure's class, evidence and hint, and a link to its log."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, prose, status, tag
-from multibuild.report.report import PRESENT
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, prose, status, tag
+from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
-MOST_FOREIGN = 20
-"""Foreign files that are listed."""
+MAX_FOREIGN_FILES = 20
+"""Foreign files in a list."""
 
-VERDICTS = {
+RETRY_TEXTS = {
     "permanent": "a retry does not help",
     "once": "worth one more try",
     "auth": "worth a fresh login",
@@ -21,61 +21,63 @@ VERDICTS = {
 }
 
 
-def failures_section(report: Mapping[str, Any], beside: str) -> Section | None:
-    """Make the section; None where nothing failed, not even an attempt that was mended by the next."""
-    parts = [part for row in report["platforms"] if (part := _platform(row, beside)) is not None]
+def failures_section(report: Mapping[str, Any], run_path: str) -> Section | None:
+    """Return the section; None if nothing failed, not even an attempt that a retry followed."""
+    parts = [part for row in report["platforms"] if (part := _platform(row, run_path)) is not None]
     return Section(anchor="failures", heading="What went wrong", content=join(parts)) if parts else None
 
 
-def log_link(log: str | None, beside: str) -> Child:
-    """Make a link to a log, which is a path in the run directory."""
+def log_link(log: str | None, run_path: str) -> Content:
+    """Return a link to a log, which is a path in the run directory."""
     if not log:
         return None
-    return tag("a", code(log), href=quote(f"{beside}/{log}" if beside else f"./{log}"))
+    return tag("a", code(log), href=quote(f"{run_path}/{log}" if run_path else f"./{log}"))
 
 
-def _platform(row: Mapping[str, Any], beside: str) -> Html | None:
+def _platform(row: Mapping[str, Any], run_path: str) -> Html | None:
     failed = [attempt for attempt in row["attempts"] if attempt.get("class")]
-    proofs = [_proof(what, row[what]) for what in ("test", "content") if row[what]["status"] == "failed"]
-    reason = row.get("reason") if row["status"] not in PRESENT else None
+    proofs = [_proof(kind, row[kind]) for kind in ("test", "content") if row[kind]["status"] == "failed"]
+    reason = row.get("reason") if row["status"] not in INDEXED_STATUSES else None
     if not failed and not proofs and not reason:
         return None
-    lost = row["status"] == "failed" or bool(proofs)
+    is_failure = row["status"] == "failed" or bool(proofs)
     optional = None if row["required"] else tag("span", "optional", class_="note")
     heading = tag("h3", code(row["platform"]), " ", status(row["status"]), optional)
-    attempts = [_attempt(attempt, beside, last=attempt is failed[-1] and lost) for attempt in failed]
-    said = tag("p", reason, class_="said") if reason else None
-    return tag("article", heading, said, *attempts, *proofs, class_="failure bad" if lost else "failure")
+    attempts = [_attempt(attempt, run_path, last=attempt is failed[-1] and is_failure) for attempt in failed]
+    message = tag("p", reason, class_="message") if reason else None
+    return tag(
+        "article", heading, message, *attempts, *proofs, class_="failure bad" if is_failure else "failure"
+    )
 
 
-def _attempt(attempt: Mapping[str, Any], beside: str, *, last: bool) -> Html:
+def _attempt(attempt: Mapping[str, Any], run_path: str, *, last: bool) -> Html:
     retry = str(attempt.get("retry") or "")
-    then = attempt.get("then") or VERDICTS.get(retry, retry)
-    head = join(
+    decision = attempt.get("then") or RETRY_TEXTS.get(retry, retry)
+    summary = join(
         (
             f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: ",
             code(str(attempt["class"])),
-            f" ({then})",
+            f" ({decision})",
         )
     )
     evidence, hint = attempt.get("evidence"), attempt.get("hint")
     return disclosure(
-        head,
+        summary,
         tag("pre", evidence, tabindex="0", aria_label="Evidence", role="region") if evidence else None,
         tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
-        tag("p", "Log: ", log_link(attempt.get("log"), beside)) if attempt.get("log") else None,
+        tag("p", "Log: ", log_link(attempt.get("log"), run_path)) if attempt.get("log") else None,
         open_=last,
     )
 
 
-def _proof(what: str, proof: Mapping[str, Any]) -> Html:
+def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
     foreign = [str(file) for file in proof.get("foreign", ())]
-    more = len(foreign) - MOST_FOREIGN
-    items = [tag("li", code(file)) for file in foreign[:MOST_FOREIGN]]
+    more = len(foreign) - MAX_FOREIGN_FILES
+    items = [tag("li", code(file)) for file in foreign[:MAX_FOREIGN_FILES]]
     items += [tag("li", f"and {more} more")] if more > 0 else []
     detail = proof.get("detail")
     return disclosure(
-        _failed(what, proof),
+        _proof_failure(kind, proof),
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
         tag("p", tag("strong", "What to do: "), prose(str(proof["hint"]))) if proof.get("hint") else None,
@@ -83,7 +85,7 @@ def _proof(what: str, proof: Mapping[str, Any]) -> Html:
     )
 
 
-def _failed(what: str, proof: Mapping[str, Any]) -> Html:
+def _proof_failure(kind: str, proof: Mapping[str, Any]) -> Html:
     if proof.get("class"):
         return join(("The test could not be run: ", code(str(proof["class"]))))
-    return join(("The test failed" if what == "test" else "The content is not what the platform claims",))
+    return join(("The test failed" if kind == "test" else "The content is not what the platform claims",))

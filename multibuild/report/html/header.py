@@ -1,4 +1,4 @@
-"""The top of the page: what, how it ended, and the few figures one looks for first."""
+"""The top of the page: image, result, error and key figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from multibuild.report.html.markup import Html, code, prose, status, tag
-from multibuild.report.report import PRESENT
+from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
 
-def header(report: Mapping[str, Any]) -> Html:
-    """Make the header; the run's own error stands in it."""
+def header_section(report: Mapping[str, Any]) -> Html:
+    """Return the header, with the run's own error."""
     return tag(
         "header",
         tag("p", "Build report", class_="kicker"),
@@ -26,10 +26,10 @@ def header(report: Mapping[str, Any]) -> Html:
 def _when(report: Mapping[str, Any]) -> Html:
     started = report["started"]
     try:
-        said = f"{datetime.fromisoformat(started):%d %B %Y, %H:%M:%S %Z}"
+        text = f"{datetime.fromisoformat(started):%d %B %Y, %H:%M:%S %Z}"
     except (TypeError, ValueError):
         return tag("span", f"started {started}" if started else "never started")
-    return tag("time", said, datetime=started)
+    return tag("time", text, datetime=started)
 
 
 def _error(report: Mapping[str, Any]) -> Html | None:
@@ -39,7 +39,7 @@ def _error(report: Mapping[str, Any]) -> Html | None:
     hint = error.get("hint")
     return tag(
         "div",
-        tag("p", prose(str(error.get("message"))), class_="said"),
+        tag("p", prose(str(error.get("message"))), class_="message"),
         tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
         class_="callout",
         role="note",
@@ -49,7 +49,7 @@ def _error(report: Mapping[str, Any]) -> Html | None:
 
 def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
     platforms = report["platforms"]
-    built = sum(row["status"] in PRESENT for row in platforms)
+    built = sum(row["status"] in INDEXED_STATUSES for row in platforms)
     retried = sum(len(row["attempts"]) > 1 for row in platforms)
     moved = sum(tag["status"] == "moved" for tag in report["published"])
     figures: list[tuple[str, str | Html]] = [
@@ -57,8 +57,8 @@ def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
         ("Time", human_seconds(report["seconds"])),
     ]
     if platforms and (slowest := max(platforms, key=lambda row: row["seconds"]))["seconds"]:
-        words = Html(f"{code(slowest['platform'])} {tag('small', human_seconds(slowest['seconds']))}")
-        figures.append(("Slowest platform", words))
+        value = Html(f"{code(slowest['platform'])} {tag('small', human_seconds(slowest['seconds']))}")
+        figures.append(("Slowest platform", value))
     if retried:
         figures.append(("Platforms retried", str(retried)))
     if report["published"]:

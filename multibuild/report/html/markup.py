@@ -1,4 +1,4 @@
-"""HTML made of values: what is not markup already is escaped, so that nothing can be forgotten."""
+"""HTML built from values: all text that is no markup is escaped, so that no caller can forget it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Iterable, Sequence
 from multibuild.frozen import frozen
 from multibuild.terminal import printable
 
-SHORT = 20
-"""Characters of a text that any screen has room for in one line: a platform, a version."""
+MAX_UNBROKEN_LENGTH = 20
+"""Characters of a text that fits a line of any screen, such as a platform or a version."""
 
 _VOID = frozenset({"meta"})
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is HTML."""
 
     __slots__ = ()
 
 
-Child = Html | str | None
-"""Html as it is, other text escaped, None for nothing."""
+Content = Html | str | None
+"""What an element contains: HTML as it is, text to escape, or nothing."""
 
 
-def join(parts: Iterable[Child]) -> Html:
-    """Put parts after one another."""
-    return Html("".join(_child(part) for part in parts))
+def join(parts: Iterable[Content]) -> Html:
+    """Return the parts in a row."""
+    return Html("".join(_escape(part) for part in parts))
 
 
-def _child(part: Child) -> str:
+def _escape(part: Content) -> str:
     if part is None:
         return ""
     return part if isinstance(part, Html) else html.escape(printable(part))
 
 
-def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
-    """Make an element. `class_` and `aria_label` become `class` and `aria-label`; None leaves an attribute out.
+def tag(name: str, /, *children: Content, **attributes: str | None) -> Html:
+    """Return an element. `class_` and `aria_label` become `class` and `aria-label`; None leaves an attribute out.
 
-    An empty value gives an attribute without one (`open`).
+    An empty value makes an attribute without value (`open`).
     """
     written = ""
     for key, value in attributes.items():
@@ -52,14 +52,14 @@ def tag(name: str, /, *children: Child, **attributes: str | None) -> Html:
 
 @frozen
 class Section:
-    """A part of the page, to be reached by `#anchor`."""
+    """A part of the page with a link target `#anchor`."""
 
     anchor: str
     heading: str
     content: Html
 
     def html(self) -> Html:
-        """Make a landmark with its heading."""
+        """Return the section as a landmark with its heading."""
         title = tag("h2", self.heading, id=f"{self.anchor}-title")
         return tag("section", title, self.content, id=self.anchor, aria_labelledby=f"{self.anchor}-title")
 
@@ -67,18 +67,18 @@ class Section:
 def table(
     caption: str,
     headings: Sequence[str],
-    rows: Iterable[Sequence[Child]],
+    rows: Iterable[Sequence[Content]],
     *,
     numbers: frozenset[int] = frozenset(),
     class_: str | None = None,
 ) -> Html:
-    """Make a table whose first column heads its rows; columns in `numbers` align right.
+    """Return a table whose first column heads its rows; columns in `numbers` align right.
 
-    On a narrow screen each row becomes a card: `data-label` names its cells there, and the roles keep what a
-    screen reader is told (a table laid out otherwise may lose them).
+    On a narrow screen each row becomes a card with `data-label` as its cells' headings; explicit roles keep it a
+    table for screen readers, as browsers drop the roles of a table with another CSS display.
     """
-    kinds = ["number" if place in numbers else None for place in range(len(headings))]
-    head = [
+    kinds = ["number" if index in numbers else None for index in range(len(headings))]
+    header = [
         tag("th", heading, scope="col", role="columnheader", class_=kind)
         for heading, kind in zip(headings, kinds, strict=True)
     ]
@@ -86,14 +86,14 @@ def table(
     return tag(
         "table",
         tag("caption", caption),
-        tag("thead", tag("tr", *head, role="row"), role="rowgroup"),
+        tag("thead", tag("tr", *header, role="row"), role="rowgroup"),
         tag("tbody", *body, role="rowgroup"),
         role="table",
         class_=class_ or "cards",
     )
 
 
-def _cells(row: Sequence[Child], headings: Sequence[str], kinds: Sequence[str | None]) -> list[Html]:
+def _cells(row: Sequence[Content], headings: Sequence[str], kinds: Sequence[str | None]) -> list[Html]:
     first, *rest = row
     cells = [tag("th", first, scope="row", role="rowheader")]
     for cell, heading, kind in zip(rest, headings[1:], kinds[1:], strict=True):
@@ -102,25 +102,25 @@ def _cells(row: Sequence[Child], headings: Sequence[str], kinds: Sequence[str | 
 
 
 def code(text: str) -> Html:
-    """Make text that is to be read letter by letter; a short one is kept in one piece."""
-    return tag("code", text, class_="short" if len(text) <= SHORT else None)
+    """Return text as code; a short one is never broken across lines."""
+    return tag("code", text, class_="short" if len(text) <= MAX_UNBROKEN_LENGTH else None)
 
 
 def prose(text: str) -> Html:
-    """Make a sentence of ours, in which `backticks` hold what is to be read letter by letter."""
+    """Return a message of multibuild's own, with text in `backticks` as code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return join((text,))
-    return join(code(part) if place % 2 else part for place, part in enumerate(parts))
+    return join(code(part) if index % 2 else part for index, part in enumerate(parts))
 
 
-def disclosure(summary: Child, *children: Child, open_: bool = False) -> Html:
-    """Make what is folded away until it is asked for."""
+def disclosure(summary: Content, *children: Content, open_: bool = False) -> Html:
+    """Return content that is folded away under a summary."""
     return tag("details", tag("summary", summary), *children, open="" if open_ else None)
 
 
 def status(word: str) -> Html:
-    """Make a status: a word with a mark beside it, whose colour says the same once more."""
+    """Return a status: its word, with a mark whose shape and colour repeat it."""
     return tag("span", word, class_=f"status {_TONES.get(word, 'neutral')}")
 
 

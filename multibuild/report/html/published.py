@@ -1,19 +1,19 @@
-"""What was published: the index entry by entry, and the tags before and after."""
+"""Section "Index and tags": the index entry by entry, and the tags before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multibuild.report.html.markup import Child, Html, Section, code, disclosure, join, status, table, tag
+from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, status, table, tag
 from multibuild.terminal import human_bytes
 
 ATTESTATION = "vnd.docker.reference.digest"
-"""The annotation by which an attestation names its image (BuildKit, docs/attestations/attestation-storage.md)."""
+"""An attestation's annotation with its image's digest (BuildKit, docs/attestations/attestation-storage.md)."""
 
 
-def index_section(report: Mapping[str, Any]) -> Section | None:
-    """Make the section; None where the run did not get as far as an index."""
+def published_section(report: Mapping[str, Any]) -> Section | None:
+    """Return the section; None if the run ended before there was an index."""
     index, published = report["index"], report["published"]
     if not index and not published:
         return None
@@ -27,40 +27,40 @@ def _index(index: Mapping[str, Any]) -> Html:
         ("Media type", code(str(index["mediaType"]))),
         ("Size", f"{index['size']} bytes, {index['entries']} entries"),
     ]
-    listed = tag(
-        "dl", *(tag("div", tag("dt", name), tag("dd", said)) for name, said in facts), class_="facts"
+    definitions = tag(
+        "dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts), class_="facts"
     )
     manifests = index.get("manifests") or ()
-    return join((listed, _entries(manifests) if manifests else None))
+    return join((definitions, _entries(manifests) if manifests else None))
 
 
 def _entries(manifests: Sequence[Mapping[str, Any]]) -> Html:
-    """Make the images' table; attestations, which no client runs, are folded away."""
-    firsts: dict[str, str] = {}
-    images: list[list[Child]] = []
-    attestations: list[list[Child]] = []
+    """Return the table of images; attestations, which no client runs, are folded away."""
+    first_platforms: dict[str, str] = {}
+    images: list[list[Content]] = []
+    attestations: list[list[Content]] = []
     for entry in manifests:
         digest, name = str(entry.get("digest")), _platform(entry)
         size = human_bytes(entry.get("size") or 0)
-        if about := (entry.get("annotations") or {}).get(ATTESTATION):
-            attestations.append([firsts.get(str(about), str(about)), size, code(digest)])
+        if subject := (entry.get("annotations") or {}).get(ATTESTATION):
+            attestations.append([first_platforms.get(str(subject), str(subject)), size, code(digest)])
             continue
-        same = join(("also as ", code(firsts[digest]))) if digest in firsts else None
-        images.append([code(name), size, code(digest), join((same, _extras(entry)))])
-        firsts.setdefault(digest, name)
+        alias = join(("also as ", code(first_platforms[digest]))) if digest in first_platforms else None
+        images.append([code(name), size, code(digest), join((alias, _extras(entry)))])
+        first_platforms.setdefault(digest, name)
     caption = "The images of the index, in order: a client takes the first that fits it."
     headings = ("Platform", "Manifest", "Digest", "Notes")
     width = len(headings) if any(row[-1] for row in images) else len(headings) - 1
     rows = [row[:width] for row in images]
-    made = table(caption, headings[:width], rows, numbers=frozenset({1}), class_="cards digests")
-    return join((made, _attestations(attestations) if attestations else None))
+    result = table(caption, headings[:width], rows, numbers=frozenset({1}), class_="cards digests")
+    return join((result, _attestations(attestations) if attestations else None))
 
 
-def _attestations(rows: Sequence[Sequence[Child]]) -> Html:
+def _attestations(rows: Sequence[Sequence[Content]]) -> Html:
     caption = "Attestations: what is known of how each image was made."
     headings = ("Of", "Manifest", "Digest")
-    made = table(caption, headings, rows, numbers=frozenset({1}), class_="cards digests")
-    return disclosure(f"{len(rows)} attestation{'' if len(rows) == 1 else 's'}", made)
+    result = table(caption, headings, rows, numbers=frozenset({1}), class_="cards digests")
+    return disclosure(f"{len(rows)} attestation{'' if len(rows) == 1 else 's'}", result)
 
 
 def _platform(entry: Mapping[str, Any]) -> str:
@@ -70,24 +70,24 @@ def _platform(entry: Mapping[str, Any]) -> str:
 
 
 def _extras(entry: Mapping[str, Any]) -> Html:
-    """Give the fields by which an entry differs from a plain one; the link of an attestation is its kind."""
+    """Return an entry's further fields and annotations, without the links between attestation and image."""
     platform = entry.get("platform") or {}
-    said = {key: platform[key] for key in ("os.version", "os.features") if platform.get(key)}
+    extras = {key: platform[key] for key in ("os.version", "os.features") if platform.get(key)}
     annotations = {
         k: v for k, v in (entry.get("annotations") or {}).items() if not k.startswith("vnd.docker.")
     }
-    lines = [tag("div", code(f"{key}={value}")) for key, value in (said | annotations).items()]
+    lines = [tag("div", code(f"{key}={value}")) for key, value in (extras | annotations).items()]
     return join(lines)
 
 
 def _tags(published: Sequence[Mapping[str, Any]]) -> Html:
-    rows: list[list[Child]] = [
-        [code(str(one["ref"])), status(str(one["status"])), _held(one["before"]), _held(one["after"])]
-        for one in published
+    rows: list[list[Content]] = [
+        [code(str(row["ref"])), status(str(row["status"])), _digest(row["before"]), _digest(row["after"])]
+        for row in published
     ]
     return table("Tags, and what each held before and holds now.", ("Tag", "Status", "Before", "After"), rows,
                  class_="cards digests")  # fmt: skip
 
 
-def _held(digest: str | None) -> Child:
+def _digest(digest: str | None) -> Content:
     return code(digest) if digest else "nothing"

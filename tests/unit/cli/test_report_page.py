@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 import pytest
-from unit.report.story import broken, plan, report_of
+from unit.report.sample_runs import broken, plan, report_of
 
 from multibuild.cli.startup import main
 from multibuild.journal.runs import State

@@ -1,44 +1,50 @@
-"""Which platforms a Dockerfile can be built for, without any registry."""
+"""The platforms a Dockerfile can be built for, without a registry."""
 
 import pytest
 
 from multibuild.errors import ConfigError
-from multibuild.init.proposal import ASSUMED, COMMON, has, images_to_ask, propose
+from multibuild.init.proposal import (
+    COMMON_PLATFORMS,
+    FALLBACK_PLATFORMS,
+    has_platform,
+    images_to_query,
+    propose_platforms,
+)
 from multibuild.platforms import Platform
 
-HERE = Platform.parse("linux/amd64")
+BUILDER = Platform.parse("linux/amd64")
 
 
 def platforms(*names):
     return frozenset(map(Platform.parse, names))
 
 
-def names(found):
-    return [str(platform) for platform in found]
+def names(platforms):
+    return [str(platform) for platform in platforms]
 
 
-BIG = platforms("amd64", "arm64", "arm/v7", "arm/v5", "386", "ppc64le", "s390x", "riscv64")
-SMALL = platforms("amd64", "arm64", "mips64le")
+MANY = platforms("amd64", "arm64", "arm/v7", "arm/v5", "386", "ppc64le", "s390x", "riscv64")
+FEW = platforms("amd64", "arm64", "mips64le")
 
 
 def test_few_platforms_are_all_proposed():
-    found = propose("FROM a\n", None, {"a": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
-    assert found.possible == found.chosen
+    proposal = propose_platforms("FROM a\n", None, {"a": FEW}, BUILDER)
+    assert names(proposal.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+    assert proposal.possible == proposal.chosen
 
 
-def test_of_many_the_common_ones_are_proposed_and_all_are_possible():
-    found = propose("FROM a\n", None, {"a": BIG}, HERE)
-    assert found.chosen == COMMON
-    assert set(found.possible) == BIG
+def test_of_many_platforms_the_common_ones_are_proposed():
+    proposal = propose_platforms("FROM a\n", None, {"a": MANY}, BUILDER)
+    assert proposal.chosen == COMMON_PLATFORMS
+    assert set(proposal.possible) == MANY
 
 
-def test_all_stages_of_the_image_must_have_it_and_the_reason_names_image_and_line():
+def test_a_platform_that_one_base_image_lacks_is_impossible():
     text = "FROM a AS one\nFROM b\nCOPY --from=one /x /x\n"
-    found = propose(text, None, {"a": BIG, "b": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64"]
-    assert found.impossible[Platform.parse("riscv64")] == "b has no linux/riscv64 (line 2)"
-    assert found.impossible[Platform.parse("mips64le")] == "a has no linux/mips64le (line 1)"
+    proposal = propose_platforms(text, None, {"a": MANY, "b": FEW}, BUILDER)
+    assert names(proposal.chosen) == ["linux/amd64", "linux/arm64"]
+    assert proposal.impossible[Platform.parse("riscv64")] == "b has no linux/riscv64 (line 2)"
+    assert proposal.impossible[Platform.parse("mips64le")] == "a has no linux/mips64le (line 1)"
 
 
 @pytest.mark.parametrize(
@@ -51,77 +57,77 @@ def test_all_stages_of_the_image_must_have_it_and_the_reason_names_image_and_lin
         "FROM scratch AS one\nFROM b\nRUN --mount=type=bind,from=one ls\n",
     ],
 )
-def test_what_runs_on_the_builder_or_is_not_used_decides_nothing(text):
-    assert images_to_ask(text, None, HERE) == ("b",)
-    found = propose(text, None, {"b": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+def test_builder_stages_and_unused_stages_restrict_nothing(text):
+    assert images_to_query(text, None, BUILDER) == ("b",)
+    proposal = propose_platforms(text, None, {"b": FEW}, BUILDER)
+    assert names(proposal.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
 
 
-def test_another_target_needs_other_stages():
+def test_only_the_stages_of_the_target_count():
     text = "FROM a AS first\nFROM b\n"
-    assert images_to_ask(text, "First", HERE) == ("a",)
+    assert images_to_query(text, "First", BUILDER) == ("a",)
     with pytest.raises(ConfigError, match="no stage 'frist'") as caught:
-        images_to_ask(text, "frist", HERE)
+        images_to_query(text, "frist", BUILDER)
     assert "first" in str(caught.value.hint)
 
 
-def test_images_named_by_architecture_are_asked_for_each():
+def test_an_image_named_by_architecture_is_queried_for_each():
     text = "FROM base-$TARGETARCH$TARGETVARIANT\n"
-    asked = images_to_ask(text, None, HERE)
-    assert {"base-amd64", "base-arm64", "base-armv7"} <= set(asked)
-    answers = dict.fromkeys(asked, "not there") | {
+    images = images_to_query(text, None, BUILDER)
+    assert {"base-amd64", "base-arm64", "base-armv7"} <= set(images)
+    available = dict.fromkeys(images, "not there") | {
         "base-amd64": platforms("amd64"),
         "base-arm64": platforms("arm64"),
     }
-    assert names(propose(text, None, answers, HERE).chosen) == ["linux/amd64", "linux/arm64"]
+    assert names(propose_platforms(text, None, available, BUILDER).chosen) == ["linux/amd64", "linux/arm64"]
 
 
-def test_stages_chosen_by_architecture():
+def test_a_stage_selected_by_architecture():
     text = "FROM a AS final-amd64\nFROM b AS final-arm64\nFROM final-${TARGETARCH}\n"
-    answers = {"a": platforms("amd64"), "b": platforms("arm64")}
-    assert set(images_to_ask(text, None, HERE)) >= {"a", "b"}
-    assert names(propose(text, None, answers, HERE).chosen) == ["linux/amd64", "linux/arm64"]
+    available = {"a": platforms("amd64"), "b": platforms("arm64")}
+    assert set(images_to_query(text, None, BUILDER)) >= {"a", "b"}
+    assert names(propose_platforms(text, None, available, BUILDER).chosen) == ["linux/amd64", "linux/arm64"]
 
 
-def test_from_scratch_anything_goes():
-    found = propose("FROM scratch\nCOPY x /\n", None, {}, HERE)
-    assert found.chosen == COMMON
-    assert len(found.possible) == 12
+def test_from_scratch_every_platform_is_possible():
+    proposal = propose_platforms("FROM scratch\nCOPY x /\n", None, {}, BUILDER)
+    assert proposal.chosen == COMMON_PLATFORMS
+    assert len(proposal.possible) == 12
 
 
-def test_no_answer_is_a_guess_that_says_so():
-    found = propose("FROM a\n", None, {"a": "cannot be reached"}, HERE)
-    assert found.chosen == ASSUMED
-    assert dict(found.unknown) == {"a": "cannot be reached"}
+def test_without_an_answer_the_fallback_platforms_are_proposed():
+    proposal = propose_platforms("FROM a\n", None, {"a": "cannot be reached"}, BUILDER)
+    assert proposal.chosen == FALLBACK_PLATFORMS
+    assert dict(proposal.unknown) == {"a": "cannot be reached"}
 
 
-def test_of_one_answer_of_two_what_nearly_every_image_has_is_proposed():
+def test_with_one_answer_of_two_only_fallback_platforms_are_proposed():
     text = "FROM a AS x\nFROM b\nCOPY --from=x /x /x\n"
-    found = propose(text, None, {"a": "late", "b": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64"]
-    assert names(found.possible) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
-    only_others = propose(text, None, {"a": "late", "b": platforms("s390x")}, HERE)
+    proposal = propose_platforms(text, None, {"a": "late", "b": FEW}, BUILDER)
+    assert names(proposal.chosen) == ["linux/amd64", "linux/arm64"]
+    assert names(proposal.possible) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+    only_others = propose_platforms(text, None, {"a": "late", "b": platforms("s390x")}, BUILDER)
     assert names(only_others.chosen) == ["linux/s390x"]
-    assert "a" in found.unknown
+    assert "a" in proposal.unknown
 
 
-def test_a_lower_arm_will_do_for_a_stage():
-    assert has(platforms("arm/v5"), Platform.parse("arm/v7"))
-    assert not has(platforms("arm/v7"), Platform.parse("arm/v6"))
-    assert not has(platforms("amd64"), Platform.parse("386"))
+def test_a_lower_arm_variant_counts():
+    assert has_platform(platforms("arm/v5"), Platform.parse("arm/v7"))
+    assert not has_platform(platforms("arm/v7"), Platform.parse("arm/v6"))
+    assert not has_platform(platforms("amd64"), Platform.parse("386"))
 
 
-def test_a_fixed_platform_is_all_its_image_needs():
+def test_a_stage_with_a_fixed_platform_restricts_no_other():
     text = "FROM --platform=linux/amd64 a AS x\nFROM b\nCOPY --from=x /x /x\n"
-    found = propose(text, None, {"a": platforms("amd64"), "b": SMALL}, HERE)
-    assert names(found.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
+    proposal = propose_platforms(text, None, {"a": platforms("amd64"), "b": FEW}, BUILDER)
+    assert names(proposal.chosen) == ["linux/amd64", "linux/arm64", "linux/mips64le"]
 
 
 GO = "ARG TARGETOS TARGETARCH\nRUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /app .\n"
 
 
-def remarks(text):
-    return propose(text, None, {}, HERE).remarks
+def warnings(text):
+    return propose_platforms(text, None, {}, BUILDER).warnings
 
 
 @pytest.mark.parametrize(
@@ -155,11 +161,11 @@ def remarks(text):
         ("FROM golang AS build\nRUN <<EOF\nset -e\ngo build .\nEOF\n", "builds Go under emulation", "GOARCH"),
     ],
 )
-def test_compiling_under_emulation_or_for_the_wrong_platform(stage, words, hint):
-    (remark,) = remarks(stage + "FROM scratch\nCOPY --from=build /app /app\n")
-    assert words in remark.message
-    assert hint in remark.hint
-    assert remark.line >= 1
+def test_compiling_under_emulation_or_for_the_wrong_platform_is_a_warning(stage, words, hint):
+    (warning,) = warnings(stage + "FROM scratch\nCOPY --from=build /app /app\n")
+    assert words in warning.message
+    assert hint in warning.hint
+    assert warning.line >= 1
 
 
 @pytest.mark.parametrize(
@@ -174,32 +180,32 @@ def test_compiling_under_emulation_or_for_the_wrong_platform(stage, words, hint)
         "FROM golang AS unused\nRUN go build .\nFROM debian AS build\n",
     ],
 )
-def test_nothing_to_remark(stage):
-    assert remarks(stage + "FROM scratch\nCOPY --from=build /app /app\n") == ()
+def test_no_warning_without_emulated_compilation(stage):
+    assert warnings(stage + "FROM scratch\nCOPY --from=build /app /app\n") == ()
 
 
-def test_the_line_to_change_is_that_of_the_image():
+def test_the_hint_has_the_line_of_the_base_image():
     text = "FROM golang AS base\nRUN true\nFROM base AS build\nRUN go build .\nFROM scratch\nCOPY --from=build /a /a\n"
-    (remark,) = remarks(text)
-    assert "$BUILDPLATFORM in line 1" in remark.hint
+    (warning,) = warnings(text)
+    assert "$BUILDPLATFORM in line 1" in warning.hint
 
 
-def test_compiling_in_the_image_itself_wants_a_stage_of_its_own():
-    (remark,) = remarks("FROM golang\n" + GO)
-    assert "in a stage of its own" in remark.hint
+def test_compiling_in_the_final_stage_gets_the_hint_to_use_another():
+    (warning,) = warnings("FROM golang\n" + GO)
+    assert "in a stage of its own" in warning.hint
 
 
 @pytest.mark.parametrize("platform", ["linux/amd64", "$BUILDPLATFORM"])
-def test_an_image_that_is_the_same_for_all_is_remarked(platform):
-    (remark,) = remarks(f"FROM --platform={platform} a AS base\nFROM base\n")
-    assert f"is always {platform}" in remark.message
+def test_a_final_stage_with_a_fixed_platform_is_a_warning(platform):
+    (warning,) = warnings(f"FROM --platform={platform} a AS base\nFROM base\n")
+    assert f"is always {platform}" in warning.message
 
 
-def test_a_base_that_depends_on_an_argument_is_remarked():
-    (remark,) = remarks("ARG BASE\nFROM $BASE\n")
-    assert "build argument without default" in remark.message
+def test_a_base_from_an_argument_without_default_is_a_warning():
+    (warning,) = warnings("ARG BASE\nFROM $BASE\n")
+    assert "build argument without default" in warning.message
 
 
-def test_no_from_at_all():
+def test_a_dockerfile_without_from_is_an_error():
     with pytest.raises(ConfigError, match="no FROM line"):
-        propose("# nothing\n", None, {}, HERE)
+        propose_platforms("# nothing\n", None, {}, BUILDER)

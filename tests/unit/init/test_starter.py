@@ -1,4 +1,4 @@
-"""The first config: what it says is what multibuild reads."""
+"""The first config: multibuild reads it back as it was meant."""
 
 from datetime import UTC, datetime
 
@@ -6,22 +6,22 @@ import pytest
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.init.proposal import propose
-from multibuild.init.starter import Image, Starter, guess_image, quoted
+from multibuild.init.proposal import propose_platforms
+from multibuild.init.starter import ImageName, StarterConfig, guess_image, yaml_scalar
 from multibuild.platforms import Platform
 
-HERE = Platform.parse("linux/amd64")
+BUILDER = Platform.parse("linux/amd64")
 BASE = frozenset(
     map(Platform.parse, ("amd64", "arm64", "arm/v7", "arm/v5", "386", "s390x", "riscv64", "mips64le"))
 )
-TWO = frozenset(map(Platform.parse, ("amd64", "arm64", "s390x", "386", "arm/v7", "arm/v5", "riscv64")))
+OTHER_BASE = frozenset(map(Platform.parse, ("amd64", "arm64", "s390x", "386", "arm/v7", "arm/v5", "riscv64")))
 
 
 def starter(**more):
     text = "FROM a AS x\nFROM b\nCOPY --from=x /x /x\n"
-    return Starter(
-        image=Image(name="registry.example.org/team/app", guess="a guess"),
-        proposal=propose(text, None, {"a": BASE, "b": TWO}, HERE),
+    return StarterConfig(
+        image=ImageName(name="registry.example.org/team/app", guess="a guess"),
+        proposal=propose_platforms(text, None, {"a": BASE, "b": OTHER_BASE}, BUILDER),
         **more,
     )
 
@@ -32,26 +32,26 @@ def loaded(tmp_path, text):
     return load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 1, tzinfo=UTC)).config
 
 
-def test_it_is_a_config_as_it_stands(tmp_path):
+def test_the_starter_is_a_valid_config(tmp_path):
     config = loaded(tmp_path, starter().text())
     assert config.image == "registry.example.org/team/app"
     assert config.tags == ("latest",)
     assert [str(entry.name) for entry in config.platforms] == ["linux/amd64", "linux/arm64", "linux/arm/v7"]
 
 
-def test_it_is_a_config_with_every_comment_of_a_platform_or_test_taken_away(tmp_path):
+def test_the_starter_is_valid_with_its_platforms_and_test_uncommented(tmp_path):
     text = starter().text().replace("  # - ", "  - ").replace("# test:", "test:")
     config = loaded(tmp_path, text)
-    assert {entry.name for entry in config.platforms} == BASE & TWO
+    assert {entry.name for entry in config.platforms} == BASE & OTHER_BASE
     assert config.test is not None
 
 
-def test_it_says_why_not():
+def test_impossible_platforms_have_a_reason():
     assert "  #   linux/mips64le: not in b (line 2)\n" in starter().text()
     assert "a guess" in starter().text()
 
 
-def test_only_what_differs_from_the_defaults_is_written(tmp_path):
+def test_only_keys_that_differ_from_their_defaults_are_written(tmp_path):
     plain = starter().text()
     assert not any(line.startswith(("context", "dockerfile", "target")) for line in plain.splitlines())
     config = loaded(tmp_path, starter(dockerfile="docker/My Dockerfile", context="src", target="1.0").text())
@@ -62,10 +62,10 @@ def test_only_what_differs_from_the_defaults_is_written(tmp_path):
     "text",
     ["a", "a b", "it's", "1.0", "-x", "a: b", "#a", "é", "${X}", "on", "No", "null", "0x10", "1_0", ".inf"],
 )
-def test_texts_are_read_back_as_they_were(tmp_path, text):
+def test_yaml_scalars_are_read_back_unchanged(tmp_path, text):
     import yaml
 
-    assert yaml.safe_load(f"x: {quoted(text)}") == {"x": text}
+    assert yaml.safe_load(f"x: {yaml_scalar(text)}") == {"x": text}
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_texts_are_read_back_as_they_were(tmp_path, text):
         ("", "Ünïcode", "registry.example.org/n-code"),
     ],
 )
-def test_names_of_images_are_guessed(tmp_path, remote, folder, name):
-    found = guess_image(remote, folder)
-    assert found.name == name
-    assert found.guess
+def test_image_names_are_guessed(tmp_path, remote, folder, name):
+    image = guess_image(remote, folder)
+    assert image.name == name
+    assert image.guess
     assert loaded(tmp_path, f"version: 1\nimage: {name}\nplatforms: [amd64]\n").image == name

@@ -22,7 +22,7 @@ from multibuild.publish.move_tags import publish
 from multibuild.resolve.inspect_index import look_at
 from multibuild.resolve.lint_index import lint
 from multibuild.resolve.resolve import answers
-from multibuild.workflow.clean import reached
+from multibuild.workflow.clean import reachable_digests
 
 ODD: tuple[Any, ...] = (
     None,
@@ -89,7 +89,7 @@ def uses(reference, registries):
         verify(reference, registries, rules=Rules(mode="all"), memory=LayerCache()).document()
     )
     yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
-    yield lambda: reached(reference, [registry.manifest(reference).digest], registries)
+    yield lambda: reachable_digests(reference, [registry.manifest(reference).digest], registries)
     yield copied
 
 

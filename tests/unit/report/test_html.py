@@ -1,4 +1,4 @@
-"""The page without a browser: well-formed, everything escaped, nothing loaded, everything said in words too."""
+"""The page without a browser: well-formed, escaped, self-contained, and with a text for everything drawn."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from unit.report.story import (
+from unit.report.sample_runs import (
     FAILURE,
     NAMES,
     STARTED,
@@ -21,7 +21,7 @@ from unit.report.story import (
 
 from multibuild.report.html.document import as_html
 from multibuild.report.html.markup import Html, join, prose, tag
-from multibuild.report.html.timeline import Scale, in_lanes
+from multibuild.report.html.timeline import Scale, assign_lanes
 
 TAGS = frozenset(
     [
@@ -110,7 +110,7 @@ ATTRIBUTES = frozenset(
 
 
 class Page(HTMLParser):
-    """Reads a page strictly: every tag and attribute known, tags closed in order."""
+    """A strict parser: every tag and attribute is in the list, and tags are closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -129,13 +129,13 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.texts.append((self.open[-1] if self.open else "", data))
 
-    def values(self, wanted):
-        return [value for _, name, value in self.attributes if name == wanted]
+    def values(self, attribute):
+        return [value for _, name, value in self.attributes if name == attribute]
 
 
-def read(report, **how):
+def read(report, **options):
     page = Page()
-    page.feed(as_html(report, **how))
+    page.feed(as_html(report, **options))
     page.close()
     assert page.open == []
     ids = page.values("id")
@@ -162,7 +162,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("report", RUNS.values(), ids=RUNS)
-def test_any_run_gives_a_whole_page(report):
+def test_any_run_has_a_whole_page(report):
     page = read(report)
     text = as_html(report)
     assert not re.search(
@@ -180,7 +180,7 @@ def test_the_policy_allows_the_one_style_sheet_and_nothing_else(partial):
     assert f"default-src &#x27;none&#x27;; style-src &#x27;sha256-{digest}&#x27;;" in text
 
 
-def test_nothing_hostile_gets_out_of_its_text():
+def test_hostile_text_is_escaped():
     text = as_html(hostile_report())
     read(hostile_report())
     assert "&lt;script&gt;" in text
@@ -189,26 +189,26 @@ def test_nothing_hostile_gets_out_of_its_text():
     assert text.count("</style>") == 1
 
 
-def test_a_failure_has_class_evidence_hint_and_the_way_to_its_log(partial):
+def test_a_failure_has_class_evidence_hint_and_a_link_to_its_log(partial):
     page = read(partial)
-    said = "".join(text for _, text in page.texts)
-    assert "step-failed" in said
-    assert "cc: error\nno <b>luck</b> | `here`" in said
-    assert "look at the step" in said
+    text = "".join(text for _, text in page.texts)
+    assert "step-failed" in text
+    assert "cc: error\nno <b>luck</b> | `here`" in text
+    assert "look at the step" in text
     assert "./logs/linux-mips64le.1.log" in page.values("href")
-    beside = read(partial, beside="../state/runs/a b")
-    assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in beside.values("href")
+    elsewhere = read(partial, run_path="../state/runs/a b")
+    assert "../state/runs/a%20b/logs/linux-mips64le.1.log" in elsewhere.values("href")
 
 
-def test_what_is_in_the_index_did_not_go_wrong():
-    """A reason to be reused or carried is no failure; one to be cancelled is."""
-    said = {}
+def test_platforms_in_the_index_are_no_failures():
+    """A reason of a reused or carried platform is no failure; that of a cancelled one is."""
+    is_failure = {}
     for status in ("reused", "carried", "cancelled"):
         ended = {"platform": NAMES[0], "status": status, "digest": None, "reason": "the reason why"}
         text = as_html(report_of(plan(NAMES[0]), STARTED, (1, "platform.ended", ended)))
         assert "the reason why" in text
-        said[status] = "What went wrong" in text
-    assert said == {"reused": False, "carried": False, "cancelled": True}
+        is_failure[status] = "What went wrong" in text
+    assert is_failure == {"reused": False, "carried": False, "cancelled": True}
 
 
 def test_an_attempt_that_a_kill_cut_short_is_not_drawn_as_failed():
@@ -217,18 +217,18 @@ def test_an_attempt_that_a_kill_cut_short_is_not_drawn_as_failed():
     assert "hatched" not in kinds
 
 
-def test_a_bar_says_what_it_shows(partial):
+def test_a_bar_has_its_content_as_label(partial):
     assert "linux/mips64le: attempt 1 failed, 7.0s from 2.0s" in read(partial).values("aria-label")
 
 
-def test_waits_and_queues_are_marked_and_said():
-    told = (
+def test_waits_and_queues_are_drawn_and_in_the_label():
+    events = (
         (1, "stage.started", {"stage": "build"}),
         *attempt(NAMES[0], 1, 3, 4, **FAILURE),
         (4, "attempt.waiting", {"platform": NAMES[0], "number": 1, "seconds": 5.0, "reason": "network"}),
         *attempt(NAMES[0], 2, 9, 10, outcome="ok"),
     )
-    page = read(report_of(plan(NAMES[0]), STARTED, *told))
+    page = read(report_of(plan(NAMES[0]), STARTED, *events))
     label = next(value for value in page.values("aria-label") if value.startswith(NAMES[0]))
     assert label == (
         "linux/amd64: queued for 2.0s; attempt 1 failed, 1.0s from 3.0s; attempt 2 ok, 1.0s from 9.0s; "
@@ -238,7 +238,7 @@ def test_waits_and_queues_are_marked_and_said():
     assert kinds.count("wait") == kinds.count("queue") == 2  # in the bar and in the key
 
 
-def test_steps_are_marked_by_how_they_ran():
+def test_steps_are_drawn_as_native_or_emulated():
     page = read(run_of(2))
     kinds = page.values("class")
     # Four RUN steps: all native on the native platform, two of the emulated one's (shared, cross-compiled).
@@ -249,40 +249,40 @@ def test_steps_are_marked_by_how_they_ran():
     assert cells.count("native, shared by 2") == 2
 
 
-def test_what_emulation_cost_is_in_figures():
-    said = "".join(text for _, text in read(run_of(3)).texts)
-    assert "on linux/arm64/v3.0: 6.0s instead of 4.0s" in said
-    assert "4 ran natively on the build machine's own platform" in said
+def test_emulation_cost_is_in_figures():
+    text = "".join(text for _, text in read(run_of(3)).texts)
+    assert "on linux/arm64/v3.0: 6.0s instead of 4.0s" in text
+    assert "4 ran natively on the build machine's own platform" in text
     reused = "".join(
         text for _, text in read(report_of(plan("linux/arm64"), STARTED, *built("linux/arm64", 1, 2))).texts
     )
     assert "nothing to compare" in reused
 
 
-def test_an_entry_for_the_same_image_and_an_attestation_are_told():
+def test_aliases_and_attestations_of_an_image_are_marked():
     report = run_of(1)
     (image,) = report["index"]["manifests"]
-    also = {**image, "platform": {**image["platform"], "variant": "unknown"}}
-    about = {
+    alias = {**image, "platform": {**image["platform"], "variant": "unknown"}}
+    subject = {
         "vnd.docker.reference.digest": image["digest"],
         "vnd.docker.reference.type": "attestation-manifest",
     }
-    note = {
+    attestation = {
         **image,
         "digest": "sha256:c",
-        "annotations": about,
+        "annotations": subject,
         "platform": {"os": "unknown", "architecture": "unknown"},
     }
-    report["index"]["manifests"] = [image, also, note]
-    said = "".join(text for _, text in read(report).texts)
-    assert "linux/amd64/unknown" in said
-    assert "also as linux/amd64" in said
-    assert "1 attestation" in said
-    assert "unknown/unknown" not in said
+    report["index"]["manifests"] = [image, alias, attestation]
+    text = "".join(text for _, text in read(report).texts)
+    assert "linux/amd64/unknown" in text
+    assert "also as linux/amd64" in text
+    assert "1 attestation" in text
+    assert "unknown/unknown" not in text
 
 
 def test_the_newest_report_of_an_older_version_is_still_shown(partial):
-    """Keys beyond the contract may be missing in a report.json from elsewhere."""
+    """A report.json of an older version may lack keys."""
     del partial["error"], partial["index"]["manifests"]
     for row in partial["platforms"]:
         del row["waits"]
@@ -311,11 +311,11 @@ def test_backticks_of_a_hint_are_code():
 
 
 @pytest.mark.parametrize(
-    ("began", "seconds", "place"),
+    ("began", "seconds", "span"),
     [(0, 50, (0, 50)), (-5, 10, (0, 5)), (90, 50, (90, 10)), (500, 1, (99.7, 0.3)), (10, 0, (10, 0.3))],
 )
-def test_a_bar_stays_on_its_axis(began, seconds, place):
-    assert Scale(100).place(began, seconds) == pytest.approx(place)
+def test_a_bar_stays_on_its_axis(began, seconds, span):
+    assert Scale(100).span(began, seconds) == pytest.approx(span)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 1, 7, 60, 90, 3600, 50_000, 10**6])
@@ -325,6 +325,6 @@ def test_an_axis_has_a_few_round_ticks(seconds):
     assert all(0 < tick <= max(seconds, 0.001) for tick in ticks)
 
 
-def test_steps_that_ran_at_once_share_a_bar():
-    assert in_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
-    assert in_lanes([]) == []
+def test_concurrent_steps_share_a_bar():
+    assert assign_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
+    assert assign_lanes([]) == []

@@ -1,9 +1,9 @@
-"""The report for a CI summary: tables hold, and nothing hostile is read as Markdown or HTML."""
+"""The report for a CI summary: tables hold, and hostile text is read as neither Markdown nor HTML."""
 
 import re
 
 import pytest
-from unit.report.story import (
+from unit.report.sample_runs import (
     FAILURE,
     INDEX,
     NAMES,
@@ -26,38 +26,38 @@ def partial():
 
 
 def tables(text):
-    """Split at what starts a table, ends it, and at cells, as GitHub does."""
-    found: list[list[list[str]]] = [[]]
+    """Return tables as rows of cells, split as GitHub does."""
+    result: list[list[list[str]]] = [[]]
     for line in text.splitlines():
         if line.startswith("|"):
-            found[-1].append(re.split(r"(?<!\\)\|", line)[1:-1])
-        elif found[-1]:
-            found.append([])
-    return [table for table in found if table]
+            result[-1].append(re.split(r"(?<!\\)\|", line)[1:-1])
+        elif result[-1]:
+            result.append([])
+    return [table for table in result if table]
 
 
 def outside_code(text):
-    """Give what is not in fences or code spans."""
-    fence, left = None, []
+    """Return the text outside of fences and code spans."""
+    fence, outside = None, []
     for line in text.splitlines():
-        found = re.match(r"`{3,}", line)
-        if fence is None and found:
-            fence = found.group()
+        ticks = re.match(r"`{3,}", line)
+        if fence is None and ticks:
+            fence = ticks.group()
             assert line == f"{fence}text"
-        elif fence is not None and found and len(found.group()) >= len(fence):
+        elif fence is not None and ticks and len(ticks.group()) >= len(fence):
             assert line == fence
             fence = None
         elif fence is None:
-            left.append(re.sub(r"(?<!\\)`[^`]*`", "", line))
+            outside.append(re.sub(r"(?<!\\)`[^`]*`", "", line))
     assert fence is None
-    return left
+    return outside
 
 
-def test_a_run_without_anything():
+def test_a_run_without_events_is_interrupted():
     assert "interrupted" in as_markdown(report_of({}))
 
 
-def test_a_summary(partial):
+def test_the_summary_of_a_partial_run(partial):
     text = as_markdown(partial)
     assert text.startswith("## r.example/app: partial in 1m 11s\n\n| platform | status |")
     assert "| linux/mips64le | failed? | 7.0s | 1 | - | - |  |" in text
@@ -66,14 +66,14 @@ def test_a_summary(partial):
     assert "- `r.example/app:latest`: moved" in text
 
 
-def test_it_ends_with_the_run_and_where_its_time_went():
+def test_the_summary_ends_with_the_run_and_its_stages():
     assert as_markdown(run_of(1)).endswith("\n\nRun `20261124-154501-3f2a`: setup 1.5s, build 38.5s.\n")
 
 
 def test_a_long_line_of_a_build_is_cut():
-    told = attempt(NAMES[0], 1, 1, 2, **{**FAILURE, "evidence": "x" * 5000})
+    failed = attempt(NAMES[0], 1, 1, 2, **{**FAILURE, "evidence": "x" * 5000})
     ended = (2, "platform.ended", {"platform": NAMES[0], "status": "failed", "steps": []})
-    text = as_markdown(report_of(plan(NAMES[0]), STARTED, *told, ended))
+    text = as_markdown(report_of(plan(NAMES[0]), STARTED, *failed, ended))
     assert max(map(len, text.splitlines())) == 400
 
 
@@ -83,21 +83,21 @@ def test_the_error_comes_before_the_table():
     assert text.index("error: the <registry> is away\nhint:  try later") < text.index("| platform")
 
 
-def test_what_was_mended_is_folded_away():
+def test_a_failure_that_a_retry_resolved_is_folded_away():
     again = [(at, name, {**f, "number": 2} if "number" in f else f) for at, name, f in built(NAMES[0], 3, 4)]
     report = report_of(plan(NAMES[0]), STARTED, *attempt(NAMES[0], 1, 1, 2, **FAILURE), *again)
     folded = as_markdown(report).partition("<details>")[2].partition("</details>")[0]
     assert "linux/amd64: attempt 1 failed: step-failed" in folded
 
 
-def test_what_emulation_cost():
+def test_emulation_cost_is_a_table():
     (_, cost) = tables(as_markdown(run_of(4)))
     assert [cell.strip() for cell in cost[2]] == [
         "`[stage-1 2/3] RUN make linux/amd64`", "4.0s", "7.0s (linux/arm64/v4.0)", "1.8×", "6.0s"
     ]  # fmt: skip
 
 
-def test_a_run_that_emulation_cost_little_does_not_speak_of_it():
+def test_a_small_emulation_cost_is_not_shown():
     assert len(tables(as_markdown(run_of(1)))) == 1
 
 

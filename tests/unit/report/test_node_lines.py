@@ -1,4 +1,4 @@
-from multibuild.report.node_lines import nodes_in_words
+from multibuild.report.node_lines import node_lines
 
 
 def row(name, *nodes):
@@ -6,15 +6,13 @@ def row(name, *nodes):
     return {"platform": name, "status": "succeeded", "node": nodes[-1], "attempts": attempts}
 
 
-def test_one_node_is_not_worth_a_word():
-    assert (
-        nodes_in_words({"platforms": [row("linux/amd64", "near"), row("linux/arm64", "near", "near")]}) == []
-    )
+def test_a_single_node_has_no_lines():
+    assert node_lines({"platforms": [row("linux/amd64", "near"), row("linux/arm64", "near", "near")]}) == []
 
 
-def test_who_built_what_and_what_moved():
+def test_platforms_of_each_node_and_moves():
     platforms = [row("linux/amd64", "near"), row("linux/arm64", "far", "near"), row("linux/s390x", "far")]
-    assert nodes_in_words({"platforms": platforms}) == [
+    assert node_lines({"platforms": platforms}) == [
         "node near: linux/amd64, linux/arm64",
         "node far: linux/s390x",
         "linux/arm64 moved: far → near",

@@ -1,9 +1,9 @@
-"""The report folded from plan and journal: the contract's shape, and journals that stop anywhere."""
+"""The report folded from plan and journal: its keys, and journals that stop anywhere."""
 
 import json
 
 import pytest
-from unit.report.story import (
+from unit.report.sample_runs import (
     CHILD,
     FAILURE,
     INDEX,
@@ -33,7 +33,7 @@ WHOLE = (
 )
 
 
-def test_a_whole_run_has_the_shape_of_the_contract():
+def test_a_whole_run_has_all_keys():
     report = report_of(plan(ARM), *WHOLE)
     assert report == {
         "schema": 1,
@@ -93,15 +93,15 @@ def test_a_whole_run_has_the_shape_of_the_contract():
     }
 
 
-@pytest.mark.parametrize("kept", range(len(WHOLE)))
-def test_a_journal_may_stop_anywhere(kept):
-    report = report_of(plan(ARM), *WHOLE[:kept])
+@pytest.mark.parametrize("length", range(len(WHOLE)))
+def test_a_journal_may_stop_anywhere(length):
+    report = report_of(plan(ARM), *WHOLE[:length])
     assert report["status"] == "interrupted"
     assert [row["platform"] for row in report["platforms"]] == [ARM]
     json.dumps(report)
 
 
-def test_an_attempt_that_a_kill_left_open_was_cancelled():
+def test_an_attempt_without_an_end_was_cancelled():
     report = report_of(
         plan(ARM, MIPS), STARTED, attempt(ARM, 1, 2, 0)[0], (7, "stage.started", {"stage": "x"})
     )
@@ -124,7 +124,7 @@ def test_a_failure_is_kept_with_its_class():
     assert (report["status"], report["error"]["exit_code"]) == ("failed", 4)
 
 
-def test_what_was_decided_after_a_failure_is_told():
+def test_an_attempt_has_the_decision_after_its_failure():
     again = {"platform": ARM, "number": 1, "seconds": 5.2, "reason": "out-of-memory", "alone": True}
     enough = {"platform": ARM, "number": 2, "reason": "out-of-memory came 2 times"}
     told = (
@@ -148,7 +148,7 @@ def test_a_retried_platform_has_all_its_attempts():
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         broken(MIPS, 1, 2),
         (),
@@ -156,9 +156,9 @@ def test_a_retried_platform_has_all_its_attempts():
         (*built(MIPS, 1, 2), (3, "content.ended", {"platform": MIPS, "status": "failed", "checked": 1, "foreign": ["/a: x"]})),
     ],
 )  # fmt: skip
-def test_published_without_an_optional_platform_is_partial(trouble):
+def test_published_without_an_optional_platform_is_partial(failure):
     report = report_of(
-        plan(ARM, MIPS, optional={MIPS}), STARTED, *built(ARM, 1, 2), *trouble, *published(9), END
+        plan(ARM, MIPS, optional={MIPS}), STARTED, *built(ARM, 1, 2), *failure, *published(9), END
     )
     assert report["status"] == "partial"
 
@@ -176,7 +176,7 @@ def test_platforms_keep_the_order_of_the_plan():
     assert [step["platform"] for step in report["steps"]] == [ARM, MIPS]
 
 
-def test_a_tag_put_back_is_said_once():
+def test_a_tag_that_was_rolled_back_has_one_row():
     moved = {"ref": "r:1", "before": "x", "after": "y", "status": "moved"}
     report = report_of(
         plan(),
@@ -193,13 +193,13 @@ def test_without_plan_or_journal_there_is_a_report():
     assert (row["platform"], row["status"]) == (ARM, "failed")
 
 
-def test_events_without_their_fields_are_borne():
+def test_events_without_fields_are_accepted():
     names = {name for _, name, _ in WHOLE}
     for fields in ({}, {"platform": ARM}):
         json.dumps(report_of(plan(ARM), *((1, name, fields) for name in names)))
 
 
-def test_what_is_unknown_is_passed_over():
+def test_unknown_events_are_ignored():
     report = report_of(plan(ARM), *WHOLE[:-1], (10, "new.thing", {"x": 1}), END)
     assert report == report_of(plan(ARM), *WHOLE)
 
@@ -216,7 +216,7 @@ def ended_with(*steps):
     return report_of(plan(ARM), STARTED, *told)["steps"]
 
 
-def test_a_step_lies_where_it_ran():
+def test_a_step_begins_on_the_clock_of_the_run():
     assert ended_with(step("RUN a", 11.5, 1.0, vertex="v", base="b")) == [
         {
             "platform": ARM,
@@ -230,28 +230,28 @@ def test_a_step_lies_where_it_ran():
     ]
 
 
-def test_a_step_that_another_build_began_keeps_its_time():
-    found = ended_with(step("RUN shared", 2, 9.0, vertex="v"), step("RUN own", 12, 1.0, vertex="w"))
-    assert [one["began"] for one in found] == [2.0, 12.0]
+def test_a_step_that_another_build_began_keeps_its_beginning():
+    steps = ended_with(step("RUN shared", 2, 9.0, vertex="v"), step("RUN own", 12, 1.0, vertex="w"))
+    assert [step["began"] for step in steps] == [2.0, 12.0]
 
 
-def test_the_clock_of_another_machine_is_set_by_the_attempts_beginning():
-    found = ended_with(step("RUN a", 4000, 1.0, vertex="v"), step("RUN b", 4001, 1.0, vertex="w"))
-    assert [one["began"] for one in found] == [10.0, 11.0]
+def test_steps_with_a_wrong_clock_begin_with_their_attempt():
+    steps = ended_with(step("RUN a", 4000, 1.0, vertex="v"), step("RUN b", 4001, 1.0, vertex="w"))
+    assert [step["began"] for step in steps] == [10.0, 11.0]
 
 
 @pytest.mark.parametrize("started", [None, "", "soon", 7, "2026-11-24T15:45:01"])
-def test_a_step_without_a_time_has_no_place(started):
+def test_a_step_without_a_time_has_no_beginning(started):
     assert ended_with({**step("RUN a", 11, 1.0, vertex="v"), "started": started})[0]["began"] is None
 
 
-def test_waits_between_attempts_are_told():
+def test_waits_between_attempts_are_listed():
     wait = (2, "attempt.waiting", {"platform": ARM, "number": 1, "seconds": 5.0, "reason": "network"})
     (row,) = report_of(plan(ARM), STARTED, *attempt(ARM, 1, 1, 2, **FAILURE), wait)["platforms"]
     assert row["waits"] == [{"began": 2.0, "number": 1, "seconds": 5.0, "reason": "network"}]
 
 
-def test_a_stage_that_a_kill_left_open_lasts_to_the_end():
+def test_a_stage_without_an_end_lasts_until_the_last_event():
     told = ((3, "stage.started", {"stage": "build"}), *built(ARM, 4, 9))
     assert report_of(plan(ARM), STARTED, *told)["stages"] == [{"name": "build", "seconds": 6.0, "began": 3.0}]
 

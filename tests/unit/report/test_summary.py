@@ -1,9 +1,9 @@
-"""The report for a terminal: widths, one screen, and that nothing hostile survives."""
+"""The report for a terminal: widths, one screen, and hostile text."""
 
 import re
 
 import pytest
-from unit.report.story import (
+from unit.report.sample_runs import (
     CHILD,
     INDEX,
     NAMES,
@@ -15,13 +15,13 @@ from unit.report.story import (
     plan,
     run_of,
 )
-from unit.report.story import report_of as fold
+from unit.report.sample_runs import report_of as fold
 
 from multibuild.report.summary import as_text, grouped_tags
 
 
-def report_of(*told, optional=(), names=NAMES):
-    return fold(plan(*names, optional=optional), STARTED, *told)
+def report_of(*events, optional=(), names=NAMES):
+    return fold(plan(*names, optional=optional), STARTED, *events)
 
 
 @pytest.fixture
@@ -52,15 +52,17 @@ def test_the_text_of_a_partial_run(partial):
 
 
 def test_the_widest_table_fits_80_columns():
-    """Every cell at its longest: the digest, which is the last, is whole."""
-    told = []
+    """Every cell has its longest text; the digest, in the last column, is whole."""
+    events = []
     for name in ("linux/mips64le", "linux/arm64/v8.9"):
-        told += [
+        events += [
             (1, "platform.ended", {"platform": name, "status": "succeeded", "digest": CHILD, "seconds": 3599})
         ]
-        told += [(2, "test.ended", {"platform": name, "status": "failed"})]
-        told += [(2, "content.ended", {"platform": name, "status": "failed"})]
-    rows = as_text(report_of(*told, optional={"linux/arm64/v8.9"}, names=("linux/arm64/v8.9",))).splitlines()
+        events += [(2, "test.ended", {"platform": name, "status": "failed"})]
+        events += [(2, "content.ended", {"platform": name, "status": "failed"})]
+    rows = as_text(
+        report_of(*events, optional={"linux/arm64/v8.9"}, names=("linux/arm64/v8.9",))
+    ).splitlines()
     assert max(map(len, rows)) <= 80
     assert rows[1].endswith("failed  failed   aaaaaaaaaaaa")
 
@@ -70,20 +72,20 @@ def test_an_interrupted_run_without_platforms():
     assert as_text(report) == f"interrupted in 0.0s, run {report['run']}"
 
 
-def test_the_error_and_its_hint():
+def test_an_error_has_its_hint():
     error = {"message": "the <registry> is away", "hint": "try later", "exit_code": 3}
     report = report_of((1, "run.ended", {"status": "failed", "error": error}))
     assert "error: the <registry> is away\nhint:  try later" in as_text(report)
 
 
-def test_a_success_after_a_retry_says_what_was_retried():
+def test_a_success_after_a_retry_shows_the_failed_attempt():
     again = [(at, name, {**f, "number": 2} if "number" in f else f) for at, name, f in built(NAMES[0], 3, 4)]
     failed = attempt(NAMES[0], 1, 1, 2, **{"outcome": "failed", "class": "killed", "retry": "transient"})
     text = as_text(report_of(*failed, *again))
     assert "linux/amd64: attempt 1 failed: killed (transient), logs/linux-amd64.1.log" in text
 
 
-def test_text_holds_nothing_a_terminal_obeys():
+def test_text_has_no_terminal_control_characters():
     text = as_text(hostile_report())
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
     table = text.split("\n\n")[0].splitlines()
@@ -93,7 +95,7 @@ def test_text_holds_nothing_a_terminal_obeys():
 
 @pytest.mark.parametrize("tags", [1, 3])
 def test_a_dozen_platforms_fit_one_screen(tags):
-    """24 lines of 80 columns, with the two that follow the summary (where the page is)."""
+    """24 lines of 80 columns, including the two after the summary, with the path of the page."""
     report = run_of(12)
     report["published"] = [{"ref": f"r.example/app:{tag}", "status": "moved"} for tag in range(tags)]
     lines = as_text(report).splitlines()
@@ -101,13 +103,13 @@ def test_a_dozen_platforms_fit_one_screen(tags):
     assert max(map(len, lines)) <= 80
 
 
-def test_what_emulation_cost_is_said_in_a_line():
+def test_emulation_overhead_is_one_line():
     lines = as_text(run_of(12)).splitlines()
     assert "emulation cost 1m 06s, most in [stage-1 2/3] on linux/arm64/v12.0, 3.8×" in lines
     assert "emulation" not in as_text(run_of(1))
 
 
-def test_tags_of_one_repository_are_one_thing_to_say():
+def test_tags_of_one_repository_are_grouped():
     refs = [("h:5000/app:1", "moved"), ("h:5000/app:2", "moved"), ("m/app:1", "failed"), ("oci:/x/y", "moved"), ("h:5000/app:3", "left")]  # fmt: skip
     assert grouped_tags([{"ref": ref, "status": status} for ref, status in refs]) == [
         ("h:5000/app", ["1", "2"], "moved"),
@@ -118,7 +120,7 @@ def test_tags_of_one_repository_are_one_thing_to_say():
 
 
 def test_a_report_of_an_older_version_is_still_shown(partial):
-    """Keys beyond the contract may be missing in a report.json from elsewhere."""
+    """A report.json of an older version may lack keys."""
     del partial["error"]
     for row in partial["platforms"]:
         for one in row["attempts"]:

@@ -10,7 +10,7 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.workflow.clean import CleanupPlan, Left, Removal, decide, left_by, remove
+from multibuild.workflow.clean import CleanupPlan, Leftovers, Removal, collect_leftovers, plan_cleanup, remove
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
@@ -32,73 +32,73 @@ def app(registry):
     return Reference(host=registry.host, repository="app")
 
 
-def left(registry, *children, tags=(OWN,), kept=()):
-    return Left(
-        repository=app(registry), children=frozenset(children), tags=frozenset(tags), kept=frozenset(kept)
+def leftovers(registry, *children, tags=(OWN,), roots=()):
+    return Leftovers(
+        repository=app(registry), children=frozenset(children), tags=frozenset(tags), roots=frozenset(roots)
     )
 
 
-def targets(decided):
-    return [(removal.kind, removal.reference.target, removal.tags) for removal in decided.removals]
+def targets(cleanup):
+    return [(removal.kind, removal.reference.target, removal.tags) for removal in cleanup.removals]
 
 
-def test_an_attested_child_goes_whole_the_index_first(registry, session):
+def test_an_attested_child_is_removed_with_its_entries_the_index_first(registry, session):
     child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
-    decided = decide(left(registry, child), session)
+    cleanup = plan_cleanup(leftovers(registry, child), session)
     inner = [("manifest", digest, ()) for digest in sorted((image, attestation))]
-    assert targets(decided) == [("manifest", child, (OWN,)), *inner]
-    assert [remove(removal, session) for removal in decided.removals] == [None] * 3
+    assert targets(cleanup) == [("manifest", child, (OWN,)), *inner]
+    assert [remove(removal, session) for removal in cleanup.removals] == [None] * 3
     assert registry.repository("app").manifests == {}
 
 
-def test_what_a_published_index_lists_stays_when_its_staging_goes(registry, session):
+def test_entries_of_a_published_index_stay_when_the_child_is_removed(registry, session):
     child, image, attestation = put_attested(registry, "app", ARM64, tag=OWN)
     entries = [descriptor(registry, "app", digest, ARM64) for digest in (image, attestation)]
     put_index(registry, "app", entries, tag="latest")
-    assert targets(decide(left(registry, child), session)) == [("manifest", child, (OWN,))]
+    assert targets(plan_cleanup(leftovers(registry, child), session)) == [("manifest", child, (OWN,))]
 
 
-@pytest.mark.parametrize("tag", ["latest", "somebody-elses"])
-def test_a_child_that_a_tag_reaches_loses_our_tag_only(registry, session, tag):
+@pytest.mark.parametrize("tag", ["latest", "another"])
+def test_a_child_that_a_tag_reaches_loses_its_staging_tag_only(registry, session, tag):
     child = put_image(registry, "app", ARM64, tag=OWN)
     put_index(registry, "app", [descriptor(registry, "app", child, ARM64)], tag=tag)
-    decided = decide(left(registry, child), session)
-    assert targets(decided) == [("tag", OWN, ())]
-    assert decided.stays == (f"1 children in {app(registry)}: tags or indexes hold them",)
+    cleanup = plan_cleanup(leftovers(registry, child), session)
+    assert targets(cleanup) == [("tag", OWN, ())]
+    assert cleanup.retentions == (f"1 children in {app(registry)}: tags or indexes hold them",)
 
 
-def test_an_index_of_ours_holds_its_children_without_a_tag_too(registry, session):
+def test_an_untagged_index_of_a_run_retains_its_children(registry, session):
     child = put_image(registry, "app", ARM64)
     index = put_index(registry, "app", [descriptor(registry, "app", child, ARM64)])
-    assert targets(decide(left(registry, child, kept=(index,)), session)) == []
-    assert targets(decide(left(registry, child), session)) == [("manifest", child, ())]
+    assert targets(plan_cleanup(leftovers(registry, child, roots=(index,)), session)) == []
+    assert targets(plan_cleanup(leftovers(registry, child), session)) == [("manifest", child, ())]
 
 
-def test_a_tagged_signature_holds_what_it_is_about(registry, session):
+def test_a_tagged_signature_retains_its_subject(registry, session):
     child = put_image(registry, "app", ARM64)
     put_referrer(registry, "app", child, tag="sha256-signature")
-    assert targets(decide(left(registry, child), session)) == []
+    assert targets(plan_cleanup(leftovers(registry, child), session)) == []
 
 
-def test_a_staging_tag_that_somebody_moved_since_is_theirs(registry, session):
+def test_a_staging_tag_that_another_run_moved_stays(registry, session):
     ours = put_image(registry, "app", ARM64, layer=b"ours")
     theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
-    decided = decide(left(registry, ours), session)
-    assert targets(decided) == [("manifest", ours, ())]
-    assert "not of these runs" in decided.stays[0]
-    assert theirs not in {removal.reference.digest for removal in decided.removals}
+    cleanup = plan_cleanup(leftovers(registry, ours), session)
+    assert targets(cleanup) == [("manifest", ours, ())]
+    assert "not of these runs" in cleanup.retentions[0]
+    assert theirs not in {removal.reference.digest for removal in cleanup.removals}
 
 
-def test_nothing_that_is_gone_already(registry, session):
-    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+def test_a_child_that_is_gone_already_needs_no_removal(registry, session):
+    assert plan_cleanup(leftovers(registry, "sha256:" + "0" * 64), session).removals == ()
     registry.repository("app")
-    assert decide(left(registry, "sha256:" + "0" * 64), session).removals == ()
+    assert plan_cleanup(leftovers(registry, "sha256:" + "0" * 64), session).removals == ()
 
 
-def test_what_a_child_is_about_is_not_of_our_making(registry, session):
+def test_the_subject_of_a_child_stays(registry, session):
     theirs = put_image(registry, "app", ARM64)
     ours = put_referrer(registry, "app", theirs)
-    assert targets(decide(left(registry, ours), session)) == [("manifest", ours, ())]
+    assert targets(plan_cleanup(leftovers(registry, ours), session)) == [("manifest", ours, ())]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_what_a_child_is_about_is_not_of_our_making(registry, session):
         (b'{"tags": []}', "http://elsewhere.example.org/v2/app/tags/list?last=z"),
     ],
 )
-def test_what_is_no_whole_list_of_tags_does_not_pass_for_none(registry, session, content, link):
+def test_an_incomplete_list_of_tags_is_an_error(registry, session, content, link):
     child = put_image(registry, "app", ARM64, tag="latest")
     registry.pages = {"": (content, {"Link": f'<{link}>; rel="next"'} if link else {})}
     with pytest.raises(RegistryError, match="list"):
-        decide(left(registry, child), session)
+        plan_cleanup(leftovers(registry, child), session)
 
 
-def test_what_was_carried_over_is_not_of_our_making(tmp_path):
+def test_carried_over_entries_are_no_leftovers(tmp_path):
     run = RunDirectory(tmp_path)
     (tmp_path / "logs").mkdir()
     row = {"platform": ARM64, "staging": {"reference": "r.io/app"}}
@@ -128,32 +128,32 @@ def test_what_was_carried_over_is_not_of_our_making(tmp_path):
         for status, letter in (("succeeded", "a"), ("carried", "b")):
             fields = {"platform": ARM64, "status": status, "digest": f"sha256:{letter * 64}"}
             journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=fields))
-    (found,) = left_by([run], [])
-    assert found.children == {"sha256:" + "a" * 64}
+    (repository,) = collect_leftovers([run], [])
+    assert repository.children == {"sha256:" + "a" * 64}
 
 
 @pytest.mark.parametrize("with_tag", [True, False])
 @pytest.mark.parametrize("deletes_tags", [True, False])
-def test_a_tag_goes_and_its_child_stays(session, deletes_tags, with_tag):
+def test_a_tag_is_removed_without_its_child(session, deletes_tags, with_tag):
     with FakeRegistry(deletes_tags=deletes_tags) as registry:
         registry.deletes_with_tag = with_tag
         child = put_image(registry, "app", ARM64, tag=OWN)
         before = dict(registry.repository("app").manifests)
-        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child)
+        tag = Removal(kind="tag", reference=app(registry).with_tag(OWN), digest=child)
         assert remove(tag, session) is None
         assert session.of(registry.host).head(app(registry).with_tag(OWN)) is None
         assert registry.repository("app").manifests == before
         assert child in before
 
 
-def test_a_tag_that_another_run_took_meanwhile_is_theirs(registry, session):
-    held = put_image(registry, "app", ARM64, layer=b"held", tag=OWN)
-    put_index(registry, "app", [descriptor(registry, "app", held, ARM64)], tag="latest")
-    (tag,) = decide(left(registry, held), session).removals
-    alone = put_image(registry, "app", ARM64, layer=b"alone")
+def test_a_tag_that_another_run_moved_meanwhile_stays(registry, session):
+    child = put_image(registry, "app", ARM64, layer=b"child", tag=OWN)
+    put_index(registry, "app", [descriptor(registry, "app", child, ARM64)], tag="latest")
+    (tag,) = plan_cleanup(leftovers(registry, child), session).removals
+    untagged = put_image(registry, "app", ARM64, layer=b"untagged")
     theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
     assert "another child" in str(remove(tag, session))
-    gone = Removal(kind="manifest", reference=app(registry).with_digest(alone), tags=(OWN,))
+    gone = Removal(kind="manifest", reference=app(registry).with_digest(untagged), tags=(OWN,))
     assert remove(gone, session) is None
     assert registry.repository("app").tags == {
         OWN: theirs,
@@ -161,18 +161,18 @@ def test_a_tag_that_another_run_took_meanwhile_is_theirs(registry, session):
     }
 
 
-def test_a_registry_that_deletes_nothing_keeps_everything_as_it_was(registry, session):
+def test_a_registry_without_deletion_is_left_unchanged(registry, session):
     registry.deletes = False
     child = put_image(registry, "app", ARM64, tag=OWN)
     for removal in (
-        Removal(kind="tag", reference=app(registry).with_tag(OWN), holds=child),
+        Removal(kind="tag", reference=app(registry).with_tag(OWN), digest=child),
         Removal(kind="manifest", reference=app(registry).with_digest(child), tags=(OWN,)),
     ):
         assert "cannot do that" in str(remove(removal, session))
     assert registry.repository("app").tags == {OWN: child}
 
 
-def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
+def test_locally_staged_children_are_in_no_repository(tmp_path):
     run = State(tmp_path).new_run(datetime.now(UTC))
     staging = {"kind": "layout", "reference": "oci:children/linux-arm64"}
     run.save_plan({"image": "registry.invalid/app", "platforms": [{"platform": ARM64, "staging": staging}]})
@@ -181,11 +181,11 @@ def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
     with Journal(run.journal_path) as journal:
         journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=ended))
         journal.append(Event(time=datetime.now(UTC), name="index.composed", fields=composed))
-    (repository,) = left_by([run], [])
+    (repository,) = collect_leftovers([run], [])
     assert (str(repository.repository), repository.children, repository.tags) == (
         "registry.invalid/app",
         frozenset(),
         frozenset(),
     )
-    # Nothing is looked for there: the registry need not exist.
-    assert decide(repository, RegistrySession({}, say=print)) == CleanupPlan()
+    # No request is made: the registry need not exist.
+    assert plan_cleanup(repository, RegistrySession({}, say=print)) == CleanupPlan()

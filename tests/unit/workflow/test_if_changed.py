@@ -1,4 +1,4 @@
-"""`--if-changed`: every kind of change is found, and only a result that is still whole counts."""
+"""`--if-changed`: every kind of change is detected, and only a complete result counts as unchanged."""
 
 import json
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
-from multibuild.workflow.if_changed import compare, settings_of
+from multibuild.workflow.if_changed import check_for_changes, setting_digests
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -69,10 +69,10 @@ class Project:
         return make_plan(self.load(**overrides), assumed_facts("auto"), only=only)
 
     def settings(self, **overrides):
-        return settings_of(self.load(), self.plan(**overrides))
+        return setting_digests(self.load(), self.plan(**overrides))
 
     def succeed(self, command="publish", status="succeeded", *extra, settings=None, only=None):
-        """Write what a run of `command` would."""
+        """Write the journal and report of a run of `command`."""
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
         with RegistrySession(plan.registries, say=print) as session:
@@ -100,7 +100,7 @@ class Project:
         return run
 
     def compare(self, command="publish", **overrides):
-        return compare(self.load(**overrides), self.plan(**overrides), self.state, command, print)
+        return check_for_changes(self.load(**overrides), self.plan(**overrides), self.state, command, print)
 
 
 @pytest.fixture
@@ -110,12 +110,12 @@ def project(tmp_path, registry):
 
 def test_nothing_changed(project):
     run = project.succeed()
-    verdict = project.compare()
-    assert verdict.run == run
-    assert "2 base images, 3 published digests" in verdict.reason
+    check = project.compare()
+    assert check.run == run
+    assert "2 base images, 3 published digests" in check.reason
 
 
-def test_no_success_is_known(project):
+def test_other_runs_are_no_success(project):
     assert project.compare().run is None
     project.succeed("publish", "failed")
     project.succeed("publish", "partial")
@@ -126,14 +126,14 @@ def test_no_success_is_known(project):
 
 
 @pytest.mark.parametrize("command", ["build", "publish"])
-def test_a_run_that_carried_a_platform_is_no_success_and_no_trouble(project, command):
+def test_a_run_that_carried_a_platform_over_is_skipped(project, command):
     run = project.succeed()
     carried = {"platform": "linux/s390x", "status": "carried", "digest": project.children[0]}
     project.succeed("publish", "partial", ("platform.ended", carried))
     assert project.compare(command).run == run
 
 
-def test_what_all_left_is_good_for_build_too(project):
+def test_a_run_of_all_is_a_success_for_build(project):
     run = project.succeed()
     assert project.compare("build").run == run
     run = project.succeed("build")
@@ -157,7 +157,7 @@ def config(**more):
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "reason"),
     [
         (write("main.c", "int main2;"), "context"),
         (write("new.c", ""), "context"),
@@ -183,16 +183,16 @@ def config(**more):
         (lambda p: p.registry.repository("app").manifests.pop(p.children[1]), "is gone"),
     ],
 )
-def test_each_change_is_found_and_named(project, change, named):
+def test_each_change_is_detected_and_in_the_reason(project, change, reason):
     project.succeed()
     change(project)
-    verdict = project.compare()
-    assert verdict.run is None
-    assert named in verdict.reason
+    check = project.compare()
+    assert check.run is None
+    assert reason in check.reason
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "reason"),
     [
         (lambda p: p.dockerfile("FROM {host}/base:1\nADD https://example.org/x /\n"), "what ADD fetches"),
         (lambda p: p.dockerfile("FROM {host}/base:${NOT_KNOWN}\n"), "base "),
@@ -202,16 +202,16 @@ def test_each_change_is_found_and_named(project, change, named):
         (config(dockerfile="https://example.org/Dockerfile"), "Dockerfile"),
     ],
 )
-def test_what_cannot_be_known_is_never_unchanged(project, change, named):
+def test_unknown_inputs_are_never_unchanged(project, change, reason):
     change(project)
     project.succeed()
-    verdict = project.compare()
-    assert verdict.run is None
-    assert named in verdict.reason
-    assert "cannot be proven unchanged" in verdict.reason
+    check = project.compare()
+    assert check.run is None
+    assert reason in check.reason
+    assert "cannot be proven unchanged" in check.reason
 
 
-def test_what_does_not_matter_changes_nothing(project):
+def test_ignored_files_and_settings_change_nothing(project):
     run = project.succeed()
     (project.folder / "main.o").write_text("ignored")
     (project.folder / "main.c").touch()
@@ -219,29 +219,29 @@ def test_what_does_not_matter_changes_nothing(project):
     assert project.compare().run == run
 
 
-def test_fewer_platforms_are_another_result(project):
+def test_fewer_platforms_are_a_change(project):
     project.succeed()
     plan = project.plan()
     only = [plan.platforms[0].platform]
     assert (
         "--platform"
-        in compare(project.load(), project.plan(only=only), project.state, "publish", print).reason
+        in check_for_changes(project.load(), project.plan(only=only), project.state, "publish", print).reason
     )
 
 
-def test_another_version_of_multibuild_builds_anew(project):
+def test_another_version_of_multibuild_is_a_change(project):
     project.succeed(settings={**project.settings(), "multibuild itself": "0.0.1"})
     assert project.compare().reason.endswith(": multibuild itself")
 
 
-def test_a_local_outlet_cannot_be_asked(project, tmp_path):
+def test_a_local_output_is_never_unchanged(project, tmp_path):
     project.config["publish"] = {"to": f"oci:{tmp_path / 'layout'}"}
     project.succeed()
     assert "cannot be asked" in project.compare().reason
 
 
-def test_children_in_directories_of_runs_are_looked_for_there(project):
-    """A later run may have taken them over; one that is damaged counts as gone."""
+def test_locally_staged_children_are_read_from_run_directories(project):
+    """A later run may have adopted them; a damaged child counts as gone."""
     project.config["publish"] = {"to": "docker"}
     first, later = (project.state.new_run(NOW) for _ in range(2))
     for platform, holder in zip(project.config["platforms"], (first, later), strict=True):
@@ -254,13 +254,13 @@ def test_children_in_directories_of_runs_are_looked_for_there(project):
     assert project.compare("build").run == run
     for path in (later.children / "linux-arm64" / "blobs" / "sha256").iterdir():
         path.write_bytes(b"")
-    verdict = project.compare("build")
-    assert verdict.run is None
-    assert "oci:children/linux-arm64" in verdict.reason
-    assert "is gone" in verdict.reason
+    check = project.compare("build")
+    assert check.run is None
+    assert "oci:children/linux-arm64" in check.reason
+    assert "is gone" in check.reason
 
 
-def test_the_variable_that_buildx_hands_on_counts(project, monkeypatch):
+def test_a_variable_that_buildx_passes_on_is_a_change(project, monkeypatch):
     project.succeed()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     assert "SOURCE_DATE_EPOCH" in project.compare().reason

@@ -19,9 +19,15 @@ from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.report.report import make_report
-from multibuild.workflow.import_runs import MOST_BYTES, check, check_children, find_runs, take_in
+from multibuild.workflow.import_runs import (
+    MAX_FILE_BYTES,
+    check_children,
+    check_runs,
+    find_runs,
+    write_imported_run,
+)
 
-HERE = "oci:children/linux-amd64"
+LOCAL = "oci:children/linux-amd64"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 IMAGE = "registry.example.org/app"
 A, B = ("sha256:" + letter * 64 for letter in "ab")
@@ -37,7 +43,7 @@ def plan(tmp_path):
 
 @pytest.fixture
 def machine(plan, tmp_path):
-    """Make what `build` left on another machine: its state directory."""
+    """Return a function that writes the state directory of another machine after `build`."""
 
     def make(name, children, *, fingerprint=None, repository=IMAGE):
         state = State(tmp_path / name)
@@ -60,14 +66,14 @@ def machine(plan, tmp_path):
     return make
 
 
-def found(plan, *folders):
-    return check(plan, [run for folder in folders for run in find_runs(folder)])
+def checked_runs(plan, *folders):
+    return check_runs(plan, [run for folder in folders for run in find_runs(folder)])
 
 
-def test_runs_become_one_that_merge_finds(plan, machine, tmp_path):
+def test_runs_become_one_that_merge_uses(plan, machine, tmp_path):
     folders = machine("one", {"linux/amd64": A}), machine("two", {"linux/arm64": B})
-    state = State(tmp_path / "here")
-    run = take_in(plan, found(plan, *folders), state)
+    state = State(tmp_path / "target")
+    run = write_imported_run(plan, checked_runs(plan, *folders), state)
     last = last_run(state.runs())
     assert last is not None
     assert {platform: child.digest for platform, child in last.children.items()} == {
@@ -80,46 +86,46 @@ def test_runs_become_one_that_merge_finds(plan, machine, tmp_path):
     assert sorted(path.name for path in run.logs.iterdir()) == ["linux-amd64.1.log", "linux-arm64.1.log"]
 
 
-def test_a_part_of_the_platforms_is_partial(plan, machine, tmp_path):
-    state = State(tmp_path / "here")
-    run = take_in(plan, found(plan, machine("one", {"linux/amd64": A})), state)
+def test_a_run_of_some_platforms_is_partial(plan, machine, tmp_path):
+    state = State(tmp_path / "target")
+    run = write_imported_run(plan, checked_runs(plan, machine("one", {"linux/amd64": A})), state)
     report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
     assert report["status"] == "partial"
 
 
-def test_the_same_result_twice_is_no_conflict_and_another_is(plan, machine):
+def test_two_different_children_of_a_platform_are_a_conflict(plan, machine):
     one, two = machine("one", {"linux/amd64": A}), machine("two", {"linux/amd64": A})
-    assert set(found(plan, one, two)) == {"linux/amd64"}
+    assert set(checked_runs(plan, one, two)) == {"linux/amd64"}
     with pytest.raises(UsageError, match=r"linux/amd64 was built by .*one.* and by .*three"):
-        found(plan, one, machine("three", {"linux/amd64": B}))
+        checked_runs(plan, one, machine("three", {"linux/amd64": B}))
 
 
-def test_another_config(plan, machine):
+def test_a_run_of_another_config_is_an_error(plan, machine):
     with pytest.raises(UsageError, match="another config") as caught:
-        found(plan, machine("one", {"linux/amd64": A}, fingerprint="f" * 64))
+        checked_runs(plan, machine("one", {"linux/amd64": A}, fingerprint="f" * 64))
     assert plan.fingerprint[:12] in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
     ("repository", "digest"), [("evil.example.org/x", A), (IMAGE, "sha256:../../x"), (IMAGE, "latest")]
 )
-def test_a_child_that_this_config_would_never_have_made(plan, machine, repository, digest):
+def test_a_child_that_this_config_does_not_stage_is_an_error(plan, machine, repository, digest):
     with pytest.raises(PublishFailed, match="no child of this config"):
-        found(plan, machine("one", {"linux/amd64": digest}, repository=repository))
+        checked_runs(plan, machine("one", {"linux/amd64": digest}, repository=repository))
 
 
-def test_only_plain_logs_with_names_of_ours_are_taken(plan, machine, tmp_path):
+def test_only_plain_files_with_names_of_logs_are_copied(plan, machine, tmp_path):
     folder = machine("one", {"linux/amd64": A})
     (run,) = find_runs(folder)
     logs = run.directory.logs
     (logs / "linux-amd64.2.log").symlink_to("/etc/passwd")
     (logs / "linux-arm64.1.log").write_text("not of this run")
     (logs / "other.txt").write_text("x")
-    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
-    assert [path.name for path in taken.logs.iterdir()] == ["linux-amd64.1.log"]
+    imported = write_imported_run(plan, checked_runs(plan, folder), State(tmp_path / "target"))
+    assert [path.name for path in imported.logs.iterdir()] == ["linux-amd64.1.log"]
 
 
-def test_where_runs_are_looked_for(plan, machine, tmp_path):
+def test_runs_are_found_in_run_state_and_job_directories(plan, machine, tmp_path):
     folder = machine("jobs/one", {"linux/amd64": A})
     machine("jobs/two", {"linux/arm64": B})
     (run,) = (folder / "runs").iterdir()
@@ -130,7 +136,7 @@ def test_where_runs_are_looked_for(plan, machine, tmp_path):
             find_runs(nothing)
 
 
-def test_a_plan_that_cannot_be_read(machine):
+def test_an_unreadable_plan_is_an_error(machine):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     (run / "plan.json").write_text(json.dumps({"fingerprint": "x"}))
@@ -155,7 +161,7 @@ def test_a_plan_that_cannot_be_read(machine):
         ("content.ended", {"status": "passed", "checked": "x"}),
     ],
 )
-def test_events_of_other_types(plan, machine, name, fields):
+def test_event_fields_of_other_types_are_an_error(plan, machine, name, fields):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     with Journal(run / "journal.jsonl") as journal:
@@ -168,7 +174,7 @@ def test_events_of_other_types(plan, machine, name, fields):
 @pytest.mark.parametrize(
     "row", [7, {}, {"platform": "x", "staging": "y"}, {"platform": 1, "staging": {"reference": "y"}}]
 )
-def test_plans_of_other_types(plan, machine, row):
+def test_plan_fields_of_other_types_are_an_error(plan, machine, row):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     (run / "plan.json").write_text(json.dumps({**plan_document(plan), "platforms": [row]}))
@@ -176,7 +182,7 @@ def test_plans_of_other_types(plan, machine, row):
         find_runs(folder)
 
 
-def test_what_was_proved_of_a_child_says_nothing_of_the_next(plan, machine):
+def test_proofs_of_a_child_do_not_count_for_the_next(plan, machine):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     with Journal(run / "journal.jsonl") as journal:
@@ -190,7 +196,7 @@ def test_what_was_proved_of_a_child_says_nothing_of_the_next(plan, machine):
     assert (child.digest, child.test, child.content) == (B, "", "")
 
 
-def test_links_lead_nowhere(plan, machine, tmp_path):
+def test_links_are_not_followed(plan, machine, tmp_path):
     folder = machine("jobs/one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     for name in ("again", "further", "once-more"):
@@ -200,19 +206,19 @@ def test_links_lead_nowhere(plan, machine, tmp_path):
     (tmp_path / "elsewhere" / "linux-amd64.1.log").write_text("private")
     shutil.rmtree(run / "logs")
     (run / "logs").symlink_to(tmp_path / "elsewhere")
-    taken = take_in(plan, found(plan, folder), State(tmp_path / "here"))
-    assert list(taken.logs.iterdir()) == []
+    imported = write_imported_run(plan, checked_runs(plan, folder), State(tmp_path / "target"))
+    assert list(imported.logs.iterdir()) == []
     (run / "plan.json").rename(tmp_path / "plan.json")
     (run / "plan.json").symlink_to(tmp_path / "plan.json")
     with pytest.raises(UsageError, match="no plain file"):
         find_runs(folder)
 
 
-def test_a_journal_without_end(machine):
+def test_a_journal_of_excessive_size_is_an_error(machine):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
     with (run / "journal.jsonl").open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(UsageError, match="more than"):
         find_runs(folder)
 
@@ -233,48 +239,48 @@ def local(tmp_path):
 
 @pytest.fixture
 def job(local, tmp_path):
-    """What a CI job left that built amd64: its state directory, its run, and the child's digest."""
+    """A CI job that built amd64: its state directory, its run, and the child's digest."""
     state = State(tmp_path / "job")
     run = state.new_run(NOW)
     folder = fresh_folder("linux-amd64", run)
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
     keep(folder, digest)
     run.save_plan(plan_document(local))
-    ended = {"platform": "linux/amd64", "status": "succeeded", "digest": digest, "repository": HERE}
+    ended = {"platform": "linux/amd64", "status": "succeeded", "digest": digest, "repository": LOCAL}
     with Journal(run.journal_path) as journal:
         journal.append(Event(time=NOW, name="platform.ended", fields=ended))
     return state.path, run, digest
 
 
-def nobody_asked():
+def no_registries():
     return RegistrySession({}, say=print)
 
 
-def test_a_child_is_brought_along(local, job, tmp_path):
+def test_a_locally_staged_child_is_copied(local, job, tmp_path):
     folder, _, digest = job
-    state = State(tmp_path / "here")
-    with nobody_asked() as registries:
-        check_children(found(local, folder), registries)
-    run = take_in(local, found(local, folder), state)
+    state = State(tmp_path / "target")
+    with no_registries() as registries:
+        check_children(checked_runs(local, folder), registries)
+    run = write_imported_run(local, checked_runs(local, folder), state)
     shutil.rmtree(folder)
-    assert holder_of(HERE, digest, [run]) == run
+    assert holder_of(LOCAL, digest, [run]) == run
     last = last_run(state.runs())
     assert last is not None
-    assert (last.children["linux/amd64"].repository, last.children["linux/amd64"].digest) == (HERE, digest)
+    assert (last.children["linux/amd64"].repository, last.children["linux/amd64"].digest) == (LOCAL, digest)
 
 
-def test_a_child_that_was_left_behind_or_damaged_on_the_way(local, job):
+def test_a_missing_or_damaged_local_child_is_an_error(local, job):
     folder, run, _ = job
     blobs = run.children / "linux-amd64" / "blobs" / "sha256"
     path = next(iter(blobs.iterdir()))
     path.write_bytes(path.read_bytes() + b" ")
-    with nobody_asked() as registries, pytest.raises(PublishFailed, match="linux/amd64, or not all of it"):
-        check_children(found(local, folder), registries)
+    with no_registries() as registries, pytest.raises(PublishFailed, match="linux/amd64, or not all of it"):
+        check_children(checked_runs(local, folder), registries)
     shutil.rmtree(run.children)
-    with nobody_asked() as registries, pytest.raises(PublishFailed, match="linux/amd64"):
-        check_children(found(local, folder), registries)
+    with no_registries() as registries, pytest.raises(PublishFailed, match="linux/amd64"):
+        check_children(checked_runs(local, folder), registries)
 
 
-def test_a_child_here_is_none_of_a_config_that_pushes(plan, machine):
+def test_a_local_child_is_an_error_for_a_config_that_pushes(plan, machine):
     with pytest.raises(PublishFailed, match="no child of this config"):
-        found(plan, machine("one", {"linux/amd64": A}, repository=HERE))
+        checked_runs(plan, machine("one", {"linux/amd64": A}, repository=LOCAL))

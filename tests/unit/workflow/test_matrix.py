@@ -6,7 +6,7 @@ from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
-from multibuild.workflow.matrix import github, gitlab, jobs_of
+from multibuild.workflow.matrix import github_matrix, gitlab_matrix, make_jobs
 
 CONFIG = """
 version: 1
@@ -26,28 +26,28 @@ def config(tmp_path):
     return load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC)).config
 
 
-def test_github_gets_a_row_per_platform(config):
-    assert github(jobs_of(config))["include"][:3] == [
+def test_github_has_a_row_per_platform(config):
+    assert github_matrix(make_jobs(config))["include"][:3] == [
         {"platform": "linux/amd64", "slug": "linux-amd64", "runner": "ubuntu-latest"},
         {"platform": "linux/arm64", "slug": "linux-arm64", "runner": "ubuntu-24.04-arm"},
         {"platform": "linux/arm/v7", "slug": "linux-arm-v7", "runner": "ubuntu-latest"},
     ]
 
 
-def test_gitlab_gets_variables(config):
-    (matrix,) = gitlab(jobs_of(config), "docker").values()
+def test_gitlab_has_variables(config):
+    (matrix,) = gitlab_matrix(make_jobs(config), "docker").values()
     rows = matrix["parallel"]["matrix"]
     assert rows[1] == {"PLATFORM": "linux/arm64", "SLUG": "linux-arm64", "RUNNER": "ubuntu-24.04-arm"}
-    assert "RUNNER" not in gitlab(jobs_of(config))[".multibuild-matrix"]["parallel"]["matrix"][0]
+    assert "RUNNER" not in gitlab_matrix(make_jobs(config))[".multibuild-matrix"]["parallel"]["matrix"][0]
 
 
-def test_only_some(config):
-    assert [job.slug for job in jobs_of(config, only=(Platform.parse("riscv64"),))] == ["linux-riscv64"]
+def test_only_the_chosen_platforms_have_jobs(config):
+    assert [job.slug for job in make_jobs(config, only=(Platform.parse("riscv64"),))] == ["linux-riscv64"]
 
 
-def test_shards_share_no_runner_and_take_about_as_long(config):
+def test_shards_have_one_runner_each_and_are_balanced(config):
     seconds = {"linux/amd64": 1.0, "linux/arm/v7": 60.0, "linux/riscv64": 50.0}
-    jobs = jobs_of(config, shards=3, seconds=seconds)
+    jobs = make_jobs(config, shards=3, seconds=seconds)
     assert [(job.slug, ",".join(map(str, job.platforms)), job.runner) for job in jobs] == [
         ("shard-1", "linux/arm/v7", ""),
         ("shard-2", "linux/amd64,linux/riscv64", ""),
@@ -56,20 +56,20 @@ def test_shards_share_no_runner_and_take_about_as_long(config):
 
 
 def test_no_shard_is_empty(config):
-    jobs = jobs_of(config, shards=9)
+    jobs = make_jobs(config, shards=9)
     assert sorted(str(name) for job in jobs for name in job.platforms) == sorted(
         str(entry.name) for entry in config.platforms
     )
     assert all(job.platforms for job in jobs)
 
 
-def test_fewer_shards_than_runners(config):
+def test_fewer_shards_than_runners_are_an_error(config):
     with pytest.raises(UsageError, match="2 different runners") as caught:
-        jobs_of(config, shards=1)
+        make_jobs(config, shards=1)
     assert "--shards 2" in (caught.value.hint or "")
 
 
-def test_where_is_no_part_of_what(config, tmp_path):
+def test_runners_and_builders_are_no_part_of_the_canonical_config(config, tmp_path):
     def canonical(text):
         path = tmp_path / "other.yaml"
         path.write_text(text)

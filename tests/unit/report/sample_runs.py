@@ -1,4 +1,4 @@
-"""The journal of a run, to fold and to render."""
+"""Sample runs: events of journals, and reports folded from them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,10 +24,10 @@ def plan(*platforms, optional=()):
     }
 
 
-def events(*told):
-    """Each is (seconds after the start, name, fields)."""
+def events(*rows):
+    """Return events from (seconds after the start, name, fields)."""
     return [
-        Event(time=START + timedelta(seconds=after), name=name, fields=fields) for after, name, fields in told
+        Event(time=START + timedelta(seconds=after), name=name, fields=fields) for after, name, fields in rows
     ]
 
 
@@ -79,49 +79,53 @@ STARTED = (0, "run.started", {"environment": {"multibuild": "0.1"}})
 RUN = "20261124-154501-3f2a"
 
 
-def report_of(document, *told):
-    return make_report(RUN, document, events(*told))
+def report_of(document, *rows):
+    return make_report(RUN, document, events(*rows))
 
 
 NAMES = ("linux/amd64", "linux/arm/v7", "linux/mips64le")
 
 
 def partial_run():
-    """Three platforms, of which the last, an optional one, failed; published."""
-    told = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
+    """Return the report of three platforms, published without the last, an optional one that failed."""
+    rows = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
     document = plan(*NAMES, optional={NAMES[2]})
-    return report_of(document, STARTED, *told, (71, "run.ended", {"status": "succeeded"}))
+    return report_of(document, STARTED, *rows, (71, "run.ended", {"status": "succeeded"}))
 
 
-EVIL = (
+HOSTILE = (
     "\x1b[2J<script>alert(1)</script>|`x`\n# head\n```\n![i](http://e) @team \"'&{0}{title} </svg></style>"
     + "w" * 300
 )
 
 
 def hostile_report():
-    """Every text that a build, a registry or a config can put into a report is an attack."""
+    """Return a report in which every text of a build, a registry or a config is an attack."""
     name = "linux/amd64"
     report = report_of(plan(name, "linux/arm64"), STARTED, *broken(name, 1, 2), *published(3))
-    report |= {"image": EVIL, "status": EVIL, "environment": {EVIL: EVIL, "emulators": {EVIL: EVIL}}}
-    report |= {"run": EVIL, "started": EVIL, "fingerprint": EVIL}
-    report["error"] = {"message": EVIL, "hint": EVIL, "exit_code": 1}
-    report["index"]["digest"] = report["index"]["mediaType"] = EVIL
-    platform = {"os": EVIL, "architecture": EVIL, "os.version": EVIL}
-    entry = {"digest": EVIL, "size": 1, "platform": platform, "annotations": {EVIL: EVIL}}
-    about = {**entry, "annotations": {"vnd.docker.reference.digest": EVIL}}
-    report["index"]["manifests"] = [entry, entry, about]
-    report["published"][0] |= {"ref": EVIL, "status": EVIL, "before": EVIL}
-    report["stages"] = [{"name": EVIL, "seconds": 1.0, "began": 0.0}]
+    report |= {
+        "image": HOSTILE,
+        "status": HOSTILE,
+        "environment": {HOSTILE: HOSTILE, "emulators": {HOSTILE: HOSTILE}},
+    }
+    report |= {"run": HOSTILE, "started": HOSTILE, "fingerprint": HOSTILE}
+    report["error"] = {"message": HOSTILE, "hint": HOSTILE, "exit_code": 1}
+    report["index"]["digest"] = report["index"]["mediaType"] = HOSTILE
+    platform = {"os": HOSTILE, "architecture": HOSTILE, "os.version": HOSTILE}
+    entry = {"digest": HOSTILE, "size": 1, "platform": platform, "annotations": {HOSTILE: HOSTILE}}
+    attestation = {**entry, "annotations": {"vnd.docker.reference.digest": HOSTILE}}
+    report["index"]["manifests"] = [entry, entry, attestation]
+    report["published"][0] |= {"ref": HOSTILE, "status": HOSTILE, "before": HOSTILE}
+    report["stages"] = [{"name": HOSTILE, "seconds": 1.0, "began": 0.0}]
     row = report["platforms"][0]
-    row |= {"digest": EVIL, "node": EVIL, "reason": EVIL}
-    row["attempts"][0] |= dict.fromkeys(("outcome", "class", "retry", "evidence", "hint", "log"), EVIL)
-    row["waits"] = [{"began": 1.0, "seconds": 1.0, "reason": EVIL, "number": 1}]
-    row["test"] = {"status": "failed", "seconds": 0.0, "detail": EVIL}
-    row["content"] = {"status": "failed", "checked": 1, "foreign": [EVIL] * 9}
-    report["platforms"].append({**report["platforms"][1], "platform": EVIL, "status": EVIL})
-    step = {"platform": name, "name": f"[1/2] RUN {EVIL}", "seconds": 1.0, "cached": False}
-    report["steps"] = [{**step, "began": 1.0, "vertex": EVIL, "base": EVIL}]
+    row |= {"digest": HOSTILE, "node": HOSTILE, "reason": HOSTILE}
+    row["attempts"][0] |= dict.fromkeys(("outcome", "class", "retry", "evidence", "hint", "log"), HOSTILE)
+    row["waits"] = [{"began": 1.0, "seconds": 1.0, "reason": HOSTILE, "number": 1}]
+    row["test"] = {"status": "failed", "seconds": 0.0, "detail": HOSTILE}
+    row["content"] = {"status": "failed", "checked": 1, "foreign": [HOSTILE] * 9}
+    report["platforms"].append({**report["platforms"][1], "platform": HOSTILE, "status": HOSTILE})
+    step = {"platform": name, "name": f"[1/2] RUN {HOSTILE}", "seconds": 1.0, "cached": False}
+    report["steps"] = [{**step, "began": 1.0, "vertex": HOSTILE, "base": HOSTILE}]
     return report
 
 
@@ -132,7 +136,7 @@ def step(name, began, seconds, *, vertex, base="", cached=False):
 
 
 def compiled(platform, slowness, *, began=2.0, native_base="B"):
-    """A platform with a shared step, a cross-compiled one, an emulated one (unless slowness is 1), and a push."""
+    """Return events of a platform with a shared step, a cross-compiled one, an emulated one (unless slowness is 1), and a push."""
     make, base = 4.0 * slowness, native_base if slowness == 1 else f"B {platform}"
     last = began + 3 + make
     steps = [
@@ -155,7 +159,7 @@ def compiled(platform, slowness, *, began=2.0, native_base="B"):
 
 
 def run_of(count):
-    """A run of `count` platforms, the first native, each later one slower, published."""
+    """Return the report of `count` platforms, the first native, each later one slower, published."""
     names = ["linux/amd64", *(f"linux/arm64/v{number}.0" for number in range(2, count + 1))]
     stages = [
         (0, "stage.started", {"stage": "setup"}),
@@ -165,11 +169,11 @@ def run_of(count):
         (1.5, "stage.started", {"stage": "build"}),
         (40, "stage.ended", {"stage": "build", "seconds": 38.5}),
     ]
-    told = [one for place, name in enumerate(names) for one in compiled(name, 1 + place / 4)]
+    rows = [row for number, name in enumerate(names) for row in compiled(name, 1 + number / 4)]
     entries = [
-        {"digest": CHILD[:-2] + f"{place:02}", "size": 669, "platform": dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))}
-        for place, name in enumerate(names)
+        {"digest": CHILD[:-2] + f"{number:02}", "size": 669, "platform": dict(zip(("os", "architecture", "variant"), name.split("/"), strict=False))}
+        for number, name in enumerate(names)
     ]  # fmt: skip
     (at, name, index), tag = published(40)
-    done = ((at, name, {**index, "manifests": entries}), tag, (42, "run.ended", {"status": "succeeded"}))
-    return report_of(plan(*names), STARTED, *stages, *told, *done)
+    end = ((at, name, {**index, "manifests": entries}), tag, (42, "run.ended", {"status": "succeeded"}))
+    return report_of(plan(*names), STARTED, *stages, *rows, *end)
