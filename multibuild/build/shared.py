@@ -42,7 +42,7 @@ def shared_work(file: Dockerfile, spec: BuildSpec) -> SharedWork | None:
         used = used_stages(file.stages, spec.target)
     except ConfigError:
         return None
-    if any("$" in name for one in used for name in (one.stage.base, *one.stage.takes)):
+    if any("$" in name for one in used for name in (one.stage.base, *one.stage.copies_from)):
         return None  # `FROM build-$TARGETARCH`: which stages that reaches is not known
     if any(stage.onbuild for one in used for stage in one.chain[1:]):
         return None
@@ -63,7 +63,7 @@ def _is_shared(one: UsedStage, used: Mapping[Stage, UsedStage]) -> bool:
 
     What it takes must, too: an image in `COPY --from=` is the target platform's (BuildKit, dockerfile2llb).
     """
-    if one.where == "target" or any(stage.varies for stage in one.chain):
+    if one.runs_on == "target" or any(stage.varies for stage in one.chain):
         return False
     sources = [source for stage in one.chain for source in used[stage].sources]
     return all(source is not None and _is_shared(used[source], used) for source in sources)

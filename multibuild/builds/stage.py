@@ -19,7 +19,7 @@ from multibuild.builds.platform import build_platform, cancelled, reused
 from multibuild.builds.result import Attempt, BuildResult, OnBuilt
 from multibuild.builds.reuse import FinishedChild, Unfinished
 from multibuild.buildx.retry import Budget
-from multibuild.buildx.slots import LONG, CpuGate, Slots
+from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
 from multibuild.journal.local_children import adopt, is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
@@ -183,8 +183,12 @@ def cpu_gate(plan: Plan, ahead: BuildHistory) -> CpuGate | None:
 
     if plan.config.jobs != "auto" or not plan.facts.here:
         return None
-    long = any(ahead.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
-    return CpuGate(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
+    long = any(ahead.seconds.get(str(planned.platform), 0.0) >= LONG_BUILD_S for planned in plan.platforms)
+    return CpuGate(
+        min_jobs=plan.facts.cpus,
+        default_jobs=usual_jobs(plan.facts),
+        long_after=0.0 if long else LONG_BUILD_S,
+    )
 
 
 def start_order(items: list[PlannedPlatform], ahead: BuildHistory) -> list[PlannedPlatform]:

@@ -62,7 +62,7 @@ def inspect(
 
 
 def _proof(reference: Reference, config: Config | None) -> Verification:
-    return prove_reference(reference, config, content=None, memory=LayerCache())
+    return prove_reference(reference, config, content=None, cache=LayerCache())
 
 
 def as_table(found: Inspection) -> str:

@@ -30,11 +30,11 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
     from multibuild.prove.content.layer_cache import LayerCache
 
     loaded = load(request) if text is None or request.file.exists() else None
-    memory = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
+    cache = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
     if text is None and loaded is not None:
         text = f"{loaded.config.image}:{loaded.config.tags[0]}"
     config = loaded.config if loaded is not None else None
-    found = prove_reference(Reference.parse(text or ""), config, content=content, memory=memory)
+    found = prove_reference(Reference.parse(text or ""), config, content=content, cache=cache)
     if request.json:
         print_json(found.document())
     elif not (request.quiet and found.ok):
@@ -43,7 +43,7 @@ def verify(request: Request, text: str | None, *, content: str | None) -> int:
 
 
 def prove_reference(
-    reference: Reference, config: Config | None, *, content: str | None, memory: LayerCache
+    reference: Reference, config: Config | None, *, content: str | None, cache: LayerCache
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
     from multibuild.oci.errors import for_a_reader
@@ -56,7 +56,7 @@ def prove_reference(
         for_a_reader(),
         RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
     ):
-        return verify_reference(reference, registries, rules=rules, memory=memory)
+        return verify_reference(reference, registries, rules=rules, cache=cache)
 
 
 def _rules(config: Config | None, content: str | None) -> Rules:

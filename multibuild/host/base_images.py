@@ -73,7 +73,7 @@ def _can_be_built(platform: Platform) -> bool:
 
     row = architecture_named(platform.architecture)
     named = row is not None and row.name == platform.architecture
-    return platform.os == "linux" and named and platform.normalised().known_variant
+    return platform.os == "linux" and named and platform.normalised().has_known_variant
 
 
 def _asked(images: Sequence[str], ask: Callable[[str], Answer], patience: float) -> dict[str, Answer | str]:

@@ -17,8 +17,17 @@ from multibuild.host.setup import Host, prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
-from multibuild.qemu.local import emulator_versions, runs_here
+from multibuild.qemu.explain import (
+    SETUP_HINT,
+    Check,
+    Kernel,
+    LocalHost,
+    check_shadowing,
+    check_versions,
+    explain_failure,
+    remote_fix,
+)
+from multibuild.qemu.local import emulator_versions, runs_locally
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -73,7 +82,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     config = loaded.config
     wanted = HostRequirements.from_config(config, loaded.project)
     bases = asyncio.create_task(asyncio.to_thread(_bases, loaded))
-    asked = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
+    asked = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.read_handlers().values()))
     try:
         host = await prepare(wanted, engine, _silent, change=False)
     except EnvironmentFault as error:
@@ -123,19 +132,19 @@ def _silent(_text: str) -> None:
 
 def _failures(host: Host, kernel: Kernel | None, wanted: HostRequirements) -> list[Check]:
     """One check for each platform that does not run: at fault only when the run would need it."""
-    machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
+    machine = LocalHost(path_exists=lambda path: Path(path).exists(), runs=runs_locally)
     node = host.facts.nodes[0]
     checks = []
     for answer in host.probed:
         if answer.runs:
             continue
-        detail, hint = answer.detail or "the probe failed", SETUP
+        detail, hint = answer.detail or "the probe failed", SETUP_HINT
         if not answer.executed:
             hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {node.builder}`"
         elif kernel is not None and not _native(answer.platform, host):
             detail, hint = explain_failure(answer.platform, answer.detail, kernel, machine)
         elif node.driver not in {"docker", "docker-container"}:
-            hint = there(answer.platform, wanted.emulator_image)
+            hint = remote_fix(answer.platform, wanted.emulator_image)
         status: Literal["warn", "fail"] = "fail" if answer.platform in wanted.required else "warn"
         checks.append(Check(name=str(answer.platform), status=status, detail=detail, hint=hint))
     return checks
@@ -144,13 +153,13 @@ def _failures(host: Host, kernel: Kernel | None, wanted: HostRequirements) -> li
 def _oddities(host: Host, kernel: Kernel, versions: Mapping[str, str], config: Config) -> list[Check]:
     """Say what is worth knowing of the platforms that run through an emulator."""
     emulated = [a.platform for a in host.probed if a.runs and not _native(a.platform, host)]
-    checks = [*shadowed(emulated, kernel)]
-    brought = [platform for platform in emulated if kernel.taken(platform) is None]
+    checks = [*check_shadowing(emulated, kernel)]
+    brought = [platform for platform in emulated if kernel.active_handler(platform) is None]
     if brought:
         names = ", ".join(map(str, brought))
         checks.append(Check(name="emulators", status="ok", detail=f"the builder brings its own for {names}"))
     if config.emulators.source in {"auto", "image"}:
-        checks += outdated(emulated, kernel, versions, config.emulators.image)
+        checks += check_versions(emulated, kernel, versions, config.emulators.image)
     return checks
 
 
@@ -163,7 +172,7 @@ def _finding(
     answer: Probed, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
 ) -> PlatformFinding:
     native = _native(answer.platform, host)
-    handler = None if native or kernel is None else kernel.taken(answer.platform)
+    handler = None if native or kernel is None else kernel.active_handler(answer.platform)
     emulator = None
     if handler is not None:
         emulator = Emulator(

@@ -30,9 +30,9 @@ def mark_of(info: EngineInfo, found: BuilderInfo) -> str:
     """Name everything that decides what runs on a local builder."""
     boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
     nodes = [(node.endpoint, node.status, node.version) for node in found.nodes]
-    handlers = [(asdict(handler), _file(handler.interpreter)) for handler in binfmt.handlers().values()]
+    handlers = [(asdict(handler), _file(handler.interpreter)) for handler in binfmt.read_handlers().values()]
     engine = (info.name, info.version, str(info.native))
-    whole = [boot, engine, found.name, found.driver, nodes, binfmt.enabled(), handlers]
+    whole = [boot, engine, found.name, found.driver, nodes, binfmt.is_enabled(), handlers]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

@@ -14,13 +14,13 @@ from multibuild.host.pull_images import fetch
 from multibuild.journal.recorder import Say
 from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import HOST_QEMU
+from multibuild.qemu.explain import INSTALL_QEMU_HINT
 
 Source = Literal["image", "host", "none"]
 
 
 WITHOUT_BINFMT_IMAGE = (
-    f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "
+    f"without that image: {INSTALL_QEMU_HINT}, and `emulators: {{source: host}}`; or name your own registry's as "
     "`emulators.image`"
 )
 
@@ -56,11 +56,11 @@ def register_from_host(
 
     Raises EnvironmentFault when binfmt_misc cannot be written. A missing QEMU is skipped: the probe tells.
     """
-    if not binfmt.mounted(root):
+    if not binfmt.is_mounted(root):
         raise EnvironmentFault(
             f"{root} is not mounted", hint=f"as root: mount -t binfmt_misc binfmt_misc {root}"
         )
-    taken = binfmt.handlers(root)
+    taken = binfmt.read_handlers(root)
     done = []
     for row in rows:
         qemu = static_qemu(row)
@@ -69,7 +69,7 @@ def register_from_host(
             continue
         say(f"registering {qemu} for {row.name}")
         try:
-            (root / "register").write_bytes(binfmt.registration(row, qemu))
+            (root / "register").write_bytes(binfmt.registration_line(row, qemu))
         except OSError as error:
             raise EnvironmentFault(
                 f"{root}/register: {error.strerror}",
@@ -98,7 +98,7 @@ def register(
     if source == "image":
         return register_by_image(engine, image, rows, say)
     done: tuple[str, ...] = ()
-    if local and binfmt.mounted():
+    if local and binfmt.is_mounted():
         try:
             done = register_from_host(rows, say)
         except EnvironmentFault as error:
@@ -115,9 +115,9 @@ def would_register(
     source: Literal["auto", "image", "host"], image: str, rows: Sequence[Architecture], *, local: bool
 ) -> tuple[str, ...]:
     """Say what `register` would do, in words."""
-    taken = binfmt.handlers()
+    taken = binfmt.read_handlers()
     by_host = []
-    for row in rows if source != "image" and local and binfmt.mounted() else ():
+    for row in rows if source != "image" and local and binfmt.is_mounted() else ():
         qemu = static_qemu(row)
         if qemu is not None and f"qemu-{row.qemu}" not in taken:
             by_host.append((row, qemu))

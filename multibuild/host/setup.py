@@ -24,7 +24,7 @@ from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import HOST_QEMU
+from multibuild.qemu.explain import INSTALL_QEMU_HINT
 
 
 @frozen
@@ -253,15 +253,16 @@ def _way_out(wanted: HostRequirements, missing: Sequence[Probed]) -> str:
         return "emulators.source is none: register QEMU yourself, or write `emulators: {source: auto}`"
     rows = _rows([answer.platform for answer in missing])
     if any(not row.binfmt for row in rows):
-        return f"the binfmt image has no emulator for {', '.join(r.name for r in rows if not r.binfmt)}: {HOST_QEMU}"
-    return f"{HOST_QEMU}, then `multibuild setup`; `multibuild doctor` says more"
+        names = ", ".join(row.name for row in rows if not row.binfmt)
+        return f"the binfmt image has no emulator for {names}: {INSTALL_QEMU_HINT}"
+    return f"{INSTALL_QEMU_HINT}, then `multibuild setup`; `multibuild doctor` says more"
 
 
 def _node(found: BuilderInfo, info: EngineInfo, probed: Sequence[Probed]) -> Node:
     native = info.native if _is_engines(found, info) else _first_platform(found, info)
     runs = tuple(answer.platform for answer in probed if answer.runs)
     emulated = [platform for platform in runs if not runs_natively(platform, native)]
-    local = binfmt.handlers() if info.local and _is_engines(found, info) else {}
+    local = binfmt.read_handlers() if info.local and _is_engines(found, info) else {}
     return Node(
         builder=found.name,
         driver=found.driver,

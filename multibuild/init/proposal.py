@@ -85,7 +85,7 @@ def needs_of(text: str, target: str | None, platform: Platform, builder: Platfor
         if stage is used.root and stage.base != "scratch":
             wanted = _platform_of(used, platform)
             needs.append(Need(image=stage.base, platform=wanted, line=stage.line))
-        for name, source in zip(stage.takes, used.sources, strict=True):
+        for name, source in zip(stage.copies_from, used.sources, strict=True):
             if source is None and not name.isdigit():
                 needs.append(Need(image=name, platform=platform, line=stage.line))
     return tuple(needs)
@@ -142,9 +142,9 @@ def _obstacle(needs: tuple[Need, ...], answers: Answers) -> str:
 
 
 def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
-    if used.where == "build":
+    if used.runs_on == "build":
         return None
-    if used.where == "fixed":
+    if used.runs_on == "fixed":
         try:
             return Platform.parse(used.root.platform)
         except UsageError:
@@ -161,7 +161,7 @@ def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
             message=f"{used.root.base} depends on a build argument without default: not checked",
             hint="give the ARG a default, or write its value under args",
         )
-    if used.where != "target" and used.role == "image" and stage is used.root:
+    if used.runs_on != "target" and used.role == "image" and stage is used.root:
         yield Remark(
             line=stage.line,
             message=f"{used.label} is always {stage.platform}: every platform would get that image",
@@ -169,14 +169,14 @@ def _remarks(used: UsedStage, *, leaf: bool) -> Iterator[Remark]:
         )
     if row is None:
         return
-    if used.where == "target":
+    if used.runs_on == "target":
         place = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
         yield Remark(
             line=stage.line,
             message=f"{used.label} builds {row.name} under emulation on every platform but the builder's own",
             hint=f"write FROM --platform=$BUILDPLATFORM {place}; {row.advice}",
         )
-    elif used.where == "build" and not row.portable and not _looks_at_target(used):
+    elif used.runs_on == "build" and not row.portable and not _looks_at_target(used):
         yield Remark(
             line=stage.line,
             message=f"{used.label} builds {row.name} for the builder's own platform, whatever the image is for",

@@ -14,7 +14,7 @@ from multibuild.oci.image import Child, read_child
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import IMAGES, LayerCache
+from multibuild.prove.content.layer_cache import MAX_PARALLEL_IMAGES, LayerCache
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -47,7 +47,7 @@ class ChildReader:
         registries: RegistrySession,
         ahead: RegistrySession,
         run: RunDirectory,
-        memory: LayerCache,
+        cache: LayerCache,
     ) -> None:
         """Take what the config asks of contents, and where children are: in registries, or in `run`.
 
@@ -57,10 +57,10 @@ class ChildReader:
         self.registries = registries
         self._verify = verify
         self._now, self._ahead = WithStaged(registries, run), WithStaged(ahead, run)
-        self._memory = memory
+        self._cache = cache
         self._reads = ThreadPoolExecutor(max_workers=READS)
         # Apart: tests wait for what is read, not for what is looked into.
-        self._looks = ThreadPoolExecutor(max_workers=IMAGES)
+        self._looks = ThreadPoolExecutor(max_workers=MAX_PARALLEL_IMAGES)
         self._children: dict[Key, Future[Child]] = {}
         self._proofs: dict[Key, Future[ContentProof]] = {}
         self._left = False
@@ -109,7 +109,7 @@ class ChildReader:
             mode=self._verify.content,
             ignore=self._verify.ignore,
             open_layer=lambda digest: self._wanted(store.blob(reference.repository, digest)),
-            memory=self._memory,
+            cache=self._cache,
         )
 
     def _wanted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -124,11 +124,11 @@ def child_reader(
     loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
 ) -> Iterator[ChildReader]:
     """Open the registries of a config, and read children there or in `run`."""
-    memory = LayerCache(state.path / "layers")
+    cache = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as ahead,
-        ChildReader(loaded.config.verify, registries, ahead, run, memory) as reader,
+        ChildReader(loaded.config.verify, registries, ahead, run, cache) as reader,
     ):
         yield reader
 

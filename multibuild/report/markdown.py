@@ -11,7 +11,7 @@ from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTED, error_lines, trouble_lines
 from multibuild.report.node_lines import nodes_in_words
 from multibuild.report.summary import HEADINGS, WORTH_SAYING, grouped_tags, platform_cells
-from multibuild.terminal import human_bytes, human_seconds, one_line, shortened
+from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
 
 MOST_STEPS = 5
 """Rows of the table of what emulation cost."""
@@ -66,7 +66,7 @@ def _trouble(report: Mapping[str, Any]) -> list[str]:
     mended: list[str] = []
     for platform in report["platforms"]:
         said = [
-            shortened(line, LINE_LENGTH) if line.startswith(QUOTED) else line
+            shorten(line, LINE_LENGTH) if line.startswith(QUOTED) else line
             for line in trouble_lines(platform)
         ]
         if said and platform["status"] == "succeeded" and "failed" not in _proofs(platform):

@@ -8,7 +8,7 @@ from typing import Any
 from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTED, error_lines, trouble_lines
 from multibuild.report.node_lines import nodes_in_words
-from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shortened
+from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shorten
 
 HEADINGS = ("PLATFORM", "STATUS", "TIME", "TRIES", "TEST", "CONTENT", "DIGEST")
 
@@ -31,10 +31,10 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
     for platform in platforms:
         if trouble := trouble_lines(platform):
             # What a build printed is cut, the log has it whole; what we say (a path, a hint) is not.
-            lines += ["", *(shortened(line, width) if line.startswith(QUOTED) else line for line in trouble)]
+            lines += ["", *(shorten(line, width) if line.startswith(QUOTED) else line for line in trouble)]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
-    lines += ["", *(shortened(line, width) for line in emulation_lines(report))]
+    lines += ["", *(shorten(line, width) for line in emulation_lines(report))]
     if any(platform["attempts"] for platform in platforms):
         lines.append(one_line(f"logs: runs/{report['run']}/logs in the state directory"))
     lines.append(one_line(outcome(report)))

@@ -31,7 +31,7 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import preflight, publish_children
-from multibuild.terminal import last_line, one_line, shortened
+from multibuild.terminal import last_line, one_line, shorten
 from multibuild.workflow.if_changed import settings_of
 
 if TYPE_CHECKING:
@@ -219,4 +219,4 @@ def require_built(results: Sequence[BuildResult]) -> None:
 
 def _in_a_line(evidence: str) -> str:
     """Take what decided, without BuildKit's wrapping, as a part of a sentence."""
-    return shortened(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)
+    return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

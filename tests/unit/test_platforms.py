@@ -60,7 +60,7 @@ def test_the_nearest_name_is_offered():
 def test_a_literal_platform_keeps_what_was_said():
     assert str(Platform.literal("linux/arm64/unknown")) == "linux/arm64/unknown"
     assert str(Platform.literal("linux/arm64/v8")) == "linux/arm64/v8"
-    assert not Platform.literal("linux/arm64/unknown").known_variant
+    assert not Platform.literal("linux/arm64/unknown").has_known_variant
 
 
 def test_slug():

@@ -42,7 +42,7 @@ from multibuild.builds.export import Export
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import failure_of, wrong_base
-from multibuild.buildx.process import Limits, ProcessResult, run_process
+from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
@@ -232,7 +232,7 @@ async def carry(
 
     cached = wave.why == "cached"
     try:
-        async with context.slots.take(number=wave.slots):
+        async with context.slots.take(count=wave.slots):
             names = [str(planned.platform) for planned in wave.items]
             context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
             for planned in wave.items:
@@ -288,14 +288,14 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, why: Why)
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
-            if (cached and progress.runs_something) or (why == "shared" and progress.runs_apart):
+            if (cached and progress.has_run_step) or (why == "shared" and progress.has_separate_run_steps):
                 raise _Unexpected
             for member in members.values():
                 member.look()
 
         # Where nothing runs, silence is a stall: no RUN can be the silent one.
         stall = context.stall if cached and context.stall != "auto" else None
-        limits = Limits(timeout=min(planned.timeout for planned in items), stall=stall)
+        limits = ProcessLimits(timeout=min(planned.timeout for planned in items), stall=stall)
         ended = await run_process(
             argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
         )
@@ -322,7 +322,7 @@ async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> No
     if digest:
         await member.export.keep(digest)
         member.end("ok", digest=digest)
-    elif ended.ending == "timeout":
+    elif ended.end_reason == "timeout":
         own: Literal["timeout", "cancelled"] = (
             "timeout" if member.item.timeout <= ended.seconds else "cancelled"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from multibuild.report.emulation_cost import is_emulated, native_vertices
 from multibuild.report.html.markup import Html, Section, code, join, status, tag
-from multibuild.terminal import human_seconds, shortened
+from multibuild.terminal import human_seconds, shorten
 
 ROW = 34
 """Height of a platform's bar in CSS pixels; steps that ran at once share it."""
@@ -180,7 +180,7 @@ def _steps(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> I
         kind = "other"
         if "] RUN " in step["name"]:
             kind = "emulated" if row["emulated"] and is_emulated(step, unemulated) else "native"
-        said = tag("title", f"{shortened(step['name'], NAME_LENGTH)}, {human_seconds(step['seconds'])}")
+        said = tag("title", f"{shorten(step['name'], NAME_LENGTH)}, {human_seconds(step['seconds'])}")
         yield _rect(f"step {kind}", place, (5 + lane * height, max(height - 1, 1)), children=(said,))
 
 

@@ -245,9 +245,9 @@ def test_only_a_run_that_really_runs_counts_as_one():
         vertexes=[vertex("[a internal] load metadata", "sha256:2"), vertex("[a 1/3] FROM x", "sha256:3")]
     )
     heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:4")])
-    assert not heard.wave.runs_something
+    assert not heard.wave.has_run_step
     heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
-    assert heard.wave.runs_something
+    assert heard.wave.has_run_step
 
 
 def test_a_step_that_each_target_has_for_itself_is_noticed():
@@ -257,12 +257,12 @@ def test_a_step_that_each_target_has_for_itself_is_noticed():
     heard.feed(vertexes=[*shared, *shared])
     heard.feed(vertexes=[vertex("[a stage-1 2/2] COPY --from=native /a /a", "sha256:c", **started)])
     heard.feed(vertexes=[vertex("[b stage-1 2/2] COPY --from=native /a /a", "sha256:d", **started)])
-    assert not heard.wave.runs_apart
+    assert not heard.wave.has_separate_run_steps
     # As BuildKit names `RUN fetch $TARGETARCH`.
     heard.feed(vertexes=[vertex("[a stage-1 3/3] RUN fetch amd64", "sha256:1", **started)])
-    assert not heard.wave.runs_apart
+    assert not heard.wave.has_separate_run_steps
     heard.feed(vertexes=[vertex("[b stage-1 3/3] RUN fetch arm64", "sha256:2", **started)])
-    assert heard.wave.runs_apart
+    assert heard.wave.has_separate_run_steps
 
 
 def test_an_export_that_failed_finishes_nothing():

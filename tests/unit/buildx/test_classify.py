@@ -429,7 +429,7 @@ def test_a_crash_without_emulation_is_the_commands_own(code):
 def test_exit_137_is_memory_on_any_machine_and_the_retry_is_alone():
     failure = classify(run("working", code=137), emulated=False)
     assert failure.kind.name == "out-of-memory"
-    assert failure.kind.alone_after == 1
+    assert failure.kind.alone_after_failures == 1
 
 
 def test_a_qemu_crash_is_tried_again_and_then_alone():
@@ -545,7 +545,7 @@ def test_a_cancelled_build_nobody_here_cancelled():
 def test_what_the_server_asks_us_to_wait(said, seconds):
     failure = classify(outside(f"failed to solve: {said}"))
     assert failure.kind.name == "rate-limited"
-    assert failure.kind.patient
+    assert failure.kind.waits_minutes
     assert failure.retry_after == seconds
 
 

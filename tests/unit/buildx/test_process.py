@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.buildx.process import LINE_LIMIT, Limits, run_process
+from multibuild.buildx.process import MAX_LINE_BYTES, ProcessLimits, run_process
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 8.0
@@ -17,7 +17,9 @@ PATIENCE = 8.0
 
 async def run_shell(script: str, folder: Path, **limits):
     lines: list[bytes] = []
-    ended = await run_process(["sh", "-c", script], cwd=folder, on_line=lines.append, limits=Limits(**limits))
+    ended = await run_process(
+        ["sh", "-c", script], cwd=folder, on_line=lines.append, limits=ProcessLimits(**limits)
+    )
     return ended, lines
 
 
@@ -70,13 +72,13 @@ def pids(tmp_path: Path) -> Iterator[Path]:
 async def test_lines_of_both_streams_and_the_exit_code(tmp_path):
     ended, lines = await run_shell("echo one; echo two >&2; printf three; exit 7", tmp_path)
     assert lines == [b"one", b"two", b"three"]
-    assert (ended.code, ended.ending) == (7, "exited")
+    assert (ended.code, ended.end_reason) == (7, "exited")
     assert 0 < ended.seconds < PATIENCE
 
 
 async def test_a_signal_is_a_negative_code(tmp_path):
     ended, _ = await run_shell("kill -TERM $$", tmp_path)
-    assert (ended.code, ended.ending) == (-signal.SIGTERM, "exited")
+    assert (ended.code, ended.end_reason) == (-signal.SIGTERM, "exited")
 
 
 async def test_working_directory_and_environment(tmp_path):
@@ -106,21 +108,21 @@ async def test_bytes_that_are_no_text_pass(tmp_path):
 
 
 async def test_a_long_line_is_cut_and_the_next_is_whole(tmp_path):
-    script = f"head -c {3 * LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after"
+    script = f"head -c {3 * MAX_LINE_BYTES} /dev/zero | tr '\\0' x; echo; echo after"
     _, lines = await run_shell(script, tmp_path)
-    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+    assert [len(line) for line in lines] == [MAX_LINE_BYTES, 5]
     assert lines[1] == b"after"
 
 
 async def test_a_line_just_as_long_as_allowed_is_whole(tmp_path):
-    _, lines = await run_shell(f"head -c {LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after", tmp_path)
-    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+    _, lines = await run_shell(f"head -c {MAX_LINE_BYTES} /dev/zero | tr '\\0' x; echo; echo after", tmp_path)
+    assert [len(line) for line in lines] == [MAX_LINE_BYTES, 5]
 
 
 async def test_a_timeout_asks_first(tmp_path):
     script = "trap 'echo asked; exit 3' INT; echo up; while :; do sleep 0.05; done"
     ended, lines = await run_shell(script, tmp_path, timeout=0.4)
-    assert ended.ending == "timeout"
+    assert ended.end_reason == "timeout"
     assert ended.code == 3
     assert lines == [b"up"]
     assert ended.seconds < PATIENCE
@@ -129,7 +131,7 @@ async def test_a_timeout_asks_first(tmp_path):
 async def test_a_timeout_ends_grandchildren_that_hold_the_pipe(tmp_path, pids):
     script = f"sh -c 'echo $$ > {pids}/grandchild; sleep 60; :'; :"
     ended, _ = await run_shell(script, tmp_path, timeout=0.3)
-    assert ended.ending == "timeout"
+    assert ended.end_reason == "timeout"
     assert await gone(await written(pids / "grandchild"))
     assert ended.seconds < PATIENCE
 
@@ -138,7 +140,7 @@ async def test_a_timeout_ends_grandchildren_that_hold_the_pipe(tmp_path, pids):
 async def test_who_does_not_listen_is_terminated_and_at_last_killed(tmp_path, pids):
     script = f"trap '' INT TERM; sleep 60 & echo $! > {pids}/grandchild; while :; do sleep 0.2; done"
     ended, _ = await run_shell(script, tmp_path, timeout=0.3)
-    assert (ended.ending, ended.code) == ("timeout", -signal.SIGKILL)
+    assert (ended.end_reason, ended.code) == ("timeout", -signal.SIGKILL)
     assert await gone(await written(pids / "grandchild"))
     assert 14 < ended.seconds < 22
 
@@ -152,21 +154,21 @@ async def test_a_grandchild_without_the_pipe_goes_with_its_leader(tmp_path, pids
 
 async def test_stragglers_of_a_leader_that_exits_are_ended(tmp_path, pids):
     ended, _ = await run_shell(f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
-    assert (ended.code, ended.ending) == (0, "exited")
+    assert (ended.code, ended.end_reason) == (0, "exited")
     assert await gone(await written(pids / "straggler"))
 
 
 async def test_a_leader_that_exits_is_not_waited_for_through_a_straggler_with_the_pipe(tmp_path, pids):
     script = f"sleep 60 & echo $! > {pids}/straggler; exit 5"
     ended, _ = await run_shell(script, tmp_path, timeout=2)
-    assert (ended.code, ended.ending) == (5, "exited")
+    assert (ended.code, ended.end_reason) == (5, "exited")
     assert await gone(await written(pids / "straggler"))
 
 
 async def test_a_timeout_holds_for_who_closed_the_pipe_too(tmp_path, pids):
     script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep 60"
     ended, _ = await run_shell(script, tmp_path, timeout=1)
-    assert ended.ending == "timeout"
+    assert ended.end_reason == "timeout"
     assert await gone(await written(pids / "leader"))
 
 
@@ -209,14 +211,14 @@ async def test_a_line_the_reader_refuses_ends_the_process(tmp_path, pids):
 
 async def test_silence_is_a_stall(tmp_path):
     ended, lines = await run_shell("echo up; sleep 60", tmp_path, stall=0.3)
-    assert ended.ending == "stalled"
+    assert ended.end_reason == "stalled"
     assert lines == [b"up"]
     assert ended.seconds < PATIENCE
 
 
 async def test_who_talks_does_not_stall(tmp_path):
     ended, lines = await run_shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done", tmp_path, stall=0.7)
-    assert ended.ending == "exited"
+    assert ended.end_reason == "exited"
     assert len(lines) == 5
 
 
@@ -227,21 +229,23 @@ async def test_busy_may_veto_a_stall(tmp_path):
         asked.append(time.monotonic())
         return True
 
-    ended, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, busy=busy)
-    assert ended.ending == "exited"
+    ended, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, is_busy=busy)
+    assert ended.end_reason == "exited"
     assert 2 <= len(asked) <= 5
 
 
 async def test_a_veto_that_ends_lets_it_stall(tmp_path):
     answers = [True, True]
-    ended, _ = await run_shell("sleep 60", tmp_path, stall=0.15, busy=lambda: bool(answers) and answers.pop())
-    assert ended.ending == "stalled"
+    ended, _ = await run_shell(
+        "sleep 60", tmp_path, stall=0.15, is_busy=lambda: bool(answers) and answers.pop()
+    )
+    assert ended.end_reason == "stalled"
     assert 0.4 < ended.seconds < PATIENCE
 
 
 async def test_busy_cannot_veto_the_timeout(tmp_path):
-    ended, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, busy=lambda: True)
-    assert ended.ending == "timeout"
+    ended, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, is_busy=lambda: True)
+    assert ended.end_reason == "timeout"
 
 
 PARENT = """

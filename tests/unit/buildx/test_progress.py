@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from multibuild.buildx.progress import OPEN_STEPS, TAIL_LINES, Progress
+from multibuild.buildx.progress import MAX_OPEN_STEPS, TAIL_LINES, Progress
 
 RUN = "sha256:" + "01" * 32
 COPY = "sha256:" + "02" * 32
@@ -15,7 +15,7 @@ class Fold:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.started: list[str] = []
-        self.progress = Progress(write=self.log.append, started=self.started.append)
+        self.progress = Progress(write_log=self.log.append, on_step=self.started.append)
 
     def feed(self, **document) -> None:
         self.progress.feed(json.dumps(document).encode())
@@ -149,9 +149,9 @@ def test_a_line_without_end_does_not_fill_memory(fold):
 
 
 def test_more_steps_than_a_build_has_are_not_kept(fold):
-    for number in range(OPEN_STEPS + 50):
+    for number in range(MAX_OPEN_STEPS + 50):
         fold.vertex(str(number), f"step {number}", started=at(0), completed=at(1))
-    assert len(fold.progress.steps()) == OPEN_STEPS
+    assert len(fold.progress.steps()) == MAX_OPEN_STEPS
 
 
 def test_warnings(fold):

@@ -62,7 +62,7 @@ ERROR: failed to build: failed to solve: {error}
 def own(step: str, said: str, error: str) -> bytes:
     """Write the log that a run of ours keeps."""
     lines: list[str] = []
-    progress = Progress(write=lines.append, started=lambda _: None)
+    progress = Progress(write_log=lines.append, on_step=lambda _: None)
     for line in rawjson(step, said, error).splitlines():
         progress.feed(line)
     progress.finish()

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from multibuild.buildx.processors import WINDOW, Processors
+from multibuild.buildx.processors import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
 
 
@@ -103,7 +103,7 @@ async def test_two_that_want_to_be_alone_go_one_after_the_other():
 async def test_who_builds_again_goes_before_those_who_have_not_begun():
     builds = Builds(1)
     await builds.start("a", "b", "c")
-    await builds.start("again", again=True)
+    await builds.start("again", is_retry=True)
     assert builds.inside == ["a"]
     await builds.finish("a")
     assert builds.inside == ["again"]
@@ -178,14 +178,14 @@ class Told(Processors):
     def __init__(self):
         self.time = 0
 
-    def have_time(self):
+    def has_idle_time(self):
         self.time, had = max(0, self.time - 1), self.time
         return had > 0
 
 
 async def test_long_builds_do_not_take_more_than_the_least_while_processors_have_no_time():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
+    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b"]
     await builds.finish("a")
@@ -196,20 +196,20 @@ async def test_long_builds_do_not_take_more_than_the_least_while_processors_have
 
 async def test_where_there_is_time_another_is_let_in_before_any_has_ended():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
+    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d", "e")
     processors.time = 1
-    await asyncio.sleep(2 * WINDOW)
+    await asyncio.sleep(2 * WINDOW_S)
     assert builds.inside == ["a", "b", "c"]
     processors.time = 9
-    await asyncio.sleep(2 * WINDOW)
+    await asyncio.sleep(2 * WINDOW_S)
     assert builds.inside == ["a", "b", "c", "d"]
     await builds.finish("a", "b", "c", "d", "e")
 
 
 async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
     builds, processors = Builds(3), Told()
-    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.2, processors=processors))
+    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.2, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b", "c"]
     await asyncio.sleep(0.2)
@@ -222,10 +222,10 @@ async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
 
 async def test_a_brake_keeps_out_nobody_who_takes_several():
     builds = Builds(3)
-    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.0, processors=Told()))
+    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.0, processors=Told()))
     await builds.start("a", "b")
     assert builds.inside == ["a"]
-    async with asyncio.timeout(1), builds.slots.take(number=2):
+    async with asyncio.timeout(1), builds.slots.take(count=2):
         assert builds.inside == ["a"]
     await builds.start("big", alone=True)
     await builds.finish("a")
@@ -237,11 +237,11 @@ async def test_a_brake_keeps_out_nobody_who_takes_several():
 
 async def test_more_than_usual_run_only_while_there_is_time():
     builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=1, usual=2, processors=processors))
+    builds.slots = Slots(4, CpuGate(min_jobs=1, default_jobs=2, processors=processors))
     await builds.start("a", "b", "c", "d")
     assert builds.inside == ["a", "b"]
     processors.time = 1
-    await asyncio.sleep(2 * WINDOW)
+    await asyncio.sleep(2 * WINDOW_S)
     assert builds.inside == ["a", "b", "c"]
     await builds.finish("a")
     assert builds.inside == ["b", "c"]

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from multibuild.dockerfile.context import PIECE, content_digest, context_files, stamp_of
+from multibuild.dockerfile.context import PIECE_BYTES, content_digest, context_files, stat_digest
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 
 
@@ -50,10 +50,10 @@ def test_patterns_are_read_as_buildkit_reads_them(tree, lines, gone):
 def test_the_dockerfiles_own_ignore_file_goes_first(tree):
     (tree / ".dockerignore").write_text("a.txt\n")
     (tree / "Other.dockerignore").write_text("b.log\n")
-    assert read_ignore(tree, tree / "Other").leaves_out(read_ignore(tree, tree / "Other").matches("b.log"))
+    assert read_ignore(tree, tree / "Other").is_ignored(read_ignore(tree, tree / "Other").matches("b.log"))
     common = read_ignore(tree, tree / "Dockerfile")
-    assert common.leaves_out(common.matches("a.txt"))
-    assert not common.leaves_out(common.matches("b.log"))
+    assert common.is_ignored(common.matches("a.txt"))
+    assert not common.is_ignored(common.matches("b.log"))
 
 
 def digest(root):
@@ -80,10 +80,10 @@ def test_a_digest_tells_contents_modes_links_and_names_but_not_times(tree):
 def test_every_byte_of_a_large_file_counts(tree):
     large = tree / "large"
     with large.open("wb") as file:
-        file.truncate(2 * PIECE + 1)
+        file.truncate(2 * PIECE_BYTES + 1)
     seen = {digest(tree)}
     assert digest(tree) in seen
-    for place in (0, PIECE - 1, PIECE, 2 * PIECE):
+    for place in (0, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES):
         with large.open("r+b") as file:
             file.seek(place)
             file.write(b"x")
@@ -93,15 +93,15 @@ def test_every_byte_of_a_large_file_counts(tree):
 
 def test_hashing_that_nobody_waits_for_any_more_ends_without_a_digest(tree):
     with (tree / "large").open("wb") as file:
-        file.truncate(PIECE)
+        file.truncate(PIECE_BYTES)
     files = context_files(tree, Ignore(()))
     asked = []
 
-    def unwanted():
+    def is_cancelled():
         asked.append(True)
         return len(asked) > 3
 
-    assert content_digest(tree, files, unwanted) is None
+    assert content_digest(tree, files, is_cancelled) is None
     # Twice for each of the three that read when it was said, not once for each MiB.
     assert len(asked) < 10
 
@@ -118,4 +118,4 @@ def test_a_stamp_changes_when_a_file_is_written_even_with_the_same_size_and_time
     times = (tree / "a.txt").stat()
     (tree / "a.txt").write_text("A.txt")
     os.utime(tree / "a.txt", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert stamp_of(context_files(tree, Ignore(()))) != stamp_of(before)
+    assert stat_digest(context_files(tree, Ignore(()))) != stat_digest(before)

@@ -57,9 +57,9 @@ def test_stages_with_all_they_take():
         "$BUILDPLATFORM",
         2,
     )
-    assert (build.takes, build.args) == (("tools",), ("TARGETOS", "TARGETARCH"))
+    assert (build.copies_from, build.args) == (("tools",), ("TARGETOS", "TARGETARCH"))
     assert build.runs[0].endswith("go build --from=nowhere")
-    assert (last.base, last.takes) == ("scratch", ("build", "busybox:1"))
+    assert (last.base, last.copies_from) == ("scratch", ("build", "busybox:1"))
     assert "make" in last.runs[0]
     assert found.images == ("golang:1.22", "tools", "busybox:1")
 
@@ -122,4 +122,4 @@ def test_a_frontend_may_be_named_after_a_shebang():
     ],
 )
 def test_what_add_fetches_or_may_fetch(add, fetches):
-    assert read_dockerfile(f"FROM a\nADD {add}\n", {}).fetches is fetches
+    assert read_dockerfile(f"FROM a\nADD {add}\n", {}).adds_urls is fetches

@@ -5,12 +5,12 @@ import struct
 import pytest
 from fakes.layers import PLAIN, Blobs, tar
 
-from multibuild.elf.arm import TAIL, arm_level
+from multibuild.elf.arm import TAIL_BYTES, arm_level
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_index import index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.proof import ImageContent, prove_content
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 # What GNU as writes for -march=armv6: CPU_name, CPU_arch, ARM_ISA_use, THUMB_ISA_use; {} is the level.
 NAMED = b"\x05ARM-X\0\x06%c\x08\x01\x09\x01"
@@ -25,7 +25,7 @@ def attributes(level, *, before=b""):
 
 def program(section, *, gap=0, symbols=0):
     """Give an ARM program: header, `gap` bytes, the attributes, `symbols` bytes, section headers."""
-    head = bytearray(probe("arm"))
+    head = bytearray(build_probe("arm"))
     at = len(head) + gap
     table = at + len(section) + symbols
     struct.pack_into("<I", head, 32, table)
@@ -54,9 +54,9 @@ def test_attributes_before_it_are_passed_over():
 
 
 def test_a_file_that_does_not_say_has_no_level():
-    assert level(probe("arm")) == 0
-    assert level(probe("arm64")) == 0
-    assert level(program(attributes(10), gap=10_000, symbols=TAIL)) == 0
+    assert level(build_probe("arm")) == 0
+    assert level(build_probe("arm64")) == 0
+    assert level(program(attributes(10), gap=10_000, symbols=TAIL_BYTES)) == 0
     assert level(program(b"A" + bytes(30))) == 0
     assert level(program(b"")) == 0
 

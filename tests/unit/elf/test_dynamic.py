@@ -7,24 +7,26 @@ import pytest
 from fakes.layers import PLAIN, tar
 from fakes.programs import linked
 
-from multibuild.elf.dynamic import KEPT, dynamic_spans, linked_names
-from multibuild.elf.header import HEAD_SIZE, segments
-from multibuild.prove.content.entrypoint import started_files
+from multibuild.elf.dynamic import MAX_START_BYTES, dynamic_spans, read_dynamic
+from multibuild.elf.header import HEAD_BYTES, segments
+from multibuild.prove.content.entrypoint import executed_files
 from multibuild.prove.content.layer_index import index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.libraries import find_library
 from multibuild.prove.content.rootfs import RootFs
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 
 def names(program):
-    head = program[:HEAD_SIZE]
+    head = program[:HEAD_BYTES]
     spans = dynamic_spans(head, len(program))
     assert all(at >= len(head) and at + length <= len(program) for at, length in spans)
-    return linked_names(head, tuple((at, program[at : at + length]) for at, length in spans))
+    return read_dynamic(head, tuple((at, program[at : at + length]) for at, length in spans))
 
 
-@pytest.mark.parametrize("gap", [0, 100, HEAD_SIZE, 100_000, KEPT - 400, KEPT, 2 * KEPT])
+@pytest.mark.parametrize(
+    "gap", [0, 100, HEAD_BYTES, 100_000, MAX_START_BYTES - 400, MAX_START_BYTES, 2 * MAX_START_BYTES]
+)
 @pytest.mark.parametrize("architecture", ["arm64", "arm", "s390x", "mips64le", "mips", "386"])
 def test_libraries_and_run_path_are_read_wherever_the_section_lies(architecture, gap):
     program = linked(architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap)
@@ -32,11 +34,11 @@ def test_libraries_and_run_path_are_read_wherever_the_section_lies(architecture,
 
 
 def test_strings_beyond_what_is_kept_are_not_guessed():
-    assert names(linked("arm64", "libc.so.6", gap=2 * KEPT, late=True)) == ((), ())
+    assert names(linked("arm64", "libc.so.6", gap=2 * MAX_START_BYTES, late=True)) == ((), ())
 
 
 def test_a_static_program_needs_nothing():
-    assert names(probe("arm64")) == ((), ())
+    assert names(build_probe("arm64")) == ((), ())
 
 
 def test_a_real_program_names_its_libraries():
@@ -60,7 +62,7 @@ def root(*layers):
 
 def needs(image, *, env=(), command="/bin/app"):
     """Give the paths of what the image starts."""
-    found = started_files({"config": {"Cmd": [command], "Env": list(env)}}, image)
+    found = executed_files({"config": {"Cmd": [command], "Env": list(env)}}, image)
     return [file.path for file in found.files]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.elf.header import HEAD_SIZE, ElfHeader, architecture_of, matches, parse_elf
+from multibuild.elf.header import HEAD_BYTES, ElfHeader, architecture_of, matches, parse_elf
 from multibuild.platforms import Platform
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 
 def header(bits, order, machine, flags=0):
@@ -90,7 +90,7 @@ def test_the_interpreter_is_read():
 
 def test_a_real_program_is_read():
     with Path(sys.executable).resolve().open("rb") as file:
-        seen = parse_elf(file.read(HEAD_SIZE))
+        seen = parse_elf(file.read(HEAD_BYTES))
     assert seen is not None
     assert seen.interpreter
 
@@ -110,7 +110,7 @@ def test_program_headers_beyond_the_bytes_are_not_followed():
 
 def test_no_bytes_make_it_raise():
     rng = random.Random(1)
-    samples = [dynamic(), *map(probe, PROGRAMS)]
+    samples = [dynamic(), *map(build_probe, PROBE_CODE)]
     for sample in samples:
         for length in range(len(sample)):
             parse_elf(sample[:length])

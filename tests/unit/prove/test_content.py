@@ -12,7 +12,7 @@ from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 ARM64 = Platform.parse("linux/arm64")
 AMD64 = Platform.parse("linux/amd64")
@@ -21,7 +21,7 @@ LOADER = "/lib/ld.so"
 
 def dynamic(architecture, loader=LOADER):
     """Give a 64-bit little-endian program that asks for a loader."""
-    head = bytearray(probe(architecture))
+    head = bytearray(build_probe(architecture))
     name = loader.encode() + b"\0"
     struct.pack_into("<I", head, 64, 3)
     struct.pack_into("<Q", head, 64 + 8, len(head))
@@ -40,27 +40,27 @@ class Image:
         if said.variant:
             self.config["variant"] = said.variant
 
-    def prove(self, platform=ARM64, mode="entrypoint", ignore=(), memory=None):
+    def prove(self, platform=ARM64, mode="entrypoint", ignore=(), cache=None):
         return prove_content(
             ImageContent(config=self.config, layers=self.layers),
             platform=platform,
             mode=mode,
             ignore=ignore,
             open_layer=self.blobs.open,
-            memory=memory,
+            cache=cache,
         )
 
 
-NATIVE, FOREIGN = probe("arm64"), probe("amd64")
+NATIVE, FOREIGN = build_probe("arm64"), build_probe("amd64")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROBE_CODE)
 def test_every_architecture_proves_itself_and_no_other(name):
-    image = Image({"app": probe(name)}, platform=f"linux/{name}", Cmd=["/app"])
+    image = Image({"app": build_probe(name)}, platform=f"linux/{name}", Cmd=["/app"])
     platform = Platform.parse(f"linux/{name}")
     assert image.prove(platform).status == "passed"
     other = "amd64" if name != "amd64" else "arm64"
-    wrong = Image({"app": probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
+    wrong = Image({"app": build_probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
     assert wrong.status == "failed"
     assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True),)
     assert f"/app is {other}" in wrong.detail
@@ -132,14 +132,14 @@ def test_what_cannot_be_followed_is_left_alone(section):
 def test_the_search_of_path_passes_over_what_nobody_may_execute():
     readable = LayerEntry(path="usr/bin/app", kind="file", mode=0o644, elf=parse_elf(FOREIGN))
     image = Image({"bin/app": NATIVE}, {}, Cmd=["app"])
-    memory = LayerCache()
-    memory.recall(image.layers[1].digest, lambda: LayerIndex(entries=(readable,)))
-    proof = image.prove(memory=memory)
+    cache = LayerCache()
+    cache.get_or_read(image.layers[1].digest, lambda: LayerIndex(entries=(readable,)))
+    proof = image.prove(cache=cache)
     assert (proof.status, proof.checked) == ("passed", 1)
 
 
 def test_all_reports_foreign_files_that_are_not_needed():
-    image = Image({"app": NATIVE, "lib/x86.so": FOREIGN, "lib/i386.so": probe("386")}, Cmd=["/app"])
+    image = Image({"app": NATIVE, "lib/x86.so": FOREIGN, "lib/i386.so": build_probe("386")}, Cmd=["/app"])
     proof = image.prove(mode="all")
     assert (proof.status, proof.checked) == ("passed", 3)
     assert {(file.path, file.architecture, file.needed) for file in proof.foreign} == {
@@ -151,7 +151,7 @@ def test_all_reports_foreign_files_that_are_not_needed():
 
 
 def test_386_in_an_amd64_image_is_foreign_and_fails_only_when_needed():
-    files = {"app": probe("amd64"), "app32": probe("386")}
+    files = {"app": build_probe("amd64"), "app32": build_probe("386")}
     assert Image(files, platform="linux/amd64", Cmd=["/app"]).prove(AMD64, "all").status == "passed"
     assert Image(files, platform="linux/amd64", Cmd=["/app32"]).prove(AMD64, "all").status == "failed"
 
@@ -216,7 +216,7 @@ def test_off_looks_at_nothing():
 )
 def test_the_config_must_say_the_same(config, platform, passes):
     wanted = Platform.literal(platform)
-    proof = Image({"app": probe(wanted.architecture)}, platform=config, Cmd=["/app"]).prove(wanted)
+    proof = Image({"app": build_probe(wanted.architecture)}, platform=config, Cmd=["/app"]).prove(wanted)
     assert (proof.status == "passed") is passes
     assert passes or f"the image config says {config}" in proof.detail
 
@@ -242,10 +242,10 @@ def test_a_damaged_layer_is_a_failed_proof():
 
 
 def test_layers_are_read_once_for_all_images():
-    memory = LayerCache()
+    cache = LayerCache()
     image = Image({"app": NATIVE}, Cmd=["/app"])
-    assert image.prove(memory=memory).status == "passed"
-    assert image.prove(memory=memory).status == "passed"
+    assert image.prove(cache=cache).status == "passed"
+    assert image.prove(cache=cache).status == "passed"
     assert len(image.blobs.opened) == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from fakes.layers import GZIP, PLAIN, ZSTD, tar
 
-from multibuild.elf.header import HEAD_SIZE
+from multibuild.elf.header import HEAD_BYTES
 from multibuild.errors import VerificationFailed
 from multibuild.prove.content.layers import LayerLimits, UnreadableLayer, layer_members
 from multibuild.prove.content.tar import TarLimits
@@ -82,7 +82,7 @@ def test_the_members_are_the_same_however_packed(pack, media_type, chunk):
         ("bin/hard", "hardlink", "bin/app"),
         ("empty", "file", ""),
     ]
-    assert found[1].head == (b"program" * 1000)[:HEAD_SIZE]
+    assert found[1].head == (b"program" * 1000)[:HEAD_BYTES]
     assert (found[1].size, found[1].mode) == (7000, 0o755)
 
 
@@ -133,13 +133,13 @@ def test_a_large_file_costs_no_memory():
 
 def test_a_bomb_is_stopped_by_size():
     with pytest.raises(UnreadableLayer, match="more than"):
-        members(zeros(count=20, header=header("big", 20 << 20)), GZIP, unpacked=10 << 20)
+        members(zeros(count=20, header=header("big", 20 << 20)), GZIP, unpacked_bytes=10 << 20)
 
 
 def test_a_bomb_is_stopped_by_ratio():
     data = header("big", 64 << 20) + bytes(64 << 20)
     with pytest.raises(UnreadableLayer, match="times its size"):
-        members(zstandard.compress(data), ZSTD, free=1 << 20)
+        members(zstandard.compress(data), ZSTD, ratio_free_bytes=1 << 20)
 
 
 def test_too_many_files_are_refused():

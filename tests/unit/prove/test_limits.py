@@ -3,15 +3,14 @@
 import pytest
 from fakes.layers import PLAIN, tar
 
-from multibuild.prove.content import entrypoint as started
-from multibuild.prove.content import layer_index, rootfs
+from multibuild.prove.content import entrypoint, layer_index, rootfs
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import RootFs
 from multibuild.prove.content.tar import Member, UnreadableLayer
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
-PROGRAM = probe("arm64")
+PROGRAM = build_probe("arm64")
 
 
 def index(files):
@@ -28,8 +27,10 @@ def test_plain_files_cost_eight_bytes():
 
 
 def test_executable_files_without_a_known_head_are_kept_but_not_without_end():
-    found = index_layer(text(f"bin/{number}", 0o755) for number in range(layer_index._MOST_ODD + 5))
-    assert len(found.entries) == layer_index._MOST_ODD
+    found = index_layer(
+        text(f"bin/{number}", 0o755) for number in range(layer_index._MAX_UNKNOWN_EXECUTABLES + 5)
+    )
+    assert len(found.entries) == layer_index._MAX_UNKNOWN_EXECUTABLES
     assert len(found.plain) == 5 * 8
 
 
@@ -94,24 +95,24 @@ def test_paths_that_links_make_deep_are_refused():
 def test_looking_for_a_library_by_name_costs_steps():
     root = RootFs([index({f"lib/{number}/libx.so.{number}": PROGRAM for number in range(100)})])
     before = root._steps
-    assert len(list(root.named("libx.so"))) == 100
+    assert len(list(root.files_named("libx.so"))) == 100
     assert root._steps == before + 100
 
 
 def test_a_directory_of_libraries_is_listed_once():
     root = RootFs([index({"lib/arm-linux-gnueabihf/libx.so": PROGRAM, "lib/libx.so": PROGRAM})])
-    listed = root.names("/lib", with_part="-linux-")
+    listed = root.names_in("/lib", with_part="-linux-")
     assert listed == ("arm-linux-gnueabihf",)
-    assert root.names("/lib", with_part="-linux-") is listed
+    assert root.names_in("/lib", with_part="-linux-") is listed
 
 
 def test_a_command_line_is_read_so_far_only():
-    assert started._first_command("x" * 10**6) == ["x" * started.LONGEST_SCRIPT]
-    assert started._first_command("app '" + "x" * 10**6 + "'") == ["app"]
+    assert entrypoint._first_command("x" * 10**6) == ["x" * entrypoint.MAX_SCRIPT_CHARACTERS]
+    assert entrypoint._first_command("app '" + "x" * 10**6 + "'") == ["app"]
     root = RootFs([index({"bin/env": PROGRAM, "bin/app": PROGRAM})])
-    for between, files in ((1, ["/bin/env", "/bin/app"]), (started.MOST_WORDS, ["/bin/env"])):
+    for between, files in ((1, ["/bin/env", "/bin/app"]), (entrypoint.MAX_WORDS, ["/bin/env"])):
         config = {"config": {"Entrypoint": ["env", *["-i"] * between, "app"], "Env": ["PATH=/bin"]}}
-        assert [found.path for found in started.started_files(config, root).files] == files
+        assert [found.path for found in entrypoint.executed_files(config, root).files] == files
 
 
 def test_endless_walks_are_refused():
@@ -120,6 +121,6 @@ def test_endless_walks_are_refused():
         LayerEntry(path=f"a/{number}", kind="symlink", target=f"../a/{far}") for number in range(2)
     )
     root = RootFs([LayerIndex(entries=entries)])
-    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MOST_STEPS // 1000))
+    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MAX_STEPS // 1000))
     with pytest.raises(UnreadableLayer, match="too many"):
         any(looks)

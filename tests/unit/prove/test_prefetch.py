@@ -20,7 +20,7 @@ from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.prefetch import ChildReader
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 ARM64 = Platform.parse("linux/arm64")
 
@@ -35,14 +35,14 @@ class Reading:
     """One built child, and a reader of it."""
 
     def __init__(self, registry, folder):
-        layer = tar({"app": probe("arm64")})
+        layer = tar({"app": build_probe("arm64")})
         digest = put_image(registry, "app", "linux/arm64", layer=layer, config={"Cmd": ["/app"]})
         self.registry = registry
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
         self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
-        memory = LayerCache(folder / "layers")
-        self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
+        cache = LayerCache(folder / "layers")
+        self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), cache)
 
     def wait_for(self, count):
         """Wait until the registry has had so many requests."""

@@ -15,7 +15,7 @@ from multibuild.prove import verify as verifying
 from multibuild.prove.content import proof as content
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.verify import Rules, verify
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 
@@ -28,10 +28,10 @@ def registry():
 
 @pytest.fixture
 def look(registry):
-    def verified(tag="latest", *, memory=None, **rules):
+    def verified(tag="latest", *, cache=None, **rules):
         with RegistrySession({}, say=print) as session:
             reference = Reference.parse(f"{registry.host}/app:{tag}")
-            return verify(reference, session, rules=Rules(**rules), memory=memory or LayerCache())
+            return verify(reference, session, rules=Rules(**rules), cache=cache or LayerCache())
 
     return verified
 
@@ -58,7 +58,9 @@ def put_manifest(registry, *, config=b"{}", layers=(), tag=None, changes=None):
 
 def put_program(registry, architecture="arm64", *, claims="arm64", tag=None, **section):
     config = json.dumps({"os": "linux", "architecture": claims, "config": section or {"Cmd": ["/app"]}})
-    return put_manifest(registry, config=config.encode(), layers=[tar({"app": probe(architecture)})], tag=tag)
+    return put_manifest(
+        registry, config=config.encode(), layers=[tar({"app": build_probe(architecture)})], tag=tag
+    )
 
 
 def index_of(registry, **children):
@@ -124,11 +126,11 @@ def test_what_is_odd_and_no_fault_is_said_once(registry, look):
 
 def test_a_layer_that_has_gone_is_missed_though_it_is_remembered(registry, look):
     put_program(registry, tag="latest")
-    memory = LayerCache()
-    assert look(memory=memory).ok
+    cache = LayerCache()
+    assert look(cache=cache).ok
     layers = json.loads(registry.repository("app").manifests[registry.repository("app").tags["latest"]][1])
     del registry.repository("app").blobs[layers["layers"][0]["digest"]]
-    found = look(memory=memory)
+    found = look(cache=cache)
     assert kinds(found) == [("linux/arm64", "missing")]
     assert kinds(look(mode="off")) == [("linux/arm64", "missing")]
 
@@ -217,7 +219,7 @@ def test_a_config_that_is_none(registry, look, config):
 )
 def test_a_config_section_of_a_wrong_type_starts_nothing(registry, look, section):
     config = {"os": "linux", "architecture": "arm64", "config": section}
-    layers = [tar({"app": probe("amd64")})]
+    layers = [tar({"app": build_probe("amd64")})]
     put_manifest(registry, config=json.dumps(config).encode(), layers=layers, tag="latest")
     assert kinds(look()) == [("linux/arm64", "content")]
 
@@ -251,7 +253,7 @@ def test_layers_without_number(registry, look):
     layer = b"x"
     entry = {"mediaType": PLAIN, "digest": registry.put_blob("app", layer), "size": 1}
     config = b'{"os": "linux", "architecture": "arm64"}'
-    layers = [entry] * (content.MOST_LAYERS + 1)
+    layers = [entry] * (content.MAX_LAYERS + 1)
     put_manifest(registry, config=config, tag="latest", changes={"layers": layers})
     registry.forget_requests()
     (finding,) = look().findings

@@ -6,14 +6,14 @@ import pytest
 
 from multibuild.platforms import Platform, architecture_named
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import Kernel, Machine, explain_failure, outdated, shadowed
+from multibuild.qemu.explain import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
 
 ARM64 = Platform.parse("linux/arm64")
 
 
-ANYWHERE = Machine(exists=lambda _path: True, runs=lambda _platform: False)
-NOWHERE = Machine(exists=lambda _path: False, runs=lambda _platform: False)
-RUNS_HERE = Machine(exists=lambda _path: True, runs=lambda _platform: True)
+ANYWHERE = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: False)
+NOWHERE = LocalHost(path_exists=lambda _path: False, runs=lambda _platform: False)
+RUNS_HERE = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: True)
 
 
 class Misc:
@@ -105,10 +105,10 @@ def test_a_later_handler_shadows_an_earlier_one(misc):
 
 def test_a_disabled_one_shadows_nothing(misc):
     misc.add("good").add("old", enabled=False, interpreter="/old/qemu")
-    taken = Kernel.read(misc.root).taken(ARM64)
+    taken = Kernel.read(misc.root).active_handler(ARM64)
     assert taken is not None
     assert taken.name == "good"
-    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+    assert check_shadowing([ARM64], Kernel.read(misc.root)) == ()
 
 
 def test_an_emulator_that_fails_is_named(misc):
@@ -119,13 +119,13 @@ def test_an_emulator_that_fails_is_named(misc):
 
 def test_what_runs_by_luck_is_warned_of(misc):
     misc.add("good", interpreter="/new/qemu").add("old", interpreter="/old/qemu")
-    (check,) = shadowed([ARM64, Platform.parse("linux/riscv64")], Kernel.read(misc.root))
+    (check,) = check_shadowing([ARM64, Platform.parse("linux/riscv64")], Kernel.read(misc.root))
     assert (check.status, check.name) == ("warn", "linux/arm64")
 
 
 def test_two_names_of_one_interpreter_are_no_news(misc):
     misc.add("one").add("two")
-    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+    assert check_shadowing([ARM64], Kernel.read(misc.root)) == ()
 
 
 def test_a_builder_that_does_not_see_the_handler_is_told_from_a_broken_emulator(misc):
@@ -151,7 +151,7 @@ def test_a_distributions_older_emulator_in_place_of_the_one_asked_for(misc, vers
     """The binfmt image leaves a handler that is there as it is: its own, newer QEMU never comes into play."""
     misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
     kernel, versions = Kernel.read(misc.root), {"/usr/bin/qemu-aarch64-static": version}
-    checks = outdated([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
+    checks = check_versions([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
     assert [check.name for check in checks] == (["linux/arm64"] if older else [])
     for check in checks:
         assert check.status == "warn"

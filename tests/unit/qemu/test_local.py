@@ -7,7 +7,7 @@ import pytest
 from multibuild.platforms import Platform
 from multibuild.qemu.binfmt import Handler
 from multibuild.qemu.explain import Kernel
-from multibuild.qemu.local import emulator_versions, runs_here
+from multibuild.qemu.local import emulator_versions, runs_locally
 
 
 def handler(interpreter):
@@ -42,9 +42,9 @@ def test_no_handlers_no_versions():
 
 def test_a_probe_runs_on_its_own_machine():
     own = Platform.parse(platform.machine())
-    assert runs_here(own)
+    assert runs_locally(own)
 
 
 def test_a_foreign_probe_runs_where_a_handler_takes_it():
     foreign = Platform.parse("linux/ppc64")
-    assert runs_here(foreign) == (Kernel.read().taken(foreign) is not None)
+    assert runs_locally(foreign) == (Kernel.read().active_handler(foreign) is not None)
