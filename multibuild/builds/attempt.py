@@ -148,7 +148,9 @@ async def _ended(planned: PlannedPlatform, context: BuildContext, progress: Prog
             ended = await _run(planned, context, progress, argv)
             outcome, failure = judge(ended, progress, emulated=planned.emulated)
             if failure is not None:
-                return _End(outcome=outcome, failure=export.blamed(await with_emulator(failure, planned)))
+                return _End(
+                    outcome=outcome, failure=export.with_disk_hint(await with_emulator(failure, planned))
+                )
             digest = built_digest(read_metadata(metadata))
             await export.keep(digest)
             return _End(outcome=outcome, digest=digest)

@@ -332,7 +332,7 @@ async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> No
     elif member.progress.evidence().step:
         outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
         if failure is not None:
-            failure = member.export.blamed(await with_emulator(failure, member.item))
+            failure = member.export.with_disk_hint(await with_emulator(failure, member.item))
         member.end(outcome, failure)
 
 

@@ -11,7 +11,7 @@ from multibuild.elf.arm import TAIL_BYTES, is_arm
 from multibuild.elf.dynamic import dynamic_spans
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen
-from multibuild.prove.content.tar import KeptData, Member, TarLimits, UnreadableLayer, read_members
+from multibuild.prove.content.tar import DataSelection, Member, TarLimits, UnreadableLayer, read_members
 
 __all__ = ["LayerLimits", "UnreadableLayer", "layer_members"]
 
@@ -55,8 +55,8 @@ def layer_members(
     layer or an encrypted one, for damaged data, and for exceeded limits.
     """
     limits = limits or LayerLimits()
-    kept = KeptData(head_bytes=HEAD_BYTES, spans=_spans)
-    return read_members(_decompress(blob, media_type, limits=limits), kept=kept, limits=limits.tar)
+    selection = DataSelection(head_bytes=HEAD_BYTES, spans=_spans)
+    return read_members(_decompress(blob, media_type, limits=limits), selection=selection, limits=limits.tar)
 
 
 def _spans(head: bytes, size: int) -> tuple[tuple[int, int], ...]:

@@ -66,7 +66,7 @@ class Member:
     parts: tuple[tuple[int, bytes], ...] = ()
 
     def data_at(self, offset: int, length: int) -> bytes:
-        """Return the kept bytes of a span of the data: all of it, only its start, or none."""
+        """Return the available bytes of a span of the data: all of it, only its start, or none."""
         for at, data in ((0, self.head), *self.parts):
             if at <= offset < at + len(data):
                 return data[offset - at : offset - at + length]
@@ -74,8 +74,8 @@ class Member:
 
 
 @frozen
-class KeptData:
-    """The part of a file's data that is kept: its first `head_bytes`, and the spans (offset, length) of `spans`.
+class DataSelection:
+    """The selected part of a file's data: its first `head_bytes`, and the spans (offset, length) of `spans`.
 
     `spans` is called with the head and the file's size; its spans are in order and begin behind the head.
     """
@@ -143,7 +143,7 @@ class ByteStream:
 
 
 def read_members(
-    chunks: Iterator[bytes], *, kept: KeptData, limits: TarLimits | None = None
+    chunks: Iterator[bytes], *, selection: DataSelection, limits: TarLimits | None = None
 ) -> Iterator[Member]:
     """Return the members of an uncompressed tar in order. Raises UnreadableLayer."""
     limits = limits or TarLimits()
@@ -161,12 +161,12 @@ def read_members(
         count += 1
         if count > limits.members:
             raise UnreadableLayer(f"a layer has more than {limits.members} files")
-        yield _member(stream, block, extension, kept=kept, limits=limits)
+        yield _member(stream, block, extension, selection=selection, limits=limits)
         extension = _Extension()
 
 
 def _member(
-    stream: ByteStream, block: bytes, extension: _Extension, *, kept: KeptData, limits: TarLimits
+    stream: ByteStream, block: bytes, extension: _Extension, *, selection: DataSelection, limits: TarLimits
 ) -> Member:
     typeflag = block[156:157]
     path, target = extension.path or _name(block), extension.target or _text(block[157:257])
@@ -181,17 +181,19 @@ def _member(
         raise UnreadableLayer(f"a layer has a file of {size} bytes")
     if typeflag == _SPARSE:
         _skip_sparse_map(stream, block, limits)
-    head, parts = _read_data(stream, size, kept)
+    head, parts = _read_data(stream, size, selection)
     stream.skip(-size % BLOCK)
     mode = _number(block[100:108]) & 0o7777
     return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head, parts=parts)
 
 
-def _read_data(stream: ByteStream, size: int, kept: KeptData) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
-    """Read a file's data to its end; return its head and the kept spans."""
-    head = stream.exactly(min(size, kept.head_bytes))
+def _read_data(
+    stream: ByteStream, size: int, selection: DataSelection
+) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
+    """Read a file's data to its end; return its head and the selected spans."""
+    head = stream.exactly(min(size, selection.head_bytes))
     parts, at = [], len(head)
-    for offset, length in kept.spans(head, size):
+    for offset, length in selection.spans(head, size):
         stream.skip(offset - at)
         parts.append((offset, stream.exactly(length)))
         at = offset + length

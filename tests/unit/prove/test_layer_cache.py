@@ -1,4 +1,4 @@
-"""Layers are remembered: in cache, on the disk, and never too many of them."""
+"""Layer indexes are cached in memory and on the disk, within limits."""
 
 import json
 import os
@@ -14,19 +14,19 @@ from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
 INDEX = LayerIndex(entries=(LayerEntry(path="bin/app", kind="file", mode=0o755, script=("/bin/sh", "-e")),))
 
 
-def unread():
+def must_not_read():
     raise AssertionError("it was read again")
 
 
 def test_a_layer_is_read_once():
     cache = LayerCache()
     assert cache.get_or_read("sha256:a", lambda: INDEX) is INDEX
-    assert cache.get_or_read("sha256:a", unread) is INDEX
+    assert cache.get_or_read("sha256:a", must_not_read) is INDEX
 
 
-def test_the_next_run_knows_it_too(tmp_path):
+def test_the_next_run_reads_it_from_the_disk(tmp_path):
     LayerCache(tmp_path / "layers").get_or_read("sha256:a", lambda: INDEX)
-    assert LayerCache(tmp_path / "layers").get_or_read("sha256:a", unread) == INDEX
+    assert LayerCache(tmp_path / "layers").get_or_read("sha256:a", must_not_read) == INDEX
 
 
 @pytest.mark.parametrize(
@@ -34,23 +34,23 @@ def test_the_next_run_knows_it_too(tmp_path):
 )
 def test_a_damaged_file_is_read_from_the_registry_again(tmp_path, content):
     LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX)
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(content)
+    (stored,) = tmp_path.iterdir()
+    stored.write_bytes(content)
     assert LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX) is INDEX
-    assert json.loads(kept.read_bytes())
+    assert json.loads(stored.read_bytes())
 
 
-def test_a_digest_is_no_path(tmp_path):
+def test_a_digest_is_not_used_as_a_path(tmp_path):
     LayerCache(tmp_path / "layers").get_or_read("../../out", lambda: INDEX)
     assert [path.name for path in tmp_path.iterdir()] == ["layers"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_fault(tmp_path):
+def test_an_unwritable_folder_is_no_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert LayerCache(tmp_path / "file").get_or_read("sha256:a", lambda: INDEX) is INDEX
 
 
-def test_what_could_not_be_read_is_not_remembered():
+def test_a_failed_read_is_not_cached():
     cache = LayerCache()
 
     def fail():
@@ -80,7 +80,7 @@ def test_two_threads_read_a_shared_layer_once():
     assert len(count) == 1
 
 
-def test_the_disk_keeps_what_was_used_last(tmp_path):
+def test_the_least_recently_used_files_are_removed(tmp_path):
     entries = tuple(LayerEntry(path=f"{number:0200}", kind="file") for number in range(40_000))
     index = LayerIndex(entries=entries)
     cache = LayerCache(tmp_path)
@@ -90,13 +90,13 @@ def test_the_disk_keeps_what_was_used_last(tmp_path):
             status = path.stat()
             os.utime(path, (status.st_atime - 10, status.st_mtime - 10))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= layer_cache.MAX_DISK_BYTES
-    LayerCache(tmp_path).get_or_read("sha256:8", unread)
+    LayerCache(tmp_path).get_or_read("sha256:8", must_not_read)
     LayerCache(tmp_path).get_or_read("sha256:0", lambda: INDEX)
 
 
-def test_elf_headers_survive(tmp_path):
+def test_elf_headers_are_the_same_after_a_reload(tmp_path):
     from multibuild.qemu.probe_program import build_probe
 
     index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(build_probe("arm64"))),))
     LayerCache(tmp_path).get_or_read("sha256:a", lambda: index)
-    assert LayerCache(tmp_path).get_or_read("sha256:a", unread) == index
+    assert LayerCache(tmp_path).get_or_read("sha256:a", must_not_read) == index
