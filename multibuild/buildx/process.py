@@ -103,9 +103,8 @@ async def _start(
             await _end_group(await starting)
         raise
     except OSError as error:
-        raise StartFailed(
-            error.errno, f"{argv[0]} could not be started: {error.strerror or error}"
-        ) from error
+        message = f"{argv[0]} could not be started: {error.strerror or error}"
+        raise StartFailed(error.errno, message) from error
 
 
 class _Watch:
@@ -219,9 +218,7 @@ async def _signal_in_order(process: asyncio.subprocess.Process) -> None:
                         pass
                 await process.wait()
                 break
-    _signal_group(
-        process.pid, signal.SIGKILL
-    )  # grandchildren that closed the pipe and ignored the other signals
+    _signal_group(process.pid, signal.SIGKILL)  # grandchildren that closed the pipe and ignored the others
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -176,7 +176,7 @@ def _declared(rest: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _named(text: str) -> Iterator[str]:
-    """Give the variables that a text names, in defaults of others too."""
+    """Return the variables that a text names, in defaults of others too."""
     for found in re.finditer(r"\$\{?(\w+)", text):
         yield found[1]
 

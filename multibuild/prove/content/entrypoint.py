@@ -10,7 +10,7 @@ from typing import Any
 
 from multibuild.frozen import frozen
 from multibuild.prove.content.libraries import find_library
-from multibuild.prove.content.rootfs import ResolvedFile, RootFs
+from multibuild.prove.content.rootfs import ImageFile, RootFs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of a container whose config has none (moby oci/caps and oci/defaults, containerd oci/spec_opts.go)."""
@@ -34,7 +34,7 @@ _ENV_OPTIONS_WITH_VALUE = frozenset({"-u", "--unset", "-C", "--chdir", "-a", "--
 class ExecutedFiles:
     """The files an image executes, in order of need, each once. `problems` are messages about missing files."""
 
-    files: tuple[ResolvedFile, ...]
+    files: tuple[ImageFile, ...]
     problems: tuple[str, ...]
 
 
@@ -62,8 +62,8 @@ class _Resolver:
     """Collector of the files that commands need."""
 
     def __init__(self, root: RootFs, environment: Sequence[str], directory: str) -> None:
-        self.files: dict[str, ResolvedFile] = {}
-        self._unlinked: list[ResolvedFile] = []
+        self.files: dict[str, ImageFile] = {}
+        self._unlinked: list[ImageFile] = []
         self.problems: list[str] = []
         self._root = root
         self._directory = directory if directory.startswith("/") else f"/{directory}"
@@ -71,7 +71,7 @@ class _Resolver:
         self._library_path = variables.get("LD_LIBRARY_PATH", "").split(":")
         self._path = variables.get("PATH", DEFAULT_PATH).split(":")
 
-    def which(self, word: str) -> ResolvedFile | None:
+    def which(self, word: str) -> ImageFile | None:
         """Return a command's file: by path if it has a slash, else the first executable file of PATH (execvp(3))."""
         if "/" in word:
             return self._root.find(word, base=self._directory)
@@ -91,7 +91,7 @@ class _Resolver:
         while self._unlinked:
             self._add_libraries(self._unlinked.pop())
 
-    def _load(self, file: ResolvedFile, interpreters: int) -> None:
+    def _load(self, file: ImageFile, interpreters: int) -> None:
         if file.path in self.files or interpreters < 0:
             return
         self.files[file.path] = file
@@ -105,7 +105,7 @@ class _Resolver:
         else:
             self.problems.append(f"{file.path} is neither an ELF file nor a script with an interpreter")
 
-    def _add_libraries(self, file: ResolvedFile) -> None:
+    def _add_libraries(self, file: ImageFile) -> None:
         """Add a program's shared libraries: of each the first that its loader could use, else a foreign one."""
         for name in file.entry.elf.needed if file.entry.elf is not None else ():
             library = find_library(name, file, self._root, self._library_path)
@@ -113,7 +113,7 @@ class _Resolver:
                 self.files[library.path] = library
                 self._unlinked.append(library)
 
-    def _load_interpreter(self, file: ResolvedFile, name: str, interpreters: int) -> None:
+    def _load_interpreter(self, file: ImageFile, name: str, interpreters: int) -> None:
         """Load an interpreter; the kernel resolves its name as a path, never through PATH."""
         interpreter = self._root.find(name, base=self._directory)
         if interpreter is None:
@@ -121,7 +121,7 @@ class _Resolver:
         else:
             self._load(interpreter, interpreters - 1)
 
-    def _load_env_command(self, file: ResolvedFile, interpreters: int) -> None:
+    def _load_env_command(self, file: ImageFile, interpreters: int) -> None:
         """Follow `#!/usr/bin/env python3` and `#!/usr/bin/env -S python3 -u`."""
         interpreter, *arguments = file.entry.script
         if _basename(interpreter) != "env" or not arguments:

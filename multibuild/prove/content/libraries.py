@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from multibuild.elf.header import ElfHeader
-from multibuild.prove.content.rootfs import ResolvedFile, RootFs
+from multibuild.prove.content.rootfs import ImageFile, RootFs
 
 _DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32", "/usr/local/lib")
 
 
 def find_library(
-    name: str, needed_by: ResolvedFile, root: RootFs, library_path: Sequence[str]
-) -> ResolvedFile | None:
+    name: str, needed_by: ImageFile, root: RootFs, library_path: Sequence[str]
+) -> ImageFile | None:
     """Return the file that the loader uses for `name`: the first for the program's own machine (glibc skips others).
 
     A foreign file only if the whole image has no right one of that name, as /etc/ld.so.conf may list any directory.

@@ -13,7 +13,7 @@ from multibuild.prove.content.entrypoint import ExecutedFiles, executed_files
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import MAX_COST_BYTES, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
-from multibuild.prove.content.rootfs import ResolvedFile, RootFs
+from multibuild.prove.content.rootfs import ImageFile, RootFs
 from multibuild.prove.content.tar import UnreadableLayer
 
 Mode = Literal["off", "entrypoint", "all"]
@@ -141,8 +141,8 @@ def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], cache: 
 
 
 def _programs(
-    files: Iterator[ResolvedFile] | Sequence[ResolvedFile], ignore: Sequence[str]
-) -> tuple[ResolvedFile, ...]:
+    files: Iterator[ImageFile] | Sequence[ImageFile], ignore: Sequence[str]
+) -> tuple[ImageFile, ...]:
     return tuple(file for file in files if file.entry.elf is not None and not _ignored(file.path, ignore))
 
 
@@ -156,7 +156,7 @@ def _ignored(path: str, ignore: Sequence[str]) -> bool:
 
 
 def _foreign(
-    files: Sequence[ResolvedFile], needed: Sequence[ResolvedFile], platform: Platform
+    files: Sequence[ImageFile], needed: Sequence[ImageFile], platform: Platform
 ) -> tuple[ForeignFile, ...]:
     paths = {file.path for file in needed}
     return tuple(
@@ -167,7 +167,7 @@ def _foreign(
 
 
 def _entrypoint_proof(
-    needed: Sequence[ResolvedFile], executed: ExecutedFiles, platform: Platform
+    needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platform
 ) -> ContentProof:
     foreign = _foreign(needed, needed, platform)
     if foreign:
@@ -177,7 +177,7 @@ def _entrypoint_proof(
 
 
 def _whole_proof(
-    files: Sequence[ResolvedFile], needed: Sequence[ResolvedFile], executed: ExecutedFiles, platform: Platform
+    files: Sequence[ImageFile], needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platform
 ) -> ContentProof:
     notes = _notes(needed, executed, platform)
     if not files:
@@ -196,7 +196,7 @@ def _whole_proof(
     return ContentProof(status=status, checked=len(files), foreign=foreign, detail=notes)
 
 
-def _notes(needed: Sequence[ResolvedFile], executed: ExecutedFiles, platform: Platform) -> str:
+def _notes(needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platform) -> str:
     """Return oddities of the executed files that are no fault.
 
     A program built for a newer ARM than the platform's may check the CPU before it uses newer instructions, which only

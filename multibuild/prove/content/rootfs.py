@@ -31,7 +31,7 @@ class Directory:
 
 
 @frozen
-class ResolvedFile:
+class ImageFile:
     """A file and its absolute path with all symlinks resolved."""
 
     path: str
@@ -48,12 +48,12 @@ class RootFs:
         self._root = Directory(length=1)
         self._steps = 0
         self._directories = 0
-        self._by_stem: dict[str, list[ResolvedFile]] | None = None
+        self._by_stem: dict[str, list[ImageFile]] | None = None
         self._names: dict[str, tuple[str, ...]] = {}
         for layer in layers:
             self._apply(layer)
 
-    def find(self, path: str, *, base: str = "/") -> ResolvedFile | None:
+    def find(self, path: str, *, base: str = "/") -> ImageFile | None:
         """Return the file at a path (relative to `base`). None for a directory, a missing path or a symlink loop."""
         walked = self._walk(path if path.startswith("/") else f"{base}/{path}")
         if walked is None:
@@ -61,9 +61,9 @@ class RootFs:
         names, node = walked
         if not isinstance(node, LayerEntry) or node.kind != "file":
             return None
-        return ResolvedFile(path="/" + "/".join(names), entry=node)
+        return ImageFile(path="/" + "/".join(names), entry=node)
 
-    def files(self) -> Iterator[ResolvedFile]:
+    def files(self) -> Iterator[ImageFile]:
         """Return every regular file, once for each of its hard links, in the order of the layers' tars."""
         pending: list[tuple[str, Directory]] = [("/", self._root)]
         while pending:
@@ -72,7 +72,7 @@ class RootFs:
                 if isinstance(node, Directory):
                     pending.append((f"{prefix}{name}/", node))
                 elif node.kind == "file":
-                    yield ResolvedFile(path=prefix + name, entry=node)
+                    yield ImageFile(path=prefix + name, entry=node)
 
     def names_in(self, path: str, *, with_part: str) -> tuple[str, ...]:
         """Return the names in a directory that contain `with_part`; empty if it is none. The result is cached."""
@@ -82,7 +82,7 @@ class RootFs:
             names = self._names[path] = tuple(name for name in children if with_part in name)
         return names
 
-    def files_named(self, name: str) -> Iterator[ResolvedFile]:
+    def files_named(self, name: str) -> Iterator[ImageFile]:
         """Return all files whose name begins with `name`: "libx.so.1" is usually a link to "libx.so.1.2"."""
         if self._by_stem is None:
             self._by_stem = {}

@@ -245,9 +245,8 @@ def _skip_sparse_map(stream: ByteStream, block: bytes, limits: TarLimits) -> Non
     while more:
         read += BLOCK
         if read > limits.header_bytes:
-            raise UnreadableLayer(
-                f"a layer has a sparse file with a map of more than {limits.header_bytes} bytes"
-            )
+            message = f"a layer has a sparse file with a map of more than {limits.header_bytes} bytes"
+            raise UnreadableLayer(message)
         more = stream.exactly(BLOCK)[504]
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from multibuild.elf.header import parse_elf
-from multibuild.prove.content import layer_cache as layer_cache
+from multibuild.prove.content import layer_cache
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
 
