@@ -1,15 +1,15 @@
-"""What can go wrong, one class per exit code. Only the CLI turns these into an exit."""
+"""One exception class per exit code. Only the CLI turns them into an exit."""
 
 from __future__ import annotations
 
 
 class MultibuildError(Exception):
-    """An error for people: one or two lines that name the thing, and a hint that says the next step."""
+    """An error shown to the user: a message of one or two lines that names the thing, and a hint with the next step."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Take the message (what is wrong, and where) and the hint (what to do next)."""
+        """`message` is what is wrong and where, `hint` what to do next."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -28,7 +28,7 @@ class ConfigError(MultibuildError):
 
 
 class EnvironmentFault(MultibuildError):
-    """Engine, builder, emulators or credentials are not as they must be, or kept a test from running."""
+    """The engine, builder, emulators or credentials are not usable, or a test could not run."""
 
     exit_code = 3
 
@@ -42,7 +42,7 @@ class BuildFailed(MultibuildError):
 class TestFailed(MultibuildError):
     """A configured test failed in a built child."""
 
-    __test__ = False  # pytest would take the name for a test class
+    __test__ = False  # keeps pytest from collecting it as a test class
     exit_code = 5
 
 

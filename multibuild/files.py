@@ -1,4 +1,4 @@
-"""Files that a kill, or a machine that goes down, leaves whole."""
+"""Atomic file writes that survive a kill or a crash of the machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a file so that a reader, or a kill, sees the old or the new content, never half of it.
+    """Replace a file atomically: a reader sees the old or the new content, never a part, even after a kill.
 
-    What cannot be said in UTF-8 (half a surrogate pair out of a file name) becomes "?". OSError as usual.
+    Characters that UTF-8 cannot encode (half a surrogate pair from a file name) become "?". Raises OSError.
     """
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -28,7 +28,7 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o600) -> None
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a directory are on the disk (fsync(2): a file's own fsync does not say that)."""
+    """Flush a directory's entries to the disk: a file's own fsync does not do that (fsync(2))."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -1,4 +1,4 @@
-"""Values as JSON types."""
+"""Conversion of values to JSON types."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def as_json(value: Any) -> Any:
-    """Turn dataclasses into objects, tuples and sets into lists, times into RFC 3339, bytes into text.
+    """Convert dataclasses to objects, tuples and sets to lists, times to RFC 3339, bytes to text.
 
-    What has a text form of its own (Platform, Path) becomes that; sets are sorted, so that the same value gives
-    the same JSON.
+    Values with a text form of their own (Platform, Path) become that text. Sets are sorted, so that equal values give
+    equal JSON.
     """
     if value is None or isinstance(value, str | int | float | bool):
         return value

@@ -1,4 +1,4 @@
-"""Platforms in OCI normal form, and the table of architectures everything else reads."""
+"""Platforms in OCI normal form, and the table of architectures that all other modules read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multibuild.frozen import frozen
 
 @frozen
 class Elf:
-    """How binaries of an architecture say what they are: ELF class in bits, byte order, e_machine (elf.h)."""
+    """The ELF header fields that identify an architecture's binaries: class in bits, byte order, e_machine (elf.h)."""
 
     bits: Literal[32, 64]
     order: Literal["little", "big"]
@@ -24,10 +24,10 @@ class Elf:
 class Architecture:
     """One row of the table.
 
-    `aliases` are names people type, each with the variant it implies. `variants` are those clients look for;
-    the first column of a pair in `normal` is a variant that normalises to the second (containerd/platforms
-    database.go). `qemu` is the suffix of the QEMU binary, `binfmt` the name tonistiigi/binfmt installs (empty:
-    it has none), `debian` Debian's name. `embedded` says whether the moby/buildkit image brings an emulator.
+    `aliases` are names that users type, each with the variant it implies. `variants` are those that clients look for;
+    each pair in `normal` is a variant and its normal form (containerd/platforms database.go). `qemu` is the suffix of
+    the QEMU binary, `binfmt` the name that tonistiigi/binfmt installs (empty: it has none), `debian` Debian's name.
+    `in_buildkit` is whether the moby/buildkit image contains an emulator.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Architecture:
     aliases: tuple[tuple[str, str], ...] = ()
     variants: tuple[str, ...] = ()
     normal: tuple[tuple[str, str], ...] = ()
-    embedded: bool = False
+    in_buildkit: bool = False
 
 
 def _numbered(*levels: str) -> tuple[tuple[str, str], ...]:
@@ -57,7 +57,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         aliases=(("x86_64", ""), ("x86-64", ""), ("x64", "")),
         variants=("v2", "v3", "v4"),
         normal=(("v1", ""),),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="386",
@@ -66,7 +66,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         binfmt="386",
         debian="i386",
         aliases=(("i386", ""), ("i486", ""), ("i586", ""), ("i686", ""), ("x86", "")),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="arm64",
@@ -85,7 +85,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
             ("9.0", "v9"),
             ("v9.0", "v9"),
         ),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="arm",
@@ -93,7 +93,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         qemu="arm",
         binfmt="arm",
         debian="armhf",
-        # containerd reads armel as v6; Debian's armel binaries are ARMv5, which is what people mean by it here.
+        # containerd reads armel as v6; Debian's armel binaries are ARMv5, which is what users mean by it here.
         aliases=(
             ("armhf", "v7"),
             ("armv7", "v7"),
@@ -108,7 +108,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         ),
         variants=("v5", "v6", "v7", "v8"),
         normal=(("", "v7"), *_numbered("5", "6", "7", "8")),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="mips64le",
@@ -144,7 +144,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         debian="ppc64el",
         aliases=(("ppc64el", ""), ("powerpc64le", "")),
         variants=("power8", "power9", "power10"),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="ppc64", elf=Elf(bits=64, order="big", machine=21), qemu="ppc64", binfmt="", debian="ppc64"
@@ -155,7 +155,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         qemu="s390x",
         binfmt="s390x",
         debian="s390x",
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="riscv64",
@@ -164,7 +164,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         binfmt="riscv64",
         debian="riscv64",
         variants=("rva20u64", "rva22u64", "rva23u64"),
-        embedded=True,
+        in_buildkit=True,
     ),
     Architecture(
         name="loong64",
@@ -184,7 +184,7 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Platform:
-    """`os/architecture[/variant]`. `parse` gives the normal form, `literal` keeps what was said."""
+    """`os/architecture[/variant]`. `parse` returns the normal form, `literal` keeps every part as written."""
 
     os: str
     architecture: str
@@ -192,9 +192,9 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read what a person typed: aliases understood, linux assumed, in normal form.
+        """Parse user input into normal form: aliases are resolved, the system defaults to linux.
 
-        Raises UsageError for what is no platform, with the nearest name.
+        Raises UsageError with the nearest name for anything else.
         """
         parts = text.strip().lower().split("/")
         if len(parts) == 1:
@@ -215,9 +215,9 @@ class Platform:
 
     @classmethod
     def literal(cls, text: str) -> Platform:
-        """Read `os/architecture[/variant]` and keep every part as written (`linux/arm64/unknown`).
+        """Parse `os/architecture[/variant]` and keep every part as written (`linux/arm64/unknown`).
 
-        Raises UsageError when it has not that form.
+        Raises UsageError for any other form.
         """
         parts = text.strip().split("/")
         if not 2 <= len(parts) <= 3 or not all(_PART.match(part) for part in parts):
@@ -226,20 +226,20 @@ class Platform:
 
     @classmethod
     def parse_verbatim(cls, text: str) -> Platform:
-        """Return the platform as written: `linux/arm64/v8` stays, only an alias becomes its OCI name."""
+        """Return the platform as written (`linux/arm64/v8` stays); only an alias becomes its OCI name."""
         literal = cls.literal(text if "/" in text else f"linux/{text}")
         row = architecture_named(literal.architecture)
         return literal if row is None or row.name == literal.architecture else cls.parse(text)
 
     def normalised(self) -> Platform:
-        """Give the normal form of containerd/platforms (database.go normalizeArch): arm → v7, arm64/v8 → no variant."""
+        """Return containerd's normal form (platforms/database.go normalizeArch): arm → v7, arm64/v8 → no variant."""
         row = _BY_NAME.get(self.architecture)
         variant = dict(row.normal).get(self.variant, self.variant) if row else self.variant
         return Platform(os=self.os, architecture=self.architecture, variant=variant)
 
     @property
     def row(self) -> Architecture:
-        """The architecture's row; UsageError when the table has none."""
+        """The architecture's row. Raises UsageError when the table has none."""
         try:
             return _BY_NAME[self.architecture]
         except KeyError:
@@ -249,7 +249,7 @@ class Platform:
             ) from None
 
     @property
-    def known_variant(self) -> bool:
+    def has_known_variant(self) -> bool:
         """Whether some client looks for this variant."""
         row = _BY_NAME.get(self.architecture)
         return not self.variant or (row is not None and self.variant in row.variants)
@@ -264,14 +264,14 @@ class Platform:
 
 
 def architecture_named(name: str) -> Architecture | None:
-    """Find the row of an OCI architecture name or of one of its aliases."""
+    """Return the row of an OCI architecture name or of one of its aliases."""
     return _BY_NAME.get(_ALIASES.get(name, (name, ""))[0])
 
 
 def runs_natively(platform: Platform, host: Platform) -> bool:
     """Whether a host's CPU runs the platform without an emulator: the same architecture, or 386 on amd64.
 
-    32-bit ARM on arm64 is not assumed: many server cores have no AArch32 at all, so only the probe tells.
+    32-bit ARM on arm64 is not assumed: many server cores have no AArch32 at all, so only the probe can tell.
     """
     same = platform.architecture == host.architecture and platform.variant <= (
         host.variant or platform.variant
@@ -282,5 +282,4 @@ def runs_natively(platform: Platform, host: Platform) -> bool:
 def _nearest(name: str) -> str:
     names = [*_BY_NAME, *_ALIASES]
     close = get_close_matches(name, names, n=1, cutoff=0.6)
-    known = ", ".join(_BY_NAME)
-    return f"perhaps you meant '{close[0]}'" if close else f"known architectures: {known}"
+    return f"perhaps you meant '{close[0]}'" if close else f"known architectures: {', '.join(_BY_NAME)}"

@@ -1,4 +1,4 @@
-"""Text for terminals: what others printed made harmless, sizes and times made readable."""
+"""Text for terminals: foreign output made harmless, columns, human-readable sizes and times."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import re
 from collections.abc import Sequence
 
 # ECMA-48: control sequences (CSI), strings (OSC, DCS, SOS, PM, APC) and two-character escapes, also in their
-# eight-bit form. A string that never ends is taken to end with its line: it must not swallow what follows.
+# eight-bit form. An unterminated string ends with its line: it must not swallow what follows.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]+[0-~]|\x1b[0-Z\\^_`-~]"
 )
-# What is left of C0 and C1 but newline and tab; what hides or reorders text; halves of surrogate pairs.
+# The rest of C0 and C1 except newline and tab; characters that hide or reorder text; halves of surrogate pairs.
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
 
 def printable(text: str) -> str:
-    """Take out terminal escape sequences, control characters and direction overrides; keep newline and tab."""
+    """Remove terminal escape sequences, control characters and direction overrides; keep newline and tab."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def one_line(text: str) -> str:
-    """Make text printable and fit for a cell: newlines and tabs become spaces."""
+    """Return printable text on one line: newlines and tabs become spaces."""
     return " ".join(printable(text).splitlines()).replace("\t", " ")
 
 
 def last_line(text: object) -> str:
-    """Give the last line of evidence that tells anything: of a command that failed, what it said itself."""
+    """Return the last informative line of evidence: the command's own, not BuildKit's "did not complete"."""
     lines = [line for line in str(text or "").splitlines() if line.strip()]
     while len(lines) > 1 and "did not complete successfully" in lines[-1]:
         lines.pop()
     return lines[-1] if lines else ""
 
 
-def shortened(text: str, width: int) -> str:
-    """Cut a line that is longer than `width` characters, and show that it was."""
+def shorten(text: str, width: int) -> str:
+    """Cut a line to `width` characters, with an ellipsis where it was longer."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
@@ -46,24 +46,24 @@ def columns(
 ) -> list[str]:
     """Align rows in columns two spaces apart; lines are cut at `width`. `right` columns align right.
 
-    Cells are made printable and one line each. Rows are equally long.
+    Cells are made printable, one line each. Rows must be equally long.
     """
     table = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for row in table:
         cells = [
-            cell.rjust(size) if place in right else cell.ljust(size)
-            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(size) if index in right else cell.ljust(size)
+            for index, (cell, size) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append(shortened("  ".join(cells).rstrip(), width))
+        lines.append(shorten("  ".join(cells).rstrip(), width))
     return lines
 
 
 def human_bytes(size: float) -> str:
-    """1536 → "1.5 kB" (powers of 1000, like docker)."""
+    """Format a size: 1536 → "1.5 kB" (powers of 1000, like docker)."""
     units = ["B", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:  # what rounds to 1000 of a unit is one of the next
+    while size >= 999.5 and len(units) > 1:  # 999.5 would round to 1000 of this unit
         size /= 1000
         units.pop(0)
     whole = units[0] == "B" or size >= 99.95
@@ -71,7 +71,7 @@ def human_bytes(size: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """0.24 → "0.2s", 64 → "1m 04s", 3700 → "1h 01m"."""
+    """Format a duration: 0.24 → "0.2s", 64 → "1m 04s", 3700 → "1h 01m"."""
     if seconds < 59.95:
         return f"{max(seconds, 0):.1f}s"
     minutes, rest = divmod(round(seconds), 60)

@@ -45,9 +45,9 @@ def failures_page() -> str:
 
 def _class(row: FailureClass) -> tuple[str, ...]:
     attempts = str(row.attempts) if row.retry in {"once", "auth"} else ""
-    if row.alone_after is not None:
-        attempts += f"; alone on its node after {row.alone_after}"
-    if row.patient:
+    if row.alone_after_failures is not None:
+        attempts += f"; alone on its node after {row.alone_after_failures}"
+    if row.waits_minutes:
         attempts = "waits minutes, not seconds"
     return code(row.name), code(row.retry), attempts, row.hint
 

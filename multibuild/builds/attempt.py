@@ -16,7 +16,7 @@ from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
-from multibuild.buildx.process import Limits, NotStarted, ProcessResult, run_process
+from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.progress import Progress, Step
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
@@ -107,9 +107,9 @@ def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) ->
     """Make what follows a platform's build: into its log, and to whoever watches."""
     platform = str(planned.platform)
     return Progress(
-        write=lambda line: print(line, file=log),
-        started=lambda step: context.emit("step", platform=platform, name=step),
-        said=lambda line: context.emit("log", platform=platform, text=line),
+        write_log=lambda line: print(line, file=log),
+        on_step=lambda step: context.emit("step", platform=platform, name=step),
+        on_line=lambda line: context.emit("log", platform=platform, text=line),
     )
 
 
@@ -143,7 +143,9 @@ async def _ended(planned: PlannedPlatform, context: BuildContext, progress: Prog
             ended = await _run(planned, context, progress, argv)
             outcome, failure = judge(ended, progress, emulated=planned.emulated)
             if failure is not None:
-                return _End(outcome=outcome, failure=export.blamed(await with_emulator(failure, planned)))
+                return _End(
+                    outcome=outcome, failure=export.with_disk_hint(await with_emulator(failure, planned))
+                )
             digest = built_digest(read_metadata(metadata))
             await export.keep(digest)
             return _End(outcome=outcome, digest=digest)
@@ -151,7 +153,7 @@ async def _ended(planned: PlannedPlatform, context: BuildContext, progress: Prog
             return _End(outcome="failed", failure=failure_of("unknown", f"buildx ended well, but {error}"))
         except WrongBase as error:
             return _End(outcome="failed", failure=failure_of(PERMANENT_WARNING, str(error)))
-        except NotStarted as error:
+        except StartFailed as error:
             return _End(outcome="failed", failure=failure_of("usage", str(error)))
         finally:
             export.discard()
@@ -196,21 +198,21 @@ async def _run(
     )
 
 
-def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> Limits:
+def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> ProcessLimits:
     """`auto` watches emulated platforms only: nothing tells a native RUN that computes from one that hangs."""
     if stall != "auto":
-        return Limits(timeout=planned.timeout, stall=stall)
+        return ProcessLimits(timeout=planned.timeout, stall=stall)
     if not planned.emulated:
-        return Limits(timeout=planned.timeout)
+        return ProcessLimits(timeout=planned.timeout)
     busy = EmulatorActivity(planned.platform.row.qemu)
-    return Limits(timeout=planned.timeout, stall=AUTO_STALL, busy=busy.since_last_asked)
+    return ProcessLimits(timeout=planned.timeout, stall=AUTO_STALL, is_busy=busy.is_busy)
 
 
 def judge(ended: ProcessResult, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
     """Turn the end of buildx into an outcome and, unless it is good, its class."""
-    if ended.ending == "timeout":
+    if ended.end_reason == "timeout":
         return "timeout", failure_of("timeout", f"no end after {ended.seconds:.0f} s")
-    if ended.ending == "stalled":
+    if ended.end_reason == "stalled":
         return "stalled", failure_of("stalled", "no output, no event")
     if ended.code == 0:
         return "ok", None

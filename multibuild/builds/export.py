@@ -40,8 +40,8 @@ class Export:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def blamed(self, failure: Failure) -> Failure:
-        """Say which disk is full: an error that names this folder is of the state's, not of BuildKit's."""
+    def with_disk_hint(self, failure: Failure) -> Failure:
+        """Correct the hint of a full disk: an error that names this folder is the state directory's, not BuildKit's."""
         folder = self.folder
         if failure.kind.name != "no-space" or folder is None or str(folder.parent) not in failure.evidence:
             return failure

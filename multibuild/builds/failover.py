@@ -8,7 +8,7 @@ from pathlib import Path
 
 from multibuild.builds.result import BuildResult
 from multibuild.buildx.classify import Failure
-from multibuild.buildx.process import Limits, run_process
+from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.journal.recorder import Say
 from multibuild.plan.plan import Plan, PlannedPlatform
 
@@ -88,9 +88,9 @@ def answering(buildx: Sequence[str], folder: Path) -> Alive:
             (*buildx, "inspect", builder),
             cwd=folder,
             on_line=lambda line: lines.append(line.decode("utf-8", "replace")),
-            limits=Limits(timeout=ANSWER_LIMIT),
+            limits=ProcessLimits(timeout=ANSWER_LIMIT),
         )
         words = [line.split() for line in lines]
-        return ended.code == 0 and ended.ending == "exited" and ["Status:", "running"] in words
+        return ended.code == 0 and ended.end_reason == "exited" and ["Status:", "running"] in words
 
     return alive

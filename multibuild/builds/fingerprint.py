@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.config.files import is_remote
-from multibuild.dockerfile.context import ContextFile, Unwanted, content_digest, context_files, stamp_of
+from multibuild.dockerfile.context import ContextFile, IsCancelled, content_digest, context_files, stat_digest
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
 from multibuild.errors import MultibuildError
@@ -75,7 +75,7 @@ class _Tree:
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files or ())
 
-    def digest(self, unwanted: Unwanted) -> str | None:
+    def digest(self, unwanted: IsCancelled) -> str | None:
         try:
             return None if self.files is None else content_digest(self.root, self.files, unwanted)
         except OSError:
@@ -83,7 +83,10 @@ class _Tree:
 
 
 def fingerprint_platforms(
-    project: Path, specs: Mapping[Platform, BuildSpec], resolve: Resolve, unwanted: Unwanted = lambda: False
+    project: Path,
+    specs: Mapping[Platform, BuildSpec],
+    resolve: Resolve,
+    unwanted: IsCancelled = lambda: False,
 ) -> PlanFingerprints:
     """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found.
 
@@ -146,7 +149,7 @@ def _walked(root: Path, ignore: Ignore) -> _Tree:
 
 def _stamp(project: Path, specs: Mapping[Platform, BuildSpec], trees: Mapping[tuple[str, str], _Tree]) -> str:
     """Dockerfiles count too: they may lie outside the context, or be ignored in it."""
-    marks = {f"{kind} {name}": stamp_of(tree.files or ()) for (kind, name), tree in trees.items()}
+    marks = {f"{kind} {name}": stat_digest(tree.files or ()) for (kind, name), tree in trees.items()}
     for dockerfile in {spec.dockerfile for spec in specs.values()}:
         path = project / dockerfile
         info = path.stat() if path.exists() else None
@@ -168,7 +171,7 @@ def _inputs(
     if os.environ.get(EPOCH):
         parts[EPOCH] = os.environ[EPOCH]
     doubts = [] if spec.pull else ["local base images (pull: false)"]
-    doubts += ["what ADD fetches"] if described.fetches else []
+    doubts += ["what ADD fetches"] if described.adds_urls else []
     directories = {"context": ("context", spec.dockerfile)}
     directories |= {
         f"context {name}": ("named", source)

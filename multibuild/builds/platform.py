@@ -30,7 +30,7 @@ async def build_platform(
         if first is not None and number == 1 and not interrupted:
             made = first
         else:
-            async with context.slots.take(alone=alone, again=number + earlier > 1):
+            async with context.slots.take(alone=alone, is_retry=number + earlier > 1):
                 placed = context.failover.assign(planned)
                 made = await make_attempt(placed, context, number + earlier)
         attempts.append(made)

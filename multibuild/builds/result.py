@@ -11,7 +11,7 @@ from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
-from multibuild.terminal import last_line, one_line, shortened
+from multibuild.terminal import last_line, one_line, shorten
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
 Status = Literal["succeeded", "reused", "failed", "cancelled"]
@@ -91,4 +91,4 @@ def require_built(results: Sequence[BuildResult]) -> None:
 
 def _cause(evidence: str) -> str:
     """Return what decided, without BuildKit's wrapping, as a part of a sentence."""
-    return shortened(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)
+    return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

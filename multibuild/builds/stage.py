@@ -15,7 +15,7 @@ from multibuild.builds.platform import build_platform, cancelled, reused
 from multibuild.builds.result import Attempt, BuildResult, require_built, staged_children
 from multibuild.builds.reuse import FinishedChild, Reusable
 from multibuild.buildx.retry import Budget
-from multibuild.buildx.slots import LONG, CpuGate, Slots
+from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
@@ -113,8 +113,12 @@ def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
     """
     if not plan.jobs_auto or not plan.facts.here:
         return None
-    long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG for planned in plan.platforms)
-    return CpuGate(least=plan.facts.cpus, usual=usual_jobs(plan.facts), after=0.0 if long else LONG)
+    long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG_BUILD_S for planned in plan.platforms)
+    return CpuGate(
+        min_jobs=plan.facts.cpus,
+        default_jobs=usual_jobs(plan.facts),
+        long_after=0.0 if long else LONG_BUILD_S,
+    )
 
 
 def start_order(items: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:

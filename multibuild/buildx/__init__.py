@@ -1,1 +1,1 @@
-"""The buildx client as a process: run, followed, its failures classified."""
+"""The buildx client: its process, its progress output, and the classes of its failures."""

@@ -1,4 +1,4 @@
-"""Says what class a failure is of: the reader of `failure_table.py`. Pure."""
+"""Classification of failures by the table in `failure_signatures.py`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from multibuild.buildx.progress import Evidence
 from multibuild.frozen import frozen
 
 EVIDENCE_LINES = 8
-"""Lines of a failing step that are judged and shown: what comes earlier did not end it."""
+"""Last lines of a failing step that are matched and shown: earlier ones did not end it."""
 
-SHOWN_CHARACTERS = 500
-SHOWN_HEAD = 200
-"""How much of one line is shown, and how much of that from its beginning."""
+MAX_SHOWN_CHARACTERS = 500
+SHOWN_HEAD_CHARACTERS = 200
+"""How much of a long line is shown, and how much of that from its beginning."""
 
 _BY_NAME = {row.name: row for row in CLASSES}
 _EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
@@ -31,12 +31,12 @@ _RUN = re.compile(r"(?:^|\] )RUN ")
 _TRANSFER = re.compile(
     r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[(?:\S+ )*\d+/\d+\] FROM)"
 )
-_MOVING = re.compile(
+_TRANSFER_ERROR = re.compile(
     r"failed to (?:push|pull|copy|commit|fetch|do request|dial)\b|failed commit on ref|unexpected status from"
     r"|unexpected commit digest|unexpected size \d",
     re.IGNORECASE,
 )
-"""What is said of data on its way, whatever step it belongs to."""
+"""Errors of a data transfer, whatever step it belongs to."""
 
 _RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d+)")
 _WRONG_BASE = re.compile(
@@ -46,7 +46,7 @@ _WRONG_BASE = re.compile(
 
 @frozen
 class Failure:
-    """A failure understood. `evidence` is the lines that decided; `retry_after` seconds, where the log asks for it."""
+    """A classified failure. `evidence` is the deciding lines; `retry_after` seconds, where the log has Retry-After."""
 
     kind: FailureClass
     evidence: str
@@ -54,24 +54,24 @@ class Failure:
 
     @property
     def retry(self) -> Retry:
-        """Whether and how another try can help."""
+        """Whether and how a retry can help."""
         return self.kind.retry
 
     @property
     def hint(self) -> str:
-        """What a person can do."""
+        """What the user can do."""
         return self.kind.hint
 
 
 def failure_of(name: str, evidence: str) -> Failure:
-    """Name a failure whose class is known without reading a log (a timeout, a stall)."""
+    """Return a failure of a class that follows without a log (a timeout, a stall)."""
     return Failure(kind=_BY_NAME[name], evidence=evidence)
 
 
 def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Failure:
-    """Say the class of a failed build from its evidence and the exit code of buildx.
+    """Classify a failed build by its evidence and the exit code of buildx.
 
-    Exit code 130 or a signal, when nobody here sent one, is somebody else's kill and worth another try.
+    Exit code 130 or a signal that multibuild did not send is a kill by another process and worth a retry.
     """
     text = _shown(evidence)
     if code in {130, 137, 143} or code < 0:
@@ -85,26 +85,26 @@ def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Fai
 
 
 def wrong_base(warning: str) -> str | None:
-    """Read BuildKit's only word about a base of another architecture; None when it is about a variant only."""
-    found = _WRONG_BASE.search(warning)
-    if not found or found[1].split("/")[:2] == found[2].split("/")[:2]:
+    """Return what BuildKit's warning about a base of another architecture says; None when only the variant differs."""
+    match = _WRONG_BASE.search(warning)
+    if not match or match[1].split("/")[:2] == match[2].split("/")[:2]:
         return None
-    return f"the base image is {found[1]}, not {found[2]}"
+    return f"the base image is {match[1]}, not {match[2]}"
 
 
 def _of_run(evidence: Evidence, *, emulated: bool) -> str:
-    """Judge a RUN by its own last lines; unknown text there is the command's own failure."""
+    """Classify a RUN by its last lines; unknown text there is the command's own failure."""
     tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
-    # The message quotes the command, whose text is no evidence.
+    # The message quotes the command line, which is no evidence.
     message = _COMMAND.sub("process", evidence.message)
     execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
     for row in SIGNATURES:
-        said = tail if row.scope == "run" else f"{message}\n{execs}"
-        if row.scope in {"run", "any"} and re.search(row.pattern, said, re.IGNORECASE):
+        text = tail if row.scope == "run" else f"{message}\n{execs}"
+        if row.scope in {"run", "any"} and re.search(row.pattern, text, re.IGNORECASE):
             return row.name
     exit_code = _EXIT.search(evidence.message)
     if exit_code is None:
-        return _matched(message) or "step-failed"
+        return _class_of_text(message) or "step-failed"
     signalled = EXIT_CODES.get(int(exit_code[1]))
     if signalled == "out-of-memory" or (signalled and emulated):
         return signalled
@@ -116,16 +116,16 @@ def _of_run(evidence: Evidence, *, emulated: bool) -> str:
 
 
 def _of_transfer(evidence: Evidence) -> str:
-    found = _matched(evidence.message) or _matched("\n".join(evidence.tail[-EVIDENCE_LINES:]))
-    if found:
-        return found
+    name = _class_of_text(evidence.message) or _class_of_text("\n".join(evidence.tail[-EVIDENCE_LINES:]))
+    if name:
+        return name
     if "context canceled" in evidence.message:
         return "killed"
-    moving = _TRANSFER.search(evidence.step) or _MOVING.search(evidence.message)
-    return "unknown-transfer" if moving else "unknown"
+    transfer = _TRANSFER.search(evidence.step) or _TRANSFER_ERROR.search(evidence.message)
+    return "unknown-transfer" if transfer else "unknown"
 
 
-def _matched(text: str) -> str | None:
+def _class_of_text(text: str) -> str | None:
     for row in SIGNATURES:
         if row.scope != "run" and re.search(row.pattern, text, re.IGNORECASE | re.MULTILINE):
             return row.name
@@ -139,9 +139,9 @@ def _shown(evidence: Evidence) -> str:
 
 
 def _middle_out(text: str) -> str:
-    """Shorten a long line in its middle: Go's errors name what was tried first and the cause last."""
+    """Shorten a long line in its middle: Go's errors begin with the action and end with the cause."""
     return (
         text
-        if len(text) <= SHOWN_CHARACTERS
-        else f"{text[:SHOWN_HEAD]} … {text[SHOWN_HEAD - SHOWN_CHARACTERS :]}"
+        if len(text) <= MAX_SHOWN_CHARACTERS
+        else f"{text[:SHOWN_HEAD_CHARACTERS]} … {text[SHOWN_HEAD_CHARACTERS - MAX_SHOWN_CHARACTERS :]}"
     )

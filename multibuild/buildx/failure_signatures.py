@@ -1,10 +1,10 @@
-"""The table of failure signatures: data only. `failures.py` says how it is read.
+"""The table of failure classes and signatures: data only, read by `classify.py`.
 
-An error that reaches us has been retried by BuildKit for about seven seconds already (util/resolver/retryhandler:
-four tries with 1, 2 and 4 s between), so waiting starts at several seconds.
+BuildKit has already retried an error for about seven seconds (util/resolver/retryhandler: four attempts with 1, 2 and
+4 s between), so waiting starts at several seconds.
 
-A registry's error whose message is its code's own is printed as that code in words and nothing else, without the
-status: "failed to push R: unauthorized" (distribution/errcode, Errors.UnmarshalJSON; seen with BuildKit in dockerd 28).
+A registry's error whose message is its code's default is printed as that code in words only, without the status:
+"failed to push R: unauthorized" (distribution/errcode, Errors.UnmarshalJSON; seen with BuildKit in dockerd 28).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Scope = Literal["any", "run", "outside"]
 
 @frozen
 class FailureClass:
-    """What a failure is and what helps.
+    """A class of failures and what helps against it.
 
-    `attempts` in all for one that is worth it "once" or with fresh credentials; `alone_after` that many failures
-    the next attempt runs with no other build beside it; `patient` waits minutes where others wait seconds.
+    `attempts`: the total for a class that is retried "once" or with fresh credentials. `alone_after_failures`: after so
+    many failures the next attempt runs with no other build beside it. `waits_minutes`: pauses of minutes, not seconds.
     """
 
     name: str
     retry: Retry
     hint: str
     attempts: int = 2
-    alone_after: int | None = None
-    patient: bool = False
+    alone_after_failures: int | None = None
+    waits_minutes: bool = False
 
 
 @frozen
 class Signature:
-    """One row. `scope` "run" applies to a failing RUN's own output, "outside" to everything else."""
+    """One row. `scope` "run" applies to a failing RUN's output, "outside" to everything else."""
 
     pattern: str
     name: str
@@ -65,7 +65,7 @@ CLASSES: tuple[FailureClass, ...] = (
         name="rate-limited",
         retry="transient",
         hint="log in (`docker login`) for a higher limit, or use a mirror (buildkitd.toml)",
-        patient=True,
+        waits_minutes=True,
     ),
     FailureClass(
         name="token", retry="auth", hint="`docker login HOST` again: the registry's token service refused"
@@ -101,7 +101,7 @@ CLASSES: tuple[FailureClass, ...] = (
         retry="once",
         hint="QEMU crashed: pin another version in `emulators.image`, cross-compile this step, or use a native node",
         attempts=3,
-        alone_after=2,
+        alone_after_failures=2,
     ),
     FailureClass(
         name="qemu-illegal-instruction",
@@ -112,7 +112,7 @@ CLASSES: tuple[FailureClass, ...] = (
         name="out-of-memory",
         retry="once",
         hint="the step was killed, most likely for memory: lower --jobs, or give the builder more",
-        alone_after=1,
+        alone_after_failures=1,
     ),
     FailureClass(
         name="no-space", retry="permanent", hint="free disk space: `docker buildx prune`, `docker system df`"
@@ -188,7 +188,7 @@ CLASSES: tuple[FailureClass, ...] = (
 _NET = "Go net/http, containerd resolver; buildkit util/resolver/retryhandler"
 
 SIGNATURES: tuple[Signature, ...] = (
-    # Space and memory first: their words often stand behind others.
+    # Space and memory first: their messages often follow other errors.
     Signature(
         pattern=r"no space left on device|disk quota exceeded", name="no-space", scope="any", source="ENOSPC"
     ),
@@ -198,7 +198,7 @@ SIGNATURES: tuple[Signature, ...] = (
         scope="any",
         source="buildkit executor detectOOM",
     ),
-    # What a RUN's own output says of its emulator.
+    # Emulator errors in a RUN's output.
     Signature(
         pattern=r"qemu: uncaught target signal 4\b",
         name="qemu-illegal-instruction",
@@ -232,7 +232,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
-        # A registry's bare code is small; "Unavailable: " is gRPC's, of a builder that went away.
+        # A registry's bare code is in lower case; "Unavailable: " is gRPC's, from a builder that went away.
         pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
         r"|received unexpected HTTP status: 5\d\d|(?-i:: unavailable(?:: |$))",
         name="registry-unavailable",
@@ -258,7 +258,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     Signature(
         pattern=r"dial unix \S+buildkitd\.sock|transport is closing|error reading from server: EOF"
-        # Setup reached the engine: that it is away now means that it restarts.
+        # Setup reached the engine, so an unreachable one is restarting.
         r"|Cannot connect to the Docker daemon|failed to connect to the docker API|unable to upgrade to h2c"
         r"|code = Unavailable|no such job|no active session|closing transport",
         name="builder-gone",
@@ -286,7 +286,7 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit authorizer",
     ),
     Signature(
-        # A registry whose refusal has no words leaves nothing after it: `failed to push app:1: unauthorized`.
+        # A refusal without a message has nothing behind the code: `failed to push app:1: unauthorized`.
         pattern=r"401 Unauthorized|unauthorized(?:: |(?m:$))|failed to authorize|authorization failed"
         r"|no basic auth credentials",
         name="unauthorized",
@@ -309,13 +309,13 @@ SIGNATURES: tuple[Signature, ...] = (
         source="buildkit#2631, #990; moby#47520",
     ),
     Signature(
-        # Seen when a build begins with what others, cancelled in that moment, have just made.
+        # Seen when a build uses what other builds, cancelled at that moment, have just created.
         pattern=r"snapshot \S+ does not exist: not found",
         name="lost-snapshot",
         scope="outside",
         source="buildkit#6808, #6977, #6521",
     ),
-    # What no retry helps.
+    # Failures that no retry helps.
     Signature(
         pattern=r"no match for platform in manifest|no matching manifest for",
         name="base-without-platform",
@@ -380,7 +380,7 @@ NETWORK_IN_RUN = (
     r"|503 Service|504 Gateway|429 Too Many|unexpected EOF|Network is unreachable|no route to host"
     r"|Connection refused|no such host|server misbehaving|ECONNRESET|ETIMEDOUT|EAI_AGAIN|the remote end hung up|curl: \((?:5|6|7|16|18|28|35|52|56|92)\)"
 )
-"""Words of a network failure in a RUN's own output; they count only where the step itself uses the network."""
+"""Text of a network failure in a RUN's output; it counts only where the step itself uses the network."""
 
 NETWORK_COMMANDS = (
     r"\b(?:apt|apt-get|aptitude|apk|dnf|microdnf|yum|zypper|pacman|pip3?|uv|poetry|conda|npm|npx|yarn|pnpm|curl|wget"
@@ -397,4 +397,4 @@ EXIT_CODES: dict[int, str] = {
     137: "out-of-memory",
     139: "qemu-crash",
 }
-"""Exit codes 128+n of a RUN that a signal ended; only under emulation is a crash QEMU's."""
+"""Exit codes 128+n of a RUN that a signal ended; a crash is QEMU's only under emulation."""

@@ -1,6 +1,6 @@
-"""The one way multibuild runs a child process that may take hours: own process group, watched, ended in order.
+"""Long-running child processes: an own process group, timeouts, and an orderly end.
 
-python-on-whales can neither time out nor cancel, hence this seam for everything buildx does for long.
+python-on-whales can neither time out nor cancel, so every long buildx call runs through here.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ from multibuild.redact import redacted_command
 
 logger = logging.getLogger(__name__)
 
-LINE_LIMIT = 1024 * 1024
-"""Longest line handed on, in bytes; the rest of a longer one is cut, so that a hostile log cannot fill memory."""
+MAX_LINE_BYTES = 1024 * 1024
+"""Longer lines are cut, so that a hostile log cannot fill memory."""
 
-GRACE = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-"""How a process group is ended: each signal and how many seconds it gets. buildx needs a moment to tell BuildKit."""
+END_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+"""The signals that end a process group, each with its timeout in seconds. buildx needs time to cancel in BuildKit."""
 
-DRAIN = 2.0
-"""Seconds in which what a finished process wrote is still read while another holds its pipe."""
+DRAIN_TIMEOUT_S = 2.0
+"""How long the output of a finished process is still read while another process holds its pipe."""
 
 _PR_SET_PDEATHSIG = 1
 
-Ending = Literal["exited", "timeout", "stalled"]
+EndReason = Literal["exited", "timeout", "stalled"]
 
 
-class NotStarted(OSError):
+class StartFailed(OSError):
     """The program could not be started at all."""
 
 
 @frozen
 class ProcessResult:
-    """How a process ended. `code` is as subprocess gives it: negative for a signal; `seconds` is wall time."""
+    """How a process ended. `code` is the exit code, negative for a signal; `seconds` is wall time."""
 
     code: int
-    ending: Ending
+    end_reason: EndReason
     seconds: float
 
 
 @frozen
-class Limits:
-    """`timeout`: seconds for the whole attempt. `stall`: seconds without a line; `busy` may veto a stall."""
+class ProcessLimits:
+    """`timeout`: seconds for the whole process. `stall`: seconds without output; `is_busy` may veto a stall."""
 
     timeout: float | None = None
     stall: float | None = None
-    busy: Callable[[], bool] | None = None
+    is_busy: Callable[[], bool] | None = None
 
 
 async def run_process(
@@ -62,27 +62,27 @@ async def run_process(
     *,
     cwd: Path,
     on_line: Callable[[bytes], None],
-    limits: Limits = Limits(),
+    limits: ProcessLimits = ProcessLimits(),
     environ: Mapping[str, str] | None = None,
 ) -> ProcessResult:
-    """Run `argv` in a process group of its own and hand every line of stdout and stderr to `on_line`.
+    """Run `argv` in a process group of its own and pass every line of stdout and stderr to `on_line`.
 
-    When the limits are exceeded, or this task is cancelled, the whole group is ended: interrupt, terminate, kill.
-    The children die with us even when we are killed with SIGKILL. Raises NotStarted when `argv[0]` cannot be started,
-    and what `on_line` raises.
+    When a limit is exceeded, or this task is cancelled, the whole group is ended: interrupt, terminate, kill. The child
+    ends with this process even if that is killed with SIGKILL. Raises StartFailed when `argv[0]` cannot be started, and
+    what `on_line` raises.
     """
     logger.info("+ %s", redacted_command(argv))
-    began = time.monotonic()
-    process = await _started(argv, cwd, environ)
+    start = time.monotonic()
+    process = await _start(argv, cwd, environ)
     watch = _Watch(limits)
     try:
-        ending = await watch.follow(process, on_line)
+        reason = await watch.follow(process, on_line)
     finally:
         await _end_group(process)
-    return ProcessResult(code=process.returncode or 0, ending=ending, seconds=time.monotonic() - began)
+    return ProcessResult(code=process.returncode or 0, end_reason=reason, seconds=time.monotonic() - start)
 
 
-async def _started(
+async def _start(
     argv: Sequence[str], cwd: Path, environ: Mapping[str, str] | None
 ) -> asyncio.subprocess.Process:
     starting = asyncio.ensure_future(
@@ -95,28 +95,31 @@ async def _started(
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_die_with_parent,
-            limit=LINE_LIMIT,
+            limit=MAX_LINE_BYTES,
         )
     )
     try:
-        # Cancelled in the middle, asyncio kills the process alone and leaves what that has started by then.
+        # When cancelled here, asyncio would kill the process alone and leave the children it has started by then.
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         with contextlib.suppress(OSError):
             await _end_group(await starting)
         raise
     except OSError as error:
-        raise NotStarted(error.errno, f"{argv[0]} could not be started: {error.strerror or error}") from error
+        message = f"{argv[0]} could not be started: {error.strerror or error}"
+        raise StartFailed(error.errno, message) from error
 
 
 class _Watch:
-    """Reads the lines and keeps the two clocks."""
+    """Reader of a process's lines that enforces both limits."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ProcessLimits) -> None:
         self._limits = limits
-        self._last = time.monotonic()
+        self._last_output = time.monotonic()
 
-    async def follow(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> Ending:
+    async def follow(
+        self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]
+    ) -> EndReason:
         reading = asyncio.ensure_future(self._read(process, on_line))
         leader = asyncio.ensure_future(_exited(process))
         tasks: set[asyncio.Future[Any]] = {reading, leader}
@@ -129,12 +132,12 @@ class _Watch:
                 )
                 if reading in done:
                     reading.result()
-                    # Nobody holds the pipe any more: the exit is told at once. Who only closed it is still timed.
+                    # The pipe is closed, so wait() returns at the exit. A process that only closed it is still timed.
                     waiting = {asyncio.ensure_future(process.wait())}
                     tasks |= waiting
                 elif done:
-                    # A straggler may hold the pipe for ever: what was written is read, then it is over.
-                    await asyncio.wait({reading}, timeout=DRAIN)
+                    # Another process may hold the pipe forever: read what was written, then stop.
+                    await asyncio.wait({reading}, timeout=DRAIN_TIMEOUT_S)
                     if reading.done():
                         reading.result()
                     return "exited"
@@ -150,7 +153,7 @@ class _Watch:
     async def _read(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> None:
         assert process.stdout is not None
         async for line in _lines(process.stdout):
-            self._last = time.monotonic()
+            self._last_output = time.monotonic()
             on_line(line)
 
     def _pause(self, deadline: float | None) -> float | None:
@@ -159,40 +162,40 @@ class _Watch:
         if deadline is not None:
             pauses.append(deadline - now)
         if self._limits.stall is not None:
-            pauses.append(self._last + self._limits.stall - now)
+            pauses.append(self._last_output + self._limits.stall - now)
         return max(0.01, min(pauses)) if pauses else None
 
     def _stalled(self) -> bool:
-        stall, busy = self._limits.stall, self._limits.busy
-        if stall is None or time.monotonic() - self._last < stall:
+        stall, is_busy = self._limits.stall, self._limits.is_busy
+        if stall is None or time.monotonic() - self._last_output < stall:
             return False
-        if busy is not None and busy():
-            self._last = time.monotonic()
+        if is_busy is not None and is_busy():
+            self._last_output = time.monotonic()
             return False
         return True
 
 
 async def _exited(process: asyncio.subprocess.Process) -> None:
-    """Wait for the process alone: `Process.wait()` also waits until nobody holds its pipe."""
-    while process.returncode is None:  # noqa: ASYNC110 - asyncio tells of the exit and the pipe only together
+    """Wait for the exit only: `Process.wait()` also waits until every holder of the pipe has closed it."""
+    while process.returncode is None:  # noqa: ASYNC110 - asyncio has one event for the exit and the pipe together
         await asyncio.sleep(0.2)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Give whole lines; one longer than LINE_LIMIT is cut there and its rest dropped."""
+    """Return whole lines; longer ones are cut at MAX_LINE_BYTES."""
     pending = bytearray()
     dropping = False
     while chunk := await stream.read(64 * 1024):
         *whole, rest = chunk.split(b"\n")
         for part in whole:
             if not dropping:
-                yield bytes(pending + part)[:LINE_LIMIT]
+                yield bytes(pending + part)[:MAX_LINE_BYTES]
             pending.clear()
             dropping = False
         if not dropping:
             pending += rest
-        if len(pending) > LINE_LIMIT:
-            yield bytes(pending[:LINE_LIMIT])
+        if len(pending) > MAX_LINE_BYTES:
+            yield bytes(pending[:MAX_LINE_BYTES])
             pending.clear()
             dropping = True
     if pending:
@@ -200,25 +203,25 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End what is left of the group, asking first; shielded, so a second cancellation does not leave orphans."""
+    """End the rest of the group in order; shielded, so that a second cancellation does not leave orphans."""
     if process.returncode is not None:
-        _signal_group(process.pid, signal.SIGKILL)  # stragglers of a leader that has gone
+        _signal_group(process.pid, signal.SIGKILL)  # members that outlived the group's leader
         return
     await asyncio.shield(_signal_in_order(process))
 
 
 async def _signal_in_order(process: asyncio.subprocess.Process) -> None:
-    for number, seconds in GRACE:
+    for number, seconds in END_SIGNALS:
         _signal_group(process.pid, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                # The pipe must be drained, or a child that still writes never ends.
+                # The pipe must be drained, or a child that still writes blocks forever.
                 if process.stdout is not None:
                     while await process.stdout.read(64 * 1024):
                         pass
                 await process.wait()
                 break
-    _signal_group(process.pid, signal.SIGKILL)  # grandchildren that let go of the pipe and ignored the rest
+    _signal_group(process.pid, signal.SIGKILL)  # grandchildren that closed the pipe and ignored the others
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
@@ -227,7 +230,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _die_with_parent() -> None:
-    """Between fork and exec: SIGTERM for the child when its parent dies, however it dies (prctl(2))."""
+    """Let the kernel send the child SIGTERM when its parent dies (prctl(2)); called between fork and exec."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

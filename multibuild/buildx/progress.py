@@ -1,4 +1,4 @@
-"""BuildKit's progress as `--progress rawjson` prints it: one JSON object a line, plain text after an error."""
+"""Reader of BuildKit's `--progress rawjson`: one JSON object a line, plain text after an error."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from typing import Any
 from multibuild.frozen import frozen
 
 TAIL_LINES = 40
-"""Last lines kept of each step: what a failure is judged by."""
+"""Last lines kept of each step, as evidence of a failure."""
 
-OPEN_STEPS = 512
-"""Steps whose tails are kept at once; a build has some dozens."""
-
+MAX_OPEN_STEPS = 512
+"""Steps that are kept; a build has some dozens."""
 
 _COPIES = re.compile(r"\] (?:COPY|ADD) ")
 
 
 @frozen
 class Step:
-    """A finished step. `seconds` is from start to completion; a cached one took none.
+    """A finished step. `seconds` is from start to completion, 0 for a cached step.
 
-    `started` is by the clock of the machine that built. `vertex` is BuildKit's digest of the step: builds that have
-    the same one share its work. `base` is the vertex of the image that the step's file system began as, which
-    tells for which platform the step ran; empty where it began as nothing (`FROM scratch`).
+    `started` is by the clock of the building machine. `vertex` is BuildKit's digest of the step: builds with the same
+    vertex share its work. `base` is the vertex of the image at the bottom of the step's file system, from which follows
+    the platform that the step ran on; empty for `FROM scratch`.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Step:
     base: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Give the journal's form: that of report.json without the platform, with `started` in RFC 3339."""
+        """Return the JSON of the journal: that of report.json without the platform, `started` in RFC 3339."""
         return {
             "name": self.name,
             "seconds": round(self.seconds, 3),
@@ -71,10 +70,9 @@ class _Vertex:
 
 @frozen
 class Evidence:
-    """What decides the class of a failure.
+    """The basis for the class of a failure.
 
-    `message` is the last error text, `step` the failing step's name (empty: no step failed), `tail` its own last
-    lines.
+    `message` is the last error text, `step` the failing step's name (empty: no step failed), `tail` its last lines.
     """
 
     message: str
@@ -83,28 +81,28 @@ class Evidence:
 
 
 class Progress:
-    """Folds the stream into steps, warnings and evidence, and writes a readable log as it goes.
+    """Collector of a build's steps, warnings and evidence, which also writes a readable log.
 
-    `write` takes log lines (without newline); `started` is told the name of each step that starts, `said` each line
-    that a step prints, as it came.
+    `write_log` is called with each log line (without newline), `on_step` with the name of each step that starts,
+    `on_line` with each line that a step prints.
     """
 
     def __init__(
         self,
-        write: Callable[[str], None],
-        started: Callable[[str], None],
-        said: Callable[[str], None] | None = None,
+        write_log: Callable[[str], None],
+        on_step: Callable[[str], None],
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
-        """Begin with nothing seen."""
-        self._write = write
-        self._started = started
-        self._said = said
+        """Start without any step."""
+        self._write_log = write_log
+        self._on_step = on_step
+        self._on_line = on_line
         self._vertices: dict[str, _Vertex] = {}
         self._plain: deque[str] = deque(maxlen=TAIL_LINES)
         self.warnings: list[str] = []
 
     def feed(self, line: bytes) -> None:
-        """Take one line of buildx's output, whatever it holds."""
+        """Read one line of buildx's output, of any form."""
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         if text.startswith("{"):
             try:
@@ -112,14 +110,14 @@ class Progress:
             except (ValueError, RecursionError):
                 document = None
             if isinstance(document, dict) and document.keys() & {"vertexes", "statuses", "logs", "warnings"}:
-                self.take(document)
+                self.apply(document)
                 return
         if text.strip():
             self._plain.append(text)
-            self._write(text)
+            self._write_log(text)
 
     def steps(self) -> tuple[Step, ...]:
-        """Give the finished steps in the order they were first seen, without BuildKit's internal ones."""
+        """Return the finished steps in order of first appearance, without BuildKit's internal ones."""
         return tuple(
             Step(
                 name=vertex.name,
@@ -134,9 +132,9 @@ class Progress:
         )
 
     def _base(self, digest: str) -> str:
-        """Follow first inputs, which are the file system a step works on, to the image it began as.
+        """Follow first inputs, which are the file system that a step works on, to the image at the bottom.
 
-        A COPY has its sources as further inputs; with one input alone it copies onto nothing.
+        A COPY has its sources as further inputs; a COPY with a single input copies onto scratch.
         """
         for _ in range(len(self._vertices)):
             vertex = self._vertices.get(digest)
@@ -150,7 +148,7 @@ class Progress:
         return ""
 
     def evidence(self) -> Evidence:
-        """Give what the failure is to be judged by."""
+        """Return the evidence of the build's failure."""
         failing = self._failing()
         errors = [line for line in self._plain if line.startswith("ERROR")]
         message = errors[-1].removeprefix("ERROR: ") if errors else (self._plain[-1] if self._plain else "")
@@ -161,15 +159,15 @@ class Progress:
 
     @property
     def error(self) -> str:
-        """What BuildKit says of the step that failed; empty where none did, or only because others were given up."""
+        """BuildKit's error of the step that failed; empty without one, also when steps were only cancelled."""
         failing = self._failing()
         return failing[-1].error if failing else ""
 
     def _failing(self) -> list[_Vertex]:
         return [v for v in self._vertices.values() if v.error and "context canceled" not in v.error]
 
-    def take(self, document: Mapping[str, Any]) -> None:
-        """Take one status of BuildKit's, already read."""
+    def apply(self, document: Mapping[str, Any]) -> None:
+        """Apply one parsed status of BuildKit."""
         for vertex in _objects(document.get("vertexes")):
             self._vertex(vertex)
         for status in _objects(document.get("statuses")):
@@ -179,75 +177,75 @@ class Progress:
         for warning in _objects(document.get("warnings")):
             text = _base64_text(warning.get("short", ""))
             self.warnings.append(text)
-            self._write(f"WARNING: {text}")
+            self._write_log(f"WARNING: {text}")
 
-    def _vertex(self, seen: Mapping[str, Any]) -> None:
-        if len(self._vertices) >= OPEN_STEPS and seen.get("digest") not in self._vertices:
+    def _vertex(self, update: Mapping[str, Any]) -> None:
+        if len(self._vertices) >= MAX_OPEN_STEPS and update.get("digest") not in self._vertices:
             return
-        vertex = self._vertices.setdefault(str(seen.get("digest")), _Vertex())
-        vertex.name = str(seen.get("name") or vertex.name)
-        if isinstance(inputs := seen.get("inputs"), list):
+        vertex = self._vertices.setdefault(str(update.get("digest")), _Vertex())
+        vertex.name = str(update.get("name") or vertex.name)
+        if isinstance(inputs := update.get("inputs"), list):
             vertex.inputs = tuple(map(str, inputs))
-        started, completed = _time(seen.get("started")), _time(seen.get("completed"))
+        started, completed = _time(update.get("started")), _time(update.get("completed"))
         if started and vertex.started is None:
-            self._write(f"--- {vertex.name}")
-            self._started(vertex.name)
+            self._write_log(f"--- {vertex.name}")
+            self._on_step(vertex.name)
         vertex.started = started or vertex.started
-        if seen.get("cached"):
+        if update.get("cached"):
             vertex.cached = True
         if completed and not vertex.done:
             vertex.done = True
             if vertex.started is not None and not vertex.cached:
                 vertex.seconds = (completed - vertex.started).total_seconds()
-            took = "CACHED" if vertex.cached else f"{vertex.seconds:.1f}s"
-            self._write(f"--- {vertex.name} {took}")
-        if seen.get("error"):
-            vertex.error = str(seen["error"])
-            self._write(f"--- {vertex.name}: {vertex.error}")
+            duration = "CACHED" if vertex.cached else f"{vertex.seconds:.1f}s"
+            self._write_log(f"--- {vertex.name} {duration}")
+        if update.get("error"):
+            vertex.error = str(update["error"])
+            self._write_log(f"--- {vertex.name}: {vertex.error}")
 
     def _transfer(self, status: Mapping[str, Any]) -> None:
-        """Pushes and pulls show only as statuses; one line each when they complete."""
+        """Log a completed push or pull, which BuildKit reports as a status only."""
         if status.get("completed") and (name := status.get("name") or status.get("id")):
-            self._write(f"    {name} done")
+            self._write_log(f"    {name} done")
 
     def _log(self, log: Mapping[str, Any]) -> None:
-        """Logs are chunks, not lines: keep the last unfinished line of each step."""
+        """Split a step's output, which comes in chunks, into lines; the last unfinished line is kept."""
         key = str(log.get("vertex"))
-        if len(self._vertices) >= OPEN_STEPS and key not in self._vertices:
+        if len(self._vertices) >= MAX_OPEN_STEPS and key not in self._vertices:
             return
         vertex = self._vertices.setdefault(key, _Vertex())
         text = vertex.decoder.decode(_base64_bytes(log.get("data", "")))
         *lines, vertex.partial = (vertex.partial + text).split("\n")
         for line in lines:
-            self._say(vertex, line.rstrip("\r"))
+            self._add_line(vertex, line.rstrip("\r"))
         if len(vertex.partial) > 100_000:
-            self._say(vertex, vertex.partial)
+            self._add_line(vertex, vertex.partial)
             vertex.partial = ""
 
     def finish(self) -> None:
-        """Flush last lines that had no newline."""
+        """Flush last lines without newline."""
         for vertex in self._vertices.values():
             if vertex.partial:
-                self._say(vertex, vertex.partial)
+                self._add_line(vertex, vertex.partial)
                 vertex.partial = ""
 
-    def _say(self, vertex: _Vertex, line: str) -> None:
-        """Take a whole line of a step. The write comes last: a full disk makes it fail."""
+    def _add_line(self, vertex: _Vertex, line: str) -> None:
+        """Add a whole line of a step. The log is written last: that fails on a full disk."""
         vertex.tail.append(line[-2000:])
-        if self._said is not None:
-            self._said(line)
-        self._write(line)
+        if self._on_line is not None:
+            self._on_line(line)
+        self._write_log(line)
 
 
 def _time(text: Any) -> datetime | None:
-    """Read BuildKit's RFC 3339 time; Python wants at most six digits of a second."""
+    """Parse BuildKit's RFC 3339 time; Python reads at most six digits of a second."""
     if not isinstance(text, str) or text.startswith("0001-"):
         return None
     head, dot, tail = text.partition(".")
     digits = tail.rstrip("Z")[:6] if dot and tail.endswith("Z") else ""
     try:
-        found = datetime.fromisoformat(f"{head}.{digits}+00:00" if digits else text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        time = datetime.fromisoformat(f"{head}.{digits}+00:00" if digits else text)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
     except ValueError:
         return None
 
@@ -264,6 +262,6 @@ def _base64_bytes(data: Any) -> bytes:
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Give what has the expected shape; a stream of another version must not end a build."""
+    """Return the items of the expected shape; the output of another BuildKit version must not end a build."""
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, dict))

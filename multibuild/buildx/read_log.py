@@ -1,4 +1,4 @@
-"""Reads a log that somebody else's buildx printed, rawjson or plain, and says what ended it."""
+"""Classification of a build log from a file: rawjson, `--progress plain`, or multibuild's own."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _OWN_ERROR = re.compile(r"^--- (.+?): ((?:process|failed|error|unexpected).*)$")
 
 
 def explain_log(content: bytes) -> Failure:
-    """Classify a build log: rawjson, `--progress plain`, or one of our own."""
-    progress = Progress(write=_ignored, started=_ignored)
+    """Return the failure that ended a build log."""
+    progress = Progress(write_log=_ignored, on_step=_ignored)
     for line in content.splitlines():
         progress.feed(line)
     progress.finish()
@@ -27,26 +27,26 @@ def explain_log(content: bytes) -> Failure:
 
 
 def _ignored(_text: str) -> None:
-    """Only the evidence is wanted."""
+    """Discard output: only the evidence is needed."""
 
 
 def _plain(text: str) -> Evidence | None:
-    """Find the failing step of a plain log, its own last lines and the last error."""
+    """Return the failing step of a plain log, its last lines and the last error."""
     names: dict[str, str] = {}
     tails: dict[str, list[str]] = {}
     failing, message, current = "", "", ""
     for line in text.splitlines():
-        if found := _PLAIN_ERROR.match(line):
-            failing, message = found[1], found[2]
-        elif found := _PLAIN_STEP.match(line):
-            names[found[1]] = found[2]
-        elif found := _PLAIN_LOG.match(line):
-            tails.setdefault(found[1], []).append(found[2])
-        elif found := _OWN_ERROR.match(line):
-            failing, message = found[1], found[2]
-            names[failing] = found[1]
-        elif found := _OWN_STEP.match(line):
-            current = found[1]
+        if match := _PLAIN_ERROR.match(line):
+            failing, message = match[1], match[2]
+        elif match := _PLAIN_STEP.match(line):
+            names[match[1]] = match[2]
+        elif match := _PLAIN_LOG.match(line):
+            tails.setdefault(match[1], []).append(match[2])
+        elif match := _OWN_ERROR.match(line):
+            failing, message = match[1], match[2]
+            names[failing] = match[1]
+        elif match := _OWN_STEP.match(line):
+            current = match[1]
         elif line.startswith("ERROR: "):
             message = line.removeprefix("ERROR: ")
         elif current:

@@ -116,7 +116,7 @@ def why_enough(failed: Sequence[Failure], budget: Budget) -> str | None:
 
 def must_run_alone(failed: Sequence[Failure]) -> bool:
     """Whether the next attempt gets the machine for itself, by how often its class has come already."""
-    after = failed[-1].kind.alone_after if failed else None
+    after = failed[-1].kind.alone_after_failures if failed else None
     return after is not None and sum(failure.kind == failed[-1].kind for failure in failed) >= after
 
 
@@ -124,6 +124,6 @@ def pause_before(failed: int, failure: Failure, budget: Budget) -> float:
     """Seconds to wait after attempt number `failed`: exponential with jitter, or what the server asked for."""
     if failure.retry_after is not None:
         return min(failure.retry_after, LONGEST_WAIT)
-    factor = PATIENT_FACTOR if failure.kind.patient else 1.0
+    factor = PATIENT_FACTOR if failure.kind.waits_minutes else 1.0
     pause = min(budget.initial * factor * 2 ** (failed - 1), budget.max * factor)
     return float(pause) * random.uniform(0.75, 1.25)  # noqa: S311 - spreads load, guards nothing

@@ -1,4 +1,4 @@
-"""How many builds run at once."""
+"""Job slots: the number of builds that run at once."""
 
 from __future__ import annotations
 
@@ -8,97 +8,98 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import field
 
-from multibuild.buildx.processors import WINDOW, Processors
+from multibuild.buildx.processors import WINDOW_S, Processors
 from multibuild.frozen import frozen
 
-LONG = 5.0
-"""Seconds of a build by which it is a long one.
+LONG_BUILD_S = 5.0
+"""Duration from which a build is a long one.
 
-Short ones are mostly waiting for clients and registries, and go best many at a time: with twelve of a second each, two
-at a time took a seventh longer than six on two processors. With twelve that compute for seconds under emulation, two
-took a sixteenth less than six: processors that are shared by more than they are cost caches and switches.
+Short builds mostly wait for clients and registries, so many at once are fastest: twelve builds of a second each on two
+processors took a seventh longer with two at a time than with six. Twelve that compute for seconds under emulation took
+a sixteenth less with two than with six: more builds than processors cost cache misses and context switches.
 """
 
 
 @frozen
 class CpuGate:
-    """Lets more builds run at once only while the processors have time: more than `usual`, or than `least` long ones.
+    """Limit on builds while the processors have no idle time: `default_jobs`, or `min_jobs` if builds are long.
 
-    They are long as soon as one of them has run for `after` seconds.
+    Builds are long as soon as one of them has run for `long_after` seconds.
     """
 
-    least: int
-    usual: int
-    after: float = LONG
+    min_jobs: int
+    default_jobs: int
+    long_after: float = LONG_BUILD_S
     processors: Processors = field(default_factory=Processors)
 
 
 class Slots:
-    """Job slots. A build takes one, or all when it must run alone, a wave several; waiting for a retry holds none."""
+    """Job slots: one for a build, all for one that must run alone, several for a batch; none while a retry waits."""
 
-    def __init__(self, number: int, brake: CpuGate | None = None) -> None:
-        """Make `number` slots; with a `brake` not all of them may be taken."""
-        self._number = number
-        self._brake = brake
-        self._held: dict[object, tuple[int, float]] = {}
-        self._waiting: list[object] = []
-        self._waiting_many = 0
+    def __init__(self, total: int, cpu_gate: CpuGate | None = None) -> None:
+        """Create `total` slots, of which a `cpu_gate` may keep some free."""
+        self._total = total
+        self._cpu_gate = cpu_gate
+        self._holders: dict[object, tuple[int, float]] = {}
+        self._queue: list[object] = []
+        self._waiting_for_several = 0
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, *, alone: bool = False, number: int = 1, again: bool = False) -> AsyncIterator[None]:
-        """Hold slots, in the order of asking; who wants several goes before all who want one, not to be starved.
+    async def take(
+        self, *, alone: bool = False, count: int = 1, is_retry: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold slots (at most all), first come, first served; requests for several go first, so they do not starve.
 
-        More than there are is all of them. Who builds `again` goes before those who have not begun: behind them a
-        retry would be alone at the end.
+        A retry goes before first attempts: behind them it would run by itself at the end.
         """
-        wanted = self._number if alone else min(number, self._number)
-        many = alone or wanted > 1
+        count = self._total if alone else min(count, self._total)
+        several = alone or count > 1
         me = object()
         async with self._changed:
-            self._waiting_many += many
-            if not many:
-                self._waiting.insert(0 if again else len(self._waiting), me)
+            self._waiting_for_several += several
+            if not several:
+                self._queue.insert(0 if is_retry else len(self._queue), me)
             try:
-                while not (self._fits(wanted) if many else self._is_next(me)):
-                    await self._look_again()
-                self._held[me] = wanted, time.monotonic()
+                while not (self._fits(count) if several else self._is_next(me)):
+                    await self._wait_for_change()
+                self._holders[me] = count, time.monotonic()
             finally:
-                self._waiting_many -= many
-                self._waiting = [other for other in self._waiting if other is not me]
+                self._waiting_for_several -= several
+                self._queue = [other for other in self._queue if other is not me]
                 self._changed.notify_all()
         try:
             yield
         finally:
             async with self._changed:
-                del self._held[me]
+                del self._holders[me]
                 self._changed.notify_all()
 
-    def _fits(self, wanted: int) -> bool:
-        return self._taken + wanted <= self._number
+    def _fits(self, count: int) -> bool:
+        return self._used + count <= self._total
 
     @property
-    def _taken(self) -> int:
-        return sum(number for number, _ in self._held.values())
+    def _used(self) -> int:
+        return sum(count for count, _ in self._holders.values())
 
     def _is_next(self, me: object) -> bool:
         return (
-            not self._waiting_many
-            and self._waiting[0] is me
+            not self._waiting_for_several
+            and self._queue[0] is me
             and self._fits(1)
-            and (self._brake is None or self._lets_in(self._brake))
+            and (self._cpu_gate is None or self._passes(self._cpu_gate))
         )
 
-    def _lets_in(self, brake: CpuGate) -> bool:
-        """Whether there are few builds yet, or only young ones, or there is time for one more."""
-        if self._taken < brake.least:
+    def _passes(self, gate: CpuGate) -> bool:
+        """Whether there are few builds, or no long ones, or idle time for one more."""
+        if self._used < gate.min_jobs:
             return True
         now = time.monotonic()
-        long = any(now - since >= brake.after for _, since in self._held.values())
-        return (self._taken < brake.usual and not long) or brake.processors.have_time()
+        long = any(now - since >= gate.long_after for _, since in self._holders.values())
+        return (self._used < gate.default_jobs and not long) or gate.processors.has_idle_time()
 
-    async def _look_again(self) -> None:
-        """Wait until something changes; with a brake, time is something."""
+    async def _wait_for_change(self) -> None:
+        """Wait until slots change, or, with a CPU gate, for the next window of idle time."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(WINDOW if self._brake else None):
+            async with asyncio.timeout(WINDOW_S if self._cpu_gate else None):
                 await self._changed.wait()

@@ -1,4 +1,4 @@
-"""Takes bake's progress apart: each platform gets its share in the form that a build of its own would print."""
+"""Splits the progress of a bake by target: each Progress gets what a separate build would print."""
 
 from __future__ import annotations
 
@@ -11,73 +11,73 @@ from typing import Any
 from multibuild.buildx.progress import Progress
 
 _NAMED = re.compile(r"\[([A-Za-z0-9_-]+)(?: ([^\]]*))?\] ?")
-"""buildx puts the target's name in front: "[t internal] …", "[t stage 2/4] …", "[t] exporting to image"."""
+"""buildx prefixes the target's name: "[t internal] …", "[t stage 2/4] …", "[t] exporting to image"."""
 
-_LAST_WORDS = re.compile(rb"\AERROR: target ([A-Za-z0-9_-]+): (.*)", re.DOTALL)
+_FINAL_ERROR = re.compile(rb"\AERROR: target ([A-Za-z0-9_-]+): (.*)", re.DOTALL)
 _PUSHED = re.compile(r"pushing manifest for \S+@(sha256:[0-9a-f]{64})\Z")
 _EXPORT = "exporting to image"
-_REMEMBERED = 4096
+_MAX_SEEN_ITEMS = 4096
 _RUN = re.compile(r"\[[^\]]*\] RUN ")
 
 
 class BatchProgress:
-    """Feeds each target's Progress, and tells of targets that have pushed their image."""
+    """Feeds each target's Progress, and reports targets that have pushed their image."""
 
     def __init__(self, targets: Mapping[str, Progress]) -> None:
-        """Take the targets by name; `runs_something` becomes true when a RUN starts that is not cached."""
+        """`targets` by name; `has_run_step` becomes true when a RUN starts that is not cached."""
         self._targets = targets
         self._owners: dict[str, list[str]] = {}
         self._pushed: dict[str, str] = {}
         self._finished: set[str] = set()
-        self._seen: deque[int] = deque(maxlen=_REMEMBERED)
-        self.runs_something = False
+        self._seen: deque[int] = deque(maxlen=_MAX_SEEN_ITEMS)
+        self.has_run_step = False
 
     def feed(self, line: bytes) -> Iterator[tuple[str, str]]:
-        """Take a line; gives targets that are finished now, with their digest.
+        """Read a line; return targets that it finishes, with their digest.
 
-        Finished means that BuildKit reported both that the manifest was pushed and that the export ended well.
+        A target is finished when BuildKit has reported both the pushed manifest and the successful export.
         """
         document = _document(line)
         if document is None:
             self._plain(line)
             return
         shares: dict[str, dict[str, list[Any]]] = {}
-        ended = list(self._vertices(document, shares))
+        exports = list(self._vertices(document, shares))
         for key in ("statuses", "logs", "warnings"):
             for item in _objects(document, key):
                 self._share(shares, key, item)
         for target, share in shares.items():
             if target not in self._finished:
-                self._targets[target].take(share)
-        for target, digest in ended:
+                self._targets[target].apply(share)
+        for target, digest in exports:
             if digest in self._pushed and target not in self._finished:
                 self._finished.add(target)
                 yield target, self._pushed[digest]
 
     def _plain(self, line: bytes) -> None:
-        """What bake says in plain text, at its end, is about those that did not finish."""
-        last = _LAST_WORDS.match(line)
+        """Feed bake's plain text, which comes at its end, to the targets that did not finish."""
+        final = _FINAL_ERROR.match(line)
         for name, progress in self._targets.items():
             if name not in self._finished:
-                progress.feed(_own_words(name, progress, last) if last else line)
+                progress.feed(_own_error(name, progress, final) if final else line)
 
     def _vertices(
         self, document: Mapping[str, Any], shares: dict[str, dict[str, list[Any]]]
     ) -> Iterator[tuple[str, str]]:
-        """Sort the vertices by target; gives (target, vertex) of exports that ended well."""
+        """Add the vertices to their targets' shares; return (target, vertex) of successful exports."""
         for vertex in _objects(document, "vertexes"):
-            found = _NAMED.match(str(vertex.get("name", "")))
-            if found is None or found[1] not in self._targets:
+            match = _NAMED.match(str(vertex.get("name", "")))
+            if match is None or match[1] not in self._targets:
                 continue
-            digest, target = str(vertex.get("digest")), found[1]
+            digest, target = str(vertex.get("digest")), match[1]
             owners = self._owners.setdefault(digest, [])
             if target not in owners:
                 owners.append(target)
-            rest = str(vertex["name"])[found.end() :]
-            name = f"[{found[2]}] {rest}" if found[2] else rest
+            rest = str(vertex["name"])[match.end() :]
+            name = f"[{match[2]}] {rest}" if match[2] else rest
             if _RUN.match(name) and vertex.get("started") and not vertex.get("cached"):
                 # A step that is in the cache is reported once: started, completed and cached.
-                self.runs_something = True
+                self.has_run_step = True
             _put(shares, target, "vertexes", {**vertex, "name": name})
             if name == _EXPORT and vertex.get("completed") and not vertex.get("error"):
                 yield target, digest
@@ -88,28 +88,28 @@ class BatchProgress:
         if pushed:
             self._pushed[vertex] = pushed[1]
         owners = self._owners.get(vertex, [])
-        # A vertex that targets share is reported to bake once for each of them.
+        # A vertex that targets share is reported once for each of them.
         if len(owners) > 1 and self._is_repeated(key, item):
             return
         for target in owners:
             _put(shares, target, key, item)
 
     def _is_repeated(self, key: str, item: Mapping[str, Any]) -> bool:
-        mark = hash((key, json.dumps(item, sort_keys=True)))
-        if mark in self._seen:
+        item_hash = hash((key, json.dumps(item, sort_keys=True)))
+        if item_hash in self._seen:
             return True
-        self._seen.append(mark)
+        self._seen.append(item_hash)
         return False
 
 
-def _own_words(name: str, progress: Progress, last: re.Match[bytes]) -> bytes:
-    """Turn bake's last words, which are about one target, into what a build of this target would say."""
-    target, said = last[1].decode(), last[2]
+def _own_error(name: str, progress: Progress, final: re.Match[bytes]) -> bytes:
+    """Return the final error that a separate build of this target would print; bake's is about one target."""
+    target, message = final[1].decode(), final[2]
     error = progress.error.encode()
-    if name == target or (error and error in said):
-        return b"ERROR: " + said
-    # What another's failure only cut short says whose it was.
-    return b"ERROR: failed to solve: " + error.replace(b"\n", b" ") if error else last[0]
+    if name == target or (error and error in message):
+        return b"ERROR: " + message
+    # A target that was only cancelled keeps the name of the one that failed.
+    return b"ERROR: failed to solve: " + error.replace(b"\n", b" ") if error else final[0]
 
 
 def _document(line: bytes) -> Mapping[str, Any] | None:

@@ -1,1 +1,1 @@
-"""What a Dockerfile says, and what its build context holds."""
+"""Dockerfiles: their stages and images, .dockerignore rules, and the build context."""

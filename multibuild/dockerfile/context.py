@@ -1,7 +1,7 @@
-"""The build context as BuildKit receives it: what .dockerignore leaves, file by file, and a name for all of it.
+"""The build context as BuildKit receives it: the files that .dockerignore leaves, and a digest of all of them.
 
-The rules are those of github.com/moby/patternmatcher: patterns are anchored, `**` passes slashes, a pattern that
-matches a directory holds for everything below, and the last pattern that matches decides.
+The rules are those of github.com/moby/patternmatcher: patterns are anchored, `**` matches slashes, a pattern that
+matches a directory applies to everything below it, and the last matching pattern decides.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 
 from multibuild.dockerfile.ignore import Ignore
 
-CHUNK = 1024 * 1024
-PIECE = 32 * CHUNK
-"""Bytes of a large file that one thread hashes at a time: SHA-256 of 1.7 GB/s on each processor."""
+CHUNK_BYTES = 1024 * 1024
+PIECE_BYTES = 32 * CHUNK_BYTES
+"""Bytes of a large file that one thread hashes at a time: SHA-256 runs at 1.7 GB/s on each processor."""
 
-SMALL = CHUNK
-"""Bytes; a thread for less is not worth its while, as small files are a matter of Python more than of hashing."""
+MIN_THREADED_BYTES = CHUNK_BYTES
+"""Size from which a file is hashed in threads: for smaller ones Python takes more time than the hashing."""
 
-HASHERS = min(4, os.cpu_count() or 1)
+HASH_THREADS = min(4, os.cpu_count() or 1)
 CAPABILITY = "security.capability"
-"""The one extended attribute that changes what a file does; labels of the host's own are left out."""
+"""The one extended attribute that changes what a file does; labels of the host are not hashed."""
 
-Unwanted = Callable[[], bool]
-"""Whether nobody waits for the result any more: hashing goes on in a thread, which nothing else can end."""
+IsCancelled = Callable[[], bool]
+"""Whether the result is no longer needed: hashing runs in a thread, which nothing else can end."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: quicker to make than with @frozen
+@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: cheaper to create than with @frozen
 class ContextFile:
     """One entry: its path below the root, with slashes, and its lstat(2)."""
 
@@ -40,32 +40,33 @@ class ContextFile:
 
     @property
     def bytes(self) -> int:
-        """What its upload takes."""
+        """The size of its upload."""
         return self.info.st_size if stat.S_ISREG(self.info.st_mode) else 0
 
 
 def context_files(root: Path, ignore: Ignore) -> tuple[ContextFile, ...]:
-    """List what is sent of `root`, sorted by name. OSError when a directory cannot be read."""
+    """Return the files of `root` that are sent, sorted by name. Raises OSError for an unreadable directory."""
     return tuple(sorted(_walk(root, "", ignore, ()), key=lambda file: file.name))
 
 
 def content_digest(
-    root: Path, files: Sequence[ContextFile], unwanted: Unwanted = lambda: False
+    root: Path, files: Sequence[ContextFile], is_cancelled: IsCancelled = lambda: False
 ) -> str | None:
-    """Hash names, kinds, permissions, capabilities, link targets and contents; OSError for an unreadable file.
+    """Hash names, kinds, permissions, capabilities, link targets and contents.
 
-    Times and owners are left out: BuildKit leaves them out too. None when it was `unwanted` before the end.
+    Times and owners are left out, as in BuildKit. None when `is_cancelled` became true before the end. Raises OSError
+    for an unreadable file.
     """
     whole = hashlib.sha256()
-    pool = ThreadPoolExecutor(max_workers=HASHERS)
+    pool = ThreadPoolExecutor(max_workers=HASH_THREADS)
     try:
         large = {
             file.name: [
-                pool.submit(_piece, root / file.name, start, unwanted)
-                for start in range(0, file.bytes, PIECE)
+                pool.submit(_piece, root / file.name, start, is_cancelled)
+                for start in range(0, file.bytes, PIECE_BYTES)
             ]
             for file in files
-            if file.bytes > SMALL
+            if file.bytes > MIN_THREADED_BYTES
         }
         for file in files:
             path, info = root / file.name, file.info
@@ -75,35 +76,35 @@ def content_digest(
             elif stat.S_ISREG(info.st_mode):
                 pieces = large.get(file.name)
                 whole.update(
-                    b"".join(piece.result() for piece in pieces) if pieces else _piece(path, 0, unwanted)
+                    b"".join(piece.result() for piece in pieces) if pieces else _piece(path, 0, is_cancelled)
                 )
                 whole.update(hashlib.sha256(_capability(path)).digest())
-            if unwanted():
+            if is_cancelled():
                 return None
         return whole.hexdigest()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def stamp_of(files: Sequence[ContextFile]) -> str:
-    """Name the state of files without reading them: whatever is written to changes its inode's times."""
+def stat_digest(files: Sequence[ContextFile]) -> str:
+    """Hash the files' lstat(2) without reading them: every write changes an inode's times."""
     whole = hashlib.sha256()
     for file in files:
         info = file.info
-        seen = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
-        whole.update(f"{file.name}\0{seen}\0".encode("utf-8", "surrogateescape"))
+        state = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        whole.update(f"{file.name}\0{state}\0".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 
 
-def _piece(path: Path, start: int, unwanted: Unwanted) -> bytes:
-    own = hashlib.sha256()
-    left = PIECE
+def _piece(path: Path, start: int, is_cancelled: IsCancelled) -> bytes:
+    digest = hashlib.sha256()
+    remaining = PIECE_BYTES
     with path.open("rb", buffering=0) as file:
         file.seek(start)
-        while not unwanted() and (chunk := file.read(min(CHUNK, left))):
-            own.update(chunk)
-            left -= len(chunk)
-    return own.digest()
+        while not is_cancelled() and (chunk := file.read(min(CHUNK_BYTES, remaining))):
+            digest.update(chunk)
+            remaining -= len(chunk)
+    return digest.digest()
 
 
 def _capability(path: Path) -> bytes:
@@ -118,15 +119,15 @@ def _walk(root: Path, below: str, ignore: Ignore, above: tuple[bool, ...]) -> It
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
             matched = ignore.matches(name, above) if ignore.rules else ()
-            ignored = ignore.leaves_out(matched)
+            ignored = ignore.is_ignored(matched)
             if ignored and not (ignore.has_exceptions and entry.is_dir(follow_symlinks=False)):
                 continue
             file = ContextFile(name=name, info=entry.stat(follow_symlinks=False))
             inside = _walk(root, name, ignore, matched) if entry.is_dir(follow_symlinks=False) else iter(())
             if ignored:
-                # An ignored directory is sent after all when something in it is not ignored.
-                kept = tuple(inside)
-                yield from (file, *kept) if kept else ()
+                # An ignored directory is sent if something in it is not ignored.
+                included = tuple(inside)
+                yield from (file, *included) if included else ()
             else:
                 yield file
                 yield from inside

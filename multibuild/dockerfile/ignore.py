@@ -1,4 +1,4 @@
-"""`.dockerignore`: which files of a context are sent, by the rules of moby/patternmatcher."""
+"""`.dockerignore`: the files of a context that are sent, by the rules of moby/patternmatcher."""
 
 from __future__ import annotations
 
@@ -12,46 +12,41 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class _Rule:
     pattern: re.Pattern[str]
-    keeps: bool
+    is_exception: bool
 
 
 class Ignore:
     """The patterns of a .dockerignore."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        """Read the file's lines; a pattern that cannot be read ignores nothing (buildx refuses it then)."""
+        """Parse the file's lines; an invalid pattern ignores nothing (buildx then refuses the file)."""
         self.rules = tuple(rule for line in lines if (rule := _rule(line)) is not None)
-        self.has_exceptions = any(rule.keeps for rule in self.rules)
+        self.has_exceptions = any(rule.is_exception for rule in self.rules)
 
     def matches(self, name: str, above: tuple[bool, ...] = ()) -> tuple[bool, ...]:
-        """Which rules take `name`, given which took the directory it is in.
+        """Return which rules match `name`, given which match its directory.
 
-        As in patternmatcher, a rule that would change nothing is not asked, and so takes nothing below either:
+        As in patternmatcher, a rule that would change nothing is not evaluated, and so does not match below either:
         `*`, `!a/b`, `**/a` leaves a/b in.
         """
         inherited = above or (False,) * len(self.rules)
-        taken = []
+        matched = []
         ignored = False
-        for rule, before in zip(self.rules, inherited, strict=True):
-            takes = before or (rule.keeps is ignored and rule.pattern.match(name) is not None)
-            taken.append(takes)
-            ignored = not rule.keeps if takes else ignored
-        return tuple(taken)
+        for rule, matches_directory in zip(self.rules, inherited, strict=True):
+            changes = rule.is_exception is ignored
+            matches = matches_directory or (changes and rule.pattern.match(name) is not None)
+            matched.append(matches)
+            ignored = not rule.is_exception if matches else ignored
+        return tuple(matched)
 
-    def leaves_out(self, matched: tuple[bool, ...]) -> bool:
-        """Whether what these rules took is ignored: the last of them decides."""
-        return next(
-            (
-                not rule.keeps
-                for rule, taken in zip(reversed(self.rules), reversed(matched), strict=True)
-                if taken
-            ),
-            False,
-        )
+    def is_ignored(self, matched: tuple[bool, ...]) -> bool:
+        """Whether a path that these rules match is ignored: the last of them decides."""
+        rules = [rule for rule, matches in zip(self.rules, matched, strict=True) if matches]
+        return bool(rules) and not rules[-1].is_exception
 
 
 def read_ignore(context: Path, dockerfile: Path | None) -> Ignore:
-    """Read `<Dockerfile>.dockerignore`, else the context's `.dockerignore`; neither ignores nothing.
+    """Read `<Dockerfile>.dockerignore`, else the context's `.dockerignore`; without either, nothing is ignored.
 
     BuildKit reads a `.dockerignore` in named contexts, too; those have no Dockerfile.
     """
@@ -65,41 +60,41 @@ def _rule(line: str) -> _Rule | None:
     text = line.strip()
     if not text or line.startswith("#"):
         return None
-    keeps = text.startswith("!")
-    text = text[1:].strip() if keeps else text
+    is_exception = text.startswith("!")
+    text = text[1:].strip() if is_exception else text
     text = posixpath.normpath(text).lstrip("/") if text else ""
     if text in {"", "."}:
         return None
     try:
-        return _Rule(re.compile(_expression(text), re.DOTALL), keeps)
+        return _Rule(re.compile(_expression(text), re.DOTALL), is_exception)
     except re.error:
         return None
 
 
 def _expression(pattern: str) -> str:
-    """Write a pattern as a regular expression, as patternmatcher's `compile` does."""
+    """Translate a pattern to a regular expression, like patternmatcher's `compile`."""
     rest = pattern[2:]
     if pattern.startswith("**") and rest and not rest.startswith("/") and not set(rest) & set("*?[\\"):
-        return f".*{re.escape(rest)}\\Z"  # patternmatcher compares endings here
-    found = []
-    place = 0
-    while place < len(pattern):
-        sign = pattern[place]
-        if pattern.startswith("**", place):
-            place += 2
-            if pattern.startswith("/", place):
-                place += 1
-            found.append(".*" if place >= len(pattern) else "(?:.*/)?")
+        return f".*{re.escape(rest)}\\Z"  # patternmatcher compares suffixes here
+    parts = []
+    at = 0
+    while at < len(pattern):
+        sign = pattern[at]
+        if pattern.startswith("**", at):
+            at += 2
+            if pattern.startswith("/", at):
+                at += 1
+            parts.append(".*" if at >= len(pattern) else "(?:.*/)?")
             continue
-        if sign == "[" and "]" in pattern[place + 2 :]:
-            end = pattern.index("]", place + 2)
-            found.append(pattern[place : end + 1])
-            place = end + 1
+        if sign == "[" and "]" in pattern[at + 2 :]:
+            end = pattern.index("]", at + 2)
+            parts.append(pattern[at : end + 1])
+            at = end + 1
             continue
-        if sign == "\\" and place + 1 < len(pattern):
-            place += 1
-            found.append(re.escape(pattern[place]))
+        if sign == "\\" and at + 1 < len(pattern):
+            at += 1
+            parts.append(re.escape(pattern[at]))
         else:
-            found.append({"*": "[^/]*", "?": "[^/]"}.get(sign, re.escape(sign)))
-        place += 1
-    return "".join(found) + r"\Z"
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(sign, re.escape(sign)))
+        at += 1
+    return "".join(parts) + r"\Z"

@@ -1,1 +1,1 @@
-"""ELF files: the machine they are for, read from bytes that nobody trusts."""
+"""ELF files: the machine they are for, read from untrusted bytes."""

@@ -1,4 +1,4 @@
-"""What an ELF header says about the machine its file is for. Reads the first bytes only, and trusts none of them."""
+"""The machine an ELF file is for, read from its first bytes, none of which are trusted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 from multibuild.frozen import frozen
 from multibuild.platforms import ARCHITECTURES, Platform
 
-HEAD_SIZE = 4096
-"""Bytes of a file that are enough: linkers put program headers and the interpreter's name into the first page."""
+HEAD_BYTES = 4096
+"""Bytes of a file that suffice: linkers put program headers and the interpreter's name into the first page."""
 
 Kind = Literal["executable", "shared", "relocatable", "core", "other"]
 Order = Literal["little", "big"]
@@ -23,11 +23,11 @@ _MIPS_32_BIT_ABIS = {0x0: "o32", 0x1000: "o32", 0x2000: "o64", 0x3000: "eabi32",
 
 _MAGIC = b"\x7fELF"
 _PT_INTERP = 3
-_MOST_SEGMENTS = 128
-_LONGEST_PATH = 4096
+_MAX_SEGMENTS = 128
+_MAX_PATH_BYTES = 4096
 _KINDS: dict[int, Kind] = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
 
-# Machines no platform of ours has, as elf.h and readelf name them. bpf, cuda and amdgpu are code for no CPU at all.
+# Machines of no supported platform, as elf.h and readelf name them. bpf, cuda and amdgpu are not code for a CPU.
 _OTHER_MACHINES = {
     2: "sparc",
     4: "m68k",
@@ -45,7 +45,7 @@ _OTHER_MACHINES = {
     0x9026: "alpha",
 }
 
-# ABIs that share e_machine with a platform but differ in ELF class, so no kernel setting of that platform runs them.
+# ABIs that share e_machine with a platform but differ in ELF class, so that platform's kernels do not run them.
 _OTHER_CLASSES = {
     (32, _EM_X86_64): "amd64 (x32)",
     (32, _EM_AARCH64): "arm64 (ilp32)",
@@ -59,7 +59,7 @@ _NAMES = {(row.elf.bits, row.elf.order, row.elf.machine): row.name for row in AR
 
 @frozen
 class Segment:
-    """A program header: its p_type, and where p_offset, p_vaddr and p_filesz put it."""
+    """A program header: p_type, p_offset, p_vaddr and p_filesz."""
 
     kind: int
     offset: int
@@ -69,11 +69,11 @@ class Segment:
 
 @frozen
 class ElfHeader:
-    """The fields that name a machine.
+    """The fields that identify a machine.
 
-    `interpreter` is PT_INTERP: None when the file asks for none (static, or no program), empty when it asks for one
-    whose name lies beyond the bytes that were read. `needed` are the shared libraries its loader looks for, in the
-    directories of `runpath` first. `level` is the ARM architecture it was built for (5 to 8), 0 where it does not say.
+    `interpreter` is PT_INTERP: None when there is none (a static program, or no program), empty when its name lies
+    beyond the bytes that were read. `needed` are the shared libraries the loader looks for, first in the directories
+    of `runpath`. `level` is the ARM architecture level the file was built for (5 to 8), 0 where it is not stated.
     """
 
     bits: Literal[32, 64]
@@ -88,7 +88,7 @@ class ElfHeader:
 
     @property
     def abi(self) -> str:
-        """The calling convention, where e_flags tell it and it matters: "hard float", "n32"; else empty."""
+        """The calling convention where e_flags hold it and it matters: "hard float", "n32"; else empty."""
         if self.machine == _EM_ARM:
             if self.flags & _EF_ARM_ABI_FLOAT_HARD:
                 return "hard float"
@@ -99,7 +99,7 @@ class ElfHeader:
 
 
 def parse_elf(head: bytes) -> ElfHeader | None:
-    """Read a file's first bytes (HEAD_SIZE are enough). None for what is no ELF file or has no whole header.
+    """Parse a file's first HEAD_BYTES. None for anything but an ELF file with a whole header.
 
     Raises nothing, whatever the bytes are. Layout: System V gABI chapters 4 and 5.
     """
@@ -121,11 +121,11 @@ def parse_elf(head: bytes) -> ElfHeader | None:
 
 
 def matches(header: ElfHeader, platform: Platform) -> bool:
-    """Whether the platform's own ABI is the header's.
+    """Whether the file has the platform's own ABI.
 
     Beyond class, byte order and machine: a MIPS binary must be n64 on mips64(le) and o32 on mips(le), as each is a
-    different set of system calls; hard-float ARM code does not run on arm/v5, which has no VFP. What e_flags do not
-    hold cannot be told: the level of ARM (v6, v7), amd64 (v2…) or arm64 code.
+    different set of system calls; hard-float ARM code does not run on arm/v5, which has no VFP. Levels that e_flags do
+    not hold are not compared: of ARM (v6, v7), amd64 (v2…) or arm64 code.
     """
     if _NAMES.get((header.bits, header.order, header.machine)) != platform.architecture:
         return False
@@ -137,7 +137,7 @@ def matches(header: ElfHeader, platform: Platform) -> bool:
 
 
 def architecture_of(header: ElfHeader) -> str:
-    """Name the architecture for people: "amd64", "arm (hard float)", "mips64le", "mips64le (n32)", "sparc64"."""
+    """Return the architecture's display name: "amd64", "arm (hard float)", "mips64le (n32)", "sparc64"."""
     name = _NAMES.get((header.bits, header.order, header.machine))
     if header.machine == _EM_MIPS and header.abi == "n32":
         return f"mips64{'le' if header.order == 'little' else ''} (n32)"
@@ -148,12 +148,12 @@ def architecture_of(header: ElfHeader) -> str:
         return name if header.abi in ("", "o32", "n64") else f"{name} ({header.abi})"
     if (header.bits, header.machine) in _OTHER_CLASSES:
         return _OTHER_CLASSES[header.bits, header.machine]
-    known = _OTHER_MACHINES.get(header.machine)
-    return known or f"machine {header.machine:#x} ({header.bits} bits, {header.order}-endian)"
+    unnamed = f"machine {header.machine:#x} ({header.bits} bits, {header.order}-endian)"
+    return _OTHER_MACHINES.get(header.machine, unnamed)
 
 
 def _mips_abi(bits: int, flags: int) -> str:
-    """The MIPS psABIs: EF_MIPS_ABI2 marks n32; n64 is every other 64-bit file; no ABI bits mean o32."""
+    """Return the MIPS psABI: EF_MIPS_ABI2 marks n32; any other 64-bit file is n64; no ABI bits mean o32."""
     if bits == 64:
         return "n64"
     if flags & _EF_MIPS_ABI2:
@@ -162,9 +162,9 @@ def _mips_abi(bits: int, flags: int) -> str:
 
 
 def segments(head: bytes) -> Iterator[Segment]:
-    """Read the program headers that lie within a file's first bytes; nothing for what is no ELF file.
+    """Return the program headers within a file's first bytes; none for anything but an ELF file.
 
-    Every offset and size comes from the file: whoever uses them holds them against the bytes that are there.
+    Offsets and sizes are the file's own claims: callers check them against the bytes they have.
     """
     if len(head) < 16 or not head.startswith(_MAGIC) or head[4] not in (1, 2) or head[5] not in (1, 2):
         return
@@ -175,7 +175,7 @@ def segments(head: bytes) -> Iterator[Segment]:
     size, count = struct.unpack_from(mark + "HH", head, 54 if wide else 42)
     if size < (56 if wide else 32):
         return
-    for at in range(table, table + min(count, _MOST_SEGMENTS) * size, size):
+    for at in range(table, table + min(count, _MAX_SEGMENTS) * size, size):
         if at + size > len(head):
             return
         if wide:
@@ -186,11 +186,11 @@ def segments(head: bytes) -> Iterator[Segment]:
 
 
 def _interpreter(head: bytes) -> str | None:
-    """Read PT_INTERP."""
-    named = next((segment for segment in segments(head) if segment.kind == _PT_INTERP), None)
-    if named is None:
+    """Return the text of PT_INTERP."""
+    segment = next((segment for segment in segments(head) if segment.kind == _PT_INTERP), None)
+    if segment is None:
         return None
-    if named.size > _LONGEST_PATH or named.offset + named.size > len(head):
+    if segment.size > _MAX_PATH_BYTES or segment.offset + segment.size > len(head):
         return ""
-    name = head[named.offset : named.offset + named.size].split(b"\0", 1)[0]
+    name = head[segment.offset : segment.offset + segment.size].split(b"\0", 1)[0]
     return name.decode("utf-8", "surrogateescape")

@@ -71,7 +71,7 @@ def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
 def _can_be_built(platform: Platform) -> bool:
     row = architecture_named(platform.architecture)
     is_canonical = row is not None and row.name == platform.architecture
-    return platform.os == "linux" and is_canonical and platform.normalised().known_variant
+    return platform.os == "linux" and is_canonical and platform.normalised().has_known_variant
 
 
 def _ask_all(

@@ -18,15 +18,24 @@ from multibuild.host.setup import prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import SETUP, Check, Kernel, Machine, explain_failure, outdated, shadowed, there
-from multibuild.qemu.local import emulator_versions, runs_here
+from multibuild.qemu.explain import (
+    SETUP_HINT,
+    Check,
+    Kernel,
+    LocalHost,
+    check_shadowing,
+    check_versions,
+    explain_failure,
+    remote_fix,
+)
+from multibuild.qemu.local import emulator_versions, runs_locally
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.models import Config
 
 
-SETUP_HINT = "`multibuild setup` does this; with --dry-run it only says so"
+PLANNED_HINT = "`multibuild setup` does this; with --dry-run it only says so"
 
 
 @frozen
@@ -74,7 +83,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     config = loaded.config
     requirements = HostRequirements.from_config(config, loaded.project)
     bases = asyncio.create_task(asyncio.to_thread(_base_images, loaded))
-    qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.handlers().values()))
+    qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.read_handlers().values()))
     try:
         host = await prepare(requirements, engine, _silent, change=False)
     except EnvironmentFault as error:
@@ -115,7 +124,7 @@ def _engine_and_builders(host: Host) -> list[Check]:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
     for change in host.planned_builders:
-        checks.append(Check(name="setup", status="warn", detail=change, hint=SETUP_HINT))
+        checks.append(Check(name="setup", status="warn", detail=change, hint=PLANNED_HINT))
     warnings = (warning for node in host.nodes for warning in node.registry_warnings)
     return [*checks, *(Check(name="registry", status="warn", detail=warning) for warning in warnings)]
 
@@ -126,19 +135,19 @@ def _silent(_text: str) -> None:
 
 def _failures(host: Host, kernel: Kernel | None, requirements: HostRequirements) -> list[Check]:
     """Return one check for each platform that does not run: a failure only when the platform is required."""
-    machine = Machine(exists=lambda path: Path(path).exists(), runs=runs_here)
+    machine = LocalHost(path_exists=lambda path: Path(path).exists(), runs=runs_locally)
     node = host.facts.nodes[0]
     checks = []
     for result in host.probes:
         if result.runs:
             continue
-        detail, hint = result.detail or "the probe failed", SETUP
+        detail, hint = result.detail or "the probe failed", SETUP_HINT
         if not result.executed:
             hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {node.builder}`"
         elif kernel is not None and not _is_native(result.platform, host):
             detail, hint = explain_failure(result.platform, result.detail, kernel, machine)
         elif node.driver not in {"docker", "docker-container"}:
-            hint = there(result.platform, requirements.emulator_image)
+            hint = remote_fix(result.platform, requirements.emulator_image)
         status: Literal["warn", "fail"] = "fail" if result.platform in requirements.required else "warn"
         checks.append(Check(name=str(result.platform), status=status, detail=detail, hint=hint))
     return checks
@@ -149,13 +158,13 @@ def _emulation_notes(host: Host, kernel: Kernel, versions: Mapping[str, str], co
     emulated = [
         result.platform for result in host.probes if result.runs and not _is_native(result.platform, host)
     ]
-    checks = [*shadowed(emulated, kernel)]
-    by_builder = [platform for platform in emulated if kernel.taken(platform) is None]
+    checks = [*check_shadowing(emulated, kernel)]
+    by_builder = [platform for platform in emulated if kernel.active_handler(platform) is None]
     if by_builder:
         names = ", ".join(map(str, by_builder))
         checks.append(Check(name="emulators", status="ok", detail=f"the builder brings its own for {names}"))
     if config.emulators.source in {"auto", "image"}:
-        checks += outdated(emulated, kernel, versions, config.emulators.image)
+        checks += check_versions(emulated, kernel, versions, config.emulators.image)
     return checks
 
 
@@ -168,7 +177,7 @@ def _finding(
     result: ProbeResult, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
 ) -> PlatformFinding:
     native = _is_native(result.platform, host)
-    handler = None if native or kernel is None else kernel.taken(result.platform)
+    handler = None if native or kernel is None else kernel.active_handler(result.platform)
     emulator = None
     if handler is not None:
         emulator = Emulator(

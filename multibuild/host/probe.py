@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from multibuild.buildx.process import Limits, run_process
+from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.buildx.progress import Progress
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
-from multibuild.qemu.probe_program import EXIT_ALONE, probe
+from multibuild.qemu.probe_program import PROBE_EXIT_CODE, build_probe
 
 SOLVE_TIMEOUT_S = 60.0
 """For one solve of all platforms; it takes about a second."""
@@ -58,8 +58,8 @@ async def probe_platforms(
 
     async def alone(platform: Platform) -> ProbeResult:
         async with gate:
-            _, message = await _solve(builder, (platform,), buildx, exit_code=EXIT_ALONE)
-        runs = re.search(rf"exit code: {EXIT_ALONE}\b", message) is not None
+            _, message = await _solve(builder, (platform,), buildx, exit_code=PROBE_EXIT_CODE)
+        runs = re.search(rf"exit code: {PROBE_EXIT_CODE}\b", message) is not None
         return ProbeResult(platform=platform, runs=runs, detail="" if runs else message)
 
     return tuple(await asyncio.gather(*(alone(platform) for platform in platforms)))
@@ -68,17 +68,17 @@ async def probe_platforms(
 async def _solve(
     builder: str, platforms: Sequence[Platform], buildx: Sequence[str], *, exit_code: int
 ) -> tuple[int, str]:
-    progress = Progress(write=_ignored, started=_ignored)
+    progress = Progress(write_log=_ignored, on_step=_ignored)
     with tempfile.TemporaryDirectory(prefix="multibuild-probe-") as scratch:
         folder = Path(scratch)
         (folder / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
         for architecture in {platform.architecture for platform in platforms}:
             path = folder / f"probe-{architecture}"
-            path.write_bytes(probe(architecture, exit_code))
+            path.write_bytes(build_probe(architecture, exit_code))
             path.chmod(0o755)
         argv = (*buildx, *_arguments(builder, platforms))
         process = await run_process(
-            argv, cwd=folder, on_line=progress.feed, limits=Limits(timeout=SOLVE_TIMEOUT_S)
+            argv, cwd=folder, on_line=progress.feed, limits=ProcessLimits(timeout=SOLVE_TIMEOUT_S)
         )
     return process.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
 

@@ -31,10 +31,10 @@ def environment_digest(info: EngineInfo, builder: BuilderInfo) -> str:
     boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
     nodes = [(node.endpoint, node.status, node.version) for node in builder.nodes]
     handlers = [
-        (asdict(handler), _size_and_mtime(handler.interpreter)) for handler in binfmt.handlers().values()
+        (asdict(handler), _size_and_mtime(handler.interpreter)) for handler in binfmt.read_handlers().values()
     ]
     engine = (info.name, info.version, str(info.native))
-    whole = [boot, engine, builder.name, builder.driver, nodes, binfmt.enabled(), handlers]
+    whole = [boot, engine, builder.name, builder.driver, nodes, binfmt.is_enabled(), handlers]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

@@ -16,12 +16,12 @@ from multibuild.host.pull_images import pull_if_missing
 from multibuild.journal.recorder import Say
 from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import HOST_QEMU
+from multibuild.qemu.explain import INSTALL_QEMU_HINT
 
 Source = Literal["auto", "image", "host"]
 
 WITHOUT_BINFMT_IMAGE = (
-    f"without that image: {HOST_QEMU}, and `emulators: {{source: host}}`; or name your own registry's as "
+    f"without that image: {INSTALL_QEMU_HINT}, and `emulators: {{source: host}}`; or name your own registry's as "
     "`emulators.image`"
 )
 
@@ -52,8 +52,8 @@ def plan_registration(
 
     `local` is whether the engine runs on this machine's kernel.
     """
-    use_host = source != "image" and local and binfmt.mounted()
-    handlers = binfmt.handlers()
+    use_host = source != "image" and local and binfmt.is_mounted()
+    handlers = binfmt.read_handlers()
     candidates = [row for row in rows if use_host and _handler(row) not in handlers]
     from_host = {row: qemu for row in candidates if (qemu := static_qemu(row)) is not None}
     return RegistrationPlan(source=source, image=image, rows=tuple(rows), from_host=from_host)
@@ -115,14 +115,14 @@ def _register_from_host(plan: RegistrationPlan, say: Say) -> tuple[str, ...]:
     Raises EnvironmentFault when binfmt_misc cannot be written. A missing QEMU is skipped: the probe tells.
     """
     root = binfmt.ROOT
-    if not binfmt.mounted(root):
+    if not binfmt.is_mounted(root):
         raise EnvironmentFault(
             f"{root} is not mounted", hint=f"as root: mount -t binfmt_misc binfmt_misc {root}"
         )
     for row, qemu in plan.from_host.items():
         say(f"registering {qemu} for {row.name}")
         try:
-            (root / "register").write_bytes(binfmt.registration(row, qemu))
+            (root / "register").write_bytes(binfmt.registration_line(row, qemu))
         except OSError as error:
             raise EnvironmentFault(
                 f"{root}/register: {error.strerror}",

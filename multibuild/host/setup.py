@@ -30,7 +30,7 @@ from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import HOST_QEMU
+from multibuild.qemu.explain import INSTALL_QEMU_HINT
 
 
 async def prepare(
@@ -161,7 +161,7 @@ def _report_node(
     in_engine = _is_in_engine(builder, setup.info)
     native = setup.info.native if in_engine else _first_platform(builder, setup.info)
     runs = tuple(result.platform for result in results if result.runs)
-    handlers = binfmt.handlers() if in_engine and setup.info.local else {}
+    handlers = binfmt.read_handlers() if in_engine and setup.info.local else {}
     emulated = [platform for platform in runs if not runs_natively(platform, native)]
     return NodeReport(
         node=Node(
@@ -223,8 +223,9 @@ def _way_out(requirements: HostRequirements, missing: Sequence[ProbeResult]) -> 
         return "emulators.source is none: register QEMU yourself, or write `emulators: {source: auto}`"
     rows = _architectures([result.platform for result in missing])
     if any(not row.binfmt for row in rows):
-        return f"the binfmt image has no emulator for {', '.join(r.name for r in rows if not r.binfmt)}: {HOST_QEMU}"
-    return f"{HOST_QEMU}, then `multibuild setup`; `multibuild doctor` says more"
+        names = ", ".join(row.name for row in rows if not row.binfmt)
+        return f"the binfmt image has no emulator for {names}: {INSTALL_QEMU_HINT}"
+    return f"{INSTALL_QEMU_HINT}, then `multibuild setup`; `multibuild doctor` says more"
 
 
 def _emulator(platform: Platform, handlers: Mapping[str, binfmt.Handler]) -> str:

@@ -149,9 +149,9 @@ def _obstacle(images: tuple[RequiredImage, ...], available: ImagePlatforms) -> s
 
 
 def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
-    if used.where == "build":
+    if used.runs_on == "build":
         return None
-    if used.where == "fixed":
+    if used.runs_on == "fixed":
         try:
             return Platform.parse(used.root.platform)
         except UsageError:
@@ -168,7 +168,7 @@ def _warnings(used: UsedStage, *, is_leaf: bool) -> Iterator[DockerfileWarning]:
             message=f"{used.root.base} depends on a build argument without default: not checked",
             hint="give the ARG a default, or write its value under args",
         )
-    if used.where != "target" and used.role == "image" and stage is used.root:
+    if used.runs_on != "target" and used.role == "image" and stage is used.root:
         yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} is always {stage.platform}: every platform would get that image",
@@ -176,14 +176,14 @@ def _warnings(used: UsedStage, *, is_leaf: bool) -> Iterator[DockerfileWarning]:
         )
     if toolchain is None:
         return
-    if used.where == "target":
+    if used.runs_on == "target":
         location = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
         yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} builds {toolchain.name} under emulation on every platform but the builder's own",
             hint=f"write FROM --platform=$BUILDPLATFORM {location}; {toolchain.advice}",
         )
-    elif used.where == "build" and not toolchain.portable and not _is_target_aware(used):
+    elif used.runs_on == "build" and not toolchain.portable and not _is_target_aware(used):
         yield DockerfileWarning(
             line=stage.line,
             message=f"{used.label} builds {toolchain.name} for the builder's own platform, whatever the image is for",

@@ -16,7 +16,7 @@ from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_cache import IMAGES, LayerCache
+from multibuild.prove.content.layer_cache import MAX_PARALLEL_IMAGES, LayerCache
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -43,16 +43,16 @@ class ChildReader:
     """
 
     def __init__(
-        self, verify: Verify, registries: RegistrySession, run: RunDirectory, memory: LayerCache
+        self, verify: Verify, registries: RegistrySession, run: RunDirectory, cache: LayerCache
     ) -> None:
         """Read children from `registries`, or from `run`, and check their contents as `verify` says."""
         self.registries = registries
         self._verify = verify
         self._stores = WithStaged(registries, run)
-        self._memory = memory
+        self._cache = cache
         self._reads = ThreadPoolExecutor(max_workers=READS)
         # Apart: tests wait for what is read, not for what is looked into.
-        self._looks = ThreadPoolExecutor(max_workers=IMAGES)
+        self._looks = ThreadPoolExecutor(max_workers=MAX_PARALLEL_IMAGES)
         self._children: dict[Key, Future[Child]] = {}
         self._proofs: dict[Key, Future[ContentProof]] = {}
         self._left = False
@@ -108,7 +108,7 @@ class ChildReader:
             mode=self._verify.content,
             ignore=self._verify.ignore,
             open_layer=lambda digest: self._wanted(store.blob(reference.repository, digest)),
-            memory=self._memory,
+            cache=self._cache,
         )
 
     def _wanted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -123,10 +123,10 @@ def child_reader(
     loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
 ) -> Iterator[ChildReader]:
     """Open the registries of a config, and read children there or in `run`, each as soon as its build has ended."""
-    memory = LayerCache(state.path / "layers")
+    cache = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
-        ChildReader(loaded.config.verify, registries, run, memory) as reader,
+        ChildReader(loaded.config.verify, registries, run, cache) as reader,
         recorder.listening(reader.on_event),
     ):
         yield reader

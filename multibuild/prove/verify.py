@@ -81,7 +81,7 @@ class Verification:
 
 
 def verify(
-    reference: Reference, registries: RegistrySession, *, rules: Rules, memory: LayerCache
+    reference: Reference, registries: RegistrySession, *, rules: Rules, cache: LayerCache
 ) -> Verification:
     """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there.
 
@@ -96,7 +96,7 @@ def verify(
     images = [entry for entry in listed if not entry.is_attestation]
     if len(listed) > MOST_ENTRIES:
         raise VerificationFailed(f"{reference} lists {len(listed)} entries, more than any index for people")
-    eyes = _Eyes(registry=registry, rules=rules, memory=memory)
+    eyes = _Eyes(registry=registry, rules=rules, cache=cache)
     answers = registries.map(lambda entry: _look(reference, entry, eyes), images)
     findings = [finding for _, faults in answers for finding in faults]
     if not images:
@@ -116,7 +116,7 @@ class _Eyes:
 
     registry: Registry
     rules: Rules
-    memory: LayerCache
+    cache: LayerCache
 
 
 def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verified, tuple[Finding, ...]]:
@@ -163,7 +163,7 @@ def _gone(child: Child, here: Reference, eyes: _Eyes) -> str:
 
 def _claimed(platform: Platform) -> Platform:
     """Give what an entry's programs must be: a variant that no image config has ("unknown") asks nothing of them."""
-    if platform.known_variant:
+    if platform.has_known_variant:
         return platform.normalised()
     return replace(platform, variant="").normalised()
 
@@ -175,7 +175,7 @@ def _content(child: Child, platform: Platform, here: Reference, eyes: _Eyes) -> 
         mode=eyes.rules.mode,
         ignore=eyes.rules.ignore,
         open_layer=lambda digest: eyes.registry.blob(here.repository, digest),
-        memory=eyes.memory,
+        cache=eyes.cache,
     )
 
 

@@ -1,4 +1,4 @@
-"""The kernel's binfmt_misc: reading its handlers and making the line that registers one (kernel binfmt-misc.rst)."""
+"""The kernel's binfmt_misc: its handlers, and the line that registers one (kernel binfmt-misc.rst)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path("/proc/sys/fs/binfmt_misc")
 
 @frozen
 class Handler:
-    """One registered handler; `magic` and `mask` in hex as the kernel prints them, `flags` like "POCF"."""
+    """A registered handler; `magic` and `mask` in hex as the kernel prints them, `flags` like "POCF"."""
 
     name: str
     enabled: bool
@@ -23,24 +23,24 @@ class Handler:
     mask: str = ""
 
     @property
-    def fixed(self) -> bool:
-        """Flag F: the interpreter is held open, so it also works in containers."""
+    def works_in_containers(self) -> bool:
+        """Whether flag F is set: the kernel keeps the interpreter open, so it also works in containers."""
         return "F" in self.flags
 
 
-def mounted(root: Path = ROOT) -> bool:
-    """Whether binfmt_misc is mounted here."""
+def is_mounted(root: Path = ROOT) -> bool:
+    """Whether binfmt_misc is mounted at `root`."""
     return (root / "status").exists()
 
 
-def enabled(root: Path = ROOT) -> bool:
+def is_enabled(root: Path = ROOT) -> bool:
     """Whether binfmt_misc as a whole is switched on."""
     status = root / "status"
     return status.exists() and status.read_text(encoding="ascii").strip() == "enabled"
 
 
-def handlers(root: Path = ROOT) -> Mapping[str, Handler]:
-    """Read every handler, by name, in the order they were registered (an entry's inode and times are made then)."""
+def read_handlers(root: Path = ROOT) -> Mapping[str, Handler]:
+    """Return every handler by name, in order of registration (which is when an entry gets its inode and times)."""
     entries = []
     for path in root.iterdir() if root.is_dir() else ():
         if path.name in {"register", "status"}:
@@ -48,13 +48,13 @@ def handlers(root: Path = ROOT) -> Mapping[str, Handler]:
         try:
             status, text = path.stat(), path.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
-            continue  # removed in between
+            continue  # removed in the meantime
         entries.append((status.st_mtime_ns, status.st_ino, parse_handler(path.name, text)))
     return {handler.name: handler for _, _, handler in sorted(entries, key=lambda entry: entry[:2])}
 
 
 def parse_handler(name: str, text: str) -> Handler:
-    """Read an entry's file: `enabled|disabled`, then `interpreter PATH`, `flags: POF`, `magic HEX`, `mask HEX`."""
+    """Parse an entry's file: `enabled|disabled`, then `interpreter PATH`, `flags: POF`, `magic HEX`, `mask HEX`."""
     lines = text.splitlines()
     fields = dict(line.split(" ", 1) for line in lines[1:] if " " in line)
     return Handler(
@@ -67,23 +67,21 @@ def parse_handler(name: str, text: str) -> Handler:
     )
 
 
-def serves(handler: Handler, header: bytes) -> bool:
-    """Whether a handler takes a file that begins with `header` (at least 40 bytes)."""
-    magic, mask = (
-        bytes.fromhex(handler.magic),
-        bytes.fromhex(handler.mask or "ff" * (len(handler.magic) // 2)),
-    )
+def matches_header(handler: Handler, header: bytes) -> bool:
+    """Whether a handler is for files that begin with `header` (at least 40 bytes)."""
+    magic = bytes.fromhex(handler.magic)
+    mask = bytes.fromhex(handler.mask) or b"\xff" * len(magic)
     if not magic or len(header) < len(magic):
         return False
     return all(byte & keep == want & keep for byte, keep, want in zip(header, mask, magic, strict=False))
 
 
 def magic_and_mask(row: Architecture) -> tuple[bytes, bytes]:
-    """Make the magic and mask of an architecture's executables.
+    """Return the magic and mask of an architecture's executables.
 
-    Bytes: 4 ELF magic, class, data, version, OS ABI, ABI version, 7 of padding, e_type, e_machine. The mask lets
-    ET_EXEC and ET_DYN pass; EI_ABIVERSION is free for MIPS and loong64, where glibc sets it; 32-bit MIPS also
-    demands that the n32 flag (EF_MIPS_ABI2) is clear (Debian qemu-user's binfmt.d).
+    Bytes: 4 ELF magic, class, data, version, OS ABI, ABI version, 7 of padding, e_type, e_machine. The mask allows
+    ET_EXEC and ET_DYN; EI_ABIVERSION is free for MIPS and loong64, where glibc sets it; 32-bit MIPS also requires the
+    n32 flag (EF_MIPS_ABI2) to be clear (Debian qemu-user's binfmt.d).
     """
     order = row.elf.order
     mips = row.elf.machine == 8
@@ -98,8 +96,8 @@ def magic_and_mask(row: Architecture) -> tuple[bytes, bytes]:
     return magic, mask
 
 
-def registration(row: Architecture, interpreter: Path) -> bytes:
-    """Make the line to write to `register`: by offset 0, flags F (works in containers), P and O like Debian's."""
+def registration_line(row: Architecture, interpreter: Path) -> bytes:
+    """Return the line to write to `register`: offset 0, flags F (works in containers), P and O like Debian's."""
     magic, mask = magic_and_mask(row)
     fields = (f"qemu-{row.qemu}", "M", "0", _escaped(magic), _escaped(mask), str(interpreter), "OPF")
     return (":" + ":".join(fields)).encode()

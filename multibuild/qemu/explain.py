@@ -1,4 +1,4 @@
-"""Why a platform's programs do or do not run on this machine, and the command that mends it. Pure but for the files."""
+"""Why a platform's programs do or do not run on this machine, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Literal
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
-SETUP = "`multibuild setup` registers what is missing"
+SETUP_HINT = "`multibuild setup` registers what is missing"
 
 
 @frozen
 class Check:
-    """One finding."""
+    """One result of `multibuild doctor`."""
 
     name: str
     status: Literal["ok", "warn", "fail"]
@@ -28,7 +28,7 @@ class Check:
 
 @frozen
 class Kernel:
-    """What this machine's kernel has for foreign programs. `handlers` in the order they were registered."""
+    """The state of this machine's binfmt_misc. `handlers` are in order of registration."""
 
     mounted: bool = True
     enabled: bool = True
@@ -37,156 +37,156 @@ class Kernel:
 
     @classmethod
     def read(cls, root: Path = binfmt.ROOT) -> Kernel:
-        """Read it."""
-        return cls(
-            mounted=binfmt.mounted(root),
-            enabled=binfmt.enabled(root),
-            handlers=binfmt.handlers(root),
-            root=root,
-        )
+        """Read the state of the binfmt_misc at `root`."""
+        mounted, enabled = binfmt.is_mounted(root), binfmt.is_enabled(root)
+        return cls(mounted=mounted, enabled=enabled, handlers=binfmt.read_handlers(root), root=root)
 
-    def serving(self, platform: Platform) -> tuple[binfmt.Handler, ...]:
-        """Give the handlers that take the platform's programs, the one the kernel tries first in front.
+    def matching_handlers(self, platform: Platform) -> tuple[binfmt.Handler, ...]:
+        """Return the handlers that match the platform's programs, in the order in which the kernel tries them.
 
-        fs/binfmt_misc.c: a new entry goes to the head of the list, and the first that is enabled and matches is taken.
+        fs/binfmt_misc.c: a new entry goes to the head of the list, and the first enabled match is used.
         """
-        program = probe(platform.architecture)
+        program = build_probe(platform.architecture)
         return tuple(
-            handler for handler in reversed(tuple(self.handlers.values())) if binfmt.serves(handler, program)
+            handler
+            for handler in reversed(tuple(self.handlers.values()))
+            if binfmt.matches_header(handler, program)
         )
 
-    def taken(self, platform: Platform) -> binfmt.Handler | None:
-        """Give the handler the kernel takes."""
-        return next((handler for handler in self.serving(platform) if handler.enabled), None)
+    def active_handler(self, platform: Platform) -> binfmt.Handler | None:
+        """Return the handler that the kernel uses."""
+        return next((handler for handler in self.matching_handlers(platform) if handler.enabled), None)
 
 
 @frozen
-class Machine:
-    """What is asked of this machine: whether a path exists, and whether a platform's probe runs without a builder."""
+class LocalHost:
+    """Checks on this machine: whether a path exists, and whether a platform's probe runs without a builder."""
 
-    exists: Callable[[str], bool]
+    path_exists: Callable[[str], bool]
     runs: Callable[[Platform], bool]
 
 
-def explain_failure(platform: Platform, said: str, kernel: Kernel, machine: Machine) -> tuple[str, str]:
-    """Say why a platform's probe failed, and what mends it, in the order in which the kernel itself would stop.
+def explain_failure(platform: Platform, message: str, kernel: Kernel, host: LocalHost) -> tuple[str, str]:
+    """Return why a platform's probe failed and how to fix it, in the order in which the kernel itself would stop.
 
-    `said` is the builder's own words.
+    `message` is the builder's own error text.
     """
     if not kernel.mounted:
         return "binfmt_misc is not mounted", f"as root: mount -t binfmt_misc binfmt_misc {kernel.root}"
     if not kernel.enabled:
         return "binfmt_misc is switched off", f"as root: echo 1 > {kernel.root}/status"
-    said = said or "the probe failed"
-    serving = kernel.serving(platform)
-    taken = kernel.taken(platform)
-    if taken is not None:
-        enabled = [handler for handler in serving if handler.enabled and handler is not taken]
-        broken = _shadowing(taken, enabled, kernel) or _unfit(taken, kernel, machine)
-        return broken or _failing(platform, taken, said, kernel, machine)
-    if serving:
-        return (
-            f"the handler {serving[0].name} is disabled",
-            f"as root: echo 1 > {kernel.root}/{serving[0].name}",
-        )
-    own = "" if platform.row.embedded else ", and BuildKit brings none of its own"
-    return f"no emulator is registered{own} ({said})", f"{SETUP}; or {HOST_QEMU}"
+    message = message or "the probe failed"
+    matching = kernel.matching_handlers(platform)
+    active = kernel.active_handler(platform)
+    if active is not None:
+        others = [handler for handler in matching if handler.enabled and handler is not active]
+        broken = _shadowing(active, others, kernel) or _unusable(active, kernel, host)
+        return broken or _failing(platform, active, message, kernel, host)
+    if matching:
+        name = matching[0].name
+        return f"the handler {name} is disabled", f"as root: echo 1 > {kernel.root}/{name}"
+    own = "" if platform.row.in_buildkit else ", and BuildKit brings none of its own"
+    return f"no emulator is registered{own} ({message})", f"{SETUP_HINT}; or {INSTALL_QEMU_HINT}"
 
 
 def _shadowing(
-    taken: binfmt.Handler, below: Sequence[binfmt.Handler], kernel: Kernel
+    active: binfmt.Handler, others: Sequence[binfmt.Handler], kernel: Kernel
 ) -> tuple[str, str] | None:
-    if not below:
+    if not others:
         return None
-    names = f"{taken.name} ({taken.interpreter}) shadows {below[0].name} ({below[0].interpreter})"
-    return f"{names}: the kernel takes the one registered last", remove(taken, kernel)
+    return f"{_shadows(active, others[0])}: the kernel takes the one registered last", _removal(
+        active, kernel
+    )
 
 
-def _unfit(taken: binfmt.Handler, kernel: Kernel, machine: Machine) -> tuple[str, str] | None:
-    """Say what the handler itself lacks."""
-    gone = "" if machine.exists(taken.interpreter) else f"its interpreter {taken.interpreter} is gone"
-    if not taken.fixed:
-        detail = f"the handler {taken.name} lacks flag F, so it does not work in containers"
+def _shadows(active: binfmt.Handler, other: binfmt.Handler) -> str:
+    return f"{active.name} ({active.interpreter}) shadows {other.name} ({other.interpreter})"
+
+
+def _unusable(active: binfmt.Handler, kernel: Kernel, host: LocalHost) -> tuple[str, str] | None:
+    """Return what is wrong with the handler itself."""
+    gone = "" if host.path_exists(active.interpreter) else f"its interpreter {active.interpreter} is gone"
+    if not active.works_in_containers:
+        detail = f"the handler {active.name} lacks flag F, so it does not work in containers"
         detail += f", and {gone}" if gone else ""
     elif gone:
-        detail = f"the handler {taken.name} is of no use: {gone}"
+        detail = f"the handler {active.name} is of no use: {gone}"
     else:
         return None
-    return detail, f"{remove(taken, kernel)}, then {SETUP}"
+    return detail, f"{_removal(active, kernel)}, then {SETUP_HINT}"
 
 
 def _failing(
-    platform: Platform, taken: binfmt.Handler, said: str, kernel: Kernel, machine: Machine
+    platform: Platform, active: binfmt.Handler, message: str, kernel: Kernel, host: LocalHost
 ) -> tuple[str, str]:
-    """Tell an emulator that fails everywhere from a builder that does not see it."""
-    if machine.runs(platform):
-        detail = f"{taken.interpreter} runs it on this machine, but not in the builder: {said}"
+    """Distinguish an emulator that fails everywhere from a builder that does not see it."""
+    if host.runs(platform):
+        detail = f"{active.interpreter} runs it on this machine, but not in the builder: {message}"
         return detail, "a builder may have a binfmt_misc of its own: restart it, or make it anew"
-    return f"{taken.interpreter} runs and fails: {said}", f"{remove(taken, kernel)}, then {SETUP}"
+    return f"{active.interpreter} runs and fails: {message}", f"{_removal(active, kernel)}, then {SETUP_HINT}"
 
 
-def remove(handler: binfmt.Handler, kernel: Kernel) -> str:
-    """Give the command that takes a handler away: ours to name, a person's to run."""
+def _removal(handler: binfmt.Handler, kernel: Kernel) -> str:
+    """Return the command that removes a handler: multibuild names it, the user runs it."""
     return f"as root: echo -1 > {kernel.root}/{handler.name}"
 
 
-def there(platform: Platform, image: str) -> str:
-    """Say what mends a platform on a machine that is not ours to look at: a remote builder's, a cluster's."""
+def remote_fix(platform: Platform, image: str) -> str:
+    """Return what provides an emulator on a machine out of reach: a remote builder's, a cluster's."""
     if not platform.row.binfmt:
-        return f"on the builder's machine: {HOST_QEMU}"
+        return f"on the builder's machine: {INSTALL_QEMU_HINT}"
     return f"on the builder's machine: docker run --privileged --rm {image} --install {platform.row.binfmt}"
 
 
-def shadowed(platforms: Sequence[Platform], kernel: Kernel) -> tuple[Check, ...]:
-    """Warn of platforms that run through another handler than an older one was meant to: it works, perhaps by luck."""
-    found = {}
+def check_shadowing(platforms: Sequence[Platform], kernel: Kernel) -> tuple[Check, ...]:
+    """Warn of platforms with handlers of two interpreters, of which the later one hides the earlier."""
+    checks = {}
     for platform in platforms:
-        enabled = [handler for handler in kernel.serving(platform) if handler.enabled]
+        enabled = [handler for handler in kernel.matching_handlers(platform) if handler.enabled]
         if len({handler.interpreter for handler in enabled}) > 1:
-            taken, below = enabled[0], enabled[1]
-            found[taken.name] = Check(
+            checks[enabled[0].name] = Check(
                 name=str(platform),
                 status="warn",
-                detail=f"{taken.name} ({taken.interpreter}) shadows {below.name} ({below.interpreter})",
-                hint=f"if the other is wanted, {remove(taken, kernel)}",
+                detail=_shadows(enabled[0], enabled[1]),
+                hint=f"if the other is wanted, {_removal(enabled[0], kernel)}",
             )
-    return tuple(found.values())
+    return tuple(checks.values())
 
 
-def outdated(
-    platforms: Sequence[Platform], kernel: Kernel, versions: Mapping[str, str], wanted: str
+def check_versions(
+    platforms: Sequence[Platform], kernel: Kernel, versions: Mapping[str, str], image: str
 ) -> tuple[Check, ...]:
-    """Warn of handlers whose QEMU is older than that of the image `wanted`, one for each.
+    """Warn of handlers whose QEMU is older than that of the configured binfmt image, one for each.
 
-    The binfmt image never replaces a handler: where a distribution registered its own under the same name, it says
+    The binfmt image never replaces a handler: where a distribution registered its own under the same name, it prints
     "already registered" and leaves it (tonistiigi/binfmt cmd/binfmt/main.go).
     """
-    found = {}
-    asked = _release(wanted)
+    checks = {}
+    release = _release(image)
     for platform in platforms:
-        taken = kernel.taken(platform)
-        version = versions.get(taken.interpreter, "") if taken is not None else ""
-        if taken is None or not asked or not version or _numbers(version) >= asked:
+        active = kernel.active_handler(platform)
+        version = versions.get(active.interpreter, "") if active is not None else ""
+        if active is None or not release or not version or _numbers(version) >= release:
             continue
-        found[taken.name] = Check(
+        checks[active.name] = Check(
             name=str(platform),
             status="warn",
-            detail=f"{taken.interpreter} is QEMU {version}, older than that of {wanted}",
-            hint=f"if it fails where that would not, {remove(taken, kernel)}, then {SETUP}",
+            detail=f"{active.interpreter} is QEMU {version}, older than that of {image}",
+            hint=f"if it fails where that would not, {_removal(active, kernel)}, then {SETUP_HINT}",
         )
-    return tuple(found.values())
+    return tuple(checks.values())
 
 
 def _release(image: str) -> tuple[int, ...]:
-    """Read the QEMU release off a tag like `qemu-v10.2.3-68`; empty for any other tag."""
-    found = re.search(r":qemu-v(\d+(?:\.\d+)*)", image)
-    return _numbers(found[1]) if found else ()
+    """Parse the QEMU release from a tag like `qemu-v10.2.3-68`; empty for any other tag."""
+    match = re.search(r":qemu-v(\d+(?:\.\d+)*)", image)
+    return _numbers(match[1]) if match else ()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Read "7.2.19 (Debian …)" as (7, 2, 19)."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    """Parse "7.2.19 (Debian …)" as (7, 2, 19)."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
-HOST_QEMU = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"
+INSTALL_QEMU_HINT = "install static QEMU: package qemu-user-static, or qemu-user on Debian 13 and newer"

@@ -1,4 +1,4 @@
-"""What this machine itself says: a probe executed without any builder, and its emulators' versions."""
+"""Probes executed on this machine without a builder, and the versions of its emulators."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from pathlib import Path
 
 from multibuild.platforms import Platform
 from multibuild.qemu.binfmt import Handler
-from multibuild.qemu.probe_program import EXIT_ALONE, probe
+from multibuild.qemu.probe_program import PROBE_EXIT_CODE, build_probe
 
-PATIENCE = 2.0
+PROBE_TIMEOUT_S = 2.0
 """Seconds for a probe or an emulator's `--version`; each takes milliseconds."""
 
 
-def runs_here(platform: Platform) -> bool:
-    """Execute the platform's probe on this machine, natively or through binfmt."""
+def runs_locally(platform: Platform) -> bool:
+    """Whether the platform's probe runs on this machine, natively or through binfmt."""
     with tempfile.TemporaryDirectory(prefix="multibuild-probe-") as scratch:
         program = Path(scratch) / "probe"
-        program.write_bytes(probe(platform.architecture, EXIT_ALONE))
+        program.write_bytes(build_probe(platform.architecture, PROBE_EXIT_CODE))
         program.chmod(0o755)
         try:
-            done = subprocess.run(
-                [program], capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False
+            result = subprocess.run(
+                [program], capture_output=True, timeout=PROBE_TIMEOUT_S, stdin=subprocess.DEVNULL, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return False
-    return done.returncode == EXIT_ALONE
+    return result.returncode == PROBE_EXIT_CODE
 
 
 def emulator_versions(handlers: Iterable[Handler]) -> dict[str, str]:
-    """Ask each QEMU once, all at the same time; interpreter → version, empty for one that cannot be asked."""
+    """Return interpreter → version of each QEMU, empty where it cannot be read. They run in parallel."""
     paths = sorted({handler.interpreter for handler in handlers if "qemu" in handler.interpreter})
     with ThreadPoolExecutor(max_workers=8) as pool:
         return dict(zip(paths, pool.map(emulator_version, paths), strict=True))
 
 
 def emulator_version(interpreter: str) -> str:
-    """Ask the interpreter; one that lives in an image's root, held open by flag F, cannot be asked."""
+    """Return what `--version` prints; empty for an interpreter of an image's root, which flag F keeps open."""
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [interpreter, "--version"],
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=PROBE_TIMEOUT_S,
             stdin=subprocess.DEVNULL,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = re.search(rb"version (\d[\w.+~-]*)", done.stdout)
-    return found[1].decode("ascii") if found else ""
+    match = re.search(rb"version (\d[\w.+~-]*)", result.stdout)
+    return match[1].decode("ascii") if match else ""

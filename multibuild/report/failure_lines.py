@@ -14,7 +14,7 @@ QUOTE_INDENT = "    "
 
 
 def error_lines(error: Mapping[str, Any]) -> list[str]:
-    """Return the run's own error, of one or more lines, and its hint, which is never shortened."""
+    """Return the run's own error, of one or more lines, and its hint, which is never shorten."""
     lines = printable(f"error: {error.get('message')}").splitlines()
     return [*lines, one_line(f"hint:  {error['hint']}")] if error.get("hint") else lines
 

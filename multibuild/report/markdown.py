@@ -11,7 +11,7 @@ from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
 from multibuild.report.node_lines import node_lines
 from multibuild.report.summary import HEADINGS, MIN_EMULATION_COST_S, grouped_tags, platform_cells
-from multibuild.terminal import human_bytes, human_seconds, one_line, shortened
+from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
 
 MAX_STEPS = 5
 """Rows of the table of emulation overhead."""
@@ -66,7 +66,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
     resolved: list[str] = []
     for platform in report["platforms"]:
         text = [
-            shortened(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
+            shorten(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
             for line in failure_lines(platform)
         ]
         if text and platform["status"] == "succeeded" and "failed" not in _proofs(platform):

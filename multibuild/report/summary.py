@@ -8,7 +8,7 @@ from typing import Any
 from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
 from multibuild.report.node_lines import node_lines
-from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shortened
+from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shorten
 
 HEADINGS = ("PLATFORM", "STATUS", "TIME", "TRIES", "TEST", "CONTENT", "DIGEST")
 
@@ -30,14 +30,14 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
         lines += ["", *nodes]
     for platform in platforms:
         if failures := failure_lines(platform):
-            # A build's output is shortened, as the log has all of it; paths and hints are not.
+            # A build's output is shorten, as the log has all of it; paths and hints are not.
             lines += [
                 "",
-                *(shortened(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures),
+                *(shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures),
             ]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
-    lines += ["", *(shortened(line, width) for line in emulation_lines(report))]
+    lines += ["", *(shorten(line, width) for line in emulation_lines(report))]
     if any(platform["attempts"] for platform in platforms):
         lines.append(one_line(f"logs: runs/{report['run']}/logs in the state directory"))
     lines.append(one_line(outcome_line(report)))

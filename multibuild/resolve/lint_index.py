@@ -56,7 +56,7 @@ def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Fin
 
 
 def _about_platform(platform: Platform | None) -> list[Finding]:
-    if platform is None or platform.known_variant:
+    if platform is None or platform.has_known_variant:
         return []
     if platform.variant == "unknown":
         served = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
@@ -69,7 +69,7 @@ def _differ(entry: Platform, config: Platform) -> bool:
     said, own = entry.normalised(), config.normalised()
     if (said.os, said.architecture) != (own.os, own.architecture):
         return True
-    written = entry.variant and config.variant and entry.known_variant
+    written = entry.variant and config.variant and entry.has_known_variant
     return bool(written) and said.variant != own.variant
 
 
@@ -80,7 +80,7 @@ def _traps(images: Sequence[Descriptor]) -> list[Finding]:
     ]
     hosts = dict.fromkeys(Platform.literal(text) for text in USUAL_HOSTS)
     for entry in entries:
-        if entry.platform is not None and entry.platform.known_variant:
+        if entry.platform is not None and entry.platform.has_known_variant:
             hosts |= dict.fromkeys((entry.platform.normalised(), entry.platform))
     findings, taken = [], set()
     for host in hosts:
@@ -92,7 +92,7 @@ def _traps(images: Sequence[Descriptor]) -> list[Finding]:
             findings.append(Finding(kind="order", detail=f"on {host} clients differ: {said}"))
     seen: set[str] = set()
     for entry in entries:
-        known = entry.platform is None or entry.platform.known_variant
+        known = entry.platform is None or entry.platform.has_known_variant
         if known and id(entry) not in taken and str(entry.platform) not in seen:
             detail = f"no client takes {entry.platform or entry.digest}: another entry comes before it"
             findings.append(Finding(kind="unreachable", detail=detail))

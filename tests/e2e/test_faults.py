@@ -19,7 +19,7 @@ from e2e.pushing import copy_image
 from fakes.faulty_proxy import FaultyProxy
 
 from builders.lab.paths import lab as lab_of
-from multibuild.buildx.process import Limits, run_process
+from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.qemu.activity import EmulatorActivity
 
 REGISTRY_PORT = int(REGISTRY.rpartition(":")[2])
@@ -226,7 +226,7 @@ COMPUTES = "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do :; don
 @pytest.mark.alone  # whatever else computes under the same emulator counts as a sign of life
 @pytest.mark.parametrize(("command", "ending"), [(COMPUTES, "exited"), ("sleep 60", "stalled")])
 def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
-    """What `stall_timeout: auto` does, with its patience shortened: only idle emulators count as a stall."""
+    """What `stall_timeout: auto` does, with its patience shorten: only idle emulators count as a stall."""
     (tmp_path / "Dockerfile").write_text(
         f"FROM {REGISTRY}/base:latest\nRUN echo {time.time_ns()}; {command}\n"
     )
@@ -235,9 +235,9 @@ def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
         "type=cacheonly", ".",
     )  # fmt: skip
     activity = EmulatorActivity("riscv64")
-    limits = Limits(timeout=120, stall=6.0, busy=activity.since_last_asked)
+    limits = ProcessLimits(timeout=120, stall=6.0, is_busy=activity.is_busy)
     ended = asyncio.run(run_process(argv, cwd=tmp_path, on_line=lambda line: None, limits=limits))
-    assert ended.ending == ending
+    assert ended.end_reason == ending
     assert ended.seconds > 6
 
 

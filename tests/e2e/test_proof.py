@@ -19,12 +19,12 @@ from e2e.pushing import GZIP, Workbench, copy_image
 from fakes.layers import tar
 from fakes.programs import linked
 
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 MEGABYTES = 150
 """What looking into any image may take, in MiB of resident memory."""
 
-ARM64, AMD64 = probe("arm64"), probe("amd64")
+ARM64, AMD64 = build_probe("arm64"), build_probe("amd64")
 BASE = f"{REGISTRY}/base:latest"
 
 
@@ -81,7 +81,7 @@ def bench(repository, tmp_path):
 
 def dynamic(architecture, interpreter):
     """A program with PT_INTERP: the probe's header, one program header, the name."""
-    head = bytearray(probe(architecture)[:64])
+    head = bytearray(build_probe(architecture)[:64])
     struct.pack_into("<Q", head, 32, 64)
     struct.pack_into("<HH", head, 54, 56, 1)
     name = interpreter.encode() + b"\0"

@@ -3,7 +3,7 @@
 import struct
 
 from multibuild.platforms import architecture_named
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 ADDRESS = 0x400000
 
@@ -16,7 +16,7 @@ def linked(architecture, *needed, runpath="", gap=0, late=False):
     row = architecture_named(architecture)
     assert row is not None
     wide, mark = row.elf.bits == 64, ">" if row.elf.order == "big" else "<"
-    head = bytearray(probe(architecture)[: 64 if wide else 52])
+    head = bytearray(build_probe(architecture)[: 64 if wide else 52])
     word, entry = ("Q", 56) if wide else ("I", 32)
     struct.pack_into(mark + "HH", head, 54 if wide else 42, entry, 2)
     strings = b"\0" + b"".join(name.encode() + b"\0" for name in (*needed, runpath))

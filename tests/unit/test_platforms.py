@@ -30,7 +30,7 @@ from multibuild.platforms import ARCHITECTURES, Platform, runs_natively
         ("LINUX/S390X", "linux/s390x"),
     ],
 )
-def test_what_people_type_becomes_the_normal_form(typed, normal):
+def test_user_input_becomes_the_normal_form(typed, normal):
     assert str(Platform.parse(typed)) == normal
 
 
@@ -46,21 +46,21 @@ def test_every_row_parses_by_name_and_by_alias(row):
 @pytest.mark.parametrize(
     "text", ["", "linux/", "linux/arm/v7/x", "linux/arm 64", "plan9/amd64/v1", "linux/vax"]
 )
-def test_what_is_no_platform_is_refused(text):
+def test_anything_else_is_refused(text):
     with pytest.raises(UsageError):
         Platform.parse(text)
 
 
-def test_the_nearest_name_is_offered():
+def test_the_hint_has_the_nearest_name():
     with pytest.raises(UsageError) as error:
         Platform.parse("linux/riscv46")
     assert error.value.hint == "perhaps you meant 'riscv64'"
 
 
-def test_a_literal_platform_keeps_what_was_said():
+def test_a_literal_platform_stays_as_written():
     assert str(Platform.literal("linux/arm64/unknown")) == "linux/arm64/unknown"
     assert str(Platform.literal("linux/arm64/v8")) == "linux/arm64/v8"
-    assert not Platform.literal("linux/arm64/unknown").known_variant
+    assert not Platform.literal("linux/arm64/unknown").has_known_variant
 
 
 def test_slug():

@@ -1,4 +1,4 @@
-"""Hostile text made harmless, and sizes and times for people."""
+"""Hostile text made harmless, and human-readable sizes and times."""
 
 import re
 import time
@@ -31,13 +31,13 @@ def test_printable(hostile, harmless):
     assert printable(hostile) == harmless
 
 
-def test_nothing_a_terminal_obeys_is_left():
-    every = "".join(chr(code) for code in range(0x300))
-    left = printable(every * 2 + "".join(f"\x1b{chr(code)}x" for code in range(0x300)))
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", left)
+def test_no_control_character_is_left():
+    characters = "".join(chr(code) for code in range(0x300))
+    text = printable(characters * 2 + "".join(f"\x1b{chr(code)}x" for code in range(0x300)))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
 
 
-def test_printable_takes_time_in_proportion():
+def test_printable_takes_linear_time():
     began = time.monotonic()
     printable("\x1b]" * 200_000 + "\x1b[" * 200_000 + "\x1b[" + "1;" * 500_000)
     assert time.monotonic() - began < 5
@@ -56,7 +56,7 @@ def test_columns():
     assert columns([]) == []
 
 
-def test_columns_keep_to_the_width_and_to_their_lines():
+def test_columns_are_cut_at_the_width_and_one_line_each():
     (line,) = columns([("a\nb", "\x1b[1mc" * 100)], width=20)
     assert line == "a b  cccccccccccccc…"
 

@@ -37,7 +37,7 @@ from multibuild.builds.export import Export
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import Failure, failure_of, wrong_base
-from multibuild.buildx.process import Limits, ProcessResult, run_process
+from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
@@ -184,7 +184,7 @@ async def carry(
     cached = wave.why == "cached"
     try:
         # Where nothing is run, all of them count for one build.
-        async with context.slots.take(number=1 if cached else len(wave.items)):
+        async with context.slots.take(count=1 if cached else len(wave.items)):
             names = [str(planned.platform) for planned in wave.items]
             context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
             for planned in wave.items:
@@ -221,14 +221,14 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
-            if cached and progress.runs_something:
+            if cached and progress.has_run_step:
                 raise _Unexpected
             for member in members.values():
                 member.look()
 
         # Where nothing runs, silence is a stall: no RUN can be the silent one.
         stall = context.stall if cached and context.stall != "auto" else None
-        limits = Limits(timeout=min(planned.timeout for planned in items), stall=stall)
+        limits = ProcessLimits(timeout=min(planned.timeout for planned in items), stall=stall)
         ended = await run_process(
             argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
         )
@@ -258,13 +258,13 @@ async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> No
     elif _ended_by_itself(member, ended):
         outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
         if failure is not None:
-            failure = member.export.blamed(await with_emulator(failure, member.item))
+            failure = member.export.with_disk_hint(await with_emulator(failure, member.item))
         member.end(outcome, failure)
 
 
 def _ended_by_itself(member: _Member, ended: ProcessResult) -> bool:
     """Whether its own limit or failure ended a platform, not another's."""
-    if ended.ending == "timeout":
+    if ended.end_reason == "timeout":
         return member.item.timeout <= ended.seconds
     return bool(member.progress.evidence().step)
 

@@ -63,7 +63,7 @@ def inspect(request: InspectRequest) -> int:
             print(as_diff(changes))
         return 0
     proof = (
-        prove_reference(reference, config, content=None, memory=LayerCache(), say=request.say)
+        prove_reference(reference, config, content=None, cache=LayerCache(), say=request.say)
         if request.proof
         else None
     )

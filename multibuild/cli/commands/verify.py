@@ -56,12 +56,12 @@ def verify(request: VerifyRequest) -> int:
 
     text = request.reference
     loaded = load(request) if text is None or request.file.exists() else None
-    memory = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
+    cache = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
     if text is None and loaded is not None:
         text = f"{loaded.config.image}:{loaded.config.tags[0]}"
     config = loaded.config if loaded is not None else None
     found = prove_reference(
-        Reference.parse(text or ""), config, content=request.content, memory=memory, say=request.say
+        Reference.parse(text or ""), config, content=request.content, cache=cache, say=request.say
     )
     if request.json:
         print_json(found.document())
@@ -75,7 +75,7 @@ def prove_reference(
     config: Config | None,
     *,
     content: str | None,
-    memory: LayerCache,
+    cache: LayerCache,
     say: Callable[[str], None],
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
@@ -89,7 +89,7 @@ def prove_reference(
         for_a_reader(),
         RegistrySession(settings, say=say) as registries,
     ):
-        return verify_reference(reference, registries, rules=rules, memory=memory)
+        return verify_reference(reference, registries, rules=rules, cache=cache)
 
 
 def _rules(config: Config | None, content: str | None) -> Rules:

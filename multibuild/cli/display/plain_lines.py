@@ -12,7 +12,7 @@ from multibuild.cli.ci import inert
 from multibuild.cli.display.event_text import as_shown, sentence, short_step
 from multibuild.cli.display.folds import Folds
 from multibuild.journal.events import Event
-from multibuild.terminal import human_seconds, shortened
+from multibuild.terminal import human_seconds, shorten
 
 OURSELVES = "multibuild"
 """Whose lines are those that are of no platform."""
@@ -74,7 +74,7 @@ class PlainLines:
 
 
 def _line(who: str, text: str) -> str:
-    return inert(shortened(f"{who} | {text}", LINE_CHARACTERS).rstrip()) + "\n"
+    return inert(shorten(f"{who} | {text}", LINE_CHARACTERS).rstrip()) + "\n"
 
 
 def _lines(who: str, text: str | None) -> list[str]:

@@ -1,1 +1,1 @@
-"""The proof of content: programs in the layers are of the platform."""
+"""The proof of content: the programs in an image's layers are for its platform."""

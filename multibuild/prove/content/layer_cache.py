@@ -1,4 +1,4 @@
-"""What layers were found to hold, remembered by digest: a shared layer is read once, also by the next run."""
+"""Cache of layer indexes by digest: a shared layer is read once, also across runs."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from multibuild.files import write_atomic
 from multibuild.prove.content.layer_index import LayerIndex
 
 FORMAT = "v3"
-"""Part of every file's name: an index of another version is not read."""
+"""Part of every file's name, so that an index of another format is not read."""
 
-IMAGES = 2
-"""Images looked into at once: each may take the memory of its entries and of a zstd window."""
+MAX_PARALLEL_IMAGES = 2
+"""Images read at once: each may take the memory of its entries and of a zstd window."""
 
-MOST_IN_MEMORY = 16 << 20
-"""Bytes of indexes kept in memory, over all layers."""
+MAX_MEMORY_BYTES = 16 << 20
+"""Memory for the indexes of all layers."""
 
-MOST_PER_FILE = 16 << 20
-"""Bytes (of memory) of the largest index that is kept on the disk."""
+MAX_FILE_BYTES = 16 << 20
+"""Memory size of the largest index that is stored on the disk."""
 
-MOST_ON_DISK = 64 << 20
-"""Bytes kept on the disk; the files used longest ago go first."""
+MAX_DISK_BYTES = 64 << 20
+"""Disk space for indexes; the least recently used files are removed first."""
 
 
 class LayerCache:
-    """Indexes by layer digest, in memory and, with a folder, on the disk. Safe from several threads.
+    """Indexes by layer digest, in memory and, with a folder, on the disk. Thread-safe.
 
-    `turn` is held while an image is looked into.
+    Callers hold `image_slots` while they read an image.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Take the folder to keep indexes in (made when something is kept); None keeps them in memory only."""
+        """`folder` is created on the first write; None keeps indexes in memory only."""
         self._folder = folder
         self._lock = threading.Lock()
-        self.turn = threading.BoundedSemaphore(IMAGES)
-        self._known: dict[str, LayerIndex] = {}
-        self._reading: dict[str, threading.Lock] = {}
+        self.image_slots = threading.BoundedSemaphore(MAX_PARALLEL_IMAGES)
+        self._indexes: dict[str, LayerIndex] = {}
+        self._layer_locks: dict[str, threading.Lock] = {}
 
-    def recall(self, digest: str, read: Callable[[], LayerIndex]) -> LayerIndex:
-        """Give a layer's index; `read` is called by one thread alone when it is not known. Raises what `read` does."""
+    def get_or_read(self, digest: str, read: Callable[[], LayerIndex]) -> LayerIndex:
+        """Return a layer's index; on a miss one thread calls `read`, the others wait. Raises what `read` raises."""
         with self._lock:
-            turn = self._reading.setdefault(digest, threading.Lock())
-        with turn:
-            found = self._known.get(digest) or self._load(digest)
-            if found is None:
-                found = read()
-                self._save(digest, found)
-            self._keep(digest, found)
-            return found
+            layer_lock = self._layer_locks.setdefault(digest, threading.Lock())
+        with layer_lock:
+            index = self._indexes.get(digest) or self._load(digest)
+            if index is None:
+                index = read()
+                self._save(digest, index)
+            self._keep_in_memory(digest, index)
+            return index
 
-    def _keep(self, digest: str, index: LayerIndex) -> None:
+    def _keep_in_memory(self, digest: str, index: LayerIndex) -> None:
         with self._lock:
-            self._known.pop(digest, None)
-            self._known[digest] = index
-            total = sum(_size(known) for known in self._known.values())
-            while total > MOST_IN_MEMORY:
-                total -= _size(self._known.pop(next(iter(self._known))))
+            self._indexes.pop(digest, None)
+            self._indexes[digest] = index
+            total = sum(map(_size, self._indexes.values()))
+            while total > MAX_MEMORY_BYTES:
+                total -= _size(self._indexes.pop(next(iter(self._indexes))))
 
     def _path(self, digest: str) -> Path | None:
-        """Give the file of a digest; hashed, as a digest from a registry is text of anyone's making."""
+        """Return the file of a digest, named by its hash: a digest from a registry is untrusted text."""
         if self._folder is None:
             return None
         return self._folder / f"{FORMAT}-{hashlib.sha256(digest.encode()).hexdigest()}.json"
@@ -80,9 +80,9 @@ class LayerCache:
         return index
 
     def _save(self, digest: str, index: LayerIndex) -> None:
-        """Keep it on the disk. A full or read-only disk is no reason to fail a proof: it is read again next time."""
+        """Write an index to the disk. A full or read-only disk fails no proof: the layer is read again next time."""
         path = self._path(digest)
-        if path is None or _size(index) > MOST_PER_FILE:
+        if path is None or _size(index) > MAX_FILE_BYTES:
             return
         with contextlib.suppress(OSError), self._lock:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -95,10 +95,10 @@ def _size(index: LayerIndex) -> int:
 
 
 def _prune(folder: Path) -> None:
-    """Take away what was used longest ago, until the rest is small enough."""
+    """Remove the least recently used files until the rest is small enough."""
     files = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda pair: -pair[0].st_mtime)
     total = 0
     for status, path in files:
         total += status.st_size
-        if total > MOST_ON_DISK:
+        if total > MAX_DISK_BYTES:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A layer's blob as the members of its tar: unpacked on the way, never stored, and bounded whatever it claims."""
+"""A layer's blob as the members of its tar: decompressed as a stream, never stored, within limits."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Iterator
 from dataclasses import field
 from typing import IO, cast
 
-from multibuild.elf.arm import TAIL, is_arm
+from multibuild.elf.arm import TAIL_BYTES, is_arm
 from multibuild.elf.dynamic import dynamic_spans
-from multibuild.elf.header import HEAD_SIZE
+from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen
-from multibuild.prove.content.tar import Member, Sample, TarLimits, UnreadableLayer, read_members
+from multibuild.prove.content.tar import DataSelection, Member, TarLimits, UnreadableLayer, read_members
 
-__all__ = ["LayerLimits", "UnreadableLayer", "layer_members", "unpacked"]
+__all__ = ["LayerLimits", "UnreadableLayer", "layer_members"]
 
-CHUNK = 256 << 10
-"""Bytes unpacked at a time."""
+CHUNK_BYTES = 256 << 10
+"""Bytes decompressed at a time."""
 
-WINDOW = 32 << 20
-"""Bytes of the largest zstd window: more than any level of BuildKit's compressor takes, and it is held in memory."""
+MAX_ZSTD_WINDOW_BYTES = 32 << 20
+"""Memory of a zstd window: more than any level of BuildKit's compressor uses."""
 
-_INPUT = 64 << 10
+_INPUT_BYTES = 64 << 10
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-# RFC 8878 3.1.2: skippable frames, magic 0x184D2A50 to 5F; eStargz-like zstd layers may begin with one.
+# RFC 8878 3.1.2: skippable frames, magic 0x184D2A50 to 5F; zstd:chunked layers may begin with one.
 _ZSTD_SKIPPABLE = tuple(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))
 _GZIP_FRAMES = 16 + zlib.MAX_WBITS
 
-# OCI image-spec layer.md and media-types.md; Docker image manifest v2 schema 2. Also their "nondistributable" and
-# "foreign" forms, which differ in name only.
+# OCI image-spec layer.md and media-types.md; Docker image manifest v2 schema 2. "nondistributable" and "foreign"
+# layers differ in name only.
 _LAYER_TYPES = (
     "application/vnd.oci.image.layer.",
     "application/vnd.docker.image.rootfs.diff.tar",
@@ -38,68 +38,67 @@ _LAYER_TYPES = (
 
 @frozen
 class LayerLimits:
-    """When unpacking stops. `ratio` is judged only beyond `free` bytes: files of zeros are legitimate, to a degree."""
+    """When decompression stops. `ratio` counts only beyond `ratio_free_bytes`: some files of zeros are legitimate."""
 
-    unpacked: int = 64 << 30
+    unpacked_bytes: int = 64 << 30
     ratio: int = 200
-    free: int = 2 << 30
+    ratio_free_bytes: int = 2 << 30
     tar: TarLimits = field(default_factory=TarLimits)
 
 
 def layer_members(
     blob: Iterator[bytes], media_type: str, *, limits: LayerLimits | None = None
 ) -> Iterator[Member]:
-    """Give a layer's members in order, each with the first HEAD_SIZE bytes of its data, and what else of an
-    ELF file is looked at.
+    """Return a layer's members in order, each with the first HEAD_BYTES of its data and the spans ELF parsing needs.
 
-    `blob` is the layer as the registry serves it; all of it is read. Raises UnreadableLayer for a media type that is
-    no layer (or an encrypted one), damage, and limits passed.
+    `blob` is the layer as the registry serves it; all of it is read. Raises UnreadableLayer for a media type of no
+    layer or an encrypted one, for damaged data, and for exceeded limits.
     """
     limits = limits or LayerLimits()
-    sample = Sample(head=HEAD_SIZE, more=_spans)
-    return read_members(unpacked(blob, media_type, limits=limits), sample=sample, limits=limits.tar)
+    selection = DataSelection(head_bytes=HEAD_BYTES, spans=_spans)
+    return read_members(_decompress(blob, media_type, limits=limits), selection=selection, limits=limits.tar)
 
 
 def _spans(head: bytes, size: int) -> tuple[tuple[int, int], ...]:
-    """Say what else of a file is looked at: its dynamic section, and of an ARM program its end."""
+    """Return the further spans of a file to keep: its dynamic section, and an ARM program's end."""
     spans = dynamic_spans(head, size)
     if not is_arm(head):
         return spans
     behind = sum(spans[-1]) if spans else len(head)
-    end = max(behind, size - TAIL)
+    end = max(behind, size - TAIL_BYTES)
     return (*spans, (end, size - end)) if end < size else spans
 
 
-def unpacked(blob: Iterator[bytes], media_type: str, *, limits: LayerLimits) -> Iterator[bytes]:
-    """Give the layer's tar in chunks of at most CHUNK bytes.
+def _decompress(blob: Iterator[bytes], media_type: str, *, limits: LayerLimits) -> Iterator[bytes]:
+    """Return the layer's tar in chunks of at most CHUNK_BYTES.
 
-    The first bytes tell the compression, not the media type: that is what containerd does (archive/compression
-    DecompressStream), so a mislabelled layer reads here as it runs there.
+    The first bytes determine the compression, not the media type, as in containerd (archive/compression
+    DecompressStream): a mislabelled layer is read here as it would run there.
     """
     if not media_type.startswith(_LAYER_TYPES) or media_type.endswith("+encrypted"):
         raise UnreadableLayer(f"a layer of type '{media_type}' cannot be looked into")
-    counted = _Counted(blob)
-    first = counted.peek(4)
+    packed = _CountedBlob(blob)
+    first = packed.peek(4)
     if first.startswith(_GZIP):
-        chunks = _gunzip(counted)
+        chunks = _gunzip(packed)
     elif first.startswith((_ZSTD, *_ZSTD_SKIPPABLE)):
-        chunks = _unzstd(counted)
+        chunks = _unzstd(packed)
     else:
-        chunks = iter(counted)
+        chunks = iter(packed)
     total = 0
     for chunk in chunks:
         total += len(chunk)
-        if total > limits.unpacked:
-            raise UnreadableLayer(f"a layer unpacks to more than {limits.unpacked} bytes")
-        if total > limits.free and total > counted.bytes * limits.ratio:
+        if total > limits.unpacked_bytes:
+            raise UnreadableLayer(f"a layer unpacks to more than {limits.unpacked_bytes} bytes")
+        if total > limits.ratio_free_bytes and total > packed.bytes * limits.ratio:
             raise UnreadableLayer(f"a layer unpacks to more than {limits.ratio} times its size")
         yield chunk
-    if not total and counted.bytes:
+    if not total and packed.bytes:
         raise UnreadableLayer("a layer unpacks to nothing")
 
 
-class _Counted:
-    """The blob in pieces of at most _INPUT bytes, counted, with a look at the first ones."""
+class _CountedBlob:
+    """The blob in pieces of at most _INPUT_BYTES, counted; the first bytes can be peeked at."""
 
     def __init__(self, blob: Iterator[bytes]) -> None:
         self.bytes = 0
@@ -121,14 +120,14 @@ class _Counted:
             yield from self._pieces(chunk)
 
     def _pieces(self, chunk: bytes) -> Iterator[bytes]:
-        for at in range(0, len(chunk), _INPUT):
-            piece = chunk[at : at + _INPUT]
+        for at in range(0, len(chunk), _INPUT_BYTES):
+            piece = chunk[at : at + _INPUT_BYTES]
             self.bytes += len(piece)
             yield piece
 
 
-def _gunzip(packed: _Counted) -> Iterator[bytes]:
-    """Unpack gzip members one after another: eStargz and parallel compressors write thousands of them."""
+def _gunzip(packed: _CountedBlob) -> Iterator[bytes]:
+    """Decompress gzip members one after another: eStargz and parallel compressors write thousands of them."""
     engine = zlib.decompressobj(_GZIP_FRAMES)
     started = False
     for piece in packed:
@@ -141,7 +140,7 @@ def _gunzip(packed: _Counted) -> Iterator[bytes]:
                 if not data:
                     break
             try:
-                chunk = engine.decompress(data, CHUNK)
+                chunk = engine.decompress(data, CHUNK_BYTES)
             except zlib.error as error:
                 raise UnreadableLayer(f"a layer's gzip data are damaged: {error}") from None
             started = True
@@ -152,9 +151,9 @@ def _gunzip(packed: _Counted) -> Iterator[bytes]:
 
 
 def _rest(engine: zlib._Decompress, *, started: bool) -> Iterator[bytes]:
-    """Give what zlib still holds when the input is over; it may have stopped at CHUNK with its input all taken."""
+    """Return what zlib still buffers at the end of the input: it stops at CHUNK_BYTES even with all input consumed."""
     while started and not engine.eof:
-        chunk = engine.decompress(b"", CHUNK)
+        chunk = engine.decompress(b"", CHUNK_BYTES)
         if not chunk:
             break
         yield chunk
@@ -162,16 +161,16 @@ def _rest(engine: zlib._Decompress, *, started: bool) -> Iterator[bytes]:
         raise UnreadableLayer("a layer's gzip data end too early")
 
 
-def _unzstd(packed: _Counted) -> Iterator[bytes]:
-    """Unpack zstd frames, read in bounded steps: one 64 KiB piece may hold gigabytes. Windows up to WINDOW."""
+def _unzstd(packed: _CountedBlob) -> Iterator[bytes]:
+    """Decompress zstd frames in bounded steps: one 64 KiB piece may decompress to gigabytes."""
     import zstandard
 
-    engine = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-    source = cast("IO[bytes]", _Pull(iter(packed)))
-    reader = engine.stream_reader(source, read_size=_INPUT, read_across_frames=True)
+    engine = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
+    source = cast("IO[bytes]", _PieceReader(iter(packed)))
+    reader = engine.stream_reader(source, read_size=_INPUT_BYTES, read_across_frames=True)
     while True:
         try:
-            chunk = reader.read(CHUNK)
+            chunk = reader.read(CHUNK_BYTES)
         except zstandard.ZstdError as error:
             raise UnreadableLayer(f"a layer's zstd data are damaged: {error}") from None
         if not chunk:
@@ -179,15 +178,15 @@ def _unzstd(packed: _Counted) -> Iterator[bytes]:
         yield chunk
 
 
-class _Pull:
-    """Pieces behind the one method zstandard calls."""
+class _PieceReader:
+    """Pieces as a file with the one method that zstandard calls."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._left = b""
+        self._rest = b""
 
     def read(self, size: int) -> bytes:
-        if not self._left:
-            self._left = next(self._pieces, b"")
-        data, self._left = self._left[:size], self._left[size:]
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
         return data

@@ -1,7 +1,7 @@
-"""Tar members out of a stream of bytes, one at a time, nothing kept: a layer of any size takes the same memory.
+"""A streaming tar reader: members one at a time, in constant memory for a layer of any size.
 
-The standard library's reader holds every PAX, long-name and sparse header whole, of whatever size the file claims
-(a 2.9 MB layer took 816 MB); here a claim is judged before a byte of it is read.
+The standard library's reader loads every PAX, long-name and sparse header whole, of whatever size the file claims
+(a 2.9 MB layer took 816 MB); here a claimed size is checked before a byte of it is read.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ BLOCK = 512
 
 MemberKind = Literal["file", "directory", "symlink", "hardlink", "other"]
 
-# POSIX.1-2017 pax "ustar" typeflags; 7 (contiguous) and S (GNU sparse) are files too. Like Go's archive/tar, which
-# engines unpack with, a member without the right to data has none, whatever its size field says.
+# POSIX.1-2017 pax "ustar" typeflags; 7 (contiguous) and S (GNU sparse) are files too. As in Go's archive/tar, which
+# engines unpack with, a member of a type without data has none, whatever its size field says.
 _KINDS: dict[bytes, MemberKind] = {
     b"0": "file",
     b"\0": "file",
@@ -37,24 +37,24 @@ _SPARSE = b"S"
 
 
 class UnreadableLayer(VerificationFailed):
-    """The layer is damaged, hostile, or of a kind that cannot be looked into."""
+    """The layer is damaged, hostile, or of a kind that cannot be read."""
 
 
 @frozen
 class TarLimits:
-    """What a layer may ask for. `headers` are bytes of PAX and long-name headers in front of one member."""
+    """Limits of one layer. `header_bytes` are those of the PAX and long-name headers in front of one member."""
 
-    headers: int = 1 << 20
-    path: int = 4096
+    header_bytes: int = 1 << 20
+    path_characters: int = 4096
     members: int = 4_000_000
-    unpacked: int = 64 << 30
+    file_bytes: int = 64 << 30
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: quicker to make than with @frozen
+@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: cheaper to create than with @frozen
 class Member:
-    """One member. `head` is the start of a file's data, `mode` its permission bits, `target` where a link points.
+    """A tar member. `head` is the start of a file's data, `mode` its permission bits, `target` that of a link.
 
-    `parts` are what else of its data was asked for, each with its offset.
+    `parts` are further spans of its data, each with its offset.
     """
 
     path: str
@@ -65,8 +65,8 @@ class Member:
     head: bytes
     parts: tuple[tuple[int, bytes], ...] = ()
 
-    def cut(self, offset: int, length: int) -> bytes:
-        """Give what is kept of a stretch of its data: all of it, or only its start, or nothing."""
+    def data_at(self, offset: int, length: int) -> bytes:
+        """Return the available bytes of a span of the data: all of it, only its start, or none."""
         for at, data in ((0, self.head), *self.parts):
             if at <= offset < at + len(data):
                 return data[offset - at : offset - at + length]
@@ -74,19 +74,19 @@ class Member:
 
 
 @frozen
-class Sample:
-    """What of a file's data is kept: its first `head` bytes, and the parts (offset, length) that `more` asks for.
+class DataSelection:
+    """The selected part of a file's data: its first `head_bytes`, and the spans (offset, length) of `spans`.
 
-    `more` is given those bytes and the file's size; its parts lie in order behind them.
+    `spans` is called with the head and the file's size; its spans are in order and begin behind the head.
     """
 
-    head: int
-    more: Callable[[bytes, int], Sequence[tuple[int, int]]] = lambda _head, _size: ()
+    head_bytes: int
+    spans: Callable[[bytes, int], Sequence[tuple[int, int]]] = lambda _head, _size: ()
 
 
 @dataclass(kw_only=True, slots=True)
 class _Extension:
-    """What extended headers said about the next member."""
+    """The fields of extended headers, which apply to the next member."""
 
     path: str = ""
     target: str = ""
@@ -95,7 +95,7 @@ class _Extension:
 
 
 class ByteStream:
-    """Exact reads out of chunks of any size."""
+    """Exact reads from chunks of any size."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -103,9 +103,9 @@ class ByteStream:
         self._at = 0
 
     def read(self, size: int) -> bytes:
-        """Give `size` bytes, or fewer at the end of the stream."""
+        """Return `size` bytes, or fewer at the end of the stream."""
         parts, missing = [], size
-        while missing and self._filled():
+        while missing and self._fill():
             part = self._buffer[self._at : self._at + missing]
             self._at += len(part)
             missing -= len(part)
@@ -113,27 +113,27 @@ class ByteStream:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def exactly(self, size: int) -> bytes:
-        """Give `size` bytes; raises UnreadableLayer when there are fewer."""
+        """Return `size` bytes; raises UnreadableLayer when there are fewer."""
         data = self.read(size)
         if len(data) != size:
             raise UnreadableLayer("a layer ends in the middle of a file")
         return data
 
     def skip(self, size: int) -> None:
-        """Pass over `size` bytes; raises UnreadableLayer when there are fewer."""
+        """Skip `size` bytes; raises UnreadableLayer when there are fewer."""
         while size:
-            if not self._filled():
+            if not self._fill():
                 raise UnreadableLayer("a layer ends in the middle of a file")
             step = min(size, len(self._buffer) - self._at)
             self._at += step
             size -= step
 
     def drain(self) -> None:
-        """Read to the end, so that whoever checks the digest of what passes sees all of it."""
+        """Read to the end, so that a caller that verifies the stream's digest sees all of it."""
         for _ in self._chunks:
             pass
 
-    def _filled(self) -> bool:
+    def _fill(self) -> bool:
         while self._at == len(self._buffer):
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -143,9 +143,9 @@ class ByteStream:
 
 
 def read_members(
-    chunks: Iterator[bytes], *, sample: Sample, limits: TarLimits | None = None
+    chunks: Iterator[bytes], *, selection: DataSelection, limits: TarLimits | None = None
 ) -> Iterator[Member]:
-    """Give the members of an uncompressed tar in its order. Raises UnreadableLayer."""
+    """Return the members of an uncompressed tar in order. Raises UnreadableLayer."""
     limits = limits or TarLimits()
     stream, extension, count = ByteStream(chunks), _Extension(), 0
     while True:
@@ -161,12 +161,12 @@ def read_members(
         count += 1
         if count > limits.members:
             raise UnreadableLayer(f"a layer has more than {limits.members} files")
-        yield _member(stream, block, extension, sample=sample, limits=limits)
+        yield _member(stream, block, extension, selection=selection, limits=limits)
         extension = _Extension()
 
 
 def _member(
-    stream: ByteStream, block: bytes, extension: _Extension, *, sample: Sample, limits: TarLimits
+    stream: ByteStream, block: bytes, extension: _Extension, *, selection: DataSelection, limits: TarLimits
 ) -> Member:
     typeflag = block[156:157]
     path, target = extension.path or _name(block), extension.target or _text(block[157:257])
@@ -175,23 +175,25 @@ def _member(
         kind = "directory"
     has_data = kind == "file" or typeflag not in _KINDS
     size = (extension.size if extension.size is not None else _number(block[124:136])) if has_data else 0
-    if len(path) > limits.path or len(target) > limits.path:
-        raise UnreadableLayer(f"a layer has a path longer than {limits.path} characters")
-    if not 0 <= size <= limits.unpacked:
+    if len(path) > limits.path_characters or len(target) > limits.path_characters:
+        raise UnreadableLayer(f"a layer has a path longer than {limits.path_characters} characters")
+    if not 0 <= size <= limits.file_bytes:
         raise UnreadableLayer(f"a layer has a file of {size} bytes")
     if typeflag == _SPARSE:
         _skip_sparse_map(stream, block, limits)
-    head, parts = _sampled(stream, size, sample)
+    head, parts = _read_data(stream, size, selection)
     stream.skip(-size % BLOCK)
     mode = _number(block[100:108]) & 0o7777
     return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head, parts=parts)
 
 
-def _sampled(stream: ByteStream, size: int, sample: Sample) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
-    """Read past a file's data and keep the parts that are wanted."""
-    head = stream.exactly(min(size, sample.head))
+def _read_data(
+    stream: ByteStream, size: int, selection: DataSelection
+) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
+    """Read a file's data to its end; return its head and the selected spans."""
+    head = stream.exactly(min(size, selection.head_bytes))
     parts, at = [], len(head)
-    for offset, length in sample.more(head, size):
+    for offset, length in selection.spans(head, size):
         stream.skip(offset - at)
         parts.append((offset, stream.exactly(length)))
         at = offset + length
@@ -204,10 +206,10 @@ def _is_extension(typeflag: bytes) -> bool:
 
 
 def _extend(stream: ByteStream, typeflag: bytes, size: int, extension: _Extension, limits: TarLimits) -> None:
-    """Read one extended header. The limit holds for all of them in front of a member, so a chain is no way around."""
+    """Read one extended header. The limit is for all headers in front of a member, so a chain does not evade it."""
     extension.read += max(size, 0) + BLOCK
-    if size < 0 or extension.read > limits.headers:
-        raise UnreadableLayer(f"a layer has a tar header of more than {limits.headers} bytes")
+    if size < 0 or extension.read > limits.header_bytes:
+        raise UnreadableLayer(f"a layer has a tar header of more than {limits.header_bytes} bytes")
     data = stream.exactly(size)
     stream.skip(-size % BLOCK)
     if typeflag == _LONG_NAME:
@@ -223,7 +225,7 @@ def _extend(stream: ByteStream, typeflag: bytes, size: int, extension: _Extensio
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    """Read records of length, key and value, each ending in a newline (POSIX.1-2017 pax, "pax Extended Header")."""
+    """Parse records of length, key and value, each ending in a newline (POSIX.1-2017 pax, "pax Extended Header")."""
     records, at = {}, 0
     while at < len(data) and data[at]:
         digits, space, _ = data[at : at + 20].partition(b" ")
@@ -238,17 +240,18 @@ def _pax_records(data: bytes) -> dict[str, str]:
 
 
 def _skip_sparse_map(stream: ByteStream, block: bytes, limits: TarLimits) -> None:
-    """Pass over the map of an old GNU sparse file; the data that follows is what its start needs no map for."""
+    """Skip the map of an old GNU sparse file: the file's head is read from the data that follow without it."""
     more, read = block[482], 0
     while more:
         read += BLOCK
-        if read > limits.headers:
-            raise UnreadableLayer(f"a layer has a sparse file with a map of more than {limits.headers} bytes")
+        if read > limits.header_bytes:
+            message = f"a layer has a sparse file with a map of more than {limits.header_bytes} bytes"
+            raise UnreadableLayer(message)
         more = stream.exactly(BLOCK)[504]
 
 
 def _check(block: bytes) -> None:
-    """Compare the header's checksum: the sum of its bytes, its own field taken as spaces."""
+    """Verify the header's checksum: the sum of its bytes, with spaces in place of the checksum field."""
     if len(block) == BLOCK:
         total = sum(block) - sum(block[148:156]) + 8 * 32
         if total == _number(block[148:156]):
@@ -260,7 +263,7 @@ def _check(block: bytes) -> None:
 
 
 def _name(block: bytes) -> str:
-    """Join prefix and name; GNU's magic ("ustar  ") means other fields lie where POSIX has the prefix."""
+    """Join prefix and name; with GNU's magic ("ustar  ") other fields are in place of POSIX's prefix."""
     prefix = _text(block[345:500]) if block[257:263] == b"ustar\0" else ""
     return f"{prefix}/{_text(block[:100])}" if prefix else _text(block[:100])
 
@@ -270,7 +273,7 @@ def _text(field: bytes) -> str:
 
 
 def _number(field: bytes) -> int:
-    """Read octal digits, or GNU's base-256 when the first bit is set (two's complement)."""
+    """Parse octal digits, or GNU's base-256 when the first bit is set (two's complement)."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
         return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value

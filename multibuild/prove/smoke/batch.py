@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from multibuild.buildx.process import Limits, NotStarted
+from multibuild.buildx.process import ProcessLimits, StartFailed
 from multibuild.buildx.progress import Progress
 from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
@@ -40,12 +40,12 @@ async def run_together(trials: Sequence[SmokeRun], solver: Solver) -> dict[Platf
     """Run the tests of one builder at once; gives the outcomes that are certain. All have the same timeout."""
     with ExitStack() as files:
         follower = _Follower(trials, files)
-        limits = Limits(timeout=min(trial.test.timeout for trial in trials))
+        limits = ProcessLimits(timeout=min(trial.test.timeout for trial in trials))
         try:
             ended = await solver.solve(recipe(trials), trials, follower.feed, limits)
-        except NotStarted:
+        except StartFailed:
             return {}
-        outcomes = follower.outcomes(succeeded=ended.code == 0 and ended.ending == "exited")
+        outcomes = follower.outcomes(succeeded=ended.code == 0 and ended.end_reason == "exited")
     return {outcome.platform: outcome for outcome in outcomes}
 
 
@@ -82,7 +82,7 @@ class _Follower:
                 ):
                     shares.setdefault(slug, {}).setdefault(key, []).append(item)
         for slug, share in shares.items():
-            self._progress[slug].take(share)
+            self._progress[slug].apply(share)
 
     def _owner(self, vertex: Mapping[str, Any]) -> str | None:
         name, digest = str(vertex.get("name")), str(vertex.get("digest"))
@@ -109,7 +109,7 @@ class _Follower:
 
 def _progress(trial: SmokeRun, files: ExitStack) -> Progress:
     log = files.enter_context(open_log(trial.log))
-    return Progress(write=lambda line: print(line, file=log), started=lambda _step: None)
+    return Progress(write_log=lambda line: print(line, file=log), on_step=lambda _step: None)
 
 
 def _objects(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.buildx.classify import Failure, classify, failure_of
-from multibuild.buildx.process import Limits, NotStarted, ProcessResult, run_process
+from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.progress import Evidence, Progress
 from multibuild.frozen import frozen
 from multibuild.journal.runs import open_log
@@ -81,9 +81,9 @@ class Solver:
     buildx: Sequence[str]
 
     async def solve(
-        self, recipe: str, trials: Sequence[SmokeRun], on_line: Callable[[bytes], None], limits: Limits
+        self, recipe: str, trials: Sequence[SmokeRun], on_line: Callable[[bytes], None], limits: ProcessLimits
     ) -> ProcessResult:
-        """Do one throw-away solve of what was written for `trials`. Raises NotStarted.
+        """Do one throw-away solve of what was written for `trials`. Raises StartFailed.
 
         `--no-cache`, or a second run would be answered from cache and test nothing; `type=cacheonly`, so nothing is
         stored or pushed.
@@ -116,11 +116,11 @@ async def run_test(trial: SmokeRun, solver: Solver, *, attempt: int = 1) -> Test
     with open_log(trial.log, further=attempt > 1) as log:
         if attempt > 1:
             print(f"=== attempt {attempt}", file=log)
-        progress = Progress(write=lambda line: print(line, file=log), started=begun.append)
+        progress = Progress(write_log=lambda line: print(line, file=log), on_step=begun.append)
         try:
-            limits = Limits(timeout=trial.test.timeout)
+            limits = ProcessLimits(timeout=trial.test.timeout)
             ended = await solver.solve(recipe, (trial,), progress.feed, limits)
-        except NotStarted as error:
+        except StartFailed as error:
             return not_run(trial, failure_of("usage", str(error)), seconds=0.0)
         progress.finish()
     outcome = _judged(trial, ended, progress.evidence(), began=any(map(RUN_STEP.match, begun)))
@@ -128,7 +128,7 @@ async def run_test(trial: SmokeRun, solver: Solver, *, attempt: int = 1) -> Test
 
 
 def _judged(trial: SmokeRun, ended: ProcessResult, evidence: Evidence, *, began: bool) -> TestOutcome:
-    if ended.ending == "timeout":
+    if ended.end_reason == "timeout":
         said = f"no end after {trial.test.timeout:.0f} s"
         if began:
             return TestOutcome(platform=trial.platform, status="failed", seconds=ended.seconds, detail=said)

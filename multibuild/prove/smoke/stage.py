@@ -146,7 +146,7 @@ class _Laboratory:
         """Try all together, then one by one those without a result."""
         found: dict[Platform, TestOutcome] = {}
         if len(group) > 1:
-            async with self._slots.take(number=len(group)):
+            async with self._slots.take(count=len(group)):
                 solver = Solver(builder=group[0].planned.node.builder, buildx=self._buildx)
                 found = await run_together([tested.trial for tested in group], solver)
         rest = [tested for tested in group if tested.planned.platform not in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 from multibuild.report.emulation_cost import is_emulated, native_vertices
 from multibuild.report.html.markup import Html, Section, code, join, status, tag
-from multibuild.terminal import human_seconds, shortened
+from multibuild.terminal import human_seconds, shorten
 
 ROW_HEIGHT = 34
 """Height of a platform's bar in CSS pixels; steps that ran at the same time share it."""
@@ -184,7 +184,7 @@ def _steps(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> I
         kind = "other"
         if "] RUN " in step["name"]:
             kind = "emulated" if row["emulated"] and is_emulated(step, unemulated) else "native"
-        title = tag("title", f"{shortened(step['name'], MAX_NAME_LENGTH)}, {human_seconds(step['seconds'])}")
+        title = tag("title", f"{shorten(step['name'], MAX_NAME_LENGTH)}, {human_seconds(step['seconds'])}")
         yield _rect(f"step {kind}", span, (5 + lane * height, max(height - 1, 1)), children=(title,))
 
 

@@ -179,9 +179,9 @@ def test_only_a_run_that_really_runs_counts_as_one():
         vertexes=[vertex("[a internal] load metadata", "sha256:2"), vertex("[a 1/3] FROM x", "sha256:3")]
     )
     heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:4")])
-    assert not heard.wave.runs_something
+    assert not heard.wave.has_run_step
     heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
-    assert heard.wave.runs_something
+    assert heard.wave.has_run_step
 
 
 def test_an_export_that_failed_finishes_nothing():

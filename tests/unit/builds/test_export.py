@@ -16,7 +16,7 @@ def failed(place, text="no space left on device"):
 
 
 def test_a_full_disk_under_the_export_is_the_states():
-    found = Export(folder=FOLDER).blamed(failed(FOLDER))
+    found = Export(folder=FOLDER).with_disk_hint(failed(FOLDER))
     assert found.kind.name == "no-space"
     assert found.hint.startswith(f"free disk space in {FOLDER.parent}")
     assert "--state-dir" in found.hint
@@ -31,7 +31,7 @@ def test_a_full_disk_under_the_export_is_the_states():
     ],
 )
 def test_any_other_trouble_keeps_its_hint(export, failure):
-    assert Export(folder=export).blamed(failure) == failure
+    assert Export(folder=export).with_disk_hint(failure) == failure
 
 
 def test_a_child_that_is_pushed_leaves_nothing_to_do():

@@ -151,7 +151,7 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         "cache-service",
         [
             outside("error writing layer blob: maximum timeout reached", "exporting to GitHub Actions Cache"),
-            outside("failed to export cache: the service said no", "exporting cache to registry"),
+            outside("failed to export cache: the service text no", "exporting cache to registry"),
         ],
     ),
     ("token", [outside("failed to fetch oauth token: unexpected status: 400 Bad Request")]),
@@ -287,7 +287,7 @@ def test_every_row_of_the_table_has_messages():
 
 @pytest.mark.parametrize(
     ("name", "evidence"),
-    [pytest.param(name, said, id=f"{name}-{n}") for name, rows in ROWS for n, said in enumerate(rows)],
+    [pytest.param(name, text, id=f"{name}-{n}") for name, rows in ROWS for n, text in enumerate(rows)],
 )
 def test_a_message_is_of_its_rows_class(name, evidence):
     failure = classify(evidence)
@@ -297,7 +297,7 @@ def test_a_message_is_of_its_rows_class(name, evidence):
     assert evidence.message[:100] in failure.evidence
 
 
-def test_every_class_that_is_named_anywhere_exists_once():
+def test_every_class_that_is_used_exists_once():
     names = [row.name for row in CLASSES]
     assert len(names) == len(set(names))
     assert {row.name for row in SIGNATURES} | set(EXIT_CODES.values()) <= set(names)
@@ -327,11 +327,11 @@ def test_every_class_that_is_named_anywhere_exists_once():
         ("unknown-transfer", "transient"),
     ],
 )
-def test_what_a_class_is_worth(name, retry):
+def test_the_retry_of_a_class(name, retry):
     assert failure_of(name, "").retry == retry
 
 
-# A RUN is judged by its own last lines.
+# A RUN is classified by its last lines.
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_what_a_class_is_worth(name, retry):
     ],
 )
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "E: Failed to fetch http://deb.example.org/x.deb  Connection timed out",
         "curl: (56) Recv failure: Connection reset by peer",
@@ -354,25 +354,25 @@ def test_what_a_class_is_worth(name, retry):
         "HTTP 502 Bad Gateway",
     ],
 )
-def test_network_words_in_a_run_that_fetches_are_worth_a_retry(command, said):
-    failure = classify(run("Get:1 http://deb.example.org stable", said, command=command, code=100))
+def test_network_errors_in_a_run_that_fetches_are_retried(command, text):
+    failure = classify(run("Get:1 http://deb.example.org stable", text, command=command, code=100))
     assert (failure.kind.name, failure.retry) == ("network", "transient")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         'net.c:14:9: error: "connection reset by peer" undeclared',
         "FAIL: test_timeout: i/o timeout expected, got none",
         "assertion failed: Connection refused != ok",
     ],
 )
-def test_a_compiler_error_that_prints_network_words_is_permanent(said):
-    failure = classify(run("cc -c net.c", said, "make: *** [net.o] Error 1", command="make -j4", code=2))
+def test_a_compiler_error_with_network_words_is_permanent(text):
+    failure = classify(run("cc -c net.c", text, "make: *** [net.o] Error 1", command="make -j4", code=2))
     assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
 
 
-def test_the_network_words_of_a_run_must_be_among_its_last_lines():
+def test_network_errors_of_a_run_must_be_among_its_last_lines():
     early = "W: Failed to fetch http://deb.example.org  Connection timed out"
     lines = [f"cc -c {n}.c" for n in range(8)]
     failure = classify(run(early, *lines, command="apt-get update; make"))
@@ -380,7 +380,7 @@ def test_the_network_words_of_a_run_must_be_among_its_last_lines():
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "dial tcp 192.0.2.1:443: connect: connection refused",
         "dial tcp 192.0.2.1:443: connect: network is unreachable",
@@ -388,28 +388,28 @@ def test_the_network_words_of_a_run_must_be_among_its_last_lines():
         "dial tcp: lookup proxy.example.org: no such host",
     ],
 )
-def test_gos_network_words_in_a_run_that_fetches(said):
-    assert classify(run(f"go: example.org/x@v1: {said}", command="go mod download")).retry != "permanent"
+def test_network_errors_of_go_in_a_run_that_fetches(text):
+    assert classify(run(f"go: example.org/x@v1: {text}", command="go mod download")).retry != "permanent"
 
 
-def test_unknown_text_of_a_run_is_the_commands_own_failure():
+def test_unknown_text_of_a_run_is_a_failure_of_the_command():
     failure = classify(run("something new under the sun"))
     assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
 
 
-def test_the_registrys_words_in_a_runs_output_are_the_commands_own():
+def test_registry_errors_in_a_runs_output_are_a_failure_of_the_command():
     failure = classify(run("401 Unauthorized", "denied: no", "dockerfile parse error", "manifest unknown"))
     assert failure.kind.name == "step-failed"
 
 
-def test_a_disk_that_is_full_inside_a_run():
+def test_a_full_disk_inside_a_run():
     assert classify(run("cp: write error: No space left on device")).kind.name == "no-space"
 
 
-def test_a_builder_that_went_away_in_the_middle_of_a_run():
+def test_a_builder_that_disappears_during_a_run():
     evidence = run_message("rpc error: code = Unavailable desc = error reading from server: EOF")
     assert classify(evidence).kind.name == "builder-gone"
-    # gRPC's name of the code, with a capital; a registry writes its own small.
+    # gRPC capitalizes the code; a registry writes its own in lower case.
     evidence = outside("failed to build: failed to solve: Unavailable: error reading from server: EOF")
     assert classify(evidence).kind.name == "builder-gone"
 
@@ -422,17 +422,17 @@ def test_an_exit_code_of_a_signal_under_emulation(code):
 
 
 @pytest.mark.parametrize("code", sorted(set(EXIT_CODES) - {137}))
-def test_a_crash_without_emulation_is_the_commands_own(code):
+def test_a_crash_without_emulation_is_a_failure_of_the_command(code):
     assert classify(run("working", code=code), emulated=False).kind.name == "step-failed"
 
 
 def test_exit_137_is_memory_on_any_machine_and_the_retry_is_alone():
     failure = classify(run("working", code=137), emulated=False)
     assert failure.kind.name == "out-of-memory"
-    assert failure.kind.alone_after == 1
+    assert failure.kind.alone_after_failures == 1
 
 
-def test_a_qemu_crash_is_tried_again_and_then_alone():
+def test_a_qemu_crash_is_retried_and_then_built_alone():
     crash = failure_of("qemu-crash", "")
     assert not must_run_alone([crash])
     assert must_run_alone([crash, crash])
@@ -440,23 +440,23 @@ def test_a_qemu_crash_is_tried_again_and_then_alone():
     assert not must_run_alone([failure_of("network", "")] * 5)
 
 
-def test_a_signal_of_qemu_that_is_not_4_is_no_illegal_instruction():
+def test_other_signals_of_qemu_are_no_illegal_instruction():
     assert classify(run("qemu: uncaught target signal 40 (Unknown)")).kind.name == "qemu-crash"
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("text", "name"),
     [
         ("exec /bin/sh: exec format error", "exec-format"),
         ("exec /bin/sh: no such file or directory", "no-such-program"),
     ],
 )
-def test_a_program_that_cannot_be_started_is_said_in_the_steps_log(said, name):
-    assert classify(run(said, command="true", code=255)).kind.name == name
+def test_a_program_that_cannot_be_started_is_in_the_steps_log(text, name):
+    assert classify(run(text, command="true", code=255)).kind.name == name
 
 
 @pytest.mark.parametrize("words", ["exec format error", "no space left on device", "signal: killed"])
-def test_what_the_command_line_itself_says_is_no_evidence(words):
+def test_the_text_of_the_command_is_no_evidence(words):
     assert classify(run("not found", command=f"grep '{words}' build.log")).kind.name == "step-failed"
 
 
@@ -477,7 +477,7 @@ def test_what_the_command_line_itself_says_is_no_evidence(words):
         ),
     ],
 )
-def test_an_unknown_failure_of_a_transfer_is_tried_again(step):
+def test_an_unknown_failure_of_a_transfer_is_retried(step):
     failure = classify(outside("failed to solve: something new under the sun", step))
     assert (failure.kind.name, failure.retry) == ("unknown-transfer", "transient")
 
@@ -488,7 +488,7 @@ def test_an_unknown_failure_of_anything_else_is_permanent(step):
     assert (failure.kind.name, failure.retry) == ("unknown", "permanent")
 
 
-def test_the_step_log_is_read_where_the_message_says_nothing():
+def test_the_steps_log_is_read_where_the_message_is_unknown():
     evidence = Evidence(
         message="failed to solve: failed",
         step="exporting to image",
@@ -497,44 +497,44 @@ def test_the_step_log_is_read_where_the_message_says_nothing():
     assert classify(evidence).kind.name == "network"
 
 
-def test_a_full_disk_behind_other_words_is_a_full_disk():
-    said = "failed to compute cache key: failed to copy: write /var/lib/x: no space left on device"
-    assert classify(outside(said, "[2/3] COPY a b")).kind.name == "no-space"
+def test_a_full_disk_behind_other_errors_is_a_full_disk():
+    text = "failed to compute cache key: failed to copy: write /var/lib/x: no space left on device"
+    assert classify(outside(text, "[2/3] COPY a b")).kind.name == "no-space"
 
 
-def test_a_server_error_behind_a_metadata_failure_is_the_servers():
-    said = (
+def test_a_server_error_behind_a_metadata_failure_is_a_server_error():
+    text = (
         "failed to resolve source metadata for registry.example.org/base:1: unexpected status from HEAD request "
         "to https://registry.example.org/v2/base/manifests/1: 502 Bad Gateway"
     )
-    assert classify(outside(said)).kind.name == "registry-unavailable"
+    assert classify(outside(text)).kind.name == "registry-unavailable"
 
 
 @pytest.mark.parametrize("verb", ["pull", "push"])
-def test_a_repository_that_one_may_not_use_is_not_worth_the_whole_budget(verb):
-    said = (
+def test_an_unauthorized_repository_is_not_retried_for_the_whole_budget(verb):
+    text = (
         f"{verb} access denied, repository does not exist or may require authorization: server message: "
         "insufficient_scope: authorization failed"
     )
-    assert classify(outside(said)).retry in {"auth", "permanent"}
+    assert classify(outside(text)).retry in {"auth", "permanent"}
 
 
 @pytest.mark.parametrize("code", [130, 137, 143, -2, -9, -15])
-def test_buildx_ended_by_somebody_else_is_worth_another_try(code):
+def test_buildx_killed_by_another_process_is_retried(code):
     failure = classify(outside("failed to solve: something", ""), code=code)
     assert (failure.kind.name, failure.retry) == ("killed", "transient")
 
 
-def test_buildx_ended_without_a_word_says_at_least_how():
+def test_without_output_the_evidence_is_the_exit_code():
     assert "-9" in classify(Evidence(message="", step="", tail=()), code=-9).evidence
 
 
-def test_a_cancelled_build_nobody_here_cancelled():
+def test_a_build_cancelled_from_outside():
     assert classify(outside("failed to solve: Canceled: context canceled", "")).kind.name == "killed"
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("text", "seconds"),
     [
         ("429 Too Many Requests, Retry-After: 37", 37.0),
         ('429 Too Many Requests (retry-after: "120")', 120.0),
@@ -542,10 +542,10 @@ def test_a_cancelled_build_nobody_here_cancelled():
         ("toomanyrequests: come back some day", None),
     ],
 )
-def test_what_the_server_asks_us_to_wait(said, seconds):
-    failure = classify(outside(f"failed to solve: {said}"))
+def test_retry_after_of_the_server_is_read(text, seconds):
+    failure = classify(outside(f"failed to solve: {text}"))
     assert failure.kind.name == "rate-limited"
-    assert failure.kind.patient
+    assert failure.kind.waits_minutes
     assert failure.retry_after == seconds
 
 
@@ -557,11 +557,11 @@ def test_evidence_is_the_step_its_last_lines_and_the_message():
     assert shown[-2:] == ["line 7", evidence.message]
 
 
-def test_evidence_of_endless_lines_stays_readable():
+def test_evidence_of_long_lines_is_shortened():
     assert len(classify(run("x" * 100_000)).evidence) < 2000
 
 
-def test_evidence_that_is_hostile_is_read_in_good_time():
+def test_hostile_evidence_is_classified_quickly():
     nasty = "exec " * 2000 + "blob sha256:" * 2000 + "target stage " * 2000
     assert classify(outside(nasty)).kind.name == "unknown-transfer"
 
@@ -573,9 +573,9 @@ def warning(pulled: str, expected: str) -> str:
     )
 
 
-def test_a_base_of_another_architecture_is_named():
-    said = wrong_base(warning("linux/amd64", "linux/riscv64"))
-    assert said == "the base image is linux/amd64, not linux/riscv64"
+def test_a_base_of_another_architecture_is_reported():
+    text = wrong_base(warning("linux/amd64", "linux/riscv64"))
+    assert text == "the base image is linux/amd64, not linux/riscv64"
 
 
 @pytest.mark.parametrize(
@@ -591,7 +591,7 @@ AT_5000 = "http://localhost:5000/v2/x"
 
 @pytest.mark.parametrize("step", ["exporting to image", "pushing localhost:5000/x with docker", ""])
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         (
             'unexpected status from PUT request to URL: 400 Bad Request: {"errors":[{"code":"DIGEST_INVALID",'
@@ -607,8 +607,8 @@ AT_5000 = "http://localhost:5000/v2/x"
         "errors:\nblob unknown: blob unknown to registry\nblob unknown: blob unknown to registry",
     ],
 )
-def test_a_registry_that_loses_a_blob_is_tried_once_more_whatever_is_said_around_it(step, said):
-    message = "failed to solve: " + said.replace("URL", f"{AT_5000}/blobs/uploads/u")
+def test_a_registry_that_loses_a_blob_is_retried_once(step, text):
+    message = "failed to solve: " + text.replace("URL", f"{AT_5000}/blobs/uploads/u")
     failure = classify(outside(message, step))
     assert (failure.kind.name, failure.retry) == ("lost-blob", "once")
 
@@ -626,9 +626,9 @@ def test_a_registry_that_loses_a_blob_is_tried_once_more_whatever_is_said_around
         ("503 Service Unavailable", "registry-unavailable"),
     ],
 )
-def test_a_port_is_no_status(step, status, name):
-    said = f"failed to solve: failed to push x: unexpected status from PUT request to {AT_5000}/manifests/a: {status}"
-    assert classify(outside(said, step)).kind.name == name
+def test_a_port_is_not_a_status(step, status, name):
+    text = f"failed to solve: failed to push x: unexpected status from PUT request to {AT_5000}/manifests/a: {status}"
+    assert classify(outside(text, step)).kind.name == name
     if status.startswith("5"):
         for other in (f"unexpected status: {status}", f"unexpected status code {AT_5000}: {status}"):
             assert classify(outside(other, step)).kind.name == name
@@ -651,31 +651,31 @@ def test_a_port_is_no_status(step, status, name):
         ("unknown", "unknown-transfer"),
     ],
 )
-def test_a_registrys_code_in_words(code, name):
-    said = f"failed to build: failed to solve: failed to push localhost:5000/x:y: {code}"
-    assert classify(outside(said, "exporting to image")).kind.name == name
+def test_a_registrys_error_code_in_words(code, name):
+    text = f"failed to build: failed to solve: failed to push localhost:5000/x:y: {code}"
+    assert classify(outside(text, "exporting to image")).kind.name == name
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         'failed commit on ref "layer-sha256:aa": something new',
         "failed to copy: unexpected commit digest sha256:aa, expected sha256:bb: failed precondition",
         "failed to push localhost:5000/x: something new",
     ],
 )
-def test_unknown_trouble_with_data_on_its_way_is_transient(said):
-    assert classify(outside(f"failed to solve: {said}", "")).retry == "transient"
+def test_unknown_errors_of_data_transfers_are_transient(text):
+    assert classify(outside(f"failed to solve: {text}", "")).retry == "transient"
 
 
 def test_a_long_chain_of_errors_is_shown_with_its_cause():
-    said = "failed to solve: mount callback failed on " + "/var/lib/x" * 100 + ": no space left on device"
-    (_step, message) = classify(outside(said, "exporting to image")).evidence.splitlines()
+    text = "failed to solve: mount callback failed on " + "/var/lib/x" * 100 + ": no space left on device"
+    (_step, message) = classify(outside(text, "exporting to image")).evidence.splitlines()
     assert message.startswith("failed to solve: mount callback failed")
     assert message.endswith(": no space left on device")
     assert len(message) < 510
 
 
-def test_a_refusal_without_words_is_still_a_refusal():
+def test_a_refusal_without_a_message_is_a_refusal():
     failure = classify(outside("failed to solve: failed to push localhost:5000/app:1: unauthorized", ""))
     assert (failure.kind.name, failure.retry) == ("unauthorized", "auth")

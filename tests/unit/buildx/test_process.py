@@ -9,20 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.buildx.process import LINE_LIMIT, Limits, run_process
+from multibuild.buildx.process import MAX_LINE_BYTES, ProcessLimits, run_process
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE = 8.0
+TIMEOUT_S = 8.0
 
 
 async def run_shell(script: str, folder: Path, **limits):
     lines: list[bytes] = []
-    ended = await run_process(["sh", "-c", script], cwd=folder, on_line=lines.append, limits=Limits(**limits))
-    return ended, lines
+    result = await run_process(
+        ["sh", "-c", script], cwd=folder, on_line=lines.append, limits=ProcessLimits(**limits)
+    )
+    return result, lines
 
 
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie that nobody has reaped yet."""
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -30,21 +32,21 @@ def alive(pid: int) -> bool:
     return state not in {"Z", "X"}
 
 
-async def gone(pid: int, patience: float = PATIENCE) -> bool:
+async def ends(pid: int, timeout_s: float = TIMEOUT_S) -> bool:
     def watch() -> bool:
-        until = time.monotonic() + patience
-        while alive(pid) and time.monotonic() < until:
+        until = time.monotonic() + timeout_s
+        while is_alive(pid) and time.monotonic() < until:
             time.sleep(0.02)
-        return not alive(pid)
+        return not is_alive(pid)
 
     return await asyncio.to_thread(watch)
 
 
-async def written(path: Path) -> int:
+async def read_pid(path: Path) -> int:
     """Wait for a pid that a script writes."""
 
     def watch() -> int:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT_S
         while time.monotonic() < until:
             if path.exists() and (text := path.read_text()).endswith("\n"):
                 return int(text)
@@ -56,7 +58,7 @@ async def written(path: Path) -> int:
 
 @pytest.fixture
 def pids(tmp_path: Path) -> Iterator[Path]:
-    """A folder where scripts write pids; what a failed test left over is ended, if it still is that process."""
+    """A folder for pids that scripts write; processes that a failed test leaves are ended."""
     folder = tmp_path / "pids"
     folder.mkdir()
     yield folder
@@ -68,15 +70,15 @@ def pids(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_lines_of_both_streams_and_the_exit_code(tmp_path):
-    ended, lines = await run_shell("echo one; echo two >&2; printf three; exit 7", tmp_path)
+    result, lines = await run_shell("echo one; echo two >&2; printf three; exit 7", tmp_path)
     assert lines == [b"one", b"two", b"three"]
-    assert (ended.code, ended.ending) == (7, "exited")
-    assert 0 < ended.seconds < PATIENCE
+    assert (result.code, result.end_reason) == (7, "exited")
+    assert 0 < result.seconds < TIMEOUT_S
 
 
 async def test_a_signal_is_a_negative_code(tmp_path):
-    ended, _ = await run_shell("kill -TERM $$", tmp_path)
-    assert (ended.code, ended.ending) == (-signal.SIGTERM, "exited")
+    result, _ = await run_shell("kill -TERM $$", tmp_path)
+    assert (result.code, result.end_reason) == (-signal.SIGTERM, "exited")
 
 
 async def test_working_directory_and_environment(tmp_path):
@@ -88,113 +90,113 @@ async def test_working_directory_and_environment(tmp_path):
     assert lines == [str(tmp_path.resolve()).encode(), b"green"]
 
 
-async def test_what_cannot_be_started_is_an_oserror(tmp_path):
+async def test_a_program_that_cannot_be_started_is_an_oserror(tmp_path):
     with pytest.raises(OSError):
         await run_process([str(tmp_path / "nothing")], cwd=tmp_path, on_line=print)
 
 
 async def test_a_process_group_of_its_own(tmp_path):
-    ended, lines = await run_shell("cut -d' ' -f1,5 /proc/self/stat; echo $$", tmp_path)
+    result, lines = await run_shell("cut -d' ' -f1,5 /proc/self/stat; echo $$", tmp_path)
     group, leader = int(lines[0].split()[1]), int(lines[1])
-    assert ended.code == 0
+    assert result.code == 0
     assert group == leader != os.getpgrp()
 
 
-async def test_bytes_that_are_no_text_pass(tmp_path):
+async def test_bytes_that_are_no_text_are_passed_on(tmp_path):
     _, lines = await run_shell(r"printf '\377\000\001\n'", tmp_path)
     assert lines == [b"\xff\x00\x01"]
 
 
 async def test_a_long_line_is_cut_and_the_next_is_whole(tmp_path):
-    script = f"head -c {3 * LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after"
+    script = f"head -c {3 * MAX_LINE_BYTES} /dev/zero | tr '\\0' x; echo; echo after"
     _, lines = await run_shell(script, tmp_path)
-    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+    assert [len(line) for line in lines] == [MAX_LINE_BYTES, 5]
     assert lines[1] == b"after"
 
 
-async def test_a_line_just_as_long_as_allowed_is_whole(tmp_path):
-    _, lines = await run_shell(f"head -c {LINE_LIMIT} /dev/zero | tr '\\0' x; echo; echo after", tmp_path)
-    assert [len(line) for line in lines] == [LINE_LIMIT, 5]
+async def test_a_line_of_the_maximum_length_is_whole(tmp_path):
+    _, lines = await run_shell(f"head -c {MAX_LINE_BYTES} /dev/zero | tr '\\0' x; echo; echo after", tmp_path)
+    assert [len(line) for line in lines] == [MAX_LINE_BYTES, 5]
 
 
-async def test_a_timeout_asks_first(tmp_path):
+async def test_a_timeout_interrupts_first(tmp_path):
     script = "trap 'echo asked; exit 3' INT; echo up; while :; do sleep 0.05; done"
-    ended, lines = await run_shell(script, tmp_path, timeout=0.4)
-    assert ended.ending == "timeout"
-    assert ended.code == 3
+    result, lines = await run_shell(script, tmp_path, timeout=0.4)
+    assert result.end_reason == "timeout"
+    assert result.code == 3
     assert lines == [b"up"]
-    assert ended.seconds < PATIENCE
+    assert result.seconds < TIMEOUT_S
 
 
 async def test_a_timeout_ends_grandchildren_that_hold_the_pipe(tmp_path, pids):
     script = f"sh -c 'echo $$ > {pids}/grandchild; sleep 60; :'; :"
-    ended, _ = await run_shell(script, tmp_path, timeout=0.3)
-    assert ended.ending == "timeout"
-    assert await gone(await written(pids / "grandchild"))
-    assert ended.seconds < PATIENCE
+    result, _ = await run_shell(script, tmp_path, timeout=0.3)
+    assert result.end_reason == "timeout"
+    assert await ends(await read_pid(pids / "grandchild"))
+    assert result.seconds < TIMEOUT_S
 
 
 @pytest.mark.slow
-async def test_who_does_not_listen_is_terminated_and_at_last_killed(tmp_path, pids):
+async def test_a_process_that_ignores_signals_is_killed(tmp_path, pids):
     script = f"trap '' INT TERM; sleep 60 & echo $! > {pids}/grandchild; while :; do sleep 0.2; done"
-    ended, _ = await run_shell(script, tmp_path, timeout=0.3)
-    assert (ended.ending, ended.code) == ("timeout", -signal.SIGKILL)
-    assert await gone(await written(pids / "grandchild"))
-    assert 14 < ended.seconds < 22
+    result, _ = await run_shell(script, tmp_path, timeout=0.3)
+    assert (result.end_reason, result.code) == ("timeout", -signal.SIGKILL)
+    assert await ends(await read_pid(pids / "grandchild"))
+    assert 14 < result.seconds < 22
 
 
 # A shell that is not interactive starts `&` children with INT ignored: this one outlives the first signal.
-async def test_a_grandchild_without_the_pipe_goes_with_its_leader(tmp_path, pids):
+async def test_a_grandchild_without_the_pipe_ends_with_its_leader(tmp_path, pids):
     script = f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/grandchild; trap 'exit 0' INT; while :; do sleep 0.05; done"
     await run_shell(script, tmp_path, timeout=0.3)
-    assert await gone(await written(pids / "grandchild"), patience=1)
+    assert await ends(await read_pid(pids / "grandchild"), timeout_s=1)
 
 
 async def test_stragglers_of_a_leader_that_exits_are_ended(tmp_path, pids):
-    ended, _ = await run_shell(f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
-    assert (ended.code, ended.ending) == (0, "exited")
-    assert await gone(await written(pids / "straggler"))
+    result, _ = await run_shell(f"sleep 60 >/dev/null 2>&1 & echo $! > {pids}/straggler", tmp_path)
+    assert (result.code, result.end_reason) == (0, "exited")
+    assert await ends(await read_pid(pids / "straggler"))
 
 
-async def test_a_leader_that_exits_is_not_waited_for_through_a_straggler_with_the_pipe(tmp_path, pids):
+async def test_a_straggler_with_the_pipe_does_not_delay_the_exit(tmp_path, pids):
     script = f"sleep 60 & echo $! > {pids}/straggler; exit 5"
-    ended, _ = await run_shell(script, tmp_path, timeout=2)
-    assert (ended.code, ended.ending) == (5, "exited")
-    assert await gone(await written(pids / "straggler"))
+    result, _ = await run_shell(script, tmp_path, timeout=2)
+    assert (result.code, result.end_reason) == (5, "exited")
+    assert await ends(await read_pid(pids / "straggler"))
 
 
-async def test_a_timeout_holds_for_who_closed_the_pipe_too(tmp_path, pids):
+async def test_a_timeout_applies_after_the_pipe_is_closed(tmp_path, pids):
     script = f"echo $$ > {pids}/leader; exec >&- 2>&-; sleep 60"
-    ended, _ = await run_shell(script, tmp_path, timeout=1)
-    assert ended.ending == "timeout"
-    assert await gone(await written(pids / "leader"))
+    result, _ = await run_shell(script, tmp_path, timeout=1)
+    assert result.end_reason == "timeout"
+    assert await ends(await read_pid(pids / "leader"))
 
 
 async def test_cancelling_ends_the_whole_group(tmp_path, pids):
     script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
     task = asyncio.create_task(run_shell(script, tmp_path))
-    child = await written(pids / "child")
+    child = await read_pid(pids / "child")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await gone(child)
+    assert await ends(child)
 
 
-async def test_cancelling_in_the_middle_of_the_start_ends_the_whole_group(tmp_path, pids):
+async def test_cancelling_during_the_start_ends_the_whole_group(tmp_path, pids):
     script = f"sh -c 'echo $$ > {pids}/child; sleep 60; :' ; :"
     task = asyncio.create_task(run_shell(script, tmp_path))
     while not (pids / "child").exists():
-        # The process is there and has a child, but asyncio has not come to say so.
+        # The process exists and has a child, but asyncio has not reported it yet.
         await asyncio.sleep(0)
         time.sleep(0.5)  # noqa: ASYNC251
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+    done, _ = await asyncio.wait({task}, timeout=TIMEOUT_S)
     assert done
     assert task.cancelled()
-    assert await gone(await written(pids / "child"))
+    assert await ends(await read_pid(pids / "child"))
 
 
-async def test_a_line_the_reader_refuses_ends_the_process(tmp_path, pids):
+async def test_an_error_of_the_line_reader_ends_the_process(tmp_path, pids):
     class Refused(Exception):
         pass
 
@@ -204,44 +206,46 @@ async def test_a_line_the_reader_refuses_ends_the_process(tmp_path, pids):
     script = f"echo $$ > {pids}/leader; echo line; sleep 60"
     with pytest.raises(Refused):
         await run_process(["sh", "-c", script], cwd=tmp_path, on_line=refuse)
-    assert await gone(await written(pids / "leader"))
+    assert await ends(await read_pid(pids / "leader"))
 
 
 async def test_silence_is_a_stall(tmp_path):
-    ended, lines = await run_shell("echo up; sleep 60", tmp_path, stall=0.3)
-    assert ended.ending == "stalled"
+    result, lines = await run_shell("echo up; sleep 60", tmp_path, stall=0.3)
+    assert result.end_reason == "stalled"
     assert lines == [b"up"]
-    assert ended.seconds < PATIENCE
+    assert result.seconds < TIMEOUT_S
 
 
-async def test_who_talks_does_not_stall(tmp_path):
-    ended, lines = await run_shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done", tmp_path, stall=0.7)
-    assert ended.ending == "exited"
+async def test_a_process_with_output_does_not_stall(tmp_path):
+    result, lines = await run_shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done", tmp_path, stall=0.7)
+    assert result.end_reason == "exited"
     assert len(lines) == 5
 
 
-async def test_busy_may_veto_a_stall(tmp_path):
-    asked = []
+async def test_a_busy_process_does_not_stall(tmp_path):
+    calls = []
 
     def busy() -> bool:
-        asked.append(time.monotonic())
+        calls.append(time.monotonic())
         return True
 
-    ended, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, busy=busy)
-    assert ended.ending == "exited"
-    assert 2 <= len(asked) <= 5
+    result, _ = await run_shell("sleep 0.9; echo done", tmp_path, stall=0.2, is_busy=busy)
+    assert result.end_reason == "exited"
+    assert 2 <= len(calls) <= 5
 
 
-async def test_a_veto_that_ends_lets_it_stall(tmp_path):
+async def test_a_process_stalls_when_it_is_no_longer_busy(tmp_path):
     answers = [True, True]
-    ended, _ = await run_shell("sleep 60", tmp_path, stall=0.15, busy=lambda: bool(answers) and answers.pop())
-    assert ended.ending == "stalled"
-    assert 0.4 < ended.seconds < PATIENCE
+    result, _ = await run_shell(
+        "sleep 60", tmp_path, stall=0.15, is_busy=lambda: bool(answers) and answers.pop()
+    )
+    assert result.end_reason == "stalled"
+    assert 0.4 < result.seconds < TIMEOUT_S
 
 
-async def test_busy_cannot_veto_the_timeout(tmp_path):
-    ended, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, busy=lambda: True)
-    assert ended.ending == "timeout"
+async def test_a_busy_process_still_times_out(tmp_path):
+    result, _ = await run_shell("sleep 60", tmp_path, timeout=0.5, stall=0.1, is_busy=lambda: True)
+    assert result.end_reason == "timeout"
 
 
 PARENT = """
@@ -257,9 +261,9 @@ asyncio.run(run_process(["sh", "-c", script], cwd=Path(sys.argv[1]).parent, on_l
 async def test_the_child_dies_when_its_parent_is_killed(pids):
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(pids), cwd=ROOT)
     try:
-        child = await written(pids / "child")
-        assert alive(child)
+        child = await read_pid(pids / "child")
+        assert is_alive(child)
     finally:
         parent.kill()
         await parent.wait()
-    assert await gone(child)
+    assert await ends(child)

@@ -1,16 +1,16 @@
-"""Whether there is time for another build, by a /proc/stat as the kernel writes it."""
+"""Idle time of processors, from a /proc/stat as the kernel writes it."""
 
 import os
 
 import pytest
 
-from multibuild.buildx.processors import ENOUGH, WINDOW, Processors
+from multibuild.buildx.processors import MIN_IDLE_PROCESSORS, WINDOW_S, Processors
 
 CPUS = os.cpu_count()
 
 
 class Machine:
-    """A /proc/stat and a clock that go on when they are told."""
+    """A /proc/stat and a clock that a test advances."""
 
     def __init__(self, folder):
         self.stat = folder / "stat"
@@ -23,7 +23,7 @@ class Machine:
         self.stat.write_text(f"cpu  {words}\ncpu0 {words}\nintr 1 2 3\n")
 
     def spend(self, seconds, *, idle, kind=3):
-        """Let time pass in which so many processors were idle."""
+        """Advance the clock by seconds in which `idle` processors were idle."""
         self.now += seconds
         self._ticks[kind] += round(100 * seconds * idle)
         self._ticks[0] += round(100 * seconds * (CPUS - idle))
@@ -39,56 +39,57 @@ def machine(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("idle", "enough"), [(0, False), (ENOUGH - 0.1, False), (ENOUGH + 0.1, True), (1, True)]
+    ("idle", "has_room"),
+    [(0, False), (MIN_IDLE_PROCESSORS - 0.1, False), (MIN_IDLE_PROCESSORS + 0.1, True), (1, True)],
 )
 @pytest.mark.parametrize("kind", [3, 4])
-def test_idle_time_and_waiting_for_disks_make_room(machine, idle, enough, kind):
+def test_idle_time_and_waiting_for_disks_count_as_idle(machine, idle, has_room, kind):
     processors = machine.processors()
     machine.spend(1, idle=idle, kind=kind)
-    assert processors.have_time() is enough
+    assert processors.has_idle_time() is has_room
 
 
-def test_what_was_let_in_shows_before_the_next(machine):
+def test_one_build_starts_in_each_window(machine):
     processors = machine.processors()
-    machine.spend(WINDOW, idle=1)
-    assert processors.have_time()
-    assert not processors.have_time()
-    machine.spend(WINDOW, idle=0)
-    assert not processors.have_time()
-    machine.spend(WINDOW, idle=1)
-    assert processors.have_time()
+    machine.spend(WINDOW_S, idle=1)
+    assert processors.has_idle_time()
+    assert not processors.has_idle_time()
+    machine.spend(WINDOW_S, idle=0)
+    assert not processors.has_idle_time()
+    machine.spend(WINDOW_S, idle=1)
+    assert processors.has_idle_time()
 
 
-def test_what_was_while_nobody_asked_says_nothing_of_now(machine):
+def test_a_long_window_does_not_count(machine):
     processors = machine.processors()
     machine.spend(20, idle=CPUS)
-    assert not processors.have_time()
-    machine.spend(WINDOW, idle=0)
-    assert not processors.have_time()
-    machine.spend(WINDOW, idle=1)
-    assert processors.have_time()
+    assert not processors.has_idle_time()
+    machine.spend(WINDOW_S, idle=0)
+    assert not processors.has_idle_time()
+    machine.spend(WINDOW_S, idle=1)
+    assert processors.has_idle_time()
 
 
-def test_nothing_is_said_of_a_moment(machine):
+def test_a_short_window_does_not_count(machine):
     processors = machine.processors()
-    machine.spend(WINDOW / 2, idle=1)
-    assert not processors.have_time()
+    machine.spend(WINDOW_S / 2, idle=1)
+    assert not processors.has_idle_time()
 
 
 @pytest.mark.parametrize("text", [None, "", "cpu 1 2\n", "cpu a b c d e\n", "intr 1 2 3 4 5 6\n"])
-def test_where_nothing_is_known_there_is_always_time(machine, text):
+def test_without_statistics_there_is_always_idle_time(machine, text):
     machine.stat.unlink() if text is None else machine.stat.write_text(text)
     processors = machine.processors()
-    assert processors.have_time()
-    assert processors.have_time()
+    assert processors.has_idle_time()
+    assert processors.has_idle_time()
 
 
-def test_a_file_that_goes_away_stops_nobody(machine):
+def test_a_file_that_disappears_is_idle_time(machine):
     processors = machine.processors()
     machine.stat.unlink()
-    machine.now += WINDOW
-    assert processors.have_time()
+    machine.now += WINDOW_S
+    assert processors.has_idle_time()
 
 
-def test_this_machine_can_be_looked_at():
-    assert Processors().have_time() is False
+def test_this_machines_statistics_are_read():
+    assert Processors().has_idle_time() is False

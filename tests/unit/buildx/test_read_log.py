@@ -8,14 +8,14 @@ from multibuild.buildx.read_log import explain_log
 
 STEP = "[build 2/2] RUN apt-get update"
 PROCESS = 'process "/bin/sh -c apt-get update" did not complete successfully: exit code: 100'
-SAID = "E: Failed to fetch http://deb.example.org/x.deb  Connection timed out"
+OUTPUT = "E: Failed to fetch http://deb.example.org/x.deb  Connection timed out"
 
 
-def rawjson(step: str, said: str, error: str) -> bytes:
+def rawjson(step: str, output: str, error: str) -> bytes:
     documents = [
         {"vertexes": [{"digest": "d1", "name": "[internal] load build definition", "completed": None}]},
         {"vertexes": [{"digest": "d2", "name": step, "started": "2026-01-01T10:00:00Z"}]},
-        {"logs": [{"vertex": "d2", "stream": 2, "data": base64.b64encode(said.encode()).decode()}]},
+        {"logs": [{"vertex": "d2", "stream": 2, "data": base64.b64encode(output.encode()).decode()}]},
         {
             "vertexes": [
                 {
@@ -32,7 +32,7 @@ def rawjson(step: str, said: str, error: str) -> bytes:
     return "\n".join([*lines, f"ERROR: failed to build: failed to solve: {error}"]).encode()
 
 
-def plain(step: str, said: str, error: str) -> bytes:
+def plain(step: str, output: str, error: str) -> bytes:
     return f"""#0 building with "multibuild" instance using docker-container driver
 
 #1 [internal] load build definition from Dockerfile
@@ -44,11 +44,11 @@ def plain(step: str, said: str, error: str) -> bytes:
 
 #3 {step}
 #3 0.105 Get:1 http://deb.example.org stable
-#3 7.412 {said}
+#3 7.412 {output}
 #3 ERROR: {error}
 ------
  > {step}:
-7.412 {said}
+7.412 {output}
 ------
 Dockerfile:2
 --------------------
@@ -59,11 +59,11 @@ ERROR: failed to build: failed to solve: {error}
 """.encode()
 
 
-def own(step: str, said: str, error: str) -> bytes:
-    """Write the log that a run of ours keeps."""
+def own(step: str, output: str, error: str) -> bytes:
+    """Return the log in multibuild's own format."""
     lines: list[str] = []
-    progress = Progress(write=lines.append, started=lambda _: None)
-    for line in rawjson(step, said, error).splitlines():
+    progress = Progress(write_log=lines.append, on_step=lambda _: None)
+    for line in rawjson(step, output, error).splitlines():
         progress.feed(line)
     progress.finish()
     return "\n".join(lines).encode()
@@ -73,15 +73,15 @@ FORMS = pytest.mark.parametrize("form", [rawjson, plain, own])
 
 
 @FORMS
-def test_a_run_that_fetches(form):
-    failure = explain_log(form(STEP, SAID + "\n", PROCESS))
+def test_a_network_error_of_a_run_that_fetches(form):
+    failure = explain_log(form(STEP, OUTPUT + "\n", PROCESS))
     assert (failure.kind.name, failure.retry) == ("network", "transient")
-    assert SAID in failure.evidence
+    assert OUTPUT in failure.evidence
     assert STEP in failure.evidence
 
 
 @FORMS
-def test_a_run_that_fails_by_itself(form):
+def test_a_run_whose_command_fails(form):
     error = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
     failure = explain_log(form("[build 2/2] RUN make", "a.c:1: error: connection reset by peer\n", error))
     assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
@@ -89,13 +89,13 @@ def test_a_run_that_fails_by_itself(form):
 
 @FORMS
 def test_a_crash_of_qemu(form):
-    said = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped\n"
+    output = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped\n"
     error = 'process "/bin/sh -c make" did not complete successfully: exit code: 139'
-    assert explain_log(form("[build 2/2] RUN make", said, error)).kind.name == "qemu-crash"
+    assert explain_log(form("[build 2/2] RUN make", output, error)).kind.name == "qemu-crash"
 
 
 @FORMS
-def test_a_push_that_a_server_refuses_for_now(form):
+def test_a_push_that_a_server_refuses_temporarily(form):
     error = (
         "failed to push registry.example.org/app: unexpected status from PUT request to "
         "https://registry.example.org/v2/app/manifests/1: 503 Service Unavailable"
@@ -104,12 +104,12 @@ def test_a_push_that_a_server_refuses_for_now(form):
     assert (failure.kind.name, failure.retry) == ("registry-unavailable", "transient")
 
 
-def test_only_the_message_is_there():
+def test_a_log_of_the_message_only():
     log = b"ERROR: failed to solve: base:1: failed to resolve source metadata for base:1: base:1: not found\n"
     assert explain_log(log).kind.name == "not-found"
 
 
-def test_a_dockerfile_that_is_wrong():
+def test_an_invalid_dockerfile():
     log = b"""#1 [internal] load build definition from Dockerfile
 #1 DONE 0.0s
 Dockerfile:3
@@ -118,11 +118,11 @@ ERROR: failed to build: failed to solve: dockerfile parse error on line 3: unkno
     assert explain_log(log).kind.name == "dockerfile"
 
 
-def test_docker_itself_refuses():
+def test_a_usage_error_of_docker():
     assert explain_log(b"unknown flag: --frobnicate\n\nUsage: docker buildx build\n").kind.name == "usage"
 
 
-def test_what_the_server_asks_for_is_found():
+def test_retry_after_is_read():
     log = plain("[internal] load metadata for base:1", "x", "429 Too Many Requests, Retry-After: 60")
     failure = explain_log(log)
     assert failure.kind.name == "rate-limited"
@@ -133,7 +133,7 @@ def test_what_the_server_asks_for_is_found():
     "log",
     [b"", b"\n\n", b"\xff\xfe\x00\x01", b"#1 DONE 0.0s\n", b"{", b"all is well\n", b"\x1b[31mred\x1b[0m"],
 )
-def test_a_log_that_says_nothing_is_unknown(log):
+def test_a_log_without_evidence_is_unknown(log):
     failure = explain_log(log)
     assert (failure.kind.name, failure.retry) == ("unknown", "permanent")
 
@@ -144,11 +144,11 @@ def test_the_lines_of_other_steps_are_no_evidence():
 
 
 def test_a_log_with_windows_line_ends():
-    log = plain(STEP, SAID, PROCESS).replace(b"\n", b"\r\n")
+    log = plain(STEP, OUTPUT, PROCESS).replace(b"\n", b"\r\n")
     assert explain_log(log).kind.name == "network"
 
 
 def test_a_large_log_is_read_in_good_time():
     noise = b"".join(b"#3 1.%d compiling %d\n" % (n, n) for n in range(50_000))
-    log = noise + plain(STEP, SAID, PROCESS)
+    log = noise + plain(STEP, OUTPUT, PROCESS)
     assert explain_log(log).kind.name == "network"

@@ -2,33 +2,33 @@ import asyncio
 
 import pytest
 
-from multibuild.buildx.processors import WINDOW, Processors
+from multibuild.buildx.processors import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
 
 
 class Builds:
-    """Builds that take slots and hold them until they are let go."""
+    """Builds that hold slots until the test finishes them."""
 
     def __init__(self, number: int) -> None:
         self.slots = Slots(number)
-        self.inside: list[str] = []
+        self.running: list[str] = []
         self.order: list[str] = []
         self._release: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def _hold(self, name: str, **how: bool) -> None:
-        async with self.slots.take(**how):
-            self.inside.append(name)
+    async def _hold(self, name: str, **options: bool) -> None:
+        async with self.slots.take(**options):
+            self.running.append(name)
             self.order.append(name)
             try:
                 await self._release[name].wait()
             finally:
-                self.inside.remove(name)
+                self.running.remove(name)
 
-    async def start(self, *names: str, **how: bool) -> None:
+    async def start(self, *names: str, **options: bool) -> None:
         for name in names:
             self._release[name] = asyncio.Event()
-            self._tasks[name] = asyncio.create_task(self._hold(name, **how))
+            self._tasks[name] = asyncio.create_task(self._hold(name, **options))
         await settle()
 
     async def finish(self, *names: str) -> None:
@@ -43,81 +43,81 @@ class Builds:
 
 
 async def settle() -> None:
-    """Let every task go as far as it can."""
+    """Let every task run until it waits."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
-async def test_as_many_as_there_are_slots():
+async def test_one_build_runs_in_each_slot():
     builds = Builds(2)
     await builds.start("a", "b", "c", "d")
-    assert builds.inside == ["a", "b"]
+    assert builds.running == ["a", "b"]
     await builds.finish("a")
-    assert builds.inside == ["b", "c"]
+    assert builds.running == ["b", "c"]
     await builds.finish("b", "c", "d")
-    assert builds.inside == []
+    assert builds.running == []
     assert builds.order == ["a", "b", "c", "d"]
 
 
-async def test_alone_waits_until_all_are_gone_and_keeps_all_out():
+async def test_a_build_alone_waits_for_all_others_and_excludes_them():
     builds = Builds(3)
     await builds.start("a", "b")
     await builds.start("big", alone=True)
-    assert builds.inside == ["a", "b"]
+    assert builds.running == ["a", "b"]
     await builds.finish("a")
-    assert builds.inside == ["b"]
+    assert builds.running == ["b"]
     await builds.finish("b")
-    assert builds.inside == ["big"]
+    assert builds.running == ["big"]
     await builds.start("c", "d")
-    assert builds.inside == ["big"]
+    assert builds.running == ["big"]
     await builds.finish("big")
-    assert builds.inside == ["c", "d"]
+    assert builds.running == ["c", "d"]
     await builds.finish("c", "d")
 
 
-async def test_alone_goes_before_those_who_come_later_so_that_it_is_not_starved():
+async def test_a_build_alone_goes_before_later_builds():
     builds = Builds(2)
     await builds.start("a")
     await builds.start("big", alone=True)
     await builds.start("late")
-    assert builds.inside == ["a"]
+    assert builds.running == ["a"]
     await builds.finish("a")
-    assert builds.inside == ["big"]
+    assert builds.running == ["big"]
     await builds.finish("big")
-    assert builds.inside == ["late"]
+    assert builds.running == ["late"]
     await builds.finish("late")
 
 
-async def test_two_that_want_to_be_alone_go_one_after_the_other():
+async def test_two_builds_alone_run_one_after_the_other():
     builds = Builds(2)
     await builds.start("one", "two", alone=True)
     await builds.start("small")
-    assert builds.inside == ["one"]
+    assert builds.running == ["one"]
     await builds.finish("one")
-    assert builds.inside == ["two"]
+    assert builds.running == ["two"]
     await builds.finish("two")
-    assert builds.inside == ["small"]
+    assert builds.running == ["small"]
     await builds.finish("small")
 
 
-async def test_who_builds_again_goes_before_those_who_have_not_begun():
+async def test_a_retry_goes_before_first_attempts():
     builds = Builds(1)
     await builds.start("a", "b", "c")
-    await builds.start("again", again=True)
-    assert builds.inside == ["a"]
+    await builds.start("retry", is_retry=True)
+    assert builds.running == ["a"]
     await builds.finish("a")
-    assert builds.inside == ["again"]
-    await builds.finish("again", "b", "c")
-    assert builds.order == ["a", "again", "b", "c"]
+    assert builds.running == ["retry"]
+    await builds.finish("retry", "b", "c")
+    assert builds.order == ["a", "retry", "b", "c"]
 
 
-async def test_with_one_slot_everybody_is_alone():
+async def test_with_one_slot_every_build_is_alone():
     builds = Builds(1)
     await builds.start("a")
     await builds.start("b", alone=True)
-    assert builds.inside == ["a"]
+    assert builds.running == ["a"]
     await builds.finish("a")
-    assert builds.inside == ["b"]
+    assert builds.running == ["b"]
     await builds.finish("b")
 
 
@@ -126,9 +126,9 @@ async def test_cancelling_the_holder_frees_its_slots(alone):
     builds = Builds(2)
     await builds.start("holder", alone=alone)
     await builds.start("next", alone=True)
-    assert builds.inside == ["holder"]
+    assert builds.running == ["holder"]
     await builds.cancel("holder")
-    assert builds.inside == ["next"]
+    assert builds.running == ["next"]
     await builds.finish("next")
 
 
@@ -141,110 +141,111 @@ async def test_an_error_inside_frees_the_slot():
         pass
 
 
-async def test_a_waiter_that_is_cancelled_takes_nothing_with_it():
+async def test_a_cancelled_waiter_holds_no_slot():
     builds = Builds(1)
     await builds.start("a", "b", "c")
     await builds.cancel("b")
     await builds.finish("a")
-    assert builds.inside == ["c"]
+    assert builds.running == ["c"]
     await builds.finish("c")
 
 
-async def test_one_who_gave_up_being_alone_keeps_nobody_out_later():
+async def test_a_cancelled_build_alone_excludes_no_later_build():
     builds = Builds(2)
     await builds.start("a")
     await builds.start("big", alone=True)
     await builds.cancel("big")
     await builds.start("b")
-    assert builds.inside == ["a", "b"]
+    assert builds.running == ["a", "b"]
     await builds.finish("a", "b")
 
 
-async def test_one_who_gave_up_being_alone_lets_those_in_who_waited_behind():
+async def test_a_cancelled_build_alone_releases_the_builds_behind_it():
     builds = Builds(2)
     await builds.start("a")
     await builds.start("big", alone=True)
     await builds.start("b")
     await builds.cancel("big")
     try:
-        assert builds.inside == ["a", "b"]
+        assert builds.running == ["a", "b"]
     finally:
         await builds.finish("a", "b")
 
 
-class Told(Processors):
-    """Processors that have the time they are told."""
+class FakeProcessors(Processors):
+    """Processors with idle time for a number of builds."""
 
     def __init__(self):
-        self.time = 0
+        self.idle_builds = 0
 
-    def have_time(self):
-        self.time, had = max(0, self.time - 1), self.time
-        return had > 0
+    def has_idle_time(self):
+        idle = self.idle_builds
+        self.idle_builds = max(0, idle - 1)
+        return idle > 0
 
 
-async def test_long_builds_do_not_take_more_than_the_least_while_processors_have_no_time():
-    builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
+async def test_long_builds_run_in_min_jobs_while_processors_are_busy():
+    builds, processors = Builds(4), FakeProcessors()
+    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d")
-    assert builds.inside == ["a", "b"]
+    assert builds.running == ["a", "b"]
     await builds.finish("a")
-    assert builds.inside == ["b", "c"]
+    assert builds.running == ["b", "c"]
     await builds.finish("b", "c", "d")
     assert builds.order == ["a", "b", "c", "d"]
 
 
-async def test_where_there_is_time_another_is_let_in_before_any_has_ended():
-    builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=2, usual=4, after=0.0, processors=processors))
+async def test_with_idle_time_another_build_starts():
+    builds, processors = Builds(4), FakeProcessors()
+    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
     await builds.start("a", "b", "c", "d", "e")
-    processors.time = 1
-    await asyncio.sleep(2 * WINDOW)
-    assert builds.inside == ["a", "b", "c"]
-    processors.time = 9
-    await asyncio.sleep(2 * WINDOW)
-    assert builds.inside == ["a", "b", "c", "d"]
+    processors.idle_builds = 1
+    await asyncio.sleep(2 * WINDOW_S)
+    assert builds.running == ["a", "b", "c"]
+    processors.idle_builds = 9
+    await asyncio.sleep(2 * WINDOW_S)
+    assert builds.running == ["a", "b", "c", "d"]
     await builds.finish("a", "b", "c", "d", "e")
 
 
-async def test_short_builds_take_all_slots_until_one_has_shown_to_be_long():
-    builds, processors = Builds(3), Told()
-    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.2, processors=processors))
+async def test_short_builds_use_all_slots_until_one_becomes_long():
+    builds, processors = Builds(3), FakeProcessors()
+    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.2, processors=processors))
     await builds.start("a", "b", "c", "d")
-    assert builds.inside == ["a", "b", "c"]
+    assert builds.running == ["a", "b", "c"]
     await asyncio.sleep(0.2)
     await builds.finish("a")
-    assert builds.inside == ["b", "c"]
+    assert builds.running == ["b", "c"]
     await builds.finish("b", "c")
-    assert builds.inside == ["d"]
+    assert builds.running == ["d"]
     await builds.finish("d")
 
 
-async def test_a_brake_keeps_out_nobody_who_takes_several():
+async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
     builds = Builds(3)
-    builds.slots = Slots(3, CpuGate(least=1, usual=3, after=0.0, processors=Told()))
+    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.0, processors=FakeProcessors()))
     await builds.start("a", "b")
-    assert builds.inside == ["a"]
-    async with asyncio.timeout(1), builds.slots.take(number=2):
-        assert builds.inside == ["a"]
+    assert builds.running == ["a"]
+    async with asyncio.timeout(1), builds.slots.take(count=2):
+        assert builds.running == ["a"]
     await builds.start("big", alone=True)
     await builds.finish("a")
-    assert builds.inside == ["big"]
+    assert builds.running == ["big"]
     await builds.finish("big")
-    assert builds.inside == ["b"]
+    assert builds.running == ["b"]
     await builds.finish("b")
 
 
-async def test_more_than_usual_run_only_while_there_is_time():
-    builds, processors = Builds(4), Told()
-    builds.slots = Slots(4, CpuGate(least=1, usual=2, processors=processors))
+async def test_more_than_default_jobs_run_only_with_idle_time():
+    builds, processors = Builds(4), FakeProcessors()
+    builds.slots = Slots(4, CpuGate(min_jobs=1, default_jobs=2, processors=processors))
     await builds.start("a", "b", "c", "d")
-    assert builds.inside == ["a", "b"]
-    processors.time = 1
-    await asyncio.sleep(2 * WINDOW)
-    assert builds.inside == ["a", "b", "c"]
+    assert builds.running == ["a", "b"]
+    processors.idle_builds = 1
+    await asyncio.sleep(2 * WINDOW_S)
+    assert builds.running == ["a", "b", "c"]
     await builds.finish("a")
-    assert builds.inside == ["b", "c"]
+    assert builds.running == ["b", "c"]
     await builds.finish("b")
-    assert builds.inside == ["c", "d"]
+    assert builds.running == ["c", "d"]
     await builds.finish("c", "d")

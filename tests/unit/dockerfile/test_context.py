@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from multibuild.dockerfile.context import PIECE, content_digest, context_files, stamp_of
+from multibuild.dockerfile.context import PIECE_BYTES, content_digest, context_files, stat_digest
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 
 
@@ -20,7 +20,7 @@ def names(root, *lines):
 
 
 @pytest.mark.parametrize(
-    ("lines", "gone"),
+    ("lines", "ignored"),
     [
         ((), set()),
         (("*.log",), {"b.log"}),
@@ -43,27 +43,27 @@ def names(root, *lines):
         (("src", "!src/main.c", "src"), {"src/deep/x.log"}),
     ],
 )
-def test_patterns_are_read_as_buildkit_reads_them(tree, lines, gone):
-    assert names(tree) - names(tree, *lines) == gone
+def test_patterns_are_read_as_buildkit_reads_them(tree, lines, ignored):
+    assert names(tree) - names(tree, *lines) == ignored
 
 
-def test_the_dockerfiles_own_ignore_file_goes_first(tree):
+def test_the_dockerfiles_own_ignore_file_takes_precedence(tree):
     (tree / ".dockerignore").write_text("a.txt\n")
     (tree / "Other.dockerignore").write_text("b.log\n")
-    assert read_ignore(tree, tree / "Other").leaves_out(read_ignore(tree, tree / "Other").matches("b.log"))
+    assert read_ignore(tree, tree / "Other").is_ignored(read_ignore(tree, tree / "Other").matches("b.log"))
     common = read_ignore(tree, tree / "Dockerfile")
-    assert common.leaves_out(common.matches("a.txt"))
-    assert not common.leaves_out(common.matches("b.log"))
+    assert common.is_ignored(common.matches("a.txt"))
+    assert not common.is_ignored(common.matches("b.log"))
 
 
 def digest(root):
     return content_digest(root, context_files(root, Ignore(())))
 
 
-def test_a_digest_tells_contents_modes_links_and_names_but_not_times(tree):
-    seen = {digest(tree)}
+def test_a_digest_depends_on_contents_modes_links_and_names_but_not_times(tree):
+    digests = {digest(tree)}
     os.utime(tree / "a.txt", (1, 1))
-    assert digest(tree) in seen
+    assert digest(tree) in digests
     for change in (
         lambda: (tree / "a.txt").write_text("other"),
         lambda: (tree / "a.txt").chmod(0o755),
@@ -73,37 +73,37 @@ def test_a_digest_tells_contents_modes_links_and_names_but_not_times(tree):
         lambda: (tree / "empty").chmod(0o700),
     ):
         change()
-        assert digest(tree) not in seen
-        seen.add(digest(tree))
+        assert digest(tree) not in digests
+        digests.add(digest(tree))
 
 
-def test_every_byte_of_a_large_file_counts(tree):
+def test_every_byte_of_a_large_file_changes_the_digest(tree):
     large = tree / "large"
     with large.open("wb") as file:
-        file.truncate(2 * PIECE + 1)
-    seen = {digest(tree)}
-    assert digest(tree) in seen
-    for place in (0, PIECE - 1, PIECE, 2 * PIECE):
+        file.truncate(2 * PIECE_BYTES + 1)
+    digests = {digest(tree)}
+    assert digest(tree) in digests
+    for offset in (0, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES):
         with large.open("r+b") as file:
-            file.seek(place)
+            file.seek(offset)
             file.write(b"x")
-        assert digest(tree) not in seen
-        seen.add(digest(tree))
+        assert digest(tree) not in digests
+        digests.add(digest(tree))
 
 
-def test_hashing_that_nobody_waits_for_any_more_ends_without_a_digest(tree):
+def test_cancelled_hashing_ends_without_a_digest(tree):
     with (tree / "large").open("wb") as file:
-        file.truncate(PIECE)
+        file.truncate(PIECE_BYTES)
     files = context_files(tree, Ignore(()))
-    asked = []
+    calls = []
 
-    def unwanted():
-        asked.append(True)
-        return len(asked) > 3
+    def is_cancelled():
+        calls.append(True)
+        return len(calls) > 3
 
-    assert content_digest(tree, files, unwanted) is None
-    # Twice for each of the three that read when it was said, not once for each MiB.
-    assert len(asked) < 10
+    assert content_digest(tree, files, is_cancelled) is None
+    # Twice for each of the three threads that were reading then, not once for each MiB.
+    assert len(calls) < 10
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tree):
@@ -113,9 +113,9 @@ def test_a_file_that_cannot_be_read_is_an_error(tree):
         content_digest(tree, files)
 
 
-def test_a_stamp_changes_when_a_file_is_written_even_with_the_same_size_and_time(tree):
+def test_the_stat_digest_changes_when_a_file_is_written_even_with_the_same_size_and_time(tree):
     before = context_files(tree, Ignore(()))
     times = (tree / "a.txt").stat()
     (tree / "a.txt").write_text("A.txt")
     os.utime(tree / "a.txt", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert stamp_of(context_files(tree, Ignore(()))) != stamp_of(before)
+    assert stat_digest(context_files(tree, Ignore(()))) != stat_digest(before)

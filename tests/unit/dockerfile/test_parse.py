@@ -1,4 +1,4 @@
-"""What a Dockerfile says of its stages, as BuildKit's frontend reads it."""
+"""Dockerfiles are parsed as by BuildKit's frontend."""
 
 import pytest
 
@@ -30,15 +30,15 @@ def images(text, **args):
     ],
 )
 def test_instructions(text, words):
-    assert [f"{found.word} {' '.join(found.rest.split())}" for found in instructions(text)] == words
+    assert [f"{one.word} {' '.join(one.rest.split())}" for one in instructions(text)] == words
 
 
-def test_lines_are_those_of_the_file():
+def test_line_numbers_are_those_of_the_file():
     text = "# syntax=docker/dockerfile:1\n\nFROM a\nRUN x \\\n y\nRUN <<EOF\nz\nEOF\nCMD q\n"
-    assert [found.line for found in instructions(text)] == [3, 4, 6, 9]
+    assert [one.line for one in instructions(text)] == [3, 4, 6, 9]
 
 
-def test_stages_with_all_they_take():
+def test_stages_with_their_sources():
     text = (
         "ARG GO=1.22\n"
         "FROM --platform=$BUILDPLATFORM golang:${GO} AS Build\n"
@@ -49,22 +49,22 @@ def test_stages_with_all_they_take():
         "COPY --from=busybox:1 /bin/sh /bin/sh\n"
         "RUN <<EOF\nmake\nEOF\n"
     )
-    found = read_dockerfile(text, {})
-    build, last = found.stages
+    parsed = read_dockerfile(text, {})
+    build, last = parsed.stages
     assert (build.name, build.base, build.platform, build.line) == (
         "build",
         "golang:1.22",
         "$BUILDPLATFORM",
         2,
     )
-    assert (build.takes, build.args) == (("tools",), ("TARGETOS", "TARGETARCH"))
+    assert (build.copies_from, build.args) == (("tools",), ("TARGETOS", "TARGETARCH"))
     assert build.runs[0].endswith("go build --from=nowhere")
-    assert (last.base, last.takes) == ("scratch", ("build", "busybox:1"))
+    assert (last.base, last.copies_from) == ("scratch", ("build", "busybox:1"))
     assert "make" in last.runs[0]
-    assert found.images == ("golang:1.22", "tools", "busybox:1")
+    assert parsed.images == ("golang:1.22", "tools", "busybox:1")
 
 
-def test_the_platform_arguments_count_in_from_without_being_declared():
+def test_platform_arguments_apply_in_from_without_a_declaration():
     text = "FROM base-${TARGETARCH} AS final\n"
     assert images(text, TARGETARCH="arm64") == ("base-arm64",)
     assert images(text) == ("base-${TARGETARCH}",)
@@ -91,23 +91,23 @@ def test_the_platform_arguments_count_in_from_without_being_declared():
         ("FROM alpine:$V\n", {"V": "3"}, "alpine:$V"),
     ],
 )
-def test_variables_of_from(text, args, expected):
+def test_variables_in_from_are_expanded(text, args, expected):
     assert images(text, **args) == (expected,)
 
 
-def test_a_byte_order_mark_hides_nothing():
-    found = read_dockerfile("\ufeff# syntax=docker/dockerfile:1\nFROM a\n", {})
-    assert (found.syntax, found.images) == ("docker/dockerfile:1", ("a",))
+def test_a_byte_order_mark_is_ignored():
+    parsed = read_dockerfile("\ufeff# syntax=docker/dockerfile:1\nFROM a\n", {})
+    assert (parsed.syntax, parsed.images) == ("docker/dockerfile:1", ("a",))
     assert read_dockerfile("\ufeffFROM a\n", {}).images == ("a",)
 
 
-def test_a_frontend_may_be_named_after_a_shebang():
+def test_a_syntax_directive_may_follow_a_shebang():
     text = "#!/usr/bin/env -S docker build -f\n# syntax=docker/dockerfile:1\nFROM a\n"
     assert read_dockerfile(text, {}).syntax == "docker/dockerfile:1"
 
 
 @pytest.mark.parametrize(
-    ("add", "fetches"),
+    ("add", "adds_urls"),
     [
         ("a b /", False),
         ("--chown=1 a.tar.gz $HOME/", False),
@@ -121,5 +121,5 @@ def test_a_frontend_may_be_named_after_a_shebang():
         ('["${URL}", "/"]', True),
     ],
 )
-def test_what_add_fetches_or_may_fetch(add, fetches):
-    assert read_dockerfile(f"FROM a\nADD {add}\n", {}).fetches is fetches
+def test_add_may_fetch_urls(add, adds_urls):
+    assert read_dockerfile(f"FROM a\nADD {add}\n", {}).adds_urls is adds_urls

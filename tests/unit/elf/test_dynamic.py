@@ -1,4 +1,4 @@
-"""Shared libraries: named by programs, found as a loader finds them, and foreign ones told."""
+"""Shared libraries: read from programs, and resolved as a loader resolves them."""
 
 import sys
 from pathlib import Path
@@ -7,49 +7,51 @@ import pytest
 from fakes.layers import PLAIN, tar
 from fakes.programs import linked
 
-from multibuild.elf.dynamic import KEPT, dynamic_spans, linked_names
-from multibuild.elf.header import HEAD_SIZE, segments
-from multibuild.prove.content.entrypoint import started_files
+from multibuild.elf.dynamic import MAX_START_BYTES, dynamic_spans, read_dynamic
+from multibuild.elf.header import HEAD_BYTES, segments
+from multibuild.prove.content.entrypoint import executed_files
 from multibuild.prove.content.layer_index import index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.libraries import find_library
 from multibuild.prove.content.rootfs import RootFs
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 
-def names(program):
-    head = program[:HEAD_SIZE]
+def read(program):
+    head = program[:HEAD_BYTES]
     spans = dynamic_spans(head, len(program))
     assert all(at >= len(head) and at + length <= len(program) for at, length in spans)
-    return linked_names(head, tuple((at, program[at : at + length]) for at, length in spans))
+    return read_dynamic(head, tuple((at, program[at : at + length]) for at, length in spans))
 
 
-@pytest.mark.parametrize("gap", [0, 100, HEAD_SIZE, 100_000, KEPT - 400, KEPT, 2 * KEPT])
+@pytest.mark.parametrize(
+    "gap", [0, 100, HEAD_BYTES, 100_000, MAX_START_BYTES - 400, MAX_START_BYTES, 2 * MAX_START_BYTES]
+)
 @pytest.mark.parametrize("architecture", ["arm64", "arm", "s390x", "mips64le", "mips", "386"])
-def test_libraries_and_run_path_are_read_wherever_the_section_lies(architecture, gap):
+def test_libraries_and_run_path_are_read_wherever_the_section_is(architecture, gap):
     program = linked(architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap)
-    assert names(program) == (("libc.so.6", "libm.so.6"), ("/opt/lib", "$ORIGIN/../lib"))
+    assert read(program) == (("libc.so.6", "libm.so.6"), ("/opt/lib", "$ORIGIN/../lib"))
 
 
-def test_strings_beyond_what_is_kept_are_not_guessed():
-    assert names(linked("arm64", "libc.so.6", gap=2 * KEPT, late=True)) == ((), ())
+def test_strings_beyond_the_start_of_the_file_are_not_read():
+    assert read(linked("arm64", "libc.so.6", gap=2 * MAX_START_BYTES, late=True)) == ((), ())
 
 
 def test_a_static_program_needs_nothing():
-    assert names(probe("arm64")) == ((), ())
+    assert read(build_probe("arm64")) == ((), ())
 
 
-def test_a_real_program_names_its_libraries():
-    """Python itself, or the library it is in, as this machine has it."""
-    needed, _ = names(Path(sys.executable).resolve().read_bytes())
+def test_a_real_program_has_its_libraries():
+    """The Python interpreter that runs the tests."""
+    needed, _ = read(Path(sys.executable).resolve().read_bytes())
     assert any(name.startswith(("libc.", "ld-")) for name in needed) or not needed
 
 
 @pytest.mark.parametrize("at", range(24, 64 + 2 * 56, 4))
-def test_nonsense_is_survived(at):
+def test_corrupt_bytes_raise_nothing(at):
     program = bytearray(linked("arm64", "libc.so.6"))
     program[at : at + 4] = b"\xff" * 4
-    needed, runpath = names(bytes(program))
+    needed, runpath = read(bytes(program))
     assert (set(needed) <= {"libc.so.6"}, runpath) == (True, ())
     assert len(list(segments(bytes(program)))) <= 128
 
@@ -58,10 +60,10 @@ def root(*layers):
     return RootFs([index_layer(layer_members(iter([tar(files)]), PLAIN)) for files in layers])
 
 
-def needs(image, *, env=(), command="/bin/app"):
-    """Give the paths of what the image starts."""
-    found = started_files({"config": {"Cmd": [command], "Env": list(env)}}, image)
-    return [file.path for file in found.files]
+def executed_paths(image, *, env=(), command="/bin/app"):
+    """Return the paths of the files that the image executes."""
+    executed = executed_files({"config": {"Cmd": [command], "Env": list(env)}}, image)
+    return [file.path for file in executed.files]
 
 
 LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
@@ -82,20 +84,20 @@ LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
         ({}, None),
     ],
 )  # fmt: skip
-def test_the_loader_takes_the_first_of_its_own_machine(files, library):
+def test_the_loader_uses_the_first_library_of_its_own_machine(files, library):
     image = root({"bin/app": linked("arm64", "libx.so.1"), **files})
-    assert needs(image) == ["/bin/app", *([library] if library else [])]
+    assert executed_paths(image) == ["/bin/app", *([library] if library else [])]
 
 
 def test_run_path_and_library_path_come_first():
     app = linked("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
     files = {"opt/bin/app": app, "lib/libx.so": LIBRARY, "lib/liby.so": LIBRARY}
     image = root({**files, "opt/own/libx.so": LIBRARY, "srv/liby.so": LIBRARY})
-    found = needs(image, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
+    found = executed_paths(image, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
     assert found == ["/opt/bin/app", "/opt/own/libx.so", "/srv/liby.so"]
 
 
-def test_libraries_need_libraries_and_circles_end():
+def test_libraries_of_libraries_are_followed_and_cycles_end():
     image = root(
         {
             "bin/app": linked("arm64", "liba.so"),
@@ -104,15 +106,15 @@ def test_libraries_need_libraries_and_circles_end():
             "lib/libc.so": FOREIGN,
         }
     )
-    assert needs(image) == ["/bin/app", "/lib/liba.so", "/lib/libb.so", "/lib/libc.so"]
+    assert executed_paths(image) == ["/bin/app", "/lib/liba.so", "/lib/libb.so", "/lib/libc.so"]
 
 
 def test_a_long_chain_of_libraries_ends():
     chain = {f"lib/lib{n}.so": linked("arm64", f"lib{n + 1}.so") for n in range(3000)}
-    assert len(needs(root({"bin/app": linked("arm64", "lib0.so"), **chain}))) == 3001
+    assert len(executed_paths(root({"bin/app": linked("arm64", "lib0.so"), **chain}))) == 3001
 
 
-def test_nothing_is_looked_for_on_behalf_of_a_script():
+def test_a_script_needs_no_libraries():
     image = root({"run": b"#!/bin/sh\n"})
     found = image.find("/run")
     assert found is not None

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.elf.header import HEAD_SIZE, ElfHeader, architecture_of, matches, parse_elf
+from multibuild.elf.header import HEAD_BYTES, ElfHeader, architecture_of, matches, parse_elf
 from multibuild.platforms import Platform
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 
 def header(bits, order, machine, flags=0):
     return ElfHeader(bits=bits, order=order, machine=machine, flags=flags, type="executable")
 
 
-def dynamic(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=None, size=None, table=64):
+def with_interpreter(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=None, size=None, table=64):
     start = 64 + 56
     ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     ehdr = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0x1000, table, 0, 0, 64, 56, 1, 0, 0, 0)
@@ -33,7 +33,7 @@ def dynamic(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=None, size=N
 
 
 @pytest.mark.parametrize(
-    ("seen", "platform", "expected", "name"),
+    ("elf", "platform", "expected", "name"),
     [
         (header(64, "little", 62), "linux/amd64", True, "amd64"),
         (header(64, "little", 62), "linux/amd64/v3", True, "amd64"),
@@ -70,55 +70,55 @@ def dynamic(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=None, size=N
         (header(64, "little", 0x1234), "linux/amd64", False, "machine 0x1234 (64 bits, little-endian)"),
     ],
 )
-def test_which_platform_a_header_is_of(seen, platform, expected, name):
-    assert matches(seen, Platform.literal(platform)) is expected
-    assert architecture_of(seen) == name
+def test_a_header_matches_the_platforms_of_its_abi(elf, platform, expected, name):
+    assert matches(elf, Platform.literal(platform)) is expected
+    assert architecture_of(elf) == name
 
 
 @pytest.mark.parametrize(
     "head", [b"", b"\x7fEL", b"#!/bin/sh\n", b"MZ" + bytes(200), b"\x7fELF", b"\x7fELF" + bytes(100)]
 )
-def test_what_is_no_elf_header_is_none(head):
+def test_anything_else_is_no_elf_header(head):
     assert parse_elf(head) is None
 
 
 def test_the_interpreter_is_read():
-    seen = parse_elf(dynamic())
-    assert seen is not None
-    assert (seen.interpreter, seen.type) == ("/lib64/ld-linux-x86-64.so.2", "shared")
+    elf = parse_elf(with_interpreter())
+    assert elf is not None
+    assert (elf.interpreter, elf.type) == ("/lib64/ld-linux-x86-64.so.2", "shared")
 
 
 def test_a_real_program_is_read():
     with Path(sys.executable).resolve().open("rb") as file:
-        seen = parse_elf(file.read(HEAD_SIZE))
-    assert seen is not None
-    assert seen.interpreter
+        elf = parse_elf(file.read(HEAD_BYTES))
+    assert elf is not None
+    assert elf.interpreter
 
 
 @pytest.mark.parametrize("fields", [{"offset": 1 << 63}, {"size": 1 << 62}, {"offset": 5000}, {"size": 4097}])
-def test_an_interpreter_beyond_the_bytes_is_known_to_exist(fields):
-    seen = parse_elf(dynamic(**fields))
-    assert seen is not None
-    assert seen.interpreter == ""
+def test_the_name_of_an_interpreter_beyond_the_bytes_is_empty(fields):
+    elf = parse_elf(with_interpreter(**fields))
+    assert elf is not None
+    assert elf.interpreter == ""
 
 
 def test_program_headers_beyond_the_bytes_are_not_followed():
-    seen = parse_elf(dynamic(table=(1 << 64) - 1))
-    assert seen is not None
-    assert seen.interpreter is None
+    elf = parse_elf(with_interpreter(table=(1 << 64) - 1))
+    assert elf is not None
+    assert elf.interpreter is None
 
 
-def test_no_bytes_make_it_raise():
+def test_corrupt_bytes_raise_nothing():
     rng = random.Random(1)
-    samples = [dynamic(), *map(probe, PROGRAMS)]
+    samples = [with_interpreter(), *map(build_probe, PROBE_CODE)]
     for sample in samples:
         for length in range(len(sample)):
             parse_elf(sample[:length])
         for _ in range(300):
-            bent = bytearray(sample)
+            corrupt = bytearray(sample)
             for _ in range(rng.randint(1, 8)):
-                bent[rng.randrange(4, len(bent))] = rng.randrange(256)
-            seen = parse_elf(bytes(bent))
-            if seen is not None:
-                architecture_of(seen)
-                matches(seen, Platform(os="linux", architecture="arm", variant="v5"))
+                corrupt[rng.randrange(4, len(corrupt))] = rng.randrange(256)
+            elf = parse_elf(bytes(corrupt))
+            if elf is not None:
+                architecture_of(elf)
+                matches(elf, Platform(os="linux", architecture="arm", variant="v5"))

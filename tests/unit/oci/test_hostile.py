@@ -86,7 +86,7 @@ def uses(reference, registries):
 
     yield lambda: as_table(look_at(reference, registries))
     yield lambda: json.dumps(
-        verify(reference, registries, rules=Rules(mode="all"), memory=LayerCache()).document()
+        verify(reference, registries, rules=Rules(mode="all"), cache=LayerCache()).document()
     )
     yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
     yield lambda: reachable_digests(reference, [registry.manifest(reference).digest], registries)

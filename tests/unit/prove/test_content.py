@@ -12,16 +12,16 @@ from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 ARM64 = Platform.parse("linux/arm64")
 AMD64 = Platform.parse("linux/amd64")
 LOADER = "/lib/ld.so"
 
 
-def dynamic(architecture, loader=LOADER):
-    """Give a 64-bit little-endian program that asks for a loader."""
-    head = bytearray(probe(architecture))
+def with_loader(architecture, loader=LOADER):
+    """Return a 64-bit little-endian program with a loader."""
+    head = bytearray(build_probe(architecture))
     name = loader.encode() + b"\0"
     struct.pack_into("<I", head, 64, 3)
     struct.pack_into("<Q", head, 64 + 8, len(head))
@@ -30,37 +30,41 @@ def dynamic(architecture, loader=LOADER):
 
 
 class Image:
-    """An image put together layer by layer, and its proof."""
+    """An image of layers, and its proof."""
 
     def __init__(self, *layers, platform="linux/arm64", **section):
         self.blobs = Blobs()
         self.layers = tuple(self.blobs.add(files) for files in layers)
-        said = Platform.literal(platform)
-        self.config: dict[str, Any] = {"os": said.os, "architecture": said.architecture, "config": section}
-        if said.variant:
-            self.config["variant"] = said.variant
+        parsed = Platform.literal(platform)
+        self.config: dict[str, Any] = {
+            "os": parsed.os,
+            "architecture": parsed.architecture,
+            "config": section,
+        }
+        if parsed.variant:
+            self.config["variant"] = parsed.variant
 
-    def prove(self, platform=ARM64, mode="entrypoint", ignore=(), memory=None):
+    def prove(self, platform=ARM64, mode="entrypoint", ignore=(), cache=None):
         return prove_content(
             ImageContent(config=self.config, layers=self.layers),
             platform=platform,
             mode=mode,
             ignore=ignore,
             open_layer=self.blobs.open,
-            memory=memory,
+            cache=cache,
         )
 
 
-NATIVE, FOREIGN = probe("arm64"), probe("amd64")
+NATIVE, FOREIGN = build_probe("arm64"), build_probe("amd64")
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROBE_CODE)
 def test_every_architecture_proves_itself_and_no_other(name):
-    image = Image({"app": probe(name)}, platform=f"linux/{name}", Cmd=["/app"])
+    image = Image({"app": build_probe(name)}, platform=f"linux/{name}", Cmd=["/app"])
     platform = Platform.parse(f"linux/{name}")
     assert image.prove(platform).status == "passed"
     other = "amd64" if name != "amd64" else "arm64"
-    wrong = Image({"app": probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
+    wrong = Image({"app": build_probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
     assert wrong.status == "failed"
     assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True),)
     assert f"/app is {other}" in wrong.detail
@@ -88,7 +92,7 @@ SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}
         ({"run": b"#!/mid\n", "mid": b"#!/low\n", "low": FOREIGN}, {"Cmd": ["/run"]}, "/low"),
         ({"run": b"#!/usr/bin/env python3\n", **SHELL}, {"Cmd": ["/run"]}, "/usr/bin/python3"),
         ({"run": b"#!/usr/bin/env -S A=b python3 -u\n", **SHELL}, {"Cmd": ["/run"]}, "/usr/bin/python3"),
-        ({"app": dynamic("arm64"), "lib/ld.so": FOREIGN}, {"Cmd": ["/app"]}, "/lib/ld.so"),
+        ({"app": with_loader("arm64"), "lib/ld.so": FOREIGN}, {"Cmd": ["/app"]}, "/lib/ld.so"),
         ({"bin/sh": FOREIGN}, {"Cmd": ["/bin/sh", "-c", "true"]}, "/bin/sh"),
         (SHELL, {"Cmd": ["/bin/sh", "-c", "A=b exec python3 -m app && x"]}, "/usr/bin/python3"),
         (SHELL, {"Entrypoint": ["/bin/sh", "-ec", "python3; x"]}, "/usr/bin/python3"),
@@ -105,7 +109,7 @@ SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}
         ),
     ],
 )
-def test_a_foreign_file_that_is_started_fails(files, section, needed):
+def test_a_foreign_file_that_is_executed_fails(files, section, needed):
     proof = Image({**files, "lib/native": NATIVE}, **section).prove()
     assert proof.status == "failed"
     assert [(file.path, file.needed) for file in proof.foreign] == [(needed, True)]
@@ -124,22 +128,22 @@ def test_a_foreign_file_that_is_started_fails(files, section, needed):
         {"Cmd": ["sh"], "Env": ["NOVALUE", 7]},
     ],
 )
-def test_what_cannot_be_followed_is_left_alone(section):
+def test_commands_that_cannot_be_followed_are_ignored(section):
     proof = Image(SHELL, **section).prove()
     assert (proof.status, proof.checked, proof.foreign) == ("passed", 1, ())
 
 
-def test_the_search_of_path_passes_over_what_nobody_may_execute():
+def test_files_of_path_that_are_not_executable_are_skipped():
     readable = LayerEntry(path="usr/bin/app", kind="file", mode=0o644, elf=parse_elf(FOREIGN))
     image = Image({"bin/app": NATIVE}, {}, Cmd=["app"])
-    memory = LayerCache()
-    memory.recall(image.layers[1].digest, lambda: LayerIndex(entries=(readable,)))
-    proof = image.prove(memory=memory)
+    cache = LayerCache()
+    cache.get_or_read(image.layers[1].digest, lambda: LayerIndex(entries=(readable,)))
+    proof = image.prove(cache=cache)
     assert (proof.status, proof.checked) == ("passed", 1)
 
 
 def test_all_reports_foreign_files_that_are_not_needed():
-    image = Image({"app": NATIVE, "lib/x86.so": FOREIGN, "lib/i386.so": probe("386")}, Cmd=["/app"])
+    image = Image({"app": NATIVE, "lib/x86.so": FOREIGN, "lib/i386.so": build_probe("386")}, Cmd=["/app"])
     proof = image.prove(mode="all")
     assert (proof.status, proof.checked) == ("passed", 3)
     assert {(file.path, file.architecture, file.needed) for file in proof.foreign} == {
@@ -151,7 +155,7 @@ def test_all_reports_foreign_files_that_are_not_needed():
 
 
 def test_386_in_an_amd64_image_is_foreign_and_fails_only_when_needed():
-    files = {"app": probe("amd64"), "app32": probe("386")}
+    files = {"app": build_probe("amd64"), "app32": build_probe("386")}
     assert Image(files, platform="linux/amd64", Cmd=["/app"]).prove(AMD64, "all").status == "passed"
     assert Image(files, platform="linux/amd64", Cmd=["/app32"]).prove(AMD64, "all").status == "failed"
 
@@ -164,7 +168,7 @@ def test_all_fails_when_nothing_is_of_the_right_architecture():
 
 
 @pytest.mark.parametrize("section", [{}, {"Cmd": ["/nowhere"]}, {"Cmd": ["/text"]}])
-def test_an_entrypoint_that_leads_nowhere_makes_all_files_count(section):
+def test_without_an_elf_entrypoint_all_files_are_checked(section):
     files = {"lib/a": FOREIGN, "text": b"hello"}
     assert Image(files, **section).prove().status == "failed"
     proof = Image({**files, "lib/b": NATIVE}, **section).prove()
@@ -180,20 +184,20 @@ def test_an_image_without_elf_files_says_so(mode):
 
 
 def test_a_missing_loader_is_named():
-    proof = Image({"app": dynamic("arm64", "/lib/ld-musl.so")}, Cmd=["/app"]).prove()
+    proof = Image({"app": with_loader("arm64", "/lib/ld-musl.so")}, Cmd=["/app"]).prove()
     assert proof.status == "passed"
     assert "/app needs /lib/ld-musl.so, which is not in the image" in proof.detail
 
 
 @pytest.mark.parametrize("glob", ["/opt/*", "/opt", "opt/", "*/fw.bin", "/opt/*/fw.*"])
-def test_ignored_files_are_not_looked_at(glob):
+def test_ignored_files_are_not_checked(glob):
     image = Image({"app": NATIVE, "opt/x/fw.bin": FOREIGN}, Cmd=["/app"])
     proof = image.prove(mode="all", ignore=(glob,))
     assert (proof.status, proof.checked, proof.foreign) == ("passed", 1, ())
     assert image.prove(mode="all", ignore=("/op",)).checked == 2
 
 
-def test_off_looks_at_nothing():
+def test_off_reads_nothing():
     image = Image({"app": FOREIGN}, Cmd=["/app"])
     assert image.prove(mode="off").status == "skipped"
     assert image.blobs.opened == []
@@ -214,14 +218,14 @@ def test_off_looks_at_nothing():
         ("linux/amd64", "linux/amd64/v3", True),
     ],
 )
-def test_the_config_must_say_the_same(config, platform, passes):
-    wanted = Platform.literal(platform)
-    proof = Image({"app": probe(wanted.architecture)}, platform=config, Cmd=["/app"]).prove(wanted)
+def test_the_config_must_state_the_platform(config, platform, passes):
+    expected = Platform.literal(platform)
+    proof = Image({"app": build_probe(expected.architecture)}, platform=config, Cmd=["/app"]).prove(expected)
     assert (proof.status == "passed") is passes
     assert passes or f"the image config says {config}" in proof.detail
 
 
-def test_a_config_without_architecture_contradicts():
+def test_a_config_without_architecture_fails():
     image = Image({"app": NATIVE})
     image.config = {"config": None}
     assert "no architecture" in image.prove().detail
@@ -242,17 +246,17 @@ def test_a_damaged_layer_is_a_failed_proof():
 
 
 def test_layers_are_read_once_for_all_images():
-    memory = LayerCache()
+    cache = LayerCache()
     image = Image({"app": NATIVE}, Cmd=["/app"])
-    assert image.prove(memory=memory).status == "passed"
-    assert image.prove(memory=memory).status == "passed"
+    assert image.prove(cache=cache).status == "passed"
+    assert image.prove(cache=cache).status == "passed"
     assert len(image.blobs.opened) == 1
 
 
-def test_an_index_survives_json_with_every_kind_of_entry():
+def test_an_index_is_the_same_after_json_with_every_kind_of_entry():
     files = {
         "a": None,
-        "a/app": dynamic("arm64"),
+        "a/app": with_loader("arm64"),
         "a/\udcff": b"#!/bin/sh -e\n",
         "l": "-> a/app",
         "h": "= a/app",

@@ -1,4 +1,4 @@
-"""Layers are remembered: in memory, on the disk, and never too many of them."""
+"""Layer indexes are cached in memory and on the disk, within limits."""
 
 import json
 import os
@@ -7,62 +7,62 @@ import threading
 import pytest
 
 from multibuild.elf.header import parse_elf
-from multibuild.prove.content import layer_cache as layer_memory
+from multibuild.prove.content import layer_cache
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
 
 INDEX = LayerIndex(entries=(LayerEntry(path="bin/app", kind="file", mode=0o755, script=("/bin/sh", "-e")),))
 
 
-def unread():
+def must_not_read():
     raise AssertionError("it was read again")
 
 
 def test_a_layer_is_read_once():
-    memory = LayerCache()
-    assert memory.recall("sha256:a", lambda: INDEX) is INDEX
-    assert memory.recall("sha256:a", unread) is INDEX
+    cache = LayerCache()
+    assert cache.get_or_read("sha256:a", lambda: INDEX) is INDEX
+    assert cache.get_or_read("sha256:a", must_not_read) is INDEX
 
 
-def test_the_next_run_knows_it_too(tmp_path):
-    LayerCache(tmp_path / "layers").recall("sha256:a", lambda: INDEX)
-    assert LayerCache(tmp_path / "layers").recall("sha256:a", unread) == INDEX
+def test_the_next_run_reads_it_from_the_disk(tmp_path):
+    LayerCache(tmp_path / "layers").get_or_read("sha256:a", lambda: INDEX)
+    assert LayerCache(tmp_path / "layers").get_or_read("sha256:a", must_not_read) == INDEX
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\xff", b"[1]", b'[{"no": "entry"}]', b'{"entries": [{"path": "x"}]}']
 )
 def test_a_damaged_file_is_read_from_the_registry_again(tmp_path, content):
-    LayerCache(tmp_path).recall("sha256:a", lambda: INDEX)
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(content)
-    assert LayerCache(tmp_path).recall("sha256:a", lambda: INDEX) is INDEX
-    assert json.loads(kept.read_bytes())
+    LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX)
+    (stored,) = tmp_path.iterdir()
+    stored.write_bytes(content)
+    assert LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX) is INDEX
+    assert json.loads(stored.read_bytes())
 
 
-def test_a_digest_is_no_path(tmp_path):
-    LayerCache(tmp_path / "layers").recall("../../out", lambda: INDEX)
+def test_a_digest_is_not_used_as_a_path(tmp_path):
+    LayerCache(tmp_path / "layers").get_or_read("../../out", lambda: INDEX)
     assert [path.name for path in tmp_path.iterdir()] == ["layers"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_fault(tmp_path):
+def test_an_unwritable_folder_is_no_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    assert LayerCache(tmp_path / "file").recall("sha256:a", lambda: INDEX) is INDEX
+    assert LayerCache(tmp_path / "file").get_or_read("sha256:a", lambda: INDEX) is INDEX
 
 
-def test_what_could_not_be_read_is_not_remembered():
-    memory = LayerCache()
+def test_a_failed_read_is_not_cached():
+    cache = LayerCache()
 
     def fail():
         raise ValueError
 
     with pytest.raises(ValueError):
-        memory.recall("sha256:a", fail)
-    assert memory.recall("sha256:a", lambda: INDEX) is INDEX
+        cache.get_or_read("sha256:a", fail)
+    assert cache.get_or_read("sha256:a", lambda: INDEX) is INDEX
 
 
 def test_two_threads_read_a_shared_layer_once():
-    memory, count, begin = LayerCache(), [], threading.Barrier(4)
+    cache, count, begin = LayerCache(), [], threading.Barrier(4)
 
     def read():
         count.append(1)
@@ -70,7 +70,7 @@ def test_two_threads_read_a_shared_layer_once():
 
     def work():
         begin.wait()
-        memory.recall("sha256:a", read)
+        cache.get_or_read("sha256:a", read)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -80,23 +80,23 @@ def test_two_threads_read_a_shared_layer_once():
     assert len(count) == 1
 
 
-def test_the_disk_keeps_what_was_used_last(tmp_path):
+def test_the_least_recently_used_files_are_removed(tmp_path):
     entries = tuple(LayerEntry(path=f"{number:0200}", kind="file") for number in range(40_000))
     index = LayerIndex(entries=entries)
-    memory = LayerCache(tmp_path)
+    cache = LayerCache(tmp_path)
     for number in range(9):
-        memory.recall(f"sha256:{number}", lambda: index)
+        cache.get_or_read(f"sha256:{number}", lambda: index)
         for path in tmp_path.iterdir():
             status = path.stat()
             os.utime(path, (status.st_atime - 10, status.st_mtime - 10))
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= layer_memory.MOST_ON_DISK
-    LayerCache(tmp_path).recall("sha256:8", unread)
-    LayerCache(tmp_path).recall("sha256:0", lambda: INDEX)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= layer_cache.MAX_DISK_BYTES
+    LayerCache(tmp_path).get_or_read("sha256:8", must_not_read)
+    LayerCache(tmp_path).get_or_read("sha256:0", lambda: INDEX)
 
 
-def test_elf_headers_survive(tmp_path):
-    from multibuild.qemu.probe_program import probe
+def test_elf_headers_are_the_same_after_a_reload(tmp_path):
+    from multibuild.qemu.probe_program import build_probe
 
-    index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(probe("arm64"))),))
-    LayerCache(tmp_path).recall("sha256:a", lambda: index)
-    assert LayerCache(tmp_path).recall("sha256:a", unread) == index
+    index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(build_probe("arm64"))),))
+    LayerCache(tmp_path).get_or_read("sha256:a", lambda: index)
+    assert LayerCache(tmp_path).get_or_read("sha256:a", must_not_read) == index

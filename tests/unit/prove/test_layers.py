@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from fakes.layers import GZIP, PLAIN, ZSTD, tar
 
-from multibuild.elf.header import HEAD_SIZE
+from multibuild.elf.header import HEAD_BYTES
 from multibuild.errors import VerificationFailed
 from multibuild.prove.content.layers import LayerLimits, UnreadableLayer, layer_members
 from multibuild.prove.content.tar import TarLimits
@@ -29,7 +29,7 @@ def members(blob, media_type=PLAIN, **limits):
 
 
 def zeros(*, count, header=b""):
-    """Give gzip data of `count` MiB of zeros after `header`, without holding them."""
+    """Return gzip data of `count` MiB of zeros behind `header`, in little memory."""
     out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as file:
         file.write(header)
@@ -73,30 +73,30 @@ def header(name, size, typeflag=b"0"):
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 777, 1 << 20])
-def test_the_members_are_the_same_however_packed(pack, media_type, chunk):
-    found = list(layer_members(chunks(pack(tar(FILES)), chunk), media_type))
-    assert [(one.path.rstrip("/"), one.kind, one.target) for one in found] == [
+def test_the_members_are_the_same_with_every_compression(pack, media_type, chunk):
+    result = list(layer_members(chunks(pack(tar(FILES)), chunk), media_type))
+    assert [(one.path.rstrip("/"), one.kind, one.target) for one in result] == [
         ("bin", "directory", ""),
         ("bin/app", "file", ""),
         ("bin/sh", "symlink", "app"),
         ("bin/hard", "hardlink", "bin/app"),
         ("empty", "file", ""),
     ]
-    assert found[1].head == (b"program" * 1000)[:HEAD_SIZE]
-    assert (found[1].size, found[1].mode) == (7000, 0o755)
+    assert result[1].head == (b"program" * 1000)[:HEAD_BYTES]
+    assert (result[1].size, result[1].mode) == (7000, 0o755)
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_long_and_odd_names_are_whole(form):
+def test_long_and_unusual_names_are_complete(form):
     names = {
         "a/" * 120 + "file": b"x",
         "ünï": b"y",
         "link": "-> " + "b/" * 90 + "c",
         "d" * 90 + "/" + "e" * 90: b"z",
     }
-    found = members(tar(names, form=form))
-    assert [one.path for one in found] == list(names)
-    assert found[2].target == "b/" * 90 + "c"
+    result = members(tar(names, form=form))
+    assert [one.path for one in result] == list(names)
+    assert result[2].target == "b/" * 90 + "c"
 
 
 def test_an_old_posix_prefix_is_joined():
@@ -115,31 +115,31 @@ def test_a_huge_header_is_refused_before_it_is_read(typeflag):
     assert peak < 8 << 20
 
 
-def test_a_chain_of_headers_is_no_way_around_the_limit():
+def test_a_chain_of_headers_does_not_evade_the_limit():
     data = b"20 comment=abcdefgh\n".ljust(512 << 10, b"\0")
     with pytest.raises(UnreadableLayer, match="header of more than"):
         members((header("pax", len(data), b"x") + data) * 3)
 
 
-def test_a_large_file_costs_no_memory():
+def test_a_large_file_takes_little_memory():
     blob = zeros(count=40, header=header("big", 39 << 20))
     tracemalloc.start()
-    found = members(blob, GZIP)
+    result = members(blob, GZIP)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert found[0].size == 39 << 20
+    assert result[0].size == 39 << 20
     assert peak < 8 << 20
 
 
-def test_a_bomb_is_stopped_by_size():
+def test_a_decompression_bomb_is_stopped_by_size():
     with pytest.raises(UnreadableLayer, match="more than"):
-        members(zeros(count=20, header=header("big", 20 << 20)), GZIP, unpacked=10 << 20)
+        members(zeros(count=20, header=header("big", 20 << 20)), GZIP, unpacked_bytes=10 << 20)
 
 
-def test_a_bomb_is_stopped_by_ratio():
+def test_a_decompression_bomb_is_stopped_by_ratio():
     data = header("big", 64 << 20) + bytes(64 << 20)
     with pytest.raises(UnreadableLayer, match="times its size"):
-        members(zstandard.compress(data), ZSTD, free=1 << 20)
+        members(zstandard.compress(data), ZSTD, ratio_free_bytes=1 << 20)
 
 
 def test_too_many_files_are_refused():
@@ -147,7 +147,7 @@ def test_too_many_files_are_refused():
         members(tar({f"f{number}": b"" for number in range(4)}), tar=TarLimits(members=3))
 
 
-def test_a_path_no_kernel_takes_is_refused():
+def test_a_path_longer_than_path_max_is_refused():
     with pytest.raises(UnreadableLayer, match="path longer"):
         members(tar({"a/" * 3000: b""}))
 
@@ -170,7 +170,7 @@ def test_a_negative_binary_size_is_refused():
         members(bytes(block))
 
 
-def test_a_sparse_files_map_is_passed_over():
+def test_the_map_of_a_sparse_file_is_skipped():
     block = bytearray(header("sparse", 3, b"S"))
     block[482] = 1
     block[148:156] = b"%06o\0 " % (sum(block[:148]) + sum(block[156:]) + 256)
@@ -183,7 +183,7 @@ def test_a_sparse_files_map_is_passed_over():
 @pytest.mark.parametrize(
     "media_type", ["application/json", GZIP + "+encrypted", "", "application/vnd.in-toto+json"]
 )
-def test_what_is_no_layer_is_refused(media_type):
+def test_other_media_types_are_refused(media_type):
     with pytest.raises(UnreadableLayer, match="cannot be looked into"):
         members(b"", media_type)
 
@@ -195,16 +195,16 @@ def test_a_layer_cut_short_is_refused(pack):
         members(blob[:20_000], GZIP)
 
 
-def test_damage_is_always_an_unreadable_layer():
+def test_damage_raises_unreadable_layer_only():
     rng = random.Random(2)
     for blob, _ in itertools.product(
         (gzip.compress(tar(FILES)), zstandard.compress(tar(FILES)), tar(FILES)), range(150)
     ):
-        bent = bytearray(blob)
+        corrupt = bytearray(blob)
         for _ in range(rng.randint(1, 4)):
-            bent[rng.randrange(len(bent))] = rng.randrange(256)
+            corrupt[rng.randrange(len(corrupt))] = rng.randrange(256)
         with contextlib.suppress(VerificationFailed):
-            members(bytes(bent), GZIP)
+            members(bytes(corrupt), GZIP)
 
 
 def test_all_of_the_blob_is_read():

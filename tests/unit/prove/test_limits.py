@@ -1,17 +1,16 @@
-"""Images that ask for too much, and files that are only there to hide others."""
+"""Images that exceed limits, and files that hide others."""
 
 import pytest
 from fakes.layers import PLAIN, tar
 
-from multibuild.prove.content import entrypoint as started
-from multibuild.prove.content import layer_index, rootfs
+from multibuild.prove.content import entrypoint, layer_index, rootfs
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
 from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import RootFs
 from multibuild.prove.content.tar import Member, UnreadableLayer
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
-PROGRAM = probe("arm64")
+PROGRAM = build_probe("arm64")
 
 
 def index(files):
@@ -22,15 +21,17 @@ def text(path, mode=0o644):
     return Member(path=path, kind="file", target="", mode=mode, size=4, head=b"text")
 
 
-def test_plain_files_cost_eight_bytes():
-    found = index_layer(text(f"usr/share/doc/{number}") for number in range(1000))
-    assert (found.entries, len(found.plain), found.cost) == ((), 8000, 0)
+def test_plain_files_take_eight_bytes():
+    result = index_layer(text(f"usr/share/doc/{number}") for number in range(1000))
+    assert (result.entries, len(result.plain), result.cost) == ((), 8000, 0)
 
 
-def test_executable_files_without_a_known_head_are_kept_but_not_without_end():
-    found = index_layer(text(f"bin/{number}", 0o755) for number in range(layer_index._MOST_ODD + 5))
-    assert len(found.entries) == layer_index._MOST_ODD
-    assert len(found.plain) == 5 * 8
+def test_the_number_of_unknown_executables_is_limited():
+    result = index_layer(
+        text(f"bin/{number}", 0o755) for number in range(layer_index._MAX_UNKNOWN_EXECUTABLES + 5)
+    )
+    assert len(result.entries) == layer_index._MAX_UNKNOWN_EXECUTABLES
+    assert len(result.plain) == 5 * 8
 
 
 def test_a_plain_file_hides_the_program_below_it():
@@ -43,10 +44,10 @@ def test_a_plain_file_hides_the_program_below_it():
 
 def test_a_plain_file_replaces_a_directory():
     root = RootFs([index({"opt/app": PROGRAM, "bin/app": PROGRAM}), index_layer(iter([text("opt")]))])
-    assert [found.path for found in root.files()] == ["/bin/app"]
+    assert [result.path for result in root.files()] == ["/bin/app"]
 
 
-def test_a_sparse_files_map_is_bounded():
+def test_the_map_of_a_sparse_file_is_limited():
     header = bytearray(tar({"sparse": b""})[:512])
     header[156:157], header[482] = b"S", 1
     header[148:156] = b" " * 8
@@ -76,50 +77,50 @@ def test_deep_paths_are_refused():
         RootFs([LayerIndex(entries=tuple(deep))])
 
 
-def test_paths_that_links_make_deep_are_refused():
-    """Each member's own path is short; where they lead is not."""
-    way = [LayerEntry(path="to", kind="symlink", target="/")]
+def test_paths_that_symlinks_make_deep_are_refused():
+    """Each member's own path is short; the path it resolves to is not."""
+    entries_of_links = [LayerEntry(path="to", kind="symlink", target="/")]
     for number in range(100):
-        way += [
+        entries_of_links += [
             LayerEntry(path=f"to/{'d' * 50}", kind="directory"),
             LayerEntry(path=f"link{number}", kind="symlink", target="/" + f"{'d' * 50}/" * (number + 1)),
             LayerEntry(path="to", kind="whiteout"),
         ]
-        way.append(LayerEntry(path="to", kind="symlink", target=f"/link{number}"))
-    layers = [LayerIndex(entries=(entry,)) for entry in way]
+        entries_of_links.append(LayerEntry(path="to", kind="symlink", target=f"/link{number}"))
+    layers = [LayerIndex(entries=(entry,)) for entry in entries_of_links]
     with pytest.raises(UnreadableLayer, match="path longer"):
         RootFs(layers)
 
 
-def test_looking_for_a_library_by_name_costs_steps():
+def test_looking_up_a_library_by_name_counts_steps():
     root = RootFs([index({f"lib/{number}/libx.so.{number}": PROGRAM for number in range(100)})])
     before = root._steps
-    assert len(list(root.named("libx.so"))) == 100
+    assert len(list(root.files_named("libx.so"))) == 100
     assert root._steps == before + 100
 
 
 def test_a_directory_of_libraries_is_listed_once():
     root = RootFs([index({"lib/arm-linux-gnueabihf/libx.so": PROGRAM, "lib/libx.so": PROGRAM})])
-    listed = root.names("/lib", with_part="-linux-")
+    listed = root.names_in("/lib", with_part="-linux-")
     assert listed == ("arm-linux-gnueabihf",)
-    assert root.names("/lib", with_part="-linux-") is listed
+    assert root.names_in("/lib", with_part="-linux-") is listed
 
 
-def test_a_command_line_is_read_so_far_only():
-    assert started._first_command("x" * 10**6) == ["x" * started.LONGEST_SCRIPT]
-    assert started._first_command("app '" + "x" * 10**6 + "'") == ["app"]
+def test_a_command_line_is_read_up_to_a_limit():
+    assert entrypoint._first_command("x" * 10**6) == ["x" * entrypoint.MAX_SCRIPT_CHARACTERS]
+    assert entrypoint._first_command("app '" + "x" * 10**6 + "'") == ["app"]
     root = RootFs([index({"bin/env": PROGRAM, "bin/app": PROGRAM})])
-    for between, files in ((1, ["/bin/env", "/bin/app"]), (started.MOST_WORDS, ["/bin/env"])):
+    for between, files in ((1, ["/bin/env", "/bin/app"]), (entrypoint.MAX_WORDS, ["/bin/env"])):
         config = {"config": {"Entrypoint": ["env", *["-i"] * between, "app"], "Env": ["PATH=/bin"]}}
-        assert [found.path for found in started.started_files(config, root).files] == files
+        assert [result.path for result in entrypoint.executed_files(config, root).files] == files
 
 
-def test_endless_walks_are_refused():
+def test_endless_lookups_are_refused():
     far = "/".join(["."] * 2000)
     entries = tuple(
         LayerEntry(path=f"a/{number}", kind="symlink", target=f"../a/{far}") for number in range(2)
     )
     root = RootFs([LayerIndex(entries=entries)])
-    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MOST_STEPS // 1000))
+    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MAX_STEPS // 1000))
     with pytest.raises(UnreadableLayer, match="too many"):
         any(looks)

@@ -20,7 +20,7 @@ from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.prefetch import ChildReader
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 ARM64 = Platform.parse("linux/arm64")
 
@@ -35,7 +35,7 @@ class Reading:
     """One built child, and a reader of it."""
 
     def __init__(self, registry, folder):
-        layer = tar({"app": probe("arm64")})
+        layer = tar({"app": build_probe("arm64")})
         digest = put_image(registry, "app", "linux/arm64", layer=layer, config={"Cmd": ["/app"]})
         self.registry = registry
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)

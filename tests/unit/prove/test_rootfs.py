@@ -11,14 +11,14 @@ def root(*layers):
 
 
 def paths(*layers):
-    return sorted(found.path for found in root(*layers).files())
+    return sorted(file.path for file in root(*layers).files())
 
 
 BASE = {"etc": None, "etc/a": b"1", "etc/sub/b": b"2", "bin/c": b"3"}
 
 
 @pytest.mark.parametrize(
-    ("upper", "left"),
+    ("upper", "remaining"),
     [
         ({}, ["/bin/c", "/etc/a", "/etc/sub/b"]),
         ({"etc/.wh.a": b""}, ["/bin/c", "/etc/sub/b"]),
@@ -36,25 +36,25 @@ BASE = {"etc": None, "etc/a": b"1", "etc/sub/b": b"2", "bin/c": b"3"}
         ({"etc/../../../out": b""}, ["/bin/c", "/etc/a", "/etc/sub/b", "/out"]),
     ],
 )
-def test_layers_lie_one_over_the_other(upper, left):
-    assert paths(BASE, upper) == left
+def test_layers_are_applied_in_order(upper, remaining):
+    assert paths(BASE, upper) == remaining
 
 
 def test_a_parent_that_is_a_symlink_below_is_followed():
     assert paths({"usr/bin/a": b"", "bin": "-> usr/bin"}, {"bin/b": b"", "bin/.wh.a": b""}) == ["/usr/bin/b"]
 
 
-def test_a_hard_link_reaches_into_lower_layers_and_outlives_its_target():
+def test_a_hard_link_may_target_a_lower_layer_and_outlives_its_target():
     tree = root({"a": b"#!/x\n"}, {"b": "= a", "c": "= nowhere"}, {".wh.a": b""})
-    found = tree.find("/b")
-    assert found is not None
-    assert found.entry.script == ("/x",)
+    file = tree.find("/b")
+    assert file is not None
+    assert file.entry.script == ("/x",)
     assert tree.find("/a") is None
     assert tree.find("/c") is None
 
 
 @pytest.mark.parametrize(
-    ("path", "base", "found"),
+    ("path", "base", "expected"),
     [
         ("/d/file", "/", "/d/file"),
         ("file", "/d", "/d/file"),
@@ -72,7 +72,7 @@ def test_a_hard_link_reaches_into_lower_layers_and_outlives_its_target():
         ("/dangling", "/", None),
     ],
 )
-def test_paths_stay_inside_the_root(path, base, found):
+def test_paths_stay_inside_the_root(path, base, expected):
     tree = root(
         {
             "d/file": b"",
@@ -85,15 +85,15 @@ def test_paths_stay_inside_the_root(path, base, found):
             "dangling": "-> /nothing",
         }
     )
-    seen = tree.find(path, base=base)
-    assert (seen.path if seen else None) == found
+    file = tree.find(path, base=base)
+    assert (file.path if file else None) == expected
 
 
-@pytest.mark.parametrize(("links", "found"), [(40, True), (41, False)])
-def test_as_many_links_as_the_kernel_follows(links, found):
+@pytest.mark.parametrize(("links", "resolves"), [(40, True), (41, False)])
+def test_the_limit_of_symlinks_is_the_kernels(links, resolves):
     chain = {f"l{number}": f"-> l{number + 1}" for number in range(links)}
-    assert (root({**chain, f"l{links}": b""}).find("/l0") is not None) is found
+    assert (root({**chain, f"l{links}": b""}).find("/l0") is not None) is resolves
 
 
-def test_a_tree_of_any_depth_is_walked():
+def test_a_deep_tree_is_listed():
     assert len(paths({"a/" * 1500 + "f": b""})) == 1

@@ -1,4 +1,4 @@
-"""`verify` against a registry that serves whatever anybody may have pushed: each fault is a finding of its own kind."""
+"""`verify` against a registry with untrusted content: each fault is a finding of its own kind."""
 
 import json
 
@@ -15,7 +15,7 @@ from multibuild.prove import verify as verifying
 from multibuild.prove.content import proof as content
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.verify import Rules, verify
-from multibuild.qemu.probe_program import probe
+from multibuild.qemu.probe_program import build_probe
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
 
@@ -28,20 +28,20 @@ def registry():
 
 @pytest.fixture
 def look(registry):
-    def verified(tag="latest", *, memory=None, **rules):
+    def verified(tag="latest", *, cache=None, **rules):
         with RegistrySession({}, say=print) as session:
             reference = Reference.parse(f"{registry.host}/app:{tag}")
-            return verify(reference, session, rules=Rules(**rules), memory=memory or LayerCache())
+            return verify(reference, session, rules=Rules(**rules), cache=cache or LayerCache())
 
     return verified
 
 
-def kinds(found):
-    return [(finding.platform, finding.kind) for finding in found.findings]
+def kinds(result):
+    return [(finding.platform, finding.kind) for finding in result.findings]
 
 
 def put_manifest(registry, *, config=b"{}", layers=(), tag=None, changes=None):
-    """Put a manifest of any config and layers (bytes); a change to None takes a field away."""
+    """Put a manifest of any config and layers (bytes); a change to None removes a field."""
     document = {
         "schemaVersion": 2,
         "mediaType": OCI,
@@ -58,7 +58,9 @@ def put_manifest(registry, *, config=b"{}", layers=(), tag=None, changes=None):
 
 def put_program(registry, architecture="arm64", *, claims="arm64", tag=None, **section):
     config = json.dumps({"os": "linux", "architecture": claims, "config": section or {"Cmd": ["/app"]}})
-    return put_manifest(registry, config=config.encode(), layers=[tar({"app": probe(architecture)})], tag=tag)
+    return put_manifest(
+        registry, config=config.encode(), layers=[tar({"app": build_probe(architecture)})], tag=tag
+    )
 
 
 def index_of(registry, **children):
@@ -66,13 +68,13 @@ def index_of(registry, **children):
     put_index(registry, "app", entries, tag="latest")
 
 
-def test_an_index_that_is_right(registry, look):
+def test_a_correct_index(registry, look):
     index_of(registry, **{"linux/arm64": put_program(registry), "linux/amd64": amd64(registry)})
-    found = look()
-    assert found.ok
-    assert found.document()["ok"] is True
-    assert found.document()["findings"] == []
-    assert [entry.content.checked for entry in found.entries if entry.content] == [1, 1]
+    result = look()
+    assert result.ok
+    assert result.document()["ok"] is True
+    assert result.document()["findings"] == []
+    assert [entry.content.checked for entry in result.entries if entry.content] == [1, 1]
 
 
 def amd64(registry):
@@ -89,22 +91,22 @@ def test_every_fault_has_its_kind(registry, look):
         {**descriptor(registry, "app", good, "linux/s390x"), "digest": digest_of(b"nobody")},
     ]
     put_index(registry, "app", entries, tag="latest")
-    found = look()
-    assert kinds(found) == [
+    result = look()
+    assert kinds(result) == [
         ("linux/arm64/v8.2", "content"),
         ("linux/riscv64", "platform"),
         ("linux/amd64", "size"),
         ("linux/s390x", "missing"),
     ]
-    document = found.document()
+    document = result.document()
     assert document["ok"] is False
     assert all(set(finding) == {"platform", "kind", "detail"} for finding in document["findings"])
-    table = as_table(found)
+    table = as_table(result)
     assert max(map(len, table.splitlines())) <= 80
     assert "4 wrong" in table
 
 
-def test_what_is_odd_and_no_fault_is_said_once(registry, look):
+def test_notes_that_are_no_fault_are_grouped(registry, look):
     data = {
         platform: put_manifest(
             registry,
@@ -114,26 +116,26 @@ def test_what_is_odd_and_no_fault_is_said_once(registry, look):
         for platform in ("linux/arm64", "linux/amd64")
     }
     index_of(registry, **data)
-    found = look()
-    table = as_table(found)
-    assert found.ok
+    result = look()
+    table = as_table(result)
+    assert result.ok
     assert "linux/arm64, linux/amd64: no ELF file in the image" in table
     assert "everything is what it says" in table
     assert max(map(len, table.splitlines())) <= 80
 
 
-def test_a_layer_that_has_gone_is_missed_though_it_is_remembered(registry, look):
+def test_a_missing_layer_is_a_finding_though_its_index_is_cached(registry, look):
     put_program(registry, tag="latest")
-    memory = LayerCache()
-    assert look(memory=memory).ok
+    cache = LayerCache()
+    assert look(cache=cache).ok
     layers = json.loads(registry.repository("app").manifests[registry.repository("app").tags["latest"]][1])
     del registry.repository("app").blobs[layers["layers"][0]["digest"]]
-    found = look(memory=memory)
-    assert kinds(found) == [("linux/arm64", "missing")]
+    result = look(cache=cache)
+    assert kinds(result) == [("linux/arm64", "missing")]
     assert kinds(look(mode="off")) == [("linux/arm64", "missing")]
 
 
-def test_attestations_must_be_about_something(registry, look):
+def test_attestations_must_refer_to_an_image(registry, look):
     _, image, attestation = put_attested(registry, "app", "linux/arm64")
     about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image}
     orphan = {**about, "vnd.docker.reference.digest": digest_of(b"nobody")}
@@ -150,12 +152,12 @@ def test_attestations_must_be_about_something(registry, look):
     assert kinds(look(mode="off")) == [("-", "attestation"), ("-", "attestation")]
 
 
-def test_an_index_of_nothing(registry, look):
+def test_an_empty_index(registry, look):
     put_index(registry, "app", [], tag="latest")
     assert kinds(look()) == [("", "empty")]
 
 
-def test_an_index_within_an_index_is_looked_into_one_deep(registry, look):
+def test_a_nested_index_is_read_one_level_deep(registry, look):
     inner = put_index(registry, "app", [descriptor(registry, "app", put_program(registry), "linux/arm64")])
     index_of(registry, **{"linux/arm64": inner})
     assert look().ok
@@ -164,8 +166,8 @@ def test_an_index_within_an_index_is_looked_into_one_deep(registry, look):
     assert kinds(look()) == [("linux/arm64", "unreadable")]
 
 
-def test_an_index_that_a_registry_makes_circular_ends(registry, look):
-    """No digest can contain itself, but a registry can claim so: its bytes are held against the digest."""
+def test_a_circular_index_ends(registry, look):
+    """Content cannot contain its own digest, but a registry can claim so: its bytes are checked against the digest."""
     inner = put_index(registry, "app", [])
     entry = {"mediaType": OCI_INDEX, "digest": inner, "size": 10}
     circle = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}).encode()
@@ -179,7 +181,7 @@ def test_an_index_that_a_registry_makes_circular_ends(registry, look):
 @pytest.mark.parametrize(
     "digest", ["../../../etc/passwd", "md5:00", "sha256:short", "", "sha256:" + "g" * 64]
 )
-def test_an_entry_whose_digest_is_none(registry, look, digest):
+def test_an_entry_with_an_invalid_digest(registry, look, digest):
     entry = descriptor(registry, "app", put_program(registry), "linux/arm64")
     put_index(registry, "app", [{**entry, "digest": digest}], tag="latest")
     (finding,) = look().findings
@@ -206,18 +208,18 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         b'{"os": "linux", "architecture": "arm64", "os.features": 7}',
     ],
 )
-def test_a_config_that_is_none(registry, look, config):
+def test_an_invalid_config(registry, look, config):
     put_manifest(registry, config=config, tag="latest")
-    found = look()
-    assert [finding.kind for finding in found.findings] == ["unreadable"]
+    result = look()
+    assert [finding.kind for finding in result.findings] == ["unreadable"]
 
 
 @pytest.mark.parametrize(
     "section", ["text", 7, [], {"Cmd": 7, "Entrypoint": {}, "Env": "x", "WorkingDir": []}]
 )
-def test_a_config_section_of_a_wrong_type_starts_nothing(registry, look, section):
+def test_a_config_section_of_a_wrong_type_executes_nothing(registry, look, section):
     config = {"os": "linux", "architecture": "arm64", "config": section}
-    layers = [tar({"app": probe("amd64")})]
+    layers = [tar({"app": build_probe("amd64")})]
     put_manifest(registry, config=json.dumps(config).encode(), layers=layers, tag="latest")
     assert kinds(look()) == [("linux/arm64", "content")]
 
@@ -233,7 +235,7 @@ def test_a_config_section_of_a_wrong_type_starts_nothing(registry, look, section
         {"layers": {"digest": "x"}},
     ],
 )
-def test_a_manifest_of_wrong_types(registry, look, changes):
+def test_a_manifest_with_fields_of_wrong_types(registry, look, changes):
     config = b'{"os": "linux", "architecture": "arm64"}'
     put_manifest(registry, config=config, tag="latest", changes=changes)
     (finding,) = look().findings
@@ -241,17 +243,17 @@ def test_a_manifest_of_wrong_types(registry, look, changes):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"nothing", DEEP])
-def test_a_reference_that_holds_no_index(registry, look, content):
+def test_a_reference_to_an_invalid_index(registry, look, content):
     registry.put("app", content, OCI_INDEX, tag="latest")
     with pytest.raises(PublishFailed, match="not a JSON object"):
         look()
 
 
-def test_layers_without_number(registry, look):
+def test_too_many_layers(registry, look):
     layer = b"x"
     entry = {"mediaType": PLAIN, "digest": registry.put_blob("app", layer), "size": 1}
     config = b'{"os": "linux", "architecture": "arm64"}'
-    layers = [entry] * (content.MOST_LAYERS + 1)
+    layers = [entry] * (content.MAX_LAYERS + 1)
     put_manifest(registry, config=config, tag="latest", changes={"layers": layers})
     registry.forget_requests()
     (finding,) = look().findings
@@ -259,7 +261,7 @@ def test_layers_without_number(registry, look):
     assert len(registry.requests()) < 5
 
 
-def test_entries_without_number(registry, look):
+def test_too_many_entries(registry, look):
     entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
     put_index(registry, "app", [entry] * (verifying.MOST_ENTRIES + 1), tag="latest")
     with pytest.raises(VerificationFailed, match="1001 entries"):

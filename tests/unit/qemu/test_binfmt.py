@@ -4,8 +4,8 @@ import pytest
 
 from multibuild.platforms import ARCHITECTURES
 from multibuild.qemu import binfmt
-from multibuild.qemu.binfmt import Handler, magic_and_mask, parse_handler, registration, serves
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.binfmt import Handler, magic_and_mask, matches_header, parse_handler, registration_line
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 ROWS = {row.name: row for row in ARCHITECTURES}
 
@@ -50,7 +50,7 @@ def handler(name: str) -> Handler:
     )
 
 
-def changed(program: bytes, offset: int, value: bytes) -> bytes:
+def patched(program: bytes, offset: int, value: bytes) -> bytes:
     return program[:offset] + value + program[offset + len(value) :]
 
 
@@ -69,46 +69,46 @@ def test_the_mask_is_debians(name):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_mask_lets_nothing_pass_that_debians_does_not(name):
+def test_the_mask_allows_nothing_that_debians_does_not(name):
     ours, theirs = magic_and_mask(ROWS[name])[1], bytes.fromhex(DEBIAN[name][1])
     assert len(ours) == len(theirs)
     assert all(mine & other == other for mine, other in zip(ours, theirs, strict=True))
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_handler_serves_its_own_probe_and_no_other(name):
+@pytest.mark.parametrize("name", PROBE_CODE)
+def test_a_handler_matches_its_own_probe_and_no_other(name):
     own = handler(name)
-    assert [other for other in PROGRAMS if serves(own, probe(other))] == [name]
+    assert [other for other in PROBE_CODE if matches_header(own, build_probe(other))] == [name]
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize(("kind", "served"), [(1, False), (2, True), (3, True), (4, False)])
-def test_executables_and_shared_objects_pass_and_nothing_else(name, kind, served):
-    program = changed(probe(name), 16, kind.to_bytes(2, ROWS[name].elf.order))
-    assert serves(handler(name), program) is served
+@pytest.mark.parametrize("name", PROBE_CODE)
+@pytest.mark.parametrize(("kind", "matches"), [(1, False), (2, True), (3, True), (4, False)])
+def test_executables_and_shared_objects_match_and_nothing_else(name, kind, matches):
+    program = patched(build_probe(name), 16, kind.to_bytes(2, ROWS[name].elf.order))
+    assert matches_header(handler(name), program) is matches
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", PROBE_CODE)
 @pytest.mark.parametrize("abi", [0, 3])
-def test_programs_of_system_v_and_of_gnu_pass(name, abi):
-    assert serves(handler(name), changed(probe(name), 7, bytes((abi,))))
+def test_programs_of_the_system_v_and_gnu_abis_match(name, abi):
+    assert matches_header(handler(name), patched(build_probe(name), 7, bytes((abi,))))
 
 
 @pytest.mark.parametrize("name", ["mips64le", "mips64", "mipsle", "mips", "loong64"])
-def test_where_glibc_sets_the_abi_version_it_is_free(name):
-    assert serves(handler(name), changed(probe(name), 8, b"\x03"))
-    assert not serves(handler("arm64"), changed(probe("arm64"), 8, b"\x03"))
+def test_any_abi_version_matches_where_glibc_sets_it(name):
+    assert matches_header(handler(name), patched(build_probe(name), 8, b"\x03"))
+    assert not matches_header(handler("arm64"), patched(build_probe("arm64"), 8, b"\x03"))
 
 
 @pytest.mark.parametrize("name", ["mipsle", "mips"])
-def test_n32_programs_are_not_for_o32s_emulator(name):
+def test_n32_programs_do_not_match_the_o32_emulator(name):
     order = ROWS[name].elf.order
-    assert not serves(handler(name), changed(probe(name), 36, (0x20000020).to_bytes(4, order)))
+    assert not matches_header(handler(name), patched(build_probe(name), 36, (0x20000020).to_bytes(4, order)))
 
 
-# What the kernel shows.
+# Entries of the kernel.
 
-SHOWN = """enabled
+ENTRY = """enabled
 interpreter /usr/bin/qemu-aarch64
 flags: POCF
 offset 0
@@ -117,9 +117,9 @@ mask ffffffffffffff00fffffffffffffffffeffffff
 """
 
 
-def test_an_entry_is_read():
-    found = parse_handler("qemu-aarch64", SHOWN)
-    assert found == Handler(
+def test_an_entry_is_parsed():
+    parsed = parse_handler("qemu-aarch64", ENTRY)
+    assert parsed == Handler(
         name="qemu-aarch64",
         enabled=True,
         interpreter="/usr/bin/qemu-aarch64",
@@ -127,62 +127,62 @@ def test_an_entry_is_read():
         magic="7f454c460201010000000000000000000200b700",
         mask="ffffffffffffff00fffffffffffffffffeffffff",
     )
-    assert found.fixed
-    assert serves(found, probe("arm64"))
-    assert not serves(found, probe("arm"))
+    assert parsed.works_in_containers
+    assert matches_header(parsed, build_probe("arm64"))
+    assert not matches_header(parsed, build_probe("arm"))
 
 
 def test_a_disabled_entry_without_flags():
-    found = parse_handler("x", SHOWN.replace("enabled", "disabled").replace(" POCF", " "))
-    assert not found.enabled
-    assert not found.fixed
-    assert found.flags == ""
+    parsed = parse_handler("x", ENTRY.replace("enabled", "disabled").replace(" POCF", " "))
+    assert not parsed.enabled
+    assert not parsed.works_in_containers
+    assert parsed.flags == ""
 
 
-def test_an_entry_by_extension_serves_no_program():
-    found = parse_handler("jar", "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n")
-    assert not serves(found, probe("amd64"))
+def test_an_entry_by_extension_matches_no_program():
+    parsed = parse_handler("jar", "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n")
+    assert not matches_header(parsed, build_probe("amd64"))
 
 
-def test_an_entry_without_a_mask_wants_every_byte():
-    found = Handler(name="x", enabled=True, interpreter="/x", flags="", magic=probe("arm")[:20].hex())
-    assert serves(found, probe("arm"))
-    assert not serves(found, changed(probe("arm"), 16, b"\x03\x00"))
+def test_an_entry_without_a_mask_compares_every_byte():
+    parsed = Handler(name="x", enabled=True, interpreter="/x", flags="", magic=build_probe("arm")[:20].hex())
+    assert matches_header(parsed, build_probe("arm"))
+    assert not matches_header(parsed, patched(build_probe("arm"), 16, b"\x03\x00"))
 
 
-def test_a_file_that_is_too_short_is_served_by_nobody():
-    assert not serves(handler("arm"), probe("arm")[:10])
+def test_a_file_that_is_too_short_matches_nothing():
+    assert not matches_header(handler("arm"), build_probe("arm")[:10])
 
 
-def test_an_entry_that_cannot_be_read_is_no_error():
-    found = parse_handler("x", "")
-    assert not found.enabled
-    assert not serves(found, probe("arm"))
+def test_an_empty_entry_is_no_error():
+    parsed = parse_handler("x", "")
+    assert not parsed.enabled
+    assert not matches_header(parsed, build_probe("arm"))
 
 
-def test_handlers_of_a_folder(tmp_path: Path):
+def test_handlers_are_read_in_order_of_registration(tmp_path: Path):
     (tmp_path / "status").write_text("enabled\n")
     (tmp_path / "register").write_text("")
-    (tmp_path / "qemu-aarch64").write_text(SHOWN)
+    (tmp_path / "qemu-aarch64").write_text(ENTRY)
     (tmp_path / "python3.13").write_bytes(b"enabled\ninterpreter /usr/bin/\xff\nflags: \nmagic f30d0d0a\n")
-    found = binfmt.handlers(tmp_path)
-    assert list(found) == ["qemu-aarch64", "python3.13"]  # as they were registered
-    assert found["qemu-aarch64"].interpreter == "/usr/bin/qemu-aarch64"
-    assert binfmt.mounted(tmp_path)
+    parsed = binfmt.read_handlers(tmp_path)
+    assert list(parsed) == ["qemu-aarch64", "python3.13"]  # as they were registered
+    assert parsed["qemu-aarch64"].interpreter == "/usr/bin/qemu-aarch64"
+    assert binfmt.is_mounted(tmp_path)
 
 
-def test_where_it_is_not_mounted(tmp_path: Path):
-    assert not binfmt.mounted(tmp_path)
-    assert binfmt.handlers(tmp_path) == {}
-    assert binfmt.handlers(tmp_path / "nothing") == {}
+def test_without_a_mount_there_are_no_handlers(tmp_path: Path):
+    assert not binfmt.is_mounted(tmp_path)
+    assert binfmt.read_handlers(tmp_path) == {}
+    assert binfmt.read_handlers(tmp_path / "nothing") == {}
 
 
-# What the kernel is told.
+# Registration.
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_registration_is_one_line_as_the_kernel_reads_it(name):
-    line = registration(ROWS[name], Path("/usr/bin/qemu-static")).decode("ascii")
+    line = registration_line(ROWS[name], Path("/usr/bin/qemu-static")).decode("ascii")
     empty, title, kind, offset, magic, mask, interpreter, flags = line.split(":")
     assert (empty, title, kind, offset) == ("", f"qemu-{ROWS[name].qemu}", "M", "0")
     assert (interpreter, flags) == ("/usr/bin/qemu-static", "OPF")

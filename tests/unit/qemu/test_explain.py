@@ -1,4 +1,4 @@
-"""Each way in which an emulator can be missing or wrong has its own finding, and its own command."""
+"""Each way in which an emulator can be missing or broken has its own explanation and command."""
 
 import os
 
@@ -6,17 +6,17 @@ import pytest
 
 from multibuild.platforms import Platform, architecture_named
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import Kernel, Machine, explain_failure, outdated, shadowed
+from multibuild.qemu.explain import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
 
 ARM64 = Platform.parse("linux/arm64")
 
 
-ANYWHERE = Machine(exists=lambda _path: True, runs=lambda _platform: False)
-NOWHERE = Machine(exists=lambda _path: False, runs=lambda _platform: False)
-RUNS_HERE = Machine(exists=lambda _path: True, runs=lambda _platform: True)
+ALL_PATHS_EXIST = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: False)
+NO_PATH_EXISTS = LocalHost(path_exists=lambda _path: False, runs=lambda _platform: False)
+PROBES_RUN = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: True)
 
 
-class Misc:
+class BinfmtMisc:
     """A binfmt_misc of plain files."""
 
     def __init__(self, root):
@@ -37,100 +37,105 @@ class Misc:
         os.utime(path, (self.count, self.count))
         return self
 
-    def explain(self, machine=ANYWHERE):
-        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), machine)
+    def explain(self, host=ALL_PATHS_EXIST):
+        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), host)
 
 
 @pytest.fixture
-def misc(tmp_path):
-    return Misc(tmp_path)
+def binfmt_misc(tmp_path):
+    return BinfmtMisc(tmp_path)
 
 
-def test_nothing_is_mounted(tmp_path):
-    detail, hint = explain_failure(ARM64, "", Kernel.read(tmp_path), ANYWHERE)
+def test_binfmt_misc_is_not_mounted(tmp_path):
+    detail, hint = explain_failure(ARM64, "", Kernel.read(tmp_path), ALL_PATHS_EXIST)
     assert detail == "binfmt_misc is not mounted"
     assert hint == f"as root: mount -t binfmt_misc binfmt_misc {tmp_path}"
 
 
-def test_all_is_switched_off(misc):
-    misc.add("qemu-aarch64")
-    (misc.root / "status").write_text("disabled\n")
-    assert misc.explain() == ("binfmt_misc is switched off", f"as root: echo 1 > {misc.root}/status")
+def test_binfmt_misc_is_switched_off(binfmt_misc):
+    binfmt_misc.add("qemu-aarch64")
+    (binfmt_misc.root / "status").write_text("disabled\n")
+    assert binfmt_misc.explain() == (
+        "binfmt_misc is switched off",
+        f"as root: echo 1 > {binfmt_misc.root}/status",
+    )
 
 
-def test_no_handler(misc):
-    misc.add("qemu-riscv64", architecture="riscv64")
-    detail, hint = misc.explain()
+def test_there_is_no_handler(binfmt_misc):
+    binfmt_misc.add("qemu-riscv64", architecture="riscv64")
+    detail, hint = binfmt_misc.explain()
     assert detail == "no emulator is registered (exec format error)"
     assert "multibuild setup" in hint
 
 
-def test_what_buildkit_does_not_bring_is_said(misc):
-    detail, _ = explain_failure(Platform.parse("linux/loong64"), "", Kernel.read(misc.root), ANYWHERE)
+def test_the_message_says_when_buildkit_has_no_emulator_either(binfmt_misc):
+    detail, _ = explain_failure(
+        Platform.parse("linux/loong64"), "", Kernel.read(binfmt_misc.root), ALL_PATHS_EXIST
+    )
     assert "BuildKit brings none" in detail
 
 
-def test_a_disabled_handler(misc):
-    misc.add("qemu-aarch64", enabled=False)
-    assert misc.explain() == (
+def test_a_disabled_handler(binfmt_misc):
+    binfmt_misc.add("qemu-aarch64", enabled=False)
+    assert binfmt_misc.explain() == (
         "the handler qemu-aarch64 is disabled",
-        f"as root: echo 1 > {misc.root}/qemu-aarch64",
+        f"as root: echo 1 > {binfmt_misc.root}/qemu-aarch64",
     )
 
 
-def test_a_handler_without_flag_f(misc):
-    misc.add("qemu-aarch64", flags="PO")
-    detail, hint = misc.explain()
+def test_a_handler_without_flag_f(binfmt_misc):
+    binfmt_misc.add("qemu-aarch64", flags="PO")
+    detail, hint = binfmt_misc.explain()
     assert "lacks flag F" in detail
     assert "gone" not in detail
-    assert f"echo -1 > {misc.root}/qemu-aarch64" in hint
+    assert f"echo -1 > {binfmt_misc.root}/qemu-aarch64" in hint
 
 
 @pytest.mark.parametrize("flags", ["PO", "POF"])
-def test_an_interpreter_that_is_gone(misc, flags):
-    misc.add("qemu-aarch64", interpreter="/opt/gone", flags=flags)
-    detail, hint = misc.explain(NOWHERE)
+def test_an_interpreter_that_does_not_exist(binfmt_misc, flags):
+    binfmt_misc.add("qemu-aarch64", interpreter="/opt/gone", flags=flags)
+    detail, hint = binfmt_misc.explain(NO_PATH_EXISTS)
     assert "/opt/gone" in detail
     assert "gone" in detail
     assert "multibuild setup" in hint
 
 
-def test_a_later_handler_shadows_an_earlier_one(misc):
+def test_a_later_handler_shadows_an_earlier_one(binfmt_misc):
     """The order is that of registration, not of names."""
-    misc.add("z-good", interpreter="/new/qemu").add("a-old", interpreter="/old/qemu")
-    detail, hint = misc.explain()
+    binfmt_misc.add("z-good", interpreter="/new/qemu").add("a-old", interpreter="/old/qemu")
+    detail, hint = binfmt_misc.explain()
     assert detail.startswith("a-old (/old/qemu) shadows z-good (/new/qemu)")
-    assert hint == f"as root: echo -1 > {misc.root}/a-old"
+    assert hint == f"as root: echo -1 > {binfmt_misc.root}/a-old"
 
 
-def test_a_disabled_one_shadows_nothing(misc):
-    misc.add("good").add("old", enabled=False, interpreter="/old/qemu")
-    taken = Kernel.read(misc.root).taken(ARM64)
-    assert taken is not None
-    assert taken.name == "good"
-    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+def test_a_disabled_handler_shadows_nothing(binfmt_misc):
+    binfmt_misc.add("good").add("old", enabled=False, interpreter="/old/qemu")
+    active = Kernel.read(binfmt_misc.root).active_handler(ARM64)
+    assert active is not None
+    assert active.name == "good"
+    assert check_shadowing([ARM64], Kernel.read(binfmt_misc.root)) == ()
 
 
-def test_an_emulator_that_fails_is_named(misc):
-    misc.add("qemu-aarch64")
-    detail, _ = misc.explain()
+def test_an_emulator_that_fails_everywhere(binfmt_misc):
+    binfmt_misc.add("qemu-aarch64")
+    detail, _ = binfmt_misc.explain()
     assert detail == "/usr/bin/qemu runs and fails: exec format error"
 
 
-def test_what_runs_by_luck_is_warned_of(misc):
-    misc.add("good", interpreter="/new/qemu").add("old", interpreter="/old/qemu")
-    (check,) = shadowed([ARM64, Platform.parse("linux/riscv64")], Kernel.read(misc.root))
+def test_shadowing_is_a_warning_where_the_platform_runs(binfmt_misc):
+    binfmt_misc.add("good", interpreter="/new/qemu").add("old", interpreter="/old/qemu")
+    (check,) = check_shadowing([ARM64, Platform.parse("linux/riscv64")], Kernel.read(binfmt_misc.root))
     assert (check.status, check.name) == ("warn", "linux/arm64")
 
 
-def test_two_names_of_one_interpreter_are_no_news(misc):
-    misc.add("one").add("two")
-    assert shadowed([ARM64], Kernel.read(misc.root)) == ()
+def test_two_handlers_of_one_interpreter_are_no_shadowing(binfmt_misc):
+    binfmt_misc.add("one").add("two")
+    assert check_shadowing([ARM64], Kernel.read(binfmt_misc.root)) == ()
 
 
-def test_a_builder_that_does_not_see_the_handler_is_told_from_a_broken_emulator(misc):
-    misc.add("qemu-aarch64")
-    detail, hint = misc.explain(RUNS_HERE)
+def test_a_builder_that_does_not_see_the_handler(binfmt_misc):
+    binfmt_misc.add("qemu-aarch64")
+    detail, hint = binfmt_misc.explain(PROBES_RUN)
     assert detail == "/usr/bin/qemu runs it on this machine, but not in the builder: exec format error"
     assert "restart" in hint
 
@@ -147,14 +152,14 @@ def test_a_builder_that_does_not_see_the_handler_is_told_from_a_broken_emulator(
         ("", "tonistiigi/binfmt:qemu-v10.2.3-68", False),
     ],
 )
-def test_a_distributions_older_emulator_in_place_of_the_one_asked_for(misc, version, image, older):
-    """The binfmt image leaves a handler that is there as it is: its own, newer QEMU never comes into play."""
-    misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
-    kernel, versions = Kernel.read(misc.root), {"/usr/bin/qemu-aarch64-static": version}
-    checks = outdated([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
+def test_an_emulator_older_than_the_configured_image_is_a_warning(binfmt_misc, version, image, older):
+    """The binfmt image keeps an existing handler, so its own newer QEMU is not used."""
+    binfmt_misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
+    kernel, versions = Kernel.read(binfmt_misc.root), {"/usr/bin/qemu-aarch64-static": version}
+    checks = check_versions([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
     assert [check.name for check in checks] == (["linux/arm64"] if older else [])
     for check in checks:
         assert check.status == "warn"
         assert f"QEMU {version}" in check.detail
-        assert f"echo -1 > {misc.root}/qemu-aarch64" in check.hint
+        assert f"echo -1 > {binfmt_misc.root}/qemu-aarch64" in check.hint
         assert "multibuild setup" in check.hint

@@ -1,4 +1,4 @@
-"""What this machine says of itself, asked for real."""
+"""Real probes and emulators of this machine."""
 
 import platform
 
@@ -7,7 +7,7 @@ import pytest
 from multibuild.platforms import Platform
 from multibuild.qemu.binfmt import Handler
 from multibuild.qemu.explain import Kernel
-from multibuild.qemu.local import emulator_versions, runs_here
+from multibuild.qemu.local import emulator_versions, runs_locally
 
 
 def handler(interpreter):
@@ -16,7 +16,7 @@ def handler(interpreter):
 
 @pytest.fixture
 def qemu(tmp_path):
-    """Write an emulator that says what `text` is when it is asked for its version."""
+    """Return a function that writes an emulator whose `--version` prints `text`."""
 
     def write(name, text):
         path = tmp_path / name
@@ -27,24 +27,24 @@ def qemu(tmp_path):
     return write
 
 
-def test_versions_are_asked_of_qemu_only(qemu):
+def test_other_interpreters_are_not_asked_for_a_version(qemu):
     new = qemu("qemu-arm", "qemu-arm version 10.2.3 (Debian 1:10.2.3)")
     odd = qemu("qemu-odd", "no such thing")
     other = qemu("wine", "wine version 9")
-    gone = "/nowhere/qemu-arm"
-    found = emulator_versions(map(handler, [new, odd, other, gone, new]))
-    assert found == {str(new): "10.2.3", str(odd): "", gone: ""}
+    missing = "/nowhere/qemu-arm"
+    versions = emulator_versions(map(handler, [new, odd, other, missing, new]))
+    assert versions == {str(new): "10.2.3", str(odd): "", missing: ""}
 
 
-def test_no_handlers_no_versions():
+def test_without_handlers_there_are_no_versions():
     assert emulator_versions([]) == {}
 
 
 def test_a_probe_runs_on_its_own_machine():
     own = Platform.parse(platform.machine())
-    assert runs_here(own)
+    assert runs_locally(own)
 
 
-def test_a_foreign_probe_runs_where_a_handler_takes_it():
+def test_a_foreign_probe_runs_where_a_handler_is_active():
     foreign = Platform.parse("linux/ppc64")
-    assert runs_here(foreign) == (Kernel.read().taken(foreign) is not None)
+    assert runs_locally(foreign) == (Kernel.read().active_handler(foreign) is not None)

@@ -6,9 +6,9 @@ import pytest
 from multibuild.elf.header import matches, parse_elf
 from multibuild.errors import UsageError
 from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.qemu.probe_program import PROGRAMS, probe
+from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
-NAMES = list(PROGRAMS)
+NAMES = list(PROBE_CODE)
 
 # The code bytes of exit(42), assembled by hand; the table derives them from exit(0).
 EXIT_42 = {
@@ -34,7 +34,7 @@ def test_every_architecture_of_the_table_has_a_probe():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_header_is_of_that_architecture(name):
-    header = parse_elf(probe(name))
+    header = parse_elf(build_probe(name))
     assert header is not None
     assert matches(header, Platform(os="linux", architecture=name))
     assert (header.type, header.interpreter) == ("executable", None)
@@ -42,14 +42,14 @@ def test_the_header_is_of_that_architecture(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_code_exits_with_42(name):
-    assert probe(name).hex().endswith(EXIT_42[name])
+    assert build_probe(name).hex().endswith(EXIT_42[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_other_exit_codes_change_the_code_only_in_one_word(name):
-    zero, most = probe(name, 0), probe(name, 255)
-    assert len(zero) == len(most)
-    assert 1 <= sum(one != other for one, other in zip(zero, most, strict=True)) <= 2
+def test_other_exit_codes_change_one_word_of_the_code(name):
+    lowest, highest = build_probe(name, 0), build_probe(name, 255)
+    assert len(lowest) == len(highest)
+    assert 1 <= sum(one != other for one, other in zip(lowest, highest, strict=True)) <= 2
 
 
 @pytest.mark.parametrize("exit_code", [0, 42, 255])
@@ -57,18 +57,18 @@ def test_other_exit_codes_change_the_code_only_in_one_word(name):
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these two run natively on x86-64 only")
 def test_it_runs_and_exits_with_its_code(name, exit_code, tmp_path):
     program = tmp_path / "probe"
-    program.write_bytes(probe(name, exit_code))
+    program.write_bytes(build_probe(name, exit_code))
     program.chmod(0o755)
     assert subprocess.run([program], check=False).returncode == exit_code
 
 
-def test_an_unknown_architecture_is_named_with_those_there_are():
+def test_an_unknown_architecture_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="sparc") as caught:
-        probe("sparc")
+        build_probe("sparc")
     assert "riscv64" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("exit_code", [-1, 256])
 def test_an_exit_code_is_one_byte(exit_code):
     with pytest.raises(UsageError):
-        probe("amd64", exit_code)
+        build_probe("amd64", exit_code)

@@ -12,7 +12,7 @@ from multibuild.resolve.kubernetes import pulls, read_nodes
 
 
 def node(name, architecture, runtime="containerd://1.7.27", system="linux"):
-    """What the API server gives of a node, shortened to what is about the machine, with the neighbours it has there."""
+    """What the API server gives of a node, shorten to what is about the machine, with the neighbours it has there."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
