@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
@@ -140,9 +140,7 @@ def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], cache: 
     return cache.get_or_read(layer.digest, read)
 
 
-def _programs(
-    files: Iterator[ImageFile] | Sequence[ImageFile], ignore: Sequence[str]
-) -> tuple[ImageFile, ...]:
+def _programs(files: Iterable[ImageFile], ignore: Sequence[str]) -> tuple[ImageFile, ...]:
     return tuple(file for file in files if file.entry.elf is not None and not _ignored(file.path, ignore))
 
 
