@@ -10,7 +10,8 @@ from multibuild.build.shared import SharedWork
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.reuse import past_seconds
 from multibuild.frozen import frozen
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import AttemptEnded, PlatformEnded, PlatformInputs
+from multibuild.journal.journal import read_events
 from multibuild.journal.runs import RunDirectory, State
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def read_history(state: State, current: RunDirectory, inputs: PlanFingerprints) 
     failed: set[str] = set()
     for run in [run for run in state.runs() if run.id < current.id][:RUNS_READ]:
         named: dict[str, str] = {}
-        for event in read_journal(run.journal_path):
-            fields = event.fields
-            if event.name == "platform.inputs" and fields.get("inputs"):
-                named[fields["platform"]] = fields["inputs"]
-            elif event.name == "platform.ended" and fields.get("status") == "succeeded":
-                built.add((fields["platform"], named.get(fields["platform"], "")))
-            elif event.name == "attempt.ended" and fields.get("outcome") not in {"ok", "cancelled"}:
-                failed.add(fields["platform"])
+        for event in read_events(run.journal_path):
+            match event:
+                case PlatformInputs(platform=platform, inputs=str(digest)) if digest:
+                    named[platform] = digest
+                case PlatformEnded(platform=platform, status="succeeded"):
+                    built.add((platform, named.get(platform, "")))
+                case AttemptEnded(platform=platform, outcome=outcome) if outcome not in {"ok", "cancelled"}:
+                    failed.add(platform)
     return BuildHistory(
         seconds=past_seconds(state, current, RUNS_READ),
         failed=frozenset(failed),

@@ -20,6 +20,7 @@ from multibuild.builds.result import Attempt, BuildResult, OnBuilt
 from multibuild.builds.reuse import FinishedChild, Unfinished
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import LONG, CpuGate, Slots
+from multibuild.journal.events import InputsChanged, InputsHeld, InputsNamed, PlatformInputs
 from multibuild.journal.local_children import adopt, is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
@@ -56,23 +57,21 @@ def journal_inputs(inputs: PlanFingerprints, recorder: Recorder) -> None:
 
     The stamp is journaled too: `check_inputs` may never get to compare it.
     """
-    recorder.record("inputs.named", stamp=inputs.stamp)
+    recorder.record(InputsNamed(stamp=inputs.stamp))
     for platform, found in inputs.platforms.items():
         recorder.record(
-            "platform.inputs",
-            platform=str(platform),
-            inputs=found.name,
-            parts=dict(found.parts),
-            unknown=found.unknown,
+            PlatformInputs(
+                platform=str(platform), inputs=found.name, parts=dict(found.parts), unknown=found.unknown
+            )
         )
 
 
 async def check_inputs(plan: Plan, inputs: PlanFingerprints, recorder: Recorder) -> None:
     """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
     if await asyncio.to_thread(current_stamp, plan.loaded.project, plan.specs) == inputs.stamp:
-        recorder.record("inputs.held")
+        recorder.record(InputsHeld())
         return
-    recorder.record("inputs.changed")
+    recorder.record(InputsChanged())
     recorder.say("files of the context changed during the run: this result will not be taken over")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.output import copy_report, print_json
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry, RunConfirmed
 from multibuild.journal.journal import Journal
 from multibuild.terminal import printable
 from multibuild.workflow.if_changed import Command, compare
@@ -33,7 +33,7 @@ def confirmed(request: Request, plan: Plan, state: State, until: str) -> bool:
         if verdict.run is None:
             return False
         with Journal(verdict.run.journal_path) as journal:
-            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": until}))
+            journal.append(JournalEntry(time=datetime.now(UTC), event=RunConfirmed(command=until)))
     if request.json:
         print_json(verdict.run.report())
     if request.report is not None:

@@ -12,6 +12,7 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import Request, registry_settings
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
+from multibuild.journal.events import Event, TagPlanned
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import WithLayouts, open_layout
 from multibuild.oci.manifest import Manifest
@@ -257,6 +258,6 @@ class _emit:  # noqa: N801 - a function that remembers one thing
     def __init__(self, *, quiet: bool) -> None:
         self._say = _say(quiet=quiet)
 
-    def __call__(self, name: str, /, **fields: Any) -> None:
-        if name == "tag.planned":
-            self._say(f"{fields['ref']} was {fields['before'] or 'not there'}")
+    def __call__(self, event: Event, /) -> None:
+        if isinstance(event, TagPlanned):
+            self._say(f"{event.ref} was {event.before or 'not there'}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from multibuild.errors import PublishFailed
+from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
@@ -59,15 +60,14 @@ def carry_missing(
             os_features=item.entry.os_features,
             annotations=item.entry.annotations,
         )
+        local = is_staged_here(item.staging.reference)
         recorder.record(
-            "platform.ended",
-            platform=str(item.platform),
-            status="carried",
-            digest=child.image.digest,
-            repository=item.staging.reference
-            if is_staged_here(item.staging.reference)
-            else plan.config.image,
-            seconds=0.0,
+            PlatformEnded(
+                platform=str(item.platform),
+                status="carried",
+                digest=child.image.digest,
+                repository=item.staging.reference if local else plan.config.image,
+            )
         )
     return carried
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.frozen import frozen
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import IndexComposed, PlatformEnded
+from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import recorded_children
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.runs import RunDirectory
@@ -78,9 +79,9 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
         plan = run.load_plan()
         if plan is None:
             continue
-        events = read_journal(run.journal_path)
+        events = read_events(run.journal_path)
         # What was carried over from an older index is not of our making, and others may hold it by its digest.
-        own = [event for event in events if event.fields.get("status") != "carried"]
+        own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
         for child in recorded_children(plan, own).values():
             if is_staged_here(child.repository):
                 continue
@@ -93,9 +94,9 @@ def left_by(going: Sequence[RunDirectory], staying: Sequence[RunDirectory]) -> t
             if staged.tag and staged.tag.startswith(OWN_TAGS):
                 found.setdefault(staged.with_tag(None), _Traces()).tags.add(staged.tag)
         for event in events:
-            if event.name == "index.composed" and event.fields.get("digest"):
+            if isinstance(event, IndexComposed):
                 image = Reference.parse(plan["image"])
-                found.setdefault(image, _Traces()).kept.add(event.fields["digest"])
+                found.setdefault(image, _Traces()).kept.add(event.digest)
     return tuple(
         Left(
             repository=repository,

@@ -25,6 +25,7 @@ from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import Host, prepare, require_runnable
+from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.local_children import sweep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory, State
@@ -116,7 +117,7 @@ async def make_host_ready(loaded: LoadedConfig, context: RunContext) -> Host:
     with context.recorder.stage("setup"):
         host = await prepare(wanted, context.engine, context.recorder.say, before=context.state.load_facts())
         context.state.save_facts(host.facts_document(loaded.config.builder))
-        context.recorder.record("host.ready", environment=environment_of(host))
+        context.recorder.record(HostReady(environment=environment_of(host)))
         require_runnable(host, wanted)
     return host
 
@@ -140,10 +141,11 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, co
     plan = make_plan(loaded, host.facts, only=only)
     context.run.save_plan(plan.document())
     context.recorder.record(
-        "run.planned",
-        platforms=[str(item.platform) for item in plan.platforms],
-        jobs=plan.jobs,
-        settings=settings_of(plan),
+        RunPlanned(
+            platforms=tuple(str(item.platform) for item in plan.platforms),
+            jobs=plan.jobs,
+            settings=settings_of(plan),
+        )
     )
     return plan
 

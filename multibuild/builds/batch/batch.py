@@ -46,6 +46,7 @@ from multibuild.buildx.process import Limits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
+from multibuild.journal.events import BatchStarted
 from multibuild.journal.runs import open_log
 from multibuild.plan.plan import max_concurrent
 
@@ -233,8 +234,8 @@ async def carry(
     cached = wave.why == "cached"
     try:
         async with context.slots.take(number=wave.slots):
-            names = [str(planned.platform) for planned in wave.items]
-            context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
+            names = tuple(str(planned.platform) for planned in wave.items)
+            context.emit(BatchStarted(node=wave.items[0].node.builder, platforms=names, why=wave.why))
             for planned in wave.items:
                 members[target_name(planned)] = _Member(planned, context, partial(told, planned.platform))
             baking = asyncio.create_task(_bake(members, context, wave.why))
