@@ -16,7 +16,8 @@ from multibuild.build.shared import SharedWork
 from multibuild.build.tails import Tails
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting
+from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 
@@ -40,14 +41,14 @@ def build(plan, tmp_path):
     """Build what was built before."""
     ahead = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     results, events = build_ahead(plan, tmp_path, ahead)
-    return results, [event for event in events if event.name == "attempt.ended"]
+    return results, [event for event in events if isinstance(event, AttemptEnded)]
 
 
 def build_ahead(plan, tmp_path, ahead):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
         results = asyncio.run(build_children(plan, run, Recorder(journal, Nobody()), ahead=ahead))
-    return results, read_journal(run.journal_path)
+    return results, read_events(run.journal_path)
 
 
 def pushed(target):
@@ -76,7 +77,7 @@ def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")))
     results, attempts = build(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, DIGEST]
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "ok"]
     (call,) = docker.calls()
     file, metadata = call[-1], call[call.index("--metadata-file") + 1]
     assert call == [
@@ -120,7 +121,7 @@ def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
     results, attempts = build(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
     assert [call[1] for call in docker.calls()] == ["bake", "build"]
-    assert [event.fields["number"] for event in attempts] == [1, 1], "looking into the cache is no attempt"
+    assert [event.number for event in attempts] == [1, 1], "looking into the cache is no attempt"
 
 
 def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker, plan, tmp_path):
@@ -128,7 +129,7 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     docker.answer("build")
     results, attempts = build(plan, tmp_path)
     assert all(result.status == "succeeded" for result in results)
-    assert [event.fields["number"] for event in attempts] == [1, 1]
+    assert [event.number for event in attempts] == [1, 1]
 
 
 def build_shared(plan, tmp_path):
@@ -136,7 +137,7 @@ def build_shared(plan, tmp_path):
     work = SharedWork(dockerfile="Dockerfile", context=".", stages=(), args=())
     ahead = BuildHistory(shared={item.platform: work for item in plan.platforms})
     results, events = build_ahead(plan, tmp_path, ahead)
-    return results, [event for event in events if event.name == "attempt.ended"]
+    return results, [event for event in events if isinstance(event, AttemptEnded)]
 
 
 def test_what_is_shared_takes_one_process_and_one_slot(docker, plan, tmp_path):
@@ -146,7 +147,7 @@ def test_what_is_shared_takes_one_process_and_one_slot(docker, plan, tmp_path):
     results, attempts = build_shared(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, DIGEST]
     assert [call[1] for call in docker.calls()] == ["bake"]
-    assert [(event.fields["number"], event.fields["outcome"]) for event in attempts] == [(1, "ok")] * 2
+    assert [(event.number, event.outcome) for event in attempts] == [(1, "ok")] * 2
 
 
 def test_what_is_not_shared_after_all_goes_on_isolated(docker, plan, tmp_path):
@@ -166,7 +167,7 @@ def test_what_is_not_shared_after_all_goes_on_isolated(docker, plan, tmp_path):
     assert [result.status for result in results] == ["succeeded"] * 2
     assert [call[1] for call in docker.calls()] == ["bake", "build", "build"]
     assert [[made.outcome for made in result.attempts] for result in results] == [["cancelled", "ok"]] * 2
-    assert all((tmp_path / "state/latest" / event.fields["log"]).exists() for event in attempts)
+    assert all((tmp_path / "state/latest" / event.log).exists() for event in attempts)
 
 
 def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):
@@ -178,7 +179,7 @@ def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, pla
     docker.answer("bake", stderr=lines(*ran) + said, code=1)
     results, attempts = build_shared(plan, tmp_path)
     assert [call[1] for call in docker.calls()] == ["bake"]
-    assert [event.fields["outcome"] for event in attempts] == ["failed", "failed"]
+    assert [event.outcome for event in attempts] == ["failed", "failed"]
     assert {result.failure.evidence.splitlines()[0] for result in results} == {"[native 2/2] RUN x"}
 
 
@@ -204,11 +205,11 @@ def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
     docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
     results, events = build_ahead(plan, tmp_path, BuildHistory(context_bytes={"Dockerfile": 10**9}))
     assert {result.status for result in results} == {"failed"}
-    told = [event for event in events if event.fields.get("platform") == "linux/arm64"]
+    decisions = (AttemptEnded, AttemptWaiting, AttemptGivenUp)
     assert [
-        (event.name, event.fields["number"], event.fields.get("outcome"))
-        for event in told
-        if event.name in {"attempt.ended", "attempt.waiting", "attempt.given_up"}
+        (event.name, event.number, getattr(event, "outcome", None))
+        for event in events
+        if isinstance(event, decisions) and event.platform == "linux/arm64"
     ] == [
         ("attempt.ended", 1, "cancelled"),
         ("attempt.ended", 2, "failed"),
@@ -235,7 +236,7 @@ def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
     results, attempts = build(stalling, tmp_path)
     assert time.monotonic() - began < 60
     assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
-    assert [event.fields["number"] for event in attempts] == [1, 1]
+    assert [event.number for event in attempts] == [1, 1]
 
 
 # Children that are not pushed.
@@ -265,7 +266,7 @@ def test_all_of_a_wave_are_exported_by_one_process(docker, local, layout, tmp_pa
     docker.answer("bake", layout=folder, metadata=json.dumps(both))
     results, attempts = build(local, tmp_path)
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "ok"]
     assert [call[1] for call in docker.calls()] == ["bake"]
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
@@ -277,12 +278,12 @@ def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, 
     docker.answer("build", layout=folder)
     ahead = BuildHistory(context_bytes={"Dockerfile": 10**9})
     results, events = build_ahead(local, tmp_path, ahead)
-    attempts = [event for event in events if event.name == "attempt.ended"]
+    attempts = [event for event in events if isinstance(event, AttemptEnded)]
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
     calls = docker.calls()
     assert [call[1] for call in calls] == ["bake", "build"]
     assert calls[1][calls[1].index("--platform") + 1] == "linux/arm64"
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "cancelled", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "cancelled", "ok"]
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
 

@@ -75,7 +75,7 @@ def test_a_killed_writer_loses_at_most_the_line_it_was_writing(tmp_path):
         child.send_signal(signal.SIGKILL)
         said = 20 + len(child.stdout.read().splitlines())
     reading = scan_journal(path)
-    numbers = [entry.event.fields["number"] for entry in reading.entries]
+    numbers = [entry.event.to_json()["number"] for entry in reading.entries]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= said
     assert reading.damaged == ()
@@ -87,11 +87,11 @@ def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(tmp_path, capl
     write_events(path, event(number=1), event(number=2))
     first, second, _ = path.read_bytes().split(b"\n")
     path.write_bytes(first + b"\n" + second[:kept])
-    assert [one.fields["number"] for one in read_events(path)] == [1]
+    assert [one.to_json()["number"] for one in read_events(path)] == [1]
     assert scan_journal(path).torn
     assert not caplog.records
     write_events(path, event(number=3))
-    assert [one.fields["number"] for one in read_events(path)] == [1, 3]
+    assert [one.to_json()["number"] for one in read_events(path)] == [1, 3]
 
 
 def test_a_last_line_that_lacks_only_its_end_counts(tmp_path):
@@ -108,7 +108,7 @@ def test_damage_in_the_middle_is_counted_and_said(tmp_path, caplog):
     first, second, _ = path.read_bytes().split(b"\n")
     junk = (b"\x00" * 40, b"[]", b'{"time": 1, "name": "n", "fields": {}}', b"[" * 100_000)
     path.write_bytes(b"\n".join((first, *junk, second, b"")))
-    assert [one.fields["number"] for one in read_events(path)] == [1, 2]
+    assert [one.to_json()["number"] for one in read_events(path)] == [1, 2]
     assert scan_journal(path).damaged == (2, 3, 4, 5)
     assert "4 unreadable lines" in caplog.text
     assert "line 2" in caplog.text
@@ -142,7 +142,7 @@ with Journal(Path(sys.argv[1])) as journal:
     )  # fmt: skip
     assert done.stdout.strip() == "File too large"
     reading = scan_journal(tmp_path / "j")
-    assert [len(entry.event.fields["pad"]) for entry in reading.entries] == [10, 20]
+    assert [len(entry.event.to_json()["pad"]) for entry in reading.entries] == [10, 20]
     assert reading.damaged == (2,)
 
 
@@ -159,13 +159,13 @@ def test_threads_do_not_mix_their_lines(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(one.fields["n"] for one in read_events(path)) == sorted(list(range(6)) * 10)
+    assert sorted(one.to_json()["n"] for one in read_events(path)) == sorted(list(range(6)) * 10)
 
 
 def test_values_that_are_no_json_do_not_end_a_run(tmp_path):
     write_events(tmp_path / "j", event(path=Path("/a"), pair=(1, 2), half="\ud800"))
     (read,) = read_events(tmp_path / "j")
-    assert read.fields == {"path": "/a", "pair": [1, 2], "half": "?"}
+    assert read.to_json() == {"path": "/a", "pair": [1, 2], "half": "?"}
 
 
 def test_closing_twice_is_harmless(tmp_path):

@@ -102,7 +102,7 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
             # Written, so that a kill does not lose it; the disk is not waited for.
             assert read_events(path)[-1] == event
         assert synced == [0]
-        for event in (
+        for durable in (
             PlatformEnded(platform=ARM, status="succeeded", digest="sha256:c"),
             TagPlanned(ref="r:1", before=None, after="sha256:d"),
             MOVED,
@@ -110,7 +110,7 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
             StageEnded(stage="build", seconds=1.0),
             RunEnded(status="succeeded"),
         ):
-            recorder.record(event)
+            recorder.record(durable)
             assert synced == [path.stat().st_size]
         recorder = Recorder(journal, KeepingDisplay())
         recorder.record(SmokeTestEnded(platform=ARM, status="failed"))
