@@ -437,15 +437,17 @@ def types_of(name: str) -> Mapping[str, Any]:
 
 
 def _is_of_type(value: Any, hint: Any) -> bool:
+    # A bool is an int to Python, and an int a float to JSON.
+    if type(value) is hint or hint is Any or (hint is float and type(value) is int):
+        return True
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
         return any(_is_of_type(value, one) for one in arguments)
     if origin is tuple:
         return isinstance(value, list) and all(_is_of_type(item, arguments[0]) for item in value)
-    if origin is not None:
+    if origin is Mapping:
         return isinstance(value, dict) and all(_is_of_type(item, arguments[1]) for item in value.values())
-    # A bool is an int to Python, and an int a float to JSON.
-    return hint is Any or type(value) in ((int, float) if hint is float else (hint,))
+    return False
 
 
 @frozen
