@@ -9,6 +9,7 @@ from typing import Final
 from docs.generator.clients import clients_page
 from docs.generator.commands import commands_page
 from docs.generator.config import config_page, profile_page
+from docs.generator.journal import journal_page
 from docs.generator.report import report_page
 from docs.generator.tables import exit_codes_page, failures_page, platforms_page
 
@@ -20,6 +21,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "config.md": config_page,
     "exit-codes.md": exit_codes_page,
     "failures.md": failures_page,
+    "journal.md": journal_page,
     "platforms.md": platforms_page,
     "profiles.md": profile_page,
     "report.md": report_page,

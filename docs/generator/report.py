@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from docs.generator.markdown import code, page, table
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry, read_event
 from multibuild.report.report import make_report
 
 MEANINGS: Final = {
@@ -148,7 +148,7 @@ def _sample() -> dict[str, Any]:
     told: list[tuple[str, dict[str, Any]]] = [
         ("run.started", {"environment": {}}),
         ("stage.started", {"stage": "build"}),
-        ("attempt.started", {**platform, "number": 1, "node": "n"}),
+        ("attempt.started", {**platform, "number": 1, "node": "n", "log": "…"}),
         ("attempt.ended", {**platform, "number": 1, "seconds": 1.0, **failure}),
         ("attempt.waiting", {**platform, "number": 1, "seconds": 5.0, "reason": "…"}),
         ("platform.ended", {**platform, "status": "failed", "reason": "…", "steps": [step]}),
@@ -160,7 +160,7 @@ def _sample() -> dict[str, Any]:
         ("run.ended", {"status": "failed", "error": {"message": "…", "hint": "…"}}),
     ]
     events = [
-        Event(time=begin + timedelta(seconds=number), name=name, fields=fields)
+        JournalEntry(time=begin + timedelta(seconds=number), event=read_event(name, fields))
         for number, (name, fields) in enumerate(told)
     ]
     return make_report("run", {"platforms": [platform]}, events)

@@ -21,7 +21,7 @@ from multibuild.buildx.progress import Progress, Step
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
 from multibuild.frozen import frozen
-from multibuild.journal.events import Emit
+from multibuild.journal.events import AttemptEnded, AttemptStarted, Emit, LogLine, StepStarted
 from multibuild.journal.runs import RunDirectory, open_log
 from multibuild.plan.build_command import build_arguments
 from multibuild.plan.plan import PlannedPlatform
@@ -85,7 +85,7 @@ def begin_attempt(planned: PlannedPlatform, context: BuildContext, number: int) 
     """Record that an attempt begins; gives the name of its log, relative to the run directory."""
     name = f"logs/{planned.slug}.{number}.log"
     context.emit(
-        "attempt.started", platform=str(planned.platform), number=number, node=planned.node.builder, log=name
+        AttemptStarted(platform=str(planned.platform), number=number, node=planned.node.builder, log=name)
     )
     return name
 
@@ -93,13 +93,14 @@ def begin_attempt(planned: PlannedPlatform, context: BuildContext, number: int) 
 def end_attempt(planned: PlannedPlatform, context: BuildContext, made: Attempt) -> None:
     """Record how an attempt ended."""
     context.emit(
-        "attempt.ended",
-        platform=str(planned.platform),
-        number=made.number,
-        seconds=round(made.seconds, 3),
-        outcome=made.outcome,
-        log=made.log,
-        **_failure_fields(made.failure),
+        AttemptEnded(
+            platform=str(planned.platform),
+            number=made.number,
+            seconds=round(made.seconds, 3),
+            outcome=made.outcome,
+            log=made.log,
+            **_failure_fields(made.failure),
+        )
     )
 
 
@@ -108,8 +109,8 @@ def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) ->
     platform = str(planned.platform)
     return Progress(
         write_log=lambda line: print(line, file=log),
-        on_step=lambda step: context.emit("step", platform=platform, name=step),
-        on_line=lambda line: context.emit("log", platform=platform, text=line),
+        on_step=lambda step: context.emit(StepStarted(platform=platform, step=step)),
+        on_line=lambda line: context.emit(LogLine(platform=platform, text=line)),
     )
 
 
@@ -251,7 +252,7 @@ def _failure_fields(failure: Failure | None) -> dict[str, str]:
     if failure is None:
         return {}
     return {
-        "class": failure.kind.name,
+        "failure_class": failure.kind.name,
         "retry": failure.retry,
         "evidence": failure.evidence,
         "hint": failure.hint,

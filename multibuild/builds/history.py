@@ -7,7 +7,8 @@ from dataclasses import field
 
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.frozen import frozen
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import AttemptEnded, PlatformEnded, PlatformInputs
+from multibuild.journal.journal import read_events
 from multibuild.journal.runs import RunDirectory
 from multibuild.platforms import Platform
 
@@ -34,14 +35,14 @@ def read_history(earlier: Sequence[RunDirectory], inputs: PlanFingerprints) -> B
     failed: set[str] = set()
     for run in earlier[:MAX_RUNS_READ]:
         named: dict[str, str] = {}
-        for event in read_journal(run.journal_path):
-            fields = event.fields
-            if event.name == "platform.inputs" and fields.get("inputs"):
-                named[fields["platform"]] = fields["inputs"]
-            elif event.name == "platform.ended" and fields.get("status") == "succeeded":
-                built.add((fields["platform"], named.get(fields["platform"], "")))
-            elif event.name == "attempt.ended" and fields.get("outcome") not in {"ok", "cancelled"}:
-                failed.add(fields["platform"])
+        for event in read_events(run.journal_path):
+            match event:
+                case PlatformInputs(platform=platform, inputs=str(digest)) if digest:
+                    named[platform] = digest
+                case PlatformEnded(platform=platform, status="succeeded"):
+                    built.add((platform, named.get(platform, "")))
+                case AttemptEnded(platform=platform, outcome=outcome) if outcome not in {"ok", "cancelled"}:
+                    failed.add(platform)
     return BuildHistory(
         seconds=past_seconds(earlier),
         failed=frozenset(failed),
@@ -59,8 +60,7 @@ def past_seconds(earlier: Sequence[RunDirectory]) -> dict[str, float]:
     """
     longest: dict[str, float] = {}
     for run in earlier[:MAX_RUNS_READ]:
-        for event in read_journal(run.journal_path):
-            if event.name == "attempt.ended" and event.fields.get("outcome") == "ok":
-                name, seconds = event.fields["platform"], event.fields["seconds"]
-                longest[name] = max(seconds, longest.get(name, 0.0))
+        for event in read_events(run.journal_path):
+            if isinstance(event, AttemptEnded) and event.outcome == "ok":
+                longest[event.platform] = max(event.seconds, longest.get(event.platform, 0.0))
     return longest

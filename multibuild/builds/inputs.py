@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints, current_stamp, fingerprint_platforms, resolver
 from multibuild.config.load import LoadedConfig
+from multibuild.journal.events import InputsChanged, InputsHeld, InputsNamed, PlatformInputs
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.plan import Plan, build_specs
@@ -72,21 +73,19 @@ def journal_inputs(inputs: PlanFingerprints, recorder: Recorder) -> None:
 
     The stamp is journaled too: `check_inputs` may never get to compare it.
     """
-    recorder.record("inputs.named", stamp=inputs.stamp)
+    recorder.record(InputsNamed(stamp=inputs.stamp))
     for platform, found in inputs.platforms.items():
         recorder.record(
-            "platform.inputs",
-            platform=str(platform),
-            inputs=found.name,
-            parts=dict(found.parts),
-            unknown=found.unknown,
+            PlatformInputs(
+                platform=str(platform), inputs=found.name, parts=dict(found.parts), unknown=found.unknown
+            )
         )
 
 
 async def check_inputs(plan: Plan, inputs: PlanFingerprints, recorder: Recorder) -> None:
     """Journal whether a file was written to after it was named: nobody knows what went into the builds then."""
     if await asyncio.to_thread(current_stamp, plan.project, plan.specs) == inputs.stamp:
-        recorder.record("inputs.held")
+        recorder.record(InputsHeld())
         return
-    recorder.record("inputs.changed")
+    recorder.record(InputsChanged())
     recorder.say("files of the context changed during the run: this result will not be taken over")

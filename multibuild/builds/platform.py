@@ -7,7 +7,7 @@ from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.reuse import FinishedChild
 from multibuild.buildx.repair_cache import repair_cache
 from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
-from multibuild.journal.events import Emit
+from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
 from multibuild.plan.plan import PlannedPlatform
 from multibuild.plan.spec import repository_of
 
@@ -38,7 +38,7 @@ async def build_platform(
             await context.failover.report_failure(placed, made.failure)
             lost = await repair_cache(made.failure, placed.node.builder, context.buildx, context.project)
             if lost is not None:
-                context.emit("record.forgotten", platform=platform, id=lost)
+                context.emit(RecordForgotten(platform=platform, id=lost))
             raise AttemptFailed(made.failure)
 
     status: Status = "cancelled"
@@ -69,32 +69,34 @@ async def build_platform(
 
 
 def _record_decision(platform: str, number: int, decision: Decision, emit: Emit) -> None:
-    named = {"platform": platform, "number": number}
     if decision.seconds is None:
-        emit("attempt.given_up", **named, reason=decision.reason)
+        emit(AttemptGivenUp(platform=platform, number=number, reason=decision.reason))
         return
     emit(
-        "attempt.waiting",
-        **named,
-        seconds=round(decision.seconds, 1),
-        reason=decision.failure.kind.name,
-        alone=decision.alone,
+        AttemptWaiting(
+            platform=platform,
+            number=number,
+            seconds=round(decision.seconds, 1),
+            reason=decision.failure.kind.name,
+            alone=decision.alone,
+        )
     )
 
 
 def _end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -> None:
     steps = result.attempts[-1].steps if result.attempts else ()
     context.emit(
-        "platform.ended",
-        platform=str(planned.platform),
-        status=result.status,
-        required=planned.required,
-        digest=result.digest or None,
-        repository=result.repository,
-        seconds=round(result.seconds, 3),
-        emulated=planned.emulated,
-        node=planned.node.builder,
-        steps=[step.as_json() for step in steps],
+        PlatformEnded(
+            platform=str(planned.platform),
+            status=result.status,
+            required=planned.required,
+            digest=result.digest or None,
+            repository=result.repository,
+            seconds=round(result.seconds, 3),
+            emulated=planned.emulated,
+            node=planned.node.builder,
+            steps=tuple(step.as_json() for step in steps),
+        )
     )
 
 

@@ -10,8 +10,17 @@ from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.inputs import Fingerprinting, journal_inputs
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import (
+    Event,
+    InputsChanged,
+    InputsHeld,
+    InputsNamed,
+    PlatformEnded,
+    PlatformInputs,
+    RunEnded,
+    TagPlanned,
+)
+from multibuild.journal.journal import read_events
 from multibuild.journal.local_children import adopt, is_staged_here, sweep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
@@ -63,8 +72,8 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
     for run in state.runs():
         if run.id >= current.id:
             continue
-        events = read_journal(run.journal_path)
-        ended = next((event.fields.get("status") for event in events if event.name == "run.ended"), None)
+        events = read_events(run.journal_path)
+        ended = next((event.status for event in events if isinstance(event, RunEnded)), None)
         if ended == "succeeded":
             break
         planned = _tags(events)
@@ -80,37 +89,35 @@ def unfinished(state: State, current: RunDirectory) -> Unfinished:
 
 def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
     """Give what the tags that a run planned to move held before."""
-    planned = (event.fields for event in events if event.name == "tag.planned")
     return {
-        (fields["ref"], fields["after"]): fields["before"]
-        for fields in planned
-        if fields["before"] != fields["after"]
+        (event.ref, event.after): event.before
+        for event in events
+        if isinstance(event, TagPlanned) and event.before != event.after
     }
 
 
 def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
     """Give what a run pushed; nothing where files changed while builds read them."""
-    names = {event.name for event in events}
-    if "inputs.changed" in names:
+    kinds = set(map(type, events))
+    if InputsChanged in kinds:
         return
     stamp: str | None = ""
     inputs: dict[str, str | None] = {}
     for event in events:
-        fields = event.fields
-        if event.name == "inputs.named":
-            stamp = None if "inputs.held" in names else fields["stamp"]
-        elif event.name == "platform.inputs":
-            inputs[fields["platform"]] = fields["inputs"]
-        elif event.name == "platform.ended" and fields["status"] in {"succeeded", "reused"}:
-            name = inputs.get(fields["platform"])
-            if name and fields.get("digest"):
-                yield FinishedChild(
-                    platform=fields["platform"],
-                    repository=fields["repository"],
-                    digest=fields["digest"],
-                    inputs=name,
-                    stamp=stamp,
-                )
+        match event:
+            case InputsNamed():
+                stamp = None if InputsHeld in kinds else event.stamp
+            case PlatformInputs():
+                inputs[event.platform] = event.inputs
+            case PlatformEnded(status="succeeded" | "reused", digest=str(digest)) if digest:
+                if name := inputs.get(event.platform):
+                    yield FinishedChild(
+                        platform=event.platform,
+                        repository=event.repository,
+                        digest=digest,
+                        inputs=name,
+                        stamp=stamp,
+                    )
 
 
 @frozen

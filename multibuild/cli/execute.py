@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from multibuild.cli.streams import copy_report, print_json
 from multibuild.cli.supervise import supervise
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
+from multibuild.journal.events import RunEnded, RunStarted
 from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import Command, RunContext
@@ -57,7 +58,9 @@ def execute(
                     recorder=recorder,
                     resume=request.resume,
                 )
-                started = {"command": command, "image": loaded.config.image}
+                started = RunStarted(
+                    command=command, image=loaded.config.image, environment={"multibuild": __version__}
+                )
                 failure = _recorded(_work(loaded, only, context), started, recorder)
         finally:
             display.close()
@@ -75,17 +78,17 @@ def execute(
 
 
 def _recorded(
-    work: Coroutine[object, object, str], started: Mapping[str, str], recorder: Recorder
+    work: Coroutine[object, object, str], started: RunStarted, recorder: Recorder
 ) -> BaseException | None:
     """Do the work between the journal's first event and its last; gives what ended it early."""
     try:
-        recorder.record("run.started", **started, environment={"multibuild": __version__})
+        recorder.record(started)
         status = supervise(work)
-        recorder.record("run.ended", status=status)
+        recorder.record(RunEnded(status=status))
     except BaseException as error:
         failure = _for_people(_first(error))
         with suppress(EnvironmentFault):  # a journal that is full is what ended it, most likely
-            recorder.record("run.ended", **_ending(failure))
+            recorder.record(_ending(failure))
         return failure
     finally:
         work.close()
@@ -138,13 +141,13 @@ def _for_people(error: BaseException) -> BaseException:
     return error
 
 
-def _ending(error: BaseException) -> dict[str, Any]:
+def _ending(error: BaseException) -> RunEnded:
     known = isinstance(error, MultibuildError)
     code = error.exit_code if isinstance(error, MultibuildError) else 1
     status = "interrupted" if code == 130 or isinstance(error, KeyboardInterrupt) else "failed"
     message = error.message if isinstance(error, MultibuildError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, MultibuildError) and known else None
-    return {"status": status, "error": {"message": message, "hint": hint, "exit_code": code}}
+    return RunEnded(status=status, error={"message": message, "hint": hint, "exit_code": code})
 
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def _trouble(platform: Mapping[str, Any]) -> tuple[str, str] | None:
         ).strip()
     for proof in ("test", "content"):
         if platform[proof]["status"] == "failed":
-            return failed_proof(proof, platform[proof]), str(
+            return failed_proof(proof, platform[proof].get("class")), str(
                 platform[proof].get("detail") or "see the report"
             )
     return None

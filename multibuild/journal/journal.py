@@ -16,7 +16,7 @@ from typing import Self
 from multibuild.errors import EnvironmentFault
 from multibuild.files import sync_folder
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event
+from multibuild.journal.events import Event, JournalEntry, MalformedEvent
 from multibuild.json_types import as_json
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,9 @@ class Journal:
         self._awaited = True
         sync_folder(path.parent)
 
-    def append(self, event: Event, *, wait: bool = True) -> None:
-        """Write one event, in one write, and `wait` until it and all before it are on the disk."""
-        line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
+    def append(self, entry: JournalEntry) -> None:
+        """Write one entry, in one write; a durable one is on the disk afterwards, and all before it."""
+        line = json.dumps(entry.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
         data = line.encode("utf-8", "replace")
         with self._lock:
             data = b"\n" + data if self._torn else data
@@ -45,8 +45,8 @@ class Journal:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             self._torn = False
-            self._awaited = wait
-            if wait:
+            self._awaited = entry.event.durable
+            if self._awaited:
                 os.fsync(self._file)
 
     def close(self) -> None:
@@ -76,11 +76,13 @@ class Journal:
 class JournalReading:
     """What a journal held. `damaged` are the numbers (from 1) of unreadable lines before the last one.
 
-    `torn`: the last line is not whole, as a kill leaves it.
+    `malformed` are the names of events among them whose fields are not those of their class. `torn`: the last line is
+    not whole, as a kill leaves it.
     """
 
-    events: tuple[Event, ...]
+    entries: tuple[JournalEntry, ...]
     damaged: tuple[int, ...] = ()
+    malformed: frozenset[str] = frozenset()
     torn: bool = False
 
 
@@ -89,25 +91,30 @@ def scan_journal(path: Path) -> JournalReading:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return JournalReading(events=())
-    events: list[Event] = []
+        return JournalReading(entries=())
+    entries: list[JournalEntry] = []
     unreadable: list[int] = []
+    malformed: set[str] = set()
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
         try:
-            events.append(Event.from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            entries.append(JournalEntry.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             unreadable.append(number)
+            malformed |= {error.name} if isinstance(error, MalformedEvent) else set()
     torn = bool(unreadable) and bool(lines[-1]) and unreadable[-1] == len(lines)
     return JournalReading(
-        events=tuple(events), damaged=tuple(unreadable[:-1] if torn else unreadable), torn=torn
+        entries=tuple(entries),
+        damaged=tuple(unreadable[:-1] if torn else unreadable),
+        malformed=frozenset(malformed),
+        torn=torn,
     )
 
 
-def read_journal(path: Path) -> tuple[Event, ...]:
-    """Read the events of a journal, without a torn last line; empty when there is none.
+def read_journal(path: Path) -> tuple[JournalEntry, ...]:
+    """Read the entries of a journal, without a torn last line; empty when there is none.
 
     Unreadable lines before the last are left out too, and a warning on stderr says how many. OSError when the
     file cannot be read.
@@ -120,7 +127,12 @@ def read_journal(path: Path) -> tuple[Event, ...]:
             len(reading.damaged),
             reading.damaged[0],
         )
-    return reading.events
+    return reading.entries
+
+
+def read_events(path: Path) -> tuple[Event, ...]:
+    """Read the events of a journal as `read_journal` does, without their times."""
+    return tuple(entry.event for entry in read_journal(path))
 
 
 def unwritable(error: OSError) -> EnvironmentFault:

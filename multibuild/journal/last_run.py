@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import ContentEnded, Event, PlatformEnded, SmokeTestEnded
+from multibuild.journal.journal import read_events
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.spec import repository_of
 
@@ -41,8 +41,8 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
     """Find the newest run that got as far as ending a platform; `runs` are newest first."""
     for run in runs:
         plan = run.load_plan()
-        events = read_journal(run.journal_path)
-        if plan and any(event.name == "platform.ended" for event in events):
+        events = read_events(run.journal_path)
+        if plan and any(isinstance(event, PlatformEnded) for event in events):
             return LastRun(run=run.id, plan=plan, children=recorded_children(plan, events))
     return None
 
@@ -57,23 +57,24 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
     proofs: dict[tuple[str, str], str] = {}
     checked: dict[str, int] = {}
     for event in events:
-        platform = event.fields.get("platform", "")
-        if event.name == "platform.ended" and event.fields.get("digest"):
-            digest = event.fields["digest"]
-            repository = event.fields.get("repository") or staged.get(platform, "")
-            if platform in found and found[platform].digest != digest:
-                proofs = {key: status for key, status in proofs.items() if key[0] != platform}
-            found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
-        elif event.name in {"test.ended", "content.ended"}:
-            proofs[platform, event.name] = event.fields["status"]
-            checked[platform] = event.fields.get("checked", checked.get(platform, 0))
+        match event:
+            case PlatformEnded(platform=platform, digest=str(digest)) if digest:
+                repository = event.repository or staged.get(platform, "")
+                if platform in found and found[platform].digest != digest:
+                    proofs = {key: status for key, status in proofs.items() if key[0] != platform}
+                found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
+            case SmokeTestEnded(platform=platform, status=status):
+                proofs[platform, event.name] = status
+            case ContentEnded(platform=platform, status=status):
+                proofs[platform, event.name] = status
+                checked[platform] = event.checked
     return {
         platform: RecordedChild(
             platform=platform,
             repository=child.repository,
             digest=child.digest,
-            test=proofs.get((platform, "test.ended"), ""),
-            content=proofs.get((platform, "content.ended"), ""),
+            test=proofs.get((platform, SmokeTestEnded.name), ""),
+            content=proofs.get((platform, ContentEnded.name), ""),
             checked=checked.get(platform, 0),
         )
         for platform, child in found.items()

@@ -6,25 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from multibuild.journal.events import Event
+from multibuild.journal.events import Event, JournalEntry, RunEnded, StageEnded, StageStarted
 from multibuild.journal.journal import Journal, unwritable
-
-NOT_JOURNALED = frozenset({"step", "log"})
-"""Events for the eye only; a build has thousands."""
-
-WITH_THE_NEXT = frozenset(
-    {
-        *("stage.started", "wave.started", "attempt.started"),
-        *("platform.inputs", "child.read", "test.ended", "content.ended"),
-    }
-)
-"""Events that come many at a time: written at once, but the disk is not waited for, as an fsync takes up to ten ms.
-
-They are on the disk with the next event, or when the journal is closed. What a platform's end, a tag's move or a
-stage's end says is there before anything else is done, and all that came before it.
-"""
 
 
 class Say(Protocol):
@@ -37,7 +22,7 @@ class Say(Protocol):
 class Display(Protocol):
     """Shows a run while it happens."""
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         """Show an event."""
 
     def say(self, text: str) -> None:
@@ -60,24 +45,24 @@ class Recorder:
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._ended = False
 
-    def record(self, name: str, /, **fields: Any) -> None:
-        """Record an event now; fields are JSON types. EnvironmentFault when the journal cannot be written.
+    def record(self, event: Event, /) -> None:
+        """Record an event now. EnvironmentFault when the journal cannot be written.
 
-        Nothing comes after a run's end: threads that are left behind may still have something to tell.
+        Nothing comes after a run's end: threads that are left behind may still record events.
         """
         if self._ended:
             return
-        event = Event(time=datetime.now(UTC), name=name, fields=fields)
-        if self._journal is not None and name not in NOT_JOURNALED:
+        entry = JournalEntry(time=datetime.now(UTC), event=event)
+        if self._journal is not None and event.journaled:
             try:
-                self._journal.append(event, wait=name not in WITH_THE_NEXT)
+                self._journal.append(entry)
             except OSError as error:
                 raise unwritable(error) from error
-        self._ended = self._ended or name == "run.ended"
+        self._ended = self._ended or isinstance(event, RunEnded)
         for listener in self._listeners:
             listener(event)
         with suppress(OSError):
-            self._display.show(event)
+            self._display.show(entry)
 
     @contextmanager
     def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
@@ -99,8 +84,8 @@ class Recorder:
     def stage(self, name: str) -> Iterator[None]:
         """Record a stage's start and end, also when it fails; seconds are wall time."""
         began = time.monotonic()
-        self.record("stage.started", stage=name)
+        self.record(StageStarted(stage=name))
         try:
             yield
         finally:
-            self.record("stage.ended", stage=name, seconds=round(time.monotonic() - began, 3))
+            self.record(StageEnded(stage=name, seconds=round(time.monotonic() - began, 3)))

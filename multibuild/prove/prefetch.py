@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from multibuild.journal.events import Event
+from multibuild.journal.events import Event, PlatformEnded
 from multibuild.journal.local_children import WithStaged, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
@@ -69,12 +69,10 @@ class ChildReader:
 
     def on_event(self, event: Event) -> None:
         """Begin to read a child as soon as the journal tells of it."""
-        fields = event.fields
-        if event.name == "platform.ended" and fields["status"] in {"succeeded", "reused"}:
-            platform = Platform.literal(fields["platform"])
-            self.begin(
-                StagedChild(platform=platform, repository=fields["repository"], digest=fields["digest"])
-            )
+        match event:
+            case PlatformEnded(status="succeeded" | "reused", digest=str(digest)):
+                platform = Platform.literal(event.platform)
+                self.begin(StagedChild(platform=platform, repository=event.repository, digest=digest))
 
     def begin(self, built: StagedChild) -> None:
         """Begin to read what was built, and to look into it after that."""

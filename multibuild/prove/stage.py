@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild.background import run_in_background
 from multibuild.errors import VerificationFailed
-from multibuild.journal.events import Event
+from multibuild.journal.events import ChildRead, ContentEnded, Event, PlatformEnded
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
@@ -89,7 +89,7 @@ def _read(
         reference = child_reference(built.repository, built.digest)
         child = reader.child(reference, built.platform)
         recorder.record(
-            "child.read", platform=str(built.platform), manifest=child.image.digest, bytes=child.total_bytes
+            ChildRead(platform=str(built.platform), manifest=child.image.digest, bytes=child.total_bytes)
         )
         return PlatformChild(planned=by_platform[built.platform], reference=reference, child=child)
 
@@ -106,12 +106,13 @@ def _look_inside(
     for platform, proof in reader.registries.map(one, children):
         proofs[platform] = proof
         recorder.record(
-            "content.ended",
-            platform=str(platform),
-            status=proof.status,
-            checked=proof.checked,
-            foreign=[f"{file.path}: {file.architecture}" for file in proof.foreign],
-            detail=proof.detail,
+            ContentEnded(
+                platform=str(platform),
+                status=proof.status,
+                checked=proof.checked,
+                foreign=tuple(f"{file.path}: {file.architecture}" for file in proof.foreign),
+                detail=proof.detail,
+            )
         )
     return proofs
 
@@ -139,8 +140,7 @@ def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Pla
     staged = {row["platform"]: row["staging"]["reference"] for row in plan.get("platforms", ())}
     built = {}
     for event in events:
-        platform, digest = event.fields.get("platform"), event.fields.get("digest")
-        if event.name == "platform.ended" and digest and isinstance(platform, str) and platform in staged:
-            repository = event.fields.get("repository") or repository_of(staged[platform])
-            built[Platform.literal(platform)] = child_reference(repository, digest)
+        if isinstance(event, PlatformEnded) and event.digest and event.platform in staged:
+            repository = event.repository or repository_of(staged[event.platform])
+            built[Platform.literal(event.platform)] = child_reference(repository, event.digest)
     return built

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
-from multibuild.journal.events import Emit
+from multibuild.journal.events import Emit, Event
 from multibuild.oci.layout import OciLayout, WithLayouts, pack
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
@@ -80,14 +80,14 @@ class _Later:
     """Keeps events back: a tag has moved when the archive is there or the engine has it, not before."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, dict[str, Any]]] = []
+        self._kept: list[Event] = []
 
-    def __call__(self, name: str, /, **fields: Any) -> None:
-        self._kept.append((name, fields))
+    def __call__(self, event: Event, /) -> None:
+        self._kept.append(event)
 
     def tell(self, emit: Emit) -> None:
-        for name, fields in self._kept:
-            emit(name, **fields)
+        for event in self._kept:
+            emit(event)
 
 
 def _write(

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from multibuild.errors import Interrupted, PublishFailed
 from multibuild.frozen import frozen
-from multibuild.journal.events import Emit
+from multibuild.journal.events import Emit, TagEnded, TagPlanned
 from multibuild.oci.consistency import PATIENCE, until_it_shows
 from multibuild.oci.copy import LOOKS, bring_children
 from multibuild.oci.errors import RegistryError
@@ -64,7 +64,7 @@ def publish(
         bring_children(index, destination.repository, sources, registries)
     former = _pushed(index, destinations, registries, held_before)
     for reference, held in former.items():
-        emit("tag.planned", ref=str(reference), before=held.digest, after=index.digest)
+        emit(TagPlanned(ref=str(reference), before=held.digest, after=index.digest))
     return Published(
         index=index, tags=_Move(index=index, former=former, registries=registries, emit=emit).all()
     )
@@ -221,7 +221,7 @@ class _Move:
             raise PublishFailed(f"{reference}: what it held, {former.digest}, is no longer there")
 
     def _tell(self, tag: MovedTag) -> MovedTag:
-        self.emit("tag.ended", ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status)
+        self.emit(TagEnded(ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status))
         return tag
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from multibuild.errors import PublishFailed
+from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
@@ -55,13 +56,14 @@ def carry_missing(
             os_features=item.entry.os_features,
             annotations=item.entry.annotations,
         )
+        local = is_staged_here(item.staging.reference)
         recorder.record(
-            "platform.ended",
-            platform=str(item.platform),
-            status="carried",
-            digest=child.image.digest,
-            repository=item.staging.reference if is_staged_here(item.staging.reference) else plan.image,
-            seconds=0.0,
+            PlatformEnded(
+                platform=str(item.platform),
+                status="carried",
+                digest=child.image.digest,
+                repository=item.staging.reference if local else plan.image,
+            )
         )
     return carried
 

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from multibuild.background import run_in_background
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import Interrupted
+from multibuild.journal.events import Event, IndexComposed, TagPlanned
 from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
@@ -81,12 +81,13 @@ async def _publish(
     carried = await run_in_background(lambda: _carried(plan, children, outlet, recorder))
     index = compose_children(plan, children, carried)
     recorder.record(
-        "index.composed",
-        digest=index.digest,
-        mediaType=index.media_type,
-        size=len(index.content),
-        entries=len(index.document["manifests"]),
-        manifests=index.document["manifests"],
+        IndexComposed(
+            digest=index.digest,
+            media_type=index.media_type,
+            size=len(index.content),
+            entries=len(index.document["manifests"]),
+            manifests=tuple(index.document["manifests"]),
+        )
     )
     destinations = [
         Destination(repository=Reference.parse(target.repository), tags=target.tags)
@@ -134,11 +135,11 @@ class _Gate:
         self._recorder = recorder
         self.shut = threading.Event()
 
-    def record(self, name: str, /, **fields: Any) -> None:
+    def record(self, event: Event, /) -> None:
         """Record an event; Interrupted instead of planning a tag after the interruption."""
-        if name == "tag.planned" and self.shut.is_set():
+        if isinstance(event, TagPlanned) and self.shut.is_set():
             raise Interrupted("interrupted before any tag was moved")
-        self._recorder.record(name, **fields)
+        self._recorder.record(event)
 
 
 def _registry_targets(plan: Plan) -> tuple[Target, ...]:

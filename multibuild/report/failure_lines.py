@@ -38,13 +38,14 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
         lines.append(f"{name}: {platform['status']}: {platform['reason']}")
     for what in ("test", "content"):
         if platform[what]["status"] == "failed":
-            lines += [f"{name}: {failed_proof(what, platform[what])}", *_proof(platform[what])]
+            failure = failed_proof(what, platform[what].get("class"))
+            lines += [f"{name}: {failure}", *_proof(platform[what])]
     return [one_line(line) for line in lines]
 
 
-def failed_proof(what: str, proof: Mapping[str, Any]) -> str:
-    """Say what failed: the proof, or what kept it from being had."""
-    return f"{what} not run: {proof['class']}" if proof.get("class") else f"{what} failed"
+def failed_proof(what: str, failure_class: str | None) -> str:
+    """Return what failed: the proof, or what kept it from being had."""
+    return f"{what} not run: {failure_class}" if failure_class else f"{what} failed"
 
 
 def _decision(attempt: Mapping[str, Any]) -> str:

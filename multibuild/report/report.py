@@ -1,7 +1,7 @@
 """`report.json`, folded from the plan and the journal. Pure: the same journal, the same report.
 
 docs/reference/report.md describes its keys, `buildx.progress.Step` those of a step. `began` is in seconds since the
-start of the run. Only the name and the time of an event are required: a damaged journal still gives a report.
+start of the run. A damaged journal still gives a report.
 """
 
 from __future__ import annotations
@@ -10,7 +10,25 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from multibuild.journal.events import Event
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptGivenUp,
+    AttemptStarted,
+    AttemptWaiting,
+    ChildRead,
+    ContentEnded,
+    HostReady,
+    IndexComposed,
+    JournalEntry,
+    PlatformEnded,
+    PlatformEvent,
+    RunEnded,
+    RunStarted,
+    SmokeTestEnded,
+    StageEnded,
+    StageStarted,
+    TagEnded,
+)
 from multibuild.terminal import human_seconds
 
 UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
@@ -35,11 +53,11 @@ _ATTEMPT = {
 }
 
 
-def make_report(run_id: str, plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, Any]:
+def make_report(run_id: str, plan: Mapping[str, Any], entries: Sequence[JournalEntry]) -> dict[str, Any]:
     """Return the report. `plan` is plan.json, empty if the run has none; a journal without an end is interrupted."""
-    fold = _Fold(run_id, plan, events[0].time if events else None)
-    for event in events:
-        fold.add(event)
+    fold = _Fold(run_id, plan, entries[0].time if entries else None)
+    for entry in entries:
+        fold.add(entry)
     return fold.report()
 
 
@@ -68,83 +86,66 @@ class _Fold:
         self._stages: list[dict[str, Any]] = []
         self._stage: dict[str, Any] | None = None
         self._environment: dict[str, Any] = {}
-        self._error: dict[str, Any] | None = None
+        self._error: Mapping[str, Any] | None = None
 
-    def add(self, event: Event) -> None:
+    def add(self, entry: JournalEntry) -> None:
         """Take the next event in."""
         if not self._closed:
             # What `test` adds to the journal later is no part of the run's time.
-            self._ended = event.time
-        self._closed = self._closed or event.name == "run.ended"
-        fields = event.fields
-        if "platform" in fields:
-            self._add_platform(event)
-            return
-        match event.name:
-            case "run.started" | "host.ready":
-                self._environment.update(fields.get("environment") or {})
-                self._head["image"] = self._head["image"] or fields.get("image", "")
-            case "stage.started":
-                self._stage = {"name": fields.get("stage"), "seconds": 0.0, "began": self._since(event.time)}
-            case "stage.ended":
-                stage = {"name": fields.get("stage"), "seconds": fields.get("seconds", 0.0)}
-                began = max(self._since(event.time) - stage["seconds"], 0.0)
-                self._stages.append({**stage, "began": (self._stage or {"began": round(began, 3)})["began"]})
+            self._ended = entry.time
+        now = self._since(entry.time)
+        match entry.event:
+            case PlatformEvent() as event:
+                self._add_platform(event, now)
+            case RunStarted(environment=environment, image=image):
+                self._environment.update(environment)
+                self._head["image"] = self._head["image"] or image
+            case HostReady(environment=environment):
+                self._environment.update(environment)
+            case StageStarted(stage=stage):
+                self._stage = {"name": stage, "seconds": 0.0, "began": now}
+            case StageEnded(stage=stage, seconds=seconds):
+                began = self._stage["began"] if self._stage else round(max(now - seconds, 0.0), 3)
+                self._stages.append({"name": stage, "seconds": seconds, "began": began})
                 self._stage = None
-            case "index.composed":
-                keys = ("digest", "mediaType", "size", "entries")
-                manifests = {"manifests": list(fields.get("manifests") or ())}
-                self._head["index"] = {key: fields.get(key) for key in keys} | manifests
-            case "tag.ended":
-                tag = {key: fields.get(key) for key in ("ref", "before", "after", "status")}
-                self._tags[str(tag["ref"])] = tag
-            case "run.ended":
-                self._head["status"] = fields.get("status", "interrupted")
-                self._error = fields.get("error")
+            case IndexComposed() as event:
+                self._head["index"] = event.to_json()
+            case TagEnded() as event:
+                self._tags[event.ref] = event.to_json()
+            case RunEnded(status=status, error=error):
+                self._head["status"], self._error = status, error
+                self._closed = True
 
     def _since(self, time: datetime) -> float:
         return round((time - self._started).total_seconds(), 3) if self._started else 0.0
 
-    def _add_platform(self, event: Event) -> None:
-        fields = event.fields
-        name = str(fields["platform"])
+    def _add_platform(self, event: PlatformEvent, now: float) -> None:
+        name, fields = event.platform, event.to_json()
         row = self._platforms.setdefault(name, _blank(fields))
-        match event.name:
-            case "attempt.started":
-                self._running[name] = {
-                    **_ATTEMPT,
-                    **_known(_ATTEMPT, fields),
-                    "began": self._since(event.time),
-                }
-                row["node"] = fields.get("node", row["node"])
-            case "attempt.ended":
-                row["attempts"].append(self._attempt(name, fields))
-            case "attempt.waiting" | "attempt.given_up":
-                self._add_decision(row, event)
-            case "platform.ended":
+        match event:
+            case AttemptStarted(node=node):
+                self._running[name] = {**_ATTEMPT, **_known(_ATTEMPT, fields), "began": now}
+                row["node"] = node
+            case AttemptEnded():
+                begun = self._running.pop(name, _ATTEMPT)
+                row["attempts"].append({**begun, **_known(_ATTEMPT, fields)})
+            case AttemptWaiting(number=number, seconds=seconds, reason=reason):
+                row["waits"].append({"number": number, "seconds": seconds, "reason": reason, "began": now})
+                alone = ", alone" if event.alone else ""
+                _decide(row, f"again after {human_seconds(seconds)}{alone}")
+            case AttemptGivenUp(reason=reason):
+                _decide(row, f"given up: {reason}")
+            case PlatformEnded(steps=steps):
                 keys = ("status", "digest", "seconds", "emulated", "node")
                 row.update({key: fields[key] for key in keys if key in fields})
-                if fields.get("reason"):
-                    row["reason"] = fields["reason"]
-                self._steps[name] = self._placed(name, fields.get("steps") or (), row["attempts"])
-            case "child.read":
-                row.update(manifest=fields.get("manifest"), bytes=fields.get("bytes"))
-            case "test.ended":
+                row.update({"reason": event.reason} if event.reason else {})
+                self._steps[name] = self._placed(name, steps or (), row["attempts"])
+            case ChildRead():
+                row.update(manifest=event.manifest, bytes=event.bytes)
+            case SmokeTestEnded():
                 row["test"] = _proof({"status": "skipped", "seconds": 0.0}, fields)
-            case "content.ended":
+            case ContentEnded():
                 row["content"] = _proof({"status": "skipped", "checked": 0, "foreign": []}, fields)
-
-    def _add_decision(self, row: dict[str, Any], event: Event) -> None:
-        """Take in what followed a failed attempt."""
-        if event.name == "attempt.waiting":
-            wait = {"number": 1, "seconds": 0.0, "reason": ""}
-            row["waits"].append({**wait, **_known(wait, event.fields), "began": self._since(event.time)})
-        if row["attempts"]:
-            row["attempts"][-1]["then"] = _decision(event.fields)
-
-    def _attempt(self, name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        begun = self._running.pop(name, _ATTEMPT)
-        return {**begun, **_known(_ATTEMPT, fields)}
 
     def _placed(
         self, name: str, steps: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
@@ -215,12 +216,10 @@ def _blank(planned: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decision(fields: Mapping[str, Any]) -> str:
-    """Put into words what followed a failed attempt."""
-    if fields.get("seconds") is None:
-        return f"given up: {fields.get('reason', '')}"
-    alone = ", alone" if fields.get("alone") else ""
-    return f"again after {human_seconds(fields['seconds'])}{alone}"
+def _decide(row: dict[str, Any], decision: str) -> None:
+    """Note in words what followed a platform's last attempt."""
+    if row["attempts"]:
+        row["attempts"][-1]["then"] = decision
 
 
 def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.frozen import frozen
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import IndexComposed, PlatformEnded
+from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import recorded_children
 from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.runs import RunDirectory
@@ -80,9 +81,9 @@ def collect_leftovers(
         plan = run.load_plan()
         if plan is None:
             continue
-        events = read_journal(run.journal_path)
+        events = read_events(run.journal_path)
         # Entries carried over from an older index were not built here, and may be in use by digest.
-        own = [event for event in events if event.fields.get("status") != "carried"]
+        own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
         for child in recorded_children(plan, own).values():
             if is_staged_here(child.repository):
                 continue
@@ -95,9 +96,9 @@ def collect_leftovers(
             if staging.tag and staging.tag.startswith(OWN_TAGS):
                 found.setdefault(staging.with_tag(None), _Traces()).tags.add(staging.tag)
         for event in events:
-            if event.name == "index.composed" and event.fields.get("digest"):
+            if isinstance(event, IndexComposed):
                 image = Reference.parse(plan["image"])
-                found.setdefault(image, _Traces()).kept.add(event.fields["digest"])
+                found.setdefault(image, _Traces()).kept.add(event.digest)
     return tuple(
         Leftovers(
             repository=repository,

@@ -15,8 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from multibuild import __version__
 from multibuild.builds.fingerprint import Fingerprint, base_digest, fingerprint_platforms, held_digest
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event
-from multibuild.journal.journal import read_journal
+from multibuild.journal.events import (
+    ChildRead,
+    Event,
+    InputsChanged,
+    PlatformEnded,
+    PlatformInputs,
+    RunPlanned,
+    RunStarted,
+    TagEnded,
+)
+from multibuild.journal.journal import read_events
 from multibuild.journal.recorder import Say
 
 if TYPE_CHECKING:
@@ -138,7 +147,7 @@ def setting_digests(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
 def _successes(state: State, command: Command) -> Iterable[SuccessfulRun]:
     """Yield the successful runs with the result of `command`, newest first."""
     for run in state.runs()[:MAX_RUNS]:
-        success = read_success(run, read_journal(run.journal_path), command)
+        success = read_success(run, read_events(run.journal_path), command)
         if success is not None:
             yield success
 
@@ -148,16 +157,15 @@ def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -
     settings: Mapping[str, str] | None = None
     inputs: dict[str, Mapping[str, str]] = {}
     for event in events:
-        fields = event.fields
-        match event.name:
-            case "run.started" if fields.get("command") not in _GOOD_FOR[command]:
+        match event:
+            case RunStarted() if event.command not in _GOOD_FOR[command]:
                 return None
-            case "inputs.changed":
+            case InputsChanged():
                 return None
-            case "run.planned":
-                settings = fields.get("settings")
-            case "platform.inputs" if fields.get("inputs"):
-                inputs[fields["platform"]] = fields["parts"]
+            case RunPlanned():
+                settings = event.settings
+            case PlatformInputs() if event.inputs:
+                inputs[event.platform] = event.parts
     held = _held(events, command)
     # The report, not the journal's last event: the command `test` may have failed since.
     is_success = (run.report() or {}).get("status") == "succeeded"
@@ -169,15 +177,15 @@ def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -
 def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
     """Return the digests that references must still have: tags their index, repositories its images."""
     children = {
-        f"{event.fields['repository']}@{event.fields['digest']}": event.fields["digest"]
+        f"{event.repository}@{event.digest}": event.digest
         for event in events
         # Entries carried over from an older index were built by no run, and older journals lack their repository.
-        if event.name == "platform.ended" and event.fields.get("digest") and event.fields.get("repository")
+        if isinstance(event, PlatformEnded) and event.digest and event.repository
     }
     if command == "build":
         return children
-    tags = {event.fields["ref"]: event.fields["after"] for event in events if event.name == "tag.ended"}
-    images = [event.fields["manifest"] for event in events if event.name == "child.read"]
+    tags = {event.ref: event.after or "" for event in events if isinstance(event, TagEnded)}
+    images = [event.manifest for event in events if isinstance(event, ChildRead)]
     repositories = {tag.rpartition(":")[0] for tag in tags}
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
 

@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ContentEnded,
+    JournalEntry,
+    PlatformEnded,
+    RunEnded,
+    RunStarted,
+    SmokeTestEnded,
+)
+from multibuild.journal.journal import Journal, read_journal, scan_journal
 from multibuild.journal.last_run import RecordedChild, recorded_children
 from multibuild.journal.local_children import adopt, holder_of, is_staged_here
 from multibuild.journal.runs import RunDirectory, State
@@ -27,15 +36,8 @@ if TYPE_CHECKING:
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
-_KEPT = frozenset({"attempt.started", "attempt.ended", "platform.ended", "test.ended", "content.ended"})
+_KEPT = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
 """Events to copy: those of platforms, not those of the other machine's stages."""
-
-_WITH_STATUS = frozenset({"platform.ended", "test.ended", "content.ended"})
-_TEXTS = (
-    "status", "digest", "repository", "node", "outcome", "class", "retry", "evidence", "hint", "log", "detail",
-)  # fmt: skip
-_NUMBERS = ("number", "seconds", "checked")
-_LISTS = ("foreign", "steps")
 
 MAX_FILE_BYTES = 64 << 20
 """Bytes of a plan or a journal; a thousand attempts with their evidence take a few megabytes."""
@@ -47,7 +49,7 @@ class SourceRun:
 
     directory: RunDirectory
     plan: Mapping[str, Any]
-    events: tuple[Event, ...]
+    entries: tuple[JournalEntry, ...]
     children: Mapping[str, RecordedChild]
 
 
@@ -100,12 +102,11 @@ def _read(directory: RunDirectory) -> SourceRun:
         )
     if not _is_plan(plan):
         raise UsageError(f"{directory.plan_path}: it is not multibuild's plan.json")
-    events = read_journal(directory.journal_path)
-    odd = next((event for event in events if event.name in _KEPT and not _is_kept_form(event)), None)
-    if odd is not None:
-        raise UsageError(f"{directory.journal_path}: its event {odd.name} is not multibuild's")
-    children = recorded_children(plan, events)
-    return SourceRun(directory=directory, plan=plan, events=events, children=children)
+    if malformed := scan_journal(directory.journal_path).malformed & {event.name for event in _KEPT}:
+        raise UsageError(f"{directory.journal_path}: its event {min(malformed)} is not multibuild's")
+    entries = read_journal(directory.journal_path)
+    children = recorded_children(plan, [entry.event for entry in entries])
+    return SourceRun(directory=directory, plan=plan, entries=entries, children=children)
 
 
 def _is_plan(plan: Mapping[str, Any]) -> bool:
@@ -119,18 +120,6 @@ def _is_plan(plan: Mapping[str, Any]) -> bool:
         and all(isinstance(row.get(key) or "", str) for key in ("node", "driver"))
         and isinstance(row.get("emulated") or False, bool)
         for row in rows
-    )
-
-
-def _is_kept_form(event: Event) -> bool:
-    """Whether the fields the report shows are of their types; a status is one every such event has."""
-    fields = event.fields
-    return (
-        isinstance(fields.get("platform"), str)
-        and all(isinstance(fields.get(key) or "", str) for key in _TEXTS)
-        and all(type(fields.get(key) or 0) in (int, float) for key in _NUMBERS)
-        and all(isinstance(fields.get(key) or [], list) for key in _LISTS)
-        and (event.name not in _WITH_STATUS or bool(fields.get("status")))
     )
 
 
@@ -210,25 +199,24 @@ def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State)
         if is_staged_here(child.repository):
             adopt(child.repository, child.digest, (source.directory,), run)
     sources = list({id(source): source for source in found.values()}.values())
-    times = [event.time for source in sources for event in source.events] or [datetime.now(UTC)]
+    times = [entry.time for source in sources for entry in source.entries] or [datetime.now(UTC)]
     complete = all(str(planned.platform) in found for planned in plan.platforms)
     with Journal(run.journal_path) as journal:
-        begin = {"image": plan.image, "environment": {}}
-        journal.append(Event(time=min(times), name="run.started", fields=begin))
+        journal.append(JournalEntry(time=min(times), event=RunStarted(image=plan.image)))
         for source in sources:
             own = {platform for platform, holder in found.items() if holder is source}
             _copy_events(source, own, journal)
             _copy_logs(source, own, run)
-        ending = {"status": "succeeded" if complete else "partial"}
-        journal.append(Event(time=max(times), name="run.ended", fields=ending))
+        ending = RunEnded(status="succeeded" if complete else "partial")
+        journal.append(JournalEntry(time=max(times), event=ending))
     return run
 
 
 def _copy_events(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
     """Copy the events of the platforms that are imported from a run."""
-    for event in source.events:
-        if event.name in _KEPT and event.fields.get("platform") in platforms:
-            journal.append(event)
+    for entry in source.entries:
+        if isinstance(entry.event, _KEPT) and entry.event.platform in platforms:
+            journal.append(entry)
 
 
 def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:

@@ -12,6 +12,7 @@ from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.reuse import unfinished
 from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
+from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
 from multibuild.journal.local_children import adopt, is_staged_here, sweep
 from multibuild.journal.recorder import Recorder
@@ -131,12 +132,12 @@ def _kept(results: Sequence[BuildResult], last: LastRun, context: RunContext) ->
 def _record(results: Sequence[BuildResult], context: RunContext) -> None:
     for result in results:
         context.recorder.record(
-            "platform.ended",
-            platform=str(result.platform),
-            status=result.status,
-            digest=result.digest or None,
-            repository=result.repository,
-            seconds=0.0,
+            PlatformEnded(
+                platform=str(result.platform),
+                status=result.status,
+                digest=result.digest or None,
+                repository=result.repository,
+            )
         )
 
 
@@ -170,15 +171,10 @@ def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
 
 def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, context: RunContext) -> None:
     """Write the proofs that were taken over into this run's journal: a later merge finds them there."""
-    for platform in children:
-        recorded = last.children[str(platform)]
+    record = context.recorder.record
+    for platform in map(str, children):
+        recorded = last.children[platform]
         if recorded.test:
-            context.recorder.record("test.ended", platform=str(platform), status=recorded.test, seconds=0.0)
+            record(SmokeTestEnded(platform=platform, status=recorded.test))
         if recorded.content:
-            context.recorder.record(
-                "content.ended",
-                platform=str(platform),
-                status=recorded.content,
-                checked=recorded.checked,
-                foreign=[],
-            )
+            record(ContentEnded(platform=platform, status=recorded.content, checked=recorded.checked))

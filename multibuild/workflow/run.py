@@ -15,6 +15,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.host.host import Host
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
+from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.run_context import RunContext
 from multibuild.plan.document import plan_document
 from multibuild.plan.plan import Plan, make_plan
@@ -65,7 +66,7 @@ async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
             requirements, context.engine, context.recorder.say, previous_facts=context.state.load_facts()
         )
         context.state.save_facts(host.facts_document)
-        context.recorder.record("host.ready", environment=host.environment)
+        context.recorder.record(HostReady(environment=host.environment))
         require_runnable(host, requirements)
     return host
 
@@ -75,10 +76,11 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, co
     plan = make_plan(loaded, host.facts, only=only)
     context.run.save_plan(plan_document(plan))
     context.recorder.record(
-        "run.planned",
-        platforms=[str(planned.platform) for planned in plan.platforms],
-        jobs=plan.jobs,
-        settings=setting_digests(loaded, plan),
+        RunPlanned(
+            platforms=tuple(str(planned.platform) for planned in plan.platforms),
+            jobs=plan.jobs,
+            settings=setting_digests(loaded, plan),
+        )
     )
     if context.command == "publish" and plan.omitted:
         omitted = ", ".join(map(str, plan.omitted))

@@ -12,7 +12,8 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.stage import build_children
 from multibuild.config.models import SmokeTest
 from multibuild.host.probe import probe_platforms
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import AttemptWaiting, RecordForgotten
+from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.platforms import Platform
@@ -112,8 +113,8 @@ def test_a_transient_failure_is_tried_again(docker, tmp_path):
     assert sorted(path.name for path in run.logs.iterdir()) == [
         "linux-amd64.1.log", "linux-amd64.2.log", "linux-arm64.1.log", "linux-arm64.2.log",
     ]  # fmt: skip
-    waits = [event for event in read_journal(run.journal_path) if event.name == "attempt.waiting"]
-    assert [event.fields["reason"] for event in waits] == ["registry-unavailable"] * 2
+    waits = [event for event in read_events(run.journal_path) if isinstance(event, AttemptWaiting)]
+    assert [event.reason for event in waits] == ["registry-unavailable"] * 2
 
 
 LOST = "sea3nv0gyzapebsmwrfahlqu7"
@@ -132,8 +133,8 @@ def test_a_record_of_the_cache_whose_snapshot_is_lost_is_taken_out(docker, tmp_p
     ] * 2
     prune = ["docker-buildx", "prune", "--builder", "b", "--all", "--force", "--filter", f"id={lost}"]
     assert [call for call in docker.calls() if call[1] == "prune"] == ([] if told is None else [prune] * 4)
-    events = [event for event in read_journal(run.journal_path) if event.name == "record.forgotten"]
-    assert [event.fields["id"] for event in events] == (told or []) * 4
+    events = [event for event in read_events(run.journal_path) if isinstance(event, RecordForgotten)]
+    assert [event.id for event in events] == (told or []) * 4
 
 
 def test_a_permanent_failure_is_not(docker, tmp_path):

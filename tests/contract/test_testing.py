@@ -11,7 +11,8 @@ from fakes.docker import FakeDocker
 
 from multibuild.builds.failover import Failover
 from multibuild.errors import EnvironmentFault, TestFailed
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import SmokeTestEnded, SmokeTestWaiting
+from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
@@ -46,7 +47,7 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
             for item in plan.platforms
         ]
         outcomes = asyncio.run(run_tests(plan, children, recorder, run=run, failover=failover))
-    return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
+    return {str(name): found for name, found in outcomes.items()}, run.logs, read_events(run.journal_path)
 
 
 def ran(platform, error="", said="", completed=ENDED):
@@ -117,7 +118,7 @@ def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
     }
     failed = outcomes["linux/arm64"]
     assert (failed.detail, failed.trouble) == ("connection refused\nexit code: 1", None)
-    assert not [event for event in journal if event.name == "test.waiting"]
+    assert not [event for event in journal if isinstance(event, SmokeTestWaiting)]
     with pytest.raises(TestFailed, match="the test failed on linux/arm64: exit code: 1"):
         raise_for_tests(tuple(outcomes.values()), hint="")
     raise_for_trouble(tuple(outcomes.values()))
@@ -168,9 +169,9 @@ def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said,
     assert found.trouble is not None
     assert found.trouble.kind.name == kind
     assert (logs / "linux-arm64.test.log").read_text().count("=== attempt") == calls - 1
-    assert len([event for event in journal if event.name == "test.waiting"]) == calls - 1
-    (ended,) = [event for event in journal if event.name == "test.ended"]
-    assert ended.fields["class"] == kind
+    assert len([event for event in journal if isinstance(event, SmokeTestWaiting)]) == calls - 1
+    (ended,) = [event for event in journal if isinstance(event, SmokeTestEnded)]
+    assert ended.failure_class == kind
     raise_for_tests(tuple(outcomes.values()), hint="")
     with pytest.raises(EnvironmentFault, match=rf"could not be run on linux/arm64 \({kind}\)") as raised:
         raise_for_trouble(tuple(outcomes.values()))

@@ -15,7 +15,8 @@ from fakes.layouts import LayoutFiles
 from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting
+from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 
@@ -40,7 +41,7 @@ def build(plan, tmp_path):
     """Build what was built before."""
     history = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     results, events = build_ahead(plan, tmp_path, history)
-    return results, [event for event in events if event.name == "attempt.ended"]
+    return results, [event for event in events if isinstance(event, AttemptEnded)]
 
 
 def build_ahead(plan, tmp_path, history):
@@ -50,7 +51,7 @@ def build_ahead(plan, tmp_path, history):
         results = asyncio.run(
             build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
         )
-    return results, read_journal(run.journal_path)
+    return results, read_events(run.journal_path)
 
 
 def pushed(target):
@@ -79,7 +80,7 @@ def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")))
     results, attempts = build(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, DIGEST]
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "ok"]
     (call,) = docker.calls()
     file, metadata = call[-1], call[call.index("--metadata-file") + 1]
     assert call == [
@@ -94,7 +95,7 @@ def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
     results, attempts = build(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
     assert [call[1] for call in docker.calls()] == ["bake", "build"]
-    assert [event.fields["number"] for event in attempts] == [1, 1], "looking into the cache is no attempt"
+    assert [event.number for event in attempts] == [1, 1], "looking into the cache is no attempt"
 
 
 def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker, plan, tmp_path):
@@ -102,7 +103,7 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     docker.answer("build")
     results, attempts = build(plan, tmp_path)
     assert all(result.status == "succeeded" for result in results)
-    assert [event.fields["number"] for event in attempts] == [1, 1]
+    assert [event.number for event in attempts] == [1, 1]
 
 
 def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):
@@ -114,7 +115,7 @@ def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, pla
     docker.answer("bake", stderr=lines(*ran) + said, code=1)
     results, events = build_ahead(plan, tmp_path, LARGE)
     assert [call[1] for call in docker.calls()] == ["bake"]
-    outcomes = [event.fields["outcome"] for event in events if event.name == "attempt.ended"]
+    outcomes = [event.outcome for event in events if isinstance(event, AttemptEnded)]
     assert outcomes == ["failed", "failed"]
     assert {result.failure.evidence.splitlines()[0] for result in results} == {"[native 2/2] RUN x"}
 
@@ -141,11 +142,11 @@ def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
     docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
     results, events = build_ahead(plan, tmp_path, LARGE)
     assert {result.status for result in results} == {"failed"}
-    told = [event for event in events if event.fields.get("platform") == "linux/arm64"]
+    decisions = (AttemptEnded, AttemptWaiting, AttemptGivenUp)
     assert [
-        (event.name, event.fields["number"], event.fields.get("outcome"))
-        for event in told
-        if event.name in {"attempt.ended", "attempt.waiting", "attempt.given_up"}
+        (event.name, event.number, getattr(event, "outcome", None))
+        for event in events
+        if isinstance(event, decisions) and event.platform == "linux/arm64"
     ] == [
         ("attempt.ended", 1, "cancelled"),
         ("attempt.ended", 2, "failed"),
@@ -172,7 +173,7 @@ def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
     results, attempts = build(stalling, tmp_path)
     assert time.monotonic() - began < 60
     assert [result.digest for result in results] == [DIGEST, f"sha256:{'a' * 64}"]
-    assert [event.fields["number"] for event in attempts] == [1, 1]
+    assert [event.number for event in attempts] == [1, 1]
 
 
 # Children that are not pushed.
@@ -202,7 +203,7 @@ def test_all_of_a_wave_are_exported_by_one_process(docker, local, layout, tmp_pa
     docker.answer("bake", layout=folder, metadata=json.dumps(both))
     results, attempts = build(local, tmp_path)
     assert [(result.status, result.digest) for result in results] == [("succeeded", digest)] * 2
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "ok"]
     assert [call[1] for call in docker.calls()] == ["bake"]
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
@@ -218,7 +219,7 @@ def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, 
     calls = docker.calls()
     assert [call[1] for call in calls] == ["bake", "build"]
     assert calls[1][calls[1].index("--platform") + 1] == "linux/arm64"
-    assert [event.fields["outcome"] for event in attempts] == ["ok", "cancelled", "ok"]
+    assert [event.outcome for event in attempts] == ["ok", "cancelled", "ok"]
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
 

@@ -39,8 +39,8 @@ def run(content, media_type, source, names, tags, journal, held_before=None):
     destinations = [Destination(repository=Reference.parse(name), tags=tags) for name in names]
     with Clients() as clients, Path(journal).open("a", encoding="utf-8") as file:
 
-        def emit(name, /, **fields):
-            file.write(json.dumps([name, fields]) + "\n")
+        def emit(event, /):
+            file.write(json.dumps([event.name, event.to_json()]) + "\n")
             file.flush()
 
         try:

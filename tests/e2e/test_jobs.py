@@ -5,7 +5,7 @@ import os
 import pytest
 from e2e.conftest import multibuild
 
-from multibuild.journal.journal import read_journal
+from multibuild.journal.journal import read_events
 
 FOUR = ("linux/arm64", "linux/386", "linux/riscv64", "linux/s390x")
 WAITS = "sleep 6"
@@ -13,7 +13,7 @@ COMPUTES = "timeout 4 sh -c 'while :; do :; done' || true"
 
 
 def journal(done, state):
-    return read_journal(state / "runs" / done.json["run"] / "journal.jsonl")
+    return read_events(state / "runs" / done.json["run"] / "journal.jsonl")
 
 
 def max_concurrent(done, state):

@@ -41,6 +41,7 @@ from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.files import is_remote
 from multibuild.frozen import frozen
+from multibuild.journal.events import BatchStarted
 from multibuild.journal.runs import open_log
 from multibuild.plan.plan import Plan, PlannedPlatform, max_concurrent
 from multibuild.platforms import Platform
@@ -185,8 +186,8 @@ async def carry(
     try:
         # Where nothing is run, all of them count for one build.
         async with context.slots.take(count=1 if cached else len(wave.items)):
-            names = [str(planned.platform) for planned in wave.items]
-            context.emit("wave.started", node=wave.items[0].node.builder, platforms=names, why=wave.why)
+            names = tuple(str(planned.platform) for planned in wave.items)
+            context.emit(BatchStarted(node=wave.items[0].node.builder, platforms=names, why=wave.why))
             for planned in wave.items:
                 members[target_name(planned)] = _Member(planned, context, partial(settle, planned.platform))
             await _bake(members, context, cached=cached)

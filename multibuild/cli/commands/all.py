@@ -65,7 +65,7 @@ def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["b
     """Compare with the last success; one that holds is noted in its own journal, as it is no new run."""
     from datetime import UTC, datetime
 
-    from multibuild.journal.events import Event
+    from multibuild.journal.events import JournalEntry, RunConfirmed
     from multibuild.journal.journal import Journal
     from multibuild.workflow.if_changed import check_for_changes
 
@@ -76,7 +76,7 @@ def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["b
         if verdict.run is None:
             return False
         with Journal(verdict.run.journal_path) as journal:
-            journal.append(Event(time=datetime.now(UTC), name="run.confirmed", fields={"command": command}))
+            journal.append(JournalEntry(time=datetime.now(UTC), event=RunConfirmed(command=command)))
     if request.json:
         print_json(verdict.run.report())
     if request.report is not None:

@@ -29,7 +29,7 @@ from multibuild.platforms import Platform
 from multibuild.terminal import printable
 
 if TYPE_CHECKING:
-    from multibuild.journal.events import Emit
+    from multibuild.journal.events import Emit, Event
     from multibuild.oci.manifest import Manifest
     from multibuild.oci.store import Registries
     from multibuild.publish.merge import MediaType, MergeOptions, Source
@@ -286,9 +286,10 @@ def _show(published: Published, request: MergeRequest) -> None:
 
 def _announce_tags(request: MergeRequest) -> Emit:
     """Return what prints what each tag held before."""
+    from multibuild.journal.events import TagPlanned
 
-    def emit(name: str, /, **fields: Any) -> None:
-        if name == "tag.planned":
-            request.say(f"{fields['ref']} was {fields['before'] or 'not there'}")
+    def emit(event: Event, /) -> None:
+        if isinstance(event, TagPlanned):
+            request.say(f"{event.ref} was {event.before or 'not there'}")
 
     return emit

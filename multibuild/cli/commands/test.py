@@ -41,7 +41,7 @@ def test(request: TestRequest) -> int:
         plan, outcomes = _test_run(request, loaded, run)
         write_report(run, loaded)
     if request.json:
-        rows = [{"platform": str(o.platform), **o.document()} for o in outcomes]
+        rows = [outcome.event().to_json() for outcome in outcomes]
         print_json({"run": run.id, "platforms": rows})
     elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
         table = [("PLATFORM", "TEST", "TIME")]
@@ -72,7 +72,7 @@ def _test_run(
     from multibuild.builds.failover import Failover
     from multibuild.cli.display.display import make_display
     from multibuild.cli.supervise import supervise
-    from multibuild.journal.journal import Journal, read_journal
+    from multibuild.journal.journal import Journal, read_events
     from multibuild.journal.local_children import may_be_there
     from multibuild.journal.recorder import Recorder
     from multibuild.plan.host_facts import recorded_facts
@@ -80,7 +80,7 @@ def _test_run(
     from multibuild.prove.smoke.stage import run_tests
     from multibuild.prove.stage import built_children
 
-    named = built_children(run.load_plan() or {}, read_journal(run.journal_path))
+    named = built_children(run.load_plan() or {}, read_events(run.journal_path))
     built = {platform: child for platform, child in named.items() if may_be_there(child, run)}
     if not built:
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")

@@ -15,7 +15,7 @@ from multibuild.cli.display.folds import folds_of
 from multibuild.cli.display.live_table import LiveTable
 from multibuild.cli.display.plain_lines import PlainLines
 from multibuild.errors import UsageError
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry
 from multibuild.journal.recorder import Display
 
 KINDS = ("auto", "tty", "plain", "quiet", "json")
@@ -64,7 +64,7 @@ def _carries_a_table(stream: IO[str], environ: Mapping[str, str]) -> bool:
 class Silent:
     """Shows nothing: errors come from the CLI's boundary."""
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         """Show nothing of an event."""
 
     def say(self, text: str) -> None:
@@ -88,9 +88,9 @@ class JsonLines:
             self._stream.write(line)
             self._stream.flush()
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         """Write the event."""
-        self._write(event.to_json())
+        self._write(entry.to_json())
 
     def say(self, text: str) -> None:
         """Write a message as an event of its own."""

@@ -3,78 +3,83 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from multibuild.journal.events import Event
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptGivenUp,
+    AttemptStarted,
+    AttemptWaiting,
+    BatchStarted,
+    ContentEnded,
+    Event,
+    IndexComposed,
+    PlatformEnded,
+    PlatformEvent,
+    RecordForgotten,
+    SmokeTestEnded,
+    SmokeTestGivenUp,
+    SmokeTestWaiting,
+    StageStarted,
+    TagEnded,
+)
 from multibuild.report.failure_lines import failed_proof
 from multibuild.terminal import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
 
 
-def sentence(event: Event) -> str | None:
-    """Put an event into words, one line, without whose it is; None for what is not worth one."""
-    words = _WORDS.get(event.name)
-    return words(event.fields) if words is not None else None
-
-
-Fields = Mapping[str, Any]
-
-
-_WAVES = {
+_BATCHES = {
     "cached": "inputs that were built before",
     "context": "a large context, one upload",
 }
 
 
-def _wave_started(f: Fields) -> str:
-    return f"{_WAVES[f['why']]}: {len(f['platforms'])} platforms in one process"
+def sentence(event: Event) -> str | None:
+    """Put an event into words, one line, without its platform; None for what is not worth one."""
+    match event:
+        case PlatformEvent():
+            return _of_platform(event)
+        case StageStarted():
+            return f"== {event.stage}"
+        case BatchStarted():
+            return f"{_BATCHES[event.why]}: {len(event.platforms)} platforms in one process"
+        case IndexComposed():
+            return f"index {event.digest} with {event.entries} entries"
+        case TagEnded():
+            return f"{event.ref}: {event.status}"
+    return None
 
 
-def _attempt_started(f: Fields) -> str:
-    return f"building on {f['node']}" + (f", attempt {f['number']}" if f["number"] > 1 else "")
+def _of_platform(event: PlatformEvent) -> str | None:
+    words = None
+    match event:
+        case AttemptStarted(number=number):
+            words = f"building on {event.node}" + (f", attempt {number}" if number > 1 else "")
+        case AttemptEnded(failure_class=str(name)):
+            words = f"attempt {event.number} {event.outcome} ({name}): {last_line(event.evidence)}"
+        case AttemptWaiting():
+            alone = ", alone" if event.alone else ""
+            words = f"{event.reason}, trying again in {human_seconds(event.seconds)}{alone}"
+        case AttemptGivenUp():
+            words = f"not tried again: {event.reason}"
+        case RecordForgotten():
+            words = f"BuildKit had lost a part of its cache: record {event.id} was taken out of it"
+        case PlatformEnded():
+            words = f"{event.status} in {human_seconds(event.seconds)}"
+        case SmokeTestWaiting():
+            words = f"test not run: {event.failure_class}, trying again in {human_seconds(event.seconds)}"
+        case SmokeTestGivenUp():
+            words = f"test not tried again: {event.reason}"
+        case SmokeTestEnded(status="passed" | "failed"):
+            words = proof_end("test", event.status, event.failure_class)
+        case ContentEnded(status="failed"):
+            words = f"content failed: {event.detail or ''}"
+    return words
 
 
-def _attempt_ended(f: Fields) -> str | None:
-    if not f.get("class"):
-        return None
-    return f"attempt {f['number']} {f['outcome']} ({f['class']}): {last_line(f.get('evidence'))}"
-
-
-def _waiting(f: Fields) -> str:
-    alone = ", alone" if f.get("alone") else ""
-    return f"{f['reason']}, trying again in {human_seconds(f['seconds'])}{alone}"
-
-
-def _content_ended(f: Fields) -> str | None:
-    return f"content failed: {f.get('detail', '')}" if f["status"] == "failed" else None
-
-
-def _test_ended(f: Fields) -> str | None:
-    if f["status"] == "skipped":
-        return None
-    return failed_proof("test", f) if f["status"] == "failed" else f"test {f['status']}"
-
-
-_WORDS: dict[str, Callable[[Fields], str | None]] = {
-    "stage.started": lambda f: f"== {f['stage']}",
-    "wave.started": _wave_started,
-    "attempt.started": _attempt_started,
-    "attempt.ended": _attempt_ended,
-    "attempt.waiting": _waiting,
-    "attempt.given_up": lambda f: f"not tried again: {f['reason']}",
-    "record.forgotten": lambda f: (
-        f"BuildKit had lost a part of its cache: record {f['id']} was taken out of it"
-    ),
-    "platform.ended": lambda f: f"{f['status']} in {human_seconds(f['seconds'])}",
-    "test.waiting": lambda f: f"test not run: {f['class']}, trying again in {human_seconds(f['seconds'])}",
-    "test.given_up": lambda f: f"test not tried again: {f['reason']}",
-    "test.ended": _test_ended,
-    "content.ended": _content_ended,
-    "index.composed": lambda f: f"index {f['digest']} with {f['entries']} entries",
-    "tag.ended": lambda f: f"{f['ref']}: {f['status']}",
-}
+def proof_end(what: str, status: str, failure_class: str | None = None) -> str:
+    """Return how a test or a proof of content ended."""
+    return failed_proof(what, failure_class) if status == "failed" else f"{what} {status}"
 
 
 def short_step(name: str) -> str:

@@ -9,9 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.display.event_text import as_shown, sentence, short_step
-from multibuild.journal.events import Event
-from multibuild.report.failure_lines import failed_proof
+from multibuild.cli.display.event_text import as_shown, proof_end, sentence, short_step
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptStarted,
+    AttemptWaiting,
+    ContentEnded,
+    JournalEntry,
+    LogLine,
+    PlatformEnded,
+    PlatformEvent,
+    RunPlanned,
+    SmokeTestEnded,
+    SmokeTestWaiting,
+    StepStarted,
+)
 from multibuild.terminal import human_seconds, last_line, one_line, printable
 
 if TYPE_CHECKING:
@@ -46,32 +58,33 @@ class Row:
     step: str = ""
     last: str = ""
 
-    def fold(self, event: Event, now: float) -> None:
+    def fold(self, event: PlatformEvent, now: float) -> None:
         """Take an event of this platform in."""
-        f = event.fields
-        match event.name:
-            case "attempt.started":
-                self.state, self.since, self.tries = "building", now, f["number"]
+        match event:
+            case AttemptStarted():
+                self.state, self.since, self.tries = "building", now, event.number
                 self.step = self.last = ""
-            case "step":
-                self.step, self.last = short_step(f["name"]), ""
-            case "log":
-                self.last = as_shown(f["text"]) or self.last
-            case "attempt.ended" if f.get("class"):
-                self.step, self.last = f["class"], as_shown(last_line(f.get("evidence")))
-            case "attempt.waiting":
+            case StepStarted():
+                self.step, self.last = short_step(event.step), ""
+            case LogLine():
+                self.last = as_shown(event.text) or self.last
+            case AttemptEnded() if event.failure_class:
+                self.step, self.last = event.failure_class, as_shown(last_line(event.evidence))
+            case AttemptWaiting():
                 self.state, self.since = "retrying", None
                 self.last = sentence(event) or ""
-            case "platform.ended":
-                self.state, self.took = f["status"], f["seconds"]
-                if f["status"] != "failed":
+            case PlatformEnded():
+                self.state, self.took = event.status, event.seconds
+                if event.status != "failed":
                     self.step = self.last = ""
-            case "test.waiting":
+            case SmokeTestWaiting():
                 self.step, self.last = "test", sentence(event) or ""
-            case "test.ended" | "content.ended" if f["status"] != "skipped":
-                what = event.name.partition(".")[0]
-                self.step = failed_proof(what, f) if f["status"] == "failed" else f"{what} {f['status']}"
-                self.last = as_shown(last_line(f.get("detail")))
+            case SmokeTestEnded() if event.status != "skipped":
+                self.step = proof_end("test", event.status, event.failure_class)
+                self.last = as_shown(last_line(event.detail))
+            case ContentEnded() if event.status != "skipped":
+                self.step = proof_end("content", event.status)
+                self.last = as_shown(last_line(event.detail))
 
     def elapsed(self, now: float) -> str:
         """How long it took, or takes up to now; empty while it does not run."""
@@ -94,14 +107,15 @@ class LiveTable:
         self._live = Live(self, console=self._console, refresh_per_second=4, redirect_stdout=False)
         self._live.start()
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         """Fold the event into its row; what is of no platform is said above the table."""
-        if event.name == "run.planned":
+        event = entry.event
+        if isinstance(event, RunPlanned):
             with self._lock:
-                self._rows = {name: Row(name=name) for name in event.fields["platforms"]}
-        elif (row := self._rows.get(event.fields.get("platform", ""))) is not None:
+                self._rows = {name: Row(name=name) for name in event.platforms}
+        elif isinstance(event, PlatformEvent) and event.platform in self._rows:
             with self._lock:
-                row.fold(event, time.monotonic())
+                self._rows[event.platform].fold(event, time.monotonic())
         elif (text := sentence(event)) is not None:
             self.say(text)
 

@@ -11,7 +11,7 @@ from typing import IO
 from multibuild.cli.ci import inert
 from multibuild.cli.display.event_text import as_shown, sentence, short_step
 from multibuild.cli.display.folds import Folds
-from multibuild.journal.events import Event
+from multibuild.journal.events import AttemptEnded, JournalEntry, LogLine, PlatformEvent, StepStarted
 from multibuild.terminal import human_seconds, shorten
 
 OURSELVES = "multibuild"
@@ -34,19 +34,21 @@ class PlainLines:
         self._run = run
         self._lock = threading.Lock()
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         """Write the event in words."""
-        who = str(event.fields.get("platform") or OURSELVES)
-        if event.name == "step":
-            if not event.fields["name"].startswith("[internal]"):
-                self._write(_line(who, short_step(event.fields["name"])))
-        elif event.name == "log":
-            if self._folds is None:
-                self._write(_line(who, as_shown(event.fields["text"])))
-        elif event.name == "attempt.ended" and self._folds is not None:
-            self._write(*self._fold(who, event, self._folds), *_lines(who, sentence(event)))
-        else:
-            self._write(*_lines(who, sentence(event)))
+        event = entry.event
+        who = event.platform if isinstance(event, PlatformEvent) else OURSELVES
+        match event:
+            case StepStarted():
+                if not event.step.startswith("[internal]"):
+                    self._write(_line(who, short_step(event.step)))
+            case LogLine():
+                if self._folds is None:
+                    self._write(_line(who, as_shown(event.text)))
+            case AttemptEnded() if self._folds is not None:
+                self._write(*self._fold(event, self._folds), *_lines(who, sentence(event)))
+            case _:
+                self._write(*_lines(who, sentence(event)))
 
     def say(self, text: str) -> None:
         """Write a message."""
@@ -61,14 +63,13 @@ class PlainLines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _fold(self, who: str, event: Event, folds: Folds) -> Iterator[str]:
+    def _fold(self, ended: AttemptEnded, folds: Folds) -> Iterator[str]:
         """Give an attempt's log between the marks of a fold."""
         assert self._run is not None
-        f = event.fields
-        name = Path(f["log"]).stem.replace(".", "_")
-        title = f"{who}: attempt {f['number']} {f['outcome']}, {human_seconds(f['seconds'])}"
+        name, who = Path(ended.log).stem.replace(".", "_"), ended.platform
+        title = f"{who}: attempt {ended.number} {ended.outcome}, {human_seconds(ended.seconds)}"
         yield folds.begin(name, title, time.time())
-        for line in _end_of(self._run / f["log"]):
+        for line in _end_of(self._run / ended.log):
             yield _line(who, as_shown(line))
         yield folds.end(name, time.time())
 

@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from multibuild.buildx.classify import Failure, classify, failure_of
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.progress import Evidence, Progress
 from multibuild.frozen import frozen
+from multibuild.journal.events import SmokeTestEnded
 from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 
@@ -44,10 +45,16 @@ class TestOutcome:
     detail: str = ""
     trouble: Failure | None = None
 
-    def document(self) -> dict[str, Any]:
-        """Give it as `test --json` and the journal have it, without the platform."""
-        why = {"class": self.trouble.kind.name, "hint": self.trouble.hint} if self.trouble else {}
-        return {"status": self.status, "seconds": round(self.seconds, 3), "detail": self.detail, **why}
+    def event(self) -> SmokeTestEnded:
+        """Return what the journal has of it."""
+        return SmokeTestEnded(
+            platform=str(self.platform),
+            status=self.status,
+            seconds=round(self.seconds, 3),
+            detail=self.detail,
+            failure_class=self.trouble.kind.name if self.trouble else None,
+            hint=self.trouble.hint if self.trouble else None,
+        )
 
 
 @frozen

@@ -14,6 +14,7 @@ from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retrie
 from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.frozen import frozen
+from multibuild.journal.events import RecordForgotten, SmokeTestGivenUp, SmokeTestWaiting
 from multibuild.journal.local_children import on_the_builder
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
@@ -71,7 +72,7 @@ async def run_tests(
     for found in await asyncio.gather(*(laboratory.examine(group) for group in groups)):
         outcomes |= found
     for outcome in outcomes.values():
-        recorder.record("test.ended", platform=str(outcome.platform), **outcome.document())
+        recorder.record(outcome.event())
     return outcomes
 
 
@@ -184,15 +185,20 @@ class _Laboratory:
             await self._failover.report_failure(planned, outcome.trouble)
             lost = await repair_cache(outcome.trouble, planned.node.builder, self._buildx, self._project)
             if lost is not None:
-                self._recorder.record("record.forgotten", platform=str(planned.platform), id=lost)
+                self._recorder.record(RecordForgotten(platform=str(planned.platform), id=lost))
             if self._failover.assign(tested.planned).node.builder == planned.node.builder:
                 return outcome
 
     def _record(self, platform: Platform, decision: Decision) -> None:
-        named = {"platform": str(platform), "number": decision.number, "class": decision.failure.kind.name}
-        if decision.seconds is None:
-            self._recorder.record("test.given_up", **named, reason=decision.reason)
-        else:
-            self._recorder.record(
-                "test.waiting", **named, seconds=round(decision.seconds, 1), alone=decision.alone
+        name, kind, number = str(platform), decision.failure.kind.name, decision.number
+        self._recorder.record(
+            SmokeTestGivenUp(platform=name, number=number, failure_class=kind, reason=decision.reason)
+            if decision.seconds is None
+            else SmokeTestWaiting(
+                platform=name,
+                number=number,
+                failure_class=kind,
+                seconds=round(decision.seconds, 1),
+                alone=decision.alone,
             )
+        )

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from fakes.journals import write_events
+
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.builds.history import BuildHistory, past_seconds, read_history
 from multibuild.builds.stage import start_order
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal
+from multibuild.journal.events import AttemptEnded
 from multibuild.journal.runs import State
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -45,10 +46,13 @@ def test_what_is_not_known_yet_may_be_the_longest():
 
 def written(state, day, *told):
     run = state.new_run(NOW + timedelta(days=day))
-    with Journal(run.journal_path) as journal:
-        for platform, outcome, seconds in told:
-            fields = {"platform": platform, "number": 1, "outcome": outcome, "seconds": seconds}
-            journal.append(Event(time=NOW, name="attempt.ended", fields=fields))
+    write_events(
+        run.journal_path,
+        *(
+            AttemptEnded(platform=platform, number=1, outcome=outcome, seconds=seconds, log="")
+            for platform, outcome, seconds in told
+        ),
+    )
     return run
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes.images import put_image
+from fakes.journals import write_events
 from fakes.registry_server import FakeRegistry
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
@@ -11,8 +12,15 @@ from multibuild.builds.reuse import reusable_children, unfinished
 from multibuild.cli.display.display import Silent
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal
+from multibuild.journal.events import (
+    InputsChanged,
+    InputsHeld,
+    InputsNamed,
+    PlatformEnded,
+    PlatformInputs,
+    RunEnded,
+    TagPlanned,
+)
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.plan.host_facts import assumed_facts
@@ -23,8 +31,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AMD64 = Platform.parse("linux/amd64")
 INPUTS = Fingerprint(parts={"context": "c"})
 NAMED = [
-    ("inputs.named", {"stamp": "before"}),
-    ("platform.inputs", {"platform": "linux/amd64", "inputs": INPUTS.name}),
+    InputsNamed(stamp="before"),
+    PlatformInputs(platform="linux/amd64", inputs=INPUTS.name, parts=INPUTS.parts),
 ]
 
 
@@ -34,20 +42,11 @@ def state(tmp_path):
 
 
 def ended(digest="sha256:d", repository="r"):
-    fields = {
-        "platform": "linux/amd64",
-        "status": "succeeded",
-        "digest": digest,
-        "repository": repository,
-    }
-    return ("platform.ended", fields)
+    return PlatformEnded(platform="linux/amd64", status="succeeded", digest=digest, repository=repository)
 
 
-def left_by(state, *told):
-    run = state.new_run(NOW)
-    with Journal(run.journal_path) as journal:
-        for name, fields in told:
-            journal.append(Event(time=NOW, name=name, fields=fields))
+def left_by(state, *events):
+    write_events(state.new_run(NOW).journal_path, *events)
     return unfinished(state, state.new_run(NOW + timedelta(days=1)))
 
 
@@ -56,7 +55,7 @@ def children_of(left):
 
 
 def test_files_that_held_need_no_stamp(state):
-    assert children_of(left_by(state, *NAMED, ended(), ("inputs.held", {}))) == [("sha256:d", None)]
+    assert children_of(left_by(state, *NAMED, ended(), InputsHeld())) == [("sha256:d", None)]
 
 
 def test_a_run_that_was_killed_before_it_looked_leaves_the_stamp_of_its_files(state):
@@ -64,7 +63,7 @@ def test_a_run_that_was_killed_before_it_looked_leaves_the_stamp_of_its_files(st
 
 
 def test_files_that_changed_during_the_build_leave_nothing(state):
-    assert children_of(left_by(state, *NAMED, ended(), ("inputs.changed", {}))) == []
+    assert children_of(left_by(state, *NAMED, ended(), InputsChanged())) == []
 
 
 def test_a_journal_without_any_stamp_proves_nothing(state):
@@ -88,15 +87,12 @@ async def test_a_file_that_was_changed_and_changed_back_spoils_what_a_killed_run
 
 
 def moved(before, after="sha256:index"):
-    return ("tag.planned", {"ref": "r:latest", "before": before, "after": after})
+    return TagPlanned(ref="r:latest", before=before, after=after)
 
 
 def tags_left_by(state, *runs):
-    for day, told in enumerate(runs):
-        run = state.new_run(NOW + timedelta(days=day))
-        with Journal(run.journal_path) as journal:
-            for name, fields in told:
-                journal.append(Event(time=NOW, name=name, fields=fields))
+    for day, events in enumerate(runs):
+        write_events(state.new_run(NOW + timedelta(days=day)).journal_path, *events)
     return dict(unfinished(state, state.new_run(NOW + timedelta(days=len(runs)))).tags)
 
 
@@ -106,16 +102,16 @@ def test_the_oldest_unfinished_run_knows_what_a_tag_held(state):
 
 
 def test_what_a_partial_run_published_is_no_half_moved_tag(state):
-    partial = [moved("sha256:old"), ("run.ended", {"status": "partial"})]
+    partial = [moved("sha256:old"), RunEnded(status="partial")]
     assert tags_left_by(state, [moved("sha256:older")], partial) == {}
 
 
 def test_a_partial_build_moved_no_tag(state):
-    build = [("run.ended", {"status": "partial"})]
+    build = [RunEnded(status="partial")]
     assert tags_left_by(state, [moved("sha256:old")], build) == {("r:latest", "sha256:index"): "sha256:old"}
 
 
 def test_what_was_half_moved_after_a_partial_run_is(state):
-    partial = [moved("sha256:old"), ("run.ended", {"status": "partial"})]
+    partial = [moved("sha256:old"), RunEnded(status="partial")]
     left = tags_left_by(state, partial, [moved("sha256:index", "sha256:new")])
     assert left == {("r:latest", "sha256:new"): "sha256:index"}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes.images import put_attested
+from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
@@ -12,8 +13,7 @@ from multibuild.builds.reuse import reusable_children, unfinished
 from multibuild.cli.display.display import Silent
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal
+from multibuild.journal.events import InputsHeld, InputsNamed, PlatformEnded, PlatformInputs
 from multibuild.journal.local_children import fresh_folder, holder_of, keep
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
@@ -58,13 +58,13 @@ def killed(state):
 
 
 def tell(run, inputs, repository, digest):
-    ended = {"platform": "linux/amd64", "status": "succeeded", "repository": repository, "digest": digest}
-    with Journal(run.journal_path) as journal:
-        journal.append(Event(time=NOW, name="inputs.named", fields={"stamp": ""}))
-        fields = {"platform": "linux/amd64", "inputs": inputs}
-        journal.append(Event(time=NOW, name="platform.inputs", fields=fields))
-        journal.append(Event(time=NOW, name="platform.ended", fields=ended))
-        journal.append(Event(time=NOW, name="inputs.held", fields={}))
+    write_events(
+        run.journal_path,
+        InputsNamed(stamp=""),
+        PlatformInputs(platform="linux/amd64", inputs=inputs, parts={}),
+        PlatformEnded(platform="linux/amd64", status="succeeded", repository=repository, digest=digest),
+        InputsHeld(),
+    )
 
 
 def taken(plan, state, run, inputs=INPUTS):

@@ -16,32 +16,39 @@ from multibuild.cli.display.live_table import LiveTable, Row, table_lines
 from multibuild.cli.display.plain_lines import LINE_CHARACTERS, PlainLines
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
-from multibuild.journal.events import Event
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptGivenUp,
+    AttemptStarted,
+    AttemptWaiting,
+    JournalEntry,
+    LogLine,
+    PlatformEnded,
+    RunPlanned,
+    StageStarted,
+    StepStarted,
+    TagEnded,
+)
 
 ARM = "linux/arm64"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[31mred\x1b[0m \x9b1A up \x1bc \u202e rtl"
 
 
-def event(name, /, **fields):
-    return Event(time=datetime(2026, 11, 25, tzinfo=UTC), name=name, fields=fields)
+def show(display, *events):
+    for event in events:
+        display.show(JournalEntry(time=datetime(2026, 11, 25, tzinfo=UTC), event=event))
 
 
 def run_of(*steps, platform=ARM):
     """A build that starts, runs `steps` with what they print, and ends well."""
-    yield event(
-        "attempt.started",
-        platform=platform,
-        number=1,
-        node="n",
-        log=f"logs/{platform.replace('/', '-')}.1.log",
-    )
-    for step, *lines in steps:
-        yield event("step", platform=platform, name=step)
-        for line in lines:
-            yield event("log", platform=platform, text=line)
     log = f"logs/{platform.replace('/', '-')}.1.log"
-    yield event("attempt.ended", platform=platform, number=1, seconds=1.0, outcome="ok", log=log)
-    yield event("platform.ended", platform=platform, status="succeeded", seconds=1.0)
+    yield AttemptStarted(platform=platform, number=1, node="n", log=log)
+    for step, *lines in steps:
+        yield StepStarted(platform=platform, step=step)
+        for line in lines:
+            yield LogLine(platform=platform, text=line)
+    yield AttemptEnded(platform=platform, number=1, seconds=1.0, outcome="ok", log=log)
+    yield PlatformEnded(platform=platform, status="succeeded", digest=None, seconds=1.0)
 
 
 class Terminal(io.StringIO):
@@ -103,17 +110,16 @@ def test_an_unknown_kind():
 def plain(*events, **more):
     stream = io.StringIO()
     display = PlainLines(stream, **more)
-    for each in events:
-        display.show(each)
+    show(display, *events)
     display.close()
     return stream.getvalue()
 
 
 def test_every_line_says_whose_it_is():
     shown = plain(
-        event("stage.started", stage="build"),
+        StageStarted(stage="build"),
         *run_of(("[internal] load build definition",), ("[2/2] RUN make", "cc a.c", "", "done")),
-        event("tag.ended", ref="r/app:1", status="moved"),
+        TagEnded(ref="r/app:1", before=None, after="d", status="moved"),
     )
     assert shown.splitlines() == [
         "multibuild | == build",
@@ -218,7 +224,7 @@ def test_threads_do_not_interleave_within_a_line():
 
     def chat(platform):
         for number in range(500):
-            display.show(event("log", platform=platform, text=f"{platform} {number} " + "x" * 50))
+            show(display, LogLine(platform=platform, text=f"{platform} {number} " + "x" * 50))
 
     threads = [threading.Thread(target=chat, args=(f"linux/{n}",)) for n in range(4)]
     for thread in threads:
@@ -245,7 +251,7 @@ COMMANDS = "##[set-output name=digest]x and ##vso[task.setvariable variable=a]b,
 def test_json_gives_a_ci_system_no_command_and_loses_nothing(capsys):
     stream = io.StringIO()
     display = make_display("json", quiet=False, stream=stream)
-    display.show(event("log", platform=ARM, text=COMMANDS))
+    show(display, LogLine(platform=ARM, text=COMMANDS))
     display.say(COMMANDS)
     first, second = stream.getvalue().splitlines()
     print_json({"evidence": COMMANDS})
@@ -269,8 +275,7 @@ def test_the_ci_system_is_known_by_its_variable():
 def test_json_is_one_event_a_line():
     stream = io.StringIO()
     display = make_display("json", quiet=False, stream=stream)
-    for each in run_of(("[1/1] RUN x", "a\nb\u2028c", HOSTILE)):
-        display.show(each)
+    show(display, *run_of(("[1/1] RUN x", "a\nb\u2028c", HOSTILE)))
     display.say("hello")
     lines = stream.getvalue().split("\n")
     assert lines.pop() == ""
@@ -363,15 +368,21 @@ def test_a_row_follows_what_happens():
 
 
 def test_a_failed_row_keeps_its_reason():
-    failed = event(
-        "attempt.ended", platform=ARM, number=1, seconds=1.0, outcome="failed", evidence="[2/2] RUN x\ncc: boom\nprocess did not complete successfully: exit code: 1",
-        log="x", **{"class": "step-failed"},
-    )  # fmt: skip
-    given_up = event("attempt.given_up", platform=ARM, number=1, reason="another try does not help")
-    ended = event("platform.ended", platform=ARM, status="failed", seconds=1.0)
+    evidence = "[2/2] RUN x\ncc: boom\nprocess did not complete successfully: exit code: 1"
+    failed = AttemptEnded(
+        platform=ARM,
+        number=1,
+        seconds=1.0,
+        outcome="failed",
+        log="x",
+        failure_class="step-failed",
+        evidence=evidence,
+    )
+    given_up = AttemptGivenUp(platform=ARM, number=1, reason="another try does not help")
+    ended = PlatformEnded(platform=ARM, status="failed", digest=None, seconds=1.0)
     found = folded(*run_of(), failed, given_up, ended)
     assert (found.state, found.step, found.last) == ("failed", "step-failed", "cc: boom")
-    again = event("attempt.waiting", platform=ARM, number=1, seconds=5.0, reason="network")
+    again = AttemptWaiting(platform=ARM, number=1, seconds=5.0, reason="network")
     found = folded(*run_of(), failed, again)
     assert (found.state, found.last) == ("retrying", "network, trying again in 5.0s")
 
@@ -379,9 +390,8 @@ def test_a_failed_row_keeps_its_reason():
 def test_the_table_stays_and_nothing_of_a_build_reaches_the_terminal():
     stream = Terminal()
     table = LiveTable(stream)
-    table.show(event("run.planned", platforms=[ARM, "linux/amd64"]))
-    for each in run_of((HOSTILE, HOSTILE)):
-        table.show(each)
+    show(table, RunPlanned(platforms=(ARM, "linux/amd64"), jobs=1, settings={}))
+    show(table, *run_of((HOSTILE, HOSTILE)))
     table.say(HOSTILE)
     table.close()
     shown = stream.getvalue()

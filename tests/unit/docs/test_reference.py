@@ -8,6 +8,7 @@ from docs.generator.markdown import table
 from multibuild.buildx.failure_signatures import CLASSES
 from multibuild.cli.app import program
 from multibuild.config.models import Config
+from multibuild.journal.events import EVENTS
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -39,6 +40,7 @@ def test_nothing_is_left_out():
         command.name or getattr(command.callback, "__name__", "") for command in program().registered_commands
     ]
     assert all(f"\n## {name}\n" in PAGES["commands.md"]() for name in names)
+    assert all(f"| `{name}` |" in PAGES["journal.md"]() for name in EVENTS)
 
 
 def test_a_bar_in_a_cell_is_no_column():

@@ -6,64 +6,59 @@ import signal
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from fakes.journals import NOON, write_events
 
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal, read_journal, scan_journal
+from multibuild.journal.events import JournalEntry, StepStarted, UnknownEvent
+from multibuild.journal.journal import Journal, read_events, scan_journal
 
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry, UnknownEvent
 from multibuild.journal.journal import Journal
 with Journal(Path(sys.argv[1])) as journal:
     number = 0
     while True:
-        journal.append(Event(time=datetime.now(UTC), name="n", fields={"number": number, "pad": "x" * 3000}))
+        event = UnknownEvent(name="n", fields={"number": number, "pad": "x" * 3000})
+        journal.append(JournalEntry(time=datetime.now(UTC), event=event))
         print(number, flush=True)
         number += 1
 """
 
 
-def event(name="n", **fields):
-    return Event(time=NOON, name=name, fields=fields)
-
-
-def write(path, *events):
-    with Journal(path) as journal:
-        for one in events:
-            journal.append(one)
+def event(kind="n", /, **fields):
+    return UnknownEvent(name=kind, fields=fields)
 
 
 def test_what_is_written_is_read(tmp_path):
     events = (event("a", text="ä\n\u2028\x00\r", nothing=None, list=[1]), event("b"))
-    write(tmp_path / "j", *events)
-    assert read_journal(tmp_path / "j") == events
+    write_events(tmp_path / "j", *events)
+    assert read_events(tmp_path / "j") == events
     assert (tmp_path / "j").read_bytes().count(b"\n") == 2
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
 
 
 def test_fields_may_be_called_name_and_time(tmp_path):
-    """The event `step` has a field `name`."""
-    written = Event(time=NOON, name="step", fields={"name": "RUN make", "time": 3})
-    assert Event.from_json(json.loads(json.dumps(written.to_json()))) == written
+    for one in (StepStarted(platform="linux/arm64", step="RUN make"), event(name="RUN make", time=3)):
+        written = JournalEntry(time=NOON, event=one)
+        assert JournalEntry.from_json(json.loads(json.dumps(written.to_json()))) == written
 
 
 def test_times_are_utc():
     there = NOON.astimezone(timezone(timedelta(hours=2)))
-    read = Event.from_json({"time": there.isoformat(), "name": "n", "fields": {}})
+    read = JournalEntry.from_json({"time": there.isoformat(), "name": "n", "fields": {}})
     assert (read.time, read.time.tzinfo) == (NOON, UTC)
     with pytest.raises(ValueError, match="no time zone"):
-        Event.from_json({"time": "2026-11-24T12:00:00", "name": "n", "fields": {}})
+        JournalEntry.from_json({"time": "2026-11-24T12:00:00", "name": "n", "fields": {}})
 
 
 def test_no_journal_is_no_events(tmp_path):
-    assert read_journal(tmp_path / "none") == ()
+    assert read_events(tmp_path / "none") == ()
 
 
 def test_a_killed_writer_loses_at_most_the_line_it_was_writing(tmp_path):
@@ -80,7 +75,7 @@ def test_a_killed_writer_loses_at_most_the_line_it_was_writing(tmp_path):
         child.send_signal(signal.SIGKILL)
         said = 20 + len(child.stdout.read().splitlines())
     reading = scan_journal(path)
-    numbers = [one.fields["number"] for one in reading.events]
+    numbers = [entry.event.to_json()["number"] for entry in reading.entries]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) >= said
     assert reading.damaged == ()
@@ -89,31 +84,31 @@ def test_a_killed_writer_loses_at_most_the_line_it_was_writing(tmp_path):
 @pytest.mark.parametrize("kept", [1, 30, -1])
 def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(tmp_path, caplog, kept):
     path = tmp_path / "j"
-    write(path, event(number=1), event(number=2))
+    write_events(path, event(number=1), event(number=2))
     first, second, _ = path.read_bytes().split(b"\n")
     path.write_bytes(first + b"\n" + second[:kept])
-    assert [one.fields["number"] for one in read_journal(path)] == [1]
+    assert [one.to_json()["number"] for one in read_events(path)] == [1]
     assert scan_journal(path).torn
     assert not caplog.records
-    write(path, event(number=3))
-    assert [one.fields["number"] for one in read_journal(path)] == [1, 3]
+    write_events(path, event(number=3))
+    assert [one.to_json()["number"] for one in read_events(path)] == [1, 3]
 
 
 def test_a_last_line_that_lacks_only_its_end_counts(tmp_path):
     path = tmp_path / "j"
-    write(path, event(number=1))
+    write_events(path, event(number=1))
     path.write_bytes(path.read_bytes()[:-1])
-    assert len(read_journal(path)) == 1
+    assert len(read_events(path)) == 1
     assert not scan_journal(path).torn
 
 
 def test_damage_in_the_middle_is_counted_and_said(tmp_path, caplog):
     path = tmp_path / "j"
-    write(path, event(number=1), event(number=2))
+    write_events(path, event(number=1), event(number=2))
     first, second, _ = path.read_bytes().split(b"\n")
     junk = (b"\x00" * 40, b"[]", b'{"time": 1, "name": "n", "fields": {}}', b"[" * 100_000)
     path.write_bytes(b"\n".join((first, *junk, second, b"")))
-    assert [one.fields["number"] for one in read_journal(path)] == [1, 2]
+    assert [one.to_json()["number"] for one in read_events(path)] == [1, 2]
     assert scan_journal(path).damaged == (2, 3, 4, 5)
     assert "4 unreadable lines" in caplog.text
     assert "line 2" in caplog.text
@@ -125,10 +120,11 @@ def test_a_write_that_fails_halfway_does_not_spoil_the_next_event(tmp_path):
 import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry, UnknownEvent
 from multibuild.journal.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-def event(size): return Event(time=datetime.now(UTC), name="n", fields={"pad": "x" * size})
+def event(size):
+    return JournalEntry(time=datetime.now(UTC), event=UnknownEvent(name="n", fields={"pad": "x" * size}))
 with Journal(Path(sys.argv[1])) as journal:
     journal.append(event(10))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
@@ -146,7 +142,7 @@ with Journal(Path(sys.argv[1])) as journal:
     )  # fmt: skip
     assert done.stdout.strip() == "File too large"
     reading = scan_journal(tmp_path / "j")
-    assert [len(one.fields["pad"]) for one in reading.events] == [10, 20]
+    assert [len(entry.event.to_json()["pad"]) for entry in reading.entries] == [10, 20]
     assert reading.damaged == (2,)
 
 
@@ -155,7 +151,7 @@ def test_threads_do_not_mix_their_lines(tmp_path):
 
     def write_ten(n):
         for _ in range(10):
-            journal.append(event(n=n, pad="y" * 2000))
+            journal.append(JournalEntry(time=NOON, event=event(n=n, pad="y" * 2000)))
 
     with Journal(path) as journal:
         threads = [threading.Thread(target=write_ten, args=(n,)) for n in range(6)]
@@ -163,13 +159,13 @@ def test_threads_do_not_mix_their_lines(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(one.fields["n"] for one in read_journal(path)) == sorted(list(range(6)) * 10)
+    assert sorted(one.to_json()["n"] for one in read_events(path)) == sorted(list(range(6)) * 10)
 
 
 def test_values_that_are_no_json_do_not_end_a_run(tmp_path):
-    write(tmp_path / "j", event(path=Path("/a"), pair=(1, 2), half="\ud800"))
-    (read,) = read_journal(tmp_path / "j")
-    assert read.fields == {"path": "/a", "pair": [1, 2], "half": "?"}
+    write_events(tmp_path / "j", event(path=Path("/a"), pair=(1, 2), half="\ud800"))
+    (read,) = read_events(tmp_path / "j")
+    assert read.to_json() == {"path": "/a", "pair": [1, 2], "half": "?"}
 
 
 def test_closing_twice_is_harmless(tmp_path):

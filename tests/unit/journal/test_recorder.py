@@ -6,8 +6,25 @@ from datetime import UTC
 import pytest
 
 from multibuild.errors import EnvironmentFault
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import (
+    AttemptStarted,
+    ChildRead,
+    ContentEnded,
+    InputsHeld,
+    JournalEntry,
+    LogLine,
+    PlatformEnded,
+    PlatformInputs,
+    RunEnded,
+    RunStarted,
+    SmokeTestEnded,
+    StageEnded,
+    StageStarted,
+    StepStarted,
+    TagEnded,
+    TagPlanned,
+)
+from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 
 
@@ -15,11 +32,15 @@ class KeepingDisplay:
     """Keeps everything."""
 
     def __init__(self) -> None:
-        self.shown: list[Event] = []
+        self.entries: list[JournalEntry] = []
         self.said: list[str] = []
 
-    def show(self, event: Event) -> None:
-        self.shown.append(event)
+    @property
+    def shown(self):
+        return [entry.event for entry in self.entries]
+
+    def show(self, entry: JournalEntry) -> None:
+        self.entries.append(entry)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -31,7 +52,7 @@ class KeepingDisplay:
 class ClosedPipe:
     """What a display is whose reader has gone."""
 
-    def show(self, event: Event) -> None:
+    def show(self, entry: JournalEntry) -> None:
         raise BrokenPipeError
 
     def say(self, text: str) -> None:
@@ -41,19 +62,23 @@ class ClosedPipe:
         pass
 
 
+ARM = "linux/arm64"
+STARTED = AttemptStarted(platform=ARM, number=1, node="n", log="logs/linux-arm64.1.log")
+READ = ChildRead(platform=ARM, manifest="sha256:c", bytes=1)
+MOVED = TagEnded(ref="r:1", before=None, after="sha256:d", status="moved")
+
+
 def test_events_go_to_the_journal_and_the_display(tmp_path):
+    events = [STARTED, StepStarted(platform=ARM, step="RUN make"), LogLine(platform=ARM, text="cc")]
     display = KeepingDisplay()
     with Journal(tmp_path / "j") as journal:
         recorder = Recorder(journal, display)
-        recorder.record("attempt.started", platform="linux/arm64", number=1)
-        recorder.record("step", platform="linux/arm64", name="RUN make")
-        recorder.record("log", platform="linux/arm64", text="cc")
+        for event in events:
+            recorder.record(event)
         recorder.say("hello")
-    (kept,) = read_journal(tmp_path / "j")
-    assert (kept.name, kept.fields) == ("attempt.started", {"platform": "linux/arm64", "number": 1})
-    assert [event.name for event in display.shown] == ["attempt.started", "step", "log"]
-    assert display.shown[1].fields["name"] == "RUN make"
-    assert {event.time.tzinfo for event in display.shown} == {UTC}
+    assert read_events(tmp_path / "j") == (STARTED,)
+    assert display.shown == events
+    assert {entry.time.tzinfo for entry in display.entries} == {UTC}
     assert display.said == ["hello"]
 
 
@@ -67,16 +92,28 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
     with Journal(path) as journal:
         monkeypatch.setattr(os, "fsync", watched)
         recorder = Recorder(journal, KeepingDisplay())
-        for name in ("platform.inputs", "attempt.started", "content.ended"):
-            recorder.record(name, platform="linux/arm64")
+        for event in (
+            PlatformInputs(platform=ARM, inputs="a", parts={}),
+            STARTED,
+            READ,
+            ContentEnded(platform=ARM, status="passed"),
+        ):
+            recorder.record(event)
             # Written, so that a kill does not lose it; the disk is not waited for.
-            assert read_journal(path)[-1].name == name
+            assert read_events(path)[-1] == event
         assert synced == [0]
-        for name in ("platform.ended", "tag.planned", "tag.ended", "inputs.held", "stage.ended", "run.ended"):
-            recorder.record(name)
+        for durable in (
+            PlatformEnded(platform=ARM, status="succeeded", digest="sha256:c"),
+            TagPlanned(ref="r:1", before=None, after="sha256:d"),
+            MOVED,
+            InputsHeld(),
+            StageEnded(stage="build", seconds=1.0),
+            RunEnded(status="succeeded"),
+        ):
+            recorder.record(durable)
             assert synced == [path.stat().st_size]
         recorder = Recorder(journal, KeepingDisplay())
-        recorder.record("test.ended", platform="linux/arm64", status="failed")
+        recorder.record(SmokeTestEnded(platform=ARM, status="failed"))
         assert synced[0] < path.stat().st_size
     # `multibuild test` writes nothing after it.
     assert synced == [path.stat().st_size]
@@ -86,17 +123,18 @@ def test_a_stage_ends_also_when_it_fails():
     display = KeepingDisplay()
     with pytest.raises(KeyError), Recorder(None, display).stage("build"):
         raise KeyError
-    assert [event.name for event in display.shown] == ["stage.started", "stage.ended"]
-    assert display.shown[1].fields["stage"] == "build"
-    assert display.shown[1].fields["seconds"] >= 0
+    started, ended = display.shown
+    assert (started, ended.stage) == (StageStarted(stage="build"), "build")
+    assert isinstance(ended, StageEnded)
+    assert ended.seconds >= 0
 
 
 def test_a_reader_that_left_does_not_end_the_run(tmp_path):
     with Journal(tmp_path / "j") as journal:
         recorder = Recorder(journal, ClosedPipe())
-        recorder.record("run.started")
+        recorder.record(RunStarted())
         recorder.say("hello")
-    assert len(read_journal(tmp_path / "j")) == 1
+    assert len(read_events(tmp_path / "j")) == 1
 
 
 def test_what_cannot_be_journaled_is_not_shown_as_done(tmp_path):
@@ -104,7 +142,7 @@ def test_what_cannot_be_journaled_is_not_shown_as_done(tmp_path):
     journal.close()
     display = KeepingDisplay()
     with pytest.raises(EnvironmentFault, match="journal cannot be written"):
-        Recorder(journal, display).record("tag.ended")
+        Recorder(journal, display).record(MOVED)
     assert display.shown == []
 
 
@@ -113,8 +151,8 @@ def test_nothing_comes_after_the_end_of_a_run(tmp_path):
     display = KeepingDisplay()
     with Journal(tmp_path / "journal.jsonl") as journal:
         recorder = Recorder(journal, display)
-        recorder.record("run.ended", status="interrupted")
-        recorder.record("child.read", platform="linux/arm64")
+        recorder.record(RunEnded(status="interrupted"))
+        recorder.record(READ)
         recorder.say("waiting for a registry")
-    assert [event.name for event in read_journal(tmp_path / "journal.jsonl")] == ["run.ended"]
-    assert ([event.name for event in display.shown], display.said) == (["run.ended"], [])
+    assert read_events(tmp_path / "journal.jsonl") == (RunEnded(status="interrupted"),)
+    assert (display.shown, display.said) == ([RunEnded(status="interrupted")], [])

@@ -80,9 +80,7 @@ def uses(reference, registries):
         made = merge([source], MergeOptions(annotations=(("q", "r"),)))
         lint(made.entries, {})
         goal = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
-        publish(
-            made, [goal], sources=[source.reference], registries=registries, emit=lambda *_, **_fields: None
-        )
+        publish(made, [goal], sources=[source.reference], registries=registries, emit=lambda _event: None)
 
     yield lambda: as_table(look_at(reference, registries))
     yield lambda: json.dumps(

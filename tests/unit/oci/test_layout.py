@@ -41,7 +41,7 @@ def clients(fake):
         yield one
 
 
-def ignore(name, /, **fields):
+def ignore(event, /):
     pass
 
 

@@ -5,6 +5,7 @@ from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_i
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import Interrupted, PublishFailed
+from multibuild.journal.events import Event, TagEnded
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
@@ -63,12 +64,8 @@ def other():
 
 
 def events():
-    seen = []
-
-    def emit(name, /, **fields):
-        seen.append((name, fields))
-
-    return seen, emit
+    seen: list[Event] = []
+    return seen, seen.append
 
 
 def put(names, registry, clients, **options):
@@ -199,10 +196,10 @@ def test_a_fault_at_every_request(where, number, fault, existed, lasting, pair, 
     if not said:
         assert set(after.values()) == {index.digest}
         return
-    told = {fields["ref"]: fields for name, fields in seen if name == "tag.ended"}
+    told = {event.ref: event for event in seen if isinstance(event, TagEnded)}
     for reference, digest in after.items():
         if digest != before[reference]:
-            assert told[reference]["status"] in {"left", "failed"}
+            assert told[reference].status in {"left", "failed"}
             assert reference in said
 
 
@@ -221,9 +218,9 @@ def test_a_tag_somebody_else_moved_meanwhile_is_not_put_back(registry, other, cl
     theirs = put_image(registry, "app", "linux/riscv64")
     _, emit = events()
 
-    def meddling(name, /, **fields):
-        emit(name, **fields)
-        if name == "tag.ended" and fields["ref"].endswith(":latest") and registry.host in fields["ref"]:
+    def meddling(event, /):
+        emit(event)
+        if event.name == "tag.ended" and event.ref.endswith(":latest") and registry.host in event.ref:
             registry.repository("app").tags["latest"] = theirs
             other.faults = Faults({1: 403}, lasting=True)
 
@@ -247,8 +244,8 @@ def test_an_interrupt_between_tags_puts_back_what_moved(registry, clients):
     before = put_image(registry, "app", "linux/riscv64", tag="1.2.3")
     interrupts = [KeyboardInterrupt()]
 
-    def interrupted(name, /, **_fields):
-        if name == "tag.ended" and interrupts:
+    def interrupted(event, /):
+        if event.name == "tag.ended" and interrupts:
             raise interrupts.pop()
 
     with pytest.raises(Interrupted, match=r":1\.2\.3 (put-back|failed)"):
@@ -267,9 +264,9 @@ def test_a_new_tag_stays_where_tags_cannot_be_deleted(clients):
         index = index_of(registry, "linux/amd64")
         _, emit = events()
 
-        def failing(name, /, **fields):
-            emit(name, **fields)
-            if name == "tag.ended":
+        def failing(event, /):
+            emit(event)
+            if event.name == "tag.ended":
                 other.faults = Faults({1: 403}, lasting=True)
 
         with pytest.raises(PublishFailed, match=r":1\.0 left"):
@@ -415,8 +412,8 @@ def test_what_a_registry_drops_when_no_tag_names_it_is_put_back_all_the_same(reg
     index = index_of(registry, "linux/amd64")
     old = put_image(registry, "app", "linux/s390x", tag="latest")
 
-    def dropping(name, /, **fields):
-        if name == "tag.ended" and fields["status"] == "moved":
+    def dropping(event, /):
+        if event.name == "tag.ended" and event.status == "moved":
             del registry.repository("app").manifests[old]
             registry.faults = Faults({len(registry.seen) + 1: 403})
 
@@ -442,9 +439,9 @@ def test_what_an_unfinished_run_moved_is_put_back_too(planned, registry, clients
     registry.put("app", content, media_type, tag="a")
     _, emit = events()
 
-    def refusing(name, /, **fields):
-        emit(name, **fields)
-        if name == "tag.planned":
+    def refusing(event, /):
+        emit(event)
+        if event.name == "tag.planned":
             registry.faults = Faults({len(registry.seen) + 1: 403})
 
     name = f"{registry.host}/app"

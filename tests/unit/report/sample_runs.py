@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from multibuild.journal.events import Event
+from multibuild.journal.events import JournalEntry, read_event
 from multibuild.report.report import make_report
 
 START = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
@@ -25,9 +25,10 @@ def plan(*platforms, optional=()):
 
 
 def events(*rows):
-    """Return events from (seconds after the start, name, fields)."""
+    """Return journal entries from (seconds after the start, name, fields as the journal has them)."""
     return [
-        Event(time=START + timedelta(seconds=after), name=name, fields=fields) for after, name, fields in rows
+        JournalEntry(time=START + timedelta(seconds=after), event=read_event(name, fields))
+        for after, name, fields in rows
     ]
 
 

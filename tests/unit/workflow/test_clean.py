@@ -2,10 +2,10 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes.images import descriptor, put_attested, put_image, put_index, put_referrer
+from fakes.journals import write_events
 from fakes.registry_server import FakeRegistry
 
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal
+from multibuild.journal.events import IndexComposed, PlatformEnded
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
@@ -124,10 +124,10 @@ def test_carried_over_entries_are_no_leftovers(tmp_path):
     (tmp_path / "logs").mkdir()
     row = {"platform": ARM64, "staging": {"reference": "r.io/app"}}
     run.save_plan({"image": "r.io/app", "platforms": [row]})
-    with Journal(run.journal_path) as journal:
-        for status, letter in (("succeeded", "a"), ("carried", "b")):
-            fields = {"platform": ARM64, "status": status, "digest": f"sha256:{letter * 64}"}
-            journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=fields))
+    for status, letter in (("succeeded", "a"), ("carried", "b")):
+        write_events(
+            run.journal_path, PlatformEnded(platform=ARM64, status=status, digest=f"sha256:{letter * 64}")
+        )
     (repository,) = collect_leftovers([run], [])
     assert repository.children == {"sha256:" + "a" * 64}
 
@@ -176,11 +176,14 @@ def test_locally_staged_children_are_in_no_repository(tmp_path):
     run = State(tmp_path).new_run(datetime.now(UTC))
     staging = {"kind": "layout", "reference": "oci:children/linux-arm64"}
     run.save_plan({"image": "registry.invalid/app", "platforms": [{"platform": ARM64, "staging": staging}]})
-    ended = {"platform": ARM64, "digest": "sha256:" + "a" * 64, "repository": "oci:children/linux-arm64"}
-    composed = {"digest": "sha256:" + "b" * 64}
-    with Journal(run.journal_path) as journal:
-        journal.append(Event(time=datetime.now(UTC), name="platform.ended", fields=ended))
-        journal.append(Event(time=datetime.now(UTC), name="index.composed", fields=composed))
+    child, index = ("sha256:" + letter * 64 for letter in "ab")
+    write_events(
+        run.journal_path,
+        PlatformEnded(
+            platform=ARM64, status="succeeded", digest=child, repository="oci:children/linux-arm64"
+        ),
+        IndexComposed(digest=index, media_type="m", size=1, entries=1),
+    )
     (repository,) = collect_leftovers([run], [])
     assert (str(repository.repository), repository.children, repository.tags) == (
         "registry.invalid/app",

@@ -5,14 +5,24 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes.images import put_attested, put_image
+from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
 from multibuild.builds.fingerprint import fingerprint_platforms, resolver
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal
+from multibuild.journal.events import (
+    ChildRead,
+    Event,
+    InputsChanged,
+    PlatformEnded,
+    PlatformInputs,
+    RunEnded,
+    RunPlanned,
+    RunStarted,
+    TagEnded,
+)
 from multibuild.journal.local_children import fresh_folder, keep
 from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
@@ -77,25 +87,22 @@ class Project:
         run = self.state.new_run(NOW)
         with RegistrySession(plan.registries, say=print) as session:
             inputs = fingerprint_platforms(plan.project, plan.specs, resolver(session)).platforms
-        events = [
-            ("run.started", {"command": command}),
-            ("run.planned", {"settings": settings or self.settings(only=only)}),
+        events: list[Event] = [
+            RunStarted(command=command),
+            RunPlanned(platforms=(), jobs=1, settings=settings or self.settings(only=only)),
         ]
         for (platform, told), digest in zip(inputs.items(), self.children, strict=False):
             name = str(platform)
             where, held = self.staged.get(name, (self.config["image"], digest))
             events += [
-                ("platform.inputs", {"platform": name, "inputs": told.name, "parts": dict(told.parts)}),
-                ("platform.ended", {"platform": name, "digest": held, "repository": where}),
-                ("child.read", {"platform": name, "manifest": held}),
+                PlatformInputs(platform=name, inputs=told.name, parts=dict(told.parts)),
+                PlatformEnded(platform=name, status="succeeded", digest=held, repository=where),
+                ChildRead(platform=name, manifest=held, bytes=1),
             ]
         if command == "publish":
             tag = f"{self.config['image']}:latest"
-            events.append(("tag.ended", {"ref": tag, "after": self.children[0], "status": "moved"}))
-        events += [*extra, ("run.ended", {"status": status})]
-        with Journal(run.journal_path) as journal:
-            for name, fields in events:
-                journal.append(Event(time=NOW, name=name, fields=fields))
+            events.append(TagEnded(ref=tag, before=None, after=self.children[0], status="moved"))
+        write_events(run.journal_path, *events, *extra, RunEnded(status=status))
         run.save_report({"status": status}, {})
         return run
 
@@ -121,15 +128,15 @@ def test_other_runs_are_no_success(project):
     project.succeed("publish", "partial")
     project.succeed("merge")
     project.succeed("build")
-    project.succeed("publish", "succeeded", ("inputs.changed", {}))
+    project.succeed("publish", "succeeded", InputsChanged())
     assert project.compare().reason == "no run that succeeded is known here"
 
 
 @pytest.mark.parametrize("command", ["build", "publish"])
 def test_a_run_that_carried_a_platform_over_is_skipped(project, command):
     run = project.succeed()
-    carried = {"platform": "linux/s390x", "status": "carried", "digest": project.children[0]}
-    project.succeed("publish", "partial", ("platform.ended", carried))
+    carried = PlatformEnded(platform="linux/s390x", status="carried", digest=project.children[0])
+    project.succeed("publish", "partial", carried)
     assert project.compare(command).run == run
 
 

@@ -4,13 +4,20 @@ from datetime import UTC, datetime
 
 import pytest
 from fakes.images import put_attested
+from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.journal.events import Event
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ContentEnded,
+    PlatformEnded,
+    SmokeTestEnded,
+)
+from multibuild.journal.journal import read_journal
 from multibuild.journal.last_run import last_run
 from multibuild.journal.local_children import fresh_folder, holder_of, keep
 from multibuild.journal.runs import State
@@ -33,6 +40,10 @@ IMAGE = "registry.example.org/app"
 A, B = ("sha256:" + letter * 64 for letter in "ab")
 
 
+def ended(platform, digest, **fields):
+    return PlatformEnded(platform=platform, status="succeeded", digest=digest, **fields)
+
+
 @pytest.fixture
 def plan(tmp_path):
     path = tmp_path / "multibuild.yaml"
@@ -51,16 +62,16 @@ def machine(plan, tmp_path):
         document = plan_document(plan)
         document["fingerprint"] = fingerprint or plan.fingerprint
         run.save_plan(document)
-        with Journal(run.journal_path) as journal:
-            for platform, digest in children.items():
-                same = {"platform": platform, "number": 1}
-                journal.append(Event(time=NOW, name="attempt.started", fields={**same, "node": name}))
-                journal.append(Event(time=NOW, name="attempt.ended", fields={**same, "outcome": "ok"}))
-                ended = {"platform": platform, "status": "succeeded", "digest": digest, "node": name}
-                journal.append(
-                    Event(time=NOW, name="platform.ended", fields={**ended, "repository": repository})
-                )
-                (run.logs / f"{platform.replace('/', '-')}.1.log").write_text("built\n")
+        for platform, digest in children.items():
+            slug = platform.replace("/", "-")
+            log = f"logs/{slug}.1.log"
+            write_events(
+                run.journal_path,
+                AttemptStarted(platform=platform, number=1, node=name, log=log),
+                AttemptEnded(platform=platform, number=1, outcome="ok", seconds=1.0, log=log),
+                ended(platform, digest, node=name, repository=repository),
+            )
+            (run.path / log).write_text("built\n")
         return state.path
 
     return make
@@ -164,9 +175,21 @@ def test_an_unreadable_plan_is_an_error(machine):
 def test_event_fields_of_other_types_are_an_error(plan, machine, name, fields):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
-    with Journal(run / "journal.jsonl") as journal:
-        whole = {"platform": "linux/amd64", "status": "succeeded", **fields}
-        journal.append(Event(time=NOW, name=name, fields=whole))
+    whole = {
+        "platform": "linux/amd64",
+        "status": "succeeded",
+        "number": 1,
+        "seconds": 1,
+        "outcome": "ok",
+        "log": "",
+    }
+    with (run / "journal.jsonl").open("a") as journal:
+        print(json.dumps({"time": NOW.isoformat(), "name": name, "fields": whole}), file=journal)
+    assert find_runs(folder)
+    with (run / "journal.jsonl").open("a") as journal:
+        print(
+            json.dumps({"time": NOW.isoformat(), "name": name, "fields": {**whole, **fields}}), file=journal
+        )
     with pytest.raises(UsageError, match="not multibuild's"):
         find_runs(folder)
 
@@ -185,13 +208,10 @@ def test_plan_fields_of_other_types_are_an_error(plan, machine, row):
 def test_proofs_of_a_child_do_not_count_for_the_next(plan, machine):
     folder = machine("one", {"linux/amd64": A})
     (run,) = (folder / "runs").iterdir()
-    with Journal(run / "journal.jsonl") as journal:
-        for name in ("test.ended", "content.ended"):
-            fields = {"platform": "linux/amd64", "status": "passed"}
-            journal.append(Event(time=NOW, name=name, fields=fields))
-        assert find_runs(folder)[0].children["linux/amd64"].test == "passed"
-        again = {"platform": "linux/amd64", "status": "succeeded", "digest": B, "repository": IMAGE}
-        journal.append(Event(time=NOW, name="platform.ended", fields=again))
+    proofs = [kind(platform="linux/amd64", status="passed") for kind in (SmokeTestEnded, ContentEnded)]
+    write_events(run / "journal.jsonl", *proofs)
+    assert find_runs(folder)[0].children["linux/amd64"].test == "passed"
+    write_events(run / "journal.jsonl", ended("linux/amd64", B, repository=IMAGE))
     child = find_runs(folder)[0].children["linux/amd64"]
     assert (child.digest, child.test, child.content) == (B, "", "")
 
@@ -246,9 +266,7 @@ def job(local, tmp_path):
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
     keep(folder, digest)
     run.save_plan(plan_document(local))
-    ended = {"platform": "linux/amd64", "status": "succeeded", "digest": digest, "repository": LOCAL}
-    with Journal(run.journal_path) as journal:
-        journal.append(Event(time=NOW, name="platform.ended", fields=ended))
+    write_events(run.journal_path, ended("linux/amd64", digest, repository=LOCAL))
     return state.path, run, digest
 
 

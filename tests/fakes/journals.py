@@ -1,0 +1,15 @@
+"""Journals written from events."""
+
+from datetime import UTC, datetime
+
+from multibuild.journal.events import JournalEntry
+from multibuild.journal.journal import Journal
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def write_events(path, *events, time=NOON):
+    """Append events to a journal, all at the same time."""
+    with Journal(path) as journal:
+        for event in events:
+            journal.append(JournalEntry(time=time, event=event))
