@@ -43,7 +43,7 @@ async def fingerprint_inputs(
 
     unwanted = threading.Event()
     try:
-        with RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries:
+        with RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries:
             return await aside(
                 lambda: fingerprint_platforms(loaded.project, specs, resolver(registries), unwanted.is_set)
             )
@@ -118,7 +118,7 @@ def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorde
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
-    with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+    with RegistrySession(plan.config.registry_settings, on_wait=recorder.say) as registries:
         found = registries.map(check, children.values())
     return {platform for platform, there in zip(children, found, strict=True) if there}
 

@@ -17,7 +17,7 @@ from multibuild.engine.docker import DockerEngine
 from multibuild.errors import UsageError
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
-from multibuild.oci.errors import RegistryError, as_environment
+from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.registries import RegistrySession
 from multibuild.terminal import printable
 from multibuild.workflow.clean import decide, left_by, remove
@@ -53,7 +53,7 @@ def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) ->
         staying = state.runs()[:keep]
         left = 0
         if "staged" in what:
-            with RegistrySession(loaded.config.registry_settings, say=_quietly(request)) as registries:
+            with RegistrySession(loaded.config.registry_settings, on_wait=_quietly(request)) as registries:
                 left = _staged(going, staying, registries, outcome, dry_run=dry_run)
             _staged_here(going, outcome, dry_run=dry_run)
         if "runs" in what and left:
@@ -64,7 +64,7 @@ def clean(request: Request, only: Sequence[str], *, keep: int, dry_run: bool) ->
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
     _show(request, outcome, dry_run=dry_run)
     if outcome.trouble is not None:
-        raise as_environment(outcome.trouble)
+        raise as_environment_fault(outcome.trouble)
     return 0
 
 

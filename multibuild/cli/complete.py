@@ -97,9 +97,9 @@ def _platforms(project: Project) -> list[str]:
 
 
 def _builders(_project: Project) -> list[str]:
-    from multibuild.config.profiles import shipped_folder
+    from multibuild.config.profiles import shipped_profiles_folder
 
-    return ["auto", *sorted(path.stem for path in shipped_folder().glob("*.yaml"))]
+    return ["auto", *sorted(path.stem for path in shipped_profiles_folder().glob("*.yaml"))]
 
 
 def _clients(_project: Project) -> list[str]:

@@ -56,7 +56,7 @@ def import_runs(request: Request, folders: Sequence[Path]) -> int:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
         )
-    with RegistrySession(made.config.registry_settings, say=_say(request)) as registries:
+    with RegistrySession(made.config.registry_settings, on_wait=_say(request)) as registries:
         check_children(found, registries)
     state = state_of(request, made.loaded)
     with state.lock():

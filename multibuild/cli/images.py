@@ -11,12 +11,12 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import config_if_any
 from multibuild.cli.verify import as_table as verified_table
 from multibuild.cli.verify import prove_reference
-from multibuild.oci.errors import for_a_reader
+from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.resolve.diff_index import Difference, difference
-from multibuild.resolve.inspect_index import Entry, Inspection, look_at
+from multibuild.resolve.diff_index import Difference, compare
+from multibuild.resolve.inspect_index import InspectedEntry, Inspection, inspect_reference
 from multibuild.terminal import columns, human_bytes, one_line, printable
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ def inspect(
     config = config_if_any(file)
     settings = config.registry_settings if config is not None else {}
     with (
-        for_a_reader(),
-        RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
+        translate_read_errors(),
+        RegistrySession(settings, on_wait=lambda said: print(said, file=sys.stderr)) as registries,
     ):
         if raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0
-        found = look_at(reference, registries)
-        other = look_at(Reference.parse(diff), registries) if diff is not None else None
+        found = inspect_reference(reference, registries)
+        other = inspect_reference(Reference.parse(diff), registries) if diff is not None else None
     if other is not None:
-        compared = difference(found, other)
+        compared = compare(found, other)
         if json_output:
             print_json(compared.document())
         else:
@@ -88,7 +88,7 @@ def as_table(found: Inspection) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-def _notes(entry: Entry) -> dict[str, str]:
+def _notes(entry: InspectedEntry) -> dict[str, str]:
     """What an entry says beside its platform."""
     said = {"os.version": entry.os_version, "os.features": ", ".join(entry.os_features)}
     return {key: value for key, value in said.items() if value} | dict(entry.annotations)
@@ -132,9 +132,9 @@ def _from_to(before: str, after: str) -> str:
     return before if before == after else " → ".join(text for text in (before, after) if text)
 
 
-def _size(entry: Entry | None) -> str:
+def _size(entry: InspectedEntry | None) -> str:
     return "" if entry is None or entry.bytes is None else human_bytes(entry.bytes)
 
 
-def _short(entry: Entry | None) -> str:
+def _short(entry: InspectedEntry | None) -> str:
     return "" if entry is None else entry.digest.removeprefix("sha256:")[:12]

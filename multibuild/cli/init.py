@@ -58,7 +58,7 @@ def init(flags: InitFlags) -> int:
 
 def _dockerfile(flags: InitFlags, project: Path) -> Path:
     """Find the one Dockerfile there is; several, or none, are for a person to decide."""
-    from multibuild.config.files import dockerfiles_near
+    from multibuild.config.referenced_files import find_dockerfiles
 
     if flags.dockerfile is not None:
         if not flags.dockerfile.is_file():
@@ -66,7 +66,7 @@ def _dockerfile(flags: InitFlags, project: Path) -> Path:
         return flags.dockerfile.absolute()
     if (project / "Dockerfile").is_file():
         return project / "Dockerfile"
-    found = dockerfiles_near(project, project)
+    found = find_dockerfiles(project, project)
     if len(found) == 1:
         return found[0]
     listed = ", ".join(str(path.relative_to(project)) for path in found[:5])
@@ -81,7 +81,7 @@ def _dockerfile(flags: InitFlags, project: Path) -> Path:
 def _image(text: str) -> str:
     from pydantic_core import PydanticCustomError
 
-    from multibuild.config.values import check_repository
+    from multibuild.config.field_types import check_repository
 
     try:
         return check_repository(text)

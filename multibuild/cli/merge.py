@@ -13,11 +13,11 @@ from multibuild.cli.runs import Request, registry_settings
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import WithLayouts, open_layout
+from multibuild.oci.layout import StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
 from multibuild.publish.merge import (
     MediaType,
@@ -92,13 +92,13 @@ def merge_ad_hoc(target: str, sources: list[str], flags: MergeFlags) -> int:
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
     with (
-        RegistrySession(registry_settings(flags.file), say=_say(quiet=flags.quiet)) as session,
+        RegistrySession(registry_settings(flags.file), on_wait=_say(quiet=flags.quiet)) as session,
         tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
     ):
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
-        registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
+        registries = StoresWithLayouts(session, *(layout for layout, _ in opened.values()))
         named = {text: opened[text][1] if text in opened else None for text in sources}
-        reading = session.begin(lambda text: _read(text, registries, flags, named[text]), sources)
+        reading = session.start_map(lambda text: _read(text, registries, flags, named[text]), sources)
         # What is imported while registries answer costs no time.
         from multibuild.publish.move_tags import publish
 
@@ -137,7 +137,7 @@ def goals(target: str, further: Sequence[str]) -> tuple[Destination, ...]:
     )
 
 
-def _read(text: str, registries: Registries, flags: MergeFlags, reference: Reference | None) -> Source | None:
+def _read(text: str, registries: Stores, flags: MergeFlags, reference: Reference | None) -> Source | None:
     """Read a source; None for one that is not there and need not be."""
     try:
         return read_source(text, registries, reference=reference, flatten=flags.flatten)
@@ -200,7 +200,7 @@ def _preview(request: Request) -> Manifest:
     return supervise(preview_last_run(loaded, chosen(request), state, recorder))
 
 
-def _existing(target: str, registries: Registries) -> Source | None:
+def _existing(target: str, registries: Stores) -> Source | None:
     """Read the index that is appended to; none yet is an empty one."""
     try:
         return read_source(target, registries)

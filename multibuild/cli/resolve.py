@@ -9,13 +9,13 @@ from multibuild.cli.output import print_json
 from multibuild.cli.runs import registry_settings
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.errors import for_a_reader
+from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import CLIENTS, Choice
-from multibuild.resolve.resolve import Answer, answers, host_platform, read_index
+from multibuild.resolve.resolve import HostChoices, parse_host, read_index, resolve_hosts
 from multibuild.terminal import columns, printable
 
 DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
@@ -36,16 +36,17 @@ class ResolveFlags:
 
 
 def resolve(flags: ResolveFlags) -> int:
-    """Print the answers; 0 also when a client finds nothing."""
+    """Print the resolve_hosts; 0 also when a client finds nothing."""
     if flags.nodes is not None:
         return _nodes(flags.nodes, flags)
     clients = _clients(flags.clients)
     hosts = _hosts(flags)
     for host in hosts:
-        host_platform(host)  # a wrong one is said before any registry is asked
-    found = answers(_index(flags), hosts)
+        parse_host(host)  # a wrong one is said before any registry is asked
+    found = resolve_hosts(_index(flags), hosts)
     chosen = [
-        Answer(host=answer.host, clients={name: answer.clients[name] for name in clients}) for answer in found
+        HostChoices(host=answer.host, clients={name: answer.clients[name] for name in clients})
+        for answer in found
     ]
     if flags.json:
         documents = [answer.document() for answer in chosen]
@@ -69,15 +70,15 @@ def _hosts(flags: ResolveFlags) -> tuple[str, ...]:
 
 
 def _nodes(file: Path, flags: ResolveFlags) -> int:
-    """Answer for a cluster: its nodes say host and client themselves."""
-    from multibuild.cli.nodes import show_nodes
-    from multibuild.resolve.kubernetes import read_nodes
+    """HostChoices for a cluster: its nodes say host and client themselves."""
+    from multibuild.cli.cluster_nodes import show_nodes
+    from multibuild.resolve.kubernetes import read_cluster_nodes
 
     if flags.hosts or flags.clients:
         raise UsageError(
             "--nodes: cannot be joined with --host or --client", hint="the nodes say both: leave them out"
         )
-    nodes = read_nodes(_read(file), str(file))
+    nodes = read_cluster_nodes(_read(file), str(file))
     image = _index(flags)
     own = None if image.is_index or flags.reference is None else _own_platform(flags)
     return show_nodes(nodes, image, own, as_json=flags.json)
@@ -88,8 +89,10 @@ def _own_platform(flags: ResolveFlags) -> Platform:
     from multibuild.oci.image import read_child
 
     reference = Reference.parse(str(flags.reference))
-    session = RegistrySession(registry_settings(flags.file), say=lambda text: print(text, file=sys.stderr))
-    with for_a_reader(), session as registries:
+    session = RegistrySession(
+        registry_settings(flags.file), on_wait=lambda text: print(text, file=sys.stderr)
+    )
+    with translate_read_errors(), session as registries:
         return read_child(reference, registries.of(reference.host), None).config.platform
 
 
@@ -101,8 +104,10 @@ def _index(flags: ResolveFlags) -> Manifest:
     if flags.index is not None:
         return read_index(_read(flags.index), str(flags.index))
     reference = Reference.parse(str(flags.reference))
-    session = RegistrySession(registry_settings(flags.file), say=lambda text: print(text, file=sys.stderr))
-    with for_a_reader(), session as registries:
+    session = RegistrySession(
+        registry_settings(flags.file), on_wait=lambda text: print(text, file=sys.stderr)
+    )
+    with translate_read_errors(), session as registries:
         return registries.of(reference.host).manifest(reference)
 
 
@@ -113,7 +118,7 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}", hint="name a file, or - for standard input") from error
 
 
-def _table(found: list[Answer], clients: tuple[str, ...]) -> list[str]:
+def _table(found: list[HostChoices], clients: tuple[str, ...]) -> list[str]:
     """Hosts down, clients across; a cell is the entry's platform as the index has it."""
     rows = [("HOST", *(name.upper() for name in clients))]
     rows += [

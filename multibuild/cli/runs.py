@@ -106,7 +106,7 @@ def chosen(request: Request) -> tuple[Platform, ...] | None:
 
 def state_of(request: Request, loaded: LoadedConfig) -> State:
     """Find the state of a project; UsageError when it would lie inside the build context."""
-    from multibuild.config.files import local_contexts
+    from multibuild.config.referenced_files import local_contexts
     from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
@@ -122,8 +122,8 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
 
 def plan(request: Request) -> Plan:
     """Plan without any engine: from the facts the last setup or doctor left, else from assumptions."""
-    from multibuild.config.files import check_files
     from multibuild.config.profiles import load_profile
+    from multibuild.config.referenced_files import check_files
     from multibuild.plan.host_facts import recorded_facts
     from multibuild.plan.plan import make_plan
 
@@ -159,9 +159,9 @@ def as_commands(plan: Plan) -> str:
 def _ends(plan: Plan) -> list[str]:
     """Where the index comes to be: the tags at registries, or the place on this machine and the tags in it."""
     config = plan.config
-    if config.publish.outlet.kind == "registry":
+    if config.publish.output.kind == "registry":
         return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    here = "this engine" if config.publish.outlet.kind == "docker" else config.publish.to
+    here = "this engine" if config.publish.output.kind == "docker" else config.publish.to
     return [f"{here} as {config.image}:{tag}" for tag in config.tags]
 
 
@@ -202,7 +202,7 @@ def run(request: Request, *, until: str, engine: Engine | None = None) -> int:
 
     `engine` may have been asked already; everything is checked before an answer of it is used.
     """
-    from multibuild.config.files import check_environment, check_files
+    from multibuild.config.referenced_files import check_environment, check_files
     from multibuild.plan.plan import require_listed
 
     loaded = load(request)

@@ -46,15 +46,15 @@ def prove_reference(
     reference: Reference, config: Config | None, *, content: str | None, memory: LayerCache
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
-    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.registries import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
 
     rules = _rules(config, content)
     settings = config.registry_settings if config is not None else {}
     with (
-        for_a_reader(),
-        RegistrySession(settings, say=lambda said: print(said, file=sys.stderr)) as registries,
+        translate_read_errors(),
+        RegistrySession(settings, on_wait=lambda said: print(said, file=sys.stderr)) as registries,
     ):
         return verify_reference(reference, registries, rules=rules, memory=memory)
 

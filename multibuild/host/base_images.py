@@ -32,7 +32,7 @@ def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
     from multibuild.oci.reference import Reference
     from multibuild.oci.registries import RegistrySession
 
-    session = RegistrySession(config.registry_settings, say=lambda _text: None)
+    session = RegistrySession(config.registry_settings, on_wait=lambda _text: None)
 
     def ask(image: str) -> str:
         reference = Reference.parse(image)
@@ -56,7 +56,7 @@ def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
     def ask(image: str) -> frozenset[Platform]:
         reference = Reference.parse(image)
         # Its own session: a thread that is late goes on with it when nobody waits any more.
-        with RegistrySession({}, say=lambda _text: None) as session:
+        with RegistrySession({}, on_wait=lambda _text: None) as session:
             registry = session.of(reference.host)
             found = registry.manifest(reference)
             own = None if found.is_index else read_child(reference, registry, None).config.platform

@@ -126,8 +126,8 @@ def child_reader(
     """Open the registries of a config, and read children there or in `run`."""
     memory = LayerCache(state.path / "layers")
     with (
-        RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
-        RegistrySession(loaded.config.registry_settings, say=recorder.say) as ahead,
+        RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries,
+        RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as ahead,
         ChildReader(loaded.config.verify, registries, ahead, run, memory) as reader,
     ):
         yield reader

@@ -14,13 +14,13 @@ from multibuild.errors import Interrupted
 from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.errors import RegistryError, as_environment
-from multibuild.oci.http import LATE_PATIENCE
-from multibuild.oci.layout import WithLayouts
+from multibuild.oci.errors import RegistryError, as_environment_fault
+from multibuild.oci.http import PUBLISH_RETRIES
+from multibuild.oci.layout import StoresWithLayouts
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
 from multibuild.publish.index import IndexChild, compose
 from multibuild.publish.local_output import LocalOutlet, publish_locally
@@ -44,11 +44,11 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     )
 
     def ask() -> None:
-        with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+        with RegistrySession(plan.config.registry_settings, on_wait=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
-                raise as_environment(error) from error
+                raise as_environment_fault(error) from error
 
     await aside(ask)
 
@@ -87,7 +87,7 @@ async def publish_children(
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
         with RegistrySession(
-            plan.config.registry_settings, say=recorder.say, retry=LATE_PATIENCE
+            plan.config.registry_settings, on_wait=recorder.say, retry=PUBLISH_RETRIES
         ) as registries:
             sources.extend([_previous(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
@@ -133,12 +133,12 @@ class _Gate:
 
 
 def _registry_targets(plan: Plan) -> tuple[Target, ...]:
-    return plan.targets if plan.config.publish.outlet.kind == "registry" else ()
+    return plan.targets if plan.config.publish.output.kind == "registry" else ()
 
 
 def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     """Give where the result goes on this machine; None for registries."""
-    outlet = plan.config.publish.outlet
+    outlet = plan.config.publish.output
     if outlet.kind == "registry":
         return None
 
@@ -157,11 +157,11 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     )
 
 
-def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> tuple[Reference, Registries]:
+def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Stores) -> tuple[Reference, Stores]:
     """Give where the index before this one is: in the layout that is written to, else in the registry of `image`."""
     if outlet is not None and outlet.kind == "oci":
         layout = outlet.layout(outlet.path)
-        return layout.name(), WithLayouts(registries, layout)
+        return layout.reference(), StoresWithLayouts(registries, layout)
     return Reference.parse(plan.config.image), registries
 
 
@@ -169,7 +169,7 @@ def _carried(
     plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     there = [child.planned.platform for child in children]
-    with RegistrySession(plan.config.registry_settings, say=recorder.say) as registries:
+    with RegistrySession(plan.config.registry_settings, on_wait=recorder.say) as registries:
         return carry_missing(plan, there, _previous(plan, outlet, registries), recorder)
 
 

@@ -66,9 +66,9 @@ def compare(plan: Plan, state: State, command: Command, say: Say) -> Verdict:
     same = next((success for success in past if success.settings == settings), None)
     if same is None:
         return _changed(past[0], _differing(past[0].settings, settings))
-    if command == "publish" and plan.config.publish.outlet.kind != "registry":
+    if command == "publish" and plan.config.publish.output.kind != "registry":
         return _changed(same, [f"publish.to: {plan.config.publish.to} cannot be asked what it holds"])
-    with RegistrySession(plan.config.registry_settings, say=say) as registries:
+    with RegistrySession(plan.config.registry_settings, on_wait=say) as registries:
         return _with_registry(plan, same, registries, state.runs())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from multibuild.config.git import GitFacts, without_credentials
-from multibuild.config.interpolate import Interpolation, InterpolationError
+from multibuild.config.interpolate import InterpolationError, Interpolator
 
 
 class NoGit(GitFacts):
@@ -35,9 +35,9 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fill(text: str, facts: GitFacts, **environ: str) -> str:
+def interpolated(text: str, facts: GitFacts, **environ: str) -> str:
     now = datetime(2026, 2, 3, 4, tzinfo=UTC)
-    return Interpolation(environ=environ, git=facts, now=now).fill(text)
+    return Interpolator(environ=environ, git=facts, now=now).interpolate(text)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def fill(text: str, facts: GitFacts, **environ: str) -> str:
     ],
 )
 def test_variables_without_asking_git(tmp_path, text, filled):
-    assert fill(text, NoGit(tmp_path), A="1", EMPTY="") == filled
+    assert interpolated(text, NoGit(tmp_path), A="1", EMPTY="") == filled
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_variables_without_asking_git(tmp_path, text, filled):
 )
 def test_what_cannot_be_filled_in(tmp_path, text, what):
     with pytest.raises(InterpolationError) as caught:
-        fill(text, NoGit(tmp_path), A="1", EMPTY="")
+        interpolated(text, NoGit(tmp_path), A="1", EMPTY="")
     assert what in caught.value.message
 
 
@@ -82,22 +82,22 @@ def test_git(repository):
     git(repository, "remote", "add", "origin", "https://user:secret@example.org/a.git")
     facts = GitFacts(repository)
     assert len(facts.sha) == 40
-    assert fill("${git.short_sha}", facts) == facts.sha[:7]
-    assert fill("${git.branch} ${git.tag} ${git.url}", facts) == (
+    assert interpolated("${git.short_sha}", facts) == facts.sha[:7]
+    assert interpolated("${git.branch} ${git.tag} ${git.url}", facts) == (
         "main v1.10.2-rc.1+build.5 https://example.org/a.git"
     )
-    assert fill("${git.semver} ${git.semver.major} ${git.semver.minor}", facts) == "1.10.2-rc.1 1 10"
+    assert interpolated("${git.semver} ${git.semver.major} ${git.semver.minor}", facts) == "1.10.2-rc.1 1 10"
     assert facts.commit_time == 1700000000
 
 
 def test_a_tag_that_is_no_version(repository):
     git(repository, "tag", "nightly")
-    assert fill("${git.tag}/${git.semver:-none}", GitFacts(repository)) == "nightly/none"
+    assert interpolated("${git.tag}/${git.semver:-none}", GitFacts(repository)) == "nightly/none"
 
 
 def test_without_a_repository_everything_is_empty(tmp_path):
     facts = GitFacts(tmp_path)
-    assert fill("${git.sha}${git.branch}${git.tag}${git.url}${git.semver.minor}", facts) == ""
+    assert interpolated("${git.sha}${git.branch}${git.tag}${git.url}${git.semver.minor}", facts) == ""
     assert facts.commit_time is None
 
 

@@ -45,7 +45,7 @@ def test_three_keys_are_enough_and_defaults_are_those_of_the_contract(tmp_path):
     assert (config.retry.attempts, config.retry.initial, config.retry.max) == (3, 5, 120)
     assert (config.timeout, config.stall_timeout, config.jobs) == (21600, None, "auto")
     assert (config.attestations.provenance, config.verify.content, config.test) == ("min", "entrypoint", None)
-    assert config.publish.outlet.kind == "registry"
+    assert config.publish.output.kind == "registry"
 
 
 @pytest.mark.parametrize("key", ["cache", "attestations", "emulators", "retry", "verify", "publish"])
@@ -102,7 +102,7 @@ def test_the_example_of_the_contract(tmp_path):
         False,
     )
     assert config.cache.from_ == ("type=registry,ref=r/cache:{slug}",)
-    assert (config.publish.outlet.kind, config.publish.outlet.path) == ("oci", "out")
+    assert (config.publish.output.kind, config.publish.output.path) == ("oci", "out")
     first, second = config.platforms
     test = config.test_of(first)
     assert test is not None

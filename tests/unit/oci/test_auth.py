@@ -10,7 +10,7 @@ from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import EnvironmentFault
-from multibuild.oci.auth import RegistryAuth, _challenges
+from multibuild.oci.auth import RegistryAuth, _parse_challenges
 from multibuild.oci.credentials import Credentials, credentials_for
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
@@ -145,7 +145,7 @@ def test_what_a_token_service_answers_is_bounded(fake, answer, headers, trouble)
     ],
 )
 def test_challenges(header, found):
-    assert _challenges(header) == found
+    assert _parse_challenges(header) == found
 
 
 def test_a_refusal_says_no_secret(fake):

@@ -19,9 +19,9 @@ from multibuild.prove.verify import Rules, verify
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
-from multibuild.resolve.inspect_index import look_at
+from multibuild.resolve.inspect_index import inspect_reference
 from multibuild.resolve.lint_index import lint
-from multibuild.resolve.resolve import answers
+from multibuild.resolve.resolve import resolve_hosts
 from multibuild.workflow.clean import reached
 
 ODD: tuple[Any, ...] = (
@@ -84,11 +84,11 @@ def uses(reference, registries):
             made, [goal], sources=[source.reference], registries=registries, emit=lambda *_, **_fields: None
         )
 
-    yield lambda: as_table(look_at(reference, registries))
+    yield lambda: as_table(inspect_reference(reference, registries))
     yield lambda: json.dumps(
         verify(reference, registries, rules=Rules(mode="all"), memory=LayerCache()).document()
     )
-    yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
+    yield lambda: resolve_hosts(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
     yield lambda: reached(reference, [registry.manifest(reference).digest], registries)
     yield copied
 
@@ -97,7 +97,7 @@ def uses(reference, registries):
 def test_nothing_odd_ends_in_a_traceback(seed):
     rng = random.Random(seed)
     once = RetryPolicy(tries=1, initial=0.0)
-    with FakeRegistry() as fake, RegistrySession({}, say=lambda _text: None, retry=once) as registries:
+    with FakeRegistry() as fake, RegistrySession({}, on_wait=lambda _text: None, retry=once) as registries:
         index, manifest, config = whole(fake)
         for _ in range(ROUNDS):
             kind = rng.choice(("index", "manifest", "config"))

@@ -10,7 +10,7 @@ from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import OciLayout, WithLayouts, open_layout
+from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
@@ -111,7 +111,7 @@ def test_the_engine_gets_an_archive(written):
 def test_it_can_be_merged_from(kind, tag, written, fake, clients, tmp_path):
     index, path, _ = written(kind)
     layout, reference = open_layout(f"{path}{tag}", tmp_path)
-    stores = WithLayouts(clients, layout)
+    stores = StoresWithLayouts(clients, layout)
     source = read_source("oci:out", stores, reference=reference)
     assert merge([source], MergeOptions()).digest == index.digest
     destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))

@@ -40,7 +40,9 @@ class Reading:
         self.registry = registry
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
-        self.now, self.ahead = (RegistrySession({}, say=print, retry=RetryPolicy(tries=1)) for _ in range(2))
+        self.now, self.ahead = (
+            RegistrySession({}, on_wait=print, retry=RetryPolicy(tries=1)) for _ in range(2)
+        )
         memory = LayerCache(folder / "layers")
         self.reader = ChildReader(Verify(), self.now, self.ahead, RunDirectory(folder), memory)
 

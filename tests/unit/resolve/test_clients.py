@@ -1,7 +1,7 @@
 import pytest
 
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import CLIENTS, MANIFESTS, Choice, Entry, only, resolve
+from multibuild.resolve.clients import CLIENTS, ENGINE_MEDIA_TYPES, Choice, Entry, accepted_platforms, resolve
 
 
 def literal(text):
@@ -178,7 +178,7 @@ def test_docker_passes_over_what_is_no_image():
         Entry(platform=literal("amd64"), digest="sha256:0", media_type="application/vnd.example.thing+json"),
         *(
             Entry(platform=literal("amd64"), digest=f"sha256:{place}", media_type=kind)
-            for place, kind in enumerate(MANIFESTS, start=1)
+            for place, kind in enumerate(ENGINE_MEDIA_TYPES, start=1)
         ),
     ]
     choice = resolve(entries, literal("amd64"))["docker"]
@@ -193,7 +193,7 @@ def test_an_attestation_is_never_picked(client):
 
 
 def test_the_platforms_an_arm64_host_takes():
-    assert [str(one) for one in only(literal("arm64"))] == [
+    assert [str(one) for one in accepted_platforms(literal("arm64"))] == [
         "linux/arm64",
         "linux/arm/v8",
         "linux/arm/v7",
@@ -203,4 +203,4 @@ def test_the_platforms_an_arm64_host_takes():
 
 
 def test_a_variant_with_absurd_digits_is_only_itself():
-    assert only(literal("amd64/v999999999"))[0].variant == "v999999999"
+    assert accepted_platforms(literal("amd64/v999999999"))[0].variant == "v999999999"

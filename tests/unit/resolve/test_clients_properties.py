@@ -5,7 +5,7 @@ import random
 import pytest
 
 from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.resolve.clients import CLIENTS, Entry, normalised, only, resolve
+from multibuild.resolve.clients import CLIENTS, Entry, accepted_platforms, normalised, resolve
 
 NAMES = [
     *(f"linux/{row.name}" for row in ARCHITECTURES),
@@ -49,7 +49,7 @@ def test_an_exact_entry_in_front_is_taken_by_every_client(seed):
     for host in hosts:
         exact = Entry(platform=host, digest="sha256:" + "f" * 64)
         for name, choice in resolve([exact, *entries], host).items():
-            if name in {"crane", "docker-legacy"} or normalised(host) in only(host)[:1]:
+            if name in {"crane", "docker-legacy"} or normalised(host) in accepted_platforms(host)[:1]:
                 if name == "podman" and host.variant:
                     continue
                 assert choice is not None, (name, host)
@@ -61,7 +61,7 @@ def test_what_containerd_takes_runs_on_the_host(seed):
     """Never something for a better CPU than the host's; nothing less fitting while something more fitting is there."""
     entries, hosts, _ = made_up(seed)
     for host in hosts:
-        order = list(only(host))
+        order = list(accepted_platforms(host))
         choice = resolve(entries, host)["containerd"]
         fitting = [
             order.index(normalised(entry.platform))

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from multibuild.cli.nodes import as_table
+from multibuild.cli.cluster_nodes import as_table
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import Entry
-from multibuild.resolve.kubernetes import pulls, read_nodes
+from multibuild.resolve.kubernetes import read_cluster_nodes, resolve_nodes
 
 
 def node(name, architecture, runtime="containerd://1.7.27", system="linux"):
@@ -46,8 +46,10 @@ def node(name, architecture, runtime="containerd://1.7.27", system="linux"):
     }
 
 
-def listed(*nodes):
-    return read_nodes(json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}).encode(), "nodes.json")
+def nodes_of(*nodes):
+    return read_cluster_nodes(
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}).encode(), "nodes.json"
+    )
 
 
 def entries(*platforms):
@@ -58,7 +60,7 @@ def entries(*platforms):
 
 
 def answered(machine, *platforms, own=None):
-    (pull,) = pulls(entries(*platforms), listed(machine), own)
+    (pull,) = resolve_nodes(entries(*platforms), nodes_of(machine), own)
     return pull
 
 
@@ -76,33 +78,35 @@ def answered(machine, *platforms, own=None):
     ],
 )
 def test_the_runtime_says_whose_rules(runtime, client):
-    (found,) = listed(node("n", "amd64", runtime))
+    (found,) = nodes_of(node("n", "amd64", runtime))
     assert (found.client, found.assumed) == (client, "")
 
 
 @pytest.mark.parametrize("runtime", ["", "frakti://1.0", "containerd"])
 def test_a_runtime_nobody_knows_is_taken_for_containerd_and_that_is_said(runtime):
-    (found,) = listed(node("n", "amd64", runtime.replace("containerd", "contained")))
+    (found,) = nodes_of(node("n", "amd64", runtime.replace("containerd", "contained")))
     assert found.client == "containerd"
     assert "containerd's rules assumed" in found.assumed
 
 
 def test_thirty_two_bit_arm_is_taken_for_v7_and_that_is_said():
-    (found,) = listed(node("pi", "arm"))
+    (found,) = nodes_of(node("pi", "arm"))
     assert str(found.host) == "linux/arm/v7"
     assert "Kubernetes does not say which ARM" in found.assumed
 
 
 def test_labels_are_enough_and_count_less_than_what_the_kubelet_reports():
     labelled = {"metadata": {"name": "n", "labels": {"kubernetes.io/arch": "arm64"}}}
-    assert str(listed(labelled)[0].host) == "linux/arm64"
+    assert str(nodes_of(labelled)[0].host) == "linux/arm64"
     lying = node("n", "amd64")
     lying["metadata"]["labels"]["kubernetes.io/arch"] = "arm64"
-    assert str(listed(lying)[0].host) == "linux/amd64"
+    assert str(nodes_of(lying)[0].host) == "linux/amd64"
 
 
 def test_one_node_alone():
-    assert [found.name for found in read_nodes(json.dumps(node("only", "arm64")).encode(), "-")] == ["only"]
+    assert [found.name for found in read_cluster_nodes(json.dumps(node("only", "arm64")).encode(), "-")] == [
+        "only"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,13 +114,13 @@ def test_one_node_alone():
 )
 def test_what_is_no_list_of_nodes(text):
     with pytest.raises(UsageError, match=r"nodes\.json is not a list of nodes") as caught:
-        read_nodes(text.encode(), "nodes.json")
+        read_cluster_nodes(text.encode(), "nodes.json")
     assert "kubectl get nodes -o json" in str(caught.value.hint)
 
 
 def test_an_empty_cluster():
     with pytest.raises(UsageError, match="lists no node"):
-        listed()
+        nodes_of()
 
 
 @pytest.mark.parametrize(
@@ -155,13 +159,13 @@ def test_an_image_that_is_no_index_is_pulled_by_all_and_runs_on_its_own():
 
 
 def test_the_table_fits_and_names_who_cannot():
-    nodes = listed(
+    nodes = nodes_of(
         node("ip-10-0-13-201.eu-central-1.compute.internal", "amd64", "containerd://1.7.27-0ubuntu1~24.04.1"),
         node("ip-10-0-27-114.eu-central-1.compute.internal", "arm64", "cri-o://1.31.3"),
         node("pi", "arm"),
         node("mainframe", "s390x"),
     )
-    lines = list(as_table(pulls(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
+    lines = list(as_table(resolve_nodes(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].split() == ["NODE", "RUNTIME", "HOST", "PULLS", "RUNS"]
     assert lines[1].startswith("ip-10-0-13-201.e…ompute.internal")
@@ -174,5 +178,5 @@ def test_the_table_fits_and_names_who_cannot():
 
 
 def test_where_all_can_run_it_nothing_more_is_said():
-    lines = list(as_table(pulls(entries("linux/amd64"), listed(node("a", "amd64")))))
+    lines = list(as_table(resolve_nodes(entries("linux/amd64"), nodes_of(node("a", "amd64")))))
     assert len(lines) == 2

@@ -24,7 +24,7 @@ def registry():
 
 @pytest.fixture
 def session():
-    with RegistrySession({}, say=lambda _text: None) as one:
+    with RegistrySession({}, on_wait=lambda _text: None) as one:
         yield one
 
 
@@ -188,4 +188,4 @@ def test_children_in_directories_of_runs_are_in_no_repository(tmp_path):
         frozenset(),
     )
     # Nothing is looked for there: the registry need not exist.
-    assert decide(repository, RegistrySession({}, say=print)) == CleanupPlan()
+    assert decide(repository, RegistrySession({}, on_wait=print)) == CleanupPlan()

@@ -70,7 +70,7 @@ class Project:
         """Write what a run of `command` would."""
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
-        with RegistrySession(plan.config.registry_settings, say=print) as session:
+        with RegistrySession(plan.config.registry_settings, on_wait=print) as session:
             inputs = fingerprint_platforms(plan.loaded.project, plan.specs, resolver(session)).platforms
         events = [
             ("run.started", {"command": command}),

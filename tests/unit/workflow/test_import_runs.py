@@ -246,7 +246,7 @@ def job(local, tmp_path):
 
 
 def nobody_asked():
-    return RegistrySession({}, say=print)
+    return RegistrySession({}, on_wait=print)
 
 
 def test_a_child_is_brought_along(local, job, tmp_path):

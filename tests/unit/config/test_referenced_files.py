@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.config.files import check_environment, check_files
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.config.profiles import load_profile, shipped_folder
+from multibuild.config.profiles import load_profile, shipped_profiles_folder
+from multibuild.config.referenced_files import check_environment, check_files
 from multibuild.config.schema import json_schema
 from multibuild.errors import ConfigError
 
@@ -79,7 +79,7 @@ def test_a_missing_profile(tmp_path):
     check(tmp_path, "builder: some-existing-builder")
 
 
-@pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(shipped_profiles_folder().glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_profiles_are_sound(tmp_path, path):
     profile = load_profile(path.stem, tmp_path)
     assert (profile is None) == (path.stem == "local")

@@ -8,7 +8,7 @@ from textwrap import wrap
 from multibuild.cli.output import print_json
 from multibuild.oci.manifest import Manifest
 from multibuild.platforms import Platform
-from multibuild.resolve.kubernetes import Node, Pull, pulls
+from multibuild.resolve.kubernetes import ClusterNode, Pull, resolve_nodes
 from multibuild.resolve.resolve import entries_of
 from multibuild.terminal import columns, printable
 
@@ -16,9 +16,9 @@ WIDTH = 80
 NAME_WIDTH = 32
 
 
-def show_nodes(nodes: Sequence[Node], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
+def show_nodes(nodes: Sequence[ClusterNode], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
     """Print the answers for nodes; `own` is the platform of an image that is no index. 0 also for "none"."""
-    found = pulls(entries_of(image), nodes, own)
+    found = resolve_nodes(entries_of(image), nodes, own)
     if as_json:
         document = {
             "nodes": [pull.document() for pull in found],
