@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.build.shared import SharedWork, shared_work
-from multibuild.config.referenced_files import is_remote_context
+from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.context import ContextFile, Unwanted, content_digest, context_files, stamp_of
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
@@ -133,15 +133,11 @@ def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str
     found: dict[tuple[str, str], _Tree] = {}
     for spec in specs.values():
         key = ("context", spec.dockerfile)
-        if key not in found and not is_remote_context(spec.context):
+        if key not in found and not is_url(spec.context):
             root = project / spec.context
             found[key] = _walked(root, read_ignore(root, project / spec.dockerfile))
         for source in spec.contexts.values():
-            if (
-                ("named", source) not in found
-                and not is_remote_context(source)
-                and not source.startswith(LATE_SOURCES)
-            ):
+            if ("named", source) not in found and not is_url(source) and not source.startswith(LATE_SOURCES):
                 found["named", source] = _walked(project / source, read_ignore(project / source, None))
     return found
 

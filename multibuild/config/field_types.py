@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
-from multibuild.config.problems import invalid_value
+from multibuild.config.problems import invalid
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
@@ -65,9 +65,9 @@ def parse_duration(value: Any) -> float:
     elif isinstance(value, str) and _DURATION.match(value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(value))
     else:
-        raise invalid_value(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
+        raise invalid(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
     if not math.isfinite(seconds) or seconds <= 0:
-        raise invalid_value(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
+        raise invalid(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
     return seconds
 
 
@@ -85,7 +85,7 @@ def parse_jobs(value: Any) -> Any:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise invalid_value(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
+        raise invalid(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
     return value
 
 
@@ -103,22 +103,18 @@ def check_repository(value: str) -> str:
     """Validate `host/path` without tag and digest, by the reference grammar of distribution."""
     name, at, _digest = value.partition("@")
     if at:
-        raise invalid_value(f"'{value}' has a digest", hint=f"write the repository only: {name}")
+        raise invalid(f"'{value}' has a digest", hint=f"write the repository only: {name}")
     path, colon, tag = value.rpartition(":")
     if colon and "/" not in tag:
-        raise invalid_value(
-            f"'{value}' has a tag", hint=f"write {path} here, and {tag or 'the tag'} under tags"
-        )
+        raise invalid(f"'{value}' has a tag", hint=f"write {path} here, and {tag or 'the tag'} under tags")
     first, _, rest = value.partition("/")
     has_host = bool(rest) and (any(mark in first for mark in ".:") or first == "localhost")
     repository = rest if has_host else value
     if repository != repository.lower():
-        raise invalid_value(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
+        raise invalid(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
     parts = repository.split("/")
     if not all(_COMPONENT.match(part) for part in parts) or (has_host and not _HOST.match(first)):
-        raise invalid_value(
-            f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app"
-        )
+        raise invalid(f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app")
     return value
 
 
@@ -126,7 +122,7 @@ def check_tag(value: str) -> str:
     """Validate a tag (distribution-spec, "Pulling manifests")."""
     if not _TAG.match(value):
         usable = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip(".-")[:128]
-        raise invalid_value(
+        raise invalid(
             f"'{value}' is not a tag: letters, digits, `_`, `.` and `-`, at most 128, no `.` or `-` first",
             hint=f"like {usable or 'latest'}",
         )
@@ -142,9 +138,7 @@ def drop_empty_tags(value: Any) -> Any:
         return value
     tags = [tag for tag in value if not isinstance(tag, str) or tag.strip().strip(".-")]
     if not tags:
-        raise invalid_value(
-            "no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}"
-        )
+        raise invalid("no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}")
     return list(dict.fromkeys(tags)) if all(isinstance(tag, str) for tag in tags) else tags
 
 
@@ -157,9 +151,9 @@ def check_build_flags(value: tuple[str, ...]) -> tuple[str, ...]:
             flag = name if name in MANAGED_FLAGS else short
             key = MANAGED_FLAGS[flag]
             hint = f"use {key}" if key else "remove it"
-            raise invalid_value(f"{flag} is managed by multibuild", hint=hint, at=(index,))
+            raise invalid(f"{flag} is managed by multibuild", hint=hint, at=(index,))
     if value and not value[0].startswith("-"):
-        raise invalid_value(f"'{value[0]}' is not a flag", hint="like [--ulimit, nofile=1024]", at=(0,))
+        raise invalid(f"'{value[0]}' is not a flag", hint="like [--ulimit, nofile=1024]", at=(0,))
     return value
 
 
@@ -167,9 +161,7 @@ def check_secret(value: str) -> str:
     """Validate `id=NAME[,src=FILE|,env=NAME]`: the location of a secret, never the secret."""
     if not all("=" in part for part in value.split(",")) or "id=" not in value:
         # The text may be the secret itself, so it is not in the message.
-        raise invalid_value(
-            "is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN"
-        )
+        raise invalid("is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN")
     return value
 
 
@@ -177,17 +169,17 @@ def check_registry_host(value: str) -> str:
     """Validate `host[:port]`."""
     if not _HOST.match(value):
         hint = value.partition("://")[2] or value
-        raise invalid_value(f"'{value}' is not host[:port]", hint=f"like {hint.partition('/')[0]}")
+        raise invalid(f"'{value}' is not host[:port]", hint=f"like {hint.partition('/')[0]}")
     return value
 
 
 def _platform(value: Any, *, literal: bool) -> Platform:
     if not isinstance(value, str):
-        raise invalid_value(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
+        raise invalid(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
     try:
         return Platform.literal(value) if literal else Platform.parse(value)
     except UsageError as error:
-        raise invalid_value(error.message, hint=error.hint) from None
+        raise invalid(error.message, hint=error.hint) from None
 
 
 def _shown(value: Any) -> str:

@@ -18,7 +18,7 @@ from multibuild.config.field_types import (
     parse_jobs,
     parse_stall,
 )
-from multibuild.config.problems import invalid_value
+from multibuild.config.problems import invalid
 from multibuild.config.sections import (
     Attestations,
     Cache,
@@ -154,14 +154,14 @@ class Config(Section):
             return self
         for key, enabled in (("provenance", self.attestations.provenance), ("sbom", self.attestations.sbom)):
             if enabled:
-                raise invalid_value(
+                raise invalid(
                     "media_type docker has no attestations: they need an OCI index",
                     hint=f"write {key}: false, or media_type: oci",
                     at=("attestations", key),
                 )
         for path, annotations in ((("annotations",), self.annotations), *self._entry_annotations()):
             if annotations:
-                raise invalid_value(
+                raise invalid(
                     "media_type docker has no annotations: a Docker manifest list cannot hold them",
                     hint="remove them, or write media_type: oci",
                     at=path,
@@ -179,7 +179,7 @@ class Config(Section):
                     else ("platforms", index, "also_as", number - 1)
                 )
                 if platform in seen:
-                    raise invalid_value(
+                    raise invalid(
                         f"{platform} is already listed as {seen[platform]}", hint="remove one", at=at
                     )
                 seen[platform] = ".".join(map(str, at)).removesuffix(".name")
@@ -190,9 +190,7 @@ class Config(Section):
         seen = {self.image}
         for index, name in enumerate(self.destinations):
             if name in seen:
-                raise invalid_value(
-                    f"{name} is already published to", hint="remove it", at=("destinations", index)
-                )
+                raise invalid(f"{name} is already published to", hint="remove it", at=("destinations", index))
             seen.add(name)
         return self
 

@@ -29,7 +29,7 @@ class Problem:
     hint: str | None = None
 
 
-def invalid_value(message: str, *, hint: str | None = None, at: KeyPath = ()) -> PydanticCustomError:
+def invalid(message: str, *, hint: str | None = None, at: KeyPath = ()) -> PydanticCustomError:
     """Return the error for a validator to raise; `at` is the path from the validated value to the invalid part."""
     return PydanticCustomError("multibuild", "{message}", {"message": message, "hint": hint, "at": at})
 
@@ -40,10 +40,7 @@ def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError
     lines = [f"{document.location_of(p.key)}: {_prefix(p.key)}{p.message}" for p in problems]
     if len(problems) == 1:
         return ConfigError(lines[0], hint=problems[0].hint)
-    hinted = [
-        f"{line} ({problem.hint})" if problem.hint else line
-        for line, problem in zip(lines, problems, strict=True)
-    ]
+    hinted = [f"{line} ({p.hint})" if p.hint else line for line, p in zip(lines, problems, strict=True)]
     if len(hinted) > MAX_PROBLEMS:
         hinted = [*hinted[:MAX_PROBLEMS], f"and {len(hinted) - MAX_PROBLEMS} more"]
     return ConfigError("\n".join(hinted), hint="`multibuild schema` describes every key")
@@ -184,11 +181,8 @@ def _nearest_key(key: KeyPath, model: type[BaseModel]) -> str:
     near = get_close_matches(str(key[-1]).replace("-", "_").lower(), keys, n=1)
     if near:
         return f"perhaps you meant '{near[0]}'"
-    return (
-        f"there are {', '.join(keys)}"
-        if len(keys) <= MAX_LISTED_KEYS
-        else "`multibuild schema` lists the keys"
-    )
+    few = len(keys) <= MAX_LISTED_KEYS
+    return f"there are {', '.join(keys)}" if few else "`multibuild schema` lists the keys"
 
 
 def key_names(model: type[BaseModel]) -> list[str]:
@@ -197,7 +191,7 @@ def key_names(model: type[BaseModel]) -> list[str]:
 
 
 def _model_at(key: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
-    """Follow a key path to the model of the mapping there."""
+    """Follow a key path to the model of its mapping."""
     current: type[BaseModel] | None = model
     for part in key:
         if isinstance(part, int) or current is None:

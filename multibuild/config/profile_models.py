@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from multibuild.config.field_types import PlatformName
 from multibuild.config.models import Section, TextMap
-from multibuild.config.problems import invalid_value
+from multibuild.config.problems import invalid
 
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
 
@@ -58,13 +58,13 @@ class Profile(Section):
         if self.driver == "docker":
             for key in ("image", "buildkitd", "driver_opts", "nodes"):
                 if getattr(self, key):
-                    raise invalid_value(
+                    raise invalid(
                         "driver docker takes none: it is the engine's own BuildKit",
                         hint="write driver: docker-container",
                         at=(key,),
                     )
         if self.driver == "remote" and not self.nodes:
-            raise invalid_value("driver remote needs nodes", hint="like nodes: [{endpoint: tcp://host:1234}]")
+            raise invalid("driver remote needs nodes", hint="like nodes: [{endpoint: tcp://host:1234}]")
         return self
 
     @model_validator(mode="after")
@@ -72,13 +72,13 @@ class Profile(Section):
         for index, node in enumerate(self.nodes):
             driver = node.driver or self.driver
             if driver == "remote" and not node.endpoint:
-                raise invalid_value(
+                raise invalid(
                     "driver remote needs an endpoint",
                     hint="like endpoint: tcp://host:1234",
                     at=("nodes", index),
                 )
             if driver == "docker" and (node.endpoint or node.driver_opts):
-                raise invalid_value(
+                raise invalid(
                     "driver docker is the engine's own BuildKit: it takes neither endpoint nor options",
                     hint="write driver: docker-container",
                     at=("nodes", index),

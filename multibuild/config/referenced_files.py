@@ -10,20 +10,24 @@ from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
 
-_REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
 _SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")
 
 
-def is_remote_context(context: str) -> bool:
-    """Whether BuildKit fetches a context instead of reading it from this disk."""
-    return bool(_REMOTE.match(context))
+def is_url(text: str) -> bool:
+    """Whether BuildKit fetches a context or Dockerfile instead of reading it from this disk."""
+    return bool(_URL.match(text))
+
+
+def _is_local(source: str) -> bool:
+    return not is_url(source) and not source.startswith(_SOURCE_SCHEMES)
 
 
 def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
     """Yield the local directories that builds read: the context and the named ones, resolved."""
     config = loaded.config
     for source in (config.context, *config.contexts.values()):
-        if not is_remote_context(source) and not source.startswith(_SOURCE_SCHEMES):
+        if _is_local(source):
             yield (loaded.project / source).resolve()
 
 
@@ -72,13 +76,9 @@ def _fields(secret: str) -> dict[str, str]:
 def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     config, project = loaded.config, loaded.project
     for name, source in config.contexts.items():
-        if (
-            not is_remote_context(source)
-            and not source.startswith(_SOURCE_SCHEMES)
-            and not (project / source).exists()
-        ):
+        if _is_local(source) and not (project / source).exists():
             yield f"contexts.{name}: there is no {project / source}", "it is relative to the config"
-    if is_remote_context(config.context):
+    if is_url(config.context):
         return
     context = project / config.context
     if not context.is_dir():
@@ -87,12 +87,10 @@ def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     if all(entry.dockerfile for entry in config.platforms):
         dockerfiles = {}
     dockerfiles |= {
-        f"platforms.{index}.dockerfile": e.dockerfile
-        for index, e in enumerate(config.platforms)
-        if e.dockerfile
+        f"platforms.{at}.dockerfile": e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
     }
     for key, dockerfile in dockerfiles.items():
-        if not is_remote_context(dockerfile) and not (project / dockerfile).is_file():
+        if not is_url(dockerfile) and not (project / dockerfile).is_file():
             yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
 
 
@@ -105,12 +103,7 @@ def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         targets[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
     for key, target, dockerfile in targets:
         path = loaded.project / dockerfile
-        if (
-            target is None
-            or is_remote_context(config.context)
-            or is_remote_context(dockerfile)
-            or not path.is_file()
-        ):
+        if target is None or is_url(config.context) or is_url(dockerfile) or not path.is_file():
             continue
         from multibuild.dockerfile.parse import read_dockerfile
 

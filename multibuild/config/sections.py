@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from multibuild.config.field_types import LiteralPlatform, PlatformName, Seconds, Tag, Text
-from multibuild.config.problems import invalid_value
+from multibuild.config.problems import invalid
 from multibuild.frozen import frozen
 
 TextMap = dict[str, Text]
@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 @contextmanager
 def _without_plugins() -> Iterator[None]:
-    """Disable pydantic's plugins: they have no business here, and looking for them takes 2 % of `plan`."""
+    """Disable pydantic's plugins: none is needed here, and looking for them takes 2 % of `plan`."""
     previous = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     try:
@@ -196,12 +196,12 @@ def _check_staging(value: str) -> str:
         names = {""}
     unknown = names - {"image", "arch", "slug", "tag"}
     if unknown:
-        raise invalid_value(
+        raise invalid(
             f"'{value}' has a placeholder that does not exist",
             hint="there are {image}, {arch}, {slug} and {tag}",
         )
     if not names & {"arch", "slug"}:
-        raise invalid_value(
+        raise invalid(
             f"'{value}' would stage all platforms under one name",
             hint="use {arch} or {slug} in it, or write auto, digest or tag",
         )
@@ -213,7 +213,7 @@ def _check_output(value: str) -> str:
     if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
         return value
     near = get_close_matches(kind, ("registry", "oci", "oci-archive", "docker"), n=1)
-    raise invalid_value(
+    raise invalid(
         f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'",
         hint=f"perhaps you meant {near[0]}{colon}{path}" if near else "like oci:out",
     )

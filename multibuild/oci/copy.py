@@ -97,11 +97,8 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
         def check() -> RegistryError | None:
             stored = store.cached_descriptor(reference) or store.head(reference)
             if stored is None:
-                return RegistryError(
-                    "not-found",
-                    f"{reference} is not there: the index would be incomplete",
-                    hint="build it again",
-                )
+                message = f"{reference} is not there: the index would be incomplete"
+                return RegistryError("not-found", message, hint="build it again")
             if (stored.size, stored.media_type) == (entry.size, entry.media_type):
                 return None
             _require_agreement(entry, store.manifest(reference))
@@ -196,9 +193,8 @@ class Copier:
                 store.upload(repository, blob, source.store.blob(source.path, blob.digest))
             except RegistryError as error:
                 # The bytes read were verified: a registry that computed another digest was disturbed while writing.
-                if not attempts_left or not (
-                    error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
-                ):
+                retried = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
+                if not attempts_left or not retried:
                     raise
             else:
                 return
@@ -239,7 +235,7 @@ def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
     """Return the config and layers of a manifest, each once."""
     config = manifest.document.get("config")
     blobs = [Descriptor.from_json(config)] if config is not None else []
-    blobs += manifest.descriptors("layers", "blobs")
+    blobs += manifest.descriptors_in("layers", "blobs")
     return tuple({blob.digest: blob for blob in blobs}.values())
 
 

@@ -30,7 +30,7 @@ UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
 MAX_REDIRECTS = 5
 # A single level of these expands a chunk at most a thousandfold.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-_RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
 
@@ -174,9 +174,8 @@ class HttpClient:
             # A login expired during an upload, whose body cannot be sent a second time: the caller must restart it.
             raise from_transport(self.settings.host, request.action, error) from error
         except httpx.InvalidURL as error:
-            raise RegistryError(
-                "invalid", f"{request.action}: {self.settings.host} leads to no URL"
-            ) from error
+            message = f"{request.action}: {self.settings.host} leads to no URL"
+            raise RegistryError("invalid", message) from error
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         start, outcome = time.monotonic(), "no answer"
@@ -275,9 +274,7 @@ class HttpClient:
 
 def is_transient(error: BaseException) -> bool:
     """Whether a retry can help: no response, or a status of overload."""
-    return isinstance(error, RegistryError) and (
-        error.status in _RETRIED_STATUSES or error.kind == "unreachable"
-    )
+    return isinstance(error, RegistryError) and (error.status in _TRANSIENT or error.kind == "unreachable")
 
 
 def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:

@@ -51,7 +51,7 @@ def read_child(reference: Reference, registry: Store, expected: Platform | None)
     have one. Raises VerificationFailed when it does not, RegistryError when the child cannot be read.
     """
     pushed = registry.manifest(reference)
-    image, manifest, attestations = _image_of(reference, pushed, registry, expected)
+    image, manifest, attestations = _select_image(reference, pushed, registry, expected)
     config_entry = manifest.document.get("config")
     if config_entry is None:
         raise VerificationFailed(f"{reference} is no image: its manifest has no config")
@@ -69,25 +69,20 @@ def read_child(reference: Reference, registry: Store, expected: Platform | None)
         ),
         attestations=attestations,
         config=config,
-        layers=manifest.descriptors("layers"),
+        layers=manifest.descriptors_in("layers"),
     )
 
 
-def _image_of(
+def _select_image(
     reference: Reference, pushed: Manifest, registry: Store, expected: Platform | None
 ) -> tuple[Descriptor, Manifest, tuple[Descriptor, ...]]:
     if pushed.media_type in MANIFEST_TYPES:
-        own = Descriptor(media_type=pushed.media_type, digest=pushed.digest, size=len(pushed.content))
-        return own, pushed, ()
+        return pushed.descriptor, pushed, ()
     if pushed.media_type not in INDEX_TYPES:
         raise VerificationFailed(f"{reference} is no image: its media type is {pushed.media_type}")
     images = [entry for entry in pushed.entries if not entry.is_attestation]
     if len(images) > 1 and expected is not None:
-        images = [
-            entry
-            for entry in images
-            if entry.platform and entry.platform.normalised() == expected.normalised()
-        ]
+        images = [e for e in images if e.platform and e.platform.normalised() == expected.normalised()]
     if len(images) != 1:
         raise VerificationFailed(f"{reference} holds {len(images)} images where one is wanted")
     image = images[0]

@@ -78,12 +78,11 @@ class OciLayout:
     def head(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of a tag or digest; None when it does not exist."""
         try:
-            manifest = self.manifest(reference)
+            return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
             raise
-        return Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=len(manifest.content))
 
     def cached_descriptor(self, reference: Reference) -> Descriptor | None:  # noqa: ARG002 - `head` is cheap
         """Return None: nothing is cached."""

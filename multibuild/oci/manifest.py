@@ -150,6 +150,11 @@ class Manifest:
         return document
 
     @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor of the manifest itself, without platform."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.content))
+
+    @property
     def is_index(self) -> bool:
         """Whether it is an OCI index or a Docker manifest list."""
         return self.media_type in INDEX_TYPES
@@ -174,16 +179,15 @@ class Manifest:
         document, other = self.document, MANIFEST_TYPES if self.is_index else INDEX_TYPES
         fields = ("config", "layers") if self.is_index else ("manifests",)
         declared = document.get("mediaType")
-        return any(document.get(field) for field in fields) or (
-            isinstance(declared, str) and declared in other
-        )
+        contradicts = isinstance(declared, str) and declared in other
+        return contradicts or any(document.get(field) for field in fields)
 
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        return self.descriptors("manifests")
+        return self.descriptors_in("manifests")
 
-    def descriptors(self, *fields: str) -> tuple[Descriptor, ...]:
+    def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:
         """Return the descriptors that the lists in these fields hold; PublishFailed when one is not a list."""
         lists = [self.document.get(field) or [] for field in fields]
         if not all(isinstance(listed, list) for listed in lists):

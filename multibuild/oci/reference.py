@@ -98,7 +98,7 @@ def is_digest(text: str) -> bool:
 
 @frozen
 class Destination:
-    """A repository and the tags of the index there, in order."""
+    """A repository and the tags of the index in it, in order."""
 
     repository: Reference
     tags: tuple[str, ...]

@@ -101,8 +101,7 @@ class Registry:
                 f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
                 hint="one client would take it for an image and another for an index",
             )
-        descriptor = Descriptor(media_type=media_type, digest=digest, size=len(manifest.content))
-        self._descriptors[reference.repository, digest] = descriptor
+        self._descriptors[reference.repository, digest] = manifest.descriptor
         return manifest
 
     def cached_descriptor(self, reference: Reference) -> Descriptor | None:
@@ -122,10 +121,7 @@ class Registry:
             length = response.headers.get("content-length", "")
             if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
                 # The headers are incomplete or of another manifest: fetch the bytes.
-                manifest = self.manifest(reference)
-                return Descriptor(
-                    media_type=manifest.media_type, digest=manifest.digest, size=len(manifest.content)
-                )
+                return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None

@@ -59,7 +59,7 @@ _GGCR_DEFAULT = Platform(os="linux", architecture="amd64")
 
 @frozen
 class Entry:
-    """One entry of an index, as written there; `platform` is not normalised (Platform.literal)."""
+    """One entry of an index, as written; `platform` is not normalised (Platform.literal)."""
 
     platform: Platform | None
     digest: str

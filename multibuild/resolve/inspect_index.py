@@ -60,7 +60,7 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
     """Read an index and every child's config; RegistryError when it does not exist."""
     registry = registries.of(reference.host)
     index = registry.manifest(reference)
-    own = Descriptor(media_type=index.media_type, digest=index.digest, size=len(index.content))
+    own = index.descriptor
     descriptors = index.entries if index.is_index else (own,)
     images = [entry for entry in descriptors if not entry.is_attestation]
     attested = {entry.attests for entry in descriptors if entry.is_attestation}
@@ -98,7 +98,7 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
 
 
 def _pull_bytes(manifest: Manifest) -> int:
-    size = len(manifest.content) + sum(layer.size for layer in manifest.descriptors("layers"))
+    size = len(manifest.content) + sum(layer.size for layer in manifest.descriptors_in("layers"))
     config = manifest.document.get("config")
     return size + (Descriptor.from_json(config).size if config else 0)
 

@@ -44,7 +44,7 @@ from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import failure_of, wrong_base
 from multibuild.buildx.process import Limits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
-from multibuild.config.referenced_files import is_remote_context
+from multibuild.config.referenced_files import is_url
 from multibuild.frozen import frozen
 from multibuild.journal.runs import open_log
 from multibuild.plan.plan import max_concurrent
@@ -149,7 +149,7 @@ def _grouped(
 def _can_join(planned: PlannedPlatform) -> bool:
     """Whatever bake has no word for needs a process of its own."""
     spec = planned.spec
-    remote = is_remote_context(spec.context) or is_remote_context(spec.dockerfile)
+    remote = is_url(spec.context) or is_url(spec.dockerfile)
     return not spec.build_flags and spec.network == "default" and not remote
 
 
