@@ -36,7 +36,7 @@ class ResolveFlags:
 
 
 def resolve(flags: ResolveFlags) -> int:
-    """Print the resolve_hosts; 0 also when a client finds nothing."""
+    """Print each client's pick; 0 also when a client finds nothing."""
     if flags.nodes is not None:
         return _nodes(flags.nodes, flags)
     clients = _clients(flags.clients)
@@ -45,8 +45,7 @@ def resolve(flags: ResolveFlags) -> int:
         parse_host(host)  # a wrong one is said before any registry is asked
     found = resolve_hosts(_index(flags), hosts)
     chosen = [
-        HostChoices(host=answer.host, clients={name: answer.clients[name] for name in clients})
-        for answer in found
+        HostChoices(host=host.host, clients={name: host.clients[name] for name in clients}) for host in found
     ]
     if flags.json:
         documents = [answer.document() for answer in chosen]
@@ -70,7 +69,7 @@ def _hosts(flags: ResolveFlags) -> tuple[str, ...]:
 
 
 def _nodes(file: Path, flags: ResolveFlags) -> int:
-    """HostChoices for a cluster: its nodes say host and client themselves."""
+    """Print each node's pick for a cluster: its nodes determine host and client."""
     from multibuild.cli.cluster_nodes import show_nodes
     from multibuild.resolve.kubernetes import read_cluster_nodes
 

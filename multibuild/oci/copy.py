@@ -182,7 +182,7 @@ class Copier:
         store, repository = self.target.store, self.target.path
         if not force and store.has_blob(repository, blob.digest):
             return
-        if blob.extra_fields.get("urls") and not source.store.has_blob(source.path, blob.digest):
+        if blob.extras.get("urls") and not source.store.has_blob(source.path, blob.digest):
             return
         if source.store.host == store.host and store.mount(repository, blob.digest, source.path):
             return

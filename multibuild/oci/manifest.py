@@ -27,7 +27,7 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 class Descriptor:
     """An OCI descriptor. `size` in bytes; `platform` None where the entry has none.
 
-    `extra_fields` holds its further fields and `extra_platform_fields` those of its platform, unchanged.
+    `extras` holds its further fields and `platform_extras` those of its platform, unchanged.
     """
 
     media_type: str
@@ -38,8 +38,8 @@ class Descriptor:
     os_features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
-    extra_fields: Mapping[str, Any] = field(default_factory=dict)
-    extra_platform_fields: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    platform_extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_attestation(self) -> bool:
@@ -66,9 +66,9 @@ class Descriptor:
                 platform["os.features"] = list(self.os_features)
             if self.platform.variant:
                 platform["variant"] = self.platform.variant
-            platform.update(sorted(self.extra_platform_fields.items()))
+            platform.update(sorted(self.platform_extras.items()))
             document["platform"] = platform
-        document.update(sorted(self.extra_fields.items()))
+        document.update(sorted(self.extras.items()))
         return document
 
     @classmethod
@@ -88,8 +88,8 @@ class Descriptor:
                 os_features=tuple(_text(feature) for feature in platform.get("os.features") or ()),
                 annotations={key: _text(value) for key, value in (document.get("annotations") or {}).items()},
                 artifact_type=_text(document.get("artifactType")),
-                extra_fields={key: value for key, value in document.items() if key not in _FIELDS},
-                extra_platform_fields={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
+                extras={key: value for key, value in document.items() if key not in _FIELDS},
+                platform_extras={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(

@@ -79,10 +79,10 @@ def uses(reference, registries):
         source = read_source(str(reference), registries)
         merged = merge([source], MergeOptions(annotations=(("q", "r"),)))
         lint(merged.entries, {})
-        destination = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
+        target = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
         publish(
             merged,
-            [destination],
+            [target],
             sources=[source.reference],
             registries=registries,
             emit=lambda *_, **_fields: None,
@@ -101,10 +101,7 @@ def uses(reference, registries):
 def test_an_odd_value_never_ends_in_a_traceback(seed):
     rng = random.Random(seed)
     no_retries = RetryPolicy(tries=1, initial=0.0)
-    with (
-        FakeRegistry() as fake,
-        RegistrySession({}, on_wait=lambda _text: None, retry=no_retries) as registries,
-    ):
+    with FakeRegistry() as fake, RegistrySession({}, on_wait=print, retry=no_retries) as registries:
         index, manifest, config = complete_documents(fake)
         for _ in range(ROUNDS):
             kind = rng.choice(("index", "manifest", "config"))

@@ -31,13 +31,8 @@ DIGEST = "sha256:" + "a" * 64
     ],
 )
 def test_references_are_parsed(text, host, repository, tag, digest):
-    reference = Reference.parse(text)
-    assert (reference.host, reference.repository, reference.tag, reference.digest) == (
-        host,
-        repository,
-        tag,
-        digest,
-    )
+    expected = Reference(host=host, repository=repository, tag=tag, digest=digest)
+    assert Reference.parse(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,7 +90,7 @@ def test_a_descriptor_keeps_unknown_fields():
     assert Descriptor.from_json(document).to_json() == document
 
 
-COMPLETE = {"mediaType": "x", "digest": DIGEST, "size": 7}
+VALID = {"mediaType": "x", "digest": DIGEST, "size": 7}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +99,13 @@ COMPLETE = {"mediaType": "x", "digest": DIGEST, "size": 7}
         {},
         {"mediaType": "x", "digest": "y"},
         {"size": "many"},
-        {**COMPLETE, "size": float("inf")},
-        {**COMPLETE, "size": -1},
-        {**COMPLETE, "size": True},
-        {**COMPLETE, "digest": 7},
-        {**COMPLETE, "platform": ["linux"]},
-        {**COMPLETE, "platform": {"os": {}}},
-        {**COMPLETE, "annotations": {"a": 1}},
+        {**VALID, "size": float("inf")},
+        {**VALID, "size": -1},
+        {**VALID, "size": True},
+        {**VALID, "digest": 7},
+        {**VALID, "platform": ["linux"]},
+        {**VALID, "platform": {"os": {}}},
+        {**VALID, "annotations": {"a": 1}},
         "text",
     ],
 )
@@ -127,14 +122,8 @@ def test_an_invalid_manifest_is_an_error(content):
 
 def test_null_is_an_empty_string():
     platform = {"os": "linux", "architecture": "arm", "variant": None, "os.version": None}
-    descriptor = Descriptor.from_json(
-        {**COMPLETE, "platform": platform, "artifactType": None, "annotations": None}
-    )
-    assert (str(descriptor.platform), descriptor.os_version, descriptor.artifact_type) == (
-        "linux/arm",
-        "",
-        "",
-    )
+    parsed = Descriptor.from_json({**VALID, "platform": platform, "artifactType": None, "annotations": None})
+    assert (str(parsed.platform), parsed.os_version, parsed.artifact_type) == ("linux/arm", "", "")
 
 
 @pytest.mark.parametrize("manifests", [5, {"a": 1}, "text", [5], [None]])
