@@ -10,7 +10,7 @@ from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Man
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild
+from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge import Source
 
 IMAGE_CONFIGS = frozenset(

@@ -12,7 +12,7 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild
+from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge_sources import read_source
 
 if TYPE_CHECKING:

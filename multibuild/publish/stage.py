@@ -22,7 +22,7 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
 from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.local_output import LocalOutlet, publish_locally
 from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing

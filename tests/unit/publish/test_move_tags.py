@@ -10,7 +10,7 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
-from multibuild.publish.index import compose
+from multibuild.publish.compose_index import compose
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish

@@ -18,7 +18,7 @@ from multibuild.oci.manifest import (
 )
 from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge
 
 NAMES = [
