@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from docs.generator.markdown import code, listed, page, table
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import ALIASES, CLIENTS, PODMAN_VARIANTS, Entry, resolve
+from multibuild.resolve.clients import ARCHITECTURE_ALIASES, CLIENTS, PODMAN_VARIANT_ORDER, Entry, resolve
 
 # host, entries of the index: the cases people ask about.
 CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -40,11 +40,13 @@ def clients_page() -> str:
             ("written", "means"),
             (
                 (code(name), code("/".join(filter(None, (architecture, variant)))))
-                for name, (architecture, variant) in ALIASES.items()
+                for name, (architecture, variant) in ARCHITECTURE_ALIASES.items()
             ),
         ),
         "## Variants that podman prefers",
-        table(("architecture", "first to last"), ((code(a), listed(v)) for a, v in PODMAN_VARIANTS.items())),
+        table(
+            ("architecture", "first to last"), ((code(a), listed(v)) for a, v in PODMAN_VARIANT_ORDER.items())
+        ),
         "## Cases",
         "The index holds the entries of the second column, in that order.",
         table(("host", "index", *CLIENTS), (_case(host, entries) for host, entries in CASES)),

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.generator.markdown import code, page, table
+from multibuild.config.field_types import MANAGED_FLAGS, Seconds
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.schema import describe, json_schema
-from multibuild.config.values import MANAGED_FLAGS, Seconds
 
 _DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))

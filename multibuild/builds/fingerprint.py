@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from multibuild.config.files import is_remote
+from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.context import ContextFile, IsCancelled, content_digest, context_files, stat_digest
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
@@ -127,15 +127,11 @@ def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str
     found: dict[tuple[str, str], _Tree] = {}
     for spec in specs.values():
         key = ("context", spec.dockerfile)
-        if key not in found and not is_remote(spec.context):
+        if key not in found and not is_url(spec.context):
             root = project / spec.context
             found[key] = _walked(root, read_ignore(root, project / spec.dockerfile))
         for source in spec.contexts.values():
-            if (
-                ("named", source) not in found
-                and not is_remote(source)
-                and not source.startswith(LATE_SOURCES)
-            ):
+            if ("named", source) not in found and not is_url(source) and not source.startswith(LATE_SOURCES):
                 found["named", source] = _walked(project / source, read_ignore(project / source, None))
     return found
 

@@ -60,7 +60,7 @@ async def _fingerprint(
 ) -> PlanFingerprints:
     specs, cancelled = build_specs(loaded, only), threading.Event()
     try:
-        with RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries:
+        with RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries:
             return await run_in_background(
                 lambda: fingerprint_platforms(loaded.project, specs, resolver(registries), cancelled.is_set)
             )

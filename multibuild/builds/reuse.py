@@ -187,6 +187,6 @@ def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorde
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
-    with RegistrySession(plan.registries, say=recorder.say) as registries:
+    with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
         found = registries.map(check, children.values())
     return {platform for platform, there in zip(children, found, strict=True) if there}

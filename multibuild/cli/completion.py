@@ -112,9 +112,9 @@ def clients(incomplete: str) -> list[str]:
 
 def builders() -> list[str]:
     """Return `auto` and the shipped profiles."""
-    from multibuild.config.profiles import shipped_folder
+    from multibuild.config.profiles import shipped_profiles_folder
 
-    return ["auto", *sorted(path.stem for path in shipped_folder().glob("*.yaml"))]
+    return ["auto", *sorted(path.stem for path in shipped_profiles_folder().glob("*.yaml"))]
 
 
 def tags(ctx: typer.Context) -> list[str]:

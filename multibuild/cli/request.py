@@ -157,7 +157,7 @@ def chosen_platforms(request: Request) -> tuple[Platform, ...] | None:
 
 def state_of(request: Request, loaded: LoadedConfig) -> State:
     """Return the state of a project; UsageError when it would lie inside the build context."""
-    from multibuild.config.files import local_contexts
+    from multibuild.config.referenced_files import local_contexts
     from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)

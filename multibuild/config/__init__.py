@@ -1,1 +1,1 @@
-"""The config file: read, merged, interpolated, validated once."""
+"""The config file: read, overridden by flags, interpolated and validated once."""

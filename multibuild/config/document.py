@@ -1,7 +1,7 @@
-"""A YAML file as plain values, with the place of every one of them.
+"""A YAML file as plain values with their locations.
 
-Read by the core schema of YAML 1.2: only true and false are booleans, so `content: off` and a country code `no` are
-text, and `12:30` is no number. PyYAML's own tables are those of YAML 1.1.
+The schema is the core schema of YAML 1.2: only true and false are booleans, so `content: off` and a country code `no`
+are text, and `12:30` is not a number. PyYAML's own resolvers are those of YAML 1.1.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import yaml
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 
-Key = tuple[str | int, ...]
-"""Where a value stands: ("platforms", 1, "timeout")."""
+KeyPath = tuple[str | int, ...]
+"""The path of a value: ("platforms", 1, "timeout")."""
 
-MOST_VALUES: Final = 50_000
-"""More than any config needs; a few lines of aliases of aliases expand to billions."""
+MAX_VALUES: Final = 50_000
+"""More than any config needs; a few lines of nested aliases expand to billions."""
 
 TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
-"""Under these keys a number is the text that was written: 1.10 stays 1.10."""
+"""The values of these mappings are text: 1.10 stays 1.10."""
 
 _TEMPLATE: Final = re.compile(r"\{\w+\}")
-"""How a text begins that is meant for `publish.staging`, and that YAML takes for a mapping."""
+"""The start of a template for `publish.staging`, which YAML parses as a mapping."""
 
 _CORE: Final = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -51,26 +51,26 @@ for _name, _pattern, _first in _CORE:
 
 @frozen
 class Document:
-    """The values of a file. `places` says where each was written (`FILE:LINE:COLUMN`), `texts` how."""
+    """The values of a file, with the location (`FILE:LINE:COLUMN`) and the original text of each."""
 
     values: dict[str, Any]
-    places: dict[Key, str]
-    texts: dict[Key, str]
+    locations: dict[KeyPath, str]
+    texts: dict[KeyPath, str]
 
-    def place_of(self, key: Key) -> str:
-        """Where `key` was written, or the nearest of what encloses it."""
-        while key not in self.places:
+    def location_of(self, key: KeyPath) -> str:
+        """Return the location of `key`, or of its nearest parent."""
+        while key not in self.locations:
             key = key[:-1]
-        return self.places[key]
+        return self.locations[key]
 
-    def order_of(self, key: Key) -> tuple[int, ...]:
-        """Sorts by line and column; what is from the command line comes first."""
-        numbers = self.place_of(key).rsplit(":", 2)[1:]
+    def sort_key(self, key: KeyPath) -> tuple[int, ...]:
+        """Return line and column; values from the command line sort first."""
+        numbers = self.location_of(key).rsplit(":", 2)[1:]
         return tuple(int(number) for number in numbers) if all(n.isdecimal() for n in numbers) else (0,)
 
 
 def read_document(path: Path) -> Document:
-    """Read a file whose root is a mapping; ConfigError with the place of what is wrong in it."""
+    """Read a file whose root is a mapping; ConfigError with the location of a YAML error."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -89,20 +89,20 @@ def read_document(path: Path) -> Document:
         )
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(
-            f"{_place(node, str(path))}: the file must be a mapping, not {_kind(node)}",
+            f"{_location(node, str(path))}: the file must be a mapping, not {_kind(node)}",
             hint="it starts like `version: 1`",
         )
     reader = _Reader(str(path))
     values: dict[str, Any] = reader.value(node, ())
-    return Document(values=values, places=reader.places, texts=reader.texts)
+    return Document(values=values, locations=reader.locations, texts=reader.texts)
 
 
-def parse_value(text: str, key: Key, origin: str) -> tuple[Any, dict[Key, str], dict[Key, str]]:
-    """Read a value given outside the file (`--set`) as YAML: the value, its places (`origin`), its texts."""
+def parse_value(text: str, key: KeyPath, origin: str) -> tuple[Any, dict[KeyPath, str], dict[KeyPath, str]]:
+    """Parse a value of `--set` as YAML; return the value, its locations (`origin`) and its texts."""
     try:
         node = _compose(text, origin)
     except ConfigError:
-        # YAML wants quotes around `{image}-{arch}`, and the shell has taken those that were typed.
+        # YAML requires quotes around `{image}-{arch}`, and the shell removed those that were typed.
         if not _TEMPLATE.match(text):
             raise
         return text, {key: origin}, {key: text}
@@ -110,75 +110,75 @@ def parse_value(text: str, key: Key, origin: str) -> tuple[Any, dict[Key, str], 
         return ("" if _is_text(key) else None), {key: origin}, {key: text}
     reader = _Reader(origin)
     value = reader.value(node, key)
-    return value, dict.fromkeys(reader.places, origin), reader.texts
+    return value, dict.fromkeys(reader.locations, origin), reader.texts
 
 
 class _Reader:
-    """Turns nodes into values and notes where they stand."""
+    """Converts YAML nodes to values and records their locations."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._open: set[int] = set()
-        self.places: dict[Key, str] = {}
-        self.texts: dict[Key, str] = {}
+        self.locations: dict[KeyPath, str] = {}
+        self.texts: dict[KeyPath, str] = {}
 
-    def value(self, node: yaml.Node, key: Key) -> Any:
-        self.places.setdefault(key, _place(node, self._name))
-        if len(self.places) > MOST_VALUES:
+    def value(self, node: yaml.Node, key: KeyPath) -> Any:
+        self.locations.setdefault(key, _location(node, self._name))
+        if len(self.locations) > MAX_VALUES:
             raise ConfigError(
-                f"{_place(node, self._name)}: more than {MOST_VALUES} values, with its aliases written out",
+                f"{_location(node, self._name)}: more than {MAX_VALUES} values, with its aliases written out",
                 hint="remove the aliases",
             )
         if isinstance(node, yaml.ScalarNode):
-            node.value = _whole(node, self._name)
+            node.value = _join_surrogates(node, self._name)
             self.texts[key] = node.value
             return self._scalar(node, key)
         if id(node) in self._open:
             raise ConfigError(
-                f"{_place(node, self._name)}: an alias that contains itself", hint="write the value out"
+                f"{_location(node, self._name)}: an alias that contains itself", hint="write the value out"
             )
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
                 return self._mapping(node, key)
             if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-                return [self.value(item, (*key, place)) for place, item in enumerate(node.value)]
+                return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         finally:
             self._open.discard(id(node))
         raise self._unknown_tag(node)
 
-    def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, key: KeyPath) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for name, item in node.value:
             if name.tag == "tag:yaml.org,2002:merge":
                 for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
-                    merged = {**self._merged(source, key), **merged}
+                    merged = {**self._merge_source(source, key), **merged}
                 continue
             if not isinstance(name, yaml.ScalarNode):
                 raise ConfigError(
-                    f"{_place(name, self._name)}: a key must be text, not {_kind(name)}",
+                    f"{_location(name, self._name)}: a key must be text, not {_kind(name)}",
                     hint="${NAME} at the start of a value needs quotes",
                 )
             if name.value in own:
                 raise ConfigError(
-                    f"{_place(name, self._name)}: {dotted((*key, name.value))}: is written twice",
+                    f"{_location(name, self._name)}: {dotted((*key, name.value))}: is written twice",
                     hint="keep one of them",
                 )
-            self.places[*key, name.value] = _place(name, self._name)
+            self.locations[*key, name.value] = _location(name, self._name)
             own[name.value] = self.value(item, (*key, name.value))
         return {**merged, **own}
 
-    def _merged(self, node: yaml.Node, key: Key) -> dict[str, Any]:
+    def _merge_source(self, node: yaml.Node, key: KeyPath) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(
-                f"{_place(node, self._name)}: `<<` takes a mapping, not {_kind(node)}",
+                f"{_location(node, self._name)}: `<<` takes a mapping, not {_kind(node)}",
                 hint="like `<<: *name` of a mapping",
             )
         values: dict[str, Any] = self.value(node, key)
         return values
 
-    def _scalar(self, node: yaml.ScalarNode, key: Key) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, key: KeyPath) -> Any:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind in {"str", "merge"} or (kind in {"int", "float"} and _is_text(key)):
             return node.value
@@ -193,22 +193,22 @@ class _Reader:
                 return float(node.value)
         except ValueError:
             raise ConfigError(
-                f"{_place(node, self._name)}: '{node.value}' is no {kind}", hint="quotes make it text"
+                f"{_location(node, self._name)}: '{node.value}' is no {kind}", hint="quotes make it text"
             ) from None
         raise self._unknown_tag(node)
 
     def _unknown_tag(self, node: yaml.Node) -> ConfigError:
         return ConfigError(
-            f"{_place(node, self._name)}: the tag '{node.tag}' means nothing here", hint="remove the tag"
+            f"{_location(node, self._name)}: the tag '{node.tag}' means nothing here", hint="remove the tag"
         )
 
 
 def dotted(key: Iterable[str | int]) -> str:
-    """Write a key path as `--set` takes it: `platforms.1.timeout`."""
+    """Return a key path in the form of `--set`: `platforms.1.timeout`."""
     return ".".join(str(part) for part in key)
 
 
-def _is_text(key: Key) -> bool:
+def _is_text(key: KeyPath) -> bool:
     return len(key) > 1 and key[-2] in TEXT_MAPPINGS
 
 
@@ -216,7 +216,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     try:
         node: yaml.Node | None = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        raise _bad_yaml(error, text, name) from None
+        raise _yaml_error(error, text, name) from None
     except yaml.YAMLError as error:
         what = getattr(error, "reason", None) or str(error).splitlines()[0]
         raise ConfigError(f"{name}: is not YAML: {what}", hint="save it as plain UTF-8 text") from None
@@ -225,19 +225,19 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     return node
 
 
-def _bad_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
+def _yaml_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
-    place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+    location = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
     what = error.problem or error.context or "it cannot be read"
     line = (text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)] if mark and text else ""
     indent = line[: len(line) - len(line.lstrip())]
     tab = "\t" in indent or "\\t" in what
     hint = next(
-        (words for said, words in _YAML_HINTS.items() if said in what), "check quotes and indentation"
+        (hint for message, hint in _YAML_HINTS.items() if message in what), "check quotes and indentation"
     )
     if tab:
         hint = "indent with spaces: YAML allows no tabs there"
-    return ConfigError(f"{place}: is not YAML: {what}", hint=hint)
+    return ConfigError(f"{location}: is not YAML: {what}", hint=hint)
 
 
 _YAML_HINTS: Final = {
@@ -248,21 +248,21 @@ _YAML_HINTS: Final = {
     "expected ',' or ": "a bracket is never closed, or a comma is missing",
     "expected <block end>": "look at the indentation: entries of one list or mapping begin in one column",
 }
-"""What PyYAML says → what to look for."""
+"""PyYAML's message → hint."""
 
 
-def _place(node: yaml.Node, name: str) -> str:
+def _location(node: yaml.Node, name: str) -> str:
     return f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _whole(node: yaml.ScalarNode, name: str) -> str:
-    """Join halves of characters: JSON escapes one beyond U+FFFF as two, and YAML takes them one by one."""
+def _join_surrogates(node: yaml.ScalarNode, name: str) -> str:
+    """Join surrogate pairs: JSON escapes a character beyond U+FFFF as two, which YAML reads one by one."""
     text: str = node.value
     try:
         return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
         raise ConfigError(
-            f"{_place(node, name)}: half a character", hint="\\ud800 to \\udfff come in pairs"
+            f"{_location(node, name)}: half a character", hint="\\ud800 to \\udfff come in pairs"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What git knows of the project, asked only when something wants to know."""
+"""Facts from git about the project, read when they are first used."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from multibuild.redact import redacted_command
 
 logger = logging.getLogger(__name__)
 
-GIT_TIMEOUT = 20.0
-"""Seconds for one question; a repository on a dead network mount must not hang the run."""
+GIT_TIMEOUT_S = 20.0
+"""For one command; a repository on a dead network mount must not hang the run."""
 
 _SEMVER = re.compile(
     r"v?(?P<version>(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?)"
     r"(?:\+[0-9A-Za-z.-]+)?\Z"
 )
-"""semver.org, with the customary leading v. Build metadata is left out: `+` cannot stand in a tag."""
+"""semver.org, with the customary leading v. Build metadata is left out: a tag cannot contain `+`."""
 
 
 class GitFacts:
-    """The commit a directory is at. Everything is empty (`commit_time` None) without git or a repository."""
+    """The checked out commit of a directory. Everything is empty (`commit_time` None) without git or a repository."""
 
     def __init__(self, directory: Path) -> None:
-        """Take the directory to ask about; nothing runs yet."""
         self.directory = directory
 
     @cached_property
@@ -37,7 +36,7 @@ class GitFacts:
 
     @property
     def short_sha(self) -> str:
-        """Seven digits of it, always: what `--short` gives depends on how much of the repository was cloned."""
+        """Its first seven digits: the length of `--short` depends on how much of the repository was cloned."""
         return self.sha[:7]
 
     @cached_property
@@ -57,7 +56,7 @@ class GitFacts:
 
     @cached_property
     def url(self) -> str:
-        """Where `origin` is, without credentials."""
+        """The URL of `origin`, without credentials."""
         return without_credentials(self._git("config", "--get", "remote.origin.url"))
 
     @property
@@ -77,33 +76,33 @@ class GitFacts:
 
     @cached_property
     def commit_time(self) -> int | None:
-        """Seconds since 1970 at which the commit was made: what SOURCE_DATE_EPOCH wants."""
-        answer = self._git("log", "-1", "--format=%ct")
-        return int(answer) if answer.isdecimal() else None
+        """The commit's time in seconds since 1970, as for SOURCE_DATE_EPOCH."""
+        output = self._git("log", "-1", "--format=%ct")
+        return int(output) if output.isdecimal() else None
 
     def _version(self, part: str) -> str:
-        found = (_SEMVER.match(tag) for tag in self.tags)
-        return next((match[part] for match in found if match), "")
+        matches = (_SEMVER.match(tag) for tag in self.tags)
+        return next((match[part] for match in matches if match), "")
 
     def _git(self, *arguments: str) -> str:
         argv = ["git", "-C", str(self.directory), *arguments]
         logger.info("+ %s", redacted_command(argv))
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 argv,
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
-                timeout=GIT_TIMEOUT,
+                timeout=GIT_TIMEOUT_S,
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
-        return done.stdout.strip() if done.returncode == 0 else ""
+        return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def without_credentials(url: str) -> str:
-    """Strip user and password from a URL; `git@host:path` names no secret and stays."""
+    """Strip user and password from a URL; `git@host:path` contains no secret and stays."""
     if "://" not in url:
         return url
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `$$`, and what git and the clock know."""
+"""Interpolate `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, `$$`, and built-in variables of git and the clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multibuild.frozen import frozen
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
-BUILT_IN: Mapping[str, Callable[[GitFacts], str]] = {
+BUILT_IN_VARIABLES: Mapping[str, Callable[[GitFacts], str]] = {
     "git.sha": lambda git: git.sha,
     "git.short_sha": lambda git: git.short_sha,
     "git.branch": lambda git: git.branch,
@@ -25,25 +25,24 @@ BUILT_IN: Mapping[str, Callable[[GitFacts], str]] = {
 
 
 class InterpolationError(Exception):
-    """A text that cannot be filled in; the caller knows where it stands."""
+    """A text that cannot be interpolated; the caller adds its location."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Take what is wrong, and what to do."""
         super().__init__(message)
         self.message = message
         self.hint = hint
 
 
 @frozen
-class Interpolation:
-    """Fills in texts from the environment, git and the clock (`${date}`: YYYY-MM-DD in UTC)."""
+class Interpolator:
+    """Interpolates from the environment, git and the clock (`${date}`: YYYY-MM-DD in UTC)."""
 
     environ: Mapping[str, str]
     git: GitFacts
     now: datetime
 
-    def fill(self, text: str) -> str:
-        """Fill in one text.
+    def interpolate(self, text: str) -> str:
+        """Interpolate one text.
 
         Raises InterpolationError for a variable that is unset and has no default, an unknown built-in, or a
         `${` that is never closed.
@@ -76,10 +75,10 @@ class Interpolation:
             )
         value = self._lookup(name)
         if rest.startswith(":-"):
-            return value or self.fill(rest[2:])
+            return value or self.interpolate(rest[2:])
         if rest.startswith(":?") and not value:
-            said = self.fill(rest[2:]) or "it is needed"
-            raise InterpolationError(f"{name} is not set: {said}", hint=f"set {name} in the environment")
+            message = self.interpolate(rest[2:]) or "it is needed"
+            raise InterpolationError(f"{name} is not set: {message}", hint=f"set {name} in the environment")
         if value is None:
             raise InterpolationError(
                 f"the environment variable {name} is not set",
@@ -88,18 +87,18 @@ class Interpolation:
         return value
 
     def _lookup(self, name: str) -> str | None:
-        if name in BUILT_IN:
-            return BUILT_IN[name](self.git)
+        if name in BUILT_IN_VARIABLES:
+            return BUILT_IN_VARIABLES[name](self.git)
         if name == "date":
             return self.now.astimezone(UTC).strftime("%Y-%m-%d")
         if not _VARIABLE.match(name):
-            known = ", ".join([*BUILT_IN, "date"])
-            raise InterpolationError(f"there is no ${{{name}}}", hint=f"there are {known}")
+            names = ", ".join([*BUILT_IN_VARIABLES, "date"])
+            raise InterpolationError(f"there is no ${{{name}}}", hint=f"there are {names}")
         return self.environ.get(name)
 
 
 def _closing(text: str, start: int) -> int:
-    """Find the brace that closes the `${` at `start`; defaults may hold further ones."""
+    """Return the position of the brace that closes the `${` at `start`; defaults may contain further ones."""
     depth = 0
     position = start
     while position < len(text):

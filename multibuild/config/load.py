@@ -1,4 +1,4 @@
-"""From the file and the flags to one settled config."""
+"""Load the config from the file, the flags, the environment and git."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from multibuild.config.document import Document, Key, read_document
-from multibuild.config.faults import Fault, config_error, faults_of
+from multibuild.config.document import Document, KeyPath, read_document
 from multibuild.config.git import GitFacts
-from multibuild.config.interpolate import Interpolation, InterpolationError
+from multibuild.config.interpolate import InterpolationError, Interpolator
 from multibuild.config.models import Config, RegistryOptions
 from multibuild.config.overrides import Overrides, apply_overrides
+from multibuild.config.problems import Problem, config_error, problems_of
 from multibuild.frozen import frozen
 
-HOW_NOT_WHAT: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}
-"""Settings that change how or where a run goes and never what comes out, so they are not in the canonical form."""
+RUNTIME_ONLY_KEYS: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}
+"""Settings that affect how or where a run builds, never its result; left out of the canonical form."""
 
-_OF_PLATFORM: Final = {"timeout", "builder", "runner"}
-"""The same of a platform."""
+_RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}
+"""The same for a platform."""
 
 
 @frozen
 class LoadedConfig:
-    """A settled config and where it is from.
+    """A validated config and its file.
 
     `project` is the directory that `context`, `dockerfile` and every other path of the config is relative to.
-    `canonical` is the settled config as canonical JSON: the same for the same result, and without secrets (the
-    config names them, it does not hold them).
+    `canonical` is the config as canonical JSON: the same for the same result, and without secrets (a config only
+    refers to them).
     """
 
     config: Config
@@ -45,17 +45,17 @@ class LoadedConfig:
 def load_config(
     path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime
 ) -> LoadedConfig:
-    """Read, override, fill in and validate. Raises ConfigError that lists every fault with its place."""
+    """Read, override, interpolate and validate. Raises ConfigError that lists every problem with its location."""
     document = read_document(path)
     apply_overrides(document, overrides)
-    project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would leave the directory of a link
+    project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     git = GitFacts(project)
-    faults: list[Fault] = []
-    filler = _Filler(Interpolation(environ=environ, git=git, now=now), faults)
-    values = filler.fill(document.values, ())
-    config = _validated(values, document, faults)
+    problems: list[Problem] = []
+    interpolator = _TreeInterpolator(Interpolator(environ=environ, git=git, now=now), problems)
+    values = interpolator.interpolate(document.values, ())
+    config = _validate(values, document, problems)
     return LoadedConfig(
-        config=_with_paths(config, project),
+        config=_with_absolute_ca_files(config, project),
         path=path,
         project=project,
         git=git,
@@ -64,50 +64,50 @@ def load_config(
 
 
 def canonical_json(config: Config) -> str:
-    """Write what decides the result, with sorted keys: the same config in another spelling is the same text."""
-    settled = config.model_dump(mode="json", by_alias=True, exclude=HOW_NOT_WHAT)
-    for entry in settled["platforms"]:
-        for key in _OF_PLATFORM:
+    """Return the settings that determine the result, with sorted keys: another spelling gives the same text."""
+    settings = config.model_dump(mode="json", by_alias=True, exclude=RUNTIME_ONLY_KEYS)
+    for entry in settings["platforms"]:
+        for key in _RUNTIME_ONLY_PLATFORM_KEYS:
             entry.pop(key)
-    return json.dumps(settled, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-def _validated(values: Any, document: Document, faults: list[Fault]) -> Config:
-    """Validate even after a failed interpolation: whoever mends a file wants to see all of it."""
+def _validate(values: Any, document: Document, problems: list[Problem]) -> Config:
+    """Validate even after a failed interpolation, to report all problems at once."""
     try:
-        config = Config.settled(values)
+        config = Config.parse(values)
     except ValidationError as error:
-        unfilled = {item.key for item in faults}
-        found = faults_of(error, Config, document)
-        raise config_error(document, [*faults, *(f for f in found if f.key not in unfilled)]) from None
-    if faults:
-        raise config_error(document, faults)
+        reported = {problem.key for problem in problems}
+        others = [p for p in problems_of(error, Config, document) if p.key not in reported]
+        raise config_error(document, [*problems, *others]) from None
+    if problems:
+        raise config_error(document, problems)
     return config
 
 
-class _Filler:
-    """Walks the values and fills in every text."""
+class _TreeInterpolator:
+    """Interpolates every text of a tree of values."""
 
-    def __init__(self, interpolation: Interpolation, faults: list[Fault]) -> None:
-        self._interpolation = interpolation
-        self._faults = faults
+    def __init__(self, interpolator: Interpolator, problems: list[Problem]) -> None:
+        self._interpolator = interpolator
+        self._problems = problems
 
-    def fill(self, value: Any, key: Key) -> Any:
+    def interpolate(self, value: Any, key: KeyPath) -> Any:
         if isinstance(value, dict):
-            return {name: self.fill(item, (*key, name)) for name, item in value.items()}
+            return {name: self.interpolate(item, (*key, name)) for name, item in value.items()}
         if isinstance(value, list):
-            return [self.fill(item, (*key, place)) for place, item in enumerate(value)]
+            return [self.interpolate(item, (*key, index)) for index, item in enumerate(value)]
         if not isinstance(value, str):
             return value
         try:
-            return self._interpolation.fill(value)
+            return self._interpolator.interpolate(value)
         except InterpolationError as error:
-            self._faults.append(Fault(key=key, message=error.message, hint=error.hint))
+            self._problems.append(Problem(key=key, message=error.message, hint=error.hint))
             return value
 
 
-def _with_paths(config: Config, project: Path) -> Config:
-    """Make CA files absolute: they are read by code that does not know the project."""
+def _with_absolute_ca_files(config: Config, project: Path) -> Config:
+    """Make the paths of CA files absolute: they are read by code that does not know the project."""
     registries = {
         host: options.model_copy(update={"ca": str(project / options.ca)}) if options.ca else options
         for host, options in config.registries.items()

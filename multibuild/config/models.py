@@ -1,18 +1,29 @@
-"""The config as it is once settled. Field names are YAML keys; defaults live here and in sections.py, nowhere else."""
+"""The config's top level. Field names are YAML keys; defaults live only here and in sections.py."""
 
-# Annotations are no text here: pydantic would compile each of them again.
+# No `from __future__ import annotations`: pydantic would compile each annotation again.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from multibuild.config.faults import fault
+from multibuild.config.field_types import (
+    RegistryHost,
+    Repository,
+    Seconds,
+    Secret,
+    Tag,
+    check_build_flags,
+    drop_empty_tags,
+    parse_jobs,
+    parse_stall,
+)
+from multibuild.config.problems import invalid
 from multibuild.config.sections import (
     Attestations,
     Cache,
     Emulators,
-    Outlet,
+    Output,
     PlatformEntry,
     Publish,
     RegistryOptions,
@@ -24,17 +35,6 @@ from multibuild.config.sections import (
     TextMap,
     Verify,
 )
-from multibuild.config.values import (
-    RegistryHost,
-    Repository,
-    Seconds,
-    Secret,
-    Tag,
-    check_build_flags,
-    drop_empty_tags,
-    parse_jobs,
-    parse_stall,
-)
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.platforms import Platform
 
@@ -43,7 +43,7 @@ __all__ = [
     "Cache",
     "Config",
     "Emulators",
-    "Outlet",
+    "Output",
     "PlatformEntry",
     "Publish",
     "RegistryOptions",
@@ -55,7 +55,7 @@ __all__ = [
     "TextMap",
     "Verify",
 ]
-"""One module to import from, whatever the level."""
+"""Reexported, so that importers need only this module."""
 
 
 class Config(Section):
@@ -143,59 +143,61 @@ class Config(Section):
         """Attestations exist in OCI indexes only, so with Docker media types the default is none."""
         if not isinstance(value, dict) or value.get("media_type") != "docker":
             return value
-        given = value.get("attestations", {})
-        if not isinstance(given, dict) or "provenance" in given:
+        attestations = value.get("attestations", {})
+        if not isinstance(attestations, dict) or "provenance" in attestations:
             return value
-        return {**value, "attestations": {**given, "provenance": False}}
+        return {**value, "attestations": {**attestations, "provenance": False}}
 
     @model_validator(mode="after")
     def _docker_media_type(self) -> Self:
         if self.media_type != "docker":
             return self
-        for key, asked in (("provenance", self.attestations.provenance), ("sbom", self.attestations.sbom)):
-            if asked:
-                raise fault(
+        for key, enabled in (("provenance", self.attestations.provenance), ("sbom", self.attestations.sbom)):
+            if enabled:
+                raise invalid(
                     "media_type docker has no attestations: they need an OCI index",
                     hint=f"write {key}: false, or media_type: oci",
                     at=("attestations", key),
                 )
-        for place, asked_for in ((("annotations",), self.annotations), *self._entry_annotations()):
-            if asked_for:
-                raise fault(
+        for path, annotations in ((("annotations",), self.annotations), *self._entry_annotations()):
+            if annotations:
+                raise invalid(
                     "media_type docker has no annotations: a Docker manifest list cannot hold them",
                     hint="remove them, or write media_type: oci",
-                    at=place,
+                    at=path,
                 )
         return self
 
     @model_validator(mode="after")
     def _platforms_differ(self) -> Self:
         seen: dict[Platform, str] = {}
-        for place, entry in enumerate(self.platforms):
+        for index, entry in enumerate(self.platforms):
             for number, platform in enumerate((entry.name, *entry.also_as)):
                 at = (
-                    ("platforms", place, "name")
+                    ("platforms", index, "name")
                     if number == 0
-                    else ("platforms", place, "also_as", number - 1)
+                    else ("platforms", index, "also_as", number - 1)
                 )
                 if platform in seen:
-                    raise fault(f"{platform} is already listed as {seen[platform]}", hint="remove one", at=at)
+                    raise invalid(
+                        f"{platform} is already listed as {seen[platform]}", hint="remove one", at=at
+                    )
                 seen[platform] = ".".join(map(str, at)).removesuffix(".name")
         return self
 
     @model_validator(mode="after")
     def _destinations_differ(self) -> Self:
         seen = {self.image}
-        for place, name in enumerate(self.destinations):
+        for index, name in enumerate(self.destinations):
             if name in seen:
-                raise fault(f"{name} is already published to", hint="remove it", at=("destinations", place))
+                raise invalid(f"{name} is already published to", hint="remove it", at=("destinations", index))
             seen.add(name)
         return self
 
     def _entry_annotations(self) -> list[tuple[tuple[str | int, ...], dict[str, str]]]:
         return [
-            (("platforms", place, "annotations"), entry.annotations)
-            for place, entry in enumerate(self.platforms)
+            (("platforms", index, "annotations"), entry.annotations)
+            for index, entry in enumerate(self.platforms)
         ]
 
     @property
@@ -209,12 +211,12 @@ class Config(Section):
         }
 
     def is_insecure(self, host: str) -> bool:
-        """Whether `host[:port]` is spoken to without TLS: configured so, or this machine itself (as Docker does)."""
+        """Whether `host[:port]` is reached without TLS: configured so, or on loopback (as Docker does)."""
         options = self.registries.get(host)
         return (options is not None and options.insecure) or is_loopback(host)
 
     def test_of(self, entry: PlatformEntry) -> SmokeTest | None:
-        """The test of one platform, its own settings over the common ones; None where there is nothing to run."""
+        """Return the smoke test of a platform, its own settings over the common ones; None without a test."""
         own = entry.test or TestOverride.model_construct()
         common = self.test
         run = own.run or (common.run if common else None)

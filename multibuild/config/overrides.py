@@ -1,4 +1,4 @@
-"""What the command line says over the file."""
+"""Apply the flags of the command line to the document."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from multibuild.frozen import frozen
 if TYPE_CHECKING:
     from multibuild.config.document import Document
 
-_FREE = ("args", "labels", "annotations", "contexts")
-"""Mappings whose keys the user makes up: what follows is one key, dots and all (`labels.org.example.a`)."""
+_FREE_FORM_MAPPINGS = ("args", "labels", "annotations", "contexts")
+"""Mappings with keys of the user's: the rest of a path is one key, dots included (`labels.org.example.a`)."""
 
 
 @frozen
 class Overrides:
-    """Flags over the config. `platforms` is for the plan, which narrows; the others replace values of the file.
+    """Flags that override the config. `platforms` restricts the plan; the others replace values of the file.
 
     `sets` are `key.path=value`, the value read as YAML.
     """
@@ -30,9 +30,9 @@ class Overrides:
 
 
 def apply_overrides(document: Document, overrides: Overrides) -> None:
-    """Write the flags into `document`, with the flag as their place.
+    """Write the flags into `document`, with the flag as their location.
 
-    Named flags win over `--set`. Raises ConfigError for a `--set` that has no `=`, or leads nowhere.
+    Named flags win over `--set`. Raises ConfigError for a `--set` without `=` or with a path that does not exist.
     """
     from multibuild.config.document import parse_value
 
@@ -44,35 +44,35 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
                 f"--set {text}: is not key.path=value", hint="like --set publish.on_missing=carry"
             )
         key = _resolve(document.values, path)
-        parsed, places, texts = parse_value(value, key, origin)
-        _put(document, key, parsed, origin)
-        document.places.update(places)
+        parsed, locations, texts = parse_value(value, key, origin)
+        _set(document, key, parsed, origin)
+        document.locations.update(locations)
         document.texts.update(texts)
     if overrides.tags:
-        _put(document, ("tags",), list(overrides.tags), "--tag")
+        _set(document, ("tags",), list(overrides.tags), "--tag")
     if overrides.builder is not None:
-        _put(document, ("builder",), overrides.builder, "--builder")
+        _set(document, ("builder",), overrides.builder, "--builder")
     if overrides.jobs is not None:
-        _put(document, ("jobs",), overrides.jobs, "--jobs")
+        _set(document, ("jobs",), overrides.jobs, "--jobs")
     if overrides.fail_fast is not None:
-        _put(document, ("fail_fast",), overrides.fail_fast, "--fail-fast")
+        _set(document, ("fail_fast",), overrides.fail_fast, "--fail-fast")
 
 
 def _resolve(values: dict[str, Any], path: str) -> tuple[str | int, ...]:
-    """Split a dotted path; a platform may be named (`platforms.linux/arm64.timeout`) as well as counted."""
+    """Split a dotted path; a platform is selected by name (`platforms.linux/arm64.timeout`) or by index."""
     parts = path.split(".")
     key: tuple[str | int, ...] = ()
     while parts:
-        if key and key[-1] in _FREE:
+        if key and key[-1] in _FREE_FORM_MAPPINGS:
             return (*key, ".".join(parts))
         if key == ("registries",) and len(parts) > 1:
             return (*key, ".".join(parts[:-1]), parts[-1])
         part = parts.pop(0)
-        key = (*key, _entry(values, part, path) if key == ("platforms",) else part)
+        key = (*key, _platform_index(values, part, path) if key == ("platforms",) else part)
     return key
 
 
-def _entry(values: dict[str, Any], part: str, path: str) -> int:
+def _platform_index(values: dict[str, Any], part: str, path: str) -> int:
     entries = values.get("platforms")
     entries = entries if isinstance(entries, list) else []
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
@@ -86,13 +86,13 @@ def _entry(values: dict[str, Any], part: str, path: str) -> int:
     )
 
 
-def _put(document: Document, key: tuple[str | int, ...], value: Any, origin: str) -> None:
-    for known in [known for known in document.places if known[: len(key)] == key]:
-        del document.places[known]
-        document.texts.pop(known, None)
-    document.places[key] = origin
+def _set(document: Document, key: tuple[str | int, ...], value: Any, origin: str) -> None:
+    for child in [child for child in document.locations if child[: len(key)] == key]:
+        del document.locations[child]
+        document.texts.pop(child, None)
+    document.locations[key] = origin
     target: Any = document.values
-    for place, part in enumerate(key[:-1]):
+    for depth, part in enumerate(key[:-1]):
         if isinstance(target, list):
             index = int(part)
             if not isinstance(target[index], dict):
@@ -102,8 +102,8 @@ def _put(document: Document, key: tuple[str | int, ...], value: Any, origin: str
         inner = target.setdefault(part, {})
         if not isinstance(inner, dict | list):
             if inner is not None:
-                whole = ".".join(map(str, key[: place + 1]))
-                raise ConfigError(f"{origin}: {whole} is no mapping, so nothing can be set in it")
+                path = ".".join(map(str, key[: depth + 1]))
+                raise ConfigError(f"{origin}: {path} is no mapping, so nothing can be set in it")
             inner = target[part] = {}
         target = inner
     if isinstance(target, list):

@@ -1,4 +1,4 @@
-"""What a builder profile says. Field names are YAML keys; defaults live here."""
+"""The models of a builder profile. Field names are YAML keys; defaults live here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from multibuild.config.faults import fault
+from multibuild.config.field_types import PlatformName
 from multibuild.config.models import Section, TextMap
-from multibuild.config.values import PlatformName
+from multibuild.config.problems import invalid
 
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
 
@@ -48,7 +48,7 @@ class Profile(Section):
     @model_validator(mode="before")
     @classmethod
     def _default_name(cls, value: Any) -> Any:
-        """The engine's own builder cannot be created, only found: by default under its usual name."""
+        """Use the default name of the engine's own builder, which exists already."""
         if isinstance(value, dict) and value.get("driver") == "docker" and "name" not in value:
             return {**value, "name": "default"}
         return value
@@ -58,29 +58,29 @@ class Profile(Section):
         if self.driver == "docker":
             for key in ("image", "buildkitd", "driver_opts", "nodes"):
                 if getattr(self, key):
-                    raise fault(
+                    raise invalid(
                         "driver docker takes none: it is the engine's own BuildKit",
                         hint="write driver: docker-container",
                         at=(key,),
                     )
         if self.driver == "remote" and not self.nodes:
-            raise fault("driver remote needs nodes", hint="like nodes: [{endpoint: tcp://host:1234}]")
+            raise invalid("driver remote needs nodes", hint="like nodes: [{endpoint: tcp://host:1234}]")
         return self
 
     @model_validator(mode="after")
     def _nodes_fit_their_drivers(self) -> Self:
-        for place, node in enumerate(self.nodes):
+        for index, node in enumerate(self.nodes):
             driver = node.driver or self.driver
             if driver == "remote" and not node.endpoint:
-                raise fault(
+                raise invalid(
                     "driver remote needs an endpoint",
                     hint="like endpoint: tcp://host:1234",
-                    at=("nodes", place),
+                    at=("nodes", index),
                 )
             if driver == "docker" and (node.endpoint or node.driver_opts):
-                raise fault(
+                raise invalid(
                     "driver docker is the engine's own BuildKit: it takes neither endpoint nor options",
                     hint="write driver: docker-container",
-                    at=("nodes", place),
+                    at=("nodes", index),
                 )
         return self

@@ -1,4 +1,4 @@
-"""Builder profiles: a file of one's own, or one that is shipped."""
+"""Load builder profiles: a file of the user's, or a shipped one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.config.document import Document, read_document
-from multibuild.config.faults import Fault, config_error
+from multibuild.config.problems import Problem, config_error
 from multibuild.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def load_profile(builder: str, project: Path) -> Profile | None:
-    """Read the profile that `builder:` names; None for auto and for the name of an existing builder.
+    """Read the profile of `builder:`; None for auto and for the name of an existing builder.
 
-    With a `/` or ending in `.yaml` it is a file, relative to `project`; otherwise a shipped profile's name. Raises
-    ConfigError with the place of each fault.
+    With a `/` or a `.yaml` suffix it is a file, relative to `project`; otherwise the name of a shipped profile. Raises
+    ConfigError with the location of each problem.
     """
     if builder == "auto":
         return None
@@ -26,19 +26,19 @@ def load_profile(builder: str, project: Path) -> Profile | None:
         if not path.is_file():
             raise ConfigError(f"builder: there is no profile {path}", hint=_shipped_hint())
         return _read(path)
-    shipped = shipped_folder() / f"{builder}.yaml"
+    shipped = shipped_profiles_folder() / f"{builder}.yaml"
     return _read(shipped) if shipped.is_file() else None
 
 
-def shipped_folder() -> Path:
-    """Give the folder of shipped profiles: inside the package when installed, beside it in a checkout."""
+def shipped_profiles_folder() -> Path:
+    """Return the folder of shipped profiles: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "builders"
     return installed if installed.is_dir() else package.parent / "builders"
 
 
 def _shipped_hint() -> str:
-    names = sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+    names = sorted(path.stem for path in shipped_profiles_folder().glob("*.yaml"))
     return f"the shipped ones are named without path: {', '.join(names)}"
 
 
@@ -48,13 +48,13 @@ def _read(path: Path) -> Profile | None:
         return None
     from pydantic import ValidationError
 
-    from multibuild.config.faults import faults_of
+    from multibuild.config.problems import problems_of
     from multibuild.config.profile_models import Profile
 
     try:
-        profile = Profile.settled(document.values)
+        profile = Profile.parse(document.values)
     except ValidationError as error:
-        raise config_error(document, faults_of(error, Profile, document)) from None
+        raise config_error(document, problems_of(error, Profile, document)) from None
     return _with_buildkitd(profile, document, path)
 
 
@@ -63,7 +63,7 @@ def _with_buildkitd(profile: Profile, document: Document, path: Path) -> Profile
         return profile
     file = (path.parent / profile.buildkitd).resolve()
     if not file.is_file():
-        missing = Fault(
+        missing = Problem(
             key=("buildkitd",), message=f"there is no file {file}", hint="it stands beside the profile"
         )
         raise config_error(document, [missing])

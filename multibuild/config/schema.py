@@ -1,4 +1,4 @@
-"""The JSON Schema of `multibuild.yaml`, from the models and the texts under their fields."""
+"""The JSON Schema of `multibuild.yaml`, from the models and the docstrings of their fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multibuild.config.models import Config
 
 
 def json_schema() -> dict[str, Any]:
-    """Give the schema (2020-12) as editors read it."""
+    """Return the schema (JSON Schema 2020-12) for editors."""
     schema = Config.model_json_schema(by_alias=True)
     describe(Config, schema)
     for name, definition in schema["$defs"].items():
@@ -22,24 +22,24 @@ def json_schema() -> dict[str, Any]:
 
 
 def describe(model: type[sections.Section], schema: dict[str, Any]) -> None:
-    """Add the text under each field to its property.
+    """Add the docstring of each field to its property.
 
     pydantic does this itself with `use_attribute_docstrings`, but then reads the sources at every start.
     """
-    texts = _texts(model)
+    docs = _field_docs(model)
     for name, field in model.model_fields.items():
-        if name in texts:
+        if name in docs:
             prop = schema["properties"][field.alias or name]
-            prop["description"] = texts[name]
+            prop["description"] = docs[name]
 
 
-def _texts(model: type[sections.Section]) -> dict[str, str]:
+def _field_docs(model: type[sections.Section]) -> dict[str, str]:
     (definition,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
+    docs = {}
     for field, text in zip(definition.body, definition.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             words = text.value if isinstance(text, ast.Expr) else None
             if isinstance(words, ast.Constant) and isinstance(words.value, str):
-                found[field.target.id] = inspect.cleandoc(words.value)
-    return found
+                docs[field.target.id] = inspect.cleandoc(words.value)
+    return docs

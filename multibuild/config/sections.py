@@ -1,6 +1,6 @@
 """The sections of the config: everything below its top level. Field names are YAML keys; defaults live here."""
 
-# Annotations are no text here: pydantic would compile each of them again.
+# No `from __future__ import annotations`: pydantic would compile each annotation again.
 
 import os
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from multibuild.config.faults import fault
-from multibuild.config.values import LiteralPlatform, PlatformName, Seconds, Tag, Text
+from multibuild.config.field_types import LiteralPlatform, PlatformName, Seconds, Tag, Text
+from multibuild.config.problems import invalid
 from multibuild.frozen import frozen
 
 TextMap = dict[str, Text]
@@ -23,29 +23,29 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
-    def settled(cls, values: Any) -> Self:
-        """Validate what a file says; pydantic's ValidationError for what is wrong in it."""
+    def parse(cls, values: Any) -> Self:
+        """Validate the values of a file; pydantic's ValidationError lists the problems."""
         with _without_plugins():
             return cls.model_validate(values)
 
 
 @contextmanager
 def _without_plugins() -> Iterator[None]:
-    """Keep plugins of pydantic away: a config is not for them, and looking for some takes a fiftieth of `plan`."""
-    before = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
+    """Disable pydantic's plugins: none is needed here, and looking for them takes 2 % of `plan`."""
+    previous = os.environ.get("PYDANTIC_DISABLE_PLUGINS")
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             del os.environ["PYDANTIC_DISABLE_PLUGINS"]
         else:
-            os.environ["PYDANTIC_DISABLE_PLUGINS"] = before
+            os.environ["PYDANTIC_DISABLE_PLUGINS"] = previous
 
 
 @frozen
 class SmokeTest:
-    """The test of one platform, settled. `timeout` is in seconds."""
+    """The smoke test of one platform, its own settings over the common ones. `timeout` in seconds."""
 
     run: tuple[str, ...]
     timeout: float
@@ -54,8 +54,8 @@ class SmokeTest:
 
 
 @frozen
-class Outlet:
-    """Where the result goes; `path` (relative to the project) for an OCI layout or an archive of one."""
+class Output:
+    """The destination of the result; `path` (relative to the project) for an OCI layout or its archive."""
 
     kind: Literal["registry", "oci", "oci-archive", "docker"]
     path: str | None = None
@@ -150,7 +150,7 @@ class PlatformEntry(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
-        """Read `- linux/arm64`, and let anything else that is no mapping fail as a name."""
+        """Accept `- linux/arm64`; anything else that is no mapping fails as a name."""
         return value if isinstance(value, dict | PlatformEntry) else {"name": value}
 
 
@@ -196,24 +196,24 @@ def _check_staging(value: str) -> str:
         names = {""}
     unknown = names - {"image", "arch", "slug", "tag"}
     if unknown:
-        raise fault(
+        raise invalid(
             f"'{value}' has a placeholder that does not exist",
             hint="there are {image}, {arch}, {slug} and {tag}",
         )
     if not names & {"arch", "slug"}:
-        raise fault(
+        raise invalid(
             f"'{value}' would stage all platforms under one name",
             hint="use {arch} or {slug} in it, or write auto, digest or tag",
         )
     return value
 
 
-def _check_outlet(value: str) -> str:
+def _check_output(value: str) -> str:
     kind, colon, path = value.partition(":")
     if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
         return value
     near = get_close_matches(kind, ("registry", "oci", "oci-archive", "docker"), n=1)
-    raise fault(
+    raise invalid(
         f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'",
         hint=f"perhaps you meant {near[0]}{colon}{path}" if near else "like oci:out",
     )
@@ -230,12 +230,12 @@ class Publish(Section):
     """What becomes of an optional platform that failed."""
     carry_from: Tag = "latest"
     """With carry: the tag of `image` whose entry is taken; with `to: oci:DIR` that of the layout."""
-    to: Annotated[str, AfterValidator(_check_outlet)] = "registry"
+    to: Annotated[str, AfterValidator(_check_output)] = "registry"
     """registry, oci:DIR, oci-archive:FILE or docker (into the local engine)."""
 
     @property
-    def outlet(self) -> Outlet:
-        """`to`, taken apart."""
+    def output(self) -> Output:
+        """`to`, parsed."""
         kind, _, path = self.to.partition(":")
         kinds: dict[str, Literal["registry", "oci", "oci-archive", "docker"]] = {
             "registry": "registry",
@@ -243,7 +243,7 @@ class Publish(Section):
             "oci-archive": "oci-archive",
             "docker": "docker",
         }
-        return Outlet(kind=kinds[kind], path=path or None)
+        return Output(kind=kinds[kind], path=path or None)
 
 
 class RegistryOptions(Section):

@@ -33,7 +33,7 @@ def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
     """Ask each image's registry for it within DOCTOR_TIMEOUT_S; return image → why it is not available."""
-    session = RegistrySession(config.registry_settings, say=lambda _text: None)
+    session = RegistrySession(config.registry_settings, on_wait=lambda _text: None)
 
     def ask(image: str) -> str:
         reference = Reference.parse(image)
@@ -54,7 +54,7 @@ def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
     def ask(image: str) -> frozenset[Platform]:
         reference = Reference.parse(image)
         # Its own session: a thread that is late still uses it after the deadline.
-        with RegistrySession({}, say=lambda _text: None) as session:
+        with RegistrySession({}, on_wait=lambda _text: None) as session:
             registry = session.of(reference.host)
             manifest = registry.manifest(reference)
             own = None if manifest.is_index else read_child(reference, registry, None).config.platform

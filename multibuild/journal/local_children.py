@@ -16,12 +16,12 @@ from pathlib import Path
 from multibuild.errors import PublishFailed
 from multibuild.files import sync_folder
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.copy import Copying, Place, blobs_of
+from multibuild.oci.copy import Copier, Repository, blobs_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES
 from multibuild.oci.reference import Reference
-from multibuild.oci.store import Registries, Store
+from multibuild.oci.store import Store, Stores
 from multibuild.plan.spec import LAYOUTS
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -52,9 +52,9 @@ def folder_of(repository: str, run: RunDirectory) -> Path:
 
 
 class WithStaged:
-    """Registries, and the children staged in one run's directory."""
+    """Stores, and the children staged in one run's directory."""
 
-    def __init__(self, registries: Registries, run: RunDirectory) -> None:
+    def __init__(self, registries: Stores, run: RunDirectory) -> None:
         """Take the registries and the run."""
         self._registries = registries
         self._run = run
@@ -93,7 +93,7 @@ def fresh_folder(slug: str, run: RunDirectory) -> Path:
 def exported_digest(folder: Path) -> str:
     """Give what an export into `folder` made; "" when it did not end: buildx writes index.json last."""
     try:
-        return OciLayout(folder).manifest(OciLayout(folder).name()).digest
+        return OciLayout(folder).manifest(OciLayout(folder).reference()).digest
     except (PublishFailed, OSError):
         return ""
 
@@ -116,7 +116,7 @@ def check_whole(layout: OciLayout, digest: str, depth: int = 0) -> None:
     if depth > DEEPEST:
         raise RegistryError("invalid", f"{layout.path}: indexes within indexes, more than {DEEPEST} deep")
     _require_plain(layout.file_of(digest), most=MOST_BYTES)
-    manifest = layout.manifest(layout.name().with_digest(digest))
+    manifest = layout.manifest(layout.reference().with_digest(digest))
     if manifest.media_type in INDEX_TYPES:
         for entry in manifest.entries:
             check_whole(layout, entry.digest, depth + 1)
@@ -167,8 +167,8 @@ def holder_of(repository: str, digest: str, runs: Iterable[RunDirectory]) -> Run
 
 def _copy(source: Path, digest: str, target: Path) -> None:
     old, new = (OciLayout(path, image="child", label=str(path)) for path in (source, target))
-    copying = Copying(target=Place(name=new.name(), registry=new))
-    copying.manifest(digest, Place(name=old.name(), registry=old), tag="latest")
+    copier = Copier(target=Repository(reference=new.reference(), store=new))
+    copier.copy_manifest(digest, Repository(reference=old.reference(), store=old), tag="latest")
     keep(target, digest)
 
 

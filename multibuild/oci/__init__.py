@@ -1,1 +1,1 @@
-"""Registries and layouts: the OCI distribution and image specifications."""
+"""Stores and layouts: the OCI distribution and image specifications."""

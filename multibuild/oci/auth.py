@@ -1,4 +1,4 @@
-"""How a registry's challenge is answered: Basic, or Bearer with a token per scope (distribution token spec)."""
+"""Answer a registry's challenge: Basic, or Bearer with a token per scope (distribution token spec)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multibuild.oci.errors import RegistryError, from_status, retry_after
 from multibuild.oci.registry_settings import is_loopback
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
-# RFC 6750 section 2.1 allows less; what no header can hold would be shown, whole, by the error about it.
+# RFC 6750 section 2.1 allows less. A token that no header can hold would be shown in full by httpx's error.
 _TOKEN = re.compile(r"[!-~]+\Z")
 _UNENCODED = {"Accept-Encoding": "identity"}
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
@@ -25,8 +25,8 @@ _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 class RegistryAuth(httpx.Auth):
     """Answers a 401 once per request; tokens are kept by login and scope and shared between threads.
 
-    A login goes to the registry's own origin and to the token service it names, to nobody else. Needs a client
-    that follows no redirects: an identity token travels in a body.
+    A login is sent only to the registry's own origin and to the token service it names. Needs a client that follows
+    no redirects: an identity token is part of a request's body.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class RegistryAuth(httpx.Auth):
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send what is known, and on a challenge answer it once. Raises RegistryError when no token is given."""
+        """Send the request, answering one challenge. Raises RegistryError when the service gives no token."""
         if _origin_of(request.url) != _origin_of(self._origin):
-            yield request  # a blob store elsewhere: our login is not for it
+            yield request  # another host, such as a blob store, must not get the registry's login
             return
         scope = str(request.extensions.get("scope", ""))
         login = self._login.current()
@@ -52,7 +52,7 @@ class RegistryAuth(httpx.Auth):
         response = yield request
         if response.status_code != 401:
             return
-        challenges = _challenges(", ".join(response.headers.get_list("www-authenticate")))
+        challenges = _parse_challenges(", ".join(response.headers.get_list("www-authenticate")))
         if "bearer" in challenges:
             login = yield from self._fetch_token(request, challenges["bearer"], login)
         elif "basic" in challenges:
@@ -83,20 +83,20 @@ class RegistryAuth(httpx.Auth):
             refused, login = login, self._login.after_refusal(login)
             if login != refused:
                 answer = yield self._token_request(request, parameters, login)
-        token = self._token_of(answer)
+        token = self._parse_token(answer)
         with self._lock:
             self._tokens[login, str(request.extensions.get("scope", ""))] = token
         return login
 
     def _require_trusted(self, realm: httpx.URL) -> None:
-        """A login is sent over TLS only, unless the registry was said to have none, or all stays on this machine."""
-        place = realm.netloc.decode()
-        here = is_loopback(self._host) and is_loopback(place)
-        if place and (realm.scheme == "https" or (realm.scheme == "http" and (self._insecure or here))):
+        """Raise RegistryError unless `realm` has TLS, the registry is insecure, or both are on this machine."""
+        netloc = realm.netloc.decode()
+        local = is_loopback(self._host) and is_loopback(netloc)
+        if netloc and (realm.scheme == "https" or (realm.scheme == "http" and (self._insecure or local))):
             return
         raise RegistryError(
             "tls",
-            f"{self._host} sends logins to {place or 'nowhere'} without TLS",
+            f"{self._host} sends logins to {netloc or 'nowhere'} without TLS",
             hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
         )
 
@@ -125,23 +125,23 @@ class RegistryAuth(httpx.Auth):
         authorization = {"Authorization": _basic(login)} if login is not None else {}
         return httpx.Request("GET", url, headers={**_UNENCODED, **authorization}, extensions=extensions)
 
-    def _token_of(self, answer: httpx.Response) -> str:
-        doing = f"logging in to {self._host}"
-        if answer.status_code in {401, 403, 408, 429} or answer.status_code >= 500:
-            # Never 404 and the like: "no such token" must not be taken for "no such tag".
-            wait = retry_after(answer.headers.get("retry-after", ""))
-            raise from_status(self._host, doing, answer.status_code, "", retry_after=wait)
+    def _parse_token(self, response: httpx.Response) -> str:
+        action = f"logging in to {self._host}"
+        if response.status_code in {401, 403, 408, 429} or response.status_code >= 500:
+            # Not 404 and the like: "no such token" must not be mistaken for "no such tag".
+            wait = retry_after(response.headers.get("retry-after", ""))
+            raise from_status(self._host, action, response.status_code, "", retry_after=wait)
         try:
-            document: Any = json.loads(answer.read()) if answer.status_code == 200 else {}
+            document: Any = json.loads(response.read()) if response.status_code == 200 else {}
             token = document.get("token") or document.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None
         if not isinstance(token, str) or not _TOKEN.match(token):
             raise RegistryError(
                 "invalid",
-                f"{doing}: the token service gave no token (answers {answer.status_code})",
+                f"{action}: the token service gave no token (answers {response.status_code})",
                 hint=f"`docker login {self._host}`",
-                status=answer.status_code if answer.status_code != 404 else 0,
+                status=response.status_code if response.status_code != 404 else 0,
             )
         return token
 
@@ -155,12 +155,12 @@ def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _challenges(header: str) -> dict[str, dict[str, str]]:
-    """Read WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
-    found: dict[str, dict[str, str]] = {}
+def _parse_challenges(header: str) -> dict[str, dict[str, str]]:
+    """Parse WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
+    challenges: dict[str, dict[str, str]] = {}
     schemes = list(_SCHEME.finditer(header))
-    for place, scheme in enumerate(schemes):
-        end = schemes[place + 1].start() if place + 1 < len(schemes) else len(header)
+    for position, scheme in enumerate(schemes):
+        end = schemes[position + 1].start() if position + 1 < len(schemes) else len(header)
         parameters = _PARAMETER.findall(header[scheme.end() : end])
-        found[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
-    return found
+        challenges[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
+    return challenges

@@ -1,4 +1,4 @@
-"""Waiting until a registry shows what was pushed: some are eventually consistent."""
+"""Wait until a registry shows what was pushed: some are eventually consistent."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable
 
 from multibuild.oci.errors import RegistryError
 
-PATIENCE = 20.0
-"""Seconds a registry may take to show what was pushed."""
+VISIBILITY_TIMEOUT_S = 20.0
+"""How long a registry may take to show what was pushed."""
 
 
-def until_it_shows(look: Callable[[], RegistryError | None], *, patience: float) -> None:
-    """Look until nothing is wrong: `look` gives what is, or raises that it is not there.
+def wait_until_visible(check: Callable[[], RegistryError | None], *, timeout_s: float) -> None:
+    """Call `check` until it returns None; an error it returns, or a `not-found` it raises, is checked again.
 
-    Raises what was wrong last after `patience` seconds, and at once whatever else `look` raises.
+    Raises the last of these after `timeout_s` seconds, and any other error of `check` at once.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_s
     pause = 0.1
     while True:
         try:
-            trouble = look()
+            problem = check()
         except RegistryError as error:
             if error.kind != "not-found":
                 raise
-            trouble = error
-        if trouble is None:
+            problem = error
+        if problem is None:
             return
         if time.monotonic() > deadline:
-            raise trouble
+            raise problem
         time.sleep(pause)
         pause = min(pause * 2, 2.0)

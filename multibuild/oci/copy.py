@@ -1,4 +1,4 @@
-"""Brings children to where the index goes: blobs mounted or streamed, manifests unchanged, signatures too."""
+"""Copy children to the repository of an index: blobs mounted or streamed, manifests unchanged, signatures too."""
 
 from __future__ import annotations
 
@@ -6,244 +6,248 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
+from functools import partial
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
-from multibuild.oci.consistency import PATIENCE, until_it_shows
+from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
 from multibuild.oci.reference import Reference
-from multibuild.oci.single_flight import Once
-from multibuild.oci.store import Registries, Store
+from multibuild.oci.single_flight import SingleFlight
+from multibuild.oci.store import Store, Stores
 
-PARALLEL = 8
-"""Manifests at once; each brings several blobs."""
+MAX_PARALLEL_COPIES = 8
+"""Manifests; each has several blobs."""
 
-LOOKS = 16
-"""Manifests only asked for at once: over a long way the twelve of most indexes then take the time of one."""
+MAX_PARALLEL_HEADS = 16
+"""Existence checks: over a slow link the twelve of most indexes then take the time of one."""
 
-TRIES = 3
-"""Of one blob: a stream that broke is begun anew. And of a manifest whose blobs the registry says it lacks."""
+MAX_ATTEMPTS = 3
+"""For a blob whose stream broke, and for a manifest whose blobs the registry reports missing."""
 
 SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 """Cosign's tags from before there were referrers: `sha256-<hex>.sig` (sigstore/cosign specs/SIGNATURE_SPEC.md)."""
 
-_AGAIN = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
+_RETRIED_UPLOADS = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
 
 
 @frozen
-class Place:
-    """A repository with the registry it is in."""
+class Repository:
+    """A repository and the store it is in."""
 
-    name: Reference
-    registry: Store
+    reference: Reference
+    store: Store
 
     @property
-    def repository(self) -> str:
+    def path(self) -> str:
         """The repository without its host."""
-        return self.name.repository
+        return self.reference.repository
 
 
-def bring_children(
-    index: Manifest, target: Reference, sources: Sequence[Reference], registries: Registries
+def copy_children(
+    index: Manifest, target: Reference, sources: Sequence[Reference], registries: Stores
 ) -> None:
-    """Make every manifest that `index` names present in the target repository, and see that it is.
+    """Copy every manifest that `index` lists to the target repository, and verify that it is complete.
 
-    `sources` are repositories; one with a digest says where just that digest is. What refers to a copied image
-    (signatures) follows, as referrers or, where the target has none, under the fallback tag. Raises PublishFailed for
-    a child that is in no source, RegistryError for what a registry does, or for an entry that contradicts its manifest.
+    `sources` are repositories; one with a digest is the source of just that digest. Artifacts that refer to a copied
+    image (signatures) are copied too, as referrers or, where the target has none, under the fallback tag. Raises
+    PublishFailed for a child that is in no source, RegistryError when a registry fails or an entry contradicts its
+    manifest.
     """
-    homes = {source.name: Place(name=source, registry=registries.of(source.host)) for source in sources}
-    if set(homes) == {target.name}:
-        _require_whole(index, target, registries.of(target.host), patience=0.0)
+    repositories = {
+        source.name: Repository(reference=source, store=registries.of(source.host)) for source in sources
+    }
+    if set(repositories) == {target.name}:
+        _require_complete(index, target, registries.of(target.host), timeout_s=0.0)
         return
-    copying = Copying(target=Place(name=target.with_tag(None), registry=registries.of(target.host)))
-    known = {source.digest: homes[source.name] for source in sources if source.digest}
+    copier = Copier(target=Repository(reference=target.with_tag(None), store=registries.of(target.host)))
+    by_digest = {source.digest: repositories[source.name] for source in sources if source.digest}
 
-    def bring(digest: str) -> None:
-        held = copying.holds(digest)
-        home = known.get(digest) or _home_of(digest, homes.values(), required=not held)
-        if home is None or home.name.name == target.name:
+    def copy(digest: str) -> None:
+        exists = copier.has_manifest(digest)
+        source = by_digest.get(digest) or _source_of(digest, repositories.values(), required=not exists)
+        if source is None or source.reference.name == target.name:
             return
-        if not held:
-            copying.manifest(digest, home)
-        copying.referrers(digest, home)
+        if not exists:
+            copier.copy_manifest(digest, source)
+        copier.copy_referrers(digest, source)
 
     digests = dict.fromkeys(entry.digest for entry in index.entries)
-    with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
-        futures = [pool.submit(bring, digest) for digest in digests]
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_COPIES) as pool:
+        futures = [pool.submit(copy, digest) for digest in digests]
     for future in futures:
         future.result()
-    home = known.get(index.digest)
-    if home is not None and home.name.name != target.name:
-        copying.referrers(index.digest, home)
-    _require_whole(index, target, registries.of(target.host), patience=PATIENCE)
+    source = by_digest.get(index.digest)
+    if source is not None and source.reference.name != target.name:
+        copier.copy_referrers(index.digest, source)
+    _require_complete(index, target, registries.of(target.host), timeout_s=VISIBILITY_TIMEOUT_S)
 
 
-def _require_whole(index: Manifest, target: Reference, registry: Store, *, patience: float) -> None:
-    """See that the target has every manifest the index names, of the size and type it says.
+def _require_complete(index: Manifest, target: Reference, store: Store, *, timeout_s: float) -> None:
+    """Raise RegistryError unless the target has every manifest of the index, of the listed size and type.
 
-    Registries need not look when an index is pushed, some do not, and clients refuse an entry that says another size.
-    Raises RegistryError after `patience` seconds of waiting for one that is missing.
+    Stores need not check that when an index is pushed, some do not, and clients refuse an entry of another size.
+    A manifest that is missing may appear within `timeout_s`.
     """
 
     def require(entry: Descriptor) -> None:
-        at = target.with_digest(entry.digest)
+        reference = target.with_digest(entry.digest)
 
-        def look() -> RegistryError | None:
-            held = registry.seen(at) or registry.head(at)
-            if held is None:
-                return RegistryError(
-                    "not-found", f"{at} is not there: the index would be incomplete", hint="build it again"
-                )
-            if (held.size, held.media_type) == (entry.size, entry.media_type):
+        def check() -> RegistryError | None:
+            stored = store.cached_descriptor(reference) or store.head(reference)
+            if stored is None:
+                message = f"{reference} is not there: the index would be incomplete"
+                return RegistryError("not-found", message, hint="build it again")
+            if (stored.size, stored.media_type) == (entry.size, entry.media_type):
                 return None
-            _require_agreement(entry, registry.manifest(at))
+            _require_agreement(entry, store.manifest(reference))
             return None
 
-        until_it_shows(look, patience=patience)
+        wait_until_visible(check, timeout_s=timeout_s)
 
     distinct = {(entry.digest, entry.size, entry.media_type): entry for entry in index.entries}
-    with ThreadPoolExecutor(max_workers=LOOKS) as pool:
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
         futures = [pool.submit(require, entry) for entry in distinct.values()]
     for future in futures:
         future.result()
 
 
-def _require_agreement(entry: Descriptor, found: Manifest) -> None:
-    """Raise RegistryError when an entry contradicts the manifest it names, by its bytes: headers may be a proxy's."""
-    if (len(found.content), found.media_type) == (entry.size, entry.media_type):
+def _require_agreement(entry: Descriptor, manifest: Manifest) -> None:
+    """Raise RegistryError when an entry contradicts its manifest's bytes: headers may come from a proxy."""
+    if (len(manifest.content), manifest.media_type) == (entry.size, entry.media_type):
         return
     raise RegistryError(
         "invalid",
         f"the index lists {entry.digest} as {entry.media_type} of {entry.size} bytes, which is "
-        f"{found.media_type} of {len(found.content)}",
+        f"{manifest.media_type} of {len(manifest.content)}",
         hint="clients refuse such an entry: name its images one by one as sources",
     )
 
 
-def _home_of(digest: str, homes: Iterable[Place], *, required: bool) -> Place | None:
-    for home in homes:
-        if home.registry.head(home.name.with_digest(digest)) is not None:
-            return home
+def _source_of(digest: str, repositories: Iterable[Repository], *, required: bool) -> Repository | None:
+    for repository in repositories:
+        if repository.store.head(repository.reference.with_digest(digest)) is not None:
+            return repository
     if not required:
         return None
     raise PublishFailed(
-        f"{digest} is in none of {', '.join(home.name.name for home in homes)}",
+        f"{digest} is in none of {', '.join(repository.reference.name for repository in repositories)}",
         hint="build it again: it was deleted meanwhile",
     )
 
 
 @frozen
-class Copying:
-    """Copies into one repository, from several threads: what two images share is brought once, the other one waits.
+class Copier:
+    """Copies into one repository from several threads; a blob that two images share is copied once.
 
-    Registries lose a blob that is linked twice at once (distribution 2.8: "blob unknown to registry" for the manifest
-    afterwards), so this is no matter of speed alone.
+    Stores lose a blob that is linked twice at once (distribution 2.8: "blob unknown to registry" for the manifest
+    afterwards), so this is not only a matter of speed.
     """
 
-    target: Place
-    once: Once = field(default_factory=Once)
+    target: Repository
+    single_flight: SingleFlight = field(default_factory=SingleFlight)
 
-    def holds(self, digest: str) -> bool:
+    def has_manifest(self, digest: str) -> bool:
         """Whether the target has a manifest."""
-        return self.target.registry.head(self.target.name.with_digest(digest)) is not None
+        return self.target.store.head(self.target.reference.with_digest(digest)) is not None
 
-    def manifest(self, digest: str, source: Place, *, tag: str | None = None) -> None:
-        """Copy a manifest with all it names; an index brings its manifests. `tag` names it at the target."""
-        manifest = source.registry.manifest(source.name.with_digest(digest))
+    def copy_manifest(self, digest: str, source: Repository, *, tag: str | None = None) -> None:
+        """Copy a manifest with its blobs, an index with its manifests; `tag` is its tag at the target."""
+        manifest = source.store.manifest(source.reference.with_digest(digest))
         if manifest.media_type in INDEX_TYPES:
             for entry in manifest.entries:
-                self.once.do(entry.digest, lambda entry=entry: self.manifest(entry.digest, source))  # type: ignore[misc]
+                self.single_flight.do(entry.digest, partial(self.copy_manifest, entry.digest, source))
         blobs = blobs_of(manifest)
         for blob in blobs:
-            self.once.do(blob.digest, lambda blob=blob: self._blob(blob, source))  # type: ignore[misc]
-        named = self.target.name.with_tag(tag) if tag else self.target.name.with_digest(digest)
-        for left in reversed(range(TRIES)):
+            self.single_flight.do(blob.digest, partial(self._copy_blob, blob, source))
+        reference = self.target.reference.with_tag(tag) if tag else self.target.reference.with_digest(digest)
+        for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
-                self.target.registry.put_manifest(named, manifest.content, manifest.media_type)
+                self.target.store.put_manifest(reference, manifest.content, manifest.media_type)
             except RegistryError as error:
-                if not left or "MANIFEST_BLOB_UNKNOWN" not in error.codes:
+                if not attempts_left or "MANIFEST_BLOB_UNKNOWN" not in error.codes:
                     raise
-                # Somebody else pushed the same blob at the same moment: what was there a moment ago is not.
+                # Another client linked the same blob at the same moment, and the registry lost it.
                 for blob in blobs:
-                    self._blob(blob, source, anew=True)
+                    self._copy_blob(blob, source, force=True)
             else:
                 return
 
-    def _blob(self, blob: Descriptor, source: Place, *, anew: bool = False) -> None:
-        """Copy one blob unless it is there: mounted within a registry, else streamed, begun anew when that breaks.
+    def _copy_blob(self, blob: Descriptor, source: Repository, *, force: bool = False) -> None:
+        """Copy a blob unless it exists: mounted within a registry, else streamed, restarted when the stream breaks.
 
-        A blob with `urls` (a foreign layer, image-spec descriptor) may be in no registry at all; it stays where it is.
+        A blob with `urls` (a foreign layer, image-spec descriptor) may be in no registry at all and is not copied then.
         """
-        goal, repository = self.target.registry, self.target.repository
-        if not anew and goal.has_blob(repository, blob.digest):
+        store, repository = self.target.store, self.target.path
+        if not force and store.has_blob(repository, blob.digest):
             return
-        if blob.rest.get("urls") and not source.registry.has_blob(source.repository, blob.digest):
+        if blob.extras.get("urls") and not source.store.has_blob(source.path, blob.digest):
             return
-        if source.registry.host == goal.host and goal.mount(repository, blob.digest, source.repository):
+        if source.store.host == store.host and store.mount(repository, blob.digest, source.path):
             return
-        if goal.link(blob.digest, source.registry):
+        if store.link(blob.digest, source.store):
             return
-        for left in reversed(range(TRIES)):
+        for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
-                goal.upload(repository, blob, source.registry.blob(source.repository, blob.digest))
+                store.upload(repository, blob, source.store.blob(source.path, blob.digest))
             except RegistryError as error:
-                # Our own reading was checked: a registry that found another digest was disturbed while it wrote.
-                if not left or not (error.kind in _AGAIN or "DIGEST_INVALID" in error.codes):
+                # The bytes read were verified: a registry that computed another digest was disturbed while writing.
+                retried = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
+                if not attempts_left or not retried:
                     raise
             else:
                 return
 
-    def referrers(self, digest: str, source: Place) -> None:
-        """Copy what refers to a digest, with its manifests and blobs; nothing where there is nothing."""
-        listed = source.registry.referrers(source.name.with_digest(digest))
-        if listed is None:
-            listed = _tagged_referrers(digest, source)
-        self._cosign_tags(digest, source)
-        for descriptor in listed:
-            if not self.holds(descriptor.digest):
-                self.manifest(descriptor.digest, source)
-        if listed and self.target.registry.referrers(self.target.name.with_digest(digest)) is None:
-            self._tag_referrers(digest, listed)
+    def copy_referrers(self, digest: str, source: Repository) -> None:
+        """Copy the manifests that refer to a digest, with their blobs."""
+        referrers = source.store.referrers(source.reference.with_digest(digest))
+        if referrers is None:
+            referrers = _tagged_referrers(digest, source)
+        self._copy_cosign_tags(digest, source)
+        for descriptor in referrers:
+            if not self.has_manifest(descriptor.digest):
+                self.copy_manifest(descriptor.digest, source)
+        if referrers and self.target.store.referrers(self.target.reference.with_digest(digest)) is None:
+            self._tag_referrers(digest, referrers)
 
-    def _tag_referrers(self, digest: str, listed: Sequence[Descriptor]) -> None:
-        """Add to the target's fallback tag; what it lists already stays."""
-        known = {entry.digest: entry for entry in _tagged_referrers(digest, self.target)}
-        added = {entry.digest: entry for entry in listed}
-        if set(added) <= set(known):
+    def _tag_referrers(self, digest: str, referrers: Sequence[Descriptor]) -> None:
+        """Add to the referrers that the target's fallback tag lists."""
+        previous = {entry.digest: entry for entry in _tagged_referrers(digest, self.target)}
+        added = {entry.digest: entry for entry in referrers}
+        if set(added) <= set(previous):
             return
-        entries = [entry.to_json() for entry in (known | added).values()]
+        entries = [entry.to_json() for entry in (previous | added).values()]
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
         content = json.dumps(document, indent=2, ensure_ascii=False).encode()
-        tag = self.target.name.with_tag(_fallback_tag(digest))
-        self.target.registry.put_manifest(tag, content, OCI_INDEX)
+        tag = self.target.reference.with_tag(_fallback_tag(digest))
+        self.target.store.put_manifest(tag, content, OCI_INDEX)
 
-    def _cosign_tags(self, digest: str, source: Place) -> None:
+    def _copy_cosign_tags(self, digest: str, source: Repository) -> None:
         for suffix in SIGNATURE_SUFFIXES:
             tag = f"{_fallback_tag(digest)}.{suffix}"
-            held = source.registry.head(source.name.with_tag(tag))
-            if held is not None and self.target.registry.head(self.target.name.with_tag(tag)) is None:
-                self.manifest(held.digest, source, tag=tag)
+            signature = source.store.head(source.reference.with_tag(tag))
+            if signature is not None and self.target.store.head(self.target.reference.with_tag(tag)) is None:
+                self.copy_manifest(signature.digest, source, tag=tag)
 
 
 def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Give the blobs a manifest names, each once."""
+    """Return the config and layers of a manifest, each once."""
     config = manifest.document.get("config")
     blobs = [Descriptor.from_json(config)] if config is not None else []
-    blobs += manifest.listed("layers", "blobs")
+    blobs += manifest.descriptors_in("layers", "blobs")
     return tuple({blob.digest: blob for blob in blobs}.values())
 
 
-def _tagged_referrers(digest: str, place: Place) -> tuple[Descriptor, ...]:
+def _tagged_referrers(digest: str, repository: Repository) -> tuple[Descriptor, ...]:
     """Read the fallback tag (distribution-spec, "Referrers Tag Schema")."""
     try:
-        found = place.registry.manifest(place.name.with_tag(_fallback_tag(digest)))
+        index = repository.store.manifest(repository.reference.with_tag(_fallback_tag(digest)))
     except RegistryError as error:
         if error.kind == "not-found":
             return ()
         raise
-    return found.entries if found.is_index else ()
+    return index.entries if index.is_index else ()
 
 
 def _fallback_tag(digest: str) -> str:

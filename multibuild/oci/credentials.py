@@ -1,4 +1,4 @@
-"""Credentials as Docker has them: config.json, credential stores and helpers, identity tokens, through docker-py."""
+"""Docker's credentials: config.json, credential stores and helpers, identity tokens, through docker-py."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from typing import Any
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 
-_ONE_AT_A_TIME = threading.Lock()
-"""Warnings are the whole process's; a helper may ask a person for something."""
+_LOOKUP_LOCK = threading.Lock()
+"""Warning filters are global to the process, and a credential helper may prompt the user."""
 
 _HUB_KEY = "https://index.docker.io/v1/"
 
@@ -28,7 +28,7 @@ MAX_LOGIN_AGE_S = 300.0
 
 @frozen
 class Credentials:
-    """A login for one registry; never shown. `identity_token` replaces the password where the registry gave one."""
+    """A login for one registry; `repr` shows no secret. `identity_token` replaces the password."""
 
     username: str
     secret: str = field(repr=False)
@@ -68,10 +68,10 @@ class Login:
 
 
 def credentials_for(host: str) -> Credentials | None:
-    """Find the login for `host`; None where there is none.
+    """Return the login for `host`; None where there is none.
 
     Raises EnvironmentFault when docker's config is broken, or a configured credential helper is missing or fails.
-    The words of decoding errors are left out: they can quote what they could not decode.
+    Messages of decoding errors are dropped: they can quote a secret that could not be decoded.
     """
     if not _may_hold_logins():
         return None
@@ -83,9 +83,9 @@ def credentials_for(host: str) -> Credentials | None:
     if path is not None:
         _require_readable(Path(str(path)))
     try:
-        with _ONE_AT_A_TIME, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # docker-py warns of a missing helper, and then raises too
-            found = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
+        with _LOOKUP_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # docker-py warns of a missing helper, then raises
+            login = auth.load_config().resolve_authconfig(_HUB_KEY if host == "docker.io" else host)
     except DockerException as error:
         raise EnvironmentFault(
             f"the login for {host} cannot be read: {_first_line(error)}",
@@ -95,41 +95,41 @@ def credentials_for(host: str) -> Credentials | None:
         raise EnvironmentFault(
             f"the login for {host} cannot be read: it is not in docker's form", hint=f"`docker login {host}`"
         ) from None
-    return _credentials(found) if found else None
+    return _credentials(login) if login else None
 
 
 def _may_hold_logins() -> bool:
-    """Look into the file docker-py would read, as importing docker-py takes longer than a whole merge."""
+    """Whether the file docker-py would read can hold logins: importing docker-py takes longer than a whole merge."""
     home = Path.home()
-    told = os.environ.get("DOCKER_CONFIG")
-    places = [
-        *([Path(told) / "config.json"] if told else []),
+    folder = os.environ.get("DOCKER_CONFIG")
+    paths = [
+        *([Path(folder) / "config.json"] if folder else []),
         home / ".docker" / "config.json",
         home / ".dockercfg",
     ]
-    path = next((place for place in places if place.exists()), None)
+    path = next((path for path in paths if path.exists()), None)
     if path is None:
         return False
     try:
         text = path.read_text(encoding="utf-8").lower()
         return not isinstance(json.loads(text), dict) or "auth" in text or "cred" in text
     except (OSError, ValueError, RecursionError):
-        return True  # what is wrong with it is said where it is read
+        return True  # `_require_readable` raises the error
 
 
-def _credentials(found: Mapping[str, Any]) -> Credentials | None:
-    token = found.get("IdentityToken")
-    username = found.get("Username") or found.get("username") or ""
-    secret = found.get("Password") or found.get("password") or ""
+def _credentials(login: Mapping[str, Any]) -> Credentials | None:
+    token = login.get("IdentityToken")
+    username = login.get("Username") or login.get("username") or ""
+    secret = login.get("Password") or login.get("password") or ""
     if not (token or secret):
         return None
     return Credentials(username=str(username), secret=str(secret), identity_token=token or None)
 
 
 def _require_readable(path: Path) -> None:
-    """Refuse a config docker-py would pass over in silence, to push without the login that is in it."""
+    """Raise EnvironmentFault for a config that docker-py would ignore, to push without the login in it."""
     if path.name != "config.json":
-        return  # .dockercfg of long ago, which need not be JSON
+        return  # the legacy .dockercfg need not be JSON
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
@@ -143,7 +143,7 @@ def _require_readable(path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Take docker-py's wrapping off: "Credentials store error: StoreError('…')"."""
-    said = str(error).splitlines() or [type(error).__name__]
-    found = re.search(r"\w+Error\(['\"](.*?)['\"]\)", said[0])
-    return found[1] if found else said[0]
+    """Unwrap docker-py's message: "Credentials store error: StoreError('…')"."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    wrapped = re.search(r"\w+Error\(['\"](.*?)['\"]\)", lines[0])
+    return wrapped[1] if wrapped else lines[0]

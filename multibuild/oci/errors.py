@@ -1,4 +1,4 @@
-"""What a registry can answer that is no success, in words."""
+"""Failures of a registry: HTTP statuses and transport errors with a message and a hint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from multibuild.errors import EnvironmentFault, PublishFailed, UsageError
 
-Kind = Literal[
+ErrorKind = Literal[
     "not-found",
     "unauthorized",
     "denied",
@@ -25,13 +25,14 @@ Kind = Literal[
 
 
 class RegistryError(PublishFailed):
-    """A registry did not do what was asked. `status` is the HTTP status, 0 where there was no answer.
+    """A request to a registry failed. `status` is the HTTP status, 0 where there was no response.
 
-    `codes` are those of the distribution-spec the registry gave; `connected` is false where nobody answered at all.
+    `codes` are the registry's error codes (distribution-spec, "Error Codes"); `connected` is false where no connection
+    was established.
     """
 
-    def __init__(self, kind: Kind, message: str, *, hint: str | None = None, status: int = 0) -> None:
-        """Take the kind, what happened at which host, and what to do."""
+    def __init__(self, kind: ErrorKind, message: str, *, hint: str | None = None, status: int = 0) -> None:
+        """Set the kind; `message` includes the host, `hint` what to do."""
         super().__init__(message, hint=hint)
         self.kind = kind
         self.status = status
@@ -41,25 +42,25 @@ class RegistryError(PublishFailed):
 
 
 @contextmanager
-def for_a_reader() -> Iterator[None]:
-    """Turn what a registry refuses a command that only reads into the fault it is there: nothing was published.
+def translate_read_errors() -> Iterator[None]:
+    """Translate RegistryError for a command that only reads, so that it does not exit as a failed publish.
 
-    An image that is not there is what was typed wrong; all else is the environment's.
+    A missing image becomes UsageError, everything else EnvironmentFault.
     """
     try:
         yield
     except RegistryError as error:
         if error.kind == "not-found":
             raise UsageError(error.message, hint=error.hint) from error
-        raise as_environment(error) from error
+        raise as_environment_fault(error) from error
 
 
-def as_environment(error: RegistryError) -> EnvironmentFault:
-    """Say the same before the first build, where it is the environment's fault (exit 3)."""
+def as_environment_fault(error: RegistryError) -> EnvironmentFault:
+    """Return the same error as the environment's fault (exit 3)."""
     return EnvironmentFault(error.message, hint=error.hint)
 
 
-_STATUSES: dict[int, tuple[Kind, str, str]] = {
+_STATUSES: dict[int, tuple[ErrorKind, str, str]] = {
     401: ("unauthorized", "refused the login", "`docker login {host}`"),
     403: ("denied", "does not allow it", "this account lacks the right; `docker login {host}` with another"),
     404: (
@@ -74,16 +75,16 @@ _STATUSES: dict[int, tuple[Kind, str, str]] = {
 
 
 def from_status(
-    host: str, doing: str, status: int, said: str, *, retry_after: float | None = None
+    host: str, action: str, status: int, details: str, *, retry_after: float | None = None
 ) -> RegistryError:
-    """Understand a status; `said` is the registry's own message, `retry_after` the seconds it asks for."""
-    trouble: tuple[Kind, str, str] = ("invalid", f"answers {status}", "")
+    """Return the error for a status; `details` is the registry's message, `retry_after` the seconds it asks for."""
+    fallback: tuple[ErrorKind, str, str] = ("invalid", f"answers {status}", "")
     if status >= 500:
-        trouble = ("unavailable", f"answers {status}", "the registry has trouble: try again")
-    elif status == 400 and "HTTP request to an HTTPS server" in said:
-        trouble = ("tls", "speaks TLS, not plain http", "take out `insecure: true` for it")
-    kind, words, hint = _STATUSES.get(status, trouble)
-    message = f"{doing}: {host} {words}{f': {said}' if said else ''}"
+        fallback = ("unavailable", f"answers {status}", "the registry has trouble: try again")
+    elif status == 400 and "HTTP request to an HTTPS server" in details:
+        fallback = ("tls", "speaks TLS, not plain http", "take out `insecure: true` for it")
+    kind, words, hint = _STATUSES.get(status, fallback)
+    message = f"{action}: {host} {words}{f': {details}' if details else ''}"
     error = RegistryError(kind, message, hint=hint.format(host=host) or None, status=status)
     error.retry_after = retry_after
     return error
@@ -95,38 +96,38 @@ _NO_SUCH_HOST = (
     "No address associated",
     "Temporary failure in name resolution",
 )
-"""What getaddrinfo says (glibc, musl, BSD)."""
+"""Messages of getaddrinfo (glibc, musl, BSD)."""
 
 
-def from_transport(host: str, doing: str, error: Exception) -> RegistryError:
-    """Understand an error below HTTP."""
+def from_transport(host: str, action: str, error: Exception) -> RegistryError:
+    """Return the error for a failure below HTTP."""
     text = re.sub(r"\[Errno -?\d+\] ", "", str(error))
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
         return RegistryError(
             "tls",
-            f"{doing}: the certificate of {host} is not trusted",
+            f"{action}: the certificate of {host} is not trusted",
             hint=f"make its CA known: registries: {{'{host}': {{ca: FILE}}}}",
         )
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text.lower():
         return RegistryError(
             "tls",
-            f"{doing}: {host} speaks plain http, not TLS",
+            f"{action}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
     words, hint = (
         f"{host} cannot be reached: {text or type(error).__name__}",
         "is it running, and is the name right?",
     )
-    if any(said in text for said in _NO_SUCH_HOST):
+    if any(message in text for message in _NO_SUCH_HOST):
         words = f"there is no host {host.partition(':')[0]}: its name does not resolve"
         hint = "is the name right, and is there a network?"
-    found = RegistryError("unreachable", f"{doing}: {words}", hint=hint)
-    found.connected = "Connect" not in type(error).__name__
-    return found
+    unreachable = RegistryError("unreachable", f"{action}: {words}", hint=hint)
+    unreachable.connected = "Connect" not in type(error).__name__
+    return unreachable
 
 
 def retry_after(text: str) -> float | None:
-    """Read a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it says nothing."""
+    """Read a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it is neither."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text)

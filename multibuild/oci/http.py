@@ -1,4 +1,4 @@
-"""Requests to one registry: retried, redirected, bounded in time and size, their failures put into words."""
+"""HTTP requests to one registry: retries, redirects, limits of time and size, and errors with a message."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError, from_status, from_transport, retry_after
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
-from multibuild.oci.tls import Bounded, TlsLater, trust
+from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
 from multibuild.redact import redacted_url
 from multibuild.retrying import Backoff, retry
 
 logger = logging.getLogger(__name__)
 
-BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes of an answer held in memory; for manifests the size the distribution-spec asks registries to accept."""
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""Of a response held in memory; for manifests the size the distribution-spec asks registries to accept."""
 
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-# A registry over an object store copies a large blob once more before it answers.
+REQUEST_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+# A registry over an object store copies a large blob once more before it responds.
 UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
-HOPS = 5
-# One level of these multiplies a chunk by a thousand at most.
+MAX_REDIRECTS = 5
+# A single level of these expands a chunk at most a thousandfold.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
 
@@ -51,20 +51,20 @@ class RetryPolicy:
     unreachable: float = 3.0
 
 
-USUAL_PATIENCE = RetryPolicy()
+DEFAULT_RETRIES = RetryPolicy()
 
-LATE_PATIENCE = RetryPolicy(unreachable=15.0)
-"""At the end of hours of building a registry that is just being restarted is waited for."""
+PUBLISH_RETRIES = RetryPolicy(unreachable=15.0)
+"""For the end of hours of building: waits for a registry that is just being restarted."""
 
 
 @frozen
-class Call:
-    """One request. `path` is below `/v2/`, or a whole URL the registry gave; `doing` says it in words."""
+class Request:
+    """A request. `path` is below `/v2/`, or a URL from the registry; `action` describes the request in errors."""
 
     method: str
     path: str
     scope: str
-    doing: str
+    action: str
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     content: bytes | Iterator[bytes] | None = None
@@ -72,8 +72,8 @@ class Call:
 
 
 @frozen
-class Answer:
-    """A response read whole. `url` is where it came from in the end, `next_page` the Link of a list."""
+class Response:
+    """A response with its body. `url` is the final one after redirects, `next_page` the Link of a list."""
 
     status: int
     headers: httpx.Headers
@@ -83,14 +83,14 @@ class Answer:
 
 
 class HttpClient:
-    """One registry's connection pool; safe from several threads. Everything raises RegistryError."""
+    """One registry's connection pool; thread-safe. Methods raise RegistryError."""
 
     def __init__(
         self,
         settings: RegistrySettings,
         *,
         read_login: Callable[[], Credentials | None] = lambda: None,
-        retry: RetryPolicy = USUAL_PATIENCE,
+        retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Open no connection yet; EnvironmentFault when the CA file is unusable, or the login."""
@@ -110,15 +110,15 @@ class HttpClient:
         local = is_loopback(settings.host)
         self._client = httpx.Client(
             auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
-            verify=False if local else trust(settings.ca, settings.host),
+            verify=False if local else tls_context(settings.ca, settings.host),
             # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
-            mounts={"https://": TlsLater(settings.ca, settings.host)} if local else None,
-            timeout=TIMEOUT,
+            mounts={"https://": LazyTlsTransport(settings.ca, settings.host)} if local else None,
+            timeout=REQUEST_TIMEOUT,
             # Bytes must be those the digest names, so no encoding on the way.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
-            event_hooks={"response": [self._guard]},
-            # Proxies as the environment says, but not to this machine itself: Go's clients, Docker's too, do the same.
+            event_hooks={"response": [self._limit]},
+            # Proxies from the environment, but none for this machine itself, as in Go's clients and Docker's.
             trust_env=not local,
         )
 
@@ -126,115 +126,118 @@ class HttpClient:
         """Close every connection."""
         self._client.close()
 
-    def ask(self, call: Call) -> Answer:
-        """Send a request and read its answer, with retries; a body that is a stream is sent once only."""
-        if call.content is None or isinstance(call.content, bytes):
-            return self.with_retries(lambda: self._once(call))
-        return self._once(call)
+    def send(self, request: Request) -> Response:
+        """Send a request and read its response, with retries; a body that is a stream is sent once only."""
+        if request.content is None or isinstance(request.content, bytes):
+            return self.with_retries(lambda: self._send_once(request))
+        return self._send_once(request)
 
-    def _once(self, call: Call) -> Answer:
-        with self.open(call) as response:
-            return Answer(
+    def _send_once(self, request: Request) -> Response:
+        with self.open(request) as response:
+            return Response(
                 status=response.status_code,
                 headers=response.headers,
                 url=response.url,
-                content=self._body(response, call.doing),
+                content=self._read_body(response, request.action),
                 next_page=response.links.get("next", {}).get("url"),
             )
 
-    def _guard(self, response: httpx.Response) -> None:
-        """Bound an answer before anybody reads it; httpx reads those to a login by itself, to their end.
+    def _limit(self, response: httpx.Response) -> None:
+        """Limit a response before it is read; httpx itself reads those of a login to their end.
 
-        Few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was asked for.
+        A few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was requested.
         """
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in _ENCODINGS:
             raise RegistryError("invalid", f"{response.url.host} answers in the encoding {encoding[:40]}")
         if response.status_code == 401 or "scope" not in response.request.extensions:
-            response.stream = Bounded(response.stream, response.url.host)
+            response.stream = BoundedStream(response.stream, response.url.host)
 
-    def _body(self, response: httpx.Response, doing: str) -> bytes:
+    def _read_body(self, response: httpx.Response, action: str) -> bytes:
         content = bytearray()
         for chunk in response.iter_bytes():
             content += chunk
-            if len(content) > BODY_LIMIT:
+            if len(content) > MAX_BODY_BYTES:
                 raise RegistryError(
-                    "invalid", f"{doing}: {self.settings.host} sends more than {BODY_LIMIT} bytes"
+                    "invalid", f"{action}: {self.settings.host} sends more than {MAX_BODY_BYTES} bytes"
                 )
         return bytes(content)
 
     @contextmanager
-    def open(self, call: Call) -> Iterator[httpx.Response]:
-        """Send a request once and give its response unread; GET and HEAD follow redirects."""
+    def open(self, request: Request) -> Iterator[httpx.Response]:
+        """Send a request once and yield its response unread; GET and HEAD follow redirects."""
         try:
-            response = self._send(self._request(call, self._url(call.path)))
+            response = self._send(self._build(request, self._url(request.path)))
             try:
-                for _ in range(HOPS):
-                    if not response.has_redirect_location or call.method not in {"GET", "HEAD"}:
+                for _ in range(MAX_REDIRECTS):
+                    if not response.has_redirect_location or request.method not in {"GET", "HEAD"}:
                         break
                     response.close()
-                    target = self._safe(response.url.join(response.headers["location"]))
-                    response = self._send(self._request(call, target))
-                if response.status_code >= 300 and response.status_code not in call.allow_status:
-                    raise self._refusal(response, call.doing)
+                    target = self._require_tls(response.url.join(response.headers["location"]))
+                    response = self._send(self._build(request, target))
+                if response.status_code >= 300 and response.status_code not in request.allow_status:
+                    raise self._error(response, request.action)
                 yield response
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise from_transport(self._blamed(error), call.doing, error) from error
+            raise from_transport(self._failed_host(error), request.action, error) from error
         except httpx.StreamError as error:
-            # A login ran out within an upload, whose body cannot be sent a second time: to be begun anew.
-            raise from_transport(self.settings.host, call.doing, error) from error
+            # A login expired during an upload, whose body cannot be sent a second time: the caller must restart it.
+            raise from_transport(self.settings.host, request.action, error) from error
         except httpx.InvalidURL as error:
-            raise RegistryError("invalid", f"{call.doing}: {self.settings.host} leads to no URL") from error
+            message = f"{request.action}: {self.settings.host} leads to no URL"
+            raise RegistryError("invalid", message) from error
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        began, answer = time.monotonic(), "no answer"
+        start, outcome = time.monotonic(), "no answer"
         try:
             response = self._client.send(request, stream=True)
-            answer = str(response.status_code)
+            outcome = str(response.status_code)
             return response
         finally:
-            url, seconds = redacted_url(str(request.url)), time.monotonic() - began
-            logger.info("%s %s: %s in %.2f s", request.method, url, answer, seconds)
+            url, seconds = redacted_url(str(request.url)), time.monotonic() - start
+            logger.info("%s %s: %s in %.2f s", request.method, url, outcome, seconds)
 
-    def _request(self, call: Call, url: httpx.URL) -> httpx.Request:
-        headers = dict(call.headers)
-        streamed = not (call.content is None or isinstance(call.content, bytes))
-        request = self._client.build_request(
-            call.method,
-            url.copy_merge_params(call.query) if call.query else url,
-            headers=headers,
-            content=call.content,
-            timeout=UPLOAD_TIMEOUT if streamed else TIMEOUT,
+    def _build(self, request: Request, url: httpx.URL) -> httpx.Request:
+        streamed = not (request.content is None or isinstance(request.content, bytes))
+        built = self._client.build_request(
+            request.method,
+            url.copy_merge_params(request.query) if request.query else url,
+            headers=dict(request.headers),
+            content=request.content,
+            timeout=UPLOAD_TIMEOUT if streamed else REQUEST_TIMEOUT,
         )
-        request.extensions["scope"] = call.scope
-        return request
+        built.extensions["scope"] = request.scope
+        return built
 
     def _url(self, path: str) -> httpx.URL:
         if path.startswith(("http://", "https://")):
-            return self._safe(httpx.URL(path))
+            return self._require_tls(httpx.URL(path))
         return httpx.URL(f"{self.settings.address}/v2/{path}")
 
-    def _safe(self, url: httpx.URL) -> httpx.URL:
-        """Keep a URL the registry gave on TLS: behind a proxy that ends TLS, registries call themselves http."""
+    def _require_tls(self, url: httpx.URL) -> httpx.URL:
+        """Return a registry's URL with https: behind a proxy that terminates TLS, registries send http URLs.
+
+        Raises RegistryError for another host without TLS.
+        """
         own = httpx.URL(self.settings.address)
-        if self.settings.plain or url.scheme == "https":
+        if self.settings.is_plain_http or url.scheme == "https":
             return url
         if url.scheme == "http" and url.host == own.host:
             return url.copy_with(scheme="https", port=own.port)
         raise RegistryError("tls", f"{self.settings.host} leads to {url.host} without TLS")
 
-    def _refusal(self, response: httpx.Response, doing: str) -> RegistryError:
-        body = b"" if response.request.method == "HEAD" else self._body(response, doing)
-        codes, said = _said(body)
+    def _error(self, response: httpx.Response, action: str) -> RegistryError:
+        body = b"" if response.request.method == "HEAD" else self._read_body(response, action)
+        codes, details = _error_details(body)
         wait = retry_after(response.headers.get("retry-after", ""))
-        error = from_status(self.settings.host, doing, response.status_code, said, retry_after=wait)
+        error = from_status(self.settings.host, action, response.status_code, details, retry_after=wait)
         error.codes = codes
         return error
 
-    def _blamed(self, error: httpx.HTTPError) -> str:
-        """Name the host that failed: the registry, or the token service or blob store it sent us to."""
+    def _failed_host(self, error: httpx.HTTPError) -> str:
+        """Return the host that failed: the registry, or a token service or blob store it redirected to."""
         try:
             host = error.request.url.host
         except RuntimeError:
@@ -252,11 +255,11 @@ class HttpClient:
 
 def is_transient(error: RegistryError) -> bool:
     """Whether trying again can help: no answer, or one of the statuses that say "later"."""
-    return error.status in _RETRIED or error.kind == "unreachable"
+    return error.status in _TRANSIENT or error.kind == "unreachable"
 
 
-def _said(body: bytes) -> tuple[tuple[str, ...], str]:
-    """Give the registry's codes and its message (distribution-spec: errors[].code and message), short and printable."""
+def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:
+    """Return the codes and the message of an error (distribution-spec: errors[].code, message), short and printable."""
     import json
 
     from multibuild.terminal import printable

@@ -1,4 +1,4 @@
-"""Reads children back from a registry: what was really pushed, not what was meant."""
+"""Read children back from a registry: what was really pushed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from multibuild.errors import VerificationFailed
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest
 from multibuild.oci.reference import Reference
-from multibuild.oci.registry import MANIFEST_LIMIT
+from multibuild.oci.registry import MAX_MANIFEST_BYTES
 from multibuild.oci.store import Store
 from multibuild.platforms import Platform
 
 
 @frozen
 class ImageConfig:
-    """An image's config: its platform as it says itself, and the whole document."""
+    """An image's config: its platform and the whole document."""
 
     platform: Platform
     os_version: str
@@ -27,9 +27,9 @@ class ImageConfig:
 
 @frozen
 class Child:
-    """One platform's image as pushed. `digest` is what was pushed: the manifest, or the little index around it.
+    """One platform's image as pushed. `digest` is that of the manifest, or of the index with its attestations.
 
-    `image` describes the manifest itself, with the platform its config says. Sizes in bytes.
+    `image` describes the manifest itself, with the platform of its config. Sizes in bytes.
     """
 
     digest: str
@@ -40,24 +40,24 @@ class Child:
 
     @property
     def total_bytes(self) -> int:
-        """Compressed size: what a node pulls."""
+        """The compressed size that a node pulls."""
         return self.image.size + sum(layer.size for layer in self.layers)
 
 
-def read_child(reference: Reference, registry: Store, wanted: Platform | None) -> Child:
+def read_child(reference: Reference, registry: Store, expected: Platform | None) -> Child:
     """Read a child: a manifest, or an index that holds one image and its attestations.
 
-    `wanted` picks among several images and must be what the config says: os and architecture, and the variant
-    where both have one. Raises VerificationFailed when it is not, RegistryError when it cannot be read.
+    `expected` selects among several images and must match the config: os and architecture, and the variant where both
+    have one. Raises VerificationFailed when it does not, RegistryError when the child cannot be read.
     """
     pushed = registry.manifest(reference)
-    image, manifest, attestations = _image_of(reference, pushed, registry, wanted)
-    described = manifest.document.get("config")
-    if described is None:
+    image, manifest, attestations = _select_image(reference, pushed, registry, expected)
+    config_entry = manifest.document.get("config")
+    if config_entry is None:
         raise VerificationFailed(f"{reference} is no image: its manifest has no config")
-    config = read_config(reference, Descriptor.from_json(described), registry)
-    if wanted is not None:
-        require_platform(reference, config.platform, wanted)
+    config = read_config(reference, Descriptor.from_json(config_entry), registry)
+    if expected is not None:
+        require_platform(reference, config.platform, expected)
     return Child(
         digest=pushed.digest,
         image=replace(
@@ -69,23 +69,20 @@ def read_child(reference: Reference, registry: Store, wanted: Platform | None) -
         ),
         attestations=attestations,
         config=config,
-        layers=manifest.listed("layers"),
+        layers=manifest.descriptors_in("layers"),
     )
 
 
-def _image_of(
-    reference: Reference, pushed: Manifest, registry: Store, wanted: Platform | None
+def _select_image(
+    reference: Reference, pushed: Manifest, registry: Store, expected: Platform | None
 ) -> tuple[Descriptor, Manifest, tuple[Descriptor, ...]]:
     if pushed.media_type in MANIFEST_TYPES:
-        own = Descriptor(media_type=pushed.media_type, digest=pushed.digest, size=len(pushed.content))
-        return own, pushed, ()
+        return pushed.descriptor, pushed, ()
     if pushed.media_type not in INDEX_TYPES:
         raise VerificationFailed(f"{reference} is no image: its media type is {pushed.media_type}")
     images = [entry for entry in pushed.entries if not entry.is_attestation]
-    if len(images) > 1 and wanted is not None:
-        images = [
-            entry for entry in images if entry.platform and entry.platform.normalised() == wanted.normalised()
-        ]
+    if len(images) > 1 and expected is not None:
+        images = [e for e in images if e.platform and e.platform.normalised() == expected.normalised()]
     if len(images) != 1:
         raise VerificationFailed(f"{reference} holds {len(images)} images where one is wanted")
     image = images[0]
@@ -100,13 +97,13 @@ def _image_of(
 
 
 def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
-    """Read an image config; VerificationFailed when it is none."""
+    """Read an image config; VerificationFailed when the blob is not one."""
     import json
 
     content = bytearray()
     for chunk in registry.blob(reference.repository, descriptor.digest):
         content += chunk
-        if len(content) > MANIFEST_LIMIT:
+        if len(content) > MAX_MANIFEST_BYTES:
             raise VerificationFailed(f"{reference}: its image config is too large")
     try:
         raw = json.loads(content)
@@ -123,19 +120,19 @@ def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -
 
 
 def _is_config(raw: Any) -> bool:
-    """Whether it has what is read of an image config, each of its type."""
+    """Whether the fields that are read of an image config have their types."""
     if not isinstance(raw, dict) or not isinstance(raw.get("os.features") or [], list):
         return False
     texts = [raw.get("os"), raw.get("architecture"), raw.get("variant") or "", raw.get("os.version") or ""]
     return all(isinstance(text, str) for text in (*texts, *(raw.get("os.features") or ())))
 
 
-def require_platform(reference: Reference, own: Platform, wanted: Platform) -> None:
-    """Raise VerificationFailed when an image's config is of another platform than wanted."""
-    have, want = own.normalised(), wanted.normalised()
-    same = (have.os, have.architecture) == (want.os, want.architecture)
-    if not same or (own.variant and want.variant and have.variant != want.variant):
+def require_platform(reference: Reference, actual: Platform, expected: Platform) -> None:
+    """Raise VerificationFailed when an image's config has another platform than expected."""
+    image, goal = actual.normalised(), expected.normalised()
+    same = (image.os, image.architecture) == (goal.os, goal.architecture)
+    if not same or (actual.variant and goal.variant and image.variant != goal.variant):
         raise VerificationFailed(
-            f"{want}: the image {reference} says it is {own}",
+            f"{goal}: the image {reference} says it is {actual}",
             hint="the base image has no such platform, most likely: `multibuild inspect BASE`",
         )

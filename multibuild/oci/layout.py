@@ -1,4 +1,4 @@
-"""One OCI image layout (image-spec, image-layout) as a place to publish to and to merge from."""
+"""An OCI image layout (image-spec, image-layout) as a store to publish to and to merge from."""
 
 from __future__ import annotations
 
@@ -15,44 +15,42 @@ from typing import Any
 from multibuild.errors import UsageError
 from multibuild.files import write_atomic
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.manifest import OCI_INDEX, Descriptor, Manifest, digest_of
 from multibuild.oci.reference import Reference, is_digest
-from multibuild.oci.store import Registries, Store
+from multibuild.oci.store import Store, Stores
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """The tag, for skopeo, crane and oras."""
 
 IMAGE_NAME = "io.containerd.image.name"
-"""The whole name, for `docker load` and containerd (containerd core/images/archive)."""
+"""The full reference, for `docker load` and containerd (containerd core/images/archive)."""
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 
 
 class OciLayout:
-    """A layout directory. Blobs are content-addressed; index.json is replaced in one step, last."""
+    """A layout directory. Blobs are content-addressed; index.json is replaced last and atomically."""
 
     def __init__(self, path: Path, *, image: str = "", label: str = "") -> None:
-        """Name the directory, the repository (`host/name`) its tags belong to, and what people call the place."""
+        """Set the directory, the repository (`host/name`) of its tags, and `label`, its host in references."""
         self.path = path
         self._label = label
         self._image = image
 
     @property
     def host(self) -> str:
-        """Name it as people do, or as skopeo does."""
+        """The label, else skopeo's name for the layout."""
         return self._label or f"oci:{self.path}"
 
-    def name(self) -> Reference:
-        """Give the one repository in it."""
+    def reference(self) -> Reference:
+        """Return the layout's only repository."""
         return Reference(host=self.host, repository=self._image.rpartition("/")[2] or "image")
 
     def manifest(self, reference: Reference) -> Manifest:
-        """Read a manifest by digest or tag; without either the only image there is."""
+        """Read a manifest by digest or tag; without either, the only image of the layout."""
         digest, media_type = reference.digest, ""
         for entry in self._entries():
-            if entry.digest == digest or (
-                digest is None and self._is_asked_for(reference, entry.annotations)
-            ):
+            if entry.digest == digest or (digest is None and self._matches(reference, entry.annotations)):
                 digest, media_type = entry.digest, entry.media_type
         if digest is None or not self.file_of(digest).is_file():
             tags = [str(entry.annotations.get(REF_NAME, entry.digest)) for entry in self._entries()]
@@ -62,49 +60,48 @@ class OciLayout:
         content = self.file_of(digest).read_bytes()
         if Manifest.of(content, "").digest != digest:
             raise RegistryError("invalid", f"{self.file_of(digest)} is not what its name says")
-        found = Manifest(
-            media_type=media_type or Manifest.of(content, "").own_type, digest=digest, content=content
+        manifest = Manifest(
+            media_type=media_type or Manifest.of(content, "").content_type, digest=digest, content=content
         )
-        if found.is_ambiguous:
+        if manifest.is_ambiguous:
             raise RegistryError(
-                "invalid", f"{self.file_of(digest)} is of another kind than {found.media_type}"
+                "invalid", f"{self.file_of(digest)} is of another kind than {manifest.media_type}"
             )
-        return found
+        return manifest
 
-    def _is_asked_for(self, reference: Reference, annotations: Mapping[str, str]) -> bool:
+    def _matches(self, reference: Reference, annotations: Mapping[str, str]) -> bool:
         if reference.tag is None:
             return len({entry.digest for entry in self._entries()}) == 1
         names = (annotations.get(REF_NAME, ""), annotations.get(IMAGE_NAME, ""))
         return any(name.rpartition(":")[2] == reference.tag for name in names if name)
 
     def head(self, reference: Reference) -> Descriptor | None:
-        """Say what a tag or digest holds; None when it is not there."""
+        """Return the descriptor of a tag or digest; None when it does not exist."""
         try:
-            found = self.manifest(reference)
+            return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
             raise
-        return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
 
-    def seen(self, reference: Reference) -> Descriptor | None:  # noqa: ARG002 - a look costs nothing
-        """None: look."""
+    def cached_descriptor(self, reference: Reference) -> Descriptor | None:  # noqa: ARG002 - `head` is cheap
+        """Return None: nothing is cached."""
         return None
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Write a manifest; with a tag it becomes an entry of index.json."""
-        made = Manifest.of(content, media_type)
-        self._begin()
-        write_atomic(self.file_of(made.digest), content, mode=0o644)
+        digest = digest_of(content)
+        self._create()
+        write_atomic(self.file_of(digest), content, mode=0o644)
         if reference.tag:
             entry = Descriptor(
                 media_type=media_type,
-                digest=made.digest,
+                digest=digest,
                 size=len(content),
                 annotations={REF_NAME: reference.tag, IMAGE_NAME: f"{self._image}:{reference.tag}"},
             )
             self._save([*self._without(reference.tag), entry.to_json()])
-        return made.digest
+        return digest
 
     def delete(self, reference: Reference) -> None:
         """Remove a tag; its blobs stay."""
@@ -112,14 +109,14 @@ class OciLayout:
             self._save(self._without(reference.tag))
 
     def has_blob(self, repository: str, digest: str) -> bool:  # noqa: ARG002 - one repository
-        """Say whether a blob is there."""
+        """Whether the layout has a blob."""
         return self.file_of(digest).is_file()
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:  # noqa: ARG002 - one repository
         """Stream a blob."""
         try:
             with self.file_of(digest).open("rb") as file:
-                while chunk := file.read(CHUNK):
+                while chunk := file.read(CHUNK_BYTES):
                     yield chunk
         except OSError as error:
             raise RegistryError(
@@ -127,14 +124,14 @@ class OciLayout:
             ) from error
 
     def mount(self, repository: str, digest: str, source: str) -> bool:  # noqa: ARG002 - nothing to mount from
-        """Never: there is one repository."""
+        """Return False: there is only one repository."""
         return False
 
     def link(self, digest: str, source: Store) -> bool:
-        """Share a blob's file with another layout; False where that cannot be."""
+        """Hard-link a blob's file from another layout; False where that is impossible."""
         if not isinstance(source, OciLayout) or source.file_of(digest).is_symlink():
             return False
-        self._begin()
+        self._create()
         with suppress(OSError):
             file = source.file_of(digest)
             file.chmod(0o644)
@@ -143,36 +140,36 @@ class OciLayout:
         return False
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:  # noqa: ARG002
-        """Write a blob; what is not its digest does not get its name."""
-        self._begin()
-        seen = hashlib.sha256()
+        """Write a blob; RegistryError when the bytes do not match the digest."""
+        self._create()
+        hasher = hashlib.sha256()
         handle, name = tempfile.mkstemp(dir=self.path / "blobs" / "sha256", prefix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
                 for chunk in chunks:
-                    seen.update(chunk)
+                    hasher.update(chunk)
                     file.write(chunk)
-            if f"sha256:{seen.hexdigest()}" != descriptor.digest:
+            if f"sha256:{hasher.hexdigest()}" != descriptor.digest:
                 raise RegistryError("invalid", f"{descriptor.digest}: the bytes do not match the digest")
             Path(name).chmod(0o644)
             Path(name).replace(self.file_of(descriptor.digest))
         finally:
             Path(name).unlink(missing_ok=True)
 
-    def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:  # noqa: ARG002 - fallback tags do
-        """None: a layout has the fallback tags only."""
+    def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:  # noqa: ARG002 - no such API
+        """Return None: a layout has the fallback tags only."""
         return None
 
     # -- files
 
     def file_of(self, digest: str) -> Path:
-        """Where a blob is, or would be; RegistryError for what is no digest."""
+        """Return the path of a blob, existing or not; RegistryError for an invalid digest."""
         if not is_digest(digest):
             raise RegistryError("invalid", f"{self.path}: '{digest}' is not a digest")
         algorithm, _, name = digest.partition(":")
         return self.path / "blobs" / algorithm / name
 
-    def _begin(self) -> None:
+    def _create(self) -> None:
         (self.path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         marker = self.path / "oci-layout"
         if not marker.exists():
@@ -200,21 +197,20 @@ class OciLayout:
         write_atomic(self.path / "index.json", json.dumps(document, indent=2), mode=0o644)
 
 
-class WithLayouts:
-    """Registries, and layouts among them."""
+class StoresWithLayouts:
+    """Stores of registries and of layouts, by host."""
 
-    def __init__(self, registries: Registries, *layouts: OciLayout) -> None:
-        """Take the registries and the layouts beside them."""
+    def __init__(self, registries: Stores, *layouts: OciLayout) -> None:
         self._registries = registries
         self._layouts = {layout.host: layout for layout in layouts}
 
     def of(self, host: str) -> Store:
-        """Give the layout of that name, else the registry."""
+        """Return the layout of that host, else the registry."""
         return self._layouts.get(host) or self._registries.of(host)
 
 
 def pack(layout: Path, archive: Path) -> None:
-    """Make an archive of a layout: the same layout gives the same bytes; the file appears whole or not at all."""
+    """Archive a layout: the same layout gives the same bytes; the file is created atomically."""
     handle, name = tempfile.mkstemp(dir=archive.parent, prefix=f".{archive.name}.")
     try:
         with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
@@ -235,7 +231,7 @@ def pack(layout: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Take an archive of a layout apart; RegistryError when it is none. Names cannot lead out of `folder`."""
+    """Extract an archive of a layout; RegistryError when it is not one. Paths outside `folder` are refused."""
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
@@ -244,21 +240,21 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def open_layout(path: str, scratch: Path) -> tuple[OciLayout, Reference]:
-    """Open `DIR[:TAG]` or `FILE[:TAG]`; an archive is taken apart in `scratch`.
+    """Open `DIR[:TAG]` or `FILE[:TAG]`; an archive is extracted in `scratch`.
 
-    Gives the layout and what of it is meant. Raises UsageError when there is neither.
+    Returns the layout and the reference in it. Raises UsageError when there is no such layout.
     """
-    place, tag = Path(path), None
-    if not place.exists():
+    layout_path, tag = Path(path), None
+    if not layout_path.exists():
         name, _, tag = path.rpartition(":")
-        place = Path(name or path)
-    if not place.exists():
+        layout_path = Path(name or path)
+    if not layout_path.exists():
         raise UsageError(f"{path}: there is no such layout", hint="name a directory or an archive, then :TAG")
-    if place.is_file():
+    if layout_path.is_file():
         folder = Path(tempfile.mkdtemp(dir=scratch))
-        unpack(place, folder)
-        place = folder
-    if not (place / "oci-layout").is_file():
+        unpack(layout_path, folder)
+        layout_path = folder
+    if not (layout_path / "oci-layout").is_file():
         raise UsageError(f"{path} is no OCI layout: it has no oci-layout file")
-    layout = OciLayout(place)
-    return layout, layout.name().with_tag(tag)
+    layout = OciLayout(layout_path)
+    return layout, layout.reference().with_tag(tag)

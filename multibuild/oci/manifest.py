@@ -1,4 +1,4 @@
-"""The small values of image distribution: reference, descriptor, manifest (OCI image-spec, distribution-spec)."""
+"""Descriptors, manifests and indexes as values (OCI image-spec)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE_DIGEST = "vnd.docker.reference.digest"
 class Descriptor:
     """An OCI descriptor. `size` in bytes; `platform` None where the entry has none.
 
-    `rest` holds its further fields and `platform_rest` those of its platform, as they are.
+    `extras` holds its further fields and `platform_extras` those of its platform, unchanged.
     """
 
     media_type: str
@@ -38,21 +38,21 @@ class Descriptor:
     os_features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     artifact_type: str = ""
-    rest: Mapping[str, Any] = field(default_factory=dict)
-    platform_rest: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    platform_extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_attestation(self) -> bool:
-        """BuildKit's attestation manifests stand in an index as platform unknown/unknown with this annotation."""
+        """Whether it is an attestation manifest of BuildKit: platform unknown/unknown with this annotation."""
         return self.annotations.get(REFERENCE_TYPE) == "attestation-manifest"
 
     @property
     def attests(self) -> str | None:
-        """The digest of the image an attestation is about."""
+        """The digest of the image that an attestation describes."""
         return self.annotations.get(REFERENCE_DIGEST)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the spec's form, empty fields left out, in the order the spec lists them."""
+        """Return the JSON object without empty fields, in the order of the spec."""
         document: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
         if self.artifact_type:
             document["artifactType"] = self.artifact_type
@@ -66,16 +66,16 @@ class Descriptor:
                 platform["os.features"] = list(self.os_features)
             if self.platform.variant:
                 platform["variant"] = self.platform.variant
-            platform.update(sorted(self.platform_rest.items()))
+            platform.update(sorted(self.platform_extras.items()))
             document["platform"] = platform
-        document.update(sorted(self.rest.items()))
+        document.update(sorted(self.extras.items()))
         return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
-        """Read the spec's form; PublishFailed when it is none.
+        """Parse an untrusted JSON object; PublishFailed when it is not a descriptor.
 
-        Anyone may have written it. Whether its digest is one is seen where it is used (`Reference.with_digest`).
+        Its digest is validated where it is used (`Reference.with_digest`).
         """
         try:
             platform = document.get("platform") or {}
@@ -88,8 +88,8 @@ class Descriptor:
                 os_features=tuple(_text(feature) for feature in platform.get("os.features") or ()),
                 annotations={key: _text(value) for key, value in (document.get("annotations") or {}).items()},
                 artifact_type=_text(document.get("artifactType")),
-                rest={key: value for key, value in document.items() if key not in _FIELDS},
-                platform_rest={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
+                extras={key: value for key, value in document.items() if key not in _FIELDS},
+                platform_extras={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise PublishFailed(
@@ -112,14 +112,14 @@ def _platform(document: Mapping[str, Any] | None) -> Platform | None:
 
 
 def _size(value: object) -> int:
-    """Read a size; ValueError for what is none. JSON's 1e999 is infinity to Python, and true an integer."""
+    """Parse a size; ValueError for an invalid one. JSON's 1e999 is infinity to Python, and true an integer."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError
     return value
 
 
 def _text(value: object) -> str:
-    """Read a text, empty for null, as Go's clients do; TypeError for anything else."""
+    """Parse a string, null as an empty one like Go's clients; TypeError for anything else."""
     if value is not None and not isinstance(value, str):
         raise TypeError
     return value or ""
@@ -135,12 +135,12 @@ class Manifest:
 
     @classmethod
     def of(cls, content: bytes, media_type: str) -> Manifest:
-        """Name bytes by their SHA-256."""
+        """Return the manifest with its SHA-256 digest."""
         return cls(media_type=media_type, digest=digest_of(content), content=content)
 
     @property
     def document(self) -> dict[str, Any]:
-        """The parsed JSON; PublishFailed when it is none."""
+        """The parsed JSON object; PublishFailed when it is not one."""
         try:
             document = json.loads(self.content)
         except (ValueError, RecursionError):
@@ -150,13 +150,18 @@ class Manifest:
         return document
 
     @property
+    def descriptor(self) -> Descriptor:
+        """The descriptor of the manifest itself, without platform."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=len(self.content))
+
+    @property
     def is_index(self) -> bool:
         """Whether it is an OCI index or a Docker manifest list."""
         return self.media_type in INDEX_TYPES
 
     @property
-    def own_type(self) -> str:
-        """The media type its content says, or its fields imply."""
+    def content_type(self) -> str:
+        """The media type that its content declares, or its fields imply."""
         document = self.document
         return str(document.get("mediaType") or "") or (
             OCI_INDEX if "manifests" in document else OCI_MANIFEST
@@ -164,24 +169,26 @@ class Manifest:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether its content is of another kind than its media type: an index called an image, or the reverse.
+        """Whether its content is of another kind than its media type: an index declared as an image, or the reverse.
 
-        Its digest then stands for two things (CVE-2021-41190). As containerd tells it (core/images validateMediaType).
+        Clients then read one digest in two ways (CVE-2021-41190). The rule is containerd's (core/images
+        validateMediaType).
         """
         if self.media_type not in INDEX_TYPES | MANIFEST_TYPES:
             return False
         document, other = self.document, MANIFEST_TYPES if self.is_index else INDEX_TYPES
         fields = ("config", "layers") if self.is_index else ("manifests",)
-        said = document.get("mediaType")
-        return any(document.get(field) for field in fields) or (isinstance(said, str) and said in other)
+        declared = document.get("mediaType")
+        contradicts = isinstance(declared, str) and declared in other
+        return contradicts or any(document.get(field) for field in fields)
 
     @property
     def entries(self) -> tuple[Descriptor, ...]:
         """The entries of an index."""
-        return self.listed("manifests")
+        return self.descriptors_in("manifests")
 
-    def listed(self, *fields: str) -> tuple[Descriptor, ...]:
-        """Give the descriptors of fields that hold lists of them; PublishFailed for what is no list."""
+    def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:
+        """Return the descriptors that the lists in these fields hold; PublishFailed when one is not a list."""
         lists = [self.document.get(field) or [] for field in fields]
         if not all(isinstance(listed, list) for listed in lists):
             raise PublishFailed(f"{self.digest} is no manifest: its {' or '.join(fields)} is no list")
@@ -189,10 +196,10 @@ class Manifest:
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """Take what should be a JSON object in a document of anyone's; empty where it is none."""
+    """Return an untrusted JSON value as an object; empty where it is not one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def digest_of(content: bytes) -> str:
-    """Give `sha256:…` of bytes."""
+    """Return the digest of bytes: `sha256:…`."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

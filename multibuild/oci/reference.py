@@ -1,4 +1,4 @@
-"""References to images, as docker reads them (distribution/reference), and where an index is published."""
+"""Image references, parsed like Docker's (distribution/reference), and the destination of an index."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*\Z")
-
-
 _TAG = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
-
-
 _DIGEST = re.compile(r"sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128})\Z")
 
-
 _HUB = "docker.io"
-
-
-# distribution/reference normalize.go: the second is what old configs call it.
+# distribution/reference normalize.go: the second is the name in old configs.
 _HUB_NAMES = frozenset({_HUB, "index.docker.io"})
-
 
 # distribution/reference regexp.go, domainAndPort.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-
-
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
 
 
@@ -42,7 +32,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a reference as docker does (distribution/reference); UsageError with the reason when it is none."""
+        """Parse a reference like Docker (distribution/reference); UsageError with the reason when it is invalid."""
         rest, at, digest = text.partition("@")
         if at and not _DIGEST.match(digest):
             raise UsageError(
@@ -79,18 +69,18 @@ class Reference:
 
     @property
     def target(self) -> str:
-        """What a registry is asked for: the digest, else the tag, else latest."""
+        """The digest, else the tag, else latest."""
         return self.digest or self.tag or "latest"
 
     def with_tag(self, tag: str | None) -> Reference:
-        """The same repository under another tag (None: none), without digest."""
+        """Return the repository with this tag (None: none), without digest."""
         return replace(self, tag=tag, digest=None)
 
     def with_digest(self, digest: str) -> Reference:
-        """The same repository at a digest, without tag; PublishFailed for what is no digest.
+        """Return the repository with this digest, without tag; PublishFailed for an invalid digest.
 
-        Digests come from manifests anyone may have written, and become a part of paths and tags: "latest" would be a
-        tag there, and "../../other/manifests/1" another repository.
+        Digests come from untrusted manifests and become part of paths and tags: "latest" would be a tag there, and
+        "../../other/manifests/1" another repository.
         """
         if not is_digest(digest):
             raise PublishFailed(f"{self.name}: '{digest[:80]}' is no digest")
@@ -102,13 +92,13 @@ class Reference:
 
 
 def is_digest(text: str) -> bool:
-    """Whether it is `sha256:` or `sha512:` with all its hex digits: nothing else may become a path."""
+    """Whether it is `sha256:` or `sha512:` with all its hex digits; nothing else may become part of a path."""
     return _DIGEST.match(text) is not None
 
 
 @frozen
 class Destination:
-    """A repository and the tags the index gets there, in order."""
+    """A repository and the tags of the index in it, in order."""
 
     repository: Reference
     tags: tuple[str, ...]

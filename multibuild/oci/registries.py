@@ -1,4 +1,4 @@
-"""The registries of one run: a client per host, made once, with the credentials Docker has for it."""
+"""The registries of one run: one client per host, with Docker's credentials for it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from multibuild.oci.credentials import credentials_for
-from multibuild.oci.http import USUAL_PATIENCE, RetryPolicy
+from multibuild.oci.http import DEFAULT_RETRIES, RetryPolicy
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 
-PARALLEL = 16
-"""Requests at once: a registry far away answers in the time of the slowest, a small one is not overrun."""
+MAX_PARALLEL_REQUESTS = 16
+"""Enough that a distant registry takes the time of the slowest request; a small one is not overrun."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class RegistrySession:
-    """Hands out one Registry per host and closes them all at the end."""
+    """Creates one Registry per host and closes them all at the end."""
 
     def __init__(
         self,
         settings: Mapping[str, RegistrySettings],
         *,
-        say: Callable[[str], None],
-        retry: RetryPolicy = USUAL_PATIENCE,
+        on_wait: Callable[[str], None],
+        retry: RetryPolicy = DEFAULT_RETRIES,
     ) -> None:
-        """Use `settings` by host[:port], the defaults for any other host; `say` is told of waits."""
+        """Use `settings` by host[:port], else the defaults; `on_wait` gets a message before each retry."""
         self._settings = settings
         self._retry = retry
-        self._say = say
+        self._on_wait = on_wait
         self._lock = threading.Lock()
         self._open: dict[str, Registry] = {}
         self._stack = ExitStack()
@@ -54,24 +54,24 @@ class RegistrySession:
                     self._settings.get(host) or RegistrySettings(host=host),
                     read_login=lambda: credentials_for(host),
                     retry=self._retry,
-                    on_wait=self._say,
+                    on_wait=self._on_wait,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
-        """Do `work` on every item, some at a time, in order; the first error is raised after all have ended."""
-        return self.begin(work, items)()
+        """Apply `work` to the items in parallel; results in order. The first error is raised after all have ended."""
+        return self.start_map(work, items)()
 
-    def begin(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
-        """Begin what `map` does; calling what this gives waits for the end of it."""
+    def start_map(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
+        """Start `map`; the returned function waits for the results."""
         from concurrent.futures import ThreadPoolExecutor
 
-        pool = ThreadPoolExecutor(max_workers=PARALLEL)
+        pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_REQUESTS)
         futures = [pool.submit(work, item) for item in items]
 
-        def end() -> tuple[R, ...]:
+        def results() -> tuple[R, ...]:
             pool.shutdown()
             return tuple(future.result() for future in futures)
 
-        return end
+        return results

@@ -1,4 +1,4 @@
-"""A small registry client (OCI distribution-spec 1.1): just what composing and publishing an index needs."""
+"""A small registry client (OCI distribution-spec 1.1): what composing and publishing an index needs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import httpx
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import (
-    BODY_LIMIT,
-    USUAL_PATIENCE,
-    Answer,
-    Call,
+    DEFAULT_RETRIES,
+    MAX_BODY_BYTES,
     HttpClient,
+    Request,
+    Response,
     RetryPolicy,
     is_transient,
 )
@@ -38,34 +38,34 @@ if TYPE_CHECKING:
     from multibuild.oci.store import Store
 
 ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
-MANIFEST_LIMIT = BODY_LIMIT
-LIST_LIMIT = 16 * BODY_LIMIT
-"""Bytes of all pages of a list together."""
-MOST_PAGES = 10_000
-CHUNK = 1024 * 1024
-# What proxies and object stores call a manifest they know nothing about.
-_VAGUE = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
-_GONE = frozenset({404})
+MAX_MANIFEST_BYTES = MAX_BODY_BYTES
+MAX_LIST_BYTES = 16 * MAX_BODY_BYTES
+"""Of all pages of a list together."""
+MAX_LIST_PAGES = 10_000
+CHUNK_BYTES = 1024 * 1024
+# Media types that proxies and object stores send for any JSON.
+_GENERIC_TYPES = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
+_MISSING = frozenset({404})
 _NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
 _NO_MOUNT = frozenset({"unauthorized", "denied", "invalid", "unsupported", "not-found"})
 
 
 class Registry:
-    """One registry, one connection pool; safe from several threads. Every method raises RegistryError."""
+    """One registry, one connection pool; thread-safe. Every method raises RegistryError."""
 
     def __init__(
         self,
         settings: RegistrySettings,
         *,
         read_login: Callable[[], Credentials | None] = lambda: None,
-        retry: RetryPolicy = USUAL_PATIENCE,
+        retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        """Open no connection yet. `on_wait` hears of every wait, in words."""
+        """Prepare the client without connecting. `on_wait` gets a message before each retry."""
         self.settings = settings
-        self._wire = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait)
+        self._http = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait)
         self._lists_referrers = True
-        self._seen: dict[tuple[str, str], Descriptor] = {}
+        self._descriptors: dict[tuple[str, str], Descriptor] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -73,283 +73,284 @@ class Registry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wire.close()
+        self._http.close()
 
     @property
     def host(self) -> str:
-        """`name[:port]`, as references say it."""
+        """`name[:port]`, as in references."""
         return self.settings.host
 
     # -- manifests
 
     def manifest(self, reference: Reference) -> Manifest:
-        """Fetch a manifest or index; its bytes are checked against the digest asked for."""
-        answer = self._ask("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
-        found = Manifest.of(answer.content, _media_type(answer.headers))
-        if reference.digest and not _holds(answer.content, reference.digest):
+        """Fetch a manifest or index; its bytes are verified against the digest of the reference."""
+        response = self._send("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
+        fetched = Manifest.of(response.content, _media_type(response.headers))
+        if reference.digest and not _matches(response.content, reference.digest):
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} sent other bytes, {found.digest}",
+                f"{reference}: {self.host} sent other bytes, {fetched.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = found.media_type if found.media_type not in _VAGUE else found.own_type
-        read = Manifest(media_type=media_type, digest=reference.digest or found.digest, content=found.content)
-        if read.is_ambiguous:
+        media_type = fetched.media_type if fetched.media_type not in _GENERIC_TYPES else fetched.content_type
+        digest = reference.digest or fetched.digest
+        manifest = Manifest(media_type=media_type, digest=digest, content=fetched.content)
+        if manifest.is_ambiguous:
             raise RegistryError(
                 "invalid",
                 f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
                 hint="one client would take it for an image and another for an index",
             )
-        own = Descriptor(media_type=read.media_type, digest=read.digest, size=len(read.content))
-        self._seen[reference.repository, read.digest] = own
-        return read
+        self._descriptors[reference.repository, digest] = manifest.descriptor
+        return manifest
 
-    def seen(self, reference: Reference) -> Descriptor | None:
-        """Say what a digest was when this client read its bytes in that repository; None: it did not.
+    def cached_descriptor(self, reference: Reference) -> Descriptor | None:
+        """Return the descriptor of a digest whose bytes this client read in that repository, else None.
 
-        For one merge, which reads and writes within a second; a client that lives longer should ask again.
+        For one merge, which reads and writes within a second; a longer-lived client should call `head` again.
         """
-        return self._seen.get((reference.repository, reference.digest or ""))
+        return self._descriptors.get((reference.repository, reference.digest or ""))
 
     def head(self, reference: Reference) -> Descriptor | None:
-        """Ask what a tag or digest holds, without its bytes; None when it is not there."""
+        """Return the descriptor of a tag or digest without fetching it; None when it does not exist."""
         try:
-            answer = self._ask("HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}")
-            digest = answer.headers.get("docker-content-digest", "")
-            length = answer.headers.get("content-length", "")
+            response = self._send(
+                "HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}"
+            )
+            digest = response.headers.get("docker-content-digest", "")
+            length = response.headers.get("content-length", "")
             if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
-                # What the headers do not say, or say of something else, the bytes will.
-                found = self.manifest(reference)
-                return Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
+                # The headers are incomplete or of another manifest: fetch the bytes.
+                return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
             raise
-        return Descriptor(media_type=_media_type(answer.headers), digest=digest, size=int(length))
+        return Descriptor(media_type=_media_type(response.headers), digest=digest, size=int(length))
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Push a manifest under `reference`'s tag or digest; gives its digest."""
+        """Push a manifest under `reference`'s tag or digest; return its digest."""
         path = f"manifests/{reference.target}"
-        self._ask("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
+        self._send("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
         return digest_of(content)
 
     def delete(self, reference: Reference) -> None:
         """Delete a tag or manifest; `unsupported` where the registry does not allow it."""
         try:
-            self._ask("DELETE", reference, f"manifests/{reference.target}", f"deleting {reference}")
+            self._send("DELETE", reference, f"manifests/{reference.target}", f"deleting {reference}")
         except RegistryError as error:
-            # registry 2.8 answers 400 for a tag: it deletes by digest only.
+            # registry 2.8 responds with 400 to a tag: it deletes by digest only.
             if error.status == 400:
                 raise RegistryError("unsupported", error.message, status=400) from error
             raise
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """List the tags of a repository, all pages. What is no list of tags is an error, never an empty list."""
-        name = self._named(repository)
-        doing = f"listing the tags of {name}"
-        pages = self._pages(name, "tags/list", doing, frozenset())
-        return tuple(dict.fromkeys(tag for answer in pages or () for tag in _tags(answer, doing)))
+        """List the tags of a repository, all pages; RegistryError for a response that is no list of tags."""
+        name = self._reference(repository)
+        action = f"listing the tags of {name}"
+        pages = self._pages(name, "tags/list", action, frozenset())
+        return tuple(dict.fromkeys(tag for response in pages or () for tag in _tags(response, action)))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
-        """List what refers to a digest (signatures and the like); None where the registry has no such API.
+        """List the manifests that refer to a digest (signatures and the like); None without such an API.
 
-        distribution-spec, "Listing Referrers"; all pages. A registry that once had no such API is not asked again.
+        distribution-spec, "Listing Referrers"; all pages. A registry without the API is asked only once.
         """
         if not self._lists_referrers:
             return None
-        doing = f"listing what refers to {reference}"
-        pages = self._pages(reference, f"referrers/{reference.digest}", doing, _NO_REFERRERS)
+        action = f"listing what refers to {reference}"
+        pages = self._pages(reference, f"referrers/{reference.digest}", action, _NO_REFERRERS)
         if pages is None:
             self._lists_referrers = False
             return None
         return tuple(entry for page in pages for entry in Manifest.of(page.content, OCI_INDEX).entries)
 
     def _pages(
-        self, name: Reference, path: str, doing: str, allow_status: frozenset[int]
-    ) -> tuple[Answer, ...] | None:
-        """Read a list page by page (Link headers); None for an answer that is one of `allow_status`.
+        self, name: Reference, path: str, action: str, allow_status: frozenset[int]
+    ) -> tuple[Response, ...] | None:
+        """Read a list page by page (Link headers); None for a response with one of `allow_status`.
 
-        A list that leads to another host, in a circle, or to no end is an error: part of a list would pass for all.
+        A list that leads to another host, loops, or does not end is an error: a part must not pass for the whole.
         """
-        found: list[Answer] = []
-        seen = set[str]()
-        weight = 0
+        pages: list[Response] = []
+        visited = set[str]()
+        total_bytes = 0
         while path:
-            answer = self._ask("GET", name, path, doing, allow_status=allow_status)
-            if answer.status >= 300:
+            response = self._send("GET", name, path, action, allow_status=allow_status)
+            if response.status >= 300:
                 return None
-            found.append(answer)
-            weight += len(answer.content)
-            seen.add(path)
-            path = self._onward(answer, answer.next_page) if answer.next_page else ""
-            elsewhere = bool(path) and self._is_elsewhere(path)
-            if elsewhere or path in seen or weight > LIST_LIMIT or len(found) > MOST_PAGES:
+            pages.append(response)
+            total_bytes += len(response.content)
+            visited.add(path)
+            path = self._join(response, response.next_page) if response.next_page else ""
+            foreign = bool(path) and self._is_other_host(path)
+            if foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
                 raise RegistryError(
-                    "invalid", f"{doing}: {self.host} gives a list that cannot be read to its end"
+                    "invalid", f"{action}: {self.host} gives a list that cannot be read to its end"
                 )
-        return tuple(found)
+        return tuple(pages)
 
     # -- blobs
 
     def check_push(self, repository: str) -> None:
-        """Find out whether we may push: an upload is opened and ended again, nothing appears."""
-        name = self._named(repository)
-        self._abandon(name, self._open_upload(name))
+        """Raise RegistryError where pushing is not allowed: open an upload and cancel it; nothing is stored."""
+        name = self._reference(repository)
+        self._cancel_upload(name, self._open_upload(name))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository has a blob."""
-        name = self._named(repository)
+        name = self._reference(repository)
         _require_digest(digest, f"looking into {name}")
-        answer = self._ask("HEAD", name, f"blobs/{digest}", f"looking for {digest}", allow_status=_GONE)
-        return answer.status < 300
+        response = self._send("HEAD", name, f"blobs/{digest}", f"looking for {digest}", allow_status=_MISSING)
+        return response.status < 300
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
-        """Stream a blob as it is stored, going on after a broken connection.
+        """Stream a blob as it is stored, resuming after a broken connection.
 
-        Raises RegistryError, at the end, when the bytes are not what the digest says.
+        Raises RegistryError at the end when the bytes do not match the digest.
         """
-        doing = f"reading {digest[:19]}… of {self.host}/{repository}"
-        _require_digest(digest, doing)
-        seen = hashlib.new(digest.partition(":")[0])
-        done, broken = 0, 0
+        action = f"reading {digest[:19]}… of {self.host}/{repository}"
+        _require_digest(digest, action)
+        hasher = hashlib.new(digest.partition(":")[0])
+        offset, failures = 0, 0
         while True:
             try:
-                for chunk in self._from(repository, digest, done, doing):
-                    seen.update(chunk)
-                    done += len(chunk)
+                for chunk in self._stream(repository, digest, offset, action):
+                    hasher.update(chunk)
+                    offset += len(chunk)
                     yield chunk
                 break
             except RegistryError as error:
-                # What was never begun has been tried often enough already.
-                broken += 1
-                if not done or not is_transient(error) or broken >= self._wire.retry.tries:
+                # Opening the stream had its own retries.
+                failures += 1
+                if not offset or not is_transient(error) or failures >= self._http.retry.tries:
                     raise
-        if seen.hexdigest() != digest.partition(":")[2]:
-            raise RegistryError("invalid", f"{doing}: the bytes do not match the digest")
+        if hasher.hexdigest() != digest.partition(":")[2]:
+            raise RegistryError("invalid", f"{action}: the bytes do not match the digest")
 
-    def _from(self, repository: str, digest: str, start: int, doing: str) -> Iterator[bytes]:
-        """Stream a blob from byte `start`; a server that knows no ranges sends all, and what we have is skipped."""
-        call = Call(
+    def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:
+        """Stream a blob from byte `start`; where the server ignores ranges, the bytes before it are skipped."""
+        request = Request(
             method="GET",
             path=f"{repository}/blobs/{digest}",
             scope=f"repository:{repository}:pull",
-            doing=doing,
+            action=action,
             headers={"Range": f"bytes={start}-"} if start else {},
         )
 
-        def begin() -> tuple[ExitStack, httpx.Response]:
+        def open_stream() -> tuple[ExitStack, httpx.Response]:
             stack = ExitStack()
-            return stack, stack.enter_context(self._wire.open(call))
+            return stack, stack.enter_context(self._http.open(request))
 
-        # Opening is tried again; what fails while reading is for the caller to go on from.
-        stack, response = self._wire.with_retries(begin)
+        # Opening is retried here; after a failure while reading, the caller resumes.
+        stack, response = self._http.with_retries(open_stream)
         with stack:
             skip = start if response.status_code != 206 else 0
-            for chunk in response.iter_raw(CHUNK):
-                kept = chunk[skip:]
+            for chunk in response.iter_raw(CHUNK_BYTES):
+                remaining = chunk[skip:]
                 skip = max(0, skip - len(chunk))
-                if kept:
-                    yield kept
+                if remaining:
+                    yield remaining
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
-        """Take a blob over from another repository of this registry; False where it wants an upload instead."""
-        name = self._named(repository)
-        call = Call(
+        """Mount a blob from another repository of this registry; False where it requires an upload instead."""
+        name = self._reference(repository)
+        request = Request(
             method="POST",
             path=f"{repository}/blobs/uploads/",
             scope=f"repository:{repository}:pull,push repository:{source}:pull",
-            doing=f"pushing to {name}",
+            action=f"pushing to {name}",
             query={"mount": digest, "from": source},
         )
         try:
-            answer = self._wire.ask(call)
+            response = self._http.send(request)
         except RegistryError as error:
-            # A login that may not read the source, or a registry without mounting: there is still the upload.
+            # The login may not read the source, or the registry has no mounting: fall back to an upload.
             if error.kind in _NO_MOUNT:
                 return False
             raise
-        if answer.status == 201:
+        if response.status == 201:
             return True
-        self._abandon(name, answer)
+        self._cancel_upload(name, response)
         return False
 
-    def link(self, digest: str, source: Store) -> bool:  # noqa: ARG002 - no file system is shared with a registry
-        """Never: what goes to a registry is sent."""
+    def link(self, digest: str, source: Store) -> bool:  # noqa: ARG002 - no shared file system
+        """Return False: a registry shares no file system."""
         return False
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
-        """Upload a blob in one streaming request. Not repeated: the stream is used up."""
-        name = self._named(repository)
+        """Upload a blob in one streaming request, without retries: the stream can be read only once."""
+        name = self._reference(repository)
         opened = self._open_upload(name)
         location = opened.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
-        call = Call(
+        request = Request(
             method="PUT",
-            path=self._onward(opened, location),
+            path=self._join(opened, location),
             scope=f"repository:{repository}:pull,push",
-            doing=f"pushing a layer to {name}",
+            action=f"pushing a layer to {name}",
             query={"digest": descriptor.digest},
             headers={"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"},
             content=chunks,
         )
-        self._wire.ask(call)
+        self._http.send(request)
 
     # -- requests
 
-    def _named(self, repository: str) -> Reference:
+    def _reference(self, repository: str) -> Reference:
         return Reference(host=self.host, repository=repository)
 
-    def _open_upload(self, name: Reference) -> Answer:
-        return self._ask("POST", name, "blobs/uploads/", f"pushing to {name}")
+    def _open_upload(self, name: Reference) -> Response:
+        return self._send("POST", name, "blobs/uploads/", f"pushing to {name}")
 
-    def _abandon(self, name: Reference, opened: Answer) -> None:
-        """End an upload again. Registries end it by themselves in time, so it does not matter if they will not."""
+    def _cancel_upload(self, name: Reference, opened: Response) -> None:
+        """Cancel an upload, ignoring failures: registries expire it by themselves."""
         location = opened.headers.get("location")
-        path = self._onward(opened, location) if location else ""
-        if not path or self._is_elsewhere(path):
+        path = self._join(opened, location) if location else ""
+        if not path or self._is_other_host(path):
             return
-        call = Call(
+        request = Request(
             method="DELETE",
             path=path,
             scope=f"repository:{name.repository}:pull,push",
-            doing=f"ending an upload to {name}",
+            action=f"ending an upload to {name}",
             allow_status=frozenset(range(300, 600)),
         )
         try:
-            self._wire.ask(call)
+            self._http.send(request)
         except RegistryError:
             return
 
-    def _is_elsewhere(self, url: str) -> bool:
+    def _is_other_host(self, url: str) -> bool:
         return httpx.URL(url).host != httpx.URL(self.settings.address).host
 
-    def _onward(self, answer: Answer, location: str) -> str:
-        """Read a URL of an answer, which may be relative."""
+    def _join(self, response: Response, location: str) -> str:
+        """Resolve a URL from a response, which may be relative."""
         try:
-            return str(answer.url.join(location))
+            return str(response.url.join(location))
         except httpx.InvalidURL:
             raise RegistryError("invalid", f"{self.host} leads to no URL") from None
 
-    def _ask(
+    def _send(
         self,
         method: str,
         reference: Reference,
         path: str,
-        doing: str,
+        action: str,
         *,
         content: bytes | None = None,
         media_type: str = "",
         allow_status: frozenset[int] = frozenset(),
-    ) -> Answer:
+    ) -> Response:
         actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
-        whole = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
-        return self._wire.ask(
-            Call(
+        full_path = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
+        return self._http.send(
+            Request(
                 method=method,
-                path=whole,
+                path=full_path,
                 scope=f"repository:{reference.repository}:{actions}",
-                doing=doing,
+                action=action,
                 headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
                 content=content,
                 allow_status=allow_status,
@@ -361,24 +362,24 @@ def _media_type(headers: httpx.Headers) -> str:
     return str(headers.get("content-type", "")).split(";")[0].strip()
 
 
-def _require_digest(digest: str, doing: str) -> None:
-    """Raise RegistryError for what is no digest: it is about to become a part of a path."""
+def _require_digest(digest: str, action: str) -> None:
+    """Raise RegistryError for an invalid digest before it becomes part of a path."""
     if not is_digest(digest):
-        raise RegistryError("invalid", f"{doing}: '{digest[:80]}' is no digest")
+        raise RegistryError("invalid", f"{action}: '{digest[:80]}' is no digest")
 
 
-def _holds(content: bytes, digest: str) -> bool:
+def _matches(content: bytes, digest: str) -> bool:
     algorithm, _, value = digest.partition(":")
     return is_digest(digest) and hashlib.new(algorithm, content).hexdigest() == value
 
 
-def _tags(answer: Answer, doing: str) -> list[str]:
-    """Read a page of tags; null stands for none (distribution 2)."""
+def _tags(response: Response, action: str) -> list[str]:
+    """Parse a page of tags; null is an empty list (distribution 2)."""
     try:
-        document: Any = json.loads(answer.content)
+        document: Any = json.loads(response.content)
         tags = document["tags"] or []
     except (ValueError, RecursionError, TypeError, KeyError):
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RegistryError("invalid", f"{doing}: {answer.url.host} gives no list of tags")
+        raise RegistryError("invalid", f"{action}: {response.url.host} gives no list of tags")
     return tags

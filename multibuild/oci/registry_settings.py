@@ -1,4 +1,4 @@
-"""Which registries are this machine's own."""
+"""How a registry is reached, and whether it is on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multibuild.frozen import frozen
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host[:port]` is localhost, in 127.0.0.0/8 or [::1]: Docker speaks plain http to these."""
+    """Whether `host[:port]` is localhost, in 127.0.0.0/8 or [::1]: Docker uses plain http for these."""
     name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
     if name == "localhost":
         return True
@@ -28,12 +28,12 @@ class RegistrySettings:
     ca: Path | None = None
 
     @property
-    def plain(self) -> bool:
-        """Plain http, also for this machine's own loopback, as Docker does."""
+    def is_plain_http(self) -> bool:
+        """Whether it is reached over plain http: configured so, or on loopback (as Docker does)."""
         return self.insecure or is_loopback(self.host)
 
     @property
     def address(self) -> str:
-        """Where requests go; Docker Hub's API lives under another name than its images."""
+        """The base URL of requests; Docker Hub's API has another host name than its images."""
         host = "registry-1.docker.io" if self.host == "docker.io" else self.host
-        return f"{'http' if self.plain else 'https'}://{host}"
+        return f"{'http' if self.is_plain_http else 'https'}://{host}"

@@ -1,4 +1,4 @@
-"""Work that several threads need done, done by the first of them."""
+"""Work that several threads need, run once by the first of them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 
-class Once:
-    """Does each thing once; who asks for it meanwhile waits, and gets the same error when it fails."""
+class SingleFlight:
+    """Runs the work of each key once; concurrent callers wait, and get the same error when it fails."""
 
     def __init__(self) -> None:
-        """Nothing is done yet."""
         self._lock = threading.Lock()
-        self._done: dict[str, Future[None]] = {}
+        self._futures: dict[str, Future[None]] = {}
 
-    def do(self, name: str, work: Callable[[], None]) -> None:
-        """Do `work`, unless it was done, or wait for who is doing it. After a failure the next one tries again."""
+    def do(self, key: str, work: Callable[[], None]) -> None:
+        """Run `work`, or wait for the thread that runs it; after a failure the next caller tries again."""
         with self._lock:
-            known = self._done.get(name)
-            if known is None:
-                own = self._done[name] = Future()
-        if known is not None:
-            known.result()
+            existing = self._futures.get(key)
+            if existing is None:
+                own = self._futures[key] = Future()
+        if existing is not None:
+            existing.result()
             return
         try:
             work()
         except BaseException as error:
             with self._lock:
-                del self._done[name]
+                del self._futures[key]
             own.set_exception(error)
             raise
         own.set_result(None)

@@ -1,4 +1,4 @@
-"""What can hold images: a registry or an OCI layout. Publishing and copying ask no more than this."""
+"""The protocol of a store of images (a registry or an OCI layout), for publishing and copying."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Store(Protocol):
 
     @property
     def host(self) -> str:
-        """Name it: two stores of one host can mount each other's blobs."""
+        """The host in references; repositories of one host can mount each other's blobs."""
 
     def manifest(self, reference: Reference) -> Manifest:
         """Read a manifest or index."""
 
     def head(self, reference: Reference) -> Descriptor | None:
-        """Say what a tag or digest holds."""
+        """Return the descriptor of a tag or digest; None when it does not exist."""
 
-    def seen(self, reference: Reference) -> Descriptor | None:
-        """Say what a digest was when this very store read it; None where it did not, or asking costs nothing."""
+    def cached_descriptor(self, reference: Reference) -> Descriptor | None:
+        """Return the descriptor of a digest that was read before; None where it was not, or `head` is cheap."""
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Write a manifest under a tag or digest."""
@@ -32,26 +32,26 @@ class Store(Protocol):
         """Remove a tag."""
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Say whether a blob is there."""
+        """Whether a blob exists."""
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
         """Stream a blob."""
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
-        """Take a blob over from another repository."""
+        """Mount a blob from another repository; False where that is impossible."""
 
     def link(self, digest: str, source: Store) -> bool:
-        """Share a blob's file with another store, where both are on one file system."""
+        """Hard-link a blob's file from another store on the same file system; False where that is impossible."""
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
         """Write a blob."""
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
-        """List what refers to a digest."""
+        """List the manifests that refer to a digest; None without such an API."""
 
 
-class Registries(Protocol):
-    """Gives the store of each host."""
+class Stores(Protocol):
+    """Stores by host."""
 
     def of(self, host: str, /) -> Store:
-        """Give the store for a host."""
+        """Return the store of a host."""

@@ -1,4 +1,4 @@
-"""What answers come through: bounded where httpx reads them by itself, over TLS made ready when it is needed."""
+"""Transport parts of the HTTP client: a bounded response stream, and TLS that is prepared on first use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import httpx
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.errors import RegistryError
 
-LOGIN_LIMIT = 256 * 1024
-"""Bytes of a refusal, or of what a token service answers; tokens with many rights take some 10 KiB."""
+MAX_LOGIN_BYTES = 256 * 1024
+"""Of a 401 or of a token service's response; tokens with many rights take some 10 KiB."""
 
 
-class Bounded(httpx.SyncByteStream):
-    """An answer to a login, which is short."""
+class BoundedStream(httpx.SyncByteStream):
+    """The response to a login, which is short."""
 
     def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream, host: str) -> None:
         self._stream = stream
@@ -28,40 +28,43 @@ class Bounded(httpx.SyncByteStream):
         total = 0
         for chunk in self._stream:
             total += len(chunk)
-            if total > LOGIN_LIMIT:
+            if total > MAX_LOGIN_BYTES:
                 raise RegistryError(
-                    "invalid", f"{self._host} answers a login with more than {LOGIN_LIMIT} bytes"
+                    "invalid", f"{self._host} answers a login with more than {MAX_LOGIN_BYTES} bytes"
                 )
             yield chunk
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if isinstance(self._stream, httpx.SyncByteStream):
             self._stream.close()
 
 
-class TlsLater(httpx.BaseTransport):
-    """A transport that reads the certificates it trusts when it is first needed."""
+class LazyTlsTransport(httpx.BaseTransport):
+    """A transport that loads the trusted certificates on first use."""
 
     def __init__(self, ca: Path | None, host: str) -> None:
         self._ca, self._host = ca, host
-        self._made: httpx.HTTPTransport | None = None
+        self._transport: httpx.HTTPTransport | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; EnvironmentFault when the CA file is unusable."""
-        if self._made is None:
-            self._made = httpx.HTTPTransport(verify=trust(self._ca, self._host))
-        return self._made.handle_request(request)
+        if self._transport is None:
+            self._transport = httpx.HTTPTransport(verify=tls_context(self._ca, self._host))
+        return self._transport.handle_request(request)
 
     def close(self) -> None:
         """Close every connection."""
-        if self._made is not None:
-            self._made.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 @functools.cache
-def trust(ca: Path | None, host: str) -> ssl.SSLContext:
-    """Trust the system's authorities, also beside plain http: the token service or blob store may have TLS."""
+def tls_context(ca: Path | None, host: str) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities and `ca`; EnvironmentFault when `ca` is unusable.
+
+    Plain http needs it too: the token service or blob store may have TLS.
+    """
     context = ssl.create_default_context()
     if ca is not None:
         try:

@@ -257,7 +257,7 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
     from the tag, so two builds that share the tag do not mix.
     """
     staging = config.publish.staging
-    if staging == "auto" and config.publish.outlet.kind != "registry":
+    if staging == "auto" and config.publish.output.kind != "registry":
         return Staging(kind="layout", reference=f"{LAYOUTS}{platform.slug}", insecure=False)
     host = config.image.split("/", 1)[0]
     insecure = bool(host in config.registries and config.registries[host].insecure)

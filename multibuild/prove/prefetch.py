@@ -123,7 +123,7 @@ def child_reader(
     """Open the registries of a config, and read children there or in `run`, each as soon as its build has ended."""
     cache = LayerCache(state.path / "layers")
     with (
-        RegistrySession(loaded.config.registry_settings, say=recorder.say) as registries,
+        RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries,
         ChildReader(loaded.config.verify, registries, run, cache) as reader,
         recorder.listening(reader.on_event),
     ):

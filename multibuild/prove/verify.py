@@ -156,7 +156,7 @@ def _gone(child: Child, here: Reference, eyes: _Eyes) -> str:
     A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
     """
     for layer in child.layers:
-        if not layer.rest.get("urls") and not eyes.registry.has_blob(here.repository, layer.digest):
+        if not layer.extras.get("urls") and not eyes.registry.has_blob(here.repository, layer.digest):
             return layer.digest
     return ""
 

@@ -10,10 +10,10 @@ from typing import Literal
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, Event
-from multibuild.oci.layout import OciLayout, WithLayouts, pack
+from multibuild.oci.layout import OciLayout, StoresWithLayouts, pack
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.publish.move_tags import Published, publish
 
 
@@ -42,7 +42,7 @@ def publish_locally(
     outlet: LocalOutlet,
     *,
     sources: Sequence[Reference],
-    registries: Registries,
+    registries: Stores,
     emit: Emit,
 ) -> Published:
     """Write one layout with the complete index, and pack or load it. What `publish` raises."""
@@ -57,7 +57,7 @@ def publish_locally(
 
 
 def _published(
-    index: Manifest, outlet: LocalOutlet, rest: tuple[Sequence[Reference], Registries, Emit]
+    index: Manifest, outlet: LocalOutlet, rest: tuple[Sequence[Reference], Stores, Emit]
 ) -> Published:
     sources, registries, emit = rest
     if outlet.kind == "oci":
@@ -94,11 +94,11 @@ def _write(
     index: Manifest,
     outlet: LocalOutlet,
     path: Path,
-    rest: tuple[Sequence[Reference], Registries, Emit],
+    rest: tuple[Sequence[Reference], Stores, Emit],
 ) -> Published:
     sources, registries, emit = rest
     layout = outlet.layout(path)
-    destination = Destination(repository=layout.name(), tags=outlet.tags)
+    destination = Destination(repository=layout.reference(), tags=outlet.tags)
     return publish(
-        index, [destination], sources=sources, registries=WithLayouts(registries, layout), emit=emit
+        index, [destination], sources=sources, registries=StoresWithLayouts(registries, layout), emit=emit
     )

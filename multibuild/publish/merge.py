@@ -11,7 +11,7 @@ from multibuild.frozen import frozen
 from multibuild.oci.manifest import DOCKER_LIST, Manifest, as_mapping
 from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexBase, IndexChild, compose
+from multibuild.publish.compose_index import IndexBase, IndexChild, compose
 
 MediaType = Literal["oci", "docker"]
 

@@ -8,9 +8,9 @@ from multibuild.errors import PublishFailed
 from multibuild.oci.image import read_config
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, as_mapping
 from multibuild.oci.reference import Reference
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild
+from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge import Source
 
 IMAGE_CONFIGS = frozenset(
@@ -21,7 +21,7 @@ _DEEPEST = 4
 
 
 def read_source(
-    text: str, registries: Registries, *, reference: Reference | None = None, flatten: bool = True
+    text: str, registries: Stores, *, reference: Reference | None = None, flatten: bool = True
 ) -> Source:
     """Read `text`: a tag or digest of a manifest or index. `reference` when it is no text a registry knows.
 
@@ -44,7 +44,7 @@ def read_source(
 
 
 def children_of(
-    pinned: Reference, index: Manifest, registries: Registries, depth: int = 0
+    pinned: Reference, index: Manifest, registries: Stores, depth: int = 0
 ) -> tuple[IndexChild, ...]:
     """Give the image entries of an index with their attestations; indexes inside are flattened.
 
@@ -69,7 +69,7 @@ def children_of(
     return tuple(children)
 
 
-def described(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Registries) -> Descriptor:
+def described(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Stores) -> Descriptor:
     """Complete a descriptor with what the image config says; an artifact that is no image has no platform."""
     document = manifest.document
     config = as_mapping(document.get("config"))

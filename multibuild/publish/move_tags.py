@@ -12,12 +12,12 @@ from typing import Literal, TypeVar
 from multibuild.errors import Interrupted, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, TagEnded, TagPlanned
-from multibuild.oci.consistency import PATIENCE, until_it_shows
-from multibuild.oci.copy import LOOKS, bring_children
+from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
+from multibuild.oci.copy import MAX_PARALLEL_HEADS, copy_children
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.store import Registries, Store
+from multibuild.oci.store import Store, Stores
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def publish(
     destinations: Sequence[Destination],
     *,
     sources: Sequence[Reference],
-    registries: Registries,
+    registries: Stores,
     emit: Emit,
     held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
@@ -61,7 +61,7 @@ def publish(
     (reference, index digest). They are put back to it, too, if anything fails now.
     """
     for destination in destinations:
-        bring_children(index, destination.repository, sources, registries)
+        copy_children(index, destination.repository, sources, registries)
     former = _pushed(index, destinations, registries, held_before)
     for reference, held in former.items():
         emit(TagPlanned(ref=str(reference), before=held.digest, after=index.digest))
@@ -73,7 +73,7 @@ def publish(
 def _pushed(
     index: Manifest,
     destinations: Sequence[Destination],
-    registries: Registries,
+    registries: Stores,
     held_before: Mapping[tuple[str, str], str | None],
 ) -> dict[Reference, _Former]:
     """Push the index everywhere by its digest, then read it back and what the tags hold, all at once.
@@ -87,7 +87,7 @@ def _pushed(
     def push(at: Reference) -> None:
         registries.of(at.host).put_manifest(at, index.content, index.media_type)
 
-    with ThreadPoolExecutor(max_workers=LOOKS) as pool:
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
         _all_of([pool.submit(push, at) for at in pinned])
         checks = [pool.submit(_read_back, registries.of(at.host), at, index) for at in pinned]
         reads = [pool.submit(_previous, tag, registries, index, held_before) for tag in wanted]
@@ -113,7 +113,7 @@ class _Former:
 
 
 def _previous(
-    tag: Reference, registries: Registries, index: Manifest, held_before: Mapping[tuple[str, str], str | None]
+    tag: Reference, registries: Stores, index: Manifest, held_before: Mapping[tuple[str, str], str | None]
 ) -> _Former:
     """Read what a tag holds, its bytes too: a registry may drop them as soon as no tag names them."""
     registry = registries.of(tag.host)
@@ -140,7 +140,7 @@ class _Move:
 
     index: Manifest
     former: Mapping[Reference, _Former]
-    registries: Registries
+    registries: Stores
     emit: Emit
 
     def all(self) -> tuple[MovedTag, ...]:
@@ -226,7 +226,7 @@ class _Move:
 
 
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
-    """Read what was pushed until it shows and is the same; RegistryError when it never is within PATIENCE."""
+    """Read the tag back until it is the pushed index; RegistryError when it is not within VISIBILITY_TIMEOUT_S."""
 
     def look() -> RegistryError | None:
         found = registry.manifest(reference)
@@ -238,4 +238,4 @@ def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
             hint="is somebody else publishing to this tag?",
         )
 
-    until_it_shows(look, patience=PATIENCE)
+    wait_until_visible(look, timeout_s=VISIBILITY_TIMEOUT_S)

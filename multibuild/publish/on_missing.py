@@ -11,15 +11,15 @@ from multibuild.journal.local_children import is_staged_here
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild
+from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge_sources import read_source
 
 
 def carry_missing(
-    plan: Plan, there: Sequence[Platform], old: tuple[Reference, Registries], recorder: Recorder
+    plan: Plan, there: Sequence[Platform], old: tuple[Reference, Stores], recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     """Give what stands in for platforms of the plan that are not `there`: nothing, or what the old index has.
 
@@ -68,7 +68,7 @@ def carry_missing(
     return carried
 
 
-def _old(tag: Reference, registries: Registries) -> tuple[IndexChild, ...]:
+def _old(tag: Reference, registries: Stores) -> tuple[IndexChild, ...]:
     try:
         return read_source(str(tag), registries, reference=tag).children
     except RegistryError as error:

@@ -16,17 +16,17 @@ from multibuild.journal.local_children import WithStaged
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.errors import RegistryError, as_environment
-from multibuild.oci.http import LATE_PATIENCE
-from multibuild.oci.layout import WithLayouts
+from multibuild.oci.errors import RegistryError, as_environment_fault
+from multibuild.oci.http import PUBLISH_RETRIES
+from multibuild.oci.layout import StoresWithLayouts
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.oci.store import Registries
+from multibuild.oci.store import Stores
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.plan import Plan, Target
 from multibuild.platforms import Platform
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.local_output import LocalOutlet, publish_locally
 from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing
@@ -44,11 +44,11 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
     )
 
     def ask() -> None:
-        with RegistrySession(plan.registries, say=recorder.say) as registries:
+        with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
-                raise as_environment(error) from error
+                raise as_environment_fault(error) from error
 
     with recorder.stage("preflight"):
         await run_in_background(ask)
@@ -98,7 +98,7 @@ async def _publish(
         sources = [
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
-        with RegistrySession(plan.registries, say=recorder.say, retry=LATE_PATIENCE) as registries:
+        with RegistrySession(plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES) as registries:
             sources.extend([_previous(plan, outlet, registries)[0]] if carried else [])
             if outlet is not None:
                 return publish_locally(
@@ -143,12 +143,12 @@ class _Gate:
 
 
 def _registry_targets(plan: Plan) -> tuple[Target, ...]:
-    return plan.targets if plan.publish.outlet.kind == "registry" else ()
+    return plan.targets if plan.publish.output.kind == "registry" else ()
 
 
 def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     """Give where the result goes on this machine; None for registries."""
-    outlet = plan.publish.outlet
+    outlet = plan.publish.output
     if outlet.kind == "registry":
         return None
 
@@ -166,11 +166,11 @@ def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
     )
 
 
-def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Registries) -> tuple[Reference, Registries]:
+def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Stores) -> tuple[Reference, Stores]:
     """Give where the index before this one is: in the layout that is written to, else in the registry of `image`."""
     if outlet is not None and outlet.kind == "oci":
         layout = outlet.layout(outlet.path)
-        return layout.name(), WithLayouts(registries, layout)
+        return layout.reference(), StoresWithLayouts(registries, layout)
     return Reference.parse(plan.image), registries
 
 
@@ -178,7 +178,7 @@ def _carried(
     plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
     there = [child.planned.platform for child in children]
-    with RegistrySession(plan.registries, say=recorder.say) as registries:
+    with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
         return carry_missing(plan, there, _previous(plan, outlet, registries), recorder)
 
 

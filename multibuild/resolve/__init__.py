@@ -1,1 +1,1 @@
-"""Which entry of an index a client takes, and what is wrong with an index."""
+"""Which entry of an index a client picks, and lint rules for an index."""

@@ -1,6 +1,6 @@
-"""Which entry of an index each client picks for a host: the rules of their own code, as functions of values.
+"""Which entry of an index each client picks for a host: the rules of the clients' own code as pure functions.
 
-Read in: containerd/platforms v1.0.0-rc.4, containerd v2 core/images, moby 18.06 to 29, containers/image 5.36,
+Sources: containerd/platforms v1.0.0-rc.4, containerd v2 core/images, moby 18.06 to 29, containers/image 5.36,
 go-containerregistry 0.20.
 """
 
@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
-# The media types an engine looks for in an index; others it skips (moby distribution/pull_v2.go).
-MANIFESTS = (
+# The media types an engine accepts in an index; it skips others (moby distribution/pull_v2.go).
+ENGINE_MEDIA_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 
-# containerd/platforms database.go normalizeArch: what is written → architecture, and variant where the name gives it.
-# Nothing else is an alias there: not mips64el, ppc64el or loongarch64.
-ALIASES: dict[str, tuple[str, str | None]] = {
+# containerd/platforms database.go normalizeArch: alias → architecture, and the variant where the alias implies one.
+# There are no others: mips64el, ppc64el and loongarch64 are no aliases.
+ARCHITECTURE_ALIASES: dict[str, tuple[str, str | None]] = {
     "i386": ("386", ""),
     "x86_64": ("amd64", None),
     "x86-64": ("amd64", None),
@@ -30,8 +30,8 @@ ALIASES: dict[str, tuple[str, str | None]] = {
     "armel": ("arm", "v6"),
 }
 
-# The same function: variants that are written in more than one way.
-VARIANTS: dict[tuple[str, str], str] = {
+# The same function: variants with more than one spelling.
+VARIANT_ALIASES: dict[tuple[str, str], str] = {
     ("amd64", "v1"): "",
     ("arm64", "8"): "",
     ("arm64", "v8"): "",
@@ -47,10 +47,10 @@ VARIANTS: dict[tuple[str, str], str] = {
 }
 
 # containers/image internal/pkg/platform/platform_matcher.go, "compatibility": from most to least capable.
-PODMAN_VARIANTS: dict[str, tuple[str, ...]] = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
+PODMAN_VARIANT_ORDER: dict[str, tuple[str, ...]] = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 
-# containerd/platforms compare.go, arm64variantToVersion: the minor versions there are of v8 and v9. Armv9.0 came out
-# of Armv8.5, so v9.x can run v8.(x+5).
+# containerd/platforms compare.go, arm64variantToVersion: the minor versions of v8 and v9. Armv9.0 is based on Armv8.5,
+# so v9.x can run v8.(x+5).
 _LAST_V8, _LAST_V9, _V9_IS_V8 = 9, 7, 5
 _OLDEST_ARM = 5
 
@@ -59,27 +59,27 @@ _GGCR_DEFAULT = Platform(os="linux", architecture="amd64")
 
 @frozen
 class Entry:
-    """One entry of an index, as written there; `platform` is not normalised (Platform.literal)."""
+    """One entry of an index, as written; `platform` is not normalised (Platform.literal)."""
 
     platform: Platform | None
     digest: str
-    media_type: str = MANIFESTS[0]
+    media_type: str = ENGINE_MEDIA_TYPES[0]
     is_attestation: bool = False
 
 
 @frozen
 class Choice:
-    """What a client picks: the entry's digest, and its platform as the index has it."""
+    """A client's pick: the entry's digest, and its platform as written in the index."""
 
     digest: str
     platform: Platform | None
 
 
 def resolve(entries: Sequence[Entry], host: Platform) -> dict[str, Choice | None]:
-    """Say what each client picks from an index on a host; None where it finds nothing.
+    """Return each client's pick from an index on a host; None where no entry matches.
 
-    `host` is what the client detects or was told, so an old engine's `arm64/unknown` means just that. Attestations
-    are never picked: they are of unknown/unknown, in the entry and in their own config.
+    `host` is the platform that the client detects or is configured with, so an old engine's `arm64/unknown` is taken
+    literally. Attestations are never picked: their platform is unknown/unknown, in the entry and in their config.
     """
     images = [entry for entry in entries if not entry.is_attestation]
     return {name: _choice(rule(images, host)) for name, rule in CLIENTS.items()}
@@ -91,11 +91,11 @@ def containerd(entries: Sequence[Entry], host: Platform) -> Entry | None:
     core/images/image.go Manifest: entries without platform match too, and come last; sort.SliceStable keeps the
     index's order among equals.
     """
-    order = [None, *reversed(only(host))]
+    order = [None, *reversed(accepted_platforms(host))]
     best, best_rank = None, -1
     for entry in entries:
-        wanted = normalised(entry.platform) if entry.platform is not None else None
-        rank = order.index(wanted) if wanted in order else -1
+        platform = normalised(entry.platform) if entry.platform is not None else None
+        rank = order.index(platform) if platform in order else -1
         if rank > best_rank:
             best, best_rank = entry, rank
     return best
@@ -106,7 +106,7 @@ def docker(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
     moby daemon/internal/distribution/pull_v2_unix.go filterManifests; daemon/containerd/image_pull.go.
     """
-    return containerd([entry for entry in entries if entry.media_type in MANIFESTS], host)
+    return containerd([entry for entry in entries if entry.media_type in ENGINE_MEDIA_TYPES], host)
 
 
 def docker_legacy(entries: Sequence[Entry], host: Platform) -> Entry | None:
@@ -115,14 +115,14 @@ def docker_legacy(entries: Sequence[Entry], host: Platform) -> Entry | None:
     moby distribution/pull_v2_unix.go filterManifests at those tags (platforms.NewMatcher, "deprecated: backwards
     compatibility with older versions that didn't compare variant").
     """
-    wanted = normalised(host)
-    known = [(entry, entry.platform) for entry in entries if entry.platform is not None]
-    for entry, platform in known:
-        if entry.media_type in MANIFESTS and normalised(platform) == wanted:
+    goal = normalised(host)
+    candidates = [(entry, entry.platform) for entry in entries if entry.platform is not None]
+    for entry, platform in candidates:
+        if entry.media_type in ENGINE_MEDIA_TYPES and normalised(platform) == goal:
             return entry
-    if wanted.architecture == "arm":
-        for entry, platform in known:
-            if (platform.os, platform.architecture) == (wanted.os, wanted.architecture):
+    if goal.architecture == "arm":
+        for entry, platform in candidates:
+            if (platform.os, platform.architecture) == (goal.os, goal.architecture):
                 return entry
     return None
 
@@ -140,10 +140,11 @@ def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
     for entry in entries:
         rank = len(variants)
         if entry.platform is not None:
-            said = entry.platform
-            if (said.os, said.architecture) != (host.os, host.architecture) or said.variant not in variants:
+            platform = entry.platform
+            same = (platform.os, platform.architecture) == (host.os, host.architecture)
+            if not same or platform.variant not in variants:
                 continue
-            rank = variants.index(said.variant)
+            rank = variants.index(platform.variant)
         if rank < best_rank:
             best, best_rank = entry, rank
     return best
@@ -155,9 +156,9 @@ def crane(entries: Sequence[Entry], host: Platform) -> Entry | None:
     pkg/v1/remote/index.go childByPlatform; an entry without platform counts as linux/amd64.
     """
     for entry in entries:
-        said = entry.platform or _GGCR_DEFAULT
-        same = (said.os, said.architecture) == (host.os, host.architecture)
-        if same and host.variant in ("", said.variant):
+        platform = entry.platform or _GGCR_DEFAULT
+        same = (platform.os, platform.architecture) == (host.os, host.architecture)
+        if same and host.variant in ("", platform.variant):
             return entry
     return None
 
@@ -172,19 +173,19 @@ CLIENTS: Mapping[str, Callable[[Sequence[Entry], Platform], Entry | None]] = {
 
 
 def normalised(platform: Platform) -> Platform:
-    """Give containerd's normal form (platforms/database.go normalizeOS, normalizeArch); it knows few aliases."""
-    system, written = platform.os.lower(), platform.architecture.lower()
-    architecture, implied = ALIASES.get(written, (written, None))
+    """Return containerd's normal form (platforms/database.go normalizeOS, normalizeArch), which has few aliases."""
+    system, alias = platform.os.lower(), platform.architecture.lower()
+    architecture, implied = ARCHITECTURE_ALIASES.get(alias, (alias, None))
     variant = platform.variant.lower() if implied is None else implied
     return Platform(
         os="darwin" if system == "macos" else system,
         architecture=architecture,
-        variant=VARIANTS.get((architecture, variant), variant),
+        variant=VARIANT_ALIASES.get((architecture, variant), variant),
     )
 
 
-def only(host: Platform) -> tuple[Platform, ...]:
-    """Give the platforms a host takes, best first (containerd/platforms compare.go platformVector, Only)."""
+def accepted_platforms(host: Platform) -> tuple[Platform, ...]:
+    """Return the platforms a host accepts, best first (containerd/platforms compare.go platformVector, Only)."""
     host = normalised(host)
 
     def of(architecture: str, variants: Sequence[str]) -> tuple[Platform, ...]:
@@ -210,7 +211,7 @@ def _arm_below(level: int) -> list[str]:
 
 
 def _arm64_vector(variant: str) -> list[str]:
-    """List the arm64 variants a CPU runs; none for one containerd does not know, which then matches nothing at all."""
+    """List the arm64 variants a CPU runs; none for a variant containerd does not know, which matches no entry."""
     v8 = [f"v8.{minor}" for minor in range(_LAST_V8 + 1)]
     v9 = [f"v9.{minor}" for minor in range(_LAST_V9 + 1)]
     full = variant if "." in variant else f"{variant}.0"
@@ -228,10 +229,10 @@ def _number(variant: str) -> int:
 
 
 def _podman_variants(host: Platform) -> tuple[str, ...]:
-    known = PODMAN_VARIANTS.get(host.architecture, ())
-    if host.variant in known:
-        return (*known[known.index(host.variant) :], "")
-    return ("", *known)
+    variants = PODMAN_VARIANT_ORDER.get(host.architecture, ())
+    if host.variant in variants:
+        return (*variants[variants.index(host.variant) :], "")
+    return ("", *variants)
 
 
 def _choice(entry: Entry | None) -> Choice | None:

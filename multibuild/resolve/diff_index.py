@@ -7,24 +7,24 @@ from typing import Any, Literal
 
 from multibuild.frozen import frozen
 from multibuild.json_types import as_json
-from multibuild.resolve.inspect_index import Entry, Inspection
+from multibuild.resolve.inspect_index import InspectedEntry, Inspection
 
-Kind = Literal["added", "removed", "changed", "annotated", "same"]
+ChangeKind = Literal["added", "removed", "changed", "annotated", "same"]
 
 
 @frozen
 class Change:
-    """One platform, from one index to the other. `before` and `after` are entries; None where there is none."""
+    """The change of one platform; `before` or `after` is None where an index has no such entry."""
 
     platform: str
-    kind: Kind
-    before: Entry | None
-    after: Entry | None
+    kind: ChangeKind
+    before: InspectedEntry | None
+    after: InspectedEntry | None
 
 
 @frozen
 class Difference:
-    """Two indexes. `annotations` holds those of the index that differ: (before, after) by key, None for absent."""
+    """Two indexes compared. `annotations`: those of the index that differ, (before, after) by key, None for absent."""
 
     before: Inspection
     after: Inspection
@@ -32,7 +32,7 @@ class Difference:
     annotations: Mapping[str, tuple[str | None, str | None]]
 
     def document(self) -> dict[str, Any]:
-        """Give `inspect --diff --json`."""
+        """Return the JSON of `inspect --diff --json`."""
         return {
             "from": {"reference": self.before.reference, "digest": self.before.digest},
             "to": {"reference": self.after.reference, "digest": self.after.digest},
@@ -41,8 +41,8 @@ class Difference:
         }
 
 
-def difference(before: Inspection, after: Inspection) -> Difference:
-    """Compare entry by entry: the n-th of a platform with the n-th. Pure."""
+def compare(before: Inspection, after: Inspection) -> Difference:
+    """Compare entry by entry: the n-th of a platform with the n-th."""
     old, new = _numbered(before.entries), _numbered(after.entries)
     keys = dict.fromkeys((*old, *new))
     changes = tuple(
@@ -61,16 +61,16 @@ def difference(before: Inspection, after: Inspection) -> Difference:
     )
 
 
-def _numbered(entries: Sequence[Entry]) -> dict[tuple[str, int], Entry]:
-    """Key entries by platform and how many of it came before."""
-    found: dict[tuple[str, int], Entry] = {}
+def _numbered(entries: Sequence[InspectedEntry]) -> dict[tuple[str, int], InspectedEntry]:
+    """Key entries by platform and their number among those of the platform."""
+    numbered: dict[tuple[str, int], InspectedEntry] = {}
     for entry in entries:
-        number = sum(platform == entry.platform for platform, _ in found)
-        found[entry.platform, number] = entry
-    return found
+        number = sum(platform == entry.platform for platform, _ in numbered)
+        numbered[entry.platform, number] = entry
+    return numbered
 
 
-def _kind(before: Entry | None, after: Entry | None) -> Kind:
+def _kind(before: InspectedEntry | None, after: InspectedEntry | None) -> ChangeKind:
     if before is None or after is None:
         return "added" if before is None else "removed"
     if before.digest != after.digest:

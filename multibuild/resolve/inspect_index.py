@@ -1,4 +1,4 @@
-"""Looks at a published index or image and says what a person wants to know of it, traps included."""
+"""Inspect a published index or image: entries, sizes, platforms of the image configs, lint findings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from multibuild.resolve.lint_index import Finding, lint
 
 
 @frozen
-class Entry:
-    """One image entry. `bytes` is what a node pulls (compressed); `config` the platform its image config says."""
+class InspectedEntry:
+    """One image entry. `bytes` is the compressed size a node pulls; `config` the platform of the image config."""
 
     platform: str
     digest: str
@@ -30,7 +30,7 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """Its media type in a word."""
+        """Its media type in two words."""
         return ("docker " if "docker" in self.media_type else "oci ") + (
             "index" if self.media_type in INDEX_TYPES else "image"
         )
@@ -38,39 +38,39 @@ class Entry:
 
 @frozen
 class Inspection:
-    """What `inspect` shows. `size` is that of the index's own bytes; `subject` the digest it refers to."""
+    """An inspected index. `size` is that of its own bytes; `subject` the digest it refers to."""
 
     reference: str
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str]
-    entries: tuple[Entry, ...]
+    entries: tuple[InspectedEntry, ...]
     findings: tuple[Finding, ...]
     artifact_type: str = ""
     subject: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Give `inspect --json`."""
+        """Return the JSON of `inspect --json`."""
         document: dict[str, Any] = as_json(self)
         return document
 
 
-def look_at(reference: Reference, registries: RegistrySession) -> Inspection:
-    """Read an index and every child's config; RegistryError when it is not there."""
+def inspect_reference(reference: Reference, registries: RegistrySession) -> Inspection:
+    """Read an index and every child's config; RegistryError when it does not exist."""
     registry = registries.of(reference.host)
-    found = registry.manifest(reference)
-    own = Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
-    listed = found.entries if found.is_index else (own,)
-    images = [entry for entry in listed if not entry.is_attestation]
-    attested = {entry.attests for entry in listed if entry.is_attestation}
+    index = registry.manifest(reference)
+    own = index.descriptor
+    descriptors = index.entries if index.is_index else (own,)
+    images = [entry for entry in descriptors if not entry.is_attestation]
+    attested = {entry.attests for entry in descriptors if entry.is_attestation}
 
-    def read(entry: Descriptor) -> Entry:
+    def read(entry: Descriptor) -> InspectedEntry:
         size, config = None, ""
         if entry.media_type not in INDEX_TYPES:
-            manifest = found if entry is own else registry.manifest(reference.with_digest(entry.digest))
-            size, config = _weigh(manifest), _config_platform(reference, manifest, registries)
-        return Entry(
+            manifest = index if entry is own else registry.manifest(reference.with_digest(entry.digest))
+            size, config = _pull_bytes(manifest), _config_platform(reference, manifest, registries)
+        return InspectedEntry(
             platform=str(entry.platform) if entry.platform else config,
             digest=entry.digest,
             media_type=entry.media_type,
@@ -83,30 +83,28 @@ def look_at(reference: Reference, registries: RegistrySession) -> Inspection:
         )
 
     entries = registries.map(read, images)
-    document = found.document
+    document = index.document
     return Inspection(
         reference=str(reference),
-        media_type=found.media_type,
-        digest=found.digest,
-        size=len(found.content),
+        media_type=index.media_type,
+        digest=index.digest,
+        size=len(index.content),
         annotations=as_mapping(document.get("annotations")),
         entries=entries,
-        findings=lint(listed, {entry.digest: entry.config for entry in entries}),
+        findings=lint(descriptors, {entry.digest: entry.config for entry in entries}),
         artifact_type=str(document.get("artifactType", "")),
         subject=str(as_mapping(document.get("subject")).get("digest", "")),
     )
 
 
-def _weigh(manifest: Manifest) -> int:
-    weight = len(manifest.content) + sum(layer.size for layer in manifest.listed("layers"))
+def _pull_bytes(manifest: Manifest) -> int:
+    size = len(manifest.content) + sum(layer.size for layer in manifest.descriptors_in("layers"))
     config = manifest.document.get("config")
-    return weight + (Descriptor.from_json(config).size if config else 0)
+    return size + (Descriptor.from_json(config).size if config else 0)
 
 
 def _config_platform(reference: Reference, manifest: Manifest, registries: RegistrySession) -> str:
-    described = as_mapping(manifest.document.get("config"))
-    if "image" not in str(described.get("mediaType", "")):
+    config = as_mapping(manifest.document.get("config"))
+    if "image" not in str(config.get("mediaType", "")):
         return ""
-    return str(
-        read_config(reference, Descriptor.from_json(described), registries.of(reference.host)).platform
-    )
+    return str(read_config(reference, Descriptor.from_json(config), registries.of(reference.host)).platform)

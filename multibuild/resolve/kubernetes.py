@@ -1,4 +1,4 @@
-"""A cluster's nodes: whose rules each runtime follows, which entry a node pulls, and whether that runs. Pure."""
+"""A cluster's nodes: the client rules of each runtime, the entry a node pulls, and whether it runs there."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from multibuild.platforms import Platform, runs_natively
 from multibuild.resolve.clients import CLIENTS, Choice, Entry
 
 RUNTIMES: tuple[tuple[str, str], ...] = (
-    ("containerd", "containerd"),  # containerd pulls for itself (CRI plugin)
+    ("containerd", "containerd"),  # containerd pulls by itself (CRI plugin)
     ("cri-o", "podman"),  # CRI-O pulls through containers/image
     ("docker", "docker"),  # cri-dockerd, or dockershim before Kubernetes 1.24
 )
 """Scheme of `containerRuntimeVersion` (kubernetes core/v1 NodeSystemInfo) → the client whose rules it follows."""
 
 FIRST_DOCKER_BY_CONTAINERD = 23
-"""From this major version Docker chooses as containerd does (resolve/clients.py, docker and docker_legacy)."""
+"""From this major version on Docker picks like containerd (resolve/clients.py, docker and docker_legacy)."""
 
 ASSUMED_ARM = "v7"
-"""Kubernetes says `arm` and no more; nearly every 32-bit ARM node is an ARMv7 or better."""
+"""Kubernetes reports only `arm`; nearly every 32-bit ARM node is an ARMv7 or better."""
 
 _MAJOR = re.compile(r"\d+")
 
 
 @frozen
-class Node:
-    """One node. `runtime` as Kubernetes writes it; `assumed` says what it does not tell, empty where it tells all."""
+class ClusterNode:
+    """A Kubernetes node. `runtime` as reported; `assumed` explains an assumption about what is not reported."""
 
     name: str
     host: Platform
@@ -41,15 +41,15 @@ class Node:
 
 @frozen
 class Pull:
-    """What a node pulls. `runs`: True, False, or None where nothing here can tell; `why` says why not True."""
+    """A node's pick. `runs` is None where that cannot be determined; `why` is the reason unless it is True."""
 
-    node: Node
+    node: ClusterNode
     choice: Choice | None
     runs: bool | None
     why: str = ""
 
     def document(self) -> dict[str, Any]:
-        """Give the node as `resolve --nodes --json` does."""
+        """Return the node's JSON of `resolve --nodes --json`."""
         entry = None
         if self.choice is not None:
             platform = str(self.choice.platform) if self.choice.platform else None
@@ -66,12 +66,12 @@ class Pull:
         }
 
 
-def read_nodes(content: bytes, name: str) -> tuple[Node, ...]:
-    """Read `kubectl get nodes -o json`, a list or one node; UsageError naming the file when it is none."""
+def read_cluster_nodes(content: bytes, name: str) -> tuple[ClusterNode, ...]:
+    """Parse `kubectl get nodes -o json`, a list or one node; UsageError with the file's name when it is neither."""
     try:
         document = json.loads(content)
         items = document.get("items", [document])
-        nodes = tuple(_node(item, place) for place, item in enumerate(items, 1))
+        nodes = tuple(_parse_node(item, number) for number, item in enumerate(items, 1))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{name} is not a list of nodes", hint="`kubectl get nodes -o json` prints one"
@@ -81,8 +81,8 @@ def read_nodes(content: bytes, name: str) -> tuple[Node, ...]:
     return nodes
 
 
-def _node(item: dict[str, Any], place: int) -> Node:
-    """Read one; what the kubelet reports counts before labels, which anybody can set."""
+def _parse_node(item: dict[str, Any], number: int) -> ClusterNode:
+    """Parse one node; the kubelet's report takes precedence over labels, which users can set."""
     metadata = item.get("metadata") or {}
     labels = metadata.get("labels") or {}
     info = (item.get("status") or {}).get("nodeInfo") or {}
@@ -90,19 +90,19 @@ def _node(item: dict[str, Any], place: int) -> Node:
     architecture = info.get("architecture") or labels["kubernetes.io/arch"]
     host = Platform(os=str(system), architecture=str(architecture)).normalised()
     runtime = str(info.get("containerRuntimeVersion") or "")
-    client, unsaid = _client(runtime)
+    client, assumption = _client(runtime)
     notes = [f"arm/{ASSUMED_ARM}: Kubernetes does not say which ARM it is"] if architecture == "arm" else []
-    return Node(
-        name=str(metadata.get("name") or f"node {place}"),
+    return ClusterNode(
+        name=str(metadata.get("name") or f"node {number}"),
         host=host,
         runtime=runtime,
         client=client,
-        assumed="; ".join([*notes, *([unsaid] if unsaid else [])]),
+        assumed="; ".join([*notes, *([assumption] if assumption else [])]),
     )
 
 
 def _client(runtime: str) -> tuple[str, str]:
-    """Give the client, and what had to be assumed."""
+    """Return the client, and the assumption where the runtime is unknown."""
     scheme, _, version = runtime.partition("://")
     client = dict(RUNTIMES).get(scheme)
     if client is None:
@@ -113,16 +113,18 @@ def _client(runtime: str) -> tuple[str, str]:
     return client, ""
 
 
-def pulls(entries: Sequence[Entry], nodes: Sequence[Node], own: Platform | None = None) -> tuple[Pull, ...]:
-    """Say for each node what it pulls, and whether that runs there.
+def resolve_nodes(
+    entries: Sequence[Entry], nodes: Sequence[ClusterNode], own: Platform | None = None
+) -> tuple[Pull, ...]:
+    """Return each node's pick, and whether it runs there.
 
-    `own` is the platform of an image that is no index: such an image is pulled by every node, whatever it is.
+    `own` is the platform of an image that is no index: every node pulls such an image.
     """
     images = [entry for entry in entries if not entry.is_attestation]
     return tuple(_pull(images, node, own) for node in nodes)
 
 
-def _pull(images: Sequence[Entry], node: Node, own: Platform | None) -> Pull:
+def _pull(images: Sequence[Entry], node: ClusterNode, own: Platform | None) -> Pull:
     entry = CLIENTS[node.client](images, node.host)
     if entry is None:
         return Pull(node=node, choice=None, runs=False, why=f"no entry for {node.host}")

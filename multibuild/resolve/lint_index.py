@@ -1,4 +1,4 @@
-"""What of an index will surprise somebody: rules on values, those of the clients among them."""
+"""Lint rules for an index: entries that will surprise its users, by the rules of the clients among others."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from multibuild.oci.manifest import INDEX_TYPES, Descriptor
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import CLIENTS, Entry
 
-CURRENT = ("containerd", "docker", "podman", "crane")
-"""The clients that should agree; docker-legacy wants entries of its own."""
+CURRENT_CLIENTS = ("containerd", "docker", "podman", "crane")
+"""The clients that should agree; docker-legacy needs entries of its own."""
 
-USUAL_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/386")
+COMMON_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v5", "linux/arm/v6", "linux/arm/v7", "linux/386")
 
 
 @frozen
 class Finding:
-    """Something that will surprise somebody."""
+    """A lint finding."""
 
     kind: str
     detail: str
 
 
 def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Find what will surprise somebody. `configs`: platform of each image config, by digest. Pure."""
+    """Return the findings. `configs` is the platform of each image config, by digest."""
     findings = []
     images = [entry for entry in entries if not entry.is_attestation]
     digests = {entry.digest for entry in images}
@@ -36,7 +36,7 @@ def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Fin
                 Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
             )
         seen.add(platform)
-        findings += _about_platform(entry.platform)
+        findings += _lint_platform(entry.platform)
         config = configs.get(entry.digest, "")
         if entry.platform is not None and config and _differ(entry.platform, Platform.literal(config)):
             findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
@@ -52,10 +52,10 @@ def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Fin
             findings.append(
                 Finding(kind="orphan", detail=f"an attestation is about {entry.attests}, which is not listed")
             )
-    return (*findings, *_traps(images))
+    return (*findings, *_lint_choices(images))
 
 
-def _about_platform(platform: Platform | None) -> list[Finding]:
+def _lint_platform(platform: Platform | None) -> list[Finding]:
     if platform is None or platform.has_known_variant:
         return []
     if platform.variant == "unknown":
@@ -65,35 +65,35 @@ def _about_platform(platform: Platform | None) -> list[Finding]:
 
 
 def _differ(entry: Platform, config: Platform) -> bool:
-    """Whether an entry says another platform than the image itself; a variant counts where both have a known one."""
-    said, own = entry.normalised(), config.normalised()
-    if (said.os, said.architecture) != (own.os, own.architecture):
+    """Whether an entry's platform is not the image's own; a variant counts where both have a known one."""
+    listed, own = entry.normalised(), config.normalised()
+    if (listed.os, listed.architecture) != (own.os, own.architecture):
         return True
-    written = entry.variant and config.variant and entry.has_known_variant
-    return bool(written) and said.variant != own.variant
+    has_variants = entry.variant and config.variant and entry.has_known_variant
+    return bool(has_variants) and listed.variant != own.variant
 
 
-def _traps(images: Sequence[Descriptor]) -> list[Finding]:
-    """Find hosts on which clients disagree because of the order, and entries that none of them ever takes."""
+def _lint_choices(images: Sequence[Descriptor]) -> list[Finding]:
+    """Return hosts on which clients differ because of the order, and entries that no client picks."""
     entries = [
         Entry(platform=entry.platform, digest=entry.digest, media_type=entry.media_type) for entry in images
     ]
-    hosts = dict.fromkeys(Platform.literal(text) for text in USUAL_HOSTS)
+    hosts = dict.fromkeys(Platform.literal(text) for text in COMMON_HOSTS)
     for entry in entries:
         if entry.platform is not None and entry.platform.has_known_variant:
             hosts |= dict.fromkeys((entry.platform.normalised(), entry.platform))
-    findings, taken = [], set()
+    findings, picked = [], set()
     for host in hosts:
         picks = {name: rule(entries, host) for name, rule in CLIENTS.items()}
-        taken |= {id(entry) for entry in picks.values() if entry is not None}
-        current = {name: pick for name in CURRENT if (pick := picks[name]) is not None}
+        picked |= {id(entry) for entry in picks.values() if entry is not None}
+        current = {name: pick for name in CURRENT_CLIENTS if (pick := picks[name]) is not None}
         if len({pick.digest for pick in current.values()}) > 1:
-            said = ", ".join(f"{name} {pick.platform or 'no platform'}" for name, pick in current.items())
-            findings.append(Finding(kind="order", detail=f"on {host} clients differ: {said}"))
+            choices = ", ".join(f"{name} {pick.platform or 'no platform'}" for name, pick in current.items())
+            findings.append(Finding(kind="order", detail=f"on {host} clients differ: {choices}"))
     seen: set[str] = set()
     for entry in entries:
-        known = entry.platform is None or entry.platform.has_known_variant
-        if known and id(entry) not in taken and str(entry.platform) not in seen:
+        can_match = entry.platform is None or entry.platform.has_known_variant
+        if can_match and id(entry) not in picked and str(entry.platform) not in seen:
             detail = f"no client takes {entry.platform or entry.digest}: another entry comes before it"
             findings.append(Finding(kind="unreachable", detail=detail))
         seen.add(str(entry.platform))

@@ -1,4 +1,4 @@
-"""Where the rules of the clients get their entries, and the answers as JSON."""
+"""Resolve an index for hosts by the rules of the clients."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from multibuild.resolve.clients import Choice, Entry, resolve
 
 
 @frozen
-class Answer:
-    """What each client picks for one host."""
+class HostChoices:
+    """Each client's pick on one host."""
 
     host: str
     clients: Mapping[str, Choice | None]
 
     def document(self) -> dict[str, Any]:
-        """Give `resolve --json` (contract §2)."""
+        """Return the host's JSON of `resolve --json`."""
         return {
             "host": self.host,
             "clients": {
@@ -33,25 +33,25 @@ class Answer:
         }
 
 
-def answers(index: Manifest, hosts: Sequence[str]) -> tuple[Answer, ...]:
-    """Resolve an index for each host; UsageError for a host that is no platform. Pure."""
+def resolve_hosts(index: Manifest, hosts: Sequence[str]) -> tuple[HostChoices, ...]:
+    """Resolve an index for each host; UsageError for a host that is no platform."""
     entries = entries_of(index)
-    platforms = dict.fromkeys(host_platform(text) for text in hosts)
-    return tuple(Answer(host=str(host), clients=resolve(entries, host)) for host in platforms)
+    platforms = dict.fromkeys(parse_host(text) for text in hosts)
+    return tuple(HostChoices(host=str(host), clients=resolve(entries, host)) for host in platforms)
 
 
-def host_platform(text: str) -> Platform:
-    """Read a host: `linux/arm64/unknown` and `linux/arm64/v8` stay as said, an alias becomes its OCI name.
+def parse_host(text: str) -> Platform:
+    """Parse a host: `linux/arm64/unknown` and `linux/arm64/v8` stay as written, an alias becomes its OCI name.
 
     Raises UsageError for an architecture that does not exist.
     """
     host = Platform.parse_verbatim(text)
-    _ = host.row  # raises for what no table knows
+    _ = host.row  # raises for an unknown architecture
     return host
 
 
 def entries_of(index: Manifest) -> tuple[Entry, ...]:
-    """Give the entries as the rules want them; a single manifest is one entry without platform."""
+    """Return the entries of an index; a single manifest is one entry without platform."""
     if index.media_type in MANIFEST_TYPES:
         return (Entry(platform=None, digest=index.digest, media_type=index.media_type),)
     return tuple(_entry(descriptor) for descriptor in index.entries)
@@ -67,14 +67,14 @@ def _entry(descriptor: Descriptor) -> Entry:
 
 
 def read_index(content: bytes, name: str) -> Manifest:
-    """Read an index from a file's bytes; UsageError naming the file when it holds none."""
+    """Parse an index from a file's bytes; UsageError with the file's name when it holds none."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         document = None
-    listed = document.get("manifests") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(listed, list):
+    manifests = document.get("manifests") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(manifests, list):
         raise UsageError(f"{name} holds no index", hint="`multibuild inspect REF --raw` prints one")
-    said = str(document.get("mediaType", ""))
-    media_type = said if said in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
+    declared = str(document.get("mediaType", ""))
+    media_type = declared if declared in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
     return Manifest(media_type=media_type, digest=digest_of(content), content=content)

@@ -1,6 +1,6 @@
 """Garbage collection of what runs left in registries: never a digest that a tag or an index still reaches.
 
-Registries list no untagged manifests and delete a manifest from every tag and index that uses it. So the candidates are
+Stores list no untagged manifests and delete a manifest from every tag and index that uses it. So the candidates are
 the digests in our own journals, and the roots are all tags, the children of retained runs and the indexes of our runs.
 """
 

@@ -77,9 +77,9 @@ def check_for_changes(
     same = next((success for success in past if success.settings == settings), None)
     if same is None:
         return _changed(past[0], _differences(past[0].settings, settings))
-    if command == "publish" and plan.publish.outlet.kind != "registry":
+    if command == "publish" and plan.publish.output.kind != "registry":
         return _changed(same, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
-    with RegistrySession(plan.registries, say=say) as registries:
+    with RegistrySession(plan.registries, on_wait=say) as registries:
         return _compare_with_registry(plan, same, registries, state.runs())
 
 

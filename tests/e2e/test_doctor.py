@@ -72,7 +72,7 @@ def doctor(state, config="examples/hello/multibuild.yaml"):
     return multibuild("doctor", "--json", "-f", config, "--state-dir", state)
 
 
-def answers(found):
+def resolve_hosts(found):
     return {row["platform"]: row["runs"] for row in found["platforms"]}
 
 
@@ -86,7 +86,7 @@ def test_a_handler_that_is_missing(state, tmp_path, name):
         done = doctor(state)
         built = end_builds(builds)
     assert done.code == 3
-    assert answers(done.json) == built == {platform: platform not in lost for platform in TWELVE}
+    assert resolve_hosts(done.json) == built == {platform: platform not in lost for platform in TWELVE}
     checks = {check["name"]: check for check in done.json["checks"]}
     for platform in lost:
         assert set(checks[platform]) == {"name", "status", "detail", "hint"}
@@ -167,7 +167,7 @@ def test_a_handler_that_is_broken(state, tmp_path, project, way):
         done = doctor(state, config)
         built = end_builds(builds)
     assert done.code == 3
-    assert answers(done.json) == built == {"linux/amd64": True, "linux/riscv64": False}
+    assert resolve_hosts(done.json) == built == {"linux/amd64": True, "linux/riscv64": False}
     checks = {check["name"]: check for check in done.json["checks"]}
     assert words in checks["linux/riscv64"]["detail"]
     assert command in checks["linux/riscv64"]["hint"]
@@ -207,7 +207,7 @@ def test_all_stops_before_the_first_build(state, project, registry, repository):
 def test_all_is_well(state):
     done = doctor(state)
     assert done.code == 0
-    assert answers(done.json) == dict.fromkeys(TWELVE, True)
+    assert resolve_hosts(done.json) == dict.fromkeys(TWELVE, True)
     rows = done.json["platforms"]
     assert all(set(row) == {"platform", "native", "runs", "emulator"} for row in rows)
     emulators = {row["platform"]: row["emulator"] for row in rows}

@@ -40,10 +40,10 @@ def lift_after_first_attempt(rule, state, platform):
 
     def watch():
         journal = state / "latest" / "journal.jsonl"
-        while not rule.lifted.is_set():
+        while not rule.cancelled.is_set():
             lines = journal.read_text().splitlines() if journal.exists() else []
             if any('"attempt.ended"' in line and f'"{platform}"' in line for line in lines):
-                rule.lifted.set()
+                rule.cancelled.set()
             time.sleep(0.02)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -127,7 +127,7 @@ def test_blobs_that_are_cut_again_and_again(project, state, proxy, registry, rep
 
 def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, repository):
     """What a build of hours meets: the token it began with is refused when it pushes, and again when tags move."""
-    proxy.asks_for_tokens = True
+    proxy.requires_tokens = True
     config = project(
         image=f"{proxy.host}/{repository}",
         run=f"echo {time.time_ns()}",
@@ -139,7 +139,7 @@ def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, reposito
     proxy.at(1, proxy.expire_tokens, match="PUT .*/manifests/one", answered=True)
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
-    assert proxy.tokens_given >= 4
+    assert proxy.token_count >= 4
     assert all(outcomes[-1] == "ok" for outcomes in attempts(done).values())
     assert list(registry.images(repository, "two")) == ["linux/amd64", "linux/arm64"]
 

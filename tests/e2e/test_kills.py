@@ -110,13 +110,13 @@ def when(point, act, *, state, proxy, runs_before, running):
 
 def killed_at(point, config, state, proxy):
     """Start (or resume) the project and kill it at a point; gives its events and the requests it made."""
-    requests, runs_before = len(proxy.seen), len(journals(state))
+    requests, runs_before = len(proxy.log), len(journals(state))
     running = start("all", "--resume", "-f", config, "--state-dir", state, "--progress", "quiet")
     when(point, running.kill, state=state, proxy=proxy, runs_before=runs_before, running=running)
     running.communicate(timeout=180)
-    proxy.moments.clear()
+    proxy.triggers.clear()
     assert running.returncode == -signal.SIGKILL, f"the run ended before {point}"
-    return events_of(journals(state)[-1]), proxy.seen[requests:]
+    return events_of(journals(state)[-1]), proxy.log[requests:]
 
 
 def ended_well(events, status):
@@ -164,10 +164,10 @@ def test_multibuild_killed_and_resumed_and_killed_again(config, state, proxy, re
         assert_nothing_was_lost(finished, events, requests)
         finished |= ended_well(events, "succeeded")
         assert_tags_were_whole(proxy, registry, repository)
-    requests = len(proxy.seen)
+    requests = len(proxy.log)
     done = finish(start("all", "--resume", "-f", config, "--state-dir", state, "--json"))
     assert done.code == 0, done.stderr
-    assert_nothing_was_lost(finished, events_of(journals(state)[-1]), proxy.seen[requests:])
+    assert_nothing_was_lost(finished, events_of(journals(state)[-1]), proxy.log[requests:])
     assert {row["platform"] for row in done.json["platforms"] if row["status"] == "reused"} == finished
     assert_tags_were_whole(proxy, registry, repository)
     assert registry.get(repository, "a") == registry.get(repository, "b")

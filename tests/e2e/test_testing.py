@@ -33,7 +33,7 @@ def test_a_child_that_cannot_be_had_is_no_failed_test(project, state, proxy, reg
         ("failed", "registry-unavailable")
     ] * 2
     assert not registry.exists(repository, "latest")
-    rule.lifted.set()
+    rule.cancelled.set()
     again = multibuild("merge", "-f", config, "--state-dir", state)
     assert again.code == 0, again.stderr
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
@@ -50,7 +50,7 @@ def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy,
     rule = proxy.rule("HEAD", "/manifests/sha256:", 503)
     running = start("test", "-f", config, "--state-dir", state, "--json")
     wait_for(lambda: "test.waiting" in (state / "latest" / "journal.jsonl").read_text())
-    rule.lifted.set()
+    rule.cancelled.set()
     done = finish(running)
     assert done.code == 0, done.stderr
     assert [row["status"] for row in done.json["platforms"]] == ["passed"]
@@ -67,7 +67,7 @@ def test_what_never_began_did_not_take_too_long(project, state, proxy, repositor
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
     rule = proxy.rule("HEAD", "/manifests/sha256:", "hang")
     done = multibuild("test", "-f", config, "--state-dir", state)
-    rule.lifted.set()
+    rule.cancelled.set()
     assert done.code == 3, done.stderr
     assert "linux/arm64 (timeout)" in done.stderr
     assert "test.timeout" in done.stderr

@@ -1,4 +1,4 @@
-"""A proxy between BuildKit and the registry that fails on demand, the way networks and registries do."""
+"""A proxy between BuildKit and the registry that fails on demand, like networks and registries."""
 
 import contextlib
 import http.client
@@ -35,10 +35,10 @@ class Rule:
     times: int = 10**9
     headers: dict[str, str] = field(default_factory=dict)
     hits: int = 0
-    lifted: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
-    def takes(self, method: str, path: str) -> bool:
-        if self.lifted.is_set() or self.hits >= self.times or method != self.method:
+    def matches(self, method: str, path: str) -> bool:
+        if self.cancelled.is_set() or self.hits >= self.times or method != self.method:
             return False
         if not re.search(self.path, path):
             return False
@@ -47,10 +47,10 @@ class Rule:
 
 
 @dataclass
-class Moment:
-    """Request number `number` (from 1) of those that match: then `act` is called.
+class Trigger:
+    """Calls `act` at the request with `number` (from 1) among those that match.
 
-    Before it is forwarded (and then it is `lost`, or goes on), or with `answered` after that, and the answer is lost.
+    Before forwarding it (which is then dropped if `lost`), or with `answered` after that, dropping the response.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Moment:
     lost: bool = True
     hits: int = 0
 
-    def comes(self, request: str) -> bool:
+    def fires(self, request: str) -> bool:
         if not re.search(self.match, request):
             return False
         self.hits += 1
@@ -68,20 +68,20 @@ class Moment:
 
 
 class FaultyProxy:
-    """Forwards to the registry on localhost:`upstream`; `rules` say what goes wrong.
+    """Forwards to the registry on localhost:`upstream`; `rules` are its faults.
 
-    `seen` notes every request, `manifests` every manifest that was put: (repository, reference, content).
+    `log` records every request, `manifests` every manifest that was put: (repository, reference, content).
     """
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
         self.rules: list[Rule] = []
-        self.moments: list[Moment] = []
-        self.seen: list[str] = []
+        self.triggers: list[Trigger] = []
+        self.log: list[str] = []
         self.manifests: list[tuple[str, str, bytes]] = []
-        self.asks_for_tokens = False
+        self.requires_tokens = False
         self.tokens: set[str] = set()
-        self.tokens_given = 0
+        self.token_count = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -100,55 +100,55 @@ class FaultyProxy:
 
     def __exit__(self, *_: object) -> None:
         for rule in self.rules:
-            rule.lifted.set()
+            rule.cancelled.set()
         self._server.shutdown()
         self._server.server_close()
 
-    def at(self, number: int, act: Callable[[], None], **more: object) -> Moment:
-        self.moments.append(Moment(number, act, **more))  # type: ignore[arg-type]
-        return self.moments[-1]
+    def at(self, number: int, act: Callable[[], None], **more: object) -> Trigger:
+        self.triggers.append(Trigger(number, act, **more))  # type: ignore[arg-type]
+        return self.triggers[-1]
 
-    def _pick(self, method: str, path: str) -> tuple[Rule | None, Moment | None]:
+    def _pick(self, method: str, path: str) -> tuple[Rule | None, Trigger | None]:
         with self._lock:
-            self.seen.append(f"{method} {path}")
-            comes = [moment for moment in self.moments if moment.comes(f"{method} {path}")]
-            return next((rule for rule in self.rules if rule.takes(method, path)), None), next(
-                iter(comes), None
+            self.log.append(f"{method} {path}")
+            fired = [trigger for trigger in self.triggers if trigger.fires(f"{method} {path}")]
+            return next((rule for rule in self.rules if rule.matches(method, path)), None), next(
+                iter(fired), None
             )
 
     def expire_tokens(self) -> None:
-        """Do what an hour does: every token given so far is refused."""
+        """Expire every token issued so far."""
         self.tokens.clear()
 
     def _new_token(self) -> str:
         with self._lock:
-            self.tokens_given += 1
-            token = f"token-{self.tokens_given}"
+            self.token_count += 1
+            token = f"token-{self.token_count}"
             self.tokens.add(token)
         return token
 
-    def _note_manifest(self, path: str, content: bytes) -> None:
-        if found := re.fullmatch(r"/v2/(.+)/manifests/([^/?]+)", path):
+    def _record_manifest(self, path: str, content: bytes) -> None:
+        if match := re.fullmatch(r"/v2/(.+)/manifests/([^/?]+)", path):
             with self._lock:
-                self.manifests.append((found[1], found[2], content))
+                self.manifests.append((match[1], match[2], content))
 
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
-            # A TLS hello is answered in HTTP, so that the engine sees plain http and falls back to it.
+            # A TLS hello gets an HTTP response, so that the engine detects plain http and falls back to it.
             default_request_version = "HTTP/1.0"
 
             def _serve(self) -> None:
-                if proxy.asks_for_tokens and not self._authorized():
+                if proxy.requires_tokens and not self._authorized():
                     return
-                rule, moment = proxy._pick(self.command, self.path)
-                if moment is not None and not moment.answered:
-                    moment.act()
-                    if moment.lost:
+                rule, trigger = proxy._pick(self.command, self.path)
+                if trigger is not None and not trigger.answered:
+                    trigger.act()
+                    if trigger.lost:
                         self._reset()
                         return
-                    moment = None
+                    trigger = None
                 if rule is not None and isinstance(rule.action, int):
                     self._drain()
                     self._refuse(rule)
@@ -160,15 +160,15 @@ class FaultyProxy:
                     self._ask_upstream()
                     self._reset()
                 elif rule is not None and rule.action == "hang":
-                    rule.lifted.wait(60)
+                    rule.cancelled.wait(60)
                     self._reset()
                 else:
-                    self._forward(drip=rule is not None, moment=moment)
+                    self._forward(drip=rule is not None, trigger=trigger)
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
             def _authorized(self) -> bool:
-                """Serve tokens, and refuse requests without a good one (distribution-spec, token authentication)."""
+                """Issue tokens, and refuse requests without a valid one (distribution, token authentication)."""
                 if self.path.startswith("/token"):
                     body = f'{{"token":"{proxy._new_token()}","expires_in":3600}}'.encode()
                     self._answer(200, {"Content-Type": "application/json"}, body)
@@ -219,12 +219,12 @@ class FaultyProxy:
                         self.rfile.readline()
                     self.rfile.readline()
                 else:
-                    left = int(self.headers.get("Content-Length") or 0)
-                    while left:
-                        chunk = self.rfile.read(min(left, step))
+                    remaining = int(self.headers.get("Content-Length") or 0)
+                    while remaining:
+                        chunk = self.rfile.read(min(remaining, step))
                         if not chunk:
                             return
-                        left -= len(chunk)
+                        remaining -= len(chunk)
                         yield chunk
 
             def _ask_upstream(self, *, drip: bool = False) -> tuple[http.client.HTTPResponse, bytes]:
@@ -235,7 +235,7 @@ class FaultyProxy:
                 body: object = self._body(*((4096, 0.02) if drip else ())) if has_body else None
                 if self.command == "PUT" and "/manifests/" in self.path:
                     body = b"".join(self._body())
-                    proxy._note_manifest(self.path, body)
+                    proxy._record_manifest(self.path, body)
                     headers["Content-Length"], chunked = str(len(body)), False
                 upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
                 with contextlib.closing(upstream):
@@ -250,10 +250,10 @@ class FaultyProxy:
                         content = answer.read()
                 return answer, content
 
-            def _forward(self, *, drip: bool, moment: Moment | None) -> None:
+            def _forward(self, *, drip: bool, trigger: Trigger | None) -> None:
                 answer, content = self._ask_upstream(drip=drip)
-                if moment is not None:
-                    moment.act()
+                if trigger is not None:
+                    trigger.act()
                     self._reset()
                     return
                 self.send_response(answer.status)

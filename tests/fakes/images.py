@@ -1,4 +1,4 @@
-"""Small images put into a fake registry: config, one layer, manifest; with attestations when asked for."""
+"""Small images put into a fake registry: config, one layer, manifest; optionally with attestations."""
 
 import json
 
@@ -15,7 +15,7 @@ def _encode(document):
 
 
 def put_image(registry, name, platform="linux/amd64", *, tag=None, media_type=OCI, layer=None, **more):
-    """Give the digest of an image of `platform`, whose config says so."""
+    """Return the digest of an image with `platform` in its config."""
     system, architecture, variant = (*platform.split("/"), "")[:3]
     config = {"os": system, "architecture": architecture, **more}
     if variant:
@@ -40,7 +40,7 @@ def put_image(registry, name, platform="linux/amd64", *, tag=None, media_type=OC
 
 
 def put_referrer(registry, name, subject, *, tag=None, kind="application/example.signature"):
-    """Give the digest of an artifact about `subject`."""
+    """Return the digest of an artifact that refers to `subject`."""
     blob = f"about {subject}".encode()
     registry.put_blob(name, blob)
     manifest = {
@@ -71,7 +71,7 @@ def put_index(registry, name, entries, *, tag=None, media_type=OCI_INDEX, **more
 
 
 def put_attested(registry, name, platform, *, tag=None):
-    """Give (index, image, attestation) digests of what BuildKit pushes for one platform with provenance."""
+    """Return the (index, image, attestation) digests of what BuildKit pushes for one platform with provenance."""
     image = put_image(registry, name, platform)
     statement = f"statement about {image}".encode()
     registry.put_blob(name, statement)

@@ -1,4 +1,4 @@
-"""Layers made in memory, as a registry would serve them."""
+"""Layers in memory, as a registry serves them."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ class Layer:
 
 
 def tar(files, *, form=tarfile.PAX_FORMAT):
-    """Make a tar. Values: bytes (a program, 0755), str "-> x" (symlink), "= x" (hard link), None (directory)."""
+    """Return a tar. Values: bytes (a program, 0755), str "-> x" (symlink), "= x" (hard link), None (directory)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form) as archive:
         for path, content in files.items():
@@ -39,7 +39,7 @@ def tar(files, *, form=tarfile.PAX_FORMAT):
 
 @dataclass
 class Blobs:
-    """A place that serves layers and remembers which were asked for."""
+    """A store of layers that records which were opened."""
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
@@ -55,5 +55,5 @@ class Blobs:
     def open(self, digest: str) -> Iterator[bytes]:
         self.opened.append(digest)
         blob = self.blobs[digest]
-        for at in range(0, len(blob), 1000):
-            yield blob[at : at + 1000]
+        for start in range(0, len(blob), 1000):
+            yield blob[start : start + 1000]

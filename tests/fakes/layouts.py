@@ -1,4 +1,4 @@
-"""A directory that images are put into as into the fake registry: an OCI layout, as buildx exports one."""
+"""An OCI layout as buildx exports it, with the interface of the fake registry for adding images."""
 
 import json
 
@@ -7,7 +7,7 @@ from fakes.registry_server import digest_of
 
 
 class LayoutFiles:
-    """Has what `fakes.images` asks of a registry; the image that is put with a tag is the one in index.json."""
+    """The methods of a registry that `fakes.images` uses; the image with a tag is the one in index.json."""
 
     def __init__(self, folder):
         self.folder = folder

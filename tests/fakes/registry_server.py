@@ -1,4 +1,4 @@
-"""A registry in this process (distribution-spec 1.1, the part we use), with logins and faults at will."""
+"""A registry in this process (the used part of distribution-spec 1.1), with logins and injected faults."""
 
 import base64
 import hashlib
@@ -25,17 +25,17 @@ class Repository:
 
 
 @dataclass
-class Seen:
+class LoggedRequest:
     method: str
     path: str
     authorization: str
 
 
 class Faults:
-    """Which requests go wrong: `at[n]` says how the n-th request (from 1) fails.
+    """Faults by request: `at[n]` is how the n-th request (from 1) fails.
 
-    "before": the connection is dropped and nothing happens. "after": it is done, but the answer is lost. A number:
-    this status, with nothing done. `lasting` keeps a fault up for all later requests.
+    "before": the connection is dropped and nothing happens. "after": the request is processed, but the response is
+    lost. A number: this status, without processing. `lasting` applies a fault to all later requests too.
     """
 
     def __init__(self, at=None, *, lasting=False, retry_after=None):
@@ -46,7 +46,7 @@ class Faults:
     def of(self, number):
         if number in self.at:
             return self.at[number]
-        earlier = [place for place in self.at if place < number]
+        earlier = [other for other in self.at if other < number]
         return self.at[max(earlier)] if self.lasting and earlier else None
 
 
@@ -61,7 +61,7 @@ class FakeRegistry:
         deletes_tags=True,
         referrers=False,
         mounts=True,
-        blobs_elsewhere=None,
+        blob_redirect=None,
         tls=None,
     ):
         self.repositories = {}
@@ -70,23 +70,23 @@ class FakeRegistry:
         self.deletes_tags = deletes_tags
         self.referrers = referrers
         self.mounts = mounts
-        self.blobs_elsewhere = blobs_elsewhere
+        self.blob_redirect = blob_redirect
         self.faults = Faults()
-        self.seen = []
+        self.log = []
         self.tokens = []
-        self.token_lifetime = None  # requests a token is good for
-        self.token_troubles = []  # (status, headers) its token service answers first
-        self.realm = None  # a token service elsewhere
-        self.uploads = ""  # the host its uploads are at, if another
-        self.token_answer = None  # bytes its token service gives instead
+        self.token_lifetime = None  # requests a token is valid for
+        self.token_failures = []  # (status, headers) of the token service's first responses
+        self.realm = None  # another token service
+        self.upload_base = ""  # the base URL of another host for uploads
+        self.token_body = None  # the token service's response instead
         self.token_headers = {}
-        self.hidden = {}  # digest → how many GETs still answer 404
-        self.forgets = {}  # blob → how many manifests that name it are refused, and it is lost each time
-        self.words = "unavailable"  # what a fault says
-        self.lies = {}  # digest → bytes sent instead
-        self.deletes_with_tag = False  # some delete what a tag holds when they are told to delete the tag
-        self.pages = None  # what a list of tags answers instead: (content, headers) by what `last` says
-        self.deletes = True  # registry 2.8 does only where its configuration says so
+        self.hidden = {}  # digest → number of GETs that still get 404
+        self.blob_losses = {}  # digest → number of manifests refused because this blob was lost
+        self.error_message = "unavailable"  # of faults
+        self.wrong_bytes = {}  # digest → bytes sent instead of the content
+        self.deletes_with_tag = False  # some registries delete a tag's manifest with it
+        self.pages = None  # the list of tags instead: (content, headers) by `last`
+        self.deletes = True  # registry 2.8 only with `storage.delete.enabled`
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
         if tls is not None:
@@ -121,16 +121,16 @@ class FakeRegistry:
         return digest_of(content)
 
     def forget_requests(self):
-        self.seen.clear()
+        self.log.clear()
 
     def reset(self):
-        """Be empty and sound again: cheaper than a new server."""
+        """Remove all content and faults: cheaper than a new server."""
         self.faults = Faults()
         self.repositories.clear()
-        self.seen.clear()
+        self.log.clear()
 
     def requests(self, method=None):
-        return [f"{one.method} {one.path}" for one in self.seen if method in (None, one.method)]
+        return [f"{r.method} {r.path}" for r in self.log if method in (None, r.method)]
 
 
 class _Server(ThreadingHTTPServer):
@@ -164,14 +164,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._token(body)
             return
         with registry.lock:
-            registry.seen.append(Seen(self.command, self.path, self.headers.get("Authorization", "")))
-            fault = registry.faults.of(len(registry.seen))
+            registry.log.append(LoggedRequest(self.command, self.path, self.headers.get("Authorization", "")))
+            fault = registry.faults.of(len(registry.log))
         if fault == "before":
             self._drop()
             return
         if isinstance(fault, int):
-            more = {"Retry-After": registry.faults.retry_after} if registry.faults.retry_after else {}
-            self._answer(fault, _errors("UNAVAILABLE", registry.words), more)
+            headers = {"Retry-After": registry.faults.retry_after} if registry.faults.retry_after else {}
+            self._answer(fault, _errors("UNAVAILABLE", registry.error_message), headers)
             return
         status, content, headers = self._refusal() or self._dispatch(split.path, body)
         if fault == "after":
@@ -208,48 +208,48 @@ class _Handler(BaseHTTPRequestHandler):
         registry = self.registry
         if registry.login is None:
             return None
-        given = self.headers.get("Authorization", "")
+        authorization = self.headers.get("Authorization", "")
         if registry.scheme == "basic":
-            known = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
-            if given == known:
+            expected = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
+            if authorization == expected:
                 return None
             return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": 'Basic realm="fake"'}
         with registry.lock:
             for token in registry.tokens:
-                if given == f"Bearer {token['token']}" and token["left"] > 0:
-                    token["left"] -= 1
+                if authorization == f"Bearer {token['token']}" and token["uses_left"] > 0:
+                    token["uses_left"] -= 1
                     return None
         realm = f'Bearer realm="{registry.realm or f"http://{registry.host}/token"}",service="fake"'
         return 401, _errors("UNAUTHORIZED"), {"WWW-Authenticate": realm}
 
     def _token(self, body):
         registry = self.registry
-        if registry.token_troubles:
-            status, headers = registry.token_troubles.pop(0)
+        if registry.token_failures:
+            status, headers = registry.token_failures.pop(0)
             self._answer(status, _errors("UNAVAILABLE"), headers)
             return
-        given = self.headers.get("Authorization", "")
+        authorization = self.headers.get("Authorization", "")
         form = {key: values[-1] for key, values in parse_qs(body.decode()).items()}
-        known = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
-        if given != known and form.get("refresh_token") != registry.login[1]:
+        expected = "Basic " + base64.b64encode(":".join(registry.login).encode()).decode()
+        if authorization != expected and form.get("refresh_token") != registry.login[1]:
             self._answer(401, _errors("UNAUTHORIZED"))
             return
         with registry.lock:
             scopes = parse_qs(urlsplit(self.path).query).get("scope") or [form.get("scope", "")]
-            left = registry.token_lifetime or 10**9
-            token = {"token": f"t{len(registry.tokens)}", "scopes": scopes, "left": left}
+            uses_left = registry.token_lifetime or 10**9
+            token = {"token": f"t{len(registry.tokens)}", "scopes": scopes, "uses_left": uses_left}
             registry.tokens.append(token)
         answer = json.dumps({"token": token["token"]}).encode()
-        self._answer(200, registry.token_answer or answer, registry.token_headers)
+        self._answer(200, registry.token_body or answer, registry.token_headers)
 
     # -- the API
 
     def _dispatch(self, path, body):
-        found = _PATH.match(path)
-        if path == "/v2/" or not found:
+        match = _PATH.match(path)
+        if path == "/v2/" or not match:
             return (200, b"{}", {}) if path == "/v2/" else (404, _errors("NAME_UNKNOWN"), {})
         with self.registry.lock:
-            name, kind, rest = found["name"], found["kind"], found["rest"]
+            name, kind, rest = match["name"], match["kind"], match["rest"]
             answer = getattr(self, f"_{kind}")(name, rest, body)
         return answer or (404, _errors("NOT_FOUND"), {})
 
@@ -269,14 +269,14 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         media_type, content = repository.manifests[digest]
         headers = {"Content-Type": media_type, "Docker-Content-Digest": digest}
-        return 200, self.registry.lies.get(digest, content), headers
+        return 200, self.registry.wrong_bytes.get(digest, content), headers
 
     def _put_manifest(self, repository, rest, body):
         document = json.loads(body)
         blobs = [document.get("config"), *(document.get("layers") or ())]
         for blob in blobs:
-            if blob and self.registry.forgets.get(blob["digest"], 0) > 0:
-                self.registry.forgets[blob["digest"]] -= 1
+            if blob and self.registry.blob_losses.get(blob["digest"], 0) > 0:
+                self.registry.blob_losses[blob["digest"]] -= 1
                 repository.blobs.pop(blob["digest"], None)
         missing = [b["digest"] for b in blobs if b and b["digest"] not in repository.blobs]
         missing += [
@@ -298,10 +298,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not rest.startswith("sha256:"):
             if not self.registry.deletes_tags:
                 return 400, _errors("DIGEST_INVALID"), {}
-            held = repository.tags.pop(rest, None)
+            digest = repository.tags.pop(rest, None)
             if self.registry.deletes_with_tag:
-                repository.manifests.pop(held, None)
-            return (202, b"", {}) if held else None
+                repository.manifests.pop(digest, None)
+            return (202, b"", {}) if digest else None
         return (202, b"", {}) if repository.manifests.pop(rest, None) else None
 
     def _blobs(self, name, rest, body):
@@ -310,9 +310,13 @@ class _Handler(BaseHTTPRequestHandler):
         repository = self.registry.repositories.get(name)
         if repository is None or rest not in repository.blobs:
             return None
-        if self.registry.blobs_elsewhere and self.command == "GET":
-            return 307, b"", {"Location": f"{self.registry.blobs_elsewhere}/v2/{name}/blobs/{rest}"}
-        return 200, self.registry.lies.get(rest, repository.blobs[rest]), {"Docker-Content-Digest": rest}
+        if self.registry.blob_redirect and self.command == "GET":
+            return 307, b"", {"Location": f"{self.registry.blob_redirect}/v2/{name}/blobs/{rest}"}
+        return (
+            200,
+            self.registry.wrong_bytes.get(rest, repository.blobs[rest]),
+            {"Docker-Content-Digest": rest},
+        )
 
     def _upload(self, name, rest, body):
         if self.command == "DELETE":
@@ -327,7 +331,7 @@ class _Handler(BaseHTTPRequestHandler):
             digest = self.query["mount"]
             self.registry.repository(name).blobs[digest] = source.blobs[digest]
             return 201, b"", {}
-        return 202, b"", {"Location": f"{self.registry.uploads}/v2/{name}/blobs/uploads/u1?state=s"}
+        return 202, b"", {"Location": f"{self.registry.upload_base}/v2/{name}/blobs/uploads/u1?state=s"}
 
     def _referrers(self, name, rest, _body):
         repository = self.registry.repositories.get(name)
@@ -341,7 +345,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, json.dumps(document).encode(), {"Content-Type": "application/vnd.oci.image.index.v1+json"}
 
     def _tags(self, name, _rest, _body):
-        """Two a page."""
+        """List tags, two a page."""
         if self.registry.pages is not None:
             content, headers = self.registry.pages[self.query.get("last", "")]
             return 200, content, headers
@@ -355,5 +359,5 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, json.dumps({"name": name, "tags": page}).encode(), headers
 
 
-def _errors(code, words=None):
-    return json.dumps({"errors": [{"code": code, "message": words or code.lower()}]}).encode()
+def _errors(code, message=None):
+    return json.dumps({"errors": [{"code": code, "message": message or code.lower()}]}).encode()

@@ -1,4 +1,4 @@
-"""A proxy as companies have them: CONNECT leads to one place, whatever was asked for."""
+"""A corporate proxy: CONNECT always leads to one backend, whatever the target."""
 
 import contextlib
 import socket
@@ -7,22 +7,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Tunnel:
-    """`with Tunnel(host) as proxy:` serves at `proxy.host`; `asked` notes the names."""
+    """`with Tunnel(host) as proxy:` serves at `proxy.host`; `targets` records the requested hosts."""
 
     def __init__(self, backend):
-        self.asked: list[str] = []
+        self.targets: list[str] = []
         tunnel = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_CONNECT(self):
-                tunnel.asked.append(self.path)
+                tunnel.targets.append(self.path)
                 name, _, port = backend.partition(":")
                 with socket.create_connection((name, int(port)), 30) as onward:
                     self.send_response(200)
                     self.end_headers()
-                    back = threading.Thread(target=_pour, args=(onward, self.connection), daemon=True)
+                    back = threading.Thread(target=_pipe, args=(onward, self.connection), daemon=True)
                     back.start()
-                    _pour(self.connection, onward)
+                    _pipe(self.connection, onward)
                     back.join(30)
 
             def log_message(self, *_):
@@ -41,7 +41,7 @@ class Tunnel:
         self._server.server_close()
 
 
-def _pour(source, target):
+def _pipe(source, target):
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

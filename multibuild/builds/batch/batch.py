@@ -39,7 +39,7 @@ from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import Failure, failure_of, wrong_base
 from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
-from multibuild.config.files import is_remote
+from multibuild.config.referenced_files import is_url
 from multibuild.frozen import frozen
 from multibuild.journal.events import BatchStarted
 from multibuild.journal.runs import open_log
@@ -108,7 +108,7 @@ def _by_node(items: Sequence[PlannedPlatform]) -> list[list[PlannedPlatform]]:
 def _can_join(planned: PlannedPlatform) -> bool:
     """Whatever bake has no word for needs a process of its own."""
     spec = planned.spec
-    remote = is_remote(spec.context) or is_remote(spec.dockerfile)
+    remote = is_url(spec.context) or is_url(spec.dockerfile)
     return not spec.build_flags and spec.network == "default" and not remote
 
 

@@ -40,7 +40,7 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
 
 def check_before_run(request: Request, loaded: LoadedConfig) -> None:
     """Raise what is wrong with files, environment or flags before anything is begun."""
-    from multibuild.config.files import check_environment, check_files
+    from multibuild.config.referenced_files import check_environment, check_files
     from multibuild.plan.plan import require_listed
 
     check_files(loaded)

@@ -58,7 +58,7 @@ def clean(request: CleanRequest) -> int:
 
     Staged children, old runs, builders; never what a tag or an index still holds.
     """
-    from multibuild.oci.errors import as_environment
+    from multibuild.oci.errors import as_environment_fault
     from multibuild.oci.registries import RegistrySession
 
     unknown = [name for name in request.only if name not in KINDS]
@@ -74,7 +74,7 @@ def clean(request: CleanRequest) -> int:
         staying = state.runs()[: request.keep]
         left = 0
         if "staged" in kinds:
-            with RegistrySession(loaded.config.registry_settings, say=request.say) as registries:
+            with RegistrySession(loaded.config.registry_settings, on_wait=request.say) as registries:
                 left = _staged(going, staying, registries, outcome, dry_run=dry_run)
             _staged_here(going, outcome, dry_run=dry_run)
         if "runs" in kinds and left:
@@ -85,7 +85,7 @@ def clean(request: CleanRequest) -> int:
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
     _show(request, outcome)
     if outcome.trouble is not None:
-        raise as_environment(outcome.trouble)
+        raise as_environment_fault(outcome.trouble)
     return 0
 
 

@@ -29,7 +29,7 @@ def import_(request: ImportRequest) -> int:
 
     They are checked; `merge` joins them.
     """
-    from multibuild.config.files import check_files
+    from multibuild.config.referenced_files import check_files
     from multibuild.oci.registries import RegistrySession
     from multibuild.workflow.import_runs import check_children, check_runs, find_runs, write_imported_run
 
@@ -41,7 +41,7 @@ def import_(request: ImportRequest) -> int:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
         )
-    with RegistrySession(plan.registries, say=request.say) as registries:
+    with RegistrySession(plan.registries, on_wait=request.say) as registries:
         check_children(found, registries)
     state = state_of(request, loaded)
     with state.lock():

@@ -72,7 +72,7 @@ def init(request: InitRequest) -> int:
 
 def _dockerfile(request: InitRequest, project: Path) -> Path:
     """Find the one Dockerfile there is; several, or none, are for a person to decide."""
-    from multibuild.config.files import dockerfiles_near
+    from multibuild.config.referenced_files import find_dockerfiles
 
     if request.dockerfile is not None:
         if not request.dockerfile.is_file():
@@ -82,7 +82,7 @@ def _dockerfile(request: InitRequest, project: Path) -> Path:
         return request.dockerfile.absolute()
     if (project / "Dockerfile").is_file():
         return project / "Dockerfile"
-    found = dockerfiles_near(project, project)
+    found = find_dockerfiles(project, project)
     if len(found) == 1:
         return found[0]
     listed = ", ".join(str(path.relative_to(project)) for path in found[:5])
@@ -97,7 +97,7 @@ def _dockerfile(request: InitRequest, project: Path) -> Path:
 def _image(text: str) -> str:
     from pydantic_core import PydanticCustomError
 
-    from multibuild.config.values import check_repository
+    from multibuild.config.field_types import check_repository
 
     try:
         return check_repository(text)

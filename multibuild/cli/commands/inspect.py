@@ -19,7 +19,7 @@ from multibuild.terminal import columns, human_bytes, one_line, printable
 
 if TYPE_CHECKING:
     from multibuild.resolve.diff_index import Difference
-    from multibuild.resolve.inspect_index import Entry, Inspection
+    from multibuild.resolve.inspect_index import InspectedEntry, Inspection
 
 
 @frozen
@@ -40,23 +40,25 @@ def inspect(request: InspectRequest) -> int:
 
     Its entries, sizes, attestations, annotations, and what looks wrong.
     """
-    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.registries import RegistrySession
     from multibuild.prove.content.layer_cache import LayerCache
-    from multibuild.resolve.diff_index import difference
-    from multibuild.resolve.inspect_index import look_at
+    from multibuild.resolve.diff_index import compare
+    from multibuild.resolve.inspect_index import inspect_reference
 
     reference = Reference.parse(request.reference)
     config = config_if_any(request.file)
     settings = config.registry_settings if config is not None else {}
-    with for_a_reader(), RegistrySession(settings, say=request.say) as registries:
+    with translate_read_errors(), RegistrySession(settings, on_wait=request.say) as registries:
         if request.raw:
             sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
             return 0
-        inspection = look_at(reference, registries)
-        other = look_at(Reference.parse(request.diff), registries) if request.diff is not None else None
+        inspection = inspect_reference(reference, registries)
+        other = (
+            inspect_reference(Reference.parse(request.diff), registries) if request.diff is not None else None
+        )
     if other is not None:
-        changes = difference(inspection, other)
+        changes = compare(inspection, other)
         if request.json:
             print_json(changes.document())
         else:
@@ -100,7 +102,7 @@ def as_table(found: Inspection) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-def _notes(entry: Entry) -> dict[str, str]:
+def _notes(entry: InspectedEntry) -> dict[str, str]:
     """What an entry says beside its platform."""
     said = {"os.version": entry.os_version, "os.features": ", ".join(entry.os_features)}
     return {key: value for key, value in said.items() if value} | dict(entry.annotations)
@@ -144,9 +146,9 @@ def _from_to(before: str, after: str) -> str:
     return before if before == after else " → ".join(text for text in (before, after) if text)
 
 
-def _size(entry: Entry | None) -> str:
+def _size(entry: InspectedEntry | None) -> str:
     return "" if entry is None or entry.bytes is None else human_bytes(entry.bytes)
 
 
-def _short(entry: Entry | None) -> str:
+def _short(entry: InspectedEntry | None) -> str:
     return "" if entry is None else entry.digest.removeprefix("sha256:")[:12]

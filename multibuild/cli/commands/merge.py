@@ -31,7 +31,7 @@ from multibuild.terminal import printable
 if TYPE_CHECKING:
     from multibuild.journal.events import Emit, Event
     from multibuild.oci.manifest import Manifest
-    from multibuild.oci.store import Registries
+    from multibuild.oci.store import Stores
     from multibuild.publish.merge import MediaType, MergeOptions, Source
     from multibuild.publish.move_tags import Published
 
@@ -136,7 +136,7 @@ def _merge_last_run(request: MergeRequest) -> int:
 
 def _merge_sources(target: str, request: MergeRequest) -> int:
     """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
-    from multibuild.oci.layout import WithLayouts, open_layout
+    from multibuild.oci.layout import StoresWithLayouts, open_layout
     from multibuild.oci.registries import RegistrySession
     from multibuild.publish.merge import merge as compose
 
@@ -146,13 +146,13 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
     with (
-        RegistrySession(registry_settings(request.file), say=request.say) as session,
+        RegistrySession(registry_settings(request.file), on_wait=request.say) as session,
         tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
     ):
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
-        registries = WithLayouts(session, *(layout for layout, _ in opened.values()))
+        registries = StoresWithLayouts(session, *(layout for layout, _ in opened.values()))
         named = {text: opened[text][1] if text in opened else None for text in sources}
-        reading = session.begin(lambda text: _read(text, registries, request, named[text]), sources)
+        reading = session.start_map(lambda text: _read(text, registries, request, named[text]), sources)
         # What is imported while registries answer costs no time.
         from multibuild.publish.move_tags import publish
 
@@ -203,9 +203,7 @@ def destinations_of(target: str, further: Sequence[str]) -> tuple[Destination, .
     )
 
 
-def _read(
-    text: str, registries: Registries, request: MergeRequest, reference: Reference | None
-) -> Source | None:
+def _read(text: str, registries: Stores, request: MergeRequest, reference: Reference | None) -> Source | None:
     """Read a source; None for one that is not there and need not be."""
     from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source
@@ -237,7 +235,7 @@ def _preview(request: MergeRequest) -> Manifest:
     return supervise(preview_last_run(loaded, chosen_platforms(request), state, recorder))
 
 
-def _existing(target: str, registries: Registries) -> Source | None:
+def _existing(target: str, registries: Stores) -> Source | None:
     """Read the index that is appended to; none yet is an empty one."""
     from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def plan(request: RunRequest) -> int:
     """Show what `all` would do; change nothing, start no engine."""
-    from multibuild.config.files import check_files
+    from multibuild.config.referenced_files import check_files
     from multibuild.plan.document import plan_document
 
     loaded = load(request)
@@ -41,9 +41,9 @@ def as_commands(plan: Plan) -> str:
 
 def _ends(plan: Plan) -> list[str]:
     """Where the index comes to be: the tags at registries, or the place on this machine and the tags in it."""
-    if plan.publish.outlet.kind == "registry":
+    if plan.publish.output.kind == "registry":
         return [f"{target.repository}:{tag}" for target in plan.targets for tag in target.tags]
-    here = "this engine" if plan.publish.outlet.kind == "docker" else plan.publish.to
+    here = "this engine" if plan.publish.output.kind == "docker" else plan.publish.to
     return [f"{here} as {plan.image}:{tag}" for tag in plan.tags]
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from multibuild.oci.manifest import Manifest
     from multibuild.platforms import Platform
     from multibuild.resolve.clients import Choice
-    from multibuild.resolve.kubernetes import Node, Pull
-    from multibuild.resolve.resolve import Answer
+    from multibuild.resolve.kubernetes import ClusterNode, Pull
+    from multibuild.resolve.resolve import HostChoices
 
 DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
 """Hosts that are shown where none is named: those whose rules differ between clients."""
@@ -63,17 +63,17 @@ class ResolveRequest(Request):
 
 def resolve(request: ResolveRequest) -> int:
     """Show which entry of an index each client takes on a host."""
-    from multibuild.resolve.resolve import Answer, answers, host_platform
+    from multibuild.resolve.resolve import HostChoices, parse_host, resolve_hosts
 
     if request.nodes is not None:
         return _resolve_nodes(request.nodes, request)
     clients = _clients(request.clients)
     hosts = comma_list(request.hosts) or DEFAULT_HOSTS
     for host in hosts:
-        host_platform(host)  # a wrong one is an error before any registry is asked
+        parse_host(host)  # a wrong one is an error before any registry is asked
     chosen = [
-        Answer(host=answer.host, clients={name: answer.clients[name] for name in clients})
-        for answer in answers(_index(request), hosts)
+        HostChoices(host=answer.host, clients={name: answer.clients[name] for name in clients})
+        for answer in resolve_hosts(_index(request), hosts)
     ]
     if request.json:
         documents = [answer.document() for answer in chosen]
@@ -95,13 +95,13 @@ def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
     """Answer for a cluster: its nodes say host and client themselves."""
-    from multibuild.resolve.kubernetes import read_nodes
+    from multibuild.resolve.kubernetes import read_cluster_nodes
 
     if request.hosts or request.clients:
         raise UsageError(
             "--nodes: cannot be joined with --host or --client", hint="the nodes say both: leave them out"
         )
-    nodes = read_nodes(_read(file), str(file))
+    nodes = read_cluster_nodes(_read(file), str(file))
     image = _index(request)
     own = None if image.is_index or request.reference is None else _own_platform(request)
     return show_nodes(nodes, image, own, as_json=request.json)
@@ -109,17 +109,20 @@ def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
 
 def _own_platform(request: ResolveRequest) -> Platform:
     """Read the platform of an image that is no index from its config."""
-    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.image import read_child
     from multibuild.oci.registries import RegistrySession
 
     reference = Reference.parse(str(request.reference))
-    with for_a_reader(), RegistrySession(registry_settings(request.file), say=request.say) as registries:
+    with (
+        translate_read_errors(),
+        RegistrySession(registry_settings(request.file), on_wait=request.say) as registries,
+    ):
         return read_child(reference, registries.of(reference.host), None).config.platform
 
 
 def _index(request: ResolveRequest) -> Manifest:
-    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.registries import RegistrySession
     from multibuild.resolve.resolve import read_index
 
@@ -130,7 +133,10 @@ def _index(request: ResolveRequest) -> Manifest:
     if request.index is not None:
         return read_index(_read(request.index), str(request.index))
     reference = Reference.parse(str(request.reference))
-    with for_a_reader(), RegistrySession(registry_settings(request.file), say=request.say) as registries:
+    with (
+        translate_read_errors(),
+        RegistrySession(registry_settings(request.file), on_wait=request.say) as registries,
+    ):
         return registries.of(reference.host).manifest(reference)
 
 
@@ -141,7 +147,7 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}", hint="name a file, or - for standard input") from error
 
 
-def _table(found: list[Answer], clients: tuple[str, ...]) -> list[str]:
+def _table(found: list[HostChoices], clients: tuple[str, ...]) -> list[str]:
     """Hosts down, clients across; a cell is the entry's platform as the index has it."""
     rows = [("HOST", *(name.upper() for name in clients))]
     rows += [
@@ -158,12 +164,12 @@ def _cell(choice: Choice | None, host: str) -> str:
     return said.removeprefix(f"{host.partition('/')[0]}/")
 
 
-def show_nodes(nodes: Sequence[Node], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
+def show_nodes(nodes: Sequence[ClusterNode], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
     """Print the answers for nodes; `own` is the platform of an image that is no index. 0 also for "none"."""
-    from multibuild.resolve.kubernetes import pulls
+    from multibuild.resolve.kubernetes import resolve_nodes
     from multibuild.resolve.resolve import entries_of
 
-    found = pulls(entries_of(image), nodes, own)
+    found = resolve_nodes(entries_of(image), nodes, own)
     if as_json:
         document = {
             "nodes": [pull.document() for pull in found],

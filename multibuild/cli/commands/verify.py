@@ -79,15 +79,15 @@ def prove_reference(
     say: Callable[[str], None],
 ) -> Verification:
     """Verify with what a config says of registries and of the proof."""
-    from multibuild.oci.errors import for_a_reader
+    from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.registries import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
 
     rules = _rules(config, content)
     settings = config.registry_settings if config is not None else {}
     with (
-        for_a_reader(),
-        RegistrySession(settings, say=say) as registries,
+        translate_read_errors(),
+        RegistrySession(settings, on_wait=say) as registries,
     ):
         return verify_reference(reference, registries, rules=rules, cache=cache)
 

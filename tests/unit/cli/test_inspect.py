@@ -1,8 +1,8 @@
 """What `inspect` shows, within 80 columns."""
 
 from multibuild.cli.commands.inspect import as_diff, as_table
-from multibuild.resolve.diff_index import difference
-from multibuild.resolve.inspect_index import Entry, Inspection
+from multibuild.resolve.diff_index import compare
+from multibuild.resolve.inspect_index import InspectedEntry, Inspection
 from multibuild.resolve.lint_index import Finding
 
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -17,7 +17,7 @@ def entry(platform, digit="a", **more):
         "config": platform,
         "media_type": MANIFEST,
     }
-    return Entry(platform=platform, digest=f"sha256:{digit * 64}", **{**values, **more})
+    return InspectedEntry(platform=platform, digest=f"sha256:{digit * 64}", **{**values, **more})
 
 
 def inspection(*entries, **more):
@@ -71,7 +71,7 @@ def test_a_difference_within_80_columns():
         entry("linux/mips64le", "d"),
         annotations={"revision": "2" * 40},
     )
-    text = as_diff(difference(old, new))
+    text = as_diff(compare(old, new))
     assert max(map(len, text.splitlines())) <= 80
     assert "1 of 3 platforms are the same" in text
     assert "linux/mips64le" in text

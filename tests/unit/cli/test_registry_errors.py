@@ -1,4 +1,4 @@
-"""The catalogue's registries: an expired login, the wrong scheme, an unknown CA, and others, each really answering so."""
+"""Errors of registries: an expired login, the wrong scheme, an unknown CA and others, against real servers."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from multibuild.cli.startup import main
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_logged_in(tmp_path, monkeypatch):
+def _no_logins(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.chdir(tmp_path)
 
@@ -40,7 +40,7 @@ def fails(capsys, expected, *arguments):
 
 
 @pytest.mark.parametrize("command", ["inspect", "resolve", "verify"])
-def test_an_image_that_is_not_there(registry, capsys, command):
+def test_a_missing_image_is_a_usage_error(registry, capsys, command):
     fails(
         capsys,
         said(2, f"{registry.host}/app:1", then="the name and the tag"),
@@ -51,7 +51,7 @@ def test_an_image_that_is_not_there(registry, capsys, command):
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
 @pytest.mark.parametrize("logged_in", [False, True])
-def test_a_login_that_is_missing_or_has_expired(tmp_path, capsys, scheme, logged_in):
+def test_a_missing_or_expired_login_hints_at_docker_login(tmp_path, capsys, scheme, logged_in):
     with FakeRegistry(login=("me", "today's"), scheme=scheme) as registry:
         if logged_in:
             log_in(tmp_path, registry.host, "last-year's")
@@ -64,12 +64,12 @@ def test_a_login_that_is_missing_or_has_expired(tmp_path, capsys, scheme, logged
     assert "last-year" not in err
 
 
-def test_an_account_without_the_right(registry, capsys):
+def test_an_account_without_permission_hints_at_another_login(registry, capsys):
     registry.faults = Faults({1: 403}, lasting=True)
     fails(capsys, said(3, "does not allow", then="docker login"), "inspect", f"{registry.host}/app:1")
 
 
-def test_a_registry_that_is_down(registry, capsys):
+def test_a_registry_that_is_down_is_an_environment_fault(registry, capsys):
     registry.server.shutdown()
     registry.server.server_close()
     fails(
@@ -77,22 +77,22 @@ def test_a_registry_that_is_down(registry, capsys):
     )
 
 
-def test_a_merge_of_what_is_not_there(registry, capsys):
+def test_merging_a_missing_image_fails(registry, capsys):
     target, source = f"{registry.host}/app:1", f"{registry.host}/app-arm64:1"
     fails(capsys, said(7, source, then="the name and the tag"), "merge", target, source)
 
 
-def by_another_name(host):
-    """The same machine under an address that is no loopback, so that nobody takes plain http for granted."""
+def non_loopback(host):
+    """Return an address of this machine that is no loopback, so that plain http is not the default."""
     return host.replace("127.0.0.1", "0.0.0.0")
 
 
-def test_an_http_registry_spoken_to_with_https(registry, capsys):
-    host = by_another_name(registry.host)
+def test_a_plain_http_registry_hints_at_insecure(registry, capsys):
+    host = non_loopback(registry.host)
     fails(capsys, said(3, host, "plain http", then="insecure: true"), "inspect", f"{host}/app:1")
 
 
-def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
+def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, capsys):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-subj", "/CN=registry", "-addext", "subjectAltName=IP:0.0.0.0", "-days", "2",
@@ -101,10 +101,10 @@ def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    host = by_another_name(registry.host)
+    host = non_loopback(registry.host)
     registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
     fails(capsys, said(3, host, "certificate", then="ca: FILE"), "inspect", f"{host}/app:1")
-    # What the hint says helps: with the CA it is an answer like any other.
+    # The hint works: with the CA the registry's response is read.
     (tmp_path / "multibuild.yaml").write_text(
         f"version: 1\nimage: {host}/app\nplatforms: [amd64]\nregistries: {{'{host}': {{ca: cert.pem}}}}\n"
     )
@@ -112,13 +112,13 @@ def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
     assert threading.active_count() < 50
 
 
-def test_a_credential_helper_that_is_not_installed(tmp_path, registry, capsys):
+def test_a_missing_credential_helper_is_an_environment_fault(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "nobody-has-this"}))
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "not-installed"}))
     fails(capsys, said(3, registry.host, then="credsStore"), "inspect", f"{registry.host}/app:1")
 
 
-def test_a_docker_config_that_is_broken(tmp_path, registry, capsys):
+def test_a_broken_docker_config_is_an_environment_fault(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text("{")
     fails(capsys, said(3, "config.json", then="mend or move it"), "inspect", f"{registry.host}/app:1")

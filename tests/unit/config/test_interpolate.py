@@ -6,25 +6,25 @@ from pathlib import Path
 import pytest
 
 from multibuild.config.git import GitFacts, without_credentials
-from multibuild.config.interpolate import Interpolation, InterpolationError
+from multibuild.config.interpolate import InterpolationError, Interpolator
 
 
 class NoGit(GitFacts):
-    """Fails when git is asked."""
+    """Fails when git is called."""
 
     def _git(self, *arguments: str) -> str:
         raise AssertionError(arguments)
 
 
 def git(folder: Path, *arguments: str, when: str = "1700000000 +0000") -> None:
-    who = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org"}
-    who |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
-    when_set = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    environ = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org"}
+    environ |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
+    environ |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when, "GIT_CONFIG_GLOBAL": "/dev/null"}
     subprocess.run(
         ["git", "-C", str(folder), *arguments],
         check=True,
         capture_output=True,
-        env={**os.environ, **who, **when_set},
+        env={**os.environ, **environ},
     )
 
 
@@ -35,13 +35,13 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def fill(text: str, facts: GitFacts, **environ: str) -> str:
+def interpolated(text: str, facts: GitFacts, **environ: str) -> str:
     now = datetime(2026, 2, 3, 4, tzinfo=UTC)
-    return Interpolation(environ=environ, git=facts, now=now).fill(text)
+    return Interpolator(environ=environ, git=facts, now=now).interpolate(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "filled"),
+    ("text", "expected"),
     [
         ("plain $ and $HOME", "plain $ and $HOME"),
         ("${A}-${EMPTY}-${A}", "1--1"),
@@ -54,12 +54,12 @@ def fill(text: str, facts: GitFacts, **environ: str) -> str:
         ("${date}", "2026-02-03"),
     ],
 )
-def test_variables_without_asking_git(tmp_path, text, filled):
-    assert fill(text, NoGit(tmp_path), A="1", EMPTY="") == filled
+def test_variables_without_git_do_not_call_git(tmp_path, text, expected):
+    assert interpolated(text, NoGit(tmp_path), A="1", EMPTY="") == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("${NO}", "the environment variable NO is not set"),
         ("${NO:?say which}", "NO is not set: say which"),
@@ -70,39 +70,39 @@ def test_variables_without_asking_git(tmp_path, text, filled):
         ("${git.shaa}", "there is no ${git.shaa}"),
     ],
 )
-def test_what_cannot_be_filled_in(tmp_path, text, what):
+def test_a_text_that_cannot_be_interpolated_is_an_error(tmp_path, text, message):
     with pytest.raises(InterpolationError) as caught:
-        fill(text, NoGit(tmp_path), A="1", EMPTY="")
-    assert what in caught.value.message
+        interpolated(text, NoGit(tmp_path), A="1", EMPTY="")
+    assert message in caught.value.message
 
 
-def test_git(repository):
+def test_git_variables_are_interpolated(repository):
     git(repository, "tag", "v1.9.0")
     git(repository, "tag", "v1.10.2-rc.1+build.5")
     git(repository, "remote", "add", "origin", "https://user:secret@example.org/a.git")
     facts = GitFacts(repository)
     assert len(facts.sha) == 40
-    assert fill("${git.short_sha}", facts) == facts.sha[:7]
-    assert fill("${git.branch} ${git.tag} ${git.url}", facts) == (
+    assert interpolated("${git.short_sha}", facts) == facts.sha[:7]
+    assert interpolated("${git.branch} ${git.tag} ${git.url}", facts) == (
         "main v1.10.2-rc.1+build.5 https://example.org/a.git"
     )
-    assert fill("${git.semver} ${git.semver.major} ${git.semver.minor}", facts) == "1.10.2-rc.1 1 10"
+    assert interpolated("${git.semver} ${git.semver.major} ${git.semver.minor}", facts) == "1.10.2-rc.1 1 10"
     assert facts.commit_time == 1700000000
 
 
-def test_a_tag_that_is_no_version(repository):
+def test_a_tag_that_is_no_version_has_no_semver(repository):
     git(repository, "tag", "nightly")
-    assert fill("${git.tag}/${git.semver:-none}", GitFacts(repository)) == "nightly/none"
+    assert interpolated("${git.tag}/${git.semver:-none}", GitFacts(repository)) == "nightly/none"
 
 
 def test_without_a_repository_everything_is_empty(tmp_path):
     facts = GitFacts(tmp_path)
-    assert fill("${git.sha}${git.branch}${git.tag}${git.url}${git.semver.minor}", facts) == ""
+    assert interpolated("${git.sha}${git.branch}${git.tag}${git.url}${git.semver.minor}", facts) == ""
     assert facts.commit_time is None
 
 
 @pytest.mark.parametrize(
-    ("url", "clean"),
+    ("url", "expected"),
     [
         ("https://user:secret@example.org/a", "https://example.org/a"),
         ("https://token@example.org:8443/a", "https://example.org:8443/a"),
@@ -111,5 +111,5 @@ def test_without_a_repository_everything_is_empty(tmp_path):
         ("git@example.org:a", "git@example.org:a"),
     ],
 )
-def test_credentials_leave_a_url(url, clean):
-    assert without_credentials(url) == clean
+def test_credentials_are_removed_from_a_url(url, expected):
+    assert without_credentials(url) == expected

@@ -19,18 +19,18 @@ def load(folder: Path, text: str = BASE, *, environ=None, **flags) -> LoadedConf
     return load_config(file, environ=environ or {}, overrides=Overrides(**flags), now=NOW)
 
 
-def refused(folder: Path, text: str, **flags) -> ConfigError:
+def load_error(folder: Path, text: str, **flags) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         load(folder, text, **flags)
     return caught.value
 
 
-def line(folder: Path, text: str) -> str:
-    """The error without the name of the file: LINE:COLUMN: key: what."""
-    return refused(folder, text).message.removeprefix(f"{folder / 'multibuild.yaml'}:")
+def problem(folder: Path, text: str) -> str:
+    """Return the error without the name of the file: LINE:COLUMN: key: message."""
+    return load_error(folder, text).message.removeprefix(f"{folder / 'multibuild.yaml'}:")
 
 
-def test_three_keys_are_enough_and_defaults_are_those_of_the_contract(tmp_path):
+def test_three_keys_suffice_and_the_rest_has_defaults(tmp_path):
     loaded = load(tmp_path)
     config = loaded.config
     assert [str(entry.name) for entry in config.platforms] == ["linux/amd64", "linux/arm64"]
@@ -45,26 +45,26 @@ def test_three_keys_are_enough_and_defaults_are_those_of_the_contract(tmp_path):
     assert (config.retry.attempts, config.retry.initial, config.retry.max) == (3, 5, 120)
     assert (config.timeout, config.stall_timeout, config.jobs) == (21600, None, "auto")
     assert (config.attestations.provenance, config.verify.content, config.test) == ("min", "entrypoint", None)
-    assert config.publish.outlet.kind == "registry"
+    assert config.publish.output.kind == "registry"
 
 
 @pytest.mark.parametrize("key", ["cache", "attestations", "emulators", "retry", "verify", "publish"])
-def test_a_section_left_out_is_one_without_keys(tmp_path, key):
-    left_out, empty = load(tmp_path), load(tmp_path, f"{BASE}{key}: {{}}\n")
-    assert getattr(left_out.config, key) == getattr(empty.config, key)
-    assert left_out.canonical == empty.canonical
+def test_a_missing_section_equals_an_empty_one(tmp_path, key):
+    missing, empty = load(tmp_path), load(tmp_path, f"{BASE}{key}: {{}}\n")
+    assert getattr(missing.config, key) == getattr(empty.config, key)
+    assert missing.canonical == empty.canonical
 
 
-@pytest.mark.parametrize("asked", [None, "mine"])
-def test_what_was_asked_of_pydantics_plugins_still_is(tmp_path, monkeypatch, asked):
+@pytest.mark.parametrize("setting", [None, "mine"])
+def test_the_setting_for_pydantics_plugins_is_restored(tmp_path, monkeypatch, setting):
     monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
-    if asked:
-        monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", asked)
+    if setting:
+        monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", setting)
     load(tmp_path)
-    assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == asked
+    assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == setting
 
 
-CONTRACT = """\
+FULL_EXAMPLE = """\
 version: 1
 image: registry.example.org/team/app
 tags: ["${git.semver:-dev}", latest]
@@ -90,8 +90,8 @@ registries: {"localhost:5000": {insecure: true}}
 """
 
 
-def test_the_example_of_the_contract(tmp_path):
-    config = load(tmp_path, CONTRACT).config
+def test_a_config_with_most_keys_is_loaded(tmp_path):
+    config = load(tmp_path, FULL_EXAMPLE).config
     assert config.tags == ("dev", "latest")
     assert config.args == {"VERSION": "dev", "LEVEL": "1.10"}
     assert config.platforms[1].args == {"CGO_ENABLED": "0"}
@@ -102,7 +102,7 @@ def test_the_example_of_the_contract(tmp_path):
         False,
     )
     assert config.cache.from_ == ("type=registry,ref=r/cache:{slug}",)
-    assert (config.publish.outlet.kind, config.publish.outlet.path) == ("oci", "out")
+    assert (config.publish.output.kind, config.publish.output.path) == ("oci", "out")
     first, second = config.platforms
     test = config.test_of(first)
     assert test is not None
@@ -110,7 +110,7 @@ def test_the_example_of_the_contract(tmp_path):
     assert config.test_of(second) is None
 
 
-def test_a_platforms_own_test_goes_over_the_common_one(tmp_path):
+def test_a_platforms_own_test_overrides_the_common_one(tmp_path):
     config = load(
         tmp_path,
         "version: 1\nimage: a/b\nplatforms: [amd64, {name: mips64le, test: {timeout: 5m, emulator_cpu: I6400}}]\n"
@@ -153,13 +153,13 @@ def test_a_platforms_own_test_goes_over_the_common_one(tmp_path):
         ("destinations: [registry.example.org/team/app]", None),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(tmp_path, added, expected):
+def test_a_problem_is_an_error_with_its_location(tmp_path, added, expected):
     expected = expected or "7:16: destinations.0: registry.example.org/team/app is already published to"
-    assert line(tmp_path, BASE + added + "\n") == expected
+    assert problem(tmp_path, BASE + added + "\n") == expected
 
 
 @pytest.mark.parametrize(
-    ("image", "what"),
+    ("image", "message"),
     [
         ("a/b:1", "has a tag"),
         ("a/b@sha256:0", "has a digest"),
@@ -168,17 +168,17 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, added, expected):
         ("https://example.org/a", "is not the name of a repository"),
     ],
 )
-def test_an_image_is_a_repository(tmp_path, image, what):
-    assert what in line(tmp_path, f"version: 1\nimage: {image}\nplatforms: [amd64]\n")
+def test_an_image_that_is_no_repository_is_an_error(tmp_path, image, message):
+    assert message in problem(tmp_path, f"version: 1\nimage: {image}\nplatforms: [amd64]\n")
 
 
 @pytest.mark.parametrize("image", ["localhost:5000/a", "[::1]:5000/a/b", "a", "Example.org/a__b/c-d.e"])
-def test_repositories_that_are_right(tmp_path, image):
+def test_valid_repositories_pass(tmp_path, image):
     assert load(tmp_path, f"version: 1\nimage: '{image}'\nplatforms: [amd64]\n").config.image == image
 
 
 @pytest.mark.parametrize(
-    ("platforms", "what"),
+    ("platforms", "message"),
     [
         ("[]", "platforms: must not be empty"),
         ("[arm64, linux/arm64/v8]", "platforms.1.name: linux/arm64 is already listed as platforms.0"),
@@ -188,15 +188,15 @@ def test_repositories_that_are_right(tmp_path, image):
         ("[{required: false}]", "platforms.0.name: is required"),
     ],
 )
-def test_platforms(tmp_path, platforms, what):
-    assert what in line(tmp_path, f"version: 1\nimage: a/b\nplatforms: {platforms}\n")
+def test_invalid_platforms_are_errors(tmp_path, platforms, message):
+    assert message in problem(tmp_path, f"version: 1\nimage: a/b\nplatforms: {platforms}\n")
 
 
 @pytest.mark.parametrize(
     "flag", ["--push", "--output=x", "-tx", "-o", "--build-arg", "--annotation", "--iidfile=f"]
 )
 def test_flags_multibuild_passes_itself_are_refused(tmp_path, flag):
-    assert "is managed by multibuild" in line(tmp_path, BASE + f"build_flags: [--ulimit, n=1, '{flag}']\n")
+    assert "is managed by multibuild" in problem(tmp_path, BASE + f"build_flags: [--ulimit, n=1, '{flag}']\n")
 
 
 def test_other_build_flags_pass(tmp_path):
@@ -207,30 +207,32 @@ def test_docker_media_types_have_no_attestations_and_no_annotations(tmp_path):
     docker = BASE + "media_type: docker\n"
     assert load(tmp_path, docker).config.attestations.provenance is False
     assert load(tmp_path, docker + "attestations: {sbom: false}\n").config.attestations.provenance is False
-    assert "attestations.provenance: media_type docker" in line(
+    assert "attestations.provenance: media_type docker" in problem(
         tmp_path, docker + "attestations: {provenance: min}\n"
     )
-    assert "attestations.sbom: media_type docker" in line(tmp_path, docker + "attestations: {sbom: true}\n")
-    assert "annotations: media_type docker" in line(tmp_path, docker + "annotations: {a: b}\n")
+    assert "attestations.sbom: media_type docker" in problem(
+        tmp_path, docker + "attestations: {sbom: true}\n"
+    )
+    assert "annotations: media_type docker" in problem(tmp_path, docker + "annotations: {a: b}\n")
     entry = "version: 1\nimage: a/b\nplatforms: [{name: amd64, annotations: {a: b}}]\nmedia_type: docker\n"
-    assert "platforms.0.annotations: media_type docker" in line(tmp_path, entry)
+    assert "platforms.0.annotations: media_type docker" in problem(tmp_path, entry)
 
 
-def test_all_faults_at_once_in_the_order_of_the_file(tmp_path):
-    error = refused(tmp_path, BASE + "args: {A: '${NOPE}'}\ntimeout: never\ntagz: [a]\n")
+def test_all_problems_are_in_one_error_in_the_order_of_the_file(tmp_path):
+    error = load_error(tmp_path, BASE + "args: {A: '${NOPE}'}\ntimeout: never\ntagz: [a]\n")
     keys = [text.split(": ")[1] for text in error.message.splitlines()]
     assert keys == ["args.A", "timeout", "tagz"]
     assert "(perhaps you meant 'tags')" in error.message.splitlines()[2]
 
 
-def test_a_single_fault_has_its_hint(tmp_path):
-    assert refused(tmp_path, BASE + "tagz: [a]\n").hint == "perhaps you meant 'tags'"
-    assert refused(tmp_path, BASE + "fail-fast: true\n").hint == "perhaps you meant 'fail_fast'"
-    assert refused(tmp_path, BASE + "tags: [1.10]\n").hint == 'write it in quotes: "1.10"'
+def test_a_single_problem_has_a_hint(tmp_path):
+    assert load_error(tmp_path, BASE + "tagz: [a]\n").hint == "perhaps you meant 'tags'"
+    assert load_error(tmp_path, BASE + "fail-fast: true\n").hint == "perhaps you meant 'fail_fast'"
+    assert load_error(tmp_path, BASE + "tags: [1.10]\n").hint == 'write it in quotes: "1.10"'
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("", "1:1: the file is empty"),
         ("# nothing\n", "1:1: the file is empty"),
@@ -241,11 +243,11 @@ def test_a_single_fault_has_its_hint(tmp_path):
         ("? [a]\n: b\n", "a key must be text"),
     ],
 )
-def test_what_is_not_a_config_at_all(tmp_path, text, what):
-    assert what in refused(tmp_path, text).message
+def test_a_file_that_is_no_config_is_an_error(tmp_path, text, message):
+    assert message in load_error(tmp_path, text).message
 
 
-def test_a_file_that_is_not_there_is_no_text_or_a_directory(tmp_path):
+def test_a_missing_or_binary_file_or_a_directory_is_an_error(tmp_path):
     def read(path):
         return load_config(path, environ={}, overrides=Overrides(), now=NOW)
 
@@ -258,7 +260,7 @@ def test_a_file_that_is_not_there_is_no_text_or_a_directory(tmp_path):
         read(tmp_path / "bytes.yaml")
 
 
-def test_anchors_and_merges(tmp_path):
+def test_anchors_and_merge_keys_are_supported(tmp_path):
     config = load(
         tmp_path,
         "version: 1\nimage: a/b\nplatforms:\n  - &one {name: amd64, timeout: 1h, args: {A: 1}}\n"
@@ -267,7 +269,7 @@ def test_anchors_and_merges(tmp_path):
     assert (config.platforms[1].timeout, config.platforms[1].args) == (3600, {"A": "1"})
 
 
-def test_flags_go_over_the_file(tmp_path):
+def test_flags_override_the_file(tmp_path):
     config = load(
         tmp_path,
         BASE,
@@ -297,7 +299,7 @@ def test_flags_go_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "what"),
+    ("flags", "message"),
     [
         ({"sets": ("novalue",)}, "--set novalue: is not key.path=value"),
         ({"sets": ("platforms.7.timeout=1",)}, "platforms has no entry '7'"),
@@ -309,11 +311,11 @@ def test_flags_go_over_the_file(tmp_path):
         ({"tags": ("a b",)}, "--tag: tags.0: 'a b' is not a tag"),
     ],
 )
-def test_faults_of_flags_name_the_flag(tmp_path, flags, what):
-    assert what in refused(tmp_path, BASE, **flags).message
+def test_problems_of_flags_name_the_flag(tmp_path, flags, message):
+    assert message in load_error(tmp_path, BASE, **flags).message
 
 
-def test_insecure_is_what_is_configured_or_this_machine(tmp_path):
+def test_a_registry_is_insecure_when_configured_or_on_loopback(tmp_path):
     config = load(tmp_path, BASE + "registries: {'r.example.org:5000': {insecure: true}}\n").config
     for host in ("r.example.org:5000", "localhost", "localhost:5000", "127.1.2.3:80", "[::1]:5000"):
         assert config.is_insecure(host)
@@ -321,7 +323,7 @@ def test_insecure_is_what_is_configured_or_this_machine(tmp_path):
         assert not config.is_insecure(host)
 
 
-def test_canonical_is_the_same_for_the_same_result(tmp_path):
+def test_the_canonical_form_is_the_same_for_the_same_result(tmp_path):
     text = "platforms: [{name: linux/arm64/v8, required: true}]\nimage: a/b\nversion: 1\n"
     same = "version: 1\nimage: a/b\nplatforms: [aarch64]\ntags: [latest]\njobs: 3\ntimeout: 9h\n"
     assert load(tmp_path, text).canonical == load(tmp_path, same).canonical
@@ -335,7 +337,7 @@ def test_ca_files_are_relative_to_the_project(tmp_path):
     assert str(tmp_path) not in loaded.canonical
 
 
-def test_characters_that_json_escapes_in_two_halves_are_whole(tmp_path):
+def test_surrogate_pairs_in_json_escapes_are_joined(tmp_path):
     loaded = load(tmp_path, BASE + 'labels: {"animal": "\\ud83d\\udc18 é"}\n')
     assert loaded.config.labels["animal"] == "\U0001f418 é"
-    assert "half a character" in refused(tmp_path, BASE + 'labels: {"animal": "\\ud83d"}\n').message
+    assert "half a character" in load_error(tmp_path, BASE + 'labels: {"animal": "\\ud83d"}\n').message

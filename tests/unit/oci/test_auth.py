@@ -1,4 +1,4 @@
-"""Logins: which are found, how challenges are answered, and whom they are never sent to."""
+"""Logins: where they are read from, how challenges are answered, and which hosts never get them."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import EnvironmentFault
-from multibuild.oci.auth import RegistryAuth, _challenges
+from multibuild.oci.auth import RegistryAuth, _parse_challenges
 from multibuild.oci.credentials import MAX_LOGIN_AGE_S, Credentials, Login, credentials_for
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
@@ -38,29 +38,29 @@ def at(fake):
     return Reference(host=fake.host, repository="a", tag="1")
 
 
-def test_a_token_service_that_is_gone_is_not_a_missing_tag(fake):
-    fake.token_troubles = [(404, {})] * 9
+def test_a_missing_token_service_is_not_a_missing_tag(fake):
+    fake.token_failures = [(404, {})] * 9
     with client(fake) as registry, pytest.raises(RegistryError) as caught:
         registry.head(at(fake))
     assert caught.value.kind != "not-found"
 
 
-def test_a_token_service_in_trouble_is_asked_again(fake):
-    fake.token_troubles = [(503, {}), (429, {"Retry-After": "0"})]
+def test_a_failing_token_service_is_retried(fake):
+    fake.token_failures = [(503, {}), (429, {"Retry-After": "0"})]
     with client(fake) as registry:
         assert registry.manifest(at(fake))
 
 
-def test_a_token_service_that_redirects_leads_our_login_nowhere(fake):
+def test_a_login_does_not_follow_a_token_service_that_redirects(fake):
     with FakeRegistry() as other:
-        fake.token_troubles = [(307, {"Location": f"http://{other.host}/token"})] * 9
+        fake.token_failures = [(307, {"Location": f"http://{other.host}/token"})] * 9
         with client(fake) as registry, pytest.raises(RegistryError, match="no token"):
             registry.manifest(at(fake))
-        assert other.seen == []
+        assert other.log == []
 
 
-def challenged(host, realm, *, insecure=False):
-    """Give the request to the token service that a challenge leads to."""
+def token_request(host, realm, *, insecure=False):
+    """Return the token request that a challenge leads to."""
     scheme = "http" if insecure or host.startswith(("localhost", "127.", "[::1]")) else "https"
     auth = RegistryAuth(f"{scheme}://{host}", host, lambda: LOGIN, insecure=insecure)
     request = httpx.Request("GET", f"{scheme}://{host}/v2/", extensions={"timeout": {"read": 60.0}})
@@ -71,15 +71,15 @@ def challenged(host, realm, *, insecure=False):
 
 @pytest.mark.parametrize("realm", ["http://tokens.example.org/", "file:///etc/passwd", "nonsense", ""])
 @pytest.mark.parametrize("host", ["r.example.org", "localhost:5000", "127.0.0.1:5000", "[::1]:5000"])
-def test_a_login_goes_nowhere_without_tls(host, realm):
+def test_a_login_is_not_sent_without_tls(host, realm):
     with pytest.raises(RegistryError, match="without TLS"):
-        challenged(host, realm)
+        token_request(host, realm)
 
 
 @pytest.mark.parametrize("realm", ["http://127.0.0.1.example.org/", "http://127.0.0.1:1@example.org/"])
-def test_what_looks_like_this_machine_is_another(realm):
+def test_a_host_that_only_looks_like_loopback_needs_tls(realm):
     with pytest.raises(RegistryError, match="without TLS"):
-        challenged("localhost:5000", realm)
+        token_request("localhost:5000", realm)
 
 
 @pytest.mark.parametrize(
@@ -91,45 +91,45 @@ def test_what_looks_like_this_machine_is_another(realm):
         ("r.example.org", "http://tokens.example.org/t", True),
     ],
 )
-def test_a_login_goes_to_a_token_service_that_may_have_it(host, realm, insecure):
-    asked = challenged(host, realm, insecure=insecure)
-    assert str(asked.url).startswith(realm)
-    assert asked.extensions["timeout"] == {"read": 60.0}, (
-        "a service that hangs would be waited for without end"
+def test_a_login_is_sent_to_a_trusted_token_service(host, realm, insecure):
+    request = token_request(host, realm, insecure=insecure)
+    assert str(request.url).startswith(realm)
+    assert request.extensions["timeout"] == {"read": 60.0}, (
+        "without a timeout, a hanging service blocks forever"
     )
-    assert asked.headers["accept-encoding"] == "identity"
+    assert request.headers["accept-encoding"] == "identity"
 
 
-def test_a_realm_that_is_no_url(fake):
+def test_a_realm_that_is_no_url_is_an_error(fake):
     fake.realm = "https://a:port/"
     with client(fake) as registry, pytest.raises(RegistryError, match="no URL"):
         registry.manifest(at(fake))
 
 
 @pytest.mark.parametrize("token", ["s3cret\n", "s3cret\r\nX: y", "s3crät", "s3cret word", ""])
-def test_a_token_no_header_can_hold_is_not_shown(fake, token):
-    fake.token_answer = json.dumps({"token": token}).encode()
+def test_a_token_that_no_header_can_hold_is_not_shown(fake, token):
+    fake.token_body = json.dumps({"token": token}).encode()
     with client(fake) as registry, pytest.raises(RegistryError, match="no token") as caught:
         registry.manifest(at(fake))
     assert "s3cr" not in f"{caught.value.message} {caught.value.hint}"
 
 
 @pytest.mark.parametrize(
-    ("answer", "headers", "trouble"),
+    ("body", "headers", "message"),
     [
         (b" " * 2**20, {}, "more than"),
         (b"few bytes become gigabytes", {"Content-Encoding": "zstd"}, "encoding"),
         (b"few bytes become gigabytes", {"Content-Encoding": "gzip, gzip"}, "encoding"),
     ],
 )
-def test_what_a_token_service_answers_is_bounded(fake, answer, headers, trouble):
-    fake.token_answer, fake.token_headers = answer, headers
-    with client(fake) as registry, pytest.raises(RegistryError, match=trouble):
+def test_the_response_of_a_token_service_is_limited(fake, body, headers, message):
+    fake.token_body, fake.token_headers = body, headers
+    with client(fake) as registry, pytest.raises(RegistryError, match=message):
         registry.manifest(at(fake))
 
 
 @pytest.mark.parametrize(
-    ("header", "found"),
+    ("header", "challenges"),
     [
         ('Basic realm="x"', {"basic": {"realm": "x"}}),
         ('bearer Realm="https://t/", service=s', {"bearer": {"realm": "https://t/", "service": "s"}}),
@@ -144,11 +144,11 @@ def test_what_a_token_service_answers_is_bounded(fake, answer, headers, trouble)
         ("", {}),
     ],
 )
-def test_challenges(header, found):
-    assert _challenges(header) == found
+def test_challenges_are_parsed(header, challenges):
+    assert _parse_challenges(header) == challenges
 
 
-def test_a_refusal_says_no_secret(fake):
+def test_a_refusal_shows_no_secret(fake):
     with client(fake, Credentials(username="x", secret="wr0ng-word")) as registry:
         with pytest.raises(RegistryError) as caught:
             registry.check_push("a")
@@ -238,7 +238,7 @@ def basic(pair):
     return {"auth": base64.b64encode(pair.encode()).decode()}
 
 
-def test_logins_in_the_file(config):
+def test_logins_are_read_from_the_file(config):
     config(
         {
             "auths": {
@@ -255,17 +255,17 @@ def test_logins_in_the_file(config):
     assert credentials_for("empty.example.org") is credentials_for("r.example.org") is None
 
 
-def test_no_file_is_no_login(tmp_path, monkeypatch):
+def test_without_a_file_there_is_no_login(tmp_path, monkeypatch):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert credentials_for("r.example.org") is None
 
 
-def test_helpers(config, tmp_path, monkeypatch):
+def test_credential_helpers_are_called(config, tmp_path, monkeypatch):
     answer = """read host; echo "{\\"Username\\": \\"<token>\\", \\"Secret\\": \\"for $host\\"}" """
     helper(tmp_path, monkeypatch, "good", answer)
     config({"credHelpers": {"r.example.org": "good"}, "auths": {"other.example.org": basic("me:x")}})
-    wanted = Credentials(username="", secret="", identity_token="for r.example.org")
-    assert credentials_for("r.example.org") == wanted
+    expected = Credentials(username="", secret="", identity_token="for r.example.org")
+    assert credentials_for("r.example.org") == expected
     assert credentials_for("other.example.org") == Credentials(username="me", secret="x")
 
 
@@ -273,7 +273,7 @@ def test_helpers(config, tmp_path, monkeypatch):
     "script",
     ["exit 1", "echo 'pinentry: s3cret gone' >&2; exit 2", "echo '{\"a\": 1}'", "echo no JSON s3cret"],
 )
-def test_a_broken_helper(config, tmp_path, monkeypatch, script):
+def test_a_broken_helper_is_an_error_without_its_secrets(config, tmp_path, monkeypatch, script):
     helper(tmp_path, monkeypatch, "broken", script)
     config({"credsStore": "broken"})
     with pytest.raises(EnvironmentFault, match=r"r\.example\.org") as caught:
@@ -282,7 +282,7 @@ def test_a_broken_helper(config, tmp_path, monkeypatch, script):
     assert "s3cret" not in caught.value.message
 
 
-def test_a_missing_helper(config):
+def test_a_missing_helper_is_an_error(config):
     config({"credsStore": "nowhere-to-be-found"})
     with pytest.raises(EnvironmentFault, match="nowhere-to-be-found"):
         credentials_for("r.example.org")
@@ -291,14 +291,14 @@ def test_a_missing_helper(config):
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"auths": {"r.example.org": {"auth": "c2VjcmV0LXdvcmQ="}}}', "\x00"]
 )
-def test_a_broken_file(config, text):
+def test_a_broken_file_is_an_error_without_its_secrets(config, text):
     config(text)
     with pytest.raises(EnvironmentFault) as caught:
         credentials_for("r.example.org")
     assert "secret-word" not in caught.value.message
 
 
-def test_credentials_do_not_show():
-    shown = repr(Credentials(username="me", secret="s3cret", identity_token="t0ken"))
-    assert "s3cret" not in shown
-    assert "t0ken" not in shown
+def test_repr_of_credentials_shows_no_secret():
+    text = repr(Credentials(username="me", secret="s3cret", identity_token="t0ken"))
+    assert "s3cret" not in text
+    assert "t0ken" not in text

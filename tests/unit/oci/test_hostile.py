@@ -1,4 +1,4 @@
-"""Documents of anyone's making: whatever stands in them, what is said is an error for people, never a traceback."""
+"""Untrusted documents: whatever they contain, the result is an error with a message, never a traceback."""
 
 import copy
 import json
@@ -19,12 +19,12 @@ from multibuild.prove.verify import Rules, verify
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
-from multibuild.resolve.inspect_index import look_at
+from multibuild.resolve.inspect_index import inspect_reference
 from multibuild.resolve.lint_index import lint
-from multibuild.resolve.resolve import answers
+from multibuild.resolve.resolve import resolve_hosts
 from multibuild.workflow.clean import reachable_digests
 
-ODD: tuple[Any, ...] = (
+ODD_VALUES: tuple[Any, ...] = (
     None,
     5,
     "text",
@@ -44,23 +44,23 @@ ODD: tuple[Any, ...] = (
 ROUNDS = 60
 
 
-def mutated(document, rng):
-    """Put something odd in some place of a document."""
+def mutate(document, rng):
+    """Return a copy of the document with an odd value at a random place."""
     document = copy.deepcopy(document)
     places = []
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
+    queue = [document]
+    while queue:
+        node = queue.pop()
         keys = node if isinstance(node, dict) else range(len(node))
         places += [(node, key) for key in keys]
-        waiting += [node[key] for key in keys if isinstance(node[key], dict | list)]
+        queue += [node[key] for key in keys if isinstance(node[key], dict | list)]
     node, key = rng.choice(places)
-    node[key] = copy.deepcopy(rng.choice(ODD))
+    node[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return document
 
 
-def whole(registry):
-    """Give an index, an image manifest and an image config with every field that is read."""
+def complete_documents(registry):
+    """Return an index, an image manifest and an image config with every field that is read."""
     child, image, _ = put_attested(registry, "app", "linux/arm/v7")
     manifests = registry.repository("app").manifests
     index, manifest = (json.loads(manifests[digest][1]) for digest in (child, image))
@@ -72,39 +72,39 @@ def whole(registry):
 
 
 def uses(reference, registries):
-    """Give all that is done with an image of somebody else's."""
+    """Yield everything multibuild does with an untrusted image."""
     registry = registries.of(reference.host)
 
-    def copied():
+    def copy_image():
         source = read_source(str(reference), registries)
         made = merge([source], MergeOptions(annotations=(("q", "r"),)))
         lint(made.entries, {})
         goal = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
         publish(made, [goal], sources=[source.reference], registries=registries, emit=lambda _event: None)
 
-    yield lambda: as_table(look_at(reference, registries))
+    yield lambda: as_table(inspect_reference(reference, registries))
     yield lambda: json.dumps(
         verify(reference, registries, rules=Rules(mode="all"), cache=LayerCache()).document()
     )
-    yield lambda: answers(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
+    yield lambda: resolve_hosts(registry.manifest(reference), ["linux/arm/v7", "linux/arm64"])
     yield lambda: reachable_digests(reference, [registry.manifest(reference).digest], registries)
-    yield copied
+    yield copy_image
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nothing_odd_ends_in_a_traceback(seed):
+def test_an_odd_value_never_ends_in_a_traceback(seed):
     rng = random.Random(seed)
-    once = RetryPolicy(tries=1, initial=0.0)
-    with FakeRegistry() as fake, RegistrySession({}, say=lambda _text: None, retry=once) as registries:
-        index, manifest, config = whole(fake)
+    no_retries = RetryPolicy(tries=1, initial=0.0)
+    with FakeRegistry() as fake, RegistrySession({}, on_wait=print, retry=no_retries) as registries:
+        index, manifest, config = complete_documents(fake)
         for _ in range(ROUNDS):
             kind = rng.choice(("index", "manifest", "config"))
-            blob = json.dumps(mutated(config, rng) if kind == "config" else config).encode()
-            described = {**manifest["config"], "digest": fake.put_blob("app", blob), "size": len(blob)}
-            image = {**manifest, "config": described}
-            image = mutated(image, rng) if kind == "manifest" else image
+            blob = json.dumps(mutate(config, rng) if kind == "config" else config).encode()
+            config_entry = {**manifest["config"], "digest": fake.put_blob("app", blob), "size": len(blob)}
+            image = {**manifest, "config": config_entry}
+            image = mutate(image, rng) if kind == "manifest" else image
             if kind == "index":
-                fake.put("app", json.dumps(mutated(index, rng)).encode(), OCI_INDEX, tag="odd")
+                fake.put("app", json.dumps(mutate(index, rng)).encode(), OCI_INDEX, tag="odd")
             else:
                 digest = fake.put("app", json.dumps(image).encode(), OCI, tag="odd")
                 if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Ways to a registry: TLS with a CA of one's own, proxies, plain http only where asked for, bounds."""
+"""Connections to a registry: TLS with a custom CA, proxies, plain http only where configured, limits."""
 
 import socket
 import time
@@ -34,112 +34,115 @@ def client(host=NAME, **settings):
 
 
 @pytest.fixture
-def far(monkeypatch):
-    """A registry with TLS under another name, behind the proxy the environment names."""
+def remote(monkeypatch):
+    """A registry with TLS under another name, behind the proxy of the environment."""
     with FakeRegistry(tls=CERTIFICATE) as registry, Tunnel(registry.host) as proxy:
         put_image(registry, "app", tag="1")
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
         yield registry, proxy
 
 
-def test_a_ca_of_ones_own_through_a_proxy(far):
-    registry, proxy = far
-    with client(ca=CERTIFICATE) as reached:
-        assert reached.manifest(Reference.parse(f"{NAME}/app:1"))
-    assert proxy.asked == [f"{NAME}:443"]
+def test_a_custom_ca_works_through_a_proxy(remote):
+    registry, proxy = remote
+    with client(ca=CERTIFICATE) as registry_client:
+        assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+    assert proxy.targets == [f"{NAME}:443"]
     assert registry.requests("GET")
 
 
-def test_an_unknown_ca_is_an_error_that_says_how_to_trust_it(far):
-    registry, _ = far
-    with client() as reached, pytest.raises(RegistryError) as caught:
-        reached.manifest(Reference.parse(f"{NAME}/app:1"))
+def test_an_unknown_ca_is_an_error_with_the_setting_that_trusts_it(remote):
+    registry, _ = remote
+    with client() as registry_client, pytest.raises(RegistryError) as caught:
+        registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
     assert caught.value.kind == "tls"
     assert "ca: FILE" in str(caught.value.hint)
-    assert not registry.seen
+    assert not registry.log
 
 
-def test_no_proxy_means_none(far, monkeypatch):
-    _, proxy = far
+def test_no_proxy_bypasses_the_proxy(remote, monkeypatch):
+    _, proxy = remote
     monkeypatch.setenv("NO_PROXY", NAME)
-    with client(ca=CERTIFICATE) as reached, pytest.raises(RegistryError) as caught:
-        reached.manifest(Reference.parse(f"{NAME}/app:1"))
+    with client(ca=CERTIFICATE) as registry_client, pytest.raises(RegistryError) as caught:
+        registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
     assert caught.value.kind == "unreachable"
-    assert not proxy.asked
+    assert not proxy.targets
 
 
-def test_plain_http_is_not_spoken_unasked(monkeypatch):
+def test_plain_http_is_not_used_unless_configured(monkeypatch):
     with FakeRegistry() as registry, Tunnel(registry.host) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
-        with client() as reached, pytest.raises(RegistryError) as caught:
-            reached.manifest(Reference.parse(f"{NAME}/app:1"))
+        with client() as registry_client, pytest.raises(RegistryError) as caught:
+            registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
         assert caught.value.kind == "tls"
         assert "insecure: true" in str(caught.value.hint)
-        assert not registry.seen
+        assert not registry.log
 
 
-def test_plain_http_when_asked_for(monkeypatch):
+def test_plain_http_is_used_when_configured(monkeypatch):
     with FakeRegistry() as registry:
         put_image(registry, "app", tag="1")
         monkeypatch.setenv("HTTP_PROXY", f"http://{registry.host}")
-        with client(insecure=True) as reached:
-            assert reached.manifest(Reference.parse(f"{NAME}/app:1"))
-        assert registry.seen[0].path == f"http://{NAME}/v2/app/manifests/1"
+        with client(insecure=True) as registry_client:
+            assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+        assert registry.log[0].path == f"http://{NAME}/v2/app/manifests/1"
 
 
-def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
+def test_loopback_bypasses_the_proxy(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with FakeRegistry() as registry:
         put_image(registry, "app", tag="1")
-        with client(registry.host) as reached:
-            assert reached.manifest(Reference.parse(f"{registry.host}/app:1"))
+        with client(registry.host) as registry_client:
+            assert registry_client.manifest(Reference.parse(f"{registry.host}/app:1"))
 
 
-def test_an_unusable_ca_file(tmp_path):
+def test_an_unusable_ca_file_is_an_error(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(EnvironmentFault, match=r"ca\.pem"):
         client(ca=tmp_path / "ca.pem")
 
 
-def test_where_requests_go():
+def test_the_address_of_each_kind_of_registry():
     assert RegistrySettings(host="r.example.org:5000").address == "https://r.example.org:5000"
     assert RegistrySettings(host="r.example.org", insecure=True).address == "http://r.example.org"
     assert RegistrySettings(host="localhost:5000").address == "http://localhost:5000"
     assert RegistrySettings(host="docker.io").address == "https://registry-1.docker.io"
 
 
-def test_an_endless_manifest_is_cut_off():
+def test_an_oversized_manifest_is_an_error():
     with FakeRegistry() as registry:
         digest = registry.put("a", b" " * (4 * 1024 * 1024 + 1), OCI)
-        with client(registry.host) as reached, pytest.raises(RegistryError, match="more than"):
-            reached.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
+        with client(registry.host) as registry_client, pytest.raises(RegistryError, match="more than"):
+            registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
 
 
-def test_a_manifest_without_a_useful_media_type():
+def test_the_media_type_is_detected_where_the_registry_sends_a_generic_one():
     with FakeRegistry() as registry:
         digest = registry.put("a", b'{"manifests": []}', "application/json")
-        with client(registry.host) as reached:
-            found = reached.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
-        assert found.media_type == OCI_INDEX
+        with client(registry.host) as registry_client:
+            manifest = registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
+        assert manifest.media_type == OCI_INDEX
 
 
-def test_a_registry_that_is_not_running_is_heard_of_at_once():
+def test_a_registry_that_is_not_running_is_reported_quickly():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{unused.getsockname()[1]}"
-        began = time.monotonic()
-        with Registry(RegistrySettings(host=host)) as reached, pytest.raises(RegistryError) as caught:
-            reached.check_push("a")
-    assert time.monotonic() - began < 30
+        start = time.monotonic()
+        with Registry(RegistrySettings(host=host)) as registry_client, pytest.raises(RegistryError) as caught:
+            registry_client.check_push("a")
+    assert time.monotonic() - start < 30
     assert caught.value.kind == "unreachable"
     assert host in caught.value.message
     assert "running" in str(caught.value.hint)
 
 
-def test_words_of_a_registry_cannot_reach_the_terminal():
+def test_escape_sequences_in_a_registrys_message_are_removed():
     with FakeRegistry() as registry:
         registry.faults = Faults({1: 400})
-        registry.words = "\x1b]0;owned\x07 its words"
-        with client(registry.host) as reached, pytest.raises(RegistryError, match="its words") as caught:
-            reached.put_manifest(Reference.parse(f"{registry.host}/a:1"), b"{}", OCI_INDEX)
+        registry.error_message = "\x1b]0;owned\x07 its words"
+        with (
+            client(registry.host) as registry_client,
+            pytest.raises(RegistryError, match="its words") as caught,
+        ):
+            registry_client.put_manifest(Reference.parse(f"{registry.host}/a:1"), b"{}", OCI_INDEX)
         assert "\x1b" not in caught.value.message

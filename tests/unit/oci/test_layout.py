@@ -1,4 +1,4 @@
-"""An OCI layout as a place to publish to and to merge from."""
+"""An OCI layout as a store to publish to and to merge from."""
 
 import json
 import tarfile
@@ -10,7 +10,7 @@ from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import OciLayout, WithLayouts, open_layout
+from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
@@ -23,22 +23,22 @@ from multibuild.publish.move_tags import publish
 
 @pytest.fixture
 def fake():
-    with FakeRegistry() as one:
-        yield one
+    with FakeRegistry() as registry:
+        yield registry
 
 
 @pytest.fixture
 def clients(fake):
-    class One:
+    class OneRegistry:
         registry = Registry(RegistrySettings(host=fake.host))
 
         def of(self, host):
             assert host == fake.host
             return self.registry
 
-    one = One()
-    with one.registry:
-        yield one
+    clients = OneRegistry()
+    with clients.registry:
+        yield clients
 
 
 def ignore(event, /):
@@ -46,8 +46,8 @@ def ignore(event, /):
 
 
 @pytest.fixture
-def written(fake, clients, tmp_path):
-    """`written("oci")`: two platforms, one attested, published there; gives (index, path, loaded)."""
+def publish_layout(fake, clients, tmp_path):
+    """`publish_layout("oci")` publishes two platforms, one attested; returns (index, path, loaded archives)."""
 
     def write(kind):
         put_attested(fake, "app", "linux/amd64", tag="a")
@@ -70,8 +70,8 @@ def written(fake, clients, tmp_path):
     return write
 
 
-def test_a_layout_holds_everything_under_its_digest(written, fake):
-    index, path, _ = written("oci")
+def test_a_layout_holds_everything_under_its_digest(publish_layout, fake):
+    index, path, _ = publish_layout("oci")
     assert json.loads((path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     listed = json.loads((path / "index.json").read_text())["manifests"]
     assert [entry["digest"] for entry in listed] == [index.digest] * 2
@@ -79,39 +79,39 @@ def test_a_layout_holds_everything_under_its_digest(written, fake):
     assert listed[0]["annotations"]["io.containerd.image.name"] == f"{fake.host}/app:1"
     files = list((path / "blobs" / "sha256").iterdir())
     assert all(digest_of(file.read_bytes()) == f"sha256:{file.name}" for file in files)
-    held = fake.repository("app")
-    wanted = {*(entry.digest for entry in index.entries), index.digest, *held.blobs}
-    assert {f"sha256:{file.name}" for file in files} == wanted
+    source = fake.repository("app")
+    expected = {*(entry.digest for entry in index.entries), index.digest, *source.blobs}
+    assert {f"sha256:{file.name}" for file in files} == expected
 
 
-def test_writing_again_changes_nothing(written):
-    _, path, _ = written("oci")
+def test_writing_again_changes_nothing(publish_layout):
+    _, path, _ = publish_layout("oci")
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    written("oci")
+    publish_layout("oci")
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
-def test_an_archive_is_the_same_bytes_each_time(written):
-    _, path, _ = written("oci-archive")
+def test_an_archive_is_the_same_bytes_each_time(publish_layout):
+    _, path, _ = publish_layout("oci-archive")
     first = path.read_bytes()
-    written("oci-archive")
+    publish_layout("oci-archive")
     assert path.read_bytes() == first
     with tarfile.open(path) as tar:
         assert {"oci-layout", "index.json"} <= set(tar.getnames())
 
 
-def test_the_engine_gets_an_archive(written):
-    _, path, loaded = written("docker")
+def test_the_engine_loads_an_archive(publish_layout):
+    _, path, loaded = publish_layout("docker")
     assert len(loaded) == 1
     assert not path.exists()
 
 
 @pytest.mark.parametrize("kind", ["oci", "oci-archive"])
 @pytest.mark.parametrize("tag", ["", ":1", ":latest"])
-def test_it_can_be_merged_from(kind, tag, written, fake, clients, tmp_path):
-    index, path, _ = written(kind)
+def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients, tmp_path):
+    index, path, _ = publish_layout(kind)
     layout, reference = open_layout(f"{path}{tag}", tmp_path)
-    stores = WithLayouts(clients, layout)
+    stores = StoresWithLayouts(clients, layout)
     source = read_source("oci:out", stores, reference=reference)
     assert merge([source], MergeOptions()).digest == index.digest
     destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))
@@ -119,24 +119,24 @@ def test_it_can_be_merged_from(kind, tag, written, fake, clients, tmp_path):
     assert fake.repository("elsewhere").tags == {"1": index.digest}
 
 
-def test_no_layout(tmp_path):
-    for place in (tmp_path, tmp_path / "missing"):
+def test_what_is_not_a_layout_is_an_error(tmp_path):
+    for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError, match="no"):
-            open_layout(str(place), tmp_path)
+            open_layout(str(path), tmp_path)
     (tmp_path / "file").write_bytes(b"no archive")
     with pytest.raises(RegistryError, match="is no archive"):
         open_layout(str(tmp_path / "file"), tmp_path)
 
 
-def test_a_tag_that_is_not_there_is_named_with_those_that_are(written, tmp_path):
-    _, path, _ = written("oci")
+def test_the_error_for_a_missing_tag_lists_the_existing_ones(publish_layout, tmp_path):
+    _, path, _ = publish_layout("oci")
     layout, reference = open_layout(f"{path}:2", tmp_path)
     with pytest.raises(RegistryError) as caught:
         layout.manifest(reference)
     assert "1, latest" in str(caught.value.hint)
 
 
-def test_bytes_that_are_not_their_digest_do_not_get_its_name(tmp_path):
+def test_a_blob_that_does_not_match_its_digest_is_not_stored(tmp_path):
     layout = OciLayout(tmp_path / "out", image="r.io/app")
     blob = Descriptor(media_type="x", digest=digest_of(b"good"), size=4)
     with pytest.raises(RegistryError, match="do not match"):
@@ -145,8 +145,8 @@ def test_bytes_that_are_not_their_digest_do_not_get_its_name(tmp_path):
     assert not list(Path(tmp_path / "out" / "blobs" / "sha256").iterdir())
 
 
-def test_a_damaged_manifest_is_refused(written):
-    index, path, _ = written("oci")
+def test_a_damaged_manifest_is_refused(publish_layout):
+    index, path, _ = publish_layout("oci")
     (path / "blobs" / "sha256" / index.digest.removeprefix("sha256:")).write_bytes(b"{}")
     with pytest.raises(RegistryError, match="not what its name says"):
         OciLayout(path).manifest(Reference(host="oci", repository="x", tag="1"))

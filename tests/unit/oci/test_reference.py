@@ -1,4 +1,4 @@
-"""References as docker reads them, descriptors as the image-spec writes them."""
+"""References are parsed like Docker's, descriptors like the image-spec's."""
 
 import json
 
@@ -30,16 +30,16 @@ DIGEST = "sha256:" + "a" * 64
         ("reg.example.org/a__b/c-d/e.f", "reg.example.org", "a__b/c-d/e.f", None, None),
     ],
 )
-def test_parse(text, host, repository, tag, digest):
-    found = Reference.parse(text)
-    assert (found.host, found.repository, found.tag, found.digest) == (host, repository, tag, digest)
+def test_references_are_parsed(text, host, repository, tag, digest):
+    expected = Reference(host=host, repository=repository, tag=tag, digest=digest)
+    assert Reference.parse(text) == expected
 
 
 @pytest.mark.parametrize(
     "text",
     ["", ":1", "App", "reg.example.org/", "a/b:", "a b", "app:-x", "app@sha256:12", f"app@{DIGEST}x", "a//b"],
 )
-def test_no_reference(text):
+def test_an_invalid_reference_is_an_error(text):
     with pytest.raises(UsageError):
         Reference.parse(text)
 
@@ -59,18 +59,18 @@ def test_no_reference(text):
         "a b.c",
     ],
 )
-def test_no_host(host):
+def test_an_invalid_host_is_an_error(host):
     with pytest.raises(UsageError):
         Reference.parse(f"{host}/app")
 
 
-def test_what_is_asked_for():
+def test_the_target_is_the_digest_else_the_tag_else_latest():
     assert Reference.parse("a/b").target == "latest"
     assert Reference.parse(f"a/b:1@{DIGEST}").target == DIGEST
     assert str(Reference.parse("r.io/b:1").with_digest(DIGEST)) == f"r.io/b@{DIGEST}"
 
 
-def test_a_descriptor_keeps_what_it_does_not_know():
+def test_a_descriptor_keeps_unknown_fields():
     document = {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "digest": DIGEST,
@@ -90,7 +90,7 @@ def test_a_descriptor_keeps_what_it_does_not_know():
     assert Descriptor.from_json(document).to_json() == document
 
 
-WHOLE = {"mediaType": "x", "digest": DIGEST, "size": 7}
+VALID = {"mediaType": "x", "digest": DIGEST, "size": 7}
 
 
 @pytest.mark.parametrize(
@@ -99,45 +99,45 @@ WHOLE = {"mediaType": "x", "digest": DIGEST, "size": 7}
         {},
         {"mediaType": "x", "digest": "y"},
         {"size": "many"},
-        {**WHOLE, "size": float("inf")},
-        {**WHOLE, "size": -1},
-        {**WHOLE, "size": True},
-        {**WHOLE, "digest": 7},
-        {**WHOLE, "platform": ["linux"]},
-        {**WHOLE, "platform": {"os": {}}},
-        {**WHOLE, "annotations": {"a": 1}},
+        {**VALID, "size": float("inf")},
+        {**VALID, "size": -1},
+        {**VALID, "size": True},
+        {**VALID, "digest": 7},
+        {**VALID, "platform": ["linux"]},
+        {**VALID, "platform": {"os": {}}},
+        {**VALID, "annotations": {"a": 1}},
         "text",
     ],
 )
-def test_no_descriptor(document):
+def test_an_invalid_descriptor_is_an_error(document):
     with pytest.raises(PublishFailed):
         Descriptor.from_json(document)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
-def test_no_manifest(content):
+def test_an_invalid_manifest_is_an_error(content):
     with pytest.raises(PublishFailed):
         _ = Manifest.of(content, "x").document
 
 
-def test_null_is_an_empty_text():
+def test_null_is_an_empty_string():
     platform = {"os": "linux", "architecture": "arm", "variant": None, "os.version": None}
-    read = Descriptor.from_json({**WHOLE, "platform": platform, "artifactType": None, "annotations": None})
-    assert (str(read.platform), read.os_version, read.artifact_type) == ("linux/arm", "", "")
+    parsed = Descriptor.from_json({**VALID, "platform": platform, "artifactType": None, "annotations": None})
+    assert (str(parsed.platform), parsed.os_version, parsed.artifact_type) == ("linux/arm", "", "")
 
 
-@pytest.mark.parametrize("listed", [5, {"a": 1}, "text", [5], [None]])
-def test_lists_that_are_none(listed):
-    index = Manifest.of(json.dumps({"manifests": listed}).encode(), "x")
+@pytest.mark.parametrize("manifests", [5, {"a": 1}, "text", [5], [None]])
+def test_entries_that_are_no_list_are_an_error(manifests):
+    index = Manifest.of(json.dumps({"manifests": manifests}).encode(), "x")
     with pytest.raises(PublishFailed):
         _ = index.entries
 
 
 @pytest.mark.parametrize("digest", ["latest", "../../other/manifests/latest", "sha256:short", ""])
-def test_no_digest_becomes_a_path(digest):
+def test_an_invalid_digest_never_becomes_a_path(digest):
     with pytest.raises(PublishFailed, match="no digest"):
         Reference.parse("r.io/app").with_digest(digest)
 
 
-def test_digest():
+def test_the_digest_of_bytes_is_sha256():
     assert digest_of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -1,4 +1,4 @@
-"""The registry client against a registry that asks for logins, breaks, redirects and lies."""
+"""The registry client against a registry that requires logins, fails, redirects and sends wrong bytes."""
 
 import json
 
@@ -39,16 +39,16 @@ def at(fake, text):
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
-def test_a_login_is_used_when_asked_for(scheme, client):
+def test_a_login_is_sent_after_a_challenge(scheme, client):
     with FakeRegistry(login=LOGIN, scheme=scheme) as fake:
         digest = put_image(fake, "app", tag="1")
         registry = client(fake, CREDENTIALS)
         assert registry.manifest(at(fake, "app:1")).digest == digest
         assert registry.head(at(fake, "app:1")).digest == digest
-        assert [one.authorization != "" for one in fake.seen] == [False, True, True]
+        assert [request.authorization != "" for request in fake.log] == [False, True, True]
 
 
-def test_an_identity_token_goes_instead_of_the_password(client):
+def test_an_identity_token_replaces_the_password(client):
     with FakeRegistry(login=LOGIN) as fake:
         put_image(fake, "app", tag="1")
         registry = client(fake, Credentials(username="", secret="", identity_token=LOGIN[1]))
@@ -56,7 +56,7 @@ def test_an_identity_token_goes_instead_of_the_password(client):
 
 
 @pytest.mark.parametrize("credentials", [None, Credentials(username="user", secret="wrong-word")])
-def test_a_wrong_login_is_said_without_the_password(credentials, client):
+def test_the_error_of_a_wrong_login_shows_no_password(credentials, client):
     with FakeRegistry(login=LOGIN) as fake:
         put_image(fake, "app", tag="1")
         with pytest.raises(RegistryError) as caught:
@@ -66,7 +66,7 @@ def test_a_wrong_login_is_said_without_the_password(credentials, client):
         assert "wrong-word" not in caught.value.message
 
 
-def test_a_token_per_scope_and_a_new_one_when_it_ran_out(client):
+def test_there_is_a_token_per_scope_and_a_new_one_after_expiry(client):
     with FakeRegistry(login=LOGIN) as fake:
         put_image(fake, "app", tag="1")
         registry = client(fake, CREDENTIALS)
@@ -80,7 +80,7 @@ def test_a_token_per_scope_and_a_new_one_when_it_ran_out(client):
         assert len(scopes) >= 3
 
 
-def test_a_mount_asks_for_both_repositories(client):
+def test_a_mount_requests_a_token_for_both_repositories(client):
     with FakeRegistry(login=LOGIN) as fake:
         digest = fake.put_blob("a", b"layer")
         assert client(fake, CREDENTIALS).mount("b", digest, "a")
@@ -88,7 +88,7 @@ def test_a_mount_asks_for_both_repositories(client):
 
 
 @pytest.mark.parametrize("fault", ["before", "after", 408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again(fault, client):
+def test_a_transient_failure_is_retried(fault, client):
     with FakeRegistry() as fake:
         put_image(fake, "app", tag="1")
         fake.faults = Faults({1: fault, 2: fault})
@@ -98,14 +98,14 @@ def test_what_may_pass_is_tried_again(fault, client):
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, "invalid"), (403, "denied"), (405, "unsupported")])
-def test_what_does_not_pass_is_not(status, kind, client):
+def test_a_permanent_failure_is_not_retried(status, kind, client):
     with FakeRegistry() as fake:
         put_image(fake, "app", tag="1")
         fake.faults = Faults({1: status}, lasting=True)
         with pytest.raises(RegistryError) as caught:
             client(fake).manifest(at(fake, "app:1"))
         assert caught.value.kind == kind
-        assert len(fake.seen) == 1
+        assert len(fake.log) == 1
 
 
 def test_retry_after_is_obeyed_up_to_the_longest_wait(client):
@@ -121,7 +121,7 @@ def test_retry_after_is_obeyed_up_to_the_longest_wait(client):
         assert "again in 2 s" in waits[1]
 
 
-def test_nobody_there():
+def test_a_refused_connection_is_unreachable():
     registry = Registry(RegistrySettings(host="127.0.0.1:1"), retry=RetryPolicy(tries=1))
     with registry, pytest.raises(RegistryError) as caught:
         registry.manifest(Reference.parse("127.0.0.1:1/app:1"))
@@ -131,7 +131,7 @@ def test_nobody_there():
 def test_a_manifest_that_is_not_its_digest_is_refused(client):
     with FakeRegistry() as fake:
         digest = put_image(fake, "app")
-        fake.lies[digest] = b"{}"
+        fake.wrong_bytes[digest] = b"{}"
         with pytest.raises(RegistryError, match="sent other bytes"):
             client(fake).manifest(at(fake, f"app@{digest}"))
 
@@ -139,38 +139,38 @@ def test_a_manifest_that_is_not_its_digest_is_refused(client):
 def test_a_blob_that_is_not_its_digest_is_refused(client):
     with FakeRegistry() as fake:
         digest = fake.put_blob("app", b"good")
-        fake.lies[digest] = b"evil"
+        fake.wrong_bytes[digest] = b"evil"
         with pytest.raises(RegistryError, match="do not match"):
             list(client(fake).blob("app", digest))
 
 
-def test_our_login_does_not_go_along_a_redirect(client):
+def test_a_login_is_not_sent_along_a_redirect(client):
     with FakeRegistry() as store, FakeRegistry(login=LOGIN) as fake:
-        fake.blobs_elsewhere = f"http://{store.host}"
+        fake.blob_redirect = f"http://{store.host}"
         digest = fake.put_blob("app", b"layer")
         store.put_blob("app", b"layer")
         assert b"".join(client(fake, CREDENTIALS).blob("app", digest)) == b"layer"
-        assert [one.authorization for one in store.seen] == [""]
+        assert [request.authorization for request in store.log] == [""]
 
 
-def test_who_asks_for_a_login_after_a_redirect_gets_none(client):
+def test_a_host_that_challenges_after_a_redirect_gets_no_login(client):
     with FakeRegistry(login=LOGIN) as thief, FakeRegistry(login=LOGIN) as fake:
-        fake.blobs_elsewhere = f"http://{thief.host}"
+        fake.blob_redirect = f"http://{thief.host}"
         digest = fake.put_blob("app", b"layer")
         with pytest.raises(RegistryError):
             list(client(fake, CREDENTIALS).blob("app", digest))
         assert not thief.tokens
-        assert {one.authorization for one in thief.seen} == {""}
+        assert {request.authorization for request in thief.log} == {""}
 
 
-def test_pushing_is_probed_without_a_trace(client):
+def test_probing_for_push_leaves_nothing_behind(client):
     with FakeRegistry() as fake:
         client(fake).check_push("app")
         assert fake.repositories == {}
         assert [path.split()[0] for path in fake.requests()] == ["POST", "DELETE"]
 
 
-def test_upload_and_has_blob(client):
+def test_an_uploaded_blob_exists(client):
     with FakeRegistry() as fake:
         registry = client(fake)
         blob = Descriptor(media_type="x", digest=digest_of(b"abc"), size=3)
@@ -179,7 +179,7 @@ def test_upload_and_has_blob(client):
         assert registry.has_blob("app", blob.digest)
 
 
-def test_all_pages_of_tags(client):
+def test_tags_of_all_pages_are_listed(client):
     with FakeRegistry() as fake:
         digest = put_image(fake, "app", tag="a")
         for tag in "bcdef":
@@ -187,7 +187,7 @@ def test_all_pages_of_tags(client):
         assert client(fake).tags("app") == tuple("abcdef")
 
 
-def test_deleting_a_tag_where_only_digests_can_be(client):
+def test_deleting_a_tag_is_unsupported_where_only_digests_can_be(client):
     with FakeRegistry(deletes_tags=False) as fake:
         put_image(fake, "app", tag="1")
         with pytest.raises(RegistryError) as caught:
@@ -195,7 +195,7 @@ def test_deleting_a_tag_where_only_digests_can_be(client):
         assert caught.value.kind == "unsupported"
 
 
-def test_what_is_not_there(client):
+def test_a_missing_tag_is_none_or_not_found(client):
     with FakeRegistry() as fake:
         assert client(fake).head(at(fake, "app:1")) is None
         with pytest.raises(RegistryError) as caught:
@@ -206,13 +206,13 @@ def test_what_is_not_there(client):
 def test_an_index_is_read_with_its_type(client):
     with FakeRegistry() as fake:
         put_index(fake, "app", [], tag="1")
-        found = client(fake).manifest(at(fake, "app:1"))
-        assert found.is_index
-        assert found.entries == ()
+        index = client(fake).manifest(at(fake, "app:1"))
+        assert index.is_index
+        assert index.entries == ()
 
 
 @pytest.mark.parametrize(
-    ("called", "content"),
+    ("media_type", "content"),
     [
         (OCI, {"manifests": [{}], "config": {}, "layers": []}),
         (OCI, {"mediaType": OCI_INDEX}),
@@ -220,15 +220,15 @@ def test_an_index_is_read_with_its_type(client):
         (OCI_INDEX, {"mediaType": OCI, "config": {}}),
     ],
 )
-def test_what_is_two_things_at_once_is_neither(called, content, client):
+def test_a_manifest_of_another_kind_than_its_media_type_is_refused(media_type, content, client):
     with FakeRegistry() as fake:
-        fake.put("app", json.dumps(content).encode(), called, tag="1")
+        fake.put("app", json.dumps(content).encode(), media_type, tag="1")
         with pytest.raises(RegistryError, match="another kind"):
             client(fake).manifest(at(fake, "app:1"))
 
 
-def test_a_registry_cannot_have_us_delete_elsewhere(client):
+def test_an_upload_on_another_host_is_not_deleted(client):
     with FakeRegistry() as fake, FakeRegistry() as other:
-        fake.uploads = f"http://{other.host.replace('127.0.0.1', 'localhost')}"
+        fake.upload_base = f"http://{other.host.replace('127.0.0.1', 'localhost')}"
         client(fake).check_push("app")
-        assert other.seen == []
+        assert other.log == []

@@ -40,16 +40,16 @@ class Reading:
         self.registry = registry
         self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
         self.key = child_reference(self.result.repository, digest), ARM64
-        self.session = RegistrySession({}, say=print, retry=RetryPolicy(tries=1))
+        self.session = RegistrySession({}, on_wait=print, retry=RetryPolicy(tries=1))
         memory = LayerCache(folder / "layers")
         self.reader = ChildReader(Verify(), self.session, RunDirectory(folder), memory)
 
     def wait_for(self, count):
         """Wait until the registry has had so many requests."""
         end = time.monotonic() + 10
-        while len(self.registry.seen) < count and time.monotonic() < end:
+        while len(self.registry.log) < count and time.monotonic() < end:
             time.sleep(0.01)
-        assert len(self.registry.seen) >= count
+        assert len(self.registry.log) >= count
 
     def ask(self):
         child = self.reader.child(*self.key)
@@ -72,7 +72,7 @@ def test_what_was_begun_is_waited_for_and_not_asked_again(reading):
     child, proof = reading.ask()
     assert child.image.platform == ARM64
     assert (proof.status, proof.checked) == ("passed", 1)
-    assert len(reading.registry.seen) == REQUESTS
+    assert len(reading.registry.log) == REQUESTS
 
 
 def test_it_is_begun_without_anybody_asking(reading):
@@ -81,10 +81,10 @@ def test_it_is_begun_without_anybody_asking(reading):
 
 
 def test_what_nobody_began_is_read_when_it_is_asked_for(reading):
-    assert reading.registry.seen == []
+    assert reading.registry.log == []
     _, proof = reading.ask()
     assert proof.status == "passed"
-    assert len(reading.registry.seen) == REQUESTS
+    assert len(reading.registry.log) == REQUESTS
 
 
 @pytest.mark.parametrize("place", range(1, REQUESTS + 1))

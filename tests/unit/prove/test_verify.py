@@ -29,7 +29,7 @@ def registry():
 @pytest.fixture
 def look(registry):
     def verified(tag="latest", *, cache=None, **rules):
-        with RegistrySession({}, say=print) as session:
+        with RegistrySession({}, on_wait=print) as session:
             reference = Reference.parse(f"{registry.host}/app:{tag}")
             return verify(reference, session, rules=Rules(**rules), cache=cache or LayerCache())
 

@@ -11,7 +11,7 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
-from multibuild.publish.index import compose
+from multibuild.publish.compose_index import compose
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
@@ -153,7 +153,7 @@ def _requests_of_a_good_run():
         clients = Clients(NO_RETRY)
         put((f"{registry.host}/app", f"{other.host}/team/mirror"), registry, clients, index=index)
         clients.close()
-        return len(registry.seen), len(other.seen)
+        return len(registry.log), len(other.log)
 
 
 FIRST, SECOND = _requests_of_a_good_run()
@@ -293,7 +293,7 @@ def test_a_registry_slow_to_show_what_was_pushed_is_waited_for(registry, clients
 
 def test_a_registry_that_reads_back_something_else_moves_no_tag(registry, clients):
     index = index_of(registry, "linux/amd64")
-    registry.lies[index.digest] = index.content + b" "
+    registry.wrong_bytes[index.digest] = index.content + b" "
     with pytest.raises(PublishFailed, match="sent other bytes"):
         put((f"{registry.host}/app",), registry, clients(), index=index)
     assert registry.repository("app").tags == {}
@@ -397,7 +397,7 @@ def test_a_blob_that_many_share_is_brought_once(mounts, clients):
 @pytest.mark.parametrize(("times", "arrives"), [(1, True), (2, True), (9, False)])
 def test_a_blob_the_registry_lost_is_brought_again(times, arrives, registry, clients):
     digest = put_image(registry, "a", "linux/arm64", layer=b"lost")
-    registry.forgets[digest_of(b"lost")] = times
+    registry.blob_losses[digest_of(b"lost")] = times
     sources, goal = [f"{registry.host}/a@{digest}"], f"{registry.host}/b"
     if arrives:
         _copy(registry, sources, goal, clients)
@@ -415,7 +415,7 @@ def test_what_a_registry_drops_when_no_tag_names_it_is_put_back_all_the_same(reg
     def dropping(event, /):
         if event.name == "tag.ended" and event.status == "moved":
             del registry.repository("app").manifests[old]
-            registry.faults = Faults({len(registry.seen) + 1: 403})
+            registry.faults = Faults({len(registry.log) + 1: 403})
 
     with pytest.raises(PublishFailed, match="latest put-back"):
         publish(
@@ -442,7 +442,7 @@ def test_what_an_unfinished_run_moved_is_put_back_too(planned, registry, clients
     def refusing(event, /):
         emit(event)
         if event.name == "tag.planned":
-            registry.faults = Faults({len(registry.seen) + 1: 403})
+            registry.faults = Faults({len(registry.log) + 1: 403})
 
     name = f"{registry.host}/app"
     with pytest.raises(PublishFailed) as caught:

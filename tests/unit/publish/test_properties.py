@@ -18,7 +18,7 @@ from multibuild.oci.manifest import (
 )
 from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge
 
 NAMES = [
@@ -52,8 +52,8 @@ class Maker:
             os_features=self.maybe(("b", "a"), ()),
             annotations=self.maybe({"z": "ü", "a": "1\n2"}, {}),
             artifact_type=self.maybe("x/y", ""),
-            rest=self.maybe({"urls": ["https://example.org"], "data": "eA=="}, {}),
-            platform_rest=self.maybe({"features": ["sse4"]}, {}),
+            extras=self.maybe({"urls": ["https://example.org"], "data": "eA=="}, {}),
+            platform_extras=self.maybe({"features": ["sse4"]}, {}),
         )
 
     def attestation(self, about):
@@ -119,7 +119,7 @@ def test_composition(seed):
     for child in children:
         entry = first[child.image.digest]
         assert (entry.size, entry.media_type) == (child.image.size, child.image.media_type)
-        assert (entry.rest, entry.artifact_type) == (child.image.rest, child.image.artifact_type)
+        assert (entry.extras, entry.artifact_type) == (child.image.extras, child.image.artifact_type)
         assert {**child.image.annotations, **child.annotations} == entry.annotations
     assert json.loads(index.content)["mediaType"] == index.media_type == OCI_INDEX
 

@@ -1,7 +1,7 @@
 import pytest
 
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import CLIENTS, MANIFESTS, Choice, Entry, only, resolve
+from multibuild.resolve.clients import CLIENTS, ENGINE_MEDIA_TYPES, Choice, Entry, accepted_platforms, resolve
 
 
 def literal(text):
@@ -10,26 +10,26 @@ def literal(text):
     )
 
 
-def index(text):
-    """Make entries of words like "amd64 arm/v7 -", in order; "-" has no platform. The digest is the position."""
+def entries_of(text):
+    """Return entries for words like "amd64 arm/v7 -", in order; "-" has no platform. The digest is the position."""
     words = text.split()
     return [
         Entry(
             platform=None if word == "-" else literal(word),
-            digest=f"sha256:{place}",
+            digest=f"sha256:{position}",
             is_attestation=word.startswith("unknown/"),
         )
-        for place, word in enumerate(words)
+        for position, word in enumerate(words)
     ]
 
 
-def picked(client, host, entries):
-    """Give the word of the picked entry, or "none"."""
-    choice = resolve(index(entries), literal(host))[client]
+def pick(client, host, entries):
+    """Return the word of the picked entry, or "none"."""
+    choice = resolve(entries_of(entries), literal(host))[client]
     return "none" if choice is None else entries.split()[int(choice.digest.removeprefix("sha256:"))]
 
 
-# What containerd/platforms' own code chose, run with Only and a stable sort.
+# The picks of containerd/platforms' own code, run with Only and a stable sort.
 CONTAINERD = [
     ("amd64", "amd64 arm64", "amd64"),
     ("amd64", "arm64 386", "386"),
@@ -54,7 +54,7 @@ CONTAINERD = [
     ("s390x", "s390x amd64", "s390x"),
     ("arm64", "unknown/unknown arm64 unknown/unknown", "arm64"),
     ("amd64", "windows/amd64 amd64", "amd64"),
-    # Beyond those, from the rules' text.
+    # Others, from reading the rules.
     ("arm/v5", "arm/v4 arm/v6", "none"),
     ("arm/v4", "arm/v4", "arm/v4"),
     ("arm64/v8.2", "arm64 arm64/v8.1 arm64/v8.3", "arm64/v8.1"),
@@ -74,8 +74,8 @@ CONTAINERD = [
 
 @pytest.mark.parametrize("client", ["containerd", "docker"])
 @pytest.mark.parametrize(("host", "entries", "expected"), CONTAINERD)
-def test_containerds_rule(client, host, entries, expected):
-    assert picked(client, host, entries) == expected
+def test_containerd_picks_by_its_rule(client, host, entries, expected):
+    assert pick(client, host, entries) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_containerds_rule(client, host, entries, expected):
         ("amd64", "windows/amd64", "none"),
     ],
 )
-def test_podmans_rule(host, entries, expected):
-    assert picked("podman", host, entries) == expected
+def test_podman_picks_by_its_rule(host, entries, expected):
+    assert pick("podman", host, entries) == expected
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_podmans_rule(host, entries, expected):
         ("amd64", "-", "none"),
     ],
 )
-def test_dockers_old_rule(host, entries, expected):
-    assert picked("docker-legacy", host, entries) == expected
+def test_docker_before_23_picks_by_its_rule(host, entries, expected):
+    assert pick("docker-legacy", host, entries) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_dockers_old_rule(host, entries, expected):
         ("amd64", "unknown/unknown amd64", "amd64"),
     ],
 )
-def test_cranes_rule(host, entries, expected):
-    assert picked("crane", host, entries) == expected
+def test_crane_picks_by_its_rule(host, entries, expected):
+    assert pick("crane", host, entries) == expected
 
 
-# Where the clients differ: an arm64 host, and an index with 32-bit ARM alone, or with a variant nobody looks for.
-DIFFER = {
+# Where the clients differ: an arm64 host, and an index with 32-bit ARM alone, or with a variant no client looks for.
+DIFFERENT_PICKS = {
     "containerd": ("arm", "none"),
     "docker": ("arm", "none"),
     "docker-legacy": ("none", "none"),
@@ -154,14 +154,14 @@ DIFFER = {
 }
 
 
-def test_every_client_has_its_row_here():
-    assert set(DIFFER) == set(CLIENTS)
+def test_every_client_is_in_the_table_of_differences():
+    assert set(DIFFERENT_PICKS) == set(CLIENTS)
 
 
-@pytest.mark.parametrize("client", DIFFER)
-def test_where_the_clients_differ(client):
-    found = picked(client, "arm64", "amd64 arm"), picked(client, "arm64", "amd64 arm64/unknown")
-    assert found == DIFFER[client]
+@pytest.mark.parametrize("client", DIFFERENT_PICKS)
+def test_the_clients_differ_on_an_arm64_host(client):
+    picks = pick(client, "arm64", "amd64 arm"), pick(client, "arm64", "amd64 arm64/unknown")
+    assert picks == DIFFERENT_PICKS[client]
 
 
 def test_two_entries_of_one_digest_serve_new_and_old_arm64_hosts():
@@ -173,12 +173,12 @@ def test_two_entries_of_one_digest_serve_new_and_old_arm64_hosts():
     )
 
 
-def test_docker_passes_over_what_is_no_image():
+def test_docker_skips_unknown_media_types():
     entries = [
         Entry(platform=literal("amd64"), digest="sha256:0", media_type="application/vnd.example.thing+json"),
         *(
-            Entry(platform=literal("amd64"), digest=f"sha256:{place}", media_type=kind)
-            for place, kind in enumerate(MANIFESTS, start=1)
+            Entry(platform=literal("amd64"), digest=f"sha256:{position}", media_type=kind)
+            for position, kind in enumerate(ENGINE_MEDIA_TYPES, start=1)
         ),
     ]
     choice = resolve(entries, literal("amd64"))["docker"]
@@ -192,8 +192,8 @@ def test_an_attestation_is_never_picked(client):
     assert resolve(entries, literal("amd64"))[client] is None
 
 
-def test_the_platforms_an_arm64_host_takes():
-    assert [str(one) for one in only(literal("arm64"))] == [
+def test_an_arm64_host_accepts_32_bit_arm():
+    assert [str(platform) for platform in accepted_platforms(literal("arm64"))] == [
         "linux/arm64",
         "linux/arm/v8",
         "linux/arm/v7",
@@ -202,5 +202,5 @@ def test_the_platforms_an_arm64_host_takes():
     ]
 
 
-def test_a_variant_with_absurd_digits_is_only_itself():
-    assert only(literal("amd64/v999999999"))[0].variant == "v999999999"
+def test_a_variant_with_absurd_digits_has_no_lower_levels():
+    assert accepted_platforms(literal("amd64/v999999999"))[0].variant == "v999999999"

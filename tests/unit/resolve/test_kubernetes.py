@@ -1,4 +1,4 @@
-"""Nodes as `kubectl get nodes -o json` prints them, for each runtime, and what they pull."""
+"""Nodes of `kubectl get nodes -o json` for each runtime, and what they pull."""
 
 import json
 
@@ -8,11 +8,11 @@ from multibuild.cli.commands.resolve import nodes_table
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.resolve.clients import Entry
-from multibuild.resolve.kubernetes import pulls, read_nodes
+from multibuild.resolve.kubernetes import read_cluster_nodes, resolve_nodes
 
 
 def node(name, architecture, runtime="containerd://1.7.27", system="linux"):
-    """What the API server gives of a node, shorten to what is about the machine, with the neighbours it has there."""
+    """A node as the API server returns it, shortened to the fields about the machine and their neighbours."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -46,19 +46,21 @@ def node(name, architecture, runtime="containerd://1.7.27", system="linux"):
     }
 
 
-def listed(*nodes):
-    return read_nodes(json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}).encode(), "nodes.json")
+def nodes_of(*nodes):
+    return read_cluster_nodes(
+        json.dumps({"apiVersion": "v1", "kind": "List", "items": nodes}).encode(), "nodes.json"
+    )
 
 
 def entries(*platforms):
     return [
-        Entry(platform=Platform.literal(name) if name else None, digest=f"sha256:{place:064x}")
-        for place, name in enumerate(platforms)
+        Entry(platform=Platform.literal(name) if name else None, digest=f"sha256:{position:064x}")
+        for position, name in enumerate(platforms)
     ]
 
 
-def answered(machine, *platforms, own=None):
-    (pull,) = pulls(entries(*platforms), listed(machine), own)
+def pull_of(machine, *platforms, own=None):
+    (pull,) = resolve_nodes(entries(*platforms), nodes_of(machine), own)
     return pull
 
 
@@ -75,93 +77,95 @@ def answered(machine, *platforms, own=None):
         ("docker://1.13.1", "docker-legacy"),
     ],
 )
-def test_the_runtime_says_whose_rules(runtime, client):
-    (found,) = listed(node("n", "amd64", runtime))
-    assert (found.client, found.assumed) == (client, "")
+def test_the_runtime_determines_the_client(runtime, client):
+    (result,) = nodes_of(node("n", "amd64", runtime))
+    assert (result.client, result.assumed) == (client, "")
 
 
 @pytest.mark.parametrize("runtime", ["", "frakti://1.0", "containerd"])
-def test_a_runtime_nobody_knows_is_taken_for_containerd_and_that_is_said(runtime):
-    (found,) = listed(node("n", "amd64", runtime.replace("containerd", "contained")))
-    assert found.client == "containerd"
-    assert "containerd's rules assumed" in found.assumed
+def test_containerd_is_assumed_for_an_unknown_runtime(runtime):
+    (result,) = nodes_of(node("n", "amd64", runtime.replace("containerd", "contained")))
+    assert result.client == "containerd"
+    assert "containerd's rules assumed" in result.assumed
 
 
-def test_thirty_two_bit_arm_is_taken_for_v7_and_that_is_said():
-    (found,) = listed(node("pi", "arm"))
-    assert str(found.host) == "linux/arm/v7"
-    assert "Kubernetes does not say which ARM" in found.assumed
+def test_v7_is_assumed_for_32_bit_arm():
+    (result,) = nodes_of(node("pi", "arm"))
+    assert str(result.host) == "linux/arm/v7"
+    assert "Kubernetes does not say which ARM" in result.assumed
 
 
-def test_labels_are_enough_and_count_less_than_what_the_kubelet_reports():
+def test_labels_suffice_but_the_kubelets_report_takes_precedence():
     labelled = {"metadata": {"name": "n", "labels": {"kubernetes.io/arch": "arm64"}}}
-    assert str(listed(labelled)[0].host) == "linux/arm64"
-    lying = node("n", "amd64")
-    lying["metadata"]["labels"]["kubernetes.io/arch"] = "arm64"
-    assert str(listed(lying)[0].host) == "linux/amd64"
+    assert str(nodes_of(labelled)[0].host) == "linux/arm64"
+    mislabelled = node("n", "amd64")
+    mislabelled["metadata"]["labels"]["kubernetes.io/arch"] = "arm64"
+    assert str(nodes_of(mislabelled)[0].host) == "linux/amd64"
 
 
-def test_one_node_alone():
-    assert [found.name for found in read_nodes(json.dumps(node("only", "arm64")).encode(), "-")] == ["only"]
+def test_a_single_node_is_read():
+    assert [node.name for node in read_cluster_nodes(json.dumps(node("only", "arm64")).encode(), "-")] == [
+        "only"
+    ]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "3", "{}", '{"items": [3]}', '{"items": [{}]}', '{"items": null}', "NAME  STATUS\n"]
 )
-def test_what_is_no_list_of_nodes(text):
+def test_a_file_without_nodes_is_an_error(text):
     with pytest.raises(UsageError, match=r"nodes\.json is not a list of nodes") as caught:
-        read_nodes(text.encode(), "nodes.json")
+        read_cluster_nodes(text.encode(), "nodes.json")
     assert "kubectl get nodes -o json" in str(caught.value.hint)
 
 
-def test_an_empty_cluster():
+def test_an_empty_cluster_is_an_error():
     with pytest.raises(UsageError, match="lists no node"):
-        listed()
+        nodes_of()
 
 
 @pytest.mark.parametrize(
-    ("machine", "platforms", "picked", "runs"),
+    ("machine", "platforms", "pick", "runs"),
     [
         (node("n", "amd64"), ("linux/amd64", "linux/arm64"), "linux/amd64", True),
         (node("n", "arm64"), ("linux/amd64", "linux/arm64/v8"), "linux/arm64/v8", True),
         (node("n", "arm64", "cri-o://1.31.3"), ("linux/amd64", "linux/arm64/v8"), "linux/arm64/v8", True),
         (node("n", "s390x"), ("linux/amd64", "linux/arm64"), None, False),
-        # The older rule wants the very variant on arm64; containerd takes 386 on amd64.
+        # Docker before 23 needs the exact platform; containerd accepts 386 on amd64.
         (node("n", "amd64"), ("linux/386",), "linux/386", True),
         (node("n", "amd64", "docker://20.10.24"), ("linux/386",), None, False),
-        # 32-bit ARM on arm64 is taken, and runs on some CPUs only.
+        # 32-bit ARM is accepted on arm64, and runs on some CPUs only.
         (node("n", "arm64"), ("linux/arm/v7",), "linux/arm/v7", None),
         (node("n", "arm64", "cri-o://1.31.3"), ("linux/arm/v7",), None, False),
         (node("n", "arm"), ("linux/arm/v6", "linux/arm/v7"), "linux/arm/v7", True),
         (node("n", "arm"), ("linux/arm/v5",), "linux/arm/v5", True),
-        # Docker before 23 takes any ARM where its own is missing.
+        # Docker before 23 accepts any ARM where its own is missing.
         (node("n", "arm", "docker://20.10.24"), ("linux/arm/v8",), "linux/arm/v8", False),
         (node("n", "amd64", system="windows"), ("linux/amd64", "windows/amd64"), "windows/amd64", True),
         (node("n", "amd64", system="windows"), ("linux/amd64",), None, False),
     ],
 )
-def test_what_a_node_pulls_and_whether_it_runs(machine, platforms, picked, runs):
-    pull = answered(machine, *platforms)
-    assert (str(pull.choice.platform) if pull.choice else None) == picked
+def test_what_a_node_pulls_and_whether_it_runs(machine, platforms, pick, runs):
+    pull = pull_of(machine, *platforms)
+    assert (str(pull.choice.platform) if pull.choice else None) == pick
     assert pull.runs is runs
     assert bool(pull.why) == (runs is not True)
 
 
-def test_an_image_that_is_no_index_is_pulled_by_all_and_runs_on_its_own():
-    assert answered(node("n", "arm64"), "", own=Platform.parse("arm64")).runs is True
-    wrong = answered(node("n", "arm64"), "", own=Platform.parse("amd64"))
+def test_an_image_without_index_is_pulled_by_all_and_runs_on_its_platform():
+    assert pull_of(node("n", "arm64"), "", own=Platform.parse("arm64")).runs is True
+    wrong = pull_of(node("n", "arm64"), "", own=Platform.parse("amd64"))
     assert (wrong.runs, wrong.why) == (False, "pulls linux/amd64, which does not run on linux/arm64")
-    assert answered(node("n", "arm64"), "").runs is None
+    assert pull_of(node("n", "arm64"), "").runs is None
 
 
-def test_the_table_fits_and_names_who_cannot():
-    nodes = listed(
+def test_the_table_fits_80_columns_and_lists_nodes_that_cannot_run_the_image():
+    nodes = nodes_of(
         node("ip-10-0-13-201.eu-central-1.compute.internal", "amd64", "containerd://1.7.27-0ubuntu1~24.04.1"),
         node("ip-10-0-27-114.eu-central-1.compute.internal", "arm64", "cri-o://1.31.3"),
         node("pi", "arm"),
         node("mainframe", "s390x"),
     )
-    lines = list(nodes_table(pulls(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
+    lines = list(nodes_table(resolve_nodes(entries("linux/amd64", "linux/arm64", "linux/arm/v7"), nodes)))
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].split() == ["NODE", "RUNTIME", "HOST", "PULLS", "RUNS"]
     assert lines[1].startswith("ip-10-0-13-201.e…ompute.internal")
@@ -173,6 +177,6 @@ def test_the_table_fits_and_names_who_cannot():
     assert lines[-1] == "keep pods off them: node affinity kubernetes.io/arch In [amd64, arm, arm64]"
 
 
-def test_where_all_can_run_it_nothing_more_is_said():
-    lines = list(nodes_table(pulls(entries("linux/amd64"), listed(node("a", "amd64")))))
+def test_the_table_has_no_notes_when_all_nodes_can_run_the_image():
+    lines = list(nodes_table(resolve_nodes(entries("linux/amd64"), nodes_of(node("a", "amd64")))))
     assert len(lines) == 2

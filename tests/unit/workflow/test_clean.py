@@ -24,7 +24,7 @@ def registry():
 
 @pytest.fixture
 def session():
-    with RegistrySession({}, say=lambda _text: None) as one:
+    with RegistrySession({}, on_wait=lambda _text: None) as one:
         yield one
 
 
@@ -191,4 +191,4 @@ def test_locally_staged_children_are_in_no_repository(tmp_path):
         frozenset(),
     )
     # No request is made: the registry need not exist.
-    assert plan_cleanup(repository, RegistrySession({}, say=print)) == CleanupPlan()
+    assert plan_cleanup(repository, RegistrySession({}, on_wait=print)) == CleanupPlan()

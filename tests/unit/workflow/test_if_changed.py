@@ -85,7 +85,7 @@ class Project:
         """Write the journal and report of a run of `command`."""
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
-        with RegistrySession(plan.registries, say=print) as session:
+        with RegistrySession(plan.registries, on_wait=print) as session:
             inputs = fingerprint_platforms(plan.project, plan.specs, resolver(session)).platforms
         events: list[Event] = [
             RunStarted(command=command),

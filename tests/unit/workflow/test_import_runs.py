@@ -271,7 +271,7 @@ def job(local, tmp_path):
 
 
 def no_registries():
-    return RegistrySession({}, say=print)
+    return RegistrySession({}, on_wait=print)
 
 
 def test_a_locally_staged_child_is_copied(local, job, tmp_path):

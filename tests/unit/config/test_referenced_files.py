@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.config.files import check_environment, check_files
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
-from multibuild.config.profiles import load_profile, shipped_folder
+from multibuild.config.profiles import load_profile, shipped_profiles_folder
+from multibuild.config.referenced_files import check_environment, check_files
 from multibuild.config.schema import json_schema
 from multibuild.errors import ConfigError
 
@@ -23,16 +23,16 @@ def check(
     check_environment(loaded, environ)
 
 
-def test_everything_is_there(tmp_path):
+def test_existing_files_pass(tmp_path):
     (tmp_path / "Dockerfile").touch()
     (tmp_path / ".npmrc").touch()
     check(tmp_path, "secrets: ['id=a,src=.npmrc', 'id=b,env=B']\ncontexts: {x: 'docker-image://a'}")
 
 
-@pytest.mark.parametrize("said", ["default", "default=key", "default=key,other"])
-def test_ssh_wants_an_agent_or_keys_that_are_there(tmp_path, said):
+@pytest.mark.parametrize("agent", ["default", "default=key", "default=key,other"])
+def test_ssh_needs_an_agent_or_existing_keys(tmp_path, agent):
     (tmp_path / "Dockerfile").touch()
-    added = f"ssh: ['{said}']"
+    added = f"ssh: ['{agent}']"
     with pytest.raises(ConfigError, match=r"ssh\.0: ") as caught:
         check(tmp_path, added)
     assert caught.value.exit_code == 2
@@ -41,7 +41,7 @@ def test_ssh_wants_an_agent_or_keys_that_are_there(tmp_path, said):
     check(tmp_path, added, environ={"SSH_AUTH_SOCK": "/somewhere"})
 
 
-def test_a_missing_dockerfile_names_those_nearby(tmp_path):
+def test_the_error_for_a_missing_dockerfile_lists_those_nearby(tmp_path):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "Dockerfile.app").touch()
     with pytest.raises(ConfigError) as caught:
@@ -58,11 +58,11 @@ def test_the_common_dockerfile_may_be_missing_when_every_platform_has_its_own(tm
 
 
 @pytest.mark.parametrize("url", ["https://example.org/a.git", "git@example.org:a", "ssh://git@example.org/a"])
-def test_a_context_elsewhere_is_not_looked_for(tmp_path, url):
+def test_a_remote_context_is_not_checked(tmp_path, url):
     check(tmp_path, f"context: {url}")
 
 
-def test_all_that_is_missing_at_once(tmp_path):
+def test_all_missing_files_are_in_one_error(tmp_path):
     with pytest.raises(ConfigError) as caught:
         check(
             tmp_path,
@@ -72,27 +72,27 @@ def test_all_that_is_missing_at_once(tmp_path):
     assert keys == ["contexts.x", "context", "dockerfile", "secrets.0", "registries.r.example.org.ca"]
 
 
-def test_a_missing_profile(tmp_path):
+def test_a_missing_profile_is_an_error(tmp_path):
     (tmp_path / "Dockerfile").touch()
     with pytest.raises(ConfigError, match="there is no profile"):
         check(tmp_path, "builder: ./none.yaml")
     check(tmp_path, "builder: some-existing-builder")
 
 
-@pytest.mark.parametrize("path", sorted(shipped_folder().glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_profiles_are_sound(tmp_path, path):
+@pytest.mark.parametrize("path", sorted(shipped_profiles_folder().glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_profiles_are_valid(tmp_path, path):
     profile = load_profile(path.stem, tmp_path)
     assert (profile is None) == (path.stem == "local")
     if profile is not None and profile.buildkitd is not None:
         assert profile.buildkitd.is_absolute()
 
 
-def test_auto_and_names_are_no_profiles(tmp_path):
+def test_auto_and_builder_names_are_no_profiles(tmp_path):
     assert load_profile("auto", tmp_path) is None
     assert load_profile("some-builder", tmp_path) is None
 
 
-def test_a_profile_of_ones_own(tmp_path):
+def test_a_custom_profile_is_read(tmp_path):
     (tmp_path / "b.toml").touch()
     (tmp_path / "p.yaml").write_text(
         "driver: remote\nname: farm\nbuildkitd: b.toml\ndriver_opts: {replicas: 2}\n"
@@ -106,7 +106,7 @@ def test_a_profile_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("drivr: docker", ":1:1: drivr: is no key multibuild knows"),
         ("driver: podman", ":1:1: driver: must be"),
@@ -115,11 +115,11 @@ def test_a_profile_of_ones_own(tmp_path):
         ("buildkitd: none.toml", ":1:1: buildkitd: there is no file"),
     ],
 )
-def test_what_is_wrong_in_a_profile(tmp_path, text, what):
+def test_a_problem_in_a_profile_is_an_error_with_its_location(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_profile("p.yaml", tmp_path)
-    assert what in caught.value.message
+    assert message in caught.value.message
 
 
 def test_the_schema_describes_every_key():

@@ -93,7 +93,10 @@ def _images(child: IndexChild) -> Iterable[Descriptor]:
         platform=child.platform or own.platform,
         os_version=child.os_version or own.os_version,
         os_features=child.os_features or own.os_features,
-        platform_rest={**own.platform_rest, **({"features": list(child.features)} if child.features else {})},
+        platform_extras={
+            **own.platform_extras,
+            **({"features": list(child.features)} if child.features else {}),
+        },
         annotations={**own.annotations, **child.annotations},
     )
     yield first

@@ -1,4 +1,4 @@
-"""The kinds of value a config has: durations, platforms, repositories, tags. Each with its own messages."""
+"""The types of config fields: durations, platforms, repositories, tags. Each with its own messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
-from multibuild.config.faults import fault
+from multibuild.config.problems import invalid
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 
@@ -54,75 +54,75 @@ MANAGED_FLAGS: Final = {
     "--check": None,
     "--print": None,
 }
-"""Flags of `buildx build` that multibuild passes itself, and the key that says the same (None: there is none)."""
+"""Flags of `buildx build` that multibuild passes itself → the equivalent key (None: there is none)."""
 
 
 def parse_duration(value: Any) -> float:
-    """Read a duration in seconds: `5s`, `1h30m`, or a number. Raises the fault of a validator."""
+    """Parse a duration to seconds: `5s`, `1h30m`, or a number. Raises a validator's error."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number or (isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)):
         seconds = float(value)
     elif isinstance(value, str) and _DURATION.match(value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(value))
     else:
-        raise fault(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
+        raise invalid(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
     if not math.isfinite(seconds) or seconds <= 0:
-        raise fault(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
+        raise invalid(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
     return seconds
 
 
 def parse_stall(value: Any) -> Any:
-    """Read a duration, `auto`, or `off` (None)."""
+    """Parse a duration, `auto`, or `off` (None)."""
     if value is None or value is False or value == "off":
         return None
     return value if value == "auto" else parse_duration(value)
 
 
 def parse_jobs(value: Any) -> Any:
-    """Read a number of builds at once, or `auto`."""
+    """Parse a number of parallel builds, or `auto`."""
     if value == "auto":
         return value
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise fault(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
+        raise invalid(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
     return value
 
 
 def parse_platform(value: Any) -> Platform:
-    """Read a platform in any spelling."""
-    return value if isinstance(value, Platform) else _platform(value, exactly=False)
+    """Parse a platform in any spelling."""
+    return value if isinstance(value, Platform) else _platform(value, literal=False)
 
 
 def parse_literal_platform(value: Any) -> Platform:
-    """Read a platform and keep every part as written."""
-    return value if isinstance(value, Platform) else _platform(value, exactly=True)
+    """Parse a platform, keeping every part as written."""
+    return value if isinstance(value, Platform) else _platform(value, literal=True)
 
 
 def check_repository(value: str) -> str:
-    """Accept `host/path` without tag and digest, by the reference grammar of distribution."""
+    """Validate `host/path` without tag and digest, by the reference grammar of distribution."""
     name, at, _digest = value.partition("@")
     if at:
-        raise fault(f"'{value}' has a digest", hint=f"write the repository only: {name}")
+        raise invalid(f"'{value}' has a digest", hint=f"write the repository only: {name}")
     path, colon, tag = value.rpartition(":")
     if colon and "/" not in tag:
-        raise fault(f"'{value}' has a tag", hint=f"write {path} here, and {tag or 'the tag'} under tags")
+        raise invalid(f"'{value}' has a tag", hint=f"write {path} here, and {tag or 'the tag'} under tags")
     first, _, rest = value.partition("/")
     has_host = bool(rest) and (any(mark in first for mark in ".:") or first == "localhost")
     repository = rest if has_host else value
     if repository != repository.lower():
-        raise fault(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
+        raise invalid(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
     parts = repository.split("/")
     if not all(_COMPONENT.match(part) for part in parts) or (has_host and not _HOST.match(first)):
-        raise fault(f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app")
+        raise invalid(f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app")
     return value
 
 
 def check_tag(value: str) -> str:
-    """Accept what the distribution specification calls a tag."""
+    """Validate a tag (distribution-spec, "Pulling manifests")."""
     if not _TAG.match(value):
         usable = re.sub(r"[^A-Za-z0-9_.-]+", "-", value).lstrip(".-")[:128]
-        raise fault(
+        raise invalid(
             f"'{value}' is not a tag: letters, digits, `_`, `.` and `-`, at most 128, no `.` or `-` first",
             hint=f"like {usable or 'latest'}",
         )
@@ -130,56 +130,56 @@ def check_tag(value: str) -> str:
 
 
 def drop_empty_tags(value: Any) -> Any:
-    """Drop tags that came out empty (`${git.semver}` on a commit without one), and repetitions.
+    """Drop empty tags (`${git.semver}` on a commit without a version tag) and duplicates.
 
-    `.` and `-` alone are empty too: they are what joined empty parts (`${git.semver.major}.${git.semver.minor}`).
+    `.` and `-` alone are empty too: the separators of empty parts (`${git.semver.major}.${git.semver.minor}`).
     """
     if not isinstance(value, list | tuple):
         return value
     tags = [tag for tag in value if not isinstance(tag, str) or tag.strip().strip(".-")]
     if not tags:
-        raise fault("no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}")
+        raise invalid("no tag is left: all came out empty", hint="give one a default: ${git.semver:-dev}")
     return list(dict.fromkeys(tags)) if all(isinstance(tag, str) for tag in tags) else tags
 
 
 def check_build_flags(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse flags that multibuild passes itself, and a value that belongs to no flag."""
-    for place, word in enumerate(value):
+    """Reject flags that multibuild passes itself, and a value without a flag."""
+    for index, word in enumerate(value):
         name = word.partition("=")[0]
         short = word[:2] if re.match(r"-[otf]", word) else name
         if name in MANAGED_FLAGS or short in MANAGED_FLAGS:
             flag = name if name in MANAGED_FLAGS else short
             key = MANAGED_FLAGS[flag]
             hint = f"use {key}" if key else "remove it"
-            raise fault(f"{flag} is managed by multibuild", hint=hint, at=(place,))
+            raise invalid(f"{flag} is managed by multibuild", hint=hint, at=(index,))
     if value and not value[0].startswith("-"):
-        raise fault(f"'{value[0]}' is not a flag", hint="like [--ulimit, nofile=1024]", at=(0,))
+        raise invalid(f"'{value[0]}' is not a flag", hint="like [--ulimit, nofile=1024]", at=(0,))
     return value
 
 
 def check_secret(value: str) -> str:
-    """Accept `id=NAME[,src=FILE|,env=NAME]`: where a secret is found, never the secret."""
+    """Validate `id=NAME[,src=FILE|,env=NAME]`: the location of a secret, never the secret."""
     if not all("=" in part for part in value.split(",")) or "id=" not in value:
-        # The text may be the secret itself, so it is not repeated.
-        raise fault("is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN")
+        # The text may be the secret itself, so it is not in the message.
+        raise invalid("is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN")
     return value
 
 
 def check_registry_host(value: str) -> str:
-    """Accept `host[:port]`."""
+    """Validate `host[:port]`."""
     if not _HOST.match(value):
         hint = value.partition("://")[2] or value
-        raise fault(f"'{value}' is not host[:port]", hint=f"like {hint.partition('/')[0]}")
+        raise invalid(f"'{value}' is not host[:port]", hint=f"like {hint.partition('/')[0]}")
     return value
 
 
-def _platform(value: Any, *, exactly: bool) -> Platform:
+def _platform(value: Any, *, literal: bool) -> Platform:
     if not isinstance(value, str):
-        raise fault(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
+        raise invalid(f"must be a platform, not {_shown(value)}", hint="like linux/arm64")
     try:
-        return Platform.literal(value) if exactly else Platform.parse(value)
+        return Platform.literal(value) if literal else Platform.parse(value)
     except UsageError as error:
-        raise fault(error.message, hint=error.hint) from None
+        raise invalid(error.message, hint=error.hint) from None
 
 
 def _shown(value: Any) -> str:

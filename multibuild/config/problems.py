@@ -1,4 +1,4 @@
-"""What is wrong in a file, for people: place, key path, what, and the nearest thing that would be right."""
+"""Problems in a config file as one error: location, key path, message, and the nearest valid spelling."""
 
 from __future__ import annotations
 
@@ -9,64 +9,62 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from multibuild.config.document import Document, Key, dotted
+from multibuild.config.document import Document, KeyPath, dotted
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 
-MOST_FAULTS = 10
-"""A screen full; who has more has the wrong file."""
+MAX_PROBLEMS = 10
+"""A screenful; a file with more is most likely the wrong file."""
 
-FEW_KEYS = 12
-"""So many keys fit a line."""
+MAX_LISTED_KEYS = 12
+"""As many as fit a line."""
 
 
 @frozen
-class Fault:
-    """One thing wrong with the value at `key`."""
+class Problem:
+    """A problem with the value at `key`."""
 
-    key: Key
+    key: KeyPath
     message: str
     hint: str | None = None
 
 
-def fault(message: str, *, hint: str | None = None, at: Key = ()) -> PydanticCustomError:
-    """Make the error a validator raises; `at` leads from the validated value to the part that is wrong."""
+def invalid(message: str, *, hint: str | None = None, at: KeyPath = ()) -> PydanticCustomError:
+    """Return the error for a validator to raise; `at` is the path from the validated value to the invalid part."""
     return PydanticCustomError("multibuild", "{message}", {"message": message, "hint": hint, "at": at})
 
 
-def config_error(document: Document, faults: Sequence[Fault]) -> ConfigError:
-    """Put all faults into one error: a line each, in the order of the file."""
-    faults = sorted(faults, key=lambda item: document.order_of(item.key))
-    lines = [f"{document.place_of(item.key)}: {_where(item.key)}{item.message}" for item in faults]
-    if len(faults) == 1:
-        return ConfigError(lines[0], hint=faults[0].hint)
-    hinted = [
-        f"{line} ({item.hint})" if item.hint else line for line, item in zip(lines, faults, strict=True)
-    ]
-    if len(hinted) > MOST_FAULTS:
-        hinted = [*hinted[:MOST_FAULTS], f"and {len(hinted) - MOST_FAULTS} more"]
+def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError:
+    """Return one error with a line per problem, in the order of the file."""
+    problems = sorted(problems, key=lambda problem: document.sort_key(problem.key))
+    lines = [f"{document.location_of(p.key)}: {_prefix(p.key)}{p.message}" for p in problems]
+    if len(problems) == 1:
+        return ConfigError(lines[0], hint=problems[0].hint)
+    hinted = [f"{line} ({p.hint})" if p.hint else line for line, p in zip(lines, problems, strict=True)]
+    if len(hinted) > MAX_PROBLEMS:
+        hinted = [*hinted[:MAX_PROBLEMS], f"and {len(hinted) - MAX_PROBLEMS} more"]
     return ConfigError("\n".join(hinted), hint="`multibuild schema` describes every key")
 
 
-def faults_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Fault]:
-    """Say in the user's words what pydantic found."""
-    return [_fault(details, model, document) for details in error.errors(include_url=False)]
+def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
+    """Convert pydantic's errors to problems in the user's terms."""
+    return [_problem(details, model, document) for details in error.errors(include_url=False)]
 
 
-def _where(key: Key) -> str:
+def _prefix(key: KeyPath) -> str:
     return f"{dotted(key)}: " if key else ""
 
 
-def _fault(details: ErrorDetails, model: type[BaseModel], document: Document) -> Fault:
-    key: Key = tuple(part for part in details["loc"] if part != "[key]")
+def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
+    key: KeyPath = tuple(part for part in details["loc"] if part != "[key]")
     context = details.get("ctx", {})
     match details["type"]:
         case "multibuild":
-            return Fault(key=(*key, *context["at"]), message=context["message"], hint=context["hint"])
+            return Problem(key=(*key, *context["at"]), message=context["message"], hint=context["hint"])
         case "extra_forbidden":
-            return Fault(key=key, message="is no key multibuild knows", hint=_nearest_key(key, model))
+            return Problem(key=key, message="is no key multibuild knows", hint=_nearest_key(key, model))
         case "missing":
-            return Fault(
+            return Problem(
                 key=key, message="is required", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
             )
         case "literal_error":
@@ -76,32 +74,32 @@ def _fault(details: ErrorDetails, model: type[BaseModel], document: Document) ->
     return _wrong_type(key, details, document)
 
 
-def _choice(key: Key, value: Any, valid: Sequence[str], document: Document) -> Fault:
+def _choice(key: KeyPath, value: Any, valid: Sequence[str], document: Document) -> Problem:
     near = get_close_matches(str(value), valid, n=1)
     hint = f"like {key[-1]}: {valid[0]}"
     if str(value) in valid:
         hint = f"write it without quotes: {value}"
     elif near:
         hint = f"perhaps you meant '{near[0]}'"
-    message = f"must be {_alternatives(valid)}, not {_given(value, document.texts.get(key))}"
-    return Fault(key=key, message=message, hint=hint)
+    message = f"must be {_alternatives(valid)}, not {_shown(value, document.texts.get(key))}"
+    return Problem(key=key, message=message, hint=hint)
 
 
-def _wrong_type(key: Key, details: ErrorDetails, document: Document) -> Fault:
+def _wrong_type(key: KeyPath, details: ErrorDetails, document: Document) -> Problem:
     kind, value = details["type"], details["input"]
     text = document.texts.get(key)
     if kind in {"too_short", "string_too_short"}:
-        return Fault(
+        return Problem(
             key=key, message="must not be empty", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
         )
-    if kind not in _WANTED:
-        return Fault(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
+    if kind not in _TYPE_NAMES:
+        return Problem(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
     bound = next(iter(details.get("ctx", {}).values()), "")
-    message = f"must be {_WANTED[kind].format(bound)}, not {_given(value, text)}"
-    return Fault(key=key, message=message, hint=_hint_of_type(kind, key, value, text))
+    message = f"must be {_TYPE_NAMES[kind].format(bound)}, not {_shown(value, text)}"
+    return Problem(key=key, message=message, hint=_hint_of_type(kind, key, value, text))
 
 
-def _hint_of_type(kind: str, key: Key, value: Any, text: str | None) -> str:
+def _hint_of_type(kind: str, key: KeyPath, value: Any, text: str | None) -> str:
     if value is None:
         return "remove the key, or give it a value"
     if kind == "string_type" and isinstance(value, bool | int | float):
@@ -113,7 +111,7 @@ def _hint_of_type(kind: str, key: Key, value: Any, text: str | None) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Take a list apart that was written as one text: by commas, else by a shell's rules."""
+    """Split a list that was written as one text: at commas, else like a shell."""
     import shlex
 
     try:
@@ -140,7 +138,7 @@ _FORMS: Mapping[str, str] = {
     "greater_than_equal": "1",
 }
 
-_WANTED = {
+_TYPE_NAMES = {
     "string_type": "text",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -154,7 +152,7 @@ _WANTED = {
 }
 
 
-def _given(value: Any, text: str | None) -> str:
+def _shown(value: Any, text: str | None) -> str:
     match value:
         case None:
             return "empty"
@@ -169,7 +167,7 @@ def _given(value: Any, text: str | None) -> str:
 
 
 def _choices(expected: str) -> list[str]:
-    """Read pydantic's `'min', 'max' or False`."""
+    """Parse pydantic's `'min', 'max' or False`."""
     parts = expected.replace(" or ", ", ").split(", ")
     return [part.strip("'") if part.startswith("'") else part.lower() for part in parts]
 
@@ -178,29 +176,30 @@ def _alternatives(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _nearest_key(key: Key, model: type[BaseModel]) -> str:
+def _nearest_key(key: KeyPath, model: type[BaseModel]) -> str:
     keys = key_names(_model_at(key[:-1], model) or model)
     near = get_close_matches(str(key[-1]).replace("-", "_").lower(), keys, n=1)
     if near:
         return f"perhaps you meant '{near[0]}'"
-    return f"there are {', '.join(keys)}" if len(keys) <= FEW_KEYS else "`multibuild schema` lists the keys"
+    few = len(keys) <= MAX_LISTED_KEYS
+    return f"there are {', '.join(keys)}" if few else "`multibuild schema` lists the keys"
 
 
 def key_names(model: type[BaseModel]) -> list[str]:
-    """The keys of a model as they are written in YAML."""
+    """Return the keys of a model as in YAML."""
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(key: Key, model: type[BaseModel]) -> type[BaseModel] | None:
-    """Follow a key path through the models to the one that says which keys stand there."""
-    found: type[BaseModel] | None = model
+def _model_at(key: KeyPath, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Follow a key path to the model of its mapping."""
+    current: type[BaseModel] | None = model
     for part in key:
-        if isinstance(part, int) or found is None:
+        if isinstance(part, int) or current is None:
             continue
-        fields = {field.alias or name: field for name, field in found.model_fields.items()}
+        fields = {field.alias or name: field for name, field in current.model_fields.items()}
         if part in fields:
-            found = next(_models_in(fields[part].annotation), None)
-    return found
+            current = next(_models_in(fields[part].annotation), None)
+    return current
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

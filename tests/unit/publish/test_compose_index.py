@@ -19,7 +19,7 @@ from multibuild.oci.manifest import (
 )
 from multibuild.oci.reference import Reference
 from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.publish.index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge, read_annotations, read_pairs
 from multibuild.resolve.lint_index import lint
 

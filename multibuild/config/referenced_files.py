@@ -1,0 +1,162 @@
+"""Check that the files a config refers to exist, before anything is built or changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from multibuild.config.load import LoadedConfig
+from multibuild.config.profiles import load_profile
+from multibuild.errors import ConfigError
+
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
+_SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")
+
+
+def is_url(text: str) -> bool:
+    """Whether BuildKit fetches a context or Dockerfile instead of reading it from this disk."""
+    return bool(_URL.match(text))
+
+
+def _is_local(source: str) -> bool:
+    return not is_url(source) and not source.startswith(_SOURCE_SCHEMES)
+
+
+def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
+    """Yield the local directories that builds read: the context and the named ones, resolved."""
+    config = loaded.config
+    for source in (config.context, *config.contexts.values()):
+        if _is_local(source):
+            yield (loaded.project / source).resolve()
+
+
+def check_files(loaded: LoadedConfig) -> None:
+    """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles."""
+    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_ca_files)
+    missing = [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
+    if len(missing) == 1:
+        message, hint = missing[0]
+        raise ConfigError(f"{loaded.path}: {message}", hint=hint)
+    if missing:
+        raise ConfigError("\n".join(f"{loaded.path}: {message} ({hint})" for message, hint in missing))
+    for builder in dict.fromkeys(
+        [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
+    ):
+        load_profile(builder, loaded.project)
+
+
+def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a secret whose variable is not set: BuildKit would use an empty secret.
+
+    The same for a missing SSH agent. Only for a run: a plan may be made where the secrets are not available.
+    """
+    for index, secret in enumerate(loaded.config.secrets):
+        fields = _fields(secret)
+        source = fields.get("env") or (fields.get("type") == "env" and fields.get("src"))
+        if source and source not in environ:
+            raise ConfigError(
+                f"{loaded.path}: secrets.{index}: the environment variable {source} is not set",
+                hint=f"set {source}: the build needs it for the secret {fields.get('id')}",
+            )
+    for index, agent in enumerate(loaded.config.ssh):
+        if "=" not in agent and not environ.get("SSH_AUTH_SOCK"):
+            raise ConfigError(
+                f"{loaded.path}: ssh.{index}: '{agent}' means the SSH agent, and SSH_AUTH_SOCK is not set",
+                hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {agent}=PATH',
+            )
+
+
+def _fields(secret: str) -> dict[str, str]:
+    import csv
+
+    return dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
+
+
+def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    config, project = loaded.config, loaded.project
+    for name, source in config.contexts.items():
+        if _is_local(source) and not (project / source).exists():
+            yield f"contexts.{name}: there is no {project / source}", "it is relative to the config"
+    if is_url(config.context):
+        return
+    context = project / config.context
+    if not context.is_dir():
+        yield f"context: there is no directory {context}", "it is relative to the config"
+    dockerfiles = {"dockerfile": config.dockerfile}
+    if all(entry.dockerfile for entry in config.platforms):
+        dockerfiles = {}
+    dockerfiles |= {
+        f"platforms.{at}.dockerfile": e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
+    }
+    for key, dockerfile in dockerfiles.items():
+        if not is_url(dockerfile) and not (project / dockerfile).is_file():
+            yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
+
+
+def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    """Yield targets without a stage, except where a custom frontend parses the Dockerfile."""
+    config = loaded.config
+    targets = {("target", config.target, config.dockerfile): None}
+    for index, entry in enumerate(config.platforms):
+        key = f"platforms.{index}.target" if entry.target else "target"
+        targets[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
+    for key, target, dockerfile in targets:
+        path = loaded.project / dockerfile
+        if target is None or is_url(config.context) or is_url(dockerfile) or not path.is_file():
+            continue
+        from multibuild.dockerfile.parse import read_dockerfile
+
+        parsed = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
+        names = [stage.name for stage in parsed.stages if stage.name]
+        standard = parsed.syntax is None or "docker/dockerfile" in parsed.syntax
+        exists = target.lower() in names or (target.isdigit() and int(target) < len(parsed.stages))
+        if standard and not exists:
+            hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
+            yield f"{key}: {dockerfile} has no stage '{target}'", hint
+
+
+def _missing_secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    for index, secret in enumerate(loaded.config.secrets):
+        fields = _fields(secret)
+        source = fields.get("src") or fields.get("source")
+        if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
+            message = f"secrets.{index}: there is no file {loaded.project / source} for id {fields.get('id')}"
+            yield message, "it is relative to the config; env=NAME takes it from the environment"
+
+
+def _missing_ssh_keys(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    """Yield the missing keys and sockets of `ssh: [id=PATH,PATH]`."""
+    for index, agent in enumerate(loaded.config.ssh):
+        for path in filter(None, agent.partition("=")[2].split(",")):
+            if "=" not in path and not (loaded.project / path).exists():
+                yield f"ssh.{index}: there is no {loaded.project / path}", "a key or an agent's socket"
+
+
+def _missing_ca_files(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+    for host, options in loaded.config.registries.items():
+        if options.ca and not (loaded.project / options.ca).is_file():
+            yield f"registries.{host}.ca: there is no file {options.ca}", "a file of certificates in PEM form"
+
+
+def _nearby(project: Path, context: Path) -> str:
+    """Return a hint with the Dockerfiles nearby: buildx resolves the path from the project, not from the context."""
+    names = [
+        str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+        for path in find_dockerfiles(project, context)
+    ]
+    return f"there is {', '.join(names[:5])}" if names else "it is relative to the config"
+
+
+def find_dockerfiles(project: Path, context: Path) -> tuple[Path, ...]:
+    """Return the files named like Dockerfiles in a project, its context, and the project's folders."""
+    folders = [project, context]
+    folders += [path for path in sorted(project.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    files = [
+        path
+        for folder in dict.fromkeys(folder for folder in folders if folder.is_dir())
+        for pattern in ("Dockerfile*", "*.Dockerfile", "Containerfile*")
+        for path in sorted(folder.glob(pattern))
+        if path.is_file() and not path.name.endswith(".dockerignore")
+    ]
+    return tuple(dict.fromkeys(files))
