@@ -12,7 +12,7 @@ from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 
 
-class Nobody:
+class NullDisplay:
     def show(self, event):
         pass
 

@@ -46,7 +46,7 @@ def look(tmp_path, text=CONFIG):
     return asyncio.run(diagnose(loaded, DockerEngine()))
 
 
-def test_one_solve_when_all_is_well(far, tmp_path):
+def test_platforms_that_run_are_probed_in_one_solve(far, tmp_path):
     far.answer("build")
     found = look(tmp_path)
     assert far.calls() == [
@@ -59,7 +59,7 @@ def test_one_solve_when_all_is_well(far, tmp_path):
     assert [row.native for row in found.platforms] == [True, False, False]
 
 
-def test_one_by_one_when_one_fails(far, tmp_path):
+def test_each_platform_is_probed_alone_when_one_fails(far, tmp_path):
     """The fake answers by how a call begins: alone, every probe ends with 1, and amd64's with its 42."""
     begin = ("build", "--progress", "rawjson", "--builder", "far", "--platform")
     far.answer(*begin, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
@@ -80,7 +80,7 @@ def test_one_by_one_when_one_fails(far, tmp_path):
     assert [row.emulator for row in found.platforms] == [None, None, None]
 
 
-def test_a_builder_that_cannot_solve_is_told_from_a_program_that_does_not_run(far, tmp_path):
+def test_a_builder_that_cannot_solve_is_not_reported_as_a_missing_emulator(far, tmp_path):
     far.answer("build", stderr="ERROR: failed to build: no space left on device", code=1)
     checks = {check.name: check for check in look(tmp_path).checks}
     assert "no space left on device" in checks["linux/amd64"].detail

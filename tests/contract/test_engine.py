@@ -14,7 +14,7 @@ from multibuild.host.choose_builder import Terms, choose
 from multibuild.host.own_builders import OwnBuilders
 
 
-def test_facts_take_one_call(docker):
+def test_engine_info_takes_one_call(docker):
     docker.engine()
     info = DockerEngine().info()
     assert docker.calls() == [["docker", "info", "--format", "{{json .}}"]]
@@ -24,7 +24,7 @@ def test_facts_take_one_call(docker):
     assert info.local
 
 
-def test_builders_are_read_raw(docker):
+def test_builders_are_read_from_buildx_ls(docker):
     docker.engine()
     (builder,) = DockerEngine().builders()
     assert docker.calls() == [["docker", "buildx", "ls", "--format", "{{json .}}"]]
@@ -61,7 +61,7 @@ def test_a_container_builder_is_created_then_started(docker):
     assert docker.calls()[-1] == ["docker", "buildx", "inspect", "multibuild", "--bootstrap"]
 
 
-def test_a_builder_in_a_cluster(docker):
+def test_a_kubernetes_builder_is_created_with_its_options(docker):
     profile = load_profile("kubernetes", Path())
     assert profile is not None
     docker.answer("buildx", "create", stdout="x\n")
@@ -77,7 +77,7 @@ def test_a_builder_in_a_cluster(docker):
     ]  # fmt: skip
 
 
-def test_a_remote_builder_behind_tls(docker):
+def test_a_remote_builder_is_created_with_its_certificates(docker):
     docker.answer("buildx", "create", stdout="x\n")
     docker.answer("buildx", "inspect", stdout="Name: x\n")
     docker.answer("buildx", "ls", stdout=listed("x", "remote"))
@@ -100,7 +100,7 @@ def test_a_builder_is_removed_with_or_without_its_cache(docker):
     assert removals == [["docker", "buildx", "rm", "--keep-state", "x"], ["docker", "buildx", "rm", "x"]]
 
 
-def test_a_builder_that_is_not_there_is_not_removed(docker):
+def test_removing_a_missing_builder_is_no_error(docker):
     docker.engine()
     DockerEngine().remove_builder("multibuild")
     assert [call[1:3] for call in docker.calls()] == [["buildx", "ls"]]
@@ -133,7 +133,7 @@ def test_pulling_is_quiet(docker):
         ("permission denied while trying to connect to the Docker daemon socket", "permission denied"),
     ],
 )
-def test_an_engine_that_does_not_answer(docker, stderr, words):
+def test_an_engine_that_does_not_answer_is_an_environment_fault(docker, stderr, words):
     document = {"ServerVersion": "", "ClientInfo": INFO["ClientInfo"]}
     docker.answer("info", stdout=json.dumps(document), stderr=stderr, code=1)
     with pytest.raises(EnvironmentFault) as error:
@@ -152,7 +152,7 @@ def test_a_registry_that_refuses_the_engine_is_not_an_engine_that_does_not_answe
     assert "start the engine" not in str(error.value.hint)
 
 
-def test_a_docker_without_buildx(docker):
+def test_a_docker_without_buildx_is_reported_with_a_hint(docker):
     docker.answer("info", stdout=json.dumps({**INFO, "ClientInfo": {"Plugins": []}}))
     with pytest.raises(EnvironmentFault) as error:
         DockerEngine().info()
@@ -162,13 +162,13 @@ def test_a_docker_without_buildx(docker):
         DockerEngine().builders()
 
 
-def test_no_docker_at_all(monkeypatch, tmp_path):
+def test_a_missing_docker_is_reported_with_a_hint(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentFault, match="no docker command on PATH"):
         DockerEngine().info()
 
 
-def test_an_answer_that_is_no_text_is_no_traceback(docker):
+def test_an_answer_that_is_not_utf8_is_an_environment_fault(docker):
     docker.answer("info", stdout="not json")
     with pytest.raises(EnvironmentFault, match="could not be read"):
         DockerEngine().info()
@@ -177,7 +177,7 @@ def test_an_answer_that_is_no_text_is_no_traceback(docker):
 @pytest.mark.parametrize(
     ("host", "local"), [("", True), ("unix:///run/docker.sock", True), ("ssh://build@arm", False)]
 )
-def test_whether_the_engine_is_on_this_machine(docker, monkeypatch, host, local):
+def test_an_engine_behind_ssh_or_tcp_is_not_local(docker, monkeypatch, host, local):
     """An empty DOCKER_HOST is none, to docker too: CI systems set variables so."""
     docker.engine()
     monkeypatch.setenv("DOCKER_HOST", host)

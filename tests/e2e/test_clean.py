@@ -19,7 +19,7 @@ def staged(done):
     return {row["digest"] for row in done.json["platforms"]}
 
 
-def test_staged_children_go_and_what_a_tag_reaches_stays(project, state, registry, repository):
+def test_staged_children_are_removed_and_tagged_ones_stay(project, state, registry, repository):
     # Without provenance a child is the very manifest the index lists: the hardest case.
     config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
     first = multibuild("all", "-f", config, "--state-dir", state, "--json")
@@ -47,7 +47,9 @@ def test_staged_children_go_and_what_a_tag_reaches_stays(project, state, registr
     assert multibuild("clean", "-f", config, "--state-dir", state).stdout == "nothing to remove\n"
 
 
-def test_a_registry_that_is_gone_keeps_no_other_from_being_cleaned(project, state, registry, repository):
+def test_an_unreachable_registry_does_not_keep_others_from_being_cleaned(
+    project, state, registry, repository
+):
     config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
     gone = f"localhost:{free_port()}/x"
@@ -66,7 +68,9 @@ def test_a_registry_that_is_gone_keeps_no_other_from_being_cleaned(project, stat
     assert elsewhere.is_dir()
 
 
-def test_a_staging_tag_over_a_published_child_loses_its_name_only(project, state, registry, repository):
+def test_a_staging_tag_of_a_published_child_is_removed_without_the_child(
+    project, state, registry, repository
+):
     config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
@@ -78,7 +82,7 @@ def test_a_staging_tag_over_a_published_child_loses_its_name_only(project, state
     assert all(registry.exists(repository, digest) for digest in staged(done))
 
 
-def test_what_somebody_else_staged_and_what_is_kept_stays(project, state, tmp_path, registry, repository):
+def test_foreign_children_and_kept_runs_stay(project, state, tmp_path, registry, repository):
     config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
     ours = multibuild("build", "-f", config, "--state-dir", state, "--json")
     project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
@@ -93,7 +97,7 @@ def test_what_somebody_else_staged_and_what_is_kept_stays(project, state, tmp_pa
     assert len(list((state / "runs").iterdir())) == 1
 
 
-def test_builders_that_setup_made(project, state, tmp_path):
+def test_builders_that_setup_created_are_removed(project, state, tmp_path):
     name = f"mb-clean-{os.getpid()}-{free_port()}"
     profile = tmp_path / "remote.yaml"
     profile.write_text(

@@ -83,7 +83,7 @@ def _git_account(home):
     return path
 
 
-def test_every_block_is_on_a_page_that_is_played():
+def test_every_page_with_blocks_is_run():
     """A page outside these folders would be run by nobody."""
     found = {
         path.relative_to(ROOT)

@@ -78,7 +78,7 @@ def answers(found):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", PLATFORMS_OF)
-def test_a_handler_that_is_missing(state, tmp_path, name):
+def test_doctor_reports_a_missing_handler(state, tmp_path, name):
     """All twelve platforms: the answers are what becomes of builds that are tried at the same time."""
     lost = PLATFORMS_OF[name]
     with instead_of(name, (BINFMT / name).read_text()):
@@ -158,7 +158,7 @@ BROKEN = {
 
 @pytest.mark.alone
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_handler_that_is_broken(state, tmp_path, project, way):
+def test_doctor_reports_a_broken_handler(state, tmp_path, project, way):
     broken, words, command = BROKEN[way]
     platforms = ["linux/amd64", "linux/riscv64"]
     config = project(platforms=platforms)
@@ -204,7 +204,7 @@ def test_all_stops_before_the_first_build(state, project, registry, repository):
     assert [c["status"] for c in optional.json["checks"] if c["name"] == "linux/riscv64"] == ["warn"]
 
 
-def test_all_is_well(state):
+def test_doctor_passes_where_everything_works(state):
     done = doctor(state)
     assert done.code == 0
     assert answers(done.json) == dict.fromkeys(TWELVE, True)
@@ -223,7 +223,7 @@ def test_all_is_well(state):
     assert max(map(len, table.splitlines())) <= 80
 
 
-def test_a_builder_that_does_not_answer_is_not_the_platforms_fault(state, project):
+def test_a_dead_builder_is_not_reported_as_missing_emulators(state, project):
     done = doctor(state, project(builder="nobody"))
     (check,) = (check for check in done.json["checks"] if check["status"] == "fail")
     assert done.code == 3

@@ -52,7 +52,7 @@ def test_three_machines_give_the_index_of_one(spread, state, tmp_path, registry,
     assert logs == ["linux-amd64.1.log", "linux-arm64.1.log", "linux-s390x.1.log"]
 
 
-def test_what_does_not_belong_together_is_refused(spread, state, registry, repository):
+def test_runs_that_do_not_match_are_refused(spread, state, registry, repository):
     config, folders = spread(THREE[:2])
     partial = multibuild("import", *folders, "-f", config, "--state-dir", state, "--json")
     assert (partial.code, partial.json["missing"]) == (0, ["linux/s390x"])

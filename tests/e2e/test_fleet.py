@@ -100,7 +100,7 @@ def rows(done):
     return {row["platform"]: row for row in done.json["platforms"]}
 
 
-def test_each_platform_on_its_node_then_one_index(fleet, project, state, registry, repository):
+def test_each_platform_is_built_on_its_node_into_one_index(fleet, project, state, registry, repository):
     config = project(
         run=f"echo {time.time_ns()} > /stamp; uname -m > /machine",
         platforms=("linux/arm64", "linux/s390x", "linux/riscv64"),
@@ -117,7 +117,7 @@ def test_each_platform_on_its_node_then_one_index(fleet, project, state, registr
     assert set(registry.images(repository, "latest")) == {"linux/arm64", "linux/s390x", "linux/riscv64"}
 
 
-def test_a_node_cut_off_in_the_middle_of_a_run(fleet, project, state, registry, repository):
+def test_platforms_of_a_node_that_dies_in_a_run_fail_over(fleet, project, state, registry, repository):
     config = project(
         run=f"echo {time.time_ns()} begun; sleep 6; uname -m > /machine",
         platforms=("linux/arm64", "linux/s390x"),
@@ -158,7 +158,7 @@ def wait_until(met, process):
         time.sleep(0.1)
 
 
-def test_a_node_that_is_dead_at_the_start(fleet, project, state, registry, repository):
+def test_a_node_that_is_dead_at_the_start_is_left_out(fleet, project, state, registry, repository):
     fleet.forwarders[0].kill()
     fleet.forwarders[0].wait()
     config = project(run="true", platforms=("linux/arm64", "linux/s390x"))
@@ -175,7 +175,7 @@ def test_a_node_that_is_dead_at_the_start(fleet, project, state, registry, repos
     assert all(name in nobody.stderr for name in fleet.names)
 
 
-def test_setup_names_drift_and_mends_it(fleet, project, state):
+def test_setup_reports_drift_and_repairs_it(fleet, project, state):
     config = project(platforms=("linux/arm64", "linux/s390x"))
     ours = ("-f", config, "--state-dir", state, "--builder", fleet.profile)
 

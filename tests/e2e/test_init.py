@@ -43,7 +43,7 @@ def clone(tmp_path):
     return here
 
 
-def test_from_a_clone_to_three_platforms_without_writing_a_line(clone, state, registry, repository):
+def test_init_leads_from_a_clone_to_three_platforms(clone, state, registry, repository):
     written = multibuild("init", "--image", f"{REGISTRY}/{repository}", cwd=clone)
     assert (written.code, written.stderr) == (0, "")
     assert "multibuild all" in written.stdout
@@ -63,7 +63,7 @@ def test_from_a_clone_to_three_platforms_without_writing_a_line(clone, state, re
     assert ran.stdout.strip().splitlines()[-1] == "aarch64"
 
 
-def test_the_platforms_are_those_all_bases_have(tmp_path, repository):
+def test_init_proposes_the_platforms_that_all_bases_have(tmp_path, repository):
     """One base has twelve platforms, the other three, one of them as official images say it (arm64/v8)."""
     bench = Workbench(repository, tmp_path)
     children = {
@@ -109,7 +109,7 @@ def test_a_chosen_platform_must_be_possible(tmp_path):
     assert len(every.json["platforms"]) == 12
 
 
-def test_what_is_there_is_never_overwritten(clone):
+def test_init_never_overwrites_a_config(clone):
     (clone / "multibuild.yaml").write_text("mine\n")
     done = multibuild("init", cwd=clone)
     assert done.code == 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 from e2e.conftest import REGISTRY, finish, start
-from e2e.test_trouble import build_process
+from e2e.test_failures import build_process
 from fakes.faulty_proxy import FaultyProxy
 
 PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64"]
@@ -174,7 +174,7 @@ def test_multibuild_killed_and_resumed_and_killed_again(config, state, proxy, re
 
 
 @pytest.mark.parametrize("points", DOCKER_POINTS, ids=["at the start", "while pushing"])
-def test_docker_killed_in_mid_run(config, state, proxy, registry, repository, points):
+def test_a_killed_docker_client_is_restarted(config, state, proxy, registry, repository, points):
     """Each platform's client is killed once: each is tried again, and the run succeeds."""
     running = start("all", "-f", config, "--state-dir", state, "--json")
     for platform, point in points.items():

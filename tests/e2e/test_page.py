@@ -140,7 +140,7 @@ CONTRAST = """
 """
 
 
-def test_what_is_looked_for_would_be_found(browser, pages, tmp_path):
+def test_the_checks_detect_faults_in_a_page(browser, pages, tmp_path):
     """The page with a fault of each kind put in: a script, a picture from elsewhere, a style, a wide box, pale text."""
     bad = "<script>alert(1)</script><img src='http://127.0.0.1:9/x.png'><p style='color:red'>x</p>"
     box = "<style>.wide { width: 2000px; color: #aaa }</style><p class='wide'>wide</p>"
@@ -241,7 +241,7 @@ def test_a_screen_reader_is_told_the_same(browser, pages, partial, screen):
     assert roles.count("rowheader") >= 2 * len(bars)
 
 
-def test_what_the_real_run_says(browser, pages, partial):
+def test_the_page_shows_the_real_run(browser, pages, partial):
     browser.look(pages["partial"])
     said = browser.evaluate("document.body.innerText")
     report = partial[1]

@@ -17,7 +17,7 @@ import zstandard
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
 from e2e.pushing import GZIP, Workbench, copy_image
 from fakes.layers import tar
-from fakes.programs import linked
+from fakes.programs import dynamic_program
 
 from multibuild.qemu.probe_program import probe
 
@@ -95,7 +95,7 @@ GOOD = {
     "static": ([{"app": ARM64}], {"Entrypoint": ["/app"]}),
     "dynamic": ([{"app": dynamic("arm64", LOADER), LOADER[1:]: ARM64}], {"Entrypoint": ["/app"]}),
     "linked": (
-        [{"app": linked("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
+        [{"app": dynamic_program("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
         {"Entrypoint": ["/app"]},
     ),
     "script": ([{"bin/sh": ARM64, "run": b"#!/bin/sh\n"}], {"Cmd": ["/run"]}),
@@ -116,7 +116,7 @@ BAD = {
         "ld-linux-aarch64.so.1 is amd64",
     ),
     "foreign library": (
-        [{"app": linked("arm64", "liby.so"), "lib/liby.so": "-> liby.so.1", "lib/liby.so.1": AMD64}],
+        [{"app": dynamic_program("arm64", "liby.so"), "lib/liby.so": "-> liby.so.1", "lib/liby.so.1": AMD64}],
         {"Entrypoint": ["/app"]},
         "/lib/liby.so.1 is amd64",
     ),
@@ -183,7 +183,7 @@ def test_every_kind_of_layer_is_read(bench, tmp_path):
     assert [entry["digest"] for entry in done.found["platforms"]] == [child["digest"] for child in children]
 
 
-def test_an_index_that_lies(bench, tmp_path):
+def test_an_index_with_wrong_entries_fails(bench, tmp_path):
     """A missing child, a config of another architecture, a foreign program: each its own finding."""
     good = bench.push([bench.layer(tar({"app": ARM64}))], Cmd=["/app"])
     wrong = bench.push([bench.layer(tar({"app": AMD64}))], platform="linux/riscv64", Cmd=["/app"])
@@ -210,7 +210,7 @@ def test_verify_without_a_reference_takes_the_config(state):
     assert list((state / "layers").iterdir())
 
 
-def test_what_is_not_there_is_said(bench, tmp_path):
+def test_a_missing_image_is_explained(bench, tmp_path):
     done = multibuild("verify", f"{bench.image}:nothing", cwd=tmp_path)
     assert done.code == 2
     assert "hint:" in done.stderr
@@ -248,7 +248,7 @@ MIB = 1 << 20
 APP = member("app", len(ARM64)) + ARM64 + bytes(-len(ARM64) % 512)
 
 
-def test_a_layer_of_a_gigabyte(bench, tmp_path, record_property):
+def test_a_layer_of_a_gigabyte_is_read_within_bounds(bench, tmp_path, record_property):
     layer = repeated(bytes(16 * MIB), 64, before=APP + member("data", 1 << 30))
     bench.push([bench.blob(layer)], tag="latest", Cmd=["/app"])
     done = verify(f"{bench.image}:latest", tmp_path, "--content", "all")
@@ -257,7 +257,7 @@ def test_a_layer_of_a_gigabyte(bench, tmp_path, record_property):
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_what_does_not_compress(bench, tmp_path, record_property):
+def test_a_layer_that_does_not_compress_is_read_to_its_end(bench, tmp_path, record_property):
     """As many bytes on the wire; the foreign program comes last."""
     noise = os.urandom(MIB)
     plain = tmp_path / "layer"
@@ -342,7 +342,7 @@ def test_hostile_layers_end_in_clear_errors(bench, tmp_path, record_property):
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_very_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_property):
+def test_very_many_plain_files_pass(bench, tmp_path, record_property):
     files = b"".join(member(f"usr/share/{number}", 0, mode=0o644) for number in range(1000))
     bench.push([bench.blob(repeated(files, 200, before=APP))], tag="latest", Cmd=["/app"])
     done = verify(f"{bench.image}:latest", tmp_path)
@@ -351,7 +351,7 @@ def test_very_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_pro
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_truncated_and_nonsensical_programs(bench, tmp_path):
+def test_truncated_programs_are_ignored(bench, tmp_path):
     """Too short for a header: nobody can execute it, so nothing of the right architecture is missing either."""
     short = [AMD64[:length] for length in (4, 19, 20, 51, 63)]
     nonsense = []
@@ -490,7 +490,7 @@ ODD = (
 )
 
 
-def test_each_platforms_own_test(project, state):
+def test_test_settings_per_platform_apply(project, state):
     """One build, then `test`: skipped, overridden, in time, with and without a network, and said as it was said."""
     words = hashlib.sha256("|".join(ODD).encode()).hexdigest()
     said = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
@@ -551,7 +551,7 @@ def test_a_test_that_fails_moves_no_tag(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
-def test_test_without_a_run_says_what_to_do(project, state):
+def test_test_without_a_run_is_explained(project, state):
     done = multibuild("test", "-f", project(test={"run": ["true"]}), "--state-dir", state)
     assert done.code == 2
     assert "hint:" in done.stderr

@@ -135,7 +135,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("action", "lasting", "existed"), FAULTS)
-def test_a_fault_at_every_request(action, lasting, existed, site, tmp_path):
+def test_a_fault_at_any_request_leaves_all_tags_old_or_new(action, lasting, existed, site, tmp_path):
     """Nothing is tried again here, so the fault always counts; a lost request was carried out."""
     count = requests_of_a_good_run(site, tmp_path)
     outcomes = set()
@@ -155,7 +155,7 @@ def test_a_fault_at_every_request(action, lasting, existed, site, tmp_path):
     assert "old" in outcomes
 
 
-def test_killed_at_every_request_it_is_finished_by_the_next_run(site, tmp_path):
+def test_a_publisher_killed_at_any_request_is_finished_by_the_next_run(site, tmp_path):
     """After the kill some tags may be new; the next run knows from the journal what they were, and ends it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["e2e.publishing_run"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import ROOT, finish, multibuild, start
-from e2e.test_trouble import wait_for_event
+from e2e.test_failures import wait_for_event
 
 from builders.lab.engine import Engine
 from builders.lab.paths import lab as lab_of
@@ -63,7 +63,7 @@ def leave_free(disk, kilobytes):
     return filler
 
 
-def test_a_full_disk_fails_those_who_need_it_and_nobody_else(
+def test_a_full_disk_fails_only_the_platforms_that_need_space(
     small_engine, project, state, registry, repository
 ):
     """arm64 has no room to export what it built, riscv64 none to build; amd64 needs none."""
@@ -94,7 +94,7 @@ def test_a_full_disk_fails_those_who_need_it_and_nobody_else(
     assert list(registry.images(repository, "latest")) == PLATFORMS
 
 
-def test_the_state_on_a_full_disk_ends_the_run_with_a_way_out(project, tmp_path, registry, repository):
+def test_a_full_disk_of_the_state_ends_the_run_with_a_hint(project, tmp_path, registry, repository):
     """What cannot be journaled is not done: no tag moves, and the next run with room goes on."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -116,7 +116,7 @@ def test_the_state_on_a_full_disk_ends_the_run_with_a_way_out(project, tmp_path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_engine_that_stops_and_starts_in_mid_run(project, state, registry, repository, number):
+def test_an_engine_that_restarts_costs_a_retry(project, state, registry, repository, number):
     config = project(
         run=f"echo {time.time_ns()}; sleep 5; echo ok > /x", platforms=PLATFORMS[:2], retry={"initial": "3s"}
     )

@@ -142,7 +142,7 @@ def events(state):
     return journal.read_text() if journal is not None else ""
 
 
-def test_killed_again_and_again_and_resumed(local, state, layout):
+def test_a_run_killed_repeatedly_is_resumed(local, state, layout):
     """While BuildKit exports, when one platform has ended, and when the index was composed."""
     config = local(run=f"echo {time.time_ns()} > /x")
 
@@ -184,7 +184,7 @@ def until(moment, running):
         time.sleep(0.002)
 
 
-def test_a_failing_test_moves_nothing_and_a_good_run_moves_the_tag_at_once(local, state, layout):
+def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically(local, state, layout):
     common = ("--state-dir", state, "--json")
     first = multibuild("all", "-f", local(run="echo 1 > /x", tags=["1", "2"]), *common)
     assert first.code == 0, first.stderr
@@ -224,7 +224,7 @@ def test_a_failing_test_moves_nothing_and_a_good_run_moves_the_tag_at_once(local
     assert (unchanged.code, "cannot be asked what it holds" in unchanged.stderr) == (0, True)
 
 
-def test_an_optional_platform_that_fails_is_carried_from_the_layout(local, state, layout):
+def test_a_failed_optional_platform_is_carried_over_from_the_layout(local, state, layout):
     platforms = ["linux/amd64", {"name": "linux/s390x", "required": False}]
     to = {"to": f"oci:{layout}", "on_missing": "carry", "carry_from": "1"}
     common = ("--state-dir", state, "--json")
@@ -241,7 +241,7 @@ def test_an_optional_platform_that_fails_is_carried_from_the_layout(local, state
     assert (again.code, again.json["index"]) == (0, second.json["index"]), again.stderr
 
 
-def test_a_remote_builder_sends_its_children_here(local, state, layout):
+def test_a_remote_builder_exports_into_the_state_directory(local, state, layout):
     with remote_builder() as builder:
         config = local(builder=builder, run=f"echo {time.time_ns()} > /x", test={"run": ["cat", "/x"]})
         common = ("-f", config, "--state-dir", state, "--json")
@@ -256,7 +256,7 @@ def test_a_remote_builder_sends_its_children_here(local, state, layout):
     assert list(children(state)) == [second.json["run"]]
 
 
-def test_what_other_machines_built_is_brought_here(local, state, layout, tmp_path):
+def test_imported_children_are_published_from_the_state_directory(local, state, layout, tmp_path):
     config = local(platforms=THREE[:2])
     artifacts = tmp_path / "artifacts"
     for platform in THREE[:2]:
@@ -287,7 +287,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True, timeout=30)
 
 
-def test_a_full_disk_is_the_states_and_what_was_finished_is_kept(local, small_disk, layout):
+def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_disk, layout):
     # One at a time: what is half exported takes room from the others until its build has failed.
     run = "if [ $(uname -m) = s390x ]; then head -c 24m /dev/urandom > /big; fi"
     config = local(run=run, jobs=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.layers import PLAIN, tar
-from fakes.programs import linked
+from fakes.programs import dynamic_program
 
 from multibuild.elf.dynamic import KEPT, dynamic_spans, linked_names
 from multibuild.elf.header import HEAD_SIZE, segments
@@ -27,12 +27,14 @@ def names(program):
 @pytest.mark.parametrize("gap", [0, 100, HEAD_SIZE, 100_000, KEPT - 400, KEPT, 2 * KEPT])
 @pytest.mark.parametrize("architecture", ["arm64", "arm", "s390x", "mips64le", "mips", "386"])
 def test_libraries_and_run_path_are_read_wherever_the_section_lies(architecture, gap):
-    program = linked(architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap)
+    program = dynamic_program(
+        architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap
+    )
     assert names(program) == (("libc.so.6", "libm.so.6"), ("/opt/lib", "$ORIGIN/../lib"))
 
 
 def test_strings_beyond_what_is_kept_are_not_guessed():
-    assert names(linked("arm64", "libc.so.6", gap=2 * KEPT, late=True)) == ((), ())
+    assert names(dynamic_program("arm64", "libc.so.6", gap=2 * KEPT, late=True)) == ((), ())
 
 
 def test_a_static_program_needs_nothing():
@@ -47,7 +49,7 @@ def test_a_real_program_names_its_libraries():
 
 @pytest.mark.parametrize("at", range(24, 64 + 2 * 56, 4))
 def test_nonsense_is_survived(at):
-    program = bytearray(linked("arm64", "libc.so.6"))
+    program = bytearray(dynamic_program("arm64", "libc.so.6"))
     program[at : at + 4] = b"\xff" * 4
     needed, runpath = names(bytes(program))
     assert (set(needed) <= {"libc.so.6"}, runpath) == (True, ())
@@ -64,7 +66,7 @@ def needs(image, *, env=(), command="/bin/app"):
     return [file.path for file in found.files]
 
 
-LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
+LIBRARY, FOREIGN = dynamic_program("arm64"), dynamic_program("amd64")
 
 
 @pytest.mark.parametrize(
@@ -83,12 +85,12 @@ LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
     ],
 )  # fmt: skip
 def test_the_loader_takes_the_first_of_its_own_machine(files, library):
-    image = root({"bin/app": linked("arm64", "libx.so.1"), **files})
+    image = root({"bin/app": dynamic_program("arm64", "libx.so.1"), **files})
     assert needs(image) == ["/bin/app", *([library] if library else [])]
 
 
 def test_run_path_and_library_path_come_first():
-    app = linked("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
+    app = dynamic_program("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
     files = {"opt/bin/app": app, "lib/libx.so": LIBRARY, "lib/liby.so": LIBRARY}
     image = root({**files, "opt/own/libx.so": LIBRARY, "srv/liby.so": LIBRARY})
     found = needs(image, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
@@ -98,9 +100,9 @@ def test_run_path_and_library_path_come_first():
 def test_libraries_need_libraries_and_circles_end():
     image = root(
         {
-            "bin/app": linked("arm64", "liba.so"),
-            "lib/liba.so": linked("arm64", "libb.so"),
-            "lib/libb.so": linked("arm64", "liba.so", "libc.so"),
+            "bin/app": dynamic_program("arm64", "liba.so"),
+            "lib/liba.so": dynamic_program("arm64", "libb.so"),
+            "lib/libb.so": dynamic_program("arm64", "liba.so", "libc.so"),
             "lib/libc.so": FOREIGN,
         }
     )
@@ -108,8 +110,8 @@ def test_libraries_need_libraries_and_circles_end():
 
 
 def test_a_long_chain_of_libraries_ends():
-    chain = {f"lib/lib{n}.so": linked("arm64", f"lib{n + 1}.so") for n in range(3000)}
-    assert len(needs(root({"bin/app": linked("arm64", "lib0.so"), **chain}))) == 3001
+    chain = {f"lib/lib{n}.so": dynamic_program("arm64", f"lib{n + 1}.so") for n in range(3000)}
+    assert len(needs(root({"bin/app": dynamic_program("arm64", "lib0.so"), **chain}))) == 3001
 
 
 def test_nothing_is_looked_for_on_behalf_of_a_script():

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.engine import ENGINE, FakeEngine, as_listed, builder
+from fakes.engine import ENGINE, FakeEngine, builder, listed_builder
 from pydantic import ValidationError
 
 from multibuild.config.profile_models import Node, Profile
@@ -59,11 +59,11 @@ def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
 
 def made_of(profile: Profile) -> BuilderInfo:
     """Give the builder that a profile makes, as buildx lists it."""
-    return as_listed(by_profile(profile, FakeEngine()).create[0])
+    return listed_builder(by_profile(profile, FakeEngine()).create[0])
 
 
 def engine_with(*known: BuilderInfo, **more) -> FakeEngine:
-    return FakeEngine(known=[builder("default", "docker"), *known], **more)
+    return FakeEngine(existing=[builder("default", "docker"), *known], **more)
 
 
 # The ladder of `builder: auto`, from its first rung.
@@ -117,7 +117,7 @@ def test_the_image_is_asked_for_by_name_and_once():
 def test_choosing_changes_nothing():
     engine = FakeEngine(images={BUILDKIT_IMAGE})
     auto(engine)
-    assert engine.did == []
+    assert engine.actions == []
 
 
 @pytest.mark.parametrize("own", [builder(OWN_NAME, error="connection refused"), builder(OWN_NAME, "remote")])

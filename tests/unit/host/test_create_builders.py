@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.engine import FakeEngine, as_listed
+from fakes.engine import FakeEngine, listed_builder
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
@@ -39,15 +39,15 @@ def site(tmp_path):
 
 def test_what_is_made_is_written_down(site):
     assert site.provide(CONTAINER).changes == ("created the builder team",)
-    assert site.engine.did == ["create team", "start team"]
+    assert site.engine.actions == ["create team", "start team"]
     assert [made.name for made in site.made.all()] == ["team"]
 
 
 def test_a_second_time_changes_nothing(site):
     site.provide(CONTAINER)
-    site.engine.did.clear()
+    site.engine.actions.clear()
     assert site.provide(CONTAINER).changes == ()
-    assert site.engine.did == []
+    assert site.engine.actions == []
 
 
 def test_drift_is_mended_and_the_cache_kept(site):
@@ -57,18 +57,18 @@ def test_drift_is_mended_and_the_cache_kept(site):
     assert provided.changes == (
         "mended the builder team: image is registry.example.org/buildkit:1, wanted registry.example.org/buildkit:2",
     )
-    assert site.engine.did[2:] == ["remove team but its state", "create team", "start team"]
+    assert site.engine.actions[2:] == ["remove team but its state", "create team", "start team"]
 
 
 def test_a_cache_is_destroyed_only_when_told(site):
     site.provide(CLUSTER)
     other = CLUSTER.model_copy(update={"driver_opts": {"namespace": "b"}})
-    site.engine.did.clear()
+    site.engine.actions.clear()
     assert site.provide(other).changes == ()
-    assert site.engine.did == []
+    assert site.engine.actions == []
     assert any("setup --recreate" in text for text in site.said)
     assert site.provide(other, recreate=True).changes == ("mended the builder pod: namespace is a, wanted b",)
-    assert site.engine.did == ["remove pod", "create pod", "start pod"]
+    assert site.engine.actions == ["remove pod", "create pod", "start pod"]
 
 
 def test_a_dry_run_lists_what_would_be_made(site):
@@ -78,10 +78,10 @@ def test_a_dry_run_lists_what_would_be_made(site):
         "create the docker-container builder team",
     )
     site.provide(CLUSTER)
-    site.engine.did.clear()
+    site.engine.actions.clear()
     other = CLUSTER.model_copy(update={"driver_opts": {"namespace": "b"}})
     assert "leave the builder pod" in site.provide(other, change=False).would[0]
-    assert site.engine.did == []
+    assert site.engine.actions == []
 
 
 def test_a_dead_node_is_said_and_the_others_go_on(site):
@@ -96,7 +96,7 @@ def test_a_container_that_does_not_start_is_a_dead_node_too(site):
     site.engine.dead = {"team-1"}
     provided = site.provide(CONTAINER.model_copy(update={"nodes": machines}))
     assert "no route to host" in provided.dead["team-1"]
-    assert "team-1" not in {one.name for one in site.engine.known}
+    assert "team-1" not in {one.name for one in site.engine.existing}
     site.engine.dead = set()
     assert site.provide(CONTAINER.model_copy(update={"nodes": machines})).changes == (
         "created the builder team-1",
@@ -123,7 +123,7 @@ def test_an_image_that_cannot_be_had_says_how_to_do_without(site):
     with pytest.raises(EnvironmentFault, match="no route to host") as caught:
         site.provide(CONTAINER)
     assert "builder: default" in (caught.value.hint or "")
-    assert site.engine.did.count(f"pull {IMAGE}") == 3
+    assert site.engine.actions.count(f"pull {IMAGE}") == 3
 
 
 def test_somebody_elses_builder_is_not_touched(site):
@@ -148,17 +148,17 @@ def test_a_record_that_cannot_be_read_is_nobodys(tmp_path):
 
 def test_a_builder_that_was_stopped_is_not_dead(site):
     site.provide(CONTAINER)
-    (found,) = [one for one in site.engine.known if one.name == "team"]
-    site.engine.known.remove(found)
-    site.engine.known.append(replace(found, nodes=(replace(found.nodes[0], status="stopped"),)))
+    (found,) = [one for one in site.engine.existing if one.name == "team"]
+    site.engine.existing.remove(found)
+    site.engine.existing.append(replace(found, nodes=(replace(found.nodes[0], status="stopped"),)))
     assert site.provide(CONTAINER).dead == {}
 
 
-def test_as_listed_is_as_wanted(site):
+def test_listed_builder_is_as_wanted(site):
     """The fake lists a new builder just as it was asked for."""
     terms = Terms(made=site.made, registries={}, may_pull=lambda _image: False, patience=0.01)
     new = choose("p.yaml", CONTAINER, site.engine, site.engine.info(), terms).create[0]
-    assert as_listed(new).nodes[0].driver_opts == new.options
+    assert listed_builder(new).nodes[0].driver_opts == new.options
 
 
 def test_a_machine_that_left_the_profile_is_named(site):

@@ -38,7 +38,7 @@ def test_what_the_image_installed_is_named():
     engine = FakeEngine(images={IMAGE}, answer=json.dumps({"emulators": ["qemu-aarch64"]}))
     said: list[str] = []
     assert register("image", IMAGE, ROWS, engine, said.append, local=True) == ("qemu-aarch64",)
-    assert engine.did == [f"run {IMAGE} --install arm64"]
+    assert engine.actions == [f"run {IMAGE} --install arm64"]
     assert said == [f"running the privileged container {IMAGE} to register arm64"]
 
 

@@ -76,7 +76,7 @@ def layout(project, state, tmp_path):
     return folder, done.json["index"]["digest"]
 
 
-def test_a_layout_is_taken_by_others(layout, registry, repository, readers, tmp_path):
+def test_other_clients_read_a_layout(layout, registry, repository, readers, tmp_path):
     """Pushed by skopeo, crane, oras and ourselves the index has the same digest; buildx builds from it."""
     folder, digest = layout
     assert not registry.exists(repository, "1")
@@ -125,7 +125,7 @@ def menu(lab, tmp_path_factory):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_resolve_says_what_crane_and_skopeo_do(seed, menu, readers):
+def test_resolve_agrees_with_crane_and_skopeo(seed, menu, readers):
     bench, images = menu
     chosen = random.Random(seed)
     names = chosen.sample(POOL, chosen.randint(1, 6))

@@ -45,7 +45,7 @@ def test_a_large_context_is_uploaded_once(large, repository, state, registry):
     assert [sorted(wave) for wave in waves(done, state)] == [sorted(FOUR)]
 
 
-def test_one_that_fails_leaves_the_others_to_finish_on_their_own(large, repository, state):
+def test_a_failure_in_a_batch_leaves_the_others_to_finish_alone(large, repository, state):
     # arm64 fails while s390x is in a long step; amd64 and 386 have ended by then.
     dockerfile = f"""FROM {REGISTRY}/base:latest
 RUN --mount=type=bind,target=/c uname -m > /machine
@@ -66,7 +66,9 @@ RUN if [ $(uname -m) = aarch64 ]; then sleep 5; echo "error: no such type"; exit
     assert [made["outcome"] for made in rows["linux/s390x"]["attempts"]] == ["cancelled", "ok"]
 
 
-def test_what_did_not_change_takes_one_process_and_what_did_its_own(project, repository, state, registry):
+def test_unchanged_platforms_take_one_process_and_changed_ones_their_own(
+    project, repository, state, registry
+):
     path = project(platforms=FOUR)
     command = ("all", "-f", path, "--state-dir", state, "--json")
     first, second = multibuild(*command), multibuild(*command)

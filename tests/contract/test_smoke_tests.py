@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from contract.planning import Nobody, planned
+from contract.planning import NullDisplay, planned
 from fakes.docker import FakeDocker
 
 from multibuild.builds.failover import Failover
@@ -39,7 +39,7 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
     """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        recorder = Recorder(journal, Nobody())
+        recorder = Recorder(journal, NullDisplay())
         failover = Failover.of(plan, recorder.say)
         children = [
             (item, child_reference(repository.format(slug=item.slug), f"sha256:{'b' * 64}"))
@@ -84,7 +84,7 @@ def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
         assert line == f"I am {name}"
 
 
-def test_children_that_no_registry_holds_are_tested_in_one_solve_too(docker, plan, tmp_path):
+def test_children_outside_a_registry_are_tested_in_one_solve_too(docker, plan, tmp_path):
     docker.answer("build", stderr="".join(ran(name) for name in ALL.split(",")))
     outcomes, logs, _ = run_all(plan, tmp_path, "oci:children/{slug}")
     contexts = [
@@ -99,7 +99,7 @@ def test_children_that_no_registry_holds_are_tested_in_one_solve_too(docker, pla
     assert {found.status for found in outcomes.values()} == {"passed"}
 
 
-def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
+def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
     cancelled = f"{EXIT_1}: context canceled: context canceled"
     told = [
         ran("linux/amd64"),
@@ -123,7 +123,7 @@ def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
     raise_for_trouble(tuple(outcomes.values()))
 
 
-def test_who_was_killed_beside_the_others_gets_another_chance(docker, plan, tmp_path):
+def test_a_test_killed_beside_others_is_retried_alone(docker, plan, tmp_path):
     """A lack of memory, most likely, and that because so many ran at once."""
     killed = EXIT_1.replace("code: 1", "code: 137")
     told = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
@@ -138,7 +138,7 @@ def alone(tmp_path, docker):
     return planned(tmp_path, docker, CONFIG.replace(f"[{ALL.replace(',', ', ')}]", "[linux/arm64]"))
 
 
-def test_a_failed_test_is_not_tried_again_whatever_it_printed(docker, tmp_path):
+def test_a_failed_test_is_not_retried_whatever_it_printed(docker, tmp_path):
     vertex = ran("linux/arm64", error=EXIT_1, said="dial tcp: connection refused\n502 Bad Gateway\n")
     docker.answer("build", stderr=f"{vertex}ERROR: failed to build: failed to solve: {EXIT_1}\n", code=1)
     outcomes, _, _ = run_all(alone(tmp_path, docker), tmp_path)
@@ -159,7 +159,9 @@ def test_a_failed_test_is_not_tried_again_whatever_it_printed(docker, tmp_path):
         ("ERROR: failed to solve: r/app@sha256:b: not found\n", 1, "not-found", 1),
     ],
 )  # fmt: skip
-def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said, code, kind, calls):
+def test_what_keeps_a_test_from_running_is_retried_and_reported_as_its_class(
+    docker, tmp_path, said, code, kind, calls
+):
     docker.answer("build", stderr=said, code=code)
     outcomes, logs, journal = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")] * calls
@@ -177,7 +179,7 @@ def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said,
     assert raised.value.hint
 
 
-def test_a_cut_off_client_is_no_reason_to_give_up_the_others(docker, plan, tmp_path):
+def test_a_killed_client_leaves_the_other_tests_to_run_alone(docker, plan, tmp_path):
     answer(docker, ALL, stderr=ran("linux/amd64"), code=130)
     for name in ("linux/arm64", "linux/s390x"):
         answer(docker, name)
