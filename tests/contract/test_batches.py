@@ -1,4 +1,4 @@
-"""What goes to buildx when platforms go together, and what is left to builds of their own."""
+"""The exact bake commands of batches, and the platforms that are then built alone."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def plan(tmp_path, docker: FakeDocker):
 
 
 def build(plan, tmp_path):
-    """Build what was built before."""
+    """Build platforms that were built before."""
     history = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     results, events = build_ahead(plan, tmp_path, history)
     return results, [event for event in events if event.name == "attempt.ended"]
@@ -54,7 +54,7 @@ def build_ahead(plan, tmp_path, history):
 
 
 def pushed(target):
-    """What BuildKit reports of a target that was cached and pushed."""
+    """Return what BuildKit prints of a target that was cached and pushed."""
     run = {
         "name": f"[{target} 2/2] RUN x",
         "digest": "sha256:r",
@@ -164,7 +164,7 @@ def test_a_batch_without_digests_in_its_metadata_is_built_again(docker, plan, tm
 
 
 def test_a_cached_batch_that_stalls_is_ended(docker, tmp_path):
-    """A registry that takes a push and never answers: the wave may not wait for the timeout of hours."""
+    """A registry takes a push and never answers: the batch must not wait for the timeout of hours."""
     docker.answer("bake", stderr=lines(*pushed("linux-amd64")), seconds=120)
     docker.answer("build")
     stalling = planned(tmp_path, docker, f"{CONFIG}stall_timeout: 5s\n")
@@ -208,7 +208,7 @@ def test_a_batch_is_exported_by_one_process(docker, local, layout, tmp_path):
 
 
 def test_a_platform_exported_before_another_failed_is_not_built_again(docker, local, layout, tmp_path):
-    """bake names no digests when it fails: what ended is seen in its directory."""
+    """bake writes no digests when it fails: a finished export is found in its directory."""
     folder, digest = layout
     docker.answer("bake", layout=folder, exports=["linux-amd64"], code=1)
     docker.answer("build", layout=folder)

@@ -1,4 +1,4 @@
-"""What goes to buildx for a build, a test and a probe, word for word."""
+"""The exact buildx commands of a build, a smoke test and a probe."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ def test_the_docker_driver_stages_by_tag(docker, tmp_path):
 
 @pytest.fixture
 def layout(tmp_path):
-    """What buildx exports: an index with an image and its attestation."""
+    """Return an export of buildx: an index with an image and its attestation."""
     folder = tmp_path / "exported"
     return folder, put_attested(LayoutFiles(folder), "any", "linux/arm64", tag="latest")[0]
 

@@ -1,4 +1,4 @@
-"""What `doctor` asks, word for word, and what it says of builders on other machines."""
+"""The exact commands of `doctor`, and its report on builders on other machines."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def far(docker):
     return docker
 
 
-def look(tmp_path, text=CONFIG):
+def run_doctor(tmp_path, text=CONFIG):
     path = tmp_path / "multibuild.yaml"
     path.write_text(text)
     loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime.now(UTC))
@@ -48,28 +48,28 @@ def look(tmp_path, text=CONFIG):
 
 def test_platforms_that_run_are_probed_in_one_solve(far, tmp_path):
     far.answer("build")
-    found = look(tmp_path)
+    diagnosis = run_doctor(tmp_path)
     assert far.calls() == [
         ["docker", "info", "--format", "{{json .}}"],
         ["docker-buildx", "ls", "--format", "{{json .}}"],
         probe("linux/amd64,linux/mipsle,linux/riscv64"),
     ]
-    assert found.ok
-    assert [row.runs for row in found.platforms] == [True, True, True]
-    assert [row.native for row in found.platforms] == [True, False, False]
+    assert diagnosis.ok
+    assert [row.runs for row in diagnosis.platforms] == [True, True, True]
+    assert [row.native for row in diagnosis.platforms] == [True, False, False]
 
 
 def test_each_platform_is_probed_alone_when_one_fails(far, tmp_path):
-    """The fake answers by how a call begins: alone, every probe ends with 1, and amd64's with its 42."""
+    """The fake answers by the beginning of a call: alone, amd64's probe exits with its 42, all others with 1."""
     begin = ("build", "--progress", "rawjson", "--builder", "far", "--platform")
     far.answer(*begin, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
     far.answer("build", stderr=FAILED + "1", code=1)
-    found = look(tmp_path)
+    diagnosis = run_doctor(tmp_path)
     first, *alone = [call for call in far.calls() if call[1] == "build"]
     assert first == probe("linux/amd64,linux/mipsle,linux/riscv64")
     assert sorted(alone) == sorted(map(probe, ("linux/amd64", "linux/mipsle", "linux/riscv64")))
-    checks = {check.name: check for check in found.checks}
-    assert not found.ok
+    checks = {check.name: check for check in diagnosis.checks}
+    assert not diagnosis.ok
     assert (checks["linux/mipsle"].status, checks["linux/riscv64"].status) == ("fail", "warn")
     assert "package qemu-user" in checks["linux/mipsle"].hint  # the binfmt image has none for it
     assert (
@@ -77,12 +77,12 @@ def test_each_platform_is_probed_alone_when_one_fails(far, tmp_path):
         in checks["linux/riscv64"].hint
     )
     assert checks["linux/riscv64"].hint.endswith("--install riscv64")
-    assert [row.emulator for row in found.platforms] == [None, None, None]
+    assert [row.emulator for row in diagnosis.platforms] == [None, None, None]
 
 
 def test_a_builder_that_cannot_solve_is_not_reported_as_a_missing_emulator(far, tmp_path):
     far.answer("build", stderr="ERROR: failed to build: no space left on device", code=1)
-    checks = {check.name: check for check in look(tmp_path).checks}
+    checks = {check.name: check for check in run_doctor(tmp_path).checks}
     assert "no space left on device" in checks["linux/amd64"].detail
     assert "docker buildx inspect --bootstrap far" in checks["linux/amd64"].hint
 
@@ -98,8 +98,8 @@ def test_a_node_that_does_not_answer_is_a_warning(docker, tmp_path):
     docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
     docker.answer("ls", stdout=FAR + answer)
     docker.answer("build")
-    found = look(tmp_path, CONFIG.replace("builder: far", "builder: ./two.yaml"))
-    builders = [(check.status, check.detail) for check in found.checks if check.name == "builder"]
+    diagnosis = run_doctor(tmp_path, CONFIG.replace("builder: far", "builder: ./two.yaml"))
+    builders = [(check.status, check.detail) for check in diagnosis.checks if check.name == "builder"]
     assert [status for status, _ in builders] == ["ok", "warn"]
     assert "gone does not answer" in builders[1][1]
-    assert found.ok
+    assert diagnosis.ok

@@ -1,4 +1,4 @@
-"""What goes to docker through python-on-whales, word for word."""
+"""The exact docker commands that python-on-whales runs."""
 
 import json
 from pathlib import Path
@@ -178,7 +178,7 @@ def test_an_answer_that_is_not_utf8_is_an_environment_fault(docker):
     ("host", "local"), [("", True), ("unix:///run/docker.sock", True), ("ssh://build@arm", False)]
 )
 def test_an_engine_behind_ssh_or_tcp_is_not_local(docker, monkeypatch, host, local):
-    """An empty DOCKER_HOST is none, to docker too: CI systems set variables so."""
+    """An empty DOCKER_HOST counts as unset, as for docker: CI systems set empty variables."""
     docker.engine()
     monkeypatch.setenv("DOCKER_HOST", host)
     assert DockerEngine().info().local is local

@@ -1,4 +1,4 @@
-"""What an engine can lack, as docker says it: old engines, engines without image store, answers nobody can read."""
+"""Engines that lack something: old ones, ones without image store, unreadable answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What goes to buildx for the tests of a run, and what is made of its answers."""
+"""The exact buildx commands of a run's smoke tests, and the outcomes read from its output."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ def plan(tmp_path, docker: FakeDocker):
 
 
 def run_all(plan, tmp_path, repository="localhost:5000/app"):
-    """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
+    """Run the tests of identical children; return the outcomes by platform, the logs and the journal."""
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, NullDisplay())
@@ -50,7 +50,7 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
 
 
 def ran(platform, error="", said="", completed=ENDED):
-    """BuildKit's lines of a test that ran in a solve of several."""
+    """Return BuildKit's output of a test that ran in a solve of several."""
     slug = platform.replace("/", "-")
     vertex = {"digest": f"sha256:{slug}", "name": f'[{platform} {slug} 2/2] RUN ["app"]', "started": BEGUN}
     log = {"vertex": vertex["digest"], "data": base64.b64encode(said.encode()).decode()}
@@ -124,7 +124,7 @@ def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
 
 
 def test_a_test_killed_beside_others_is_retried_alone(docker, plan, tmp_path):
-    """A lack of memory, most likely, and that because so many ran at once."""
+    """Exit code 137 is most likely a lack of memory, because many tests ran at once."""
     killed = EXIT_1.replace("code: 1", "code: 137")
     told = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
     answer(docker, ALL, stderr="".join(told), code=1)

@@ -1,4 +1,4 @@
-"""Programs that a test looks through: a browser, a terminal."""
+"""Programs that tests display things in: a browser, a terminal."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 
 def find_program(*names, package):
-    """Find a program. Root on a Debian machine without it gets the package, and is told so."""
+    """Return the path of a program; as root on Debian, install its package first if it is missing."""
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing the package {package} for the tests", file=sys.stderr)

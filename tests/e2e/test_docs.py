@@ -48,7 +48,7 @@ def test_a_reader_can_do_what_the_page_says(path, tmp_path):
 
 
 def translate_files(folder, translate):
-    """What the reader has a copy of names the same machines as the page; our own code stays as it is."""
+    """Translate names in the reader's copy as on the page; our own code stays unchanged."""
     places = [folder / "examples", folder / "docs/project"] if (folder / "tests").exists() else [folder]
     for file in (file for place in places for file in place.rglob("*")):
         if file.is_file():
@@ -56,7 +56,7 @@ def translate_files(folder, translate):
 
 
 def surroundings(folder: Path):
-    """An account of the reader's own, with the engine's plugins; the programs of this environment first."""
+    """Return an environment with a home of the reader's own, docker's plugins, and this environment's programs first."""
     home = folder / "home"
     (home / ".docker").mkdir(parents=True)
     own = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
@@ -84,7 +84,7 @@ def _git_account(home):
 
 
 def test_every_page_with_blocks_is_run():
-    """A page outside these folders would be run by nobody."""
+    """Blocks on a page outside these folders would not run."""
     found = {
         path.relative_to(ROOT)
         for path in ROOT.rglob("*.md")

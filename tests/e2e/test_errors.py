@@ -1,4 +1,4 @@
-"""The catalogue's engines and builds: what only a real docker can get wrong. In seconds, with the next step."""
+"""The catalogue of mistakes: those that only a real docker can show. In seconds, with the next step."""
 
 import shutil
 import socket
@@ -10,19 +10,19 @@ from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
 from e2e.pushing import Workbench
 from fakes.mistakes import UNPRIVILEGED, check, failure
 
-PATIENCE = 60
-"""Seconds that no mistake may take, on a machine that does much else; alone each takes one to four."""
+TIMEOUT_S = 60
+"""Limit for each mistake on a busy machine; alone each takes one to four seconds."""
 
 
 def fails(expected, *arguments, **more):
-    done = multibuild(*arguments, timeout=PATIENCE, **more)
+    done = multibuild(*arguments, timeout=TIMEOUT_S, **more)
     check(expected, done.code, done.stderr)
     return done
 
 
 @pytest.fixture
 def closed_socket(tmp_path):
-    """An engine's socket that is not for us, as without the docker group."""
+    """Return an engine's socket without access to it, as without the docker group."""
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -39,7 +39,7 @@ def test_a_user_without_the_docker_group_is_told_so(project, state, closed_socke
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
         env={
             "DOCKER_HOST": f"unix://{closed_socket}",
             "PATH": "/usr/bin:/bin:/usr/local/bin",
@@ -50,7 +50,7 @@ def test_a_user_without_the_docker_group_is_told_so(project, state, closed_socke
 
 
 def where_docker_points(tmp_path):
-    """Environment → what is said: engines that are not there."""
+    """Return environment → expected failure, for engines that do not exist."""
     nowhere, port = tmp_path / "desktop" / "docker.sock", free_port()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
@@ -173,7 +173,7 @@ def test_a_read_only_state_directory_is_explained(project, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PYTHONPATH": str(ROOT)},
     )
     check(failure(3, str(state), "Permission denied", hint="--state-dir"), done.returncode, done.stderr)

@@ -1,4 +1,4 @@
-"""What goes wrong in real life: killed builds, signals, and everything that can be missing."""
+"""Failures of real life: killed builds, signals, and everything that can be missing."""
 
 import base64
 import json
@@ -171,7 +171,7 @@ def test_a_signal_while_publishing_moves_every_tag_or_none(
 
         def interrupt():
             running.send_signal(signal.SIGINT)
-            time.sleep(1)  # it must not matter how long the registry takes from here
+            time.sleep(1)  # the time the registry takes from now on must not matter
 
         proxy.at(1, interrupt, match=request_, lost=False)
         done = finish(running)
@@ -201,7 +201,7 @@ def test_a_second_run_names_the_run_that_holds_the_project(project, state):
     assert finish(running).code == 0
 
 
-# -- everything that can be missing: an exit code, a message, a next step, in seconds
+# -- missing things: an exit code, a message, a next step, in seconds
 
 
 def assert_explained(done, code, *words):
@@ -222,7 +222,7 @@ def test_a_registry_that_is_down_is_explained(project, state):
 
 
 class RefusingRegistry(BaseHTTPRequestHandler):
-    """Asks for a login and takes none."""
+    """Requires a login and refuses all."""
 
     def answer(self):
         self.send_response(401)

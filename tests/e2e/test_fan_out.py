@@ -15,7 +15,7 @@ SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
 
 @pytest.fixture
 def spread(project, state, tmp_path):
-    """Build each platform as its own CI job does; gives the config and the state directories."""
+    """Build each platform as its own CI job does; return the config and the state directories."""
 
     def build(platforms=THREE, **more):
         config = project(platforms=THREE, **{**SAME_BYTES, **more})
@@ -76,7 +76,7 @@ def test_runs_that_do_not_match_are_refused(spread, state, registry, repository)
 
 
 def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
-    """The template as it is, in the environment that a runner of GitHub provides."""
+    """The unchanged template, in the environment of a GitHub runner."""
     config = project(platforms=THREE)
     output, summary = tmp_path / "output", tmp_path / "summary"
     given = {

@@ -1,4 +1,4 @@
-"""Faults by real means: a proxy that fails, signals, a builder that goes away. What was finished stays finished."""
+"""Faults by real means: a proxy that fails, signals, a builder that goes away. Finished platforms stay finished."""
 
 import asyncio
 import contextlib
@@ -100,7 +100,7 @@ def test_a_fault_while_pushing_costs_one_platform_a_retry(project, state, proxy,
 
 
 def test_short_faults_in_blobs_cost_no_attempt(project, state, proxy, registry, repository):
-    """BuildKit's own retries see to these: a reset in mid-blob, a slow upload, an error."""
+    """BuildKit's own retries handle these: a reset in mid-blob, a slow upload, an error."""
     run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
     config = project(image=f"{proxy.host}/{repository}", run=run)
     rules = [proxy.rule("PUT", "/blobs/uploads/", action, times=1) for action in ("reset", "drip", 503)]
@@ -112,7 +112,7 @@ def test_short_faults_in_blobs_cost_no_attempt(project, state, proxy, registry, 
 
 
 def test_blobs_that_are_cut_repeatedly_cost_a_retry(project, state, proxy, registry, repository):
-    """Until BuildKit has given up on the first platform; the second finds the network mended."""
+    """Until BuildKit has given up on the first platform; the second finds the network repaired."""
     run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
     config = project(image=f"{proxy.host}/{repository}", run=run, jobs=1, retry={"initial": "0.1s"})
     lift_after_first_attempt(proxy.rule("PUT", "/blobs/uploads/", "reset"), state, "linux/amd64")
@@ -124,7 +124,7 @@ def test_blobs_that_are_cut_repeatedly_cost_a_retry(project, state, proxy, regis
 
 
 def test_expired_tokens_are_renewed(project, state, proxy, registry, repository):
-    """What a build of hours meets: the token it began with is refused when it pushes, and again when tags move."""
+    """As in a build of hours: the first token is refused at the push, and the next when tags move."""
     proxy.asks_for_tokens = True
     config = project(
         image=f"{proxy.host}/{repository}",
@@ -222,7 +222,7 @@ COMPUTES = "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do :; don
 @pytest.mark.alone  # whatever else computes under the same emulator counts as a sign of life
 @pytest.mark.parametrize(("command", "ending"), [(COMPUTES, "exited"), ("sleep 60", "stalled")])
 def test_a_silent_build_that_computes_is_left_alone(tmp_path, command, ending):
-    """What `stall_timeout: auto` does, with its patience shortened: only idle emulators count as a stall."""
+    """`stall_timeout: auto` with a shorter timeout: only idle emulators count as a stall."""
     (tmp_path / "Dockerfile").write_text(
         f"FROM {REGISTRY}/base:latest\nRUN echo {time.time_ns()}; {command}\n"
     )
@@ -364,7 +364,7 @@ def builds_of(folder):
 
 
 def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project, state, registry, repository):
-    """The journal says so too: a --resume takes over what it built, and a later failure leaves its tags alone."""
+    """The journal has it too: --resume reuses what it built, and a later failure leaves its tags unchanged."""
     optional = {"name": "linux/arm64", "required": False}
     config = project(
         platforms=["linux/amd64", optional], test={"run": ["sh", "-c", "test $(uname -m) = x86_64"]}
@@ -381,7 +381,7 @@ def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project,
 
 
 def test_merge_repeats_proofs_when_the_config_changed(project, state):
-    """A proof that the last run made counts for the same question only: not for another test, nor a closer look."""
+    """A proof of the last run counts only for the same settings: not for another test or a stricter proof."""
     settings = {"platforms": ["linux/amd64"], "test": {"run": ["true"]}}
     config = project(**settings)
     assert multibuild("all", "-f", config, "--state-dir", state).code == 0
@@ -399,7 +399,7 @@ def stages(done):
 
 
 def test_a_lost_snapshot_is_removed_from_the_cache_and_built_again(tmp_path, repository, registry):
-    """A record of the cache without its snapshot: BuildKit itself leaves such behind when builds are cancelled."""
+    """A cache record without its snapshot, as BuildKit leaves it when builds are cancelled."""
     tmp_path, state = tmp_path / "project", tmp_path / "state"
     tmp_path.mkdir()
     mark = repository.replace("/", "-")

@@ -13,8 +13,8 @@ import pytest
 from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import DOCKER_SOCKET, forwarded
 
-PATIENCE = 60.0
-"""Seconds for a condition that is met within one or two on an idle machine."""
+TIMEOUT_S = 60.0
+"""Limit for a condition that an idle machine meets within two seconds."""
 
 
 def lab(*arguments):
@@ -23,7 +23,7 @@ def lab(*arguments):
 
 @pytest.fixture(scope="module")
 def second_engine():
-    """A dockerd with a data-root of its own: its socket."""
+    """Return the socket of a dockerd with a data-root of its own."""
     name = f"f{os.getpid() % 10**7}"
     up = subprocess.run(lab("engine", name, "up"), cwd=ROOT, check=True, capture_output=True, text=True)
     yield up.stdout.strip()
@@ -33,7 +33,7 @@ def second_engine():
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory):
-    """A CA, a server's certificate for 127.0.0.1 and a client's: what mutual TLS needs."""
+    """Create the files of mutual TLS: a CA, a server's certificate for 127.0.0.1 and a client's."""
     folder = tmp_path_factory.mktemp("tls")
 
     def openssl(*arguments):
@@ -151,7 +151,7 @@ def log_of(state, name):
 
 
 def wait_until(met, process):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not met():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "it did not come to that"
@@ -198,7 +198,7 @@ def test_setup_reports_drift_and_repairs_it(fleet, project, state):
     assert mended.json["changes"] == [f"mended the builder {words}"]
     assert multibuild("setup", *ours, "--json", env=fleet.env).json["changes"] == []
 
-    # Without the record it is somebody else's: a difference is then an error, and nothing is touched.
+    # Without the record it counts as foreign: a difference is then an error, and nothing is changed.
     profile["nodes"][1]["driver_opts"]["servername"] = "elsewhere"
     fleet.profile.write_text(json.dumps(profile))
     taken = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})

@@ -1,4 +1,4 @@
-"""First contact: somebody's project, cloned, `init`, `all`."""
+"""First use: clone a project, `init`, `all`."""
 
 import subprocess
 
@@ -30,7 +30,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A small project of somebody else's, cloned."""
+    """Return a clone of a small project."""
     upstream, here = tmp_path / "upstream", tmp_path / "greeter"
     upstream.mkdir()
     (upstream / "Dockerfile").write_text(DOCKERFILE)
@@ -64,7 +64,7 @@ def test_init_leads_from_a_clone_to_three_platforms(clone, state, registry, repo
 
 
 def test_init_proposes_the_platforms_that_all_bases_have(tmp_path, repository):
-    """One base has twelve platforms, the other three, one of them as official images say it (arm64/v8)."""
+    """One base has twelve platforms, the other three, one of them as official images write it (arm64/v8)."""
     bench = Workbench(repository, tmp_path)
     children = {
         name: bench.push([], platform=name) for name in ("linux/amd64", "linux/arm64/v8", "linux/s390x")
@@ -83,7 +83,7 @@ def test_init_proposes_the_platforms_that_all_bases_have(tmp_path, repository):
     assert done.json["impossible"]["linux/riscv64"] == f"{bench.image}:three has no linux/riscv64 (line 2)"
     written = yaml.safe_load((project / "multibuild.yaml").read_text())
     assert (written["platforms"], written["dockerfile"]) == (done.json["platforms"], "docker/Dockerfile")
-    # A base that is no index has the platform its config says.
+    # A base that is no index has the platform of its config.
     dockerfile.write_text(f"FROM {bench.image}:one\n")
     single = multibuild("init", "--json", "-f", "other.yaml", cwd=project)
     assert single.json["platforms"] == ["linux/s390x"]

@@ -1,4 +1,4 @@
-"""How many builds run at once when nobody says a number, and what is journaled before any of them."""
+"""The number of simultaneous builds with `jobs: auto`, and the events journaled before them."""
 
 import os
 
@@ -32,7 +32,7 @@ def test_long_computing_builds_are_limited_to_the_processors_and_waiting_ones_ar
         assert done.code == 0, done.stderr
         return max_concurrent(done, state)
 
-    # NullDisplay knows yet that they are long.
+    # Their duration is unknown yet.
     assert most(WAITS) == 4
     # One more may get in while two ask the registry for something.
     assert most(COMPUTES) <= min(4, (os.cpu_count() or 1) + 1)

@@ -92,7 +92,7 @@ def events_of(journal):
 
 
 def when(point, act, *, state, proxy, runs_before, running):
-    """Have `act` called at a point of the run that has just been started."""
+    """Call `act` at a point of the run that has just been started."""
     if isinstance(point, At):
         proxy.at(point.n, act, match=point.request, answered=point.answered)
         return
@@ -109,7 +109,7 @@ def when(point, act, *, state, proxy, runs_before, running):
 
 
 def killed_at(point, config, state, proxy):
-    """Start (or resume) the project and kill it at a point; gives its events and the requests it made."""
+    """Start (or resume) the project and kill it at a point; return its events and the requests it made."""
     requests, runs_before = len(proxy.seen), len(journals(state))
     running = start("all", "--resume", "-f", config, "--state-dir", state, "--progress", "quiet")
     when(point, running.kill, state=state, proxy=proxy, runs_before=runs_before, running=running)
@@ -128,7 +128,7 @@ def ended_well(events, status):
 
 
 def assert_nothing_was_lost(finished, events, requests):
-    """Of a resumed run: finished platforms are taken over, neither built nor pushed again."""
+    """Check a resumed run: finished platforms are reused, neither built nor pushed again."""
     begun = {event["fields"]["platform"] for event in events if event["name"] == "attempt.started"}
     assert not begun & finished
     if begun or any(
@@ -142,7 +142,7 @@ def assert_nothing_was_lost(finished, events, requests):
 
 
 def assert_tags_were_whole(proxy, registry, repository):
-    """Every index that was ever put under a tag had every platform, and what is there now is one of those."""
+    """Check that every index that was ever tagged had every platform, and that the tag holds one of them."""
     for _, reference, content in proxy.manifests:
         if reference in TAGS:
             entries = json.loads(content)["manifests"]
@@ -175,7 +175,7 @@ def test_multibuild_killed_and_resumed_and_killed_again(config, state, proxy, re
 
 @pytest.mark.parametrize("points", DOCKER_POINTS, ids=["at the start", "while pushing"])
 def test_a_killed_docker_client_is_restarted(config, state, proxy, registry, repository, points):
-    """Each platform's client is killed once: each is tried again, and the run succeeds."""
+    """Each platform's client is killed once: each is retried, and the run succeeds."""
     running = start("all", "-f", config, "--state-dir", state, "--json")
     for platform, point in points.items():
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
 
-# What `uname -m` prints under QEMU: it cannot tell ARM levels, byte order or 386.
+# What `uname -m` prints under QEMU: without ARM levels, byte order or 386.
 MACHINES = {
     "linux/amd64": "x86_64",
     "linux/386": "x86_64",
@@ -21,7 +21,7 @@ MACHINES = {
     "linux/riscv64": "riscv64",
     "linux/loong64": "loongarch64",
 }
-# ELF class, data, e_machine of the shell: these can.
+# ELF class, data, e_machine of the shell: these differ.
 HEADERS = {
     "linux/amd64": (2, 1, 62),
     "linux/386": (1, 1, 3),

@@ -1,4 +1,4 @@
-"""Every client understands what we publish: docker, skopeo, crane and oras read it, dockerd runs each platform."""
+"""Other clients read published indexes: docker, skopeo, crane and oras; dockerd runs each platform."""
 
 import json
 import random
@@ -21,7 +21,7 @@ MACHINES |= {"mipsle": "mips", "loong64": "loongarch64"}
 
 @pytest.fixture(scope="module")
 def twelve(lab, tmp_path_factory):
-    """Twelve platforms copied into a repository of their own, arm64 also as `unknown`."""
+    """Copy twelve platforms into a repository of their own, arm64 also as `unknown`."""
     repository = f"e2e/understood-{tmp_path_factory.mktemp('name').parent.name}-{random.randrange(10**8)}"
     target = f"{REGISTRY}/{repository}:1"
     arm64 = next(
@@ -68,7 +68,7 @@ def test_dockerd_pulls_and_runs(platform, twelve):
 
 @pytest.fixture
 def layout(project, state, tmp_path):
-    """What `publish.to: oci:DIR` writes, with attestations; gives the directory and the index's digest."""
+    """Publish to `oci:DIR`, with attestations; return the directory and the index's digest."""
     folder = tmp_path / "layout"
     path = project(publish={"to": f"oci:{folder}"}, tags=["1"])
     done = multibuild("all", "-f", path, "--state-dir", state, "--json")
@@ -77,7 +77,7 @@ def layout(project, state, tmp_path):
 
 
 def test_other_clients_read_a_layout(layout, registry, repository, readers, tmp_path):
-    """Pushed by skopeo, crane, oras and ourselves the index has the same digest; buildx builds from it."""
+    """Pushed by skopeo, crane, oras and multibuild the index has the same digest; buildx builds from it."""
     folder, digest = layout
     assert not registry.exists(repository, "1")
     to = f"{REGISTRY}/{repository}"

@@ -1,4 +1,4 @@
-"""The report page as a browser shows it: no network, no complaint, readable on a phone, in the dark, by keyboard.
+"""The report page as a browser shows it: no network, no console message, readable on a phone, in the dark, by keyboard.
 
 `MULTIBUILD_SCREENSHOTS=DIR` keeps the pictures, for people to look at.
 """
@@ -87,7 +87,7 @@ def _run(folder):
 
 @pytest.fixture(scope="module")
 def pages(partial, tmp_path_factory):
-    """Every kind of page, by name: the real run's own file, and others made of reports."""
+    """Return every kind of page, by name: the real run's own file, and others made from reports."""
     folder = tmp_path_factory.mktemp("pages")
     made = {
         "one": run_of(1),
@@ -141,7 +141,7 @@ CONTRAST = """
 
 
 def test_the_checks_detect_faults_in_a_page(browser, pages, tmp_path):
-    """The page with a fault of each kind put in: a script, a picture from elsewhere, a style, a wide box, pale text."""
+    """The page with a fault of each kind added: a script, a remote picture, a style, a wide box, pale text."""
     bad = "<script>alert(1)</script><img src='http://127.0.0.1:9/x.png'><p style='color:red'>x</p>"
     box = "<style>.wide { width: 2000px; color: #aaa }</style><p class='wide'>wide</p>"
     whole = pages["one"].read_text(encoding="utf-8")
@@ -215,7 +215,7 @@ def test_a_keyboard_reaches_everything_and_sees_where_it_is(browser, pages):
 
 
 def nodes(browser):
-    """Give (role, name) of everything a screen reader is told."""
+    """Return (role, name) of everything in the accessibility tree."""
     told = browser.call("Accessibility.getFullAXTree")["nodes"]
     return [
         (node["role"]["value"], node.get("name", {}).get("value", ""))

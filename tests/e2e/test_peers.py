@@ -1,4 +1,4 @@
-"""What docker manifest, imagetools create, crane index append and manifest-tool say in an index, merge says too.
+"""`merge` composes every index that docker manifest, imagetools create, crane index append and manifest-tool can.
 
 The same index is made by the tool and by one `merge`, and read back from the registry: equal documents. Attestations
 are last in ours and beside their images in others', so they are compared as sets.
@@ -27,7 +27,7 @@ ATTESTED = {"vnd.docker.reference.type": "attestation-manifest"}
 
 
 class Bench(Workbench):
-    """Images of one repository, by tag."""
+    """Pushes images of one repository, by tag."""
 
     def image(self, tag, platform, *, docker=False, **more):
         """`more` goes into the config, like os.version; the tag stands for the descriptor."""
@@ -76,7 +76,7 @@ def bench(tmp_path_factory, lab):
 
 @pytest.fixture
 def theirs(request):
-    """Tags of this test's own: imagetools fails on a tag that held another kind of list (registry 2.8: 400)."""
+    """Return new tags: imagetools fails on a tag that held another kind of list (registry 2.8: 400)."""
     return f"theirs-{digest_of(request.node.name.encode())[7:19]}"
 
 
@@ -86,7 +86,7 @@ def ours(theirs):
 
 
 def merged(bench, tag, *arguments, code=0):
-    """Run `merge` in this process: what is compared here is not how fast it starts."""
+    """Run `merge` in this process."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         assert main(["merge", bench.ref(tag), *map(str, arguments)]) == code, said.getvalue()
@@ -94,7 +94,7 @@ def merged(bench, tag, *arguments, code=0):
 
 
 def same(bench, theirs, ours):
-    """Equal but for where attestations stand; says whether the bytes are equal, too."""
+    """Check that they are equal except for the order of attestations; return whether the bytes are equal too."""
     one, other = (_normal(HERE.document(bench.repository, tag)) for tag in (theirs, ours))
     assert one == other
     return HERE.digest(bench.repository, theirs) == HERE.digest(bench.repository, ours)
@@ -200,7 +200,7 @@ def test_imagetools_create(words, said, bench, theirs, ours):
 
 
 def test_imagetools_descriptor_files(bench, tmp_path, theirs, ours):
-    """A descriptor file is how imagetools says platform and annotations of one entry."""
+    """A descriptor file sets platform and annotations of one entry in imagetools."""
     arm64 = HERE.digest(bench.repository, "b-arm64")
     platform = {"os": "linux", "architecture": "arm64", "variant": "unknown", "os.version": "7"}
     file = tmp_path / "descriptor.json"
@@ -220,7 +220,7 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
     imagetools(bench, theirs, "--append", bench.ref("c-arm"))
     merged(bench, ours, bench.ref("c-arm"), "--append")
     one, other = (HERE.document(bench.repository, tag) for tag in (theirs, ours))
-    assert one.pop("annotations", {}) == {}  # buildx drops them, they are kept here
+    assert one.pop("annotations", {}) == {}  # buildx drops them, merge keeps them
     assert other.pop("annotations") == {"title": "app"}
     assert _normal(one) == _normal(other)
 
@@ -250,7 +250,7 @@ def test_crane_index_append(base, sources, crane, said, bench, readers, theirs, 
     same(bench, theirs, ours)
 
 
-# -- manifest-tool, which Debian does not have: its YAML (docs of estesp/manifest-tool) as merge says it
+# -- manifest-tool, which Debian does not have: its YAML (docs of estesp/manifest-tool) as flags of merge
 
 
 def test_manifest_tool(bench, ours):

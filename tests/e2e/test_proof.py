@@ -1,4 +1,4 @@
-"""Right, wrong and hostile images, as anyone could push them: each gets its verdict, in bounded time and memory."""
+"""The proof of right, wrong and hostile images, in bounded time and memory."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ from fakes.programs import dynamic_program
 from multibuild.qemu.probe_program import probe
 
 MEGABYTES = 150
-"""What looking into any image may take, in MiB of resident memory."""
+"""Limit for the proof of any image, in MiB of resident memory."""
 
 ARM64, AMD64 = probe("arm64"), probe("amd64")
 BASE = f"{REGISTRY}/base:latest"
@@ -80,7 +80,7 @@ def bench(repository, tmp_path):
 
 
 def dynamic(architecture, interpreter):
-    """A program with PT_INTERP: the probe's header, one program header, the name."""
+    """Return a program with PT_INTERP: the probe's header, one program header, the name."""
     head = bytearray(probe(architecture)[:64])
     struct.pack_into("<Q", head, 32, 64)
     struct.pack_into("<HH", head, 54, 56, 1)
@@ -161,7 +161,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def test_every_kind_of_layer_is_read(bench, tmp_path):
-    """Compressed in each way, of OCI's and Docker's types, in many gzip members: what is foreign is found in all."""
+    """Compressed in each way, of OCI's and Docker's types, in many gzip members: foreign programs are found in all."""
     content = tar({"app": AMD64})
     packed = {
         "zstd": bench.blob(zstandard.compress(content), "application/vnd.oci.image.layer.v1.tar+zstd"),
@@ -230,14 +230,14 @@ def test_inspect_shows_the_proof(bench, tmp_path):
 
 
 def member(name, size, kind=tarfile.REGTYPE, mode=0o755):
-    """Give the header of a member."""
+    """Return the header of a member."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.type = size, mode, kind
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def repeated(block, times, *, before=b"", after=b"", pack=gzip.compress):
-    """Give a compressed tar that holds `block` many times over, without ever unpacking it.
+    """Return a compressed tar that holds `block` many times over, without ever unpacking it.
 
     Frames of gzip and zstd may follow each other, and the same bytes pack the same.
     """
@@ -258,7 +258,7 @@ def test_a_layer_of_a_gigabyte_is_read_within_bounds(bench, tmp_path, record_pro
 
 
 def test_a_layer_that_does_not_compress_is_read_to_its_end(bench, tmp_path, record_property):
-    """As many bytes on the wire; the foreign program comes last."""
+    """Incompressible bytes, with the foreign program last."""
     noise = os.urandom(MIB)
     plain = tmp_path / "layer"
     with plain.open("wb") as file:
@@ -288,7 +288,7 @@ def deep(number):
 
 
 def sparse(size):
-    """Give a sparse file whose map claims any size, in GNU's oldest form."""
+    """Return a sparse file whose map claims any size, in GNU's oldest form."""
     block = bytearray(member("sparse", 512, tarfile.GNUTYPE_SPARSE))
     block[386:410] = b"%011o " % 0 + b"%011o " % 512
     block[482] = 1
@@ -327,7 +327,7 @@ HOSTILE = {
 
 
 def test_hostile_layers_end_in_clear_errors(bench, tmp_path, record_property):
-    """All of them in one index, so that the bounds hold for their sum too."""
+    """All are in one index, so that the bounds hold for their sum too."""
     children = []
     for name, (make, _) in HOSTILE.items():
         odd = "application/octet-stream" if name == "an unknown type" else GZIP
@@ -352,7 +352,7 @@ def test_very_many_plain_files_pass(bench, tmp_path, record_property):
 
 
 def test_truncated_programs_are_ignored(bench, tmp_path):
-    """Too short for a header: nobody can execute it, so nothing of the right architecture is missing either."""
+    """A file too short for a header cannot be executed, so it is no program of a wrong architecture."""
     short = [AMD64[:length] for length in (4, 19, 20, 51, 63)]
     nonsense = []
     for where in (32, 40, 52, 54, 56):
@@ -406,7 +406,7 @@ def test_foreign_test_files_are_reported_and_let_pass(project, state):
 
 
 def base_of(bench, registry, platform):
-    """Give a base image that has one platform only: a child of the lab's own, under a tag of its own."""
+    """Return a base image with one platform only: a child of the lab's base image, under a tag of its own."""
     digest = registry.images("hello", "latest")[platform]["digest"]
     return f"{REGISTRY}/hello@{digest}"
 
@@ -425,7 +425,7 @@ def test_a_base_of_another_architecture_fails_early(project, state, registry, be
 def test_an_index_without_the_platform_does_not_fall_back(
     project, state, registry, bench, have, want, record_property
 ):
-    """The matcher of containerd takes arm/v7 for arm64 and 386 for amd64, in silence."""
+    """containerd's matcher takes arm/v7 for arm64 and 386 for amd64 without a warning."""
     manifest = registry.get("hello", registry.images("hello", "latest")[have]["digest"])
     layers = [
         bench.blob(registry.blob("hello", one["digest"]), one["mediaType"]) for one in manifest["layers"]
@@ -491,7 +491,7 @@ ODD = (
 
 
 def test_test_settings_per_platform_apply(project, state):
-    """One build, then `test`: skipped, overridden, in time, with and without a network, and said as it was said."""
+    """One build, then `test`: skipped, overridden, in time, with and without a network, and with its output in the report."""
     words = hashlib.sha256("|".join(ODD).encode()).hexdigest()
     said = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
     only_loopback = '[ "$(ls /sys/class/net)" = lo ]'
@@ -525,7 +525,7 @@ def test_test_settings_per_platform_apply(project, state):
         "linux/386": "passed",
         "linux/ppc64le": "failed",
     }
-    # BuildKit hands on two streams, and promises no order between them.
+    # BuildKit forwards two streams, without an order between them.
     *said, ending = rows["linux/arm64"]["detail"].splitlines()
     assert (sorted(said), ending) == (["one", "two"], "exit code: 3")
     assert rows["linux/riscv64"]["detail"] == "no end after 3 s"
@@ -558,7 +558,7 @@ def test_test_without_a_run_is_explained(project, state):
 
 
 def test_the_emulated_cpu_is_the_one_that_was_named(project, state):
-    """An ARM of level 6 has no integer division: QEMU shows in /proc/cpuinfo which CPU it plays."""
+    """An ARM of level 6 has no integer division: QEMU shows its CPU model in /proc/cpuinfo."""
     script = ["/bin/busybox", "grep", "-q", "ARMv6", "/proc/cpuinfo"]
 
     def config(**test):

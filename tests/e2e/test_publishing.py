@@ -1,4 +1,4 @@
-"""Publishing to real registries while every single request goes wrong in turn: all old, all new, or it is said."""
+"""Publishing to real registries while each request fails in turn: all tags old, all new, or reported."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ FIRST = RealRegistry(REGISTRY)
 
 
 class Counting(FaultyProxy):
-    """A proxy among several whose requests are counted together; the counter says which one goes wrong."""
+    """A proxy among several whose requests are counted together; the counter chooses the one that fails."""
 
     def __init__(self, upstream, counter):
         super().__init__(upstream)
@@ -32,7 +32,7 @@ class Counting(FaultyProxy):
 
 
 class Counter:
-    """The n-th request from 1 goes wrong, with `lasting` every later one too; `then` is called when it comes."""
+    """The n-th request from 1 fails, with `lasting` every later one too; `then` is called when it comes."""
 
     def __init__(self):
         self.reset()
@@ -78,7 +78,7 @@ class RunContext:
         self.numbers = itertools.count()
 
     def fresh(self, *, existed):
-        """New repositories in both registries; their tags hold an old index, or there are none."""
+        """Return new repositories in both registries; their tags hold an old index, or do not exist."""
         repository = f"{self.source}-{next(self.numbers)}"
         if existed:
             for registry, tag in itertools.product(self.registries, TAGS):
@@ -91,7 +91,7 @@ class RunContext:
         return (self.content, INDEX, source, names, TAGS, str(journal), held_before)
 
     def held(self, repository):
-        """What every tag holds, by the name the publisher knows it by."""
+        """Return the digest of every tag, by the publisher's name for it."""
         return {
             f"{proxy.host}/{repository}:{tag}": registry.digest(repository, tag)
             for (proxy, registry), tag in itertools.product(
@@ -111,7 +111,7 @@ def requests_of_a_good_run(site, tmp_path):
 
 
 def require_named(site, before, after, said, journal):
-    """All new; or all old but for the tags that the error and the journal name with what they hold."""
+    """Check that all are new, or all old except for tags that the error and the journal list with their digest."""
     if not said:
         assert set(after.values()) == {site.digest}
         return
@@ -136,7 +136,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("action", "lasting", "existed"), FAULTS)
 def test_a_fault_at_any_request_leaves_all_tags_old_or_new(action, lasting, existed, site, tmp_path):
-    """Nothing is tried again here, so the fault always counts; a lost request was carried out."""
+    """Without retries, so that the fault always counts; a lost answer's request was carried out."""
     count = requests_of_a_good_run(site, tmp_path)
     outcomes = set()
     for number in range(1, count + 1):
@@ -156,7 +156,7 @@ def test_a_fault_at_any_request_leaves_all_tags_old_or_new(action, lasting, exis
 
 
 def test_a_publisher_killed_at_any_request_is_finished_by_the_next_run(site, tmp_path):
-    """After the kill some tags may be new; the next run knows from the journal what they were, and ends it."""
+    """After the kill some tags may be new; the next run reads the old ones from the journal and finishes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["e2e.publishing_run"])
     count = requests_of_a_good_run(site, tmp_path)

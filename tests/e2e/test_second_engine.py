@@ -1,4 +1,4 @@
-"""What befalls an engine in mid-run: its disk is full, it stops and starts. A second one, so that nobody else is hit."""
+"""A full disk and a restart of an engine in mid-run, on a second engine that no other test uses."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ def lab(*arguments):
 
 @contextlib.contextmanager
 def second_engine(name, *options):
-    """An engine of the test's own: gives it and the environment that leads to it."""
+    """Start an engine of the test's own; return it and the environment that leads to it."""
     engine = Engine(lab=lab_of(), name=name)
     lab("engine", name, "up", *options)
     try:
@@ -53,7 +53,7 @@ def small_engine():
 
 
 def leave_free(disk, kilobytes):
-    """Fill a disk up to that much; gives the file to delete."""
+    """Fill a disk except for that much; return the file to delete."""
     filler = disk / "filler"
     free = os.statvfs(disk)
     size = free.f_bavail * free.f_frsize - kilobytes * 1024
@@ -95,7 +95,7 @@ def test_a_full_disk_fails_only_the_platforms_that_need_space(
 
 
 def test_a_full_disk_of_the_state_ends_the_run_with_a_hint(project, tmp_path, registry, repository):
-    """What cannot be journaled is not done: no tag moves, and the next run with room goes on."""
+    """What cannot be journaled is not done: no tag moves, and the next run with space continues."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk], check=True)

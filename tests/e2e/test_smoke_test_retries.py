@@ -1,4 +1,4 @@
-"""Tests that something else kept from running: tried again, and said as what it is when that does not help."""
+"""Smoke tests that cannot run: retried, and reported as their failure class when that does not help."""
 
 import os
 import signal
@@ -82,7 +82,7 @@ def wait_for(condition, seconds=60):
 
 
 def client_of(pid):
-    """Find the buildx that runs a test for the process `pid`."""
+    """Return the buildx process that runs a test for the process `pid`."""
     for process in Path("/proc").iterdir():
         try:
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]

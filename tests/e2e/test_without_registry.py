@@ -29,12 +29,12 @@ def layout(tmp_path):
 
 @pytest.fixture
 def local(project, image, layout):
-    """Write the project: `local(run="…")`; it is published in `layout` unless told otherwise."""
+    """Write the project: `local(run="…")`; it is published in `layout` by default."""
 
     def write(to=None, **more):
         told = {"platforms": THREE, "tags": ["1"], "publish": {"to": to or f"oci:{layout}"}, **more}
         config = project(image=image, **told)
-        # What a test says is nothing that an image is built from.
+        # The smoke test is no input of the build.
         (config.parent / ".dockerignore").write_text(f"{config.name}\n")
         return config
 
@@ -42,7 +42,7 @@ def local(project, image, layout):
 
 
 def held(layout):
-    """Tag → digest, as index.json says; every file that a tag leads to is there."""
+    """Return tag → digest from index.json; check that every file below a tag exists."""
     tags = {}
     for entry in json.loads((layout / "index.json").read_text())["manifests"]:
         tags[entry["annotations"]["org.opencontainers.image.ref.name"]] = entry["digest"]
@@ -61,7 +61,7 @@ def assert_whole(layout, digest):
 
 
 def children(state):
-    """Run → names in its `children`, for the runs that have any."""
+    """Return run → names in its `children`, for the runs that have any."""
     found = {
         path.parent.name: sorted(child.name for child in path.iterdir())
         for path in state.glob("runs/*/children")
@@ -72,7 +72,7 @@ def children(state):
 def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
     local, state, layout, image, repository, readers, tmp_path
 ):
-    """Each is read by others; the digest is the same everywhere, attestations and all."""
+    """Other clients read each; the digest is the same everywhere, with attestations."""
     test = {"run": ["test", "-s", "/machine"]}
     common = ("-f", local(test=test), "--state-dir", state, "--json")
     built = multibuild("build", *common)
@@ -118,7 +118,7 @@ def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
         docker("rmi", "--force", f"{image}:1", check=False)
     assert children(state) == {loaded.json["run"]: slugs}
 
-    # `test` finds the children, too, and `clean` takes them all.
+    # `test` finds the children too, and `clean` removes them all.
     assert multibuild("test", *common).code == 0
     cleaned = multibuild("clean", *common, "--only", "staged")
     assert (cleaned.code, children(state)) == (0, {}), cleaned.stderr
@@ -137,7 +137,7 @@ def assert_engine_has(image, digest):
 
 
 def events(state):
-    """The newest run's journal."""
+    """Return the newest run's journal."""
     journal = max(state.glob("runs/*/journal.jsonl"), default=None)
     return journal.read_text() if journal is not None else ""
 
@@ -216,7 +216,7 @@ def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically
     assert second.code == 0, second.stderr
     after = second.json["index"]["digest"]
     assert held(layout) == {"1": after, "2": after}
-    # What was built for the failing test is published as it is, and no reader ever saw half of anything.
+    # What was built for the failing test is published as it is, and no reader ever saw an incomplete layout.
     assert {row["status"] for row in second.json["platforms"]} == {"reused"}
     assert {tags["1"] for tags in seen} | {tags["2"] for tags in seen} <= {before, after}
     assert second.json["published"][0]["before"] == before
@@ -279,7 +279,7 @@ def test_imported_children_are_published_from_the_state_directory(local, state, 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk that has room for children that add little to the base, and for no other."""
+    """Mount a disk with space for children that add little to the base, and for no other."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], check=True, timeout=30)
@@ -288,7 +288,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_disk, layout):
-    # One at a time: what is half exported takes room from the others until its build has failed.
+    # One at a time: an incomplete export takes space from the others until its build has failed.
     run = "if [ $(uname -m) = s390x ]; then head -c 24m /dev/urandom > /big; fi"
     config = local(run=run, jobs=1)
     common = ("-f", config, "--state-dir", small_disk, "--json")
@@ -305,7 +305,7 @@ def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_dis
     assert f"free disk space in {Path(small_disk).resolve()}" in done.stderr
     assert not layout.exists()
     assert children(small_disk) == {done.json["run"]: ["linux-amd64", "linux-arm64"]}
-    # Told where there is room, it goes on with what it has.
+    # With another state directory it continues with what it has.
     subprocess.run(["mount", "-o", "remount,size=128m", small_disk], check=True, timeout=30)
     resumed = multibuild("all", "--resume", *common)
     assert resumed.code == 0, resumed.stderr

@@ -1,6 +1,6 @@
 """The fenced blocks of a Markdown page, and what a reader does with each.
 
-What a block is for stands after its language, where GitHub does not show it:
+The purpose of a block follows its language, where GitHub does not show it:
 
     sh                      run it; `exit=6`: its last command ends with 6
     text, json              what the command before it prints
@@ -50,13 +50,13 @@ class Page:
 def read_page(path: Path) -> Page:
     """Parse a page; ValueError for a fence that is never closed."""
     text = path.read_text()
-    said = _START.search(text)
-    start = said[1] if said else "." if path.parent == ROOT else None
+    comment = _START.search(text)
+    start = comment[1] if comment else "." if path.parent == ROOT else None
     return Page(path=path, text=text, start=start, blocks=tuple(_blocks(text)))
 
 
 def prose(text: str) -> str:
-    """Give a page without its blocks, line for line."""
+    """Return a page without its blocks, line for line."""
     kept, fence = [], None
     for line in text.splitlines():
         found = _FENCE.match(line)
