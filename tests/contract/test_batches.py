@@ -110,8 +110,8 @@ def test_a_shared_step_that_fails_is_run_once_and_fails_every_platform(docker, p
     ran = [
         {"vertexes": [{"name": f"[linux-{name} native 2/2] RUN x", **step} for name in ("amd64", "arm64")]}
     ]
-    said = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
-    docker.answer("bake", stderr=lines(*ran) + said, code=1)
+    message = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
+    docker.answer("bake", stderr=lines(*ran) + message, code=1)
     results, events = build_ahead(plan, tmp_path, LARGE)
     assert [call[1] for call in docker.calls()] == ["bake"]
     outcomes = [event.fields["outcome"] for event in events if event.name == "attempt.ended"]
@@ -122,11 +122,11 @@ def test_a_shared_step_that_fails_is_run_once_and_fails_every_platform(docker, p
 def test_a_platform_cancelled_by_another_is_built_alone(docker, plan, tmp_path):
     own = {"name": "[linux-arm64 2/2] COPY arm64 /", "digest": "sha256:c", "started": NOW, "completed": NOW}
     cut = {"name": "[linux-amd64] exporting to image", "digest": "sha256:e", "started": NOW, "completed": NOW}
-    seen = [
+    progress = [
         {"vertexes": [{**own, "error": '"/arm64": not found'}, {**cut, "error": "push: context canceled"}]}
     ]
-    said = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
-    docker.answer("bake", stderr=lines(*seen) + said, code=1)
+    message = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
+    docker.answer("bake", stderr=lines(*progress) + message, code=1)
     docker.answer("build")
     results, _ = build_ahead(plan, tmp_path, LARGE)
     assert [(r.status, [a.outcome for a in r.attempts]) for r in results] == [

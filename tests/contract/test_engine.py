@@ -67,9 +67,9 @@ def test_a_kubernetes_builder_is_created_with_its_options(docker):
     docker.answer("buildx", "create", stdout="x\n")
     docker.answer("buildx", "inspect", stdout="Name: x\n")
     docker.answer("buildx", "ls", stdout=listed("x", "kubernetes"))
-    made = Terms(made=OwnBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
+    terms = Terms(made=OwnBuilders(Path("/nonexistent")), registries={}, may_pull=lambda _image: False)
     engine = DockerEngine()
-    (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, made).create
+    (new,) = choose("kubernetes", profile, FakeEngine(), ENGINE, terms).create
     engine.create_builder(new)
     assert docker.calls()[0] == [
         "docker", "buildx", "create", "--driver", "kubernetes", "--driver-opt",
@@ -143,10 +143,10 @@ def test_an_engine_that_does_not_answer_is_an_environment_fault(docker, stderr, 
 
 
 def test_a_registry_that_refuses_the_engine_is_not_an_engine_that_does_not_answer(docker):
-    said = (
+    stderr_text = (
         'Error response from daemon: Head "https://r/v2/": dial tcp 10.0.0.1:443: connect: connection refused'
     )
-    docker.answer("image", "pull", stderr=said, code=1)
+    docker.answer("image", "pull", stderr=stderr_text, code=1)
     with pytest.raises(EnvironmentFault, match="pulling r/x: Error response from daemon") as error:
         DockerEngine().pull("r/x")
     assert "start the engine" not in str(error.value.hint)

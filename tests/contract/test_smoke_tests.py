@@ -46,14 +46,18 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
             for item in plan.platforms
         ]
         outcomes = asyncio.run(run_tests(plan, children, recorder, run=run, failover=failover))
-    return {str(name): found for name, found in outcomes.items()}, run.logs, read_journal(run.journal_path)
+    return (
+        {str(name): outcome for name, outcome in outcomes.items()},
+        run.logs,
+        read_journal(run.journal_path),
+    )
 
 
-def ran(platform, error="", said="", completed=ENDED):
+def ran(platform, error="", output="", completed=ENDED):
     """Return BuildKit's output of a test that ran in a solve of several."""
     slug = platform.replace("/", "-")
     vertex = {"digest": f"sha256:{slug}", "name": f'[{platform} {slug} 2/2] RUN ["app"]', "started": BEGUN}
-    log = {"vertex": vertex["digest"], "data": base64.b64encode(said.encode()).decode()}
+    log = {"vertex": vertex["digest"], "data": base64.b64encode(output.encode()).decode()}
     end = {**vertex, "completed": completed, "error": error}
     return "".join(
         json.dumps(line) + "\n" for line in ({"vertexes": [vertex]}, {"logs": [log]}, {"vertexes": [end]})
@@ -72,10 +76,10 @@ def answer(docker, platforms, **what):
 
 
 def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
-    docker.answer("build", stderr="".join(ran(name, said=f"I am {name}\n") for name in ALL.split(",")))
+    docker.answer("build", stderr="".join(ran(name, output=f"I am {name}\n") for name in ALL.split(",")))
     outcomes, logs, _ = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL)]
-    assert {name: (found.status, found.seconds) for name, found in outcomes.items()} == dict.fromkeys(
+    assert {name: (outcome.status, outcome.seconds) for name, outcome in outcomes.items()} == dict.fromkeys(
         ALL.split(","), ("passed", 2.5)
     )
     for name in ALL.split(","):
@@ -96,21 +100,21 @@ def test_children_outside_a_registry_are_tested_in_one_solve_too(docker, plan, t
         )
     ]
     assert docker.calls() == [[*argv(ALL)[:8], *contexts, *argv(ALL)[8:]]]
-    assert {found.status for found in outcomes.values()} == {"passed"}
+    assert {outcome.status for outcome in outcomes.values()} == {"passed"}
 
 
 def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
     cancelled = f"{EXIT_1}: context canceled: context canceled"
-    told = [
+    progress = [
         ran("linux/amd64"),
-        ran("linux/arm64", error=EXIT_1, said="connection refused\n"),
+        ran("linux/arm64", error=EXIT_1, output="connection refused\n"),
         ran("linux/s390x", error=cancelled),
     ]
-    answer(docker, ALL, stderr="".join(told) + f"ERROR: failed to solve: {EXIT_1}\n", code=1)
+    answer(docker, ALL, stderr="".join(progress) + f"ERROR: failed to solve: {EXIT_1}\n", code=1)
     answer(docker, "linux/s390x")
     outcomes, _, journal = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL), argv("linux/s390x")]
-    assert {name: found.status for name, found in outcomes.items()} == {
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
         "linux/amd64": "passed",
         "linux/arm64": "failed",
         "linux/s390x": "passed",
@@ -126,8 +130,8 @@ def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
 def test_a_test_killed_beside_others_is_retried_alone(docker, plan, tmp_path):
     """Exit code 137 is most likely a lack of memory, because many tests ran at once."""
     killed = EXIT_1.replace("code: 1", "code: 137")
-    told = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
-    answer(docker, ALL, stderr="".join(told), code=1)
+    progress = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
+    answer(docker, ALL, stderr="".join(progress), code=1)
     answer(docker, "linux/s390x")
     outcomes, _, _ = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL), argv("linux/s390x")]
@@ -139,17 +143,17 @@ def alone(tmp_path, docker):
 
 
 def test_a_failed_test_is_not_retried_whatever_it_printed(docker, tmp_path):
-    vertex = ran("linux/arm64", error=EXIT_1, said="dial tcp: connection refused\n502 Bad Gateway\n")
+    vertex = ran("linux/arm64", error=EXIT_1, output="dial tcp: connection refused\n502 Bad Gateway\n")
     docker.answer("build", stderr=f"{vertex}ERROR: failed to build: failed to solve: {EXIT_1}\n", code=1)
     outcomes, _, _ = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")]
-    found = outcomes["linux/arm64"]
-    assert (found.status, found.trouble) == ("failed", None)
-    assert found.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
+    outcome = outcomes["linux/arm64"]
+    assert (outcome.status, outcome.trouble) == ("failed", None)
+    assert outcome.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "kind", "calls"),
+    ("output", "code", "kind", "calls"),
     [
         (GONE, 1, "connection-refused", 3),
         ("ERROR: failed to solve: unexpected status from HEAD request to http://r/v2/: 503 Service\n", 1,
@@ -160,15 +164,15 @@ def test_a_failed_test_is_not_retried_whatever_it_printed(docker, tmp_path):
     ],
 )  # fmt: skip
 def test_what_keeps_a_test_from_running_is_retried_and_reported_as_its_class(
-    docker, tmp_path, said, code, kind, calls
+    docker, tmp_path, output, code, kind, calls
 ):
-    docker.answer("build", stderr=said, code=code)
+    docker.answer("build", stderr=output, code=code)
     outcomes, logs, journal = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")] * calls
-    found = outcomes["linux/arm64"]
-    assert found.status == "failed"
-    assert found.trouble is not None
-    assert found.trouble.kind.name == kind
+    outcome = outcomes["linux/arm64"]
+    assert outcome.status == "failed"
+    assert outcome.trouble is not None
+    assert outcome.trouble.kind.name == kind
     assert (logs / "linux-arm64.test.log").read_text().count("=== attempt") == calls - 1
     assert len([event for event in journal if event.name == "test.waiting"]) == calls - 1
     (ended,) = [event for event in journal if event.name == "test.ended"]
@@ -185,4 +189,4 @@ def test_a_killed_client_leaves_the_other_tests_to_run_alone(docker, plan, tmp_p
         answer(docker, name)
     outcomes, _, _ = run_all(plan, tmp_path)
     assert sorted(docker.calls()) == sorted([argv(ALL), argv("linux/arm64"), argv("linux/s390x")])
-    assert {found.status for found in outcomes.values()} == {"passed"}
+    assert {outcome.status for outcome in outcomes.values()} == {"passed"}

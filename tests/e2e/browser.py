@@ -110,8 +110,8 @@ class Browser:
 
     def screenshot(self, path):
         """Write the whole page as a picture."""
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(taken["data"]))
+        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(picture["data"]))
 
     def press(self, key, code, text=""):
         """Press and release a key; `text` is what it types."""

@@ -65,8 +65,8 @@ def copy_image(source, target, tag, digest="latest"):
 
 def descriptor_platform(platform):
     os, architecture, *variant = platform.split("/")
-    found = {"os": os, "architecture": architecture}
-    return {**found, "variant": variant[0]} if variant else found
+    platform_fields = {"os": os, "architecture": architecture}
+    return {**platform_fields, "variant": variant[0]} if variant else platform_fields
 
 
 @dataclass
@@ -97,8 +97,8 @@ class Workbench:
             "config": section,
             "rootfs": {"type": "layers", "diff_ids": diff_ids or [layer["digest"] for layer in layers]},
         }
-        described = self.blob(json.dumps(config).encode(), CONFIG)
-        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
+        config_blob = self.blob(json.dumps(config).encode(), CONFIG)
+        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config_blob, "layers": layers}
         return push_manifest(self.repository, tag, document)
 
     def index(self, tag, **children):
@@ -107,7 +107,7 @@ class Workbench:
 
     def entries(self, tag, entries):
         """Push an index of (platform, descriptor), in which a platform may come twice."""
-        described = [{**child, "platform": descriptor_platform(name)} for name, child in entries]
+        descriptors = [{**child, "platform": descriptor_platform(name)} for name, child in entries]
         return push_manifest(
-            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": described}
+            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": descriptors}
         )

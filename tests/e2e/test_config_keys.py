@@ -30,10 +30,10 @@ def test_what_plan_prints_runs_in_a_shell(project, state, registry, repository):
         attestations={"provenance": False},
     )
     multibuild("doctor", "-f", path, "--state-dir", state)
-    told = multibuild("plan", "--commands", "-f", path, "--state-dir", state, env={"TOKEN": SECRET})
-    assert SECRET not in told.stdout + told.stderr
+    plan = multibuild("plan", "--commands", "-f", path, "--state-dir", state, env={"TOKEN": SECRET})
+    assert SECRET not in plan.stdout + plan.stderr
     done = subprocess.run(
-        ["sh", "-e"], input=told.stdout, env={**os.environ, "TOKEN": SECRET}, capture_output=True, text=True
+        ["sh", "-e"], input=plan.stdout, env={**os.environ, "TOKEN": SECRET}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     for arch, who in (("amd64", 'it\'s $HOME; `x` "q"'), ("arm64", "own")):

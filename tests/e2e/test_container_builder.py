@@ -13,8 +13,8 @@ from e2e.container_buildkit import buildkit_images
 def images(tmp_path):
     folder = tmp_path / "buildkit"
     folder.mkdir()
-    with buildkit_images(folder, 2) as made:
-        yield made
+    with buildkit_images(folder, 2) as names:
+        yield names
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_a_container_builder_is_created_repaired_used_and_removed(
     env = {"XDG_STATE_HOME": str(tmp_path / "account")}
     ours = ("-f", config, "--state-dir", state, "--builder", path)
 
-    made = multibuild("setup", *ours, "--json", env=env)
-    assert made.code == 0, made.stderr
-    assert made.json["changes"] == [f"created the builder {name}"]
-    assert "was not told" not in made.stderr  # the registry went into its buildkitd.toml
+    setup = multibuild("setup", *ours, "--json", env=env)
+    assert setup.code == 0, setup.stderr
+    assert setup.json["changes"] == [f"created the builder {name}"]
+    assert "was not told" not in setup.stderr  # the registry went into its buildkitd.toml
     before, disk = listed(name), made_at(name)
     again = multibuild("setup", *ours, "--json", env=env)
     assert (again.code, again.json["changes"], listed(name)) == (0, [], before)

@@ -63,13 +63,13 @@ def surroundings(folder: Path):
     if (own / "cli-plugins").exists():
         (home / ".docker/cli-plugins").symlink_to(own / "cli-plugins")
     stand_ins.install(folder / "bin")
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("XDG_", "GIT_", "CI", "GITHUB_", "GITLAB_", "DOCKER_CONFIG", "PYTEST_"))
     }
     return {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GIT_CONFIG_GLOBAL": str(_git_account(home)),
@@ -85,12 +85,12 @@ def _git_account(home):
 
 def test_every_page_with_blocks_is_run():
     """Blocks on a page outside these folders would not run."""
-    found = {
+    with_blocks = {
         path.relative_to(ROOT)
         for path in ROOT.rglob("*.md")
         if not {".venv", "node_modules"} & set(path.relative_to(ROOT).parts) and read_page(path).blocks
     }
-    assert found == {path.relative_to(ROOT) for path in PLAYED}
+    assert with_blocks == {path.relative_to(ROOT) for path in PLAYED}
 
 
 @pytest.mark.parametrize("name", stand_ins.STAND_INS)

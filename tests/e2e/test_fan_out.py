@@ -36,19 +36,19 @@ def test_three_machines_give_the_index_of_one(spread, state, tmp_path, registry,
     artifacts = tmp_path / "artifacts"
     for folder in folders:
         shutil.copytree(folder, artifacts / folder.name, ignore=shutil.ignore_patterns("latest", "lock"))
-    taken = multibuild("import", artifacts, "-f", config, "--state-dir", state, "--json")
-    assert taken.code == 0, taken.stderr
-    assert taken.json["platforms"] == sorted(THREE)
-    assert taken.json["missing"] == []
+    imported = multibuild("import", artifacts, "-f", config, "--state-dir", state, "--json")
+    assert imported.code == 0, imported.stderr
+    assert imported.json["platforms"] == sorted(THREE)
+    assert imported.json["missing"] == []
     merged = multibuild("merge", "-f", config, "--state-dir", state, "--json")
     assert merged.code == 0, merged.stderr
     one = multibuild("all", "-f", config, "--state-dir", tmp_path / "one", "--tag", "one", "--json")
     assert one.code == 0, one.stderr
     assert merged.json["index"]["digest"] == one.json["index"]["digest"]
     assert set(registry.images(repository, "latest")) == set(THREE)
-    told = multibuild("report", taken.json["run"], "-f", config, "--state-dir", state, "--json")
-    assert [len(row["attempts"]) for row in told.json["platforms"]] == [1, 1, 1]
-    logs = sorted(path.name for path in (state / "runs" / taken.json["run"] / "logs").iterdir())
+    report = multibuild("report", imported.json["run"], "-f", config, "--state-dir", state, "--json")
+    assert [len(row["attempts"]) for row in report.json["platforms"]] == [1, 1, 1]
+    logs = sorted(path.name for path in (state / "runs" / imported.json["run"] / "logs").iterdir())
     assert logs == ["linux-amd64.1.log", "linux-arm64.1.log", "linux-s390x.1.log"]
 
 
@@ -79,14 +79,14 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
     """The unchanged template, in the environment of a GitHub runner."""
     config = project(platforms=THREE)
     output, summary = tmp_path / "output", tmp_path / "summary"
-    given = {
+    environment = {
         "MULTIBUILD": f"{sys.executable} -m multibuild",
         "CONFIG": config,
         "STATE": tmp_path / "jobs",
     }
     done = subprocess.run(
         ["make", "-f", str(ROOT / "examples" / "ci" / "Makefile"), "-j3", "release"]
-        + [f"{name}={value}" for name, value in given.items()],
+        + [f"{name}={value}" for name, value in environment.items()],
         cwd=ROOT,
         env={
             **os.environ,
@@ -103,7 +103,7 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
     assert set(registry.images(repository, "latest")) == set(THREE)
     digests = [line for line in output.read_text().splitlines() if line.startswith("digest=")]
     assert digests[:-1] == ["digest="] * 3  # the builds make no index
-    held = digests[-1].removeprefix("digest=")
-    assert registry.get(repository, held) == registry.get(repository, "latest")
+    index_digest = digests[-1].removeprefix("digest=")
+    assert registry.get(repository, index_digest) == registry.get(repository, "latest")
     assert summary.read_text().count("\n## ") + 1 == 4
     assert "::error" not in done.stderr

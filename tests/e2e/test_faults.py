@@ -27,8 +27,8 @@ REGISTRY_PORT = int(REGISTRY.rpartition(":")[2])
 
 @pytest.fixture
 def proxy():
-    with FaultyProxy(REGISTRY_PORT) as found:
-        yield found
+    with FaultyProxy(REGISTRY_PORT) as proxy:
+        yield proxy
 
 
 def attempts(done):
@@ -60,9 +60,9 @@ def test_only_the_failed_one_of_twelve_platforms_is_retried(project, state, prox
     lift_after_first_attempt(rule, state, "linux/riscv64")
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
-    found = attempts(done)
-    assert found.pop("linux/riscv64") == ["failed", "ok"]
-    assert all(outcome == ["ok"] for outcome in found.values())
+    outcomes = attempts(done)
+    assert outcomes.pop("linux/riscv64") == ["failed", "ok"]
+    assert all(outcome == ["ok"] for outcome in outcomes.values())
     assert tuple(registry.images(repository, "latest")) == TWELVE
 
 
@@ -353,14 +353,14 @@ def test_no_build_outlives_a_killed_run(project, state):
 
 
 def builds_of(folder):
-    found = []
+    pids = []
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):
                 words = (path / "cmdline").read_bytes()
                 if b"rawjson" in words and (path / "cwd").readlink() == folder:
-                    found.append(path.name)
-    return found
+                    pids.append(path.name)
+    return pids
 
 
 def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project, state, registry, repository):

@@ -92,8 +92,8 @@ def fleet(tmp_path, second_engine, tls):
         ):
             yield Fleet(path, names, (first, second), {"XDG_STATE_HOME": str(tmp_path / "account")})
     finally:
-        for made in names:
-            docker("buildx", "rm", "--force", made, check=False)
+        for name in names:
+            docker("buildx", "rm", "--force", name, check=False)
 
 
 def rows(done):
@@ -132,7 +132,7 @@ def test_platforms_of_a_node_that_dies_in_a_run_fail_over(fleet, project, state,
     done = finish(process)
     assert done.code == 0, done.stderr
     arm = rows(done)["linux/arm64"]
-    assert [(made["node"], made["outcome"]) for made in arm["attempts"]] == [
+    assert [(attempt["node"], attempt["outcome"]) for attempt in arm["attempts"]] == [
         (fleet.names[0], "failed"),
         (fleet.names[1], "ok"),
     ]
@@ -181,9 +181,9 @@ def test_setup_reports_drift_and_repairs_it(fleet, project, state):
 
     listed = multibuild("setup", *ours, "--dry-run", "--json", env=fleet.env)
     assert listed.json["would"] == [f"create the remote builder {name}" for name in fleet.names]
-    made = multibuild("setup", *ours, "--json", env=fleet.env)
-    assert made.code == 0, made.stderr
-    assert made.json["changes"] == [f"created the builder {name}" for name in fleet.names]
+    result = multibuild("setup", *ours, "--json", env=fleet.env)
+    assert result.code == 0, result.stderr
+    assert result.json["changes"] == [f"created the builder {name}" for name in fleet.names]
     again = multibuild("setup", *ours, "--json", env=fleet.env)
     assert (again.code, again.json["changes"]) == (0, [])
 
@@ -201,20 +201,20 @@ def test_setup_reports_drift_and_repairs_it(fleet, project, state):
     # Without the record it counts as foreign: a difference is then an error, and nothing is changed.
     profile["nodes"][1]["driver_opts"]["servername"] = "elsewhere"
     fleet.profile.write_text(json.dumps(profile))
-    taken = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})
-    assert taken.code == 3
-    assert f"'{fleet.names[1]}' is taken" in taken.stderr
+    refused = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})
+    assert refused.code == 3
+    assert f"'{fleet.names[1]}' is taken" in refused.stderr
 
 
 def test_the_second_setup_of_this_machine_changes_and_probes_nothing(project, state):
     config = project(platforms=("linux/amd64", "linux/arm64"))
     first = multibuild("setup", "-f", config, "--state-dir", state, "--json")
     assert first.code == 0, first.stderr
-    seen = json.loads((state / "facts.json").read_text())["probed"]
+    probes = json.loads((state / "facts.json").read_text())["probed"]
     second = multibuild("setup", "-f", config, "--state-dir", state, "--json")
     assert (second.code, second.json["changes"], second.json["platforms"]) == (0, [], first.json["platforms"])
     # A probe that is run again has another time.
-    assert json.loads((state / "facts.json").read_text())["probed"] == seen
+    assert json.loads((state / "facts.json").read_text())["probed"] == probes
     more = project(platforms=("linux/amd64", "linux/arm64", "linux/s390x"))
     third = multibuild("setup", "-f", more, "--state-dir", state, "--json")
     assert {row["platform"] for row in third.json["platforms"] if row["runs"]} == {
@@ -222,4 +222,4 @@ def test_the_second_setup_of_this_machine_changes_and_probes_nothing(project, st
         "linux/arm64",
         "linux/s390x",
     }
-    assert json.loads((state / "facts.json").read_text())["probed"] != seen
+    assert json.loads((state / "facts.json").read_text())["probed"] != probes

@@ -84,8 +84,8 @@ def test_the_report_has_every_platform(hello, registry):
 
 def test_plain_docker_reads_the_nine_classic_platforms(hello):
     listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/hello:latest").stdout)
-    found = {(e["platform"]["architecture"], e["platform"].get("variant", "")) for e in listed["manifests"]}
-    assert found >= CLASSIC
+    result = {(e["platform"]["architecture"], e["platform"].get("variant", "")) for e in listed["manifests"]}
+    assert result >= CLASSIC
 
 
 @pytest.mark.parametrize("platform", TWELVE)
@@ -135,10 +135,10 @@ def test_report_and_runs_show_a_past_run(state, project):
 
 
 def test_doctor_passes():
-    found = multibuild("doctor", "--json", "-f", ROOT / "examples/hello/multibuild.yaml").json
-    assert found["ok"] is True
-    assert [row["platform"] for row in found["platforms"]] == list(TWELVE)
-    assert all(row["runs"] for row in found["platforms"])
-    arm64 = found["platforms"][1]
+    result = multibuild("doctor", "--json", "-f", ROOT / "examples/hello/multibuild.yaml").json
+    assert result["ok"] is True
+    assert [row["platform"] for row in result["platforms"]] == list(TWELVE)
+    assert all(row["runs"] for row in result["platforms"])
+    arm64 = result["platforms"][1]
     assert not arm64["native"]
     assert "F" in arm64["emulator"]["flags"]

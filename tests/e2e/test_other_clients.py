@@ -48,11 +48,11 @@ def test_other_clients_read_the_same_bytes(twelve, readers):
     crane = readers.crane("manifest", ref).stdout
     oras = readers.oras("manifest", "fetch", "--plain-http", ref).stdout
     buildx = docker("buildx", "imagetools", "inspect", "--raw", ref).stdout
-    for said in (skopeo, crane, oras, buildx):
-        assert digest_of(said.strip().encode()) == digest
+    for answer in (skopeo, crane, oras, buildx):
+        assert digest_of(answer.strip().encode()) == digest
     assert readers.crane("digest", ref).stdout.strip() == digest
-    seen = json.loads(docker("manifest", "inspect", "--insecure", ref).stdout)
-    assert len(seen["manifests"]) == len(TWELVE) + 1
+    listing = json.loads(docker("manifest", "inspect", "--insecure", ref).stdout)
+    assert len(listing["manifests"]) == len(TWELVE) + 1
 
 
 @pytest.mark.parametrize("platform", TWELVE)
@@ -136,9 +136,9 @@ def test_resolve_agrees_with_crane_and_skopeo(seed, menu, readers):
     HERE.put(bench.repository, f"seed-{seed}", document)
     index = Manifest.of(json.dumps(document).encode(), INDEX)
     for host in chosen.sample(HOSTS, 3):
-        said = resolve(entries_of(index), Platform.literal(host))
-        assert _crane(readers, f"{bench.image}:seed-{seed}", host) == _digest(said["crane"]), (names, host)
-        assert _skopeo(readers, f"{bench.image}:seed-{seed}", host) == _label(said["podman"], images), (
+        answer = resolve(entries_of(index), Platform.literal(host))
+        assert _crane(readers, f"{bench.image}:seed-{seed}", host) == _digest(answer["crane"]), (names, host)
+        assert _skopeo(readers, f"{bench.image}:seed-{seed}", host) == _label(answer["podman"], images), (
             names,
             host,
         )

@@ -87,10 +87,10 @@ def ours(theirs):
 
 def merged(bench, tag, *arguments, code=0):
     """Run `merge` in this process."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        assert main(["merge", bench.ref(tag), *map(str, arguments)]) == code, said.getvalue()
-    return said.getvalue()
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        assert main(["merge", bench.ref(tag), *map(str, arguments)]) == code, output.getvalue()
+    return output.getvalue()
 
 
 def same(bench, theirs, ours):
@@ -149,12 +149,12 @@ def docker_manifest(bench, tmp_path, tag, sources, annotate=()):
 )
 def test_docker_manifest(sources, annotate, flags, bench, tmp_path, theirs, ours):
     docker_manifest(bench, tmp_path, theirs, sources, annotate)
-    said = [
+    merge_flags = [
         word
         for flag, source, value in flags
         for word in (flag, f"{bench.ref(source)}={value}" if source else value)
     ]
-    merged(bench, ours, *map(bench.ref, sources), *said)
+    merged(bench, ours, *map(bench.ref, sources), *merge_flags)
     same(bench, theirs, ours)
 
 
@@ -172,7 +172,7 @@ def imagetools(bench, tag, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "merge_flags"),
     [
         (["a-amd64", "b-arm64"], ["a-amd64", "b-arm64"]),
         (["docker-a", "docker-b"], ["docker-a", "docker-b", "--media-type", "docker"]),
@@ -190,12 +190,12 @@ def imagetools(bench, tag, *arguments):
         ),
     ],
 )
-def test_imagetools_create(words, said, bench, theirs, ours):
+def test_imagetools_create(words, merge_flags, bench, theirs, ours):
     def named(words):
         return [bench.ref(word) if HERE.digest(bench.repository, word) else word for word in words]
 
     imagetools(bench, theirs, *named(words))
-    merged(bench, ours, *named(said))
+    merged(bench, ours, *named(merge_flags))
     same(bench, theirs, ours)
 
 
@@ -207,8 +207,10 @@ def test_imagetools_descriptor_files(bench, tmp_path, theirs, ours):
     file.write_text(json.dumps({"digest": arm64, "platform": platform, "annotations": {"note": "n"}}))
     imagetools(bench, theirs, "-f", file, bench.ref("a-amd64"))
     source = bench.ref("b-arm64")
-    said = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
-    merged(bench, ours, source, bench.ref("a-amd64"), *said, "--annotation", "linux/arm64/unknown:note=n")
+    merge_flags = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
+    merged(
+        bench, ours, source, bench.ref("a-amd64"), *merge_flags, "--annotation", "linux/arm64/unknown:note=n"
+    )
     same(bench, theirs, ours)
 
 
@@ -229,7 +231,7 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
 
 
 @pytest.mark.parametrize(
-    ("base", "sources", "crane", "said"),
+    ("base", "sources", "crane", "merge_flags"),
     [
         (None, ["a-amd64", "b-arm64", "e-loong64"], [], []),
         (None, ["f-windows"], [], []),
@@ -239,14 +241,14 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
         ("index", ["c-arm", "d-mipsle"], [], []),
     ],
 )
-def test_crane_index_append(base, sources, crane, said, bench, readers, theirs, ours):
+def test_crane_index_append(base, sources, crane, merge_flags, bench, readers, theirs, ours):
     words = [word for source in sources for word in ("-m", bench.ref(source))]
     command = ["index", "append", *([bench.ref(base)] if base else []), *words, *crane]
     readers.crane(*command, "-t", bench.ref(theirs))
     if base:
         merged(bench, ours, bench.ref(base))
     onto = ["--append"] if base else []
-    merged(bench, ours, *map(bench.ref, sources), *said, *onto)
+    merged(bench, ours, *map(bench.ref, sources), *merge_flags, *onto)
     same(bench, theirs, ours)
 
 
@@ -262,8 +264,18 @@ def test_manifest_tool(bench, ours):
         "--os-features": "x,y",
         "--features": "sse4",
     }
-    said = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
-    merged(bench, ours, *sources, *said, "--media-type", "docker", "--ignore-missing", "--tag", f"{ours}-1")
+    merge_flags = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
+    merged(
+        bench,
+        ours,
+        *sources,
+        *merge_flags,
+        "--media-type",
+        "docker",
+        "--ignore-missing",
+        "--tag",
+        f"{ours}-1",
+    )
     document = HERE.document(bench.repository, f"{ours}-1")
     assert document["mediaType"].endswith("manifest.list.v2+json")
     assert [entry["platform"] for entry in document["manifests"]] == [

@@ -67,11 +67,11 @@ def verify(reference, tmp_path, *options, limit=120):
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        said, stderr = out.read(), err.read()
+        stdout, stderr = out.read(), err.read()
     assert process.returncode != 124, "it takes too long"
     assert "Traceback" not in stderr, stderr
     seconds = time.monotonic() - began
-    return Measured(process.returncode, json.loads(said or "{}"), stderr, seconds, used.ru_maxrss / 1024)
+    return Measured(process.returncode, json.loads(stdout or "{}"), stderr, seconds, used.ru_maxrss / 1024)
 
 
 @pytest.fixture
@@ -493,7 +493,7 @@ ODD = (
 def test_test_settings_per_platform_apply(project, state):
     """One build, then `test`: skipped, overridden, in time, with and without a network, and with its output in the report."""
     words = hashlib.sha256("|".join(ODD).encode()).hexdigest()
-    said = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
+    script = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
     only_loopback = '[ "$(ls /sys/class/net)" = lo ]'
 
     def shell(script, *arguments):
@@ -505,7 +505,7 @@ def test_test_settings_per_platform_apply(project, state):
         "linux/s390x": {"skip": True},
         "linux/arm64": {"run": ["/bin/busybox", "sh", "-c", "echo one; echo two >&2; exit 3"]},
         "linux/riscv64": {"run": ["/bin/busybox", "sleep", "600"], "timeout": "3s"},
-        "linux/arm/v7": shell(f"({said}) | sha256sum", *ODD),
+        "linux/arm/v7": shell(f"({script}) | sha256sum", *ODD),
         "linux/386": shell(only_loopback),
         "linux/ppc64le": {**shell(only_loopback), "network": True},
     }
@@ -526,8 +526,8 @@ def test_test_settings_per_platform_apply(project, state):
         "linux/ppc64le": "failed",
     }
     # BuildKit forwards two streams, without an order between them.
-    *said, ending = rows["linux/arm64"]["detail"].splitlines()
-    assert (sorted(said), ending) == (["one", "two"], "exit code: 3")
+    *lines, ending = rows["linux/arm64"]["detail"].splitlines()
+    assert (sorted(lines), ending) == (["one", "two"], "exit code: 3")
     assert rows["linux/riscv64"]["detail"] == "no end after 3 s"
     assert rows["linux/riscv64"]["seconds"] < 60
     for line in (

@@ -110,18 +110,18 @@ def requests_of_a_good_run(site, tmp_path):
     return site.counter.last
 
 
-def require_named(site, before, after, said, journal):
+def require_named(site, before, after, message, journal):
     """Check that all are new, or all old except for tags that the error and the journal list with their digest."""
-    if not said:
+    if not message:
         assert set(after.values()) == {site.digest}
         return
-    told = {fields["ref"]: fields for name, fields in events(journal) if name == "tag.ended"}
+    ended = {fields["ref"]: fields for name, fields in events(journal) if name == "tag.ended"}
     for reference, digest in after.items():
         if digest != before[reference]:
-            assert told[reference]["status"] in {"left", "failed"}
-            assert f"{reference} {told[reference]['status']}" in said
-        elif reference in told:
-            assert told[reference]["status"] in {"unchanged", "put-back", "failed", "left"}
+            assert ended[reference]["status"] in {"left", "failed"}
+            assert f"{reference} {ended[reference]['status']}" in message
+        elif reference in ended:
+            assert ended[reference]["status"] in {"unchanged", "put-back", "failed", "left"}
 
 
 FAULTS = [
@@ -144,13 +144,13 @@ def test_a_fault_at_any_request_leaves_all_tags_old_or_new(action, lasting, exis
         before = site.held(repository)
         site.counter.reset(number, action, lasting=lasting)
         journal = tmp_path / f"journal-{number}"
-        said = run(*site.arguments(repository, journal))
+        message = run(*site.arguments(repository, journal))
         site.counter.reset()
         after = site.held(repository)
-        require_named(site, before, after, said, journal)
+        require_named(site, before, after, message, journal)
         mixed = len(set(after.values())) > 1
         assert not mixed or lasting or not existed, (number, after)
-        outcomes.add("new" if not said else "mixed" if mixed else "old")
+        outcomes.add("new" if not message else "mixed" if mixed else "old")
     print(f"{count} requests, {sorted(outcomes)}")
     assert "old" in outcomes
 
@@ -175,14 +175,14 @@ def test_a_publisher_killed_at_any_request_is_finished_by_the_next_run(site, tmp
         after = site.held(repository)
         assert set(after.values()) <= {site.digest, *before.values()}
         planned = [fields for name, fields in events(journal) if name == "tag.planned"]
-        known = {(fields["ref"], fields["after"]): fields["before"] for fields in planned}
+        previous = {(fields["ref"], fields["after"]): fields["before"] for fields in planned}
         mixed = len(set(after.values())) > 1
         mixtures += mixed
         if mixed:
             # The next run fails at the last tag: everything is as it was before the first.
             site.proxies[-1].rule("PUT", f"{repository}/manifests/latest$", 403, times=1)
-            assert "latest failed" in run(*site.arguments(repository, tmp_path / "again", known))
+            assert "latest failed" in run(*site.arguments(repository, tmp_path / "again", previous))
             assert site.held(repository) == before
-        assert run(*site.arguments(repository, tmp_path / "again", known)) == ""
+        assert run(*site.arguments(repository, tmp_path / "again", previous)) == ""
         assert set(site.held(repository).values()) == {site.digest}
     assert mixtures

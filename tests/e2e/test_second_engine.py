@@ -48,8 +48,8 @@ def attempts(done):
 
 @pytest.fixture(scope="module")
 def small_engine():
-    with second_engine(own_name("s"), "--disk", "400m") as found:
-        yield found
+    with second_engine(own_name("s"), "--disk", "400m") as engine:
+        yield engine
 
 
 def leave_free(disk, kilobytes):
@@ -136,9 +136,9 @@ def test_an_engine_that_restarts_costs_a_retry(project, state, registry, reposit
         lab("engine", engine.name, "up")
         done = finish(running)
     assert done.code == 0, done.stderr
-    found = attempts(done)
-    assert set(found) == set(PLATFORMS[:2])
-    assert all(classes[-1] is None and len(classes) in {2, 3} for classes in found.values()), found
-    assert {classes[0] for classes in found.values()} <= {"builder-gone", "network", "connection-refused"}
+    outcomes = attempts(done)
+    assert set(outcomes) == set(PLATFORMS[:2])
+    assert all(classes[-1] is None and len(classes) in {2, 3} for classes in outcomes.values()), outcomes
+    assert {classes[0] for classes in outcomes.values()} <= {"builder-gone", "network", "connection-refused"}
     assert list(registry.images(repository, "latest")) == PLATFORMS[:2]
     assert json.loads((state / "latest" / "report.json").read_text())["status"] == "succeeded"

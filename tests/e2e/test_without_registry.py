@@ -32,8 +32,8 @@ def local(project, image, layout):
     """Write the project: `local(run="…")`; it is published in `layout` by default."""
 
     def write(to=None, **more):
-        told = {"platforms": THREE, "tags": ["1"], "publish": {"to": to or f"oci:{layout}"}, **more}
-        config = project(image=image, **told)
+        settings = {"platforms": THREE, "tags": ["1"], "publish": {"to": to or f"oci:{layout}"}, **more}
+        config = project(image=image, **settings)
         # The smoke test is no input of the build.
         (config.parent / ".dockerignore").write_text(f"{config.name}\n")
         return config
@@ -62,11 +62,11 @@ def assert_whole(layout, digest):
 
 def children(state):
     """Return run → names in its `children`, for the runs that have any."""
-    found = {
+    children_of = {
         path.parent.name: sorted(child.name for child in path.iterdir())
         for path in state.glob("runs/*/children")
     }
-    return {run: names for run, names in found.items() if names}
+    return {run: names for run, names in children_of.items() if names}
 
 
 def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
@@ -199,12 +199,12 @@ def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically
     assert (layout / "index.json").read_bytes() == index
     assert sorted(path.relative_to(layout) for path in layout.rglob("*")) == whole
 
-    seen: list[dict[str, str]] = []
+    states: list[dict[str, str]] = []
     watching = threading.Event()
 
     def watch():
         while not watching.is_set():
-            seen.append(held(layout))
+            states.append(held(layout))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -218,7 +218,7 @@ def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically
     assert held(layout) == {"1": after, "2": after}
     # What was built for the failing test is published as it is, and no reader ever saw an incomplete layout.
     assert {row["status"] for row in second.json["platforms"]} == {"reused"}
-    assert {tags["1"] for tags in seen} | {tags["2"] for tags in seen} <= {before, after}
+    assert {tags["1"] for tags in states} | {tags["2"] for tags in states} <= {before, after}
     assert second.json["published"][0]["before"] == before
     unchanged = multibuild("all", "--if-changed", "-f", local(run="echo 2 > /x", tags=["1", "2"]), *common)
     assert (unchanged.code, "cannot be asked what it holds" in unchanged.stderr) == (0, True)
@@ -266,15 +266,15 @@ def test_imported_children_are_published_from_the_state_directory(local, state, 
         shutil.copytree(folder, artifacts / folder.name, ignore=shutil.ignore_patterns("latest", "lock"))
         shutil.rmtree(folder)
     common = ("-f", config, "--state-dir", state, "--json")
-    taken = multibuild("import", artifacts, *common)
-    assert (taken.code, taken.json["missing"]) == (0, []), taken.stderr
+    imported = multibuild("import", artifacts, *common)
+    assert (imported.code, imported.json["missing"]) == (0, []), imported.stderr
     shutil.rmtree(artifacts / "linux-arm64")
     merged = multibuild("merge", *common)
     assert merged.code == 0, merged.stderr
     assert held(layout) == {"1": merged.json["index"]["digest"]}
     shutil.rmtree(next(artifacts.glob("linux-amd64/runs/*/children")))
-    lost = multibuild("import", artifacts / "linux-amd64", *common)
-    assert (lost.code, "does not hold the child for linux/amd64" in lost.stderr) == (7, True)
+    refused = multibuild("import", artifacts / "linux-amd64", *common)
+    assert (refused.code, "does not hold the child for linux/amd64" in refused.stderr) == (7, True)
 
 
 @pytest.fixture

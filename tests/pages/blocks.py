@@ -57,15 +57,15 @@ def read_page(path: Path) -> Page:
 
 def prose(text: str) -> str:
     """Return a page without its blocks, line for line."""
-    kept, fence = [], None
+    result, fence = [], None
     for line in text.splitlines():
         found = _FENCE.match(line)
         inside = fence is not None
         if found and (fence is None or line.strip() == fence):
             fence = None if inside else found["ticks"]
             inside = True
-        kept.append("" if inside else line)
-    return "\n".join(kept)
+        result.append("" if inside else line)
+    return "\n".join(result)
 
 
 def _blocks(text: str) -> list[Block]:

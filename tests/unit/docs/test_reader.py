@@ -51,7 +51,7 @@ def test_keys_are_added_to_a_file_or_replaced(play):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (block("sh", "false"), "exit code 1"),
         (block("sh", "false | true"), "exit code 1"),
@@ -65,10 +65,10 @@ def test_keys_are_added_to_a_file_or_replaced(play):
         (block("yaml title=a.yaml", "x: 1"), "does not name a.yaml"),
     ],
 )
-def test_a_fault_in_a_page_is_reported(play, text, said):
+def test_a_fault_in_a_page_is_reported(play, text, message):
     with pytest.raises(AssertionError) as failure:
         play(text)
-    assert said in str(failure.value)
+    assert message in str(failure.value)
 
 
 def test_a_block_that_is_never_closed_is_an_error(play):
