@@ -120,9 +120,9 @@ LOST = "sea3nv0gyzapebsmwrfahlqu7"
 
 
 @pytest.mark.parametrize(
-    ("lost", "pruned", "forgotten"), [(LOST, LOST, [LOST]), (LOST, "nothing", []), ("sha256:12", "", None)]
+    ("lost", "pruned", "removed"), [(LOST, LOST, [LOST]), (LOST, "nothing", []), ("sha256:12", "", None)]
 )
-def test_a_cache_record_whose_snapshot_is_lost_is_removed(docker, tmp_path, lost, pruned, forgotten):
+def test_a_cache_record_whose_snapshot_is_lost_is_removed(docker, tmp_path, lost, pruned, removed):
     message = f"failed to commit {lost} to oyhpxfa during finalize: snapshot {lost} does not exist: not found"
     docker.answer("build", stderr=f"ERROR: failed to build: failed to solve: {message}\n", code=1)
     docker.answer("prune", stdout=f"ID\t\tRECLAIMABLE\tSIZE\n{pruned}*   \ttrue \t\t0B\nTotal:\t0B\n")
@@ -131,11 +131,9 @@ def test_a_cache_record_whose_snapshot_is_lost_is_removed(docker, tmp_path, lost
         ["lost-snapshot"] * 2
     ] * 2
     prune = ["docker-buildx", "prune", "--builder", "b", "--all", "--force", "--filter", f"id={lost}"]
-    assert [call for call in docker.calls() if call[1] == "prune"] == (
-        [] if forgotten is None else [prune] * 4
-    )
+    assert [call for call in docker.calls() if call[1] == "prune"] == ([] if removed is None else [prune] * 4)
     events = [event for event in read_journal(run.journal_path) if event.name == "record.forgotten"]
-    assert [event.fields["id"] for event in events] == (forgotten or []) * 4
+    assert [event.fields["id"] for event in events] == (removed or []) * 4
 
 
 def test_a_permanent_failure_is_not_retried(docker, tmp_path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fakes.docker import BUILDERS, INFO
-from fakes.mistakes import check, failure
+from fakes.mistakes import check, error
 
 from multibuild.cli import main
 
@@ -37,20 +37,20 @@ def test_an_engine_without_image_store_and_without_pulls_is_explained(docker, pr
     docker.answer("image", "inspect", stderr="Error: No such image: moby/buildkit", code=1)
     docker.answer("image", "pull", stderr="dial tcp: lookup registry-1.docker.io: no such host", code=1)
     docker.answer("pull", stderr="dial tcp: lookup registry-1.docker.io: no such host", code=1)
-    fails(capsys, failure(3, "build", hint="three ways out"))
+    fails(capsys, error(3, "build", hint="three ways out"))
 
 
 def test_a_buildx_that_does_not_start_is_explained(docker, project, capsys):
     plugin = {"Name": "buildx", "Path": "/usr/libexec/docker-buildx", "Err": "exec format error"}
     docker.answer("info", stdout=info(docker, ClientInfo={"Context": "default", "Plugins": [plugin]}))
-    fails(capsys, failure(3, "buildx", hint="docker-buildx"))
+    fails(capsys, error(3, "buildx", hint="docker-buildx"))
 
 
 def test_an_unreadable_answer_is_explained(docker, project, capsys):
     docker.answer("info", stdout="{", code=0)
-    fails(capsys, failure(3, "docker info", "could not be read", hint="docker"))
+    fails(capsys, error(3, "docker info", "could not be read", hint="docker"))
 
 
 def test_a_docker_that_rejects_our_flags_is_explained(docker, project, capsys):
     docker.answer("info", stderr="unknown flag: --format", code=125)
-    fails(capsys, failure(3, "docker info", "--format", hint="docker info"))
+    fails(capsys, error(3, "docker info", "--format", hint="docker info"))

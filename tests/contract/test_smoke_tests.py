@@ -46,11 +46,8 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
             for item in plan.platforms
         ]
         outcomes = asyncio.run(run_tests(plan, children, recorder, run=run, failover=failover))
-    return (
-        {str(name): outcome for name, outcome in outcomes.items()},
-        run.logs,
-        read_journal(run.journal_path),
-    )
+    by_platform = {str(name): outcome for name, outcome in outcomes.items()}
+    return by_platform, run.logs, read_journal(run.journal_path)
 
 
 def ran(platform, error="", output="", completed=ENDED):

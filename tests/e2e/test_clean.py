@@ -47,9 +47,7 @@ def test_staged_children_are_removed_and_tagged_ones_stay(project, state, regist
     assert multibuild("clean", "-f", config, "--state-dir", state).stdout == "nothing to remove\n"
 
 
-def test_an_unreachable_registry_does_not_keep_others_from_being_cleaned(
-    project, state, registry, repository
-):
+def test_an_unreachable_registry_does_not_stop_the_others(project, state, registry, repository):
     config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
     gone = f"localhost:{free_port()}/x"
@@ -68,9 +66,7 @@ def test_an_unreachable_registry_does_not_keep_others_from_being_cleaned(
     assert elsewhere.is_dir()
 
 
-def test_a_staging_tag_of_a_published_child_is_removed_without_the_child(
-    project, state, registry, repository
-):
+def test_only_the_tag_of_a_staged_and_published_child_is_removed(project, state, registry, repository):
     config = project(platforms=TWO, run=f"echo {time.time_ns()} > /x", attestations={"provenance": False})
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr

@@ -62,10 +62,10 @@ def test_a_container_builder_is_created_repaired_used_and_removed(
     env = {"XDG_STATE_HOME": str(tmp_path / "account")}
     ours = ("-f", config, "--state-dir", state, "--builder", path)
 
-    setup = multibuild("setup", *ours, "--json", env=env)
-    assert setup.code == 0, setup.stderr
-    assert setup.json["changes"] == [f"created the builder {name}"]
-    assert "was not told" not in setup.stderr  # the registry went into its buildkitd.toml
+    done = multibuild("setup", *ours, "--json", env=env)
+    assert done.code == 0, done.stderr
+    assert done.json["changes"] == [f"created the builder {name}"]
+    assert "was not told" not in done.stderr  # the registry went into its buildkitd.toml
     before, disk = listed(name), made_at(name)
     again = multibuild("setup", *ours, "--json", env=env)
     assert (again.code, again.json["changes"], listed(name)) == (0, [], before)

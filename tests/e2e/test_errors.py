@@ -8,7 +8,7 @@ import sys
 import pytest
 from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
 from e2e.pushing import Workbench
-from fakes.mistakes import UNPRIVILEGED, check, failure
+from fakes.mistakes import UNPRIVILEGED, check, error
 
 TIMEOUT_S = 60
 """Limit for each mistake on a busy machine; alone each takes one to four seconds."""
@@ -46,7 +46,7 @@ def test_a_user_without_the_docker_group_is_told_so(project, state, closed_socke
             "PYTHONPATH": str(ROOT),
         },
     )
-    check(failure(3, "permission denied", "socket", hint="usermod -aG docker"), done.returncode, done.stderr)
+    check(error(3, "permission denied", "socket", hint="usermod -aG docker"), done.returncode, done.stderr)
 
 
 def where_docker_points(tmp_path):
@@ -60,27 +60,24 @@ def where_docker_points(tmp_path):
     return {
         "Docker Desktop stopped": (
             {"DOCKER_HOST": f"unix://{nowhere}"},
-            failure(3, str(nowhere), hint="Docker Desktop"),
+            error(3, str(nowhere), hint="Docker Desktop"),
         ),
         "an engine on another machine": (
             {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"},
-            failure(3, f"127.0.0.1:{port}", hint="DOCKER_HOST"),
+            error(3, f"127.0.0.1:{port}", hint="DOCKER_HOST"),
         ),
-        "a context that is gone": (
-            {"DOCKER_CONTEXT": "gone"},
-            failure(3, '"gone"', hint="docker context ls"),
-        ),
+        "a context that is gone": ({"DOCKER_CONTEXT": "gone"}, error(3, '"gone"', hint="docker context ls")),
         "a broken config.json": (
             {"DOCKER_CONFIG": str(tmp_path / "broken")},
-            failure(3, "config", hint="config.json"),
+            error(3, "config", hint="config.json"),
         ),
         "no docker at all": (
             {"PATH": str(tmp_path / "bin")},
-            failure(3, "no docker command", hint="install Docker"),
+            error(3, "no docker command", hint="install Docker"),
         ),
         "docker without buildx": (
             {"PATH": str(tmp_path / "alone"), "DOCKER_CONFIG": str(tmp_path / "none")},
-            failure(3, "no buildx plugin", hint="docker-buildx"),
+            error(3, "no buildx plugin", hint="docker-buildx"),
         ),
     }
 
@@ -93,16 +90,16 @@ def test_unreachable_engines_are_explained(tmp_path, project, state):
 
 BASE = f"FROM {REGISTRY}/base:latest\n"
 BUILDS = {
-    "an instruction misspelt": (BASE + "RNU true\n", failure(4, "line 2", "RNU", hint="mend the Dockerfile")),
-    "no FROM": ("RUN true\n", failure(4, "no build stage", hint="mend the Dockerfile")),
+    "an instruction misspelt": (BASE + "RNU true\n", error(4, "line 2", "RNU", hint="mend the Dockerfile")),
+    "no FROM": ("RUN true\n", error(4, "no build stage", hint="mend the Dockerfile")),
     "an image that is not there": (
         f"FROM {REGISTRY}/e2e/nothing:1\n",
-        failure(4, f"{REGISTRY}/e2e/nothing:1", "not found", hint="name and tag"),
+        error(4, f"{REGISTRY}/e2e/nothing:1", "not found", hint="name and tag"),
     ),
-    "a file that is not there": (BASE + "COPY nothing /\n", failure(4, "/nothing", hint=".dockerignore")),
+    "a file that is not there": (BASE + "COPY nothing /\n", error(4, "/nothing", hint=".dockerignore")),
     "a command that fails": (
         BASE + "RUN frobnicate\n",
-        failure(4, "frobnicate: not found", hint="its last lines"),
+        error(4, "frobnicate: not found", hint="its last lines"),
     ),
 }
 
@@ -118,39 +115,32 @@ def test_a_mistake_in_a_dockerfile_is_explained(project, state, mistake):
 def test_an_unknown_builder_is_explained(project, state):
     config = project(builder="nobody-made-this")
     fails(
-        failure(3, "'nobody-made-this'", hint="docker buildx ls"), "build", "-f", config, "--state-dir", state
+        error(3, "'nobody-made-this'", hint="docker buildx ls"), "build", "-f", config, "--state-dir", state
     )
 
 
 def test_a_missing_secret_is_explained(project, state):
     config = project(secrets=["id=token,env=NOBODY_SETS_THIS"])
-    fails(failure(2, "NOBODY_SETS_THIS is not set", hint="token"), "all", "-f", config, "--state-dir", state)
+    fails(error(2, "NOBODY_SETS_THIS is not set", hint="token"), "all", "-f", config, "--state-dir", state)
     assert not state.exists()
 
 
 def test_a_report_that_cannot_be_written_is_explained(project, state, tmp_path):
     config, nowhere = project(), tmp_path / "nowhere" / "report.json"
     fails(
-        failure(2, str(nowhere), hint="make it"),
-        "all",
-        "-f",
-        config,
-        "--state-dir",
-        state,
-        "--report",
-        nowhere,
+        error(2, str(nowhere), hint="make it"), "all", "-f", config, "--state-dir", state, "--report", nowhere
     )
     assert not state.exists()
 
 
 def test_an_archive_that_cannot_be_written_is_explained(project, state):
     config = project(platforms=["linux/amd64"], publish={"to": "oci:/proc/nobody"})
-    fails(failure(7, "/proc/nobody", hint="written"), "all", "-f", config, "--state-dir", state)
+    fails(error(7, "/proc/nobody", hint="written"), "all", "-f", config, "--state-dir", state)
 
 
 def test_an_unknown_registry_host_is_explained(project, state):
     config = project(image="registry.invalid/app")
-    fails(failure(3, "registry.invalid", hint="name right"), "all", "-f", config, "--state-dir", state)
+    fails(error(3, "registry.invalid", hint="name right"), "all", "-f", config, "--state-dir", state)
 
 
 def test_a_full_disk_is_explained(project, tmp_path):
@@ -160,7 +150,7 @@ def test_a_full_disk_is_explained(project, tmp_path):
     config = project()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full], check=True, timeout=30)
     try:
-        fails(failure(3, "No space left", hint="free disk space"), "all", "-f", config, "--state-dir", full)
+        fails(error(3, "No space left", hint="free disk space"), "all", "-f", config, "--state-dir", full)
     finally:
         subprocess.run(["umount", full], check=True, timeout=30)
 
@@ -176,7 +166,7 @@ def test_a_read_only_state_directory_is_explained(project, tmp_path):
         timeout=TIMEOUT_S,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PYTHONPATH": str(ROOT)},
     )
-    check(failure(3, str(state), "Permission denied", hint="--state-dir"), done.returncode, done.stderr)
+    check(error(3, str(state), "Permission denied", hint="--state-dir"), done.returncode, done.stderr)
 
 
 def test_no_mistake_left_anything_in_the_engine():
@@ -187,5 +177,5 @@ def test_a_base_without_the_platform_is_explained(project, state, repository, tm
     bench = Workbench(f"{repository}-base", tmp_path)
     bench.index("1", **{"linux/amd64": bench.push([], platform="linux/amd64")})
     config = project(dockerfile=f"FROM {bench.image}:1\nLABEL a=b\n", platforms=["linux/s390x"])
-    expected = failure(4, "linux/s390x (base-without-platform)", f"{bench.image}:1", hint="platform")
+    expected = error(4, "linux/s390x (base-without-platform)", f"{bench.image}:1", hint="platform")
     fails(expected, "build", "-f", config, "--state-dir", state)

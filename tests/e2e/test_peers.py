@@ -149,12 +149,12 @@ def docker_manifest(bench, tmp_path, tag, sources, annotate=()):
 )
 def test_docker_manifest(sources, annotate, flags, bench, tmp_path, theirs, ours):
     docker_manifest(bench, tmp_path, theirs, sources, annotate)
-    merge_flags = [
+    options = [
         word
         for flag, source, value in flags
         for word in (flag, f"{bench.ref(source)}={value}" if source else value)
     ]
-    merged(bench, ours, *map(bench.ref, sources), *merge_flags)
+    merged(bench, ours, *map(bench.ref, sources), *options)
     same(bench, theirs, ours)
 
 
@@ -172,7 +172,7 @@ def imagetools(bench, tag, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("words", "merge_flags"),
+    ("words", "options"),
     [
         (["a-amd64", "b-arm64"], ["a-amd64", "b-arm64"]),
         (["docker-a", "docker-b"], ["docker-a", "docker-b", "--media-type", "docker"]),
@@ -190,12 +190,12 @@ def imagetools(bench, tag, *arguments):
         ),
     ],
 )
-def test_imagetools_create(words, merge_flags, bench, theirs, ours):
+def test_imagetools_create(words, options, bench, theirs, ours):
     def named(words):
         return [bench.ref(word) if HERE.digest(bench.repository, word) else word for word in words]
 
     imagetools(bench, theirs, *named(words))
-    merged(bench, ours, *named(merge_flags))
+    merged(bench, ours, *named(options))
     same(bench, theirs, ours)
 
 
@@ -207,10 +207,8 @@ def test_imagetools_descriptor_files(bench, tmp_path, theirs, ours):
     file.write_text(json.dumps({"digest": arm64, "platform": platform, "annotations": {"note": "n"}}))
     imagetools(bench, theirs, "-f", file, bench.ref("a-amd64"))
     source = bench.ref("b-arm64")
-    merge_flags = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
-    merged(
-        bench, ours, source, bench.ref("a-amd64"), *merge_flags, "--annotation", "linux/arm64/unknown:note=n"
-    )
+    options = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
+    merged(bench, ours, source, bench.ref("a-amd64"), *options, "--annotation", "linux/arm64/unknown:note=n")
     same(bench, theirs, ours)
 
 
@@ -231,7 +229,7 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
 
 
 @pytest.mark.parametrize(
-    ("base", "sources", "crane", "merge_flags"),
+    ("base", "sources", "crane", "options"),
     [
         (None, ["a-amd64", "b-arm64", "e-loong64"], [], []),
         (None, ["f-windows"], [], []),
@@ -241,14 +239,14 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
         ("index", ["c-arm", "d-mipsle"], [], []),
     ],
 )
-def test_crane_index_append(base, sources, crane, merge_flags, bench, readers, theirs, ours):
+def test_crane_index_append(base, sources, crane, options, bench, readers, theirs, ours):
     words = [word for source in sources for word in ("-m", bench.ref(source))]
     command = ["index", "append", *([bench.ref(base)] if base else []), *words, *crane]
     readers.crane(*command, "-t", bench.ref(theirs))
     if base:
         merged(bench, ours, bench.ref(base))
     onto = ["--append"] if base else []
-    merged(bench, ours, *map(bench.ref, sources), *merge_flags, *onto)
+    merged(bench, ours, *map(bench.ref, sources), *options, *onto)
     same(bench, theirs, ours)
 
 
@@ -264,17 +262,9 @@ def test_manifest_tool(bench, ours):
         "--os-features": "x,y",
         "--features": "sse4",
     }
-    merge_flags = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
+    options = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
     merged(
-        bench,
-        ours,
-        *sources,
-        *merge_flags,
-        "--media-type",
-        "docker",
-        "--ignore-missing",
-        "--tag",
-        f"{ours}-1",
+        bench, ours, *sources, *options, "--media-type", "docker", "--ignore-missing", "--tag", f"{ours}-1"
     )
     document = HERE.document(bench.repository, f"{ours}-1")
     assert document["mediaType"].endswith("manifest.list.v2+json")

@@ -9,28 +9,28 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
-    """An expected failure: `names` are in the error (what is wrong), `hint` in the hint (what to do)."""
+class ExpectedError:
+    """An expected error: `names` are in the error (what is wrong), `hint` in the hint (what to do)."""
 
     code: int
     names: tuple[str, ...]
     hint: str
 
 
-def failure(code, *names, hint):
-    return Failure(code=code, names=names, hint=hint)
+def error(code, *names, hint):
+    return ExpectedError(code=code, names=names, hint=hint)
 
 
 def check(expected, code, stderr):
     """Check the last two lines, an error and a hint, and that there is no traceback. Return the lines before."""
-    *before, error, hint = stderr.splitlines() or [""]
+    *before, message, hint = stderr.splitlines() or [""]
     assert code == expected.code, stderr
-    assert error.startswith("error: "), stderr
+    assert message.startswith("error: "), stderr
     assert hint.startswith("hint:  "), stderr
     for name in expected.names:
-        assert name in error, stderr
+        assert name in message, stderr
     assert expected.hint in hint, stderr
     assert "Traceback" not in stderr
-    assert not re.search(r"[A-Za-z]+Error\b|\bNone\b|<[a-z]+ object|\bErrno\b", error + hint), stderr
+    assert not re.search(r"[A-Za-z]+Error\b|\bNone\b|<[a-z]+ object|\bErrno\b", message + hint), stderr
     assert not any(line.startswith(("error:", "hint:")) for line in before), stderr
     return before

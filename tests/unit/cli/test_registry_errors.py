@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import pytest
-from fakes.mistakes import check, failure
+from fakes.mistakes import check, error
 from fakes.registry_server import FakeRegistry, Faults
 
 from multibuild.cli import main
@@ -43,7 +43,7 @@ def fails(capsys, expected, *arguments):
 def test_an_image_that_is_not_there(registry, capsys, command):
     fails(
         capsys,
-        failure(2, f"{registry.host}/app:1", hint="the name and the tag"),
+        error(2, f"{registry.host}/app:1", hint="the name and the tag"),
         command,
         f"{registry.host}/app:1",
     )
@@ -57,7 +57,7 @@ def test_a_login_that_is_missing_or_has_expired(tmp_path, capsys, scheme, logged
             log_in(tmp_path, registry.host, "last-year's")
         err = fails(
             capsys,
-            failure(3, registry.host, hint=f"docker login {registry.host}"),
+            error(3, registry.host, hint=f"docker login {registry.host}"),
             "inspect",
             f"{registry.host}/app:1",
         )
@@ -66,23 +66,20 @@ def test_a_login_that_is_missing_or_has_expired(tmp_path, capsys, scheme, logged
 
 def test_an_account_without_the_right(registry, capsys):
     registry.faults = Faults({1: 403}, lasting=True)
-    fails(capsys, failure(3, "does not allow", hint="docker login"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, "does not allow", hint="docker login"), "inspect", f"{registry.host}/app:1")
 
 
 def test_a_registry_that_is_down(registry, capsys):
     registry.server.shutdown()
     registry.server.server_close()
     fails(
-        capsys,
-        failure(3, registry.host, "refused", hint="is it running"),
-        "resolve",
-        f"{registry.host}/app:1",
+        capsys, error(3, registry.host, "refused", hint="is it running"), "resolve", f"{registry.host}/app:1"
     )
 
 
 def test_a_merge_of_what_is_not_there(registry, capsys):
     target, source = f"{registry.host}/app:1", f"{registry.host}/app-arm64:1"
-    fails(capsys, failure(7, source, hint="the name and the tag"), "merge", target, source)
+    fails(capsys, error(7, source, hint="the name and the tag"), "merge", target, source)
 
 
 def by_another_name(host):
@@ -92,7 +89,7 @@ def by_another_name(host):
 
 def test_an_http_registry_spoken_to_with_https(registry, capsys):
     host = by_another_name(registry.host)
-    fails(capsys, failure(3, host, "plain http", hint="insecure: true"), "inspect", f"{host}/app:1")
+    fails(capsys, error(3, host, "plain http", hint="insecure: true"), "inspect", f"{host}/app:1")
 
 
 def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
@@ -106,22 +103,22 @@ def test_a_registry_of_an_unknown_ca(tmp_path, registry, capsys):
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     host = by_another_name(registry.host)
     registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
-    fails(capsys, failure(3, host, "certificate", hint="ca: FILE"), "inspect", f"{host}/app:1")
+    fails(capsys, error(3, host, "certificate", hint="ca: FILE"), "inspect", f"{host}/app:1")
     # What the hint says helps: with the CA it is an answer like any other.
     (tmp_path / "multibuild.yaml").write_text(
         f"version: 1\nimage: {host}/app\nplatforms: [amd64]\nregistries: {{'{host}': {{ca: cert.pem}}}}\n"
     )
-    fails(capsys, failure(2, f"{host}/app:1", hint="the name and the tag"), "inspect", f"{host}/app:1")
+    fails(capsys, error(2, f"{host}/app:1", hint="the name and the tag"), "inspect", f"{host}/app:1")
     assert threading.active_count() < 50
 
 
 def test_a_credential_helper_that_is_not_installed(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "nobody-has-this"}))
-    fails(capsys, failure(3, registry.host, hint="credsStore"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, registry.host, hint="credsStore"), "inspect", f"{registry.host}/app:1")
 
 
 def test_a_docker_config_that_is_broken(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text("{")
-    fails(capsys, failure(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")
