@@ -79,7 +79,7 @@ def bench(repository, tmp_path):
     return Workbench(repository, tmp_path)
 
 
-def dynamic_program(architecture, interpreter):
+def with_loader(architecture, interpreter):
     """Return a program with PT_INTERP: the probe's header, one program header, the name."""
     head = bytearray(probe(architecture)[:64])
     struct.pack_into("<Q", head, 32, 64)
@@ -93,7 +93,7 @@ LOADER = "/lib/ld-linux-aarch64.so.1"
 
 GOOD = {
     "static": ([{"app": ARM64}], {"Entrypoint": ["/app"]}),
-    "dynamic": ([{"app": dynamic_program("arm64", LOADER), LOADER[1:]: ARM64}], {"Entrypoint": ["/app"]}),
+    "dynamic": ([{"app": with_loader("arm64", LOADER), LOADER[1:]: ARM64}], {"Entrypoint": ["/app"]}),
     "linked": (
         [{"app": dynamic_program("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
         {"Entrypoint": ["/app"]},
@@ -111,7 +111,7 @@ GOOD = {
 BAD = {
     "foreign": ([{"app": AMD64}], {"Entrypoint": ["/app"]}, "/app is amd64"),
     "foreign loader": (
-        [{"app": dynamic_program("arm64", LOADER), LOADER[1:]: AMD64}],
+        [{"app": with_loader("arm64", LOADER), LOADER[1:]: AMD64}],
         {"Entrypoint": ["/app"]},
         "ld-linux-aarch64.so.1 is amd64",
     ),
