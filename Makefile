@@ -1,4 +1,4 @@
-# Everything a person or CI does here. `make help` lists the targets.
+# Every task of this repository. `make help` lists the targets.
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -34,7 +34,7 @@ lint: $(VENV)/.ready  ## ruff and mypy --strict
 	$(BIN)/mypy
 
 .PHONY: format
-format: $(VENV)/.ready  ## rewrite the code as ruff wants it
+format: $(VENV)/.ready  ## format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -55,7 +55,7 @@ docs: $(VENV)/.ready  ## write the reference pages from the code
 	$(BIN)/python -m docs.generate
 
 .PHONY: lock
-lock:  ## write constraints.txt anew from what pyproject.toml allows
+lock:  ## rewrite constraints.txt from what pyproject.toml allows
 	rm -rf $(VENV).lock
 	$(PYTHON) -m venv $(VENV).lock
 	$(VENV).lock/bin/pip install -q '.[dev]'
@@ -68,7 +68,7 @@ dist: $(VENV)/.ready  ## build wheel and sdist
 	$(BIN)/python -m build --no-isolation
 
 .PHONY: clean
-clean:  ## remove what was made here (the lab keeps running: see lab-down)
+clean:  ## remove everything generated here (the lab keeps running: see lab-down)
 	rm -rf $(VENV) $(VENV).lock dist .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -76,8 +76,8 @@ clean:  ## remove what was made here (the lab keeps running: see lab-down)
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# A half-made environment has no mark and is made again. A machine without the venv module gets it
-# from its own distribution.
+# An incomplete environment has no .ready and is made again. A machine without the venv module gets it
+# from its distribution.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	rm -rf $(VENV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""`make bench`: every case against its peers, in turn, several times; table, results.json and ratios.svg."""
+"""`make bench`: run every case against its peers, in turn, several times; write table, results.json and ratios.svg."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
 
 
 def main() -> int:
-    """Measure; 1 when a target is missed, so that a machine can tell."""
+    """Run the cases; return 1 when a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "out", nargs="?", type=Path, default=Path(__file__).parent / "out", help="where results go"
     )
     parser.add_argument("--case", action="append", choices=CASES, help="only this one (repeatable)")
-    parser.add_argument("--rounds", type=int, help="times each contestant runs (5; 2 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="little work: whether it runs, not how fast")
-    given = parser.parse_args()
-    # As pip does when it installs; where PYTHONDONTWRITEBYTECODE is set a checkout is compiled at every start.
+    parser.add_argument("--rounds", type=int, help="runs of each contestant (5; 2 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="little work: checks that it runs, not how fast")
+    options = parser.parse_args()
+    # As pip does on installation; with PYTHONDONTWRITEBYTECODE a checkout is compiled at every start.
     compileall.compile_dir(ROOT / "multibuild", quiet=1)
-    size = QUICK if given.quick else Size()
-    rounds = given.rounds or (2 if given.quick else 5)
-    results = [_measured(name, size, rounds) for name in given.case or CASES]
-    given.out.mkdir(parents=True, exist_ok=True)
+    size = QUICK if options.quick else Size()
+    rounds = options.rounds or (2 if options.quick else 5)
+    results = [_measure(name, size, rounds) for name in options.case or CASES]
+    options.out.mkdir(parents=True, exist_ok=True)
     document = {"machine": _machine(), "rounds": rounds, "results": [result.as_json() for result in results]}
-    (given.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")
-    (given.out / "ratios.svg").write_text(plot(results))
-    (given.out / "table.txt").write_text(table(results) + "\n")
+    (options.out / "results.json").write_text(json.dumps(document, indent=2) + "\n")
+    (options.out / "ratios.svg").write_text(plot(results))
+    (options.out / "table.txt").write_text(table(results) + "\n")
     print(table(results))
     return 0 if all(result.met for result in results) else 1
 
 
-def _measured(name: str, size: Size, rounds: int) -> Result:
+def _measure(name: str, size: Size, rounds: int) -> Result:
     with tempfile.TemporaryDirectory(prefix="multibuild-bench-") as scratch:
-        return measure(CASES[name](Path(scratch), size), rounds, _tell)
+        return measure(CASES[name](Path(scratch), size), rounds, _log)
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

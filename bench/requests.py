@@ -1,4 +1,4 @@
-"""The requests of a merge and nothing else: what it costs over a long way, whoever makes them.
+"""The requests of a merge and nothing else: their cost over a distance in any program.
 
 `python -S bench/requests.py TAG CHILD...` on a registry of plain http, children in the repository of the tag.
 """
@@ -20,7 +20,7 @@ _own = threading.local()
 
 
 def main(tag: str, *children: str) -> None:
-    """Read the children and their configs; push by digest; read back, with what the tag holds; move it; look."""
+    """Read the children and their configs; push by digest; read it and the tag back; move the tag; read it again."""
     host, _, rest = tag.partition("/")
     name, _, word = rest.rpartition(":")
 
@@ -32,7 +32,7 @@ def main(tag: str, *children: str) -> None:
         answer: bytes = _own.connection.getresponse().read()
         return answer
 
-    def child(reference: str) -> dict[str, Any]:
+    def entry(reference: str) -> dict[str, Any]:
         content = ask("GET", f"manifests/{reference.rpartition(':')[2]}")
         manifest = json.loads(content)
         config = json.loads(ask("GET", f"blobs/{manifest['config']['digest']}"))
@@ -44,7 +44,7 @@ def main(tag: str, *children: str) -> None:
         }
 
     with ThreadPoolExecutor(len(children)) as pool:
-        entries = list(pool.map(child, children))
+        entries = list(pool.map(entry, children))
         index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
         by_digest = f"manifests/sha256:{hashlib.sha256(index).hexdigest()}"
         by_tag = f"manifests/{word}"

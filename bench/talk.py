@@ -1,4 +1,4 @@
-"""A buildx that only talks, and the build stage that listens: BuildKit itself cuts logs off at 2 MiB a step."""
+"""A fake buildx that only prints, and the build stage that reads it: BuildKit itself truncates logs at 2 MiB a step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGEST = f"sha256:{'0' * 64}"
 
 
 def talk(megabytes: float, metadata: Path) -> None:
-    """Print so much log in chunks, as `--progress rawjson` does, and name a digest."""
+    """Print that much log in chunks, as `--progress rawjson` does, and write a digest as metadata."""
     data = base64.b64encode((LINE * (CHUNK // len(LINE) + 1))[:CHUNK]).decode()
     vertex = {"digest": DIGEST, "name": "[2/2] RUN make", "started": "2026-01-01T00:00:00Z"}
     print(json.dumps({"vertexes": [vertex]}), file=sys.stderr)
@@ -29,12 +29,12 @@ def talk(megabytes: float, metadata: Path) -> None:
 
 
 def orchestrate(scratch: Path, megabytes: float) -> None:
-    """Run the build stage of twelve platforms on that buildx, and tell what this process used."""
-    # What a whole run has loaded by then counts too.
+    """Run the build stage of twelve platforms on that buildx, and print what this process used."""
+    # A whole run has loaded these by then.
     import httpx  # noqa: F401
     import python_on_whales  # noqa: F401
 
-    from bench.own import tell_own_use
+    from bench.own import print_own_use
     from multibuild.builds.failover import Failover
     from multibuild.builds.stage import build_children
     from multibuild.cli.display.display import make_display
@@ -65,7 +65,7 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
         results = asyncio.run(build_children(plan, run, recorder, failover=failover))
     assert all(result.built for result in results), [result.failure for result in results]
     assert sum(path.stat().st_size for path in run.logs.iterdir()) > megabytes * 900_000
-    tell_own_use()
+    print_own_use()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: `python -m docs.generate`. What is written is committed; a test compares."""
+"""Write the reference pages from the code: `python -m docs.generate`. They are committed; a test compares them."""
 
 from __future__ import annotations
 

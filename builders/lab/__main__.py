@@ -15,19 +15,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from builders.lab import base, commands, emulators, engine, mounts, packages, process, registry
+from builders.lab import base, commands, emulators, engine, mounts, packages, paths, process, registry
 from builders.lab.forward import forward
-from builders.lab.paths import Lab, LabError, lab
+from builders.lab.paths import Lab, LabError
 from builders.lab.process import say
 
 
 def main() -> int:
     """Run one command; 3 when the lab cannot be made ready, 130 when interrupted."""
-    given = _arguments()
-    # TERM ends a command as INT does, so that nothing is left half-said.
+    options = _arguments()
+    # TERM ends a command as INT does, with its cleanup.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _act(lab(), given)
+        _act(paths.lab(), options)
     except LabError as error:
         print(f"lab: {error}\nlab: hint: {error.hint}", file=sys.stderr)
         return 3
@@ -63,36 +63,36 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _act(here: Lab, given: argparse.Namespace) -> None:
-    if given.command == "env":
-        print("\n".join(exports(here)))
-    elif given.command == "status":
-        _status(here)
-    elif given.command == "forward":
-        asyncio.run(forward(given.socket, given.port, tuple(given.tls) if given.tls else None))
-    elif given.command == "up" and _ready_without_us(here):
-        say(f"ready: {here.registry}")
+def _act(lab: Lab, options: argparse.Namespace) -> None:
+    if options.command == "env":
+        print("\n".join(exports(lab)))
+    elif options.command == "status":
+        _status(lab)
+    elif options.command == "forward":
+        asyncio.run(forward(options.socket, options.port, tuple(options.tls) if options.tls else None))
+    elif options.command == "up" and _ready_without_lab(lab):
+        say(f"ready: {lab.registry}")
     else:
         _need_root()
-        with _lock(here):
-            _change(here, given)
+        with _lock(lab):
+            _change(lab, options)
 
 
-def _change(here: Lab, given: argparse.Namespace) -> None:
-    if given.command == "up":
-        up(here)
-    elif given.command == "down":
-        down(here, purge=given.purge)
-    elif given.command == "readers":
-        print(packages.readers(here))
-    elif given.action == "up":
-        further = engine.Engine(lab=here, name=given.name, disk=given.disk)
-        if not packages.unpacked(here):
-            packages.unpack(here)
+def _change(lab: Lab, options: argparse.Namespace) -> None:
+    if options.command == "up":
+        up(lab)
+    elif options.command == "down":
+        down(lab, purge=options.purge)
+    elif options.command == "readers":
+        print(packages.readers(lab))
+    elif options.action == "up":
+        further = engine.Engine(lab=lab, name=options.name, disk=options.disk)
+        if not packages.unpacked(lab):
+            packages.unpack(lab)
         engine.up(further)
         print(further.socket)
     else:
-        engine.down(engine.Engine(lab=here, name=given.name))
+        engine.down(engine.Engine(lab=lab, name=options.name))
 
 
 def _need_root() -> None:
@@ -104,61 +104,63 @@ def _need_root() -> None:
 
 
 @contextlib.contextmanager
-def _lock(here: Lab) -> Iterator[None]:
-    """Change the lab one at a time: a second `make all` waits for the first."""
-    path = here.home / "lock"
+def _lock(lab: Lab) -> Iterator[None]:
+    """Hold the lab for one command: a second `make all` waits for the first."""
+    path = lab.home / "lock"
     while True:
-        here.home.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            # `down --purge` may have deleted the file we waited for.
-            if path.exists() and path.samefile(f"/proc/self/fd/{held.fileno()}"):
+        lab.home.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # `down --purge` may have deleted the file in the meantime.
+            if path.exists() and path.samefile(f"/proc/self/fd/{lock.fileno()}"):
                 yield
                 return
 
 
-def _ready_without_us(here: Lab) -> bool:
-    """Whether everything is there although the lab runs no engine of its own, or may not change it."""
-    own = process.alive(engine.Engine(lab=here, name=engine.FIRST).record) is not None
+def _ready_without_lab(lab: Lab) -> bool:
+    """Whether everything is ready without the lab's own engine, or without the right to change it."""
+    own = process.alive(engine.Engine(lab=lab, name=engine.FIRST).record) is not None
     if own and os.geteuid() == 0:
         return False
-    complete = base.published(here) >= set(base.PLATFORMS) and not emulators.missing()
-    return complete and engine.good_enough() and commands.buildx_works()
+    complete = base.published(lab) >= set(base.PLATFORMS) and not emulators.missing()
+    return complete and engine.is_usable() and commands.buildx_works()
 
 
-def up(here: Lab) -> None:
-    """Make engine, registry, emulators and base image ready; what is ready is left alone."""
-    first = engine.Engine(lab=here, name=engine.FIRST)
-    theirs = process.alive(first.record) is None and engine.good_enough()
-    if not packages.unpacked(here):
-        say(f"as root: unpacking {'QEMU and a registry' if theirs else 'a Docker engine'} into {here.home}")
-        packages.unpack(here)
-    if not theirs:
+def up(lab: Lab) -> None:
+    """Start or install engine, registry, emulators and base image where they are missing."""
+    first = engine.Engine(lab=lab, name=engine.FIRST)
+    uses_machine_engine = process.alive(first.record) is None and engine.is_usable()
+    if not packages.unpacked(lab):
+        say(
+            f"as root: unpacking {'QEMU and a registry' if uses_machine_engine else 'a Docker engine'} into {lab.home}"
+        )
+        packages.unpack(lab)
+    if not uses_machine_engine:
         engine.up(first)
-    commands.link(here)
-    host = None if theirs else engine.address(first)
+    commands.link(lab)
+    host = None if uses_machine_engine else engine.address(first)
     if host is not None:
         os.environ["DOCKER_HOST"] = host
         say('another engine has the default socket: eval "$(python3 -m builders.lab env)" leads to this one')
-    if not engine.good_enough():
+    if not engine.is_usable():
         raise LabError("the docker command does not reach the engine", f"its log is {first.log}")
-    registry.up(here)
-    emulators.up(here)
-    base.up(here)
-    say(f"ready: {here.registry}")
+    registry.up(lab)
+    emulators.up(lab)
+    base.up(lab)
+    say(f"ready: {lab.registry}")
 
 
-def down(here: Lab, *, purge: bool) -> None:
-    """Stop everything the lab started and take back what it linked, mounted and registered."""
-    for each in engine.running(here):
-        engine.down(each)
-    registry.down(here)
-    emulators.down(here)
-    mounts.undo(here)
-    commands.unlink(here)
-    shutil.rmtree(here.run, ignore_errors=True)
+def down(lab: Lab, *, purge: bool) -> None:
+    """Stop everything the lab started; remove its links, mounts and handlers."""
+    for daemon in engine.running(lab):
+        engine.down(daemon)
+    registry.down(lab)
+    emulators.down(lab)
+    mounts.undo(lab)
+    commands.unlink(lab)
+    shutil.rmtree(lab.run, ignore_errors=True)
     if purge:
-        _empty(here.home)
+        _empty(lab.home)
 
 
 def _empty(home: Path) -> None:
@@ -172,28 +174,28 @@ def _empty(home: Path) -> None:
         home.rmdir()
 
 
-def exports(here: Lab) -> tuple[str, ...]:
-    """Give the lines a shell evaluates to use the lab."""
+def exports(lab: Lab) -> tuple[str, ...]:
+    """Return the lines that a shell evaluates to use the lab."""
     values = {
-        "MULTIBUILD_LAB_REGISTRY": here.registry,
-        "MULTIBUILD_LAB_QEMU": str(here.prefix / "usr" / "bin"),
+        "MULTIBUILD_LAB_REGISTRY": lab.registry,
+        "MULTIBUILD_LAB_QEMU": str(lab.prefix / "usr" / "bin"),
     }
-    first = engine.Engine(lab=here, name=engine.FIRST)
+    first = engine.Engine(lab=lab, name=engine.FIRST)
     if process.alive(first.record) is not None:
         host = engine.address(first)
         values |= {"DOCKER_HOST": host} if host else {}
     return tuple(f"export {name}={shlex.quote(value)}" for name, value in values.items())
 
 
-def _status(here: Lab) -> None:
-    for each in engine.running(here):
-        pid = process.alive(each.record)
-        print(f"{each.name:12} {f'running, pid {pid}, {each.socket}' if pid else 'stopped'}")
+def _status(lab: Lab) -> None:
+    for daemon in engine.running(lab):
+        pid = process.alive(daemon.record)
+        print(f"{daemon.name:12} {f'running, pid {pid}, {daemon.socket}' if pid else 'stopped'}")
     absent = emulators.missing()
-    print(f"{'docker':12} {'good enough' if engine.good_enough() else 'reaches no engine that will do'}")
-    print(f"{'registry':12} {here.registry + (' answers' if registry.answers(here) else ' does not answer')}")
+    print(f"{'docker':12} {'good enough' if engine.is_usable() else 'reaches no usable engine'}")
+    print(f"{'registry':12} {lab.registry + (' answers' if registry.answers(lab) else ' does not answer')}")
     print(f"{'emulators':12} {'missing: ' + ', '.join(absent) if absent else 'all registered'}")
-    print(f"{'base image':12} {len(base.published(here))} platforms")
+    print(f"{'base image':12} {len(base.published(lab))} platforms")
 
 
 if __name__ == "__main__":

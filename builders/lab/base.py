@@ -45,12 +45,12 @@ CMD ["sh"]
 
 
 def up(lab: Lab) -> None:
-    """Build and push it unless the registry has this very one for every platform."""
-    made = lab.home / "base.made"
-    if published(lab) >= set(PLATFORMS) and made.exists() and made.read_text() == fingerprint(lab):
+    """Build and push it unless the registry has this version for every platform."""
+    stamp = lab.home / "base.made"
+    if published(lab) >= set(PLATFORMS) and stamp.exists() and stamp.read_text() == fingerprint(lab):
         return
     say(f"building {lab.registry}/base:latest for {len(PLATFORMS)} platforms")
-    made.unlink(missing_ok=True)
+    stamp.unlink(missing_ok=True)
     context = lab.home / "base"
     shutil.rmtree(context, ignore_errors=True)
     for platform, debian in PLATFORMS.items():
@@ -65,18 +65,18 @@ def up(lab: Lab) -> None:
         ],
         hint="the engine must answer and the registry too: `python3 -m builders.lab status`",
     )  # fmt: skip
-    made.write_text(fingerprint(lab))
+    stamp.write_text(fingerprint(lab))
 
 
 def fingerprint(lab: Lab) -> str:
-    """Tell one base image from another by what goes into it: the layout, and the packages of this prefix."""
+    """Return a digest of everything that goes into the base image: the layout, and the packages of this prefix."""
     parts = (DOCKERFILE, " ".join(APPLETS), str(sorted(PLATFORMS.items())), lab.registry)
     sizes = [str(path.stat().st_size) for path in sorted((lab.prefix / "busybox").glob("**/bin/busybox"))]
     return hashlib.sha256("\n".join((*parts, *sizes)).encode()).hexdigest()
 
 
 def fill(root: Path, package: Path) -> None:
-    """Lay out a root: newer packages put busybox in /usr/bin."""
+    """Create a root file system; newer packages have busybox in /usr/bin."""
     binary = next(
         path for path in (package / "bin" / "busybox", package / "usr" / "bin" / "busybox") if path.exists()
     )
@@ -94,7 +94,7 @@ def fill(root: Path, package: Path) -> None:
 
 
 def published(lab: Lab) -> set[str]:
-    """Give the platforms the registry has of it."""
+    """Return the platforms of the base image in the registry."""
     index = registry.get(lab, "base/manifests/latest") or {}
     platforms = [entry.get("platform", {}) for entry in index.get("manifests", [])]
     return {"/".join(filter(None, (p.get("os"), p.get("architecture"), p.get("variant")))) for p in platforms}

@@ -18,18 +18,18 @@ _NAME_SIZE = 16
 
 
 def name(engine: str) -> str:
-    """Give the interface's name, within the kernel's 15 characters."""
+    """Return the interface's name, within the kernel's 15 characters."""
     return f"mblab-{engine}"[: _NAME_SIZE - 1]
 
 
 def make(interface: str) -> None:
-    """Make the bridge unless it is there; dockerd gives it a free address."""
+    """Create the bridge unless it exists; dockerd gives it a free address."""
     if not _exists(interface):
         _control(_ADD_BRIDGE, interface.encode() + b"\0")
 
 
 def remove(interface: str) -> None:
-    """Take it down, then away; nothing when there is none."""
+    """Set it down and delete it, if it exists."""
     if _exists(interface):
         _control(_SET_FLAGS, struct.pack("16sh22x", interface.encode(), 0))
         _control(_DELETE_BRIDGE, interface.encode() + b"\0")

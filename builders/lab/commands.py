@@ -1,4 +1,4 @@
-"""Links that make `docker` and `docker buildx` work for the person when they are missing."""
+"""Links that make `docker` and `docker buildx` work where they are missing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from builders.lab import notes
 from builders.lab.paths import Lab, LabError
-from builders.lab.process import answers, say
+from builders.lab.process import say, succeeds
 
 DOCKER = Path("/usr/local/bin/docker")
 
 
 def link(lab: Lab) -> None:
-    """Link what is missing to the prefix's own; noted for `unlink`."""
+    """Link what is missing to the prefix's own; recorded for `unlink`."""
     if shutil.which("docker") is None:
         _link(lab, DOCKER, lab.prefix / "usr" / "bin" / "docker")
     if not buildx_works():
@@ -25,7 +25,7 @@ def link(lab: Lab) -> None:
 
 def buildx_works() -> bool:
     """Whether the docker command finds its buildx plugin."""
-    return answers(["docker", "buildx", "version"])
+    return succeeds(["docker", "buildx", "version"])
 
 
 def _link(lab: Lab, link: Path, target: Path) -> None:
@@ -39,7 +39,7 @@ def _link(lab: Lab, link: Path, target: Path) -> None:
 
 
 def unlink(lab: Lab) -> None:
-    """Take away the links that `link` made, if they are still ours."""
+    """Remove the links that `link` created, if they still lead to the prefix."""
     for line in notes.lines(lab.home / "links"):
         link = Path(line)
         if link.is_symlink() and link.readlink().is_relative_to(lab.prefix):

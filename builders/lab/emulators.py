@@ -1,4 +1,4 @@
-"""QEMU registered with the kernel, from the descriptions that Debian's qemu-user brings."""
+"""QEMU registered with the kernel, from the descriptions in Debian's qemu-user."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from builders.lab.mounts import BINFMT
 from builders.lab.paths import Lab, LabError
 from builders.lab.process import say
 
-WANTED = ("aarch64", "arm", "mips64el", "mipsel", "ppc64le", "s390x", "riscv64", "loongarch64")
+EMULATORS = ("aarch64", "arm", "mips64el", "mipsel", "ppc64le", "s390x", "riscv64", "loongarch64")
 
 
 def missing() -> tuple[str, ...]:
-    """Give the emulators that no enabled handler serves."""
-    return tuple(name for name in WANTED if not _served(BINFMT / f"qemu-{name}"))
+    """Return the emulators that no enabled handler serves."""
+    return tuple(name for name in EMULATORS if not _served(BINFMT / f"qemu-{name}"))
 
 
 def up(lab: Lab) -> None:
-    """Mount binfmt_misc and register what no enabled handler serves yet; what is added is noted for `down`."""
+    """Mount binfmt_misc and register what no enabled handler serves; additions are recorded for `down`."""
     mounts.binfmt(lab)
     absent = missing()
     if absent:
@@ -32,23 +32,23 @@ def up(lab: Lab) -> None:
 
 
 def registration(lab: Lab, name: str) -> bytes:
-    """Give the line to register, with the prefix's interpreter and flag F, so that it works in containers."""
-    described = lab.prefix / "usr" / "share" / "qemu" / "binfmt.d" / f"qemu-{name}.conf"
-    if not described.exists():
-        raise LabError(f"{described} is missing", "`python3 -m builders.lab down --purge`, then up again")
+    """Return the registration, with the prefix's interpreter and flag F, so that it works in containers."""
+    description = lab.prefix / "usr" / "share" / "qemu" / "binfmt.d" / f"qemu-{name}.conf"
+    if not description.exists():
+        raise LabError(f"{description} is missing", "`python3 -m builders.lab down --purge`, then up again")
     # :name:type:offset:magic:mask:interpreter:flags (kernel, admin-guide/binfmt-misc.rst)
-    fields = described.read_text().strip().split(":")
+    fields = description.read_text().strip().split(":")
     fields[6] = str(lab.prefix / "usr" / "bin" / f"qemu-{name}")
     fields[7] = "OPF"
     return ":".join(fields).encode()
 
 
 def usable(description: str) -> bool:
-    """Whether a handler is enabled and its interpreter reachable: there, or held open by flag F."""
+    """Whether a handler is enabled and its interpreter reachable: it exists, or flag F holds it open."""
     lines = description.splitlines()
     words = dict(line.split(" ", 1) for line in lines if " " in line)
-    held = "F" in words.get("flags:", "")
-    return lines[:1] == ["enabled"] and (held or Path(words.get("interpreter", "")).is_file())
+    is_open = "F" in words.get("flags:", "")
+    return lines[:1] == ["enabled"] and (is_open or Path(words.get("interpreter", "")).is_file())
 
 
 def _served(entry: Path) -> bool:
@@ -56,7 +56,7 @@ def _served(entry: Path) -> bool:
 
 
 def down(lab: Lab) -> None:
-    """Remove the handlers that `up` added, if they are still the lab's."""
+    """Remove the handlers that `up` registered, if they are still the lab's."""
     for name in notes.lines(lab.home / "emulators"):
         entry = BINFMT / name
         if entry.exists() and str(lab.prefix) in entry.read_text():

@@ -1,4 +1,4 @@
-"""The Docker engine: the machine's own when it will do, else one of the lab's."""
+"""The Docker engine: the machine's own if it is usable, else one of the lab's."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from pathlib import Path
 
 from builders.lab import bridge, mounts, process
 from builders.lab.paths import DEFAULT_SOCKET, Lab, LabError
-from builders.lab.process import answers, say
+from builders.lab.process import say, succeeds
 
 FIRST = "engine"
-START_SECONDS = 30.0
+START_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One dockerd of the lab with everything of its own.
+    """One dockerd of the lab with configuration, socket and data of its own.
 
-    `disk` is the size of the small disk (in memory, as mount(8) writes it: "200m") that holds its data; None: it
-    shares the lab's.
+    `disk` is the size of a small disk for its data (in memory, in mount(8)'s notation: "200m"); None: the lab's disk.
     """
 
     lab: Lab
@@ -40,54 +39,54 @@ class Engine:
 
     @property
     def record(self) -> Path:
-        """Who it is, when it runs."""
+        """Return the file with its pid and start time."""
         return self.lab.run / f"{self.name}.json"
 
     @property
     def config(self) -> Path:
-        """Its configuration file."""
+        """Return its configuration file."""
         return self.lab.run / f"{self.name}-dockerd.json"
 
     @property
     def socket(self) -> Path:
-        """Its own socket."""
+        """Return its own socket."""
         return self.lab.run / f"{self.name}.sock"
 
     @property
     def exec_root(self) -> Path:
-        """What it keeps while it runs."""
+        """Return the directory of its state while it runs."""
         return self.lab.run / self.name
 
     @property
     def data_root(self) -> Path:
-        """Its images, containers and build cache."""
+        """Return the directory of its images, containers and build cache."""
         return self.lab.home / "data" / self.name
 
     @property
     def log(self) -> Path:
-        """What it says."""
+        """Return its log file."""
         return self.lab.home / "log" / f"{self.name}.log"
 
 
 def running(lab: Lab) -> tuple[Engine, ...]:
-    """Give the lab's engines that have a record, the first one last."""
+    """Return the lab's configured engines, the first one last."""
     names = [path.name.removesuffix("-dockerd.json") for path in lab.run.glob("*-dockerd.json")]
     return tuple(Engine(lab=lab, name=name) for name in sorted(names, key=lambda name: (name == FIRST, name)))
 
 
-def good_enough() -> bool:
+def is_usable() -> bool:
     """Whether the docker command reaches an engine that builds many platforms: the containerd image store is on."""
-    return "io.containerd.snapshotter" in _told("{{json .DriverStatus}}")
+    return "io.containerd.snapshotter" in _docker_info("{{json .DriverStatus}}")
 
 
 def address(engine: Engine) -> str | None:
-    """Give the DOCKER_HOST that leads to this engine; None when the docker command reaches it without."""
-    if _told("{{.DockerRootDir}}").strip() == str(engine.data_root):
+    """Return the DOCKER_HOST of this engine; None if the docker command reaches it without."""
+    if _docker_info("{{.DockerRootDir}}").strip() == str(engine.data_root):
         return None
     return f"unix://{engine.socket}"
 
 
-def _told(template: str) -> str:
+def _docker_info(template: str) -> str:
     try:
         done = subprocess.run(
             ["docker", "info", "--format", template],
@@ -99,13 +98,13 @@ def _told(template: str) -> str:
 
 
 def up(engine: Engine) -> None:
-    """Start it if it does not run; the first one also at the default socket when nobody lives there."""
+    """Start it unless it runs; the first one also at the default socket if that is free."""
     if process.alive(engine.record) is not None and _answers(engine.socket):
         return
     process.stop(engine.record)
     _clear_remains(engine)
     hosts = [engine.socket]
-    if engine.name == FIRST and not _inhabited(DEFAULT_SOCKET):
+    if engine.name == FIRST and not _has_listener(DEFAULT_SOCKET):
         hosts.append(DEFAULT_SOCKET)
     for stale in hosts:
         stale.parent.mkdir(parents=True, exist_ok=True)
@@ -121,11 +120,13 @@ def up(engine: Engine) -> None:
         log=engine.log,
         env=engine.lab.environment(),
     )
-    process.wait_until(lambda: _answers(engine.socket) or process.alive(engine.record) is None, START_SECONDS)
+    process.wait_until(
+        lambda: _answers(engine.socket) or process.alive(engine.record) is None, START_TIMEOUT_S
+    )
     if not _answers(engine.socket):
-        words = engine.log.read_text(errors="replace").splitlines()[-8:]
+        lines = engine.log.read_text(errors="replace").splitlines()[-8:]
         process.stop(engine.record)
-        raise LabError("dockerd did not start:\n  " + "\n  ".join(words), f"its whole log is {engine.log}")
+        raise LabError("dockerd did not start:\n  " + "\n  ".join(lines), f"its whole log is {engine.log}")
 
 
 def _write_config(engine: Engine, hosts: list[Path]) -> None:
@@ -146,15 +147,15 @@ def _write_config(engine: Engine, hosts: list[Path]) -> None:
 
 
 def _iptables_works(lab: Lab) -> bool:
-    """Try what dockerd will do: its rules need the nat table and the addrtype match."""
+    """Whether dockerd's rules can be added: they need the nat table and the addrtype match."""
     rule = ["-m", "addrtype", "--dst-type", "LOCAL", "-j", "RETURN"]
     environ = lab.environment()
-    added = answers(["iptables", "-t", "nat", "-A", "PREROUTING", *rule], env=environ)
-    return added and answers(["iptables", "-t", "nat", "-D", "PREROUTING", *rule], env=environ)
+    added = succeeds(["iptables", "-t", "nat", "-A", "PREROUTING", *rule], env=environ)
+    return added and succeeds(["iptables", "-t", "nat", "-D", "PREROUTING", *rule], env=environ)
 
 
-def _inhabited(socket: Path) -> bool:
-    """Whether anybody listens there, however slowly they may answer."""
+def _has_listener(socket: Path) -> bool:
+    """Whether a process listens there, however slowly it answers."""
     with sockets.socket(sockets.AF_UNIX) as client:
         client.settimeout(5)
         try:
@@ -167,7 +168,7 @@ def _inhabited(socket: Path) -> bool:
 
 
 def _answers(socket: Path) -> bool:
-    """Whether an engine answers at a socket; asked without the docker command, which takes longer."""
+    """Whether an engine answers at a socket; without the docker command, which takes longer."""
     if not socket.exists():
         return False
     connection = http.client.HTTPConnection("localhost", timeout=5)
@@ -184,13 +185,13 @@ def _answers(socket: Path) -> bool:
 
 
 def down(engine: Engine) -> None:
-    """Stop it, with what a killed daemon leaves: containerd, sockets, mounts, its bridge."""
+    """Stop it, and remove what a killed daemon leaves: containerd, sockets, mounts, its bridge."""
     if process.stop(engine.record):
         say(f"stopped dockerd ({engine.name})")
     _clear_remains(engine)
     bridge.remove(bridge.name(engine.name))
     at_default = engine.config.exists() and str(DEFAULT_SOCKET) in engine.config.read_text()
-    if at_default and not _inhabited(DEFAULT_SOCKET):
+    if at_default and not _has_listener(DEFAULT_SOCKET):
         DEFAULT_SOCKET.unlink(missing_ok=True)
     engine.socket.unlink(missing_ok=True)
     engine.config.unlink(missing_ok=True)
@@ -199,7 +200,7 @@ def down(engine: Engine) -> None:
 
 
 def _clear_remains(engine: Engine) -> None:
-    """End what outlived dockerd (a second containerd would wait for the first one's lock) and clear its traces."""
+    """End what outlived dockerd (a second containerd would wait for the first one's lock) and remove its files."""
     for pid in _orphans(engine):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -210,8 +211,8 @@ def _clear_remains(engine: Engine) -> None:
 
 
 def _orphans(engine: Engine) -> tuple[int, ...]:
-    """Find dockerd, containerd and shims of this very engine: the lab's programs that name its directory."""
-    found = []
+    """Return dockerd, containerd and shims of this engine: the lab's programs whose argv has its directory."""
+    pids = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
@@ -220,12 +221,12 @@ def _orphans(engine: Engine) -> tuple[int, ...]:
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if program.is_relative_to(engine.lab.home) and names(engine, words):
-            found.append(int(folder.name))
-    return tuple(found)
+        if program.is_relative_to(engine.lab.home) and refers_to(engine, words):
+            pids.append(int(folder.name))
+    return tuple(pids)
 
 
-def names(engine: Engine, words: list[str]) -> bool:
-    """Whether an argv names the engine's configuration or something in its run directory."""
+def refers_to(engine: Engine, words: list[str]) -> bool:
+    """Whether an argv has the engine's configuration or a path in its run directory."""
     values = [Path(word.rpartition("=")[2]) for word in words]
     return any(value == engine.config or value.is_relative_to(engine.exec_root) for value in values)

@@ -1,4 +1,4 @@
-"""A TCP port that leads to the BuildKit inside dockerd: a true `remote` builder without a BuildKit image.
+"""A TCP port to the BuildKit inside dockerd: a real `remote` builder without a BuildKit image.
 
 dockerd serves BuildKit's API itself: `POST /grpc` with an upgrade to h2c answers 101 and is then a raw gRPC stream.
 """
@@ -16,7 +16,7 @@ _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUp
 
 
 async def forward(socket: Path, port: int, tls: tuple[Path, Path, Path] | None = None) -> None:
-    """Forward 127.0.0.1:port to the engine until cancelled. `tls`: certificate, key and the CA clients must have."""
+    """Forward 127.0.0.1:port to the engine until cancelled. `tls`: certificate, key and the CA of clients."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError), contextlib.closing(writer):

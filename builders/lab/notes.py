@@ -1,4 +1,4 @@
-"""What the lab changed on the machine, written down before it is done, so that `down` can undo it after any crash."""
+"""A record of what the lab changes on the machine, written first, so that `down` can undo it after any crash."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def add(notes: Path, line: str) -> None:
-    """Note a line once."""
+    """Add a line once."""
     if line not in lines(notes):
         notes.parent.mkdir(parents=True, exist_ok=True)
         with notes.open("a") as stream:
@@ -14,7 +14,7 @@ def add(notes: Path, line: str) -> None:
 
 
 def lines(notes: Path) -> tuple[str, ...]:
-    """Give what was noted; nothing when there are no notes."""
+    """Return the lines; none if there is no file."""
     try:
         return tuple(notes.read_text().splitlines())
     except FileNotFoundError:

@@ -42,12 +42,12 @@ BUSYBOX = {
     "bookworm": ("amd64", "arm64", "armhf", "armel", "i386", "mips64el", "mipsel", "ppc64el", "s390x"),
     "testing": ("riscv64", "loong64"),
 }
-"""Which suite has busybox-static for which Debian architecture; Debian 13 has no mips any more."""
+"""Suite → Debian architectures whose busybox-static comes from it; Debian 13 has no mips any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package as its list names it."""
+    """A package of a Packages list."""
 
     name: str
     architecture: str
@@ -60,7 +60,7 @@ Needs = Mapping[tuple[str, str], Sequence[str]]
 
 
 def unpacked(lab: Lab) -> bool:
-    """Whether the prefix is complete and holds what this version of the lab needs: it gets its name last."""
+    """Whether the prefix is complete and for this version of the lab; it is renamed into place last."""
     return _complete(lab.prefix, _needs())
 
 
@@ -72,7 +72,7 @@ def unpack(lab: Lab) -> None:
 
 
 def readers(lab: Lab) -> Path:
-    """Unpack other clients of registries, to check our work with, unless they are there; gives their prefix."""
+    """Return the prefix of other registry clients, for checks; unpack them first if they are missing."""
     needs: Needs = {("testing", "amd64"): READERS, ("bookworm", "amd64"): SKOPEO}
     prefix = lab.home / "readers"
     if not _complete(prefix, needs):
@@ -89,7 +89,7 @@ def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
     say("fetching package lists")
     site = mirror()
     lists = _update(lab, site, needs)
-    wanted: list[tuple[Package, Path]] = []
+    selected: list[tuple[Package, Path]] = []
     fresh = prefix.with_name(f"{prefix.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     for (suite, architecture), names in needs.items():
@@ -97,16 +97,16 @@ def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
         for name in names:
             package = find(text, name, architecture)
             into = fresh / "busybox" / architecture if name == "busybox-static" else fresh
-            wanted.append((package, into))
-    say(f"fetching {len(wanted)} packages")
-    debs = _download(lab, site, [package for package, _ in wanted])
+            selected.append((package, into))
+    say(f"fetching {len(selected)} packages")
+    debs = _download(lab, site, [package for package, _ in selected])
     say("unpacking")
-    for package, into in wanted:
+    for package, into in selected:
         into.mkdir(parents=True, exist_ok=True)
         run(["dpkg-deb", "-x", str(debs[package]), str(into)], hint=NO_APT)
     _link_what_packages_leave_to_scripts(fresh)
     (fresh / STAMP).write_text(_stamp(needs))
-    # A machine that is switched off now must not find a complete name on empty files.
+    # After a power failure the complete name must not be on empty files.
     os.sync()
     old = prefix.with_name(f"{prefix.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -133,14 +133,14 @@ def _needs() -> Needs:
 
 
 def own_suite() -> str:
-    """Give the machine's Debian release by its code name."""
+    """Return the code name of the machine's Debian release."""
     text = Path("/etc/os-release").read_text()
     found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
     return found[1] if found else "testing"
 
 
 def mirror() -> str:
-    """Give the address of the Debian archive this machine itself uses, also before its first `apt-get update`."""
+    """Return the address of this machine's Debian archive, also before its first `apt-get update`."""
     empty = ["-o", "Dir::State::lists=/nonexistent", "-o", "Debug::NoLocking=true"]
     found = site_in(run(["apt-get", *empty, "--print-uris", "update"], hint=NO_APT), own_suite())
     if found is None:
@@ -149,7 +149,7 @@ def mirror() -> str:
 
 
 def site_in(addresses: str, suite: str) -> str | None:
-    """Find the archive in the addresses apt would fetch: component main tells Debian's from its namesakes."""
+    """Return the archive among the addresses apt would fetch: only Debian's has the component main."""
     for release in (suite, "stable", "oldstable", "testing", "unstable"):
         found = re.search(
             rf"^'(\S+?)/+dists/{re.escape(release)}/main/binary-[^/]+/Packages", addresses, re.MULTILINE
@@ -201,7 +201,7 @@ def _list_text(lists: Path, suite: str, architecture: str) -> bytes:
 
 
 def find(text: bytes, name: str, architecture: str) -> Package:
-    """Find a package in the text of a Packages list; LabError when it is not there."""
+    """Return a package from the text of a Packages list; LabError when it is missing."""
     begin = text.find(b"\nPackage: " + name.encode() + b"\n")
     if text.startswith(b"Package: " + name.encode() + b"\n"):
         begin = 0

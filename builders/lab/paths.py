@@ -1,4 +1,4 @@
-"""Where everything of the lab lives."""
+"""Paths, names and settings of the lab."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
 class LabError(Exception):
-    """The lab cannot be made ready: what is wrong, and what to do."""
+    """The lab is not ready: what is wrong, and a hint."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -29,22 +29,22 @@ class Lab:
 
     @property
     def registry(self) -> str:
-        """The registry's name in image references."""
+        """Return the registry's name in image references."""
         return f"localhost:{self.port}"
 
     @property
     def prefix(self) -> Path:
-        """The unpacked packages."""
+        """Return the directory of the unpacked packages."""
         return self.home / "prefix"
 
     @property
     def programs(self) -> str:
-        """PATH with the prefix first."""
+        """Return PATH with the prefix first."""
         own = f"{self.prefix}/usr/bin:{self.prefix}/usr/sbin:{self.prefix}/sbin"
         return f"{own}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
 
     def environment(self) -> dict[str, str]:
-        """What the programs of the prefix need to find each other, and iptables its extensions."""
+        """Return the environment in which programs of the prefix find each other, and iptables its extensions."""
         libraries = f"{self.prefix}/usr/lib/x86_64-linux-gnu"
         return {
             **os.environ,
@@ -55,11 +55,11 @@ class Lab:
 
 
 def lab() -> Lab:
-    """Find the lab: MULTIBUILD_LAB (one place for the machine by default) and MULTIBUILD_LAB_PORT; LabError."""
+    """Return the lab at MULTIBUILD_LAB (one per machine by default) and MULTIBUILD_LAB_PORT; LabError."""
     home = Path(os.environ.get("MULTIBUILD_LAB") or DEFAULT_HOME).absolute()
-    # Sockets take at most 107 bytes, so the run directory is short whatever the home is called.
-    mark = "" if home == DEFAULT_HOME else "-" + hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    # A socket's path has at most 107 bytes, so the run directory is short for any home.
+    suffix = "" if home == DEFAULT_HOME else "-" + hashlib.sha256(str(home).encode()).hexdigest()[:8]
     port = os.environ.get("MULTIBUILD_LAB_PORT") or "5000"
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise LabError(f"MULTIBUILD_LAB_PORT is {port!r}", "a port number from 1 to 65535")
-    return Lab(home=home, run=Path(f"/run/multibuild-lab{mark}"), port=int(port))
+    return Lab(home=home, run=Path(f"/run/multibuild-lab{suffix}"), port=int(port))

@@ -1,4 +1,4 @@
-"""Daemons started, found again and ended by pid and start time: never somebody else's process."""
+"""Daemons, identified by pid and start time, so that no other process is ever ended."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from builders.lab.paths import LabError
 
 
 def say(text: str) -> None:
-    """Tell the person what is going on."""
+    """Print a message to stderr."""
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
 def start(record: Path, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
-    """Start a daemon in a session of its own and note who it is."""
+    """Start a daemon in a session of its own and record its pid and start time."""
     record.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -34,13 +34,13 @@ def start(record: Path, argv: Sequence[str], *, log: Path, env: Mapping[str, str
             start_new_session=True,
             cwd="/",
         )
-    # It outlives us: without this Popen would complain that nobody waited.
+    # It outlives this process: without this Popen would warn that it was not waited for.
     child.returncode = 0
     record.write_text(json.dumps({"pid": child.pid, "started": start_time(child.pid), "boot": _boot()}))
 
 
 def _boot() -> str:
-    """Which start of the machine this is: start times count from there, and /run may survive on a disk."""
+    """Return the id of this boot: start times count from it, and /run may survive on a disk."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -48,7 +48,7 @@ def _boot() -> str:
 
 
 def start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot (proc(5), field 22); None when there is none."""
+    """Return a process's start time in clock ticks since boot (proc(5), field 22); None when there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -57,18 +57,18 @@ def start_time(pid: int) -> str | None:
 
 
 def alive(record: Path) -> int | None:
-    """Give the pid of the daemon a record tells of, if it is still that process."""
+    """Return the pid of a recorded daemon, if it is still that process."""
     try:
-        noted = json.loads(record.read_text())
+        data = json.loads(record.read_text())
     except (OSError, ValueError):
         return None
-    pid, started = noted["pid"], noted["started"]
-    same_boot = noted.get("boot", "") in {"", _boot()}
+    pid, started = data["pid"], data["started"]
+    same_boot = data.get("boot", "") in {"", _boot()}
     return pid if same_boot and started is not None and start_time(pid) == started else None
 
 
 def stop(record: Path, *, seconds: float = 15.0) -> bool:
-    """End the daemon: asked first, then killed. Says whether there was one."""
+    """End the daemon, by TERM and then KILL; return whether there was one."""
     pid = alive(record)
     if pid is not None:
         _signal(pid, signal.SIGTERM)
@@ -85,7 +85,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
-    """Ask until it is so, or the seconds are over."""
+    """Poll a condition until it is met or the time is over; return whether it is met."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -95,20 +95,20 @@ def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, hint: str = "see above") -> str:
-    """Run a command and give its stdout; LabError with its last words when it fails."""
+    """Run a command and return its stdout; LabError with its last lines when it fails."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
         raise LabError(f"{argv[0]} is not installed", hint) from None
     if done.returncode != 0:
-        words = (done.stderr or done.stdout).strip().splitlines()[-8:]
+        lines = (done.stderr or done.stdout).strip().splitlines()[-8:]
         raise LabError(
-            f"{Path(argv[0]).name} {argv[1] if len(argv) > 1 else ''} failed: " + "\n  ".join(words), hint
+            f"{Path(argv[0]).name} {argv[1] if len(argv) > 1 else ''} failed: " + "\n  ".join(lines), hint
         )
     return done.stdout
 
 
-def answers(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
+def succeeds(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
     """Whether a command exits with 0."""
     try:
         done = subprocess.run(argv, capture_output=True, env=env, stdin=subprocess.DEVNULL, timeout=20)

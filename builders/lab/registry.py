@@ -18,12 +18,12 @@ _INDEXES = (
 
 
 def record(lab: Lab) -> Path:
-    """Who it is, when it runs."""
+    """Return the file with its pid and start time."""
     return lab.run / "registry.json"
 
 
 def get(lab: Lab, path: str) -> Any:
-    """Give the JSON the registry answers; None when it does not. Asked directly, whatever http_proxy says."""
+    """Return the registry's JSON answer, or None. Requests ignore http_proxy."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{lab.port}/v2/{path}", headers={"Accept": f"{_INDEXES}, application/json"}
     )
@@ -41,7 +41,7 @@ def answers(lab: Lab) -> bool:
 
 
 def up(lab: Lab) -> None:
-    """Start it unless one answers already."""
+    """Start it unless one answers."""
     if answers(lab):
         return
     process.stop(record(lab))
@@ -55,15 +55,15 @@ def up(lab: Lab) -> None:
     process.wait_until(lambda: answers(lab) or process.alive(record(lab)) is None, 15)
     if not answers(lab):
         process.stop(record(lab))
-        words = log.read_text(errors="replace").splitlines()[-5:]
+        lines = log.read_text(errors="replace").splitlines()[-5:]
         raise LabError(
-            "the registry did not start:\n  " + "\n  ".join(words),
+            "the registry did not start:\n  " + "\n  ".join(lines),
             "if the port is taken, choose another with MULTIBUILD_LAB_PORT",
         )
 
 
 def settings(lab: Lab, storage: Path) -> dict[str, object]:
-    """Give its configuration; written as JSON, which is YAML."""
+    """Return its configuration; JSON is YAML."""
     return {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},

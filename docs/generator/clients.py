@@ -1,4 +1,4 @@
-"""The page of client rules: what each rule's own docstring says, and what the rules answer for well known cases."""
+"""The page of client rules: the docstring of each rule, and its answers for well-known cases."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CASES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def clients_page() -> str:
-    """Give the page."""
+    """Return the page."""
     return page(
         "Client rules",
-        "How each client chooses an entry of an index. `multibuild resolve` answers by these rules; the sources of each"
-        " are the client's own code. [How clients choose](../explanation/choosing.md) says what follows from them.",
-        *(f"## {name}\n\n{_said(rule)}" for name, rule in CLIENTS.items()),
-        "## Names that containerd takes for others",
-        "Nothing else is an alias there: `mips64el`, `ppc64el` and `loongarch64` match no host.",
+        "How each client chooses an entry of an index. `multibuild resolve` follows these rules; the source of each is"
+        " the client's own code. [How clients choose](../explanation/choosing.md) shows what follows from them.",
+        *(f"## {name}\n\n{_documentation(rule)}" for name, rule in CLIENTS.items()),
+        "## Aliases in containerd",
+        "There are no other aliases: `mips64el`, `ppc64el` and `loongarch64` match no host.",
         table(
             ("written", "means"),
             (
@@ -53,7 +53,7 @@ def clients_page() -> str:
     )
 
 
-def _said(rule: object) -> str:
+def _documentation(rule: object) -> str:
     return inspect.cleandoc(rule.__doc__ or "")
 
 

@@ -1,4 +1,4 @@
-"""The page of commands, from what `--help` is made of."""
+"""The page of commands, from the same source as `--help`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from docs.generator.markdown import code, page, table
 from multibuild.cli.app import program
 
 COMMON = ("file", "state_dir", "verbose", "quiet", "json")
-"""Options that every command takes; they are told once."""
+"""Options that every command takes; they are listed once."""
 
 
 def commands_page() -> str:
-    """Give the page."""
+    """Return the page."""
     group: Any = typer.main.get_command(program())
     first = next(iter(group.commands.values()))
     common = [option for option in first.params if option.name in COMMON]
     return page(
         "Commands",
-        "stdout carries data, stderr carries progress and messages. Each command also says this with `--help`.",
+        "stdout carries data, stderr carries progress and messages. `--help` of each command prints the same.",
         "## Options of every command",
         _options(common),
         *(_command(name, command) for name, command in group.commands.items()),

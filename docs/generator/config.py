@@ -15,8 +15,8 @@ from multibuild.config.schema import describe, json_schema
 
 _DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
-_SAID = {"stall_timeout": ("duration, `auto` or `off`", "`off`")}
-"""Keys whose schema says less than is known: value and default."""
+_OVERRIDES = {"stall_timeout": ("duration, `auto` or `off`", "`off`")}
+"""Value and default of keys whose schema is less precise."""
 _TYPES = {"string": "text", "integer": "number", "boolean": "true or false", "object": "mapping"}
 
 INTERPOLATION = """\
@@ -27,7 +27,7 @@ INTERPOLATION = """\
 | `${NAME:?message}` | the message as an error when it is not set or empty |
 | `$$` | a dollar sign |
 | `${git.sha}`, `${git.short_sha}` | the commit |
-| `${git.branch}`, `${git.tag}`, `${git.url}` | what git says of the checkout |
+| `${git.branch}`, `${git.tag}`, `${git.url}` | from git, for the checkout |
 | `${git.semver}`, `${git.semver.major}`, `${git.semver.minor}` | the version in the commit's tag, without `v` |
 | `${date}` | the day, in UTC |
 
@@ -35,7 +35,7 @@ A tag that comes out empty is dropped."""
 
 
 def config_page() -> str:
-    """Give the page of `multibuild.yaml`."""
+    """Return the page of `multibuild.yaml`."""
     flags = ((code(flag), code(key) if key else "nothing: remove it") for flag, key in MANAGED_FLAGS.items())
     return page(
         "multibuild.yaml",
@@ -52,7 +52,7 @@ def config_page() -> str:
 
 
 def profile_page() -> str:
-    """Give the page of builder profiles."""
+    """Return the page of builder profiles."""
     schema = Profile.model_json_schema(by_alias=True)
     describe(Profile, schema)
     describe(Node, schema["$defs"]["Node"])
@@ -65,7 +65,7 @@ def profile_page() -> str:
 
 
 def _sections(schema: dict[str, Any]) -> Iterator[str]:
-    """Give the top level, then each section under the path of the key that holds it."""
+    """Return the top level, then each section under the path of its key."""
     paths = {"": "Top level", **dict(_paths(schema, schema, ""))}
     for name, path in paths.items():
         section = schema["$defs"][name] if name else schema
@@ -89,7 +89,7 @@ def _table(section: dict[str, Any], paths: dict[str, str]) -> str:
     rows = (
         (
             code(key),
-            *_SAID.get(key, (_type(value, paths), _default(value, required=key in required))),
+            *_OVERRIDES.get(key, (_type(value, paths), _default(value, required=key in required))),
             value.get("description", ""),
         )
         for key, value in section["properties"].items()
@@ -98,7 +98,7 @@ def _table(section: dict[str, Any], paths: dict[str, str]) -> str:
 
 
 def _type(value: dict[str, Any], paths: dict[str, str]) -> str:
-    """Say a schema in words; a section is a link to its table."""
+    """Return a schema in words; a section is a link to its table."""
     if "$ref" in value:
         path = paths[value["$ref"].rpartition("/")[2]]
         return f"[{path}](#{re.sub(r'[^a-z_]', '', path.lower())})"

@@ -1,4 +1,4 @@
-"""The little Markdown that the reference needs."""
+"""The Markdown of the reference pages."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ NOTICE = "<!-- Written by `make docs` from the code: change it there. -->"
 
 
 def page(title: str, *parts: str) -> str:
-    """Join a page: its title, the notice that it is generated, and its parts."""
+    """Return a page: its title, the notice that it is generated, and its parts."""
     return "\n\n".join([f"# {title}", NOTICE, *(part.strip("\n") for part in parts)]) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Give a table; cells are Markdown already, apart from bars."""
+    """Return a table; cells are Markdown already, except for bars."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
 def code(text: str) -> str:
-    """Give a code span, whatever is in it."""
+    """Return a code span, also of text with backticks."""
     if not text:
         return ""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def listed(items: Iterable[str]) -> str:
-    """Give code spans with commas between."""
+    """Return code spans with commas between them."""
     return ", ".join(map(code, items))
 
 

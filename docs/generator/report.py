@@ -1,6 +1,6 @@
-"""The page of `report.json`: the keys of a report that the code folds, each with its meaning.
+"""The page of `report.json`: every key of a report, each with its meaning.
 
-A key without a meaning here is an error, so that none is added in silence.
+A key without a meaning here is an error, so that none is added without documentation.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ MEANINGS: Final = {
     "status": "`succeeded`, `partial` (an optional platform is missing), `failed` or `interrupted`",
     "image": "the repository, without tag",
     "tags": "the tags asked for",
-    "started": "when, RFC 3339",
+    "started": "start time, RFC 3339",
     "seconds": "how long the run took",
-    "fingerprint": "names everything that the plan was made of",
-    "index": "what was published; null when it did not come to that",
+    "fingerprint": "digest of everything that goes into the plan",
+    "index": "what was published; null if the run did not get that far",
     "index.digest": "its digest: what to sign, deploy and compare",
     "index.mediaType": "OCI image index, or Docker manifest list",
     "index.size": "bytes of the index itself",
@@ -47,23 +47,23 @@ MEANINGS: Final = {
     "platforms[].emulated": "whether an emulator ran its steps",
     "platforms[].node": "the builder it was built on",
     "platforms[].reason": "why it has its status, where there is more to say",
-    "platforms[].attempts": "each try",
+    "platforms[].attempts": "each attempt",
     "platforms[].attempts[].number": "from 1",
     "platforms[].attempts[].node": "the builder it ran on",
     "platforms[].attempts[].seconds": "how long it took",
     "platforms[].attempts[].began": "seconds after the run began",
     "platforms[].attempts[].outcome": "`ok`, `failed`, `timeout`, `stalled` or `cancelled`",
     "platforms[].attempts[].class": "the [failure class](failures.md); null when it did not fail",
-    "platforms[].attempts[].retry": "what that class says about another try",
+    "platforms[].attempts[].retry": "whether that class is retried",
     "platforms[].attempts[].evidence": "the lines that decided",
     "platforms[].attempts[].hint": "what to do",
     "platforms[].attempts[].log": "the attempt's log, relative to the run's directory",
-    "platforms[].attempts[].then": "what was decided after it failed: again, after how long, or given up",
+    "platforms[].attempts[].then": "what followed the failure: another attempt and after how long, or none",
     "platforms[].waits": "the waits between attempts",
     "platforms[].waits[].number": "of the attempt that failed",
     "platforms[].waits[].began": "seconds after the run began",
     "platforms[].waits[].seconds": "how long",
-    "platforms[].waits[].reason": "why another try is worth it",
+    "platforms[].waits[].reason": "why another attempt is made",
     "platforms[].test": "the configured test",
     "platforms[].test.status": "`passed`, `failed` or `skipped`",
     "platforms[].test.seconds": "how long it took",
@@ -77,13 +77,13 @@ MEANINGS: Final = {
     "platforms[].content.foreign": "those of another platform",
     "platforms[].content.detail": "what went wrong",
     "steps": "the steps of each platform's last attempt",
-    "steps[].platform": "whose",
+    "steps[].platform": "the platform",
     "steps[].name": "as the Dockerfile has it",
     "steps[].seconds": "how long it took",
     "steps[].cached": "whether it came out of the cache",
     "steps[].began": "seconds after the run began",
     "steps[].vertex": "BuildKit's digest of the step: platforms that have the same one share its work",
-    "steps[].base": "the vertex of the image that its file system began as",
+    "steps[].base": "the vertex of the base image of its file system",
     "stages": "the stages of the run",
     "stages[].name": "`setup`, `build`, `test`, `publish` and so on",
     "stages[].seconds": "how long it took",
@@ -95,11 +95,11 @@ MEANINGS: Final = {
 }
 
 _OPEN: Final = frozenset({"environment", "index.manifests", "platforms[].content.foreign"})
-"""What is inside is not ours to describe."""
+"""Keys whose content is described elsewhere."""
 
 
 def report_page() -> str:
-    """Give the page; KeyError names a key of the report that has no meaning here."""
+    """Return the page; KeyError names a key of the report that has no meaning here."""
     return page(
         "report.json",
         "`multibuild report --json` prints it, `--report FILE` of `all` and `build` writes it, and it is in the run's"
@@ -110,12 +110,12 @@ def report_page() -> str:
 
 def _meaning(key: str) -> str:
     if key not in MEANINGS:
-        raise KeyError(f"report.json has a key {key}: say in {Path(__file__).name} what it means")
+        raise KeyError(f"report.json has a key {key}: add its meaning to {Path(__file__).name}")
     return MEANINGS[key]
 
 
 def report_keys() -> list[str]:
-    """Give the path of every key that a report can have."""
+    """Return the path of every key that a report can have."""
     return list(dict.fromkeys(_keys(_sample(), "")))
 
 
@@ -133,7 +133,7 @@ def _keys(value: Any, path: str) -> Iterator[str]:
 
 
 def _sample() -> dict[str, Any]:
-    """Fold a run in which everything happens once."""
+    """Return the report of a run in which everything happens once."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     platform = {"platform": "linux/arm64"}
     step = {"name": "RUN make", "seconds": 1.0, "cached": False, "vertex": "…", "base": "…"}
@@ -145,7 +145,7 @@ def _sample() -> dict[str, Any]:
         "hint": "…",
         "log": "…",
     }
-    told: list[tuple[str, dict[str, Any]]] = [
+    records: list[tuple[str, dict[str, Any]]] = [
         ("run.started", {"environment": {}}),
         ("stage.started", {"stage": "build"}),
         ("attempt.started", {**platform, "number": 1, "node": "n", "log": "…"}),
@@ -161,6 +161,6 @@ def _sample() -> dict[str, Any]:
     ]
     events = [
         JournalEntry(time=begin + timedelta(seconds=number), event=read_event(name, fields))
-        for number, (name, fields) in enumerate(told)
+        for number, (name, fields) in enumerate(records)
     ]
     return make_report("run", {"platforms": [platform]}, events)

@@ -15,30 +15,30 @@ _RETRIES = """\
 |---|---|
 | `transient` | tried again up to `retry.attempts`, each wait longer than the last |
 | `once` | tried again up to the number of attempts in the table |
-| `auth` | tried again once, with credentials asked for anew |
-| `permanent` | another attempt cannot help: not tried again |"""
+| `auth` | tried again once, with fresh credentials |
+| `permanent` | not tried again: another attempt cannot help |"""
 
 _SCOPES = {"any": "anywhere", "run": "a failing `RUN`", "outside": "outside a `RUN`"}
 
 
 def failures_page() -> str:
-    """Give the page of failure classes."""
+    """Return the page of failure classes."""
     return page(
         "Failure classes",
         "When an attempt fails, its class is read from the step that failed and from the last lines of its log. The"
-        " class decides whether the platform is tried again. `multibuild explain LOG` does the same with any build log."
+        " class decides whether the platform is tried again. `multibuild explain LOG` does the same for any build log."
         " The classes are in `report.json` as `platforms[].attempts[].class`.",
         _RETRIES,
         "## Classes",
         table(("class", "retry", "attempts", "what to do"), map(_class, CLASSES)),
-        "## What they are read from",
-        "Regular expressions, tried from top to bottom. The source is where the words come from.",
+        "## Patterns",
+        "Regular expressions, tried from top to bottom. The source is where the message comes from.",
         table(
             ("class", "pattern", "where", "source"),
             ((code(row.name), code(row.pattern), _SCOPES[row.scope], row.source) for row in SIGNATURES),
         ),
         "## Exit codes of a failing RUN",
-        "128 + n means that signal n ended it. Only under emulation is a crash the emulator's.",
+        "128 + n means that signal n ended it. A crash is the emulator's only under emulation.",
         table(("exit code", "class"), ((str(number), code(name)) for number, name in EXIT_CODES.items())),
     )
 
@@ -53,14 +53,14 @@ def _class(row: FailureClass) -> tuple[str, ...]:
 
 
 def exit_codes_page() -> str:
-    """Give the page of exit codes."""
-    found = sorted(_errors(errors.MultibuildError), key=lambda kind: kind.exit_code)
+    """Return the page of exit codes."""
+    classes = sorted(_errors(errors.MultibuildError), key=lambda kind: kind.exit_code)
     by_code: dict[int, list[str]] = {}
-    for kind in found:
+    for kind in classes:
         by_code.setdefault(kind.exit_code, []).append(inspect.cleandoc(kind.__doc__ or ""))
     rows = [
         ("0", 'Everything asked for was done. `resolve` exits 0 with an answer of "none" too.'),
-        ("1", "A bug in multibuild: it says in which file what happened is kept."),
+        ("1", "A bug in multibuild: it names the file with the traceback."),
         *((str(number), " ".join(texts)) for number, texts in by_code.items()),
     ]
     return page(
@@ -73,18 +73,18 @@ def exit_codes_page() -> str:
 
 def _errors(base: type[errors.MultibuildError]) -> Iterator[type[errors.MultibuildError]]:
     for kind in base.__subclasses__():
-        if kind.__module__ == errors.__name__:  # the others are there or not, by what else was imported
+        if kind.__module__ == errors.__name__:  # subclasses elsewhere depend on what else was imported
             yield kind
             yield from _errors(kind)
 
 
 def platforms_page() -> str:
-    """Give the page of platforms and aliases."""
+    """Return the page of platforms and aliases."""
     return page(
         "Platforms",
         "A platform is `os/architecture[/variant]`, in the normal form that containerd uses. `linux/` may be left out."
-        " Other spellings are understood where a platform is built (`platforms`, `--platform`); `also_as` keeps what"
-        " you write, letter by letter.",
+        " Other spellings are accepted where a platform is built (`platforms`, `--platform`); `also_as` keeps its"
+        " text exactly.",
         "## Architectures",
         table(
             (

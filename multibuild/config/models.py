@@ -80,7 +80,7 @@ class Config(Section):
     pull: bool = True
     """Resolve base images at the registry, always; false trusts local copies."""
     no_cache: bool = False
-    """Build every step anew."""
+    """Build every step again."""
     network: Literal["default", "none", "host"] = "default"
     """The network of RUN: default, none or host."""
     build_flags: Annotated[tuple[str, ...], AfterValidator(check_build_flags)] = ()
@@ -114,8 +114,7 @@ class Config(Section):
         BeforeValidator(parse_jobs),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
     ] = "auto"
-    """Builds at once. `auto`: what memory carries; of long ones, each by itself, what keeps every processor busy.
-    Platforms that share all their work count as one."""
+    """Builds at once. `auto`: what memory allows; of long ones only as many as keep every processor busy."""
     retry: Retry = Field(default_factory=Retry.model_construct)
     """What happens after a failure that may pass."""
     timeout: Seconds = 21600.0

@@ -250,6 +250,6 @@ class RegistryOptions(Section):
     """How one registry is reached."""
 
     insecure: bool = False
-    """Plain HTTP, or a certificate nobody checks."""
+    """Plain HTTP, or a certificate that is not verified."""
     ca: str | None = None
     """A file of CA certificates (PEM)."""

@@ -1,4 +1,4 @@
-"""A plan from a config for one builder whose buildx is the fake one, and a display that shows nothing."""
+"""A plan for one builder with the fake buildx, and a display that shows nothing."""
 
 import os
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 
 
-class Nobody:
+class NullDisplay:
     def show(self, event):
         pass
 

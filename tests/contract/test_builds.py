@@ -1,10 +1,10 @@
-"""What goes to buildx for a build, a test and a probe, word for word."""
+"""The exact buildx commands of a build, a smoke test and a probe."""
 
 import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from contract.planning import Nobody, planned
+from contract.planning import NullDisplay, planned
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
@@ -32,12 +32,12 @@ retry: {attempts: 2, initial: 0.01s}
 def build(plan, tmp_path):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        recorder = Recorder(journal, Nobody())
+        recorder = Recorder(journal, NullDisplay())
         results = asyncio.run(build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say)))
     return results, run
 
 
-def test_builds_by_digest(docker, tmp_path):
+def test_children_are_pushed_by_digest(docker, tmp_path):
     docker.answer("build")
     results, _ = build(planned(tmp_path, docker, CONFIG, "docker-container"), tmp_path)
     assert [result.digest for result in results] == ["sha256:" + "a" * 64] * 2
@@ -64,7 +64,7 @@ def test_the_docker_driver_stages_by_tag(docker, tmp_path):
 
 @pytest.fixture
 def layout(tmp_path):
-    """What buildx exports: an index with an image and its attestation."""
+    """Return an export of buildx: an index with an image and its attestation."""
     folder = tmp_path / "exported"
     return folder, put_attested(LayoutFiles(folder), "any", "linux/arm64", tag="latest")[0]
 
@@ -89,7 +89,7 @@ def test_without_a_registry_children_are_exported_into_the_run(docker, tmp_path,
     ]  # fmt: skip
 
 
-def test_an_export_with_a_hole_in_it_is_no_child(docker, tmp_path, layout):
+def test_an_export_with_a_missing_blob_is_a_failed_build(docker, tmp_path, layout):
     folder, _ = layout
     next(
         path
@@ -103,7 +103,7 @@ def test_an_export_with_a_hole_in_it_is_no_child(docker, tmp_path, layout):
     assert list(run.children.iterdir()) == []
 
 
-def test_a_transient_failure_is_tried_again(docker, tmp_path):
+def test_a_transient_failure_is_retried(docker, tmp_path):
     docker.answer(
         "build", stderr="ERROR: failed to push: unexpected status from PUT request to x: 503 Nope\n", code=1
     )
@@ -121,23 +121,23 @@ LOST = "sea3nv0gyzapebsmwrfahlqu7"
 
 
 @pytest.mark.parametrize(
-    ("lost", "pruned", "told"), [(LOST, LOST, [LOST]), (LOST, "nothing", []), ("sha256:12", "", None)]
+    ("lost", "pruned", "removed"), [(LOST, LOST, [LOST]), (LOST, "nothing", []), ("sha256:12", "", None)]
 )
-def test_a_record_of_the_cache_whose_snapshot_is_lost_is_taken_out(docker, tmp_path, lost, pruned, told):
-    said = f"failed to commit {lost} to oyhpxfa during finalize: snapshot {lost} does not exist: not found"
-    docker.answer("build", stderr=f"ERROR: failed to build: failed to solve: {said}\n", code=1)
+def test_a_cache_record_whose_snapshot_is_lost_is_removed(docker, tmp_path, lost, pruned, removed):
+    message = f"failed to commit {lost} to oyhpxfa during finalize: snapshot {lost} does not exist: not found"
+    docker.answer("build", stderr=f"ERROR: failed to build: failed to solve: {message}\n", code=1)
     docker.answer("prune", stdout=f"ID\t\tRECLAIMABLE\tSIZE\n{pruned}*   \ttrue \t\t0B\nTotal:\t0B\n")
     results, run = build(planned(tmp_path, docker, CONFIG), tmp_path)
     assert [[a.failure.kind.name for a in result.attempts] for result in results] == [
         ["lost-snapshot"] * 2
     ] * 2
     prune = ["docker-buildx", "prune", "--builder", "b", "--all", "--force", "--filter", f"id={lost}"]
-    assert [call for call in docker.calls() if call[1] == "prune"] == ([] if told is None else [prune] * 4)
+    assert [call for call in docker.calls() if call[1] == "prune"] == ([] if removed is None else [prune] * 4)
     events = [event for event in read_events(run.journal_path) if isinstance(event, RecordForgotten)]
-    assert [event.id for event in events] == (told or []) * 4
+    assert [event.id for event in events] == (removed or []) * 4
 
 
-def test_a_permanent_failure_is_not(docker, tmp_path):
+def test_a_permanent_failure_is_not_retried(docker, tmp_path):
     docker.answer(
         "build", stderr="ERROR: dockerfile parse error on line 3: unknown instruction: RUNN\n", code=1
     )
@@ -147,14 +147,14 @@ def test_a_permanent_failure_is_not(docker, tmp_path):
 
 
 @pytest.mark.parametrize("metadata", ["", "[]", "{}", '{"containerimage.digest": "x"}'])
-def test_a_build_that_does_not_say_what_it_pushed_has_failed(docker, tmp_path, metadata):
+def test_a_build_without_a_digest_in_its_metadata_has_failed(docker, tmp_path, metadata):
     docker.answer("build", metadata=metadata)
     results, _ = build(planned(tmp_path, docker, CONFIG), tmp_path)
     assert {result.status for result in results} == {"failed"}
     assert "buildx ended well, but its metadata file" in results[0].failure.evidence
 
 
-def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path):
+def test_a_smoke_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path):
     docker.answer("build")
     child = "localhost:5000/app@sha256:" + "b" * 64
     buildx = (str(docker.folder / "docker-buildx"),)
@@ -169,7 +169,7 @@ def test_a_test_runs_on_the_child_uncached_and_without_network(docker, tmp_path)
     ]  # fmt: skip
 
 
-def test_a_child_that_no_registry_holds_is_tested_from_its_layout(docker, tmp_path):
+def test_a_child_outside_a_registry_is_tested_from_its_layout(docker, tmp_path):
     docker.answer("build")
     child = f"oci-layout://{tmp_path}/children/linux-arm64@sha256:{'b' * 64}"
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
@@ -182,7 +182,7 @@ def test_a_child_that_no_registry_holds_is_tested_from_its_layout(docker, tmp_pa
     ]  # fmt: skip
 
 
-def test_the_probe_asks_for_all_at_once(docker):
+def test_all_platforms_are_probed_in_one_solve(docker):
     docker.answer("build")
     buildx = (str(docker.folder / "docker-buildx"),)
     platforms = (Platform.parse("amd64"), Platform.parse("riscv64"))

@@ -1,10 +1,10 @@
-"""What an engine can lack, as docker says it: old engines, engines without image store, answers nobody can read."""
+"""Engines that lack something: old ones, ones without image store, unreadable answers."""
 
 import json
 
 import pytest
 from fakes.docker import BUILDERS, INFO
-from fakes.mistakes import check, said
+from fakes.mistakes import check, error
 
 from multibuild.cli.startup import main
 
@@ -29,7 +29,7 @@ def fails(capsys, expected):
     check(expected, code, capsys.readouterr().err)
 
 
-def test_an_engine_without_image_store_where_nothing_can_be_pulled(docker, project, capsys):
+def test_an_engine_without_image_store_and_without_pulls_is_explained(docker, project, capsys):
     docker.answer(
         "info", stdout=info(docker, ServerVersion="20.10.24", DriverStatus=[["Backing Filesystem", "extfs"]])
     )
@@ -37,20 +37,20 @@ def test_an_engine_without_image_store_where_nothing_can_be_pulled(docker, proje
     docker.answer("image", "inspect", stderr="Error: No such image: moby/buildkit", code=1)
     docker.answer("image", "pull", stderr="dial tcp: lookup registry-1.docker.io: no such host", code=1)
     docker.answer("pull", stderr="dial tcp: lookup registry-1.docker.io: no such host", code=1)
-    fails(capsys, said(3, "build", then="three ways out"))
+    fails(capsys, error(3, "build", hint="three ways out"))
 
 
-def test_a_plugin_that_does_not_start(docker, project, capsys):
+def test_a_buildx_that_does_not_start_is_explained(docker, project, capsys):
     plugin = {"Name": "buildx", "Path": "/usr/libexec/docker-buildx", "Err": "exec format error"}
     docker.answer("info", stdout=info(docker, ClientInfo={"Context": "default", "Plugins": [plugin]}))
-    fails(capsys, said(3, "buildx", then="docker-buildx"))
+    fails(capsys, error(3, "buildx", hint="docker-buildx"))
 
 
-def test_an_answer_nobody_can_read(docker, project, capsys):
+def test_an_unreadable_answer_is_explained(docker, project, capsys):
     docker.answer("info", stdout="{", code=0)
-    fails(capsys, said(3, "docker info", "could not be read", then="docker"))
+    fails(capsys, error(3, "docker info", "could not be read", hint="docker"))
 
 
-def test_a_docker_that_is_something_else(docker, project, capsys):
+def test_a_docker_that_rejects_our_flags_is_explained(docker, project, capsys):
     docker.answer("info", stderr="unknown flag: --format", code=125)
-    fails(capsys, said(3, "docker info", "--format", then="docker info"))
+    fails(capsys, error(3, "docker info", "--format", hint="docker info"))

@@ -25,10 +25,10 @@ def _out_of_the_way(descriptor):
 
 
 class Browser:
-    """One browser with one page. `requests` are the addresses it asked for, `complaints` what its console said."""
+    """One browser with one page. `requests` are the addresses it asked for, `complaints` the messages on its console."""
 
     def __init__(self, folder):
-        # The protocol is spoken on descriptors 3 and 4; ours are kept out of the way of those.
+        # The protocol is spoken on descriptors 3 and 4; this process's own are moved away from them.
         to_browser, self._out = map(_out_of_the_way, os.pipe())
         self._in, from_browser = map(_out_of_the_way, os.pipe())
         placed: list[Any] = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
@@ -86,7 +86,7 @@ class Browser:
             self._loaded = True
 
     def look(self, path, *, width=1280, height=900, dark=False, media=""):
-        """Open a file as a screen of this size shows it; what was asked for and complained about starts anew."""
+        """Open a file as a screen of this size shows it; clear `requests` and `complaints`."""
         self.requests, self.complaints, self._loaded = [], [], False
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -103,18 +103,18 @@ class Browser:
             self._next()
 
     def evaluate(self, expression):
-        """Give the value of a JavaScript expression, run from outside of the page's own policy."""
+        """Return the value of a JavaScript expression, run outside the page's own policy."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def screenshot(self, path):
         """Write the whole page as a picture."""
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(taken["data"]))
+        picture = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(picture["data"]))
 
     def press(self, key, code, text=""):
-        """Press and release a key, as a person does; `text` is what it types."""
+        """Press and release a key; `text` is what it types."""
         same = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **same)
         self.call("Input.dispatchKeyEvent", type="keyUp", **same)

@@ -43,7 +43,7 @@ TWELVE = (
 
 @pytest.fixture(scope="session", autouse=True)
 def lab():
-    """Make sure everything runs; a machine that was killed in between is mended by the same command."""
+    """Start the lab, or repair it after a kill: the command is the same."""
     subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
 
 
@@ -52,10 +52,10 @@ LOCKS = Path("/run/multibuild-e2e")
 
 @contextlib.contextmanager
 def machine(*, alone):
-    """Hold the machine, with others or alone: handlers, the engine and the registry are everybody's.
+    """Hold the machine, with others or alone: handlers, the engine and the registry are shared.
 
-    Suites in several worktrees, and workers of one suite, share a machine. The first lock is a turnstile: whoever
-    wants the machine alone stops newcomers there while those inside finish, so it does get its turn.
+    Suites in several worktrees, and workers of one suite, share a machine. The first lock is a turnstile: a test that
+    needs the machine alone stops newcomers there while those inside finish.
     """
     LOCKS.mkdir(exist_ok=True)
     with (LOCKS / "turnstile").open("w") as turnstile, (LOCKS / "room").open("w") as room:
@@ -67,9 +67,9 @@ def machine(*, alone):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """`@pytest.mark.alone` is for tests that take handlers away, stop the engine or measure.
+    """`@pytest.mark.alone` is for tests that remove handlers, stop the engine or measure.
 
-    Around the whole protocol, so that fixtures of wider scopes are made inside too.
+    Around the whole protocol, so that fixtures of wider scopes are created inside too.
     """
     with machine(alone=item.get_closest_marker("alone") is not None):
         return (yield)
@@ -111,7 +111,7 @@ def multibuild(*arguments, cwd=ROOT, env=None, timeout=180):
 
 
 class Registry:
-    """What the registry holds, read without our own client."""
+    """The lab's registry, read without our own client."""
 
     def get(self, repository, target, accept=INDEX_TYPES + ", " + MANIFEST_TYPES):
         request = urllib.request.Request(
@@ -143,7 +143,7 @@ class Registry:
         return True
 
     def images(self, repository, target):
-        """Platform → descriptor of the image entries."""
+        """Return the image entries: platform → descriptor."""
         entries = self.get(repository, target)["manifests"]
         images = [e for e in entries if "vnd.docker.reference.type" not in e.get("annotations", {})]
         return {
@@ -170,7 +170,7 @@ def repository(request):
 
 @pytest.fixture
 def project(tmp_path, repository):
-    """Write a project: `project(run="…", platforms=[…], more={…})` gives its config's path."""
+    """Write a project: `project(run="…", platforms=[…], more={…})` returns its config's path."""
 
     def write(
         *, run="uname -m > /machine", platforms=("linux/amd64", "linux/arm64"), dockerfile=None, **more
@@ -214,7 +214,7 @@ def buildkit_image_present():
 
 @dataclass(frozen=True)
 class Readers:
-    """Debian's skopeo, crane and oras: clients that share no code with docker's, nor with ours."""
+    """Debian's skopeo, crane and oras: clients that share no code with docker or multibuild."""
 
     prefix: Path
 

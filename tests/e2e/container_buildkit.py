@@ -1,6 +1,6 @@
 """An image for the docker-container driver where BuildKit's own cannot be pulled.
 
-The driver talks to BuildKit through `buildctl dial-stdio` in its container. This image's `buildctl` leads that to the
+The driver talks to BuildKit through `buildctl dial-stdio` in its container. This image's `buildctl` connects that to the
 BuildKit inside dockerd, over the lab's forwarder: container, volume, configuration and protocol are the real ones.
 """
 
@@ -17,7 +17,7 @@ _BUILDCTL = '#!/bin/sh\ncase "$*" in *dial-stdio*) exec nc 127.0.0.1 "$(cat /por
 
 @contextlib.contextmanager
 def forwarded(socket, port, *more):
-    """Serve an engine's BuildKit at a port; gives the forwarder's process."""
+    """Serve an engine's BuildKit at a port; return the forwarder's process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "builders.lab", "forward", str(socket), str(port), *map(str, more)],
         cwd=ROOT,
@@ -34,7 +34,7 @@ def forwarded(socket, port, *more):
 
 @contextlib.contextmanager
 def buildkit_images(folder, count=1):
-    """Give the names of images that differ in nothing; they need `network: host`."""
+    """Return the names of identical images; they need `network: host`."""
     port = free_port()
     for name, text in (("buildkitd", _BUILDKITD), ("buildctl", _BUILDCTL), ("port", f"{port}\n")):
         (folder / name).write_text(text)

@@ -1,4 +1,4 @@
-"""Programs that a test looks through: a browser, a terminal."""
+"""Programs that tests display things in: a browser, a terminal."""
 
 import os
 import shutil
@@ -7,9 +7,9 @@ import sys
 
 
 def find_program(*names, package):
-    """Find a program. Root on a Debian machine without it gets the package, and is told so."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    """Return the path of a program; as root on Debian, install its package first if it is missing."""
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
         print(f"installing the package {package} for the tests", file=sys.stderr)
         install = ["apt-get", "install", "-qqy", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
         for command in ([*install, package], ["apt-get", "update", "-qq"], [*install, package]):
@@ -17,6 +17,6 @@ def find_program(*names, package):
             if command[1] == "install" and done.returncode == 0:
                 break
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        found = next(filter(None, map(shutil.which, names)), None)
-    assert found is not None, f"there is no {names[0]} here: install the package {package}"
-    return found
+        path = next(filter(None, map(shutil.which, names)), None)
+    assert path is not None, f"there is no {names[0]} here: install the package {package}"
+    return path

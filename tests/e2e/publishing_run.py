@@ -1,4 +1,4 @@
-"""The publisher alone, in a process that may be killed: it notes its events in a file as the journal would."""
+"""The publisher alone, in a process that may be killed; it writes its events to a file like the journal."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)
 
 
 class Clients:
-    """One client per host; nothing is tried twice, so every fault counts."""
+    """One client per host, without retries, so that every fault counts."""
 
     def __init__(self):
         self.open = {}
@@ -34,7 +34,7 @@ class Clients:
 
 
 def run(content, media_type, source, names, tags, journal, held_before=None):
-    """Publish; gives the error's words, empty when there was none."""
+    """Publish; return the error's message, empty without one."""
     index = Manifest.of(content, media_type)
     destinations = [Destination(repository=Reference.parse(name), tags=tags) for name in names]
     with Clients() as clients, Path(journal).open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Pushes images of a test's own making, without our own client: whatever bytes it wants, as anyone could."""
+"""Pushes arbitrary images without our own client, as any account with the right to push could."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ def _send(method, url, data=None, headers=None):
 
 
 def push_blob(repository, path: Path, media_type):
-    """Push a file, streamed; gives its descriptor."""
+    """Push a file, streamed; return its descriptor."""
     with path.open("rb") as file:
         digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
@@ -43,7 +43,7 @@ def push_manifest(repository, tag, document):
 
 
 def copy_image(source, target, tag, digest="latest"):
-    """Copy an image or index within the registry, one request after the other; gives the manifest's bytes.
+    """Copy an image or index within the registry, one request after the other; return the manifest's bytes.
 
     Not `imagetools create`: it mounts in parallel, and registry 2.8 loses a blob that two mounts link at once
     (two platforms of the base share a layer), then refuses the manifest with BLOB_UNKNOWN.
@@ -65,8 +65,8 @@ def copy_image(source, target, tag, digest="latest"):
 
 def descriptor_platform(platform):
     os, architecture, *variant = platform.split("/")
-    found = {"os": os, "architecture": architecture}
-    return {**found, "variant": variant[0]} if variant else found
+    platform_fields = {"os": os, "architecture": architecture}
+    return {**platform_fields, "variant": variant[0]} if variant else platform_fields
 
 
 @dataclass
@@ -91,14 +91,14 @@ class Workbench:
         return self.blob(gzip.compress(tar_bytes, 1))
 
     def push(self, layers, *, platform="linux/arm64", tag=None, diff_ids=None, **section):
-        """Push an image; `section` is its config's (Entrypoint, Cmd, Env). Gives the manifest's descriptor."""
+        """Push an image; `section` is its config's (Entrypoint, Cmd, Env). Return the manifest's descriptor."""
         config = {
             **descriptor_platform(platform),
             "config": section,
             "rootfs": {"type": "layers", "diff_ids": diff_ids or [layer["digest"] for layer in layers]},
         }
-        described = self.blob(json.dumps(config).encode(), CONFIG)
-        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
+        config_blob = self.blob(json.dumps(config).encode(), CONFIG)
+        document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config_blob, "layers": layers}
         return push_manifest(self.repository, tag, document)
 
     def index(self, tag, **children):
@@ -107,7 +107,7 @@ class Workbench:
 
     def entries(self, tag, entries):
         """Push an index of (platform, descriptor), in which a platform may come twice."""
-        described = [{**child, "platform": descriptor_platform(name)} for name, child in entries]
+        descriptors = [{**child, "platform": descriptor_platform(name)} for name, child in entries]
         return push_manifest(
-            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": described}
+            self.repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": descriptors}
         )

@@ -1,4 +1,4 @@
-"""Further real registries, and what they hold, read without our own client."""
+"""Further real registries, read without our own client."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ class RealRegistry:
             return answer.headers, answer.read()
 
     def digest(self, repository, target):
-        """What a tag holds; None when there is none."""
+        """Return the digest a tag points to; None without such a tag."""
         try:
             headers, _ = self.send("HEAD", f"{repository}/manifests/{target}", headers={"Accept": ACCEPT})
         except urllib.error.HTTPError as error:

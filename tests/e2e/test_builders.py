@@ -41,7 +41,7 @@ BUILDERS = [engines_own, remote_builder, *([container_builder] if buildkit_image
 
 
 @pytest.mark.parametrize("make", BUILDERS, ids=lambda make: make.__name__)
-def test_all_on(make, project, state, registry, repository):
+def test_all_succeeds_on_each_kind_of_builder(make, project, state, registry, repository):
     config = project(run=f"echo {time.time_ns()}; uname -m > /machine", platforms=TWELVE)
     with make() as builder:
         done = multibuild("all", "-f", config, "--state-dir", state, "--builder", builder, "--json")
@@ -52,7 +52,7 @@ def test_all_on(make, project, state, registry, repository):
     assert staged == (make is engines_own)  # the docker driver cannot push by digest
 
 
-def test_a_builder_that_does_not_exist(project, state):
+def test_a_missing_builder_is_explained(project, state):
     done = multibuild("all", "-f", project(), "--state-dir", state, "--builder", "nobody")
     assert done.code == 3
     assert "nobody" in done.stderr

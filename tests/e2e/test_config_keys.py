@@ -30,10 +30,10 @@ def test_what_plan_prints_runs_in_a_shell(project, state, registry, repository):
         attestations={"provenance": False},
     )
     multibuild("doctor", "-f", path, "--state-dir", state)
-    told = multibuild("plan", "--commands", "-f", path, "--state-dir", state, env={"TOKEN": SECRET})
-    assert SECRET not in told.stdout + told.stderr
+    plan = multibuild("plan", "--commands", "-f", path, "--state-dir", state, env={"TOKEN": SECRET})
+    assert SECRET not in plan.stdout + plan.stderr
     done = subprocess.run(
-        ["sh", "-e"], input=told.stdout, env={**os.environ, "TOKEN": SECRET}, capture_output=True, text=True
+        ["sh", "-e"], input=plan.stdout, env={**os.environ, "TOKEN": SECRET}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     for arch, who in (("amd64", 'it\'s $HOME; `x` "q"'), ("arm64", "own")):
@@ -44,9 +44,7 @@ def test_what_plan_prints_runs_in_a_shell(project, state, registry, repository):
         assert any(f"WHO={who}" in step.get("created_by", "") for step in config["history"])
 
 
-def test_a_cache_of_each_platform_is_written_and_read_and_a_dead_one_is_no_trouble(
-    project, state, repository
-):
+def test_caches_per_platform_are_used_and_a_dead_one_fails_no_build(project, state, repository):
     live = f"type=registry,ref={REGISTRY}/{repository}/cache:{{slug}}"
     dead = f"type=registry,ref=localhost:{free_port()}/cache:{{slug}}"
     cache = {"from": [live, dead], "to": [f"{live},mode=max", dead]}
@@ -59,7 +57,7 @@ def test_a_cache_of_each_platform_is_written_and_read_and_a_dead_one_is_no_troub
     assert f"importing cache manifest from {REGISTRY}/{repository}/cache:linux-arm64" in log
 
 
-def test_quiet_says_nothing_where_all_is_well_and_what_is_not(project, state):
+def test_quiet_prints_only_failures(project, state):
     path = project(test={"run": ["true"]})
     common = ("-f", path, "--state-dir", state, "-q")
     for command in ("setup", "doctor", "build", "test", "merge", "verify"):

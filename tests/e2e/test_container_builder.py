@@ -13,8 +13,8 @@ from e2e.container_buildkit import buildkit_images
 def images(tmp_path):
     folder = tmp_path / "buildkit"
     folder.mkdir()
-    with buildkit_images(folder, 2) as made:
-        yield made
+    with buildkit_images(folder, 2) as names:
+        yield names
 
 
 @pytest.fixture
@@ -50,7 +50,9 @@ def listed(name):
     return next(document for document in map(json.loads, lines) if document["Name"] == name)["Nodes"][0]
 
 
-def test_made_mended_used_and_removed(profile, images, project, state, tmp_path, registry, repository):
+def test_a_container_builder_is_created_repaired_used_and_removed(
+    profile, images, project, state, tmp_path, registry, repository
+):
     path, name = profile
     config = project(
         run=f"echo {time.time_ns()} > /x",
@@ -60,10 +62,10 @@ def test_made_mended_used_and_removed(profile, images, project, state, tmp_path,
     env = {"XDG_STATE_HOME": str(tmp_path / "account")}
     ours = ("-f", config, "--state-dir", state, "--builder", path)
 
-    made = multibuild("setup", *ours, "--json", env=env)
-    assert made.code == 0, made.stderr
-    assert made.json["changes"] == [f"created the builder {name}"]
-    assert "was not told" not in made.stderr  # the registry went into its buildkitd.toml
+    done = multibuild("setup", *ours, "--json", env=env)
+    assert done.code == 0, done.stderr
+    assert done.json["changes"] == [f"created the builder {name}"]
+    assert "was not told" not in done.stderr  # the registry went into its buildkitd.toml
     before, disk = listed(name), made_at(name)
     again = multibuild("setup", *ours, "--json", env=env)
     assert (again.code, again.json["changes"], listed(name)) == (0, [], before)
@@ -90,7 +92,7 @@ def test_made_mended_used_and_removed(profile, images, project, state, tmp_path,
     assert name not in docker("buildx", "ls").stdout
 
 
-def test_an_image_that_is_nowhere_leaves_nothing_half_made(profile, project, state, tmp_path):
+def test_a_missing_builder_image_leaves_no_builder_behind(profile, project, state, tmp_path):
     path, name = profile
     path.write_text(json.dumps({**json.loads(path.read_text()), "image": "localhost:1/buildkit:none"}))
     env = {"XDG_STATE_HOME": str(tmp_path / "account")}

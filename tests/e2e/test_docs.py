@@ -48,7 +48,7 @@ def test_a_reader_can_do_what_the_page_says(path, tmp_path):
 
 
 def translate_files(folder, translate):
-    """What the reader has a copy of names the same machines as the page; our own code stays as it is."""
+    """Translate names in the reader's copy as on the page; our own code stays unchanged."""
     places = [folder / "examples", folder / "docs/project"] if (folder / "tests").exists() else [folder]
     for file in (file for place in places for file in place.rglob("*")):
         if file.is_file():
@@ -56,20 +56,20 @@ def translate_files(folder, translate):
 
 
 def surroundings(folder: Path):
-    """An account of the reader's own, with the engine's plugins; the programs of this environment first."""
+    """Return an environment with a home of the reader's own, docker's plugins, and this environment's programs first."""
     home = folder / "home"
     (home / ".docker").mkdir(parents=True)
     own = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     if (own / "cli-plugins").exists():
         (home / ".docker/cli-plugins").symlink_to(own / "cli-plugins")
     stand_ins.install(folder / "bin")
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("XDG_", "GIT_", "CI", "GITHUB_", "GITLAB_", "DOCKER_CONFIG", "PYTEST_"))
     }
     return {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GIT_CONFIG_GLOBAL": str(_git_account(home)),
@@ -83,14 +83,14 @@ def _git_account(home):
     return path
 
 
-def test_every_block_is_on_a_page_that_is_played():
-    """A page outside these folders would be run by nobody."""
-    found = {
+def test_every_page_with_blocks_is_run():
+    """Blocks on a page outside these folders would not run."""
+    with_blocks = {
         path.relative_to(ROOT)
         for path in ROOT.rglob("*.md")
         if not {".venv", "node_modules"} & set(path.relative_to(ROOT).parts) and read_page(path).blocks
     }
-    assert found == {path.relative_to(ROOT) for path in PLAYED}
+    assert with_blocks == {path.relative_to(ROOT) for path in PLAYED}
 
 
 @pytest.mark.parametrize("name", stand_ins.STAND_INS)

@@ -1,4 +1,4 @@
-"""What doctor says is what a build does, with every handler removed and broken in turn, and put back at once."""
+"""doctor predicts what a build does, with every handler removed and broken in turn, and restored at once."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ PLATFORMS_OF = {
 
 
 def line(name, text, *, interpreter=None, flags=None):
-    """Make the line that registers a handler again, from what the kernel said of it."""
+    """Return the line that registers a handler again, from the kernel's description of it."""
     fields = dict(row.split(" ", 1) for row in text.splitlines()[1:])
 
     def escaped(value):
@@ -36,7 +36,7 @@ def line(name, text, *, interpreter=None, flags=None):
 
 @contextlib.contextmanager
 def instead_of(name, text, replacement=None):
-    """Take a handler away, register another instead, and put it back whatever happens."""
+    """Remove a handler, register another instead, and always restore it."""
     (BINFMT / name).write_text("-1")
     try:
         if replacement:
@@ -49,7 +49,7 @@ def instead_of(name, text, replacement=None):
 
 
 def begin_builds(folder, *, apart, together):
-    """Try builds of one RUN, without our own code: one for each platform of `apart`, one for all of `together`."""
+    """Start builds of one RUN with plain docker: one for each platform of `apart`, one for all of `together`."""
     (folder / "Dockerfile").write_text(f"FROM {REGISTRY}/base:latest\nRUN true\n")
     options = ("--no-cache", "--network", "none", "--provenance=false", "--output", "type=cacheonly")
     return {
@@ -63,7 +63,7 @@ def begin_builds(folder, *, apart, together):
 
 
 def end_builds(builds):
-    """Platform → whether it was built."""
+    """Return platform → whether it was built."""
     ended = {platforms: process.wait(timeout=60) == 0 for platforms, process in builds.items()}
     return {platform: built for platforms, built in ended.items() for platform in platforms.split(",")}
 
@@ -78,8 +78,8 @@ def resolve_hosts(found):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("name", PLATFORMS_OF)
-def test_a_handler_that_is_missing(state, tmp_path, name):
-    """All twelve platforms: the answers are what becomes of builds that are tried at the same time."""
+def test_doctor_reports_a_missing_handler(state, tmp_path, name):
+    """All twelve platforms: the answers match builds that run at the same time."""
     lost = PLATFORMS_OF[name]
     with instead_of(name, (BINFMT / name).read_text()):
         builds = begin_builds(tmp_path, apart=lost, together=[p for p in TWELVE if p not in lost])
@@ -158,7 +158,7 @@ BROKEN = {
 
 @pytest.mark.alone
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_handler_that_is_broken(state, tmp_path, project, way):
+def test_doctor_reports_a_broken_handler(state, tmp_path, project, way):
     broken, words, command = BROKEN[way]
     platforms = ["linux/amd64", "linux/riscv64"]
     config = project(platforms=platforms)
@@ -175,14 +175,14 @@ def test_a_handler_that_is_broken(state, tmp_path, project, way):
 
 @pytest.mark.alone
 def test_all_stops_before_the_first_build(state, project, registry, repository):
-    """A required platform that cannot run is exit 3; an optional one is none of doctor's failures."""
+    """A required platform that cannot run is exit 3; an optional one is no failure."""
 
     def config(*, required):
         platforms = ["linux/amd64", {"name": "linux/riscv64", "required": required}]
         return project(platforms=platforms, emulators={"source": "none"})
 
     with written(BINFMT / RISCV64, "0", "1"):
-        # Where doctor does not see binfmt_misc, as in many a container, that is what it says.
+        # Where binfmt_misc is not mounted, as in many containers, doctor reports that.
         look = f"{sys.executable} -m multibuild doctor --json -f {config(required=True)} --state-dir {state}"
         unmounted = subprocess.run(
             ["unshare", "-m", "sh", "-c", f"umount {BINFMT}; exec {look}"],
@@ -204,7 +204,7 @@ def test_all_stops_before_the_first_build(state, project, registry, repository):
     assert [c["status"] for c in optional.json["checks"] if c["name"] == "linux/riscv64"] == ["warn"]
 
 
-def test_all_is_well(state):
+def test_doctor_passes_where_everything_works(state):
     done = doctor(state)
     assert done.code == 0
     assert resolve_hosts(done.json) == dict.fromkeys(TWELVE, True)
@@ -223,7 +223,7 @@ def test_all_is_well(state):
     assert max(map(len, table.splitlines())) <= 80
 
 
-def test_a_builder_that_does_not_answer_is_not_the_platforms_fault(state, project):
+def test_a_dead_builder_is_not_reported_as_missing_emulators(state, project):
     done = doctor(state, project(builder="nobody"))
     (check,) = (check for check in done.json["checks"] if check["status"] == "fail")
     assert done.code == 3

@@ -1,4 +1,4 @@
-"""The catalogue's engines and builds: what only a real docker can get wrong. In seconds, with the next step."""
+"""The catalogue of mistakes: those that only a real docker can show. In seconds, with the next step."""
 
 import shutil
 import socket
@@ -8,21 +8,21 @@ import sys
 import pytest
 from e2e.conftest import REGISTRY, ROOT, docker, free_port, multibuild
 from e2e.pushing import Workbench
-from fakes.mistakes import AS_ANYBODY, check, said
+from fakes.mistakes import UNPRIVILEGED, check, error
 
-PATIENCE = 60
-"""Seconds that no mistake may take, on a machine that does much else; alone each takes one to four."""
+TIMEOUT_S = 60
+"""Limit for each mistake on a busy machine; alone each takes one to four seconds."""
 
 
 def fails(expected, *arguments, **more):
-    done = multibuild(*arguments, timeout=PATIENCE, **more)
+    done = multibuild(*arguments, timeout=TIMEOUT_S, **more)
     check(expected, done.code, done.stderr)
     return done
 
 
 @pytest.fixture
 def closed_socket(tmp_path):
-    """An engine's socket that is not for us, as without the docker group."""
+    """Return an engine's socket without access to it, as without the docker group."""
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -32,25 +32,25 @@ def closed_socket(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["all", "setup"])
-def test_no_docker_group(project, state, closed_socket, command):
+def test_a_user_without_the_docker_group_is_told_so(project, state, closed_socket, command):
     config = project()
     done = subprocess.run(
-        [*AS_ANYBODY, sys.executable, "-m", "multibuild", command, "-f", config, "--state-dir", state],
+        [*UNPRIVILEGED, sys.executable, "-m", "multibuild", command, "-f", config, "--state-dir", state],
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
         env={
             "DOCKER_HOST": f"unix://{closed_socket}",
             "PATH": "/usr/bin:/bin:/usr/local/bin",
             "PYTHONPATH": str(ROOT),
         },
     )
-    check(said(3, "permission denied", "socket", then="usermod -aG docker"), done.returncode, done.stderr)
+    check(error(3, "permission denied", "socket", hint="usermod -aG docker"), done.returncode, done.stderr)
 
 
 def where_docker_points(tmp_path):
-    """Environment → what is said: engines that are not there."""
+    """Return environment → expected failure, for engines that do not exist."""
     nowhere, port = tmp_path / "desktop" / "docker.sock", free_port()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{")
@@ -60,29 +60,29 @@ def where_docker_points(tmp_path):
     return {
         "Docker Desktop stopped": (
             {"DOCKER_HOST": f"unix://{nowhere}"},
-            said(3, str(nowhere), then="Docker Desktop"),
+            error(3, str(nowhere), hint="Docker Desktop"),
         ),
         "an engine on another machine": (
             {"DOCKER_HOST": f"tcp://127.0.0.1:{port}"},
-            said(3, f"127.0.0.1:{port}", then="DOCKER_HOST"),
+            error(3, f"127.0.0.1:{port}", hint="DOCKER_HOST"),
         ),
-        "a context that is gone": ({"DOCKER_CONTEXT": "gone"}, said(3, '"gone"', then="docker context ls")),
+        "a context that is gone": ({"DOCKER_CONTEXT": "gone"}, error(3, '"gone"', hint="docker context ls")),
         "a broken config.json": (
             {"DOCKER_CONFIG": str(tmp_path / "broken")},
-            said(3, "config", then="config.json"),
+            error(3, "config", hint="config.json"),
         ),
         "no docker at all": (
             {"PATH": str(tmp_path / "bin")},
-            said(3, "no docker command", then="install Docker"),
+            error(3, "no docker command", hint="install Docker"),
         ),
         "docker without buildx": (
             {"PATH": str(tmp_path / "alone"), "DOCKER_CONFIG": str(tmp_path / "none")},
-            said(3, "no buildx plugin", then="docker-buildx"),
+            error(3, "no buildx plugin", hint="docker-buildx"),
         ),
     }
 
 
-def test_engines_that_cannot_be_had(tmp_path, project, state):
+def test_unreachable_engines_are_explained(tmp_path, project, state):
     config = project()
     for environment, expected in where_docker_points(tmp_path).values():
         fails(expected, "setup", "-f", config, "--state-dir", state, env=environment)
@@ -90,90 +90,92 @@ def test_engines_that_cannot_be_had(tmp_path, project, state):
 
 BASE = f"FROM {REGISTRY}/base:latest\n"
 BUILDS = {
-    "an instruction misspelt": (BASE + "RNU true\n", said(4, "line 2", "RNU", then="mend the Dockerfile")),
-    "no FROM": ("RUN true\n", said(4, "no build stage", then="mend the Dockerfile")),
+    "an instruction misspelt": (BASE + "RNU true\n", error(4, "line 2", "RNU", hint="mend the Dockerfile")),
+    "no FROM": ("RUN true\n", error(4, "no build stage", hint="mend the Dockerfile")),
     "an image that is not there": (
         f"FROM {REGISTRY}/e2e/nothing:1\n",
-        said(4, f"{REGISTRY}/e2e/nothing:1", "not found", then="name and tag"),
+        error(4, f"{REGISTRY}/e2e/nothing:1", "not found", hint="name and tag"),
     ),
-    "a file that is not there": (BASE + "COPY nothing /\n", said(4, "/nothing", then=".dockerignore")),
+    "a file that is not there": (BASE + "COPY nothing /\n", error(4, "/nothing", hint=".dockerignore")),
     "a command that fails": (
         BASE + "RUN frobnicate\n",
-        said(4, "frobnicate: not found", then="its last lines"),
+        error(4, "frobnicate: not found", hint="its last lines"),
     ),
 }
 
 
 @pytest.mark.parametrize("mistake", BUILDS)
-def test_what_a_dockerfile_gets_wrong(project, state, mistake):
+def test_a_mistake_in_a_dockerfile_is_explained(project, state, mistake):
     text, expected = BUILDS[mistake]
     config = project(dockerfile=text, platforms=["linux/amd64"])
     done = fails(expected, "build", "-f", config, "--state-dir", state)
     assert "(" in done.stderr.splitlines()[-2]  # the class of the failure
 
 
-def test_a_builder_nobody_made(project, state):
+def test_an_unknown_builder_is_explained(project, state):
     config = project(builder="nobody-made-this")
-    fails(said(3, "'nobody-made-this'", then="docker buildx ls"), "build", "-f", config, "--state-dir", state)
+    fails(
+        error(3, "'nobody-made-this'", hint="docker buildx ls"), "build", "-f", config, "--state-dir", state
+    )
 
 
-def test_a_secret_nobody_set(project, state):
+def test_a_missing_secret_is_explained(project, state):
     config = project(secrets=["id=token,env=NOBODY_SETS_THIS"])
-    fails(said(2, "NOBODY_SETS_THIS is not set", then="token"), "all", "-f", config, "--state-dir", state)
+    fails(error(2, "NOBODY_SETS_THIS is not set", hint="token"), "all", "-f", config, "--state-dir", state)
     assert not state.exists()
 
 
-def test_a_report_that_has_nowhere_to_go(project, state, tmp_path):
+def test_a_report_that_cannot_be_written_is_explained(project, state, tmp_path):
     config, nowhere = project(), tmp_path / "nowhere" / "report.json"
     fails(
-        said(2, str(nowhere), then="make it"), "all", "-f", config, "--state-dir", state, "--report", nowhere
+        error(2, str(nowhere), hint="make it"), "all", "-f", config, "--state-dir", state, "--report", nowhere
     )
     assert not state.exists()
 
 
-def test_an_archive_that_cannot_be_written(project, state):
+def test_an_archive_that_cannot_be_written_is_explained(project, state):
     config = project(platforms=["linux/amd64"], publish={"to": "oci:/proc/nobody"})
-    fails(said(7, "/proc/nobody", then="written"), "all", "-f", config, "--state-dir", state)
+    fails(error(7, "/proc/nobody", hint="written"), "all", "-f", config, "--state-dir", state)
 
 
-def test_a_registry_nobody_knows(project, state):
+def test_an_unknown_registry_host_is_explained(project, state):
     config = project(image="registry.invalid/app")
-    fails(said(3, "registry.invalid", then="name right"), "all", "-f", config, "--state-dir", state)
+    fails(error(3, "registry.invalid", hint="name right"), "all", "-f", config, "--state-dir", state)
 
 
-def test_a_disk_that_is_full(project, tmp_path):
+def test_a_full_disk_is_explained(project, tmp_path):
     """A state directory of one page: something of every run does not fit."""
     full = tmp_path / "full"
     full.mkdir()
     config = project()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", full], check=True, timeout=30)
     try:
-        fails(said(3, "No space left", then="free disk space"), "all", "-f", config, "--state-dir", full)
+        fails(error(3, "No space left", hint="free disk space"), "all", "-f", config, "--state-dir", full)
     finally:
         subprocess.run(["umount", full], check=True, timeout=30)
 
 
-def test_a_state_nobody_may_write(project, tmp_path):
+def test_a_read_only_state_directory_is_explained(project, tmp_path):
     config, state = project(), tmp_path / "closed" / "state"
     state.parent.mkdir(mode=0o500)
     done = subprocess.run(
-        [*AS_ANYBODY, sys.executable, "-m", "multibuild", "all", "-f", config, "--state-dir", state],
+        [*UNPRIVILEGED, sys.executable, "-m", "multibuild", "all", "-f", config, "--state-dir", state],
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_S,
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "PYTHONPATH": str(ROOT)},
     )
-    check(said(3, str(state), "Permission denied", then="--state-dir"), done.returncode, done.stderr)
+    check(error(3, str(state), "Permission denied", hint="--state-dir"), done.returncode, done.stderr)
 
 
 def test_no_mistake_left_anything_in_the_engine():
     assert "nobody-made-this" not in docker("buildx", "ls").stdout
 
 
-def test_a_base_without_the_platform(project, state, repository, tmp_path):
+def test_a_base_without_the_platform_is_explained(project, state, repository, tmp_path):
     bench = Workbench(f"{repository}-base", tmp_path)
     bench.index("1", **{"linux/amd64": bench.push([], platform="linux/amd64")})
     config = project(dockerfile=f"FROM {bench.image}:1\nLABEL a=b\n", platforms=["linux/s390x"])
-    expected = said(4, "linux/s390x (base-without-platform)", f"{bench.image}:1", then="platform")
+    expected = error(4, "linux/s390x (base-without-platform)", f"{bench.image}:1", hint="platform")
     fails(expected, "build", "-f", config, "--state-dir", state)

@@ -15,7 +15,7 @@ SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
 
 @pytest.fixture
 def spread(project, state, tmp_path):
-    """Build each platform as its own CI job does; gives the config and the state directories."""
+    """Build each platform as its own CI job does; return the config and the state directories."""
 
     def build(platforms=THREE, **more):
         config = project(platforms=THREE, **{**SAME_BYTES, **more})
@@ -36,23 +36,23 @@ def test_three_machines_give_the_index_of_one(spread, state, tmp_path, registry,
     artifacts = tmp_path / "artifacts"
     for folder in folders:
         shutil.copytree(folder, artifacts / folder.name, ignore=shutil.ignore_patterns("latest", "lock"))
-    taken = multibuild("import", artifacts, "-f", config, "--state-dir", state, "--json")
-    assert taken.code == 0, taken.stderr
-    assert taken.json["platforms"] == sorted(THREE)
-    assert taken.json["missing"] == []
+    imported = multibuild("import", artifacts, "-f", config, "--state-dir", state, "--json")
+    assert imported.code == 0, imported.stderr
+    assert imported.json["platforms"] == sorted(THREE)
+    assert imported.json["missing"] == []
     merged = multibuild("merge", "-f", config, "--state-dir", state, "--json")
     assert merged.code == 0, merged.stderr
     one = multibuild("all", "-f", config, "--state-dir", tmp_path / "one", "--tag", "one", "--json")
     assert one.code == 0, one.stderr
     assert merged.json["index"]["digest"] == one.json["index"]["digest"]
     assert set(registry.images(repository, "latest")) == set(THREE)
-    told = multibuild("report", taken.json["run"], "-f", config, "--state-dir", state, "--json")
-    assert [len(row["attempts"]) for row in told.json["platforms"]] == [1, 1, 1]
-    logs = sorted(path.name for path in (state / "runs" / taken.json["run"] / "logs").iterdir())
+    report = multibuild("report", imported.json["run"], "-f", config, "--state-dir", state, "--json")
+    assert [len(row["attempts"]) for row in report.json["platforms"]] == [1, 1, 1]
+    logs = sorted(path.name for path in (state / "runs" / imported.json["run"] / "logs").iterdir())
     assert logs == ["linux-amd64.1.log", "linux-arm64.1.log", "linux-s390x.1.log"]
 
 
-def test_what_does_not_belong_together_is_refused(spread, state, registry, repository):
+def test_runs_that_do_not_match_are_refused(spread, state, registry, repository):
     config, folders = spread(THREE[:2])
     partial = multibuild("import", *folders, "-f", config, "--state-dir", state, "--json")
     assert (partial.code, partial.json["missing"]) == (0, ["linux/s390x"])
@@ -76,17 +76,17 @@ def test_what_does_not_belong_together_is_refused(spread, state, registry, repos
 
 
 def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
-    """The template as it is, in the environment that a runner of GitHub provides."""
+    """The unchanged template, in the environment of a GitHub runner."""
     config = project(platforms=THREE)
     output, summary = tmp_path / "output", tmp_path / "summary"
-    given = {
+    environment = {
         "MULTIBUILD": f"{sys.executable} -m multibuild",
         "CONFIG": config,
         "STATE": tmp_path / "jobs",
     }
     done = subprocess.run(
         ["make", "-f", str(ROOT / "examples" / "ci" / "Makefile"), "-j3", "release"]
-        + [f"{name}={value}" for name, value in given.items()],
+        + [f"{name}={value}" for name, value in environment.items()],
         cwd=ROOT,
         env={
             **os.environ,
@@ -103,7 +103,7 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
     assert set(registry.images(repository, "latest")) == set(THREE)
     digests = [line for line in output.read_text().splitlines() if line.startswith("digest=")]
     assert digests[:-1] == ["digest="] * 3  # the builds make no index
-    held = digests[-1].removeprefix("digest=")
-    assert registry.get(repository, held) == registry.get(repository, "latest")
+    index_digest = digests[-1].removeprefix("digest=")
+    assert registry.get(repository, index_digest) == registry.get(repository, "latest")
     assert summary.read_text().count("\n## ") + 1 == 4
     assert "::error" not in done.stderr

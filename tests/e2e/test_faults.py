@@ -1,4 +1,4 @@
-"""Faults by real means: a proxy that fails, signals, a builder that goes away. What was finished stays finished."""
+"""Faults by real means: a proxy that fails, signals, a builder that goes away. Finished platforms stay finished."""
 
 import asyncio
 import contextlib
@@ -27,8 +27,8 @@ REGISTRY_PORT = int(REGISTRY.rpartition(":")[2])
 
 @pytest.fixture
 def proxy():
-    with FaultyProxy(REGISTRY_PORT) as found:
-        yield found
+    with FaultyProxy(REGISTRY_PORT) as proxy:
+        yield proxy
 
 
 def attempts(done):
@@ -49,9 +49,7 @@ def lift_after_first_attempt(rule, state, platform):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def test_of_twelve_platforms_only_the_one_that_failed_is_tried_again(
-    project, state, proxy, registry, repository
-):
+def test_only_the_failed_one_of_twelve_platforms_is_retried(project, state, proxy, registry, repository):
     config = project(
         platforms=TWELVE,
         image=f"{proxy.host}/{repository}",
@@ -62,9 +60,9 @@ def test_of_twelve_platforms_only_the_one_that_failed_is_tried_again(
     lift_after_first_attempt(rule, state, "linux/riscv64")
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
-    found = attempts(done)
-    assert found.pop("linux/riscv64") == ["failed", "ok"]
-    assert all(outcome == ["ok"] for outcome in found.values())
+    outcomes = attempts(done)
+    assert outcomes.pop("linux/riscv64") == ["failed", "ok"]
+    assert all(outcome == ["ok"] for outcome in outcomes.values())
     assert tuple(registry.images(repository, "latest")) == TWELVE
 
 
@@ -80,7 +78,7 @@ PUSH_FAULTS = {
 }
 
 
-def test_each_fault_while_pushing_is_one_platforms_trouble(project, state, proxy, registry, repository):
+def test_a_fault_while_pushing_costs_one_platform_a_retry(project, state, proxy, registry, repository):
     """Every platform but the first meets another fault until its first attempt failed; a hang is ended by `timeout`."""
     platforms = ["linux/amd64", *PUSH_FAULTS]
     config = project(
@@ -101,8 +99,8 @@ def test_each_fault_while_pushing_is_one_platforms_trouble(project, state, proxy
     assert list(registry.images(repository, "latest")) == platforms
 
 
-def test_short_faults_in_blobs_cost_nothing(project, state, proxy, registry, repository):
-    """BuildKit's own retries see to these: a reset in mid-blob, a slow upload, an error."""
+def test_short_faults_in_blobs_cost_no_attempt(project, state, proxy, registry, repository):
+    """BuildKit's own retries handle these: a reset in mid-blob, a slow upload, an error."""
     run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
     config = project(image=f"{proxy.host}/{repository}", run=run)
     rules = [proxy.rule("PUT", "/blobs/uploads/", action, times=1) for action in ("reset", "drip", 503)]
@@ -113,8 +111,8 @@ def test_short_faults_in_blobs_cost_nothing(project, state, proxy, registry, rep
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
 
 
-def test_blobs_that_are_cut_again_and_again(project, state, proxy, registry, repository):
-    """Until BuildKit has given up on the first platform; the second finds the network mended."""
+def test_blobs_that_are_cut_repeatedly_cost_a_retry(project, state, proxy, registry, repository):
+    """Until BuildKit has given up on the first platform; the second finds the network repaired."""
     run = f"echo {time.time_ns()}; head -c 100000 /dev/urandom > /x"
     config = project(image=f"{proxy.host}/{repository}", run=run, jobs=1, retry={"initial": "0.1s"})
     lift_after_first_attempt(proxy.rule("PUT", "/blobs/uploads/", "reset"), state, "linux/amd64")
@@ -144,9 +142,7 @@ def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, reposito
     assert list(registry.images(repository, "two")) == ["linux/amd64", "linux/arm64"]
 
 
-def test_a_tag_that_cannot_be_moved_leaves_the_others_where_they_were(
-    project, state, proxy, registry, repository
-):
+def test_a_tag_that_cannot_be_moved_rolls_the_others_back(project, state, proxy, registry, repository):
     image, tags = f"{proxy.host}/{repository}", ["one", "two", "three"]
     config = project(image=image, tags=tags, run="echo first > /x")
     assert multibuild("all", "-f", config, "--state-dir", state).code == 0
@@ -252,7 +248,7 @@ CRASHES = {
 }
 
 
-def test_each_signal_under_emulation_has_its_ladder(project, state):
+def test_crashes_under_emulation_are_retried_and_then_built_alone(project, state):
     """A crash: again, then alone, then a hint that names the emulator. Killed for memory: again, alone."""
     config = project(
         dockerfile=f"FROM {REGISTRY}/base:latest\nARG SIGNAL=0\n"
@@ -301,7 +297,7 @@ def forwarder(port):
         process.communicate()
 
 
-def test_a_builder_that_goes_away_and_comes_back(project, state, registry, repository):
+def test_a_builder_that_comes_back_costs_a_retry(project, state, registry, repository):
     port, name = free_port(), f"multibuild-cut-{os.getpid()}"
     # The way back has to be there before the second attempt, on a busy machine too.
     config = project(run=f"echo {time.time_ns()}; sleep 4; echo ok > /x", retry={"initial": "5s"})
@@ -326,7 +322,7 @@ def test_a_builder_that_goes_away_and_comes_back(project, state, registry, repos
     assert list(registry.images(repository, "latest")) == ["linux/amd64", "linux/arm64"]
 
 
-def test_the_second_signal_ends_it_at_once(project, state):
+def test_a_second_signal_ends_the_run_at_once(project, state):
     config = project(run=f"echo {time.time_ns()}; trap '' INT TERM; sleep 30")
     running = start("all", "-f", config, "--state-dir", state)
     journal = state / "latest" / "journal.jsonl"
@@ -357,18 +353,18 @@ def test_no_build_outlives_a_killed_run(project, state):
 
 
 def builds_of(folder):
-    found = []
+    pids = []
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
             with contextlib.suppress(OSError):
                 words = (path / "cmdline").read_bytes()
                 if b"rawjson" in words and (path / "cwd").readlink() == folder:
-                    found.append(path.name)
-    return found
+                    pids.append(path.name)
+    return pids
 
 
 def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project, state, registry, repository):
-    """The journal says so too: a --resume takes over what it built, and a later failure leaves its tags alone."""
+    """The journal has it too: --resume reuses what it built, and a later failure leaves its tags unchanged."""
     optional = {"name": "linux/arm64", "required": False}
     config = project(
         platforms=["linux/amd64", optional], test={"run": ["sh", "-c", "test $(uname -m) = x86_64"]}
@@ -384,8 +380,8 @@ def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project,
     assert [row["status"] for row in again.json["published"]] == ["unchanged"]
 
 
-def test_merge_proves_what_the_config_asks_for_now(project, state):
-    """A proof that the last run made counts for the same question only: not for another test, nor a closer look."""
+def test_merge_repeats_proofs_when_the_config_changed(project, state):
+    """A proof of the last run counts only for the same settings: not for another test or a stricter proof."""
     settings = {"platforms": ["linux/amd64"], "test": {"run": ["true"]}}
     config = project(**settings)
     assert multibuild("all", "-f", config, "--state-dir", state).code == 0
@@ -402,8 +398,8 @@ def stages(done):
     return {stage["name"] for stage in done.json["stages"]}
 
 
-def test_a_snapshot_that_buildkit_lost_is_built_again(tmp_path, repository, registry):
-    """A record of the cache without its snapshot: BuildKit itself leaves such behind when builds are cancelled."""
+def test_a_lost_snapshot_is_removed_from_the_cache_and_built_again(tmp_path, repository, registry):
+    """A cache record without its snapshot, as BuildKit leaves it when builds are cancelled."""
     tmp_path, state = tmp_path / "project", tmp_path / "state"
     tmp_path.mkdir()
     mark = repository.replace("/", "-")

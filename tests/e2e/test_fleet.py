@@ -13,8 +13,8 @@ import pytest
 from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import DOCKER_SOCKET, forwarded
 
-PATIENCE = 60.0
-"""Seconds for a condition that is met within one or two on an idle machine."""
+TIMEOUT_S = 60.0
+"""Limit for a condition that an idle machine meets within two seconds."""
 
 
 def lab(*arguments):
@@ -23,7 +23,7 @@ def lab(*arguments):
 
 @pytest.fixture(scope="module")
 def second_engine():
-    """A dockerd with a data-root of its own: its socket."""
+    """Return the socket of a dockerd with a data-root of its own."""
     name = f"f{os.getpid() % 10**7}"
     up = subprocess.run(lab("engine", name, "up"), cwd=ROOT, check=True, capture_output=True, text=True)
     yield up.stdout.strip()
@@ -33,7 +33,7 @@ def second_engine():
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory):
-    """A CA, a server's certificate for 127.0.0.1 and a client's: what mutual TLS needs."""
+    """Create the files of mutual TLS: a CA, a server's certificate for 127.0.0.1 and a client's."""
     folder = tmp_path_factory.mktemp("tls")
 
     def openssl(*arguments):
@@ -92,15 +92,15 @@ def fleet(tmp_path, second_engine, tls):
         ):
             yield Fleet(path, names, (first, second), {"XDG_STATE_HOME": str(tmp_path / "account")})
     finally:
-        for made in names:
-            docker("buildx", "rm", "--force", made, check=False)
+        for name in names:
+            docker("buildx", "rm", "--force", name, check=False)
 
 
 def rows(done):
     return {row["platform"]: row for row in done.json["platforms"]}
 
 
-def test_each_platform_on_its_node_then_one_index(fleet, project, state, registry, repository):
+def test_each_platform_is_built_on_its_node_into_one_index(fleet, project, state, registry, repository):
     config = project(
         run=f"echo {time.time_ns()} > /stamp; uname -m > /machine",
         platforms=("linux/arm64", "linux/s390x", "linux/riscv64"),
@@ -117,7 +117,7 @@ def test_each_platform_on_its_node_then_one_index(fleet, project, state, registr
     assert set(registry.images(repository, "latest")) == {"linux/arm64", "linux/s390x", "linux/riscv64"}
 
 
-def test_a_node_cut_off_in_the_middle_of_a_run(fleet, project, state, registry, repository):
+def test_platforms_of_a_node_that_dies_in_a_run_fail_over(fleet, project, state, registry, repository):
     config = project(
         run=f"echo {time.time_ns()} begun; sleep 6; uname -m > /machine",
         platforms=("linux/arm64", "linux/s390x"),
@@ -132,7 +132,7 @@ def test_a_node_cut_off_in_the_middle_of_a_run(fleet, project, state, registry, 
     done = finish(process)
     assert done.code == 0, done.stderr
     arm = rows(done)["linux/arm64"]
-    assert [(made["node"], made["outcome"]) for made in arm["attempts"]] == [
+    assert [(attempt["node"], attempt["outcome"]) for attempt in arm["attempts"]] == [
         (fleet.names[0], "failed"),
         (fleet.names[1], "ok"),
     ]
@@ -151,14 +151,14 @@ def log_of(state, name):
 
 
 def wait_until(met, process):
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while not met():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.1)
 
 
-def test_a_node_that_is_dead_at_the_start(fleet, project, state, registry, repository):
+def test_a_node_that_is_dead_at_the_start_is_left_out(fleet, project, state, registry, repository):
     fleet.forwarders[0].kill()
     fleet.forwarders[0].wait()
     config = project(run="true", platforms=("linux/arm64", "linux/s390x"))
@@ -175,15 +175,15 @@ def test_a_node_that_is_dead_at_the_start(fleet, project, state, registry, repos
     assert all(name in nobody.stderr for name in fleet.names)
 
 
-def test_setup_names_drift_and_mends_it(fleet, project, state):
+def test_setup_reports_drift_and_repairs_it(fleet, project, state):
     config = project(platforms=("linux/arm64", "linux/s390x"))
     ours = ("-f", config, "--state-dir", state, "--builder", fleet.profile)
 
     listed = multibuild("setup", *ours, "--dry-run", "--json", env=fleet.env)
     assert listed.json["would"] == [f"create the remote builder {name}" for name in fleet.names]
-    made = multibuild("setup", *ours, "--json", env=fleet.env)
-    assert made.code == 0, made.stderr
-    assert made.json["changes"] == [f"created the builder {name}" for name in fleet.names]
+    result = multibuild("setup", *ours, "--json", env=fleet.env)
+    assert result.code == 0, result.stderr
+    assert result.json["changes"] == [f"created the builder {name}" for name in fleet.names]
     again = multibuild("setup", *ours, "--json", env=fleet.env)
     assert (again.code, again.json["changes"]) == (0, [])
 
@@ -198,23 +198,23 @@ def test_setup_names_drift_and_mends_it(fleet, project, state):
     assert mended.json["changes"] == [f"mended the builder {words}"]
     assert multibuild("setup", *ours, "--json", env=fleet.env).json["changes"] == []
 
-    # Without the record it is somebody else's: a difference is then an error, and nothing is touched.
+    # Without the record it counts as foreign: a difference is then an error, and nothing is changed.
     profile["nodes"][1]["driver_opts"]["servername"] = "elsewhere"
     fleet.profile.write_text(json.dumps(profile))
-    taken = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})
-    assert taken.code == 3
-    assert f"'{fleet.names[1]}' is taken" in taken.stderr
+    refused = multibuild("setup", *ours, env={"XDG_STATE_HOME": str(state)})
+    assert refused.code == 3
+    assert f"'{fleet.names[1]}' is taken" in refused.stderr
 
 
 def test_the_second_setup_of_this_machine_changes_and_probes_nothing(project, state):
     config = project(platforms=("linux/amd64", "linux/arm64"))
     first = multibuild("setup", "-f", config, "--state-dir", state, "--json")
     assert first.code == 0, first.stderr
-    seen = json.loads((state / "facts.json").read_text())["probed"]
+    probes = json.loads((state / "facts.json").read_text())["probed"]
     second = multibuild("setup", "-f", config, "--state-dir", state, "--json")
     assert (second.code, second.json["changes"], second.json["platforms"]) == (0, [], first.json["platforms"])
     # A probe that is run again has another time.
-    assert json.loads((state / "facts.json").read_text())["probed"] == seen
+    assert json.loads((state / "facts.json").read_text())["probed"] == probes
     more = project(platforms=("linux/amd64", "linux/arm64", "linux/s390x"))
     third = multibuild("setup", "-f", more, "--state-dir", state, "--json")
     assert {row["platform"] for row in third.json["platforms"] if row["runs"]} == {
@@ -222,4 +222,4 @@ def test_the_second_setup_of_this_machine_changes_and_probes_nothing(project, st
         "linux/arm64",
         "linux/s390x",
     }
-    assert json.loads((state / "facts.json").read_text())["probed"] != seen
+    assert json.loads((state / "facts.json").read_text())["probed"] != probes

@@ -32,7 +32,7 @@ def test_only_what_changed_is_built(project, repository, state, registry, tmp_pa
     assert ": context" in third.stderr
     assert len(runs(state, path)) == 2
 
-    # Somebody else moves the tag.
+    # Another client moves the tag.
     child = registry.images(repository, "latest")["linux/arm64"]["digest"]
     source = f"{REGISTRY}/{repository}@{child}"
     docker("buildx", "imagetools", "create", "--tag", f"{REGISTRY}/{repository}:latest", source)

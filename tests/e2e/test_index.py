@@ -56,15 +56,15 @@ def test_three_repositories_become_one_list(built, registry, repository):
         "linux/arm64/unknown",
         "linux/mips64le",
     ]
-    seen = json.loads(docker("manifest", "inspect", "--insecure", target).stdout)
-    assert len([e for e in seen["manifests"] if e["platform"]["os"] == "linux"]) == 4
+    listing = json.loads(docker("manifest", "inspect", "--insecure", target).stdout)
+    assert len([e for e in listing["manifests"] if e["platform"]["os"] == "linux"]) == 4
     arm64 = image_digest(registry, "arm64")
     for host, client in (
         ("linux/arm64/unknown", "docker-legacy"),
         ("linux/arm64", "containerd,docker,podman,crane"),
     ):
-        said = multibuild("resolve", target, "--host", host, "--client", client, "--json").json
-        assert {choice["digest"] for choice in said["clients"].values()} == {arm64}
+        answer = multibuild("resolve", target, "--host", host, "--client", client, "--json").json
+        assert {choice["digest"] for choice in answer["clients"].values()} == {arm64}
     ran = docker("run", "--rm", "--pull", "always", "--platform", "linux/arm64", target, "cat", "/machine")
     assert ran.stdout.split()[-1] == "aarch64"
 
@@ -94,14 +94,14 @@ def test_a_merge_gives_the_same_digest_anywhere_and_signatures_follow(
         multibuild("merge", f"{REGISTRY}/{repository}-2:1", *built, "--json").json["index"]["digest"]
         == digest
     )
-    found = readers.oras(
+    referrers = readers.oras(
         "discover",
         "--plain-http",
         "--format",
         "json",
         f"{elsewhere.host}/{repository}@{arm64.partition('@')[2]}",
     )
-    assert "example/signature" in found.stdout
+    assert "example/signature" in referrers.stdout
 
 
 def test_two_drivers_one_digest(project, tmp_path, repository, registry):
@@ -289,6 +289,6 @@ def test_resolve_offline_and_for_a_cluster(tmp_path, built, registry, repository
     ]
     # One that is no index is pulled by every node; its config says where it runs.
     single = f"{REGISTRY}/{SEED}-arm64@{image_digest(registry, 'arm64')}"
-    said = multibuild("resolve", single, "--nodes", nodes, "--json").json
-    assert [node["runs"] for node in said["nodes"]] == [True, False, False]
-    assert said["cannot_run"] == ["b", "c"]
+    answer = multibuild("resolve", single, "--nodes", nodes, "--json").json
+    assert [node["runs"] for node in answer["nodes"]] == [True, False, False]
+    assert answer["cannot_run"] == ["b", "c"]

@@ -1,4 +1,4 @@
-"""First contact: somebody's project, cloned, `init`, `all`."""
+"""First use: clone a project, `init`, `all`."""
 
 import subprocess
 
@@ -30,7 +30,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def clone(tmp_path):
-    """A small project of somebody else's, cloned."""
+    """Return a clone of a small project."""
     upstream, here = tmp_path / "upstream", tmp_path / "greeter"
     upstream.mkdir()
     (upstream / "Dockerfile").write_text(DOCKERFILE)
@@ -83,7 +83,7 @@ def test_the_platforms_are_those_of_all_base_images(tmp_path, repository):
     assert done.json["impossible"]["linux/riscv64"] == f"{bench.image}:three has no linux/riscv64 (line 2)"
     written = yaml.safe_load((project / "multibuild.yaml").read_text())
     assert (written["platforms"], written["dockerfile"]) == (done.json["platforms"], "docker/Dockerfile")
-    # A base that is no index has the platform its config says.
+    # A base that is no index has the platform of its config.
     dockerfile.write_text(f"FROM {bench.image}:one\n")
     single = multibuild("init", "--json", "-f", "other.yaml", cwd=project)
     assert single.json["platforms"] == ["linux/s390x"]

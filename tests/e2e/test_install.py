@@ -33,14 +33,14 @@ def installed(tmp_path_factory):
     return run
 
 
-def test_it_runs_from_its_wheel(installed):
+def test_the_wheel_runs(installed):
     assert installed("--version").stdout.startswith("multibuild ")
     done = installed("plan", "-f", ROOT / "examples/hello/multibuild.yaml", "--builder", "container")
     assert done.returncode == 0, done.stderr
     assert "linux/loong64" in done.stdout
 
 
-def test_the_profiles_travel_with_it(installed):
+def test_the_wheel_holds_the_builder_profiles(installed):
     done = installed("plan", "-f", ROOT / "examples/hello/multibuild.yaml", "--builder", "./nowhere.yaml")
     assert done.returncode == 2
     shipped = sorted(path.stem for path in (ROOT / "builders").glob("*.yaml"))

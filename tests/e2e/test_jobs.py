@@ -1,4 +1,4 @@
-"""How many builds run at once when nobody says a number, and what is journaled before any of them."""
+"""The number of simultaneous builds with `jobs: auto`, and the events journaled before them."""
 
 import os
 
@@ -25,21 +25,21 @@ def max_concurrent(done, state):
 
 
 @pytest.mark.alone
-def test_long_builds_that_compute_do_not_share_processors_and_those_that_wait_go_together(project, state):
+def test_long_computing_builds_are_limited_to_the_processors_and_waiting_ones_are_not(project, state):
     def most(run):
         path = project(platforms=FOUR, run=f"{run}; : {state}")
         done = multibuild("all", "-f", path, "--state-dir", state, "--json")
         assert done.code == 0, done.stderr
         return max_concurrent(done, state)
 
-    # Nobody knows yet that they are long.
+    # Their duration is unknown yet.
     assert most(WAITS) == 4
     # One more may get in while two ask the registry for something.
     assert most(COMPUTES) <= min(4, (os.cpu_count() or 1) + 1)
     assert most(f"{WAITS}; :") == 4
 
 
-def test_what_goes_in_is_journaled_before_anything_is_built_from_it(project, state):
+def test_inputs_are_journaled_before_the_first_build(project, state):
     done = multibuild("all", "-f", project(platforms=FOUR), "--state-dir", state, "--json")
     assert done.code == 0, done.stderr
     names = [event.name for event in journal(done, state)]

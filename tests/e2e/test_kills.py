@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 from e2e.conftest import REGISTRY, finish, start
-from e2e.test_trouble import build_process
+from e2e.test_failures import build_process
 from fakes.faulty_proxy import FaultyProxy
 
 PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64"]
@@ -92,7 +92,7 @@ def events_of(journal):
 
 
 def when(point, act, *, state, proxy, runs_before, running):
-    """Have `act` called at a point of the run that has just been started."""
+    """Call `act` at a point of the run that has just been started."""
     if isinstance(point, At):
         proxy.at(point.n, act, match=point.request, answered=point.answered)
         return
@@ -128,7 +128,7 @@ def ended_well(events, status):
 
 
 def assert_nothing_was_lost(finished, events, requests):
-    """Of a resumed run: finished platforms are taken over, neither built nor pushed again."""
+    """Check a resumed run: finished platforms are reused, neither built nor pushed again."""
     begun = {event["fields"]["platform"] for event in events if event["name"] == "attempt.started"}
     assert not begun & finished
     if begun or any(
@@ -142,7 +142,7 @@ def assert_nothing_was_lost(finished, events, requests):
 
 
 def assert_tags_were_whole(proxy, registry, repository):
-    """Every index that was ever put under a tag had every platform, and what is there now is one of those."""
+    """Check that every index that was ever tagged had every platform, and that the tag holds one of them."""
     for _, reference, content in proxy.manifests:
         if reference in TAGS:
             entries = json.loads(content)["manifests"]
@@ -174,8 +174,8 @@ def test_multibuild_killed_and_resumed_and_killed_again(config, state, proxy, re
 
 
 @pytest.mark.parametrize("points", DOCKER_POINTS, ids=["at the start", "while pushing"])
-def test_docker_killed_in_mid_run(config, state, proxy, registry, repository, points):
-    """Each platform's client is killed once: each is tried again, and the run succeeds."""
+def test_a_killed_docker_client_is_restarted(config, state, proxy, registry, repository, points):
+    """Each platform's client is killed once: each is retried, and the run succeeds."""
     running = start("all", "-f", config, "--state-dir", state, "--json")
     for platform, point in points.items():
 

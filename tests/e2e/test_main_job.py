@@ -6,7 +6,7 @@ import struct
 import pytest
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
 
-# What `uname -m` prints under QEMU: it cannot tell ARM levels, byte order or 386.
+# What `uname -m` prints under QEMU: without ARM levels, byte order or 386.
 MACHINES = {
     "linux/amd64": "x86_64",
     "linux/386": "x86_64",
@@ -21,7 +21,7 @@ MACHINES = {
     "linux/riscv64": "riscv64",
     "linux/loong64": "loongarch64",
 }
-# ELF class, data, e_machine of the shell: these can.
+# ELF class, data, e_machine of the shell: these differ.
 HEADERS = {
     "linux/amd64": (2, 1, 62),
     "linux/386": (1, 1, 3),
@@ -65,7 +65,7 @@ def test_every_childs_config_says_its_architecture(hello, registry):
         assert document["architecture"] == platform.split("/")[1]
 
 
-def test_the_report_is_whole(hello, registry):
+def test_the_report_has_every_platform(hello, registry):
     report = hello.json
     assert report["schema"] == 1
     assert report["status"] == "succeeded"
@@ -84,8 +84,8 @@ def test_the_report_is_whole(hello, registry):
 
 def test_plain_docker_reads_the_nine_classic_platforms(hello):
     listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/hello:latest").stdout)
-    found = {(e["platform"]["architecture"], e["platform"].get("variant", "")) for e in listed["manifests"]}
-    assert found >= CLASSIC
+    result = {(e["platform"]["architecture"], e["platform"].get("variant", "")) for e in listed["manifests"]}
+    assert result >= CLASSIC
 
 
 @pytest.mark.parametrize("platform", TWELVE)
@@ -103,7 +103,7 @@ def test_each_image_runs_and_is_what_it_claims(hello, registry, platform):
     assert (head[4], head[5], struct.unpack_from(f"{order}H", head, 18)[0]) == HEADERS[platform]
 
 
-def test_kube_proxy_in_the_classic_way(registry, state):
+def test_the_kube_proxy_example_stages_under_classic_names(registry, state):
     done = multibuild("all", "-f", "examples/kube-proxy/multibuild.yaml", "--state-dir", state)
     assert done.code == 0, done.stderr
     for arch in ("amd64", "arm64", "mips64le"):
@@ -115,7 +115,7 @@ def test_kube_proxy_in_the_classic_way(registry, state):
     assert [e["platform"].get("variant") for e in listed["manifests"]] == [None, None, "unknown", None]
 
 
-def test_inspect_shows_it(hello):
+def test_inspect_shows_the_index(hello):
     done = multibuild("inspect", f"{REGISTRY}/hello:latest")
     assert done.code == 0
     assert all(platform in done.stdout for platform in TWELVE)
@@ -124,7 +124,7 @@ def test_inspect_shows_it(hello):
     assert json.loads(raw.stdout)["schemaVersion"] == 2
 
 
-def test_report_and_runs_tell_it_again(state, project):
+def test_report_and_runs_show_a_past_run(state, project):
     config = project()
     assert multibuild("all", "-f", config, "--state-dir", state).code == 0
     again = multibuild("report", "--json", "-f", config, "--state-dir", state).json
@@ -134,11 +134,11 @@ def test_report_and_runs_tell_it_again(state, project):
     assert (state / "latest" / "report.html").exists()
 
 
-def test_doctor_says_that_all_is_well():
-    found = multibuild("doctor", "--json", "-f", ROOT / "examples/hello/multibuild.yaml").json
-    assert found["ok"] is True
-    assert [row["platform"] for row in found["platforms"]] == list(TWELVE)
-    assert all(row["runs"] for row in found["platforms"])
-    arm64 = found["platforms"][1]
+def test_doctor_passes():
+    result = multibuild("doctor", "--json", "-f", ROOT / "examples/hello/multibuild.yaml").json
+    assert result["ok"] is True
+    assert [row["platform"] for row in result["platforms"]] == list(TWELVE)
+    assert all(row["runs"] for row in result["platforms"])
+    arm64 = result["platforms"][1]
     assert not arm64["native"]
     assert "F" in arm64["emulator"]["flags"]

@@ -1,4 +1,4 @@
-"""The report page as a browser shows it: no network, no complaint, readable on a phone, in the dark, by keyboard.
+"""The report page as a browser shows it: no network, no console message, readable on a phone, in the dark, by keyboard.
 
 `MULTIBUILD_SCREENSHOTS=DIR` keeps the pictures, for people to look at.
 """
@@ -87,19 +87,19 @@ def _run(folder):
 
 @pytest.fixture(scope="module")
 def pages(partial, tmp_path_factory):
-    """Every kind of page, by name: the real run's own file, and others made of reports."""
+    """Return every kind of page, by name: the real run's own file, and others made from reports."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {
+    documents = {
         "one": run_of(1),
         "twelve": run_of(12),
         "thirty": run_of(30),
         "hostile": hostile_report(),
         "nothing": report_of({}),
     }
-    for name, report in made.items():
+    for name, report in documents.items():
         (folder / f"{name}.html").write_text(as_html(report), encoding="utf-8")
-    found = {name: folder / f"{name}.html" for name in made}
-    return {**found, "partial": partial[0] / "latest" / "report.html"}
+    paths = {name: folder / f"{name}.html" for name in documents}
+    return {**paths, "partial": partial[0] / "latest" / "report.html"}
 
 
 @pytest.fixture
@@ -193,21 +193,21 @@ def test_light_and_dark_differ(browser, pages):
 
 def test_everything_is_reachable_by_keyboard_with_visible_focus(browser, pages):
     browser.look(pages["partial"])
-    wanted = browser.evaluate(
+    expected = browser.evaluate(
         "document.querySelectorAll('a, summary, [tabindex=\"0\"]').length"
         " - document.querySelectorAll('details:not([open]) :is(a, [tabindex=\"0\"])').length"
     )
-    seen = []
-    for _ in range(wanted):
+    reached = []
+    for _ in range(expected):
         browser.press("Tab", 9)
-        seen.append(
+        reached.append(
             browser.evaluate(
                 "(e => [e.tagName, getComputedStyle(e).outlineStyle, e.getBoundingClientRect().left >= 0])"
                 "(document.activeElement)"
             )
         )
-    assert {tag for tag, _, _ in seen} == {"A", "SUMMARY", "PRE"}
-    assert all(outline != "none" and there for _, outline, there in seen)
+    assert {tag for tag, _, _ in reached} == {"A", "SUMMARY", "PRE"}
+    assert all(outline != "none" and there for _, outline, there in reached)
     browser.evaluate("document.querySelector('details:not([open]) > summary').focus()")
     folded = browser.evaluate("document.querySelectorAll('details:not([open])').length")
     browser.press("Enter", 13, "\r")
@@ -215,11 +215,11 @@ def test_everything_is_reachable_by_keyboard_with_visible_focus(browser, pages):
 
 
 def nodes(browser):
-    """Give (role, name) of everything a screen reader is told."""
-    told = browser.call("Accessibility.getFullAXTree")["nodes"]
+    """Return (role, name) of everything in the accessibility tree."""
+    tree = browser.call("Accessibility.getFullAXTree")["nodes"]
     return [
         (node["role"]["value"], node.get("name", {}).get("value", ""))
-        for node in told
+        for node in tree
         if not node["ignored"] and "role" in node
     ]
 
@@ -227,29 +227,29 @@ def nodes(browser):
 @pytest.mark.parametrize("screen", ["light", "phone"])
 def test_a_screen_reader_has_the_same_content(browser, pages, partial, screen):
     browser.look(pages["partial"], **SCREENS[screen])
-    told = nodes(browser)
-    roles = [role for role, _ in told]
+    tree = nodes(browser)
+    roles = [role for role, _ in tree]
     assert {"banner", "main", "navigation", "contentinfo", "heading", "table"} <= set(roles)
-    regions = {name for role, name in told if role == "region"}
+    regions = {name for role, name in tree if role == "region"}
     assert {"Timeline", "What went wrong", "What emulation cost", "Index and tags"} <= regions
-    bars = [name for role, name in told if role in {"image", "img"}]
+    bars = [name for role, name in tree if role in {"image", "img"}]
     assert [bar.partition(":")[0] for bar in bars] == [row["platform"] for row in partial[1]["platforms"]]
     assert "attempt 3 failed" in bars[3]
     assert "a wait of" in bars[3]
-    headers = {name for role, name in told if role == "columnheader"}
+    headers = {name for role, name in tree if role == "columnheader"}
     assert {"Platform", "Status", "Test", "Digest"} <= headers
     assert roles.count("rowheader") >= 2 * len(bars)
 
 
 def test_the_page_of_a_real_run(browser, pages, partial):
     browser.look(pages["partial"])
-    said = browser.evaluate("document.body.innerText")
+    body = browser.evaluate("document.body.innerText")
     report = partial[1]
     assert report["status"] == "partial"
-    assert "<b>implicit</b> declaration" in said
-    assert "qemu-crash" in said
-    assert report["index"]["digest"] in said
-    assert "also as linux/arm64" in said
+    assert "<b>implicit</b> declaration" in body
+    assert "qemu-crash" in body
+    assert report["index"]["digest"] in body
+    assert "also as linux/arm64" in body
     links = browser.evaluate("[...document.querySelectorAll('#failures a')].map(a => a.getAttribute('href'))")
     assert len(links) == 4
     assert all((pages["partial"].parent.resolve() / link).is_file() for link in links)
@@ -259,7 +259,7 @@ def test_the_page_of_a_real_run(browser, pages, partial):
     )
     assert browser.evaluate(kinds % "native") == [3, 1, 1, 1]
     assert browser.evaluate(kinds % "emulated") == [0, 2, 2, 2]
-    assert "ran natively on the build machine's own platform" in said
+    assert "ran natively on the build machine's own platform" in body
 
 
 def test_a_page_in_another_directory_links_to_the_logs(browser, partial, tmp_path):

@@ -1,4 +1,4 @@
-"""What docker manifest, imagetools create, crane index append and manifest-tool say in an index, merge says too.
+"""`merge` composes every index that docker manifest, imagetools create, crane index append and manifest-tool can.
 
 The same index is made by the tool and by one `merge`, and read back from the registry: equal documents. Attestations
 are last in ours and beside their images in others', so they are compared as sets.
@@ -27,7 +27,7 @@ ATTESTED = {"vnd.docker.reference.type": "attestation-manifest"}
 
 
 class Bench(Workbench):
-    """Images of one repository, by tag."""
+    """Pushes images of one repository, by tag."""
 
     def image(self, tag, platform, *, docker=False, **more):
         """`more` goes into the config, like os.version; the tag stands for the descriptor."""
@@ -76,7 +76,7 @@ def bench(tmp_path_factory, lab):
 
 @pytest.fixture
 def theirs(request):
-    """Tags of this test's own: imagetools fails on a tag that held another kind of list (registry 2.8: 400)."""
+    """Return new tags: imagetools fails on a tag that held another kind of list (registry 2.8: 400)."""
     return f"theirs-{digest_of(request.node.name.encode())[7:19]}"
 
 
@@ -86,15 +86,15 @@ def ours(theirs):
 
 
 def merged(bench, tag, *arguments, code=0):
-    """Run `merge` in this process: what is compared here is not how fast it starts."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        assert main(["merge", bench.ref(tag), *map(str, arguments)]) == code, said.getvalue()
-    return said.getvalue()
+    """Run `merge` in this process."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        assert main(["merge", bench.ref(tag), *map(str, arguments)]) == code, output.getvalue()
+    return output.getvalue()
 
 
 def same(bench, theirs, ours):
-    """Equal but for where attestations stand; says whether the bytes are equal, too."""
+    """Check that they are equal except for the order of attestations; return whether the bytes are equal too."""
     one, other = (_normal(HERE.document(bench.repository, tag)) for tag in (theirs, ours))
     assert one == other
     return HERE.digest(bench.repository, theirs) == HERE.digest(bench.repository, ours)
@@ -149,12 +149,12 @@ def docker_manifest(bench, tmp_path, tag, sources, annotate=()):
 )
 def test_docker_manifest(sources, annotate, flags, bench, tmp_path, theirs, ours):
     docker_manifest(bench, tmp_path, theirs, sources, annotate)
-    said = [
+    options = [
         word
         for flag, source, value in flags
         for word in (flag, f"{bench.ref(source)}={value}" if source else value)
     ]
-    merged(bench, ours, *map(bench.ref, sources), *said)
+    merged(bench, ours, *map(bench.ref, sources), *options)
     same(bench, theirs, ours)
 
 
@@ -172,7 +172,7 @@ def imagetools(bench, tag, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "options"),
     [
         (["a-amd64", "b-arm64"], ["a-amd64", "b-arm64"]),
         (["docker-a", "docker-b"], ["docker-a", "docker-b", "--media-type", "docker"]),
@@ -190,25 +190,25 @@ def imagetools(bench, tag, *arguments):
         ),
     ],
 )
-def test_imagetools_create(words, said, bench, theirs, ours):
+def test_imagetools_create(words, options, bench, theirs, ours):
     def named(words):
         return [bench.ref(word) if HERE.digest(bench.repository, word) else word for word in words]
 
     imagetools(bench, theirs, *named(words))
-    merged(bench, ours, *named(said))
+    merged(bench, ours, *named(options))
     same(bench, theirs, ours)
 
 
 def test_imagetools_descriptor_files(bench, tmp_path, theirs, ours):
-    """A descriptor file is how imagetools says platform and annotations of one entry."""
+    """A descriptor file sets platform and annotations of one entry in imagetools."""
     arm64 = HERE.digest(bench.repository, "b-arm64")
     platform = {"os": "linux", "architecture": "arm64", "variant": "unknown", "os.version": "7"}
     file = tmp_path / "descriptor.json"
     file.write_text(json.dumps({"digest": arm64, "platform": platform, "annotations": {"note": "n"}}))
     imagetools(bench, theirs, "-f", file, bench.ref("a-amd64"))
     source = bench.ref("b-arm64")
-    said = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
-    merged(bench, ours, source, bench.ref("a-amd64"), *said, "--annotation", "linux/arm64/unknown:note=n")
+    options = ("--platform-of", f"{source}=linux/arm64/unknown", "--os-version", f"{source}=7")
+    merged(bench, ours, source, bench.ref("a-amd64"), *options, "--annotation", "linux/arm64/unknown:note=n")
     same(bench, theirs, ours)
 
 
@@ -220,7 +220,7 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
     imagetools(bench, theirs, "--append", bench.ref("c-arm"))
     merged(bench, ours, bench.ref("c-arm"), "--append")
     one, other = (HERE.document(bench.repository, tag) for tag in (theirs, ours))
-    assert one.pop("annotations", {}) == {}  # buildx drops them, they are kept here
+    assert one.pop("annotations", {}) == {}  # buildx drops them, merge keeps them
     assert other.pop("annotations") == {"title": "app"}
     assert _normal(one) == _normal(other)
 
@@ -229,7 +229,7 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
 
 
 @pytest.mark.parametrize(
-    ("base", "sources", "crane", "said"),
+    ("base", "sources", "crane", "options"),
     [
         (None, ["a-amd64", "b-arm64", "e-loong64"], [], []),
         (None, ["f-windows"], [], []),
@@ -239,18 +239,18 @@ def test_imagetools_append_and_copies(bench, theirs, ours):
         ("index", ["c-arm", "d-mipsle"], [], []),
     ],
 )
-def test_crane_index_append(base, sources, crane, said, bench, readers, theirs, ours):
+def test_crane_index_append(base, sources, crane, options, bench, readers, theirs, ours):
     words = [word for source in sources for word in ("-m", bench.ref(source))]
     command = ["index", "append", *([bench.ref(base)] if base else []), *words, *crane]
     readers.crane(*command, "-t", bench.ref(theirs))
     if base:
         merged(bench, ours, bench.ref(base))
     onto = ["--append"] if base else []
-    merged(bench, ours, *map(bench.ref, sources), *said, *onto)
+    merged(bench, ours, *map(bench.ref, sources), *options, *onto)
     same(bench, theirs, ours)
 
 
-# -- manifest-tool, which Debian does not have: its YAML (docs of estesp/manifest-tool) as merge says it
+# -- manifest-tool, which Debian does not have: its YAML (docs of estesp/manifest-tool) as flags of merge
 
 
 def test_manifest_tool(bench, ours):
@@ -262,8 +262,10 @@ def test_manifest_tool(bench, ours):
         "--os-features": "x,y",
         "--features": "sse4",
     }
-    said = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
-    merged(bench, ours, *sources, *said, "--media-type", "docker", "--ignore-missing", "--tag", f"{ours}-1")
+    options = [word for flag, value in flags.items() for word in (flag, f"{sources[1]}={value}")]
+    merged(
+        bench, ours, *sources, *options, "--media-type", "docker", "--ignore-missing", "--tag", f"{ours}-1"
+    )
     document = HERE.document(bench.repository, f"{ours}-1")
     assert document["mediaType"].endswith("manifest.list.v2+json")
     assert [entry["platform"] for entry in document["manifests"]] == [

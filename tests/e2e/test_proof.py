@@ -1,4 +1,4 @@
-"""Right, wrong and hostile images, as anyone could push them: each gets its verdict, in bounded time and memory."""
+"""The proof of right, wrong and hostile images, in bounded time and memory."""
 
 import gzip
 import hashlib
@@ -17,12 +17,12 @@ import zstandard
 from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
 from e2e.pushing import GZIP, Workbench, copy_image
 from fakes.layers import tar
-from fakes.programs import linked
+from fakes.programs import dynamic_program
 
 from multibuild.qemu.probe_program import build_probe
 
 MEGABYTES = 150
-"""What looking into any image may take, in MiB of resident memory."""
+"""Limit for the proof of any image, in MiB of resident memory."""
 
 ARM64, AMD64 = build_probe("arm64"), build_probe("amd64")
 BASE = f"{REGISTRY}/base:latest"
@@ -67,11 +67,11 @@ def verify(reference, tmp_path, *options, limit=120):
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        said, stderr = out.read(), err.read()
+        stdout, stderr = out.read(), err.read()
     assert process.returncode != 124, "it takes too long"
     assert "Traceback" not in stderr, stderr
     seconds = time.monotonic() - began
-    return Measured(process.returncode, json.loads(said or "{}"), stderr, seconds, used.ru_maxrss / 1024)
+    return Measured(process.returncode, json.loads(stdout or "{}"), stderr, seconds, used.ru_maxrss / 1024)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ GOOD = {
     "static": ([{"app": ARM64}], {"Entrypoint": ["/app"]}),
     "dynamic": ([{"app": dynamic("arm64", LOADER), LOADER[1:]: ARM64}], {"Entrypoint": ["/app"]}),
     "linked": (
-        [{"app": linked("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
+        [{"app": dynamic_program("arm64", "libx.so.1"), "lib/libx.so.1": AMD64, "opt/libx.so.1": ARM64}],
         {"Entrypoint": ["/app"]},
     ),
     "script": ([{"bin/sh": ARM64, "run": b"#!/bin/sh\n"}], {"Cmd": ["/run"]}),
@@ -116,7 +116,7 @@ BAD = {
         "ld-linux-aarch64.so.1 is amd64",
     ),
     "foreign library": (
-        [{"app": linked("arm64", "liby.so"), "lib/liby.so": "-> liby.so.1", "lib/liby.so.1": AMD64}],
+        [{"app": dynamic_program("arm64", "liby.so"), "lib/liby.so": "-> liby.so.1", "lib/liby.so.1": AMD64}],
         {"Entrypoint": ["/app"]},
         "/lib/liby.so.1 is amd64",
     ),
@@ -161,7 +161,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def test_every_kind_of_layer_is_read(bench, tmp_path):
-    """Compressed in each way, of OCI's and Docker's types, in many gzip members: what is foreign is found in all."""
+    """Compressed in each way, of OCI's and Docker's types, in many gzip members: foreign programs are found in all."""
     content = tar({"app": AMD64})
     packed = {
         "zstd": bench.blob(zstandard.compress(content), "application/vnd.oci.image.layer.v1.tar+zstd"),
@@ -183,7 +183,7 @@ def test_every_kind_of_layer_is_read(bench, tmp_path):
     assert [entry["digest"] for entry in done.found["platforms"]] == [child["digest"] for child in children]
 
 
-def test_an_index_that_lies(bench, tmp_path):
+def test_an_index_with_wrong_entries_fails(bench, tmp_path):
     """A missing child, a config of another architecture, a foreign program: each its own finding."""
     good = bench.push([bench.layer(tar({"app": ARM64}))], Cmd=["/app"])
     wrong = bench.push([bench.layer(tar({"app": AMD64}))], platform="linux/riscv64", Cmd=["/app"])
@@ -210,7 +210,7 @@ def test_verify_without_a_reference_takes_the_config(state):
     assert list((state / "layers").iterdir())
 
 
-def test_what_is_not_there_is_said(bench, tmp_path):
+def test_a_missing_image_is_explained(bench, tmp_path):
     done = multibuild("verify", f"{bench.image}:nothing", cwd=tmp_path)
     assert done.code == 2
     assert "hint:" in done.stderr
@@ -230,14 +230,14 @@ def test_inspect_shows_the_proof(bench, tmp_path):
 
 
 def member(name, size, kind=tarfile.REGTYPE, mode=0o755):
-    """Give the header of a member."""
+    """Return the header of a member."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.type = size, mode, kind
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def repeated(block, times, *, before=b"", after=b"", pack=gzip.compress):
-    """Give a compressed tar that holds `block` many times over, without ever unpacking it.
+    """Return a compressed tar that holds `block` many times over, without ever unpacking it.
 
     Frames of gzip and zstd may follow each other, and the same bytes pack the same.
     """
@@ -248,7 +248,7 @@ MIB = 1 << 20
 APP = member("app", len(ARM64)) + ARM64 + bytes(-len(ARM64) % 512)
 
 
-def test_a_layer_of_a_gigabyte(bench, tmp_path, record_property):
+def test_a_layer_of_a_gigabyte_is_read_within_bounds(bench, tmp_path, record_property):
     layer = repeated(bytes(16 * MIB), 64, before=APP + member("data", 1 << 30))
     bench.push([bench.blob(layer)], tag="latest", Cmd=["/app"])
     done = verify(f"{bench.image}:latest", tmp_path, "--content", "all")
@@ -257,8 +257,8 @@ def test_a_layer_of_a_gigabyte(bench, tmp_path, record_property):
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_what_does_not_compress(bench, tmp_path, record_property):
-    """As many bytes on the wire; the foreign program comes last."""
+def test_a_layer_that_does_not_compress_is_read_to_its_end(bench, tmp_path, record_property):
+    """Incompressible bytes, with the foreign program last."""
     noise = os.urandom(MIB)
     plain = tmp_path / "layer"
     with plain.open("wb") as file:
@@ -288,7 +288,7 @@ def deep(number):
 
 
 def sparse(size):
-    """Give a sparse file whose map claims any size, in GNU's oldest form."""
+    """Return a sparse file whose map claims any size, in GNU's oldest form."""
     block = bytearray(member("sparse", 512, tarfile.GNUTYPE_SPARSE))
     block[386:410] = b"%011o " % 0 + b"%011o " % 512
     block[482] = 1
@@ -327,7 +327,7 @@ HOSTILE = {
 
 
 def test_hostile_layers_end_in_clear_errors(bench, tmp_path, record_property):
-    """All of them in one index, so that the bounds hold for their sum too."""
+    """All are in one index, so that the bounds hold for their sum too."""
     children = []
     for name, (make, _) in HOSTILE.items():
         odd = "application/octet-stream" if name == "an unknown type" else GZIP
@@ -342,7 +342,7 @@ def test_hostile_layers_end_in_clear_errors(bench, tmp_path, record_property):
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_very_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_property):
+def test_very_many_plain_files_pass(bench, tmp_path, record_property):
     files = b"".join(member(f"usr/share/{number}", 0, mode=0o644) for number in range(1000))
     bench.push([bench.blob(repeated(files, 200, before=APP))], tag="latest", Cmd=["/app"])
     done = verify(f"{bench.image}:latest", tmp_path)
@@ -351,8 +351,8 @@ def test_very_many_plain_files_are_no_reason_to_fail(bench, tmp_path, record_pro
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
 
-def test_truncated_and_nonsensical_programs(bench, tmp_path):
-    """Too short for a header: nobody can execute it, so nothing of the right architecture is missing either."""
+def test_truncated_programs_are_ignored(bench, tmp_path):
+    """A file too short for a header cannot be executed, so it is no program of a wrong architecture."""
     short = [AMD64[:length] for length in (4, 19, 20, 51, 63)]
     nonsense = []
     for where in (32, 40, 52, 54, 56):
@@ -406,7 +406,7 @@ def test_foreign_test_files_are_reported_and_let_pass(project, state):
 
 
 def base_of(bench, registry, platform):
-    """Give a base image that has one platform only: a child of the lab's own, under a tag of its own."""
+    """Return a base image with one platform only: a child of the lab's base image, under a tag of its own."""
     digest = registry.images("hello", "latest")[platform]["digest"]
     return f"{REGISTRY}/hello@{digest}"
 
@@ -425,7 +425,7 @@ def test_a_base_of_another_architecture_fails_early(project, state, registry, be
 def test_an_index_without_the_platform_does_not_fall_back(
     project, state, registry, bench, have, want, record_property
 ):
-    """The matcher of containerd takes arm/v7 for arm64 and 386 for amd64, in silence."""
+    """containerd's matcher takes arm/v7 for arm64 and 386 for amd64 without a warning."""
     manifest = registry.get("hello", registry.images("hello", "latest")[have]["digest"])
     layers = [
         bench.blob(registry.blob("hello", one["digest"]), one["mediaType"]) for one in manifest["layers"]
@@ -490,10 +490,10 @@ ODD = (
 )
 
 
-def test_each_platforms_own_test(project, state):
-    """One build, then `test`: skipped, overridden, in time, with and without a network, and said as it was said."""
+def test_test_settings_per_platform_apply(project, state):
+    """One build, then `test`: skipped, overridden, in time, with and without a network, and with its output in the report."""
     words = hashlib.sha256("|".join(ODD).encode()).hexdigest()
-    said = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
+    script = 'first="$1"; shift; printf %s "$first"; printf "|%s" "$@"'
     only_loopback = '[ "$(ls /sys/class/net)" = lo ]'
 
     def shell(script, *arguments):
@@ -505,7 +505,7 @@ def test_each_platforms_own_test(project, state):
         "linux/s390x": {"skip": True},
         "linux/arm64": {"run": ["/bin/busybox", "sh", "-c", "echo one; echo two >&2; exit 3"]},
         "linux/riscv64": {"run": ["/bin/busybox", "sleep", "600"], "timeout": "3s"},
-        "linux/arm/v7": shell(f"({said}) | sha256sum", *ODD),
+        "linux/arm/v7": shell(f"({script}) | sha256sum", *ODD),
         "linux/386": shell(only_loopback),
         "linux/ppc64le": {**shell(only_loopback), "network": True},
     }
@@ -525,9 +525,9 @@ def test_each_platforms_own_test(project, state):
         "linux/386": "passed",
         "linux/ppc64le": "failed",
     }
-    # BuildKit hands on two streams, and promises no order between them.
-    *said, ending = rows["linux/arm64"]["detail"].splitlines()
-    assert (sorted(said), ending) == (["one", "two"], "exit code: 3")
+    # BuildKit forwards two streams, without an order between them.
+    *lines, ending = rows["linux/arm64"]["detail"].splitlines()
+    assert (sorted(lines), ending) == (["one", "two"], "exit code: 3")
     assert rows["linux/riscv64"]["detail"] == "no end after 3 s"
     assert rows["linux/riscv64"]["seconds"] < 60
     for line in (
@@ -551,14 +551,14 @@ def test_a_test_that_fails_moves_no_tag(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
-def test_test_without_a_run_says_what_to_do(project, state):
+def test_test_without_a_run_is_explained(project, state):
     done = multibuild("test", "-f", project(test={"run": ["true"]}), "--state-dir", state)
     assert done.code == 2
     assert "hint:" in done.stderr
 
 
 def test_the_emulated_cpu_is_the_one_that_was_named(project, state):
-    """An ARM of level 6 has no integer division: QEMU shows in /proc/cpuinfo which CPU it plays."""
+    """An ARM of level 6 has no integer division: QEMU shows its CPU model in /proc/cpuinfo."""
     script = ["/bin/busybox", "grep", "-q", "ARMv6", "/proc/cpuinfo"]
 
     def config(**test):

@@ -1,4 +1,4 @@
-"""Publishing to real registries while every single request goes wrong in turn: all old, all new, or it is said."""
+"""Publishing to real registries while each request fails in turn: all tags old, all new, or reported."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ FIRST = RealRegistry(REGISTRY)
 
 
 class Counting(FaultyProxy):
-    """A proxy among several whose requests are counted together; the counter says which one goes wrong."""
+    """A proxy among several whose requests are counted together; the counter chooses the one that fails."""
 
     def __init__(self, upstream, counter):
         super().__init__(upstream)
@@ -32,7 +32,7 @@ class Counting(FaultyProxy):
 
 
 class Counter:
-    """The n-th request from 1 goes wrong, with `lasting` every later one too; `then` is called when it comes."""
+    """The n-th request from 1 fails, with `lasting` every later one too; `then` is called when it comes."""
 
     def __init__(self):
         self.reset()
@@ -78,7 +78,7 @@ class RunContext:
         self.numbers = itertools.count()
 
     def fresh(self, *, existed):
-        """New repositories in both registries; their tags hold an old index, or there are none."""
+        """Return new repositories in both registries; their tags hold an old index, or do not exist."""
         repository = f"{self.source}-{next(self.numbers)}"
         if existed:
             for registry, tag in itertools.product(self.registries, TAGS):
@@ -91,7 +91,7 @@ class RunContext:
         return (self.content, INDEX, source, names, TAGS, str(journal), held_before)
 
     def held(self, repository):
-        """What every tag holds, by the name the publisher knows it by."""
+        """Return the digest of every tag, by the publisher's name for it."""
         return {
             f"{proxy.host}/{repository}:{tag}": registry.digest(repository, tag)
             for (proxy, registry), tag in itertools.product(
@@ -110,18 +110,18 @@ def requests_of_a_good_run(site, tmp_path):
     return site.counter.last
 
 
-def require_named(site, before, after, said, journal):
-    """All new; or all old but for the tags that the error and the journal name with what they hold."""
-    if not said:
+def require_named(site, before, after, message, journal):
+    """Check that all are new, or all old except for tags that the error and the journal list with their digest."""
+    if not message:
         assert set(after.values()) == {site.digest}
         return
-    told = {fields["ref"]: fields for name, fields in events(journal) if name == "tag.ended"}
+    ended = {fields["ref"]: fields for name, fields in events(journal) if name == "tag.ended"}
     for reference, digest in after.items():
         if digest != before[reference]:
-            assert told[reference]["status"] in {"left", "failed"}
-            assert f"{reference} {told[reference]['status']}" in said
-        elif reference in told:
-            assert told[reference]["status"] in {"unchanged", "put-back", "failed", "left"}
+            assert ended[reference]["status"] in {"left", "failed"}
+            assert f"{reference} {ended[reference]['status']}" in message
+        elif reference in ended:
+            assert ended[reference]["status"] in {"unchanged", "put-back", "failed", "left"}
 
 
 FAULTS = [
@@ -135,8 +135,8 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("action", "lasting", "existed"), FAULTS)
-def test_a_fault_at_every_request(action, lasting, existed, site, tmp_path):
-    """Nothing is tried again here, so the fault always counts; a lost request was carried out."""
+def test_a_fault_at_any_request_leaves_all_tags_old_or_new(action, lasting, existed, site, tmp_path):
+    """Without retries, so that the fault always counts; a lost answer's request was carried out."""
     count = requests_of_a_good_run(site, tmp_path)
     outcomes = set()
     for number in range(1, count + 1):
@@ -144,19 +144,19 @@ def test_a_fault_at_every_request(action, lasting, existed, site, tmp_path):
         before = site.held(repository)
         site.counter.reset(number, action, lasting=lasting)
         journal = tmp_path / f"journal-{number}"
-        said = run(*site.arguments(repository, journal))
+        message = run(*site.arguments(repository, journal))
         site.counter.reset()
         after = site.held(repository)
-        require_named(site, before, after, said, journal)
+        require_named(site, before, after, message, journal)
         mixed = len(set(after.values())) > 1
         assert not mixed or lasting or not existed, (number, after)
-        outcomes.add("new" if not said else "mixed" if mixed else "old")
+        outcomes.add("new" if not message else "mixed" if mixed else "old")
     print(f"{count} requests, {sorted(outcomes)}")
     assert "old" in outcomes
 
 
-def test_killed_at_every_request_it_is_finished_by_the_next_run(site, tmp_path):
-    """After the kill some tags may be new; the next run knows from the journal what they were, and ends it."""
+def test_a_publisher_killed_at_any_request_is_finished_by_the_next_run(site, tmp_path):
+    """After the kill some tags may be new; the next run reads the old ones from the journal and finishes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["e2e.publishing_run"])
     count = requests_of_a_good_run(site, tmp_path)
@@ -175,14 +175,14 @@ def test_killed_at_every_request_it_is_finished_by_the_next_run(site, tmp_path):
         after = site.held(repository)
         assert set(after.values()) <= {site.digest, *before.values()}
         planned = [fields for name, fields in events(journal) if name == "tag.planned"]
-        known = {(fields["ref"], fields["after"]): fields["before"] for fields in planned}
+        previous = {(fields["ref"], fields["after"]): fields["before"] for fields in planned}
         mixed = len(set(after.values())) > 1
         mixtures += mixed
         if mixed:
             # The next run fails at the last tag: everything is as it was before the first.
             site.proxies[-1].rule("PUT", f"{repository}/manifests/latest$", 403, times=1)
-            assert "latest failed" in run(*site.arguments(repository, tmp_path / "again", known))
+            assert "latest failed" in run(*site.arguments(repository, tmp_path / "again", previous))
             assert site.held(repository) == before
-        assert run(*site.arguments(repository, tmp_path / "again", known)) == ""
+        assert run(*site.arguments(repository, tmp_path / "again", previous)) == ""
         assert set(site.held(repository).values()) == {site.digest}
     assert mixtures

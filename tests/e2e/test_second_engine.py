@@ -1,4 +1,4 @@
-"""What befalls an engine in mid-run: its disk is full, it stops and starts. A second one, so that nobody else is hit."""
+"""A full disk and a restart of an engine in mid-run, on a second engine that no other test uses."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import ROOT, finish, multibuild, start
-from e2e.test_trouble import wait_for_event
+from e2e.test_failures import wait_for_event
 
 from builders.lab.engine import Engine
 from builders.lab.paths import lab as lab_of
@@ -27,7 +27,7 @@ def lab(*arguments):
 
 @contextlib.contextmanager
 def second_engine(name, *options):
-    """An engine of the test's own: gives it and the environment that leads to it."""
+    """Start an engine of the test's own; return it and the environment that leads to it."""
     engine = Engine(lab=lab_of(), name=name)
     lab("engine", name, "up", *options)
     try:
@@ -48,12 +48,12 @@ def attempts(done):
 
 @pytest.fixture(scope="module")
 def small_engine():
-    with second_engine(own_name("s"), "--disk", "400m") as found:
-        yield found
+    with second_engine(own_name("s"), "--disk", "400m") as engine:
+        yield engine
 
 
 def leave_free(disk, kilobytes):
-    """Fill a disk up to that much; gives the file to delete."""
+    """Fill a disk except for that much; return the file to delete."""
     filler = disk / "filler"
     free = os.statvfs(disk)
     size = free.f_bavail * free.f_frsize - kilobytes * 1024
@@ -63,7 +63,7 @@ def leave_free(disk, kilobytes):
     return filler
 
 
-def test_a_full_disk_fails_those_who_need_it_and_nobody_else(
+def test_a_full_disk_fails_only_the_platforms_that_need_space(
     small_engine, project, state, registry, repository
 ):
     """arm64 has no room to export what it built, riscv64 none to build; amd64 needs none."""
@@ -94,8 +94,8 @@ def test_a_full_disk_fails_those_who_need_it_and_nobody_else(
     assert list(registry.images(repository, "latest")) == PLATFORMS
 
 
-def test_the_state_on_a_full_disk_ends_the_run_with_a_way_out(project, tmp_path, registry, repository):
-    """What cannot be journaled is not done: no tag moves, and the next run with room goes on."""
+def test_a_full_disk_of_the_state_ends_the_run_with_a_hint(project, tmp_path, registry, repository):
+    """What cannot be journaled is not done: no tag moves, and the next run with space continues."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk], check=True)
@@ -116,7 +116,7 @@ def test_the_state_on_a_full_disk_ends_the_run_with_a_way_out(project, tmp_path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_an_engine_that_stops_and_starts_in_mid_run(project, state, registry, repository, number):
+def test_an_engine_that_restarts_costs_a_retry(project, state, registry, repository, number):
     config = project(
         run=f"echo {time.time_ns()}; sleep 5; echo ok > /x", platforms=PLATFORMS[:2], retry={"initial": "3s"}
     )
@@ -136,9 +136,9 @@ def test_an_engine_that_stops_and_starts_in_mid_run(project, state, registry, re
         lab("engine", engine.name, "up")
         done = finish(running)
     assert done.code == 0, done.stderr
-    found = attempts(done)
-    assert set(found) == set(PLATFORMS[:2])
-    assert all(classes[-1] is None and len(classes) in {2, 3} for classes in found.values()), found
-    assert {classes[0] for classes in found.values()} <= {"builder-gone", "network", "connection-refused"}
+    outcomes = attempts(done)
+    assert set(outcomes) == set(PLATFORMS[:2])
+    assert all(classes[-1] is None and len(classes) in {2, 3} for classes in outcomes.values()), outcomes
+    assert {classes[0] for classes in outcomes.values()} <= {"builder-gone", "network", "connection-refused"}
     assert list(registry.images(repository, "latest")) == PLATFORMS[:2]
     assert json.loads((state / "latest" / "report.json").read_text())["status"] == "succeeded"

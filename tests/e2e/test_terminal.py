@@ -1,4 +1,4 @@
-"""The live table on a real terminal, as a person sees it: tmux draws it, and its screen is read back.
+"""The live table on a real terminal: tmux draws it, and its screen is read back.
 
 `MULTIBUILD_SCREENSHOTS=DIR` keeps the screens as text and as pictures, for people to look at.
 """
@@ -17,7 +17,7 @@ from e2e.browser import Browser
 from e2e.conftest import REGISTRY, ROOT, TWELVE
 from e2e.programs import find_program
 
-# A step that says something again and again, a compile error on one platform, and escape sequences in both.
+# A step that prints repeatedly, a compile error on one platform, and escape sequences in both.
 DOCKERFILE = f"""
 FROM {REGISTRY}/base:latest
 ARG TARGETARCH
@@ -36,7 +36,7 @@ class Terminal:
         self._size = ["-x", str(columns), "-y", str(lines)]
 
     def run(self, argv, environ):
-        # A person's terminal: where CI is set, lines are printed instead of a table.
+        # Where CI is set, lines are printed instead of a table.
         settings = ["-u", "CI", *(f"{name}={value}" for name, value in environ.items())]
         command = shlex.join(["env", *settings, *map(str, argv)]) + "; printf '\\n[ended %s]' $?; sleep 600"
         self._call("new-session", "-d", *self._size, command)
@@ -45,7 +45,7 @@ class Terminal:
         return self._call("capture-pane", "-p", *flags)
 
     def wait(self, condition, seconds=120):
-        """Look until what is on the screen is what is waited for; gives that screen."""
+        """Wait until the screen meets the condition; return that screen."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if condition(screen := self.screen()):
@@ -130,7 +130,7 @@ def test_the_table_follows_a_run(project, state, terminal, keep, columns, lines,
     assert rows_of(whole.partition("PLATFORM")[0]) == final
     assert "error: implicit declaration" in whole
     assert max(map(len, whole.splitlines())) <= columns
-    # A table that is drawn anew where it stood leaves no second row of a platform behind.
+    # A table that is redrawn in place leaves no second row of a platform.
     assert (
         sum(line.startswith("linux/s390x ") for line in whole.splitlines()) == 2
     )  # the table's, the summary's

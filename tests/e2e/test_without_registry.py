@@ -29,12 +29,12 @@ def layout(tmp_path):
 
 @pytest.fixture
 def local(project, image, layout):
-    """Write the project: `local(run="…")`; it is published in `layout` unless told otherwise."""
+    """Write the project: `local(run="…")`; it is published in `layout` by default."""
 
     def write(to=None, **more):
-        told = {"platforms": THREE, "tags": ["1"], "publish": {"to": to or f"oci:{layout}"}, **more}
-        config = project(image=image, **told)
-        # What a test says is nothing that an image is built from.
+        settings = {"platforms": THREE, "tags": ["1"], "publish": {"to": to or f"oci:{layout}"}, **more}
+        config = project(image=image, **settings)
+        # The smoke test is no input of the build.
         (config.parent / ".dockerignore").write_text(f"{config.name}\n")
         return config
 
@@ -42,7 +42,7 @@ def local(project, image, layout):
 
 
 def held(layout):
-    """Tag → digest, as index.json says; every file that a tag leads to is there."""
+    """Return tag → digest from index.json; check that every file below a tag exists."""
     tags = {}
     for entry in json.loads((layout / "index.json").read_text())["manifests"]:
         tags[entry["annotations"]["org.opencontainers.image.ref.name"]] = entry["digest"]
@@ -61,18 +61,18 @@ def assert_whole(layout, digest):
 
 
 def children(state):
-    """Run → names in its `children`, for the runs that have any."""
-    found = {
+    """Return run → names in its `children`, for the runs that have any."""
+    children_of = {
         path.parent.name: sorted(child.name for child in path.iterdir())
         for path in state.glob("runs/*/children")
     }
-    return {run: names for run, names in found.items() if names}
+    return {run: names for run, names in children_of.items() if names}
 
 
 def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
     local, state, layout, image, repository, readers, tmp_path
 ):
-    """Each is read by others; the digest is the same everywhere, attestations and all."""
+    """Other clients read each; the digest is the same everywhere, with attestations."""
     test = {"run": ["test", "-s", "/machine"]}
     common = ("-f", local(test=test), "--state-dir", state, "--json")
     built = multibuild("build", *common)
@@ -118,7 +118,7 @@ def test_one_build_goes_into_a_layout_an_archive_and_the_engine(
         docker("rmi", "--force", f"{image}:1", check=False)
     assert children(state) == {loaded.json["run"]: slugs}
 
-    # `test` finds the children, too, and `clean` takes them all.
+    # `test` finds the children too, and `clean` removes them all.
     assert multibuild("test", *common).code == 0
     cleaned = multibuild("clean", *common, "--only", "staged")
     assert (cleaned.code, children(state)) == (0, {}), cleaned.stderr
@@ -137,12 +137,12 @@ def assert_engine_has(image, digest):
 
 
 def events(state):
-    """The newest run's journal."""
+    """Return the newest run's journal."""
     journal = max(state.glob("runs/*/journal.jsonl"), default=None)
     return journal.read_text() if journal is not None else ""
 
 
-def test_killed_again_and_again_and_resumed(local, state, layout):
+def test_a_run_killed_repeatedly_is_resumed(local, state, layout):
     """While BuildKit exports, when one platform has ended, and when the index was composed."""
     config = local(run=f"echo {time.time_ns()} > /x")
 
@@ -184,7 +184,7 @@ def until(moment, running):
         time.sleep(0.002)
 
 
-def test_a_failing_test_moves_nothing_and_a_good_run_moves_the_tag_at_once(local, state, layout):
+def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically(local, state, layout):
     common = ("--state-dir", state, "--json")
     first = multibuild("all", "-f", local(run="echo 1 > /x", tags=["1", "2"]), *common)
     assert first.code == 0, first.stderr
@@ -199,12 +199,12 @@ def test_a_failing_test_moves_nothing_and_a_good_run_moves_the_tag_at_once(local
     assert (layout / "index.json").read_bytes() == index
     assert sorted(path.relative_to(layout) for path in layout.rglob("*")) == whole
 
-    seen: list[dict[str, str]] = []
+    states: list[dict[str, str]] = []
     watching = threading.Event()
 
     def watch():
         while not watching.is_set():
-            seen.append(held(layout))
+            states.append(held(layout))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -216,15 +216,15 @@ def test_a_failing_test_moves_nothing_and_a_good_run_moves_the_tag_at_once(local
     assert second.code == 0, second.stderr
     after = second.json["index"]["digest"]
     assert held(layout) == {"1": after, "2": after}
-    # What was built for the failing test is published as it is, and no reader ever saw half of anything.
+    # What was built for the failing test is published as it is, and no reader ever saw an incomplete layout.
     assert {row["status"] for row in second.json["platforms"]} == {"reused"}
-    assert {tags["1"] for tags in seen} | {tags["2"] for tags in seen} <= {before, after}
+    assert {tags["1"] for tags in states} | {tags["2"] for tags in states} <= {before, after}
     assert second.json["published"][0]["before"] == before
     unchanged = multibuild("all", "--if-changed", "-f", local(run="echo 2 > /x", tags=["1", "2"]), *common)
     assert (unchanged.code, "cannot be asked what it holds" in unchanged.stderr) == (0, True)
 
 
-def test_an_optional_platform_that_fails_is_carried_from_the_layout(local, state, layout):
+def test_a_failed_optional_platform_is_carried_over_from_the_layout(local, state, layout):
     platforms = ["linux/amd64", {"name": "linux/s390x", "required": False}]
     to = {"to": f"oci:{layout}", "on_missing": "carry", "carry_from": "1"}
     common = ("--state-dir", state, "--json")
@@ -241,7 +241,7 @@ def test_an_optional_platform_that_fails_is_carried_from_the_layout(local, state
     assert (again.code, again.json["index"]) == (0, second.json["index"]), again.stderr
 
 
-def test_a_remote_builder_sends_its_children_here(local, state, layout):
+def test_a_remote_builder_exports_into_the_state_directory(local, state, layout):
     with remote_builder() as builder:
         config = local(builder=builder, run=f"echo {time.time_ns()} > /x", test={"run": ["cat", "/x"]})
         common = ("-f", config, "--state-dir", state, "--json")
@@ -256,7 +256,7 @@ def test_a_remote_builder_sends_its_children_here(local, state, layout):
     assert list(children(state)) == [second.json["run"]]
 
 
-def test_what_other_machines_built_is_brought_here(local, state, layout, tmp_path):
+def test_imported_children_are_published_from_the_state_directory(local, state, layout, tmp_path):
     config = local(platforms=THREE[:2])
     artifacts = tmp_path / "artifacts"
     for platform in THREE[:2]:
@@ -266,20 +266,20 @@ def test_what_other_machines_built_is_brought_here(local, state, layout, tmp_pat
         shutil.copytree(folder, artifacts / folder.name, ignore=shutil.ignore_patterns("latest", "lock"))
         shutil.rmtree(folder)
     common = ("-f", config, "--state-dir", state, "--json")
-    taken = multibuild("import", artifacts, *common)
-    assert (taken.code, taken.json["missing"]) == (0, []), taken.stderr
+    imported = multibuild("import", artifacts, *common)
+    assert (imported.code, imported.json["missing"]) == (0, []), imported.stderr
     shutil.rmtree(artifacts / "linux-arm64")
     merged = multibuild("merge", *common)
     assert merged.code == 0, merged.stderr
     assert held(layout) == {"1": merged.json["index"]["digest"]}
     shutil.rmtree(next(artifacts.glob("linux-amd64/runs/*/children")))
-    lost = multibuild("import", artifacts / "linux-amd64", *common)
-    assert (lost.code, "does not hold the child for linux/amd64" in lost.stderr) == (7, True)
+    refused = multibuild("import", artifacts / "linux-amd64", *common)
+    assert (refused.code, "does not hold the child for linux/amd64" in refused.stderr) == (7, True)
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk that has room for children that add little to the base, and for no other."""
+    """Mount a disk with space for children that add little to the base, and for no other."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", folder], check=True, timeout=30)
@@ -287,8 +287,8 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True, timeout=30)
 
 
-def test_a_full_disk_is_the_states_and_what_was_finished_is_kept(local, small_disk, layout):
-    # One at a time: what is half exported takes room from the others until its build has failed.
+def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_disk, layout):
+    # One at a time: an incomplete export takes space from the others until its build has failed.
     run = "if [ $(uname -m) = s390x ]; then head -c 24m /dev/urandom > /big; fi"
     config = local(run=run, jobs=1)
     common = ("-f", config, "--state-dir", small_disk, "--json")
@@ -305,7 +305,7 @@ def test_a_full_disk_is_the_states_and_what_was_finished_is_kept(local, small_di
     assert f"free disk space in {Path(small_disk).resolve()}" in done.stderr
     assert not layout.exists()
     assert children(small_disk) == {done.json["run"]: ["linux-amd64", "linux-arm64"]}
-    # Told where there is room, it goes on with what it has.
+    # With another state directory it continues with what it has.
     subprocess.run(["mount", "-o", "remount,size=128m", small_disk], check=True, timeout=30)
     resumed = multibuild("all", "--resume", *common)
     assert resumed.code == 0, resumed.stderr

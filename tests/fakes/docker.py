@@ -1,4 +1,4 @@
-"""A `docker` on PATH that notes its argv and answers from a table: the exact commands, without an engine."""
+"""A `docker` on PATH that records its argv and answers from a table: the exact commands, without an engine."""
 
 import json
 import os
@@ -29,8 +29,8 @@ for answer in json.load(open(os.path.join(here, "answers.json"))):
                     shutil.copytree(answer["layout"], dest, dirs_exist_ok=True)
         if "--metadata-file" in argv:
             with open(argv[argv.index("--metadata-file") + 1], "w") as metadata:
-                said = answer["metadata"]
-                metadata.write(json.dumps({{"containerimage.digest": digest}}) if said is None else said)
+                text = answer["metadata"]
+                metadata.write(json.dumps({{"containerimage.digest": digest}}) if text is None else text)
         sys.stdout.write(answer["stdout"])
         sys.stderr.write(answer["stderr"])
         sys.stderr.flush()
@@ -68,7 +68,7 @@ BUILDERS = (
 
 
 class FakeDocker:
-    """Writes itself into a folder; `answer(*begin, …)` adds a row, the first that fits is taken."""
+    """Writes the fakes into a folder; `answer(*begin, …)` adds a row, and the first match answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,29 +81,29 @@ class FakeDocker:
 
     @property
     def path(self) -> str:
-        """PATH with the fake first."""
+        """Return PATH with the fake first."""
         return f"{self.folder}:{os.environ['PATH']}"
 
     def answer(self, *begin: str, stdout: str = "", stderr: str = "", code: int = 0, **more: Any) -> None:
-        """Answer commands whose arguments begin so.
+        """Answer commands whose arguments begin with `begin`.
 
-        `metadata=` is for those that have a file for it; `layout=` is what they export, to destinations that end with
-        one of `exports=` (all). They end `seconds=` after their answer.
+        `metadata=` goes into their metadata file; `layout=` is exported to destinations that end with one of
+        `exports=` (default: all). They exit `seconds=` after their answer.
         """
-        said = {"stdout": stdout, "stderr": stderr, "code": code}
+        output = {"stdout": stdout, "stderr": stderr, "code": code}
         rest = {"metadata": None, "seconds": 0.0, "layout": None, "exports": [""]}
-        self._answers.append({"begin": list(begin), **said, **rest, **more})
+        self._answers.append({"begin": list(begin), **output, **rest, **more})
         self._save()
 
     def engine(self) -> None:
-        """Answer as an engine with a builder does."""
+        """Answer like an engine with a builder."""
         info = json.dumps(INFO).replace("BUILDX", str(self.folder / "docker-buildx"))
         self.answer("info", stdout=info)
         self.answer("buildx", "ls", stdout=BUILDERS)
-        self.answer("ls", stdout=BUILDERS)  # asked of the plugin itself
+        self.answer("ls", stdout=BUILDERS)  # from the plugin's own binary
 
     def calls(self) -> list[list[str]]:
-        """Give the argv of every call, program name first."""
+        """Return the argv of every call, program name first."""
         path = self.folder / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

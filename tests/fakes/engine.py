@@ -35,7 +35,7 @@ def builder(name: str, driver: str = "docker-container", *, error: str = "") -> 
     return BuilderInfo(name=name, driver=driver, nodes=(node,), error=error)
 
 
-def as_listed(new: NewBuilder) -> BuilderInfo:
+def listed_builder(new: NewBuilder) -> BuilderInfo:
     """Return a new builder as `buildx ls` lists it once it runs."""
     encoded = base64.b64encode(new.buildkitd.encode()).decode()
     node = replace(
@@ -75,7 +75,7 @@ class FakeEngine:
     def create_builder(self, new: NewBuilder) -> None:
         """Add a builder."""
         self.calls.append(f"create {new.name}")
-        created = as_listed(new)
+        created = listed_builder(new)
         if new.name in self.unreachable and new.driver == "remote":
             created = replace(created, nodes=(replace(created.nodes[0], status="inactive"),))
         self.existing.append(created)

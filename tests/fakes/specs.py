@@ -1,4 +1,4 @@
-"""What goes into a build, as plain as it can be."""
+"""A build spec with every field at its simplest value."""
 
 from multibuild.plan.spec import BuildSpec
 from multibuild.platforms import Platform

@@ -1,6 +1,6 @@
 """The fenced blocks of a Markdown page, and what a reader does with each.
 
-What a block is for stands after its language, where GitHub does not show it:
+The purpose of a block follows its language, where GitHub does not show it:
 
     sh                      run it; `exit=6`: its last command ends with 6
     text, json              what the command before it prints
@@ -50,22 +50,22 @@ class Page:
 def read_page(path: Path) -> Page:
     """Parse a page; ValueError for a fence that is never closed."""
     text = path.read_text()
-    said = _START.search(text)
-    start = said[1] if said else "." if path.parent == ROOT else None
+    comment = _START.search(text)
+    start = comment[1] if comment else "." if path.parent == ROOT else None
     return Page(path=path, text=text, start=start, blocks=tuple(_blocks(text)))
 
 
 def prose(text: str) -> str:
-    """Give a page without its blocks, line for line."""
-    kept, fence = [], None
+    """Return a page without its blocks, line for line."""
+    result, fence = [], None
     for line in text.splitlines():
         found = _FENCE.match(line)
         inside = fence is not None
         if found and (fence is None or line.strip() == fence):
             fence = None if inside else found["ticks"]
             inside = True
-        kept.append("" if inside else line)
-    return "\n".join(kept)
+        result.append("" if inside else line)
+    return "\n".join(result)
 
 
 def _blocks(text: str) -> list[Block]:

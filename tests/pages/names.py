@@ -1,7 +1,7 @@
-"""The names that pages use for other people's machines, and what stands in their place here.
+"""The machine names that pages use, and their replacements in the tests.
 
 Every name a page mentions is replaced in its commands, in the files it has its reader write and in the output it shows:
-this is the only place where a page and what is run differ. `LAB` is the lab's registry, under a repository of the
+this is the only difference between a page and what runs. `LAB` is the lab's registry, under a repository of the
 page's own; a service is started when a page mentions its name.
 """
 
@@ -16,7 +16,7 @@ LAB: Final = "lab"
 NAMES: Final[Mapping[str, str]] = {
     "registry.example.org": LAB,
     "mirror.example.net": LAB,
-    # What `examples/` publish to: a repository of the page's own, so that pages and tests do not meet there.
+    # Where `examples/` publish: a repository of the page's own, so that pages and tests stay apart.
     "localhost:5000/hello": LAB,
     "localhost:5000/kube-proxy": LAB,
     "registry.internal:5443": "a registry behind a login and a CA of its own",
@@ -32,7 +32,7 @@ BASES: Final[Mapping[str, str]] = {
 
 
 def mentioned(text: str) -> tuple[str, ...]:
-    """Give the names of services that a page mentions."""
+    """Return the names of services that a page mentions."""
     return tuple(name for name, kind in NAMES.items() if kind != LAB and name in text)
 
 

@@ -1,4 +1,4 @@
-"""Whether a command printed what a page shows: the words and their order, not the numbers."""
+"""Compare a command's output with the page: the words and their order, not the numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATTERNS: Final = {
 
 
 def missing_lines(expected: str, printed: str) -> list[str]:
-    """Give the expected lines that were not printed, in this order; a line of dots stands for any."""
+    """Return the expected lines that were not printed in this order; a line of dots stands for any."""
     lines = [line.strip() for line in printed.splitlines()]
     place, missing = 0, []
     for line in filter(None, map(str.strip, expected.splitlines())):
@@ -39,7 +39,7 @@ def missing_lines(expected: str, printed: str) -> list[str]:
 
 
 def missing_keys(expected: str, printed: str) -> list[str]:
-    """Give the paths of keys that the shown JSON has and the printed one lacks."""
+    """Return the paths of keys that the shown JSON has and the printed one lacks."""
     return _missing(json.loads(expected), json.loads(printed), "")
 
 

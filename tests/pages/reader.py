@@ -1,4 +1,4 @@
-"""A reader who does what a page says, in order, in a directory of their own."""
+"""A reader that follows a page, in order, in a directory of its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import yaml
 from pages.blocks import COMMANDS, OUTPUT, Block, Page
 from pages.output import missing_keys, missing_lines
 
-PATIENCE = 300.0
-"""Seconds for one block, on a machine that is busy."""
+TIMEOUT_S = 300.0
+"""Limit for one block, on a busy machine."""
 
 _SCRIPT = """\
 cd "$(cat {memory}/directory)"
@@ -36,7 +36,7 @@ class Reader:
     _printed: list[str] = field(default_factory=list)
 
     def read(self, page: Page) -> None:
-        """Do everything; AssertionError names the page's line and what was printed there."""
+        """Follow the page; AssertionError has the page's line and the output there."""
         memory = self._memory()
         memory.mkdir()
         (memory / "directory").write_text(str(self.folder))
@@ -63,10 +63,10 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT_S,
         )
-        wanted = int(block.options.get("exit", "0"))
-        assert done.returncode == wanted, (
+        expected = int(block.options.get("exit", "0"))
+        assert done.returncode == expected, (
             f"{where}: exit code {done.returncode}\n{block.text}\n{done.stdout}\n{done.stderr}"
         )
         assert "Traceback" not in done.stderr, f"{where}:\n{done.stderr}"
@@ -84,7 +84,7 @@ class Reader:
         path.write_text(text)
 
     def _so_far(self, path: Path) -> dict[str, object]:
-        """What the reader has there, on a page that only shows a part of it: the smallest config."""
+        """Return the reader's file; the smallest config on a page that shows only a part of it."""
         if path.exists():
             return dict(yaml.safe_load(path.read_text()))
         return {"version": 1, "image": self.translate("registry.example.org/team/app")}
@@ -95,7 +95,7 @@ class Reader:
         if block.language == "json":
             missing = missing_keys(expected, self._printed[0])
         else:
-            # What goes to stdout and what to stderr appear together on a reader's terminal, in an order of their own.
+            # A reader's terminal shows stdout and stderr together, in either order.
             candidates = (
                 self._printed[0] + self._printed[1],
                 self._printed[1] + self._printed[0],
@@ -105,20 +105,20 @@ class Reader:
 
 
 def copy_start(root: Path, start: str | None, folder: Path) -> None:
-    """Give the reader their copy: of a folder of this repository, or of all that is no product of a run."""
+    """Copy a folder of this repository for the reader, or all of it except for products of a run."""
     if start is None:
         folder.mkdir()
         return
     shutil.copytree(root / start, folder, ignore=_products)
     if start == ".":
-        # `make` finds the environment made already.
+        # `make` finds the environment ready.
         (folder / ".venv").symlink_to(root / ".venv")
 
 
 def _products(folder: str, names: list[str]) -> set[str]:
-    """What runs leave in a checkout (.gitignore): others may be making and removing it just now."""
+    """Return what runs leave in a checkout (.gitignore); other processes may be changing it."""
     hidden = {
         name for name in names if name.startswith(".") and name not in {".ci", ".dockerignore", ".gitignore"}
     }
-    made = {"__pycache__", "dist", "out"} | {name for name in names if name.endswith(".egg-info")}
-    return hidden | (made & set(names))
+    products = {"__pycache__", "dist", "out"} | {name for name in names if name.endswith(".egg-info")}
+    return hidden | (products & set(names))

@@ -1,4 +1,4 @@
-"""What stands behind the names of `names.py` that are no repository of the lab's registry."""
+"""The services behind the names of `names.py` that are no repository of the lab's registry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from builders.lab.paths import lab
 
 # User `builder`, password `correct-horse`.
 _HTPASSWD = "builder:$2b$05$abcdefghijklmnopqrstuuZ0Fx87Pb/Aqb0E90lfvCwzXnaFKUHpS\n"
-_PATIENCE = 60.0
+_TIMEOUT_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 SOCKET = "/var/run/docker.sock"
 
 
 @contextlib.contextmanager
 def service(name: str, folder: Path) -> Iterator[str]:
-    """Start what `name` stands for; gives what to write in its place. `folder` is the reader's."""
+    """Start the service `name`; return the address that replaces it. `folder` is the reader's."""
     with contextlib.ExitStack() as stack:
         if name.startswith("tcp://"):
             yield stack.enter_context(_buildkit())
@@ -37,7 +37,7 @@ def service(name: str, folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _private_registry(folder: Path) -> Iterator[str]:
-    """TLS by a CA that nobody knows yet (`ca.crt`, beside the project), and a login."""
+    """Start a registry with TLS from a new CA (`ca.crt`, beside the project) and a login."""
     store = folder / "private"
     store.mkdir()
     (store / "names").write_text(f"subjectAltName=IP:{_address()}\n")
@@ -53,13 +53,13 @@ def _private_registry(folder: Path) -> Iterator[str]:
         try:
             yield host
         finally:
-            # Where the page has its reader put the CA for the engine.
+            # Where the page puts the CA for the engine.
             shutil.rmtree(Path("/etc/docker/certs.d", host), ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _registry(store: Path, settings: dict[str, object], tls: dict[str, str] | None = None) -> Iterator[str]:
-    """Debian's docker-registry at an address that is not the loopback one, to which other rules apply."""
+    """Start Debian's docker-registry at an address other than loopback, to which other rules apply."""
     store.mkdir(exist_ok=True)
     host = f"{_address()}:{_free_port()}"
     config = {
@@ -78,7 +78,7 @@ def _registry(store: Path, settings: dict[str, object], tls: dict[str, str] | No
 
 @contextlib.contextmanager
 def _buildkit() -> Iterator[str]:
-    """The BuildKit of the lab's engine as a machine of its own would offer it."""
+    """Serve the BuildKit of the lab's engine at a TCP port, like a machine of its own."""
     port = _free_port()
     command = [sys.executable, "-m", "builders.lab", "forward", SOCKET, str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
@@ -98,16 +98,16 @@ def _running(command: list[str], log: object) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(_PATIENCE)
+        process.wait(_TIMEOUT_S)
 
 
 def _wait_for(host: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://{host}/v2/", timeout=10).close()
         except urllib.error.HTTPError:
-            return  # it wants TLS, or a login
+            return  # it requires TLS, or a login
         except OSError:
             time.sleep(0.05)
         else:
@@ -120,11 +120,11 @@ def _openssl(folder: Path, arguments: str) -> None:
 
 
 def _address() -> str:
-    """An address of this machine that others would use."""
+    """Return an address of this machine other than loopback."""
     listed = subprocess.run(["hostname", "-I"], check=True, capture_output=True, text=True).stdout.split()
-    found = [address for address in listed if "." in address]
-    assert found, "this machine has no address but the loopback one"
-    return found[0]
+    addresses = [address for address in listed if "." in address]
+    assert addresses, "this machine has no address but the loopback one"
+    return addresses[0]
 
 
 def _free_port() -> int:

@@ -1,6 +1,6 @@
-"""Programs that cannot do here what they do for a reader; each checks that what it was handed is right.
+"""Stand-ins for programs that cannot run in a test; each checks its arguments.
 
-Everything else that a page calls is the real program.
+Every other program that a page calls is the real one.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _ACCEPT = (
 
 @dataclass(frozen=True, kw_only=True)
 class StandIn:
-    """Why it is needed, and what it does with its arguments: gives the exit code."""
+    """The reason for it, and a function from its arguments to its exit code."""
 
     reason: str
     act: Callable[[Sequence[str]], int]
 
 
 def _cosign(arguments: Sequence[str]) -> int:
-    """What is signed or verified is an index, named by digest, that the registry has."""
+    """Check that what is signed is an index in the registry, named by digest."""
     assert arguments[0] in {"sign", "verify"}, arguments
     assert arguments[0] == "verify" or "@sha256:" in arguments[-1], "a tag may move before it is signed"
     _assert_held(arguments[-1])
@@ -41,7 +41,7 @@ def _cosign(arguments: Sequence[str]) -> int:
 
 
 def _kubectl(arguments: Sequence[str]) -> int:
-    """`apply -f`: the manifests name images that the registry has; `get nodes`: a cluster of four architectures."""
+    """Check for `apply -f` that the registry has the images; print a cluster of four architectures for `get nodes`."""
     if arguments[:2] == ["get", "nodes"]:
         print((ROOT / "tests/pages/nodes.json").read_text())
         return 0
@@ -54,7 +54,7 @@ def _kubectl(arguments: Sequence[str]) -> int:
 
 
 def _make(arguments: Sequence[str]) -> int:
-    """The suite does not run itself: `make test` must be what continuous integration runs, the rest is real."""
+    """Do not run the suite in itself: check that CI runs `make test`; other targets are real."""
     whole = {"test", "e2e", "unit", "contract", "lint", "bench", "format", "lab-down", "clean"}
     if not whole & set(arguments):
         return subprocess.run([_real("make"), *arguments]).returncode
@@ -64,7 +64,7 @@ def _make(arguments: Sequence[str]) -> int:
 
 
 def _pip(arguments: Sequence[str]) -> int:
-    """The same installation, up to the point where it would change the environment the tests run in."""
+    """Resolve the same installation without changing the environment of the tests."""
     assert arguments[0] == "install", arguments
     own = ["--dry-run", "--quiet", "--no-deps", "--no-build-isolation"]
     return subprocess.run([sys.executable, "-m", "pip", "install", *own, *arguments[1:]]).returncode
@@ -94,14 +94,14 @@ def install(folder: Path) -> None:
 
 
 def _real(program: str) -> str:
-    """Find the program itself: stand-ins come first on PATH."""
-    found = shutil.which(program, path=os.environ["PATH"].partition(":")[2])
-    assert found, f"there is no {program}"
-    return found
+    """Return the path of the real program: stand-ins come first on PATH."""
+    path = shutil.which(program, path=os.environ["PATH"].partition(":")[2])
+    assert path, f"there is no {program}"
+    return path
 
 
 def _assert_held(reference: str) -> None:
-    """The registry has it (any of the lab's; they speak plain http)."""
+    """Check that its registry (one of the lab's, plain http) has a manifest."""
     host, _, rest = reference.partition("/")
     repository, mark, target = rest.partition("@") if "@" in rest else rest.rpartition(":")
     assert mark, f"{reference} has neither tag nor digest"

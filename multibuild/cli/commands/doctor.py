@@ -1,4 +1,4 @@
-"""`doctor`: whether the configured platforms can be built here, and what mends it."""
+"""`doctor`: whether the configured platforms can be built here, and how to fix what is not ready."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DoctorRequest(Request):
 def doctor(request: DoctorRequest) -> int:
     """Check whether the platforms can be built here.
 
-    Runs a tiny program of each through the builder; for what does not run it says why, and what mends it.
+    Runs a tiny program of each through the builder; explains those that do not run, and how to fix them.
     """
     from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.mistakes import AS_ANYBODY, check, said
+from fakes.mistakes import UNPRIVILEGED, check, error
 
 from multibuild.cli.startup import main
 from multibuild.cli.streams import copy_report
@@ -21,128 +21,131 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
 
-# What is written → what is said. The place is FILE:LINE:COLUMN.
+# Config text → expected error. The place is FILE:LINE:COLUMN.
 WRITTEN_AS_TEXT = {
-    "a typo in a key": (BASE + "tgas: [a]\n", said(2, ":4:1: tgas", then="'tags'")),
+    "a typo in a key": (BASE + "tgas: [a]\n", error(2, ":4:1: tgas", hint="'tags'")),
     "a typo in a key of a platform": (
         BASE.replace("linux/arm64", "{name: linux/arm64, requierd: false}"),
-        said(2, ":3:46:", "platforms.1.requierd", then="'required'"),
+        error(2, ":3:46:", "platforms.1.requierd", hint="'required'"),
     ),
-    "a key of another tool": (BASE + "entrypoint: x\n", said(2, "entrypoint", then="multibuild schema")),
-    "a tab before a key": ("version: 1\n\timage: x\n", said(2, ":2:1:", then="indent with spaces")),
-    "a tab inside a mapping": (BASE + "args:\n\tA: b\n", said(2, ":5:1:", then="indent with spaces")),
-    "a quote that is never closed": (BASE + "args: {A: 'x\n", said(2, "not YAML", then="never closed")),
-    "a colon in a text": (BASE + "target: a: b\n", said(2, ":4:10:", then="quotes")),
-    "an alias nobody defines": ("image: *x\n", said(2, ":1:8:", "'x'", then="quotes")),
-    "a bomb of aliases": (BOMB, said(2, "more than 50000 values", then="aliases")),
-    "an alias of itself": ("a: &a [*a]\n", said(2, "contains itself", then="write the value out")),
-    "bad indentation": ("version: 1\n  image: x\n", said(2, ":2:", then="indentation")),
+    "a key of another tool": (BASE + "entrypoint: x\n", error(2, "entrypoint", hint="multibuild schema")),
+    "a tab before a key": ("version: 1\n\timage: x\n", error(2, ":2:1:", hint="indent with spaces")),
+    "a tab inside a mapping": (BASE + "args:\n\tA: b\n", error(2, ":5:1:", hint="indent with spaces")),
+    "a quote that is never closed": (BASE + "args: {A: 'x\n", error(2, "not YAML", hint="never closed")),
+    "a colon in a text": (BASE + "target: a: b\n", error(2, ":4:10:", hint="quotes")),
+    "an alias nobody defines": ("image: *x\n", error(2, ":1:8:", "'x'", hint="quotes")),
+    "a bomb of aliases": (BOMB, error(2, "more than 50000 values", hint="aliases")),
+    "an alias of itself": ("a: &a [*a]\n", error(2, "contains itself", hint="write the value out")),
+    "bad indentation": ("version: 1\n  image: x\n", error(2, ":2:", hint="indentation")),
     "a variable without quotes": (
         "version: 1\nimage: r/a\nplatforms: [amd64]\ntags: [{a: b}: c]\n",
-        said(2, ":4:8", then="quotes"),
+        error(2, ":4:8", hint="quotes"),
     ),
-    "a file that is empty": ("", said(2, "is empty", then="multibuild init")),
-    "a list instead of a mapping": ("- linux/amd64\n", said(2, ":1:1:", "a list", then="version: 1")),
-    "text that is not UTF-8": (b"\xff\xfe\x00", said(2, "not UTF-8", then="save it as UTF-8")),
-    "a key written twice": (BASE + "image: y\n", said(2, ":4:1: image", then="keep one")),
-    "no version": (BASE.replace("version: 1\n", ""), said(2, "version: is required", then="version: 1")),
-    "a version of the future": (BASE.replace(": 1", ": 2"), said(2, "must be 1", then="version: 1")),
-    "a version in quotes": (BASE.replace(": 1", ": '1'"), said(2, "version", then="without quotes")),
-    "no image": (BASE.replace("image: r.example.org/app\n", ""), said(2, "image", then="registry.example")),
+    "a file that is empty": ("", error(2, "is empty", hint="multibuild init")),
+    "a list instead of a mapping": ("- linux/amd64\n", error(2, ":1:1:", "a list", hint="version: 1")),
+    "text that is not UTF-8": (b"\xff\xfe\x00", error(2, "not UTF-8", hint="save it as UTF-8")),
+    "a key written twice": (BASE + "image: y\n", error(2, ":4:1: image", hint="keep one")),
+    "no version": (BASE.replace("version: 1\n", ""), error(2, "version: is required", hint="version: 1")),
+    "a version of the future": (BASE.replace(": 1", ": 2"), error(2, "must be 1", hint="version: 1")),
+    "a version in quotes": (BASE.replace(": 1", ": '1'"), error(2, "version", hint="without quotes")),
+    "no image": (BASE.replace("image: r.example.org/app\n", ""), error(2, "image", hint="registry.example")),
     "an image with a tag": (
         BASE.replace("/app", "/app:1"),
-        said(2, "'r.example.org/app:1'", then="1 under tags"),
+        error(2, "'r.example.org/app:1'", hint="1 under tags"),
     ),
-    "an image with capitals": (BASE.replace("/app", "/App"), said(2, "capitals", then="r.example.org/app")),
+    "an image with capitals": (BASE.replace("/app", "/App"), error(2, "capitals", hint="r.example.org/app")),
     "an image with https://": (
         BASE.replace("r.ex", "https://r.ex"),
-        said(2, "'https://r.example.org/app'", then="registry.example.org/team/app"),
+        error(2, "'https://r.example.org/app'", hint="registry.example.org/team/app"),
     ),
     "a platform that does not exist": (
         BASE.replace("arm64", "vax"),
-        said(2, ":3:26:", "'linux/vax'", then="known architectures: amd64"),
+        error(2, ":3:26:", "'linux/vax'", hint="known architectures: amd64"),
     ),
-    "a platform nearly right": (BASE.replace("arm64", "amr64"), said(2, "'linux/amr64'", then="'arm64'")),
+    "a platform nearly right": (BASE.replace("arm64", "amr64"), error(2, "'linux/amr64'", hint="'arm64'")),
     "a platform twice, in two spellings": (
         BASE.replace("linux/arm64", "x86_64"),
-        said(2, "linux/amd64 is already listed as platforms.0", then="remove one"),
+        error(2, "linux/amd64 is already listed as platforms.0", hint="remove one"),
     ),
-    "no platforms": (BASE.replace("linux/amd64, linux/arm64", ""), said(2, "platforms", then="linux/amd64")),
-    "platforms left blank": (BASE.partition("[")[0] + "\n", said(2, "platforms", then="give it a value")),
+    "no platforms": (BASE.replace("linux/amd64, linux/arm64", ""), error(2, "platforms", hint="linux/amd64")),
+    "platforms left blank": (BASE.partition("[")[0] + "\n", error(2, "platforms", hint="give it a value")),
     "platforms as a text": (
         BASE.replace("[linux/amd64, linux/arm64]", "linux/amd64,linux/arm64"),
-        said(2, "must be a list", then="[linux/amd64, linux/arm64]"),
+        error(2, "must be a list", hint="[linux/amd64, linux/arm64]"),
     ),
-    "a number for a platform": (BASE.replace("linux/arm64", "386"), said(2, "'386'", then="linux/arm64")),
-    "a tag that is no tag": (BASE + "tags: [feature/X]\n", said(2, "'feature/X'", then="feature-X")),
-    "a tag that is a number": (BASE + "tags: [1.10]\n", said(2, "tags.0", "1.10", then='"1.10"')),
+    "a number for a platform": (BASE.replace("linux/arm64", "386"), error(2, "'386'", hint="linux/arm64")),
+    "a tag that is no tag": (BASE + "tags: [feature/X]\n", error(2, "'feature/X'", hint="feature-X")),
+    "a tag that is a number": (BASE + "tags: [1.10]\n", error(2, "tags.0", "1.10", hint='"1.10"')),
     "tags that all come out empty": (
         BASE + "tags: ['${git.tag}']\n",
-        said(2, "no tag is left", then=":-dev"),
+        error(2, "no tag is left", hint=":-dev"),
     ),
-    "a word for a boolean": (BASE + "fail_fast: maybe\n", said(2, "true or false", "'maybe'", then="true")),
-    "args as a list": (BASE + "args: [A=b]\n", said(2, "args: must be a mapping", then="{KEY: value}")),
-    "a boolean argument": (BASE + "args: {A: true}\n", said(2, "args.A", then='"true"')),
-    "a mapping for a text": (BASE + "labels: {a: {b: c}}\n", said(2, "labels.a", then="a: text")),
+    "a word for a boolean": (BASE + "fail_fast: maybe\n", error(2, "true or false", "'maybe'", hint="true")),
+    "args as a list": (BASE + "args: [A=b]\n", error(2, "args: must be a mapping", hint="{KEY: value}")),
+    "a boolean argument": (BASE + "args: {A: true}\n", error(2, "args.A", hint='"true"')),
+    "a mapping for a text": (BASE + "labels: {a: {b: c}}\n", error(2, "labels.a", hint="a: text")),
     "a command as a text": (
         BASE + "test: {run: app --version}\n",
-        said(2, "test.run", then="[app, --version]"),
+        error(2, "test.run", hint="[app, --version]"),
     ),
     "a word for a number": (
         BASE + "retry: {attempts: many}\n",
-        said(2, "retry.attempts", then="attempts: 3"),
+        error(2, "retry.attempts", hint="attempts: 3"),
     ),
-    "no attempts": (BASE + "retry: {attempts: 0}\n", said(2, "at least 1", then="attempts: 1")),
-    "a bad duration": (BASE + "timeout: 5 minutes\n", said(2, ":4:1: timeout", "'5 minutes'", then="5m")),
-    "a duration of nothing": (BASE + "timeout: 0s\n", said(2, "more than nothing", then="90s")),
-    "an unknown choice": (BASE + "media_type: ocu\n", said(2, "oci or docker", then="'oci'")),
-    "an unknown network": (BASE + "network: hots\n", said(2, "network", then="'host'")),
-    "an unknown outlet": (BASE + "publish: {to: oic:x}\n", said(2, "publish.to", "'oic:x'", then="oci:x")),
+    "no attempts": (BASE + "retry: {attempts: 0}\n", error(2, "at least 1", hint="attempts: 1")),
+    "a bad duration": (BASE + "timeout: 5 minutes\n", error(2, ":4:1: timeout", "'5 minutes'", hint="5m")),
+    "a duration of nothing": (BASE + "timeout: 0s\n", error(2, "more than nothing", hint="90s")),
+    "an unknown choice": (BASE + "media_type: ocu\n", error(2, "oci or docker", hint="'oci'")),
+    "an unknown network": (BASE + "network: hots\n", error(2, "network", hint="'host'")),
+    "an unknown outlet": (BASE + "publish: {to: oic:x}\n", error(2, "publish.to", "'oic:x'", hint="oci:x")),
     "a staging name for all": (
         BASE + "publish: {staging: 'x'}\n",
-        said(2, "under one name", then="{arch} or {slug}"),
+        error(2, "under one name", hint="{arch} or {slug}"),
     ),
-    "a flag multibuild passes": (BASE + "build_flags: [--push]\n", said(2, "--push", then="publish")),
+    "a flag multibuild passes": (BASE + "build_flags: [--push]\n", error(2, "--push", hint="publish")),
     "annotations of a Docker list": (
         BASE + "media_type: docker\nannotations: {a: b}\n",
-        said(2, "annotations", "cannot hold them", then="media_type: oci"),
+        error(2, "annotations", "cannot hold them", hint="media_type: oci"),
     ),
     "a registry as a URL": (
         BASE + "registries: {'https://r:5000/': {insecure: true}}\n",
-        said(2, "host[:port]", then="like r:5000"),
+        error(2, "host[:port]", hint="like r:5000"),
     ),
-    "a secret written out": (BASE + "secrets: [hunter2]\n", said(2, "secrets.0", then="id=token,env=TOKEN")),
-    "an unknown built-in": (BASE + "tags: ['${git.describe}']\n", said(2, "${git.describe}", then="git.sha")),
+    "a secret written out": (BASE + "secrets: [hunter2]\n", error(2, "secrets.0", hint="id=token,env=TOKEN")),
+    "an unknown built-in": (
+        BASE + "tags: ['${git.describe}']\n",
+        error(2, "${git.describe}", hint="git.sha"),
+    ),
     "a variable that is not set": (
         BASE + "tags: ['${UNSET_X}']\n",
-        said(2, "UNSET_X", then="${UNSET_X:-default}"),
+        error(2, "UNSET_X", hint="${UNSET_X:-default}"),
     ),
     "a variable that must be set": (
         BASE + "tags: ['${UNSET_X:?the release to build}']\n",
-        said(2, "UNSET_X", "the release to build", then="set UNSET_X"),
+        error(2, "UNSET_X", "the release to build", hint="set UNSET_X"),
     ),
-    "a brace that is never closed": (BASE + "tags: ['${git.sha']\n", said(2, "'${git.sha'", then="$$")),
+    "a brace that is never closed": (BASE + "tags: ['${git.sha']\n", error(2, "'${git.sha'", hint="$$")),
     "a profile that is not there": (
         BASE + "builder: ./mine.yaml\n",
-        said(2, "mine.yaml", then="container, fleet"),
+        error(2, "mine.yaml", hint="container, fleet"),
     ),
-    "no builder at all": (BASE + "builder: ''\n", said(2, "builder", then="auto")),
+    "no builder at all": (BASE + "builder: ''\n", error(2, "builder", hint="auto")),
     "a context that is not there": (
         BASE + "context: source\n",
-        said(2, "/source", then="relative to the config"),
+        error(2, "/source", hint="relative to the config"),
     ),
     "a Dockerfile that is not there": (
         BASE + "dockerfile: Dokcerfile\n",
-        said(2, "/Dokcerfile", then="Dockerfile"),
+        error(2, "/Dokcerfile", hint="Dockerfile"),
     ),
-    "a target that is not there": (BASE + "target: runtine\n", said(2, "'runtine'", then="build, runtime")),
+    "a target that is not there": (BASE + "target: runtine\n", error(2, "'runtine'", hint="build, runtime")),
     "a secret file that is not there": (
         BASE + "secrets: ['id=npmrc,src=.npmrc']\n",
-        said(2, "/.npmrc", "npmrc", then="env=NAME"),
+        error(2, "/.npmrc", "npmrc", hint="env=NAME"),
     ),
     "a CA that is not there": (
         BASE + "registries: {r.example.org: {ca: ca.pem}}\n",
-        said(2, "ca.pem", then="PEM"),
+        error(2, "ca.pem", hint="PEM"),
     ),
 }
 
@@ -151,95 +154,98 @@ WRITTEN = {
     for mistake, (text, expected) in WRITTEN_AS_TEXT.items()
 }
 
-# What is typed → what is said, in a project that is right.
+# Arguments → expected error, in a valid project.
 TYPED = {
-    "a command nearly right": (("pln",), said(2, "'pln'", then="plan")),
-    "a command that is none": (("frobnicate",), said(2, "'frobnicate'", then="multibuild --help")),
-    "an option nearly right": (("plan", "--jbos", "2"), said(2, "--jbos", then="--jobs")),
+    "a command nearly right": (("pln",), error(2, "'pln'", hint="plan")),
+    "a command that is none": (("frobnicate",), error(2, "'frobnicate'", hint="multibuild --help")),
+    "an option nearly right": (("plan", "--jbos", "2"), error(2, "--jbos", hint="--jobs")),
     "an option of another command": (
         ("runs", "--dry-run"),
-        said(2, "--dry-run", then="multibuild runs --help"),
+        error(2, "--dry-run", hint="multibuild runs --help"),
     ),
-    "an option without its value": (("plan", "--jobs"), said(2, "--jobs needs a value", then="--help")),
-    "a flag with a value": (("plan", "--json=yes"), said(2, "--json", then="--help")),
-    "an argument left out": (("inspect",), said(2, "REFERENCE", then="multibuild inspect registry")),
-    "an argument too many": (("plan", "now"), said(2, "now", then="multibuild plan --help")),
-    "--set without a value": (("plan", "--set", "jobs"), said(2, "key.path=value", then="--set publish")),
-    "--set of a key that is none": (("plan", "--set", "jobbs=2"), said(2, "jobbs", then="'jobs'")),
+    "an option without its value": (("plan", "--jobs"), error(2, "--jobs needs a value", hint="--help")),
+    "a flag with a value": (("plan", "--json=yes"), error(2, "--json", hint="--help")),
+    "an argument left out": (("inspect",), error(2, "REFERENCE", hint="multibuild inspect registry")),
+    "an argument too many": (("plan", "now"), error(2, "now", hint="multibuild plan --help")),
+    "--set without a value": (("plan", "--set", "jobs"), error(2, "key.path=value", hint="--set publish")),
+    "--set of a key that is none": (("plan", "--set", "jobbs=2"), error(2, "jobbs", hint="'jobs'")),
     "--set of a platform that is none": (
         ("plan", "--set", "platforms.9.timeout=2m"),
-        said(2, "no entry '9'", then="linux/amd64, linux/arm64"),
+        error(2, "no entry '9'", hint="linux/amd64, linux/arm64"),
     ),
-    "a number of jobs that is none": (("plan", "--jobs", "many"), said(2, "--jobs", "'many'", then="like 4")),
+    "a number of jobs that is none": (
+        ("plan", "--jobs", "many"),
+        error(2, "--jobs", "'many'", hint="like 4"),
+    ),
     "a platform nearly right": (
         ("plan", "--platform", "linux/amd46"),
-        said(2, "'linux/amd46'", then="'amd64'"),
+        error(2, "'linux/amd46'", hint="'amd64'"),
     ),
     "a platform not in the config": (
         ("plan", "--platform", "s390x"),
-        said(2, "linux/s390x", then="linux/amd64"),
+        error(2, "linux/s390x", hint="linux/amd64"),
     ),
-    "a tag with a slash": (("plan", "--tag", "a/b"), said(2, "'a/b'", then="a-b")),
+    "a tag with a slash": (("plan", "--tag", "a/b"), error(2, "'a/b'", hint="a-b")),
     "another config that is not there": (
         ("plan", "-f", "multibiuld.yaml"),
-        said(2, "multibiuld.yaml", then="init"),
+        error(2, "multibiuld.yaml", hint="init"),
     ),
-    "a directory for a config": (("plan", "-f", "src"), said(2, "src", "directory", then="name the file")),
-    "an unknown progress": (("all", "--progress", "tti"), said(2, "'tti'", then="auto, tty, plain")),
+    "a directory for a config": (("plan", "-f", "src"), error(2, "src", "directory", hint="name the file")),
+    "an unknown progress": (("all", "--progress", "tti"), error(2, "'tti'", hint="auto, tty, plain")),
     "a state inside the context": (
         ("all", "--state-dir", "state"),
-        said(2, "state", then="directory outside"),
+        error(2, "state", hint="directory outside"),
     ),
-    "a run before there is any": (("report",), said(2, "no runs", then="multibuild all")),
-    "a log that is not there": (("explain", "build.log"), said(2, "build.log", then="standard input")),
+    "a run before there is any": (("report",), error(2, "no runs", hint="multibuild all")),
+    "a log that is not there": (("explain", "build.log"), error(2, "build.log", hint="standard input")),
     "an image with capitals": (
         ("inspect", "r.example.org/App"),
-        said(2, "lower case", then="host/repository:tag"),
+        error(2, "lower case", hint="host/repository:tag"),
     ),
-    "a digest cut short": (("inspect", "r.example.org/a@sha256:12"), said(2, "'sha256:12'", then="64 hex")),
+    "a digest cut short": (("inspect", "r.example.org/a@sha256:12"), error(2, "'sha256:12'", hint="64 hex")),
     "a host that is none": (
         ("resolve", "r.example.org/app", "--host", "linux/vax"),
-        said(2, "'vax'", then="known architectures"),
+        error(2, "'vax'", hint="known architectures"),
     ),
     "a client that is none": (
         ("resolve", "r/a", "--client", "dcoker"),
-        said(2, "dcoker", then="containerd, docker"),
+        error(2, "dcoker", hint="containerd, docker"),
     ),
-    "nothing to resolve": (("resolve",), said(2, "--index FILE", then="multibuild resolve")),
+    "nothing to resolve": (("resolve",), error(2, "--index FILE", hint="multibuild resolve")),
     "an index that is none": (
         ("resolve", "--index", "Dockerfile"),
-        said(2, "Dockerfile", then="inspect REF --raw"),
+        error(2, "Dockerfile", hint="inspect REF --raw"),
     ),
     "nodes that are none": (
         ("resolve", "--index", "Dockerfile", "--nodes", "Dockerfile"),
-        said(2, "Dockerfile", then="kubectl get nodes -o json"),
+        error(2, "Dockerfile", hint="kubectl get nodes -o json"),
     ),
     "a merge of nothing": (
         ("merge", "r.example.org/app:1"),
-        said(2, "no source", then="merge TARGET SOURCE"),
+        error(2, "no source", hint="merge TARGET SOURCE"),
     ),
     "a layout that is not there": (
         ("merge", "r.example.org/app:1", "--from-oci", "out"),
-        said(2, "out", then="directory or an archive"),
+        error(2, "out", hint="directory or an archive"),
     ),
-    "init over a config": (("init",), said(2, "multibuild.yaml", "never overwrites", then="--file")),
+    "init over a config": (("init",), error(2, "multibuild.yaml", "never overwrites", hint="--file")),
     "init without a Dockerfile": (
         ("init", "-f", "src/multibuild.yaml"),
-        said(2, "no Dockerfile", then="--dockerfile"),
+        error(2, "no Dockerfile", hint="--dockerfile"),
     ),
     "init with a Dockerfile that is not there": (
         ("init", "-f", "new.yaml", "--dockerfile", "docker/Dockerfile"),
-        said(2, "docker/Dockerfile", then="--dockerfile"),
+        error(2, "docker/Dockerfile", hint="--dockerfile"),
     ),
     "init for an image with a tag": (
         ("init", "-f", "new.yaml", "--image", "r.example.org/app:1"),
-        said(2, "--image", "has a tag", then="r.example.org/app"),
+        error(2, "--image", "has a tag", hint="r.example.org/app"),
     ),
     "init for a stage that is not there": (
         ("init", "-f", "new.yaml", "--target", "runtine"),
-        said(2, "'runtine'", then="build, runtime"),
+        error(2, "'runtine'", hint="build, runtime"),
     ),
-    "completion of an unknown shell": (("completion", "tcsh"), said(2, "tcsh", then="bash, zsh or fish")),
+    "completion of an unknown shell": (("completion", "tcsh"), error(2, "tcsh", hint="bash, zsh or fish")),
 }
 
 
@@ -304,7 +310,7 @@ def test_an_escape_sequence_does_not_reach_the_terminal(project: Path, capsys):
 def test_a_config_nobody_may_read(project: Path):
     (project / "multibuild.yaml").chmod(0)
     done = subprocess.run(
-        [*AS_ANYBODY, sys.executable, "-m", "multibuild", "plan"],
+        [*UNPRIVILEGED, sys.executable, "-m", "multibuild", "plan"],
         capture_output=True,
         text=True,
         check=False,
@@ -313,7 +319,7 @@ def test_a_config_nobody_may_read(project: Path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     check(
-        said(2, "multibuild.yaml", "is not readable", then="multibuild plan --help"),
+        error(2, "multibuild.yaml", "is not readable", hint="multibuild plan --help"),
         done.returncode,
         done.stderr,
     )

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import pytest
-from fakes.mistakes import check, said
+from fakes.mistakes import check, error
 from fakes.registry_server import FakeRegistry, Faults
 
 from multibuild.cli.startup import main
@@ -43,7 +43,7 @@ def fails(capsys, expected, *arguments):
 def test_a_missing_image_is_a_usage_error(registry, capsys, command):
     fails(
         capsys,
-        said(2, f"{registry.host}/app:1", then="the name and the tag"),
+        error(2, f"{registry.host}/app:1", hint="the name and the tag"),
         command,
         f"{registry.host}/app:1",
     )
@@ -57,7 +57,7 @@ def test_a_missing_or_expired_login_hints_at_docker_login(tmp_path, capsys, sche
             log_in(tmp_path, registry.host, "last-year's")
         err = fails(
             capsys,
-            said(3, registry.host, then=f"docker login {registry.host}"),
+            error(3, registry.host, hint=f"docker login {registry.host}"),
             "inspect",
             f"{registry.host}/app:1",
         )
@@ -66,20 +66,20 @@ def test_a_missing_or_expired_login_hints_at_docker_login(tmp_path, capsys, sche
 
 def test_an_account_without_permission_hints_at_another_login(registry, capsys):
     registry.faults = Faults({1: 403}, lasting=True)
-    fails(capsys, said(3, "does not allow", then="docker login"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, "does not allow", hint="docker login"), "inspect", f"{registry.host}/app:1")
 
 
 def test_a_registry_that_is_down_is_an_environment_fault(registry, capsys):
     registry.server.shutdown()
     registry.server.server_close()
     fails(
-        capsys, said(3, registry.host, "refused", then="is it running"), "resolve", f"{registry.host}/app:1"
+        capsys, error(3, registry.host, "refused", hint="is it running"), "resolve", f"{registry.host}/app:1"
     )
 
 
 def test_merging_a_missing_image_fails(registry, capsys):
     target, source = f"{registry.host}/app:1", f"{registry.host}/app-arm64:1"
-    fails(capsys, said(7, source, then="the name and the tag"), "merge", target, source)
+    fails(capsys, error(7, source, hint="the name and the tag"), "merge", target, source)
 
 
 def non_loopback(host):
@@ -89,7 +89,7 @@ def non_loopback(host):
 
 def test_a_plain_http_registry_hints_at_insecure(registry, capsys):
     host = non_loopback(registry.host)
-    fails(capsys, said(3, host, "plain http", then="insecure: true"), "inspect", f"{host}/app:1")
+    fails(capsys, error(3, host, "plain http", hint="insecure: true"), "inspect", f"{host}/app:1")
 
 
 def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, capsys):
@@ -103,22 +103,22 @@ def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, c
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     host = non_loopback(registry.host)
     registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
-    fails(capsys, said(3, host, "certificate", then="ca: FILE"), "inspect", f"{host}/app:1")
+    fails(capsys, error(3, host, "certificate", hint="ca: FILE"), "inspect", f"{host}/app:1")
     # The hint works: with the CA the registry's response is read.
     (tmp_path / "multibuild.yaml").write_text(
         f"version: 1\nimage: {host}/app\nplatforms: [amd64]\nregistries: {{'{host}': {{ca: cert.pem}}}}\n"
     )
-    fails(capsys, said(2, f"{host}/app:1", then="the name and the tag"), "inspect", f"{host}/app:1")
+    fails(capsys, error(2, f"{host}/app:1", hint="the name and the tag"), "inspect", f"{host}/app:1")
     assert threading.active_count() < 50
 
 
 def test_a_missing_credential_helper_is_an_environment_fault(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "not-installed"}))
-    fails(capsys, said(3, registry.host, then="credsStore"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, registry.host, hint="credsStore"), "inspect", f"{registry.host}/app:1")
 
 
 def test_a_broken_docker_config_is_an_environment_fault(tmp_path, registry, capsys):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text("{")
-    fails(capsys, said(3, "config.json", then="mend or move it"), "inspect", f"{registry.host}/app:1")
+    fails(capsys, error(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")

@@ -18,18 +18,18 @@ CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
 def slugs(path):
     """GitHub's anchors: lower case, punctuation away, blanks to hyphens, repetitions numbered."""
-    found: set[str] = set()
-    seen: dict[str, int] = {}
+    anchors: set[str] = set()
+    counts: dict[str, int] = {}
     for line in prose(path.read_text()).splitlines():
         heading = re.match(r"#{1,6} +(.*?) *#*$", line)
         if heading is None:
             continue
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1]).replace("`", "")
         slug = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-        times = seen.get(slug, 0)
-        seen[slug] = times + 1
-        found.add(f"{slug}-{times}" if times else slug)
-    return found
+        times = counts.get(slug, 0)
+        counts[slug] = times + 1
+        anchors.add(f"{slug}-{times}" if times else slug)
+    return anchors
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""The reader that plays the pages notices whatever is wrong with one."""
+"""The reader that follows the pages notices every fault in one."""
 
 import os
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_keys_are_added_to_a_file_or_replaced(play):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (block("sh", "false"), "exit code 1"),
         (block("sh", "false | true"), "exit code 1"),
@@ -65,13 +65,13 @@ def test_keys_are_added_to_a_file_or_replaced(play):
         (block("yaml title=a.yaml", "x: 1"), "does not name a.yaml"),
     ],
 )
-def test_what_is_wrong_is_said(play, text, said):
+def test_a_fault_in_a_page_is_reported(play, text, message):
     with pytest.raises(AssertionError) as failure:
         play(text)
-    assert said in str(failure.value)
+    assert message in str(failure.value)
 
 
-def test_a_block_that_is_never_closed(play):
+def test_a_block_that_is_never_closed_is_an_error(play):
     with pytest.raises(ValueError, match="never closed"):
         play("```sh\ntrue\n")
 
@@ -100,7 +100,7 @@ def test_numbers_are_not_compared(shown, printed):
         ("a  TIME", "a"),
     ],
 )
-def test_words_and_their_order_are(shown, printed):
+def test_words_and_their_order_are_compared(shown, printed):
     assert missing_lines(shown, printed) != []
 
 

@@ -1,4 +1,4 @@
-"""The committed reference is what the code gives now."""
+"""The committed reference is up to date."""
 
 import pytest
 
@@ -12,11 +12,11 @@ from multibuild.journal.events import EVENTS
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_what_the_code_gives(name):
+def test_a_page_is_up_to_date(name):
     assert (FOLDER / name).read_text() == PAGES[name](), "run `make docs`"
 
 
-def test_no_other_page_stands_beside_them():
+def test_every_reference_page_is_generated():
     assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
 
 
@@ -34,7 +34,7 @@ def test_every_key_is_there():
     assert all(f"| `{field.alias or name}` |" in page for name, field in Config.model_fields.items())
 
 
-def test_nothing_is_left_out():
+def test_every_class_and_command_is_there():
     assert all(f"| `{row.name}` |" in PAGES["failures.md"]() for row in CLASSES)
     names = [
         command.name or getattr(command.callback, "__name__", "") for command in program().registered_commands
@@ -43,5 +43,5 @@ def test_nothing_is_left_out():
     assert all(f"| `{name}` |" in PAGES["journal.md"]() for name in EVENTS)
 
 
-def test_a_bar_in_a_cell_is_no_column():
+def test_a_bar_in_a_cell_is_escaped():
     assert table(("a",), [("x|y",)]).splitlines()[-1] == r"| x\|y |"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fakes.layers import PLAIN, tar
-from fakes.programs import linked
+from fakes.programs import dynamic_program
 
 from multibuild.elf.dynamic import MAX_START_BYTES, dynamic_spans, read_dynamic
 from multibuild.elf.header import HEAD_BYTES, segments
@@ -29,12 +29,14 @@ def read(program):
 )
 @pytest.mark.parametrize("architecture", ["arm64", "arm", "s390x", "mips64le", "mips", "386"])
 def test_libraries_and_run_path_are_read_wherever_the_section_is(architecture, gap):
-    program = linked(architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap)
+    program = dynamic_program(
+        architecture, "libc.so.6", "libm.so.6", runpath="/opt/lib:$ORIGIN/../lib", gap=gap
+    )
     assert read(program) == (("libc.so.6", "libm.so.6"), ("/opt/lib", "$ORIGIN/../lib"))
 
 
 def test_strings_beyond_the_start_of_the_file_are_not_read():
-    assert read(linked("arm64", "libc.so.6", gap=2 * MAX_START_BYTES, late=True)) == ((), ())
+    assert read(dynamic_program("arm64", "libc.so.6", gap=2 * MAX_START_BYTES, late=True)) == ((), ())
 
 
 def test_a_static_program_needs_nothing():
@@ -49,7 +51,7 @@ def test_a_real_program_has_its_libraries():
 
 @pytest.mark.parametrize("at", range(24, 64 + 2 * 56, 4))
 def test_corrupt_bytes_raise_nothing(at):
-    program = bytearray(linked("arm64", "libc.so.6"))
+    program = bytearray(dynamic_program("arm64", "libc.so.6"))
     program[at : at + 4] = b"\xff" * 4
     needed, runpath = read(bytes(program))
     assert (set(needed) <= {"libc.so.6"}, runpath) == (True, ())
@@ -66,7 +68,7 @@ def executed_paths(image, *, env=(), command="/bin/app"):
     return [file.path for file in executed.files]
 
 
-LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
+LIBRARY, FOREIGN = dynamic_program("arm64"), dynamic_program("amd64")
 
 
 @pytest.mark.parametrize(
@@ -85,12 +87,12 @@ LIBRARY, FOREIGN = linked("arm64"), linked("amd64")
     ],
 )  # fmt: skip
 def test_the_loader_uses_the_first_library_of_its_own_machine(files, library):
-    image = root({"bin/app": linked("arm64", "libx.so.1"), **files})
+    image = root({"bin/app": dynamic_program("arm64", "libx.so.1"), **files})
     assert executed_paths(image) == ["/bin/app", *([library] if library else [])]
 
 
 def test_run_path_and_library_path_come_first():
-    app = linked("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
+    app = dynamic_program("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
     files = {"opt/bin/app": app, "lib/libx.so": LIBRARY, "lib/liby.so": LIBRARY}
     image = root({**files, "opt/own/libx.so": LIBRARY, "srv/liby.so": LIBRARY})
     found = executed_paths(image, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
@@ -100,9 +102,9 @@ def test_run_path_and_library_path_come_first():
 def test_libraries_of_libraries_are_followed_and_cycles_end():
     image = root(
         {
-            "bin/app": linked("arm64", "liba.so"),
-            "lib/liba.so": linked("arm64", "libb.so"),
-            "lib/libb.so": linked("arm64", "liba.so", "libc.so"),
+            "bin/app": dynamic_program("arm64", "liba.so"),
+            "lib/liba.so": dynamic_program("arm64", "libb.so"),
+            "lib/libb.so": dynamic_program("arm64", "liba.so", "libc.so"),
             "lib/libc.so": FOREIGN,
         }
     )
@@ -110,8 +112,8 @@ def test_libraries_of_libraries_are_followed_and_cycles_end():
 
 
 def test_a_long_chain_of_libraries_ends():
-    chain = {f"lib/lib{n}.so": linked("arm64", f"lib{n + 1}.so") for n in range(3000)}
-    assert len(executed_paths(root({"bin/app": linked("arm64", "lib0.so"), **chain}))) == 3001
+    chain = {f"lib/lib{n}.so": dynamic_program("arm64", f"lib{n + 1}.so") for n in range(3000)}
+    assert len(executed_paths(root({"bin/app": dynamic_program("arm64", "lib0.so"), **chain}))) == 3001
 
 
 def test_a_script_needs_no_libraries():

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.engine import ENGINE, FakeEngine, as_listed, builder
+from fakes.engine import ENGINE, FakeEngine, builder, listed_builder
 from pydantic import ValidationError
 
 from multibuild.config.profile_models import Node, Profile
@@ -66,7 +66,7 @@ def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
 
 def created_from(profile: Profile) -> BuilderInfo:
     """Return the builder that a profile creates, as buildx lists it."""
-    return as_listed(by_profile(profile, FakeEngine()).create[0])
+    return listed_builder(by_profile(profile, FakeEngine()).create[0])
 
 
 def engine_with(*builders: BuilderInfo, **more) -> FakeEngine:

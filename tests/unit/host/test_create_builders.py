@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.engine import FakeEngine, as_listed
+from fakes.engine import FakeEngine, listed_builder
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
@@ -167,7 +167,7 @@ def test_a_stopped_builder_is_not_unreachable(machine):
 def test_the_fake_lists_a_builder_as_created(machine):
     """The fake lists a new builder with the options it was created with."""
     new = machine.plan(CONTAINER).create[0]
-    assert as_listed(new).nodes[0].driver_opts == new.options
+    assert listed_builder(new).nodes[0].driver_opts == new.options
 
 
 def test_an_orphaned_builder_is_reported(machine):

@@ -69,7 +69,7 @@ def test_bridge_names_fit_the_kernel():
 )
 def test_only_this_engines_remains_are_its_own(lab, argv, ours):
     words = argv.format(run=lab.run).split()
-    assert engine.names(Engine(lab=lab, name="two"), words) is ours
+    assert engine.refers_to(Engine(lab=lab, name="two"), words) is ours
 
 
 def test_the_first_engine_is_stopped_last(lab):

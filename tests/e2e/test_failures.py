@@ -1,4 +1,4 @@
-"""What goes wrong in real life: killed builds, signals, and everything that can be missing."""
+"""Failures of real life: killed builds, signals, and everything that can be missing."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def wait_for_event(state, name, platform):
     raise AssertionError(f"no {name} of {platform}")
 
 
-def test_a_killed_build_is_tried_again_and_the_others_are_untouched(project, state, registry, repository):
+def test_a_killed_build_is_retried_and_the_others_continue(project, state, registry, repository):
     platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
     config = project(run=f"echo {time.time_ns()}; {SLOW}", platforms=platforms, retry={"initial": "0.2s"})
     running = start("all", "-f", config, "--state-dir", state, "--json")
@@ -119,7 +119,7 @@ def test_a_foreign_binary_moves_no_tag(project, state, registry, repository):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_in_order(project, state, registry, repository, number):
+def test_a_signal_ends_the_run_and_its_builds(project, state, registry, repository, number):
     config = project(run=f"echo {time.time_ns()}; {SLOW}")
     running = start("all", "-f", config, "--state-dir", state, "--json")
     wait_for_event(state, "attempt.started", "linux/arm64")
@@ -141,9 +141,7 @@ def test_a_signal_ends_the_run_in_order(project, state, registry, repository, nu
         ("GET", "/blobs/", "read"),
     ],
 )
-def test_a_signal_does_not_wait_for_a_registry_that_says_nothing(
-    project, state, repository, method, path, stage
-):
+def test_a_signal_does_not_wait_for_a_silent_registry(project, state, repository, method, path, stage):
     with FaultyProxy(int(REGISTRY.rpartition(":")[2])) as proxy:
         config = project(image=f"{proxy.host}/{repository}")
         rule = proxy.rule(method, path, "hang")
@@ -173,7 +171,7 @@ def test_a_signal_while_publishing_moves_every_tag_or_none(
 
         def interrupt():
             running.send_signal(signal.SIGINT)
-            time.sleep(1)  # it must not matter how long the registry takes from here
+            time.sleep(1)  # the time the registry takes from now on must not matter
 
         proxy.at(1, interrupt, match=request_, lost=False)
         done = finish(running)
@@ -192,7 +190,7 @@ def test_fail_fast_ends_the_others(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
-def test_a_second_run_is_told_who_holds_the_project(project, state):
+def test_a_second_run_names_the_run_that_holds_the_project(project, state):
     config = project(run=f"echo {time.time_ns()}; {SLOW}")
     running = start("all", "-f", config, "--state-dir", state)
     wait_for_event(state, "run.started", f"{json.loads(config.read_text())['image']}")
@@ -203,7 +201,7 @@ def test_a_second_run_is_told_who_holds_the_project(project, state):
     assert finish(running).code == 0
 
 
-# -- everything that can be missing: an exit code, a message, a next step, in seconds
+# -- missing things: an exit code, a message, a next step, in seconds
 
 
 def assert_explained(done, code, *words):
@@ -214,17 +212,17 @@ def assert_explained(done, code, *words):
     assert "hint:" in done.stderr or "perhaps you meant" in done.stderr
 
 
-def test_no_config(tmp_path):
+def test_a_missing_config_is_explained(tmp_path):
     assert_explained(multibuild("all", cwd=tmp_path), 2, "multibuild.yaml")
 
 
-def test_a_registry_that_is_down(project, state):
+def test_a_registry_that_is_down_is_explained(project, state):
     config = project(image="localhost:1/app")
     assert_explained(multibuild("all", "-f", config, "--state-dir", state), 3, "localhost:1")
 
 
 class RefusingRegistry(BaseHTTPRequestHandler):
-    """Asks for a login and takes none."""
+    """Requires a login and refuses all."""
 
     def answer(self):
         self.send_response(401)
@@ -238,7 +236,7 @@ class RefusingRegistry(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_registry_that_refuses_the_login(project, state, tmp_path):
+def test_a_refused_login_is_explained(project, state, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), RefusingRegistry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""Every client understands what we publish: docker, skopeo, crane and oras read it, dockerd runs each platform."""
+"""Other clients read published indexes: docker, skopeo, crane and oras; dockerd runs each platform."""
 
 import json
 import random
@@ -21,7 +21,7 @@ MACHINES |= {"mipsle": "mips", "loong64": "loongarch64"}
 
 @pytest.fixture(scope="module")
 def twelve(lab, tmp_path_factory):
-    """Twelve platforms copied into a repository of their own, arm64 also as `unknown`."""
+    """Copy twelve platforms into a repository of their own, arm64 also as `unknown`."""
     repository = f"e2e/understood-{tmp_path_factory.mktemp('name').parent.name}-{random.randrange(10**8)}"
     target = f"{REGISTRY}/{repository}:1"
     arm64 = next(
@@ -48,11 +48,11 @@ def test_other_clients_read_the_same_bytes(twelve, readers):
     crane = readers.crane("manifest", ref).stdout
     oras = readers.oras("manifest", "fetch", "--plain-http", ref).stdout
     buildx = docker("buildx", "imagetools", "inspect", "--raw", ref).stdout
-    for said in (skopeo, crane, oras, buildx):
-        assert digest_of(said.strip().encode()) == digest
+    for answer in (skopeo, crane, oras, buildx):
+        assert digest_of(answer.strip().encode()) == digest
     assert readers.crane("digest", ref).stdout.strip() == digest
-    seen = json.loads(docker("manifest", "inspect", "--insecure", ref).stdout)
-    assert len(seen["manifests"]) == len(TWELVE) + 1
+    listing = json.loads(docker("manifest", "inspect", "--insecure", ref).stdout)
+    assert len(listing["manifests"]) == len(TWELVE) + 1
 
 
 @pytest.mark.parametrize("platform", TWELVE)
@@ -68,7 +68,7 @@ def test_dockerd_pulls_and_runs(platform, twelve):
 
 @pytest.fixture
 def layout(project, state, tmp_path):
-    """What `publish.to: oci:DIR` writes, with attestations; gives the directory and the index's digest."""
+    """Publish to `oci:DIR`, with attestations; return the directory and the index's digest."""
     folder = tmp_path / "layout"
     path = project(publish={"to": f"oci:{folder}"}, tags=["1"])
     done = multibuild("all", "-f", path, "--state-dir", state, "--json")
@@ -76,8 +76,8 @@ def layout(project, state, tmp_path):
     return folder, done.json["index"]["digest"]
 
 
-def test_a_layout_is_taken_by_others(layout, registry, repository, readers, tmp_path):
-    """Pushed by skopeo, crane, oras and ourselves the index has the same digest; buildx builds from it."""
+def test_other_clients_read_a_layout(layout, registry, repository, readers, tmp_path):
+    """Pushed by skopeo, crane, oras and multibuild the index has the same digest; buildx builds from it."""
     folder, digest = layout
     assert not registry.exists(repository, "1")
     to = f"{REGISTRY}/{repository}"
@@ -125,7 +125,7 @@ def menu(lab, tmp_path_factory):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_resolve_says_what_crane_and_skopeo_do(seed, menu, readers):
+def test_resolve_agrees_with_crane_and_skopeo(seed, menu, readers):
     bench, images = menu
     chosen = random.Random(seed)
     names = chosen.sample(POOL, chosen.randint(1, 6))
@@ -136,9 +136,9 @@ def test_resolve_says_what_crane_and_skopeo_do(seed, menu, readers):
     HERE.put(bench.repository, f"seed-{seed}", document)
     index = Manifest.of(json.dumps(document).encode(), INDEX)
     for host in chosen.sample(HOSTS, 3):
-        said = resolve(entries_of(index), Platform.literal(host))
-        assert _crane(readers, f"{bench.image}:seed-{seed}", host) == _digest(said["crane"]), (names, host)
-        assert _skopeo(readers, f"{bench.image}:seed-{seed}", host) == _label(said["podman"], images), (
+        answer = resolve(entries_of(index), Platform.literal(host))
+        assert _crane(readers, f"{bench.image}:seed-{seed}", host) == _digest(answer["crane"]), (names, host)
+        assert _skopeo(readers, f"{bench.image}:seed-{seed}", host) == _label(answer["podman"], images), (
             names,
             host,
         )

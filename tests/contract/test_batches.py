@@ -1,4 +1,4 @@
-"""What goes to buildx when platforms go together, and what is left to builds of their own."""
+"""The exact bake commands of batches, and the platforms that are then built alone."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from contract.planning import Nobody, planned
+from contract.planning import NullDisplay, planned
 from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
@@ -38,7 +38,7 @@ def plan(tmp_path, docker: FakeDocker):
 
 
 def build(plan, tmp_path):
-    """Build what was built before."""
+    """Build platforms that were built before."""
     history = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
     results, events = build_ahead(plan, tmp_path, history)
     return results, [event for event in events if isinstance(event, AttemptEnded)]
@@ -47,7 +47,7 @@ def build(plan, tmp_path):
 def build_ahead(plan, tmp_path, history):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        recorder = Recorder(journal, Nobody())
+        recorder = Recorder(journal, NullDisplay())
         results = asyncio.run(
             build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
         )
@@ -55,7 +55,7 @@ def build_ahead(plan, tmp_path, history):
 
 
 def pushed(target):
-    """What BuildKit reports of a target that was cached and pushed."""
+    """Return what BuildKit prints of a target that was cached and pushed."""
     run = {
         "name": f"[{target} 2/2] RUN x",
         "digest": "sha256:r",
@@ -76,7 +76,7 @@ def lines(*documents):
     return "".join(json.dumps(document) + "\n" for document in documents)
 
 
-def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
+def test_cached_platforms_are_built_in_one_process(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")))
     results, attempts = build(plan, tmp_path)
     assert [result.digest for result in results] == [DIGEST, DIGEST]
@@ -89,7 +89,7 @@ def test_what_is_cached_takes_one_process(docker, plan, tmp_path):
     ]  # fmt: skip
 
 
-def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
+def test_a_batch_ends_as_soon_as_a_step_runs(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *running("linux-arm64")))
     docker.answer("build")
     results, attempts = build(plan, tmp_path)
@@ -98,7 +98,7 @@ def test_as_soon_as_something_runs_builds_are_isolated(docker, plan, tmp_path):
     assert [event.number for event in attempts] == [1, 1], "looking into the cache is no attempt"
 
 
-def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker, plan, tmp_path):
+def test_a_buildx_without_the_bake_flags_builds_platforms_alone(docker, plan, tmp_path):
     docker.answer("bake", stderr="unknown flag: --allow\n", code=1)
     docker.answer("build")
     results, attempts = build(plan, tmp_path)
@@ -106,13 +106,13 @@ def test_a_buildx_that_does_not_know_the_flags_costs_nothing_but_a_moment(docker
     assert [event.number for event in attempts] == [1, 1]
 
 
-def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, plan, tmp_path):
+def test_a_shared_step_that_fails_is_run_once_and_fails_every_platform(docker, plan, tmp_path):
     step = {"digest": "sha256:n", "started": NOW, "completed": NOW, "error": 'process "make" exit code: 2'}
     ran = [
         {"vertexes": [{"name": f"[linux-{name} native 2/2] RUN x", **step} for name in ("amd64", "arm64")]}
     ]
-    said = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
-    docker.answer("bake", stderr=lines(*ran) + said, code=1)
+    message = 'ERROR: target linux-arm64: failed to solve: process "make" exit code: 2\n'
+    docker.answer("bake", stderr=lines(*ran) + message, code=1)
     results, events = build_ahead(plan, tmp_path, LARGE)
     assert [call[1] for call in docker.calls()] == ["bake"]
     outcomes = [event.outcome for event in events if isinstance(event, AttemptEnded)]
@@ -120,14 +120,14 @@ def test_a_shared_step_that_fails_has_failed_for_all_and_is_run_once(docker, pla
     assert {result.failure.evidence.splitlines()[0] for result in results} == {"[native 2/2] RUN x"}
 
 
-def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
+def test_a_platform_cancelled_by_another_is_built_alone(docker, plan, tmp_path):
     own = {"name": "[linux-arm64 2/2] COPY arm64 /", "digest": "sha256:c", "started": NOW, "completed": NOW}
     cut = {"name": "[linux-amd64] exporting to image", "digest": "sha256:e", "started": NOW, "completed": NOW}
-    seen = [
+    progress = [
         {"vertexes": [{**own, "error": '"/arm64": not found'}, {**cut, "error": "push: context canceled"}]}
     ]
-    said = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
-    docker.answer("bake", stderr=lines(*seen) + said, code=1)
+    message = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/arm64": not found\n'
+    docker.answer("bake", stderr=lines(*progress) + message, code=1)
     docker.answer("build")
     results, _ = build_ahead(plan, tmp_path, LARGE)
     assert [(r.status, [a.outcome for a in r.attempts]) for r in results] == [
@@ -137,7 +137,7 @@ def test_what_another_cut_short_goes_on_by_itself(docker, plan, tmp_path):
     assert results[1].failure.kind.name == "missing-file"
 
 
-def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
+def test_events_after_an_attempt_have_its_number(docker, plan, tmp_path):
     docker.answer("bake", stderr="ERROR: something\n", code=1)
     docker.answer("build", stderr="ERROR: failed to push: unexpected status from PUT: 503\n", code=1)
     results, events = build_ahead(plan, tmp_path, LARGE)
@@ -157,15 +157,15 @@ def test_what_follows_an_attempt_has_its_number(docker, plan, tmp_path):
 
 
 @pytest.mark.parametrize("metadata", ["", "[]", '{"linux-amd64": {}, "linux-arm64": 1}'])
-def test_a_wave_that_does_not_say_what_it_pushed_is_built_again(docker, plan, tmp_path, metadata):
+def test_a_batch_without_digests_in_its_metadata_is_built_again(docker, plan, tmp_path, metadata):
     docker.answer("bake", metadata=metadata)
     docker.answer("build")
     results, _ = build(plan, tmp_path)
     assert {result.digest for result in results} == {f"sha256:{'a' * 64}"}
 
 
-def test_a_cached_wave_that_stalls_is_given_up(docker, tmp_path):
-    """A registry that takes a push and never answers: the wave may not wait for the timeout of hours."""
+def test_a_cached_batch_that_stalls_is_ended(docker, tmp_path):
+    """A registry takes a push and never answers: the batch must not wait for the timeout of hours."""
     docker.answer("bake", stderr=lines(*pushed("linux-amd64")), seconds=120)
     docker.answer("build")
     stalling = planned(tmp_path, docker, f"{CONFIG}stall_timeout: 5s\n")
@@ -194,7 +194,7 @@ def exported(tmp_path):
     return sorted(path.name for path in tmp_path.glob("state/runs/*/children/*"))
 
 
-def test_all_of_a_wave_are_exported_by_one_process(docker, local, layout, tmp_path):
+def test_a_batch_is_exported_by_one_process(docker, local, layout, tmp_path):
     folder, digest = layout
     both = {
         "linux-amd64": {"containerimage.digest": digest},
@@ -208,8 +208,8 @@ def test_all_of_a_wave_are_exported_by_one_process(docker, local, layout, tmp_pa
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
 
-def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, layout, tmp_path):
-    """bake names no digests when it fails: what ended is seen in its directory."""
+def test_a_platform_exported_before_another_failed_is_not_built_again(docker, local, layout, tmp_path):
+    """bake writes no digests when it fails: a finished export is found in its directory."""
     folder, digest = layout
     docker.answer("bake", layout=folder, exports=["linux-amd64"], code=1)
     docker.answer("build", layout=folder)
@@ -223,7 +223,7 @@ def test_who_was_exported_when_another_failed_is_not_built_again(docker, local, 
     assert exported(tmp_path) == ["linux-amd64", "linux-arm64"]
 
 
-def test_a_half_export_of_a_wave_is_begun_anew(docker, local, layout, tmp_path):
+def test_an_incomplete_export_of_a_batch_is_built_again(docker, local, layout, tmp_path):
     folder, digest = layout
     half = tmp_path / "half"
     shutil.copytree(folder, half)

@@ -1,4 +1,4 @@
-"""Tests that something else kept from running: tried again, and said as what it is when that does not help."""
+"""Smoke tests that cannot run: retried, and reported as their failure class when that does not help."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def proxy():
         yield proxy
 
 
-def test_a_child_that_cannot_be_had_is_no_failed_test(project, state, proxy, registry, repository):
+def test_an_unreadable_child_is_not_a_failed_test(project, state, proxy, registry, repository):
     """BuildKit asks with HEAD, multibuild itself reads children with GET."""
     config = project(image=f"{proxy.host}/{repository}", test={"run": ["/bin/busybox", "true"]}, retry=RETRY)
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
@@ -57,7 +57,7 @@ def test_a_registry_that_comes_back_costs_another_attempt(project, state, proxy,
     assert "registry-unavailable, trying again" in done.stderr
 
 
-def test_what_never_began_did_not_take_too_long(project, state, proxy, repository):
+def test_a_test_that_never_began_is_not_a_timeout(project, state, proxy, repository):
     config = project(
         image=f"{proxy.host}/{repository}",
         platforms=["linux/arm64"],
@@ -82,7 +82,7 @@ def wait_for(condition, seconds=60):
 
 
 def client_of(pid):
-    """Find the buildx that runs a test for the process `pid`."""
+    """Return the buildx process that runs a test for the process `pid`."""
     for process in Path("/proc").iterdir():
         try:
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]

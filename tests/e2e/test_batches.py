@@ -1,4 +1,4 @@
-"""A large context: one upload for all platforms, and what becomes of it when one of them fails."""
+"""Batches: one upload of a large context, and a failure inside a batch."""
 
 import json
 import os
@@ -11,7 +11,7 @@ FOUR = ("linux/amd64", "linux/386", "linux/arm64", "linux/s390x")
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """110 MB: four uploads of it are worth a wave. The context has a Dockerfile of its own, which is not meant."""
+    """110 MB: four uploads of it are worth a batch. Its own Dockerfile must not be used."""
     folder = tmp_path_factory.mktemp("large")
     (folder / "tree").mkdir()
     (folder / "tree" / "blob").write_bytes(os.urandom(1024 * 1024) * 110)
@@ -42,10 +42,10 @@ def test_a_large_context_is_uploaded_once(large, repository, state, registry):
         assert len(row["attempts"]) == 1
     steps = {step["platform"] for step in done.json["steps"] if "uname -m" in step["name"]}
     assert steps == set(FOUR)
-    assert [sorted(wave) for wave in waves(done, state)] == [sorted(FOUR)]
+    assert [sorted(batch) for batch in batches(done, state)] == [sorted(FOUR)]
 
 
-def test_one_that_fails_leaves_the_others_to_finish_on_their_own(large, repository, state):
+def test_a_failure_in_a_batch_leaves_the_others_to_finish_alone(large, repository, state):
     # arm64 fails while s390x is in a long step; amd64 and 386 have ended by then.
     dockerfile = f"""FROM {REGISTRY}/base:latest
 RUN --mount=type=bind,target=/c uname -m > /machine
@@ -62,28 +62,30 @@ RUN if [ $(uname -m) = aarch64 ]; then sleep 5; echo "error: no such type"; exit
         "linux/s390x": "succeeded",
     }
     assert "error: no such type" in rows["linux/arm64"]["attempts"][0]["evidence"]
-    assert [made["outcome"] for made in rows["linux/arm64"]["attempts"]] == ["failed"]
-    assert [made["outcome"] for made in rows["linux/s390x"]["attempts"]] == ["cancelled", "ok"]
+    assert [attempt["outcome"] for attempt in rows["linux/arm64"]["attempts"]] == ["failed"]
+    assert [attempt["outcome"] for attempt in rows["linux/s390x"]["attempts"]] == ["cancelled", "ok"]
 
 
-def test_what_did_not_change_takes_one_process_and_what_did_its_own(project, repository, state, registry):
+def test_unchanged_platforms_take_one_process_and_changed_ones_their_own(
+    project, repository, state, registry
+):
     path = project(platforms=FOUR)
     command = ("all", "-f", path, "--state-dir", state, "--json")
     first, second = multibuild(*command), multibuild(*command)
     assert (first.code, second.code) == (0, 0), second.stderr
-    assert waves(first, state) == []
-    assert [sorted(wave) for wave in waves(second, state)] == [sorted(FOUR)]
+    assert batches(first, state) == []
+    assert [sorted(batch) for batch in batches(second, state)] == [sorted(FOUR)]
     assert {row["status"] for row in second.json["platforms"]} == {"succeeded"}
     assert {len(row["attempts"]) for row in second.json["platforms"]} == {1}
     assert all(step["cached"] for step in second.json["steps"] if "RUN" in step["name"])
     project(platforms=FOUR, run="uname -a > /machine")
     third = multibuild(*command)
     assert third.code == 0, third.stderr
-    assert waves(third, state) == []
+    assert batches(third, state) == []
     assert set(registry.images(repository, "latest")) == set(FOUR)
 
 
-def waves(done, state):
+def batches(done, state):
     journal = (state / "runs" / done.json["run"] / "journal.jsonl").read_text()
     events = [json.loads(line) for line in journal.splitlines()]
     return [event["fields"]["platforms"] for event in events if event["name"] == "wave.started"]

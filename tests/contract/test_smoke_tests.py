@@ -1,4 +1,4 @@
-"""What goes to buildx for the tests of a run, and what is made of its answers."""
+"""The exact buildx commands of a run's smoke tests, and the outcomes read from its output."""
 
 import asyncio
 import base64
@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from contract.planning import Nobody, planned
+from contract.planning import NullDisplay, planned
 from fakes.docker import FakeDocker
 
 from multibuild.builds.failover import Failover
@@ -37,10 +37,10 @@ def plan(tmp_path, docker: FakeDocker):
 
 
 def run_all(plan, tmp_path, repository="localhost:5000/app"):
-    """Run the tests of children that are all the same; gives the outcomes by platform, the logs and the journal."""
+    """Run the tests of identical children; return the outcomes by platform, the logs and the journal."""
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
-        recorder = Recorder(journal, Nobody())
+        recorder = Recorder(journal, NullDisplay())
         failover = Failover.of(plan, recorder.say)
         children = [
             (item, child_reference(repository.format(slug=item.slug), f"sha256:{'b' * 64}"))
@@ -50,11 +50,11 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
     return {str(name): found for name, found in outcomes.items()}, run.logs, read_events(run.journal_path)
 
 
-def ran(platform, error="", said="", completed=ENDED):
-    """BuildKit's lines of a test that ran in a solve of several."""
+def ran(platform, error="", output="", completed=ENDED):
+    """Return BuildKit's output of a test that ran in a solve of several."""
     slug = platform.replace("/", "-")
     vertex = {"digest": f"sha256:{slug}", "name": f'[{platform} {slug} 2/2] RUN ["app"]', "started": BEGUN}
-    log = {"vertex": vertex["digest"], "data": base64.b64encode(said.encode()).decode()}
+    log = {"vertex": vertex["digest"], "data": base64.b64encode(output.encode()).decode()}
     end = {**vertex, "completed": completed, "error": error}
     return "".join(
         json.dumps(line) + "\n" for line in ({"vertexes": [vertex]}, {"logs": [log]}, {"vertexes": [end]})
@@ -73,10 +73,10 @@ def answer(docker, platforms, **what):
 
 
 def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
-    docker.answer("build", stderr="".join(ran(name, said=f"I am {name}\n") for name in ALL.split(",")))
+    docker.answer("build", stderr="".join(ran(name, output=f"I am {name}\n") for name in ALL.split(",")))
     outcomes, logs, _ = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL)]
-    assert {name: (found.status, found.seconds) for name, found in outcomes.items()} == dict.fromkeys(
+    assert {name: (outcome.status, outcome.seconds) for name, outcome in outcomes.items()} == dict.fromkeys(
         ALL.split(","), ("passed", 2.5)
     )
     for name in ALL.split(","):
@@ -85,7 +85,7 @@ def test_all_are_tested_in_one_solve(docker, plan, tmp_path):
         assert line == f"I am {name}"
 
 
-def test_children_that_no_registry_holds_are_tested_in_one_solve_too(docker, plan, tmp_path):
+def test_children_outside_a_registry_are_tested_in_one_solve_too(docker, plan, tmp_path):
     docker.answer("build", stderr="".join(ran(name) for name in ALL.split(",")))
     outcomes, logs, _ = run_all(plan, tmp_path, "oci:children/{slug}")
     contexts = [
@@ -97,21 +97,21 @@ def test_children_that_no_registry_holds_are_tested_in_one_solve_too(docker, pla
         )
     ]
     assert docker.calls() == [[*argv(ALL)[:8], *contexts, *argv(ALL)[8:]]]
-    assert {found.status for found in outcomes.values()} == {"passed"}
+    assert {outcome.status for outcome in outcomes.values()} == {"passed"}
 
 
-def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
+def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
     cancelled = f"{EXIT_1}: context canceled: context canceled"
-    told = [
+    progress = [
         ran("linux/amd64"),
-        ran("linux/arm64", error=EXIT_1, said="connection refused\n"),
+        ran("linux/arm64", error=EXIT_1, output="connection refused\n"),
         ran("linux/s390x", error=cancelled),
     ]
-    answer(docker, ALL, stderr="".join(told) + f"ERROR: failed to solve: {EXIT_1}\n", code=1)
+    answer(docker, ALL, stderr="".join(progress) + f"ERROR: failed to solve: {EXIT_1}\n", code=1)
     answer(docker, "linux/s390x")
     outcomes, _, journal = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL), argv("linux/s390x")]
-    assert {name: found.status for name, found in outcomes.items()} == {
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
         "linux/amd64": "passed",
         "linux/arm64": "failed",
         "linux/s390x": "passed",
@@ -124,11 +124,11 @@ def test_what_has_no_result_yet_is_tested_by_itself(docker, plan, tmp_path):
     raise_for_trouble(tuple(outcomes.values()))
 
 
-def test_who_was_killed_beside_the_others_gets_another_chance(docker, plan, tmp_path):
-    """A lack of memory, most likely, and that because so many ran at once."""
+def test_a_test_killed_beside_others_is_retried_alone(docker, plan, tmp_path):
+    """Exit code 137 is most likely a lack of memory, because many tests ran at once."""
     killed = EXIT_1.replace("code: 1", "code: 137")
-    told = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
-    answer(docker, ALL, stderr="".join(told), code=1)
+    progress = [ran("linux/amd64"), ran("linux/arm64"), ran("linux/s390x", error=killed)]
+    answer(docker, ALL, stderr="".join(progress), code=1)
     answer(docker, "linux/s390x")
     outcomes, _, _ = run_all(plan, tmp_path)
     assert docker.calls() == [argv(ALL), argv("linux/s390x")]
@@ -139,18 +139,18 @@ def alone(tmp_path, docker):
     return planned(tmp_path, docker, CONFIG.replace(f"[{ALL.replace(',', ', ')}]", "[linux/arm64]"))
 
 
-def test_a_failed_test_is_not_tried_again_whatever_it_printed(docker, tmp_path):
-    vertex = ran("linux/arm64", error=EXIT_1, said="dial tcp: connection refused\n502 Bad Gateway\n")
+def test_a_failed_test_is_not_retried_whatever_it_printed(docker, tmp_path):
+    vertex = ran("linux/arm64", error=EXIT_1, output="dial tcp: connection refused\n502 Bad Gateway\n")
     docker.answer("build", stderr=f"{vertex}ERROR: failed to build: failed to solve: {EXIT_1}\n", code=1)
     outcomes, _, _ = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")]
-    found = outcomes["linux/arm64"]
-    assert (found.status, found.trouble) == ("failed", None)
-    assert found.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
+    outcome = outcomes["linux/arm64"]
+    assert (outcome.status, outcome.trouble) == ("failed", None)
+    assert outcome.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "kind", "calls"),
+    ("output", "code", "kind", "calls"),
     [
         (GONE, 1, "connection-refused", 3),
         ("ERROR: failed to solve: unexpected status from HEAD request to http://r/v2/: 503 Service\n", 1,
@@ -160,14 +160,16 @@ def test_a_failed_test_is_not_tried_again_whatever_it_printed(docker, tmp_path):
         ("ERROR: failed to solve: r/app@sha256:b: not found\n", 1, "not-found", 1),
     ],
 )  # fmt: skip
-def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said, code, kind, calls):
-    docker.answer("build", stderr=said, code=code)
+def test_what_keeps_a_test_from_running_is_retried_and_reported_as_its_class(
+    docker, tmp_path, output, code, kind, calls
+):
+    docker.answer("build", stderr=output, code=code)
     outcomes, logs, journal = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")] * calls
-    found = outcomes["linux/arm64"]
-    assert found.status == "failed"
-    assert found.trouble is not None
-    assert found.trouble.kind.name == kind
+    outcome = outcomes["linux/arm64"]
+    assert outcome.status == "failed"
+    assert outcome.trouble is not None
+    assert outcome.trouble.kind.name == kind
     assert (logs / "linux-arm64.test.log").read_text().count("=== attempt") == calls - 1
     assert len([event for event in journal if isinstance(event, SmokeTestWaiting)]) == calls - 1
     (ended,) = [event for event in journal if isinstance(event, SmokeTestEnded)]
@@ -178,10 +180,10 @@ def test_what_is_not_the_tests_own_is_said_as_what_it_is(docker, tmp_path, said,
     assert raised.value.hint
 
 
-def test_a_cut_off_client_is_no_reason_to_give_up_the_others(docker, plan, tmp_path):
+def test_a_killed_client_leaves_the_other_tests_to_run_alone(docker, plan, tmp_path):
     answer(docker, ALL, stderr=ran("linux/amd64"), code=130)
     for name in ("linux/arm64", "linux/s390x"):
         answer(docker, name)
     outcomes, _, _ = run_all(plan, tmp_path)
     assert sorted(docker.calls()) == sorted([argv(ALL), argv("linux/arm64"), argv("linux/s390x")])
-    assert {found.status for found in outcomes.values()} == {"passed"}
+    assert {outcome.status for outcome in outcomes.values()} == {"passed"}
