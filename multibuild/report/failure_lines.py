@@ -36,16 +36,16 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
         lines += [f"  hint: {failed[-1]['hint']}"] if failed[-1].get("hint") else []
     if platform.get("reason"):
         lines.append(f"{name}: {platform['status']}: {platform['reason']}")
-    for what in ("test", "content"):
-        if platform[what]["status"] == "failed":
-            failure = failed_proof(what, platform[what].get("class"))
-            lines += [f"{name}: {failure}", *_proof(platform[what])]
+    for kind in ("test", "content"):
+        if platform[kind]["status"] == "failed":
+            failure = failed_proof(kind, platform[kind].get("class"))
+            lines += [f"{name}: {failure}", *_proof(platform[kind])]
     return [one_line(line) for line in lines]
 
 
-def failed_proof(what: str, failure_class: str | None) -> str:
-    """Return what failed: the proof, or what kept it from being had."""
-    return f"{what} not run: {failure_class}" if failure_class else f"{what} failed"
+def failed_proof(kind: str, failure_class: str | None) -> str:
+    """Return which proof failed, or why it could not be run."""
+    return f"{kind} not run: {failure_class}" if failure_class else f"{kind} failed"
 
 
 def _decision(attempt: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ class _Fold:
         self._started = started
         self._ended = started
         self._closed = False
-        self._head: dict[str, Any] = {
+        self._header: dict[str, Any] = {
             "schema": 1,
             "run": run_id,
             "status": "interrupted",
@@ -80,7 +80,7 @@ class _Fold:
             "index": None,
         }
         self._tags: dict[str, dict[str, Any]] = {}
-        self._platforms = {planned["platform"]: _blank(planned) for planned in plan.get("platforms", ())}
+        self._platforms = {planned["platform"]: _empty_row(planned) for planned in plan.get("platforms", ())}
         self._running: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, list[dict[str, Any]]] = {}
         self._stages: list[dict[str, Any]] = []
@@ -89,9 +89,9 @@ class _Fold:
         self._error: Mapping[str, Any] | None = None
 
     def add(self, entry: JournalEntry) -> None:
-        """Take the next event in."""
+        """Add the next event."""
         if not self._closed:
-            # What `test` adds to the journal later is no part of the run's time.
+            # The command `test` may append events later: they are no time of the run.
             self._ended = entry.time
         now = self._since(entry.time)
         match entry.event:
@@ -99,7 +99,7 @@ class _Fold:
                 self._add_platform(event, now)
             case RunStarted(environment=environment, image=image):
                 self._environment.update(environment)
-                self._head["image"] = self._head["image"] or image
+                self._header["image"] = self._header["image"] or image
             case HostReady(environment=environment):
                 self._environment.update(environment)
             case StageStarted(stage=stage):
@@ -109,11 +109,11 @@ class _Fold:
                 self._stages.append({"name": stage, "seconds": seconds, "began": began})
                 self._stage = None
             case IndexComposed() as event:
-                self._head["index"] = event.to_json()
+                self._header["index"] = event.to_json()
             case TagEnded() as event:
                 self._tags[event.ref] = event.to_json()
             case RunEnded(status=status, error=error):
-                self._head["status"], self._error = status, error
+                self._header["status"], self._error = status, error
                 self._closed = True
 
     def _since(self, time: datetime) -> float:
@@ -121,14 +121,14 @@ class _Fold:
 
     def _add_platform(self, event: PlatformEvent, now: float) -> None:
         name, fields = event.platform, event.to_json()
-        row = self._platforms.setdefault(name, _blank(fields))
+        row = self._platforms.setdefault(name, _empty_row(fields))
         match event:
             case AttemptStarted(node=node):
-                self._running[name] = {**_ATTEMPT, **_known(_ATTEMPT, fields), "began": now}
+                self._running[name] = {**_ATTEMPT, **_present_fields(_ATTEMPT, fields), "began": now}
                 row["node"] = node
             case AttemptEnded():
                 begun = self._running.pop(name, _ATTEMPT)
-                row["attempts"].append({**begun, **_known(_ATTEMPT, fields)})
+                row["attempts"].append({**begun, **_present_fields(_ATTEMPT, fields)})
             case AttemptWaiting(number=number, seconds=seconds, reason=reason):
                 row["waits"].append({"number": number, "seconds": seconds, "reason": reason, "began": now})
                 alone = ", alone" if event.alone else ""
@@ -139,7 +139,7 @@ class _Fold:
                 keys = ("status", "digest", "seconds", "emulated", "node")
                 row.update({key: fields[key] for key in keys if key in fields})
                 row.update({"reason": event.reason} if event.reason else {})
-                self._steps[name] = self._placed(name, steps or (), row["attempts"])
+                self._steps[name] = self._timed_steps(name, steps or (), row["attempts"])
             case ChildRead():
                 row.update(manifest=event.manifest, bytes=event.bytes)
             case SmokeTestEnded():
@@ -147,7 +147,7 @@ class _Fold:
             case ContentEnded():
                 row["content"] = _proof({"status": "skipped", "checked": 0, "foreign": []}, fields)
 
-    def _placed(
+    def _timed_steps(
         self, name: str, steps: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
         """Return steps on the run's clock; if another machine's clock is wrong, they start with their attempt."""
@@ -183,7 +183,7 @@ class _Fold:
             seconds = max(total - self._stage["began"], 0.0)
             self._stages.append({**self._stage, "seconds": round(seconds, 3)})
         rows = list(self._platforms.values())
-        header = {**self._head, "seconds": round(max(total, 0.0), 3)}
+        header = {**self._header, "seconds": round(max(total, 0.0), 3)}
         if header["status"] == "succeeded" and not all(map(_is_indexed, rows)):
             header["status"] = "partial"
         return {
@@ -197,7 +197,7 @@ class _Fold:
         }
 
 
-def _blank(planned: Mapping[str, Any]) -> dict[str, Any]:
+def _empty_row(planned: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a platform without events: the run ended before its turn."""
     return {
         "platform": str(planned["platform"]),
@@ -217,18 +217,18 @@ def _blank(planned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decide(row: dict[str, Any], decision: str) -> None:
-    """Note in words what followed a platform's last attempt."""
+    """Add the decision after a platform's last attempt."""
     if row["attempts"]:
         row["attempts"][-1]["then"] = decision
 
 
-def _known(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _present_fields(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     return {key: fields[key] for key in keys if fields.get(key) is not None}
 
 
 def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     details = {key: fields[key] for key in ("class", "detail", "hint") if fields.get(key)}
-    return {**blank, **_known(blank, fields), **details}
+    return {**blank, **_present_fields(blank, fields), **details}
 
 
 def _is_indexed(row: Mapping[str, Any]) -> bool:

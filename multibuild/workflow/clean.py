@@ -63,10 +63,10 @@ class CleanupPlan:
 
 
 @dataclass
-class _Traces:
+class _Collected:
     children: set[str] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
-    kept: set[str] = field(default_factory=set)
+    roots: set[str] = field(default_factory=set)
 
 
 def collect_leftovers(
@@ -76,7 +76,7 @@ def collect_leftovers(
 
     Children in run directories are in no repository.
     """
-    found: dict[Reference, _Traces] = {}
+    leftovers: dict[Reference, _Collected] = {}
     for run in (*removed_runs, *retained_runs):
         plan = run.load_plan()
         if plan is None:
@@ -87,26 +87,26 @@ def collect_leftovers(
         for child in recorded_children(plan, own).values():
             if is_staged_here(child.repository):
                 continue
-            traces = found.setdefault(Reference.parse(child.repository), _Traces())
-            (traces.children if run in removed_runs else traces.kept).add(child.digest)
+            collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
+            (collected.children if run in removed_runs else collected.roots).add(child.digest)
         for planned in plan["platforms"]:
             if is_staged_here(planned["staging"]["reference"]):
                 continue
             staging = Reference.parse(planned["staging"]["reference"])
             if staging.tag and staging.tag.startswith(OWN_TAGS):
-                found.setdefault(staging.with_tag(None), _Traces()).tags.add(staging.tag)
+                leftovers.setdefault(staging.with_tag(None), _Collected()).tags.add(staging.tag)
         for event in events:
             if isinstance(event, IndexComposed):
                 image = Reference.parse(plan["image"])
-                found.setdefault(image, _Traces()).kept.add(event.digest)
+                leftovers.setdefault(image, _Collected()).roots.add(event.digest)
     return tuple(
         Leftovers(
             repository=repository,
-            children=frozenset(traces.children),
-            tags=frozenset(traces.tags),
-            roots=frozenset(traces.kept),
+            children=frozenset(collected.children),
+            tags=frozenset(collected.tags),
+            roots=frozenset(collected.roots),
         )
-        for repository, traces in found.items()
+        for repository, collected in leftovers.items()
     )
 
 

@@ -39,7 +39,7 @@ Command = Literal["build", "publish"]
 MAX_RUNS = 20
 """The newest runs to search for a success: reading every journal would take longer than a build in the end."""
 
-_GOOD_FOR: Mapping[str, frozenset[str]] = {
+_EQUIVALENT_COMMANDS: Mapping[str, frozenset[str]] = {
     "build": frozenset({"build", "publish"}),
     "publish": frozenset({"publish"}),
 }
@@ -158,7 +158,7 @@ def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -
     inputs: dict[str, Mapping[str, str]] = {}
     for event in events:
         match event:
-            case RunStarted() if event.command not in _GOOD_FOR[command]:
+            case RunStarted() if event.command not in _EQUIVALENT_COMMANDS[command]:
                 return None
             case InputsChanged():
                 return None
@@ -166,15 +166,15 @@ def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -
                 settings = event.settings
             case PlatformInputs() if event.inputs:
                 inputs[event.platform] = event.parts
-    held = _held(events, command)
+    digests = _expected_digests(events, command)
     # The report, not the journal's last event: the command `test` may have failed since.
     is_success = (run.report() or {}).get("status") == "succeeded"
-    if not (is_success and settings and held):
+    if not (is_success and settings and digests):
         return None
-    return SuccessfulRun(run=run, settings=settings, inputs=inputs, expected_digests=held)
+    return SuccessfulRun(run=run, settings=settings, inputs=inputs, expected_digests=digests)
 
 
-def _held(events: Sequence[Event], command: Command) -> dict[str, str]:
+def _expected_digests(events: Sequence[Event], command: Command) -> dict[str, str]:
     """Return the digests that references must still have: tags their index, repositories its images."""
     children = {
         f"{event.repository}@{event.digest}": event.digest

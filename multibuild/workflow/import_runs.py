@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
-_KEPT = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
+_PLATFORM_EVENTS = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
 """Events to copy: those of platforms, not those of the other machine's stages."""
 
 MAX_FILE_BYTES = 64 << 20
@@ -102,7 +102,9 @@ def _read(directory: RunDirectory) -> SourceRun:
         )
     if not _is_plan(plan):
         raise UsageError(f"{directory.plan_path}: it is not multibuild's plan.json")
-    if malformed := scan_journal(directory.journal_path).malformed & {event.name for event in _KEPT}:
+    if malformed := scan_journal(directory.journal_path).malformed & {
+        event.name for event in _PLATFORM_EVENTS
+    }:
         raise UsageError(f"{directory.journal_path}: its event {min(malformed)} is not multibuild's")
     entries = read_journal(directory.journal_path)
     children = recorded_children(plan, [entry.event for entry in entries])
@@ -183,7 +185,7 @@ def _is_incomplete(child: RecordedChild, run: SourceRun) -> bool:
     return is_local and not holder_of(child.repository, child.digest, (run.directory,))
 
 
-def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State) -> RunDirectory:
+def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) -> RunDirectory:
     """Write one run with the events, logs and locally staged children of all sources.
 
     `merge` without arguments uses it.
@@ -191,20 +193,20 @@ def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State)
     run = state.new_run(datetime.now(UTC))
     document = plan_document(plan)
     plans = {str(planned.platform): planned for planned in plan.platforms}
-    rows = {platform: _row(source, plans[platform]) for platform, source in found.items()}
+    rows = {platform: _row(source, plans[platform]) for platform, source in runs.items()}
     document["platforms"] = [{**row, **rows.get(row["platform"], {})} for row in document["platforms"]]
     run.save_plan(document)
-    for platform, source in found.items():
+    for platform, source in runs.items():
         child = source.children[platform]
         if is_staged_here(child.repository):
             adopt(child.repository, child.digest, (source.directory,), run)
-    sources = list({id(source): source for source in found.values()}.values())
+    sources = list({id(source): source for source in runs.values()}.values())
     times = [entry.time for source in sources for entry in source.entries] or [datetime.now(UTC)]
-    complete = all(str(planned.platform) in found for planned in plan.platforms)
+    complete = all(str(planned.platform) in runs for planned in plan.platforms)
     with Journal(run.journal_path) as journal:
         journal.append(JournalEntry(time=min(times), event=RunStarted(image=plan.image)))
         for source in sources:
-            own = {platform for platform, holder in found.items() if holder is source}
+            own = {platform for platform, holder in runs.items() if holder is source}
             _copy_events(source, own, journal)
             _copy_logs(source, own, run)
         ending = RunEnded(status="succeeded" if complete else "partial")
@@ -215,7 +217,7 @@ def write_imported_run(plan: Plan, found: Mapping[str, SourceRun], state: State)
 def _copy_events(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
     """Copy the events of the platforms that are imported from a run."""
     for entry in source.entries:
-        if isinstance(entry.event, _KEPT) and entry.event.platform in platforms:
+        if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in platforms:
             journal.append(entry)
 
 
