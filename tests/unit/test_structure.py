@@ -1,0 +1,151 @@
+"""The structure of the package: its layers, and the few modules that import each large library."""
+
+import ast
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
+SEAMS = {
+    "python_on_whales": {"engine/docker.py"},
+    "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
+    "docker": {"oci/credentials.py"},
+    "tenacity": {"retrying.py"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+
+
+def imported(path):
+    """Return the top-level packages a module imports anywhere in it; what is for type checking alone does not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("library", SEAMS)
+def test_a_library_is_imported_at_its_seam_alone(library):
+    users = {
+        str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if library in set(imported(path))
+    }
+    assert users
+    assert {
+        user for user in users if not any(Path(user).is_relative_to(seam) for seam in SEAMS[library])
+    } == set()
+
+
+LAYERS = (
+    {"errors", "platforms", "frozen", "terminal", "background", "files", "json_types", "redact", "retrying"},
+    {"dockerfile", "qemu", "buildx", "elf", "oci", "resolve"},
+    {"config"},
+    {"engine"},
+    {"plan"},
+    {"journal"},
+    {"host", "builds", "prove", "publish", "report"},
+    {"workflow", "init"},
+    {"cli", "__main__"},
+)
+"""The rooms of the package from the ground up: an import goes down or stays in its room."""
+
+STAGES = LAYERS[6]
+MAX_MODULES = 16
+MAX_INNER_IMPORTS = 40
+
+
+def modules():
+    """Return every module of the package by its dotted name without `multibuild.`."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "__init__.py"
+    }
+
+
+def imports_of(path):
+    """Return the modules of the package that a module imports anywhere in it, types included."""
+    names = modules()
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("multibuild."):
+            module = str(node.module).removeprefix("multibuild.")
+            inner = {f"{module}.{name.name}" for name in node.names} & names.keys()
+            imported |= inner or {module} & names.keys()
+    return imported
+
+
+IMPORTS = {name: imports_of(path) for name, path in modules().items()}
+
+
+def room(module):
+    return module.partition(".")[0]
+
+
+def layer(module):
+    return next(number for number, rooms in enumerate(LAYERS) if room(module) in rooms)
+
+
+def test_every_room_has_a_layer():
+    assert {room(name) for name in modules()} == set().union(*LAYERS)
+
+
+def test_no_import_goes_up():
+    assert [
+        (name, other) for name, others in IMPORTS.items() for other in others if layer(other) > layer(name)
+    ] == []
+
+
+def test_stages_know_nothing_of_each_other():
+    assert [
+        (name, other)
+        for name, others in IMPORTS.items()
+        for other in others
+        if {room(name), room(other)} <= STAGES and room(name) != room(other)
+    ] == []
+
+
+def test_no_imports_run_in_a_circle():
+    done, order = set(), []
+
+    def visit(name, path):
+        assert name not in path, " → ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in sorted(IMPORTS[name]):
+                visit(other, (*path, name))
+            done.add(name)
+            order.append(name)
+
+    for name in IMPORTS:
+        visit(name, ())
+    assert set(order) == set(IMPORTS)
+
+
+def test_no_folder_is_crowded():
+    counts = Counter(path.parent for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    assert {str(folder): count for folder, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_imports_stand_at_the_top_of_modules():
+    """But in the command line, which imports what a command needs, and for a few libraries that are slow to load."""
+    inner = [
+        (name, node.lineno)
+        for name, path in modules().items()
+        if room(name) != "cli"
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert len(inner) <= MAX_INNER_IMPORTS, inner
