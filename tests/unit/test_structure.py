@@ -2,7 +2,6 @@
 
 import ast
 from collections import Counter
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
