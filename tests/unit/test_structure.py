@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,53 @@ def test_imports_stand_at_the_top_of_modules():
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert len(inner) <= MAX_INNER_IMPORTS, inner
+
+
+def test_no_command_goes_through_a_shell():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) != "get_completion_script":
+                shell = [word.value for word in node.keywords if word.arg == "shell"]
+                assert not any(not isinstance(value, ast.Constant) or value.value for value in shell), path
+                assert ast.unparse(node.func) not in {
+                    "os.system",
+                    "os.popen",
+                    "asyncio.create_subprocess_shell",
+                }, path
+
+
+def test_frozen_dataclasses_are_created_the_cheap_way():
+    """Except those of which there is one per file: they are quicker to create with the usual decorator."""
+    words = {"frozen", "kw_only", "slots"}
+    slotted = {
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call) and {word.arg for word in decorator.keywords} == words
+    }
+    assert slotted == {"ContextFile", "LayerEntry", "Member"}
+
+
+def test_json_is_printed_by_one_function():
+    """`print_json` keeps output of builds and registries from commanding a CI system that reads our stdout."""
+    allowed = {
+        "cli/streams.py",
+        "cli/commands/matrix.py",
+    }  # a GitHub matrix holds only our own config, on one line
+    printing = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "print(json.dumps(" in path.read_text(encoding="utf-8")
+    }
+    assert printing <= allowed
+
+
+def test_no_directory_of_tests_is_left_out(request):
+    # By default pytest silently leaves out directories called "build".
+    tests = Path(__file__).resolve().parents[1]
+    for path in tests.rglob("test_*.py"):
+        for part in path.relative_to(tests).parts[:-1]:
+            left_out = [word for word in request.config.getini("norecursedirs") if fnmatch(part, word)]
+            assert not left_out, path
