@@ -56,16 +56,14 @@ class WrongBase(Exception):
     """BuildKit warned that the base image is of another architecture: the child would be, too."""
 
     def __init__(self, message: str) -> None:
-        """Make the failure of the attempt."""
         super().__init__(message)
         self.failure = failure_of("wrong-base-platform", message)
 
 
 async def make_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> Attempt:
     """Run buildx once; a failure is in the attempt. A cancellation is recorded and raised."""
-    attempt = Attempt(
-        number=number, seconds=0.0, outcome="cancelled", log=begin_attempt(planned, context, number)
-    )
+    log = begin_attempt(planned, context, number)
+    attempt = Attempt(number=number, seconds=0.0, outcome="cancelled", log=log)
     began = time.monotonic()
     try:
         attempt = await _run_logged(attempt, planned, context)

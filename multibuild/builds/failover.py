@@ -60,10 +60,8 @@ class Failover:
 def plan_after_failover(plan: Plan, results: Sequence[BuildResult]) -> Plan:
     """Return the plan with each platform on the node that built it, which runs its smoke test too."""
     nodes = {result.platform: result.node for result in results}
-    return replace(
-        plan,
-        platforms=tuple(_on_standby(planned, {nodes.get(planned.platform)}) for planned in plan.platforms),
-    )
+    platforms = (_on_standby(planned, {nodes.get(planned.platform)}) for planned in plan.platforms)
+    return replace(plan, platforms=tuple(platforms))
 
 
 def _on_standby(planned: PlannedPlatform, builders: Container[str | None]) -> PlannedPlatform:

@@ -90,7 +90,9 @@ def fingerprint_platforms(
 
     When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest.
     """
-    dockerfiles = {platform: _dockerfile(project, spec) for platform, spec in specs.items()}
+    dockerfiles = {
+        platform: read_dockerfile(_text(project, spec) or "", spec.args) for platform, spec in specs.items()
+    }
     trees = _trees(project, specs)
     stamp = mtime_stamp(project, specs, trees)
     images = {
@@ -183,10 +185,6 @@ def _text(project: Path, spec: BuildSpec) -> str | None:
         return (project / spec.dockerfile).read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
-
-
-def _dockerfile(project: Path, spec: BuildSpec) -> Dockerfile:
-    return read_dockerfile(_text(project, spec) or "", spec.args)
 
 
 def _images(spec: BuildSpec, dockerfile: Dockerfile) -> list[str]:

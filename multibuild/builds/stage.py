@@ -78,18 +78,14 @@ async def build_children(
     Long builds start first, a large context is uploaded once for many platforms, and what should be cached is built
     in one process.
     """
+    retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
         project=plan.project,
         run=run,
         slots=Slots(plan.jobs, cpu_gate(plan, history)),
-        budget=Budget(
-            attempts=plan.retry.attempts,
-            initial=plan.retry.initial,
-            max=plan.retry.max,
-            left=max(10, 2 * len(plan.platforms)),
-        ),
+        budget=Budget(attempts=retry.attempts, initial=retry.initial, max=retry.max, left=retries_left),
         failover=failover,
         stall=plan.stall_timeout,
         emit=recorder.record,
@@ -136,11 +132,7 @@ def start_order(platforms: list[PlannedPlatform], history: BuildHistory) -> list
 
 
 async def _build_each(
-    platforms: list[PlannedPlatform],
-    context: BuildContext,
-    batches: Sequence[Batch],
-    *,
-    fail_fast: bool,
+    platforms: list[PlannedPlatform], context: BuildContext, batches: Sequence[Batch], *, fail_fast: bool
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 

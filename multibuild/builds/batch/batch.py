@@ -141,8 +141,8 @@ class _Member:
             self.end("failed", error.failure)
             raise
 
-    def abandon(self) -> None:
-        """Forget the attempt as if it had not begun: the build alone writes the same log anew."""
+    def close(self) -> None:
+        """Close the log and remove the export; without `end`, the build alone writes the same log anew."""
         self.export.discard()
         with suppress(OSError):
             self._log.close()
@@ -152,11 +152,9 @@ class _Member:
         if self._has_ended:
             return
         self._has_ended = True
-        self.export.discard()
         with suppress(OSError):  # a full disk takes the log's last line, not the result
             self.progress.finish()
-        with suppress(OSError):
-            self._log.close()
+        self.close()
         attempt = Attempt(
             number=1,
             seconds=time.monotonic() - self._began,
@@ -199,7 +197,7 @@ async def run_batch(
                 member.end("cancelled")
                 continue
             if member is not None:
-                member.abandon()
+                member.close()
             on_first_attempt(planned.platform, None)
 
 
