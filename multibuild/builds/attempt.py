@@ -1,4 +1,4 @@
-"""One attempt: buildx run once for one platform, its log written, its end judged."""
+"""One attempt: buildx runs once for one platform, its log is written, its end is classified."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
-from multibuild.buildx.progress import Progress, Step
+from multibuild.buildx.progress import Progress
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import Slots
 from multibuild.frozen import frozen
@@ -28,12 +28,10 @@ from multibuild.plan.plan import PlannedPlatform
 from multibuild.qemu.activity import EmulatorActivity
 from multibuild.qemu.local import emulator_version
 
-AUTO_STALL = 600.0
+AUTO_STALL_S = 600.0
 """Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
 
 STATE_HINT = "free disk space where the state is (or name another place with --state-dir), then `--resume`"
-
-PERMANENT_WARNING = "wrong-base-platform"
 
 
 @frozen
@@ -55,57 +53,53 @@ class BuildContext:
 
 
 class WrongBase(Exception):
-    """The base image is of another architecture; going on would build something that lies."""
+    """BuildKit warned that the base image is of another architecture: the child would be, too."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure_of("wrong-base-platform", message)
 
 
 async def make_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> Attempt:
-    """Run buildx once and tell how it went; a failure is in the result. A cancellation is recorded and raised."""
-    name = begin_attempt(planned, context, number)
+    """Run buildx once; a failure is in the attempt. A cancellation is recorded and raised."""
+    log = begin_attempt(planned, context, number)
+    attempt = Attempt(number=number, seconds=0.0, outcome="cancelled", log=log)
     began = time.monotonic()
-    end = _End(outcome="cancelled")
     try:
-        end = await _logged(planned, context, context.run.path / name)
+        attempt = await _run_logged(attempt, planned, context)
     except OSError as error:
-        end = _End(outcome="failed", failure=_own_trouble(error))
+        attempt = replace(attempt, outcome="failed", failure=_state_failure(error))
     finally:
-        made = Attempt(
-            number=number,
-            seconds=time.monotonic() - began,
-            outcome=end.outcome,
-            log=name,
-            digest=end.digest,
-            failure=end.failure,
-            steps=end.steps,
-        )
-        end_attempt(planned, context, made)
-    return made
+        attempt = replace(attempt, seconds=time.monotonic() - began)
+        end_attempt(planned, context, attempt)
+    return attempt
 
 
 def begin_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> str:
-    """Record that an attempt begins; gives the name of its log, relative to the run directory."""
-    name = f"logs/{planned.slug}.{number}.log"
+    """Record that an attempt begins; return its log's path, relative to the run directory."""
+    log = f"logs/{planned.slug}.{number}.log"
     context.emit(
-        AttemptStarted(platform=str(planned.platform), number=number, node=planned.node.builder, log=name)
+        AttemptStarted(platform=str(planned.platform), number=number, node=planned.node.builder, log=log)
     )
-    return name
+    return log
 
 
-def end_attempt(planned: PlannedPlatform, context: BuildContext, made: Attempt) -> None:
+def end_attempt(planned: PlannedPlatform, context: BuildContext, attempt: Attempt) -> None:
     """Record how an attempt ended."""
     context.emit(
         AttemptEnded(
             platform=str(planned.platform),
-            number=made.number,
-            seconds=round(made.seconds, 3),
-            outcome=made.outcome,
-            log=made.log,
-            **_failure_fields(made.failure),
+            number=attempt.number,
+            seconds=round(attempt.seconds, 3),
+            outcome=attempt.outcome,
+            log=attempt.log,
+            **_failure_fields(attempt.failure),
         )
     )
 
 
 def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) -> Progress:
-    """Make what follows a platform's build: into its log, and to whoever watches."""
+    """Return the progress of a platform's build, which writes its log and emits its events."""
     platform = str(planned.platform)
     return Progress(
         write_log=lambda line: print(line, file=log),
@@ -114,89 +108,79 @@ def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) ->
     )
 
 
-@frozen
-class _End:
-    """How buildx ended: what an attempt is made of."""
-
-    outcome: Outcome
-    failure: Failure | None = None
-    digest: str = ""
-    steps: tuple[Step, ...] = ()
-
-
-async def _logged(planned: PlannedPlatform, context: BuildContext, path: Path) -> _End:
-    """Run buildx and write its log, a line at a time on the disk. OSError when that cannot be."""
-    with open_log(path) as log:
+async def _run_logged(attempt: Attempt, planned: PlannedPlatform, context: BuildContext) -> Attempt:
+    """Run buildx and write its log, a line at a time on the disk. Raises OSError when it cannot be written."""
+    with open_log(context.run.path / attempt.log) as log:
         progress = progress_of(planned, context, log)
         try:
-            end = await _ended(planned, context, progress)
+            attempt = await _run_buildx(attempt, planned, context, progress)
         finally:
             progress.finish()
-    return replace(end, steps=progress.steps())
+    return replace(attempt, steps=progress.steps())
 
 
-async def _ended(planned: PlannedPlatform, context: BuildContext, progress: Progress) -> _End:
+async def _run_buildx(
+    attempt: Attempt, planned: PlannedPlatform, context: BuildContext, progress: Progress
+) -> Attempt:
     export = Export.of(planned, context.run)
     with tempfile.TemporaryDirectory() as scratch:
         metadata = Path(scratch) / "metadata.json"
         try:
-            argv = _arguments(planned, context, export, metadata)
-            ended = await _run(planned, context, progress, argv)
-            outcome, failure = judge(ended, progress, emulated=planned.emulated)
+            argv = buildx_argv(context, build_arguments(planned, export.folder), metadata)
+            result = await _run(planned, context, progress, argv)
+            outcome, failure = await judge(result, progress, planned, export)
             if failure is not None:
-                return _End(
-                    outcome=outcome, failure=export.with_disk_hint(await with_emulator(failure, planned))
-                )
+                return replace(attempt, outcome=outcome, failure=failure)
             digest = built_digest(read_metadata(metadata))
-            await export.keep(digest)
-            return _End(outcome=outcome, digest=digest)
+            await export.finalize(digest)
+            return replace(attempt, outcome=outcome, digest=digest)
         except ValueError as error:
-            return _End(outcome="failed", failure=failure_of("unknown", f"buildx ended well, but {error}"))
+            failure = failure_of("unknown", f"buildx ended well, but {error}")
         except WrongBase as error:
-            return _End(outcome="failed", failure=failure_of(PERMANENT_WARNING, str(error)))
+            failure = error.failure
         except StartFailed as error:
-            return _End(outcome="failed", failure=failure_of("usage", str(error)))
+            failure = failure_of("usage", str(error))
         finally:
             export.discard()
+    return replace(attempt, outcome="failed", failure=failure)
 
 
-def _arguments(
-    planned: PlannedPlatform, context: BuildContext, export: Export, metadata: Path
-) -> tuple[str, ...]:
-    command, *rest = build_arguments(planned, export.folder)
-    return (
-        *(*context.buildx, command),
-        *("--progress", "rawjson"),
-        *("--metadata-file", str(metadata)),
-        *rest,
-    )
+def buildx_argv(context: BuildContext, arguments: Sequence[str], metadata: Path) -> tuple[str, ...]:
+    """Return the whole command of `arguments`, whose first is buildx's own command."""
+    command, *rest = arguments
+    return (*context.buildx, command, "--progress", "rawjson", "--metadata-file", str(metadata), *rest)
 
 
-def _own_trouble(error: OSError) -> Failure:
-    """Name what kept us, not the build, from going on: the disk that holds the state, most likely."""
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    said = f"{error.filename or 'the log'} could not be written: {error.strerror or error}"
-    found = failure_of("no-space" if full else "unknown", said)
-    return replace(found, kind=replace(found.kind, hint=STATE_HINT))
+def _state_failure(error: OSError) -> Failure:
+    """Return the failure to write a log or a child: the disk of the state directory is full, most likely."""
+    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    message = f"{error.filename or 'the log'} could not be written: {error.strerror or error}"
+    failure = failure_of("no-space" if is_full else "unknown", message)
+    return replace(failure, kind=replace(failure.kind, hint=STATE_HINT))
 
 
 async def _run(
     planned: PlannedPlatform, context: BuildContext, progress: Progress, argv: Sequence[str]
 ) -> ProcessResult:
-    seen = 0
+    checked = 0
 
     def on_line(line: bytes) -> None:
-        nonlocal seen
+        nonlocal checked
         progress.feed(line)
-        for warning in progress.warnings[seen:]:
-            if (trouble := wrong_base(warning)) is not None:
-                raise WrongBase(trouble)
-        seen = len(progress.warnings)
+        checked = check_warnings(progress, checked)
 
     limits = _limits(planned, context.stall)
     return await run_process(
         argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
     )
+
+
+def check_warnings(progress: Progress, start: int) -> int:
+    """Raise WrongBase if a warning from index `start` on is of a wrong base; return the number of warnings."""
+    for warning in progress.warnings[start:]:
+        if (message := wrong_base(warning)) is not None:
+            raise WrongBase(message)
+    return len(progress.warnings)
 
 
 def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> ProcessLimits:
@@ -205,24 +189,33 @@ def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> 
         return ProcessLimits(timeout=planned.timeout, stall=stall)
     if not planned.emulated:
         return ProcessLimits(timeout=planned.timeout)
-    busy = EmulatorActivity(planned.platform.row.qemu)
-    return ProcessLimits(timeout=planned.timeout, stall=AUTO_STALL, is_busy=busy.is_busy)
+    activity = EmulatorActivity(planned.platform.row.qemu)
+    return ProcessLimits(timeout=planned.timeout, stall=AUTO_STALL_S, is_busy=activity.is_busy)
 
 
-def judge(ended: ProcessResult, progress: Progress, *, emulated: bool) -> tuple[Outcome, Failure | None]:
-    """Turn the end of buildx into an outcome and, unless it is good, its class."""
-    if ended.end_reason == "timeout":
-        return "timeout", failure_of("timeout", f"no end after {ended.seconds:.0f} s")
-    if ended.end_reason == "stalled":
-        return "stalled", failure_of("stalled", "no output, no event")
-    if ended.code == 0:
+async def judge(
+    result: ProcessResult, progress: Progress, planned: PlannedPlatform, export: Export
+) -> tuple[Outcome, Failure | None]:
+    """Return the outcome of an ended buildx and, unless it succeeded, the failure with a hint for this platform."""
+    if result.code == 0 and result.end_reason == "exited":
         return "ok", None
+    outcome, failure = _classify_end(result, progress, planned)
+    return outcome, export.with_disk_hint(await _with_emulator(failure, planned))
+
+
+def _classify_end(
+    result: ProcessResult, progress: Progress, planned: PlannedPlatform
+) -> tuple[Outcome, Failure]:
+    if result.end_reason == "timeout":
+        return "timeout", failure_of("timeout", f"no end after {result.seconds:.0f} s")
+    if result.end_reason == "stalled":
+        return "stalled", failure_of("stalled", "no output, no event")
     progress.finish()
-    return "failed", classify(progress.evidence(), code=ended.code, emulated=emulated)
+    return "failed", classify(progress.evidence(), code=result.code, emulated=planned.emulated)
 
 
-async def with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
-    """Name the emulator and its version in the hint of a crash: that is what a person can change."""
+async def _with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
+    """Add the emulator and its version to the hint of a crash: a user can change them."""
     emulator = planned.node.emulators.get(str(planned.platform))
     if emulator is None or not failure.kind.name.startswith("qemu-"):
         return failure
@@ -232,7 +225,7 @@ async def with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read buildx's metadata file, which is written only on success; ValueError when it is not there or not whole."""
+    """Read buildx's metadata file, which is written only on success; ValueError when it is absent or truncated."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -241,7 +234,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def built_digest(metadata: Mapping[str, Any]) -> str:
-    """Give the child's digest of one target's metadata; ValueError when it names none."""
+    """Return the child's digest from one target's metadata; ValueError when there is none."""
     digest = metadata.get("containerimage.digest")
     if not isinstance(digest, str) or not digest.startswith("sha256:"):
         raise ValueError("its metadata file names no digest")

@@ -1,4 +1,4 @@
-"""Where buildx puts a child that is not pushed, until it is whole and gets its name."""
+"""Where buildx puts a child that is not pushed, until it is complete and gets its name."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from multibuild.plan.plan import PlannedPlatform
 
 @frozen
 class Export:
-    """One attempt's export. `folder` is None where the child is pushed: then there is nothing to do here."""
+    """One attempt's export. `folder` is None where the child is pushed: every method does nothing then."""
 
     folder: Path | None
 
     @classmethod
     def of(cls, planned: PlannedPlatform, run: RunDirectory) -> Export:
-        """Make room for it. OSError when that cannot be."""
-        staged_here = planned.staging.kind == "layout"
-        return cls(folder=fresh_folder(planned.slug, run) if staged_here else None)
+        """Make the directory of an export. Raises OSError."""
+        is_local = planned.staging.kind == "layout"
+        return cls(folder=fresh_folder(planned.slug, run) if is_local else None)
 
-    def finished(self) -> str:
-        """Give the digest of an export that ended although nobody said so; "" where there is none."""
+    def digest(self) -> str:
+        """Return the digest of a complete export whose end buildx did not report; "" where there is none."""
         return exported_digest(self.folder) if self.folder is not None else ""
 
-    async def keep(self, digest: str) -> None:
-        """Take it for the child, after reading all of it. OSError when it is not what it should be."""
+    async def finalize(self, digest: str) -> None:
+        """Make it the platform's child, after reading all of it. OSError when it is not what it should be."""
         if self.folder is not None:
             await asyncio.to_thread(keep, self.folder, digest)
 
     def discard(self) -> None:
-        """Give its room back: what was kept has another name by now."""
+        """Remove the directory; a finalized child has another name."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

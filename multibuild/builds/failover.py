@@ -1,8 +1,8 @@
-"""What happens when a node dies in the middle of a run: its platforms move to the next one that can build them."""
+"""Failover: when a node dies in the middle of a run, its platforms move to the next one that can build them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,85 +12,80 @@ from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.journal.recorder import Say
 from multibuild.plan.plan import Plan, PlannedPlatform
 
-SUSPICIOUS = frozenset(
+NODE_FAILURES = frozenset(
     {
         *("builder-gone", "network", "connection-refused", "dns", "no-such-host"),
         *("killed", "stalled", "timeout", "unknown"),
     }
 )
-"""Classes of failure that a dead node can show as: whether it is dead, the node itself is asked."""
+"""Failure classes that a dead node can cause: after one of them the node is asked whether it answers."""
 
-ANSWER_LIMIT = 30.0
+ANSWER_TIMEOUT_S = 30.0
 """Seconds for a node to answer; buildx itself gives up after twenty."""
 
-Alive = Callable[[str], Awaitable[bool]]
+IsAlive = Callable[[str], Awaitable[bool]]
 """Whether a builder answers."""
 
 
 class Failover:
-    """Who builds what, while nodes come and go."""
+    """Moves platforms off dead nodes."""
 
-    def __init__(self, alive: Alive, say: Say) -> None:
-        """Take who knows whether a builder answers, and who hears of one that does not."""
-        self._alive = alive
+    def __init__(self, is_alive: IsAlive, say: Say) -> None:
+        """Build the failover from a check of builders; `say` shows the message about a dead one."""
+        self._is_alive = is_alive
         self._say = say
-        self._gone: set[str] = set()
+        self._dead: set[str] = set()
 
     @classmethod
     def of(cls, plan: Plan, say: Say) -> Failover:
         """Return the failover of a plan's nodes, which asks buildx whether they answer."""
-        return cls(answering(plan.facts.buildx, plan.project), say)
+        return cls(node_check(plan.facts.buildx, plan.project), say)
 
     def assign(self, planned: PlannedPlatform) -> PlannedPlatform:
-        """Give the platform on the first of its nodes that is not known to be gone, else where it was."""
-        if planned.node.builder not in self._gone:
+        """Return the platform on the first of its nodes that is not known to be dead, else where it was."""
+        if planned.node.builder not in self._dead:
             return planned
-        for placement in planned.standby:
-            if placement.node.builder not in self._gone:
-                return replace(
-                    planned, node=placement.node, staging=placement.staging, emulated=placement.emulated
-                )
-        return planned
+        return _on_standby(planned, {placement.node.builder for placement in planned.standby} - self._dead)
 
     async def report_failure(self, planned: PlannedPlatform, failure: Failure) -> None:
-        """Find out whether a failed attempt was its node's end; nobody is asked where there is nowhere to go."""
+        """Check after a failed attempt whether its node is dead, unless the platform has no other node."""
         name = planned.node.builder
-        if not planned.standby or name in self._gone or failure.kind.name not in SUSPICIOUS:
+        if not planned.standby or name in self._dead or failure.kind.name not in NODE_FAILURES:
             return
-        if not await self._alive(name) and name not in self._gone:
-            self._gone.add(name)
+        if not await self._is_alive(name) and name not in self._dead:
+            self._dead.add(name)
             self._say(f"node {name} does not answer any more: its platforms move to other nodes")
 
 
-def settled(plan: Plan, results: Sequence[BuildResult]) -> Plan:
-    """Give the plan as it was carried out: each platform on the node that built it, where its test runs too."""
-    built_on = {result.platform: result.node for result in results}
-    return replace(
-        plan, platforms=tuple(_on(planned, built_on.get(planned.platform)) for planned in plan.platforms)
-    )
+def plan_after_failover(plan: Plan, results: Sequence[BuildResult]) -> Plan:
+    """Return the plan with each platform on the node that built it, which runs its smoke test too."""
+    nodes = {result.platform: result.node for result in results}
+    platforms = (_on_standby(planned, {nodes.get(planned.platform)}) for planned in plan.platforms)
+    return replace(plan, platforms=tuple(platforms))
 
 
-def _on(planned: PlannedPlatform, node: str | None) -> PlannedPlatform:
+def _on_standby(planned: PlannedPlatform, builders: Container[str | None]) -> PlannedPlatform:
+    """Return the platform on the first standby node that is one of `builders`, else where it was."""
     for placement in planned.standby:
-        if placement.node.builder == node:
+        if placement.node.builder in builders:
             return replace(
                 planned, node=placement.node, staging=placement.staging, emulated=placement.emulated
             )
     return planned
 
 
-def answering(buildx: Sequence[str], folder: Path) -> Alive:
-    """Make the question whether a builder answers: `buildx inspect` connects to its nodes and says their status."""
+def node_check(buildx: Sequence[str], folder: Path) -> IsAlive:
+    """Return a check of builders: `buildx inspect` connects to a builder's nodes and prints their status."""
 
-    async def alive(builder: str) -> bool:
+    async def is_alive(builder: str) -> bool:
         lines: list[str] = []
-        ended = await run_process(
+        result = await run_process(
             (*buildx, "inspect", builder),
             cwd=folder,
             on_line=lambda line: lines.append(line.decode("utf-8", "replace")),
-            limits=ProcessLimits(timeout=ANSWER_LIMIT),
+            limits=ProcessLimits(timeout=ANSWER_TIMEOUT_S),
         )
         words = [line.split() for line in lines]
-        return ended.code == 0 and ended.end_reason == "exited" and ["Status:", "running"] in words
+        return result.code == 0 and result.end_reason == "exited" and ["Status:", "running"] in words
 
-    return alive
+    return is_alive

@@ -1,7 +1,7 @@
-"""Names everything that goes into a child, so that a later run can prove that nothing changed.
+"""Fingerprints: the digest of everything that goes into a child, so that a later run can prove that nothing changed.
 
-A name is given only where everything can be known: a remote context, `ADD` from a URL, a base that cannot be
-resolved or local bases (`pull: false`) leave a platform without one, and it is built anew.
+A remote context, `ADD` from a URL, a base that cannot be resolved or local bases (`pull: false`) leave a platform
+without a digest, and it is built anew.
 """
 
 from __future__ import annotations
@@ -27,41 +27,39 @@ from multibuild.plan.spec import BuildSpec
 from multibuild.platforms import Platform
 
 IMAGE = "docker-image://"
-LATE_SOURCES = (IMAGE, "oci-layout://", "target:", "input:")
-"""Named contexts that are no directory here."""
+OTHER_SCHEMES = (IMAGE, "oci-layout://", "target:", "input:")
+"""Named contexts that are no local directory."""
 
 EPOCH = "SOURCE_DATE_EPOCH"
 """buildx hands this variable of its environment on as a build argument."""
 
 Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
-"""Gives the digests that image references have at their registries now; None for what cannot be had."""
+"""Returns the current digests of image references at their registries; None for one that cannot be read."""
 
 
 @frozen
 class Fingerprint:
-    """What goes into one platform: each part's name or digest. `unknown` says what cannot be known, if anything."""
+    """What goes into one platform: each part's digest or text. `unknown` lists the parts without one."""
 
     parts: Mapping[str, str]
     unknown: str = ""
 
     @property
-    def name(self) -> str | None:
-        """Name the whole: a SHA-256 in hex; None where not all of it is known."""
-        if self.unknown:
-            return None
-        return _digest(dict(self.parts))
+    def digest(self) -> str | None:
+        """The SHA-256 of all parts in hex; None where one is unknown."""
+        return None if self.unknown else _digest(dict(self.parts))
 
 
 @frozen
 class PlanFingerprints:
-    """The inputs of a plan's platforms, and what the walk through the context showed besides.
+    """The fingerprints of a plan's platforms, and what the walk through the context showed besides.
 
-    `context_bytes` is by Dockerfile, as the ignore file may differ; `stamp` changes when any file is written to.
+    `context_bytes` is by Dockerfile, as the ignore file may differ; `mtime_stamp` changes with every write to a file.
     """
 
     platforms: Mapping[Platform, Fingerprint]
     context_bytes: Mapping[str, int] = field(default_factory=dict)
-    stamp: str = ""
+    mtime_stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,9 @@ class _Tree:
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files or ())
 
-    def digest(self, unwanted: IsCancelled) -> str | None:
+    def digest(self, is_cancelled: IsCancelled) -> str | None:
         try:
-            return None if self.files is None else content_digest(self.root, self.files, unwanted)
+            return None if self.files is None else content_digest(self.root, self.files, is_cancelled)
         except OSError:
             return None
 
@@ -86,100 +84,99 @@ def fingerprint_platforms(
     project: Path,
     specs: Mapping[Platform, BuildSpec],
     resolve: Resolve,
-    unwanted: IsCancelled = lambda: False,
+    is_cancelled: IsCancelled = lambda: False,
 ) -> PlanFingerprints:
-    """Read contexts and Dockerfiles, ask registries for base digests (all at once), and name what was found.
+    """Fingerprint platforms: read contexts and Dockerfiles, and meanwhile `resolve` all base images at once.
 
-    When it becomes `unwanted` it ends soon, and what it gives names nothing.
+    When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest.
     """
-    described = {platform: _described(project, spec) for platform, spec in specs.items()}
+    dockerfiles = {
+        platform: read_dockerfile(_text(project, spec) or "", spec.args) for platform, spec in specs.items()
+    }
     trees = _trees(project, specs)
-    stamp = _stamp(project, specs, trees)
+    stamp = mtime_stamp(project, specs, trees)
     images = {
         image: None
         for platform, spec in specs.items()
         if spec.pull
-        for image in _images(spec, described[platform])
+        for image in _images(spec, dockerfiles[platform])
     }
     with ThreadPoolExecutor(max_workers=1) as pool:
-        asking = pool.submit(resolve, images)
-        contents = {key: tree.digest(unwanted) for key, tree in trees.items()}
-    digests = asking.result()
+        resolution = pool.submit(resolve, images)
+        contents = {key: tree.digest(is_cancelled) for key, tree in trees.items()}
+    digests = resolution.result()
     return PlanFingerprints(
         platforms={
-            platform: _inputs(project, spec, described[platform], (contents, digests))
+            platform: _fingerprint(project, spec, dockerfiles[platform], contents, digests)
             for platform, spec in specs.items()
         },
         context_bytes={
             dockerfile: tree.bytes for (kind, dockerfile), tree in trees.items() if kind == "context"
         },
-        stamp=stamp,
+        mtime_stamp=stamp,
     )
 
 
-def current_stamp(project: Path, specs: Mapping[Platform, BuildSpec]) -> str:
-    """Take the stamp again: the same as in PlanFingerprints when nothing was written to since."""
-    return _stamp(project, specs, _trees(project, specs))
+def mtime_stamp(
+    project: Path, specs: Mapping[Platform, BuildSpec], trees: Mapping[tuple[str, str], _Tree] | None = None
+) -> str:
+    """Return the stamp of the files as they are now: that of PlanFingerprints if none was written to since.
+
+    Dockerfiles count too: they may lie outside the context, or be ignored in it.
+    """
+    trees = _trees(project, specs) if trees is None else trees
+    stamps = {f"{kind} {name}": stat_digest(tree.files or ()) for (kind, name), tree in trees.items()}
+    for dockerfile in {spec.dockerfile for spec in specs.values()}:
+        path = project / dockerfile
+        info = path.stat() if path.exists() else None
+        stamps[f"Dockerfile {dockerfile}"] = str(info and (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+    return _digest(stamps)
 
 
 def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str, str], _Tree]:
     """Walk every directory that is sent, once: by ("context", Dockerfile) and ("named", source)."""
-    found: dict[tuple[str, str], _Tree] = {}
+    trees: dict[tuple[str, str], _Tree] = {}
     for spec in specs.values():
         key = ("context", spec.dockerfile)
-        if key not in found and not is_url(spec.context):
+        if key not in trees and not is_url(spec.context):
             root = project / spec.context
-            found[key] = _walked(root, read_ignore(root, project / spec.dockerfile))
+            trees[key] = _walk(root, read_ignore(root, project / spec.dockerfile))
         for source in spec.contexts.values():
-            if ("named", source) not in found and not is_url(source) and not source.startswith(LATE_SOURCES):
-                found["named", source] = _walked(project / source, read_ignore(project / source, None))
-    return found
+            if ("named", source) not in trees and not is_url(source) and not source.startswith(OTHER_SCHEMES):
+                trees["named", source] = _walk(project / source, read_ignore(project / source, None))
+    return trees
 
 
-def _walked(root: Path, ignore: Ignore) -> _Tree:
+def _walk(root: Path, ignore: Ignore) -> _Tree:
     try:
         return _Tree(root, context_files(root, ignore))
     except OSError:
         return _Tree(root, None)
 
 
-def _stamp(project: Path, specs: Mapping[Platform, BuildSpec], trees: Mapping[tuple[str, str], _Tree]) -> str:
-    """Dockerfiles count too: they may lie outside the context, or be ignored in it."""
-    marks = {f"{kind} {name}": stat_digest(tree.files or ()) for (kind, name), tree in trees.items()}
-    for dockerfile in {spec.dockerfile for spec in specs.values()}:
-        path = project / dockerfile
-        info = path.stat() if path.exists() else None
-        marks[f"Dockerfile {dockerfile}"] = str(info and (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
-    return _digest(marks)
-
-
-def _inputs(
+def _fingerprint(
     project: Path,
     spec: BuildSpec,
-    described: Dockerfile,
-    known: tuple[Mapping[tuple[str, str], str | None], Mapping[str, str | None]],
+    dockerfile: Dockerfile,
+    contents: Mapping[tuple[str, str], str | None],
+    digests: Mapping[str, str | None],
 ) -> Fingerprint:
-    contents, digests = known
-    # Where cache is read and written does not change what comes out.
-    told = asdict(replace(spec, cache_from=(), cache_to=()))
+    # Where cache is read and written does not change the result.
+    settings = asdict(replace(spec, cache_from=(), cache_to=()))
     text = _text(project, spec)
-    parts = {"settings": _digest(told), "Dockerfile": "" if text is None else _digest(text)}
+    parts = {"settings": _digest(settings), "Dockerfile": "" if text is None else _digest(text)}
     if os.environ.get(EPOCH):
         parts[EPOCH] = os.environ[EPOCH]
-    doubts = [] if spec.pull else ["local base images (pull: false)"]
-    doubts += ["what ADD fetches"] if described.adds_urls else []
-    directories = {"context": ("context", spec.dockerfile)}
-    directories |= {
-        f"context {name}": ("named", source)
-        for name, source in spec.contexts.items()
-        if not source.startswith(IMAGE)
-    }
-    for part, key in directories.items():
-        parts[part] = contents.get(key) or ""
-    for image in _images(spec, described):
+    unknown = [] if spec.pull else ["local base images (pull: false)"]
+    unknown += ["what ADD fetches"] if dockerfile.adds_urls else []
+    parts["context"] = contents.get(("context", spec.dockerfile)) or ""
+    for name, source in spec.contexts.items():
+        if not source.startswith(IMAGE):
+            parts[f"context {name}"] = contents.get(("named", source)) or ""
+    for image in _images(spec, dockerfile):
         parts[f"base {image}"] = digests.get(image) or ""
-    doubts += [part for part, value in parts.items() if not value]
-    return Fingerprint(parts=parts, unknown=", ".join(doubts))
+    unknown += [part for part, value in parts.items() if not value]
+    return Fingerprint(parts=parts, unknown=", ".join(unknown))
 
 
 def _text(project: Path, spec: BuildSpec) -> str | None:
@@ -190,15 +187,12 @@ def _text(project: Path, spec: BuildSpec) -> str | None:
         return None
 
 
-def _described(project: Path, spec: BuildSpec) -> Dockerfile:
-    return read_dockerfile(_text(project, spec) or "", spec.args)
-
-
-def _images(spec: BuildSpec, described: Dockerfile) -> list[str]:
-    """Name every image of a Dockerfile that no named context replaces, and the contexts that are images."""
-    images = [image for image in described.images if image not in spec.contexts]
-    images += [described.syntax] if described.syntax else []
-    return images + [s.removeprefix(IMAGE) for s in spec.contexts.values() if s.startswith(IMAGE)]
+def _images(spec: BuildSpec, dockerfile: Dockerfile) -> list[str]:
+    """Return every image of a Dockerfile that no named context replaces, and the contexts that are images."""
+    images = [image for image in dockerfile.images if image not in spec.contexts]
+    images += [dockerfile.syntax] if dockerfile.syntax else []
+    sources = spec.contexts.values()
+    return images + [source.removeprefix(IMAGE) for source in sources if source.startswith(IMAGE)]
 
 
 def _digest(value: Any) -> str:
@@ -206,31 +200,27 @@ def _digest(value: Any) -> str:
 
 
 def base_digest(registries: RegistrySession, image: str) -> str | None:
-    """Ask for the digest a base image has now; one that is named by digest need not be asked for."""
+    """Return the current digest of a base image, without a request when the reference has it; None if unknown."""
     if "$" in image:
         return None
     try:
-        return Reference.parse(image).digest or held_digest(registries, image)
+        return Reference.parse(image).digest or registry_digest(registries, image)
     except MultibuildError:
         return None
 
 
-def held_digest(registries: RegistrySession, name: str) -> str | None:
-    """Ask for the digest that a tag or digest of a registry leads to; None when it is not there or cannot be had."""
+def registry_digest(registries: RegistrySession, name: str) -> str | None:
+    """Return the digest that a registry has for a reference; None when it has none or cannot be asked."""
     try:
         reference = Reference.parse(name)
-        found = registries.of(reference.host).head(reference)
+        descriptor = registries.of(reference.host).head(reference)
     except MultibuildError:
         return None
-    return found.digest if found else None
+    return descriptor.digest if descriptor else None
 
 
-def resolver(registries: RegistrySession) -> Resolve:
-    """Make the function that asks registries, all at once."""
-
-    def resolve(images: Iterable[str]) -> dict[str, str | None]:
-        asked = list(images)
-        answers = registries.map(lambda image: base_digest(registries, image), asked)
-        return dict(zip(asked, answers, strict=True))
-
-    return resolve
+def resolve_bases(registries: RegistrySession, images: Iterable[str]) -> dict[str, str | None]:
+    """Return the current digests of base images, which registries are asked for all at once."""
+    names = list(images)
+    digests = registries.map(lambda image: base_digest(registries, image), names)
+    return dict(zip(names, digests, strict=True))

@@ -1,4 +1,4 @@
-"""What earlier runs and the context tell of builds before they start."""
+"""What earlier runs tell of the next builds: durations, failures, and what the builder should have cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multibuild.journal.journal import read_events
 from multibuild.journal.runs import RunDirectory
 from multibuild.platforms import Platform
 
-MAX_RUNS_READ = 5
+MAX_RUNS = 5
 """Runs that are read, newest first: older ones say little of the next."""
 
 
@@ -20,46 +20,48 @@ MAX_RUNS_READ = 5
 class BuildHistory:
     """`seconds`: how long platforms took. `failed`: those of which an attempt failed. `context_bytes`: by Dockerfile.
 
-    `known`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
+    `cached`: platforms that were built before from exactly these inputs, so that the builder should have them cached.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     context_bytes: Mapping[str, int] = field(default_factory=dict)
-    known: frozenset[Platform] = frozenset()
+    cached: frozenset[Platform] = frozenset()
 
 
-def read_history(earlier: Sequence[RunDirectory], inputs: PlanFingerprints) -> BuildHistory:
-    """Read what the `earlier` runs (newest first) tell of builds from `inputs`."""
+def read_history(runs: Sequence[RunDirectory], fingerprints: PlanFingerprints) -> BuildHistory:
+    """Return what earlier `runs` (newest first) tell of builds with these fingerprints."""
     built: set[tuple[str, str | None]] = set()
     failed: set[str] = set()
-    for run in earlier[:MAX_RUNS_READ]:
-        named: dict[str, str] = {}
+    for run in runs[:MAX_RUNS]:
+        digests: dict[str, str] = {}
         for event in read_events(run.journal_path):
             match event:
                 case PlatformInputs(platform=platform, inputs=str(digest)) if digest:
-                    named[platform] = digest
+                    digests[platform] = digest
                 case PlatformEnded(platform=platform, status="succeeded"):
-                    built.add((platform, named.get(platform, "")))
+                    built.add((platform, digests.get(platform, "")))
                 case AttemptEnded(platform=platform, outcome=outcome) if outcome not in {"ok", "cancelled"}:
                     failed.add(platform)
     return BuildHistory(
-        seconds=past_seconds(earlier),
+        seconds=past_seconds(runs),
         failed=frozenset(failed),
-        context_bytes=inputs.context_bytes,
-        known=frozenset(
-            platform for platform, told in inputs.platforms.items() if (str(platform), told.name) in built
+        context_bytes=fingerprints.context_bytes,
+        cached=frozenset(
+            platform
+            for platform, fingerprint in fingerprints.platforms.items()
+            if (str(platform), fingerprint.digest) in built
         ),
     )
 
 
-def past_seconds(earlier: Sequence[RunDirectory]) -> dict[str, float]:
-    """Return the seconds that each platform's good attempts took in the `earlier` runs (newest first), by platform.
+def past_seconds(runs: Sequence[RunDirectory]) -> dict[str, float]:
+    """Return how long each platform's successful attempts took in earlier `runs` (newest first): the longest one.
 
-    The longest of them counts: a run whose steps were all cached says nothing of one that builds.
+    A run whose steps were all cached says nothing of one that builds.
     """
     longest: dict[str, float] = {}
-    for run in earlier[:MAX_RUNS_READ]:
+    for run in runs[:MAX_RUNS]:
         for event in read_events(run.journal_path):
             if isinstance(event, AttemptEnded) and event.outcome == "ok":
                 longest[event.platform] = max(event.seconds, longest.get(event.platform, 0.0))

@@ -1,4 +1,4 @@
-"""One platform from first attempt to result: the attempts, their retries and their events."""
+"""One platform from its first attempt to its result: attempts, retries and their events."""
 
 from __future__ import annotations
 
@@ -17,38 +17,36 @@ async def build_platform(
 ) -> BuildResult:
     """Build one platform with retries. Never raises for a failed build; a cancellation is recorded and raised.
 
-    `first` is an attempt that was made already; one that another's trouble cancelled counts as no failure.
+    `first` is an attempt that a batch made; one that was cancelled by another platform's failure does not count.
     """
     interrupted = first is not None and first.outcome == "cancelled"
     attempts: list[Attempt] = [first] if first and interrupted else []
-    earlier = len(attempts)  # than the first attempt that retrying knows of
+    offset = len(attempts)  # `with_retries` does not count the interrupted attempt
     platform = str(planned.platform)
-    placed = planned
+    current = planned
 
-    async def attempt(number: int, alone: bool) -> None:
-        nonlocal placed
+    async def run_attempt(number: int, alone: bool) -> None:
+        nonlocal current
         if first is not None and number == 1 and not interrupted:
-            made = first
+            attempt = first
         else:
-            async with context.slots.take(alone=alone, is_retry=number + earlier > 1):
-                placed = context.failover.assign(planned)
-                made = await make_attempt(placed, context, number + earlier)
-        attempts.append(made)
-        if made.failure is not None:
-            await context.failover.report_failure(placed, made.failure)
-            lost = await repair_cache(made.failure, placed.node.builder, context.buildx, context.project)
-            if lost is not None:
-                context.emit(RecordForgotten(platform=platform, id=lost))
-            raise AttemptFailed(made.failure)
+            async with context.slots.take(alone=alone, is_retry=number + offset > 1):
+                current = context.failover.assign(planned)
+                attempt = await make_attempt(current, context, number + offset)
+        attempts.append(attempt)
+        if (failure := attempt.failure) is not None:
+            await context.failover.report_failure(current, failure)
+            record = await repair_cache(failure, current.node.builder, context.buildx, context.project)
+            if record is not None:
+                context.emit(RecordForgotten(platform=platform, id=record))
+            raise AttemptFailed(failure)
 
     status: Status = "cancelled"
     try:
         await with_retries(
-            attempt,
+            run_attempt,
             budget=context.budget,
-            decided=lambda decision: _record_decision(
-                platform, decision.number + earlier, decision, context.emit
-            ),
+            decided=lambda decision: _record_decision(platform, decision, offset, context.emit),
         )
         status = "succeeded"
     except AttemptFailed:
@@ -58,17 +56,18 @@ async def build_platform(
             platform=planned.platform,
             required=planned.required,
             status=status,
-            repository=repository_of(placed.staging.reference),
-            node=placed.node.builder,
+            repository=repository_of(current.staging.reference),
+            node=current.node.builder,
             digest=attempts[-1].digest if attempts else "",
-            seconds=sum(made.seconds for made in attempts),
+            seconds=sum(attempt.seconds for attempt in attempts),
             attempts=tuple(attempts),
         )
-        _end(placed, result, context)
+        _record_end(current, result, context)
     return result
 
 
-def _record_decision(platform: str, number: int, decision: Decision, emit: Emit) -> None:
+def _record_decision(platform: str, decision: Decision, offset: int, emit: Emit) -> None:
+    number = decision.number + offset
     if decision.seconds is None:
         emit(AttemptGivenUp(platform=platform, number=number, reason=decision.reason))
         return
@@ -83,7 +82,7 @@ def _record_decision(platform: str, number: int, decision: Decision, emit: Emit)
     )
 
 
-def _end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -> None:
+def _record_end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -> None:
     steps = result.attempts[-1].steps if result.attempts else ()
     context.emit(
         PlatformEnded(
@@ -100,8 +99,8 @@ def _end(planned: PlannedPlatform, result: BuildResult, context: BuildContext) -
     )
 
 
-def reused(planned: PlannedPlatform, child: FinishedChild, context: BuildContext) -> BuildResult:
-    """Take over what an earlier run finished."""
+def reuse_child(planned: PlannedPlatform, child: FinishedChild, context: BuildContext) -> BuildResult:
+    """Return and record the result of a platform whose child an earlier run built."""
     result = BuildResult(
         platform=planned.platform,
         required=planned.required,
@@ -109,12 +108,12 @@ def reused(planned: PlannedPlatform, child: FinishedChild, context: BuildContext
         repository=child.repository,
         digest=child.digest,
     )
-    _end(planned, result, context)
+    _record_end(planned, result, context)
     return result
 
 
-def cancelled(planned: PlannedPlatform) -> BuildResult:
-    """Give the result of a platform whose build was not begun or not ended."""
+def cancelled_result(planned: PlannedPlatform) -> BuildResult:
+    """Return the result of a platform whose build was not begun or not ended."""
     return BuildResult(
         platform=planned.platform,
         required=planned.required,

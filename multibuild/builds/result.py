@@ -1,4 +1,4 @@
-"""What comes out of building: one result per platform, each with its attempts."""
+"""Build results: one per platform, each with its attempts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Status = Literal["succeeded", "reused", "failed", "cancelled"]
 
 @frozen
 class Attempt:
-    """One run of buildx. `log` is relative to the run directory; `digest` is the pushed child of a good one."""
+    """One run of buildx. `log` is relative to the run directory; `digest` is the child of a successful one."""
 
     number: int
     seconds: float
@@ -32,10 +32,7 @@ class Attempt:
 
 @frozen
 class BuildResult:
-    """One platform's end.
-
-    `digest` is the child as pushed, `repository` where it is, `node` who built it, `seconds` its attempts'.
-    """
+    """One platform's end: its child's `digest` and `repository`, the `node` that built it, its attempts' `seconds`."""
 
     platform: Platform
     required: bool
@@ -48,7 +45,7 @@ class BuildResult:
 
     @property
     def built(self) -> bool:
-        """Whether there is a child to go on with."""
+        """Whether there is a child."""
         return self.status in {"succeeded", "reused"}
 
     @property
@@ -58,7 +55,7 @@ class BuildResult:
 
     @property
     def failure(self) -> Failure | None:
-        """Why the last attempt failed."""
+        """Return the failure of the last attempt."""
         return self.attempts[-1].failure if self.attempts else None
 
 
@@ -67,28 +64,23 @@ def staged_children(results: Sequence[BuildResult]) -> tuple[StagedChild, ...]:
     return tuple(result.child for result in results if result.built)
 
 
-def missing_required(results: Sequence[BuildResult]) -> tuple[BuildResult, ...]:
-    """Give the required platforms that have no child."""
-    return tuple(result for result in results if result.required and not result.built)
-
-
 def require_built(results: Sequence[BuildResult]) -> None:
     """Raise BuildFailed naming every required platform without a child."""
-    missing = missing_required(results)
+    missing = tuple(result for result in results if result.required and not result.built)
     if not missing:
         return
-    grouped: dict[str, list[str]] = {}
+    platforms: dict[str, list[str]] = {}
     for result in missing:
         kind = result.failure.kind.name if result.failure else ""
-        grouped.setdefault(kind, []).append(str(result.platform))
-    named = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in grouped.items()]
+        platforms.setdefault(kind, []).append(str(result.platform))
+    groups = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in platforms.items()]
     first = next((result.failure for result in missing if result.failure), None)
     cause = f": {_cause(first.evidence)}" if first and first.evidence else ""
     raise BuildFailed(
-        f"{', '.join(named)}: not built, no tag was moved{cause}", hint=first.hint if first else None
+        f"{', '.join(groups)}: not built, no tag was moved{cause}", hint=first.hint if first else None
     )
 
 
 def _cause(evidence: str) -> str:
-    """Return what decided, without BuildKit's wrapping, as a part of a sentence."""
+    """Return the last line of evidence without BuildKit's prefixes, as a part of a sentence."""
     return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

@@ -1,4 +1,4 @@
-"""Children of unfinished runs: which of them a run need not build again."""
+"""Children of unfinished runs, and which of them `--resume` reuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import field
 
 from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints
-from multibuild.builds.inputs import Fingerprinting, journal_inputs
+from multibuild.builds.inputs import PendingFingerprints, journal_inputs
 from multibuild.frozen import frozen
 from multibuild.journal.events import (
     Event,
@@ -33,62 +33,60 @@ from multibuild.platforms import Platform
 
 @frozen
 class FinishedChild:
-    """A child that an earlier run pushed or kept. `inputs` names what went into it.
+    """A child that an earlier run built; `fingerprint` is the digest of what went into it.
 
-    `stamp` is that of the files before the build; None where it is known that they held to its end.
+    `mtime_stamp` is that of the files before the build; None where the run saw that none changed until its end.
     """
 
     platform: str
     repository: str
     digest: str
-    inputs: str
-    stamp: str | None = None
+    fingerprint: str
+    mtime_stamp: str | None = None
 
 
 @frozen
-class Unfinished:
-    """What the unfinished runs left: children by (platform, inputs), and what tags held before they were moved.
+class UnfinishedRuns:
+    """Unfinished runs: their `ids`, their children by (platform, fingerprint), and what tags held before they moved.
 
     `tags` maps (reference, index digest) to the digest before, None where the tag did not exist. A run that published
-    without some optional platforms leaves children and no tags: those are where they belong. `holders` are all earlier
-    runs, newest first: a child that no registry holds is in the directory of one of them.
+    without some optional platforms has children and no tags: its tags are where they belong. `earlier_runs` are all,
+    newest first: a child that no registry holds is in the directory of one of them.
     """
 
-    runs: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     children: Mapping[tuple[str, str], FinishedChild] = field(default_factory=dict)
     tags: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
-    holders: tuple[RunDirectory, ...] = ()
+    earlier_runs: tuple[RunDirectory, ...] = ()
 
 
-def unfinished(state: State, current: RunDirectory) -> Unfinished:
-    """Read the runs after the last one that succeeded, the current one aside; newer ones win.
+def read_unfinished_runs(state: State, current: RunDirectory) -> UnfinishedRuns:
+    """Read the runs between the last one that succeeded and the current one; newer ones win.
 
-    Several are read, because a resumed run may itself have been killed before it had noted what it took over.
+    Several are read, because a resumed run may itself have been killed before it journaled what it reused.
     """
-    runs: list[str] = []
+    earlier_runs = tuple(run for run in state.runs() if run.id < current.id)
+    ids: list[str] = []
     children: dict[tuple[str, str], FinishedChild] = {}
     tags: dict[tuple[str, str], str | None] = {}
     published = False
-    for run in state.runs():
-        if run.id >= current.id:
-            continue
+    for run in earlier_runs:
         events = read_events(run.journal_path)
-        ended = next((event.status for event in events if isinstance(event, RunEnded)), None)
-        if ended == "succeeded":
+        status = next((event.status for event in events if isinstance(event, RunEnded)), None)
+        if status == "succeeded":
             break
-        planned = _tags(events)
-        published = published or (ended == "partial" and bool(planned))
-        runs.append(run.id)
+        planned_tags = _tags(events)
+        published = published or (status == "partial" and bool(planned_tags))
+        ids.append(run.id)
         for child in _children(events):
-            children.setdefault((child.platform, child.inputs), child)
-        # Older runs win here: the oldest knows what the tag held before any of them moved it.
-        tags |= {} if published else planned
-    holders = tuple(run for run in state.runs() if run.id < current.id)
-    return Unfinished(runs=tuple(runs), children=children, tags=tags, holders=holders)
+            children.setdefault((child.platform, child.fingerprint), child)
+        # Older runs win here: the oldest has what the tag held before any of them moved it.
+        tags |= {} if published else planned_tags
+    return UnfinishedRuns(ids=tuple(ids), children=children, tags=tags, earlier_runs=earlier_runs)
 
 
 def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
-    """Give what the tags that a run planned to move held before."""
+    """Return what the tags that a run planned to move held before."""
     return {
         (event.ref, event.after): event.before
         for event in events
@@ -97,96 +95,98 @@ def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
 
 
 def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
-    """Give what a run pushed; nothing where files changed while builds read them."""
+    """Yield the children of a run; none where files changed while builds read them."""
     kinds = set(map(type, events))
     if InputsChanged in kinds:
         return
-    stamp: str | None = ""
-    inputs: dict[str, str | None] = {}
+    mtime_stamp: str | None = ""
+    fingerprints: dict[str, str | None] = {}
     for event in events:
         match event:
             case InputsNamed():
-                stamp = None if InputsHeld in kinds else event.stamp
+                mtime_stamp = None if InputsHeld in kinds else event.stamp
             case PlatformInputs():
-                inputs[event.platform] = event.inputs
+                fingerprints[event.platform] = event.inputs
             case PlatformEnded(status="succeeded" | "reused", digest=str(digest)) if digest:
-                if name := inputs.get(event.platform):
+                if fingerprint := fingerprints.get(event.platform):
                     yield FinishedChild(
                         platform=event.platform,
                         repository=event.repository,
                         digest=digest,
-                        inputs=name,
-                        stamp=stamp,
+                        fingerprint=fingerprint,
+                        mtime_stamp=mtime_stamp,
                     )
 
 
 @frozen
 class Reusable:
-    """What goes into a run's platforms, the children that need no build, and what tags held before (see Unfinished)."""
+    """A run's fingerprints, the children that need no build, and what tags held before (see UnfinishedRuns)."""
 
     fingerprints: PlanFingerprints
     children: Mapping[Platform, FinishedChild]
     tags: Mapping[tuple[str, str], str | None]
 
 
-async def find_reusable(plan: Plan, pending: Fingerprinting, context: RunContext) -> Reusable:
-    """Journal what goes into each platform, and look for children of unfinished runs made of the same (`--resume`)."""
+async def find_reusable(plan: Plan, pending: PendingFingerprints, context: RunContext) -> Reusable:
+    """Journal what goes into each platform; with `--resume`, find children of unfinished runs made of the same."""
     recorder = context.recorder
-    previous = unfinished(context.state, context.run) if context.resume else Unfinished()
+    previous = read_unfinished_runs(context.state, context.run) if context.resume else UnfinishedRuns()
     with recorder.stage("inputs"):
         fingerprints = await pending.result()
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
         sweep(context.state.runs(), context.run)
-    if previous.runs:
+    if previous.ids:
         recorder.say(
-            f"resuming {previous.runs[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
+            f"resuming {previous.ids[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
         )
     return Reusable(fingerprints=fingerprints, children=children, tags=previous.tags)
 
 
 async def reusable_children(
-    plan: Plan, inputs: PlanFingerprints, left: Unfinished, run: RunDirectory, recorder: Recorder
+    plan: Plan,
+    fingerprints: PlanFingerprints,
+    previous: UnfinishedRuns,
+    run: RunDirectory,
+    recorder: Recorder,
 ) -> dict[Platform, FinishedChild]:
-    """Pick the finished children whose inputs are unchanged and which their registry still has.
+    """Return the finished children whose fingerprint is the same and which still exist; `run` adopts local ones.
 
-    Those that no registry holds are taken over into `run`. One that is not where this plan stages is built anew. Of a
-    run that did not get as far as looking whether its files had held, only a stamp tells that they have.
+    A child that is not where this plan stages is built anew. Of a run that was killed before it looked for changed
+    files, the files must have the same stamp.
     """
-    wanted = {
-        platform: left.children.get((str(platform), name))
-        for platform, found in inputs.platforms.items()
-        if (name := found.name)
-    }
-    here = {planned.platform: planned.staging.kind == "layout" for planned in plan.platforms}
-    found = {
-        platform: child
-        for platform, child in wanted.items()
-        if child is not None
-        and child.stamp in {None, inputs.stamp}
-        and is_staged_here(child.repository) == here[platform]
-    }
+    candidates: dict[Platform, FinishedChild] = {}
+    for planned in plan.platforms:
+        digest = fingerprints.platforms[planned.platform].digest or ""
+        child = previous.children.get((str(planned.platform), digest))
+        if (
+            child is not None
+            and child.mtime_stamp in {None, fingerprints.mtime_stamp}
+            and is_staged_here(child.repository) == (planned.staging.kind == "layout")
+        ):
+            candidates[planned.platform] = child
+    local = {platform: child for platform, child in candidates.items() if is_staged_here(child.repository)}
+    pushed = {platform: child for platform, child in candidates.items() if platform not in local}
 
-    kept = {platform for platform, child in found.items() if is_staged_here(child.repository)}
+    def adopt_local() -> set[Platform]:
+        runs = previous.earlier_runs
+        return {p for p, child in local.items() if adopt(child.repository, child.digest, runs, run)}
 
-    def taken_over() -> set[Platform]:
-        runs = left.holders
-        return {p for p in kept if adopt(found[p].repository, found[p].digest, runs, run)}
-
-    pushed = {platform: child for platform, child in found.items() if platform not in kept}
-    there = await asyncio.to_thread(taken_over) | await run_in_background(
-        lambda: _still_there(plan, pushed, recorder)
+    existing = await asyncio.to_thread(adopt_local) | await run_in_background(
+        lambda: _existing_in_registries(plan, pushed, recorder)
     )
-    return {platform: child for platform, child in found.items() if platform in there}
+    return {platform: child for platform, child in candidates.items() if platform in existing}
 
 
-def _still_there(plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder) -> set[Platform]:
-    """Ask registries for children, all at once; gives the platforms whose child they have."""
+def _existing_in_registries(
+    plan: Plan, children: Mapping[Platform, FinishedChild], recorder: Recorder
+) -> set[Platform]:
+    """Ask registries for children, all at once; return the platforms whose child exists."""
 
-    def check(child: FinishedChild) -> bool:
+    def exists(child: FinishedChild) -> bool:
         reference = Reference.parse(f"{child.repository}@{child.digest}")
         return registries.of(reference.host).head(reference) is not None
 
     with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
-        found = registries.map(check, children.values())
-    return {platform for platform, there in zip(children, found, strict=True) if there}
+        results = registries.map(exists, children.values())
+    return {platform for platform, result in zip(children, results, strict=True) if result}

@@ -1,4 +1,4 @@
-"""The build stage: every platform, each on its own; what an earlier run finished is taken over."""
+"""The build stage: every platform on its own; children that an earlier run finished are reused."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from multibuild.builds.attempt import BuildContext
-from multibuild.builds.batch.batch import Batch, carry, first_attempts, waves
-from multibuild.builds.failover import Failover, settled
+from multibuild.builds.batch.batch import Batch, first_attempts, plan_batches, run_batch
+from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.inputs import check_inputs
-from multibuild.builds.platform import build_platform, cancelled, reused
+from multibuild.builds.platform import build_platform, cancelled_result, reuse_child
 from multibuild.builds.result import Attempt, BuildResult, require_built, staged_children
 from multibuild.builds.reuse import FinishedChild, Reusable
 from multibuild.buildx.retry import Budget
@@ -31,7 +31,7 @@ NO_HISTORY = BuildHistory()
 
 @frozen
 class BuildOutcome:
-    """What building made: the plan with each platform on the node that built it, the results, and the failover."""
+    """The plan with each platform on the node that built it, the results, and the failover."""
 
     plan: Plan
     results: tuple[BuildResult, ...]
@@ -39,14 +39,14 @@ class BuildOutcome:
 
     @property
     def children(self) -> tuple[StagedChild, ...]:
-        """Return the children, in config order."""
+        """Return the children in config order."""
         return staged_children(self.results)
 
 
 async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -> BuildOutcome:
     """Build what cannot be reused. Raises BuildFailed naming every required platform without a child.
 
-    The inputs are looked at again afterwards: a result of files that changed meanwhile is not reused later.
+    The inputs are checked again afterwards: children of files that changed meanwhile are not reused later.
     """
     failover = Failover.of(plan, context.recorder.say)
     with context.recorder.stage("build"):
@@ -55,13 +55,13 @@ async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -
             context.run,
             context.recorder,
             failover=failover,
-            finished=reusable.children,
+            reusable=reusable.children,
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
         )
         await check_inputs(plan, reusable.fingerprints, context.recorder)
     sweep(context.state.runs(), context.run)
     require_built(results)
-    return BuildOutcome(plan=settled(plan, results), results=results, failover=failover)
+    return BuildOutcome(plan=plan_after_failover(plan, results), results=results, failover=failover)
 
 
 async def build_children(
@@ -70,46 +70,41 @@ async def build_children(
     recorder: Recorder,
     *,
     failover: Failover,
-    finished: Mapping[Platform, FinishedChild] = MappingProxyType({}),
+    reusable: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     history: BuildHistory = NO_HISTORY,
 ) -> tuple[BuildResult, ...]:
-    """Build every platform of the plan that is not `finished`; results in config order, failures in them.
+    """Build every platform of the plan without a `reusable` child; results in config order, failures in them.
 
-    What took long before starts first, a large context is uploaded once for many platforms, and what should
-    be cached is asked for in one process.
+    Long builds start first, a large context is uploaded once for many platforms, and what should be cached is built
+    in one process.
     """
+    retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(here=plan.facts.here),
         project=plan.project,
         run=run,
         slots=Slots(plan.jobs, cpu_gate(plan, history)),
-        budget=Budget(
-            attempts=plan.retry.attempts,
-            initial=plan.retry.initial,
-            max=plan.retry.max,
-            left=max(10, 2 * len(plan.platforms)),
-        ),
+        budget=Budget(attempts=retry.attempts, initial=retry.initial, max=retry.max, left=retries_left),
         failover=failover,
         stall=plan.stall_timeout,
         emit=recorder.record,
     )
-    taken = {
-        planned.platform: reused(planned, finished[planned.platform], context)
+    results = {
+        planned.platform: reuse_child(planned, reusable[planned.platform], context)
         for planned in plan.platforms
-        if planned.platform in finished
+        if planned.platform in reusable
     }
-    rest = start_order([planned for planned in plan.platforms if planned.platform not in taken], history)
-    together = waves(plan, rest, history)
-    made = await _build_each(rest, context, together, fail_fast=plan.fail_fast)
-    everything = {**taken, **made}
-    return tuple(everything.get(planned.platform) or cancelled(planned) for planned in plan.platforms)
+    pending = start_order([planned for planned in plan.platforms if planned.platform not in results], history)
+    batches = plan_batches(plan, pending, history)
+    results |= await _build_each(pending, context, batches, fail_fast=plan.fail_fast)
+    return tuple(results.get(planned.platform) or cancelled_result(planned) for planned in plan.platforms)
 
 
 def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
-    """CpuGate where `jobs` is ours to choose and this machine's processors are those that build.
+    """Return a gate where `jobs` is automatic and this machine's processors build.
 
-    Builds that were long before are taken to be so from the start.
+    Builds that were long before count as long from their start.
     """
     if not plan.jobs_auto or not plan.facts.here:
         return None
@@ -121,49 +116,45 @@ def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
     )
 
 
-def start_order(items: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:
-    """Native platforms first (they find most mistakes soonest); of each kind what failed lately, then the longest.
+def start_order(platforms: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:
+    """Return native platforms first (they show most mistakes soonest), then what failed lately, then the longest.
 
-    What fails again is heard of early, and its second attempt runs beside the others.
+    A second failure shows early, and its retry runs beside the others.
     """
     past = history.seconds
     longest = max(past.values(), default=0.0)
 
-    def place(planned: PlannedPlatform) -> tuple[bool, bool, float]:
+    def key(planned: PlannedPlatform) -> tuple[bool, bool, float]:
         name = str(planned.platform)
         return planned.emulated, name not in history.failed, -past.get(name, longest)
 
-    return sorted(items, key=place)
+    return sorted(platforms, key=key)
 
 
 async def _build_each(
-    items: list[PlannedPlatform],
-    context: BuildContext,
-    together: Sequence[Batch],
-    *,
-    fail_fast: bool,
+    platforms: list[PlannedPlatform], context: BuildContext, batches: Sequence[Batch], *, fail_fast: bool
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 
-    Those that go `together` make their first attempt in one process.
+    Members of `batches` make their first attempt in one process.
     """
     stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
-    first = first_attempts(together)
+    first = first_attempts(batches)
 
-    def settle(platform: Platform, made: Attempt | None) -> None:
+    def on_first_attempt(platform: Platform, attempt: Attempt | None) -> None:
         if not first[platform].done():
-            first[platform].set_result(made)
+            first[platform].set_result(attempt)
 
-    async def one(planned: PlannedPlatform) -> None:
-        made = await first[planned.platform] if planned.platform in first else None
-        results[planned.platform] = await build_platform(planned, context, first=made)
+    async def build_one(planned: PlannedPlatform) -> None:
+        attempt = await first[planned.platform] if planned.platform in first else None
+        results[planned.platform] = await build_platform(planned, context, first=attempt)
         if fail_fast and planned.required and not results[planned.platform].built:
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(carry(wave, context, settle)) for wave in together]
-        tasks += [group.create_task(one(planned)) for planned in items]
+        tasks = [group.create_task(run_batch(batch, context, on_first_attempt)) for batch in batches]
+        tasks += [group.create_task(build_one(planned)) for planned in platforms]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:
             await asyncio.wait(tasks)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild import __version__
-from multibuild.builds.fingerprint import Fingerprint, base_digest, fingerprint_platforms, held_digest
+from multibuild.builds.fingerprint import Fingerprint, base_digest, fingerprint_platforms, registry_digest
 from multibuild.frozen import frozen
 from multibuild.journal.events import (
     ChildRead,
@@ -122,7 +122,7 @@ def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], n
     from multibuild.journal.local_children import holder_of, is_staged_here
 
     if not is_staged_here(name):
-        return held_digest(registries, name)
+        return registry_digest(registries, name)
     repository, _, digest = name.partition("@")
     return digest if holder_of(repository, digest, runs) is not None else None
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import BuildResult, staged_children
-from multibuild.builds.reuse import unfinished
+from multibuild.builds.reuse import read_unfinished_runs
 from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
@@ -68,7 +68,7 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
             )
             children |= {child.planned.platform: child for child in proved}
     ordered = [children[planned.platform] for planned in plan.platforms if planned.platform in children]
-    previous = unfinished(context.state, context.run)
+    previous = read_unfinished_runs(context.state, context.run)
     await publish_children(plan, ordered, context, held_before=previous.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from multibuild.builds.inputs import fingerprinting
+from multibuild.builds.inputs import PendingFingerprints
 from multibuild.builds.reuse import Reusable, find_reusable
 from multibuild.builds.stage import build_platforms
 from multibuild.config.load import LoadedConfig
@@ -51,7 +51,7 @@ async def _prepare(
     loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
 ) -> tuple[Plan, Reusable]:
     """Fingerprint the inputs, prepare the host, decide, and look for what need not be built again."""
-    async with fingerprinting(loaded, only, context.recorder) as fingerprints:
+    async with PendingFingerprints(loaded, only, context.recorder) as fingerprints:
         host = await prepare_host(loaded, context)
         plan = decide(loaded, host, only, context)
         await preflight(plan, context.recorder)

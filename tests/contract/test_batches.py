@@ -39,7 +39,7 @@ def plan(tmp_path, docker: FakeDocker):
 
 def build(plan, tmp_path):
     """Build platforms that were built before."""
-    history = BuildHistory(known=frozenset(item.platform for item in plan.platforms))
+    history = BuildHistory(cached=frozenset(planned.platform for planned in plan.platforms))
     results, events = build_ahead(plan, tmp_path, history)
     return results, [event for event in events if isinstance(event, AttemptEnded)]
 

@@ -1,4 +1,4 @@
-"""The bake file of several platforms: what `plan/build_command.py` says in flags, as one document. Pure.
+"""The bake file of several platforms: the flags of `plan/build_command.py` as one document.
 
 Fields: docs.docker.com/build/bake/reference. Secrets and SSH agents are named as in the config, never by value.
 """
@@ -15,39 +15,40 @@ from multibuild.plan.plan import PlannedPlatform
 
 
 def target_name(planned: PlannedPlatform) -> str:
-    """Name a platform's target: letters, digits, dashes and underscores are all that bake takes."""
+    """Return the name of a platform's target: bake takes letters, digits, dashes and underscores."""
     return planned.slug.replace(".", "_")
 
 
 def bake_document(
-    items: Sequence[PlannedPlatform],
+    platforms: Sequence[PlannedPlatform],
     project: Path,
     folders: Mapping[str, Path | None] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Compose the bake file of platforms that one node builds; `project` is what its paths count from.
+    """Return the bake file of platforms that one node builds; its paths are relative to `project`.
 
-    `folders` by target take the layouts of children that are not pushed.
+    Children that are not pushed become layouts in `folders`, by target.
     """
     targets = {
         target_name(planned): _target(planned, project, folders.get(target_name(planned)))
-        for planned in items
+        for planned in platforms
     }
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 
-def bake_arguments(items: Sequence[PlannedPlatform], file: str) -> tuple[str, ...]:
-    """Give the arguments after `docker buildx`, without progress and metadata file.
+def bake_arguments(platforms: Sequence[PlannedPlatform], file: str) -> tuple[str, ...]:
+    """Return the arguments after `docker buildx`, without progress and metadata file.
 
-    The config names every file that is read, so bake need not ask whether it may.
+    The config names every file that is read, so bake need not ask for permission.
     """
-    return ("bake", "--builder", items[0].node.builder, "--allow", "fs=*", "--allow", "ssh", "--file", file)
+    builder = platforms[0].node.builder
+    return ("bake", "--builder", builder, "--allow", "fs=*", "--allow", "ssh", "--file", file)
 
 
 def _target(planned: PlannedPlatform, project: Path, folder: Path | None) -> dict[str, Any]:
     spec = planned.spec
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "context": spec.context,
-        # From the context is where bake would look for a relative one; every other path counts from where it runs.
+        # bake would look for a relative one in the context; every other path is relative to its working directory.
         "dockerfile": str(project.absolute() / spec.dockerfile),
         "target": spec.target,
         "platforms": [str(spec.platform)],
@@ -67,7 +68,7 @@ def _target(planned: PlannedPlatform, project: Path, folder: Path | None) -> dic
         ],
         "output": [output_of(planned, folder)],
     }
-    return {key: _literal(value) for key, value in told.items() if value not in (None, (), {}, False)}
+    return {key: _literal(value) for key, value in fields.items() if value not in (None, (), {}, False)}
 
 
 def _literal(value: Any) -> Any:
@@ -75,7 +76,7 @@ def _literal(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("${", "$${").replace("%{", "%%{")
     if isinstance(value, Mapping):
-        return {_literal(key): _literal(planned) for key, planned in value.items()}
+        return {_literal(key): _literal(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_literal(planned) for planned in value]
+        return [_literal(member) for member in value]
     return value

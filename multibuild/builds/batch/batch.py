@@ -1,11 +1,11 @@
-"""The first wave: one bake process for many platforms of a node, where that costs no isolation worth having.
+"""A batch: the first attempts of several platforms of a node in one bake process, where that saves enough.
 
 A large context: every `buildx build` uploads it for itself, all at the same time; the targets of one bake share a
-session, and BuildKit takes it once. But bake cancels every target when one fails: what had been pushed by then is
-kept, and the others go on isolated, with the steps they finished in BuildKit's cache.
+session, and BuildKit takes it once. But bake cancels every target when one fails: children that were pushed by then
+are kept, and the other platforms are built alone, with the steps they finished in BuildKit's cache.
 
-Nothing changed: twelve processes that only find everything cached cost more than the finding. The wave ends itself
-as soon as BuildKit does run something after all, so nothing is ever at stake.
+Nothing changed: twelve processes that only find everything cached cost more than the finding. The batch ends itself
+as soon as BuildKit does run a step after all, so nothing is ever at stake.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from pathlib import Path
 from typing import Literal
 
 from multibuild.builds.attempt import (
-    PERMANENT_WARNING,
     BuildContext,
     WrongBase,
     begin_attempt,
+    buildx_argv,
     built_digest,
+    check_warnings,
     end_attempt,
     judge,
     progress_of,
     read_metadata,
-    with_emulator,
 )
 from multibuild.builds.batch.bake import bake_arguments, bake_document, target_name
 from multibuild.builds.export import Export
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
-from multibuild.buildx.classify import Failure, failure_of, wrong_base
+from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.referenced_files import is_url
@@ -46,233 +46,218 @@ from multibuild.journal.runs import open_log
 from multibuild.plan.plan import Plan, PlannedPlatform, max_concurrent
 from multibuild.platforms import Platform
 
-UPLOAD_RATE = 60e6
-"""Bytes a second that several uploads of one context get together; measured with eight of 300 MB on two cores."""
+UPLOAD_BYTES_PER_S = 60e6
+"""The rate of several uploads of one context together; measured with eight of 300 MB on two cores."""
 
-WORTH_SECONDS = 5.0
-"""What a wave must save: below that isolation is worth more."""
+MIN_SAVING_S = 5.0
+"""What a batch must save: below that isolation is worth more."""
 
-FAILING = 0.05
-"""How many waves are taken to lose one platform, and with it the others' unfinished steps."""
-
-
-Why = Literal["cached", "context"]
+FAILURE_RATE = 0.05
+"""The share of batches that are taken to lose one platform, and with it the others' unfinished steps."""
 
 
 @frozen
 class Batch:
-    """Platforms of one node that go together, and why: `cached` ones for as long as BuildKit runs nothing."""
+    """Platforms of one node in one bake process, and why: `cached` ones for as long as BuildKit runs nothing."""
 
-    items: tuple[PlannedPlatform, ...]
-    why: Why
+    platforms: tuple[PlannedPlatform, ...]
+    why: Literal["cached", "context"]
 
 
-class _Unexpected(Exception):
+class _CacheMiss(Exception):
     """BuildKit runs a step that was expected to be in its cache."""
 
 
-def waves(plan: Plan, items: Sequence[PlannedPlatform], ahead: BuildHistory) -> tuple[Batch, ...]:
-    """Choose which of `items`, in this order, go together; none where it would not pay. Pure.
+def plan_batches(
+    plan: Plan, platforms: Sequence[PlannedPlatform], history: BuildHistory
+) -> tuple[Batch, ...]:
+    """Return the batches of `platforms`, in this order; none where they would not pay.
 
     Where builds are long, an interrupted one costs more than the uploads do.
     """
-    joining = [planned for planned in items if _can_join(planned)]
-    cached = [planned for planned in joining if _is_cached(planned, ahead)]
-    # A step that is silent is not told from one that hangs where several are watched at once.
+    candidates = [planned for planned in platforms if _has_bake_fields(planned)]
+    cached = [planned for planned in candidates if _is_cached(planned, history)]
+    # Where several are watched at once, a silent step is not told from one that hangs.
     watched = plan.stall_timeout is not None
-    new = [] if watched else [planned for planned in joining if not _is_cached(planned, ahead)]
-    longest = max((ahead.seconds.get(str(planned.platform), 0.0) for planned in items), default=0.0)
-    worth = max(WORTH_SECONDS, FAILING * longest)
+    new = [] if watched else [planned for planned in candidates if not _is_cached(planned, history)]
+    longest = max((history.seconds.get(str(planned.platform), 0.0) for planned in platforms), default=0.0)
+    min_saving = max(MIN_SAVING_S, FAILURE_RATE * longest)
     uploading = [
         group
         for members in _by_node(new)
-        if _saved(group := members[: max_concurrent(plan)], ahead.context_bytes) >= worth
+        if _saving_s(group := members[: max_concurrent(plan)], history.context_bytes) >= min_saving
     ]
     return (
-        *(Batch(items=tuple(group), why="cached") for group in _by_node(cached) if len(group) > 1),
-        *(Batch(items=tuple(group), why="context") for group in uploading),
+        *(Batch(platforms=tuple(group), why="cached") for group in _by_node(cached) if len(group) > 1),
+        *(Batch(platforms=tuple(group), why="context") for group in uploading),
     )
 
 
-def _is_cached(planned: PlannedPlatform, ahead: BuildHistory) -> bool:
-    return planned.platform in ahead.known and not planned.spec.no_cache
+def _is_cached(planned: PlannedPlatform, history: BuildHistory) -> bool:
+    return planned.platform in history.cached and not planned.spec.no_cache
 
 
-def _by_node(items: Sequence[PlannedPlatform]) -> list[list[PlannedPlatform]]:
+def _by_node(platforms: Sequence[PlannedPlatform]) -> list[list[PlannedPlatform]]:
     nodes: dict[str, list[PlannedPlatform]] = {}
-    for planned in items:
+    for planned in platforms:
         nodes.setdefault(planned.node.builder, []).append(planned)
     return list(nodes.values())
 
 
-def _can_join(planned: PlannedPlatform) -> bool:
-    """Whatever bake has no word for needs a process of its own."""
+def _has_bake_fields(planned: PlannedPlatform) -> bool:
+    """Whether a bake file can express the build."""
     spec = planned.spec
     remote = is_url(spec.context) or is_url(spec.dockerfile)
     return not spec.build_flags and spec.network == "default" and not remote
 
 
-def _saved(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:
+def _saving_s(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> float:
     uploads = [sizes.get(planned.spec.dockerfile, 0) for planned in members]
-    return (sum(uploads) - max(uploads)) / UPLOAD_RATE
+    return (sum(uploads) - max(uploads)) / UPLOAD_BYTES_PER_S
 
 
 class _Member:
-    """One platform of a wave: its log, its progress, and its attempt as soon as that is over."""
+    """One platform of a batch: its log, its progress, and its attempt as soon as that is over."""
 
     def __init__(
-        self, planned: PlannedPlatform, context: BuildContext, settle: Callable[[Attempt], None]
+        self, planned: PlannedPlatform, context: BuildContext, on_end: Callable[[Attempt], None]
     ) -> None:
-        self.item = planned
-        self._workshop = context
-        self._settle = settle
-        self._name = begin_attempt(planned, context, 1)
-        self._log = open_log(context.run.path / self._name)
+        self.planned = planned
+        self._context = context
+        self._on_end = on_end
+        self._log_name = begin_attempt(planned, context, 1)
+        self._log = open_log(context.run.path / self._log_name)
         self.export = Export.of(planned, context.run)
         self._began = time.monotonic()
-        self._warned = 0
-        self._settled = False
+        self._checked_warnings = 0
+        self._has_ended = False
         self.progress = progress_of(planned, context, self._log)
 
-    def look(self) -> None:
-        """Raise WrongBase when BuildKit has warned of it since the last look."""
-        new, self._warned = self.progress.warnings[self._warned :], len(self.progress.warnings)
-        for warning in new:
-            if (trouble := wrong_base(warning)) is not None:
-                self.end("failed", failure_of(PERMANENT_WARNING, trouble))
-                raise WrongBase(trouble)
+    def check_warnings(self) -> None:
+        """End the attempt and raise WrongBase when BuildKit has warned of it since the last check."""
+        try:
+            self._checked_warnings = check_warnings(self.progress, self._checked_warnings)
+        except WrongBase as error:
+            self.end("failed", error.failure)
+            raise
 
-    def abandon(self) -> None:
-        """Let go of it as if it had not been begun: the isolated build writes the same log anew."""
+    def close(self) -> None:
+        """Close the log and remove the export; without `end`, the build alone writes the same log anew."""
         self.export.discard()
         with suppress(OSError):
             self._log.close()
 
     def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
-        """Settle it; what is settled stays so."""
-        if self._settled:
+        """End the attempt; nothing when it has ended."""
+        if self._has_ended:
             return
-        self._settled = True
-        self.export.discard()
+        self._has_ended = True
         with suppress(OSError):  # a full disk takes the log's last line, not the result
             self.progress.finish()
-        with suppress(OSError):
-            self._log.close()
-        seconds = time.monotonic() - self._began
-        made = Attempt(
+        self.close()
+        attempt = Attempt(
             number=1,
-            seconds=seconds,
+            seconds=time.monotonic() - self._began,
             outcome=outcome,
-            log=self._name,
+            log=self._log_name,
             digest=digest,
             failure=failure,
             steps=self.progress.steps(),
         )
-        end_attempt(self.item, self._workshop, made)
-        self._settle(made)
+        end_attempt(self.planned, self._context, attempt)
+        self._on_end(attempt)
 
 
-async def carry(
-    wave: Batch, context: BuildContext, settle: Callable[[Platform, Attempt | None], None]
+async def run_batch(
+    batch: Batch, context: BuildContext, on_first_attempt: Callable[[Platform, Attempt | None], None]
 ) -> None:
-    """Build a wave in one bake process and `settle` each one's first attempt, finished ones as soon as they are.
+    """Build a batch in one bake process; report each platform's first attempt as soon as it ends.
 
-    An attempt without failure and without digest was cancelled by another's trouble: it goes on isolated. So does
-    one that was not begun (None), as is everything that a cached wave did not finish. Raises nothing of its own; a
-    cancellation settles what is open and is raised.
+    An attempt without failure and without digest was cancelled by another platform's failure: the platform is built
+    alone. So is one whose attempt was not begun (None), as is everything that a cached batch did not finish. Raises
+    nothing of its own; a cancellation reports what has not ended and is raised.
     """
     members: dict[str, _Member] = {}
-    cached = wave.why == "cached"
+    cached = batch.why == "cached"
     try:
-        # Where nothing is run, all of them count for one build.
-        async with context.slots.take(count=1 if cached else len(wave.items)):
-            names = tuple(str(planned.platform) for planned in wave.items)
-            context.emit(BatchStarted(node=wave.items[0].node.builder, platforms=names, why=wave.why))
-            for planned in wave.items:
-                members[target_name(planned)] = _Member(planned, context, partial(settle, planned.platform))
+        # Where no step runs, all of them count for one build.
+        async with context.slots.take(count=1 if cached else len(batch.platforms)):
+            names = tuple(str(planned.platform) for planned in batch.platforms)
+            context.emit(BatchStarted(node=batch.platforms[0].node.builder, platforms=names, why=batch.why))
+            for planned in batch.platforms:
+                on_end = partial(on_first_attempt, planned.platform)
+                members[target_name(planned)] = _Member(planned, context, on_end)
             await _bake(members, context, cached=cached)
-    except (_Unexpected, WrongBase, OSError):
-        pass  # the one with the wrong base is settled; what else is wrong shows in the isolated builds
+    except (_CacheMiss, WrongBase, OSError):
+        pass  # the one with the wrong base has ended; other failures show when platforms are built alone
     finally:
-        for planned in wave.items:
+        for planned in batch.platforms:
             member = members.get(target_name(planned))
             if member is not None and not cached:
                 member.end("cancelled")
                 continue
             if member is not None:
-                member.abandon()
-            settle(planned.platform, None)
+                member.close()
+            on_first_attempt(planned.platform, None)
 
 
 async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached: bool) -> None:
-    items = [member.item for member in members.values()]
-    with tempfile.TemporaryDirectory(prefix="multibuild-wave-") as scratch:
+    platforms = [member.planned for member in members.values()]
+    with tempfile.TemporaryDirectory(prefix="multibuild-batch-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
         folders = {name: member.export.folder for name, member in members.items()}
-        file.write_text(json.dumps(bake_document(items, context.project, folders)), encoding="utf-8")
-        command, *rest = bake_arguments(items, str(file))
-        argv = (
-            *(*context.buildx, command),
-            *("--progress", "rawjson"),
-            *("--metadata-file", str(metadata)),
-            *rest,
-        )
+        file.write_text(json.dumps(bake_document(platforms, context.project, folders)), encoding="utf-8")
+        argv = buildx_argv(context, bake_arguments(platforms, str(file)), metadata)
         progress = BatchProgress({name: member.progress for name, member in members.items()})
 
         def on_line(line: bytes) -> None:
             for name, digest in progress.feed(line):
                 members[name].end("ok", digest=digest)
             if cached and progress.has_run_step:
-                raise _Unexpected
+                raise _CacheMiss
             for member in members.values():
-                member.look()
+                member.check_warnings()
 
         # Where nothing runs, silence is a stall: no RUN can be the silent one.
         stall = context.stall if cached and context.stall != "auto" else None
-        limits = ProcessLimits(timeout=min(planned.timeout for planned in items), stall=stall)
-        ended = await run_process(
+        limits = ProcessLimits(timeout=min(planned.timeout for planned in platforms), stall=stall)
+        result = await run_process(
             argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
         )
-        pushed = _pushed(metadata) if ended.code == 0 else {}
+        digests = _read_digests(metadata) if result.code == 0 else {}
     for name, member in members.items():
-        if cached and name not in pushed:
-            continue
-        await _settle_rest(member, ended, pushed.get(name, ""))
+        if not cached or name in digests:
+            await _end_member(member, result, digests.get(name, ""))
 
 
-def _pushed(metadata: Path) -> dict[str, str]:
-    """Give the digests by target; those that the file does not tell of are left to the isolated builds."""
-    found = {}
+def _read_digests(metadata: Path) -> dict[str, str]:
+    """Return the digests by target; targets without one are built alone."""
+    digests = {}
     with suppress(ValueError):
-        for name, told in read_metadata(metadata).items():
+        for name, target in read_metadata(metadata).items():
             with suppress(ValueError):
-                found[name] = built_digest(told if isinstance(told, dict) else {})
-    return found
+                digests[name] = built_digest(target if isinstance(target, dict) else {})
+    return digests
 
 
-async def _settle_rest(member: _Member, ended: ProcessResult, digest: str) -> None:
-    """Give each open platform its outcome: what it made, its own failure, or another's."""
-    digest = digest or member.export.finished()
+async def _end_member(member: _Member, result: ProcessResult, digest: str) -> None:
+    """End an attempt with its child or its own failure; one that another's failure ended stays open."""
+    digest = digest or member.export.digest()
     if digest:
-        await member.export.keep(digest)
+        await member.export.finalize(digest)
         member.end("ok", digest=digest)
-    elif _ended_by_itself(member, ended):
-        outcome, failure = judge(ended, member.progress, emulated=member.item.emulated)
-        if failure is not None:
-            failure = member.export.with_disk_hint(await with_emulator(failure, member.item))
-        member.end(outcome, failure)
+    elif _has_own_failure(member, result):
+        member.end(*await judge(result, member.progress, member.planned, member.export))
 
 
-def _ended_by_itself(member: _Member, ended: ProcessResult) -> bool:
+def _has_own_failure(member: _Member, result: ProcessResult) -> bool:
     """Whether its own limit or failure ended a platform, not another's."""
-    if ended.end_reason == "timeout":
-        return member.item.timeout <= ended.seconds
+    if result.end_reason == "timeout":
+        return member.planned.timeout <= result.seconds
     return bool(member.progress.evidence().step)
 
 
-def first_attempts(
-    chosen: Sequence[Batch],
-) -> dict[Platform, asyncio.Future[Attempt | None]]:
-    """Make a promise of each member's first attempt, for the platform that waits for it."""
+def first_attempts(batches: Sequence[Batch]) -> dict[Platform, asyncio.Future[Attempt | None]]:
+    """Return a future of each member's first attempt, for the platform's build to wait for."""
     loop = asyncio.get_running_loop()
-    return {planned.platform: loop.create_future() for wave in chosen for planned in wave.items}
+    return {planned.platform: loop.create_future() for batch in batches for planned in batch.platforms}

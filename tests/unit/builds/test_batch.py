@@ -1,19 +1,15 @@
 import base64
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from multibuild.builds.batch.bake import bake_arguments, bake_document
-from multibuild.builds.batch.batch import Batch, waves
+from multibuild.builds.batch.batch import Batch, plan_batches
 from multibuild.builds.history import BuildHistory
 from multibuild.buildx.progress import Progress
 from multibuild.buildx.split_progress import BatchProgress
-from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.plan.host_facts import MIB, HostFacts, Node
-from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 
 AMD64 = Platform.parse("linux/amd64")
@@ -21,46 +17,45 @@ HERE = Node(builder="here", driver="docker", native=AMD64)
 THERE = Node(builder="there", driver="remote", native=Platform.parse("linux/arm64"))
 EIGHT = "linux/amd64, linux/arm64, linux/arm/v7, linux/386, linux/mips64le, linux/ppc64le, linux/s390x, linux/riscv64"
 DIGEST = f"sha256:{'a' * 64}"
+LATER = "2026-01-02T00:00:01Z"
 
 
 @pytest.fixture
-def plan(tmp_path):
+def plan(plan_of):
     def make(more="", *, nodes=(HERE,), platforms=EIGHT, memory=16384 * MIB):
-        path = tmp_path / "multibuild.yaml"
-        path.write_text(f"version: 1\nimage: localhost:5000/app\nplatforms: [{platforms}]\n{more}\n")
-        loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC))
-        return make_plan(loaded, HostFacts(nodes=nodes, cpus=2, memory=memory))
+        config = f"image: localhost:5000/app\nplatforms: [{platforms}]\n{more}"
+        return plan_of(config, HostFacts(nodes=nodes, cpus=2, memory=memory))
 
     return make
 
 
-def chosen(plan, size, *known, **seconds):
-    ahead = BuildHistory(
+def batches_of(plan, context_bytes, *cached, **seconds):
+    history = BuildHistory(
         seconds=seconds,
-        context_bytes={item.spec.dockerfile: size for item in plan.platforms},
-        known=frozenset(map(Platform.parse, known)),
+        context_bytes={planned.spec.dockerfile: context_bytes for planned in plan.platforms},
+        cached=frozenset(map(Platform.parse, cached)),
     )
-    return waves(plan, plan.platforms, ahead)
+    return plan_batches(plan, plan.platforms, history)
 
 
-def test_a_large_context_carries_all_platforms_of_a_node(plan):
-    made = plan()
-    assert chosen(made, 300_000_000) == (Batch(items=made.platforms, why="context"),)
+def test_a_large_context_puts_all_platforms_of_a_node_in_a_batch(plan):
+    eight = plan()
+    assert batches_of(eight, 300_000_000) == (Batch(platforms=eight.platforms, why="context"),)
 
 
-def test_a_small_context_keeps_builds_isolated(plan):
-    assert chosen(plan(), 40_000_000) == ()
+def test_a_small_context_needs_no_batch(plan):
+    assert batches_of(plan(), 40_000_000) == ()
 
 
-def test_long_builds_stay_isolated_whatever_the_context(plan):
-    assert chosen(plan(), 300_000_000, **{"linux/arm64": 3600.0}) == ()
-    assert chosen(plan(), 300_000_000, **{"linux/arm64": 60.0}) != ()
+def test_a_larger_context_is_needed_for_a_batch_of_long_builds(plan):
+    assert batches_of(plan(), 300_000_000, **{"linux/arm64": 3600.0}) == ()
+    assert batches_of(plan(), 300_000_000, **{"linux/arm64": 60.0}) != ()
 
 
-def test_one_wave_per_node(plan):
-    found = chosen(plan(nodes=(HERE, THERE)), 3_000_000_000)
-    assert [{item.node.builder for item in wave.items} for wave in found] == [{"here"}]
-    assert len(found[0].items) == 7, "the arm64 node has one platform only, which needs no company"
+def test_each_node_has_its_own_batch(plan):
+    batches = batches_of(plan(nodes=(HERE, THERE)), 3_000_000_000)
+    assert [{planned.node.builder for planned in batch.platforms} for batch in batches] == [{"here"}]
+    assert len(batches[0].platforms) == 7, "the arm64 node has one platform only, which needs no batch"
 
 
 @pytest.mark.parametrize(
@@ -73,31 +68,32 @@ def test_one_wave_per_node(plan):
         "dockerfile: https://example.org/Dockerfile",
     ],
 )
-def test_what_bake_has_no_word_for_stays_isolated(plan, more):
-    assert chosen(plan(more), 3_000_000_000) == ()
+def test_a_platform_that_bake_cannot_build_is_in_no_batch(plan, more):
+    assert batches_of(plan(more), 3_000_000_000) == ()
 
 
-def test_a_wave_is_no_larger_than_jobs_or_memory(plan):
-    assert [len(wave.items) for wave in chosen(plan("jobs: 3"), 3_000_000_000)] == [3]
-    assert [len(wave.items) for wave in chosen(plan(memory=7 * 768 * MIB), 3_000_000_000)] == [7]
+def test_a_batch_is_no_larger_than_jobs_or_memory(plan):
+    assert [len(batch.platforms) for batch in batches_of(plan("jobs: 3"), 3_000_000_000)] == [3]
+    small = plan(memory=7 * 768 * MIB)
+    assert [len(batch.platforms) for batch in batches_of(small, 3_000_000_000)] == [7]
 
 
-def test_what_was_built_before_from_the_same_inputs_goes_together(plan):
-    made = plan()
-    assert chosen(made, 1000, "linux/arm64", "linux/s390x") == (
-        Batch(items=(made.platforms[1], made.platforms[6]), why="cached"),
+def test_cached_platforms_are_in_a_batch_whatever_the_context(plan):
+    eight = plan()
+    assert batches_of(eight, 1000, "linux/arm64", "linux/s390x") == (
+        Batch(platforms=(eight.platforms[1], eight.platforms[6]), why="cached"),
     )
-    assert chosen(made, 1000, "linux/arm64") == ()
-    assert chosen(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
-    assert chosen(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
+    assert batches_of(eight, 1000, "linux/arm64") == ()
+    assert batches_of(plan("no_cache: true"), 1000, "linux/arm64", "linux/s390x") == ()
+    assert batches_of(plan("build_flags: [--shm-size=1g]"), 1000, "linux/arm64", "linux/s390x") == ()
 
 
-def test_the_bake_file_says_what_the_flags_say(plan):
-    made = plan(
+def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
+    one = plan(
         'args: {A: "x ${B:-y} $${c} %{d}"}\nsecrets: ["id=t,env=T"]\nattestations: {provenance: false}',
         platforms="linux/arm/v7",
     )
-    document = bake_document(made.platforms, Path("/project"))
+    document = bake_document(one.platforms, Path("/project"))
     assert document["group"] == {"default": {"targets": ["linux-arm-v7"]}}
     assert document["target"]["linux-arm-v7"] == {
         "context": ".",
@@ -111,27 +107,36 @@ def test_the_bake_file_says_what_the_flags_say(plan):
             "type=image,name=localhost:5000/app:multibuild-linux-arm-v7,push=true,oci-mediatypes=true,store=false"
         ],
     }
-    assert bake_arguments(made.platforms, "f.json")[:3] == ("bake", "--builder", "here")
+    assert bake_arguments(one.platforms, "f.json")[:3] == ("bake", "--builder", "here")
 
 
 def test_bake_reads_the_dockerfile_that_a_build_would_read(plan):
-    made = plan("context: src\ndockerfile: docker/app.Dockerfile", platforms="linux/amd64")
-    target = bake_document(made.platforms, Path("/project"))["target"]["linux-amd64"]
+    one = plan("context: src\ndockerfile: docker/app.Dockerfile", platforms="linux/amd64")
+    target = bake_document(one.platforms, Path("/project"))["target"]["linux-amd64"]
     assert (target["context"], target["dockerfile"]) == ("src", "/project/docker/app.Dockerfile")
 
 
-class Listener:
+class Targets:
+    """Targets of one bake: their progress and their logs."""
+
     def __init__(self, *targets):
         self.logs: dict[str, list[str]] = {target: [] for target in targets}
         self.progress = {t: Progress(self.logs[t].append, lambda _step: None) for t in targets}
-        self.wave = BatchProgress(self.progress)
+        self.batch = BatchProgress(self.progress)
 
     def feed(self, **document):
-        return list(self.wave.feed(json.dumps(document).encode()))
+        return list(self.batch.feed(json.dumps(document).encode()))
 
 
 def vertex(name, digest="sha256:v", **more):
     return {"name": name, "digest": digest, "started": "2026-01-02T00:00:00Z", **more}
+
+
+def export(target, digest="sha256:e", **more):
+    return vertex(f"[{target}] exporting to image", digest, **more)
+
+
+PUSHED = {"vertex": "sha256:e", "id": f"pushing manifest for reg/app:a@{DIGEST}", "completed": LATER}
 
 
 def log(text, digest="sha256:v", time="1"):
@@ -139,110 +144,92 @@ def log(text, digest="sha256:v", time="1"):
 
 
 def test_each_target_gets_its_own_steps_without_the_prefix():
-    heard = Listener("a", "b")
-    heard.feed(
+    targets = Targets("a", "b")
+    targets.feed(
         vertexes=[vertex("[a stage-1 2/3] RUN x", "sha256:1"), vertex("[b] exporting to image", "sha256:2")]
     )
-    heard.feed(logs=[log("one\n", "sha256:1"), log("two\n", "sha256:2")])
-    assert heard.logs == {
+    targets.feed(logs=[log("one\n", "sha256:1"), log("two\n", "sha256:2")])
+    assert targets.logs == {
         "a": ["--- [stage-1 2/3] RUN x", "one"],
         "b": ["--- exporting to image", "two"],
     }
 
 
-def test_what_targets_share_is_logged_once_for_each():
-    heard = Listener("a", "b")
-    heard.feed(vertexes=[vertex("[a native 2/2] RUN make"), vertex("[b native 2/2] RUN make")])
-    heard.feed(logs=[log("once\n")])
-    heard.feed(logs=[log("once\n")])
-    heard.feed(logs=[log("once\n", time="2")])
-    assert heard.logs["a"] == heard.logs["b"] == ["--- [native 2/2] RUN make", "once", "once"]
+def test_a_shared_step_is_logged_once_for_each_target():
+    targets = Targets("a", "b")
+    targets.feed(vertexes=[vertex("[a native 2/2] RUN make"), vertex("[b native 2/2] RUN make")])
+    targets.feed(logs=[log("once\n")])
+    targets.feed(logs=[log("once\n")])
+    targets.feed(logs=[log("once\n", time="2")])
+    assert targets.logs["a"] == targets.logs["b"] == ["--- [native 2/2] RUN make", "once", "once"]
 
 
 def test_a_target_is_finished_when_its_manifest_is_pushed_and_its_export_ended():
-    heard = Listener("a", "b")
-    pushed = {"vertex": "sha256:e", "id": f"pushing manifest for reg/app:a@{DIGEST}"}
-    assert heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")]) == []
-    assert heard.feed(statuses=[pushed]) == []
-    assert heard.feed(statuses=[{**pushed, "completed": "2026-01-02T00:00:01Z"}]) == []
-    done = vertex("[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z")
-    assert heard.feed(vertexes=[done]) == [("a", DIGEST)]
-    assert heard.feed(vertexes=[done]) == []
+    targets = Targets("a", "b")
+    assert targets.feed(vertexes=[export("a")]) == []
+    assert targets.feed(statuses=[{key: PUSHED[key] for key in ("vertex", "id")}]) == []
+    assert targets.feed(statuses=[PUSHED]) == []
+    done = export("a", completed=LATER)
+    assert targets.feed(vertexes=[done]) == [("a", DIGEST)]
+    assert targets.feed(vertexes=[done]) == []
 
 
-def test_only_a_run_that_really_runs_counts_as_one():
-    heard = Listener("a")
+def test_only_an_uncached_run_counts_as_a_run_step():
+    targets = Targets("a")
     done = {"completed": "2026-01-02T00:00:00Z"}
-    heard.feed(vertexes=[{"name": "[a 2/3] RUN make", "digest": "sha256:1"}])
-    heard.feed(vertexes=[vertex("[a 2/3] RUN make", "sha256:1", cached=True, **done)])
-    heard.feed(
-        vertexes=[vertex("[a internal] load metadata", "sha256:2"), vertex("[a 1/3] FROM x", "sha256:3")]
-    )
-    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:4")])
-    assert not heard.wave.has_run_step
-    heard.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
-    assert heard.wave.has_run_step
+    targets.feed(vertexes=[{"name": "[a 2/3] RUN make", "digest": "sha256:1"}])
+    targets.feed(vertexes=[vertex("[a 2/3] RUN make", "sha256:1", cached=True, **done)])
+    targets.feed(vertexes=[vertex("[a internal] load metadata", "sha256:2")])
+    targets.feed(vertexes=[vertex("[a 1/3] FROM x", "sha256:3")])
+    targets.feed(vertexes=[export("a", "sha256:4")])
+    assert not targets.batch.has_run_step
+    targets.feed(vertexes=[vertex("[a 3/3] RUN make install", "sha256:5")])
+    assert targets.batch.has_run_step
 
 
-def test_an_export_that_failed_finishes_nothing():
-    heard = Listener("a")
-    pushed = {
-        "vertex": "sha256:e",
-        "id": f"pushing manifest for reg/app:a@{DIGEST}",
-        "completed": "2026-01-02T00:00:01Z",
-    }
-    failed = vertex(
-        "[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z", error="unexpected status: 502"
-    )
-    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")])
-    assert heard.feed(vertexes=[failed], statuses=[pushed]) == []
-    assert heard.progress["a"].evidence().step == "exporting to image"
+def test_a_failed_export_finishes_no_target():
+    targets = Targets("a")
+    failed = export("a", completed=LATER, error="unexpected status: 502")
+    targets.feed(vertexes=[export("a")])
+    assert targets.feed(vertexes=[failed], statuses=[PUSHED]) == []
+    assert targets.progress["a"].evidence().step == "exporting to image"
 
 
 @pytest.mark.parametrize(
     "line", [b"{", b"[]", b'{"vertexes": 3}', b'{"vertexes": [{"name": 7}], "logs": [{}]}', b"\xff{"]
 )
-def test_lines_of_any_shape_end_nothing(line):
-    assert list(Listener("a").wave.feed(line)) == []
+def test_malformed_lines_finish_no_target(line):
+    assert list(Targets("a").batch.feed(line)) == []
 
 
-def test_the_last_words_go_to_those_that_did_not_finish():
-    heard = Listener("a", "b")
-    pushed = {
-        "vertex": "sha256:e",
-        "id": f"pushing manifest for reg/app:a@{DIGEST}",
-        "completed": "2026-01-02T00:00:01Z",
-    }
-    heard.feed(vertexes=[vertex("[a] exporting to image", "sha256:e")])
-    heard.feed(
-        statuses=[pushed],
-        vertexes=[vertex("[a] exporting to image", "sha256:e", completed="2026-01-02T00:00:01Z")],
-    )
-    list(heard.wave.feed(b"ERROR: target b: failed to solve"))
-    assert "ERROR: target b: failed to solve" not in heard.logs["a"]
-    assert heard.logs["b"] == ["ERROR: failed to solve"]
+def test_the_final_error_goes_to_targets_that_did_not_finish():
+    targets = Targets("a", "b")
+    targets.feed(vertexes=[export("a")])
+    targets.feed(statuses=[PUSHED], vertexes=[export("a", completed=LATER)])
+    list(targets.batch.feed(b"ERROR: target b: failed to solve"))
+    assert "ERROR: target b: failed to solve" not in targets.logs["a"]
+    assert targets.logs["b"] == ["ERROR: failed to solve"]
 
 
-def test_the_last_words_are_each_targets_own():
-    """bake names one target, whatever failed for the others; what was only cut short hears whose fault it was."""
-    heard = Listener("a", "b", "c", "d")
-    over = "2026-01-02T00:00:01Z"
-    heard.feed(
+def test_each_target_gets_its_own_final_error():
+    """bake prints the error of one target; a target that was only cancelled gets that error, with its target's name."""
+    targets = Targets("a", "b", "c", "d")
+    targets.feed(
         vertexes=[
-            vertex("[a native 2/2] RUN make", "sha256:n", completed=over, error="exit code: 1"),
-            vertex("[b native 2/2] RUN make", "sha256:n", completed=over, error="exit code: 1"),
-            vertex("[c] exporting to image", "sha256:c", completed=over, error="snapshot x does not exist"),
-            vertex("[d] exporting to image", "sha256:d", completed=over, error="push: context canceled"),
+            vertex("[a native 2/2] RUN make", "sha256:n", completed=LATER, error="exit code: 1"),
+            vertex("[b native 2/2] RUN make", "sha256:n", completed=LATER, error="exit code: 1"),
+            export("c", "sha256:c", completed=LATER, error="snapshot x does not exist"),
+            export("d", "sha256:d", completed=LATER, error="push: context canceled"),
         ]
     )
-    list(heard.wave.feed(b"ERROR: target b: failed to solve: exit code: 1"))
-    assert {name: log[-1] for name, log in heard.logs.items()} == {
+    list(targets.batch.feed(b"ERROR: target b: failed to solve: exit code: 1"))
+    assert {name: log[-1] for name, log in targets.logs.items()} == {
         "a": "ERROR: failed to solve: exit code: 1",
         "b": "ERROR: failed to solve: exit code: 1",
         "c": "ERROR: failed to solve: snapshot x does not exist",
         "d": "ERROR: target b: failed to solve: exit code: 1",
     }
-    assert {name: progress.evidence().step for name, progress in heard.progress.items()} == {
+    assert {name: progress.evidence().step for name, progress in targets.progress.items()} == {
         "a": "[native 2/2] RUN make",
         "b": "[native 2/2] RUN make",
         "c": "exporting to image",

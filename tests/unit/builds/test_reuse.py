@@ -1,17 +1,16 @@
-"""What `--resume` may take over: nothing of which it is not known what went in."""
+"""What `--resume` reuses: only children whose inputs are known to be the same."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes.images import put_image
+from fakes.images import put_attested, put_image
 from fakes.journals import write_events
+from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
-from multibuild.builds.reuse import reusable_children, unfinished
+from multibuild.builds.reuse import read_unfinished_runs, reusable_children
 from multibuild.cli.display.display import Silent
-from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.journal.events import (
     InputsChanged,
     InputsHeld,
@@ -21,97 +20,133 @@ from multibuild.journal.events import (
     RunEnded,
     TagPlanned,
 )
+from multibuild.journal.local_children import fresh_folder, holder_of, keep
 from multibuild.journal.recorder import Recorder
-from multibuild.journal.runs import State
-from multibuild.plan.host_facts import assumed_facts
-from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 AMD64 = Platform.parse("linux/amd64")
-INPUTS = Fingerprint(parts={"context": "c"})
-NAMED = [
+FINGERPRINT = Fingerprint(parts={"context": "c"})
+INPUTS = [
     InputsNamed(stamp="before"),
-    PlatformInputs(platform="linux/amd64", inputs=INPUTS.name, parts=INPUTS.parts),
+    PlatformInputs(platform="linux/amd64", inputs=FINGERPRINT.digest, parts=FINGERPRINT.parts),
 ]
-
-
-@pytest.fixture
-def state(tmp_path):
-    return State(tmp_path / "state")
+LAYOUT = "oci:children/linux-amd64"
 
 
 def ended(digest="sha256:d", repository="r"):
     return PlatformEnded(platform="linux/amd64", status="succeeded", digest=digest, repository=repository)
 
 
-def left_by(state, *events):
-    write_events(state.new_run(NOW).journal_path, *events)
-    return unfinished(state, state.new_run(NOW + timedelta(days=1)))
+def runs_after(state, *runs):
+    """Return the unfinished runs that a new run sees after runs with these events."""
+    for day, events in enumerate(runs):
+        write_events(state.new_run(NOW + timedelta(days=day)).journal_path, *events)
+    return read_unfinished_runs(state, state.new_run(NOW + timedelta(days=len(runs))))
 
 
-def children_of(left):
-    return [(child.digest, child.stamp) for child in left.children.values()]
+@pytest.mark.parametrize(
+    ("events", "children"),
+    [
+        ([*INPUTS, ended(), InputsHeld()], [("sha256:d", None)]),
+        ([*INPUTS, ended()], [("sha256:d", "before")]),
+        ([*INPUTS, ended(), InputsChanged()], []),
+        ([INPUTS[1], ended()], [("sha256:d", "")]),
+    ],
+    ids=["unchanged until the end", "killed before it looked", "changed during the build", "no stamp"],
+)
+def test_a_child_has_the_stamp_of_its_files_unless_they_are_known_to_be_unchanged(state, events, children):
+    runs = runs_after(state, events)
+    assert [(child.digest, child.mtime_stamp) for child in runs.children.values()] == children
 
 
-def test_files_that_held_need_no_stamp(state):
-    assert children_of(left_by(state, *NAMED, ended(), InputsHeld())) == [("sha256:d", None)]
+async def resume(plan, state, run, fingerprint=FINGERPRINT, stamp=""):
+    runs = read_unfinished_runs(state, run)
+    fingerprints = PlanFingerprints(platforms={AMD64: fingerprint}, mtime_stamp=stamp)
+    return await reusable_children(plan, fingerprints, runs, run, Recorder(None, Silent()))
 
 
-def test_a_run_that_was_killed_before_it_looked_leaves_the_stamp_of_its_files(state):
-    assert children_of(left_by(state, *NAMED, ended())) == [("sha256:d", "before")]
-
-
-def test_files_that_changed_during_the_build_leave_nothing(state):
-    assert children_of(left_by(state, *NAMED, ended(), InputsChanged())) == []
-
-
-def test_a_journal_without_any_stamp_proves_nothing(state):
-    assert children_of(left_by(state, NAMED[1], ended())) == [("sha256:d", "")]
-
-
-@pytest.mark.parametrize(("stamp", "taken"), [("before", [AMD64]), ("after", [])])
-async def test_a_file_that_was_changed_and_changed_back_spoils_what_a_killed_run_built(
-    state, tmp_path, stamp, taken
-):
+@pytest.mark.parametrize(("stamp", "platforms"), [("before", [AMD64]), ("after", [])])
+async def test_a_killed_runs_child_is_not_reused_after_any_write_to_a_file(state, plan_of, stamp, platforms):
     with FakeRegistry() as registry:
         digest, image = put_image(registry, "app", "linux/amd64"), f"{registry.host}/app"
-        left = left_by(state, *NAMED, ended(digest, image))
-        path = tmp_path / "multibuild.yaml"
-        path.write_text(f"version: 1\nimage: {image}\nplatforms: [linux/amd64]\n")
-        loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
-        plan = make_plan(loaded, assumed_facts("auto"))
-        inputs = PlanFingerprints(platforms={AMD64: INPUTS}, stamp=stamp)
-        found = await reusable_children(plan, inputs, left, state.new_run(NOW), Recorder(None, Silent()))
-    assert list(found) == taken
+        write_events(state.new_run(NOW).journal_path, *INPUTS, ended(digest, image))
+        plan = plan_of(f"image: {image}\nplatforms: [linux/amd64]")
+        assert list(await resume(plan, state, state.new_run(NOW), stamp=stamp)) == platforms
 
 
-def moved(before, after="sha256:index"):
+def tag_planned(before, after="sha256:index"):
     return TagPlanned(ref="r:latest", before=before, after=after)
 
 
-def tags_left_by(state, *runs):
-    for day, events in enumerate(runs):
-        write_events(state.new_run(NOW + timedelta(days=day)).journal_path, *events)
-    return dict(unfinished(state, state.new_run(NOW + timedelta(days=len(runs)))).tags)
+PARTIAL = RunEnded(status="partial")
 
 
-def test_the_oldest_unfinished_run_knows_what_a_tag_held(state):
-    left = tags_left_by(state, [moved("sha256:old")], [moved(None)])
-    assert left == {("r:latest", "sha256:index"): "sha256:old"}
+@pytest.mark.parametrize(
+    ("runs", "tags"),
+    [
+        ([[tag_planned("sha256:old")], [tag_planned(None)]], {"sha256:index": "sha256:old"}),
+        ([[tag_planned("sha256:older")], [tag_planned("sha256:old"), PARTIAL]], {}),
+        ([[tag_planned("sha256:old")], [PARTIAL]], {"sha256:index": "sha256:old"}),
+        (
+            [[tag_planned("sha256:old"), PARTIAL], [tag_planned("sha256:index", "sha256:new")]],
+            {"sha256:new": "sha256:index"},
+        ),
+    ],
+    ids=["two unfinished", "partial publish", "partial build", "unfinished after partial publish"],
+)
+def test_the_oldest_unfinished_run_since_the_last_publish_has_what_a_tag_held(state, runs, tags):
+    assert runs_after(state, *runs).tags == {("r:latest", after): before for after, before in tags.items()}
 
 
-def test_what_a_partial_run_published_is_no_half_moved_tag(state):
-    partial = [moved("sha256:old"), RunEnded(status="partial")]
-    assert tags_left_by(state, [moved("sha256:older")], partial) == {}
+# Without a registry.
 
 
-def test_a_partial_build_moved_no_tag(state):
-    build = [RunEnded(status="partial")]
-    assert tags_left_by(state, [moved("sha256:old")], build) == {("r:latest", "sha256:index"): "sha256:old"}
+@pytest.fixture
+def plan(plan_of):
+    return plan_of("image: registry.invalid/app\nplatforms: [linux/amd64]\npublish: {to: 'oci:out'}")
 
 
-def test_what_was_half_moved_after_a_partial_run_is(state):
-    partial = [moved("sha256:old"), RunEnded(status="partial")]
-    left = tags_left_by(state, partial, [moved("sha256:index", "sha256:new")])
-    assert left == {("r:latest", "sha256:new"): "sha256:index"}
+@pytest.fixture
+def killed(state):
+    """Return the directory of a run that was killed after it had built the platform, and the child's digest."""
+    run = state.new_run(NOW)
+    folder = fresh_folder("linux-amd64", run)
+    digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
+    keep(folder, digest)
+    write_events(run.journal_path, *INPUTS, ended(digest, LAYOUT), InputsHeld())
+    return run, digest
+
+
+async def test_a_new_run_adopts_a_local_child(plan, state, killed):
+    run = state.new_run(NOW)
+    children = await resume(plan, state, run)
+    assert (children[AMD64].repository, children[AMD64].digest) == (LAYOUT, killed[1])
+    assert holder_of(LAYOUT, killed[1], [run]) == run
+
+
+async def test_a_local_child_is_adopted_from_any_earlier_run(plan, state, killed):
+    """The first resumed run was killed, too, after it had adopted the child and before it had journaled that."""
+    middle, run = state.new_run(NOW), state.new_run(NOW)
+    middle.children.parent.mkdir(exist_ok=True)
+    killed[0].children.rename(middle.children)
+    assert set(await resume(plan, state, run)) == {AMD64}
+
+
+async def test_a_platform_with_changed_inputs_is_built_anew(plan, state, killed):
+    assert await resume(plan, state, state.new_run(NOW), Fingerprint(parts={"context": "2"})) == {}
+
+
+async def test_a_damaged_child_is_built_anew(plan, state, killed):
+    for path in (killed[0].children / "linux-amd64" / "blobs" / "sha256").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert await resume(plan, state, state.new_run(NOW)) == {}
+
+
+async def test_a_child_that_is_not_where_this_plan_stages_is_built_anew(plan, plan_of, state, killed):
+    """No registry is asked for a local child, nor for a pushed one when the plan stages locally."""
+    pushing = plan_of("image: registry.invalid/app\nplatforms: [linux/amd64]\npublish: {to: registry}")
+    assert await resume(pushing, state, state.new_run(NOW)) == {}
+    run = state.new_run(NOW)
+    write_events(run.journal_path, *INPUTS, ended(killed[1], "registry.invalid/app"), InputsHeld())
+    assert await resume(plan, state, state.new_run(NOW)) == {}

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from fakes.images import put_attested, put_image
@@ -9,7 +10,7 @@ from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
-from multibuild.builds.fingerprint import fingerprint_platforms, resolver
+from multibuild.builds.fingerprint import fingerprint_platforms, resolve_bases
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.journal.events import (
@@ -86,7 +87,8 @@ class Project:
         plan = self.plan(only=only)
         run = self.state.new_run(NOW)
         with RegistrySession(plan.registries, on_wait=print) as session:
-            inputs = fingerprint_platforms(plan.project, plan.specs, resolver(session)).platforms
+            resolve = partial(resolve_bases, session)
+            inputs = fingerprint_platforms(plan.project, plan.specs, resolve).platforms
         events: list[Event] = [
             RunStarted(command=command),
             RunPlanned(platforms=(), jobs=1, settings=settings or self.settings(only=only)),
@@ -95,7 +97,7 @@ class Project:
             name = str(platform)
             where, held = self.staged.get(name, (self.config["image"], digest))
             events += [
-                PlatformInputs(platform=name, inputs=told.name, parts=dict(told.parts)),
+                PlatformInputs(platform=name, inputs=told.digest, parts=dict(told.parts)),
                 PlatformEnded(platform=name, status="succeeded", digest=held, repository=where),
                 ChildRead(platform=name, manifest=held, bytes=1),
             ]
