@@ -96,7 +96,7 @@ class Host:
             buildx=(self.engine.buildx_path,),
             docker_version=self.engine.version,
             buildx_version=self.engine.buildx_version,
-            here=self.engine.local
+            all_local=self.engine.local
             and all([node.in_engine for node in report.nodes] == [True] for report in self.reports),
         )
 

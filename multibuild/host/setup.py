@@ -169,7 +169,7 @@ def _report_node(
             driver=builder.driver,
             native=native,
             serves=required.builder,
-            meant=plan.platforms.get(builder.name, ()),
+            profile_platforms=plan.platforms.get(builder.name, ()),
             runs=runs,
             buildkit=builder.nodes[0].version if builder.nodes else "",
             emulators={str(platform): _emulator(platform, handlers) for platform in emulated},
