@@ -211,9 +211,7 @@ def _plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts)
 
 def _placement(config: Config, platform: Platform, node: Node) -> Placement:
     return Placement(
-        node=node,
-        staging=_staging(config, platform, node),
-        emulated=not runs_natively(platform, node.native),
+        node=node, staging=_staging(config, platform, node), emulated=not runs_natively(platform, node.native)
     )
 
 

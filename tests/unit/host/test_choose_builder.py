@@ -217,10 +217,7 @@ def test_a_name_taken_by_another_driver_is_an_error():
 
 
 def test_each_node_becomes_a_builder_of_its_own():
-    machines = (
-        Node(endpoint="unix:///var/run/docker.sock"),
-        Node(endpoint="ssh://build@arm-host"),
-    )
+    machines = (Node(endpoint="unix:///var/run/docker.sock"), Node(endpoint="ssh://build@arm-host"))
     first = edited(nodes=machines[:1])
     plan = by_profile(edited(nodes=machines), engine_with(created_from(first)))
     assert plan.names == ("team", "team-1")

@@ -63,10 +63,7 @@ def test_facts_without_a_key_are_assumed(key):
 
 @pytest.mark.parametrize(
     ("builder", "name"),
-    [
-        *((builder, "multibuild") for builder in ("auto", "", "local", "builders/farm.yaml")),
-        ("farm", "farm"),
-    ],
+    [*((builder, "multibuild") for builder in ("auto", "", "local", "builders/farm.yaml")), ("farm", "farm")],
 )
 def test_assumed_facts_have_one_builder_that_pushes_by_digest(builder, name):
     facts = assumed_facts(builder)
