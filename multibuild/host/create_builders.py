@@ -1,4 +1,4 @@
-"""Creates, starts and mends the builders of a plan, and finds out which do not answer."""
+"""Creates, starts and mends the builders of a plan, and reports those that do not answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
             continue
         if new in plan.create:
             changes.append(f"created the builder {new.name}")
-    existing = {found.name: found for found in engine.builders()} if changes or failed else plan.existing
+    existing = {listed.name: listed for listed in engine.builders()} if changes or failed else plan.existing
     available = _available(plan, existing, failed, changes)
     for name, reason in available.unreachable.items():
         say(f"node {name} does not answer: {reason}")

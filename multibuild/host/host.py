@@ -16,8 +16,7 @@ from multibuild.platforms import Platform
 class NodeReport:
     """A builder that answers: its facts, its probes, and warnings about registries it has no settings for.
 
-    `cache_entry` is what facts.json keeps of the probes. `in_engine` is whether it runs inside the engine, and not on
-    another machine.
+    `cache_entry` is for facts.json. `in_engine` is whether it runs inside the engine, and not on another machine.
     """
 
     node: Node
@@ -120,10 +119,6 @@ class Host:
             "builder": ", ".join(node.builder for node in nodes),
             "emulators": {platform: how for node in nodes for platform, how in node.emulators.items()},
         }
-
-    def missing(self, platforms: Sequence[Platform]) -> tuple[ProbeResult, ...]:
-        """Return the results for those of `platforms` whose probe did not run."""
-        return tuple(result for result in self.probes if result.platform in platforms and not result.runs)
 
 
 def best_results(nodes: Iterable[Sequence[ProbeResult]]) -> tuple[ProbeResult, ...]:
