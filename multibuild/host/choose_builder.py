@@ -74,10 +74,7 @@ class BuilderPolicy:
 def choose(
     builder: str, profile: Profile | None, engine: Engine, info: EngineInfo, policy: BuilderPolicy
 ) -> BuilderPlan:
-    """Choose by `builder:` — a profile, an existing builder's name, or auto.
-
-    Raises EnvironmentFault with the ways out when there is nothing to build with.
-    """
+    """Choose by `builder:`, a profile, a builder's name or auto; EnvironmentFault if nothing can build."""
     existing = {listed.name: listed for listed in engine.builders()}
     if profile is not None:
         plan = _from_profile(profile, existing, engine, policy)

@@ -66,10 +66,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
 
 
 def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, str]:
-    """Pull the image that local builders need; return those that must do without it, and why.
-
-    Raises EnvironmentFault when that is all of them.
-    """
+    """Pull the image of local builders; return those left without it → why; EnvironmentFault if it is all of them."""
     if plan.pull is None:
         return {}
     try:

@@ -105,16 +105,14 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
 
 
 def _engine_and_builders(host: Host) -> list[Check]:
-    """Check the engine, every builder, what setup would change, and registries without settings in a builder.
-
-    A builder that does not answer is a warning, as its platforms may run on another.
-    """
+    """Check the engine, every builder, what setup would change, and registries without settings in a builder."""
     facts = host.facts
     versions = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=versions)]
     for node in facts.nodes:
         detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
         checks.append(Check(name="builder", status="ok", detail=detail))
+    # A warning only: their platforms may run on another builder.
     for name, reason in host.unreachable.items():
         hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
         checks.append(_warning("builder", f"{name} does not answer: {reason}", hint))

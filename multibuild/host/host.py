@@ -28,10 +28,7 @@ class NodeReport:
 
 @frozen
 class BuilderReport:
-    """The nodes of one `builder:`, the changes made and those planned, in words.
-
-    `unreachable` maps the name of a builder that does not answer to the reason.
-    """
+    """The nodes of one `builder:`, the builders that do not answer → why, and changes, in words."""
 
     builder: str
     nodes: tuple[NodeReport, ...]

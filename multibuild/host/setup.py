@@ -129,10 +129,7 @@ async def _probe(
 async def _register_emulators(
     builders: Sequence[BuilderInfo], results: dict[str, tuple[ProbeResult, ...]], setup: _Setup
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Register emulators for the platforms that run nowhere, and probe those again (in `results`).
-
-    Returns what is planned, or else what was changed.
-    """
+    """Register emulators for platforms that run nowhere and probe again (`results`); return plans and changes."""
     missing = [result.platform for result in best_results(results.values()) if not result.runs]
     name = next((builder.name for builder in builders if _is_in_engine(builder, setup.info)), None)
     source = setup.requirements.emulators

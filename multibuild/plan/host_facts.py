@@ -110,10 +110,7 @@ class HostFacts:
 
 
 def assumed_facts(builder: str, profile: Profile | None = None) -> HostFacts:
-    """Return the facts assumed before any setup: the profile's builder, or one of the docker-container driver.
-
-    The engine's own builder is called `default` (docs/reference/commands.md, `plan`).
-    """
+    """Return the facts assumed before any setup; the engine's own builder is called `default`."""
     name = builder if builder not in {"", "auto", "local"} and "/" not in builder else "multibuild"
     driver = "docker-container"
     if profile is not None:

@@ -39,10 +39,7 @@ class EntryFields:
 
 @frozen
 class PlannedPlatform:
-    """One platform of a run. `timeout` is in seconds, per attempt.
-
-    `standby` are the placements for when its node dies, best first.
-    """
+    """One platform of a run: `timeout` in seconds per attempt, `standby` for when its node dies, best first."""
 
     platform: Platform
     required: bool

@@ -54,10 +54,7 @@ class SourceRun:
 
 
 def find_runs(folder: Path) -> tuple[SourceRun, ...]:
-    """Return the runs in a run directory, a state directory (its newest run), or a directory of such.
-
-    Raises UsageError if there is none.
-    """
+    """Return the run of a run or state directory (its newest), or those of a directory of such; UsageError if none."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else ()
     own = _run_in(folder) if paths else None
     # Links in files of another machine could lead anywhere on this one, or in circles.
@@ -176,10 +173,7 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
 
 
 def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) -> RunDirectory:
-    """Write one run with the events, logs and locally staged children of all sources.
-
-    `merge` without arguments uses it.
-    """
+    """Write one run, for `merge`, with the events, logs and locally staged children of all sources."""
     run = state.new_run(datetime.now(UTC))
     document = plan_document(plan)
     plans = {str(planned.platform): planned for planned in plan.platforms}

@@ -186,14 +186,11 @@ def test_caches_to_read_are_passed_as_written():
     assert values(arguments(cache_from=caches), "--cache-from") == list(caches)
 
 
-def test_the_order_of_arguments_is_that_of_the_config():
-    argv = arguments(args={"B": "1", "A": "2"}, labels={"z": "1", "a": "2"})
+def test_the_order_of_arguments_is_that_of_the_config_and_the_context_is_last():
+    argv = arguments(context="sub dir", args={"B": "1", "A": "2"}, build_flags=("--shm-size=1g",))
     assert values(argv, "--build-arg") == ["B=1", "A=2"]
-    assert values(argv, "--label") == ["z=1", "a=2"]
-
-
-def test_the_context_is_last():
-    assert arguments(context="sub dir", build_flags=("--shm-size=1g",))[-1] == "sub dir"
+    assert values(arguments(labels={"z": "1", "a": "2"}), "--label") == ["z=1", "a=2"]
+    assert argv[-1] == "sub dir"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,15 @@ def test_a_platform_goes_to_the_node_that_its_profile_assigns():
 def test_native_nodes_come_before_emulating_ones():
     near, far = node("near"), node("far", ARM64)
     assert nodes_in_order(ARM64, (near, far)) == (far, near)
+    near, far = node("near", runs=(ARM64,)), node("far", ARM64, runs=())
+    assert choose_node(ARM64, (near, far)) is far
+    assert choose_node(AMD64, (near, far)) is near
+
+
+def test_a_node_whose_probe_ran_comes_before_the_first_node():
+    first, second = node("first", runs=()), node("second", runs=(S390X,))
+    assert choose_node(S390X, (first, second)) is second
+    assert choose_node(ARM64, (first, second)) is first
 
 
 def test_nodes_assigned_to_other_platforms_come_last():
