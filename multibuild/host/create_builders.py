@@ -29,11 +29,6 @@ class AvailableBuilders:
     changes: tuple[str, ...] = ()
 
 
-def inspect_builders(plan: BuilderPlan) -> AvailableBuilders:
-    """Return the planned builders as they are; EnvironmentFault when none of them answers."""
-    return _available(plan, plan.existing, {})
-
-
 def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> AvailableBuilders:
     """Carry out a plan's actions.
 
@@ -57,7 +52,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
         if new in plan.create:
             changes.append(f"created the builder {new.name}")
     existing = {listed.name: listed for listed in engine.builders()} if changes or failed else plan.existing
-    available = _available(plan, existing, failed, changes)
+    available = available_builders(plan, existing, failed, changes)
     for name, reason in available.unreachable.items():
         say(f"node {name} does not answer: {reason}")
     for name in _orphaned(plan, policy, existing):
@@ -123,7 +118,7 @@ def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBui
     )
 
 
-def _available(
+def available_builders(
     plan: BuilderPlan,
     existing: Mapping[str, BuilderInfo],
     failed: Mapping[str, str],

@@ -16,8 +16,8 @@ from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
 from multibuild.host.create_builders import (
     WITHOUT_BUILDKIT_IMAGE,
     AvailableBuilders,
+    available_builders,
     create_builders,
-    inspect_builders,
 )
 from multibuild.host.host import BuilderReport, Host, NodeReport, best_results
 from multibuild.host.own_builders import OwnBuilders
@@ -110,7 +110,7 @@ def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[Builde
     )
     plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
     if not setup.change:
-        return plan, inspect_builders(plan)
+        return plan, available_builders(plan, plan.existing, {})
     return plan, create_builders(plan, setup.engine, policy, setup.say)
 
 

@@ -118,9 +118,10 @@ def plan_cleanup(leftovers: Leftovers, registries: RegistrySession) -> CleanupPl
         if error.kind == "not-found":
             return CleanupPlan()
         raise
-    digests = dict(
-        zip(tags, registries.map(lambda tag: _digest(leftovers, tag, registries), tags), strict=True)
-    )
+    manifests = registries.map(lambda tag: registry.head(leftovers.repository.with_tag(tag)), tags)
+    digests = {
+        tag: manifest.digest if manifest else None for tag, manifest in zip(tags, manifests, strict=True)
+    }
     ours = {
         tag: digest
         for tag, digest in digests.items()
@@ -235,11 +236,6 @@ def _empty_index() -> bytes:
         "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": annotations,
     }  # fmt: skip
     return json.dumps(document).encode()
-
-
-def _digest(leftovers: Leftovers, tag: str, registries: RegistrySession) -> str | None:
-    manifest = registries.of(leftovers.repository.host).head(leftovers.repository.with_tag(tag))
-    return manifest.digest if manifest is not None else None
 
 
 def _manifest(reference: Reference, registries: RegistrySession) -> Manifest | None:

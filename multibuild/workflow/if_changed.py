@@ -70,7 +70,9 @@ def check_for_changes(
     """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed."""
     from multibuild.oci.registries import RegistrySession
 
-    successes = list(_successful_runs(state, command))
+    runs = state.runs()
+    recent = [_read_success(run, read_events(run.journal_path), command) for run in runs[:MAX_RUNS]]
+    successes = [success for success in recent if success is not None]
     if not successes:
         return ChangeCheck(run=None, reason="no run that succeeded is known here")
     settings = setting_digests(loaded, plan)
@@ -80,7 +82,7 @@ def check_for_changes(
     if command == "publish" and plan.publish.output.kind != "registry":
         return _changed(success, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.registries, on_wait=say) as registries:
-        return _compare_with_registry(plan, success, registries, state.runs())
+        return _compare_with_registry(plan, success, registries, runs)
 
 
 def _compare_with_registry(
@@ -142,15 +144,7 @@ def setting_digests(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
     }
 
 
-def _successful_runs(state: State, command: Command) -> Iterable[SuccessfulRun]:
-    """Yield the successful runs with the result of `command`, newest first."""
-    for run in state.runs()[:MAX_RUNS]:
-        success = read_success(run, read_events(run.journal_path), command)
-        if success is not None:
-            yield success
-
-
-def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
+def _read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
     """Return the run, if it succeeded with the result of `command`, else None."""
     settings: Mapping[str, str] | None = None
     inputs: dict[str, Mapping[str, str]] = {}

@@ -191,18 +191,13 @@ def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) 
         journal.append(JournalEntry(time=min(times), event=RunStarted(image=plan.image)))
         for source in sources:
             own = {platform for platform, holder in runs.items() if holder is source}
-            _copy_events(source, own, journal)
+            for entry in source.entries:
+                if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in own:
+                    journal.append(entry)
             _copy_logs(source, own, run)
         ending = RunEnded(status="succeeded" if complete else "partial")
         journal.append(JournalEntry(time=max(times), event=ending))
     return run
-
-
-def _copy_events(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
-    """Copy the events of the platforms that are imported from a run."""
-    for entry in source.entries:
-        if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in platforms:
-            journal.append(entry)
 
 
 def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:

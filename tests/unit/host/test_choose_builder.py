@@ -110,12 +110,6 @@ def test_auto_tries_to_pull_the_image_once():
     assert pulls == [BUILDKIT_IMAGE]
 
 
-def test_choosing_changes_nothing():
-    engine = FakeEngine(images={BUILDKIT_IMAGE})
-    auto(engine)
-    assert engine.calls == []
-
-
 @pytest.mark.parametrize("own", [builder(OWN_NAME, error="connection refused"), builder(OWN_NAME, "remote")])
 def test_an_unusable_builder_of_our_name_is_not_replaced(own):
     plan = auto(engine_with(own, facts=CONTAINERD, images={BUILDKIT_IMAGE}), can_pull=True)
@@ -146,48 +140,38 @@ def test_only_a_builder_of_the_docker_driver_is_the_default():
     assert default_builder([builder("default"), builder("other", "docker")], ENGINE) is None
 
 
-# By name.
-
-
 def test_an_existing_builder_is_used_by_name():
     plan = auto(engine_with(builder("farm", "remote")), builder="farm")
     assert (plan.names, plan.create) == (("farm",), ())
 
 
-def test_an_unknown_builder_name_is_an_error():
-    with pytest.raises(EnvironmentFault, match="frm") as caught:
-        auto(engine_with(builder("farm")), builder="frm")
-    assert "default, farm" in (caught.value.hint or "")
+@pytest.mark.parametrize(
+    ("name", "error", "message", "hint"),
+    [
+        ("frm", "", "frm", "default, farm"),
+        ("farm", "dial tcp: connection refused\nmore", "connection refused$", "docker buildx inspect farm"),
+    ],
+)
+def test_a_builder_name_that_is_unknown_or_does_not_answer_is_an_error(name, error, message, hint):
+    with pytest.raises(EnvironmentFault, match=message) as caught:
+        auto(engine_with(builder("farm", error=error)), builder=name)
+    assert hint in (caught.value.hint or "")
 
 
-def test_a_named_builder_that_does_not_answer_is_an_error():
-    broken = builder("farm", error="dial tcp: connection refused\nmore of it")
-    with pytest.raises(EnvironmentFault, match="connection refused") as caught:
-        auto(engine_with(broken), builder="farm")
-    assert "more of it" not in caught.value.message
-    assert "docker buildx inspect farm" in (caught.value.hint or "")
-
-
-# By profile.
-
-
-def test_a_profile_creates_its_builder():
+def test_a_profile_creates_its_builder_and_pulls_an_image_that_is_not_present():
     plan = by_profile(CONTAINER)
     (new,) = plan.create
     assert plan.names == ("team",)
     assert (new.name, new.driver, new.endpoint) == ("team", "docker-container", None)
     assert (new.image, new.buildkitd, new.driver_opts) == (CONTAINER.image, "", CONTAINER.driver_opts)
     assert plan.pull == CONTAINER.image
+    assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 
 
 def test_no_hint_suggests_to_remove_the_engines_own_builder():
     with pytest.raises(EnvironmentFault, match="'default' is taken") as caught:
         by_profile(edited(name="default"), engine_with(builder("default", "docker")))
     assert "docker buildx rm" not in (caught.value.hint or "")
-
-
-def test_a_present_image_is_not_pulled():
-    assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 
 
 def test_an_existing_builder_of_the_profile_needs_no_change():
@@ -230,8 +214,10 @@ def test_a_node_may_have_a_name_and_options_of_its_own():
 # Drift.
 
 
-def test_auto_creates_the_shipped_container_profile():
-    (new,) = auto(FakeEngine(images={BUILDKIT_IMAGE})).create
+def test_auto_plans_the_shipped_container_profile_and_changes_nothing():
+    engine = FakeEngine(images={BUILDKIT_IMAGE})
+    (new,) = auto(engine).create
+    assert engine.calls == []
     container = load_profile("container", Path())
     assert container is not None
     assert container.buildkitd is not None

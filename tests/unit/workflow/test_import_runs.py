@@ -241,9 +241,6 @@ def test_a_journal_of_excessive_size_is_an_error(one):
         find_runs(one)
 
 
-# Locally staged children.
-
-
 @pytest.fixture
 def local(tmp_path):
     """A plan whose children are staged in the run's directory."""
