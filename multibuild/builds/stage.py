@@ -81,7 +81,7 @@ async def build_children(
     retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
     context = BuildContext(
         buildx=plan.facts.buildx,
-        environ=build_environ(here=plan.facts.here),
+        environ=build_environ(all_local=plan.facts.all_local),
         project=plan.project,
         run=run,
         slots=Slots(plan.jobs, cpu_gate(plan, history)),
@@ -106,7 +106,7 @@ def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
 
     Builds that were long before count as long from their start.
     """
-    if not plan.jobs_auto or not plan.facts.here:
+    if not plan.jobs_auto or not plan.facts.all_local:
         return None
     long = any(history.seconds.get(str(planned.platform), 0.0) >= LONG_BUILD_S for planned in plan.platforms)
     return CpuGate(

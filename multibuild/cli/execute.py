@@ -26,7 +26,7 @@ from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import Command, RunContext
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.report.report import make_report
-from multibuild.workflow.run import run_all, run_build
+from multibuild.workflow.run import run_stages
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -103,7 +103,7 @@ def _work(
         from multibuild.workflow.merge_run import merge_last_run
 
         return merge_last_run(loaded, only, context)
-    return (run_build if context.command == "build" else run_all)(loaded, only, context)
+    return run_stages(loaded, only, context)
 
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:

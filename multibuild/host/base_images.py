@@ -32,7 +32,7 @@ def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
-    """Ask each image's registry for it within DOCTOR_TIMEOUT_S; return image → why it is not available."""
+    """Ask registries for images within DOCTOR_TIMEOUT_S; return image → why it is not available."""
     session = RegistrySession(config.registry_settings, on_wait=lambda _text: None)
 
     def ask(image: str) -> str:

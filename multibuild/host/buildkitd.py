@@ -18,11 +18,8 @@ CONFIGURABLE = frozenset({"docker-container", "kubernetes"})
 """Drivers whose BuildKit is configured by `buildx create`; the others have a configuration of their own."""
 
 
-def registry_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return BuildKit's settings for a registry; empty for one that is neither insecure nor has a CA of its own.
-
-    `insecure` means plain http here as in the rest of multibuild.
-    """
+def buildkit_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return BuildKit's settings for a registry; empty if it is not insecure (plain http) and has no CA of its own."""
     settings: dict[str, Any] = {"http": True} if options.get("insecure") else {}
     if options.get("ca"):
         settings["ca"] = [str(options["ca"])]

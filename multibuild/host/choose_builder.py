@@ -1,4 +1,4 @@
-"""Which buildx builders are used: `builder: auto`, a profile, or a builder by name. Nothing is changed here."""
+"""Chooses buildx builders: `builder: auto`, a profile, or a builder by name. Changes nothing."""
 
 from __future__ import annotations
 
@@ -74,11 +74,8 @@ class BuilderPolicy:
 def choose(
     builder: str, profile: Profile | None, engine: Engine, info: EngineInfo, policy: BuilderPolicy
 ) -> BuilderPlan:
-    """Choose by `builder:` — a profile, an existing builder's name, or auto.
-
-    Raises EnvironmentFault with the ways out when there is nothing to build with.
-    """
-    existing = {found.name: found for found in engine.builders()}
+    """Choose by `builder:`, a profile, a builder's name or auto; EnvironmentFault if nothing can build."""
+    existing = {listed.name: listed for listed in engine.builders()}
     if profile is not None:
         plan = _from_profile(profile, existing, engine, policy)
     elif builder in {"auto", "local"}:
@@ -148,7 +145,7 @@ def _from_profile(
     if profile.driver == "docker":
         return _by_name(profile.name or "default", existing)
     create: list[NewBuilder] = []
-    drifted: list[Drift] = []
+    drifts: list[Drift] = []
     nodes = profile.nodes or (Node(),)
     targets = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
     for target in targets:
@@ -160,15 +157,15 @@ def _from_profile(
         elif (drift := drift_of(target, builder, own)) is not None:
             if own is None or own.driver != builder.driver:
                 raise _name_taken(drift)
-            drifted.append(drift)
-    local = [new for new in (*create, *(drift.target for drift in drifted)) if new.endpoint is None]
+            drifts.append(drift)
+    local = [new for new in (*create, *(drift.target for drift in drifts)) if new.endpoint is None]
     images = [new.image for new in local if new.image and new.driver == "docker-container"]
     return BuilderPlan(
         names=tuple(target.name for target in targets),
         pull=next((image for image in images if not engine.has_image(image)), None),
         create=tuple(create),
-        mend=tuple(drift for drift in drifted if policy.recreate or not drift.loses_cache),
-        leave=tuple(drift for drift in drifted if drift.loses_cache and not policy.recreate),
+        mend=tuple(drift for drift in drifts if policy.recreate or not drift.loses_cache),
+        leave=tuple(drift for drift in drifts if drift.loses_cache and not policy.recreate),
         profile=profile.name,
         platforms={target.name: node.platforms for target, node in zip(targets, nodes, strict=True)},
     )

@@ -1,4 +1,4 @@
-"""Creates, starts and mends the builders of a plan, and finds out which do not answer."""
+"""Creates, starts and mends the builders of a plan, and reports those that do not answer."""
 
 from __future__ import annotations
 
@@ -29,11 +29,6 @@ class AvailableBuilders:
     changes: tuple[str, ...] = ()
 
 
-def inspect_builders(plan: BuilderPlan) -> AvailableBuilders:
-    """Return the planned builders as they are; EnvironmentFault when none of them answers."""
-    return _available(plan, plan.existing, {})
-
-
 def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> AvailableBuilders:
     """Carry out a plan's actions.
 
@@ -56,8 +51,8 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
             continue
         if new in plan.create:
             changes.append(f"created the builder {new.name}")
-    existing = {found.name: found for found in engine.builders()} if changes or failed else plan.existing
-    available = _available(plan, existing, failed, changes)
+    existing = {listed.name: listed for listed in engine.builders()} if changes or failed else plan.existing
+    available = available_builders(plan, existing, failed, changes)
     for name, reason in available.unreachable.items():
         say(f"node {name} does not answer: {reason}")
     for name in _orphaned(plan, policy, existing):
@@ -66,10 +61,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
 
 
 def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, str]:
-    """Pull the image that local builders need; return those that must do without it, and why.
-
-    Raises EnvironmentFault when that is all of them.
-    """
+    """Pull the image of local builders; return those left without it → why; EnvironmentFault if it is all of them."""
     if plan.pull is None:
         return {}
     try:
@@ -126,7 +118,7 @@ def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBui
     )
 
 
-def _available(
+def available_builders(
     plan: BuilderPlan,
     existing: Mapping[str, BuilderInfo],
     failed: Mapping[str, str],

@@ -1,4 +1,4 @@
-"""Checks everything a run needs; each finding names what is wrong and what mends it. Changes nothing."""
+"""Checks everything a run needs, and changes nothing; each finding names a fault and its remedy."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     bases = asyncio.create_task(asyncio.to_thread(_base_images, loaded))
     qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.read_handlers().values()))
     try:
-        host = await prepare(requirements, engine, _silent, change=False)
+        host = await prepare(requirements, engine, lambda _text: None, change=False)
     except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
@@ -105,32 +105,26 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
 
 
 def _engine_and_builders(host: Host) -> list[Check]:
-    """Check the engine, every builder, what setup would change, and registries without settings in a builder.
-
-    A builder that does not answer is a warning, as its platforms may run on another.
-    """
+    """Check the engine, every builder, what setup would change, and registries without settings in a builder."""
     facts = host.facts
     versions = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=versions)]
     for node in facts.nodes:
         detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
         checks.append(Check(name="builder", status="ok", detail=detail))
+    # A warning only: their platforms may run on another builder.
     for name, reason in host.unreachable.items():
         hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
-        checks.append(
-            Check(name="builder", status="warn", detail=f"{name} does not answer: {reason}", hint=hint)
-        )
+        checks.append(_warning("builder", f"{name} does not answer: {reason}", hint))
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
-    for change in host.planned_builders:
-        checks.append(Check(name="setup", status="warn", detail=change, hint=PLANNED_HINT))
-    warnings = (warning for node in host.nodes for warning in node.registry_warnings)
-    return [*checks, *(Check(name="registry", status="warn", detail=warning) for warning in warnings)]
+    checks += [_warning("setup", change, PLANNED_HINT) for change in host.planned_builders]
+    return checks + [_warning("registry", text) for node in host.nodes for text in node.registry_warnings]
 
 
-def _silent(_text: str) -> None:
-    """Print nothing: nothing is changed."""
+def _warning(name: str, detail: str, hint: str = "") -> Check:
+    return Check(name=name, status="warn", detail=detail, hint=hint)
 
 
 def _failures(host: Host, kernel: Kernel | None, requirements: HostRequirements) -> list[Check]:
@@ -177,61 +171,41 @@ def _finding(
     result: ProbeResult, host: Host, kernel: Kernel | None, versions: Mapping[str, str]
 ) -> PlatformFinding:
     native = _is_native(result.platform, host)
-    handler = None if native or kernel is None else kernel.active_handler(result.platform)
     emulator = None
-    if handler is not None:
-        emulator = Emulator(
-            interpreter=handler.interpreter,
-            flags=handler.flags,
-            version=versions.get(handler.interpreter, ""),
-        )
+    if not native and kernel is not None and (handler := kernel.active_handler(result.platform)):
+        version = versions.get(handler.interpreter, "")
+        emulator = Emulator(interpreter=handler.interpreter, flags=handler.flags, version=version)
     return PlatformFinding(platform=str(result.platform), native=native, runs=result.runs, emulator=emulator)
 
 
 def _base_images(loaded: LoadedConfig) -> tuple[Check, ...]:
     """Check that the registries have the base images; a warning only, as the builder may use a mirror."""
-    path = loaded.project / loaded.config.dockerfile
-    if not path.is_file():
-        return ()
     config = loaded.config
     images = [
-        image
-        for image in base_images(path.read_text(encoding="utf-8", errors="replace"), config.args)
-        if image not in config.contexts
+        image for image in base_images(_dockerfile(loaded), config.args) if image not in config.contexts
     ]
     hint = "the builder needs it, from there or from a mirror of its own"
     if not config.pull:
         hint = "a local copy is enough, as `pull` is false"
     return tuple(
-        Check(name=f"base {image}", status="warn", detail=reason, hint=hint)
-        for image, reason in unreachable(images, config).items()
+        _warning(f"base {image}", reason, hint) for image, reason in unreachable(images, config).items()
     )
+
+
+def _dockerfile(loaded: LoadedConfig) -> str:
+    """Return the text of the Dockerfile; "" if there is none."""
+    path = loaded.project / loaded.config.dockerfile
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def _frontends(loaded: LoadedConfig) -> Sequence[Check]:
     """Return warnings about what pulls images of its own, which fails on a site without their registry."""
-    config, checks = loaded.config, []
-    path = loaded.project / config.dockerfile
-    first = (
-        path.read_text(encoding="utf-8", errors="replace").lstrip().splitlines()[:1] if path.is_file() else []
-    )
-    if first and first[0].replace(" ", "").lower().startswith("#syntax="):
-        image = first[0].partition("=")[2].strip()
-        checks.append(
-            Check(
-                name="syntax",
-                status="warn",
-                detail=f"the Dockerfile's # syntax= pulls {image}",
-                hint="drop the line on a site without that registry",
-            )
-        )
-    if config.attestations.sbom:
-        checks.append(
-            Check(
-                name="sbom",
-                status="warn",
-                detail="attestations.sbom pulls a scanner image",
-                hint="set it to false on a site without that registry",
-            )
-        )
+    checks = []
+    directive, equals, value = _dockerfile(loaded).lstrip().partition("\n")[0].partition("=")
+    if equals and directive.replace(" ", "").lower() == "#syntax":
+        detail = f"the Dockerfile's # syntax= pulls {value.strip()}"
+        checks.append(_warning("syntax", detail, "drop the line on a site without that registry"))
+    if loaded.config.attestations.sbom:
+        hint = "set it to false on a site without that registry"
+        checks.append(_warning("sbom", "attestations.sbom pulls a scanner image", hint))
     return checks

@@ -16,8 +16,7 @@ from multibuild.platforms import Platform
 class NodeReport:
     """A builder that answers: its facts, its probes, and warnings about registries it has no settings for.
 
-    `cache_entry` is what facts.json keeps of the probes. `in_engine` is whether it runs inside the engine, and not on
-    another machine.
+    `cache_entry` is for facts.json. `in_engine` is whether it runs inside the engine, and not on another machine.
     """
 
     node: Node
@@ -29,10 +28,7 @@ class NodeReport:
 
 @frozen
 class BuilderReport:
-    """The nodes of one `builder:`, the changes made and those planned, in words.
-
-    `unreachable` maps the name of a builder that does not answer to the reason.
-    """
+    """The nodes of one `builder:`, the builders that do not answer → why, and changes, in words."""
 
     builder: str
     nodes: tuple[NodeReport, ...]
@@ -96,7 +92,7 @@ class Host:
             buildx=(self.engine.buildx_path,),
             docker_version=self.engine.version,
             buildx_version=self.engine.buildx_version,
-            here=self.engine.local
+            all_local=self.engine.local
             and all([node.in_engine for node in report.nodes] == [True] for report in self.reports),
         )
 
@@ -120,10 +116,6 @@ class Host:
             "builder": ", ".join(node.builder for node in nodes),
             "emulators": {platform: how for node in nodes for platform, how in node.emulators.items()},
         }
-
-    def missing(self, platforms: Sequence[Platform]) -> tuple[ProbeResult, ...]:
-        """Return the results for those of `platforms` whose probe did not run."""
-        return tuple(result for result in self.probes if result.platform in platforms and not result.runs)
 
 
 def best_results(nodes: Iterable[Sequence[ProbeResult]]) -> tuple[ProbeResult, ...]:

@@ -1,4 +1,4 @@
-"""Which builders multibuild made on this account: only those are ever changed or removed.
+"""The builders that multibuild made on this account: no other is ever changed or removed.
 
 buildx keeps builders per account, so this is kept per account too, whatever the project.
 """

@@ -68,7 +68,8 @@ async def probe_platforms(
 async def _solve(
     builder: str, platforms: Sequence[Platform], buildx: Sequence[str], *, exit_code: int
 ) -> tuple[int, str]:
-    progress = Progress(write_log=_ignored, on_step=_ignored)
+    # The message about a failed probe is enough of its log.
+    progress = Progress(write_log=lambda _text: None, on_step=lambda _step: None)
     with tempfile.TemporaryDirectory(prefix="multibuild-probe-") as scratch:
         folder = Path(scratch)
         (folder / "Dockerfile").write_text(_DOCKERFILE, encoding="utf-8")
@@ -81,10 +82,6 @@ async def _solve(
             argv, cwd=folder, on_line=progress.feed, limits=ProcessLimits(timeout=SOLVE_TIMEOUT_S)
         )
     return process.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
-
-
-def _ignored(_text: str) -> None:
-    """Drop the log of a probe: its failure message says all."""
 
 
 def _arguments(builder: str, platforms: Sequence[Platform]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Whether the results of the last probe still hold, so that it need not be run again.
+"""The cache of probe results in facts.json.
 
 What runs on a local builder is decided by the kernel's binfmt handlers, the engine and the builder. As long as none of
 these changes, the same programs run: a digest of them is kept beside the facts. `doctor` always probes.

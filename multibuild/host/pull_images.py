@@ -26,10 +26,7 @@ FAILED_PULL_TTL_S = 24 * 3600.0
 def pull_if_missing(
     engine: Engine, image: str, say: Say, *, without: str, wait_s: float = PULL_WAIT_S
 ) -> None:
-    """Pull an image that the engine does not have; raises EnvironmentFault with the hint `without`.
-
-    A transient failure (network, an overloaded registry) is retried.
-    """
+    """Pull an image if the engine lacks it, retrying transient failures; EnvironmentFault with the hint `without`."""
     if engine.has_image(image):
         return
     say(f"pulling {image}")

@@ -48,10 +48,7 @@ class RegistrationPlan:
 def plan_registration(
     source: Source, image: str, rows: Sequence[Architecture], *, local: bool
 ) -> RegistrationPlan:
-    """Plan by the source the config names; `auto`: the host's own QEMU where it can be, then the image.
-
-    `local` is whether the engine runs on this machine's kernel.
-    """
+    """Plan by the config's source; `auto`: the host's own QEMU if the engine is `local`, then the image."""
     use_host = source != "image" and local and binfmt.is_mounted()
     handlers = binfmt.read_handlers()
     candidates = [row for row in rows if use_host and _handler(row) not in handlers]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.config.profiles import load_profile
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import registry_settings
+from multibuild.host.buildkitd import buildkit_settings
 from multibuild.oci.registry_settings import is_loopback
 from multibuild.platforms import Platform
 
@@ -61,7 +61,7 @@ class HostRequirements:
 def _registries(config: Config) -> dict[str, dict[str, object]]:
     """Return the registries BuildKit needs settings for; it speaks plain http with loopback ones by itself."""
     registries = {
-        host: registry_settings(options.model_dump())
+        host: buildkit_settings(options.model_dump())
         for host, options in config.registries.items()
         if not is_loopback(host)
     }

@@ -1,4 +1,4 @@
-"""`setup`: makes builders and emulators ready, then proves it by the probe. What is ready already is left alone."""
+"""`setup`: makes builders and emulators ready, and proves by probes that they are."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
 from multibuild.host.create_builders import (
     WITHOUT_BUILDKIT_IMAGE,
     AvailableBuilders,
+    available_builders,
     create_builders,
-    inspect_builders,
 )
 from multibuild.host.host import BuilderReport, Host, NodeReport, best_results
 from multibuild.host.own_builders import OwnBuilders
@@ -75,11 +75,12 @@ class _Setup:
 
 
 async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> BuilderReport:
-    """Choose, create and probe the builders of one `builder:`; every node answers for itself."""
+    """Choose, create and probe the builders of one `builder:`, each node by itself."""
     plan, available = await asyncio.to_thread(_make_builders, required, setup)
     builders = available.builders
-    for warning in (warning for builder in builders for warning in _registry_warnings(builder, setup)):
-        setup.say(warning)
+    for builder in builders:
+        for warning in _registry_warnings(builder, setup):
+            setup.say(warning)
     answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
     results = {builder.name: answer for builder, answer in zip(builders, answers, strict=True)}
     planned, registered = await _register_emulators(builders, results, setup)
@@ -95,14 +96,11 @@ async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> Buil
 
 
 def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
-    """Choose the builders and, unless nothing may be changed, make them ready."""
+    """Choose the builders and, if `change`, make them ready."""
 
     def pull(image: str) -> bool:
-        return (
-            setup.change
-            and setup.info.local
-            and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
-        )
+        may_pull = setup.change and setup.info.local
+        return may_pull and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
 
     policy = BuilderPolicy(
         own_builders=OwnBuilders.of(os.environ),
@@ -112,7 +110,7 @@ def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[Builde
     )
     plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
     if not setup.change:
-        return plan, inspect_builders(plan)
+        return plan, available_builders(plan, plan.existing, {})
     return plan, create_builders(plan, setup.engine, policy, setup.say)
 
 
@@ -131,10 +129,7 @@ async def _probe(
 async def _register_emulators(
     builders: Sequence[BuilderInfo], results: dict[str, tuple[ProbeResult, ...]], setup: _Setup
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Register emulators for the platforms that run nowhere, and probe those again (in `results`).
-
-    Returns what is planned, or else what was changed.
-    """
+    """Register emulators for platforms that run nowhere and probe again (`results`); return plans and changes."""
     missing = [result.platform for result in best_results(results.values()) if not result.runs]
     name = next((builder.name for builder in builders if _is_in_engine(builder, setup.info)), None)
     source = setup.requirements.emulators
@@ -169,7 +164,7 @@ def _report_node(
             driver=builder.driver,
             native=native,
             serves=required.builder,
-            meant=plan.platforms.get(builder.name, ()),
+            profile_platforms=plan.platforms.get(builder.name, ()),
             runs=runs,
             buildkit=builder.nodes[0].version if builder.nodes else "",
             emulators={str(platform): _emulator(platform, handlers) for platform in emulated},
@@ -207,7 +202,7 @@ def _is_on_this_machine(builder: BuilderInfo, info: EngineInfo) -> bool:
 
 def require_runnable(host: Host, requirements: HostRequirements) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
-    missing = host.missing(requirements.required)
+    missing = [probe for probe in host.probes if probe.platform in requirements.required and not probe.runs]
     if missing:
         names = ", ".join(str(result.platform) for result in missing)
         builders = ", ".join(node.builder for node in host.facts.nodes)

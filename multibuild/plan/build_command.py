@@ -7,38 +7,23 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from multibuild.plan.host_facts import Node
-from multibuild.plan.spec import BuildSpec, Staging
-
-
-class Buildable(Protocol):
-    """The part of a planned platform that a build command needs."""
-
-    @property
-    def spec(self) -> BuildSpec:
-        """What goes in."""
-
-    @property
-    def staging(self) -> Staging:
-        """Where the child goes."""
-
-    @property
-    def node(self) -> Node:
-        """Who builds it."""
+if TYPE_CHECKING:
+    from multibuild.plan.plan import PlannedPlatform
+    from multibuild.plan.spec import BuildSpec
 
 
-def build_arguments(item: Buildable, folder: Path | None = None) -> tuple[str, ...]:
-    """Give the arguments after `docker buildx`, without progress and metadata file (they differ per attempt).
+def build_arguments(planned: PlannedPlatform, folder: Path | None = None) -> tuple[str, ...]:
+    """Return the arguments after `docker buildx`, without progress and metadata file (they differ per attempt).
 
-    The working directory is the project directory. `folder` takes the layout of a child that is not pushed; it
-    differs per attempt too, and without it the command names a place that anybody can use.
+    The working directory is the project directory. `folder` is for the layout of a child that is not pushed; it
+    differs per attempt too, and without it the command has a path that every user can write to.
     """
-    spec = item.spec
+    spec = planned.spec
     return (
         "build",
-        *("--builder", item.node.builder),
+        *("--builder", planned.node.builder),
         *("--platform", str(spec.platform)),
         *("--file", spec.dockerfile),
         *(("--target", spec.target) if spec.target else ()),
@@ -55,38 +40,38 @@ def build_arguments(item: Buildable, folder: Path | None = None) -> tuple[str, .
         *spec.build_flags,
         f"--provenance={'false' if spec.provenance is False else provenance_of(spec)}",
         f"--sbom={'true' if spec.sbom else 'false'}",
-        *("--output", output_of(item, folder)),
+        *("--output", output_of(planned, folder)),
         spec.context,
     )
 
 
-def build_environ(*, here: bool) -> dict[str, str]:
-    """Give the environment of a build; `here` says that this machine builds, too.
+def build_environ(*, all_local: bool) -> dict[str, str]:
+    """Return the environment of a build; `all_local` is whether only this machine builds.
 
     Only a digest is read of the metadata file, so no provenance need be in it. Of two processors buildx leaves one to
     the engine: with both it took 1.6 s of processor time to send 300 MB, of which 0.3 s were Go's own. Of more, Go
     itself knows best how many it may use (affinity, limits of a cgroup).
     """
-    sparing = {"GOMAXPROCS": "1"} if here and os.cpu_count() == 2 else {}
-    return {**sparing, **os.environ, "BUILDX_METADATA_PROVENANCE": "disabled"}
+    limit = {"GOMAXPROCS": "1"} if all_local and os.cpu_count() == 2 else {}
+    return {**limit, **os.environ, "BUILDX_METADATA_PROVENANCE": "disabled"}
 
 
-def output_of(item: Buildable, folder: Path | None = None) -> str:
-    """Compose the output: an image that is pushed, or a layout in `folder`.
+def output_of(planned: PlannedPlatform, folder: Path | None = None) -> str:
+    """Return the value of `--output`: an image to push, or a layout in `folder`.
 
-    `oci-mediatypes` is always said: the default differs between drivers and BuildKit versions.
+    `oci-mediatypes` is always in it: the default differs between drivers and BuildKit versions.
     """
-    spec, staging = item.spec, item.staging
+    spec, staging = planned.spec, planned.staging
     media_types = f"oci-mediatypes={'true' if spec.media_type == 'oci' else 'false'}"
     rewrite = () if spec.source_date_epoch is None else ("rewrite-timestamp=true",)
     if staging.kind == "layout":
-        dest = folder or Path("/tmp/multibuild") / spec.platform.slug  # noqa: S108 - only ever shown
+        dest = folder or Path("/tmp/multibuild") / spec.platform.slug  # noqa: S108 - only for display
         return _csv(["type=oci", f"dest={dest}", "tar=false", media_types, *rewrite])
     fields = ["type=image", f"name={staging.reference}", "push=true"]
     if staging.kind == "digest":
         fields += ["push-by-digest=true", "name-canonical=true"]
     fields.append(media_types)
-    docker_driver = item.node.driver == "docker"
+    docker_driver = planned.node.driver == "docker"
     if docker_driver:
         # Staged children stay out of the local image list; other drivers have none.
         fields.append("store=false")
@@ -100,23 +85,23 @@ def output_of(item: Buildable, folder: Path | None = None) -> str:
 
 
 def provenance_of(spec: BuildSpec) -> str:
-    """Give the provenance attestation in the words of `--attest`."""
+    """Return the provenance attestation as `--attest` spells it."""
     return "disabled=true" if spec.provenance is False else f"mode={spec.provenance}"
 
 
 def build_args(spec: BuildSpec) -> dict[str, str]:
-    """Give the build arguments; a reproducible build is told its time as one."""
+    """Return the build arguments, with SOURCE_DATE_EPOCH for a reproducible build."""
     epoch = {} if spec.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(spec.source_date_epoch)}
     return {**spec.args, **epoch}
 
 
 def cache_exports(spec: BuildSpec) -> tuple[str, ...]:
-    """Give the caches to write, none of which can fail the build."""
-    return tuple(_forgiving(cache) for cache in spec.cache_to)
+    """Return the caches to write, none of which can fail the build."""
+    return tuple(map(_with_ignored_errors, spec.cache_to))
 
 
-def _forgiving(cache: str) -> str:
-    """A cache that cannot be written must not fail a build that has succeeded (buildx: ignore-error)."""
+def _with_ignored_errors(cache: str) -> str:
+    """Add `ignore-error`: a cache that cannot be written must not fail a build that has succeeded."""
     plain = cache.startswith("type=inline") or "ignore-error=" in cache or "type=" not in cache
     return cache if plain else f"{cache},ignore-error=true"
 
@@ -132,7 +117,7 @@ def _each(flag: str, values: tuple[str, ...]) -> Iterator[str]:
 
 
 def _csv(fields: list[str]) -> str:
-    """Quote as buildx reads it: CSV, one record."""
+    """Return one CSV record, as buildx parses it."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()

@@ -1,4 +1,4 @@
-"""Children on their way through a run: what building hands to proving, and proving to publishing."""
+"""The children that one stage of a run passes to the next."""
 
 from __future__ import annotations
 

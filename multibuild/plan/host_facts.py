@@ -1,4 +1,4 @@
-"""What is known of the host, as values that `plan` can be made from without asking anybody."""
+"""Facts about the host, as values: a plan is made from them without asking the engine."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ MIB = 1024 * 1024
 
 @frozen
 class Node:
-    """One place that builds: a buildx builder, always named, with what was seen to run on it.
+    """A buildx builder, with the platforms whose probe ran there (`runs`).
 
-    `serves` is the `builder:` of the config it was chosen for; `meant` are the platforms its profile says it is for.
-    `runs` holds the platforms whose probe ran there; `emulators` says through what (platform → description).
+    `serves` is the `builder:` of the config it was chosen for; `profile_platforms` are those its profile assigns to
+    it; `emulators` maps a platform to a description of its emulator.
     """
 
     builder: str
     driver: str
     native: Platform
     serves: str = ""
-    meant: tuple[Platform, ...] = ()
+    profile_platforms: tuple[Platform, ...] = ()
     runs: tuple[Platform, ...] = ()
     buildkit: str = ""
     emulators: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pushes_by_digest(self) -> bool:
-        """The docker driver cannot: buildx build/opt.go refuses push-by-digest there."""
+        """Whether the driver can push by digest; buildx build/opt.go refuses it for the docker driver."""
         return self.driver != "docker"
 
     def as_json(self) -> dict[str, Any]:
-        """Give the JSON form kept in facts.json."""
+        """Return the JSON form kept in facts.json."""
         return {
             "builder": self.builder,
             "driver": self.driver,
             "native": str(self.native),
             "serves": self.serves,
-            "meant": [str(platform) for platform in self.meant],
-            "runs": [str(platform) for platform in self.runs],
+            "meant": list(map(str, self.profile_platforms)),
+            "runs": list(map(str, self.runs)),
             "buildkit": self.buildkit,
             "emulators": dict(self.emulators),
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Node:
-        """Read what `as_json` wrote."""
+        """Parse the JSON form."""
         return cls(
             builder=document["builder"],
             driver=document["driver"],
             native=Platform.parse(document["native"]),
             serves=document.get("serves", ""),
-            meant=tuple(Platform.parse(text) for text in document.get("meant", ())),
-            runs=tuple(Platform.parse(text) for text in document["runs"]),
+            profile_platforms=tuple(map(Platform.parse, document.get("meant", ()))),
+            runs=tuple(map(Platform.parse, document["runs"])),
             buildkit=document["buildkit"],
             emulators=document["emulators"],
         )
@@ -70,8 +70,8 @@ class Node:
 class HostFacts:
     """The nodes and the machine. `memory` is in bytes; `buildx` is argv of the buildx client.
 
-    `here` is True when all that is built is built by this machine's processors. `assumed` is True when nothing was
-    measured yet: a plan made from it says so.
+    `all_local` is whether this machine's processors do all the building. `assumed` is whether nothing was measured
+    yet: a plan made from it says so.
     """
 
     nodes: tuple[Node, ...]
@@ -80,11 +80,11 @@ class HostFacts:
     buildx: tuple[str, ...] = ("docker", "buildx")
     docker_version: str = ""
     buildx_version: str = ""
-    here: bool = False
+    all_local: bool = False
     assumed: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Give the JSON form kept in facts.json."""
+        """Return the JSON form kept in facts.json."""
         return {
             "nodes": [node.as_json() for node in self.nodes],
             "cpus": self.cpus,
@@ -92,28 +92,25 @@ class HostFacts:
             "buildx": list(self.buildx),
             "docker_version": self.docker_version,
             "buildx_version": self.buildx_version,
-            "here": self.here,
+            "here": self.all_local,
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> HostFacts:
-        """Read what `as_json` wrote; KeyError or TypeError for a file of another version."""
+        """Parse the JSON form; KeyError or TypeError for that of another version."""
         return cls(
-            nodes=tuple(Node.from_json(node) for node in document["nodes"]),
+            nodes=tuple(map(Node.from_json, document["nodes"])),
             cpus=document["cpus"],
             memory=document["memory"],
             buildx=tuple(document["buildx"]),
             docker_version=document["docker_version"],
             buildx_version=document["buildx_version"],
-            here=document.get("here", False),
+            all_local=document.get("here", False),
         )
 
 
 def assumed_facts(builder: str, profile: Profile | None = None) -> HostFacts:
-    """Give what is assumed where no setup ran: docker-container and push by digest (contract, `plan`).
-
-    A `profile` says itself which driver it is and what its builder is called; that of the engine is `default`.
-    """
+    """Return the facts assumed before any setup; the engine's own builder is called `default`."""
     name = builder if builder not in {"", "auto", "local"} and "/" not in builder else "multibuild"
     driver = "docker-container"
     if profile is not None:
@@ -126,12 +123,12 @@ def assumed_facts(builder: str, profile: Profile | None = None) -> HostFacts:
 def recorded_facts(
     document: Mapping[str, Any] | None, builder: str, profile: Profile | None = None
 ) -> HostFacts:
-    """Read facts.json, or assume, where it is missing, of another version, or about another `builder:`."""
+    """Parse facts.json; assume facts if it is missing, of another version, or about another `builder:`."""
     if not document or document.get("for_builder") != builder:
         return assumed_facts(builder, profile)
     try:
         facts = HostFacts.from_json(document)
     except (KeyError, TypeError, UsageError):
         return assumed_facts(builder, profile)
-    # A look at a host whose builder is not made yet leaves facts without a node.
+    # `doctor` on a host without a builder leaves facts without a node.
     return facts if facts.nodes else assumed_facts(builder, profile)

@@ -1,4 +1,4 @@
-"""Which node a platform goes to, and which it may move to when that one dies. Pure."""
+"""Which node builds a platform, and which may build it when that one dies. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multibuild.platforms import Platform, runs_natively
 
 @frozen
 class Placement:
-    """A node for a platform, and what depends on it: where the child is staged, and whether QEMU runs it."""
+    """A node for a platform, and what depends on it: where the child is staged, and whether QEMU is needed."""
 
     node: Node
     staging: Staging
@@ -20,16 +20,16 @@ class Placement:
 
 
 def nodes_for(builder: str, nodes: Sequence[Node]) -> Sequence[Node]:
-    """The nodes that serve a `builder:` of the config; a node by its own name; all where nothing tells."""
+    """Return the nodes that serve a `builder:` of the config or have its name; all if none does."""
     serving = [node for node in nodes if builder in {node.serves, node.builder}]
     return serving or nodes
 
 
 def nodes_in_order(platform: Platform, nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """The nodes that can build a platform, best first; the best guess alone where none was seen to run it.
+    """Return the nodes that can build a platform, best first; the best guess alone if its probe ran on none.
 
-    First those a profile means for it, then those that have it natively, then emulation; among equals, nodes that
-    a profile means for something else come last.
+    First those a profile assigns it to, then those that have it natively, then emulation; among equals, nodes that
+    a profile assigns to other platforms come last.
     """
     able = [node for node in nodes if _can_run(platform, node)]
     ordered = sorted(able or nodes, key=lambda node: _preference(platform, node))
@@ -37,14 +37,18 @@ def nodes_in_order(platform: Platform, nodes: Sequence[Node]) -> tuple[Node, ...
 
 
 def choose_node(platform: Platform, nodes: Sequence[Node]) -> Node:
-    """The best of them."""
+    """Return the best node for a platform."""
     return nodes_in_order(platform, nodes)[0]
 
 
 def _can_run(platform: Platform, node: Node) -> bool:
-    """As the probe saw it; what nobody has looked at yet runs what is native."""
+    """Whether the platform's probe ran on the node; a node without any probe runs what is native to it."""
     return platform in node.runs or (not node.runs and runs_natively(platform, node.native))
 
 
 def _preference(platform: Platform, node: Node) -> tuple[bool, bool, bool]:
-    return (platform not in node.meant, not runs_natively(platform, node.native), bool(node.meant))
+    return (
+        platform not in node.profile_platforms,
+        not runs_natively(platform, node.native),
+        bool(node.profile_platforms),
+    )

@@ -1,4 +1,4 @@
-"""Everything decided, nothing done: `make_plan` turns config, host facts and git into a Plan. Pure."""
+"""The plan of a run, made from config, host facts and git. Pure."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from multibuild.oci.registry_settings import RegistrySettings
 
 MEMORY_PER_BUILD = 768 * MIB
-"""What an emulated build is allowed for when `jobs: auto` counts: some 14 MB per process, compilers much more."""
+"""Bytes that `jobs: auto` counts for an emulated build: some 14 MB per process, compilers much more."""
 
 JOBS_PER_CPU = 3
-"""Builds wait for the network a good part of their time; measured best with 2 cores and 12 small builds."""
+"""Builds wait for the network much of their time; measured best with 2 cores and 12 small builds."""
 
 
 @frozen
 class EntryFields:
-    """What the user wants said of a platform's entry in the index."""
+    """The config's fields of a platform's entry in the index."""
 
     also_as: tuple[Platform, ...] = ()
     os_version: str = ""
@@ -39,10 +39,7 @@ class EntryFields:
 
 @frozen
 class PlannedPlatform:
-    """One platform's whole share of a run. `timeout` is in seconds, per attempt.
-
-    `standby` is where it may be built when its node dies, best first.
-    """
+    """One platform of a run: `timeout` in seconds per attempt, `standby` for when its node dies, best first."""
 
     platform: Platform
     required: bool
@@ -57,7 +54,7 @@ class PlannedPlatform:
 
     @property
     def slug(self) -> str:
-        """The platform as part of a file name."""
+        """Return the platform as part of a file name."""
         return self.platform.slug
 
 
@@ -71,11 +68,11 @@ class Target:
 
 @frozen
 class Plan:
-    """A run, decided. `project` is the directory that every path is relative to; `facts` are those of the host.
+    """Every decision about a run. `project` is the directory that paths are relative to; `facts` are the host's.
 
     `targets` begin with `image`. `omitted` are platforms of the config left out by `--platform`. `jobs` is how many
-    builds may run at once, `jobs_auto` whether that was for us to choose. `stall_timeout` is in seconds. `fingerprint`
-    is the SHA-256 of the config that the plan was made from.
+    builds may run at once, `jobs_auto` whether the config left that to multibuild. `stall_timeout` is in seconds.
+    `fingerprint` is the SHA-256 of the config that the plan was made from.
     """
 
     project: Path
@@ -97,37 +94,33 @@ class Plan:
 
     @property
     def image(self) -> str:
-        """The repository of the config's `image`."""
+        """Return the repository of the config's `image`."""
         return self.targets[0].repository
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags that the index gets, in order."""
+        """Return the tags of the index, in order."""
         return self.targets[0].tags
 
     @property
     def specs(self) -> dict[Platform, BuildSpec]:
-        """What each platform is built from."""
+        """Return the inputs of each platform's build."""
         return {planned.platform: planned.spec for planned in self.platforms}
 
 
 def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform] | None = None) -> Plan:
-    """Decide the whole run. `only` narrows the platforms (`--platform`).
-
-    Raises UsageError for a platform in `only` that the config does not have.
-    """
+    """Return the plan of a run; UsageError for a platform in `only` (`--platform`) that the config does not have."""
     require_listed(loaded, only)
     config = loaded.config
-    known = [entry.name for entry in config.platforms]
-    planned = tuple(_planned(loaded, entry, facts) for entry in _chosen(loaded, only))
+    entries = _chosen_entries(loaded, only)
+    platforms = tuple(_plan_platform(loaded, entry, facts) for entry in entries)
+    machines = len({planned.node.builder for planned in platforms})
     return Plan(
         project=loaded.project,
         facts=facts,
-        platforms=planned,
-        omitted=tuple(name for name in known if only is not None and name not in only),
-        jobs=jobs_for(
-            config.jobs, len(planned), facts, machines=len({planned.node.builder for planned in planned})
-        ),
+        platforms=platforms,
+        omitted=tuple(entry.name for entry in config.platforms if entry not in entries),
+        jobs=jobs_for(config.jobs, len(platforms), facts, machines=machines),
         targets=tuple(
             Target(repository=name, tags=config.tags) for name in (config.image, *config.destinations)
         ),
@@ -145,59 +138,58 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
 
 
 def build_specs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> dict[Platform, BuildSpec]:
-    """Give what each platform is built from, as in the plan: it depends on no fact of the host."""
-    return {entry.name: _spec(loaded, entry) for entry in _chosen(loaded, only)}
+    """Return the inputs of each platform's build, as in the plan: they depend on no fact of the host."""
+    return {entry.name: _spec(loaded, entry) for entry in _chosen_entries(loaded, only)}
 
 
-def _chosen(loaded: LoadedConfig, only: Sequence[Platform] | None) -> list[PlatformEntry]:
+def _chosen_entries(loaded: LoadedConfig, only: Sequence[Platform] | None) -> list[PlatformEntry]:
     return [entry for entry in loaded.config.platforms if only is None or entry.name in only]
 
 
 def require_listed(loaded: LoadedConfig, only: Sequence[Platform] | None) -> None:
     """Raise UsageError for a platform in `only` that the config does not have."""
-    known = [entry.name for entry in loaded.config.platforms]
-    unknown = [platform for platform in only or () if platform not in known]
-    if unknown:
+    listed = [entry.name for entry in loaded.config.platforms]
+    if unknown := [platform for platform in only or () if platform not in listed]:
         raise UsageError(
             f"{loaded.path}: platforms does not list {', '.join(map(str, unknown))}",
-            hint=f"it lists {', '.join(map(str, known))}",
+            hint=f"it lists {', '.join(map(str, listed))}",
         )
 
 
 def fingerprint_of(canonical: str) -> str:
-    """Name a settled config: the SHA-256 of its canonical JSON, in hex."""
+    """Return the SHA-256 of a config's canonical JSON, in hex."""
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def jobs_for(wanted: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
-    """How many builds may run at once: what was asked for, or what processors and memory carry.
+def jobs_for(jobs: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
+    """Return how many builds may run at once: `jobs` of the config, or for "auto" what processors and memory carry.
 
-    Where this machine's processors build, they can be looked at, and memory alone sets the limit. Of other `machines`
-    nothing is known but that they are there: they are taken to carry as much as this one.
+    Where only this machine builds, its load can be measured during the run, and memory alone sets the limit. Other
+    `machines` are taken to carry as much as this one.
     """
-    if isinstance(wanted, int):
-        return max(1, wanted)
+    if isinstance(jobs, int):
+        return max(1, jobs)
     by_memory = facts.memory // MEMORY_PER_BUILD or 1
-    each = by_memory if facts.here else min(usual_jobs(facts), by_memory)
+    each = by_memory if facts.all_local else min(usual_jobs(facts), by_memory)
     return max(1, min(platforms, each * machines))
 
 
 def usual_jobs(facts: HostFacts) -> int:
-    """How many builds a machine carries, as far as its processors go."""
+    """Return how many builds a machine's processors carry."""
     return max(2, facts.cpus * JOBS_PER_CPU)
 
 
-def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:
+def _plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:
     config = loaded.config
     first, *others = nodes_in_order(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
-    here = _placement(config, entry.name, first)
+    placement = _placement(config, entry.name, first)
     return PlannedPlatform(
         platform=entry.name,
         required=entry.required,
         spec=_spec(loaded, entry),
-        staging=here.staging,
-        node=here.node,
-        emulated=here.emulated,
+        staging=placement.staging,
+        node=first,
+        emulated=placement.emulated,
         standby=tuple(
             _placement(config, entry.name, node)
             for node in others
@@ -216,9 +208,7 @@ def _planned(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> Pl
 
 def _placement(config: Config, platform: Platform, node: Node) -> Placement:
     return Placement(
-        node=node,
-        staging=_staging(config, platform, node),
-        emulated=not runs_natively(platform, node.native),
+        node=node, staging=_staging(config, platform, node), emulated=not runs_natively(platform, node.native)
     )
 
 
@@ -249,12 +239,11 @@ def _spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
 
 
 def _staging(config: Config, platform: Platform, node: Node) -> Staging:
-    """Stage by digest where the driver can, else under a tag with a stable name per platform.
+    """Return where to stage: by digest if the driver can, else under a tag with a stable name per platform.
 
-    What is published on this machine needs no registry: it is staged in the run's directory.
-
-    The stable name keeps the registry from filling with staging tags; the digest is read from the build, never
-    from the tag, so two builds that share the tag do not mix.
+    What is published on this machine needs no registry: it is staged in the run's directory. The stable name keeps
+    the registry from filling with staging tags; the digest is read from the build, never from the tag, so two builds
+    that share the tag do not mix.
     """
     staging = config.publish.staging
     if staging == "auto" and config.publish.output.kind != "registry":
@@ -281,5 +270,5 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
 
 
 def max_concurrent(plan: Plan) -> int:
-    """How many may run at once: `jobs` where it was said; else what memory carries, as BuildKit shares the CPUs."""
+    """Return how many may run at once: `jobs`; where that is "auto", what memory carries, as BuildKit shares CPUs."""
     return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD) if plan.jobs_auto else plan.jobs

@@ -1,4 +1,4 @@
-"""What makes a child what it is, and where it is staged: the input of one build."""
+"""The inputs of one build, and where its child is staged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BuildSpec:
     """Everything that goes into one platform's child; paths are relative to the project directory.
 
     `source_date_epoch` (seconds since 1970) is set for reproducible builds. `secrets` and `ssh` are buildx specs:
-    ids and where the value is found, never the value.
+    an id and the source of the value, never the value.
     """
 
     platform: Platform
@@ -39,12 +39,12 @@ class BuildSpec:
 
 
 LAYOUTS = "oci:children/"
-"""How references to layouts in a run's directory begin; relative, so that the directory can be moved elsewhere."""
+"""Prefix of references to layouts in a run's directory; relative, so that the directory can be moved."""
 
 
 @frozen
 class Staging:
-    """Where a child is before any tag moves: in a repository by digest or under a tag of its own, or in a layout.
+    """Where a child is before any tag moves: in a repository, by digest or under a tag of its own, or in a layout.
 
     `reference` is `host/repository` for kind "digest", `host/repository:tag` for kind "tag", and for kind "layout"
     LAYOUTS with the platform's slug.
@@ -56,6 +56,6 @@ class Staging:
 
 
 def repository_of(reference: str) -> str:
-    """Give `host/repository` of a reference that may end in a tag."""
+    """Return the `host/repository` of a reference that may end in a tag."""
     head, slash, last = reference.rpartition("/")
     return f"{head}{slash}{last.partition(':')[0]}"

@@ -1,4 +1,4 @@
-"""Garbage collection of what runs left in registries: never a digest that a tag or an index still reaches.
+"""Garbage collection of the children and tags of runs in registries; a digest that a tag or an index needs stays.
 
 Stores list no untagged manifests and delete a manifest from every tag and index that uses it. So the candidates are
 the digests in our own journals, and the roots are all tags, the children of retained runs and the indexes of our runs.
@@ -29,7 +29,7 @@ OWN_TAGS = "multibuild-"
 
 @frozen
 class Leftovers:
-    """What runs left in one repository: children and staging tags to remove, and digests that must stay (`roots`)."""
+    """The leftovers of runs in one repository: children and staging tags, and digests that must stay (`roots`)."""
 
     repository: Reference
     children: frozenset[str] = frozenset()
@@ -56,7 +56,7 @@ class Removal:
 
 @frozen
 class CleanupPlan:
-    """Removals in order, and a line for all that stays although a run made it, with the reason."""
+    """Removals in order, and a line for each leftover that stays, with the reason."""
 
     removals: tuple[Removal, ...] = ()
     retentions: tuple[str, ...] = ()
@@ -72,10 +72,7 @@ class _Collected:
 def collect_leftovers(
     removed_runs: Sequence[RunDirectory], retained_runs: Sequence[RunDirectory]
 ) -> tuple[Leftovers, ...]:
-    """Return what runs left in each repository, from their journals; children of `retained_runs` are roots.
-
-    Children in run directories are in no repository.
-    """
+    """Return the leftovers of each repository, from the journals; children of `retained_runs` are roots."""
     leftovers: dict[Reference, _Collected] = {}
     for run in (*removed_runs, *retained_runs):
         plan = run.load_plan()
@@ -121,9 +118,10 @@ def plan_cleanup(leftovers: Leftovers, registries: RegistrySession) -> CleanupPl
         if error.kind == "not-found":
             return CleanupPlan()
         raise
-    digests = dict(
-        zip(tags, registries.map(lambda tag: _digest(leftovers, tag, registries), tags), strict=True)
-    )
+    manifests = registries.map(lambda tag: registry.head(leftovers.repository.with_tag(tag)), tags)
+    digests = {
+        tag: manifest.digest if manifest else None for tag, manifest in zip(tags, manifests, strict=True)
+    }
     ours = {
         tag: digest
         for tag, digest in digests.items()
@@ -238,11 +236,6 @@ def _empty_index() -> bytes:
         "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": annotations,
     }  # fmt: skip
     return json.dumps(document).encode()
-
-
-def _digest(leftovers: Leftovers, tag: str, registries: RegistrySession) -> str | None:
-    manifest = registries.of(leftovers.repository.host).head(leftovers.repository.with_tag(tag))
-    return manifest.digest if manifest is not None else None
 
 
 def _manifest(reference: Reference, registries: RegistrySession) -> Manifest | None:

@@ -1,7 +1,7 @@
 """`--if-changed`: compare the inputs of a run with those of the last successful one. Needs no engine.
 
-Compared are the config, Dockerfiles, contexts and the digests of base images, and whether the registry still has the
-result under every tag. Not compared, hence the flag: what a RUN downloads, and the values of secrets.
+Inputs are the config, Dockerfiles, contexts and the digests of base images; the registry must still have the result
+under every tag. Not compared, hence the flag: what a RUN downloads, and the values of secrets.
 """
 
 from __future__ import annotations
@@ -70,27 +70,29 @@ def check_for_changes(
     """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed."""
     from multibuild.oci.registries import RegistrySession
 
-    past = list(_successes(state, command))
-    if not past:
+    runs = state.runs()
+    recent = [_read_success(run, read_events(run.journal_path), command) for run in runs[:MAX_RUNS]]
+    successes = [success for success in recent if success is not None]
+    if not successes:
         return ChangeCheck(run=None, reason="no run that succeeded is known here")
     settings = setting_digests(loaded, plan)
-    same = next((success for success in past if success.settings == settings), None)
-    if same is None:
-        return _changed(past[0], _differences(past[0].settings, settings))
+    success = next((run for run in successes if run.settings == settings), None)
+    if success is None:
+        return _changed(successes[0], _differences(successes[0].settings, settings))
     if command == "publish" and plan.publish.output.kind != "registry":
-        return _changed(same, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
+        return _changed(success, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.registries, on_wait=say) as registries:
-        return _compare_with_registry(plan, same, registries, state.runs())
+        return _compare_with_registry(plan, success, registries, runs)
 
 
 def _compare_with_registry(
-    plan: Plan, same: SuccessfulRun, registries: RegistrySession, runs: Sequence[RunDirectory]
+    plan: Plan, success: SuccessfulRun, registries: RegistrySession, runs: Sequence[RunDirectory]
 ) -> ChangeCheck:
     digests: dict[str, str | None] = {}
-    names = list(same.expected_digests)
+    names = list(success.expected_digests)
 
     def resolve(images: Iterable[str]) -> Mapping[str, str | None]:
-        # One round of requests: for the base images, and for the results of the past run.
+        # One round of requests: for the base images, and for the results of the successful run.
         bases = list(images)
         requests = [partial(base_digest, registries, image) for image in bases]
         requests += [partial(_current_digest, registries, runs, name) for name in names]
@@ -99,22 +101,20 @@ def _compare_with_registry(
         return dict(zip(bases, answers, strict=False))
 
     inputs = fingerprint_platforms(plan.project, plan.specs, resolve)
-    changes = _changed_inputs(
-        same, {str(name): fingerprint for name, fingerprint in inputs.platforms.items()}
-    )
+    fingerprints = {str(platform): fingerprint for platform, fingerprint in inputs.platforms.items()}
+    changes = _changed_inputs(success, fingerprints)
     changes += [
         _digest_change(name, digests[name], digest)
-        for name, digest in same.expected_digests.items()
+        for name, digest in success.expected_digests.items()
         if digests[name] != digest
     ]
     if changes:
-        return _changed(same, changes)
-    bases = {part for one in inputs.platforms.values() for part in one.parts if part.startswith("base ")}
-    images = f"{len(bases)} base image{'s' * (len(bases) != 1)}"
-    inputs_text = f"config, context, {images}, {len(same.expected_digests)} published digests"
-    return ChangeCheck(
-        run=same.run, reason=f"unchanged since run {same.run.id} ({inputs_text}); nothing to do"
-    )
+        return _changed(success, changes)
+    parts = {part for fingerprint in fingerprints.values() for part in fingerprint.parts}
+    count = len([part for part in parts if part.startswith("base ")])
+    compared = f"config, context, {count} base image{'s' * (count != 1)}, {len(names)} published digests"
+    reason = f"unchanged since run {success.run.id} ({compared}); nothing to do"
+    return ChangeCheck(run=success.run, reason=reason)
 
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
@@ -144,15 +144,7 @@ def setting_digests(loaded: LoadedConfig, plan: Plan) -> dict[str, str]:
     }
 
 
-def _successes(state: State, command: Command) -> Iterable[SuccessfulRun]:
-    """Yield the successful runs with the result of `command`, newest first."""
-    for run in state.runs()[:MAX_RUNS]:
-        success = read_success(run, read_events(run.journal_path), command)
-        if success is not None:
-            yield success
-
-
-def read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
+def _read_success(run: RunDirectory, events: Sequence[Event], command: Command) -> SuccessfulRun | None:
     """Return the run, if it succeeded with the result of `command`, else None."""
     settings: Mapping[str, str] | None = None
     inputs: dict[str, Mapping[str, str]] = {}
@@ -190,29 +182,29 @@ def _expected_digests(events: Sequence[Event], command: Command) -> dict[str, st
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
 
 
-def _changed_inputs(same: SuccessfulRun, now: Mapping[str, Fingerprint]) -> list[str]:
+def _changed_inputs(success: SuccessfulRun, current: Mapping[str, Fingerprint]) -> list[str]:
     """Return the names of parts that differ or are unknown, each once for all platforms."""
     changes: dict[str, None] = {}
-    for platform, fingerprint in now.items():
+    for platform, fingerprint in current.items():
         if fingerprint.unknown:
             changes[f"{fingerprint.unknown} cannot be proven unchanged"] = None
-        elif platform not in same.inputs:
+        elif platform not in success.inputs:
             changes[f"{platform} is new"] = None
         else:
-            changes.update(dict.fromkeys(_differences(same.inputs[platform], fingerprint.parts)))
+            changes.update(dict.fromkeys(_differences(success.inputs[platform], fingerprint.parts)))
     return list(changes)
 
 
-def _digest_change(name: str, now: str | None, before: str) -> str:
-    return f"{name} is gone" if now is None else f"{name} holds {now[:19]} instead of {before[:19]}"
+def _digest_change(name: str, current: str | None, expected: str) -> str:
+    return f"{name} holds {current[:19]} instead of {expected[:19]}" if current else f"{name} is gone"
 
 
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [key for key in {**before, **now} if before.get(key) != now.get(key)]
+def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
 
 
-def _changed(since: SuccessfulRun, changes: Sequence[str]) -> ChangeCheck:
-    return ChangeCheck(run=None, reason=f"changed since run {since.run.id}: {', '.join(changes)}")
+def _changed(success: SuccessfulRun, changes: Sequence[str]) -> ChangeCheck:
+    return ChangeCheck(run=None, reason=f"changed since run {success.run.id}: {', '.join(changes)}")
 
 
 def _digest(value: Any) -> str:

@@ -54,28 +54,18 @@ class SourceRun:
 
 
 def find_runs(folder: Path) -> tuple[SourceRun, ...]:
-    """Return the runs in a run directory, a state directory (its newest run), or a directory of such.
-
-    Raises UsageError if there is none.
-    """
-    if not folder.is_dir():
-        raise _no_run(folder)
-    own = _run_in(folder)
-    if own is not None:
-        return (own,)
+    """Return the run of a run or state directory (its newest), or those of a directory of such; UsageError if none."""
+    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    own = _run_in(folder) if paths else None
     # Links in files of another machine could lead anywhere on this one, or in circles.
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    runs = tuple(run for run in map(_run_in, inner) if run is not None)
+    inner = [path for path in paths if path.is_dir() and not path.is_symlink()] if own is None else []
+    runs = tuple(run for run in (own, *map(_run_in, inner)) if run is not None)
     if not runs:
-        raise _no_run(folder)
+        raise UsageError(
+            f"{folder} holds no run",
+            hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
+        )
     return runs
-
-
-def _no_run(folder: Path) -> UsageError:
-    return UsageError(
-        f"{folder} holds no run",
-        hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
-    )
 
 
 def _run_in(folder: Path) -> SourceRun | None:
@@ -161,7 +151,9 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
     from multibuild.oci.reference import Reference
 
     for platform, run in sources.items():
-        if _is_incomplete(run.children[platform], run):
+        child = run.children[platform]
+        is_local = is_staged_here(child.repository)
+        if is_local and not holder_of(child.repository, child.digest, (run.directory,)):
             raise PublishFailed(
                 f"{run.directory.path} does not hold the child for {platform}, or not all of it",
                 hint="bring the whole directory here, with `children` in it, or build that platform again",
@@ -180,16 +172,8 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
         )
 
 
-def _is_incomplete(child: RecordedChild, run: SourceRun) -> bool:
-    is_local = is_staged_here(child.repository)
-    return is_local and not holder_of(child.repository, child.digest, (run.directory,))
-
-
 def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) -> RunDirectory:
-    """Write one run with the events, logs and locally staged children of all sources.
-
-    `merge` without arguments uses it.
-    """
+    """Write one run, for `merge`, with the events, logs and locally staged children of all sources."""
     run = state.new_run(datetime.now(UTC))
     document = plan_document(plan)
     plans = {str(planned.platform): planned for planned in plan.platforms}
@@ -207,18 +191,13 @@ def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) 
         journal.append(JournalEntry(time=min(times), event=RunStarted(image=plan.image)))
         for source in sources:
             own = {platform for platform, holder in runs.items() if holder is source}
-            _copy_events(source, own, journal)
+            for entry in source.entries:
+                if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in own:
+                    journal.append(entry)
             _copy_logs(source, own, run)
         ending = RunEnded(status="succeeded" if complete else "partial")
         journal.append(JournalEntry(time=max(times), event=ending))
     return run
-
-
-def _copy_events(source: SourceRun, platforms: AbstractSet[str], journal: Journal) -> None:
-    """Copy the events of the platforms that are imported from a run."""
-    for entry in source.entries:
-        if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in platforms:
-            journal.append(entry)
 
 
 def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
@@ -232,7 +211,7 @@ def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory
 
 
 def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
-    """Return the plan row of the run that built a platform; its staging only if this config has the same."""
+    """Return the plan row of the run that built a platform; without its staging if this config has another."""
     row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
     keys = ["emulated", "node", "driver"]
     if repository_of(row["staging"]["reference"]) in _repositories(planned):

@@ -48,24 +48,23 @@ def make_jobs(
     `seconds` is the past build time of each platform, to balance shards with. Raises UsageError for fewer shards
     than runners.
     """
-    groups: dict[str, list[Platform]] = {}
-    for entry in config.platforms:
-        if only is None or entry.name in only:
-            groups.setdefault(entry.runner or "", []).append(entry.name)
+    chosen = [entry for entry in config.platforms if only is None or entry.name in only]
+    runners = {entry.name: entry.runner or "" for entry in chosen}
     if shards is None:
         return tuple(
-            Job(platforms=(entry.name,), slug=entry.name.slug, runner=entry.runner or "")
-            for entry in config.platforms
-            if only is None or entry.name in only
+            Job(platforms=(name,), slug=name.slug, runner=runner) for name, runner in runners.items()
         )
+    groups: dict[str, list[Platform]] = {}
+    for name, runner in runners.items():
+        groups.setdefault(runner, []).append(name)
     if shards < len(groups):
         raise UsageError(
             f"--shards {shards}: the platforms name {len(groups)} different runners",
             hint=f"a job has one runner: write --shards {len(groups)} or more",
         )
-    past = seconds or {}
-    default = max(past.values(), default=1.0)
-    cost = {name: past.get(str(name), default) for group in groups.values() for name in group}
+    seconds = seconds or {}
+    default = max(seconds.values(), default=1.0)
+    cost = {name: seconds.get(str(name), default) for name in runners}
     parts = [
         (runner, part)
         for runner, number in _share_counts(groups, shards).items()

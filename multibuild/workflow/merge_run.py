@@ -1,4 +1,4 @@
-"""`merge` without arguments: what the last run built, proved where it was not yet, and published."""
+"""`merge` without arguments: prove what the last run built and did not prove, then publish it."""
 
 from __future__ import annotations
 
@@ -28,46 +28,37 @@ from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import compose_children, preflight, publish_children
-from multibuild.workflow.run import prepare_host
+from multibuild.workflow.run import Status, prepare_host
 
 
-async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> str:
-    """Compose and publish the children of the last run; gives "succeeded" or "partial".
+async def merge_last_run(
+    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
+) -> Status:
+    """Compose and publish the children of the last run; what that run did not prove is proved now, as by `all`.
 
-    What that run did not prove is proved now, as `all` does. Raises PublishFailed for a required platform without a
-    child, TestFailed or VerificationFailed for one that does not hold; no tag has moved then.
+    Raises PublishFailed for a required platform without a child, TestFailed or VerificationFailed for one whose
+    proof fails; no tag has moved then.
     """
-    last = _last(context.state, context.run.id)
+    last = _require_last_run(context.state, context.run.id)
     plan = make_plan(loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only)
-    results = _taken_over(plan, last)
-    results = await asyncio.to_thread(_kept, results, last, context)
+    results = await asyncio.to_thread(_adopt_children, _last_results(plan, last), last, context)
     _record(results, context)
-    proven = [result for result in results if result.built and _is_proven(plan, last, result)]
-    unproven = [result for result in results if result.built and result not in proven]
-    if any(
-        planned.test
-        for planned in plan.platforms
-        if planned.platform in {result.platform for result in unproven}
-    ):
+    built = {result.platform: result for result in results if result.built}
+    unproven = {p: built[p] for p in built if not _is_proven(plan, last, p)}
+    proven = [result for platform, result in built.items() if platform not in unproven]
+    if any(planned.test and planned.platform in unproven for planned in plan.platforms):
         plan = make_plan(loaded, (await prepare_host(loaded, context)).facts, only=only)
     context.run.save_plan(plan_document(plan))
     await preflight(plan, context.recorder)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
-        children = {
-            child.planned.platform: child
-            for child in await read_children(plan, staged_children(proven), context.recorder, reader=reader)
-        }
+        children = await read_children(plan, staged_children(proven), context.recorder, reader=reader)
         _repeat_proofs(children, last, context)
         if unproven:
-            proved = await prove_children(
-                plan,
-                staged_children(unproven),
-                context,
-                reader=reader,
-                failover=Failover.of(plan, context.recorder.say),
-            )
-            children |= {child.planned.platform: child for child in proved}
-    ordered = [children[planned.platform] for planned in plan.platforms if planned.platform in children]
+            staged = staged_children(tuple(unproven.values()))
+            failover = Failover.of(plan, context.recorder.say)
+            children += await prove_children(plan, staged, context, reader=reader, failover=failover)
+    by_platform = {child.planned.platform: child for child in children}
+    ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
     previous = read_unfinished_runs(context.state, context.run)
     await publish_children(plan, ordered, context, held_before=previous.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
@@ -78,16 +69,15 @@ async def preview_last_run(
 ) -> Manifest:
     """Compose what `merge_last_run` would push, proving nothing and changing nothing."""
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
-    last = _last(state, "")
-    results = [result for result in _taken_over(plan, last) if result.built]
+    last = _require_last_run(state)
+    staged = staged_children(_last_results(plan, last))
     with child_reader(loaded, state, state.find(last.run), recorder) as reader:
-        return compose_children(
-            plan, await read_children(plan, staged_children(results), recorder, reader=reader)
-        )
+        return compose_children(plan, await read_children(plan, staged, recorder, reader=reader))
 
 
-def _last(state: State, own: str) -> LastRun:
-    last = last_run(run for run in state.runs() if run.id != own)
+def _require_last_run(state: State, current: str = "") -> LastRun:
+    """Return the last run before the `current` one; UsageError if there is none."""
+    last = last_run(run for run in state.runs() if run.id != current)
     if last is None:
         raise UsageError(
             f"there is no run in {state.path} to merge",
@@ -96,37 +86,43 @@ def _last(state: State, own: str) -> LastRun:
     return last
 
 
-def _taken_over(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
-    """Give the last run's children as results; PublishFailed naming the required platforms it lacks."""
-    missing = [i.platform for i in plan.platforms if i.required and str(i.platform) not in last.children]
+def _last_results(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
+    """Return the last run's children as results; PublishFailed names the required platforms without a child."""
+    missing = [
+        str(planned.platform)
+        for planned in plan.platforms
+        if planned.required and str(planned.platform) not in last.children
+    ]
     if missing:
         raise PublishFailed(
-            f"run {last.run} has no child for {', '.join(map(str, missing))}; no tag was moved",
+            f"run {last.run} has no child for {', '.join(missing)}; no tag was moved",
             hint="`multibuild build` makes them, or leave them out with --platform",
         )
     return tuple(_result(planned, last.children.get(str(planned.platform))) for planned in plan.platforms)
 
 
-def _kept(results: Sequence[BuildResult], last: LastRun, context: RunContext) -> tuple[BuildResult, ...]:
-    """Make children that no registry holds this run's own.
+def _adopt_children(
+    results: Sequence[BuildResult], last: LastRun, context: RunContext
+) -> tuple[BuildResult, ...]:
+    """Copy locally staged children into this run.
 
-    An optional one that no run has (any more, or because it was carried) is one that was not built. Raises
-    PublishFailed for a required one.
+    An optional child that is in no run any more counts as not built. Raises PublishFailed for a required one.
     """
     runs = context.state.runs()
-    kept = []
+    adopted = []
     for result in results:
-        there = not (result.built and is_staged_here(result.repository)) or adopt(
-            result.repository, result.digest, runs, context.run
-        )
-        if not there and result.required:
+        is_local = result.built and is_staged_here(result.repository)
+        if not is_local or adopt(result.repository, result.digest, runs, context.run):
+            adopted.append(result)
+        elif result.required:
             raise PublishFailed(
                 f"{result.platform}: the child of run {last.run} is not there any more; no tag was moved",
                 hint="`multibuild build` makes it again",
             )
-        kept.append(result if there else replace(result, status="failed", digest=""))
+        else:
+            adopted.append(replace(result, status="failed", digest=""))
     sweep(runs, context.run)
-    return tuple(kept)
+    return tuple(adopted)
 
 
 def _record(results: Sequence[BuildResult], context: RunContext) -> None:
@@ -151,28 +147,26 @@ def _result(planned: PlannedPlatform, child: RecordedChild | None) -> BuildResul
     )
 
 
-def _is_proven(plan: Plan, last: LastRun, result: BuildResult) -> bool:
-    """Whether the last run recorded that this child passed all that the config asks for now."""
-    child = last.children[str(result.platform)]
-    planned = next(planned for planned in plan.platforms if planned.platform == result.platform)
-    asked: Mapping[str, Any] = next(
-        (row for row in last.plan["platforms"] if row["platform"] == str(result.platform)), {}
+def _is_proven(plan: Plan, last: LastRun, platform: Platform) -> bool:
+    """Whether the last run recorded that its child passed every proof of the present config."""
+    child = last.children[str(platform)]
+    planned = next(planned for planned in plan.platforms if planned.platform == platform)
+    row: Mapping[str, Any] = next(
+        (row for row in last.plan["platforms"] if row["platform"] == str(platform)), {}
     )
-    verify = plan.verify
-    same_test = asked.get("test") == as_json(planned.test)
-    same_look = (last.plan.get("verify"), last.plan.get("verify_ignore")) == (
-        verify.content,
-        list(verify.ignore),
-    )
+    same_test = row.get("test") == as_json(planned.test)
+    verify, last_verify = plan.verify, (last.plan.get("verify"), last.plan.get("verify_ignore"))
+    same_verify = last_verify == (verify.content, list(verify.ignore))
     return (planned.test is None or (same_test and child.test == "passed")) and (
-        verify.content == "off" or (same_look and child.content == "passed")
+        verify.content == "off" or (same_verify and child.content == "passed")
     )
 
 
-def _repeat_proofs(children: dict[Platform, PlatformChild], last: LastRun, context: RunContext) -> None:
-    """Write the proofs that were taken over into this run's journal: a later merge finds them there."""
+def _repeat_proofs(children: Sequence[PlatformChild], last: LastRun, context: RunContext) -> None:
+    """Record the last run's proofs in this run's journal, for a later merge."""
     record = context.recorder.record
-    for platform in map(str, children):
+    for child in children:
+        platform = str(child.planned.platform)
         recorded = last.children[platform]
         if recorded.test:
             record(SmokeTestEnded(platform=platform, status=recorded.test))

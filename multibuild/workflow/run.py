@@ -1,6 +1,6 @@
 """A run: load → fingerprint → prepare the host → decide → build → prove → publish. Read this first.
 
-Each stage is a room of its own and knows none of the others; what makes one faster is in its room.
+Each stage is a package of its own and imports none of the others; what makes a stage faster is inside its package.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from multibuild.builds.inputs import PendingFingerprints
-from multibuild.builds.reuse import Reusable, find_reusable
+from multibuild.builds.reuse import find_reusable
 from multibuild.builds.stage import build_platforms
 from multibuild.config.load import LoadedConfig
 from multibuild.host.host import Host
@@ -28,38 +28,30 @@ from multibuild.workflow.if_changed import setting_digests
 Status = Literal["succeeded", "partial"]
 
 
-async def run_build(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> Status:
-    """Run `build`: every child staged, no tag moved. Raises the MultibuildError of the stage that failed."""
-    plan, reusable = await _prepare(loaded, only, context)
-    outcome = await build_platforms(plan, reusable, context)
-    return _status(plan, len(outcome.children))
+async def run_stages(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> Status:
+    """Run the stages of `all`, or those of `build`, which proves nothing and moves no tag.
 
-
-async def run_all(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> Status:
-    """Run `all`. Raises the MultibuildError of the stage that failed; every tag that had moved was put back then."""
-    plan, reusable = await _prepare(loaded, only, context)
+    Raises the MultibuildError of the stage that failed; every tag that had moved was rolled back then.
+    """
+    async with PendingFingerprints(loaded, only, context.recorder) as fingerprints:
+        host = await prepare_host(loaded, context)
+        plan = decide(loaded, host, only, context)
+        await preflight(plan, context.recorder)
+        reusable = await find_reusable(plan, fingerprints, context)
+    if context.command == "build":
+        outcome = await build_platforms(plan, reusable, context)
+        return _status(plan, outcome.children)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         outcome = await build_platforms(plan, reusable, context)
         children = await prove_children(
             outcome.plan, outcome.children, context, reader=reader, failover=outcome.failover
         )
     await publish_children(outcome.plan, children, context, held_before=reusable.tags)
-    return _status(plan, len(children))
-
-
-async def _prepare(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
-) -> tuple[Plan, Reusable]:
-    """Fingerprint the inputs, prepare the host, decide, and look for what need not be built again."""
-    async with PendingFingerprints(loaded, only, context.recorder) as fingerprints:
-        host = await prepare_host(loaded, context)
-        plan = decide(loaded, host, only, context)
-        await preflight(plan, context.recorder)
-        return plan, await find_reusable(plan, fingerprints, context)
+    return _status(plan, children)
 
 
 async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
-    """Set up emulators and builder; exit 3 before the first build when a required platform cannot run."""
+    """Set up builders and emulators; EnvironmentFault before the first build if a required platform cannot run."""
     requirements = HostRequirements.from_config(loaded.config, loaded.project)
     with context.recorder.stage("setup"):
         host = await prepare(
@@ -72,12 +64,12 @@ async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
 
 
 def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:
-    """Make the plan from measured facts, and keep it before anything of it is done."""
+    """Make the plan from measured facts, and save it before it is carried out."""
     plan = make_plan(loaded, host.facts, only=only)
     context.run.save_plan(plan_document(plan))
     context.recorder.record(
         RunPlanned(
-            platforms=tuple(str(planned.platform) for planned in plan.platforms),
+            platforms=tuple(map(str, plan.specs)),
             jobs=plan.jobs,
             settings=setting_digests(loaded, plan),
         )
@@ -88,6 +80,6 @@ def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, co
     return plan
 
 
-def _status(plan: Plan, children: int) -> Status:
-    """An optional platform may be missing: not built, or left out because it proved wrong."""
-    return "succeeded" if children == len(plan.platforms) else "partial"
+def _status(plan: Plan, children: Sequence[object]) -> Status:
+    """Return "partial" when optional platforms are missing: not built, or left out because a proof failed."""
+    return "succeeded" if len(children) == len(plan.platforms) else "partial"

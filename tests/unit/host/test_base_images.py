@@ -35,17 +35,11 @@ def test_build_arguments_override_defaults():
 
 def test_platforms_that_a_config_cannot_name_are_dropped():
     """The platforms are written into a file, where a foreign line could be anything."""
-    invalid = (
-        "linux/arm64\nsecrets: [x]",
-        "linux/arm64/v8\n",
-        "windows/amd64",
-        "linux/mips64el",
-        "linux/arm/v99",
-    )
+    foreign = ("linux/arm64\nsecrets: [x]", "linux/arm64/v8\n", "windows/amd64", "linux/mips64el")
+    platforms = (*foreign, "linux/arm/v99", "linux/arm64/v8")
     with FakeRegistry() as fake:
         digest = put_image(fake, "app")
-        entries = [descriptor(fake, "app", digest, platform) for platform in (*invalid, "linux/arm64/v8")]
+        entries = [descriptor(fake, "app", digest, platform) for platform in platforms]
         put_index(fake, "app", entries, tag="1")
         name = f"{fake.host}/app:1"
-        platforms = platforms_of([name])[name]
-    assert {str(platform) for platform in platforms} == {"linux/arm64"}
+        assert set(map(str, platforms_of([name])[name])) == {"linux/arm64"}

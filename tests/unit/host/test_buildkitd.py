@@ -6,7 +6,7 @@ import pytest
 from fakes.engine import ENGINE, builder
 
 from multibuild.host.buildkitd import (
-    registry_settings,
+    buildkit_settings,
     registry_warnings,
     same_configuration,
     with_registries,
@@ -73,9 +73,9 @@ def test_registries_are_added_and_the_authors_own_stay():
 
 
 def test_the_settings_of_an_insecure_registry_and_of_one_with_a_ca():
-    assert registry_settings({"insecure": True, "ca": None}) == {"http": True}
-    assert registry_settings({"insecure": False, "ca": "/etc/ssl/box.pem"}) == CA
-    assert registry_settings({"insecure": False, "ca": None}) == {}
+    assert buildkit_settings({"insecure": True, "ca": None}) == {"http": True}
+    assert buildkit_settings({"insecure": False, "ca": "/etc/ssl/box.pem"}) == CA
+    assert buildkit_settings({"insecure": False, "ca": None}) == {}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import BuilderInfo, Engine
+from multibuild.engine.docker import BuilderInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import (
     BUILDKIT_IMAGE,
@@ -47,17 +47,18 @@ def policy(*own: OwnBuilder, pull=lambda _image: False, registries=None) -> Buil
 
 
 def auto(engine: FakeEngine, *, can_pull: bool = False, builder: str = "auto") -> BuilderPlan:
-    seam: Engine = engine
-    return choose(builder, None, seam, engine.info(), policy(pull=lambda _image: can_pull))
+    return choose(builder, None, engine, engine.info(), policy(pull=lambda _image: can_pull))
 
 
 def edited(**changes) -> Profile:
-    """Return the profile with some values changed."""
     return CONTAINER.model_copy(update=changes)
 
 
-def by_profile(profile: Profile, engine: FakeEngine, *own: OwnBuilder) -> BuilderPlan:
-    return choose("profile.yaml", profile, engine, engine.info(), policy(*own))
+def by_profile(
+    profile: Profile, engine: FakeEngine | None = None, *own: OwnBuilder, registries=None
+) -> BuilderPlan:
+    engine = engine or FakeEngine()
+    return choose("profile.yaml", profile, engine, engine.info(), policy(*own, registries=registries))
 
 
 def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
@@ -66,7 +67,7 @@ def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
 
 def created_from(profile: Profile) -> BuilderInfo:
     """Return the builder that a profile creates, as buildx lists it."""
-    return listed_builder(by_profile(profile, FakeEngine()).create[0])
+    return listed_builder(by_profile(profile).create[0])
 
 
 def engine_with(*builders: BuilderInfo, **more) -> FakeEngine:
@@ -81,17 +82,12 @@ def test_auto_uses_the_builder_of_an_earlier_setup():
     assert (plan.names, plan.create, plan.pull) == ((OWN_NAME,), (), None)
 
 
-def test_auto_creates_a_builder_when_the_image_is_present():
-    plan = auto(FakeEngine(facts=CONTAINERD, images={BUILDKIT_IMAGE}))
+@pytest.mark.parametrize(("images", "pull"), [({BUILDKIT_IMAGE}, None), (set(), BUILDKIT_IMAGE)])
+def test_auto_creates_a_builder_with_an_image_that_is_present_or_can_be_pulled(images, pull):
+    plan = auto(FakeEngine(facts=CONTAINERD, images=images), can_pull=not images)
     (new,) = plan.create
     assert plan.names == (new.name,) == (OWN_NAME,)
-    assert (new.driver, new.image, plan.pull) == ("docker-container", BUILDKIT_IMAGE, None)
-
-
-def test_auto_pulls_the_image_when_it_can():
-    plan = auto(FakeEngine(facts=CONTAINERD), can_pull=True)
-    assert plan.pull == BUILDKIT_IMAGE
-    assert [new.name for new in plan.create] == [OWN_NAME]
+    assert (new.driver, new.image, plan.pull) == ("docker-container", BUILDKIT_IMAGE, pull)
 
 
 def test_auto_falls_back_to_the_engines_own_builder_with_the_containerd_store():
@@ -102,29 +98,16 @@ def test_auto_falls_back_to_the_engines_own_builder_with_the_containerd_store():
 def test_auto_without_any_builder_fails_with_three_ways_out():
     with pytest.raises(EnvironmentFault) as caught:
         auto(FakeEngine())
-    hint = caught.value.hint or ""
     assert BUILDKIT_IMAGE in caught.value.message
-    assert "docker pull" in hint
-    assert "containerd-snapshotter" in hint
-    assert "builder: NAME" in hint
+    for way in ("docker pull", "containerd-snapshotter", "builder: NAME"):
+        assert way in (caught.value.hint or "")
 
 
 def test_auto_tries_to_pull_the_image_once():
-    pulls = []
-
-    def try_pull(image: str) -> bool:
-        pulls.append(image)
-        return False
-
+    pulls: list[str] = []
     engine = FakeEngine(facts=CONTAINERD)
-    choose("auto", None, engine, engine.info(), policy(pull=try_pull))
+    choose("auto", None, engine, engine.info(), policy(pull=pulls.append))
     assert pulls == [BUILDKIT_IMAGE]
-
-
-def test_choosing_changes_nothing():
-    engine = FakeEngine(images={BUILDKIT_IMAGE})
-    auto(engine)
-    assert engine.calls == []
 
 
 @pytest.mark.parametrize("own", [builder(OWN_NAME, error="connection refused"), builder(OWN_NAME, "remote")])
@@ -146,22 +129,15 @@ def test_the_shipped_profile_local_is_auto():
 # The engine's own builder.
 
 
-def test_the_default_builder_is_that_of_the_docker_context():
-    builders = [builder("default", "docker"), builder("remote-box", "docker"), builder("x")]
-    chosen = default_builder(builders, replace(ENGINE, context="remote-box"))
-    assert chosen is builders[1]
+@pytest.mark.parametrize(("context", "name"), [("remote-box", "remote-box"), ("unknown", "default")])
+def test_the_default_builder_is_that_of_the_docker_context_or_called_default(context, name):
+    builders = {name: builder(name, "docker") for name in ("default", "remote-box")}
+    chosen = default_builder([builder("x"), *builders.values()], replace(ENGINE, context=context))
+    assert chosen is builders[name]
 
 
-def test_the_default_builder_of_an_unknown_context_is_called_default():
-    builders = [builder("x"), builder("default", "docker")]
-    assert default_builder(builders, replace(ENGINE, context="gone")) is builders[1]
-
-
-def test_there_is_no_default_builder_without_the_docker_driver():
-    assert default_builder([builder("x"), builder("other", "docker")], ENGINE) is None
-
-
-# By name.
+def test_only_a_builder_of_the_docker_driver_is_the_default():
+    assert default_builder([builder("default"), builder("other", "docker")], ENGINE) is None
 
 
 def test_an_existing_builder_is_used_by_name():
@@ -169,40 +145,33 @@ def test_an_existing_builder_is_used_by_name():
     assert (plan.names, plan.create) == (("farm",), ())
 
 
-def test_an_unknown_builder_name_is_an_error():
-    with pytest.raises(EnvironmentFault, match="frm") as caught:
-        auto(engine_with(builder("farm")), builder="frm")
-    assert "default, farm" in (caught.value.hint or "")
+@pytest.mark.parametrize(
+    ("name", "error", "message", "hint"),
+    [
+        ("frm", "", "frm", "default, farm"),
+        ("farm", "dial tcp: connection refused\nmore", "connection refused$", "docker buildx inspect farm"),
+    ],
+)
+def test_a_builder_name_that_is_unknown_or_does_not_answer_is_an_error(name, error, message, hint):
+    with pytest.raises(EnvironmentFault, match=message) as caught:
+        auto(engine_with(builder("farm", error=error)), builder=name)
+    assert hint in (caught.value.hint or "")
 
 
-def test_a_named_builder_that_does_not_answer_is_an_error():
-    broken = builder("farm", error="dial tcp: connection refused\nmore of it")
-    with pytest.raises(EnvironmentFault, match="connection refused") as caught:
-        auto(engine_with(broken), builder="farm")
-    assert "more of it" not in caught.value.message
-    assert "docker buildx inspect farm" in (caught.value.hint or "")
-
-
-# By profile.
-
-
-def test_a_profile_creates_its_builder():
-    plan = by_profile(CONTAINER, FakeEngine())
+def test_a_profile_creates_its_builder_and_pulls_an_image_that_is_not_present():
+    plan = by_profile(CONTAINER)
     (new,) = plan.create
     assert plan.names == ("team",)
     assert (new.name, new.driver, new.endpoint) == ("team", "docker-container", None)
     assert (new.image, new.buildkitd, new.driver_opts) == (CONTAINER.image, "", CONTAINER.driver_opts)
     assert plan.pull == CONTAINER.image
+    assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 
 
 def test_no_hint_suggests_to_remove_the_engines_own_builder():
     with pytest.raises(EnvironmentFault, match="'default' is taken") as caught:
         by_profile(edited(name="default"), engine_with(builder("default", "docker")))
     assert "docker buildx rm" not in (caught.value.hint or "")
-
-
-def test_a_present_image_is_not_pulled():
-    assert by_profile(CONTAINER, FakeEngine(images={str(CONTAINER.image)})).pull is None
 
 
 def test_an_existing_builder_of_the_profile_needs_no_change():
@@ -217,41 +186,38 @@ def test_a_name_taken_by_another_driver_is_an_error():
 
 
 def test_each_node_becomes_a_builder_of_its_own():
-    machines = (
-        Node(endpoint="unix:///var/run/docker.sock"),
-        Node(endpoint="ssh://build@arm-host"),
-    )
-    first = edited(nodes=machines[:1])
-    plan = by_profile(edited(nodes=machines), engine_with(created_from(first)))
+    nodes = (Node(endpoint="unix:///var/run/docker.sock"), Node(endpoint="ssh://build@arm-host"))
+    plan = by_profile(edited(nodes=nodes), engine_with(created_from(edited(nodes=nodes[:1]))))
     assert plan.names == ("team", "team-1")
     assert [(new.name, new.endpoint) for new in plan.create] == [("team-1", "ssh://build@arm-host")]
 
 
 def test_a_docker_profile_uses_the_engines_own_builder():
-    profile = Profile(driver="docker")
-    assert by_profile(profile, FakeEngine()).names == ("default",)
+    assert by_profile(Profile(driver="docker")).names == ("default",)
     with pytest.raises(EnvironmentFault, match="elsewhere"):
-        by_profile(Profile(driver="docker", name="elsewhere"), FakeEngine())
+        by_profile(Profile(driver="docker", name="elsewhere"))
 
 
-def test_a_remote_profile_pulls_nothing():
+def test_a_remote_profile_needs_no_image_and_no_configuration():
     remote = edited(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
-    plan = by_profile(remote, FakeEngine())
+    plan = by_profile(remote, registries={"box:5000": {"http": True}})
     assert plan.pull is None
-    assert plan.create[0].endpoint == "tcp://box:1234"
+    assert (plan.create[0].endpoint, plan.create[0].buildkitd) == ("tcp://box:1234", "")
 
 
 def test_a_node_may_have_a_name_and_options_of_its_own():
-    machine = Node(endpoint="ssh://build@arm-host", name="arm", driver_opts={"memory": "4g"})
-    (new,) = by_profile(edited(nodes=(machine,)), FakeEngine()).create
+    node = Node(endpoint="ssh://build@arm-host", name="arm", driver_opts={"memory": "4g"})
+    (new,) = by_profile(edited(nodes=(node,))).create
     assert (new.name, new.driver_opts) == ("arm", {"network": "host", "memory": "4g"})
 
 
 # Drift.
 
 
-def test_auto_creates_the_shipped_container_profile():
-    (new,) = auto(FakeEngine(images={BUILDKIT_IMAGE})).create
+def test_auto_plans_the_shipped_container_profile_and_changes_nothing():
+    engine = FakeEngine(images={BUILDKIT_IMAGE})
+    (new,) = auto(engine).create
+    assert engine.calls == []
     container = load_profile("container", Path())
     assert container is not None
     assert container.buildkitd is not None
@@ -270,18 +236,18 @@ def test_auto_creates_the_shipped_container_profile():
     ],
 )
 def test_an_edited_profile_is_drift(changed, words):
-    existing = created_from(CONTAINER)
-    (drift,) = by_profile(edited(**changed), engine_with(existing), ours("team")).mend
+    engine = engine_with(created_from(CONTAINER))
+    (drift,) = by_profile(edited(**changed), engine, ours("team")).mend
     assert words in str(drift)
     assert not drift.loses_cache
 
 
 def test_the_same_difference_in_a_foreign_builder_is_an_error():
-    changed = edited(image="registry.example.org/buildkit:2")
+    changed, engine = edited(image="registry.example.org/buildkit:2"), engine_with(created_from(CONTAINER))
     with pytest.raises(
-        EnvironmentFault, match=r"'team' is taken by a builder that multibuild did not make: image"
+        EnvironmentFault, match="'team' is taken by a builder that multibuild did not make: image"
     ):
-        by_profile(changed, engine_with(created_from(CONTAINER)))
+        by_profile(changed, engine)
 
 
 def test_a_drifted_kubernetes_builder_is_left_because_of_its_cache():
@@ -293,8 +259,8 @@ def test_a_drifted_kubernetes_builder_is_left_because_of_its_cache():
 
 def test_a_builder_of_several_nodes_is_drift():
     existing = created_from(CONTAINER)
-    twice = replace(existing, nodes=existing.nodes * 2)
-    (drift,) = by_profile(CONTAINER, engine_with(twice), ours("team")).mend
+    engine = engine_with(replace(existing, nodes=existing.nodes * 2))
+    (drift,) = by_profile(CONTAINER, engine, ours("team")).mend
     assert "2 nodes" in str(drift)
 
 
@@ -314,24 +280,14 @@ def test_an_edited_configuration_is_drift_and_another_spelling_is_not(tmp_path):
 
 def test_our_builders_are_configured_for_the_registries_of_a_config():
     registries = {"box:5000": {"http": True}}
-    engine = FakeEngine()
-    plan = choose("p.yaml", CONTAINER, engine, engine.info(), policy(registries=registries))
-    assert tomllib.loads(plan.create[0].buildkitd) == {"registry": {"box:5000": {"http": True}}}
+    (new,) = by_profile(CONTAINER, registries=registries).create
+    assert tomllib.loads(new.buildkitd) == {"registry": registries}
 
 
 def test_registries_of_another_project_stay_configured():
     own = ours("team", configured=True, registries={"box:5000": {"http": True}})
-    engine = FakeEngine()
-    own_policy = policy(own, registries={"other:1": {"http": True}})
-    (new,) = choose("p.yaml", CONTAINER, engine, engine.info(), own_policy).create
+    (new,) = by_profile(CONTAINER, None, own, registries={"other:1": {"http": True}}).create
     assert set(tomllib.loads(new.buildkitd)["registry"]) == {"box:5000", "other:1"}
-
-
-def test_a_remote_builder_gets_no_configuration():
-    remote = edited(driver="remote", nodes=(Node(endpoint="tcp://box:1234"),))
-    engine = FakeEngine()
-    own_policy = policy(registries={"box:5000": {"http": True}})
-    assert choose("p.yaml", remote, engine, engine.info(), own_policy).create[0].buildkitd == ""
 
 
 # Nodes of different kinds.
@@ -345,19 +301,15 @@ def test_the_shipped_fleet_has_three_kinds_of_nodes():
     assert plan.names == ("multibuild-fleet", "multibuild-fleet-1", "multibuild-fleet-2")
     assert (home.driver, home.endpoint, home.options["network"]) == ("docker-container", None, "host")
     assert (arm.endpoint, arm.image) == ("ssh://build@arm64-host.example.org", BUILDKIT_IMAGE)
-    assert (far.driver, far.endpoint, far.image, far.buildkitd) == (
-        "remote",
-        "tcp://s390x-host.example.org:1234",
-        None,
-        "",
-    )
+    assert (far.driver, far.endpoint) == ("remote", "tcp://s390x-host.example.org:1234")
+    assert (far.image, far.buildkitd) == (None, "")
     assert set(far.options) == {"cacert", "cert", "key"}
     assert plan.platforms["multibuild-fleet-2"] == (Platform.parse("linux/s390x"),)
 
 
 def test_the_engines_own_builder_may_be_a_node_of_a_fleet():
-    machines = (Node(driver="docker"), Node(driver="remote", endpoint="tcp://far:1"))
-    plan = by_profile(edited(nodes=machines), FakeEngine())
+    nodes = (Node(driver="docker"), Node(driver="remote", endpoint="tcp://far:1"))
+    plan = by_profile(edited(nodes=nodes))
     assert plan.names == ("default", "team-1")
     assert [new.name for new in plan.create] == ["team-1"]
     assert plan.pull is None

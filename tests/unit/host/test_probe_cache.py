@@ -8,10 +8,10 @@ from multibuild.host.probe_cache import MAX_AGE_S, cache_entry, cached_results, 
 from multibuild.platforms import Platform
 
 AMD64, ARM64, S390X = (Platform.parse(name) for name in ("linux/amd64", "linux/arm64", "linux/s390x"))
-RAN = (ProbeResult(platform=AMD64, runs=True), ProbeResult(platform=ARM64, runs=True))
+BOTH = (ProbeResult(platform=AMD64, runs=True), ProbeResult(platform=ARM64, runs=True))
 
 
-def facts(digest="m", results=RAN, **more):
+def facts(digest="m", results=BOTH, **more):
     return {"probed": {"b": {**cache_entry(digest, results, None), **more}}}
 
 
@@ -25,18 +25,17 @@ def test_a_changed_host_and_an_old_or_broken_entry_are_probed_again():
     assert cached_results(facts(), "b", "m", (ARM64, S390X)) is None
     assert cached_results(facts(time=time.time() - MAX_AGE_S - 1), "b", "m", (ARM64,)) is None
     assert cached_results(facts(time=time.time() + 999), "b", "m", (ARM64,)) is None
-    assert (
-        cached_results(facts(results=(ProbeResult(platform=ARM64, runs=False),)), "b", "m", (ARM64,)) is None
-    )
+    failed = ProbeResult(platform=ARM64, runs=False)
+    assert cached_results(facts(results=(failed,)), "b", "m", (ARM64,)) is None
     for broken in (None, {}, {"probed": None}, {"probed": {"b": {"runs": ["linux/??"]}}}):
         assert cached_results(broken, "b", "m", (ARM64,)) is None
 
 
 def test_a_cached_probe_keeps_its_time_and_a_new_one_gets_its_own():
     first = {"mark": "m", "time": 1.0, "runs": ["linux/amd64", "linux/arm64"]}
-    assert cache_entry("m", RAN[:1], first) == first
-    assert cache_entry("n", RAN, first)["time"] > 1.0
-    assert cache_entry("m", (*RAN, ProbeResult(platform=S390X, runs=True)), first)["time"] > 1.0
+    assert cache_entry("m", BOTH[:1], first) == first
+    assert cache_entry("n", BOTH, first)["time"] > 1.0
+    assert cache_entry("m", (*BOTH, ProbeResult(platform=S390X, runs=True)), first)["time"] > 1.0
 
 
 def test_the_digest_covers_engine_and_builder():

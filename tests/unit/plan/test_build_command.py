@@ -1,6 +1,6 @@
 import csv
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,8 @@ from fakes.specs import PLAIN
 
 from multibuild.plan.build_command import build_arguments, build_environ
 from multibuild.plan.host_facts import Node
-from multibuild.plan.spec import BuildSpec, Staging
+from multibuild.plan.plan import EntryFields, PlannedPlatform
+from multibuild.plan.spec import Staging
 from multibuild.platforms import Platform
 
 IMAGE = "registry.example.org/team/app"
@@ -18,32 +19,34 @@ DOCKER = Node(builder="default", driver="docker", native=AMD64)
 BY_DIGEST = Staging(kind="digest", reference=IMAGE, insecure=False)
 IN_LAYOUT = Staging(kind="layout", reference="oci:children/linux-arm-v7", insecure=False)
 BY_TAG = Staging(kind="tag", reference=f"{IMAGE}:multibuild-linux-arm-v7", insecure=False)
-
-
-@dataclass(frozen=True)
-class Item:
-    """What a build command is made from."""
-
-    spec: BuildSpec = PLAIN
-    staging: Staging = BY_DIGEST
-    node: Node = CONTAINER
+PLANNED = PlannedPlatform(
+    platform=PLAIN.platform,
+    required=True,
+    spec=PLAIN,
+    staging=BY_DIGEST,
+    node=CONTAINER,
+    emulated=True,
+    timeout=60.0,
+    entry=EntryFields(annotations={}),
+    test=None,
+)
 
 
 def arguments(**spec) -> tuple[str, ...]:
-    return build_arguments(Item(spec=replace(PLAIN, **spec)))
+    return build_arguments(replace(PLANNED, spec=replace(PLAIN, **spec)))
 
 
 def values(argv: tuple[str, ...], flag: str) -> list[str]:
-    return [argv[place + 1] for place, word in enumerate(argv) if word == flag]
+    return [argv[index + 1] for index, word in enumerate(argv) if word == flag]
 
 
-def output(item: Item) -> list[str]:
-    (text,) = values(build_arguments(item), "--output")
+def output(folder: Path | None = None, **planned) -> list[str]:
+    (text,) = values(build_arguments(replace(PLANNED, **planned), folder), "--output")
     return next(csv.reader([text]))
 
 
-def test_by_digest():
-    assert build_arguments(Item()) == (
+def test_a_child_is_pushed_by_digest():
+    assert build_arguments(PLANNED) == (
         "build",
         *("--builder", "multibuild"),
         *("--platform", "linux/arm/v7"),
@@ -57,34 +60,22 @@ def test_by_digest():
     )
 
 
-def test_by_tag_on_a_container_builder():
-    assert output(Item(staging=BY_TAG)) == [
+@pytest.mark.parametrize(("node", "store"), [(CONTAINER, []), (DOCKER, ["store=false"])])
+def test_a_child_is_pushed_under_a_tag(node, store):
+    assert values(build_arguments(replace(PLANNED, node=node)), "--builder") == [node.builder]
+    assert output(staging=BY_TAG, node=node) == [
         "type=image",
         f"name={IMAGE}:multibuild-linux-arm-v7",
         "push=true",
         "oci-mediatypes=true",
+        *store,
     ]
 
 
-def test_by_tag_on_the_engines_own_builder():
-    item = Item(staging=BY_TAG, node=DOCKER)
-    assert values(build_arguments(item), "--builder") == ["default"]
-    assert output(item) == [
-        "type=image",
-        f"name={IMAGE}:multibuild-linux-arm-v7",
-        "push=true",
-        "oci-mediatypes=true",
-        "store=false",
-    ]
-
-
-@pytest.mark.parametrize("builder", [CONTAINER, DOCKER])
-def test_into_a_layout(builder):
-    item = Item(
-        staging=IN_LAYOUT, node=builder, spec=replace(PLAIN, source_date_epoch=0, media_type="docker")
-    )
-    (text,) = values(build_arguments(item, Path("/state/a,b/.linux-arm-v7")), "--output")
-    assert next(csv.reader([text])) == [
+@pytest.mark.parametrize("node", [CONTAINER, DOCKER])
+def test_a_child_is_exported_into_a_layout(node):
+    spec = replace(PLAIN, source_date_epoch=0, media_type="docker")
+    assert output(Path("/state/a,b/.linux-arm-v7"), staging=IN_LAYOUT, node=node, spec=spec) == [
         "type=oci",
         "dest=/state/a,b/.linux-arm-v7",
         "tar=false",
@@ -93,9 +84,8 @@ def test_into_a_layout(builder):
     ]
 
 
-def test_everything_at_once():
-    spec = replace(
-        PLAIN,
+def test_every_field_of_a_spec_is_an_argument():
+    argv = arguments(
         context="https://example.org/app.git#main",
         dockerfile="docker/App.Dockerfile",
         target="runtime",
@@ -113,7 +103,7 @@ def test_everything_at_once():
         provenance="max",
         sbom=True,
     )
-    assert build_arguments(Item(spec=spec)) == (
+    assert argv == (
         "build",
         *("--builder", "multibuild"),
         *("--platform", "linux/arm/v7"),
@@ -137,27 +127,26 @@ def test_everything_at_once():
     )
 
 
-def test_reproducible_on_a_container_builder():
-    item = Item(spec=replace(PLAIN, source_date_epoch=1700000000))
-    assert values(build_arguments(item), "--build-arg") == ["SOURCE_DATE_EPOCH=1700000000"]
-    assert output(item)[-1] == "rewrite-timestamp=true"
-    assert "unpack=false" not in output(item)
+@pytest.mark.parametrize(
+    ("planned", "last"),
+    [
+        ({}, ["oci-mediatypes=true", "rewrite-timestamp=true"]),
+        ({"staging": BY_TAG, "node": DOCKER}, ["store=false", "rewrite-timestamp=true", "unpack=false"]),
+    ],
+)
+def test_a_reproducible_build_rewrites_timestamps(planned, last):
+    assert output(spec=replace(PLAIN, source_date_epoch=0), **planned)[-len(last) :] == last
 
 
-def test_reproducible_on_the_engines_own_builder():
-    item = Item(spec=replace(PLAIN, source_date_epoch=0), staging=BY_TAG, node=DOCKER)
-    assert values(build_arguments(item), "--build-arg") == ["SOURCE_DATE_EPOCH=0"]
-    assert output(item)[-3:] == ["store=false", "rewrite-timestamp=true", "unpack=false"]
+@pytest.mark.parametrize("args", [{}, {"SOURCE_DATE_EPOCH": "1"}])
+def test_the_commits_time_overrides_an_argument_of_that_name(args):
+    argv = arguments(args=args, source_date_epoch=1700000000)
+    assert values(argv, "--build-arg") == ["SOURCE_DATE_EPOCH=1700000000"]
 
 
-def test_the_commits_time_wins_over_an_argument_of_that_name():
-    argv = arguments(args={"SOURCE_DATE_EPOCH": "1"}, source_date_epoch=2)
-    assert values(argv, "--build-arg") == ["SOURCE_DATE_EPOCH=2"]
-
-
-@pytest.mark.parametrize(("media_type", "said"), [("oci", "true"), ("docker", "false")])
-def test_media_types_are_always_said(media_type, said):
-    assert f"oci-mediatypes={said}" in output(Item(spec=replace(PLAIN, media_type=media_type)))
+@pytest.mark.parametrize(("media_type", "oci"), [("oci", "true"), ("docker", "false")])
+def test_media_types_are_always_explicit(media_type, oci):
+    assert f"oci-mediatypes={oci}" in output(spec=replace(PLAIN, media_type=media_type))
 
 
 @pytest.mark.parametrize(
@@ -168,18 +157,18 @@ def test_provenance(provenance, flag):
     assert flag in arguments(provenance=provenance)
 
 
-def test_an_insecure_registry_is_said_to_the_exporter():
-    assert output(Item(staging=replace(BY_DIGEST, insecure=True)))[-1] == "registry.insecure=true"
-    assert "registry.insecure=true" not in output(Item())
+def test_an_insecure_registry_is_an_option_of_the_exporter():
+    assert output(staging=replace(BY_DIGEST, insecure=True))[-1] == "registry.insecure=true"
+    assert "registry.insecure=true" not in output()
 
 
-def test_the_output_is_one_record_of_csv():
+def test_the_output_is_one_csv_record():
     odd = Staging(kind="tag", reference='localhost:5000/a,b"c:1', insecure=False)
-    assert output(Item(staging=odd))[1] == 'name=localhost:5000/a,b"c:1'
+    assert output(staging=odd)[1] == 'name=localhost:5000/a,b"c:1'
 
 
 @pytest.mark.parametrize(
-    ("cache", "passed"),
+    ("cache", "value"),
     [
         ("type=registry,ref=r/c", "type=registry,ref=r/c,ignore-error=true"),
         ("type=local,dest=/tmp/c", "type=local,dest=/tmp/c,ignore-error=true"),
@@ -188,33 +177,28 @@ def test_the_output_is_one_record_of_csv():
         ("registry.example.org/cache:1", "registry.example.org/cache:1"),
     ],
 )
-def test_a_cache_that_cannot_be_written_does_not_fail_a_build(cache, passed):
-    assert values(arguments(cache_to=(cache,)), "--cache-to") == [passed]
+def test_a_cache_that_cannot_be_written_does_not_fail_a_build(cache, value):
+    assert values(arguments(cache_to=(cache,)), "--cache-to") == [value]
 
 
-def test_a_cache_is_read_as_written():
-    assert values(arguments(cache_from=("type=registry,ref=r/c", "r/d")), "--cache-from") == [
-        "type=registry,ref=r/c",
-        "r/d",
-    ]
+def test_caches_to_read_are_passed_as_written():
+    caches = ("type=registry,ref=r/c", "r/d")
+    assert values(arguments(cache_from=caches), "--cache-from") == list(caches)
 
 
-def test_order_of_arguments_is_the_order_of_the_config():
-    argv = arguments(args={"B": "1", "A": "2"}, labels={"z": "1", "a": "2"})
+def test_the_order_of_arguments_is_that_of_the_config_and_the_context_is_last():
+    argv = arguments(context="sub dir", args={"B": "1", "A": "2"}, build_flags=("--shm-size=1g",))
     assert values(argv, "--build-arg") == ["B=1", "A=2"]
-    assert values(argv, "--label") == ["z=1", "a=2"]
-
-
-def test_the_context_is_last():
-    assert arguments(context="sub dir", build_flags=("--shm-size=1g",))[-1] == "sub dir"
+    assert values(arguments(labels={"z": "1", "a": "2"}), "--label") == ["z=1", "a=2"]
+    assert argv[-1] == "sub dir"
 
 
 @pytest.mark.parametrize(
-    ("processors", "here", "said"), [(2, True, "1"), (2, False, None), (8, True, None), (1, True, None)]
+    ("processors", "all_local", "limit"), [(2, True, "1"), (2, False, None), (8, True, None), (1, True, None)]
 )
-def test_of_two_processors_one_is_left_to_the_engine(monkeypatch, processors, here, said):
+def test_of_two_processors_one_is_left_to_the_engine(monkeypatch, processors, all_local, limit):
     monkeypatch.delenv("GOMAXPROCS", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    assert build_environ(here=here).get("GOMAXPROCS") == said
+    assert build_environ(all_local=all_local).get("GOMAXPROCS") == limit
     monkeypatch.setenv("GOMAXPROCS", "7")
-    assert build_environ(here=here)["GOMAXPROCS"] == "7"
+    assert build_environ(all_local=all_local)["GOMAXPROCS"] == "7"

@@ -23,56 +23,50 @@ FACTS = HostFacts(
 )
 
 
-def left_for(builder: str) -> dict[str, object]:
+def facts_json(builder: str) -> dict[str, object]:
     document: dict[str, object] = json.loads(json.dumps({"for_builder": builder, **FACTS.as_json()}))
     return document
 
 
-def test_facts_come_back_from_json_as_they_were():
+def test_facts_survive_json():
     assert HostFacts.from_json(json.loads(json.dumps(FACTS.as_json()))) == FACTS
     assert Node.from_json(json.loads(json.dumps(NODE.as_json()))) == NODE
 
 
 def test_recorded_facts_are_no_assumption():
-    found = recorded_facts(left_for("auto"), "auto")
-    assert found == FACTS
-    assert not found.assumed
+    facts = recorded_facts(facts_json("auto"), "auto")
+    assert facts == FACTS
+    assert not facts.assumed
 
 
-@pytest.mark.parametrize("document", [None, {}, {"for_builder": "auto"}, {**left_for("auto"), "nodes": 7}])
-def test_facts_that_are_missing_or_of_another_version_are_assumed(document):
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        {},
+        {"for_builder": "auto"},
+        {**facts_json("auto"), "nodes": 7},
+        {**facts_json("auto"), "nodes": [{**NODE.as_json(), "runs": ["linux/newarch"]}]},
+        facts_json("another"),
+    ],
+)
+def test_facts_that_are_missing_or_of_another_version_or_builder_are_assumed(document):
     assert recorded_facts(document, "auto").assumed
 
 
 @pytest.mark.parametrize("key", ["nodes", "cpus", "memory", "buildx", "docker_version", "buildx_version"])
 def test_facts_without_a_key_are_assumed(key):
-    document = left_for("auto")
+    document = facts_json("auto")
     del document[key]
     assert recorded_facts(document, "auto").assumed
 
 
-def test_facts_about_another_builder_do_not_count():
-    assert recorded_facts(left_for("auto"), "farm").assumed
-
-
-def test_facts_with_a_platform_this_version_does_not_know_are_assumed():
-    document = left_for("auto")
-    document["nodes"] = [{**NODE.as_json(), "runs": ["linux/newarch"]}]
-    assert recorded_facts(document, "auto").assumed
-
-
 @pytest.mark.parametrize(
-    ("wanted", "name"),
-    [
-        ("auto", "multibuild"),
-        ("", "multibuild"),
-        ("builders/farm.yaml", "multibuild"),
-        ("farm", "farm"),
-        ("local", "multibuild"),
-    ],
+    ("builder", "name"),
+    [*((builder, "multibuild") for builder in ("auto", "", "local", "builders/farm.yaml")), ("farm", "farm")],
 )
-def test_what_is_assumed(wanted, name):
-    facts = assumed_facts(wanted)
+def test_assumed_facts_have_one_builder_that_pushes_by_digest(builder, name):
+    facts = assumed_facts(builder)
     (node,) = facts.nodes
     assert (node.builder, node.driver) == (name, "docker-container")
     assert node.pushes_by_digest

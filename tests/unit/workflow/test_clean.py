@@ -18,14 +18,14 @@ ARM64 = "linux/arm64"
 
 @pytest.fixture
 def registry():
-    with FakeRegistry() as one:
-        yield one
+    with FakeRegistry() as registry:
+        yield registry
 
 
 @pytest.fixture
 def session():
-    with RegistrySession({}, on_wait=lambda _text: None) as one:
-        yield one
+    with RegistrySession({}, on_wait=lambda _text: None) as session:
+        yield session
 
 
 def app(registry):
@@ -125,9 +125,8 @@ def test_carried_over_entries_are_no_leftovers(tmp_path):
     row = {"platform": ARM64, "staging": {"reference": "r.io/app"}}
     run.save_plan({"image": "r.io/app", "platforms": [row]})
     for status, letter in (("succeeded", "a"), ("carried", "b")):
-        write_events(
-            run.journal_path, PlatformEnded(platform=ARM64, status=status, digest=f"sha256:{letter * 64}")
-        )
+        digest = f"sha256:{letter * 64}"
+        write_events(run.journal_path, PlatformEnded(platform=ARM64, status=status, digest=digest))
     (repository,) = collect_leftovers([run], [])
     assert repository.children == {"sha256:" + "a" * 64}
 
@@ -155,10 +154,8 @@ def test_a_tag_that_another_run_moved_meanwhile_stays(registry, session):
     assert "another child" in str(remove(tag, session))
     gone = Removal(kind="manifest", reference=app(registry).with_digest(untagged), tags=(OWN,))
     assert remove(gone, session) is None
-    assert registry.repository("app").tags == {
-        OWN: theirs,
-        "latest": registry.repository("app").tags["latest"],
-    }
+    tags = registry.repository("app").tags
+    assert tags == {OWN: theirs, "latest": tags["latest"]}
 
 
 def test_a_registry_without_deletion_is_left_unchanged(registry, session):
@@ -177,18 +174,10 @@ def test_locally_staged_children_are_in_no_repository(tmp_path):
     staging = {"kind": "layout", "reference": "oci:children/linux-arm64"}
     run.save_plan({"image": "registry.invalid/app", "platforms": [{"platform": ARM64, "staging": staging}]})
     child, index = ("sha256:" + letter * 64 for letter in "ab")
-    write_events(
-        run.journal_path,
-        PlatformEnded(
-            platform=ARM64, status="succeeded", digest=child, repository="oci:children/linux-arm64"
-        ),
-        IndexComposed(digest=index, media_type="m", size=1, entries=1),
-    )
+    ended = PlatformEnded(platform=ARM64, status="succeeded", digest=child, repository=staging["reference"])
+    write_events(run.journal_path, ended, IndexComposed(digest=index, media_type="m", size=1, entries=1))
     (repository,) = collect_leftovers([run], [])
-    assert (str(repository.repository), repository.children, repository.tags) == (
-        "registry.invalid/app",
-        frozenset(),
-        frozenset(),
-    )
+    assert str(repository.repository) == "registry.invalid/app"
+    assert repository.children == repository.tags == frozenset()
     # No request is made: the registry need not exist.
     assert plan_cleanup(repository, RegistrySession({}, on_wait=print)) == CleanupPlan()

@@ -44,12 +44,16 @@ def ended(platform, digest, **fields):
     return PlatformEnded(platform=platform, status="succeeded", digest=digest, **fields)
 
 
-@pytest.fixture
-def plan(tmp_path):
-    path = tmp_path / "multibuild.yaml"
-    path.write_text(f"version: 1\nimage: {IMAGE}\nplatforms: [linux/amd64, linux/arm64]\n")
+def plan_of(folder, text):
+    path = folder / "multibuild.yaml"
+    path.write_text(f"version: 1\n{text}")
     loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
     return make_plan(loaded, assumed_facts("auto"))
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return plan_of(tmp_path, f"image: {IMAGE}\nplatforms: [linux/amd64, linux/arm64]\n")
 
 
 @pytest.fixture
@@ -59,9 +63,7 @@ def machine(plan, tmp_path):
     def make(name, children, *, fingerprint=None, repository=IMAGE):
         state = State(tmp_path / name)
         run = state.new_run(NOW)
-        document = plan_document(plan)
-        document["fingerprint"] = fingerprint or plan.fingerprint
-        run.save_plan(document)
+        run.save_plan({**plan_document(plan), "fingerprint": fingerprint or plan.fingerprint})
         for platform, digest in children.items():
             slug = platform.replace("/", "-")
             log = f"logs/{slug}.1.log"
@@ -77,36 +79,48 @@ def machine(plan, tmp_path):
     return make
 
 
+@pytest.fixture
+def one(machine):
+    """Return the state directory of a machine that built amd64."""
+    return machine("one", {"linux/amd64": A})
+
+
+@pytest.fixture
+def target(tmp_path):
+    return State(tmp_path / "target")
+
+
+def run_directory(folder):
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
 def checked_runs(plan, *folders):
     return check_runs(plan, [run for folder in folders for run in find_runs(folder)])
 
 
-def test_runs_become_one_that_merge_uses(plan, machine, tmp_path):
-    folders = machine("one", {"linux/amd64": A}), machine("two", {"linux/arm64": B})
-    state = State(tmp_path / "target")
-    run = write_imported_run(plan, checked_runs(plan, *folders), state)
-    last = last_run(state.runs())
+def report_of(run):
+    return make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+
+
+def test_runs_become_one_that_merge_uses(plan, machine, one, target):
+    run = write_imported_run(plan, checked_runs(plan, one, machine("two", {"linux/arm64": B})), target)
+    last = last_run(target.runs())
     assert last is not None
-    assert {platform: child.digest for platform, child in last.children.items()} == {
-        "linux/amd64": A,
-        "linux/arm64": B,
-    }
-    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+    digests = {platform: child.digest for platform, child in last.children.items()}
+    assert digests == {"linux/amd64": A, "linux/arm64": B}
+    report = report_of(run)
     assert report["status"] == "succeeded"
     assert [(row["node"], len(row["attempts"])) for row in report["platforms"]] == [("one", 1), ("two", 1)]
     assert sorted(path.name for path in run.logs.iterdir()) == ["linux-amd64.1.log", "linux-arm64.1.log"]
 
 
-def test_a_run_of_some_platforms_is_partial(plan, machine, tmp_path):
-    state = State(tmp_path / "target")
-    run = write_imported_run(plan, checked_runs(plan, machine("one", {"linux/amd64": A})), state)
-    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
-    assert report["status"] == "partial"
+def test_a_run_of_some_platforms_is_partial(plan, one, target):
+    assert report_of(write_imported_run(plan, checked_runs(plan, one), target))["status"] == "partial"
 
 
-def test_two_different_children_of_a_platform_are_a_conflict(plan, machine):
-    one, two = machine("one", {"linux/amd64": A}), machine("two", {"linux/amd64": A})
-    assert set(checked_runs(plan, one, two)) == {"linux/amd64"}
+def test_two_different_children_of_a_platform_are_a_conflict(plan, machine, one):
+    assert set(checked_runs(plan, one, machine("two", {"linux/amd64": A}))) == {"linux/amd64"}
     with pytest.raises(UsageError, match=r"linux/amd64 was built by .*one.* and by .*three"):
         checked_runs(plan, one, machine("three", {"linux/amd64": B}))
 
@@ -125,35 +139,31 @@ def test_a_child_that_this_config_does_not_stage_is_an_error(plan, machine, repo
         checked_runs(plan, machine("one", {"linux/amd64": digest}, repository=repository))
 
 
-def test_only_plain_files_with_names_of_logs_are_copied(plan, machine, tmp_path):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = find_runs(folder)
-    logs = run.directory.logs
+def test_only_plain_files_with_names_of_logs_are_copied(plan, one, target):
+    logs = run_directory(one) / "logs"
     (logs / "linux-amd64.2.log").symlink_to("/etc/passwd")
     (logs / "linux-arm64.1.log").write_text("not of this run")
     (logs / "other.txt").write_text("x")
-    imported = write_imported_run(plan, checked_runs(plan, folder), State(tmp_path / "target"))
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
     assert [path.name for path in imported.logs.iterdir()] == ["linux-amd64.1.log"]
 
 
 def test_runs_are_found_in_run_state_and_job_directories(plan, machine, tmp_path):
     folder = machine("jobs/one", {"linux/amd64": A})
     machine("jobs/two", {"linux/arm64": B})
-    (run,) = (folder / "runs").iterdir()
-    assert len(find_runs(run)) == len(find_runs(folder)) == len(find_runs(folder / "runs")) == 1
+    for path in (run_directory(folder), folder, folder / "runs"):
+        assert len(find_runs(path)) == 1
     assert len(find_runs(tmp_path / "jobs")) == 2
-    for nothing in (tmp_path / "nowhere", tmp_path / "empty"):
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "nowhere", tmp_path / "empty"):
         with pytest.raises(UsageError, match="holds no run"):
-            find_runs(nothing)
+            find_runs(path)
 
 
-def test_an_unreadable_plan_is_an_error(machine):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
-    (run / "plan.json").write_text(json.dumps({"fingerprint": "x"}))
-    with pytest.raises(UsageError, match=r"plan\.json"):
-        find_runs(run)
-    (run / "plan.json").write_text("{")
+@pytest.mark.parametrize("text", ['{"fingerprint": "x"}', "{"])
+def test_an_unreadable_plan_is_an_error(one, text):
+    run = run_directory(one)
+    (run / "plan.json").write_text(text)
     with pytest.raises(UsageError, match=r"plan\.json"):
         find_runs(run)
 
@@ -172,53 +182,43 @@ def test_an_unreadable_plan_is_an_error(machine):
         ("content.ended", {"status": "passed", "checked": "x"}),
     ],
 )
-def test_event_fields_of_other_types_are_an_error(plan, machine, name, fields):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
-    whole = {
-        "platform": "linux/amd64",
-        "status": "succeeded",
-        "number": 1,
-        "seconds": 1,
-        "outcome": "ok",
-        "log": "",
-    }
-    with (run / "journal.jsonl").open("a") as journal:
-        print(json.dumps({"time": NOW.isoformat(), "name": name, "fields": whole}), file=journal)
-    assert find_runs(folder)
-    with (run / "journal.jsonl").open("a") as journal:
-        print(
-            json.dumps({"time": NOW.isoformat(), "name": name, "fields": {**whole, **fields}}), file=journal
-        )
+def test_event_fields_of_other_types_are_an_error(one, name, fields):
+    def append(fields):
+        with (run_directory(one) / "journal.jsonl").open("a") as journal:
+            print(json.dumps({"time": NOW.isoformat(), "name": name, "fields": fields}), file=journal)
+
+    valid = {"platform": "linux/amd64", "status": "succeeded", "number": 1, "seconds": 1}
+    valid |= {"outcome": "ok", "log": ""}
+    append(valid)
+    assert find_runs(one)
+    append({**valid, **fields})
     with pytest.raises(UsageError, match="not multibuild's"):
-        find_runs(folder)
+        find_runs(one)
 
 
 @pytest.mark.parametrize(
     "row", [7, {}, {"platform": "x", "staging": "y"}, {"platform": 1, "staging": {"reference": "y"}}]
 )
-def test_plan_fields_of_other_types_are_an_error(plan, machine, row):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
-    (run / "plan.json").write_text(json.dumps({**plan_document(plan), "platforms": [row]}))
+def test_plan_fields_of_other_types_are_an_error(plan, one, row):
+    document = {**plan_document(plan), "platforms": [row]}
+    (run_directory(one) / "plan.json").write_text(json.dumps(document))
     with pytest.raises(UsageError, match="not multibuild's"):
-        find_runs(folder)
+        find_runs(one)
 
 
-def test_proofs_of_a_child_do_not_count_for_the_next(plan, machine):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
+def test_proofs_of_a_child_do_not_count_for_the_next(one):
+    journal = run_directory(one) / "journal.jsonl"
     proofs = [kind(platform="linux/amd64", status="passed") for kind in (SmokeTestEnded, ContentEnded)]
-    write_events(run / "journal.jsonl", *proofs)
-    assert find_runs(folder)[0].children["linux/amd64"].test == "passed"
-    write_events(run / "journal.jsonl", ended("linux/amd64", B, repository=IMAGE))
-    child = find_runs(folder)[0].children["linux/amd64"]
+    write_events(journal, *proofs)
+    assert find_runs(one)[0].children["linux/amd64"].test == "passed"
+    write_events(journal, ended("linux/amd64", B, repository=IMAGE))
+    child = find_runs(one)[0].children["linux/amd64"]
     assert (child.digest, child.test, child.content) == (B, "", "")
 
 
-def test_links_are_not_followed(plan, machine, tmp_path):
+def test_links_are_not_followed(plan, machine, tmp_path, target):
     folder = machine("jobs/one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
+    run = run_directory(folder)
     for name in ("again", "further", "once-more"):
         (tmp_path / "jobs" / name).symlink_to(tmp_path / "jobs")
     assert len(find_runs(tmp_path / "jobs")) == 1
@@ -226,7 +226,7 @@ def test_links_are_not_followed(plan, machine, tmp_path):
     (tmp_path / "elsewhere" / "linux-amd64.1.log").write_text("private")
     shutil.rmtree(run / "logs")
     (run / "logs").symlink_to(tmp_path / "elsewhere")
-    imported = write_imported_run(plan, checked_runs(plan, folder), State(tmp_path / "target"))
+    imported = write_imported_run(plan, checked_runs(plan, folder), target)
     assert list(imported.logs.iterdir()) == []
     (run / "plan.json").rename(tmp_path / "plan.json")
     (run / "plan.json").symlink_to(tmp_path / "plan.json")
@@ -234,27 +234,18 @@ def test_links_are_not_followed(plan, machine, tmp_path):
         find_runs(folder)
 
 
-def test_a_journal_of_excessive_size_is_an_error(machine):
-    folder = machine("one", {"linux/amd64": A})
-    (run,) = (folder / "runs").iterdir()
-    with (run / "journal.jsonl").open("r+b") as file:
+def test_a_journal_of_excessive_size_is_an_error(one):
+    with (run_directory(one) / "journal.jsonl").open("r+b") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(UsageError, match="more than"):
-        find_runs(folder)
-
-
-# Children that no registry holds.
+        find_runs(one)
 
 
 @pytest.fixture
 def local(tmp_path):
     """A plan whose children are staged in the run's directory."""
-    path = tmp_path / "multibuild.yaml"
-    path.write_text(
-        "version: 1\nimage: registry.invalid/app\nplatforms: [linux/amd64]\npublish: {to: docker}\n"
-    )
-    loaded = load_config(path, environ={}, overrides=Overrides(), now=NOW)
-    return make_plan(loaded, assumed_facts("auto"))
+    text = "image: registry.invalid/app\nplatforms: [linux/amd64]\npublish: {to: docker}\n"
+    return plan_of(tmp_path, text)
 
 
 @pytest.fixture
@@ -270,19 +261,18 @@ def job(local, tmp_path):
     return state.path, run, digest
 
 
-def no_registries():
-    return RegistrySession({}, on_wait=print)
+def check_locally(plan, folder):
+    with RegistrySession({}, on_wait=print) as registries:
+        check_children(checked_runs(plan, folder), registries)
 
 
-def test_a_locally_staged_child_is_copied(local, job, tmp_path):
+def test_a_locally_staged_child_is_copied(local, job, target):
     folder, _, digest = job
-    state = State(tmp_path / "target")
-    with no_registries() as registries:
-        check_children(checked_runs(local, folder), registries)
-    run = write_imported_run(local, checked_runs(local, folder), state)
+    check_locally(local, folder)
+    run = write_imported_run(local, checked_runs(local, folder), target)
     shutil.rmtree(folder)
     assert holder_of(LOCAL, digest, [run]) == run
-    last = last_run(state.runs())
+    last = last_run(target.runs())
     assert last is not None
     assert (last.children["linux/amd64"].repository, last.children["linux/amd64"].digest) == (LOCAL, digest)
 
@@ -292,11 +282,11 @@ def test_a_missing_or_damaged_local_child_is_an_error(local, job):
     blobs = run.children / "linux-amd64" / "blobs" / "sha256"
     path = next(iter(blobs.iterdir()))
     path.write_bytes(path.read_bytes() + b" ")
-    with no_registries() as registries, pytest.raises(PublishFailed, match="linux/amd64, or not all of it"):
-        check_children(checked_runs(local, folder), registries)
+    with pytest.raises(PublishFailed, match="linux/amd64, or not all of it"):
+        check_locally(local, folder)
     shutil.rmtree(run.children)
-    with no_registries() as registries, pytest.raises(PublishFailed, match="linux/amd64"):
-        check_children(checked_runs(local, folder), registries)
+    with pytest.raises(PublishFailed, match="linux/amd64"):
+        check_locally(local, folder)
 
 
 def test_a_local_child_is_an_error_for_a_config_that_pushes(plan, machine):

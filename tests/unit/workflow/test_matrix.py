@@ -19,11 +19,15 @@ platforms:
 """
 
 
+def load(folder, text=CONFIG):
+    path = folder / "multibuild.yaml"
+    path.write_text(text)
+    return load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC))
+
+
 @pytest.fixture
 def config(tmp_path):
-    path = tmp_path / "multibuild.yaml"
-    path.write_text(CONFIG)
-    return load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC)).config
+    return load(tmp_path).config
 
 
 def test_github_has_a_row_per_platform(config):
@@ -57,9 +61,8 @@ def test_shards_have_one_runner_each_and_are_balanced(config):
 
 def test_no_shard_is_empty(config):
     jobs = make_jobs(config, shards=9)
-    assert sorted(str(name) for job in jobs for name in job.platforms) == sorted(
-        str(entry.name) for entry in config.platforms
-    )
+    platforms = [platform for job in jobs for platform in job.platforms]
+    assert sorted(platforms, key=str) == sorted((entry.name for entry in config.platforms), key=str)
     assert all(job.platforms for job in jobs)
 
 
@@ -69,13 +72,8 @@ def test_fewer_shards_than_runners_are_an_error(config):
     assert "--shards 2" in (caught.value.hint or "")
 
 
-def test_runners_and_builders_are_no_part_of_the_canonical_config(config, tmp_path):
-    def canonical(text):
-        path = tmp_path / "other.yaml"
-        path.write_text(text)
-        return load_config(
-            path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC)
-        ).canonical
-
-    assert canonical(CONFIG) == canonical(CONFIG.replace("ubuntu-24.04-arm", "other"))
-    assert canonical(CONFIG) == canonical(CONFIG + "builder: fleet\nemulators: {source: none}\n")
+def test_runners_and_builders_are_no_part_of_the_canonical_config(tmp_path):
+    canonical = load(tmp_path).canonical
+    assert load(tmp_path, CONFIG.replace("ubuntu-24.04-arm", "other")).canonical == canonical
+    text = CONFIG + "builder: fleet\nemulators: {source: none}\n"
+    assert load(tmp_path, text).canonical == canonical
