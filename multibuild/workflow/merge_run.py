@@ -69,7 +69,7 @@ async def merge_last_run(loaded: LoadedConfig, only: Sequence[Platform] | None, 
             children |= {child.planned.platform: child for child in proved}
     ordered = [children[planned.platform] for planned in plan.platforms if planned.platform in children]
     previous = unfinished(context.state, context.run)
-    await publish_children(plan, ordered, context, held_before=previous.tags)
+    await publish_children(plan, ordered, context, previous_digests=previous.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 

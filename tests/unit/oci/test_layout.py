@@ -15,7 +15,7 @@ from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
-from multibuild.publish.local_output import LocalOutlet, publish_locally
+from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
@@ -55,7 +55,7 @@ def publish_layout(fake, clients, tmp_path):
         sources = [read_source(f"{fake.host}/app:{tag}", clients) for tag in "ab"]
         index = merge(sources, MergeOptions())
         loaded: list[bytes] = []
-        outlet = LocalOutlet(
+        output = LocalOutput(
             kind=kind,
             path=tmp_path / "out",
             image=f"{fake.host}/app",
@@ -64,7 +64,7 @@ def publish_layout(fake, clients, tmp_path):
             scratch=tmp_path / "scratch",
         )
         references = [source.reference for source in sources]
-        publish_locally(index, outlet, sources=references, registries=clients, emit=ignore)
+        publish_locally(index, output, sources=references, registries=clients, emit=ignore)
         return index, tmp_path / "out", loaded
 
     return write

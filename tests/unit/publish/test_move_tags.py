@@ -372,7 +372,7 @@ def _copy(registry, sources, goal, clients):
     publish(
         merge(read, MergeOptions()),
         [Destination(repository=Reference.parse(goal), tags=("1",))],
-        sources=[place for source in read for place in source.places],
+        sources=[place for source in read for place in source.references],
         registries=both,
         emit=events()[1],
     )
@@ -452,7 +452,7 @@ def test_what_an_unfinished_run_moved_is_put_back_too(planned, registry, clients
             sources=[Reference.parse(name)],
             registries=clients(NO_RETRY),
             emit=refusing,
-            held_before={(f"{name}:b", index.digest): old} if planned else {},
+            previous_digests={(f"{name}:b", index.digest): old} if planned else {},
         )
     assert registry.repository("app").tags == {"a": old, "b": old if planned else index.digest}
     assert f"{name}:b {'put-back' if planned else 'unchanged'}" in caught.value.message
