@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,16 +85,16 @@ class Registry:
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are verified against the digest of the reference."""
         response = self._send("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
-        fetched = Manifest.of(response.content, _media_type(response.headers))
+        raw = Manifest.of(response.content, _media_type(response.headers))
         if reference.digest and not _matches(response.content, reference.digest):
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} sent other bytes, {fetched.digest}",
+                f"{reference}: {self.host} sent other bytes, {raw.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = fetched.media_type if fetched.media_type not in _GENERIC_TYPES else fetched.content_type
-        digest = reference.digest or fetched.digest
-        manifest = Manifest(media_type=media_type, digest=digest, content=fetched.content)
+        media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
+        digest = reference.digest or raw.digest
+        manifest = Manifest(media_type=media_type, digest=digest, content=raw.content)
         if manifest.is_ambiguous:
             raise RegistryError(
                 "invalid",
@@ -170,7 +170,7 @@ class Registry:
     ) -> tuple[Response, ...] | None:
         """Read a list page by page (Link headers); None for a response with one of `allow_status`.
 
-        A list that leads to another host, loops, or does not end is an error: a part must not pass for the whole.
+        Raises RegistryError for a list that leads to another host, loops, or does not end: a part is not the list.
         """
         pages: list[Response] = []
         visited = set[str]()
@@ -183,8 +183,8 @@ class Registry:
             total_bytes += len(response.content)
             visited.add(path)
             path = self._join(response, response.next_page) if response.next_page else ""
-            foreign = bool(path) and self._is_other_host(path)
-            if foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
+            is_foreign = bool(path) and self._is_other_host(path)
+            if is_foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
                 raise RegistryError(
                     "invalid", f"{action}: {self.host} gives a list that cannot be read to its end"
                 )
@@ -281,13 +281,13 @@ class Registry:
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
         """Upload a blob in one streaming request, without retries: the stream can be read only once."""
         name = self._reference(repository)
-        opened = self._open_upload(name)
-        location = opened.headers.get("location")
+        response = self._open_upload(name)
+        location = response.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
         request = Request(
             method="PUT",
-            path=self._join(opened, location),
+            path=self._join(response, location),
             scope=f"repository:{repository}:pull,push",
             action=f"pushing a layer to {name}",
             query={"digest": descriptor.digest},
@@ -304,10 +304,10 @@ class Registry:
     def _open_upload(self, name: Reference) -> Response:
         return self._send("POST", name, "blobs/uploads/", f"pushing to {name}")
 
-    def _cancel_upload(self, name: Reference, opened: Response) -> None:
+    def _cancel_upload(self, name: Reference, response: Response) -> None:
         """Cancel an upload, ignoring failures: registries expire it by themselves."""
-        location = opened.headers.get("location")
-        path = self._join(opened, location) if location else ""
+        location = response.headers.get("location")
+        path = self._join(response, location) if location else ""
         if not path or self._is_other_host(path):
             return
         request = Request(
@@ -317,10 +317,8 @@ class Registry:
             action=f"ending an upload to {name}",
             allow_status=frozenset(range(300, 600)),
         )
-        try:
+        with suppress(RegistryError):
             self._http.send(request)
-        except RegistryError:
-            return
 
     def _is_other_host(self, url: str) -> bool:
         return httpx.URL(url).host != httpx.URL(self.settings.address).host

@@ -11,7 +11,7 @@ from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.publish.move_tags import publish
 
-NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)
+NO_RETRY = RetryPolicy(tries=1, initial_wait_s=0.0, unreachable_s=0.0)
 
 
 class Clients:

@@ -20,7 +20,7 @@ from multibuild.oci.registry_settings import RegistrySettings
 
 PAIR = ("somebody", "s3cret-word")
 LOGIN = Credentials(username=PAIR[0], secret=PAIR[1])
-QUICK = RetryPolicy(tries=3, initial=0.01, longest=0.05, unreachable=0.3)
+QUICK = RetryPolicy(tries=3, initial_wait_s=0.01, max_wait_s=0.05, unreachable_s=0.3)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def uses(reference, registries):
 @pytest.mark.parametrize("seed", range(4))
 def test_an_odd_value_never_ends_in_a_traceback(seed):
     rng = random.Random(seed)
-    no_retries = RetryPolicy(tries=1, initial=0.0)
+    no_retries = RetryPolicy(tries=1, initial_wait_s=0.0)
     with FakeRegistry() as fake, RegistrySession({}, on_wait=print, retry=no_retries) as registries:
         index, manifest, config = complete_documents(fake)
         for _ in range(ROUNDS):

@@ -19,7 +19,7 @@ from multibuild.oci.registry_settings import RegistrySettings
 
 NAME = "registry.test"
 CERTIFICATE = Path(fakes.__path__[0]) / "registry.test.pem"
-QUICK = RetryPolicy(tries=2, initial=0.01, longest=0.05, unreachable=0.1)
+QUICK = RetryPolicy(tries=2, initial_wait_s=0.01, max_wait_s=0.05, unreachable_s=0.1)
 
 
 @pytest.fixture(autouse=True)

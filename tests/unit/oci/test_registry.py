@@ -16,7 +16,7 @@ from multibuild.oci.registry_settings import RegistrySettings
 
 LOGIN = ("user", "s3cret-word")
 CREDENTIALS = Credentials(username=LOGIN[0], secret=LOGIN[1])
-QUICK = RetryPolicy(tries=3, initial=0.001, longest=2.0)
+QUICK = RetryPolicy(tries=3, initial_wait_s=0.001, max_wait_s=2.0)
 
 
 @pytest.fixture
