@@ -78,21 +78,19 @@ def test_plain_http_is_not_used_unless_configured(monkeypatch):
         assert not registry.log
 
 
-def test_plain_http_is_used_when_configured(monkeypatch):
-    with FakeRegistry() as registry:
-        put_image(registry, "app", tag="1")
-        monkeypatch.setenv("HTTP_PROXY", f"http://{registry.host}")
-        with client(insecure=True) as registry_client:
-            assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
-        assert registry.log[0].path == f"http://{NAME}/v2/app/manifests/1"
+def test_plain_http_is_used_when_configured(monkeypatch, fake):
+    put_image(fake, "app", tag="1")
+    monkeypatch.setenv("HTTP_PROXY", f"http://{fake.host}")
+    with client(insecure=True) as registry_client:
+        assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+    assert fake.log[0].path == f"http://{NAME}/v2/app/manifests/1"
 
 
-def test_loopback_bypasses_the_proxy(monkeypatch):
+def test_loopback_bypasses_the_proxy(monkeypatch, fake):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    with FakeRegistry() as registry:
-        put_image(registry, "app", tag="1")
-        with client(registry.host) as registry_client:
-            assert registry_client.manifest(Reference.parse(f"{registry.host}/app:1"))
+    put_image(fake, "app", tag="1")
+    with client(fake.host) as registry_client:
+        assert registry_client.manifest(Reference.parse(f"{fake.host}/app:1"))
 
 
 def test_an_unusable_ca_file_is_an_error(tmp_path):
@@ -108,19 +106,17 @@ def test_the_address_of_each_kind_of_registry():
     assert RegistrySettings(host="docker.io").address == "https://registry-1.docker.io"
 
 
-def test_an_oversized_manifest_is_an_error():
-    with FakeRegistry() as registry:
-        digest = registry.put("a", b" " * (4 * 1024 * 1024 + 1), OCI)
-        with client(registry.host) as registry_client, pytest.raises(RegistryError, match="more than"):
-            registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
+def test_an_oversized_manifest_is_an_error(fake):
+    digest = fake.put("a", b" " * (4 * 1024 * 1024 + 1), OCI)
+    with client(fake.host) as registry_client, pytest.raises(RegistryError, match="more than"):
+        registry_client.manifest(Reference.parse(f"{fake.host}/a@{digest}"))
 
 
-def test_the_media_type_is_detected_where_the_registry_sends_a_generic_one():
-    with FakeRegistry() as registry:
-        digest = registry.put("a", b'{"manifests": []}', "application/json")
-        with client(registry.host) as registry_client:
-            manifest = registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
-        assert manifest.media_type == OCI_INDEX
+def test_the_media_type_is_detected_where_the_registry_sends_a_generic_one(fake):
+    digest = fake.put("a", b'{"manifests": []}', "application/json")
+    with client(fake.host) as registry_client:
+        manifest = registry_client.manifest(Reference.parse(f"{fake.host}/a@{digest}"))
+    assert manifest.media_type == OCI_INDEX
 
 
 def test_a_registry_that_is_not_running_is_reported_quickly():
@@ -136,13 +132,12 @@ def test_a_registry_that_is_not_running_is_reported_quickly():
     assert "running" in str(caught.value.hint)
 
 
-def test_escape_sequences_in_a_registrys_message_are_removed():
-    with FakeRegistry() as registry:
-        registry.faults = Faults({1: 400})
-        registry.error_message = "\x1b]0;owned\x07 its words"
-        with (
-            client(registry.host) as registry_client,
-            pytest.raises(RegistryError, match="its words") as caught,
-        ):
-            registry_client.put_manifest(Reference.parse(f"{registry.host}/a:1"), b"{}", OCI_INDEX)
-        assert "\x1b" not in caught.value.message
+def test_escape_sequences_in_a_registrys_message_are_removed(fake):
+    fake.faults = Faults({1: 400})
+    fake.error_message = "\x1b]0;owned\x07 its words"
+    with (
+        client(fake.host) as registry_client,
+        pytest.raises(RegistryError, match="its words") as caught,
+    ):
+        registry_client.put_manifest(Reference.parse(f"{fake.host}/a:1"), b"{}", OCI_INDEX)
+    assert "\x1b" not in caught.value.message

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 from fakes.images import put_attested, put_image
-from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registry import Registry
-from multibuild.oci.registry_settings import RegistrySettings
+from multibuild.oci.registries import RegistrySession
 from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
@@ -22,23 +20,9 @@ from multibuild.publish.move_tags import publish
 
 
 @pytest.fixture
-def fake():
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def clients(fake):
-    class OneRegistry:
-        registry = Registry(RegistrySettings(host=fake.host))
-
-        def of(self, host):
-            assert host == fake.host
-            return self.registry
-
-    clients = OneRegistry()
-    with clients.registry:
-        yield clients
+def clients():
+    with RegistrySession({}, on_wait=print) as session:
+        yield session
 
 
 def ignore(event, /):
