@@ -129,9 +129,8 @@ class RegistryAuth(httpx.Auth):
         action = f"logging in to {self._host}"
         if response.status_code in {401, 403, 408, 429} or response.status_code >= 500:
             # Not 404 and the like: "no such token" must not be mistaken for "no such tag".
-            raise from_status(
-                self._host, action, response.status_code, retry_after=response.headers.get("retry-after", "")
-            )
+            wait = response.headers.get("retry-after", "")
+            raise from_status(self._host, action, response.status_code, retry_after=wait)
         try:
             document: Any = json.loads(response.read()) if response.status_code == 200 else {}
             token = document.get("token") or document.get("access_token")

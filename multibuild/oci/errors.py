@@ -90,11 +90,8 @@ def from_status(
     return error
 
 
-_NO_SUCH_HOST = (
-    "Name or service not known",
-    "nodename nor servname",
-    "No address associated",
-    "Temporary failure in name resolution",
+_NO_SUCH_HOST = re.compile(
+    "Name or service not known|nodename nor servname|No address associated|Temporary failure in name resolution"
 )
 """Messages of getaddrinfo (glibc, musl, BSD)."""
 
@@ -116,7 +113,7 @@ def from_transport(host: str, action: str, error: Exception) -> RegistryError:
         )
     reason = f"{host} cannot be reached: {text or type(error).__name__}"
     hint = "is it running, and is the name right?"
-    if any(message in text for message in _NO_SUCH_HOST):
+    if _NO_SUCH_HOST.search(text):
         reason = f"there is no host {host.partition(':')[0]}: its name does not resolve"
         hint = "is the name right, and is there a network?"
     unreachable = RegistryError("unreachable", f"{action}: {reason}", hint=hint)

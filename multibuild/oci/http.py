@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
 from multibuild.redact import redacted_url
 from multibuild.retrying import Backoff, retry
+from multibuild.terminal import printable
 
 logger = logging.getLogger(__name__)
 
@@ -260,10 +262,6 @@ def is_transient(error: RegistryError) -> bool:
 
 def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:
     """Return the codes and the message of an error (distribution-spec: errors[].code, message), short and printable."""
-    import json
-
-    from multibuild.terminal import printable
-
     codes: tuple[str, ...] = ()
     try:
         errors = json.loads(body)["errors"]

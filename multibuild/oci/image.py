@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -98,8 +99,6 @@ def _select_image(
 
 def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
     """Read an image config; VerificationFailed when the blob is not one."""
-    import json
-
     content = bytearray()
     for chunk in registry.blob(reference.repository, descriptor.digest):
         content += chunk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self, TypeVar
 
 from multibuild.oci.credentials import credentials_for
@@ -41,9 +41,7 @@ class RegistrySession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._stack.close()
 
     def of(self, host: str) -> Registry:
@@ -65,8 +63,6 @@ class RegistrySession:
 
     def start_map(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
         """Start `map`; the returned function waits for the results."""
-        from concurrent.futures import ThreadPoolExecutor
-
         pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_REQUESTS)
         futures = [pool.submit(work, item) for item in items]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from types import TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -70,9 +70,7 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._http.close()
 
     @property
@@ -131,7 +129,8 @@ class Registry:
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Push a manifest under `reference`'s tag or digest; return its digest."""
         path = f"manifests/{reference.target}"
-        self._send("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
+        headers = {"Content-Type": media_type}
+        self._send("PUT", reference, path, f"pushing {reference}", headers=headers, content=content)
         return digest_of(content)
 
     def delete(self, reference: Reference) -> None:
@@ -255,15 +254,11 @@ class Registry:
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """Mount a blob from another repository of this registry; False where it requires an upload instead."""
         name = self._reference(repository)
-        request = Request(
-            method="POST",
-            path=f"{repository}/blobs/uploads/",
-            scope=f"repository:{repository}:pull,push repository:{source}:pull",
-            action=f"pushing to {name}",
-            query={"mount": digest, "from": source},
-        )
+        query = {"mount": digest, "from": source}
         try:
-            response = self._http.send(request)
+            response = self._send(
+                "POST", name, "blobs/uploads/", f"pushing to {name}", query=query, also_pull=source
+            )
         except RegistryError as error:
             # The login may not read the source, or the registry has no mounting: fall back to an upload.
             if error.kind in _NO_MOUNT:
@@ -285,16 +280,10 @@ class Registry:
         location = response.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
-        request = Request(
-            method="PUT",
-            path=self._join(response, location),
-            scope=f"repository:{repository}:pull,push",
-            action=f"pushing a layer to {name}",
-            query={"digest": descriptor.digest},
-            headers={"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"},
-            content=chunks,
-        )
-        self._http.send(request)
+        url, query = self._join(response, location), {"digest": descriptor.digest}
+        headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
+        action = f"pushing a layer to {name}"
+        self._send("PUT", name, url, action, query=query, headers=headers, content=chunks)
 
     # -- requests
 
@@ -337,19 +326,24 @@ class Registry:
         path: str,
         action: str,
         *,
-        content: bytes | None = None,
-        media_type: str = "",
+        query: Mapping[str, str] = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({"Accept": ACCEPT}),
+        content: bytes | Iterator[bytes] | None = None,
         allow_status: frozenset[int] = frozenset(),
+        also_pull: str = "",
     ) -> Response:
+        """Send a request; `path` is below the repository, or a URL. `also_pull` is a repository to mount from."""
         actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
+        source = f" repository:{also_pull}:pull" if also_pull else ""
         full_path = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
         return self._http.send(
             Request(
                 method=method,
                 path=full_path,
-                scope=f"repository:{reference.repository}:{actions}",
+                scope=f"repository:{reference.repository}:{actions}{source}",
                 action=action,
-                headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
+                query=query,
+                headers=headers,
                 content=content,
                 allow_status=allow_status,
             )

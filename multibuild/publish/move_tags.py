@@ -163,9 +163,8 @@ class _Move:
         return tuple(moved)
 
     def _move(self, reference: Reference) -> MovedTag:
-        before = self.previous[reference].digest
-        moved = MovedTag(reference=reference, before=before, after=self.index.digest, status="moved")
-        if before == self.index.digest:
+        moved = self._tag(reference, self.index.digest, "moved")
+        if moved.before == self.index.digest:
             return replace(moved, status="unchanged")
         registry = self.registries.of(reference.host)
         registry.put_manifest(reference, self.index.content, self.index.media_type)
@@ -174,11 +173,9 @@ class _Move:
 
     def _roll_back_all(self, moved: Sequence[MovedTag], failed: Reference) -> tuple[MovedTag, ...]:
         """Roll back the moved tags, newest first, and the failed one: its request may have arrived unanswered."""
-        before = self.previous[failed].digest
-        broken = MovedTag(reference=failed, before=before, after=None, status="failed")
+        tags = [*moved, self._tag(failed, None, "failed")]
         outcome = [
-            tag if tag.status == "unchanged" else self._report(self._roll_back(tag))
-            for tag in reversed([*moved, broken])
+            tag if tag.status == "unchanged" else self._report(self._roll_back(tag)) for tag in reversed(tags)
         ][::-1]
         for reference in list(self.previous)[len(outcome) :]:
             outcome.append(self._report(self._roll_back_unmoved(reference)))
@@ -187,9 +184,13 @@ class _Move:
     def _roll_back_unmoved(self, reference: Reference) -> MovedTag:
         """Roll back a tag that only an unfinished run moved; any other is unchanged."""
         previous = self.previous[reference]
-        tag = MovedTag(reference=reference, before=previous.digest, after=previous.digest, status="unchanged")
-        moved = replace(tag, after=self.index.digest, status="moved")
-        return self._roll_back(moved) if previous.resumed else tag
+        if not previous.resumed:
+            return self._tag(reference, previous.digest, "unchanged")
+        return self._roll_back(self._tag(reference, self.index.digest, "moved"))
+
+    def _tag(self, reference: Reference, after: str | None, status: Status) -> MovedTag:
+        before = self.previous[reference].digest
+        return MovedTag(reference=reference, before=before, after=after, status=status)
 
     def _roll_back(self, tag: MovedTag) -> MovedTag:
         """Restore a tag that still has the index's digest; a new tag is deleted where the registry can."""

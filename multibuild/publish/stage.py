@@ -62,10 +62,7 @@ async def publish_children(
     """Compose the index, push it, read it back, move the tags. Raises what `move_tags.publish` raises."""
     run, recorder = context.run, context.recorder
     output, gate = _local_output(plan, run), _Gate(recorder)
-    destinations = [
-        Destination(repository=Reference.parse(target.repository), tags=target.tags)
-        for target in plan.targets
-    ]
+    destinations = [Destination(repository=Reference.parse(t.repository), tags=t.tags) for t in plan.targets]
 
     def push() -> Published:
         sources = [

@@ -25,10 +25,6 @@ def clients():
         yield session
 
 
-def ignore(event, /):
-    pass
-
-
 @pytest.fixture
 def publish_layout(fake, clients, tmp_path):
     """`publish_layout("oci")` publishes two platforms, one attested; returns (index, path, loaded archives)."""
@@ -48,7 +44,7 @@ def publish_layout(fake, clients, tmp_path):
             scratch=tmp_path / "scratch",
         )
         references = [source.reference for source in sources]
-        publish_locally(index, output, sources=references, registries=clients, emit=ignore)
+        publish_locally(index, output, sources=references, registries=clients, emit=print)
         return index, tmp_path / "out", loaded
 
     return write
@@ -99,7 +95,7 @@ def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients, t
     source = read_source("oci:out", stores, reference=reference)
     assert merge([source], MergeOptions()).digest == index.digest
     destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))
-    publish(index, [destination], sources=[source.reference], registries=stores, emit=ignore)
+    publish(index, [destination], sources=[source.reference], registries=stores, emit=print)
     assert fake.repository("elsewhere").tags == {"1": index.digest}
 
 

@@ -1,6 +1,7 @@
 """The registry client against a registry that requires logins, fails, redirects and sends wrong bytes."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from fakes.images import OCI, OCI_INDEX, put_image, put_index
@@ -21,17 +22,14 @@ QUICK = RetryPolicy(tries=3, initial_wait_s=0.001, max_wait_s=2.0)
 
 @pytest.fixture
 def client():
-    open_clients = []
+    with ExitStack() as stack:
 
-    def make(fake, credentials=None, retry=QUICK, **options):
-        settings = RegistrySettings(host=fake.host)
-        registry = Registry(settings, read_login=lambda: credentials, retry=retry, **options)
-        open_clients.append(registry)
-        return registry
+        def connect(fake, credentials=None, **options):
+            settings = RegistrySettings(host=fake.host)
+            registry = Registry(settings, read_login=lambda: credentials, retry=QUICK, **options)
+            return stack.enter_context(registry)
 
-    yield make
-    for registry in open_clients:
-        registry.__exit__(None, None, None)
+        yield connect
 
 
 def at(fake, text):
@@ -56,14 +54,17 @@ def test_an_identity_token_replaces_the_password(client):
 
 
 @pytest.mark.parametrize("credentials", [None, Credentials(username="user", secret="wrong-word")])
-def test_the_error_of_a_wrong_login_shows_no_password(credentials, client):
+@pytest.mark.parametrize("pushes", [False, True])
+def test_the_error_of_a_wrong_login_shows_no_password(credentials, pushes, client):
     with FakeRegistry(login=LOGIN) as fake:
         put_image(fake, "app", tag="1")
+        registry = client(fake, credentials)
         with pytest.raises(RegistryError) as caught:
-            client(fake, credentials).manifest(at(fake, "app:1"))
-        assert caught.value.kind == "unauthorized"
-        assert "docker login" in str(caught.value.hint)
-        assert "wrong-word" not in caught.value.message
+            registry.check_push("app") if pushes else registry.manifest(at(fake, "app:1"))
+        error = caught.value
+        assert error.kind == "unauthorized"
+        assert "docker login" in str(error.hint)
+        assert "wrong-word" not in f"{error.message} {error!r} {error.__cause__} {error.hint}"
 
 
 def test_there_is_a_token_per_scope_and_a_new_one_after_expiry(client):

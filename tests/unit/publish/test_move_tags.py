@@ -7,7 +7,7 @@ from fakes.images import DOCKER, OCI, descriptor, put_attested, put_image, put_i
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
 from multibuild.errors import Interrupted, PublishFailed
-from multibuild.journal.events import TagEnded
+from multibuild.journal.events import Event, TagEnded
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
@@ -159,7 +159,7 @@ def test_after_a_fault_at_any_request_tags_are_old_or_new_or_reported(
     before = _digests(registry, other)
     registry.forget_requests()
     (registry if where == "first" else other).faults = Faults({number: fault}, lasting=lasting)
-    events = []
+    events: list[Event] = []
     names = (f"{registry.host}/app", f"{other.host}/team/mirror")
     message = ""
     try:
@@ -267,13 +267,6 @@ def test_children_from_several_repositories_and_registries(registry, other, clie
     mounted = [path for path in registry.requests("POST") if "mount=" in path]
     assert len(mounted) >= 3
     assert len([path for path in registry.requests("PUT") if "/uploads/" in path]) >= 3
-
-
-def test_blobs_are_uploaded_where_mounting_is_refused(clients):
-    with FakeRegistry(mounts=False) as registry:
-        digest = put_image(registry, "a", "linux/amd64", tag="1")
-        copy_to(f"{registry.host}/b", [f"{registry.host}/a:1"], clients())
-        assert digest in registry.repository("b").manifests
 
 
 @pytest.mark.parametrize(

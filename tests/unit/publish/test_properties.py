@@ -163,7 +163,7 @@ def test_appending_an_existing_child_changes_nothing_and_a_new_one_comes_last(se
 
 def distinct(index):
     """Return the index with each platform once in normal form: `--append` replaces the first of a platform."""
-    children = {}
+    children: dict[Platform | None, IndexChild] = {}
     for listed in children_of(index):
         platform = listed.image.platform
         children.setdefault(platform.normalised() if platform else None, listed)
