@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from multibuild.oci.credentials import Credentials, Login
-from multibuild.oci.errors import RegistryError, from_status, retry_after
+from multibuild.oci.errors import RegistryError, from_status
 from multibuild.oci.registry_settings import is_loopback
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
@@ -32,7 +32,7 @@ class RegistryAuth(httpx.Auth):
     def __init__(
         self, origin: str, host: str, read_login: Callable[[], Credentials | None], *, insecure: bool
     ) -> None:
-        """`origin` is the registry's address; `insecure`: it was said to need no TLS, so its token service need not."""
+        """`origin` is the registry's address; `insecure`: configured without TLS, so its token service needs none."""
         self._origin = httpx.URL(origin)
         self._host = host
         self._login = Login(read_login)
@@ -42,7 +42,7 @@ class RegistryAuth(httpx.Auth):
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send the request, answering one challenge. Raises RegistryError when the service gives no token."""
+        """Send the request, answering one challenge. Raises RegistryError when the service returns no token."""
         if _origin_of(request.url) != _origin_of(self._origin):
             yield request  # another host, such as a blob store, must not get the registry's login
             return
@@ -56,9 +56,9 @@ class RegistryAuth(httpx.Auth):
         if "bearer" in challenges:
             login = yield from self._fetch_token(request, challenges["bearer"], login)
         elif "basic" in challenges:
-            refused = login if "Authorization" in request.headers else None
-            login = self._login.after_refusal(refused) if refused is not None else login
-            if login is None or login == refused:
+            previous = login if "Authorization" in request.headers else None
+            login = self._login.after_refusal(previous) if previous is not None else login
+            if login is None or login == previous:
                 return
             self._basic = True
         else:
@@ -77,13 +77,13 @@ class RegistryAuth(httpx.Auth):
     def _fetch_token(
         self, request: httpx.Request, parameters: dict[str, str], login: Credentials | None
     ) -> Generator[httpx.Request, httpx.Response, Credentials | None]:
-        """Ask for a token, once more if the login was refused and there is another; return the login it is for."""
-        answer = yield self._token_request(request, parameters, login)
-        if answer.status_code in {401, 403}:
-            refused, login = login, self._login.after_refusal(login)
-            if login != refused:
-                answer = yield self._token_request(request, parameters, login)
-        token = self._parse_token(answer)
+        """Request a token, and again if the login was refused and a new one exists; return the token's login."""
+        response = yield self._token_request(request, parameters, login)
+        if response.status_code in {401, 403}:
+            previous, login = login, self._login.after_refusal(login)
+            if login != previous:
+                response = yield self._token_request(request, parameters, login)
+        token = self._parse_token(response)
         with self._lock:
             self._tokens[login, str(request.extensions.get("scope", ""))] = token
         return login
@@ -118,7 +118,7 @@ class RegistryAuth(httpx.Auth):
                 "client_id": "multibuild",
             }
             return httpx.Request("POST", realm, data=form, headers=_UNENCODED, extensions=extensions)
-        # Kept beside a query the realm may already have.
+        # The realm may have a query already, which stays.
         url = realm.copy_merge_params(service)
         for part in scope.split():
             url = url.copy_add_param("scope", part)
@@ -129,8 +129,8 @@ class RegistryAuth(httpx.Auth):
         action = f"logging in to {self._host}"
         if response.status_code in {401, 403, 408, 429} or response.status_code >= 500:
             # Not 404 and the like: "no such token" must not be mistaken for "no such tag".
-            wait = retry_after(response.headers.get("retry-after", ""))
-            raise from_status(self._host, action, response.status_code, "", retry_after=wait)
+            wait = response.headers.get("retry-after", "")
+            raise from_status(self._host, action, response.status_code, retry_after=wait)
         try:
             document: Any = json.loads(response.read()) if response.status_code == 200 else {}
             token = document.get("token") or document.get("access_token")
@@ -159,8 +159,8 @@ def _parse_challenges(header: str) -> dict[str, dict[str, str]]:
     """Parse WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
     challenges: dict[str, dict[str, str]] = {}
     schemes = list(_SCHEME.finditer(header))
-    for position, scheme in enumerate(schemes):
-        end = schemes[position + 1].start() if position + 1 < len(schemes) else len(header)
+    ends = [*(scheme.start() for scheme in schemes[1:]), len(header)]
+    for scheme, end in zip(schemes, ends, strict=False):
         parameters = _PARAMETER.findall(header[scheme.end() : end])
         challenges[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
     return challenges

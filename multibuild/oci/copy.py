@@ -66,7 +66,7 @@ def copy_children(
 
     def copy(digest: str) -> None:
         exists = copier.has_manifest(digest)
-        source = by_digest.get(digest) or _source_of(digest, repositories.values(), required=not exists)
+        source = by_digest.get(digest) or _source_of(digest, repositories.values(), is_required=not exists)
         if source is None or source.reference.name == target.name:
             return
         if not exists:
@@ -125,11 +125,11 @@ def _require_agreement(entry: Descriptor, manifest: Manifest) -> None:
     )
 
 
-def _source_of(digest: str, repositories: Iterable[Repository], *, required: bool) -> Repository | None:
+def _source_of(digest: str, repositories: Iterable[Repository], *, is_required: bool) -> Repository | None:
     for repository in repositories:
         if repository.store.head(repository.reference.with_digest(digest)) is not None:
             return repository
-    if not required:
+    if not is_required:
         return None
     raise PublishFailed(
         f"{digest} is in none of {', '.join(repository.reference.name for repository in repositories)}",
@@ -193,8 +193,8 @@ class Copier:
                 store.upload(repository, blob, source.store.blob(source.path, blob.digest))
             except RegistryError as error:
                 # The bytes read were verified: a registry that computed another digest was disturbed while writing.
-                retried = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
-                if not attempts_left or not retried:
+                can_retry = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
+                if not attempts_left or not can_retry:
                     raise
             else:
                 return
@@ -214,10 +214,10 @@ class Copier:
     def _tag_referrers(self, digest: str, referrers: Sequence[Descriptor]) -> None:
         """Add to the referrers that the target's fallback tag lists."""
         previous = {entry.digest: entry for entry in _tagged_referrers(digest, self.target)}
-        added = {entry.digest: entry for entry in referrers}
-        if set(added) <= set(previous):
+        union = previous | {entry.digest: entry for entry in referrers}
+        if len(union) == len(previous):
             return
-        entries = [entry.to_json() for entry in (previous | added).values()]
+        entries = [entry.to_json() for entry in union.values()]
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
         content = json.dumps(document, indent=2, ensure_ascii=False).encode()
         tag = self.target.reference.with_tag(_fallback_tag(digest))

@@ -23,7 +23,7 @@ _LOOKUP_LOCK = threading.Lock()
 _HUB_KEY = "https://index.docker.io/v1/"
 
 MAX_LOGIN_AGE_S = 300.0
-"""Credential helpers of clouds give logins that expire, some within the hour; builds may take hours."""
+"""Logins of cloud credential helpers expire, some within the hour; builds may take hours."""
 
 
 @frozen
@@ -54,15 +54,15 @@ class Login:
                 self._renew()
             return self._credentials
 
-    def after_refusal(self, refused: Credentials | None) -> Credentials | None:
-        """Return the credentials, read again unless that has happened since `refused` were returned."""
+    def after_refusal(self, previous: Credentials | None) -> Credentials | None:
+        """Return the credentials, read again unless they were since `previous` were returned."""
         with self._lock:
-            if self._credentials == refused:
+            if self._credentials == previous:
                 self._renew()
             return self._credentials
 
     def _renew(self) -> None:
-        with suppress(EnvironmentFault):  # those at hand may still be good
+        with suppress(EnvironmentFault):  # the previous ones may still be valid
             self._credentials = self._read()
         self._read_at = self._clock()
 
@@ -99,14 +99,11 @@ def credentials_for(host: str) -> Credentials | None:
 
 
 def _may_hold_logins() -> bool:
-    """Whether the file docker-py would read can hold logins: importing docker-py takes longer than a whole merge."""
+    """Whether docker-py's config file can have logins: importing docker-py takes longer than a whole merge."""
     home = Path.home()
     folder = os.environ.get("DOCKER_CONFIG")
-    paths = [
-        *([Path(folder) / "config.json"] if folder else []),
-        home / ".docker" / "config.json",
-        home / ".dockercfg",
-    ]
+    paths = [Path(folder) / "config.json"] if folder else []
+    paths += [home / ".docker" / "config.json", home / ".dockercfg"]
     path = next((path for path in paths if path.exists()), None)
     if path is None:
         return False
@@ -127,15 +124,14 @@ def _credentials(login: Mapping[str, Any]) -> Credentials | None:
 
 
 def _require_readable(path: Path) -> None:
-    """Raise EnvironmentFault for a config that docker-py would ignore, to push without the login in it."""
+    """Raise EnvironmentFault for a config that docker-py would ignore, and with it the login."""
     if path.name != "config.json":
         return  # the legacy .dockercfg need not be JSON
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise EnvironmentFault(
-            f"{path} cannot be read: {error.strerror}", hint="mend its permissions"
-        ) from None
+        message = f"{path} cannot be read: {error.strerror}"
+        raise EnvironmentFault(message, hint="mend its permissions") from None
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):

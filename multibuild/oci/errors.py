@@ -75,26 +75,23 @@ _STATUSES: dict[int, tuple[ErrorKind, str, str]] = {
 
 
 def from_status(
-    host: str, action: str, status: int, details: str, *, retry_after: float | None = None
+    host: str, action: str, status: int, details: str = "", *, retry_after: str = ""
 ) -> RegistryError:
-    """Return the error for a status; `details` is the registry's message, `retry_after` the seconds it asks for."""
+    """Return the error for a status; `details` is the registry's message, `retry_after` the header or empty."""
     fallback: tuple[ErrorKind, str, str] = ("invalid", f"answers {status}", "")
     if status >= 500:
         fallback = ("unavailable", f"answers {status}", "the registry has trouble: try again")
     elif status == 400 and "HTTP request to an HTTPS server" in details:
         fallback = ("tls", "speaks TLS, not plain http", "take out `insecure: true` for it")
-    kind, words, hint = _STATUSES.get(status, fallback)
-    message = f"{action}: {host} {words}{f': {details}' if details else ''}"
+    kind, reason, hint = _STATUSES.get(status, fallback)
+    message = f"{action}: {host} {reason}{f': {details}' if details else ''}"
     error = RegistryError(kind, message, hint=hint.format(host=host) or None, status=status)
-    error.retry_after = retry_after
+    error.retry_after = _seconds(retry_after)
     return error
 
 
-_NO_SUCH_HOST = (
-    "Name or service not known",
-    "nodename nor servname",
-    "No address associated",
-    "Temporary failure in name resolution",
+_NO_SUCH_HOST = re.compile(
+    "Name or service not known|nodename nor servname|No address associated|Temporary failure in name resolution"
 )
 """Messages of getaddrinfo (glibc, musl, BSD)."""
 
@@ -114,20 +111,18 @@ def from_transport(host: str, action: str, error: Exception) -> RegistryError:
             f"{action}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
-    words, hint = (
-        f"{host} cannot be reached: {text or type(error).__name__}",
-        "is it running, and is the name right?",
-    )
-    if any(message in text for message in _NO_SUCH_HOST):
-        words = f"there is no host {host.partition(':')[0]}: its name does not resolve"
+    reason = f"{host} cannot be reached: {text or type(error).__name__}"
+    hint = "is it running, and is the name right?"
+    if _NO_SUCH_HOST.search(text):
+        reason = f"there is no host {host.partition(':')[0]}: its name does not resolve"
         hint = "is the name right, and is there a network?"
-    unreachable = RegistryError("unreachable", f"{action}: {words}", hint=hint)
+    unreachable = RegistryError("unreachable", f"{action}: {reason}", hint=hint)
     unreachable.connected = "Connect" not in type(error).__name__
     return unreachable
 
 
-def retry_after(text: str) -> float | None:
-    """Read a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it is neither."""
+def _seconds(text: str) -> float | None:
+    """Parse a Retry-After header in seconds: a number or a date (RFC 9110 section 10.2.3); None when it is neither."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,12 @@ from multibuild import __version__
 from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
-from multibuild.oci.errors import RegistryError, from_status, from_transport, retry_after
+from multibuild.oci.errors import RegistryError, from_status, from_transport
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
 from multibuild.redact import redacted_url
 from multibuild.retrying import Backoff, retry
+from multibuild.terminal import printable
 
 logger = logging.getLogger(__name__)
 
@@ -39,22 +41,22 @@ T = TypeVar("T")
 
 @frozen
 class RetryPolicy:
-    """Tries per request and waits in seconds; Retry-After is obeyed up to `longest`.
+    """Tries per request and waits in seconds; Retry-After is obeyed up to `max_wait_s`.
 
-    Where no connection comes about at all, waiting ends after `unreachable` seconds: a mistyped name or a registry
-    that is not running should be heard of at once.
+    Without any connection, retries end after `unreachable_s`: a mistyped name or a registry that is not running is
+    reported at once.
     """
 
     tries: int = 5
-    initial: float = 0.5
-    longest: float = 60.0
-    unreachable: float = 3.0
+    initial_wait_s: float = 0.5
+    max_wait_s: float = 60.0
+    unreachable_s: float = 3.0
 
 
 DEFAULT_RETRIES = RetryPolicy()
 
-PUBLISH_RETRIES = RetryPolicy(unreachable=15.0)
-"""For the end of hours of building: waits for a registry that is just being restarted."""
+PUBLISH_RETRIES = RetryPolicy(unreachable_s=15.0)
+"""After hours of building: waits for a registry that is being restarted."""
 
 
 @frozen
@@ -93,7 +95,7 @@ class HttpClient:
         retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
     ) -> None:
-        """Open no connection yet; EnvironmentFault when the CA file is unusable, or the login."""
+        """Prepare without connecting; EnvironmentFault when the CA file or the login is unusable."""
         self.settings = settings
         self.retry = retry
         self._on_wait = on_wait
@@ -101,24 +103,24 @@ class HttpClient:
             error=RegistryError,
             is_transient=is_transient,
             attempts=retry.tries,
-            initial=retry.initial,
-            max=retry.longest,
+            initial=retry.initial_wait_s,
+            max=retry.max_wait_s,
             requested_wait=lambda error: error.retry_after,
-            time_limit=lambda error: None if error.connected else retry.unreachable,
+            time_limit=lambda error: None if error.connected else retry.unreachable_s,
             before_wait=self._announce,
         )
         local = is_loopback(settings.host)
         self._client = httpx.Client(
             auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
             verify=False if local else tls_context(settings.ca, settings.host),
-            # What this machine's own registry leads to may have TLS; making ready for it takes 30 ms.
+            # A registry on loopback may redirect to a host with TLS; preparing for it takes 30 ms.
             mounts={"https://": LazyTlsTransport(settings.ca, settings.host)} if local else None,
             timeout=REQUEST_TIMEOUT,
-            # Bytes must be those the digest names, so no encoding on the way.
+            # The bytes must match the digest, so no encoding.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
             event_hooks={"response": [self._limit]},
-            # Proxies from the environment, but none for this machine itself, as in Go's clients and Docker's.
+            # Proxies from the environment, except for loopback, as in Go's clients and Docker's.
             trust_env=not local,
         )
 
@@ -143,7 +145,7 @@ class HttpClient:
             )
 
     def _limit(self, response: httpx.Response) -> None:
-        """Limit a response before it is read; httpx itself reads those of a login to their end.
+        """Limit a response before it is read; httpx itself reads the whole response to a login.
 
         A few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was requested.
         """
@@ -201,15 +203,15 @@ class HttpClient:
 
     def _build(self, request: Request, url: httpx.URL) -> httpx.Request:
         streamed = not (request.content is None or isinstance(request.content, bytes))
-        built = self._client.build_request(
+        http_request = self._client.build_request(
             request.method,
             url.copy_merge_params(request.query) if request.query else url,
             headers=dict(request.headers),
             content=request.content,
             timeout=UPLOAD_TIMEOUT if streamed else REQUEST_TIMEOUT,
         )
-        built.extensions["scope"] = request.scope
-        return built
+        http_request.extensions["scope"] = request.scope
+        return http_request
 
     def _url(self, path: str) -> httpx.URL:
         if path.startswith(("http://", "https://")):
@@ -231,7 +233,7 @@ class HttpClient:
     def _error(self, response: httpx.Response, action: str) -> RegistryError:
         body = b"" if response.request.method == "HEAD" else self._read_body(response, action)
         codes, details = _error_details(body)
-        wait = retry_after(response.headers.get("retry-after", ""))
+        wait = response.headers.get("retry-after", "")
         error = from_status(self.settings.host, action, response.status_code, details, retry_after=wait)
         error.codes = codes
         return error
@@ -254,16 +256,12 @@ class HttpClient:
 
 
 def is_transient(error: RegistryError) -> bool:
-    """Whether trying again can help: no answer, or one of the statuses that say "later"."""
+    """Whether a retry can help: no response, or a transient status."""
     return error.status in _TRANSIENT or error.kind == "unreachable"
 
 
 def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:
     """Return the codes and the message of an error (distribution-spec: errors[].code, message), short and printable."""
-    import json
-
-    from multibuild.terminal import printable
-
     codes: tuple[str, ...] = ()
     try:
         errors = json.loads(body)["errors"]

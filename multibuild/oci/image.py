@@ -1,7 +1,8 @@
-"""Read children back from a registry: what was really pushed."""
+"""Read children and image configs back from a registry."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -98,8 +99,6 @@ def _select_image(
 
 def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
     """Read an image config; VerificationFailed when the blob is not one."""
-    import json
-
     content = bytearray()
     for chunk in registry.blob(reference.repository, descriptor.digest):
         content += chunk
@@ -120,7 +119,7 @@ def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -
 
 
 def _is_config(raw: Any) -> bool:
-    """Whether the fields that are read of an image config have their types."""
+    """Whether the fields that `read_config` reads have their types."""
     if not isinstance(raw, dict) or not isinstance(raw.get("os.features") or [], list):
         return False
     texts = [raw.get("os"), raw.get("architecture"), raw.get("variant") or "", raw.get("os.version") or ""]
@@ -129,10 +128,10 @@ def _is_config(raw: Any) -> bool:
 
 def require_platform(reference: Reference, actual: Platform, expected: Platform) -> None:
     """Raise VerificationFailed when an image's config has another platform than expected."""
-    image, goal = actual.normalised(), expected.normalised()
-    same = (image.os, image.architecture) == (goal.os, goal.architecture)
-    if not same or (actual.variant and goal.variant and image.variant != goal.variant):
+    image, platform = actual.normalised(), expected.normalised()
+    is_same = (image.os, image.architecture) == (platform.os, platform.architecture)
+    if not is_same or (actual.variant and platform.variant and image.variant != platform.variant):
         raise VerificationFailed(
-            f"{goal}: the image {reference} says it is {actual}",
+            f"{platform}: the image {reference} says it is {actual}",
             hint="the base image has no such platform, most likely: `multibuild inspect BASE`",
         )

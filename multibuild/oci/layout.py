@@ -189,11 +189,7 @@ class OciLayout:
         return [entry.to_json() for entry in self._entries() if entry.annotations.get(REF_NAME) != tag]
 
     def _save(self, entries: list[dict[str, Any]]) -> None:
-        document = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": entries,
-        }
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
         write_atomic(self.path / "index.json", json.dumps(document, indent=2), mode=0o644)
 
 

@@ -190,9 +190,9 @@ class Manifest:
     def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:
         """Return the descriptors that the lists in these fields hold; PublishFailed when one is not a list."""
         lists = [self.document.get(field) or [] for field in fields]
-        if not all(isinstance(listed, list) for listed in lists):
+        if not all(isinstance(entries, list) for entries in lists):
             raise PublishFailed(f"{self.digest} is no manifest: its {' or '.join(fields)} is no list")
-        return tuple(Descriptor.from_json(entry) for listed in lists for entry in listed)
+        return tuple(Descriptor.from_json(entry) for entries in lists for entry in entries)
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self, TypeVar
 
 from multibuild.oci.credentials import credentials_for
@@ -14,7 +14,7 @@ from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 
 MAX_PARALLEL_REQUESTS = 16
-"""Enough that a distant registry takes the time of the slowest request; a small one is not overrun."""
+"""With a distant registry all take the time of the slowest; a small registry is not overloaded."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,13 +41,11 @@ class RegistrySession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._stack.close()
 
     def of(self, host: str) -> Registry:
-        """Give the client for `host`; EnvironmentFault when its credential helper is broken."""
+        """Return the client for `host`; EnvironmentFault when its credential helper is broken."""
         with self._lock:
             if host not in self._open:
                 registry = Registry(
@@ -60,13 +58,11 @@ class RegistrySession:
             return self._open[host]
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
-        """Apply `work` to the items in parallel; results in order. The first error is raised after all have ended."""
+        """Apply `work` to the items in parallel; results in order. Raises the first error after all have ended."""
         return self.start_map(work, items)()
 
     def start_map(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
         """Start `map`; the returned function waits for the results."""
-        from concurrent.futures import ThreadPoolExecutor
-
         pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_REQUESTS)
         futures = [pool.submit(work, item) for item in items]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -70,9 +70,7 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._http.close()
 
     @property
@@ -85,16 +83,16 @@ class Registry:
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are verified against the digest of the reference."""
         response = self._send("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
-        fetched = Manifest.of(response.content, _media_type(response.headers))
+        raw = Manifest.of(response.content, _media_type(response.headers))
         if reference.digest and not _matches(response.content, reference.digest):
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} sent other bytes, {fetched.digest}",
+                f"{reference}: {self.host} sent other bytes, {raw.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = fetched.media_type if fetched.media_type not in _GENERIC_TYPES else fetched.content_type
-        digest = reference.digest or fetched.digest
-        manifest = Manifest(media_type=media_type, digest=digest, content=fetched.content)
+        media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
+        digest = reference.digest or raw.digest
+        manifest = Manifest(media_type=media_type, digest=digest, content=raw.content)
         if manifest.is_ambiguous:
             raise RegistryError(
                 "invalid",
@@ -131,7 +129,8 @@ class Registry:
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Push a manifest under `reference`'s tag or digest; return its digest."""
         path = f"manifests/{reference.target}"
-        self._send("PUT", reference, path, f"pushing {reference}", content=content, media_type=media_type)
+        headers = {"Content-Type": media_type}
+        self._send("PUT", reference, path, f"pushing {reference}", headers=headers, content=content)
         return digest_of(content)
 
     def delete(self, reference: Reference) -> None:
@@ -170,7 +169,7 @@ class Registry:
     ) -> tuple[Response, ...] | None:
         """Read a list page by page (Link headers); None for a response with one of `allow_status`.
 
-        A list that leads to another host, loops, or does not end is an error: a part must not pass for the whole.
+        Raises RegistryError for a list that leads to another host, loops, or does not end: a part is not the list.
         """
         pages: list[Response] = []
         visited = set[str]()
@@ -183,8 +182,8 @@ class Registry:
             total_bytes += len(response.content)
             visited.add(path)
             path = self._join(response, response.next_page) if response.next_page else ""
-            foreign = bool(path) and self._is_other_host(path)
-            if foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
+            is_foreign = bool(path) and self._is_other_host(path)
+            if is_foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
                 raise RegistryError(
                     "invalid", f"{action}: {self.host} gives a list that cannot be read to its end"
                 )
@@ -255,15 +254,11 @@ class Registry:
     def mount(self, repository: str, digest: str, source: str) -> bool:
         """Mount a blob from another repository of this registry; False where it requires an upload instead."""
         name = self._reference(repository)
-        request = Request(
-            method="POST",
-            path=f"{repository}/blobs/uploads/",
-            scope=f"repository:{repository}:pull,push repository:{source}:pull",
-            action=f"pushing to {name}",
-            query={"mount": digest, "from": source},
-        )
+        query = {"mount": digest, "from": source}
         try:
-            response = self._http.send(request)
+            response = self._send(
+                "POST", name, "blobs/uploads/", f"pushing to {name}", query=query, also_pull=source
+            )
         except RegistryError as error:
             # The login may not read the source, or the registry has no mounting: fall back to an upload.
             if error.kind in _NO_MOUNT:
@@ -281,20 +276,14 @@ class Registry:
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
         """Upload a blob in one streaming request, without retries: the stream can be read only once."""
         name = self._reference(repository)
-        opened = self._open_upload(name)
-        location = opened.headers.get("location")
+        response = self._open_upload(name)
+        location = response.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
-        request = Request(
-            method="PUT",
-            path=self._join(opened, location),
-            scope=f"repository:{repository}:pull,push",
-            action=f"pushing a layer to {name}",
-            query={"digest": descriptor.digest},
-            headers={"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"},
-            content=chunks,
-        )
-        self._http.send(request)
+        url, query = self._join(response, location), {"digest": descriptor.digest}
+        headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
+        action = f"pushing a layer to {name}"
+        self._send("PUT", name, url, action, query=query, headers=headers, content=chunks)
 
     # -- requests
 
@@ -304,10 +293,10 @@ class Registry:
     def _open_upload(self, name: Reference) -> Response:
         return self._send("POST", name, "blobs/uploads/", f"pushing to {name}")
 
-    def _cancel_upload(self, name: Reference, opened: Response) -> None:
+    def _cancel_upload(self, name: Reference, response: Response) -> None:
         """Cancel an upload, ignoring failures: registries expire it by themselves."""
-        location = opened.headers.get("location")
-        path = self._join(opened, location) if location else ""
+        location = response.headers.get("location")
+        path = self._join(response, location) if location else ""
         if not path or self._is_other_host(path):
             return
         request = Request(
@@ -317,10 +306,8 @@ class Registry:
             action=f"ending an upload to {name}",
             allow_status=frozenset(range(300, 600)),
         )
-        try:
+        with suppress(RegistryError):
             self._http.send(request)
-        except RegistryError:
-            return
 
     def _is_other_host(self, url: str) -> bool:
         return httpx.URL(url).host != httpx.URL(self.settings.address).host
@@ -339,19 +326,24 @@ class Registry:
         path: str,
         action: str,
         *,
-        content: bytes | None = None,
-        media_type: str = "",
+        query: Mapping[str, str] = MappingProxyType({}),
+        headers: Mapping[str, str] = MappingProxyType({"Accept": ACCEPT}),
+        content: bytes | Iterator[bytes] | None = None,
         allow_status: frozenset[int] = frozenset(),
+        also_pull: str = "",
     ) -> Response:
+        """Send a request; `path` is below the repository, or a URL. `also_pull` is a repository to mount from."""
         actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
+        source = f" repository:{also_pull}:pull" if also_pull else ""
         full_path = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
         return self._http.send(
             Request(
                 method=method,
                 path=full_path,
-                scope=f"repository:{reference.repository}:{actions}",
+                scope=f"repository:{reference.repository}:{actions}{source}",
                 action=action,
-                headers={"Content-Type": media_type} if media_type else {"Accept": ACCEPT},
+                query=query,
+                headers=headers,
                 content=content,
                 allow_status=allow_status,
             )

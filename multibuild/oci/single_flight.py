@@ -1,4 +1,4 @@
-"""Work that several threads need, run once by the first of them."""
+"""Run work that several threads need once."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MAX_LOGIN_BYTES = 256 * 1024
 
 
 class BoundedStream(httpx.SyncByteStream):
-    """The response to a login, which is short."""
+    """The response to a login; RegistryError where it is longer than MAX_LOGIN_BYTES."""
 
     def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream, host: str) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Composes the index: a pure function from children to bytes (contract §6)."""
+"""Compose an index (image-spec, image-index): a pure function from children to bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multibuild.platforms import Platform
 
 @frozen
 class IndexChild:
-    """One child and how it is to stand in the index.
+    """One child and the fields of its entry in the index.
 
     `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it. `features` are
     those of a CPU, which a Docker list can name.
@@ -32,13 +32,13 @@ class IndexChild:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """What of the child the index will name."""
+        """The digests that the index lists for the child."""
         return (self.image.digest, *(attestation.digest for attestation in self.attestations))
 
 
 @frozen
 class IndexBase:
-    """What an index that is built upon says of itself (image-spec, image-index): kept as it is."""
+    """The fields of an earlier index (image-spec, image-index) that the new one keeps."""
 
     subject: Mapping[str, Any] | None = None
     artifact_type: str = ""
@@ -69,12 +69,9 @@ def compose(
             "an OCI index has no CPU features (image-spec: reserved)",
             hint="a Docker list has: `media_type: docker`",
         )
-    entries = [entry for child in children for entry in _images(child)]
-    entries += _attestations(children)
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": OCI_INDEX if media_type == "oci" else DOCKER_LIST,
-    }
+    entries = [*(entry for child in children for entry in _images(child)), *_attestations(children)]
+    index_type = OCI_INDEX if media_type == "oci" else DOCKER_LIST
+    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": index_type}
     if base.artifact_type:
         document["artifactType"] = base.artifact_type
     document["manifests"] = [entry.to_json() for entry in entries]
@@ -82,21 +79,18 @@ def compose(
         document["subject"] = dict(base.subject)
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return Manifest.of(content, document["mediaType"])
+    return Manifest.of(json.dumps(document, indent=2, ensure_ascii=False).encode(), index_type)
 
 
 def _images(child: IndexChild) -> Iterable[Descriptor]:
     own = child.image
+    features = {"features": list(child.features)} if child.features else {}
     first = replace(
         own,
         platform=child.platform or own.platform,
         os_version=child.os_version or own.os_version,
         os_features=child.os_features or own.os_features,
-        platform_extras={
-            **own.platform_extras,
-            **({"features": list(child.features)} if child.features else {}),
-        },
+        platform_extras={**own.platform_extras, **features},
         annotations={**own.annotations, **child.annotations},
     )
     yield first
@@ -105,17 +99,17 @@ def _images(child: IndexChild) -> Iterable[Descriptor]:
 
 
 def _attestations(children: Sequence[IndexChild]) -> list[Descriptor]:
-    """Give every attestation once; each must point at an image that is in the index."""
+    """Return every attestation once; PublishFailed for one about an image that is not in the index."""
     images = {child.image.digest for child in children}
-    found: dict[str, Descriptor] = {}
+    attestations: dict[str, Descriptor] = {}
     for child in children:
         for attestation in child.attestations:
             if attestation.attests not in images:
                 raise PublishFailed(
                     f"the attestation {attestation.digest} is about {attestation.attests}, which is not here"
                 )
-            found.setdefault(attestation.digest, attestation)
-    return list(found.values())
+            attestations.setdefault(attestation.digest, attestation)
+    return list(attestations.values())
 
 
 def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, str]) -> None:

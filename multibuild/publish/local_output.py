@@ -1,4 +1,4 @@
-"""Publishing to where `publish.to` says, when that is no registry: an OCI layout, an archive, the local engine."""
+"""Publish to a `publish.to` that is no registry: an OCI layout, an archive, the local engine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from multibuild.publish.move_tags import Published, publish
 
 
 @frozen
-class LocalOutlet:
-    """A place on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it.
+class LocalOutput:
+    """An output on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it.
 
-    What is packed is put together in a directory of its own below `scratch`, beside children that can be linked.
+    Archives are packed in a directory below `scratch`, on the file system of children that can be hard-linked.
     """
 
     kind: Literal["oci", "oci-archive", "docker"]
@@ -32,73 +32,49 @@ class LocalOutlet:
     scratch: Path
 
     def layout(self, path: Path) -> OciLayout:
-        """Give the layout in a directory, under the name that people know the place by."""
+        """Return the layout in a directory, labelled in references as the user named the output."""
         labels = {"docker": "docker", "oci": "", "oci-archive": f"oci-archive:{self.path}"}
         return OciLayout(path, image=self.image, label=labels[self.kind])
 
 
 def publish_locally(
     index: Manifest,
-    outlet: LocalOutlet,
+    output: LocalOutput,
     *,
     sources: Sequence[Reference],
     registries: Stores,
     emit: Emit,
 ) -> Published:
-    """Write one layout with the complete index, and pack or load it. What `publish` raises."""
+    """Write one layout with the complete index, and pack or load it. Raises what `publish` raises."""
+
+    def write(path: Path, emit: Emit) -> Published:
+        layout = output.layout(path)
+        destination = Destination(repository=layout.reference(), tags=output.tags)
+        stores = StoresWithLayouts(registries, layout)
+        return publish(index, [destination], sources=sources, registries=stores, emit=emit)
+
     try:
-        return _published(index, outlet, (sources, registries, emit))
+        return write(output.path, emit) if output.kind == "oci" else _pack(output, write, emit)
     except OSError as error:
-        where = error.filename or outlet.path
+        path = error.filename or output.path
         raise PublishFailed(
-            f"publish.to {outlet.kind}:{outlet.path}: {where}: {error.strerror or error}",
+            f"publish.to {output.kind}:{output.path}: {path}: {error.strerror or error}",
             hint="it must be a place that can be written, with room for every image",
         ) from error
 
 
-def _published(
-    index: Manifest, outlet: LocalOutlet, rest: tuple[Sequence[Reference], Stores, Emit]
-) -> Published:
-    sources, registries, emit = rest
-    if outlet.kind == "oci":
-        return _write(index, outlet, outlet.path, (sources, registries, emit))
-    outlet.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix=".oci-", dir=outlet.scratch) as scratch:
-        layout, archive = Path(scratch) / "layout", outlet.path
-        later = _Later()
-        published = _write(index, outlet, layout, (sources, registries, later))
-        if outlet.kind == "docker":
+def _pack(output: LocalOutput, write: Callable[[Path, Emit], Published], emit: Emit) -> Published:
+    """Archive a layout, and load it into the engine; only then its tags count as moved, and events are emitted."""
+    events: list[Event] = []
+    output.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix=".oci-", dir=output.scratch) as scratch:
+        layout, archive = Path(scratch) / "layout", output.path
+        published = write(layout, events.append)
+        if output.kind == "docker":
             archive = Path(scratch) / "image.tar"
         pack(layout, archive)
-        if outlet.kind == "docker":
-            outlet.load(archive)
-    later.tell(emit)
+        if output.kind == "docker":
+            output.load(archive)
+    for event in events:
+        emit(event)
     return published
-
-
-class _Later:
-    """Keeps events back: a tag has moved when the archive is there or the engine has it, not before."""
-
-    def __init__(self) -> None:
-        self._kept: list[Event] = []
-
-    def __call__(self, event: Event, /) -> None:
-        self._kept.append(event)
-
-    def tell(self, emit: Emit) -> None:
-        for event in self._kept:
-            emit(event)
-
-
-def _write(
-    index: Manifest,
-    outlet: LocalOutlet,
-    path: Path,
-    rest: tuple[Sequence[Reference], Stores, Emit],
-) -> Published:
-    sources, registries, emit = rest
-    layout = outlet.layout(path)
-    destination = Destination(repository=layout.reference(), tags=outlet.tags)
-    return publish(
-        index, [destination], sources=sources, registries=StoresWithLayouts(registries, layout), emit=emit
-    )

@@ -1,10 +1,10 @@
-"""Plans an ad hoc merge: from sources as read and the user's options to the index. Pure (contract §6)."""
+"""Plan an ad hoc merge: a pure function from sources as read and the user's options to the index."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -14,11 +14,12 @@ from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexBase, IndexChild, compose
 
 MediaType = Literal["oci", "docker"]
+T = TypeVar("T")
 
 
 @frozen
 class Source:
-    """One source as read: a manifest gives one child, an index one per image entry, flattened.
+    """One source as read: a manifest is one child, an index one per image entry, flattened.
 
     `text` is what the user typed; `base` the index itself, where the source is one.
     """
@@ -29,8 +30,8 @@ class Source:
     base: Manifest | None = None
 
     @property
-    def places(self) -> tuple[Reference, ...]:
-        """Where each digest is that an index of its children can name: the same repository."""
+    def references(self) -> tuple[Reference, ...]:
+        """Each digest that an index of its children can list, in the source's repository."""
         digests = [digest for child in self.children for digest in child.digests]
         digests += [self.base.digest] if self.base is not None else []
         return tuple(self.reference.with_digest(digest) for digest in digests)
@@ -38,7 +39,7 @@ class Source:
 
 @frozen
 class MergeOptions:
-    """What the user wants said of the entries and the index; sources and platforms as typed."""
+    """The fields of entries and index that the user sets; sources and platforms as typed."""
 
     platform_of: tuple[tuple[str, Platform], ...] = ()
     also_as: tuple[tuple[str, Platform], ...] = ()
@@ -51,7 +52,7 @@ class MergeOptions:
     media_type: MediaType | None = None
 
     @property
-    def none(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether nothing is to be changed."""
         return self == MergeOptions()
 
@@ -92,11 +93,11 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
     """Compose the index of `sources`; with `onto`, of that index and the sources (`--append`).
 
     A source that is an index and stands alone keeps its bytes when nothing is to be changed, and its annotations
-    and subject when something is. Raises UsageError for a wish about a source or platform that is not here, and what
-    `compose` raises.
+    and subject when something is. Raises UsageError for an option about a source or platform that does not exist,
+    and what `compose` raises.
     """
     single = sources[0].base if len(sources) == 1 and onto is None else None
-    if single is not None and options.none:
+    if single is not None and options.is_empty:
         return single
     base = onto.base if onto is not None else single
     document: dict[str, Any] = base.document if base is not None else {}
@@ -115,33 +116,37 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
 def plan_children(
     sources: Sequence[Source], options: MergeOptions, *, onto: Source | None = None
 ) -> tuple[IndexChild, ...]:
-    """Give the children in the order of the sources, each with what was wished of it.
+    """Return the children in the order of the sources, with their options applied.
 
-    With `onto`, a child whose platform is listed there already takes the old one's place, and that of entries it is
-    to have besides; others come after.
+    With `onto`, a child replaces the entry of its platform there, and those of its `also_as`; others are appended.
     """
-    _require_known(sources, options)
+    _require_sources(sources, options)
     children: list[IndexChild] = []
     for source in sources:
         for child in source.children:
-            wished = _wished(source, child, options)
-            if wished not in children and _is_chosen(wished, options.only):
-                children.append(wished)
-    old = list(onto.children) if onto is not None else []
+            planned = _with_options(source, child, options)
+            if planned not in children and _is_chosen(planned, options.only):
+                children.append(planned)
+    if onto is not None:
+        children = _append(onto.children, children)
+    return _annotate(children, options)
+
+
+def _append(entries: Sequence[IndexChild], children: Sequence[IndexChild]) -> list[IndexChild]:
+    merged = list(entries)
     for child in children:
-        said = platform_of(child)
-        places = [place for place, entry in enumerate(old) if said and _same(platform_of(entry), said)]
-        if onto is not None and places:
-            old[places[0]] = child
+        platform = platform_of(child)
+        indices = [i for i, entry in enumerate(merged) if platform and _is_same(platform_of(entry), platform)]
+        if indices:
+            merged[indices[0]] = child
         else:
-            old.append(child)
-        if onto is not None:
-            old = [entry for entry in old if entry is child or platform_of(entry) not in child.also_as]
-    return _annotated(old, options)
+            merged.append(child)
+        merged = [entry for entry in merged if entry is child or platform_of(entry) not in child.also_as]
+    return merged
 
 
 def platform_of(child: IndexChild) -> Platform | None:
-    """Give the platform a child's entry will say."""
+    """Return the platform of a child's entry."""
     return child.platform or child.image.platform
 
 
@@ -150,85 +155,82 @@ def _all_docker(children: Sequence[IndexChild]) -> bool:
 
 
 def _is_chosen(child: IndexChild, only: Sequence[Platform]) -> bool:
-    said = platform_of(child)
-    return not only or (said is not None and said.normalised() in only)
+    platform = platform_of(child)
+    return not only or (platform is not None and platform.normalised() in only)
 
 
-def _wished(source: Source, child: IndexChild, options: MergeOptions) -> IndexChild:
-    said = [value for name, value in options.platform_of if _names(name, source, child)]
-    also = [value for name, value in options.also_as if _names(name, source, child)]
-    versions = [value for name, value in options.os_version if _names(name, source, child)]
-    os_features = [value for name, value in options.os_features if _names(name, source, child)]
-    features = [value for name, value in options.features if _names(name, source, child)]
+def _with_options(source: Source, child: IndexChild, options: MergeOptions) -> IndexChild:
+    def values(pairs: Iterable[tuple[str, T]]) -> list[T]:
+        return [value for name, value in pairs if _is_named(name, source, child)]
+
     return replace(
         child,
-        platform=said[-1] if said else child.platform,
-        also_as=(*child.also_as, *dict.fromkeys(also)),
-        os_version=versions[-1] if versions else child.os_version,
-        os_features=os_features[-1] if os_features else child.os_features,
-        features=features[-1] if features else child.features,
+        platform=[child.platform, *values(options.platform_of)][-1],
+        also_as=(*child.also_as, *dict.fromkeys(values(options.also_as))),
+        os_version=[child.os_version, *values(options.os_version)][-1],
+        os_features=[child.os_features, *values(options.os_features)][-1],
+        features=[child.features, *values(options.features)][-1],
     )
 
 
-def _names(name: str, source: Source, child: IndexChild) -> bool:
-    """Whether `name` is the source that gave one child, or `repository@digest` of this child."""
+def _is_named(name: str, source: Source, child: IndexChild) -> bool:
+    """Whether `name` is a source with one child, or `repository@digest` of this child."""
     if name == source.text and len(source.children) == 1:
         return True
-    reference = _reference(name)
+    reference = _parse(name)
     if reference is None:
         return False
     whole = reference == source.reference and len(source.children) == 1
     return whole or (reference.name == source.reference.name and reference.digest == child.image.digest)
 
 
-def _reference(name: str) -> Reference | None:
+def _parse(name: str) -> Reference | None:
     try:
         return Reference.parse(name)
     except UsageError:
         return None  # a layout, like oci:DIR
 
 
-def _require_known(sources: Sequence[Source], options: MergeOptions) -> None:
-    """Raise UsageError for a wish whose source is none of ours, or holds several images."""
-    flags = {
-        "--platform-of": [name for name, _ in options.platform_of],
-        "--also-as": [name for name, _ in options.also_as],
-        "--os-version": [name for name, _ in options.os_version],
-        "--os-features": [name for name, _ in options.os_features],
-        "--features": [name for name, _ in options.features],
+def _require_sources(sources: Sequence[Source], options: MergeOptions) -> None:
+    """Raise UsageError for an option whose source is not among `sources`, or has several images."""
+    flags: dict[str, Sequence[tuple[str, object]]] = {
+        "--platform-of": options.platform_of,
+        "--also-as": options.also_as,
+        "--os-version": options.os_version,
+        "--os-features": options.os_features,
+        "--features": options.features,
     }
-    for flag, names in flags.items():
-        for name in names:
-            if any(_names(name, source, child) for source in sources for child in source.children):
-                continue
-            several = [s for s in sources if name == s.text or _reference(name) == s.reference]
-            if several:
-                listed = ", ".join(str(platform_of(child)) for child in several[0].children)
-                raise UsageError(
-                    f"{flag} {name}: holds {len(several[0].children)} images ({listed})",
-                    hint=f"name the one: {several[0].reference.name}@sha256:…",
-                )
+    for flag, name in ((flag, name) for flag, pairs in flags.items() for name, _ in pairs):
+        if any(_is_named(name, source, child) for source in sources for child in source.children):
+            continue
+        several = [source for source in sources if name == source.text or _parse(name) == source.reference]
+        if several:
+            platforms = ", ".join(str(platform_of(child)) for child in several[0].children)
             raise UsageError(
-                f"{flag} {name}: is none of the sources",
-                hint=f"they are {', '.join(source.text for source in sources)}",
+                f"{flag} {name}: holds {len(several[0].children)} images ({platforms})",
+                hint=f"name the one: {several[0].reference.name}@sha256:…",
             )
+        raise UsageError(
+            f"{flag} {name}: is none of the sources",
+            hint=f"they are {', '.join(source.text for source in sources)}",
+        )
 
 
-def _annotated(children: Sequence[IndexChild], options: MergeOptions) -> tuple[IndexChild, ...]:
-    """Put annotations onto the entries of their platform: as written, else in normal form."""
-    done = list(children)
+def _annotate(children: Sequence[IndexChild], options: MergeOptions) -> tuple[IndexChild, ...]:
+    """Add annotations to the entries of their platform: as written, else in normal form."""
+    result = list(children)
     for platform, key, value in options.entry_annotations:
-        exact = [place for place, child in enumerate(done) if platform_of(child) == platform]
-        normal = [place for place, child in enumerate(done) if _same(platform_of(child), platform)]
-        for place in exact or normal:
-            done[place] = replace(done[place], annotations={**done[place].annotations, key: value})
-        if not (exact or normal):
+        exact = [i for i, child in enumerate(result) if platform_of(child) == platform]
+        same = [i for i, child in enumerate(result) if _is_same(platform_of(child), platform)]
+        for i in exact or same:
+            result[i] = replace(result[i], annotations={**result[i].annotations, key: value})
+        if not same:
             raise UsageError(
                 f"--annotation {platform}:{key}: no entry is of {platform}",
-                hint=f"there are {', '.join(str(platform_of(child)) for child in done)}",
+                hint=f"there are {', '.join(str(platform_of(child)) for child in result)}",
             )
-    return tuple(done)
+    return tuple(result)
 
 
-def _same(one: Platform | None, other: Platform) -> bool:
+def _is_same(one: Platform | None, other: Platform) -> bool:
     return one is not None and one.normalised() == other.normalised()

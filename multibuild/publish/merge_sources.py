@@ -1,4 +1,4 @@
-"""Reads the sources of a merge from their registries: manifests and indexes, with their attestations."""
+"""Read the sources of a merge from their registries: manifests and indexes, with their attestations."""
 
 from __future__ import annotations
 
@@ -9,83 +9,74 @@ from multibuild.oci.image import read_config
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, as_mapping
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
-from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge import Source
 
 IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
-_DEEPEST = 4
-"""Indexes in indexes that are followed; nobody builds more, and a loop would never end."""
+MAX_INDEX_DEPTH = 4
+"""Of indexes within indexes; without it a loop of indexes would never end."""
 
 
 def read_source(
     text: str, registries: Stores, *, reference: Reference | None = None, flatten: bool = True
 ) -> Source:
-    """Read `text`: a tag or digest of a manifest or index. `reference` when it is no text a registry knows.
+    """Read a tag or digest of a manifest or index; `reference` where `text` is not one itself (a layout).
 
-    Without `flatten` an index is one child itself. Raises UsageError when it is no reference, RegistryError when it
-    is not there.
+    Without `flatten` an index is one child itself. Raises UsageError for an invalid reference, RegistryError when it
+    does not exist.
     """
     reference = reference or Reference.parse(text)
-    found = registries.of(reference.host).manifest(reference)
-    pinned = reference.with_digest(found.digest)
-    own = Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content))
-    if found.is_index and not flatten:
-        return Source(text=text, reference=reference, children=(IndexChild(image=own),))
-    if found.is_index:
-        children = children_of(pinned, found, registries)
+    manifest = registries.of(reference.host).manifest(reference)
+    pinned = reference.with_digest(manifest.digest)
+    if manifest.is_index and flatten:
+        children = _children(pinned, manifest, registries)
         if not children:
             raise PublishFailed(f"{text} is an index without images")
-        return Source(text=text, reference=reference, children=children, base=found)
-    child = IndexChild(image=described(pinned, own, found, registries))
-    return Source(text=text, reference=reference, children=(child,))
+        return Source(text=text, reference=reference, children=children, base=manifest)
+    image = manifest.descriptor
+    if not manifest.is_index:
+        image = _complete(pinned, image, manifest, registries)
+    return Source(text=text, reference=reference, children=(IndexChild(image=image),))
 
 
-def children_of(
+def _children(
     pinned: Reference, index: Manifest, registries: Stores, depth: int = 0
 ) -> tuple[IndexChild, ...]:
-    """Give the image entries of an index with their attestations; indexes inside are flattened.
+    """Return the image entries of an index with their attestations; indexes within it are flattened.
 
-    An attestation about an image that is not listed is left behind: nobody could find it.
+    An attestation about an image that is not listed is dropped: no client would find it.
     """
-    if depth > _DEEPEST:
-        raise PublishFailed(f"{pinned}: indexes within indexes, more than {_DEEPEST} deep")
+    if depth > MAX_INDEX_DEPTH:
+        raise PublishFailed(f"{pinned}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep")
     entries = index.entries
     children: list[IndexChild] = []
     for entry in entries:
         if entry.is_attestation:
             continue
-        at = pinned.with_digest(entry.digest)
+        reference = pinned.with_digest(entry.digest)
+        registry = registries.of(reference.host)
         if entry.media_type in INDEX_TYPES:
-            children += children_of(at, registries.of(at.host).manifest(at), registries, depth + 1)
+            children += _children(reference, registry.manifest(reference), registries, depth + 1)
             continue
-        about = tuple(other for other in entries if other.is_attestation and other.attests == entry.digest)
+        attestations = tuple(e for e in entries if e.is_attestation and e.attests == entry.digest)
         image = entry
         if entry.platform is None and entry.media_type in MANIFEST_TYPES:
-            image = described(at, entry, registries.of(at.host).manifest(at), registries)
-        children.append(IndexChild(image=image, attestations=about))
+            image = _complete(reference, entry, registry.manifest(reference), registries)
+        children.append(IndexChild(image=image, attestations=attestations))
     return tuple(children)
 
 
-def described(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Stores) -> Descriptor:
-    """Complete a descriptor with what the image config says; an artifact that is no image has no platform."""
+def _complete(pinned: Reference, entry: Descriptor, manifest: Manifest, registries: Stores) -> Descriptor:
+    """Return a descriptor with the fields of the image config; an artifact that is no image has no platform."""
     document = manifest.document
     config = as_mapping(document.get("config"))
-    own = str(config.get("mediaType") or "")
-    if own not in IMAGE_CONFIGS:
-        kind = str(document.get("artifactType") or own)
+    config_type = str(config.get("mediaType") or "")
+    if config_type not in IMAGE_CONFIGS:
+        kind = str(document.get("artifactType") or config_type)
         return replace(entry, artifact_type=entry.artifact_type or kind)
-    read = read_config(pinned, Descriptor.from_json(config), registries.of(pinned.host))
-    return replace(
-        entry,
-        platform=entry_platform(read.platform),
-        os_version=read.os_version,
-        os_features=read.os_features,
-    )
-
-
-def entry_platform(own: Platform) -> Platform:
-    """Give the form for an index of what a config says: `linux/arm64` is written without v8 (contract §6)."""
-    return own.normalised() if own.architecture == "arm64" else own
+    image = read_config(pinned, Descriptor.from_json(config), registries.of(pinned.host))
+    # `linux/arm64` is listed without v8, as in containerd's normal form (platforms database.go).
+    platform = image.platform.normalised() if image.platform.architecture == "arm64" else image.platform
+    return replace(entry, platform=platform, os_version=image.os_version, os_features=image.os_features)

@@ -1,4 +1,4 @@
-"""Publishes an index: children, index by digest, read-back, then the tags; what moved is put back on failure."""
+"""Publish an index: children, index by digest, read-back, then the tags, which are rolled back on failure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
 
 @frozen
 class MovedTag:
-    """What became of one tag. `before` None: it did not exist; `after` None: it does not, or nobody knows."""
+    """The outcome of one tag. `before` None: it did not exist; `after` None: it does not exist, or is unknown."""
 
     reference: Reference
     before: str | None
@@ -49,62 +49,61 @@ def publish(
     sources: Sequence[Reference],
     registries: Stores,
     emit: Emit,
-    held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
+    previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
     """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
 
-    Events: `tag.planned` with what every tag held before any moves, `tag.ended` with what became of it (a second one
-    when it was put back). Raises PublishFailed after everything that had moved was put back, as far as it still held
-    our digest; its message says what became of each tag. A Ctrl-C between tags is Interrupted, after the same.
+    Events: `tag.planned` with each tag's digest before any moves, `tag.ended` with its outcome (a second one when it
+    was rolled back). Raises PublishFailed after rolling back every moved tag that still had the index's digest; its
+    message lists the outcome of each tag. A Ctrl-C between tags raises Interrupted, after the same.
 
-    `held_before` tells of tags that an unfinished run moved to this index already: what they held before that, by
-    (reference, index digest). They are put back to it, too, if anything fails now.
+    `previous_digests` is for tags that an unfinished run moved to this index already: their digests before that, by
+    (reference, index digest). They are rolled back to these, too, if anything fails now.
     """
     for destination in destinations:
         copy_children(index, destination.repository, sources, registries)
-    former = _pushed(index, destinations, registries, held_before)
-    for reference, held in former.items():
-        emit(TagPlanned(ref=str(reference), before=held.digest, after=index.digest))
-    return Published(
-        index=index, tags=_Move(index=index, former=former, registries=registries, emit=emit).all()
-    )
+    previous = _push_index(index, destinations, registries, previous_digests)
+    for reference, state in previous.items():
+        emit(TagPlanned(ref=str(reference), before=state.digest, after=index.digest))
+    move = _Move(index=index, previous=previous, registries=registries, emit=emit)
+    return Published(index=index, tags=move.move_all())
 
 
-def _pushed(
+def _push_index(
     index: Manifest,
     destinations: Sequence[Destination],
     registries: Stores,
-    held_before: Mapping[tuple[str, str], str | None],
-) -> dict[Reference, _Former]:
-    """Push the index everywhere by its digest, then read it back and what the tags hold, all at once.
+    previous_digests: Mapping[tuple[str, str], str | None],
+) -> dict[Reference, _Previous]:
+    """Push the index everywhere by its digest, then read back the index and the tags, all at once.
 
-    Nothing is read while it is written: a manifest that is there already is written anew, and for that moment
-    registry 2.8 answers 500 for it and for every tag that holds it.
+    Nothing is read while it is written: registry 2.8 rewrites an existing manifest, and answers 500 meanwhile for it
+    and for every tag that has it.
     """
     pinned = [destination.repository.with_digest(index.digest) for destination in destinations]
-    wanted = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
+    tags = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
 
-    def push(at: Reference) -> None:
-        registries.of(at.host).put_manifest(at, index.content, index.media_type)
+    def push(reference: Reference) -> None:
+        registries.of(reference.host).put_manifest(reference, index.content, index.media_type)
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
-        _all_of([pool.submit(push, at) for at in pinned])
-        checks = [pool.submit(_read_back, registries.of(at.host), at, index) for at in pinned]
-        reads = [pool.submit(_previous, tag, registries, index, held_before) for tag in wanted]
-    _all_of(checks)
-    return dict(zip(wanted, _all_of(reads), strict=True))
+        _results([pool.submit(push, reference) for reference in pinned])
+        checks = [pool.submit(_read_back, registries.of(ref.host), ref, index) for ref in pinned]
+        reads = [pool.submit(_read_previous, tag, registries, index, previous_digests) for tag in tags]
+    _results(checks)
+    return dict(zip(tags, _results(reads), strict=True))
 
 
-def _all_of(futures: Sequence[Future[T]]) -> list[T]:
+def _results(futures: Sequence[Future[T]]) -> list[T]:
     wait(futures)
     return [future.result() for future in futures]
 
 
 @frozen
-class _Former:
-    """What a tag held before; `digest` None: it did not exist. The bytes too, where they could be read.
+class _Previous:
+    """A tag's manifest before this run; `digest` None: no such tag, `manifest` None: its bytes cannot be read.
 
-    `resumed`: an unfinished run moved it to our index already.
+    `resumed`: an unfinished run moved the tag to the index already.
     """
 
     digest: str | None
@@ -112,20 +111,23 @@ class _Former:
     resumed: bool = False
 
 
-def _previous(
-    tag: Reference, registries: Stores, index: Manifest, held_before: Mapping[tuple[str, str], str | None]
-) -> _Former:
-    """Read what a tag holds, its bytes too: a registry may drop them as soon as no tag names them."""
+def _read_previous(
+    tag: Reference,
+    registries: Stores,
+    index: Manifest,
+    previous_digests: Mapping[tuple[str, str], str | None],
+) -> _Previous:
+    """Read a tag's manifest with its bytes: a registry may drop them as soon as no tag has them."""
     registry = registries.of(tag.host)
-    held = _or_none(registry, tag)
-    before = held_before.get((str(tag), index.digest), index.digest)
-    if held is not None and held.digest == index.digest != before:
-        kept = _or_none(registry, tag.with_digest(before)) if before is not None else None
-        return _Former(digest=before, manifest=kept, resumed=True)
-    return _Former(digest=held.digest if held else None, manifest=held)
+    current = _read(registry, tag)
+    before = previous_digests.get((str(tag), index.digest), index.digest)
+    if current is not None and current.digest == index.digest != before:
+        manifest = _read(registry, tag.with_digest(before)) if before is not None else None
+        return _Previous(digest=before, manifest=manifest, resumed=True)
+    return _Previous(digest=current.digest if current else None, manifest=current)
 
 
-def _or_none(registry: Store, reference: Reference) -> Manifest | None:
+def _read(registry: Store, reference: Reference) -> Manifest | None:
     try:
         return registry.manifest(reference)
     except RegistryError as error:
@@ -136,91 +138,93 @@ def _or_none(registry: Store, reference: Reference) -> Manifest | None:
 
 @frozen
 class _Move:
-    """All tags to one index, or none. `former` is what each tag held before, in the order of moving."""
+    """Moves all tags to one index, or none. `previous` is in the order of moving."""
 
     index: Manifest
-    former: Mapping[Reference, _Former]
+    previous: Mapping[Reference, _Previous]
     registries: Stores
     emit: Emit
 
-    def all(self) -> tuple[MovedTag, ...]:
-        """Move every tag; PublishFailed after putting back when one cannot be moved, Interrupted after a Ctrl-C.
+    def move_all(self) -> tuple[MovedTag, ...]:
+        """Move every tag; after rolling back, PublishFailed when one cannot be moved, Interrupted after a Ctrl-C.
 
         A run moves tags in a thread, which no Ctrl-C reaches; `merge TARGET SOURCE...` has nothing to resume from.
         """
-        done: list[MovedTag] = []
-        for reference in self.former:
+        moved: list[MovedTag] = []
+        for reference in self.previous:
             try:
-                done.append(self._tell(self._one(reference)))
+                moved.append(self._report(self._move(reference)))
             except (PublishFailed, KeyboardInterrupt) as error:
-                outcome = self._put_all_back(done, reference)
-                said = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
+                outcome = self._roll_back_all(moved, reference)
+                statuses = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
                 if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted(f"interrupted; tags: {said}") from error
-                raise PublishFailed(f"{error.message}; tags: {said}", hint=error.hint) from error
-        return tuple(done)
+                    raise Interrupted(f"interrupted; tags: {statuses}") from error
+                raise PublishFailed(f"{error.message}; tags: {statuses}", hint=error.hint) from error
+        return tuple(moved)
 
-    def _one(self, reference: Reference) -> MovedTag:
-        before = self.former[reference].digest
-        moved = MovedTag(reference=reference, before=before, after=self.index.digest, status="moved")
-        if before == self.index.digest:
+    def _move(self, reference: Reference) -> MovedTag:
+        moved = self._tag(reference, self.index.digest, "moved")
+        if moved.before == self.index.digest:
             return replace(moved, status="unchanged")
         registry = self.registries.of(reference.host)
         registry.put_manifest(reference, self.index.content, self.index.media_type)
         _read_back(registry, reference, self.index)
         return moved
 
-    def _put_all_back(self, done: Sequence[MovedTag], failed: Reference) -> tuple[MovedTag, ...]:
-        """Put back what moved, newest first, and the tag that failed too: its request may have arrived unanswered."""
-        broken = MovedTag(reference=failed, before=self.former[failed].digest, after=None, status="failed")
+    def _roll_back_all(self, moved: Sequence[MovedTag], failed: Reference) -> tuple[MovedTag, ...]:
+        """Roll back the moved tags, newest first, and the failed one: its request may have arrived unanswered."""
+        tags = [*moved, self._tag(failed, None, "failed")]
         outcome = [
-            tag if tag.status == "unchanged" else self._tell(self._rollback(tag))
-            for tag in reversed([*done, broken])
+            tag if tag.status == "unchanged" else self._report(self._roll_back(tag)) for tag in reversed(tags)
         ][::-1]
-        for reference in list(self.former)[len(outcome) :]:
-            outcome.append(self._tell(self._untouched(reference)))
+        for reference in list(self.previous)[len(outcome) :]:
+            outcome.append(self._report(self._roll_back_unmoved(reference)))
         return tuple(outcome)
 
-    def _untouched(self, reference: Reference) -> MovedTag:
-        """Say of a tag that was never come to what it holds; what an unfinished run moved is put back."""
-        former = self.former[reference]
-        tag = MovedTag(reference=reference, before=former.digest, after=former.digest, status="unchanged")
-        moved = replace(tag, after=self.index.digest, status="moved")
-        return self._rollback(moved) if former.resumed else tag
+    def _roll_back_unmoved(self, reference: Reference) -> MovedTag:
+        """Roll back a tag that only an unfinished run moved; any other is unchanged."""
+        previous = self.previous[reference]
+        if not previous.resumed:
+            return self._tag(reference, previous.digest, "unchanged")
+        return self._roll_back(self._tag(reference, self.index.digest, "moved"))
 
-    def _rollback(self, tag: MovedTag) -> MovedTag:
-        """Give a tag its former digest, provided it holds ours now; one that was not there is deleted if it can be."""
-        lost: Status = "failed" if tag.status == "failed" else "left"
-        held, ours = tag.after, False
+    def _tag(self, reference: Reference, after: str | None, status: Status) -> MovedTag:
+        before = self.previous[reference].digest
+        return MovedTag(reference=reference, before=before, after=after, status=status)
+
+    def _roll_back(self, tag: MovedTag) -> MovedTag:
+        """Restore a tag that still has the index's digest; a new tag is deleted where the registry can."""
+        foreign: Status = "failed" if tag.status == "failed" else "left"
+        current, is_ours = tag.after, False
         try:
-            held = self._held(tag.reference)
-            ours = held == self.index.digest
-            if ours:
+            current = self._current_digest(tag.reference)
+            is_ours = current == self.index.digest
+            if is_ours:
                 self._restore(tag.reference)
-                held = tag.before
+                current = tag.before
         except PublishFailed:
-            # It may have been done although its answer did not arrive.
+            # The registry may have done it although its response was lost.
             with contextlib.suppress(PublishFailed):
-                held = self._held(tag.reference)
-        if held == self.index.digest:
-            return replace(tag, after=held, status="left")
-        # What is not ours now is somebody else's, or never was ours: then it is not for us to change.
-        return replace(tag, after=held, status="put-back" if ours else lost)
+                current = self._current_digest(tag.reference)
+        if current == self.index.digest:
+            return replace(tag, after=current, status="left")
+        # A tag with another digest was moved by another process, or never by this run: it is not changed.
+        return replace(tag, after=current, status="put-back" if is_ours else foreign)
 
-    def _held(self, reference: Reference) -> str | None:
-        held = self.registries.of(reference.host).head(reference)
-        return held.digest if held else None
+    def _current_digest(self, reference: Reference) -> str | None:
+        current = self.registries.of(reference.host).head(reference)
+        return current.digest if current else None
 
     def _restore(self, reference: Reference) -> None:
-        former, registry = self.former[reference], self.registries.of(reference.host)
-        if former.digest is None:
+        previous, registry = self.previous[reference], self.registries.of(reference.host)
+        if previous.digest is None:
             registry.delete(reference)
-        elif former.manifest is not None:
-            registry.put_manifest(reference, former.manifest.content, former.manifest.media_type)
+        elif previous.manifest is not None:
+            registry.put_manifest(reference, previous.manifest.content, previous.manifest.media_type)
         else:
-            raise PublishFailed(f"{reference}: what it held, {former.digest}, is no longer there")
+            raise PublishFailed(f"{reference}: what it held, {previous.digest}, is no longer there")
 
-    def _tell(self, tag: MovedTag) -> MovedTag:
+    def _report(self, tag: MovedTag) -> MovedTag:
         self.emit(TagEnded(ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status))
         return tag
 
@@ -228,14 +232,14 @@ class _Move:
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
     """Read the tag back until it is the pushed index; RegistryError when it is not within VISIBILITY_TIMEOUT_S."""
 
-    def look() -> RegistryError | None:
-        found = registry.manifest(reference)
-        if (found.content, found.media_type) == (index.content, index.media_type):
+    def check() -> RegistryError | None:
+        manifest = registry.manifest(reference)
+        if (manifest.content, manifest.media_type) == (index.content, index.media_type):
             return None
         return RegistryError(
             "invalid",
-            f"{reference} reads back as {found.digest} ({found.media_type}), not {index.digest}",
+            f"{reference} reads back as {manifest.digest} ({manifest.media_type}), not {index.digest}",
             hint="is somebody else publishing to this tag?",
         )
 
-    wait_until_visible(look, timeout_s=VISIBILITY_TIMEOUT_S)
+    wait_until_visible(check, timeout_s=VISIBILITY_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""What becomes of optional platforms without a child: `publish.on_missing` is omit, carry or fail."""
+"""Optional platforms without a child: `publish.on_missing` is omit, carry or fail."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ from multibuild.publish.merge_sources import read_source
 
 
 def carry_missing(
-    plan: Plan, there: Sequence[Platform], old: tuple[Reference, Stores], recorder: Recorder
+    plan: Plan, available: Sequence[Platform], repository: Reference, registries: Stores, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
-    """Give what stands in for platforms of the plan that are not `there`: nothing, or what the old index has.
+    """Return the old index's children for platforms of the plan that are not `available`, by platform.
 
-    `old` is the repository that has the index before this one, and where it is found. Raises PublishFailed with
-    `on_missing: fail`. A platform that the old index lacks too is left out, and said.
+    `repository` is that of the old index. Raises PublishFailed with `on_missing: fail`. A platform that the old index
+    lacks too is omitted, with a message.
     """
-    missing = [item for item in plan.platforms if item.platform not in there]
+    missing = [planned for planned in plan.platforms if planned.platform not in available]
     rule = plan.publish.on_missing
     if not missing or rule == "omit":
         return {}
-    named = ", ".join(str(item.platform) for item in missing)
     if rule == "fail":
         raise PublishFailed(
-            f"{named}: without a child, and publish.on_missing is fail; no tag was moved",
+            f"{', '.join(str(planned.platform) for planned in missing)}: without a child, and publish.on_missing is "
+            "fail; no tag was moved",
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
-    repository, registries = old
     tag = repository.with_tag(plan.publish.carry_from)
-    before = {child.image.platform: child for child in _old(tag, registries)}
+    old = {child.image.platform: child for child in _old_children(tag, registries)}
     carried = {}
-    for item in missing:
-        child = before.get(item.platform) or next(
-            (c for said, c in before.items() if said and said.normalised() == item.platform), None
+    for planned in missing:
+        child = old.get(planned.platform) or next(
+            (child for listed, child in old.items() if listed and listed.normalised() == planned.platform),
+            None,
         )
         if child is None:
-            recorder.say(f"{item.platform} is in {tag} neither: left out")
+            recorder.say(f"{planned.platform} is in {tag} neither: left out")
             continue
-        carried[item.platform] = replace(
+        carried[planned.platform] = replace(
             child,
             image=replace(child.image, annotations={}),
-            platform=item.platform,
-            also_as=item.entry.also_as,
-            os_version=item.entry.os_version,
-            os_features=item.entry.os_features,
-            annotations=item.entry.annotations,
+            platform=planned.platform,
+            also_as=planned.entry.also_as,
+            os_version=planned.entry.os_version,
+            os_features=planned.entry.os_features,
+            annotations=planned.entry.annotations,
         )
-        local = is_staged_here(item.staging.reference)
+        local = is_staged_here(planned.staging.reference)
         recorder.record(
             PlatformEnded(
-                platform=str(item.platform),
+                platform=str(planned.platform),
                 status="carried",
                 digest=child.image.digest,
-                repository=item.staging.reference if local else plan.image,
+                repository=planned.staging.reference if local else plan.image,
             )
         )
     return carried
 
 
-def _old(tag: Reference, registries: Stores) -> tuple[IndexChild, ...]:
+def _old_children(tag: Reference, registries: Stores) -> tuple[IndexChild, ...]:
     try:
         return read_source(str(tag), registries, reference=tag).children
     except RegistryError as error:

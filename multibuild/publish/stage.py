@@ -1,11 +1,10 @@
-"""The publishing stage: may we push at all (before the first build), then compose and move tags (at the end)."""
+"""The publishing stage: check that pushing is allowed before the first build; compose and move tags at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
 from multibuild.background import run_in_background
@@ -22,28 +21,27 @@ from multibuild.oci.layout import StoresWithLayouts
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registries import RegistrySession
-from multibuild.oci.store import Stores
 from multibuild.plan.children import PlatformChild
-from multibuild.plan.plan import Plan, Target
+from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose
-from multibuild.publish.local_output import LocalOutlet, publish_locally
+from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing
 
 
 async def preflight(plan: Plan, recorder: Recorder) -> None:
-    """Ask every registry, in seconds, whether it is there and lets us push; EnvironmentFault (exit 3) if not.
+    """Check that every registry can be reached and allows pushing; EnvironmentFault (exit 3) if not.
 
-    A push probe opens an upload and ends it again: no repository appears.
+    A push probe opens an upload and cancels it: no repository appears.
     """
-    staged = [item.staging.reference for item in plan.platforms if item.staging.kind != "layout"]
+    staged = [p.staging.reference for p in plan.platforms if p.staging.kind != "layout"]
+    targets = plan.targets if plan.publish.output.kind == "registry" else ()
     names = dict.fromkeys(
-        Reference.parse(text).with_tag(None)
-        for text in (*staged, *(target.repository for target in _registry_targets(plan)))
+        Reference.parse(text).with_tag(None) for text in (*staged, *(target.repository for target in targets))
     )
 
-    def ask() -> None:
+    def check() -> None:
         with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
@@ -51,7 +49,7 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
                 raise as_environment_fault(error) from error
 
     with recorder.stage("preflight"):
-        await run_in_background(ask)
+        await run_in_background(check)
 
 
 async def publish_children(
@@ -59,76 +57,56 @@ async def publish_children(
     children: Sequence[PlatformChild],
     context: RunContext,
     *,
-    held_before: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
+    previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
 ) -> Published:
-    """Compose the index, push it, read it back, move the tags. Raises PublishFailed; what moved was put back.
-
-    `held_before` maps (reference, index digest) to what a tag held before an unfinished run
-    moved it.
-    """
-    with context.recorder.stage("publish"):
-        return await _publish(plan, children, context, held_before)
-
-
-async def _publish(
-    plan: Plan,
-    children: Sequence[PlatformChild],
-    context: RunContext,
-    held_before: Mapping[tuple[str, str], str | None],
-) -> Published:
+    """Compose the index, push it, read it back, move the tags. Raises what `move_tags.publish` raises."""
     run, recorder = context.run, context.recorder
-    outlet = _local_outlet(plan, run)
-    carried = await run_in_background(lambda: _carried(plan, children, outlet, recorder))
-    index = compose_children(plan, children, carried)
-    recorder.record(
-        IndexComposed(
-            digest=index.digest,
-            media_type=index.media_type,
-            size=len(index.content),
-            entries=len(index.document["manifests"]),
-            manifests=tuple(index.document["manifests"]),
-        )
-    )
-    destinations = [
-        Destination(repository=Reference.parse(target.repository), tags=target.tags)
-        for target in plan.targets
-    ]
+    output, gate = _local_output(plan, run), _Gate(recorder)
+    destinations = [Destination(repository=Reference.parse(t.repository), tags=t.tags) for t in plan.targets]
 
     def push() -> Published:
         sources = [
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
+        sources += [_old_repository(plan, output)] if carried else []
         with RegistrySession(plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES) as registries:
-            sources.extend([_previous(plan, outlet, registries)[0]] if carried else [])
-            if outlet is not None:
+            stores = WithStaged(registries, run)
+            if output is not None:
                 return publish_locally(
-                    index,
-                    outlet,
-                    sources=sources,
-                    registries=WithStaged(registries, run),
-                    emit=recorder.record,
+                    index, output, sources=sources, registries=stores, emit=recorder.record
                 )
             return publish(
                 index,
                 destinations,
                 sources=sources,
-                registries=WithStaged(registries, run),
+                registries=stores,
                 emit=gate.record,
-                held_before=held_before,
+                previous_digests=previous_digests,
             )
 
-    gate = _Gate(recorder)
-    try:
-        return await asyncio.to_thread(push)
-    except asyncio.CancelledError:
-        gate.shut.set()
-        raise
+    with recorder.stage("publish"):
+        carried = await run_in_background(lambda: _carry(plan, children, output, recorder))
+        index = compose_children(plan, children, carried)
+        recorder.record(
+            IndexComposed(
+                digest=index.digest,
+                media_type=index.media_type,
+                size=len(index.content),
+                entries=len(index.document["manifests"]),
+                manifests=tuple(index.document["manifests"]),
+            )
+        )
+        try:
+            return await asyncio.to_thread(push)
+        except asyncio.CancelledError:
+            gate.shut.set()
+            raise
 
 
 class _Gate:
-    """Lets no tag move once the run was interrupted: a thread cannot be cancelled, but it asks here first.
+    """Lets no tag move once the run was interrupted: a thread cannot be cancelled, but it checks here first.
 
-    Every tag is planned before any moves; when the moves have begun they go on to their end, or back.
+    Every tag is planned before any moves; once they move, they all move or are all rolled back.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -142,60 +120,52 @@ class _Gate:
         self._recorder.record(event)
 
 
-def _registry_targets(plan: Plan) -> tuple[Target, ...]:
-    return plan.targets if plan.publish.output.kind == "registry" else ()
-
-
-def _local_outlet(plan: Plan, run: RunDirectory) -> LocalOutlet | None:
-    """Give where the result goes on this machine; None for registries."""
-    outlet = plan.publish.output
-    if outlet.kind == "registry":
+def _local_output(plan: Plan, run: RunDirectory) -> LocalOutput | None:
+    """Return the output on this machine; None for registries."""
+    output = plan.publish.output
+    if output.kind == "registry":
         return None
-
-    def load(archive: Path) -> None:
-
-        DockerEngine().load(archive)
-
-    return LocalOutlet(
-        kind=outlet.kind,
-        path=plan.project / (outlet.path or ""),
+    return LocalOutput(
+        kind=output.kind,
+        path=plan.project / (output.path or ""),
         image=plan.image,
         tags=plan.tags,
-        load=load,
+        load=lambda archive: DockerEngine().load(archive),
         scratch=run.children,
     )
 
 
-def _previous(plan: Plan, outlet: LocalOutlet | None, registries: Stores) -> tuple[Reference, Stores]:
-    """Give where the index before this one is: in the layout that is written to, else in the registry of `image`."""
-    if outlet is not None and outlet.kind == "oci":
-        layout = outlet.layout(outlet.path)
-        return layout.reference(), StoresWithLayouts(registries, layout)
-    return Reference.parse(plan.image), registries
+def _old_repository(plan: Plan, output: LocalOutput | None) -> Reference:
+    """Return the repository of the index before this one: in the layout that is written to, else that of `image`."""
+    if output is not None and output.kind == "oci":
+        return output.layout(output.path).reference()
+    return Reference.parse(plan.image)
 
 
-def _carried(
-    plan: Plan, children: Sequence[PlatformChild], outlet: LocalOutlet | None, recorder: Recorder
+def _carry(
+    plan: Plan, children: Sequence[PlatformChild], output: LocalOutput | None, recorder: Recorder
 ) -> dict[Platform, IndexChild]:
-    there = [child.planned.platform for child in children]
+    available = [child.planned.platform for child in children]
+    layouts = [output.layout(output.path)] if output is not None else []
     with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
-        return carry_missing(plan, there, _previous(plan, outlet, registries), recorder)
+        stores = StoresWithLayouts(registries, *layouts)
+        return carry_missing(plan, available, _old_repository(plan, output), stores, recorder)
 
 
 def compose_children(
     plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
 ) -> Manifest:
-    """Compose the index of a plan's children, and of what was carried, in config order; what `compose` raises."""
+    """Compose the index of a plan's children and the carried ones, in config order; raises what `compose` raises."""
     listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
     return compose(
-        [listed[item.platform] for item in plan.platforms if item.platform in listed],
+        [listed[planned.platform] for planned in plan.platforms if planned.platform in listed],
         annotations=plan.annotations,
         media_type=plan.media_type,
     )
 
 
 def index_child(child: PlatformChild) -> IndexChild:
-    """Give a child's share of the index: its own descriptor with the platform and fields the user said."""
+    """Return a child's part of the index: its descriptor with the platform and fields of the config."""
     entry = child.planned.entry
     return IndexChild(
         image=child.child.image,

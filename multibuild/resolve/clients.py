@@ -1,4 +1,4 @@
-"""Which entry of an index each client picks for a host: the rules of the clients' own code as pure functions.
+"""Pick the entry of an index that a client takes for a host: the rules of the clients' own code as pure functions.
 
 Sources: containerd/platforms v1.0.0-rc.4, containerd v2 core/images, moby 18.06 to 29, containers/image 5.36,
 go-containerregistry 0.20.
@@ -86,7 +86,7 @@ def resolve(entries: Sequence[Entry], host: Platform) -> dict[str, Choice | None
 
 
 def containerd(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Containerd, and Kubernetes through it: `platforms.Only(host)`, then the first of the most specific.
+    """Pick like containerd, and Kubernetes through it: the first of the most specific in `platforms.Only(host)`.
 
     core/images/image.go Manifest: entries without platform match too, and come last; sort.SliceStable keeps the
     index's order among equals.
@@ -102,7 +102,7 @@ def containerd(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
 
 def docker(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Docker 23.0 and later, both stores: containerd's rule, with unknown media types passed over.
+    """Pick like Docker 23.0 and later, both stores: containerd's rule without entries of unknown media types.
 
     moby daemon/internal/distribution/pull_v2_unix.go filterManifests; daemon/containerd/image_pull.go.
     """
@@ -110,7 +110,7 @@ def docker(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
 
 def docker_legacy(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Docker 18.06 to 20.10: the exact platform in normal form; for arm alone, failing that, any variant.
+    """Pick like Docker 18.06 to 20.10: the exact platform in normal form; for arm, else the first of any variant.
 
     moby distribution/pull_v2_unix.go filterManifests at those tags (platforms.NewMatcher, "deprecated: backwards
     compatibility with older versions that didn't compare variant").
@@ -128,12 +128,11 @@ def docker_legacy(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
 
 def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Podman, CRI-O, skopeo, buildah: exact strings, against a list of variants in order of preference.
+    """Pick like Podman, CRI-O, skopeo, buildah: exact strings, against a list of variants in order of preference.
 
     containers/image internal/pkg/platform/platform_matcher.go WantedPlatforms, internal/manifest/oci_index.go
     chooseInstance: entries without platform come last. Only arm and arm64 have a variant detected; one that is not
-    recognised is none. Between equals it prefers zstd layers, which an index shows in an annotation not looked at
-    here.
+    recognised is none. Between equals it prefers zstd layers, by an annotation that is ignored here.
     """
     variants = _podman_variants(host)
     best, best_rank = None, len(variants) + 1
@@ -151,7 +150,7 @@ def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
 
 def crane(entries: Sequence[Entry], host: Platform) -> Entry | None:
-    """Crane and what uses go-containerregistry: the first of the same os, architecture and, if asked for, variant.
+    """Pick like crane and other users of go-containerregistry: the first of the os, architecture and, if set, variant.
 
     pkg/v1/remote/index.go childByPlatform; an entry without platform counts as linux/amd64.
     """

@@ -1,4 +1,4 @@
-"""What changed per platform between two indexes."""
+"""Compare two indexes platform by platform."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def read_cluster_nodes(content: bytes, name: str) -> tuple[ClusterNode, ...]:
     try:
         document = json.loads(content)
         items = document.get("items", [document])
-        nodes = tuple(_parse_node(item, number) for number, item in enumerate(items, 1))
+        nodes = tuple(_parse_node(node, number) for number, node in enumerate(items, 1))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{name} is not a list of nodes", hint="`kubectl get nodes -o json` prints one"
@@ -81,11 +81,11 @@ def read_cluster_nodes(content: bytes, name: str) -> tuple[ClusterNode, ...]:
     return nodes
 
 
-def _parse_node(item: dict[str, Any], number: int) -> ClusterNode:
+def _parse_node(node: dict[str, Any], number: int) -> ClusterNode:
     """Parse one node; the kubelet's report takes precedence over labels, which users can set."""
-    metadata = item.get("metadata") or {}
+    metadata = node.get("metadata") or {}
     labels = metadata.get("labels") or {}
-    info = (item.get("status") or {}).get("nodeInfo") or {}
+    info = (node.get("status") or {}).get("nodeInfo") or {}
     system = info.get("operatingSystem") or labels.get("kubernetes.io/os") or "linux"
     architecture = info.get("architecture") or labels["kubernetes.io/arch"]
     host = Platform(os=str(system), architecture=str(architecture)).normalised()

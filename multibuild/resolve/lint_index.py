@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import CLIENTS, Entry
+from multibuild.resolve.clients import CLIENTS
+from multibuild.resolve.resolve import entry_of
 
 CURRENT_CLIENTS = ("containerd", "docker", "podman", "crane")
 """The clients that should agree; docker-legacy needs entries of its own."""
@@ -25,43 +26,42 @@ class Finding:
 
 def lint(entries: Sequence[Descriptor], configs: Mapping[str, str]) -> tuple[Finding, ...]:
     """Return the findings. `configs` is the platform of each image config, by digest."""
-    findings = []
     images = [entry for entry in entries if not entry.is_attestation]
-    digests = {entry.digest for entry in images}
+    return (*_lint_images(images, configs), *_lint_attestations(entries), *_lint_choices(images))
+
+
+def _lint_images(images: Sequence[Descriptor], configs: Mapping[str, str]) -> Iterator[Finding]:
     seen: set[str] = set()
     for entry in images:
         platform = str(entry.platform) if entry.platform else ""
         if platform and platform in seen:
-            findings.append(
-                Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
-            )
+            yield Finding(kind="duplicate", detail=f"{platform} is listed twice; clients take the first")
         seen.add(platform)
-        findings += _lint_platform(entry.platform)
+        yield from _lint_platform(entry.platform)
         config = configs.get(entry.digest, "")
         if entry.platform is not None and config and _differ(entry.platform, Platform.literal(config)):
-            findings.append(Finding(kind="mismatch", detail=f"{platform}: the image config says {config}"))
+            yield Finding(kind="mismatch", detail=f"{platform}: the image config says {config}")
         if entry.media_type in INDEX_TYPES:
-            findings.append(
-                Finding(
-                    kind="nested",
-                    detail=f"{platform or entry.digest} is an index itself: many clients stop there",
-                )
-            )
+            detail = f"{platform or entry.digest} is an index itself: many clients stop there"
+            yield Finding(kind="nested", detail=detail)
+
+
+def _lint_attestations(entries: Sequence[Descriptor]) -> Iterator[Finding]:
+    digests = {entry.digest for entry in entries if not entry.is_attestation}
     for entry in entries:
         if entry.is_attestation and entry.attests not in digests:
-            findings.append(
-                Finding(kind="orphan", detail=f"an attestation is about {entry.attests}, which is not listed")
-            )
-    return (*findings, *_lint_choices(images))
+            detail = f"an attestation is about {entry.attests}, which is not listed"
+            yield Finding(kind="orphan", detail=detail)
 
 
-def _lint_platform(platform: Platform | None) -> list[Finding]:
+def _lint_platform(platform: Platform | None) -> Iterator[Finding]:
     if platform is None or platform.has_known_variant:
-        return []
+        return
     if platform.variant == "unknown":
-        served = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
-        return [Finding(kind="unknown-variant", detail=f"{platform} serves only {served}")]
-    return [Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")]
+        hosts = "Docker 18.06 to 20.10 on hosts whose kernel does not say their ARM level; others skip it"
+        yield Finding(kind="unknown-variant", detail=f"{platform} serves only {hosts}")
+    else:
+        yield Finding(kind="unreachable", detail=f"no client looks for the variant of {platform}")
 
 
 def _differ(entry: Platform, config: Platform) -> bool:
@@ -75,9 +75,7 @@ def _differ(entry: Platform, config: Platform) -> bool:
 
 def _lint_choices(images: Sequence[Descriptor]) -> list[Finding]:
     """Return hosts on which clients differ because of the order, and entries that no client picks."""
-    entries = [
-        Entry(platform=entry.platform, digest=entry.digest, media_type=entry.media_type) for entry in images
-    ]
+    entries = [entry_of(image) for image in images]
     hosts = dict.fromkeys(Platform.literal(text) for text in COMMON_HOSTS)
     for entry in entries:
         if entry.platform is not None and entry.platform.has_known_variant:

@@ -54,10 +54,11 @@ def entries_of(index: Manifest) -> tuple[Entry, ...]:
     """Return the entries of an index; a single manifest is one entry without platform."""
     if index.media_type in MANIFEST_TYPES:
         return (Entry(platform=None, digest=index.digest, media_type=index.media_type),)
-    return tuple(_entry(descriptor) for descriptor in index.entries)
+    return tuple(entry_of(descriptor) for descriptor in index.entries)
 
 
-def _entry(descriptor: Descriptor) -> Entry:
+def entry_of(descriptor: Descriptor) -> Entry:
+    """Return what clients read of a descriptor."""
     return Entry(
         platform=descriptor.platform,
         digest=descriptor.digest,

@@ -60,7 +60,7 @@ async def merge_last_run(
     by_platform = {child.planned.platform: child for child in children}
     ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
     previous = read_unfinished_runs(context.state, context.run)
-    await publish_children(plan, ordered, context, held_before=previous.tags)
+    await publish_children(plan, ordered, context, previous_digests=previous.tags)
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 

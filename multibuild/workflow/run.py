@@ -46,7 +46,7 @@ async def run_stages(loaded: LoadedConfig, only: Sequence[Platform] | None, cont
         children = await prove_children(
             outcome.plan, outcome.children, context, reader=reader, failover=outcome.failover
         )
-    await publish_children(outcome.plan, children, context, held_before=reusable.tags)
+    await publish_children(outcome.plan, children, context, previous_digests=reusable.tags)
     return _status(plan, children)
 
 

@@ -11,7 +11,7 @@ from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.publish.move_tags import publish
 
-NO_RETRY = RetryPolicy(tries=1, initial=0.0, unreachable=0.0)
+NO_RETRY = RetryPolicy(tries=1, initial_wait_s=0.0, unreachable_s=0.0)
 
 
 class Clients:
@@ -33,7 +33,7 @@ class Clients:
             registry.__exit__(None, None, None)
 
 
-def run(content, media_type, source, names, tags, journal, held_before=None):
+def run(content, media_type, source, names, tags, journal, previous_digests=None):
     """Publish; return the error's message, empty without one."""
     index = Manifest.of(content, media_type)
     destinations = [Destination(repository=Reference.parse(name), tags=tags) for name in names]
@@ -50,7 +50,7 @@ def run(content, media_type, source, names, tags, journal, held_before=None):
                 sources=[Reference.parse(source).with_digest(entry.digest) for entry in index.entries],
                 registries=clients,
                 emit=emit,
-                held_before=held_before or {},
+                previous_digests=previous_digests or {},
             )
         except PublishFailed as error:
             return error.message

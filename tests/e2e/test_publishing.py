@@ -85,10 +85,10 @@ class RunContext:
                 registry.put(repository, tag, {"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
         return repository
 
-    def arguments(self, repository, journal, held_before=None):
+    def arguments(self, repository, journal, previous_digests=None):
         names = [f"{proxy.host}/{repository}" for proxy in self.proxies]
         source = f"{self.proxies[0].host}/{self.source}"
-        return (self.content, INDEX, source, names, TAGS, str(journal), held_before)
+        return (self.content, INDEX, source, names, TAGS, str(journal), previous_digests)
 
     def held(self, repository):
         """Return the digest of every tag, by the publisher's name for it."""

@@ -168,7 +168,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         published = publish(
             index,
             destinations,
-            sources=[place for source in (*read, *((onto,) if onto else ())) for place in source.places],
+            sources=[ref for source in (*read, *((onto,) if onto else ())) for ref in source.references],
             registries=registries,
             emit=_announce_tags(request),
         )

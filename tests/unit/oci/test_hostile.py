@@ -25,21 +25,8 @@ from multibuild.resolve.resolve import resolve_hosts
 from multibuild.workflow.clean import reachable_digests
 
 ODD_VALUES: tuple[Any, ...] = (
-    None,
-    5,
-    "text",
-    [],
-    {},
-    [5],
-    [None],
-    [[]],
-    {"a": 1},
-    True,
-    -1,
-    float("inf"),
-    "latest",
-    "linux",
-    "v²",
+    *(None, True, 5, -1, float("inf"), "text", "latest", "linux", "v²"),
+    *([], {}, [5], [None], [[]], {"a": 1}),
 )
 ROUNDS = 60
 
@@ -47,14 +34,14 @@ ROUNDS = 60
 def mutate(document, rng):
     """Return a copy of the document with an odd value at a random place."""
     document = copy.deepcopy(document)
-    places = []
+    fields = []
     queue = [document]
     while queue:
         node = queue.pop()
         keys = node if isinstance(node, dict) else range(len(node))
-        places += [(node, key) for key in keys]
+        fields += [(node, key) for key in keys]
         queue += [node[key] for key in keys if isinstance(node[key], dict | list)]
-    node, key = rng.choice(places)
+    node, key = rng.choice(fields)
     node[key] = copy.deepcopy(rng.choice(ODD_VALUES))
     return document
 
@@ -77,10 +64,12 @@ def uses(reference, registries):
 
     def copy_image():
         source = read_source(str(reference), registries)
-        made = merge([source], MergeOptions(annotations=(("q", "r"),)))
-        lint(made.entries, {})
-        goal = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
-        publish(made, [goal], sources=[source.reference], registries=registries, emit=lambda _event: None)
+        index = merge([source], MergeOptions(annotations=(("q", "r"),)))
+        lint(index.entries, {})
+        destination = Destination(repository=Reference.parse(f"{reference.host}/copy"), tags=("1",))
+        publish(
+            index, [destination], sources=[source.reference], registries=registries, emit=lambda _event: None
+        )
 
     yield lambda: as_table(inspect_reference(reference, registries))
     yield lambda: json.dumps(
@@ -94,7 +83,7 @@ def uses(reference, registries):
 @pytest.mark.parametrize("seed", range(4))
 def test_an_odd_value_never_ends_in_a_traceback(seed):
     rng = random.Random(seed)
-    no_retries = RetryPolicy(tries=1, initial=0.0)
+    no_retries = RetryPolicy(tries=1, initial_wait_s=0.0)
     with FakeRegistry() as fake, RegistrySession({}, on_wait=print, retry=no_retries) as registries:
         index, manifest, config = complete_documents(fake)
         for _ in range(ROUNDS):

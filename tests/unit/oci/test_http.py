@@ -19,7 +19,7 @@ from multibuild.oci.registry_settings import RegistrySettings
 
 NAME = "registry.test"
 CERTIFICATE = Path(fakes.__path__[0]) / "registry.test.pem"
-QUICK = RetryPolicy(tries=2, initial=0.01, longest=0.05, unreachable=0.1)
+QUICK = RetryPolicy(tries=2, initial_wait_s=0.01, max_wait_s=0.05, unreachable_s=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +29,10 @@ def _no_proxy(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def client(host=NAME, **settings):
-    return Registry(RegistrySettings(host=host, **settings), retry=QUICK)
+def read(text=f"{NAME}/app:1", **settings):
+    reference = Reference.parse(text)
+    with Registry(RegistrySettings(host=reference.host, **settings), retry=QUICK) as registry:
+        return registry.manifest(reference)
 
 
 @pytest.fixture
@@ -44,16 +46,15 @@ def remote(monkeypatch):
 
 def test_a_custom_ca_works_through_a_proxy(remote):
     registry, proxy = remote
-    with client(ca=CERTIFICATE) as registry_client:
-        assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+    assert read(ca=CERTIFICATE)
     assert proxy.targets == [f"{NAME}:443"]
     assert registry.requests("GET")
 
 
 def test_an_unknown_ca_is_an_error_with_the_setting_that_trusts_it(remote):
     registry, _ = remote
-    with client() as registry_client, pytest.raises(RegistryError) as caught:
-        registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+    with pytest.raises(RegistryError) as caught:
+        read()
     assert caught.value.kind == "tls"
     assert "ca: FILE" in str(caught.value.hint)
     assert not registry.log
@@ -62,8 +63,8 @@ def test_an_unknown_ca_is_an_error_with_the_setting_that_trusts_it(remote):
 def test_no_proxy_bypasses_the_proxy(remote, monkeypatch):
     _, proxy = remote
     monkeypatch.setenv("NO_PROXY", NAME)
-    with client(ca=CERTIFICATE) as registry_client, pytest.raises(RegistryError) as caught:
-        registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+    with pytest.raises(RegistryError) as caught:
+        read(ca=CERTIFICATE)
     assert caught.value.kind == "unreachable"
     assert not proxy.targets
 
@@ -71,34 +72,30 @@ def test_no_proxy_bypasses_the_proxy(remote, monkeypatch):
 def test_plain_http_is_not_used_unless_configured(monkeypatch):
     with FakeRegistry() as registry, Tunnel(registry.host) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
-        with client() as registry_client, pytest.raises(RegistryError) as caught:
-            registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
+        with pytest.raises(RegistryError) as caught:
+            read()
         assert caught.value.kind == "tls"
         assert "insecure: true" in str(caught.value.hint)
         assert not registry.log
 
 
-def test_plain_http_is_used_when_configured(monkeypatch):
-    with FakeRegistry() as registry:
-        put_image(registry, "app", tag="1")
-        monkeypatch.setenv("HTTP_PROXY", f"http://{registry.host}")
-        with client(insecure=True) as registry_client:
-            assert registry_client.manifest(Reference.parse(f"{NAME}/app:1"))
-        assert registry.log[0].path == f"http://{NAME}/v2/app/manifests/1"
+def test_plain_http_is_used_when_configured(monkeypatch, fake):
+    put_image(fake, "app", tag="1")
+    monkeypatch.setenv("HTTP_PROXY", f"http://{fake.host}")
+    assert read(insecure=True)
+    assert fake.log[0].path == f"http://{NAME}/v2/app/manifests/1"
 
 
-def test_loopback_bypasses_the_proxy(monkeypatch):
+def test_loopback_bypasses_the_proxy(monkeypatch, fake):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    with FakeRegistry() as registry:
-        put_image(registry, "app", tag="1")
-        with client(registry.host) as registry_client:
-            assert registry_client.manifest(Reference.parse(f"{registry.host}/app:1"))
+    put_image(fake, "app", tag="1")
+    assert read(f"{fake.host}/app:1")
 
 
 def test_an_unusable_ca_file_is_an_error(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(EnvironmentFault, match=r"ca\.pem"):
-        client(ca=tmp_path / "ca.pem")
+        Registry(RegistrySettings(host=NAME, ca=tmp_path / "ca.pem"))
 
 
 def test_the_address_of_each_kind_of_registry():
@@ -108,19 +105,16 @@ def test_the_address_of_each_kind_of_registry():
     assert RegistrySettings(host="docker.io").address == "https://registry-1.docker.io"
 
 
-def test_an_oversized_manifest_is_an_error():
-    with FakeRegistry() as registry:
-        digest = registry.put("a", b" " * (4 * 1024 * 1024 + 1), OCI)
-        with client(registry.host) as registry_client, pytest.raises(RegistryError, match="more than"):
-            registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
+def test_an_oversized_manifest_is_an_error(fake):
+    digest = fake.put("a", b" " * (4 * 1024 * 1024 + 1), OCI)
+    with pytest.raises(RegistryError, match="more than"):
+        read(f"{fake.host}/a@{digest}")
 
 
-def test_the_media_type_is_detected_where_the_registry_sends_a_generic_one():
-    with FakeRegistry() as registry:
-        digest = registry.put("a", b'{"manifests": []}', "application/json")
-        with client(registry.host) as registry_client:
-            manifest = registry_client.manifest(Reference.parse(f"{registry.host}/a@{digest}"))
-        assert manifest.media_type == OCI_INDEX
+def test_the_media_type_is_detected_where_the_registry_sends_a_generic_one(fake):
+    digest = fake.put("a", b'{"manifests": []}', "application/json")
+    manifest = read(f"{fake.host}/a@{digest}")
+    assert manifest.media_type == OCI_INDEX
 
 
 def test_a_registry_that_is_not_running_is_reported_quickly():
@@ -136,13 +130,9 @@ def test_a_registry_that_is_not_running_is_reported_quickly():
     assert "running" in str(caught.value.hint)
 
 
-def test_escape_sequences_in_a_registrys_message_are_removed():
-    with FakeRegistry() as registry:
-        registry.faults = Faults({1: 400})
-        registry.error_message = "\x1b]0;owned\x07 its words"
-        with (
-            client(registry.host) as registry_client,
-            pytest.raises(RegistryError, match="its words") as caught,
-        ):
-            registry_client.put_manifest(Reference.parse(f"{registry.host}/a:1"), b"{}", OCI_INDEX)
-        assert "\x1b" not in caught.value.message
+def test_escape_sequences_in_a_registrys_message_are_removed(fake):
+    fake.faults = Faults({1: 400})
+    fake.error_message = "\x1b]0;owned\x07 its words"
+    with pytest.raises(RegistryError, match="its words") as caught:
+        read(f"{fake.host}/a:1")
+    assert "\x1b" not in caught.value.message

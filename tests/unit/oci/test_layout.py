@@ -6,43 +6,23 @@ from pathlib import Path
 
 import pytest
 from fakes.images import put_attested, put_image
-from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registry import Registry
-from multibuild.oci.registry_settings import RegistrySettings
-from multibuild.publish.local_output import LocalOutlet, publish_locally
+from multibuild.oci.registries import RegistrySession
+from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source
 from multibuild.publish.move_tags import publish
 
 
 @pytest.fixture
-def fake():
-    with FakeRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def clients(fake):
-    class OneRegistry:
-        registry = Registry(RegistrySettings(host=fake.host))
-
-        def of(self, host):
-            assert host == fake.host
-            return self.registry
-
-    clients = OneRegistry()
-    with clients.registry:
-        yield clients
-
-
-def ignore(event, /):
-    pass
+def clients():
+    with RegistrySession({}, on_wait=print) as session:
+        yield session
 
 
 @pytest.fixture
@@ -55,7 +35,7 @@ def publish_layout(fake, clients, tmp_path):
         sources = [read_source(f"{fake.host}/app:{tag}", clients) for tag in "ab"]
         index = merge(sources, MergeOptions())
         loaded: list[bytes] = []
-        outlet = LocalOutlet(
+        output = LocalOutput(
             kind=kind,
             path=tmp_path / "out",
             image=f"{fake.host}/app",
@@ -64,7 +44,7 @@ def publish_layout(fake, clients, tmp_path):
             scratch=tmp_path / "scratch",
         )
         references = [source.reference for source in sources]
-        publish_locally(index, outlet, sources=references, registries=clients, emit=ignore)
+        publish_locally(index, output, sources=references, registries=clients, emit=print)
         return index, tmp_path / "out", loaded
 
     return write
@@ -115,7 +95,7 @@ def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients, t
     source = read_source("oci:out", stores, reference=reference)
     assert merge([source], MergeOptions()).digest == index.digest
     destination = Destination(repository=Reference.parse(f"{fake.host}/elsewhere"), tags=("1",))
-    publish(index, [destination], sources=[source.reference], registries=stores, emit=ignore)
+    publish(index, [destination], sources=[source.reference], registries=stores, emit=print)
     assert fake.repository("elsewhere").tags == {"1": index.digest}
 
 

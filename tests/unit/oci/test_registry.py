@@ -1,6 +1,7 @@
 """The registry client against a registry that requires logins, fails, redirects and sends wrong bytes."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 from fakes.images import OCI, OCI_INDEX, put_image, put_index
@@ -16,22 +17,19 @@ from multibuild.oci.registry_settings import RegistrySettings
 
 LOGIN = ("user", "s3cret-word")
 CREDENTIALS = Credentials(username=LOGIN[0], secret=LOGIN[1])
-QUICK = RetryPolicy(tries=3, initial=0.001, longest=2.0)
+QUICK = RetryPolicy(tries=3, initial_wait_s=0.001, max_wait_s=2.0)
 
 
 @pytest.fixture
 def client():
-    open_clients = []
+    with ExitStack() as stack:
 
-    def make(fake, credentials=None, retry=QUICK, **options):
-        settings = RegistrySettings(host=fake.host)
-        registry = Registry(settings, read_login=lambda: credentials, retry=retry, **options)
-        open_clients.append(registry)
-        return registry
+        def connect(fake, credentials=None, **options):
+            settings = RegistrySettings(host=fake.host)
+            registry = Registry(settings, read_login=lambda: credentials, retry=QUICK, **options)
+            return stack.enter_context(registry)
 
-    yield make
-    for registry in open_clients:
-        registry.__exit__(None, None, None)
+        yield connect
 
 
 def at(fake, text):
@@ -56,14 +54,17 @@ def test_an_identity_token_replaces_the_password(client):
 
 
 @pytest.mark.parametrize("credentials", [None, Credentials(username="user", secret="wrong-word")])
-def test_the_error_of_a_wrong_login_shows_no_password(credentials, client):
+@pytest.mark.parametrize("pushes", [False, True])
+def test_the_error_of_a_wrong_login_shows_no_password(credentials, pushes, client):
     with FakeRegistry(login=LOGIN) as fake:
         put_image(fake, "app", tag="1")
+        registry = client(fake, credentials)
         with pytest.raises(RegistryError) as caught:
-            client(fake, credentials).manifest(at(fake, "app:1"))
-        assert caught.value.kind == "unauthorized"
-        assert "docker login" in str(caught.value.hint)
-        assert "wrong-word" not in caught.value.message
+            registry.check_push("app") if pushes else registry.manifest(at(fake, "app:1"))
+        error = caught.value
+        assert error.kind == "unauthorized"
+        assert "docker login" in str(error.hint)
+        assert "wrong-word" not in f"{error.message} {error!r} {error.__cause__} {error.hint}"
 
 
 def test_there_is_a_token_per_scope_and_a_new_one_after_expiry(client):
@@ -88,37 +89,34 @@ def test_a_mount_requests_a_token_for_both_repositories(client):
 
 
 @pytest.mark.parametrize("fault", ["before", "after", 408, 429, 500, 502, 503, 504])
-def test_a_transient_failure_is_retried(fault, client):
-    with FakeRegistry() as fake:
-        put_image(fake, "app", tag="1")
-        fake.faults = Faults({1: fault, 2: fault})
-        waits: list[str] = []
-        assert client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
-        assert len(waits) == 2
+def test_a_transient_failure_is_retried(fault, client, fake):
+    put_image(fake, "app", tag="1")
+    fake.faults = Faults({1: fault, 2: fault})
+    waits: list[str] = []
+    assert client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+    assert len(waits) == 2
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, "invalid"), (403, "denied"), (405, "unsupported")])
-def test_a_permanent_failure_is_not_retried(status, kind, client):
-    with FakeRegistry() as fake:
-        put_image(fake, "app", tag="1")
-        fake.faults = Faults({1: status}, lasting=True)
-        with pytest.raises(RegistryError) as caught:
-            client(fake).manifest(at(fake, "app:1"))
-        assert caught.value.kind == kind
-        assert len(fake.log) == 1
+def test_a_permanent_failure_is_not_retried(status, kind, client, fake):
+    put_image(fake, "app", tag="1")
+    fake.faults = Faults({1: status}, lasting=True)
+    with pytest.raises(RegistryError) as caught:
+        client(fake).manifest(at(fake, "app:1"))
+    assert caught.value.kind == kind
+    assert len(fake.log) == 1
 
 
-def test_retry_after_is_obeyed_up_to_the_longest_wait(client):
-    with FakeRegistry() as fake:
-        put_image(fake, "app", tag="1")
-        fake.faults = Faults({1: 429}, retry_after="1")
-        waits: list[str] = []
-        client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
-        assert "again in 1 s" in waits[0]
-        fake.forget_requests()
-        fake.faults = Faults({1: 429}, retry_after="3600")
-        client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
-        assert "again in 2 s" in waits[1]
+def test_retry_after_is_obeyed_up_to_the_longest_wait(client, fake):
+    put_image(fake, "app", tag="1")
+    fake.faults = Faults({1: 429}, retry_after="1")
+    waits: list[str] = []
+    client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+    assert "again in 1 s" in waits[0]
+    fake.forget_requests()
+    fake.faults = Faults({1: 429}, retry_after="3600")
+    client(fake, on_wait=waits.append).manifest(at(fake, "app:1"))
+    assert "again in 2 s" in waits[1]
 
 
 def test_a_refused_connection_is_unreachable():
@@ -128,20 +126,18 @@ def test_a_refused_connection_is_unreachable():
     assert caught.value.kind == "unreachable"
 
 
-def test_a_manifest_that_is_not_its_digest_is_refused(client):
-    with FakeRegistry() as fake:
-        digest = put_image(fake, "app")
-        fake.wrong_bytes[digest] = b"{}"
-        with pytest.raises(RegistryError, match="sent other bytes"):
-            client(fake).manifest(at(fake, f"app@{digest}"))
+def test_a_manifest_that_is_not_its_digest_is_refused(client, fake):
+    digest = put_image(fake, "app")
+    fake.wrong_bytes[digest] = b"{}"
+    with pytest.raises(RegistryError, match="sent other bytes"):
+        client(fake).manifest(at(fake, f"app@{digest}"))
 
 
-def test_a_blob_that_is_not_its_digest_is_refused(client):
-    with FakeRegistry() as fake:
-        digest = fake.put_blob("app", b"good")
-        fake.wrong_bytes[digest] = b"evil"
-        with pytest.raises(RegistryError, match="do not match"):
-            list(client(fake).blob("app", digest))
+def test_a_blob_that_is_not_its_digest_is_refused(client, fake):
+    digest = fake.put_blob("app", b"good")
+    fake.wrong_bytes[digest] = b"evil"
+    with pytest.raises(RegistryError, match="do not match"):
+        list(client(fake).blob("app", digest))
 
 
 def test_a_login_is_not_sent_along_a_redirect(client):
@@ -163,28 +159,25 @@ def test_a_host_that_challenges_after_a_redirect_gets_no_login(client):
         assert {request.authorization for request in thief.log} == {""}
 
 
-def test_probing_for_push_leaves_nothing_behind(client):
-    with FakeRegistry() as fake:
-        client(fake).check_push("app")
-        assert fake.repositories == {}
-        assert [path.split()[0] for path in fake.requests()] == ["POST", "DELETE"]
+def test_probing_for_push_leaves_nothing_behind(client, fake):
+    client(fake).check_push("app")
+    assert fake.repositories == {}
+    assert [path.split()[0] for path in fake.requests()] == ["POST", "DELETE"]
 
 
-def test_an_uploaded_blob_exists(client):
-    with FakeRegistry() as fake:
-        registry = client(fake)
-        blob = Descriptor(media_type="x", digest=digest_of(b"abc"), size=3)
-        assert not registry.has_blob("app", blob.digest)
-        registry.upload("app", blob, iter([b"a", b"bc"]))
-        assert registry.has_blob("app", blob.digest)
+def test_an_uploaded_blob_exists(client, fake):
+    registry = client(fake)
+    blob = Descriptor(media_type="x", digest=digest_of(b"abc"), size=3)
+    assert not registry.has_blob("app", blob.digest)
+    registry.upload("app", blob, iter([b"a", b"bc"]))
+    assert registry.has_blob("app", blob.digest)
 
 
-def test_tags_of_all_pages_are_listed(client):
-    with FakeRegistry() as fake:
-        digest = put_image(fake, "app", tag="a")
-        for tag in "bcdef":
-            fake.repository("app").tags[tag] = digest
-        assert client(fake).tags("app") == tuple("abcdef")
+def test_tags_of_all_pages_are_listed(client, fake):
+    digest = put_image(fake, "app", tag="a")
+    for tag in "bcdef":
+        fake.repository("app").tags[tag] = digest
+    assert client(fake).tags("app") == tuple("abcdef")
 
 
 def test_deleting_a_tag_is_unsupported_where_only_digests_can_be(client):
@@ -195,20 +188,18 @@ def test_deleting_a_tag_is_unsupported_where_only_digests_can_be(client):
         assert caught.value.kind == "unsupported"
 
 
-def test_a_missing_tag_is_none_or_not_found(client):
-    with FakeRegistry() as fake:
-        assert client(fake).head(at(fake, "app:1")) is None
-        with pytest.raises(RegistryError) as caught:
-            client(fake).manifest(at(fake, "app:1"))
-        assert caught.value.kind == "not-found"
+def test_a_missing_tag_is_none_or_not_found(client, fake):
+    assert client(fake).head(at(fake, "app:1")) is None
+    with pytest.raises(RegistryError) as caught:
+        client(fake).manifest(at(fake, "app:1"))
+    assert caught.value.kind == "not-found"
 
 
-def test_an_index_is_read_with_its_type(client):
-    with FakeRegistry() as fake:
-        put_index(fake, "app", [], tag="1")
-        index = client(fake).manifest(at(fake, "app:1"))
-        assert index.is_index
-        assert index.entries == ()
+def test_an_index_is_read_with_its_type(client, fake):
+    put_index(fake, "app", [], tag="1")
+    index = client(fake).manifest(at(fake, "app:1"))
+    assert index.is_index
+    assert index.entries == ()
 
 
 @pytest.mark.parametrize(
@@ -220,11 +211,10 @@ def test_an_index_is_read_with_its_type(client):
         (OCI_INDEX, {"mediaType": OCI, "config": {}}),
     ],
 )
-def test_a_manifest_of_another_kind_than_its_media_type_is_refused(media_type, content, client):
-    with FakeRegistry() as fake:
-        fake.put("app", json.dumps(content).encode(), media_type, tag="1")
-        with pytest.raises(RegistryError, match="another kind"):
-            client(fake).manifest(at(fake, "app:1"))
+def test_a_manifest_of_another_kind_than_its_media_type_is_refused(media_type, content, client, fake):
+    fake.put("app", json.dumps(content).encode(), media_type, tag="1")
+    with pytest.raises(RegistryError, match="another kind"):
+        client(fake).manifest(at(fake, "app:1"))
 
 
 def test_an_upload_on_another_host_is_not_deleted(client):

@@ -1,8 +1,6 @@
 """Every rule of composition, on values."""
 
-import itertools
 import json
-import random
 
 import pytest
 
@@ -48,15 +46,18 @@ def attestation(number, about):
     )
 
 
+DOCKER_IMAGE = image(1, media_type=DOCKER_MANIFEST)
+
+
 def platforms_of(index):
-    return [str(entry.platform) for entry in index.entries]
+    return " ".join(str(entry.platform) for entry in index.entries)
 
 
 def source(text, *children, base=None):
     return Source(text=text, reference=Reference.parse(text), children=children, base=base)
 
 
-def test_entries_in_order_also_as_right_after_attestations_last():
+def test_entries_are_in_order_with_also_as_right_after_and_attestations_last():
     index = compose(
         [
             IndexChild(image=image(1), attestations=(attestation(11, 1),)),
@@ -68,15 +69,10 @@ def test_entries_in_order_also_as_right_after_attestations_last():
             IndexChild(image=image(3, "linux/arm/v7")),
         ]
     )
-    assert platforms_of(index) == [
-        "linux/amd64",
-        "linux/arm64",
-        "linux/arm64/unknown",
-        "linux/arm64/v9",
-        "linux/arm/v7",
-        "unknown/unknown",
-        "unknown/unknown",
-    ]
+    assert platforms_of(index) == (
+        "linux/amd64 linux/arm64 linux/arm64/unknown linux/arm64/v9 linux/arm/v7"
+        " unknown/unknown unknown/unknown"
+    )
     assert [entry.digest for entry in index.entries[1:4]] == [digest(2)] * 3
     assert [entry.size for entry in index.entries[1:4]] == [102] * 3
     assert [entry.attests for entry in index.entries[5:]] == [digest(1), digest(2)]
@@ -87,29 +83,29 @@ def test_an_attestation_without_its_image_is_refused():
         compose([IndexChild(image=image(1), attestations=(attestation(11, 2),))])
 
 
-def test_no_children():
+def test_an_index_without_children_is_refused():
     with pytest.raises(PublishFailed, match="no image"):
         compose([])
 
 
-def test_what_the_user_said_goes_before_the_childs_own():
+def test_the_fields_of_the_config_take_precedence_over_the_childs():
     own = image(1, "linux/arm64/v8", os_version="1", os_features=("a",), annotations={"a": "own", "b": "own"})
     child = IndexChild(
         image=own,
         platform=Platform.parse("linux/arm64"),
         os_version="2",
         os_features=("b", "c"),
-        annotations={"a": "said"},
+        annotations={"a": "config"},
     )
     (entry,) = compose([child]).entries
     assert str(entry.platform) == "linux/arm64"
     assert (entry.os_version, entry.os_features) == ("2", ("b", "c"))
-    assert entry.annotations == {"a": "said", "b": "own"}
+    assert entry.annotations == {"a": "config", "b": "own"}
     (entry,) = compose([IndexChild(image=own)]).entries
     assert (str(entry.platform), entry.os_version) == ("linux/arm64/v8", "1")
 
 
-def test_the_bytes_are_the_same_whatever_the_order_of_annotations():
+def test_the_bytes_do_not_depend_on_the_order_of_annotations():
     children = [IndexChild(image=image(1, annotations={"b": "1", "a": "2"}))]
     other = [IndexChild(image=image(1, annotations={"a": "2", "b": "1"}))]
     one = compose(children, annotations={"y": "1", "x": "ü"})
@@ -118,8 +114,8 @@ def test_the_bytes_are_the_same_whatever_the_order_of_annotations():
     assert one.document["annotations"] == {"x": "ü", "y": "1"}
 
 
-def test_a_docker_list_of_docker_children():
-    index = compose([IndexChild(image=image(1, media_type=DOCKER_MANIFEST))], media_type="docker")
+def test_docker_children_make_a_docker_list():
+    index = compose([IndexChild(image=DOCKER_IMAGE)], media_type="docker")
     assert index.media_type == index.document["mediaType"] == DOCKER_LIST
 
 
@@ -127,93 +123,54 @@ def test_a_docker_list_of_docker_children():
     ("child", "annotations", "reason"),
     [
         (IndexChild(image=image(1)), {}, "it is application/vnd.oci"),
-        (IndexChild(image=image(1, media_type=DOCKER_MANIFEST)), {"a": "b"}, "no annotations"),
-        (
-            IndexChild(image=image(1, media_type=DOCKER_MANIFEST), annotations={"a": "b"}),
-            {},
-            "no annotations",
-        ),
-        (
-            IndexChild(image=image(1, media_type=DOCKER_MANIFEST), attestations=(attestation(2, 1),)),
-            {},
-            "has attestations",
-        ),
+        (IndexChild(image=DOCKER_IMAGE), {"a": "b"}, "no annotations"),
+        (IndexChild(image=DOCKER_IMAGE, annotations={"a": "b"}), {}, "no annotations"),
+        (IndexChild(image=DOCKER_IMAGE, attestations=(attestation(2, 1),)), {}, "has attestations"),
     ],
 )
-def test_what_a_docker_list_cannot_hold_is_an_error_with_the_reason(child, annotations, reason):
+def test_a_docker_list_refuses_what_it_cannot_hold(child, annotations, reason):
     with pytest.raises(PublishFailed, match=reason):
         compose([child], annotations=annotations, media_type="docker")
 
 
-def test_cpu_features_are_for_docker_lists_and_inherited_ones_stay():
-    docker = IndexChild(image=image(1, media_type=DOCKER_MANIFEST), features=("sse4",))
+def test_cpu_features_need_a_docker_list_unless_inherited():
+    docker = IndexChild(image=DOCKER_IMAGE, features=("sse4",))
     (entry,) = compose([docker], media_type="docker").document["manifests"]
     assert entry["platform"] == {"architecture": "amd64", "os": "linux", "features": ["sse4"]}
     with pytest.raises(PublishFailed, match="no CPU features"):
         compose([docker])
-    kept = IndexChild(image=Descriptor.from_json(entry))
-    assert compose([kept]).document["manifests"] == [entry]
+    inherited = IndexChild(image=Descriptor.from_json(entry))
+    assert compose([inherited]).document["manifests"] == [entry]
 
 
-def test_an_oci_index_holds_docker_children_too():
+def test_an_oci_index_can_have_docker_children():
     children = [IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64", DOCKER_MANIFEST))]
     assert [entry.media_type for entry in compose(children).entries] == [OCI_MANIFEST, DOCKER_MANIFEST]
-
-
-def test_properties_of_composition():
-    """Whatever the children: each is there once per platform, in order, and the bytes decide the digest."""
-    chosen = random.Random(4)
-    names = [row.name for row in ARCHITECTURES]
-    for _ in range(200):
-        children = []
-        for number, name in enumerate(chosen.sample(names, chosen.randint(1, len(names)))):
-            also = tuple(
-                Platform.literal(f"linux/{name}/x{place}") for place in range(chosen.choice((0, 0, 1, 2)))
-            )
-            about = (attestation(1000 + number, number),) if chosen.random() < 0.5 else ()
-            children.append(
-                IndexChild(image=image(number, f"linux/{name}"), also_as=also, attestations=about)
-            )
-        index = compose(children)
-        assert index.content == compose(list(children)).content
-        images = [entry for entry in index.entries if not entry.is_attestation]
-        assert index.entries[: len(images)] == tuple(images)
-        expected = list(
-            itertools.chain.from_iterable((child.image.platform, *child.also_as) for child in children)
-        )
-        assert [entry.platform for entry in images] == expected
-        about_images = {entry.attests for entry in index.entries[len(images) :]}
-        assert about_images <= {entry.digest for entry in images}
-        assert json.loads(index.content)["schemaVersion"] == 2
 
 
 # -- merging
 
 
-def test_the_seed_flow():
+def test_images_are_merged_in_the_order_of_the_sources():
     sources = [
         source("r.io/app-amd64:1", IndexChild(image=image(1))),
         source("r.io/app-arm64:1", IndexChild(image=image(2, "linux/arm64"))),
         source("r.io/app-mips64le:1", IndexChild(image=image(3, "linux/mips64le"))),
     ]
-    wishes = MergeOptions(also_as=(("r.io/app-arm64:1", Platform.literal("linux/arm64/unknown")),))
-    assert platforms_of(merge(sources, wishes)) == [
-        "linux/amd64",
-        "linux/arm64",
-        "linux/arm64/unknown",
-        "linux/mips64le",
-    ]
+    options = MergeOptions(also_as=(("r.io/app-arm64:1", Platform.literal("linux/arm64/unknown")),))
+    index = merge(sources, options)
+    assert platforms_of(index) == "linux/amd64 linux/arm64 linux/arm64/unknown linux/mips64le"
 
 
-def test_every_field_can_be_said():
-    wishes = MergeOptions(
+def test_every_field_can_be_set():
+    options = MergeOptions(
         platform_of=(("a:1", Platform.literal("linux/arm/v6")),),
         os_version=(("a:1", "10.0"),),
         os_features=(("a:1", ("x", "y")),),
         annotations=(("title", "app"),),
         entry_annotations=((Platform.literal("linux/arm/v6"), "note", "n"),),
     )
-    index = merge([source("a:1", IndexChild(image=image(1)))], wishes)
+    index = merge([source("a:1", IndexChild(image=image(1)))], options)
     assert index.document["manifests"][0]["platform"] == {
         "architecture": "arm",
         "os": "linux",
@@ -226,42 +183,39 @@ def test_every_field_can_be_said():
 
 
 def test_a_source_can_be_named_by_any_spelling():
-    wishes = MergeOptions(platform_of=(("docker.io/library/a:1", Platform.literal("linux/s390x")),))
-    assert platforms_of(merge([source("a:1", IndexChild(image=image(1)))], wishes)) == ["linux/s390x"]
+    options = MergeOptions(platform_of=(("docker.io/library/a:1", Platform.literal("linux/s390x")),))
+    assert platforms_of(merge([source("a:1", IndexChild(image=image(1)))], options)) == "linux/s390x"
 
 
-def test_one_image_of_an_index_is_named_by_its_digest():
+def test_an_option_selects_an_image_of_an_index_by_its_digest():
     both = source("r.io/app:1", IndexChild(image=image(1)), IndexChild(image=image(2, "linux/arm64")))
-    wishes = MergeOptions(also_as=((f"r.io/app@{digest(2)}", Platform.literal("linux/arm64/unknown")),))
-    assert platforms_of(merge([both], wishes)) == ["linux/amd64", "linux/arm64", "linux/arm64/unknown"]
+    options = MergeOptions(also_as=((f"r.io/app@{digest(2)}", Platform.literal("linux/arm64/unknown")),))
+    assert platforms_of(merge([both], options)) == "linux/amd64 linux/arm64 linux/arm64/unknown"
+    assert [reference.digest for reference in both.references] == [digest(1), digest(2)]
     with pytest.raises(UsageError, match="holds 2 images"):
         merge([both], MergeOptions(os_version=(("r.io/app:1", "1"),)))
     with pytest.raises(UsageError, match="none of the sources"):
         merge([both], MergeOptions(os_version=(("r.io/other:1", "1"),)))
 
 
-def _base(number, *entries, **more):
-    document = {
-        "schemaVersion": 2,
-        "mediaType": OCI_INDEX,
-        "manifests": [e.to_json() for e in entries],
-        **more,
-    }
+def index_of(*entries, **more):
+    manifests = [entry.to_json() for entry in entries]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests, **more}
     return Manifest.of(json.dumps(document).encode(), OCI_INDEX)
 
 
 def test_a_single_index_keeps_its_bytes():
-    base = _base(1, image(1), annotations={"a": "b"})
+    base = index_of(image(1), annotations={"a": "b"})
     whole = source("r.io/app:1", IndexChild(image=image(1)), base=base)
     assert merge([whole], MergeOptions()) is base
     changed = merge([whole], MergeOptions(annotations=(("c", "d"),)))
     assert changed.document["annotations"] == {"a": "b", "c": "d"}
 
 
-def test_append_takes_the_place_of_the_same_platform_and_keeps_the_rest():
+def test_append_replaces_the_same_platform_and_keeps_the_rest():
     subject = {"mediaType": OCI_MANIFEST, "digest": digest(77), "size": 1}
-    base = _base(
-        1, image(1), image(2, "linux/arm64"), annotations={"a": "b"}, subject=subject, artifactType="x/y"
+    base = index_of(
+        image(1), image(2, "linux/arm64"), annotations={"a": "b"}, subject=subject, artifactType="x/y"
     )
     onto = source(
         "r.io/app:1",
@@ -284,17 +238,16 @@ def test_append_takes_the_place_of_the_same_platform_and_keeps_the_rest():
     assert index.document["artifactType"] == "x/y"
 
 
-def test_append_replaces_the_further_entries_too():
-    """A new arm64 image that is also `unknown` leaves no old `unknown` behind."""
+def test_append_replaces_the_entries_of_also_as_too():
     onto = source(
         "r.io/app:1",
         IndexChild(image=image(1)),
         IndexChild(image=image(2, "linux/arm64")),
         IndexChild(image=image(2, "linux/arm64/unknown")),
-        base=_base(1, image(1)),
+        base=index_of(image(1)),
     )
-    wishes = MergeOptions(also_as=(("r.io/new:1", Platform.literal("linux/arm64/unknown")),))
-    index = merge([source("r.io/new:1", IndexChild(image=image(3, "linux/arm64")))], wishes, onto=onto)
+    options = MergeOptions(also_as=(("r.io/new:1", Platform.literal("linux/arm64/unknown")),))
+    index = merge([source("r.io/new:1", IndexChild(image=image(3, "linux/arm64")))], options, onto=onto)
     assert [(str(e.platform), e.digest) for e in index.entries] == [
         ("linux/amd64", digest(1)),
         ("linux/arm64", digest(3)),
@@ -302,25 +255,24 @@ def test_append_replaces_the_further_entries_too():
     ]
 
 
-def test_only_some_platforms():
+def test_only_selects_platforms():
     both = source(
         "r.io/app:1",
         IndexChild(image=image(1)),
         IndexChild(image=image(2, "linux/arm64/v8")),
-        base=_base(1, image(1)),
+        base=index_of(image(1)),
     )
-    assert platforms_of(merge([both], MergeOptions(only=(Platform.parse("linux/arm64"),)))) == [
-        "linux/arm64/v8"
-    ]
+    options = MergeOptions(only=(Platform.parse("linux/arm64"),))
+    assert platforms_of(merge([both], options)) == "linux/arm64/v8"
 
 
-def test_an_annotation_for_a_platform_that_is_not_there():
-    wishes = MergeOptions(entry_annotations=((Platform.literal("linux/s390x"), "a", "b"),))
+def test_an_annotation_for_a_platform_without_entry_is_refused():
+    options = MergeOptions(entry_annotations=((Platform.literal("linux/s390x"), "a", "b"),))
     with pytest.raises(UsageError, match="no entry is of linux/s390x"):
-        merge([source("a:1", IndexChild(image=image(1)))], wishes)
+        merge([source("a:1", IndexChild(image=image(1)))], options)
 
 
-def test_annotations_as_typed():
+def test_annotations_are_parsed():
     assert read_annotations(["a=b=c", "linux/arm64:k=v", "x:y=z"]) == (
         (("a", "b=c"), ("x:y", "z")),
         ((Platform.literal("linux/arm64"), "k", "v"),),
@@ -331,7 +283,7 @@ def test_annotations_as_typed():
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b"])
-def test_pairs_as_typed(text):
+def test_an_invalid_pair_is_an_error_with_its_flag(text):
     with pytest.raises(UsageError, match="--os-version"):
         read_pairs([text], "--os-version")
 
@@ -349,7 +301,7 @@ def test_pairs_as_typed(text):
         ("windows/amd64", "windows/amd64"),
     ],
 )
-def test_a_platform_is_written_as_said(text, platform):
+def test_a_platform_is_written_as_typed(text, platform):
     assert str(Platform.parse_verbatim(text)) == platform
 
 

@@ -71,77 +71,69 @@ CONTAINERD = [
     ("riscv64", "", "none"),
 ]
 
+PODMAN = [
+    ("arm64/v8", "amd64 arm64/unknown", "none"),
+    ("amd64", "amd64/v1", "none"),
+    ("arm64", "arm64/v8", "arm64/v8"),
+    ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
+    ("arm64", "arm64/v8 arm64", "arm64"),
+    ("arm64/unknown", "arm64/unknown arm64/v8", "arm64/v8"),
+    ("arm/v7", "arm arm/v5 arm/v6", "arm/v6"),
+    ("arm/v7", "arm/v8 arm", "arm"),
+    ("arm", "arm/v5 arm/v6", "arm/v6"),
+    ("arm", "arm/v7 arm", "arm"),
+    ("amd64", "386", "none"),
+    ("amd64/v3", "amd64/v3 amd64", "amd64"),
+    ("arm64", "arm/v7", "none"),
+    ("arm64", "aarch64", "none"),
+    ("arm64", "- arm64", "arm64"),
+    ("arm64", "amd64 -", "-"),
+    ("amd64", "windows/amd64", "none"),
+]
 
-@pytest.mark.parametrize("client", ["containerd", "docker"])
-@pytest.mark.parametrize(("host", "entries", "expected"), CONTAINERD)
-def test_containerd_picks_by_its_rule(client, host, entries, expected):
+DOCKER_LEGACY = [
+    ("arm64", "arm/v7", "none"),
+    ("arm64/unknown", "arm64", "none"),
+    ("arm64/unknown", "arm64/unknown", "arm64/unknown"),
+    ("arm64/unknown", "arm64 arm64/unknown", "arm64/unknown"),
+    ("arm64", "arm64 arm64/unknown", "arm64"),
+    ("arm64/v8", "arm64", "arm64"),
+    ("amd64", "386", "none"),
+    ("arm/v7", "arm/v6 arm/v7", "arm/v7"),
+    ("arm/v7", "arm/v5 arm/v6", "arm/v5"),
+    ("arm/v5", "arm/v7", "arm/v7"),
+    ("arm/v7", "armhf", "armhf"),
+    ("arm/v6", "armhf", "none"),
+    ("amd64", "-", "none"),
+]
+
+CRANE = [
+    ("arm64", "arm64/v8", "arm64/v8"),
+    ("arm64/v8", "arm64", "none"),
+    ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
+    ("arm64", "arm64/unknown arm64", "arm64/unknown"),
+    ("arm", "arm/v5 arm/v7", "arm/v5"),
+    ("amd64", "386", "none"),
+    ("amd64", "-", "-"),
+    ("arm64", "-", "none"),
+    ("amd64", "unknown/unknown amd64", "amd64"),
+]
+
+PICKS = {
+    "containerd": CONTAINERD,
+    "docker": CONTAINERD,
+    "docker-legacy": DOCKER_LEGACY,
+    "podman": PODMAN,
+    "crane": CRANE,
+}
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "entries", "expected"),
+    [(client, *row) for client, rows in PICKS.items() for row in rows],
+)
+def test_a_client_picks_by_its_rule(client, host, entries, expected):
     assert pick(client, host, entries) == expected
-
-
-@pytest.mark.parametrize(
-    ("host", "entries", "expected"),
-    [
-        ("arm64/v8", "amd64 arm64/unknown", "none"),
-        ("amd64", "amd64/v1", "none"),
-        ("arm64", "arm64/v8", "arm64/v8"),
-        ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
-        ("arm64", "arm64/v8 arm64", "arm64"),
-        ("arm64/unknown", "arm64/unknown arm64/v8", "arm64/v8"),
-        ("arm/v7", "arm arm/v5 arm/v6", "arm/v6"),
-        ("arm/v7", "arm/v8 arm", "arm"),
-        ("arm", "arm/v5 arm/v6", "arm/v6"),
-        ("arm", "arm/v7 arm", "arm"),
-        ("amd64", "386", "none"),
-        ("amd64/v3", "amd64/v3 amd64", "amd64"),
-        ("arm64", "arm/v7", "none"),
-        ("arm64", "aarch64", "none"),
-        ("arm64", "- arm64", "arm64"),
-        ("arm64", "amd64 -", "-"),
-        ("amd64", "windows/amd64", "none"),
-    ],
-)
-def test_podman_picks_by_its_rule(host, entries, expected):
-    assert pick("podman", host, entries) == expected
-
-
-@pytest.mark.parametrize(
-    ("host", "entries", "expected"),
-    [
-        ("arm64", "arm/v7", "none"),
-        ("arm64/unknown", "arm64", "none"),
-        ("arm64/unknown", "arm64/unknown", "arm64/unknown"),
-        ("arm64/unknown", "arm64 arm64/unknown", "arm64/unknown"),
-        ("arm64", "arm64 arm64/unknown", "arm64"),
-        ("arm64/v8", "arm64", "arm64"),
-        ("amd64", "386", "none"),
-        ("arm/v7", "arm/v6 arm/v7", "arm/v7"),
-        ("arm/v7", "arm/v5 arm/v6", "arm/v5"),
-        ("arm/v5", "arm/v7", "arm/v7"),
-        ("arm/v7", "armhf", "armhf"),
-        ("arm/v6", "armhf", "none"),
-        ("amd64", "-", "none"),
-    ],
-)
-def test_docker_before_23_picks_by_its_rule(host, entries, expected):
-    assert pick("docker-legacy", host, entries) == expected
-
-
-@pytest.mark.parametrize(
-    ("host", "entries", "expected"),
-    [
-        ("arm64", "arm64/v8", "arm64/v8"),
-        ("arm64/v8", "arm64", "none"),
-        ("arm64/v8", "arm64 arm64/v8", "arm64/v8"),
-        ("arm64", "arm64/unknown arm64", "arm64/unknown"),
-        ("arm", "arm/v5 arm/v7", "arm/v5"),
-        ("amd64", "386", "none"),
-        ("amd64", "-", "-"),
-        ("arm64", "-", "none"),
-        ("amd64", "unknown/unknown amd64", "amd64"),
-    ],
-)
-def test_crane_picks_by_its_rule(host, entries, expected):
-    assert pick("crane", host, entries) == expected
 
 
 # Where the clients differ: an arm64 host, and an index with 32-bit ARM alone, or with a variant no client looks for.
