@@ -24,7 +24,7 @@ from multibuild.frozen import frozen
 from multibuild.journal.events import AttemptEnded, AttemptStarted, Emit, LogLine, StepStarted
 from multibuild.journal.runs import RunDirectory, open_log
 from multibuild.plan.build_command import build_arguments
-from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.qemu.activity import EmulatorActivity
 from multibuild.qemu.local import emulator_version
 

@@ -11,7 +11,7 @@ from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import exported_digest, fresh_folder, keep
 from multibuild.journal.runs import RunDirectory
-from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.planned_platform import PlannedPlatform
 
 
 @frozen

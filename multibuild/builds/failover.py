@@ -10,7 +10,8 @@ from multibuild.builds.result import BuildResult
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.journal.recorder import Say
-from multibuild.plan.plan import Plan, PlannedPlatform
+from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 
 NODE_FAILURES = frozenset(
     {

@@ -8,7 +8,7 @@ from multibuild.builds.reuse import FinishedChild
 from multibuild.buildx.repair_cache import repair_cache
 from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
-from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.plan.spec import repository_of
 
 

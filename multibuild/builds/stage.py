@@ -23,7 +23,9 @@ from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.build_command import build_environ
 from multibuild.plan.children import StagedChild
-from multibuild.plan.plan import Plan, PlannedPlatform, usual_jobs
+from multibuild.plan.jobs import usual_jobs
+from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 
 NO_HISTORY = BuildHistory()

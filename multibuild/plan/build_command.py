@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from multibuild.plan.plan import PlannedPlatform
+    from multibuild.plan.planned_platform import PlannedPlatform
     from multibuild.plan.spec import BuildSpec
 
 

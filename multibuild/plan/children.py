@@ -5,7 +5,7 @@ from __future__ import annotations
 from multibuild.frozen import frozen
 from multibuild.oci.image import Child
 from multibuild.oci.reference import Reference
-from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 
 

@@ -7,55 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from multibuild.errors import ConfigError, UsageError
+from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.plan.host_facts import MIB, HostFacts, Node
-from multibuild.plan.placement import Placement, nodes_for, nodes_in_order
-from multibuild.plan.spec import LAYOUTS, BuildSpec, Staging
-from multibuild.platforms import Platform, runs_natively
+from multibuild.plan.host_facts import HostFacts
+from multibuild.plan.jobs import MEMORY_PER_BUILD, jobs_for
+from multibuild.plan.planned_platform import PlannedPlatform, build_spec, plan_platform
+from multibuild.plan.spec import BuildSpec
+from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config, PlatformEntry, SmokeTest
+    from multibuild.config.models import PlatformEntry
     from multibuild.config.sections import Publish, Retry, Verify
     from multibuild.oci.registry_settings import RegistrySettings
-
-MEMORY_PER_BUILD = 768 * MIB
-"""Bytes that `jobs: auto` counts for an emulated build: some 14 MB per process, compilers much more."""
-
-JOBS_PER_CPU = 3
-"""Builds wait for the network much of their time; measured best with 2 cores and 12 small builds."""
-
-
-@frozen
-class EntryFields:
-    """The config's fields of a platform's entry in the index."""
-
-    also_as: tuple[Platform, ...] = ()
-    os_version: str = ""
-    os_features: tuple[str, ...] = ()
-    annotations: Mapping[str, str]
-
-
-@frozen
-class PlannedPlatform:
-    """One platform of a run: `timeout` in seconds per attempt, `standby` for when its node dies, best first."""
-
-    platform: Platform
-    required: bool
-    spec: BuildSpec
-    staging: Staging
-    node: Node
-    emulated: bool
-    standby: tuple[Placement, ...] = ()
-    timeout: float
-    entry: EntryFields
-    test: SmokeTest | None
-
-    @property
-    def slug(self) -> str:
-        """Return the platform as part of a file name."""
-        return self.platform.slug
 
 
 @frozen
@@ -103,6 +67,11 @@ class Plan:
         return self.targets[0].tags
 
     @property
+    def max_concurrent(self) -> int:
+        """Return how many may run at once: `jobs`; for "auto" what memory carries, as BuildKit shares processors."""
+        return max(self.jobs, self.facts.memory // MEMORY_PER_BUILD) if self.jobs_auto else self.jobs
+
+    @property
     def specs(self) -> dict[Platform, BuildSpec]:
         """Return the inputs of each platform's build."""
         return {planned.platform: planned.spec for planned in self.platforms}
@@ -113,7 +82,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
     require_listed(loaded, only)
     config = loaded.config
     entries = _chosen_entries(loaded, only)
-    platforms = tuple(_plan_platform(loaded, entry, facts) for entry in entries)
+    platforms = tuple(plan_platform(loaded, entry, facts) for entry in entries)
     machines = len({planned.node.builder for planned in platforms})
     return Plan(
         project=loaded.project,
@@ -139,7 +108,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
 
 def build_specs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> dict[Platform, BuildSpec]:
     """Return the inputs of each platform's build, as in the plan: they depend on no fact of the host."""
-    return {entry.name: _spec(loaded, entry) for entry in _chosen_entries(loaded, only)}
+    return {entry.name: build_spec(loaded, entry) for entry in _chosen_entries(loaded, only)}
 
 
 def _chosen_entries(loaded: LoadedConfig, only: Sequence[Platform] | None) -> list[PlatformEntry]:
@@ -159,116 +128,3 @@ def require_listed(loaded: LoadedConfig, only: Sequence[Platform] | None) -> Non
 def fingerprint_of(canonical: str) -> str:
     """Return the SHA-256 of a config's canonical JSON, in hex."""
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def jobs_for(jobs: int | str, platforms: int, facts: HostFacts, *, machines: int = 1) -> int:
-    """Return how many builds may run at once: `jobs` of the config, or for "auto" what processors and memory carry.
-
-    Where only this machine builds, its load can be measured during the run, and memory alone sets the limit. Other
-    `machines` are taken to carry as much as this one.
-    """
-    if isinstance(jobs, int):
-        return max(1, jobs)
-    by_memory = facts.memory // MEMORY_PER_BUILD or 1
-    each = by_memory if facts.all_local else min(usual_jobs(facts), by_memory)
-    return max(1, min(platforms, each * machines))
-
-
-def usual_jobs(facts: HostFacts) -> int:
-    """Return how many builds a machine's processors carry."""
-    return max(2, facts.cpus * JOBS_PER_CPU)
-
-
-def _plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) -> PlannedPlatform:
-    config = loaded.config
-    first, *others = nodes_in_order(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
-    placement = _placement(config, entry.name, first)
-    return PlannedPlatform(
-        platform=entry.name,
-        required=entry.required,
-        spec=_spec(loaded, entry),
-        staging=placement.staging,
-        node=first,
-        emulated=placement.emulated,
-        standby=tuple(
-            _placement(config, entry.name, node)
-            for node in others
-            if node.pushes_by_digest or config.publish.staging != "digest"
-        ),
-        timeout=config.timeout if entry.timeout is None else entry.timeout,
-        entry=EntryFields(
-            also_as=entry.also_as,
-            os_version=entry.os_version,
-            os_features=entry.os_features,
-            annotations=entry.annotations,
-        ),
-        test=config.test_of(entry),
-    )
-
-
-def _placement(config: Config, platform: Platform, node: Node) -> Placement:
-    return Placement(
-        node=node, staging=_staging(config, platform, node), emulated=not runs_natively(platform, node.native)
-    )
-
-
-def _spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
-    config = loaded.config
-    slug = entry.name.slug
-    return BuildSpec(
-        platform=entry.name,
-        context=config.context,
-        dockerfile=entry.dockerfile or config.dockerfile,
-        target=entry.target or config.target,
-        args={**config.args, **entry.args},
-        contexts=config.contexts,
-        labels={**config.labels, **entry.labels},
-        secrets=config.secrets,
-        ssh=config.ssh,
-        cache_from=tuple(text.replace("{slug}", slug) for text in config.cache.from_),
-        cache_to=tuple(text.replace("{slug}", slug) for text in config.cache.to),
-        network=config.network,
-        pull=config.pull,
-        no_cache=config.no_cache,
-        build_flags=config.build_flags,
-        provenance=config.attestations.provenance,
-        sbom=bool(config.attestations.sbom),
-        media_type=config.media_type,
-        source_date_epoch=(loaded.git.commit_time or 0) if config.reproducible else None,
-    )
-
-
-def _staging(config: Config, platform: Platform, node: Node) -> Staging:
-    """Return where to stage: by digest if the driver can, else under a tag with a stable name per platform.
-
-    What is published on this machine needs no registry: it is staged in the run's directory. The stable name keeps
-    the registry from filling with staging tags; the digest is read from the build, never from the tag, so two builds
-    that share the tag do not mix.
-    """
-    staging = config.publish.staging
-    if staging == "auto" and config.publish.output.kind != "registry":
-        return Staging(kind="layout", reference=f"{LAYOUTS}{platform.slug}", insecure=False)
-    host = config.image.split("/", 1)[0]
-    insecure = bool(host in config.registries and config.registries[host].insecure)
-    if staging == "digest" and not node.pushes_by_digest:
-        raise ConfigError(
-            f"publish.staging: the {node.driver} driver of builder {node.builder} cannot push by digest",
-            hint="write `staging: auto`, or use a docker-container builder",
-        )
-    if staging in {"auto", "digest"} and node.pushes_by_digest:
-        return Staging(kind="digest", reference=config.image, insecure=insecure)
-    if staging in {"auto", "tag"}:
-        return Staging(kind="tag", reference=f"{config.image}:multibuild-{platform.slug}", insecure=insecure)
-    arch = platform.architecture + (f"-{platform.variant}" if platform.variant else "")
-    reference = (
-        staging.replace("{image}", config.image)
-        .replace("{arch}", arch)
-        .replace("{slug}", platform.slug)
-        .replace("{tag}", config.tags[0])
-    )
-    return Staging(kind="tag", reference=reference, insecure=insecure)
-
-
-def max_concurrent(plan: Plan) -> int:
-    """Return how many may run at once: `jobs`; where that is "auto", what memory carries, as BuildKit shares CPUs."""
-    return max(plan.jobs, plan.facts.memory // MEMORY_PER_BUILD) if plan.jobs_auto else plan.jobs

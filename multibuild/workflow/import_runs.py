@@ -32,7 +32,8 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.oci.registries import RegistrySession
-    from multibuild.plan.plan import Plan, PlannedPlatform
+    from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")

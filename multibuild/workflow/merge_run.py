@@ -23,7 +23,8 @@ from multibuild.oci.manifest import Manifest
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import recorded_facts
-from multibuild.plan.plan import Plan, PlannedPlatform, make_plan
+from multibuild.plan.plan import Plan, make_plan
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from multibuild.plan.build_command import build_args, cache_exports, output_of, provenance_of
-from multibuild.plan.plan import PlannedPlatform
+from multibuild.plan.planned_platform import PlannedPlatform
 
 
 def target_name(planned: PlannedPlatform) -> str:

@@ -43,7 +43,8 @@ from multibuild.config.referenced_files import is_url
 from multibuild.frozen import frozen
 from multibuild.journal.events import BatchStarted
 from multibuild.journal.runs import open_log
-from multibuild.plan.plan import Plan, PlannedPlatform, max_concurrent
+from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 
 UPLOAD_BYTES_PER_S = 60e6
@@ -85,7 +86,7 @@ def plan_batches(
     uploading = [
         group
         for members in _by_node(new)
-        if _saving_s(group := members[: max_concurrent(plan)], history.context_bytes) >= min_saving
+        if _saving_s(group := members[: plan.max_concurrent], history.context_bytes) >= min_saving
     ]
     return (
         *(Batch(platforms=tuple(group), why="cached") for group in _by_node(cached) if len(group) > 1),

@@ -19,15 +19,14 @@ from multibuild.journal.local_children import on_the_builder
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
-from multibuild.plan.plan import max_concurrent
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.batch import run_together
 from multibuild.prove.smoke.smoke_test import SmokeRun, Solver, TestOutcome, run_test
 from multibuild.terminal import last_line, one_line
 
 if TYPE_CHECKING:
-    from multibuild.plan.plan import Plan, PlannedPlatform
-
+    from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 
 CAUSE_LENGTH = 160
 """Characters of what kept a test from running that go into an error."""
@@ -121,7 +120,7 @@ def _groups(plan: Plan, tests: Sequence[_Tested]) -> Iterator[tuple[_Tested, ...
     kinds: dict[tuple[str, float], list[_Tested]] = {}
     for tested in tests:
         kinds.setdefault((tested.planned.node.builder, tested.trial.test.timeout), []).append(tested)
-    most = max_concurrent(plan)
+    most = plan.max_concurrent
     for members in kinds.values():
         for start in range(0, len(members), most):
             yield tuple(members[start : start + most])

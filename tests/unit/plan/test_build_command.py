@@ -8,7 +8,7 @@ from fakes.specs import PLAIN
 
 from multibuild.plan.build_command import build_arguments, build_environ
 from multibuild.plan.host_facts import Node
-from multibuild.plan.plan import EntryFields, PlannedPlatform
+from multibuild.plan.planned_platform import EntryFields, PlannedPlatform
 from multibuild.plan.spec import Staging
 from multibuild.platforms import Platform
 

@@ -10,7 +10,8 @@ from multibuild.config.overrides import Overrides
 from multibuild.errors import ConfigError, UsageError
 from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import MIB, HostFacts, Node, assumed_facts, recorded_facts
-from multibuild.plan.plan import MEMORY_PER_BUILD, fingerprint_of, jobs_for, make_plan
+from multibuild.plan.jobs import MEMORY_PER_BUILD, jobs_for
+from multibuild.plan.plan import fingerprint_of, make_plan
 from multibuild.platforms import Platform
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
