@@ -160,8 +160,8 @@ def test_a_smoke_test_runs_on_the_child_uncached_and_without_network(docker, tmp
     buildx = (str(docker.folder / "docker-buildx"),)
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
     log = tmp_path / "test.log"
-    trial = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=log)
-    outcome = asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx)))
+    smoke_run = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=log)
+    outcome = asyncio.run(run_test(smoke_run, Solver(builder="b", buildx=buildx)))
     assert outcome.status == "passed"
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",
@@ -174,8 +174,8 @@ def test_a_child_outside_a_registry_is_tested_from_its_layout(docker, tmp_path):
     child = f"oci-layout://{tmp_path}/children/linux-arm64@sha256:{'b' * 64}"
     test = SmokeTest(run=("app", "--version"), timeout=10.0)
     buildx = (str(docker.folder / "docker-buildx"),)
-    trial = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=tmp_path / "test.log")
-    assert asyncio.run(run_test(trial, Solver(builder="b", buildx=buildx))).status == "passed"
+    smoke_run = SmokeRun(platform=Platform.parse("arm64"), test=test, child=child, log=tmp_path / "test.log")
+    assert asyncio.run(run_test(smoke_run, Solver(builder="b", buildx=buildx))).status == "passed"
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/arm64",
          "--build-context", f"child-linux-arm64={child}", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]

@@ -68,7 +68,7 @@ REQUESTS = 3
 
 
 def test_what_was_begun_is_waited_for_and_not_asked_again(reading):
-    reading.reader.begin(reading.result)
+    reading.reader.prefetch(reading.result)
     child, proof = reading.ask()
     assert child.image.platform == ARM64
     assert (proof.status, proof.checked) == ("passed", 1)
@@ -76,7 +76,7 @@ def test_what_was_begun_is_waited_for_and_not_asked_again(reading):
 
 
 def test_it_is_begun_without_anybody_asking(reading):
-    reading.reader.begin(reading.result)
+    reading.reader.prefetch(reading.result)
     reading.wait_for(REQUESTS)
 
 
@@ -90,7 +90,7 @@ def test_what_nobody_began_is_read_when_it_is_asked_for(reading):
 @pytest.mark.parametrize("place", range(1, REQUESTS + 1))
 def test_what_failed_ahead_of_time_is_done_anew(reading, place):
     reading.registry.faults = Faults({place: 403})
-    reading.reader.begin(reading.result)
+    reading.reader.prefetch(reading.result)
     reading.wait_for(place)
     _, proof = reading.ask()
     assert (proof.status, proof.checked) == ("passed", 1)
@@ -109,7 +109,7 @@ def test_a_login_that_has_run_out_while_others_built_is_read_anew(tmp_path, monk
         reading = Reading(registry, tmp_path)
         with reading.session, reading.reader:
             log_in(folder, "first")
-            reading.reader.begin(reading.result)
+            reading.reader.prefetch(reading.result)
             reading.wait_for(2)
             log_in(folder, "second")
             _, proof = reading.ask()
@@ -118,14 +118,14 @@ def test_a_login_that_has_run_out_while_others_built_is_read_anew(tmp_path, monk
 
 def test_what_fails_then_too_is_an_error(reading):
     reading.registry.faults = Faults({1: 403}, lasting=True)
-    reading.reader.begin(reading.result)
+    reading.reader.prefetch(reading.result)
     with pytest.raises(RegistryError):
         reading.ask()
 
 
 def test_leaving_ends_what_nobody_waits_for(reading, tmp_path):
     with reading.registry.lock:
-        reading.reader.begin(reading.result)
+        reading.reader.prefetch(reading.result)
         reading.reader.__exit__(None, None, None)
     end = time.monotonic() + 10
     while (left := _pool_threads()) and time.monotonic() < end:

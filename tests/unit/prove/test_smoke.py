@@ -7,7 +7,7 @@ import pytest
 
 from multibuild.config.sections import SmokeTest
 from multibuild.platforms import Platform
-from multibuild.prove.smoke.batch import recipe
+from multibuild.prove.smoke.batch import batch_dockerfile
 from multibuild.prove.smoke.smoke_test import SmokeRun, dockerfile
 
 CHILD = "localhost:5000/app@sha256:" + "a" * 64
@@ -51,7 +51,7 @@ def test_each_has_a_stage_of_its_own_where_many_are_tested_together():
         child = CHILD.replace("a" * 64, letter * 64)
         return SmokeRun(platform=Platform.parse(platform), test=settled, child=child, log=Path("log"))
 
-    lines = recipe(
+    lines = batch_dockerfile(
         [trial("amd64", "b"), trial("arm/v6", "c", run=("other",), emulator_cpu="arm1176", network=True)]
     )
     assert lines.splitlines() == [

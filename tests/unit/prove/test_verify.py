@@ -263,7 +263,7 @@ def test_too_many_layers(registry, look):
 
 def test_too_many_entries(registry, look):
     entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
-    put_index(registry, "app", [entry] * (verifying.MOST_ENTRIES + 1), tag="latest")
+    put_index(registry, "app", [entry] * (verifying.MAX_ENTRIES + 1), tag="latest")
     with pytest.raises(VerificationFailed, match="1001 entries"):
         look()
     assert len(registry.requests()) < 3
