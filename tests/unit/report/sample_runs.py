@@ -50,6 +50,15 @@ def built(platform, began, ended):
     )
 
 
+def retried(platform, **failure):
+    """Return the events of a platform that failed from 1 s to 2 s and was built from 3 s to 4 s."""
+    again = (
+        (at, name, {**fields, "number": 2} if "number" in fields else fields)
+        for at, name, fields in built(platform, 3, 4)
+    )
+    return (*attempt(platform, 1, 1, 2, **failure), *again)
+
+
 FAILURE = {
     "outcome": "failed",
     "class": "step-failed",
@@ -92,6 +101,17 @@ def partial_run():
     rows = (*built(NAMES[0], 1, 4), *built(NAMES[1], 1, 64), *broken(NAMES[2], 2, 9), *published(70))
     document = plan(*NAMES, optional={NAMES[2]})
     return report_of(document, STARTED, *rows, (71, "run.ended", {"status": "succeeded"}))
+
+
+def older_report():
+    """Return the report of `partial_run` as an older version wrote it, without some keys."""
+    report = partial_run()
+    del report["error"]
+    for one in (attempt for row in report["platforms"] for attempt in row["attempts"]):
+        del one["began"], one["hint"]
+        if one["outcome"] == "ok":
+            del one["class"], one["retry"], one["evidence"]
+    return report
 
 
 HOSTILE = (
