@@ -1,11 +1,10 @@
 """Images that exceed limits, and files that hide others."""
 
 import pytest
-from fakes.layers import PLAIN, index_files, tar
+from fakes.layers import index_files
 
 from multibuild.prove.content import entrypoint, layer_index, rootfs
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import RootFs
 from multibuild.prove.content.tar import Member, UnreadableLayer
 from multibuild.qemu.probe_program import build_probe
@@ -45,16 +44,6 @@ def test_the_number_of_unknown_executables_is_limited():
 def test_a_plain_file_replaces_what_is_below_it(upper, remaining):
     lower = index_files(dict.fromkeys(("bin/app", "bin/other", "opt/app"), PROGRAM))
     assert sorted(file.path for file in RootFs([lower, upper]).files()) == remaining
-
-
-def test_the_map_of_a_sparse_file_is_limited():
-    header = bytearray(tar({"sparse": b""})[:512])
-    header[156:157], header[482] = b"S", 1
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    more = bytes(504) + b"\1" + bytes(7)
-    with pytest.raises(UnreadableLayer, match="map of more than"):
-        list(layer_members(iter([bytes(header), more * 3000]), PLAIN))
 
 
 def test_too_many_links_are_refused():
