@@ -13,8 +13,6 @@ from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen
 from multibuild.prove.content.tar import DataSelection, Member, TarLimits, UnreadableLayer, read_members
 
-__all__ = ["LayerLimits", "UnreadableLayer", "layer_members"]
-
 CHUNK_BYTES = 256 << 10
 """Bytes decompressed at a time."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, prose, status, tag
+from multibuild.report.html.markup import Content, Html, Section, advice, code, disclosure, join, status, tag
 from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
@@ -53,18 +53,13 @@ def _platform(row: Mapping[str, Any], run_path: str) -> Html | None:
 def _attempt(attempt: Mapping[str, Any], run_path: str, *, last: bool) -> Html:
     retry = str(attempt.get("retry") or "")
     decision = attempt.get("then") or RETRY_TEXTS.get(retry, retry)
-    summary = join(
-        (
-            f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: ",
-            code(str(attempt["class"])),
-            f" ({decision})",
-        )
-    )
-    evidence, hint = attempt.get("evidence"), attempt.get("hint")
+    begin = f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: "
+    summary = join((begin, code(str(attempt["class"])), f" ({decision})"))
+    evidence = attempt.get("evidence")
     return disclosure(
         summary,
         tag("pre", evidence, tabindex="0", aria_label="Evidence", role="region") if evidence else None,
-        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
+        advice(attempt.get("hint")),
         tag("p", "Log: ", log_link(attempt.get("log"), run_path)) if attempt.get("log") else None,
         open_=last,
     )
@@ -80,7 +75,7 @@ def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
         _proof_failure(kind, proof),
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
-        tag("p", tag("strong", "What to do: "), prose(str(proof["hint"]))) if proof.get("hint") else None,
+        advice(proof.get("hint")),
         open_=True,
     )
 

@@ -18,17 +18,8 @@ def with_interpreter(interpreter=b"/lib64/ld-linux-x86-64.so.2\0", *, offset=Non
     start = 64 + 56
     ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     ehdr = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0x1000, table, 0, 0, 64, 56, 1, 0, 0, 0)
-    phdr = struct.pack(
-        "<IIQQQQQQ",
-        3,
-        4,
-        start if offset is None else offset,
-        0,
-        0,
-        len(interpreter) if size is None else size,
-        len(interpreter),
-        1,
-    )
+    begin, length = start if offset is None else offset, len(interpreter) if size is None else size
+    phdr = struct.pack("<IIQQQQQQ", 3, 4, begin, 0, 0, length, len(interpreter), 1)
     return ident + ehdr + phdr + interpreter
 
 

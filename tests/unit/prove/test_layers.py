@@ -12,8 +12,8 @@ from fakes.layers import GZIP, PLAIN, ZSTD, tar
 
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.errors import VerificationFailed
-from multibuild.prove.content.layers import LayerLimits, UnreadableLayer, layer_members
-from multibuild.prove.content.tar import TarLimits
+from multibuild.prove.content.layers import LayerLimits, layer_members
+from multibuild.prove.content.tar import TarLimits, UnreadableLayer
 
 FILES = {"bin": None, "bin/app": b"program" * 1000, "bin/sh": "-> app", "bin/hard": "= bin/app", "empty": b""}
 DOCKER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
