@@ -71,16 +71,13 @@ def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
     items = [tag("li", code(file)) for file in foreign[:MAX_FOREIGN_FILES]]
     items += [tag("li", f"and {more} more")] if more > 0 else []
     detail = proof.get("detail")
+    summary: Content = "The test failed" if kind == "test" else "The content is not what the platform claims"
+    if proof.get("class"):
+        summary = join(("The test could not be run: ", code(str(proof["class"]))))
     return disclosure(
-        _proof_failure(kind, proof),
+        summary,
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
         advice(proof.get("hint")),
         open_=True,
     )
-
-
-def _proof_failure(kind: str, proof: Mapping[str, Any]) -> Html:
-    if proof.get("class"):
-        return join(("The test could not be run: ", code(str(proof["class"]))))
-    return join(("The test failed" if kind == "test" else "The content is not what the platform claims",))
