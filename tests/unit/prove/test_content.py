@@ -39,8 +39,7 @@ class Image:
             "architecture": parsed.architecture,
             "config": section,
         }
-        if parsed.variant:
-            self.config["variant"] = parsed.variant
+        self.config |= {"variant": parsed.variant} if parsed.variant else {}
 
     def prove(self, platform=ARM64, mode="entrypoint", ignore=(), cache=None):
         return prove_content(
@@ -100,11 +99,7 @@ SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}
         (SHELL, {"Entrypoint": ["env", "--split-string=python3 -u"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "-g", "--", "python3"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "--"], "Cmd": ["python3"]}, "/usr/bin/python3"),
-        (
-            {"in.sh": b"#!/bin/sh\n", **SHELL},
-            {"Entrypoint": ["/in.sh"], "Cmd": ["python3"]},
-            "/usr/bin/python3",
-        ),
+        ({"in": b"#!/bin/sh\n", **SHELL}, {"Entrypoint": ["/in"], "Cmd": ["python3"]}, "/usr/bin/python3"),
     ],
 )
 def test_a_foreign_file_that_is_executed_fails(files, section, needed):

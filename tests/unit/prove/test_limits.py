@@ -22,10 +22,9 @@ def test_plain_files_take_eight_bytes():
 
 
 def test_the_number_of_unknown_executables_is_limited():
-    result = index_layer(
-        text(f"bin/{number}", 0o755) for number in range(layer_index._MAX_UNKNOWN_EXECUTABLES + 5)
-    )
-    assert len(result.entries) == layer_index._MAX_UNKNOWN_EXECUTABLES
+    limit = layer_index._MAX_UNKNOWN_EXECUTABLES
+    result = index_layer(text(f"bin/{number}", 0o755) for number in range(limit + 5))
+    assert len(result.entries) == limit
     assert len(result.plain) == 5 * 8
 
 
