@@ -134,15 +134,13 @@ class _EntryVerifier:
             name = name or str(child.config.platform)
             if child.image.digest == entry.digest and child.image.size != entry.size:
                 return fault("size", f"the index says {entry.size} bytes, it has {child.image.size}")
-            platform = (
-                _known_platform(entry.platform) if entry.platform else child.config.platform.normalised()
-            )
-            mismatch = config_mismatch(child.config.raw, platform) if entry.platform else ""
-            if mismatch:
-                return fault("platform", mismatch)
+            platform = child.config.platform.normalised()
+            if entry.platform:
+                platform = _known_platform(entry.platform)
+                if mismatch := config_mismatch(child.config.raw, platform):
+                    return fault("platform", mismatch)
             proof = self._prove(child, platform)
-            missing = self._missing_layer(child) if proof.status != "failed" else ""
-            if missing:
+            if proof.status != "failed" and (missing := self._missing_layer(child)):
                 return fault("missing", f"its layer {missing} does not exist")
         except RegistryError as error:
             return fault("missing" if error.kind == "not-found" else "unreadable", error.message)
@@ -167,19 +165,14 @@ class _EntryVerifier:
 
         A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
         """
-        for layer in child.layers:
-            if not layer.extras.get("urls") and not self.registry.has_blob(
-                self.reference.repository, layer.digest
-            ):
-                return layer.digest
-        return ""
+        required = (layer.digest for layer in child.layers if not layer.extras.get("urls"))
+        has_blob = self.registry.has_blob
+        return next((one for one in required if not has_blob(self.reference.repository, one)), "")
 
 
 def _known_platform(platform: Platform) -> Platform:
     """Return the platform that programs must be for; a variant that no image config has ("unknown") is dropped."""
-    if platform.has_known_variant:
-        return platform.normalised()
-    return replace(platform, variant="").normalised()
+    return (platform if platform.has_known_variant else replace(platform, variant="")).normalised()
 
 
 def _attestation_faults(
