@@ -1,4 +1,4 @@
-"""Reads children back and looks into them, each as soon as it is built: the way to the registry goes beside builds."""
+"""Children read and their content proved as soon as each is built, so that registry traffic overlaps with builds."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 Key = tuple[Reference, Platform]
 
-READS = 8
-"""Children read ahead at the same time; builds want the processors more."""
+MAX_PARALLEL_READS = 8
+"""Children read at once; builds need the processors more."""
 
 T = TypeVar("T")
 
 
-class _Left(Exception):
-    """Nobody waits for what is being read."""
+class _ReaderClosed(Exception):
+    """The reader was closed while a layer was read."""
 
 
 class ChildReader:
-    """Gives children and their content proofs; what was begun earlier is waited for, not done twice.
+    """Reader of children and their content proofs, which waits for results already under way. Thread-safe.
 
-    Safe from several threads. What goes wrong ahead of time is no error: it is done anew when it is asked for.
+    An error of a prefetch is dropped: the work is repeated when its result is requested.
     """
 
     def __init__(
         self, verify: Verify, registries: RegistrySession, run: RunDirectory, cache: LayerCache
     ) -> None:
-        """Read children from `registries`, or from `run`, and check their contents as `verify` says."""
+        """Read children from `registries` or from `run`; `verify` configures their content proofs."""
         self.registries = registries
         self._verify = verify
         self._stores = WithStaged(registries, run)
         self._cache = cache
-        self._reads = ThreadPoolExecutor(max_workers=READS)
-        # Apart: tests wait for what is read, not for what is looked into.
-        self._looks = ThreadPoolExecutor(max_workers=MAX_PARALLEL_IMAGES)
+        self._read_pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_READS)
+        # A pool of its own, as smoke tests wait for reads but not for proofs.
+        self._proof_pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_IMAGES)
         self._children: dict[Key, Future[Child]] = {}
         self._proofs: dict[Key, Future[ContentProof]] = {}
-        self._left = False
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -63,40 +63,40 @@ class ChildReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
-        for pool in (self._reads, self._looks):
+        self._is_closed = True
+        for pool in (self._read_pool, self._proof_pool):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def on_event(self, event: Event) -> None:
-        """Begin to read a child as soon as the journal tells of it."""
+        """Prefetch a child as soon as its platform has ended."""
         match event:
             case PlatformEnded(status="succeeded" | "reused", digest=str(digest)):
                 platform = Platform.literal(event.platform)
-                self.begin(StagedChild(platform=platform, repository=event.repository, digest=digest))
+                self.prefetch(StagedChild(platform=platform, repository=event.repository, digest=digest))
 
-    def begin(self, built: StagedChild) -> None:
-        """Begin to read what was built, and to look into it after that."""
-        key = child_reference(built.repository, built.digest), built.platform
-        with suppress(RuntimeError):  # no more threads are to be had: then it is done when it is asked for
-            child = self._reads.submit(self._read, *key)
+    def prefetch(self, staged: StagedChild) -> None:
+        """Start to read a child, and then to prove its content."""
+        key = child_reference(staged.repository, staged.digest), staged.platform
+        with suppress(
+            RuntimeError
+        ):  # no thread can be started: the work is done when its result is requested
+            child = self._read_pool.submit(self._read, *key)
             self._children[key] = child
-            self._proofs[key] = self._looks.submit(lambda: self._prove(*key, child.result()))
+            self._proofs[key] = self._proof_pool.submit(lambda: self._prove(*key, child.result()))
 
     def child(self, reference: Reference, platform: Platform) -> Child:
-        """Give a child as it was pushed; what `read_child` raises."""
-        begun = _begun(self._children, (reference, platform))
-        return begun or self._read(reference, platform)
+        """Return a child as it was pushed. Raises what `read_child` raises."""
+        return _prefetched(self._children, (reference, platform)) or self._read(reference, platform)
 
     def proof(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
-        """Give the proof of what is in a child; RegistryError for a layer that cannot be had."""
-        begun = _begun(self._proofs, (reference, platform))
-        return begun or self._prove(reference, platform, child)
+        """Return a child's content proof. Raises RegistryError for a layer that cannot be read."""
+        return _prefetched(self._proofs, (reference, platform)) or self._prove(reference, platform, child)
 
     def _read(self, reference: Reference, platform: Platform) -> Child:
         return read_child(reference, self._stores.of(reference.host), platform)
 
     def _prove(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
-        # Nobody needs it before the first child is there, and builds wait for imports.
+        # Imported with the first child: builds would have to wait for it.
         from multibuild.prove.content.proof import ImageContent, prove_content
 
         store = self._stores.of(reference.host)
@@ -105,14 +105,14 @@ class ChildReader:
             platform=platform,
             mode=self._verify.content,
             ignore=self._verify.ignore,
-            open_layer=lambda digest: self._wanted(store.blob(reference.repository, digest)),
+            open_layer=lambda digest: self._until_closed(store.blob(reference.repository, digest)),
             cache=self._cache,
         )
 
-    def _wanted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _until_closed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
-            if self._left:
-                raise _Left
+            if self._is_closed:
+                raise _ReaderClosed
             yield chunk
 
 
@@ -120,7 +120,7 @@ class ChildReader:
 def child_reader(
     loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
 ) -> Iterator[ChildReader]:
-    """Open the registries of a config, and read children there or in `run`, each as soon as its build has ended."""
+    """Open the registries of a config and prefetch each child from there or from `run` when its build has ended."""
     cache = LayerCache(state.path / "layers")
     with (
         RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries,
@@ -130,10 +130,10 @@ def child_reader(
         yield reader
 
 
-def _begun(futures: dict[Key, Future[T]], key: Key) -> T | None:
-    """Wait for what was begun; None where nothing was, or where it went wrong."""
+def _prefetched(futures: dict[Key, Future[T]], key: Key) -> T | None:
+    """Wait for a prefetch and return its result; None without one or after an error."""
     future = futures.pop(key, None)
     try:
         return future.result() if future is not None else None
-    except Exception:  # whatever it is: it comes again if it was not of that moment
+    except Exception:  # of any kind: unless it was temporary, it is raised again when the work is repeated
         return None

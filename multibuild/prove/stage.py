@@ -1,4 +1,4 @@
-"""The proving stage: every built child read back from the registry, tested, and looked into."""
+"""The proving stage: each built child is read back from the registry, smoke tested, and its content proved."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import ChildReader
 from multibuild.prove.smoke.smoke_test import TestOutcome
-from multibuild.prove.smoke.stage import NodeFailover, raise_for_tests, raise_for_trouble, run_tests
+from multibuild.prove.smoke.stage import NodeFailover, raise_for_environment, raise_for_tests, run_tests
 
 if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
     from multibuild.prove.content.proof import ContentProof
 
-
-UNMOVED = "; no tag was moved"
+_NO_TAG_MOVED = "; no tag was moved"
 
 
 async def prove_children(
@@ -36,85 +35,71 @@ async def prove_children(
     reader: ChildReader,
     failover: NodeFailover,
 ) -> tuple[PlatformChild, ...]:
-    """Read every staged child, run its smoke test and its content proof; return those that hold, in config order.
+    """Read every staged child, run its smoke test and prove its content; return those that passed, in config order.
 
-    Raises TestFailed or VerificationFailed after all platforms have been looked at, naming each that did not hold
-    and is required, else EnvironmentFault for one whose test could not be run; an optional one is left out.
+    Raises TestFailed or VerificationFailed after all platforms, naming each required one that failed, else
+    EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
     recorder = context.recorder
     children = await read_children(plan, staged, recorder, reader=reader)
-    # Tests wait for the builder, the content for the registry: neither needs the other.
+    # Tests wait for the builder, proofs for the registry: neither needs the other.
     async with asyncio.TaskGroup() as group:
-        testing = group.create_task(_tested(plan, children, context, failover))
-        looking = group.create_task(_looked_into(children, recorder, reader))
-    tests, proofs = testing.result(), looking.result()
+        test_task = group.create_task(_test(plan, children, context, failover))
+        proof_task = group.create_task(_prove_contents(children, recorder, reader))
+    tests, proofs = test_task.result(), proof_task.result()
     _raise_for(children, tests, proofs)
     return tuple(
         child
         for child in children
-        if tests[child.planned.platform].status != "failed"
-        and proofs[child.planned.platform].status != "failed"
+        if "failed" not in (tests[child.planned.platform].status, proofs[child.planned.platform].status)
     )
 
 
-async def _tested(
+async def _test(
     plan: Plan, children: Sequence[PlatformChild], context: RunContext, failover: NodeFailover
 ) -> dict[Platform, TestOutcome]:
-    tested = [(child.planned, child.reference) for child in children]
+    references = [(child.planned, child.reference) for child in children]
     with context.recorder.stage("test"):
-        return await run_tests(plan, tested, context.recorder, run=context.run, failover=failover)
+        return await run_tests(plan, references, context.recorder, run=context.run, failover=failover)
 
 
-async def _looked_into(
+async def _prove_contents(
     children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> dict[Platform, ContentProof]:
+    def prove(child: PlatformChild) -> tuple[Platform, ContentProof]:
+        return child.planned.platform, reader.proof(child.reference, child.planned.platform, child.child)
+
     with recorder.stage("content"):
-        return await run_in_background(lambda: _look_inside(children, recorder, reader))
+        proofs = dict(await run_in_background(lambda: reader.registries.map(prove, children)))
+        for platform, proof in proofs.items():
+            recorder.record(
+                ContentEnded(
+                    platform=str(platform),
+                    status=proof.status,
+                    checked=proof.checked,
+                    foreign=tuple(f"{file.path}: {file.architecture}" for file in proof.foreign),
+                    detail=proof.detail,
+                )
+            )
+    return proofs
 
 
 async def read_children(
     plan: Plan, staged: Sequence[StagedChild], recorder: Recorder, *, reader: ChildReader
 ) -> tuple[PlatformChild, ...]:
-    """Only read the built children back: for those that an earlier run proved."""
+    """Read the built children back without proving them, as for those that an earlier run proved."""
+    planned = {one.platform: one for one in plan.platforms}
+
+    def read(child: StagedChild) -> PlatformChild:
+        reference = child_reference(child.repository, child.digest)
+        content = reader.child(reference, child.platform)
+        recorder.record(
+            ChildRead(platform=str(child.platform), manifest=content.image.digest, bytes=content.total_bytes)
+        )
+        return PlatformChild(planned=planned[child.platform], reference=reference, child=content)
+
     with recorder.stage("read"):
-        return await run_in_background(lambda: _read(plan, staged, recorder, reader))
-
-
-def _read(
-    plan: Plan, staged: Sequence[StagedChild], recorder: Recorder, reader: ChildReader
-) -> tuple[PlatformChild, ...]:
-    by_platform = {item.platform: item for item in plan.platforms}
-
-    def one(built: StagedChild) -> PlatformChild:
-        reference = child_reference(built.repository, built.digest)
-        child = reader.child(reference, built.platform)
-        recorder.record(
-            ChildRead(platform=str(built.platform), manifest=child.image.digest, bytes=child.total_bytes)
-        )
-        return PlatformChild(planned=by_platform[built.platform], reference=reference, child=child)
-
-    return reader.registries.map(one, staged)
-
-
-def _look_inside(
-    children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
-) -> dict[Platform, ContentProof]:
-    def one(child: PlatformChild) -> tuple[Platform, ContentProof]:
-        return child.planned.platform, reader.proof(child.reference, child.planned.platform, child.child)
-
-    proofs = {}
-    for platform, proof in reader.registries.map(one, children):
-        proofs[platform] = proof
-        recorder.record(
-            ContentEnded(
-                platform=str(platform),
-                status=proof.status,
-                checked=proof.checked,
-                foreign=tuple(f"{file.path}: {file.architecture}" for file in proof.foreign),
-                detail=proof.detail,
-            )
-        )
-    return proofs
+        return await run_in_background(lambda: reader.registries.map(read, staged))
 
 
 def _raise_for(
@@ -124,19 +109,19 @@ def _raise_for(
 ) -> None:
     required = [child.planned.platform for child in children if child.planned.required]
     outcomes = [tests[platform] for platform in required]
-    raise_for_tests(outcomes, hint="`multibuild report` shows what it printed", then=UNMOVED)
-    wrong = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
-    if wrong:
-        said = "; ".join(f"{platform}: {proof.detail}" for platform, proof in wrong)
+    raise_for_tests(outcomes, hint="`multibuild report` shows what it printed", suffix=_NO_TAG_MOVED)
+    failed = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
+    if failed:
+        details = "; ".join(f"{platform}: {proof.detail}" for platform, proof in failed)
         raise VerificationFailed(
-            f"not what it claims to be: {said}{UNMOVED}",
+            f"not what it claims to be: {details}{_NO_TAG_MOVED}",
             hint="legitimate foreign files can be named in `verify.ignore`",
         )
-    raise_for_trouble(outcomes, then=UNMOVED)
+    raise_for_environment(outcomes, suffix=_NO_TAG_MOVED)
 
 
 def built_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[Platform, Reference]:
-    """Find what a run built, by platform. `plan` is its plan.json, `events` its journal."""
+    """Return the children that a run built, by platform. `plan` is its plan.json, `events` its journal."""
     staged = {row["platform"]: row["staging"]["reference"] for row in plan.get("platforms", ())}
     built = {}
     for event in events:

@@ -1,8 +1,8 @@
-"""Proves a published index or image, anyone's: its children exist, agree with the index, and hold what they claim."""
+"""Verification of any published index or image: its children exist, agree with the index, and prove their content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +19,13 @@ from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content
 
-MOST_ENTRIES = 1000
-"""Images of one index that are looked into; each takes requests, and 4 MiB of JSON have room for 20000."""
+MAX_ENTRIES = 1000
+"""Entries of one index; each takes requests, and 4 MiB of JSON have room for 20000."""
 
 
 @frozen
 class Rules:
-    """How an image is looked into: the mode of the content proof and the globs it passes over."""
+    """The mode of the content proof and the globs that it ignores."""
 
     mode: Mode = "entrypoint"
     ignore: tuple[str, ...] = ()
@@ -33,11 +33,11 @@ class Rules:
 
 @frozen
 class Finding:
-    """A fault. `kind`, for scripts to rely on:
+    """A fault. Scripts may rely on `kind`:
 
-    missing (an entry, its config or a layer is not in the registry), unreadable (it is there, and is no image or
-    none that can be looked into), size (the index states another: clients refuse it), platform (the image config
-    contradicts the entry), content (so do the programs), attestation (about nothing, or not there), empty (the
+    missing (an entry, its config or a layer is not in the registry), unreadable (it exists, but is no image or none
+    whose content can be read), size (the index states another: clients refuse it), platform (the image config
+    contradicts the entry), content (the programs contradict it), attestation (about no image, or missing), empty (the
     index lists no image).
     """
 
@@ -47,8 +47,8 @@ class Finding:
 
 
 @frozen
-class Verified:
-    """One entry. `content` is None when the entry could not be looked into."""
+class VerifiedEntry:
+    """One entry. `content` is None when the entry could not be read."""
 
     platform: str
     digest: str
@@ -57,20 +57,20 @@ class Verified:
 
 @frozen
 class Verification:
-    """What came of a reference: every entry, and every fault."""
+    """The result for a reference: every entry and every fault."""
 
     reference: str
     digest: str
-    entries: tuple[Verified, ...]
+    entries: tuple[VerifiedEntry, ...]
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether no fault was found."""
+        """Whether there is no fault."""
         return not self.findings
 
     def document(self) -> dict[str, Any]:
-        """Give `verify --json`."""
+        """Return the output of `verify --json`."""
         return {
             "ok": self.ok,
             "findings": as_json(self.findings),
@@ -83,115 +83,110 @@ class Verification:
 def verify(
     reference: Reference, registries: RegistrySession, *, rules: Rules, cache: LayerCache
 ) -> Verification:
-    """Look at every entry of an index, or at the one image. RegistryError when the reference itself is not there.
+    """Verify every entry of an index, or the one image.
 
-    VerificationFailed when it lists more than MOST_ENTRIES.
+    Raises RegistryError when the reference itself does not exist, and VerificationFailed for more than MAX_ENTRIES.
     """
     registry = registries.of(reference.host)
-    found = registry.manifest(reference)
-    if found.is_index:
-        listed = found.entries
+    manifest = registry.manifest(reference)
+    if manifest.is_index:
+        entries = manifest.entries
     else:
-        listed = (Descriptor(media_type=found.media_type, digest=found.digest, size=len(found.content)),)
-    images = [entry for entry in listed if not entry.is_attestation]
-    if len(listed) > MOST_ENTRIES:
-        raise VerificationFailed(f"{reference} lists {len(listed)} entries, more than any index for people")
-    eyes = _Eyes(registry=registry, rules=rules, cache=cache)
-    answers = registries.map(lambda entry: _look(reference, entry, eyes), images)
-    findings = [finding for _, faults in answers for finding in faults]
+        size = len(manifest.content)
+        entries = (Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=size),)
+    if len(entries) > MAX_ENTRIES:
+        raise VerificationFailed(f"{reference} lists {len(entries)} entries, more than any index for people")
+    images = [entry for entry in entries if not entry.is_attestation]
+    verifier = _EntryVerifier(reference=reference, registry=registry, rules=rules, cache=cache)
+    results = registries.map(verifier.verify, images)
+    findings = [finding for _, faults in results for finding in faults]
     if not images:
         findings.append(Finding(platform="", kind="empty", detail="the index lists no image"))
-    findings += _orphans(listed, reference, registry)
+    findings += _attestation_faults(entries, reference, registry)
     return Verification(
         reference=str(reference),
-        digest=found.digest,
-        entries=tuple(entry for entry, _ in answers),
+        digest=manifest.digest,
+        entries=tuple(entry for entry, _ in results),
         findings=tuple(findings),
     )
 
 
 @frozen
-class _Eyes:
-    """What every entry is looked at with."""
+class _EntryVerifier:
+    """The verification of the entries of one reference."""
 
+    reference: Reference
     registry: Registry
     rules: Rules
     cache: LayerCache
 
+    def verify(self, entry: Descriptor) -> tuple[VerifiedEntry, tuple[Finding, ...]]:
+        """Read one entry's image and prove its content; an error of the registry becomes a finding."""
+        name = str(entry.platform) if entry.platform else ""
 
-def _look(reference: Reference, entry: Descriptor, eyes: _Eyes) -> tuple[Verified, tuple[Finding, ...]]:
-    """Read one entry's image and look into it; what the registry says of it becomes a finding."""
-    said = str(entry.platform) if entry.platform else ""
+        def fault(kind: str, detail: str) -> tuple[VerifiedEntry, tuple[Finding, ...]]:
+            platform = name or "-"
+            verified = VerifiedEntry(platform=platform, digest=entry.digest, content=None)
+            return verified, (Finding(platform=platform, kind=kind, detail=detail),)
 
-    def failed(kind: str, detail: str) -> tuple[Verified, tuple[Finding, ...]]:
-        name = said or "-"
-        verified = Verified(platform=name, digest=entry.digest, content=None)
-        return verified, (Finding(platform=name, kind=kind, detail=detail),)
+        try:
+            child = read_child(self.reference.with_digest(entry.digest), self.registry, None)
+            name = name or str(child.config.platform)
+            if child.image.digest == entry.digest and child.image.size != entry.size:
+                return fault("size", f"the index says {entry.size} bytes, it has {child.image.size}")
+            platform = child.config.platform.normalised()
+            if entry.platform:
+                platform = _known_platform(entry.platform)
+                if mismatch := config_mismatch(child.config.raw, platform):
+                    return fault("platform", mismatch)
+            proof = self._prove(child, platform)
+            if proof.status != "failed" and (missing := self._missing_layer(child)):
+                return fault("missing", f"its layer {missing} does not exist")
+        except RegistryError as error:
+            return fault("missing" if error.kind == "not-found" else "unreadable", error.message)
+        except (VerificationFailed, PublishFailed) as error:
+            return fault("unreadable", error.message)
+        findings = (Finding(platform=name, kind="content", detail=proof.detail),)
+        verified = VerifiedEntry(platform=name, digest=entry.digest, content=proof)
+        return verified, findings if proof.status == "failed" else ()
 
-    try:
-        here = reference.with_digest(entry.digest)
-        child = read_child(here, eyes.registry, None)
-        said = said or str(child.config.platform)
-        if child.image.digest == entry.digest and child.image.size != entry.size:
-            return failed("size", f"the index says {entry.size} bytes, it has {child.image.size}")
-        mismatch = config_mismatch(child.config.raw, _claimed(entry.platform)) if entry.platform else ""
-        if mismatch:
-            return failed("platform", mismatch)
-        platform = _claimed(entry.platform) if entry.platform else child.config.platform.normalised()
-        proof = _content(child, platform, here, eyes)
-        gone = _gone(child, here, eyes) if proof.status != "failed" else ""
-        if gone:
-            return failed("missing", f"its layer {gone} does not exist")
-    except RegistryError as error:
-        return failed("missing" if error.kind == "not-found" else "unreadable", error.message)
-    except (VerificationFailed, PublishFailed) as error:
-        return failed("unreadable", error.message)
-    wrong = (Finding(platform=said, kind="content", detail=proof.detail),) if proof.status == "failed" else ()
-    return Verified(platform=said, digest=entry.digest, content=proof), wrong
+    def _prove(self, child: Child, platform: Platform) -> ContentProof:
+        return prove_content(
+            ImageContent(config=child.config.raw, layers=child.layers),
+            platform=platform,
+            mode=self.rules.mode,
+            ignore=self.rules.ignore,
+            open_layer=lambda digest: self.registry.blob(self.reference.repository, digest),
+            cache=self.cache,
+        )
 
+    def _missing_layer(self, child: Child) -> str:
+        """Return the digest of a layer that the registry lacks, as a proof reads no cached layer and may be off.
 
-def _gone(child: Child, here: Reference, eyes: _Eyes) -> str:
-    """Find a layer that is not there: one that is remembered, or was not looked into, was not fetched.
-
-    A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
-    """
-    for layer in child.layers:
-        if not layer.extras.get("urls") and not eyes.registry.has_blob(here.repository, layer.digest):
-            return layer.digest
-    return ""
-
-
-def _claimed(platform: Platform) -> Platform:
-    """Give what an entry's programs must be: a variant that no image config has ("unknown") asks nothing of them."""
-    if platform.has_known_variant:
-        return platform.normalised()
-    return replace(platform, variant="").normalised()
-
-
-def _content(child: Child, platform: Platform, here: Reference, eyes: _Eyes) -> ContentProof:
-    return prove_content(
-        ImageContent(config=child.config.raw, layers=child.layers),
-        platform=platform,
-        mode=eyes.rules.mode,
-        ignore=eyes.rules.ignore,
-        open_layer=lambda digest: eyes.registry.blob(here.repository, digest),
-        cache=eyes.cache,
-    )
+        A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
+        """
+        required = (layer.digest for layer in child.layers if not layer.extras.get("urls"))
+        has_blob = self.registry.has_blob
+        return next((one for one in required if not has_blob(self.reference.repository, one)), "")
 
 
-def _is_there(reference: Reference, digest: str, registry: Registry) -> bool:
-    return is_digest(digest) and registry.head(reference.with_digest(digest)) is not None
+def _known_platform(platform: Platform) -> Platform:
+    """Return the platform that programs must be for; a variant that no image config has ("unknown") is dropped."""
+    return (platform if platform.has_known_variant else replace(platform, variant="")).normalised()
 
 
-def _orphans(listed: Sequence[Descriptor], reference: Reference, registry: Registry) -> list[Finding]:
-    """Find attestations that are about no image of the index, or are not there."""
-    digests = {entry.digest for entry in listed if not entry.is_attestation}
-    found = []
-    for entry in listed:
-        if entry.is_attestation and entry.attests not in digests:
+def _attestation_faults(
+    entries: Sequence[Descriptor], reference: Reference, registry: Registry
+) -> Iterator[Finding]:
+    """Return a fault for each attestation that is about no image of the index or does not exist."""
+    images = {entry.digest for entry in entries if not entry.is_attestation}
+    for entry in entries:
+        if not entry.is_attestation:
+            continue
+        if entry.attests not in images:
             detail = f"it is about {entry.attests}, which the index does not list"
-            found.append(Finding(platform="-", kind="attestation", detail=detail))
-        elif entry.is_attestation and not _is_there(reference, entry.digest, registry):
+        elif not is_digest(entry.digest) or registry.head(reference.with_digest(entry.digest)) is None:
             detail = f"{entry.digest} is listed and does not exist"
-            found.append(Finding(platform="-", kind="attestation", detail=detail))
-    return found
+        else:
+            continue
+        yield Finding(platform="-", kind="attestation", detail=detail)

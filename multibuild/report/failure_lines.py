@@ -14,7 +14,7 @@ QUOTE_INDENT = "    "
 
 
 def error_lines(error: Mapping[str, Any]) -> list[str]:
-    """Return the run's own error, of one or more lines, and its hint, which is never shorten."""
+    """Return the run's own error, of one or more lines, and its hint, which is never shortened."""
     lines = printable(f"error: {error.get('message')}").splitlines()
     return [*lines, one_line(f"hint:  {error['hint']}")] if error.get("hint") else lines
 
@@ -26,9 +26,10 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
     """
     name = platform["platform"]
     failed = [attempt for attempt in platform["attempts"] if attempt.get("class")]
+    # A journal that ends before the decision has only what the failure class allows ("retry").
     lines = [
-        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} ({_decision(attempt)}), "
-        f"{attempt['log']}"
+        f"{name}: attempt {attempt['number']} {attempt['outcome']}: {attempt['class']} "
+        f"({attempt.get('then') or attempt['retry']}), {attempt['log']}"
         for attempt in failed
     ]
     if failed and platform["status"] == "failed":
@@ -46,11 +47,6 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
 def failed_proof(kind: str, failure_class: str | None) -> str:
     """Return which proof failed, or why it could not be run."""
     return f"{kind} not run: {failure_class}" if failure_class else f"{kind} failed"
-
-
-def _decision(attempt: Mapping[str, Any]) -> str:
-    """Return the decision after a failure; if the journal ends before it, what the failure class allows."""
-    return str(attempt.get("then") or attempt["retry"])
 
 
 def _proof(proof: Mapping[str, Any]) -> list[str]:

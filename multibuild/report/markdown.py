@@ -25,10 +25,8 @@ MAX_LINE_LENGTH = 400
 
 def as_markdown(report: Mapping[str, Any]) -> str:
     """Return the summary: platforms, tags and index, failures, emulation overhead."""
-    lines = [
-        f"## {_cell(report['image'])}: {_cell(report['status'])} in {human_seconds(report['seconds'])}",
-        "",
-    ]
+    result = f"{_cell(report['status'])} in {human_seconds(report['seconds'])}"
+    lines = [f"## {_cell(report['image'])}: {result}", ""]
     if report.get("error"):
         lines += [*_fenced(error_lines(report["error"])), ""]
     rows = [[_cell(cell) for cell in platform_cells(platform)] for platform in report["platforms"]]
@@ -38,15 +36,10 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     if nodes := node_lines(report):
         lines += ["", *(f"- {_cell(line)}" for line in nodes)]
     lines += [*_published(report), *_failures(report), *_emulation(report)]
-    return "\n".join([*lines, "", _last_line(report)]) + "\n"
-
-
-def _last_line(report: Mapping[str, Any]) -> str:
-    """Return the run's id and the duration of each stage."""
     stages = ", ".join(
         f"{_cell(str(stage['name']))} {human_seconds(stage['seconds'])}" for stage in report["stages"]
     )
-    return f"Run {_code(report['run'])}" + (f": {stages}." if stages else ".")
+    return "\n".join([*lines, "", f"Run {_code(report['run'])}{f': {stages}' if stages else ''}.", ""])
 
 
 def _published(report: Mapping[str, Any]) -> list[str]:
@@ -69,7 +62,8 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
             shorten(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
             for line in failure_lines(platform)
         ]
-        if text and platform["status"] == "succeeded" and "failed" not in _proofs(platform):
+        proofs = (platform["test"]["status"], platform["content"]["status"])
+        if text and platform["status"] == "succeeded" and "failed" not in proofs:
             resolved += text
         elif text:
             lines += ["", *_fenced(text)]
@@ -77,10 +71,6 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
         opening = ["<details><summary>Retried, and then it went well</summary>", ""]
         lines += ["", *opening, *_fenced(resolved), "", "</details>"]
     return lines
-
-
-def _proofs(platform: Mapping[str, Any]) -> tuple[str, str]:
-    return platform["test"]["status"], platform["content"]["status"]
 
 
 def _emulation(report: Mapping[str, Any]) -> list[str]:
@@ -91,15 +81,10 @@ def _emulation(report: Mapping[str, Any]) -> list[str]:
     for group in cost.by_step()[:MAX_STEPS]:
         slowest = max(group, key=lambda step: step.seconds)
         ratio = f"{slowest.ratio:.1f}×" if slowest.ratio else ""
-        rows.append(
-            [
-                _code(f"[{slowest.position}] {slowest.name.partition('] ')[2]}"[:MAX_NAME_LENGTH]),
-                human_seconds(slowest.native_seconds),
-                f"{human_seconds(slowest.seconds)} ({_cell(slowest.platform)})",
-                ratio,
-                human_seconds(sum(step.overhead for step in group)),
-            ]
-        )
+        name = f"[{slowest.position}] {slowest.name.partition('] ')[2]}"[:MAX_NAME_LENGTH]
+        emulated = f"{human_seconds(slowest.seconds)} ({_cell(slowest.platform)})"
+        overhead = human_seconds(sum(step.overhead for step in group))
+        rows.append([_code(name), human_seconds(slowest.native_seconds), emulated, ratio, overhead])
     sentence = f"Emulation cost {human_seconds(cost.overhead)} of build time, all platforms together; cross-compiling"
     headings = ["step", "native", "slowest", "ratio", "could save"]
     return [

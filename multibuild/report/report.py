@@ -40,17 +40,9 @@ INDEXED_STATUSES = frozenset({"succeeded", "reused", "carried"})
 """Statuses of a platform that is in the index."""
 
 _ATTEMPT = {
-    "number": 1,
-    "seconds": 0.0,
-    "outcome": "cancelled",
-    "class": None,
-    "retry": None,
-    "evidence": "",
-    "hint": None,
-    "log": None,
-    "node": "",
-    "began": 0.0,
-}
+    "number": 1, "seconds": 0.0, "outcome": "cancelled", "class": None, "retry": None, "evidence": "", "hint": None,
+    "log": None, "node": "", "began": 0.0,
+}  # fmt: skip
 
 
 def make_report(run_id: str, plan: Mapping[str, Any], entries: Sequence[JournalEntry]) -> dict[str, Any]:

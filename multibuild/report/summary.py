@@ -30,23 +30,16 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
         lines += ["", *nodes]
     for platform in platforms:
         if failures := failure_lines(platform):
-            # A build's output is shorten, as the log has all of it; paths and hints are not.
-            lines += [
-                "",
-                *(shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures),
-            ]
+            # A build's output is shortened, as the log has all of it; paths and hints are not.
+            lines.append("")
+            lines += [shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
-    lines += ["", *(shorten(line, width) for line in emulation_lines(report))]
+    lines += ["", *(shorten(line, width) for line in _emulation(report))]
     if any(platform["attempts"] for platform in platforms):
         lines.append(one_line(f"logs: runs/{report['run']}/logs in the state directory"))
-    lines.append(one_line(outcome_line(report)))
+    lines.append(one_line(f"{report['status']} in {human_seconds(report['seconds'])}, run {report['run']}"))
     return "\n".join(lines).strip("\n")
-
-
-def outcome_line(report: Mapping[str, Any]) -> str:
-    """Return the run's status, duration and id."""
-    return f"{report['status']} in {human_seconds(report['seconds'])}, run {report['run']}"
 
 
 def platform_cells(platform: Mapping[str, Any]) -> tuple[str, ...]:
@@ -73,7 +66,7 @@ def grouped_tags(published: Sequence[Mapping[str, Any]]) -> list[tuple[str, list
     return [(repository, tags, status) for (repository, status), tags in groups.items()]
 
 
-def emulation_lines(report: Mapping[str, Any]) -> list[str]:
+def _emulation(report: Mapping[str, Any]) -> list[str]:
     """Return a line about the step with the most emulation overhead, if it is worth a line."""
     cost = emulation_cost(report)
     if cost.overhead < MIN_EMULATION_COST_S:

@@ -16,7 +16,7 @@ from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
-from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble, run_tests
+from multibuild.prove.smoke.stage import raise_for_environment, raise_for_tests, run_tests
 
 CONFIG = """
 version: 1
@@ -117,11 +117,11 @@ def test_platforms_without_a_result_are_tested_alone(docker, plan, tmp_path):
         "linux/s390x": "passed",
     }
     failed = outcomes["linux/arm64"]
-    assert (failed.detail, failed.trouble) == ("connection refused\nexit code: 1", None)
+    assert (failed.detail, failed.environment_failure) == ("connection refused\nexit code: 1", None)
     assert not [event for event in journal if isinstance(event, SmokeTestWaiting)]
     with pytest.raises(TestFailed, match="the test failed on linux/arm64: exit code: 1"):
         raise_for_tests(tuple(outcomes.values()), hint="")
-    raise_for_trouble(tuple(outcomes.values()))
+    raise_for_environment(tuple(outcomes.values()))
 
 
 def test_a_test_killed_beside_others_is_retried_alone(docker, plan, tmp_path):
@@ -145,7 +145,7 @@ def test_a_failed_test_is_not_retried_whatever_it_printed(docker, tmp_path):
     outcomes, _, _ = run_all(alone(tmp_path, docker), tmp_path)
     assert docker.calls() == [argv("linux/arm64")]
     outcome = outcomes["linux/arm64"]
-    assert (outcome.status, outcome.trouble) == ("failed", None)
+    assert (outcome.status, outcome.environment_failure) == ("failed", None)
     assert outcome.detail == "dial tcp: connection refused\n502 Bad Gateway\nexit code: 1"
 
 
@@ -168,15 +168,15 @@ def test_what_keeps_a_test_from_running_is_retried_and_reported_as_its_class(
     assert docker.calls() == [argv("linux/arm64")] * calls
     outcome = outcomes["linux/arm64"]
     assert outcome.status == "failed"
-    assert outcome.trouble is not None
-    assert outcome.trouble.kind.name == kind
+    assert outcome.environment_failure is not None
+    assert outcome.environment_failure.kind.name == kind
     assert (logs / "linux-arm64.test.log").read_text().count("=== attempt") == calls - 1
     assert len([event for event in journal if isinstance(event, SmokeTestWaiting)]) == calls - 1
     (ended,) = [event for event in journal if isinstance(event, SmokeTestEnded)]
     assert ended.failure_class == kind
     raise_for_tests(tuple(outcomes.values()), hint="")
     with pytest.raises(EnvironmentFault, match=rf"could not be run on linux/arm64 \({kind}\)") as raised:
-        raise_for_trouble(tuple(outcomes.values()))
+        raise_for_environment(tuple(outcomes.values()))
     assert raised.value.hint
 
 

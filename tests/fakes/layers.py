@@ -7,6 +7,9 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from multibuild.prove.content.layer_index import LayerIndex, index_layer
+from multibuild.prove.content.layers import layer_members
+
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 PLAIN = "application/vnd.oci.image.layer.v1.tar"
 ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
@@ -35,6 +38,11 @@ def tar(files, *, form=tarfile.PAX_FORMAT):
                 info.size = len(content)
             archive.addfile(info, io.BytesIO(content) if isinstance(content, bytes) else None)
     return out.getvalue()
+
+
+def index_files(files) -> LayerIndex:
+    """Return the index of a layer with these files."""
+    return index_layer(layer_members(iter([gzip.compress(tar(files))]), GZIP))
 
 
 @dataclass

@@ -32,7 +32,7 @@ def test(request: TestRequest) -> int:
     Runs the configured test at each exact digest, each time it is asked.
     """
     from multibuild.cli.execute import write_report
-    from multibuild.prove.smoke.stage import raise_for_tests, raise_for_trouble
+    from multibuild.prove.smoke.stage import raise_for_environment, raise_for_tests
 
     loaded = load(request)
     state = state_of(request, loaded)
@@ -46,7 +46,7 @@ def test(request: TestRequest) -> int:
     elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
         table = [("PLATFORM", "TEST", "TIME")]
         table += [
-            (str(o.platform), "not run" if o.trouble else o.status, human_seconds(o.seconds))
+            (str(o.platform), "not run" if o.environment_failure else o.status, human_seconds(o.seconds))
             for o in outcomes
         ]
         print("\n".join(columns(table)))
@@ -54,7 +54,7 @@ def test(request: TestRequest) -> int:
     required = {item.platform for item in plan.platforms if item.required}
     decisive = [outcome for outcome in outcomes if outcome.platform in required]
     raise_for_tests(decisive, hint=f"its output is in {run.logs}")
-    raise_for_trouble(decisive)
+    raise_for_environment(decisive)
     return 0
 
 

@@ -138,11 +138,7 @@ def _entry(member: Member) -> LayerEntry | None:
         return LayerEntry(path=f"{parent}/{name[len(WHITEOUT) :]}".lstrip("/"), kind="whiteout")
     if member.kind == "file":
         return LayerEntry(
-            path=path,
-            kind="file",
-            mode=member.mode,
-            elf=_program(member),
-            script=_script(member.head),
+            path=path, kind="file", mode=member.mode, elf=_program(member), script=_script(member.head)
         )
     target = normalize_path(member.target) if member.kind == "hardlink" else member.target
     return LayerEntry(path=path, kind=member.kind, target=target, mode=member.mode)

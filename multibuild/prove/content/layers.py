@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import field
+from types import SimpleNamespace
 from typing import IO, cast
 
 from multibuild.elf.arm import TAIL_BYTES, is_arm
@@ -12,8 +13,6 @@ from multibuild.elf.dynamic import dynamic_spans
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen
 from multibuild.prove.content.tar import DataSelection, Member, TarLimits, UnreadableLayer, read_members
-
-__all__ = ["LayerLimits", "UnreadableLayer", "layer_members"]
 
 CHUNK_BYTES = 256 << 10
 """Bytes decompressed at a time."""
@@ -166,7 +165,9 @@ def _unzstd(packed: _CountedBlob) -> Iterator[bytes]:
     import zstandard
 
     engine = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
-    source = cast("IO[bytes]", _PieceReader(iter(packed)))
+    pieces = iter(packed)
+    # No piece is larger than `read_size`, so each read may return one.
+    source = cast("IO[bytes]", SimpleNamespace(read=lambda _size: next(pieces, b"")))
     reader = engine.stream_reader(source, read_size=_INPUT_BYTES, read_across_frames=True)
     while True:
         try:
@@ -176,17 +177,3 @@ def _unzstd(packed: _CountedBlob) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
-
-
-class _PieceReader:
-    """Pieces as a file with the one method that zstandard calls."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        if not self._rest:
-            self._rest = next(self._pieces, b"")
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data

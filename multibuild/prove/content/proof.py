@@ -19,7 +19,7 @@ from multibuild.prove.content.tar import UnreadableLayer
 Mode = Literal["off", "entrypoint", "all"]
 
 _SYSTEMS_WITH_ELF = frozenset({"linux", "freebsd"})
-_MAX_NAMED_FILES = 3
+_MAX_LISTED_FILES = 3
 
 MAX_LAYERS = 1000
 """Layers of one image; engines mount no more than about a hundred (moby layer.MaxLayerDepth is 125)."""
@@ -97,9 +97,8 @@ def prove_content(
         except UnreadableLayer as error:
             return ContentProof(status="failed", detail=error.message)
         needed = _programs(executed.files, ignore)
-        if mode == "entrypoint" and needed:
-            return _entrypoint_proof(needed, executed, platform)
-        return _whole_proof(_programs(root.files(), ignore), needed, executed, platform)
+        files = needed if mode == "entrypoint" and needed else _programs(root.files(), ignore)
+        return _compare(files, needed, executed, platform)
 
 
 def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
@@ -164,17 +163,7 @@ def _foreign(
     )
 
 
-def _entrypoint_proof(
-    needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platform
-) -> ContentProof:
-    foreign = _foreign(needed, needed, platform)
-    if foreign:
-        detail = f"what the image starts is not {platform}: {_named(foreign)}"
-        return ContentProof(status="failed", checked=len(needed), foreign=foreign, detail=detail)
-    return ContentProof(status="passed", checked=len(needed), detail=_notes(needed, executed, platform))
-
-
-def _whole_proof(
+def _compare(
     files: Sequence[ImageFile], needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platform
 ) -> ContentProof:
     notes = _notes(needed, executed, platform)
@@ -182,14 +171,14 @@ def _whole_proof(
         detail = "no ELF file in the image, so nothing depends on the architecture"
         return ContentProof(status="passed", detail=f"{detail}; {notes}" if notes else detail)
     foreign = _foreign(files, needed, platform)
-    at_fault = tuple(file for file in foreign if file.needed)
+    needed_foreign = tuple(file for file in foreign if file.needed)
     status: Literal["passed", "failed"] = "passed"
-    if at_fault:
-        status, notes = "failed", f"what the image starts is not {platform}: {_named(at_fault)}"
+    if needed_foreign:
+        status, notes = "failed", f"what the image starts is not {platform}: {_list(needed_foreign)}"
     elif len(foreign) == len(files):
-        status, notes = "failed", f"no file in the image is {platform}: {_named(foreign)}"
+        status, notes = "failed", f"no file in the image is {platform}: {_list(foreign)}"
     elif foreign:
-        note = f"foreign, but not needed to start: {_named(foreign)}"
+        note = f"foreign, but not needed to start: {_list(foreign)}"
         notes = f"{notes}; {note}" if notes else note
     return ContentProof(status=status, checked=len(files), foreign=foreign, detail=notes)
 
@@ -210,8 +199,8 @@ def _notes(needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platf
     return "; ".join(notes)
 
 
-def _named(foreign: Sequence[ForeignFile]) -> str:
+def _list(foreign: Sequence[ForeignFile]) -> str:
     """Return a list of the first few files as text."""
-    named = ", ".join(f"{file.path} is {file.architecture}" for file in foreign[:_MAX_NAMED_FILES])
-    more = len(foreign) - _MAX_NAMED_FILES
-    return f"{named}, and {more} more" if more > 0 else named
+    text = ", ".join(f"{file.path} is {file.architecture}" for file in foreign[:_MAX_LISTED_FILES])
+    more = len(foreign) - _MAX_LISTED_FILES
+    return f"{text}, and {more} more" if more > 0 else text

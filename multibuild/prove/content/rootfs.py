@@ -65,14 +65,9 @@ class RootFs:
 
     def files(self) -> Iterator[ImageFile]:
         """Return every regular file, once for each of its hard links, in the order of the layers' tars."""
-        pending: list[tuple[str, Directory]] = [("/", self._root)]
-        while pending:
-            prefix, directory = pending.pop()
-            for name, node in directory.children.items():
-                if isinstance(node, Directory):
-                    pending.append((f"{prefix}{name}/", node))
-                elif node.kind == "file":
-                    yield ImageFile(path=prefix + name, entry=node)
+        for _, path, node in self._nodes():
+            if isinstance(node, LayerEntry) and node.kind == "file":
+                yield ImageFile(path=f"/{path}", entry=node)
 
     def names_in(self, path: str, *, with_part: str) -> tuple[str, ...]:
         """Return the names in a directory that contain `with_part`; empty if it is none. The result is cached."""
@@ -113,22 +108,21 @@ class RootFs:
 
     def _remove_plain(self, plain: bytes) -> None:
         """Remove the paths that a layer's plain files replace."""
-        parents = self._parents_by_digest()
+        parents = {path_digest(path): (directory, path) for directory, path, _ in self._nodes()}
         for at in range(0, len(plain), 8):
             if (parent := parents.get(plain[at : at + 8])) is not None:
-                parent[0].pop(parent[1], None)
+                directory, path = parent
+                directory.children.pop(path.rpartition("/")[2], None)
 
-    def _parents_by_digest(self) -> dict[bytes, tuple[dict[str, Directory | LayerEntry], str]]:
-        """Return the parent's children and the name of every path, by the path's digest."""
-        parents = {}
+    def _nodes(self) -> Iterator[tuple[Directory, str, Directory | LayerEntry]]:
+        """Return every node with its directory and its path, which has no leading slash."""
         pending: list[tuple[str, Directory]] = [("", self._root)]
         while pending:
             prefix, directory = pending.pop()
             for name, node in directory.children.items():
-                parents[path_digest(prefix + name)] = (directory.children, name)
+                yield directory, prefix + name, node
                 if isinstance(node, Directory):
                     pending.append((f"{prefix}{name}/", node))
-        return parents
 
     def _children(self, path: str) -> dict[str, Directory | LayerEntry] | None:
         walked = self._walk(path)

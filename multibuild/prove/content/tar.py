@@ -33,6 +33,7 @@ _KINDS: dict[bytes, MemberKind] = {
 }
 _PAX, _PAX_GLOBAL = (b"x", b"X"), b"g"
 _LONG_NAME, _LONG_TARGET = b"L", b"K"
+_EXTENSIONS = (*_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_TARGET)
 _SPARSE = b"S"
 
 
@@ -128,11 +129,6 @@ class ByteStream:
             self._at += step
             size -= step
 
-    def drain(self) -> None:
-        """Read to the end, so that a caller that verifies the stream's digest sees all of it."""
-        for _ in self._chunks:
-            pass
-
     def _fill(self) -> bool:
         while self._at == len(self._buffer):
             chunk = next(self._chunks, None)
@@ -151,11 +147,12 @@ def read_members(
     while True:
         block = stream.read(BLOCK)
         if not block or (len(block) == BLOCK and not any(block)):
-            stream.drain()
+            for _ in chunks:  # to the end, so that a caller that verifies the stream's digest sees all of it
+                pass
             return
         _check(block)
         typeflag, size = block[156:157], _number(block[124:136])
-        if _is_extension(typeflag):
+        if typeflag in _EXTENSIONS:
             _extend(stream, typeflag, size, extension, limits)
             continue
         count += 1
@@ -199,10 +196,6 @@ def _read_data(
         at = offset + length
     stream.skip(size - at)
     return head, tuple(parts)
-
-
-def _is_extension(typeflag: bytes) -> bool:
-    return typeflag in (*_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_TARGET)
 
 
 def _extend(stream: ByteStream, typeflag: bytes, size: int, extension: _Extension, limits: TarLimits) -> None:

@@ -1,4 +1,4 @@
-"""The configured test, run in a child at its exact digest, on the builder: emulated or native."""
+"""The configured smoke test, run in a child at its exact digest, on the builder: emulated or native."""
 
 from __future__ import annotations
 
@@ -24,42 +24,43 @@ if TYPE_CHECKING:
 SLOW_HINT = "raise `test.timeout`, or see what keeps the builder from pulling the child"
 
 RUN_STEP = re.compile(r"\[[^\]]*\] RUN ")
-"""How BuildKit names the step that is the test."""
+"""BuildKit's name of the step that is the test."""
 
-_EXIT = re.compile(r"did not complete successfully: (exit code: \d+)\s*\Z")
+_EXIT_CODE = re.compile(r"did not complete successfully: (exit code: \d+)\s*\Z")
 
 
 @frozen
 class TestOutcome:
-    """How a child's test ended. `detail` is the last lines it printed, when it failed.
+    """The outcome of a child's smoke test. `detail` is the last lines of a failed one's output.
 
-    `trouble`, with status "failed": what kept the test from running to its own end, which says nothing of the child.
-    `seconds` is how long the command ran.
+    `environment_failure`, with status "failed": why the test could not run to its end, which is no fault of the child.
+    `seconds` is the run time of the command.
     """
 
     __test__ = False
 
     platform: Platform
     status: Literal["passed", "failed", "skipped"]
-    seconds: float
+    seconds: float = 0.0
     detail: str = ""
-    trouble: Failure | None = None
+    environment_failure: Failure | None = None
 
     def event(self) -> SmokeTestEnded:
-        """Return what the journal has of it."""
+        """Return the outcome's event for the journal."""
+        failure = self.environment_failure
         return SmokeTestEnded(
             platform=str(self.platform),
             status=self.status,
             seconds=round(self.seconds, 3),
             detail=self.detail,
-            failure_class=self.trouble.kind.name if self.trouble else None,
-            hint=self.trouble.hint if self.trouble else None,
+            failure_class=failure.kind.name if failure else None,
+            hint=failure.hint if failure else None,
         )
 
 
 @frozen
 class SmokeRun:
-    """A test of one child (repository@digest, or oci-layout://DIR@digest), and the file that takes what it prints."""
+    """A smoke test of one child (repository@digest, or oci-layout://DIR@digest), and the log of its output."""
 
     platform: Platform
     test: SmokeTest
@@ -69,12 +70,12 @@ class SmokeRun:
 
     @property
     def base(self) -> str:
-        """What FROM calls the child."""
+        """The child's name in FROM."""
         return f"child-{self.platform.slug}" if self.context else self.child
 
     @property
     def context(self) -> tuple[str, ...]:
-        """The arguments that make `base` known where it is no registry's."""
+        """The arguments that define `base` for a child outside a registry."""
         if not self.child.startswith("oci-layout://"):
             return ()
         return ("--build-context", f"child-{self.platform.slug}={self.child}")
@@ -82,26 +83,30 @@ class SmokeRun:
 
 @frozen
 class Solver:
-    """Where tests run: on which builder, through which buildx (argv)."""
+    """A builder and the argv of buildx."""
 
     builder: str
     buildx: Sequence[str]
 
     async def solve(
-        self, recipe: str, trials: Sequence[SmokeRun], on_line: Callable[[bytes], None], limits: ProcessLimits
+        self,
+        recipe: str,
+        smoke_runs: Sequence[SmokeRun],
+        on_line: Callable[[bytes], None],
+        limits: ProcessLimits,
     ) -> ProcessResult:
-        """Do one throw-away solve of what was written for `trials`. Raises StartFailed.
+        """Build the Dockerfile `recipe` for the platforms of `smoke_runs` and discard the result. Raises StartFailed.
 
-        `--no-cache`, or a second run would be answered from cache and test nothing; `type=cacheonly`, so nothing is
-        stored or pushed.
+        Without `--no-cache` a repeated test would come from the cache and test nothing; `type=cacheonly` stores and
+        pushes nothing.
         """
         argv = (
             *self.buildx,
             "build",
             *("--progress", "rawjson"),
             *("--builder", self.builder),
-            *("--platform", ",".join(str(trial.platform) for trial in trials)),
-            *(word for trial in trials for word in trial.context),
+            *("--platform", ",".join(str(smoke_run.platform) for smoke_run in smoke_runs)),
+            *(word for smoke_run in smoke_runs for word in smoke_run.context),
             "--no-cache",
             "--provenance=false",
             *("--output", "type=cacheonly"),
@@ -113,80 +118,73 @@ class Solver:
             return await run_process(argv, cwd=folder, on_line=on_line, limits=limits)
 
 
-async def run_test(trial: SmokeRun, solver: Solver, *, attempt: int = 1) -> TestOutcome:
-    """Run `test.run` on top of the child: exit code 0 passes. No network unless the test asks for it.
+async def run_test(smoke_run: SmokeRun, solver: Solver, *, attempt: int = 1) -> TestOutcome:
+    """Run `test.run` on top of the child: exit code 0 passes. There is no network unless the test requests it.
 
-    A further attempt's output follows that of the earlier ones.
+    A further attempt's output is appended to the log.
     """
-    recipe = dockerfile(trial.test, trial.base)
-    begun: list[str] = []
-    with open_log(trial.log, further=attempt > 1) as log:
+    recipe = dockerfile(smoke_run.test, smoke_run.base)
+    steps: list[str] = []
+    with open_log(smoke_run.log, further=attempt > 1) as log:
         if attempt > 1:
             print(f"=== attempt {attempt}", file=log)
-        progress = Progress(write_log=lambda line: print(line, file=log), on_step=begun.append)
+        progress = Progress(write_log=lambda line: print(line, file=log), on_step=steps.append)
         try:
-            limits = ProcessLimits(timeout=trial.test.timeout)
-            ended = await solver.solve(recipe, (trial,), progress.feed, limits)
+            limits = ProcessLimits(timeout=smoke_run.test.timeout)
+            result = await solver.solve(recipe, (smoke_run,), progress.feed, limits)
         except StartFailed as error:
-            return not_run(trial, failure_of("usage", str(error)), seconds=0.0)
+            return _not_run(smoke_run, failure_of("usage", str(error)))
         progress.finish()
-    outcome = _judged(trial, ended, progress.evidence(), began=any(map(RUN_STEP.match, begun)))
-    return replace(outcome, seconds=run_seconds(progress, ended.seconds))
+    outcome = _outcome(smoke_run, result, progress.evidence(), began=any(map(RUN_STEP.match, steps)))
+    return replace(outcome, seconds=run_seconds(progress, result.seconds))
 
 
-def _judged(trial: SmokeRun, ended: ProcessResult, evidence: Evidence, *, began: bool) -> TestOutcome:
-    if ended.end_reason == "timeout":
-        said = f"no end after {trial.test.timeout:.0f} s"
+def _outcome(smoke_run: SmokeRun, result: ProcessResult, evidence: Evidence, *, began: bool) -> TestOutcome:
+    if result.end_reason == "timeout":
+        detail = f"no end after {smoke_run.test.timeout:.0f} s"
         if began:
-            return TestOutcome(platform=trial.platform, status="failed", seconds=ended.seconds, detail=said)
-        slow = failure_of("timeout", f"{said}, and the test had not begun")
-        return not_run(trial, replace(slow, kind=replace(slow.kind, hint=SLOW_HINT)), seconds=ended.seconds)
-    if ended.code == 0:
-        return TestOutcome(platform=trial.platform, status="passed", seconds=ended.seconds)
-    if own_failure(evidence) is not None:
-        return failed(trial, evidence, seconds=ended.seconds)
-    trouble = classify(evidence, code=ended.code, emulated=trial.emulated)
-    if trouble.kind.name == "step-failed":
-        return failed(trial, evidence, seconds=ended.seconds)
-    return not_run(trial, trouble, seconds=ended.seconds)
+            return TestOutcome(platform=smoke_run.platform, status="failed", detail=detail)
+        slow = failure_of("timeout", f"{detail}, and the test had not begun")
+        return _not_run(smoke_run, replace(slow, kind=replace(slow.kind, hint=SLOW_HINT)))
+    if result.code == 0:
+        return TestOutcome(platform=smoke_run.platform, status="passed")
+    failure = classify(evidence, code=result.code, emulated=smoke_run.emulated)
+    if exit_code_text(evidence) is not None or failure.kind.name == "step-failed":
+        return failed_outcome(smoke_run, evidence)
+    return _not_run(smoke_run, failure)
 
 
-def own_failure(evidence: Evidence) -> str | None:
-    """Give "exit code: N" where the command itself ended so: the test has failed, whatever it printed."""
-    found = _EXIT.search(evidence.message)
-    return found[1] if found else None
+def exit_code_text(evidence: Evidence) -> str | None:
+    """Return "exit code: N" if the command itself ended so: the test has failed, whatever its output."""
+    match = _EXIT_CODE.search(evidence.message)
+    return match[1] if match else None
 
 
-def failed(trial: SmokeRun, evidence: Evidence, *, seconds: float) -> TestOutcome:
-    """Give the outcome of a test that failed by itself, with its last words."""
-    words = [*evidence.tail[-5:], own_failure(evidence) or evidence.message]
-    return TestOutcome(platform=trial.platform, status="failed", seconds=seconds, detail="\n".join(words))
+def failed_outcome(smoke_run: SmokeRun, evidence: Evidence) -> TestOutcome:
+    """Return the outcome of a test whose command failed, with the last lines of its output."""
+    lines = [*evidence.tail[-5:], exit_code_text(evidence) or evidence.message]
+    return TestOutcome(platform=smoke_run.platform, status="failed", detail="\n".join(lines))
 
 
-def not_run(trial: SmokeRun, trouble: Failure, *, seconds: float) -> TestOutcome:
-    """Give the outcome of a test that something else kept from ending."""
+def _not_run(smoke_run: SmokeRun, failure: Failure) -> TestOutcome:
     return TestOutcome(
-        platform=trial.platform,
-        status="failed",
-        seconds=seconds,
-        detail=trouble.evidence,
-        trouble=trouble,
+        platform=smoke_run.platform, status="failed", detail=failure.evidence, environment_failure=failure
     )
 
 
-def run_seconds(progress: Progress, otherwise: float) -> float:
-    """Seconds that the command itself ran, by BuildKit's clock; `otherwise` where it did not come to that."""
-    return next((step.seconds for step in progress.steps() if RUN_STEP.match(step.name)), otherwise)
+def run_seconds(progress: Progress, default: float) -> float:
+    """Return the command's run time by BuildKit's clock; `default` if it did not run."""
+    return next((step.seconds for step in progress.steps() if RUN_STEP.match(step.name)), default)
 
 
 def dockerfile(test: SmokeTest, child: str, *, stage: str = "") -> str:
-    """Write the recipe; exec form, so an image without a shell can be tested and nothing is interpreted."""
+    """Return the Dockerfile of a test; its exec form needs no shell in the image and interprets nothing."""
     network = "" if test.network else "--network=none "
-    cpu = f"ENV QEMU_CPU={_quoted(test.emulator_cpu)}\n" if test.emulator_cpu else ""
-    named = f" AS {stage}" if stage else ""
-    return f"FROM {child}{named}\n{cpu}RUN {network}{json.dumps(list(test.run))}\n"
+    cpu = f"ENV QEMU_CPU={_quote(test.emulator_cpu)}\n" if test.emulator_cpu else ""
+    alias = f" AS {stage}" if stage else ""
+    return f"FROM {child}{alias}\n{cpu}RUN {network}{json.dumps(list(test.run))}\n"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Quote a value of ENV, in which a backslash, a quote and a dollar sign have a meaning."""
     return '"' + re.sub(r'(["\\$])', r"\\\1", " ".join(text.split())) + '"'

@@ -1,4 +1,4 @@
-"""The tests of a run: together where that can be, else one by one; what is not the test's own trouble, again."""
+"""The smoke tests of a run: many in one solve where possible, the rest one by one, with retries."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from multibuild.terminal import last_line, one_line
 
 if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
-from multibuild.plan.planned_platform import PlannedPlatform
+    from multibuild.plan.planned_platform import PlannedPlatform
 
-CAUSE_LENGTH = 160
-"""Characters of what kept a test from running that go into an error."""
+MAX_CAUSE_LENGTH = 160
+"""Characters of an environment failure in an error."""
 
 
 class NodeFailover(Protocol):
-    """Where a platform is tested while nodes come and go (implemented by the build stage)."""
+    """The nodes of platforms, which can be lost during a run (implemented by the build stage)."""
 
     def assign(self, planned: PlannedPlatform, /) -> PlannedPlatform:
-        """Return the platform on the first of its nodes that is not known to be gone, else where it was."""
+        """Return the platform on the first of its nodes that is not lost, else unchanged."""
 
     async def report_failure(self, planned: PlannedPlatform, failure: Failure, /) -> None:
-        """Find out whether a failure was the end of its node."""
+        """Find out whether a failure means that its node is lost."""
 
 
 @frozen
-class _Tested:
-    """A planned platform and the test of its child."""
+class _PlannedTest:
+    """A planned platform and the smoke test of its child."""
 
     planned: PlannedPlatform
-    trial: SmokeRun
+    smoke_run: SmokeRun
 
 
 async def run_tests(
@@ -58,76 +58,82 @@ async def run_tests(
     run: RunDirectory,
     failover: NodeFailover,
 ) -> dict[Platform, TestOutcome]:
-    """Run each child's test where it was built; what they print goes to `logs/<slug>.test.log` of `run`.
+    """Run each child's test on its node, with the output in `logs/<slug>.test.log` of `run`.
 
-    Gives the outcomes in the order of `children`. None is raised for a test that failed or could not be run.
+    Returns the outcomes in the order of `children`. Raises nothing for a test that failed or could not be run.
     """
-    laboratory = _Laboratory(plan, recorder, failover)
-    groups = _groups(plan, tuple(_tested(children, run)))
+    runner = _Runner(plan, recorder, failover)
+    groups = _groups(plan, tuple(_planned_tests(children, run)))
     outcomes = {
-        planned.platform: TestOutcome(platform=planned.platform, status="skipped", seconds=0.0)
-        for planned, _ in children
+        planned.platform: TestOutcome(platform=planned.platform, status="skipped") for planned, _ in children
     }
-    for found in await asyncio.gather(*(laboratory.examine(group) for group in groups)):
-        outcomes |= found
+    for results in await asyncio.gather(*map(runner.run_group, groups)):
+        outcomes |= results
     for outcome in outcomes.values():
         recorder.record(outcome.event())
     return outcomes
 
 
-def raise_for_tests(outcomes: Sequence[TestOutcome], *, hint: str, then: str = "") -> None:
+def raise_for_tests(outcomes: Sequence[TestOutcome], *, hint: str, suffix: str = "") -> None:
     """Raise TestFailed naming the platforms whose test failed."""
-    found = [outcome for outcome in outcomes if outcome.status == "failed" and outcome.trouble is None]
-    if found:
-        said = "; ".join(f"{outcome.platform}: {last_line(outcome.detail)}" for outcome in found)
-        raise TestFailed(f"the test failed on {said}{then}", hint=hint)
+    reasons = [
+        f"{outcome.platform}: {last_line(outcome.detail)}"
+        for outcome in outcomes
+        if outcome.status == "failed" and outcome.environment_failure is None
+    ]
+    if reasons:
+        raise TestFailed(f"the test failed on {'; '.join(reasons)}{suffix}", hint=hint)
 
 
-def raise_for_trouble(outcomes: Sequence[TestOutcome], *, then: str = "") -> None:
-    """Raise EnvironmentFault naming the platforms whose test something else kept from running.
+def raise_for_environment(outcomes: Sequence[TestOutcome], *, suffix: str = "") -> None:
+    """Raise EnvironmentFault naming the platforms whose test could not be run.
 
     Nothing is known of those children: neither that their test failed (5) nor that they could not be built (4).
     """
-    troubles = [(outcome.platform, outcome.trouble) for outcome in outcomes if outcome.trouble is not None]
-    if not troubles:
+    failures = [
+        (one.platform, one.environment_failure) for one in outcomes if one.environment_failure is not None
+    ]
+    if not failures:
         return
-    grouped: dict[str, list[str]] = {}
-    for platform, trouble in troubles:
-        grouped.setdefault(trouble.kind.name, []).append(str(platform))
-    named = "; ".join(f"{', '.join(platforms)} ({kind})" for kind, platforms in grouped.items())
-    _, first = troubles[0]
-    # Go's errors name what was tried first and the cause last.
-    why = one_line(last_line(first.evidence))
-    cause = why if len(why) <= CAUSE_LENGTH else f"…{why[-CAUSE_LENGTH:]}"
-    raise EnvironmentFault(f"the test could not be run on {named}{then}: {cause}", hint=first.hint)
+    platforms: dict[str, list[str]] = {}
+    for platform, failure in failures:
+        platforms.setdefault(failure.kind.name, []).append(str(platform))
+    names = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in platforms.items())
+    _, first = failures[0]
+    # Go's errors begin with the operation and end with the cause.
+    cause = one_line(last_line(first.evidence))
+    cause = cause if len(cause) <= MAX_CAUSE_LENGTH else f"…{cause[-MAX_CAUSE_LENGTH:]}"
+    raise EnvironmentFault(f"the test could not be run on {names}{suffix}: {cause}", hint=first.hint)
 
 
-def _tested(children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirectory) -> Iterator[_Tested]:
+def _planned_tests(
+    children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirectory
+) -> Iterator[_PlannedTest]:
     for planned, reference in children:
         if planned.test is not None:
-            trial = SmokeRun(
+            smoke_run = SmokeRun(
                 platform=planned.platform,
                 test=planned.test,
                 child=on_the_builder(reference, run),
                 log=run.logs / f"{planned.slug}.test.log",
                 emulated=planned.emulated,
             )
-            yield _Tested(planned=planned, trial=trial)
+            yield _PlannedTest(planned=planned, smoke_run=smoke_run)
 
 
-def _groups(plan: Plan, tests: Sequence[_Tested]) -> Iterator[tuple[_Tested, ...]]:
-    """Put together what one builder runs for at most the same time, as many as may run at once."""
-    kinds: dict[tuple[str, float], list[_Tested]] = {}
-    for tested in tests:
-        kinds.setdefault((tested.planned.node.builder, tested.trial.test.timeout), []).append(tested)
-    most = plan.max_concurrent
-    for members in kinds.values():
-        for start in range(0, len(members), most):
-            yield tuple(members[start : start + most])
+def _groups(plan: Plan, tests: Sequence[_PlannedTest]) -> Iterator[tuple[_PlannedTest, ...]]:
+    """Return the tests grouped by builder and timeout, with at most as many in a group as may run at once."""
+    groups: dict[tuple[str, float], list[_PlannedTest]] = {}
+    for test in tests:
+        groups.setdefault((test.planned.node.builder, test.smoke_run.test.timeout), []).append(test)
+    size = plan.max_concurrent
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            yield tuple(group[start : start + size])
 
 
-class _Laboratory:
-    """What the tests of a run share: slots, retries, and the nodes that are gone."""
+class _Runner:
+    """The slots, retries and nodes that the tests of a run share."""
 
     def __init__(self, plan: Plan, recorder: Recorder, failover: NodeFailover) -> None:
         retry = plan.retry
@@ -142,50 +148,51 @@ class _Laboratory:
             left=max(10, 2 * len(plan.platforms)),
         )
 
-    async def examine(self, group: Sequence[_Tested]) -> dict[Platform, TestOutcome]:
-        """Try all together, then one by one those without a result."""
-        found: dict[Platform, TestOutcome] = {}
+    async def run_group(self, group: Sequence[_PlannedTest]) -> dict[Platform, TestOutcome]:
+        """Run all tests in one solve, then those without an outcome one by one."""
+        outcomes: dict[Platform, TestOutcome] = {}
         if len(group) > 1:
             async with self._slots.take(count=len(group)):
                 solver = Solver(builder=group[0].planned.node.builder, buildx=self._buildx)
-                found = await run_together([tested.trial for tested in group], solver)
-        rest = [tested for tested in group if tested.planned.platform not in found]
-        for outcome in await asyncio.gather(*map(self._one, rest)):
-            found[outcome.platform] = outcome
-        return found
+                outcomes = await run_together([test.smoke_run for test in group], solver)
+        rest = [test for test in group if test.planned.platform not in outcomes]
+        for outcome in await asyncio.gather(*map(self._run_with_retries, rest)):
+            outcomes[outcome.platform] = outcome
+        return outcomes
 
-    async def _one(self, tested: _Tested) -> TestOutcome:
-        """Run one by itself, again when it was not the test that failed."""
+    async def _run_with_retries(self, test: _PlannedTest) -> TestOutcome:
+        """Run one test; retry after environment failures, never after a failed test."""
         outcomes: list[TestOutcome] = []
 
         async def attempt(number: int, alone: bool) -> None:
             async with self._slots.take(alone=alone):
-                outcomes.append(await self._somewhere(tested, number))
-            if (trouble := outcomes[-1].trouble) is not None:
-                raise AttemptFailed(trouble)
+                outcomes.append(await self._run_on_node(test, number))
+            if (failure := outcomes[-1].environment_failure) is not None:
+                raise AttemptFailed(failure)
 
         with suppress(AttemptFailed):
             await with_retries(
                 attempt,
                 budget=self._budget,
-                decided=lambda decision: self._record(tested.planned.platform, decision),
+                decided=lambda decision: self._record(test.planned.platform, decision),
             )
         return outcomes[-1]
 
-    async def _somewhere(self, tested: _Tested, number: int) -> TestOutcome:
-        """Run it where the child was built; a node that has died since has nothing to say of the child."""
+    async def _run_on_node(self, test: _PlannedTest, number: int) -> TestOutcome:
+        """Run a test on the child's node, or on the next one if that is lost: its end says nothing of the child."""
         while True:
-            planned = self._failover.assign(tested.planned)
+            planned = self._failover.assign(test.planned)
             solver = Solver(builder=planned.node.builder, buildx=self._buildx)
-            trial = replace(tested.trial, emulated=planned.emulated)
-            outcome = await run_test(trial, solver, attempt=number)
-            if outcome.trouble is None:
+            smoke_run = replace(test.smoke_run, emulated=planned.emulated)
+            outcome = await run_test(smoke_run, solver, attempt=number)
+            failure = outcome.environment_failure
+            if failure is None:
                 return outcome
-            await self._failover.report_failure(planned, outcome.trouble)
-            lost = await repair_cache(outcome.trouble, planned.node.builder, self._buildx, self._project)
-            if lost is not None:
-                self._recorder.record(RecordForgotten(platform=str(planned.platform), id=lost))
-            if self._failover.assign(tested.planned).node.builder == planned.node.builder:
+            await self._failover.report_failure(planned, failure)
+            record = await repair_cache(failure, planned.node.builder, self._buildx, self._project)
+            if record is not None:
+                self._recorder.record(RecordForgotten(platform=str(planned.platform), id=record))
+            if self._failover.assign(test.planned).node.builder == planned.node.builder:
                 return outcome
 
     def _record(self, platform: Platform, decision: Decision) -> None:

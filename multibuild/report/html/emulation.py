@@ -18,16 +18,14 @@ def emulation_section(report: Mapping[str, Any]) -> Section | None:
     if not any(row["emulated"] and row["attempts"] for row in report["platforms"]):
         return None
     cost = emulation_cost(report)
-    parts = (_comparisons(cost) if cost.comparisons else _no_comparison(), _exclusions(cost))
+    parts = (_comparisons(cost) if cost.comparisons else tag("p", _NO_COMPARISON), _exclusions(cost))
     return Section(anchor="emulation", heading="What emulation cost", content=join(parts))
 
 
-def _no_comparison() -> Html:
-    text = (
-        "This run has nothing to compare: it takes a step that ran both natively and emulated, on the same node, "
-        "and came out of the cache on neither side."
-    )
-    return tag("p", text)
+_NO_COMPARISON = (
+    "This run has nothing to compare: it takes a step that ran both natively and emulated, on the same node, "
+    "and came out of the cache on neither side."
+)
 
 
 def _comparisons(cost: EmulationCost) -> Html:
@@ -43,14 +41,8 @@ def _comparisons(cost: EmulationCost) -> Html:
     ]  # fmt: skip
     columns = ("Platform", "Step", "Emulated", "Native", "Ratio", "Difference")
     unfolded = table("Every comparison, costliest first.", columns, every, numbers=frozenset({2, 3, 4, 5}))
-    return join(
-        (
-            tag("p", _sentence(cost, groups)),
-            tag("p", *_advice(), class_="note"),
-            costliest,
-            disclosure(f"All {len(every)} comparisons", unfolded) if len(every) > 1 else None,
-        )
-    )
+    everything = disclosure(f"All {len(every)} comparisons", unfolded) if len(every) > 1 else None
+    return join((tag("p", _sentence(cost, groups)), tag("p", *_CAVEAT, class_="note"), costliest, everything))
 
 
 def _sentence(cost: EmulationCost, groups: Sequence[Sequence[Comparison]]) -> Html:
@@ -63,15 +55,14 @@ def _sentence(cost: EmulationCost, groups: Sequence[Sequence[Comparison]]) -> Ht
     return join((f"{total}Costliest is ", code(costliest.name), costs))
 
 
-_CAVEAT = (
-    "Times are wall time while platforms shared the machine, so read small differences with care. A step is "
-    "cross-compiled in a stage "
+_CAVEAT: tuple[Content, ...] = (
+    "Times are wall time while platforms shared the machine, so read small differences with care. A step is ",
+    "cross-compiled in a stage ",
+    code("FROM --platform=$BUILDPLATFORM"),
+    " that builds for ",
+    code("$TARGETARCH"),
+    "; that takes about as long as the native step.",
 )
-
-
-def _advice() -> tuple[Content, ...]:
-    stage, variable = code("FROM --platform=$BUILDPLATFORM"), code("$TARGETARCH")
-    return (_CAVEAT, stage, " that builds for ", variable, "; that takes about as long as the native step.")
 
 
 def _row(group: Sequence[Comparison], longest: float) -> list[Content]:
@@ -110,8 +101,5 @@ def _exclusions(cost: EmulationCost) -> Html | None:
         (cost.unmatched, "have no counterpart on a native platform of their node"),
     ]
     text = "; ".join(f"{count} {reason}" for count, reason in reasons if count)
-    return (
-        tag("p", f"Not compared, of the RUN steps for emulated platforms: {text}.", class_="note")
-        if text
-        else None
-    )
+    sentence = f"Not compared, of the RUN steps for emulated platforms: {text}."
+    return tag("p", sentence, class_="note") if text else None

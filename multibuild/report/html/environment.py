@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multibuild.report.html.markup import Html, Section, code, join, tag
+from multibuild.report.html.markup import Html, Section, code, facts, join, tag
 
 
 def environment_section(report: Mapping[str, Any]) -> Section:
@@ -17,9 +17,9 @@ def environment_section(report: Mapping[str, Any]) -> Section:
         for key, value in environment.items()
         if value is not None and not isinstance(value, Mapping)
     ]
-    pairs = [tag("div", tag("dt", name), tag("dd", code(str(value)))) for name, value in rows]
+    pairs = [(name, code(str(value))) for name, value in rows]
     nested = [_nested(key, value) for key, value in environment.items() if isinstance(value, Mapping)]
-    content = join((tag("dl", *pairs, class_="facts"), *nested))
+    content = join((facts(pairs), *nested))
     return Section(anchor="environment", heading="Environment", content=content)
 
 
@@ -27,5 +27,5 @@ def _nested(name: str, values: Mapping[str, Any]) -> Html | None:
     """Return a list of one group of values, such as the emulator of each platform."""
     if not values:
         return None
-    pairs = [tag("div", tag("dt", code(key)), tag("dd", code(str(value)))) for key, value in values.items()]
-    return join((tag("h3", name.capitalize()), tag("dl", *pairs, class_="facts")))
+    pairs = [(code(key), code(str(value))) for key, value in values.items()]
+    return join((tag("h3", name.capitalize()), facts(pairs)))

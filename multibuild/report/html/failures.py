@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, prose, status, tag
+from multibuild.report.html.markup import Content, Html, Section, advice, code, disclosure, join, status, tag
 from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
@@ -53,18 +53,13 @@ def _platform(row: Mapping[str, Any], run_path: str) -> Html | None:
 def _attempt(attempt: Mapping[str, Any], run_path: str, *, last: bool) -> Html:
     retry = str(attempt.get("retry") or "")
     decision = attempt.get("then") or RETRY_TEXTS.get(retry, retry)
-    summary = join(
-        (
-            f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: ",
-            code(str(attempt["class"])),
-            f" ({decision})",
-        )
-    )
-    evidence, hint = attempt.get("evidence"), attempt.get("hint")
+    begin = f"Attempt {attempt['number']}, {attempt['outcome']} after {human_seconds(attempt['seconds'])}: "
+    summary = join((begin, code(str(attempt["class"])), f" ({decision})"))
+    evidence = attempt.get("evidence")
     return disclosure(
         summary,
         tag("pre", evidence, tabindex="0", aria_label="Evidence", role="region") if evidence else None,
-        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
+        advice(attempt.get("hint")),
         tag("p", "Log: ", log_link(attempt.get("log"), run_path)) if attempt.get("log") else None,
         open_=last,
     )
@@ -76,16 +71,13 @@ def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
     items = [tag("li", code(file)) for file in foreign[:MAX_FOREIGN_FILES]]
     items += [tag("li", f"and {more} more")] if more > 0 else []
     detail = proof.get("detail")
+    summary: Content = "The test failed" if kind == "test" else "The content is not what the platform claims"
+    if proof.get("class"):
+        summary = join(("The test could not be run: ", code(str(proof["class"]))))
     return disclosure(
-        _proof_failure(kind, proof),
+        summary,
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
-        tag("p", tag("strong", "What to do: "), prose(str(proof["hint"]))) if proof.get("hint") else None,
+        advice(proof.get("hint")),
         open_=True,
     )
-
-
-def _proof_failure(kind: str, proof: Mapping[str, Any]) -> Html:
-    if proof.get("class"):
-        return join(("The test could not be run: ", code(str(proof["class"]))))
-    return join(("The test failed" if kind == "test" else "The content is not what the platform claims",))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from multibuild.report.html.markup import Html, code, prose, status, tag
+from multibuild.report.html.markup import Content, Html, advice, code, facts, prose, status, tag
 from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
@@ -19,7 +19,7 @@ def header_section(report: Mapping[str, Any]) -> Html:
         tag("h1", report["image"] or "no image"),
         tag("p", status(report["status"]), " ", _when(report), class_="lead"),
         _error(report),
-        tag("dl", *(_figure(name, value) for name, value in _figures(report)), class_="figures"),
+        facts(_figures(report), class_="figures"),
     )
 
 
@@ -36,23 +36,22 @@ def _error(report: Mapping[str, Any]) -> Html | None:
     error = report.get("error")
     if not error:
         return None
-    hint = error.get("hint")
     return tag(
         "div",
         tag("p", prose(str(error.get("message"))), class_="message"),
-        tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None,
+        advice(error.get("hint")),
         class_="callout",
         role="note",
         aria_label="Error",
     )
 
 
-def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
+def _figures(report: Mapping[str, Any]) -> list[tuple[Content, Content]]:
     platforms = report["platforms"]
     built = sum(row["status"] in INDEXED_STATUSES for row in platforms)
     retried = sum(len(row["attempts"]) > 1 for row in platforms)
     moved = sum(tag["status"] == "moved" for tag in report["published"])
-    figures: list[tuple[str, str | Html]] = [
+    figures: list[tuple[Content, Content]] = [
         ("Platforms built", f"{built} of {len(platforms)}"),
         ("Time", human_seconds(report["seconds"])),
     ]
@@ -64,7 +63,3 @@ def _figures(report: Mapping[str, Any]) -> list[tuple[str, str | Html]]:
     if report["published"]:
         figures.append(("Tags moved", f"{moved} of {len(report['published'])}"))
     return figures
-
-
-def _figure(name: str, value: str | Html) -> Html:
-    return tag("div", tag("dt", name), tag("dd", value))

@@ -101,6 +101,16 @@ def _cells(row: Sequence[Content], headings: Sequence[str], kinds: Sequence[str 
     return cells
 
 
+def facts(pairs: Iterable[tuple[Content, Content]], *, class_: str = "facts") -> Html:
+    """Return names and values as a definition list."""
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_=class_)
+
+
+def advice(hint: str | None) -> Html | None:
+    """Return a hint as a paragraph; None without one."""
+    return tag("p", tag("strong", "What to do: "), prose(str(hint))) if hint else None
+
+
 def code(text: str) -> Html:
     """Return text as code; a short one is never broken across lines."""
     return tag("code", text, class_="short" if len(text) <= MAX_UNBROKEN_LENGTH else None)

@@ -24,10 +24,11 @@ def platforms_section(report: Mapping[str, Any]) -> Section | None:
 
 def _row(row: Mapping[str, Any]) -> list[Content]:
     optional = None if row["required"] else tag("span", "optional", class_="note")
+    reason = tag("div", row["reason"], class_="reason") if row.get("reason") else None
     digest = (row["digest"] or "").removeprefix("sha256:")[:DIGEST_LENGTH]
     return [
         code(row["platform"]),
-        join((status(row["status"]), optional, _reason(row.get("reason")))),
+        join((status(row["status"]), optional, reason)),
         f"{row['node'] or 'unknown'}{', emulated' if row['emulated'] else ', native'}",
         human_seconds(row["seconds"]),
         str(len(row["attempts"])),
@@ -52,7 +53,3 @@ def _content(proof: Mapping[str, Any]) -> Content:
 
 def _small(text: str | None) -> Html | None:
     return tag("small", text, class_="note short") if text else None
-
-
-def _reason(text: str | None) -> Html | None:
-    return tag("div", text, class_="reason") if text else None

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, status, table, tag
+from multibuild.report.html.markup import (
+    Content,
+    Html,
+    Section,
+    code,
+    disclosure,
+    facts,
+    join,
+    status,
+    table,
+    tag,
+)
 from multibuild.terminal import human_bytes
 
 ATTESTATION = "vnd.docker.reference.digest"
@@ -22,16 +33,13 @@ def published_section(report: Mapping[str, Any]) -> Section | None:
 
 
 def _index(index: Mapping[str, Any]) -> Html:
-    facts = [
+    pairs: list[tuple[Content, Content]] = [
         ("Digest", code(str(index["digest"]))),
         ("Media type", code(str(index["mediaType"]))),
         ("Size", f"{index['size']} bytes, {index['entries']} entries"),
     ]
-    definitions = tag(
-        "dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts), class_="facts"
-    )
     manifests = index.get("manifests") or ()
-    return join((definitions, _entries(manifests) if manifests else None))
+    return join((facts(pairs), _entries(manifests) if manifests else None))
 
 
 def _entries(manifests: Sequence[Mapping[str, Any]]) -> Html:

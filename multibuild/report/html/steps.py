@@ -41,8 +41,7 @@ def _details(
     rows: list[list[Content]] = [
         [
             code(step["name"]),
-            _execution(step, row, unemulated)
-            + _sharing(platform_counts.get((row["node"], step.get("vertex")), 1)),
+            _execution(step, row, unemulated, platform_counts.get((row["node"], step.get("vertex")), 1)),
             _start(step),
             human_seconds(step["seconds"]),
         ]
@@ -56,18 +55,15 @@ def _details(
     return disclosure(summary, tag("ul", *attempts), steps_table)
 
 
-def _sharing(platforms: int) -> str:
-    """Return the number of platforms that a step ran once for, if more than one."""
-    return f", shared by {platforms}" if platforms > 1 else ""
-
-
 def _start(step: Mapping[str, Any]) -> str:
     began = step.get("began")
     return "–" if began is None else f"+{human_seconds(began)}"
 
 
-def _execution(step: Mapping[str, Any], row: Mapping[str, Any], unemulated: frozenset[str]) -> str:
-    """Return how a step ran; only a RUN executes programs of the platform."""
-    if step["cached"]:
-        return "cached"
-    return "emulated" if row["emulated"] and is_emulated(step, unemulated) else "native"
+def _execution(
+    step: Mapping[str, Any], row: Mapping[str, Any], unemulated: frozenset[str], platforms: int
+) -> str:
+    """Return how a step ran, once for a number of platforms; only a RUN executes programs of the platform."""
+    emulated = row["emulated"] and is_emulated(step, unemulated)
+    word = "cached" if step["cached"] else "emulated" if emulated else "native"
+    return f"{word}, shared by {platforms}" if platforms > 1 else word

@@ -46,14 +46,10 @@ def timeline_section(report: Mapping[str, Any]) -> Section | None:
     rows = [_row(report, row, scale) for row in report["platforms"]]
     header = tag("tr", tag("th", "Platform", scope="col"), tag("th", _axis(report, scale), scope="col"))
     caption = f"From the start of the run to its end, {human_seconds(report['seconds'])}. The steps are listed below."
-    chart = tag(
-        "table", tag("caption", caption), tag("thead", header), tag("tbody", *rows), class_="timeline"
-    )
-    return Section(
-        anchor="timeline",
-        heading="Timeline",
-        content=join((_patterns(), chart, _legend(chart), _stages(report))),
-    )
+    parts = (tag("caption", caption), tag("thead", header), tag("tbody", *rows))
+    chart = tag("table", *parts, class_="timeline")
+    content = join((_patterns(), chart, _legend(chart), _stages(report)))
+    return Section(anchor="timeline", heading="Timeline", content=content)
 
 
 class Scale:
@@ -91,9 +87,8 @@ def _axis(report: Mapping[str, Any], scale: Scale) -> Html:
             continue
         left, width = scale.span(stage["began"], stage["seconds"])
         title = tag("title", f"{stage['name']}, {human_seconds(stage['seconds'])}")
-        parts.append(
-            _rect("stage even" if number % 2 else "stage", (left, width), (0, 20), children=(title,))
-        )
+        kind = "stage even" if number % 2 else "stage"
+        parts.append(_rect(kind, (left, width), (0, 20), children=(title,)))
         if width >= max(MIN_LABEL_PERCENT, 1.5 * len(str(stage["name"]))):
             middle = f"{left + width / 2:.2f}%"
             parts.append(tag("text", stage["name"], x=middle, y="14", class_="stage-name"))
@@ -131,9 +126,8 @@ def _bars(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> It
     """Draw the attempts, the steps of the last one, then queueing and waits."""
     for attempt in row["attempts"]:
         span = scale.span(attempt.get("began", 0.0), attempt["seconds"])
-        title = tag(
-            "title", f"attempt {attempt['number']}: {attempt['outcome']}, {human_seconds(attempt['seconds'])}"
-        )
+        text = f"attempt {attempt['number']}: {attempt['outcome']}, {human_seconds(attempt['seconds'])}"
+        title = tag("title", text)
         kind = _ATTEMPT_CLASSES.get(attempt["outcome"], "attempt bad")
         yield _rect(kind, span, (2, ROW_HEIGHT - 4), children=(title,))
         if kind == "attempt bad":

@@ -3,12 +3,10 @@
 import struct
 
 import pytest
-from fakes.layers import PLAIN, Blobs, tar
+from fakes.layers import Blobs, index_files
 
 from multibuild.elf.arm import TAIL_BYTES, arm_level
 from multibuild.platforms import Platform
-from multibuild.prove.content.layer_index import index_layer
-from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.proof import ImageContent, prove_content
 from multibuild.qemu.probe_program import build_probe
 
@@ -35,7 +33,7 @@ def program(section, *, gap=0, symbols=0):
 
 
 def level(content):
-    (entry,) = index_layer(layer_members(iter([tar({"app": content})]), PLAIN)).entries
+    (entry,) = index_files({"app": content}).entries
     assert entry.elf is not None
     return entry.elf.level
 

@@ -4,14 +4,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes.layers import PLAIN, tar
+from fakes.layers import index_files
 from fakes.programs import dynamic_program
 
 from multibuild.elf.dynamic import MAX_START_BYTES, dynamic_spans, read_dynamic
 from multibuild.elf.header import HEAD_BYTES, segments
 from multibuild.prove.content.entrypoint import executed_files
-from multibuild.prove.content.layer_index import index_layer
-from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.libraries import find_library
 from multibuild.prove.content.rootfs import RootFs
 from multibuild.qemu.probe_program import build_probe
@@ -58,14 +56,10 @@ def test_corrupt_bytes_raise_nothing(at):
     assert len(list(segments(bytes(program)))) <= 128
 
 
-def root(*layers):
-    return RootFs([index_layer(layer_members(iter([tar(files)]), PLAIN)) for files in layers])
-
-
-def executed_paths(image, *, env=(), command="/bin/app"):
-    """Return the paths of the files that the image executes."""
-    executed = executed_files({"config": {"Cmd": [command], "Env": list(env)}}, image)
-    return [file.path for file in executed.files]
+def executed_paths(files, *, env=(), command="/bin/app"):
+    """Return the paths of the files that an image of `files` executes."""
+    config = {"config": {"Cmd": [command], "Env": list(env)}}
+    return [file.path for file in executed_files(config, RootFs([index_files(files)])).files]
 
 
 LIBRARY, FOREIGN = dynamic_program("arm64"), dynamic_program("amd64")
@@ -87,37 +81,35 @@ LIBRARY, FOREIGN = dynamic_program("arm64"), dynamic_program("amd64")
     ],
 )  # fmt: skip
 def test_the_loader_uses_the_first_library_of_its_own_machine(files, library):
-    image = root({"bin/app": dynamic_program("arm64", "libx.so.1"), **files})
-    assert executed_paths(image) == ["/bin/app", *([library] if library else [])]
+    files = {"bin/app": dynamic_program("arm64", "libx.so.1"), **files}
+    assert executed_paths(files) == ["/bin/app", *([library] if library else [])]
 
 
 def test_run_path_and_library_path_come_first():
     app = dynamic_program("arm64", "libx.so", "liby.so", runpath="$ORIGIN/../own:${ORIGIN}/more")
     files = {"opt/bin/app": app, "lib/libx.so": LIBRARY, "lib/liby.so": LIBRARY}
-    image = root({**files, "opt/own/libx.so": LIBRARY, "srv/liby.so": LIBRARY})
-    found = executed_paths(image, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
-    assert found == ["/opt/bin/app", "/opt/own/libx.so", "/srv/liby.so"]
+    files |= {"opt/own/libx.so": LIBRARY, "srv/liby.so": LIBRARY}
+    paths = executed_paths(files, env=["LD_LIBRARY_PATH=/srv:"], command="/opt/bin/app")
+    assert paths == ["/opt/bin/app", "/opt/own/libx.so", "/srv/liby.so"]
 
 
 def test_libraries_of_libraries_are_followed_and_cycles_end():
-    image = root(
-        {
-            "bin/app": dynamic_program("arm64", "liba.so"),
-            "lib/liba.so": dynamic_program("arm64", "libb.so"),
-            "lib/libb.so": dynamic_program("arm64", "liba.so", "libc.so"),
-            "lib/libc.so": FOREIGN,
-        }
-    )
-    assert executed_paths(image) == ["/bin/app", "/lib/liba.so", "/lib/libb.so", "/lib/libc.so"]
+    files = {
+        "bin/app": dynamic_program("arm64", "liba.so"),
+        "lib/liba.so": dynamic_program("arm64", "libb.so"),
+        "lib/libb.so": dynamic_program("arm64", "liba.so", "libc.so"),
+        "lib/libc.so": FOREIGN,
+    }
+    assert executed_paths(files) == ["/bin/app", "/lib/liba.so", "/lib/libb.so", "/lib/libc.so"]
 
 
 def test_a_long_chain_of_libraries_ends():
     chain = {f"lib/lib{n}.so": dynamic_program("arm64", f"lib{n + 1}.so") for n in range(3000)}
-    assert len(executed_paths(root({"bin/app": dynamic_program("arm64", "lib0.so"), **chain}))) == 3001
+    assert len(executed_paths({"bin/app": dynamic_program("arm64", "lib0.so"), **chain})) == 3001
 
 
 def test_a_script_needs_no_libraries():
-    image = root({"run": b"#!/bin/sh\n"})
-    found = image.find("/run")
-    assert found is not None
-    assert find_library("libc.so", found, image, ()) is None
+    image = RootFs([index_files({"run": b"#!/bin/sh\n"})])
+    script = image.find("/run")
+    assert script is not None
+    assert find_library("libc.so", script, image, ()) is None

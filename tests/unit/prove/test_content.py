@@ -1,16 +1,14 @@
-import gzip
 import json
 import struct
 from typing import Any
 
 import pytest
-from fakes.layers import Blobs, tar
+from fakes.layers import Blobs, index_files
 
 from multibuild.elf.header import parse_elf
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.content.layers import layer_members
+from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
 from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
 from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
@@ -41,8 +39,7 @@ class Image:
             "architecture": parsed.architecture,
             "config": section,
         }
-        if parsed.variant:
-            self.config["variant"] = parsed.variant
+        self.config |= {"variant": parsed.variant} if parsed.variant else {}
 
     def prove(self, platform=ARM64, mode="entrypoint", ignore=(), cache=None):
         return prove_content(
@@ -102,11 +99,7 @@ SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}
         (SHELL, {"Entrypoint": ["env", "--split-string=python3 -u"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "-g", "--", "python3"]}, "/usr/bin/python3"),
         ({"tini": NATIVE, **SHELL}, {"Entrypoint": ["/tini", "--"], "Cmd": ["python3"]}, "/usr/bin/python3"),
-        (
-            {"in.sh": b"#!/bin/sh\n", **SHELL},
-            {"Entrypoint": ["/in.sh"], "Cmd": ["python3"]},
-            "/usr/bin/python3",
-        ),
+        ({"in": b"#!/bin/sh\n", **SHELL}, {"Entrypoint": ["/in"], "Cmd": ["python3"]}, "/usr/bin/python3"),
     ],
 )
 def test_a_foreign_file_that_is_executed_fails(files, section, needed):
@@ -264,8 +257,6 @@ def test_an_index_is_the_same_after_json_with_every_kind_of_entry():
         "a/.wh..wh..opq": b"",
         "text": b"plain",
     }
-    index = index_layer(
-        layer_members(iter([gzip.compress(tar(files))]), "application/vnd.oci.image.layer.v1.tar+gzip")
-    )
+    index = index_files(files)
     assert len(index.entries) == 8
     assert LayerIndex.from_json(json.loads(json.dumps(index.as_json()))) == index

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from multibuild.elf.header import parse_elf
 from multibuild.prove.content import layer_cache
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
+from multibuild.qemu.probe_program import build_probe
 
 INDEX = LayerIndex(entries=(LayerEntry(path="bin/app", kind="file", mode=0o755, script=("/bin/sh", "-e")),))
 
@@ -62,22 +64,19 @@ def test_a_failed_read_is_not_cached():
 
 
 def test_two_threads_read_a_shared_layer_once():
-    cache, count, begin = LayerCache(), [], threading.Barrier(4)
+    cache, reads, barrier = LayerCache(), [], threading.Barrier(4)
 
     def read():
-        count.append(1)
+        reads.append(1)
         return INDEX
 
-    def work():
-        begin.wait()
-        cache.get_or_read("sha256:a", read)
+    def work(_number):
+        barrier.wait()
+        return cache.get_or_read("sha256:a", read)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(count) == 1
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        assert list(pool.map(work, range(4))) == [INDEX] * 4
+    assert len(reads) == 1
 
 
 def test_the_least_recently_used_files_are_removed(tmp_path):
@@ -95,8 +94,6 @@ def test_the_least_recently_used_files_are_removed(tmp_path):
 
 
 def test_elf_headers_are_the_same_after_a_reload(tmp_path):
-    from multibuild.qemu.probe_program import build_probe
-
     index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(build_probe("arm64"))),))
     LayerCache(tmp_path).get_or_read("sha256:a", lambda: index)
     assert LayerCache(tmp_path).get_or_read("sha256:a", must_not_read) == index

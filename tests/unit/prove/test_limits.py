@@ -1,20 +1,15 @@
 """Images that exceed limits, and files that hide others."""
 
 import pytest
-from fakes.layers import PLAIN, tar
+from fakes.layers import index_files
 
 from multibuild.prove.content import entrypoint, layer_index, rootfs
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import RootFs
 from multibuild.prove.content.tar import Member, UnreadableLayer
 from multibuild.qemu.probe_program import build_probe
 
 PROGRAM = build_probe("arm64")
-
-
-def index(files):
-    return index_layer(layer_members(iter([tar(files)]), PLAIN))
 
 
 def text(path, mode=0o644):
@@ -27,39 +22,27 @@ def test_plain_files_take_eight_bytes():
 
 
 def test_the_number_of_unknown_executables_is_limited():
-    result = index_layer(
-        text(f"bin/{number}", 0o755) for number in range(layer_index._MAX_UNKNOWN_EXECUTABLES + 5)
-    )
-    assert len(result.entries) == layer_index._MAX_UNKNOWN_EXECUTABLES
+    limit = layer_index._MAX_UNKNOWN_EXECUTABLES
+    result = index_layer(text(f"bin/{number}", 0o755) for number in range(limit + 5))
+    assert len(result.entries) == limit
     assert len(result.plain) == 5 * 8
 
 
-def test_a_plain_file_hides_the_program_below_it():
-    lower = index({"bin/app": PROGRAM, "bin/other": PROGRAM})
-    upper = index_layer(iter([text("./bin/app")]))
-    root = RootFs([lower, upper])
-    assert root.find("/bin/app") is None
-    assert root.find("/bin/other") is not None
-
-
-def test_a_plain_file_replaces_a_directory():
-    root = RootFs([index({"opt/app": PROGRAM, "bin/app": PROGRAM}), index_layer(iter([text("opt")]))])
-    assert [result.path for result in root.files()] == ["/bin/app"]
-
-
-def test_the_map_of_a_sparse_file_is_limited():
-    header = bytearray(tar({"sparse": b""})[:512])
-    header[156:157], header[482] = b"S", 1
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    more = bytes(504) + b"\1" + bytes(7)
-    with pytest.raises(UnreadableLayer, match="map of more than"):
-        index_layer(layer_members(iter([bytes(header), more * 3000]), PLAIN))
-
-
-def test_a_hard_link_to_a_plain_file_hides_too():
-    upper = LayerIndex(entries=(LayerEntry(path="bin/app", kind="hardlink", target="text"),))
-    assert RootFs([index({"bin/app": PROGRAM}), upper]).find("/bin/app") is None
+@pytest.mark.parametrize(
+    ("upper", "remaining"),
+    [
+        (index_layer(iter([text("./bin/app")])), ["/bin/other", "/opt/app"]),
+        (index_layer(iter([text("opt")])), ["/bin/app", "/bin/other"]),
+        (
+            LayerIndex(entries=(LayerEntry(path="bin/app", kind="hardlink", target="text"),)),
+            ["/bin/other", "/opt/app"],
+        ),
+    ],
+    ids=["file", "directory", "hard link to a plain file"],
+)
+def test_a_plain_file_replaces_what_is_below_it(upper, remaining):
+    lower = index_files(dict.fromkeys(("bin/app", "bin/other", "opt/app"), PROGRAM))
+    assert sorted(file.path for file in RootFs([lower, upper]).files()) == remaining
 
 
 def test_too_many_links_are_refused():
@@ -79,28 +62,28 @@ def test_deep_paths_are_refused():
 
 def test_paths_that_symlinks_make_deep_are_refused():
     """Each member's own path is short; the path it resolves to is not."""
-    entries_of_links = [LayerEntry(path="to", kind="symlink", target="/")]
+    entries = [LayerEntry(path="to", kind="symlink", target="/")]
     for number in range(100):
-        entries_of_links += [
+        entries += [
             LayerEntry(path=f"to/{'d' * 50}", kind="directory"),
             LayerEntry(path=f"link{number}", kind="symlink", target="/" + f"{'d' * 50}/" * (number + 1)),
             LayerEntry(path="to", kind="whiteout"),
+            LayerEntry(path="to", kind="symlink", target=f"/link{number}"),
         ]
-        entries_of_links.append(LayerEntry(path="to", kind="symlink", target=f"/link{number}"))
-    layers = [LayerIndex(entries=(entry,)) for entry in entries_of_links]
+    layers = [LayerIndex(entries=(entry,)) for entry in entries]
     with pytest.raises(UnreadableLayer, match="path longer"):
         RootFs(layers)
 
 
 def test_looking_up_a_library_by_name_counts_steps():
-    root = RootFs([index({f"lib/{number}/libx.so.{number}": PROGRAM for number in range(100)})])
+    root = RootFs([index_files({f"lib/{number}/libx.so.{number}": PROGRAM for number in range(100)})])
     before = root._steps
     assert len(list(root.files_named("libx.so"))) == 100
     assert root._steps == before + 100
 
 
 def test_a_directory_of_libraries_is_listed_once():
-    root = RootFs([index({"lib/arm-linux-gnueabihf/libx.so": PROGRAM, "lib/libx.so": PROGRAM})])
+    root = RootFs([index_files({"lib/arm-linux-gnueabihf/libx.so": PROGRAM, "lib/libx.so": PROGRAM})])
     listed = root.names_in("/lib", with_part="-linux-")
     assert listed == ("arm-linux-gnueabihf",)
     assert root.names_in("/lib", with_part="-linux-") is listed
@@ -109,7 +92,7 @@ def test_a_directory_of_libraries_is_listed_once():
 def test_a_command_line_is_read_up_to_a_limit():
     assert entrypoint._first_command("x" * 10**6) == ["x" * entrypoint.MAX_SCRIPT_CHARACTERS]
     assert entrypoint._first_command("app '" + "x" * 10**6 + "'") == ["app"]
-    root = RootFs([index({"bin/env": PROGRAM, "bin/app": PROGRAM})])
+    root = RootFs([index_files({"bin/env": PROGRAM, "bin/app": PROGRAM})])
     for between, files in ((1, ["/bin/env", "/bin/app"]), (entrypoint.MAX_WORDS, ["/bin/env"])):
         config = {"config": {"Entrypoint": ["env", *["-i"] * between, "app"], "Env": ["PATH=/bin"]}}
         assert [result.path for result in entrypoint.executed_files(config, root).files] == files

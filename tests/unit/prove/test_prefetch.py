@@ -1,4 +1,4 @@
-"""Children read ahead: what was begun is not done twice, and what went wrong then is no error."""
+"""Prefetches of children: nothing is read twice, and an error of a prefetch is no error of the run."""
 
 import base64
 import json
@@ -25,74 +25,66 @@ from multibuild.qemu.probe_program import build_probe
 ARM64 = Platform.parse("linux/arm64")
 
 
-@pytest.fixture
-def registry():
-    with FakeRegistry() as one:
-        yield one
-
-
-class Reading:
-    """One built child, and a reader of it."""
+class ReaderFixture:
+    """A built child in a registry, and a reader."""
 
     def __init__(self, registry, folder):
         layer = tar({"app": build_probe("arm64")})
         digest = put_image(registry, "app", "linux/arm64", layer=layer, config={"Cmd": ["/app"]})
         self.registry = registry
-        self.result = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
-        self.key = child_reference(self.result.repository, digest), ARM64
+        self.staged = StagedChild(platform=ARM64, repository=f"{registry.host}/app", digest=digest)
+        self.key = child_reference(self.staged.repository, digest), ARM64
         self.session = RegistrySession({}, on_wait=print, retry=RetryPolicy(tries=1))
-        memory = LayerCache(folder / "layers")
-        self.reader = ChildReader(Verify(), self.session, RunDirectory(folder), memory)
+        cache = LayerCache(folder / "layers")
+        self.reader = ChildReader(Verify(), self.session, RunDirectory(folder), cache)
 
-    def wait_for(self, count):
-        """Wait until the registry has had so many requests."""
+    def prefetch(self):
+        self.reader.prefetch(self.staged)
+
+    def wait_for_requests(self, count):
         end = time.monotonic() + 10
         while len(self.registry.log) < count and time.monotonic() < end:
             time.sleep(0.01)
         assert len(self.registry.log) >= count
 
-    def ask(self):
+    def read(self):
         child = self.reader.child(*self.key)
         return child, self.reader.proof(*self.key, child)
 
 
 @pytest.fixture
-def reading(registry, tmp_path):
-    one = Reading(registry, tmp_path)
-    with one.session, one.reader:
-        yield one
+def reading(tmp_path):
+    with FakeRegistry() as registry:
+        fixture = ReaderFixture(registry, tmp_path)
+        with fixture.session, fixture.reader:
+            yield fixture
 
 
 REQUESTS = 3
-"""Its manifest, its config and its one layer."""
+"""For the manifest, the config and the only layer."""
 
 
-def test_what_was_begun_is_waited_for_and_not_asked_again(reading):
-    reading.reader.begin(reading.result)
-    child, proof = reading.ask()
+def test_a_prefetched_child_is_not_requested_again(reading):
+    reading.prefetch()
+    child, proof = reading.read()
     assert child.image.platform == ARM64
     assert (proof.status, proof.checked) == ("passed", 1)
     assert len(reading.registry.log) == REQUESTS
 
 
-def test_it_is_begun_without_anybody_asking(reading):
-    reading.reader.begin(reading.result)
-    reading.wait_for(REQUESTS)
-
-
-def test_what_nobody_began_is_read_when_it_is_asked_for(reading):
+def test_a_child_without_a_prefetch_is_read_on_request(reading):
     assert reading.registry.log == []
-    _, proof = reading.ask()
+    _, proof = reading.read()
     assert proof.status == "passed"
     assert len(reading.registry.log) == REQUESTS
 
 
-@pytest.mark.parametrize("place", range(1, REQUESTS + 1))
-def test_what_failed_ahead_of_time_is_done_anew(reading, place):
-    reading.registry.faults = Faults({place: 403})
-    reading.reader.begin(reading.result)
-    reading.wait_for(place)
-    _, proof = reading.ask()
+@pytest.mark.parametrize("request_number", range(1, REQUESTS + 1))
+def test_a_failed_prefetch_is_repeated_on_request(reading, request_number):
+    reading.registry.faults = Faults({request_number: 403})
+    reading.prefetch()
+    reading.wait_for_requests(request_number)
+    _, proof = reading.read()
     assert (proof.status, proof.checked) == ("passed", 1)
 
 
@@ -101,37 +93,37 @@ def log_in(folder, password):
     (folder / "config.json").write_text(json.dumps({"auths": {folder.name: {"auth": login}}}))
 
 
-def test_a_login_that_has_run_out_while_others_built_is_read_anew(tmp_path, monkeypatch):
+def test_a_login_that_expired_since_the_prefetch_is_read_again(tmp_path, monkeypatch):
     with FakeRegistry(login=("robot", "second"), scheme="basic") as registry:
         folder = tmp_path / registry.host
         folder.mkdir()
         monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-        reading = Reading(registry, tmp_path)
+        reading = ReaderFixture(registry, tmp_path)
         with reading.session, reading.reader:
             log_in(folder, "first")
-            reading.reader.begin(reading.result)
-            reading.wait_for(2)
+            reading.prefetch()
+            reading.wait_for_requests(2)
             log_in(folder, "second")
-            _, proof = reading.ask()
+            _, proof = reading.read()
     assert proof.status == "passed"
 
 
-def test_what_fails_then_too_is_an_error(reading):
+def test_a_failure_on_request_is_an_error(reading):
     reading.registry.faults = Faults({1: 403}, lasting=True)
-    reading.reader.begin(reading.result)
+    reading.prefetch()
     with pytest.raises(RegistryError):
-        reading.ask()
+        reading.read()
 
 
-def test_leaving_ends_what_nobody_waits_for(reading, tmp_path):
+def test_closing_the_reader_ends_its_threads(reading, tmp_path):
     with reading.registry.lock:
-        reading.reader.begin(reading.result)
+        reading.prefetch()
         reading.reader.__exit__(None, None, None)
     end = time.monotonic() + 10
-    while (left := _pool_threads()) and time.monotonic() < end:
+    while (threads := _pool_threads()) and time.monotonic() < end:
         time.sleep(0.01)
-    assert not left
-    # Whole layers leave an index there.
+    assert not threads
+    # The index of a layer that was read whole would be stored there.
     assert not (tmp_path / "layers").exists()
 
 

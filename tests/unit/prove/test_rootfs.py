@@ -1,13 +1,11 @@
 import pytest
-from fakes.layers import PLAIN, tar
+from fakes.layers import index_files
 
-from multibuild.prove.content.layer_index import index_layer
-from multibuild.prove.content.layers import layer_members
 from multibuild.prove.content.rootfs import RootFs
 
 
 def root(*layers):
-    return RootFs(index_layer(layer_members(iter([tar(files)]), PLAIN)) for files in layers)
+    return RootFs(map(index_files, layers))
 
 
 def paths(*layers):

@@ -1,4 +1,4 @@
-"""The recipe that a child's test is run with, alone and with others."""
+"""The Dockerfile of a smoke test, alone and with others."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,16 @@ import pytest
 
 from multibuild.config.sections import SmokeTest
 from multibuild.platforms import Platform
-from multibuild.prove.smoke.batch import recipe
+from multibuild.prove.smoke.batch import batch_dockerfile
 from multibuild.prove.smoke.smoke_test import SmokeRun, dockerfile
 
 CHILD = "localhost:5000/app@sha256:" + "a" * 64
 
 
-def test_a_test_has_no_network():
-    test = SmokeTest(run=("app", "--version"), timeout=10.0)
-    assert dockerfile(test, CHILD) == f'FROM {CHILD}\nRUN --network=none ["app", "--version"]\n'
-
-
-def test_network_is_had_by_asking():
-    test = SmokeTest(run=("app",), timeout=10.0, network=True)
-    assert dockerfile(test, CHILD) == f'FROM {CHILD}\nRUN ["app"]\n'
+@pytest.mark.parametrize(("network", "option"), [(False, "--network=none "), (True, "")])
+def test_a_test_has_no_network_unless_it_requests_it(network, option):
+    test = SmokeTest(run=("app", "--version"), timeout=10.0, network=network)
+    assert dockerfile(test, CHILD) == f'FROM {CHILD}\nRUN {option}["app", "--version"]\n'
 
 
 @pytest.mark.parametrize(
@@ -32,29 +28,27 @@ def test_network_is_had_by_asking():
         ("max\nRUN id", '"max RUN id"'),
     ],
 )
-def test_an_emulated_cpu_is_named_to_qemu(cpu, written):
+def test_an_emulated_cpu_is_passed_to_qemu(cpu, written):
     test = SmokeTest(run=("app",), timeout=10.0, emulator_cpu=cpu)
     assert dockerfile(test, CHILD).splitlines()[1] == f"ENV QEMU_CPU={written}"
 
 
 @pytest.mark.parametrize("word", ['say "no"', "two\nlines", "$HOME", "ünï", "back\\slash", "`id`"])
-def test_words_arrive_as_they_are(word):
+def test_words_of_a_command_are_not_interpreted(word):
     """Exec form is JSON: one line whatever is in it, so no word becomes an instruction."""
     lines = dockerfile(SmokeTest(run=("app", word), timeout=10.0), CHILD).splitlines()
     assert len(lines) == 2
     assert json.loads(lines[1].removeprefix("RUN --network=none ")) == ["app", word]
 
 
-def test_each_has_a_stage_of_its_own_where_many_are_tested_together():
-    def trial(platform, letter, **test):
-        settled = SmokeTest(**{"run": ("app",), "timeout": 10.0, **test})
+def test_each_platform_of_a_batch_has_its_own_stage():
+    def smoke_run(platform, letter, **fields):
+        test = SmokeTest(**{"run": ("app",), "timeout": 10.0, **fields})
         child = CHILD.replace("a" * 64, letter * 64)
-        return SmokeRun(platform=Platform.parse(platform), test=settled, child=child, log=Path("log"))
+        return SmokeRun(platform=Platform.parse(platform), test=test, child=child, log=Path("log"))
 
-    lines = recipe(
-        [trial("amd64", "b"), trial("arm/v6", "c", run=("other",), emulator_cpu="arm1176", network=True)]
-    )
-    assert lines.splitlines() == [
+    other = smoke_run("arm/v6", "c", run=("other",), emulator_cpu="arm1176", network=True)
+    assert batch_dockerfile([smoke_run("amd64", "b"), other]).splitlines() == [
         "ARG TARGETOS TARGETARCH TARGETVARIANT",
         f"FROM localhost:5000/app@sha256:{'b' * 64} AS linux-amd64",
         'RUN --network=none ["app"]',

@@ -9,8 +9,7 @@ from multibuild.qemu import binfmt
 from multibuild.qemu.explain import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
 
 ARM64 = Platform.parse("linux/arm64")
-
-
+RISCV64 = Platform.parse("linux/riscv64")
 ALL_PATHS_EXIST = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: False)
 NO_PATH_EXISTS = LocalHost(path_exists=lambda _path: False, runs=lambda _platform: False)
 PROBES_RUN = LocalHost(path_exists=lambda _path: True, runs=lambda _platform: True)
@@ -37,8 +36,12 @@ class BinfmtMisc:
         os.utime(path, (self.count, self.count))
         return self
 
-    def explain(self, host=ALL_PATHS_EXIST):
-        return explain_failure(ARM64, "exec format error", Kernel.read(self.root), host)
+    @property
+    def kernel(self):
+        return Kernel.read(self.root)
+
+    def explain(self, host=ALL_PATHS_EXIST, platform=ARM64):
+        return explain_failure(platform, "exec format error", self.kernel, host)
 
 
 @pytest.fixture
@@ -54,11 +57,9 @@ def test_binfmt_misc_is_not_mounted(tmp_path):
 
 def test_binfmt_misc_is_switched_off(binfmt_misc):
     binfmt_misc.add("qemu-aarch64")
-    (binfmt_misc.root / "status").write_text("disabled\n")
-    assert binfmt_misc.explain() == (
-        "binfmt_misc is switched off",
-        f"as root: echo 1 > {binfmt_misc.root}/status",
-    )
+    status = binfmt_misc.root / "status"
+    status.write_text("disabled\n")
+    assert binfmt_misc.explain() == ("binfmt_misc is switched off", f"as root: echo 1 > {status}")
 
 
 def test_there_is_no_handler(binfmt_misc):
@@ -69,18 +70,14 @@ def test_there_is_no_handler(binfmt_misc):
 
 
 def test_the_message_says_when_buildkit_has_no_emulator_either(binfmt_misc):
-    detail, _ = explain_failure(
-        Platform.parse("linux/loong64"), "", Kernel.read(binfmt_misc.root), ALL_PATHS_EXIST
-    )
+    detail, _ = binfmt_misc.explain(platform=Platform.parse("linux/loong64"))
     assert "BuildKit brings none" in detail
 
 
 def test_a_disabled_handler(binfmt_misc):
     binfmt_misc.add("qemu-aarch64", enabled=False)
-    assert binfmt_misc.explain() == (
-        "the handler qemu-aarch64 is disabled",
-        f"as root: echo 1 > {binfmt_misc.root}/qemu-aarch64",
-    )
+    hint = f"as root: echo 1 > {binfmt_misc.root}/qemu-aarch64"
+    assert binfmt_misc.explain() == ("the handler qemu-aarch64 is disabled", hint)
 
 
 def test_a_handler_without_flag_f(binfmt_misc):
@@ -110,10 +107,10 @@ def test_a_later_handler_shadows_an_earlier_one(binfmt_misc):
 
 def test_a_disabled_handler_shadows_nothing(binfmt_misc):
     binfmt_misc.add("good").add("old", enabled=False, interpreter="/old/qemu")
-    active = Kernel.read(binfmt_misc.root).active_handler(ARM64)
+    active = binfmt_misc.kernel.active_handler(ARM64)
     assert active is not None
     assert active.name == "good"
-    assert check_shadowing([ARM64], Kernel.read(binfmt_misc.root)) == ()
+    assert check_shadowing([ARM64], binfmt_misc.kernel) == ()
 
 
 def test_an_emulator_that_fails_everywhere(binfmt_misc):
@@ -124,13 +121,13 @@ def test_an_emulator_that_fails_everywhere(binfmt_misc):
 
 def test_shadowing_is_a_warning_where_the_platform_runs(binfmt_misc):
     binfmt_misc.add("good", interpreter="/new/qemu").add("old", interpreter="/old/qemu")
-    (check,) = check_shadowing([ARM64, Platform.parse("linux/riscv64")], Kernel.read(binfmt_misc.root))
+    (check,) = check_shadowing([ARM64, RISCV64], binfmt_misc.kernel)
     assert (check.status, check.name) == ("warn", "linux/arm64")
 
 
 def test_two_handlers_of_one_interpreter_are_no_shadowing(binfmt_misc):
     binfmt_misc.add("one").add("two")
-    assert check_shadowing([ARM64], Kernel.read(binfmt_misc.root)) == ()
+    assert check_shadowing([ARM64], binfmt_misc.kernel) == ()
 
 
 def test_a_builder_that_does_not_see_the_handler(binfmt_misc):
@@ -155,8 +152,8 @@ def test_a_builder_that_does_not_see_the_handler(binfmt_misc):
 def test_an_emulator_older_than_the_configured_image_is_a_warning(binfmt_misc, version, image, older):
     """The binfmt image keeps an existing handler, so its own newer QEMU is not used."""
     binfmt_misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
-    kernel, versions = Kernel.read(binfmt_misc.root), {"/usr/bin/qemu-aarch64-static": version}
-    checks = check_versions([ARM64, Platform.parse("linux/riscv64")], kernel, versions, image)
+    versions = {"/usr/bin/qemu-aarch64-static": version}
+    checks = check_versions([ARM64, RISCV64], binfmt_misc.kernel, versions, image)
     assert [check.name for check in checks] == (["linux/arm64"] if older else [])
     for check in checks:
         assert check.status == "warn"

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from fakes.images import OCI_INDEX
+
 from multibuild.journal.events import JournalEntry, read_event
 from multibuild.report.report import make_report
 
@@ -15,13 +17,7 @@ def plan(*platforms, optional=()):
         {"platform": name, "required": name not in optional, "emulated": name != "linux/amd64", "node": "n", "slug": "-"}
         for name in platforms
     ]  # fmt: skip
-    return {
-        "image": "r.example/app",
-        "tags": ["1", "latest"],
-        "destinations": [],
-        "fingerprint": "f" * 64,
-        "platforms": rows,
-    }
+    return {"image": "r.example/app", "tags": ["1", "latest"], "fingerprint": "f" * 64, "platforms": rows}
 
 
 def events(*rows):
@@ -41,13 +37,18 @@ def attempt(platform, number, began, ended, **fields):
     )
 
 
-def built(platform, began, ended):
+def built(platform, began, ended, number=1):
     steps = [{"name": "RUN make", "seconds": 2.0, "cached": False}]
     fields = {"platform": platform, "status": "succeeded", "digest": CHILD, "seconds": ended - began}
     return (
-        *attempt(platform, 1, began, ended, outcome="ok"),
+        *attempt(platform, number, began, ended, outcome="ok"),
         (ended, "platform.ended", {**fields, "emulated": True, "node": "n", "reason": None, "steps": steps}),
     )
+
+
+def retried(platform, **failure):
+    """Return the events of a platform that failed from 1 s to 2 s and was built from 3 s to 4 s."""
+    return (*attempt(platform, 1, 1, 2, **failure), *built(platform, 3, 4, number=2))
 
 
 FAILURE = {
@@ -65,12 +66,7 @@ def broken(platform, began, ended):
 
 
 def published(at):
-    index = {
-        "digest": INDEX,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "size": 900,
-        "entries": 2,
-    }
+    index = {"digest": INDEX, "mediaType": OCI_INDEX, "size": 900, "entries": 2}
     tag = {"ref": "r.example/app:latest", "before": None, "after": INDEX, "status": "moved"}
     return ((at, "index.composed", index), (at, "tag.ended", tag))
 
@@ -94,6 +90,17 @@ def partial_run():
     return report_of(document, STARTED, *rows, (71, "run.ended", {"status": "succeeded"}))
 
 
+def older_report():
+    """Return the report of `partial_run` as an older version wrote it, without some keys."""
+    report = partial_run()
+    del report["error"]
+    for one in (attempt for row in report["platforms"] for attempt in row["attempts"]):
+        del one["began"], one["hint"]
+        if one["outcome"] == "ok":
+            del one["class"], one["retry"], one["evidence"]
+    return report
+
+
 HOSTILE = (
     "\x1b[2J<script>alert(1)</script>|`x`\n# head\n```\n![i](http://e) @team \"'&{0}{title} </svg></style>"
     + "w" * 300
@@ -104,12 +111,8 @@ def hostile_report():
     """Return a report in which every text of a build, a registry or a config is an attack."""
     name = "linux/amd64"
     report = report_of(plan(name, "linux/arm64"), STARTED, *broken(name, 1, 2), *published(3))
-    report |= {
-        "image": HOSTILE,
-        "status": HOSTILE,
-        "environment": {HOSTILE: HOSTILE, "emulators": {HOSTILE: HOSTILE}},
-    }
-    report |= {"run": HOSTILE, "started": HOSTILE, "fingerprint": HOSTILE}
+    report |= dict.fromkeys(("image", "status", "run", "started", "fingerprint"), HOSTILE)
+    report["environment"] = {HOSTILE: HOSTILE, "emulators": {HOSTILE: HOSTILE}}
     report["error"] = {"message": HOSTILE, "hint": HOSTILE, "exit_code": 1}
     report["index"]["digest"] = report["index"]["mediaType"] = HOSTILE
     platform = {"os": HOSTILE, "architecture": HOSTILE, "os.version": HOSTILE}
@@ -165,8 +168,6 @@ def run_of(count):
     stages = [
         (0, "stage.started", {"stage": "setup"}),
         (1.5, "stage.ended", {"stage": "setup", "seconds": 1.5}),
-    ]
-    stages += [
         (1.5, "stage.started", {"stage": "build"}),
         (40, "stage.ended", {"stage": "build", "seconds": 38.5}),
     ]

@@ -39,12 +39,21 @@ def test_a_slower_native_step_has_no_overhead():
 
 def with_step(events, position, **changes):
     """Change the steps at a position, in the events of a platform."""
+
+    def changed(steps):
+        return [step | changes if position in step["name"] else step for step in steps]
+
+    return with_fields(events, steps=changed)
+
+
+def with_fields(events, **changes):
+    """Change the fields that the events have, each by a function."""
     for at, name, fields in events:
-        if "steps" in fields:
-            steps = [step | changes if position in step["name"] else step for step in fields["steps"]]
-            yield at, name, {**fields, "steps": steps}
-        else:
-            yield at, name, fields
+        yield (
+            at,
+            name,
+            {key: changes[key](value) if key in changes else value for key, value in fields.items()},
+        )
 
 
 @pytest.mark.parametrize("side", [AMD, ARM])
@@ -67,11 +76,7 @@ def test_a_platform_in_a_steps_name_is_no_part_of_its_position():
 
 
 def test_steps_of_another_node_are_not_compared():
-    other = (
-        (at, name, {**fields, "node": "far"} if "node" in fields else fields)
-        for at, name, fields in compiled(ARM, 3)
-    )
-    cost = cost_of(*compiled(AMD, 1), *other)
+    cost = cost_of(*compiled(AMD, 1), *with_fields(compiled(ARM, 3), node=lambda _node: "far"))
     assert (cost.comparisons, cost.unmatched) == ((), 4)
 
 
@@ -83,10 +88,7 @@ def test_without_a_native_platform_there_is_nothing_to_compare():
 
 
 def test_a_failed_platform_is_not_compared():
-    failed = (
-        (at, name, {**fields, "status": "failed"} if "steps" in fields else fields)
-        for at, name, fields in compiled(ARM, 3)
-    )
+    failed = with_fields(compiled(ARM, 3), status=lambda _status: "failed")
     assert cost_of(*compiled(AMD, 1), *failed).comparisons == ()
 
 

@@ -9,20 +9,15 @@ from unit.report.sample_runs import (
     NAMES,
     STARTED,
     attempt,
-    built,
     hostile_report,
     partial_run,
     plan,
     report_of,
+    retried,
     run_of,
 )
 
 from multibuild.report.markdown import as_markdown
-
-
-@pytest.fixture
-def partial():
-    return partial_run()
 
 
 def tables(text):
@@ -57,8 +52,8 @@ def test_a_run_without_events_is_interrupted():
     assert "interrupted" in as_markdown(report_of({}))
 
 
-def test_the_summary_of_a_partial_run(partial):
-    text = as_markdown(partial)
+def test_the_summary_of_a_partial_run():
+    text = as_markdown(partial_run())
     assert text.startswith("## r.example/app: partial in 1m 11s\n\n| platform | status |")
     assert "| linux/mips64le | failed? | 7.0s | 1 | - | - |  |" in text
     assert "? optional: the index is published without it when it fails." in text
@@ -84,14 +79,13 @@ def test_the_error_comes_before_the_table():
 
 
 def test_a_failure_that_a_retry_resolved_is_folded_away():
-    again = [(at, name, {**f, "number": 2} if "number" in f else f) for at, name, f in built(NAMES[0], 3, 4)]
-    report = report_of(plan(NAMES[0]), STARTED, *attempt(NAMES[0], 1, 1, 2, **FAILURE), *again)
+    report = report_of(plan(NAMES[0]), STARTED, *retried(NAMES[0], **FAILURE))
     folded = as_markdown(report).partition("<details>")[2].partition("</details>")[0]
     assert "linux/amd64: attempt 1 failed: step-failed" in folded
 
 
 def test_emulation_cost_is_a_table():
-    (_, cost) = tables(as_markdown(run_of(4)))
+    _, cost = tables(as_markdown(run_of(4)))
     assert [cell.strip() for cell in cost[2]] == [
         "`[stage-1 2/3] RUN make linux/amd64`", "4.0s", "7.0s (linux/arm64/v4.0)", "1.8×", "6.0s"
     ]  # fmt: skip
