@@ -16,8 +16,8 @@ from multibuild.platforms import Platform, runs_natively
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config, PlatformEntry, SmokeTest
-    from multibuild.config.sections import Publish, Retry, Verify
+    from multibuild.config.models import Config
+    from multibuild.config.sections import PlatformEntry, Publish, Retry, SmokeTest, Verify
     from multibuild.oci.registry_settings import RegistrySettings
 
 MEMORY_PER_BUILD = 768 * MIB
