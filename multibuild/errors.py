@@ -1,4 +1,4 @@
-"""One exception class per exit code. Only the CLI turns them into an exit."""
+"""One exception class per exit code. Only the CLI exits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log line must not show of a command or a request."""
+"""Redact secrets in commands and URLs for logs."""
 
 from __future__ import annotations
 

@@ -86,10 +86,4 @@ def _options(backoff: Backoff[E], clock: Callable[[], float]) -> dict[str, Any]:
     def before_sleep(state: RetryCallState) -> None:
         backoff.before_wait(error_of(state), state.upcoming_sleep)
 
-    return {
-        "retry": should_retry,
-        "wait": wait,
-        "stop": stop,
-        "before_sleep": before_sleep,
-        "reraise": True,
-    }
+    return {"retry": should_retry, "wait": wait, "stop": stop, "before_sleep": before_sleep, "reraise": True}

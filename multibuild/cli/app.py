@@ -1,4 +1,4 @@
-"""The program: its commands, in the order in which its help lists them, with the examples that end each one's help."""
+"""The program and its commands."""
 
 from __future__ import annotations
 
@@ -32,76 +32,34 @@ COMMANDS: dict[Callable[..., int], tuple[str, ...]] = {
         "multibuild init --image registry.example.org/team/app",
         "multibuild init --dockerfile docker/Dockerfile --platform all",
     ),
-    doctor: (
-        "multibuild doctor",
-        "multibuild doctor --json",
-    ),
-    setup: (
-        "multibuild setup",
-        "multibuild setup --dry-run",
-        "multibuild setup --builder fleet.yaml",
-    ),
-    plan: (
-        "multibuild plan",
-        "multibuild plan --commands",
-        "multibuild plan --json",
-    ),
-    all_: (
-        "multibuild all",
-        "multibuild all --platform linux/arm64 --tag test",
-    ),
-    build: (
-        "multibuild build",
-        "multibuild build --platform linux/arm64,linux/riscv64",
-    ),
-    test: (
-        "multibuild test",
-        "multibuild test --json",
-    ),
-    verify: (
-        "multibuild verify",
-        "multibuild verify busybox:1.37 --content all --json",
-    ),
+    doctor: ("multibuild doctor", "multibuild doctor --json"),
+    setup: ("multibuild setup", "multibuild setup --dry-run", "multibuild setup --builder fleet.yaml"),
+    plan: ("multibuild plan", "multibuild plan --commands", "multibuild plan --json"),
+    all_: ("multibuild all", "multibuild all --platform linux/arm64 --tag test"),
+    build: ("multibuild build", "multibuild build --platform linux/arm64,linux/riscv64"),
+    test: ("multibuild test", "multibuild test --json"),
+    verify: ("multibuild verify", "multibuild verify busybox:1.37 --content all --json"),
     merge: (
         "multibuild merge",
         "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1",
         "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",
     ),
-    inspect: (
-        "multibuild inspect registry.example.org/app:1",
-        "multibuild inspect busybox --raw",
-    ),
+    inspect: ("multibuild inspect registry.example.org/app:1", "multibuild inspect busybox --raw"),
     resolve: (
         "multibuild resolve registry.example.org/app:1 --host linux/arm64",
         "kubectl get nodes -o json | multibuild resolve r.example/app:1 --nodes -",
         "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",
     ),
-    explain: (
-        "multibuild explain build.log",
-        "docker buildx build . 2>&1 | multibuild explain -",
-    ),
-    report: (
-        "multibuild report",
-        "multibuild report 20260101-1200 --markdown",
-    ),
-    runs: (
-        "multibuild runs",
-        "multibuild runs --json",
-    ),
+    explain: ("multibuild explain build.log", "docker buildx build . 2>&1 | multibuild explain -"),
+    report: ("multibuild report", "multibuild report 20260101-1200 --markdown"),
+    runs: ("multibuild runs", "multibuild runs --json"),
     matrix: (
         "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",
         "multibuild matrix --format gitlab > multibuild-matrix.yml",
         "multibuild matrix --shards 3",
     ),
-    import_: (
-        "multibuild import runs/* && multibuild merge",
-        "multibuild import /mnt/arm64-state",
-    ),
-    clean: (
-        "multibuild clean --dry-run",
-        "multibuild clean --keep 5",
-        "multibuild clean --only staged",
-    ),
+    import_: ("multibuild import runs/* && multibuild merge", "multibuild import /mnt/arm64-state"),
+    clean: ("multibuild clean --dry-run", "multibuild clean --keep 5", "multibuild clean --only staged"),
     schema: ("multibuild schema > multibuild.schema.json",),
     completion: (
         "source <(multibuild completion bash)",
@@ -109,11 +67,11 @@ COMMANDS: dict[Callable[..., int], tuple[str, ...]] = {
         "multibuild completion fish > ~/.config/fish/completions/multibuild.fish",
     ),
 }
-"""The commands in the order of the help, with the examples that end each one's help."""
+"""The commands in the order of the help, with the examples at the end of their help."""
 
 
-def _version(ctx: typer.Context, asked: bool) -> None:
-    if asked and not ctx.resilient_parsing:  # shell completion parses like this
+def _version(ctx: typer.Context, requested: bool) -> None:
+    if requested and not ctx.resilient_parsing:  # shell completion parses like this
         print(f"multibuild {__version__}")
         raise typer.Exit
 
@@ -126,8 +84,8 @@ def top(
     """Build one Dockerfile for every architecture and publish one annotated index."""
 
 
-def program(called: str = "") -> typer.Typer:
-    """Return the program; of its commands only the one that is `called`, as making options takes time."""
+def program(command: str = "") -> typer.Typer:
+    """Return the program, with only `command` where it exists: creating options takes time."""
     app = typer.Typer(
         name="multibuild",
         no_args_is_help=True,
@@ -138,7 +96,7 @@ def program(called: str = "") -> typer.Typer:
     app.callback(
         epilog=epilog("multibuild plan", "multibuild all", "multibuild inspect registry.example.org/app:1")
     )(top)
-    named = {name_of(function): function for function in COMMANDS}
-    for function in [named[called]] if called in named else COMMANDS:
+    functions = {name_of(function): function for function in COMMANDS}
+    for function in [functions[command]] if command in functions else COMMANDS:
         register(app, function, COMMANDS[function])
     return app

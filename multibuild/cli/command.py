@@ -22,24 +22,24 @@ def register(app: typer.Typer, function: Callable[[R], int], examples: tuple[str
 
 
 def name_of(function: Callable[..., int]) -> str:
-    """Return a command's name: that of its function, which has an underscore where Python has the word."""
+    """Return a command's name: its function's, without the underscore after a keyword of Python."""
     return function.__name__.rstrip("_")
 
 
 def epilog(*examples: str) -> str:
-    """Return the end of a help text; the mark keeps each example on a line of its own, to be copied (Click)."""
+    r"""Return the end of a help text; `\b` keeps each example on its own line (Click)."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
 
 
 def _callback(function: Callable[[R], int]) -> Callable[..., None]:
-    """Return what Typer calls: a function with a parameter for each field that is an argument or option."""
+    """Return a function for Typer, with a parameter for each field that is an argument or option."""
     request_type: type[R] = get_type_hints(function)["request"]
     hints = get_type_hints(request_type, include_extras=True)
 
     def callback(**values: Any) -> None:
         set_verbose(values["verbose"])
-        many = {name: tuple(value or ()) for name, value in values.items() if _is_tuple(hints[name])}
-        raise typer.Exit(function(request_type(**{**values, **many})))
+        tuples = {name: tuple(value or ()) for name, value in values.items() if _is_tuple(hints[name])}
+        raise typer.Exit(function(request_type(**{**values, **tuples})))
 
     own = request_type.__annotations__
     ordered = sorted(fields(request_type), key=lambda field: field.name not in own)

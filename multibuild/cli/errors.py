@@ -1,4 +1,4 @@
-"""The error boundary: what a command raises becomes a message, a hint and an exit code."""
+"""The error boundary: convert an exception to a message, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def exit_code(command: Callable[[], object]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except MultibuildError as error:
-        return _explained(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -25,8 +25,8 @@ def exit_code(command: Callable[[], object]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _explained(error: MultibuildError) -> int:
-    """Print the message and the hint."""
+def _print_error(error: MultibuildError) -> int:
+    """Print the message and the hint; return the exit code."""
     print(f"error: {_inert(error.message)}", file=sys.stderr)
     if error.hint:
         print(f"hint:  {_inert(error.hint)}", file=sys.stderr)
@@ -34,7 +34,7 @@ def _explained(error: MultibuildError) -> int:
 
 
 def _usage_error(error: Exception) -> int:
-    """Print an error of Typer's own, which knows its message and code; return 0 for any other."""
+    """Print an error of Typer's and return the exit code; 0 for any other error."""
     import typer
 
     if not isinstance(error, typer.TyperException):
@@ -44,11 +44,11 @@ def _usage_error(error: Exception) -> int:
         return 2
     from multibuild.cli.usage import usage_error
 
-    return _explained(usage_error(error))
+    return _print_error(usage_error(error))
 
 
 def _bug(error: Exception) -> int:
-    """Print an unexpected error in a line, and where its traceback is."""
+    """Print an unexpected error and the path of its traceback."""
     import tempfile
     import traceback
 
@@ -60,7 +60,7 @@ def _bug(error: Exception) -> int:
 
 
 def _inert(text: str) -> str:
-    """Make text fit for a terminal and for the log of a CI system."""
+    """Make text harmless for a terminal and for the log of a CI system."""
     from multibuild.cli.ci import inert_in_ci
     from multibuild.terminal import printable
 

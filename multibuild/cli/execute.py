@@ -1,4 +1,4 @@
-"""One run from its directory to its report: whatever happens in between, the report is written."""
+"""Execute a run; write its report however it ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def execute(
     command: Command,
     engine: Engine,
 ) -> int:
-    """Run it and report it; return 0, or raise the run's error after the report was written and shown."""
+    """Execute and report a run; raise its error after the report was written and shown."""
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
@@ -61,7 +61,7 @@ def execute(
                 started = RunStarted(
                     command=command, image=loaded.config.image, environment={"multibuild": __version__}
                 )
-                failure = _recorded(_work(loaded, only, context), started, recorder)
+                failure = _record(_use_case(loaded, only, context), started, recorder)
         finally:
             display.close()
         report = write_report(run, loaded)
@@ -77,17 +77,17 @@ def execute(
     return 0
 
 
-def _recorded(
+def _record(
     work: Coroutine[object, object, str], started: RunStarted, recorder: Recorder
 ) -> BaseException | None:
-    """Do the work between the journal's first event and its last; gives what ended it early."""
+    """Run `work` between the first and the last event of the journal; return the error that ended it."""
     try:
         recorder.record(started)
         status = supervise(work)
         recorder.record(RunEnded(status=status))
     except BaseException as error:
-        failure = _for_people(_first(error))
-        with suppress(EnvironmentFault):  # a journal that is full is what ended it, most likely
+        failure = _translate(_first(error))
+        with suppress(EnvironmentFault):  # a full disk fails the journal too
             recorder.record(_ending(failure))
         return failure
     finally:
@@ -95,10 +95,10 @@ def _recorded(
     return None
 
 
-def _work(
+def _use_case(
     loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
 ) -> Coroutine[object, object, str]:
-    """Return the use case that a command is."""
+    """Return the use case of a command."""
     if context.command == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 
@@ -124,14 +124,14 @@ def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[
 
 
 def _first(error: BaseException) -> BaseException:
-    """Unwrap what task groups wrapped: the first real error is the one to show."""
+    """Return the first error that is no group: task groups wrap errors."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def _for_people(error: BaseException) -> BaseException:
-    """A disk that is full or read-only is the machine's trouble, whoever met it; anything else stays what it is."""
+def _translate(error: BaseException) -> BaseException:
+    """Convert the error of a full or read-only disk to an EnvironmentFault; return others unchanged."""
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
         where = f"{error.filename or 'a file of the run'}: cannot be written: "
         return EnvironmentFault(
@@ -142,16 +142,16 @@ def _for_people(error: BaseException) -> BaseException:
 
 
 def _ending(error: BaseException) -> RunEnded:
-    known = isinstance(error, MultibuildError)
-    code = error.exit_code if isinstance(error, MultibuildError) else 1
+    if isinstance(error, MultibuildError):
+        code, message, hint = error.exit_code, error.message, error.hint
+    else:
+        code, message, hint = 1, f"{type(error).__name__}: {error}", None
     status = "interrupted" if code == 130 or isinstance(error, KeyboardInterrupt) else "failed"
-    message = error.message if isinstance(error, MultibuildError) else f"{type(error).__name__}: {error}"
-    hint = error.hint if isinstance(error, MultibuildError) and known else None
     return RunEnded(status=status, error={"message": message, "hint": hint, "exit_code": code})
 
 
 def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
-    """Data to stdout; with --json or --progress json the summary for people is not data."""
+    """Print the report: JSON to stdout with --json, nothing with --progress json, otherwise the summary."""
     from multibuild.report.summary import as_text
 
     if request.json:

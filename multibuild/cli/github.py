@@ -1,7 +1,7 @@
-"""What a run tells GitHub Actions: outputs of its step, the job's summary, annotations for what failed.
+"""Outputs of a run for GitHub Actions: those of its step, the job's summary, annotations of failures.
 
 The runner hands files to write to in environment variables and reads commands in the output (docs.github.com,
-workflow commands). Only `multibuild` writes here: what builds and registries said is escaped.
+workflow commands). Output of builds and registries is escaped: it must not issue commands.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from multibuild.report.failure_lines import failed_proof
 from multibuild.terminal import printable
 
-SUMMARY_LIMIT = 1024 * 1024
-"""Bytes; GitHub refuses a longer summary of a step as a whole."""
+MAX_SUMMARY_BYTES = 1024 * 1024
+"""GitHub rejects a longer summary of a step as a whole."""
 
-EVIDENCE_LINES = 6
+MAX_EVIDENCE_LINES = 6
 
 
 def announce(report: Mapping[str, Any], environ: Mapping[str, str]) -> None:
@@ -47,7 +47,7 @@ def _append(path: str, text: str) -> None:
 
 
 def outputs(report: Mapping[str, Any]) -> str:
-    """Give the outputs `digest` (of the index, empty without one) and `json`, in the form for several lines.
+    """Return the outputs `digest` (of the index, empty without one) and `json`, in the form for several lines.
 
     `json` has no log lines: GitHub drops an output in which it sees a secret, and limits all of them to 1 MB.
     """
@@ -59,41 +59,41 @@ def outputs(report: Mapping[str, Any]) -> str:
             for platform in report["platforms"]
         ],
     }
-    # A value must not be able to end itself: the delimiter is one nobody can guess.
-    mark = f"multibuild-{uuid.uuid4()}"
+    # An unpredictable delimiter: a value must not contain it.
+    delimiter = f"multibuild-{uuid.uuid4()}"
     text = json.dumps(document, separators=(",", ":"))
-    return f"digest={index.get('digest') or ''}\njson<<{mark}\n{text}\n{mark}\n"
+    return f"digest={index.get('digest') or ''}\njson<<{delimiter}\n{text}\n{delimiter}\n"
 
 
 def summary(markdown: str) -> str:
-    """Cut a summary that would be refused."""
+    """Cut a summary that GitHub would reject."""
     data = markdown.encode("utf-8", "replace")
-    if len(data) <= SUMMARY_LIMIT:
+    if len(data) <= MAX_SUMMARY_BYTES:
         return markdown
     tail = "\n\n… cut: `multibuild report` has the whole.\n"
-    return data[: SUMMARY_LIMIT - len(tail.encode())].decode("utf-8", "ignore") + tail
+    return data[: MAX_SUMMARY_BYTES - len(tail.encode())].decode("utf-8", "ignore") + tail
 
 
 def annotate(report: Mapping[str, Any]) -> Iterator[str]:
-    """Give a command per platform that failed, and one for a run that failed otherwise."""
-    told = False
+    """Yield a command per platform that failed, and one for a run that failed otherwise."""
+    reported = False
     for platform in report["platforms"]:
-        trouble = _trouble(platform)
-        if trouble is not None:
-            told = told or platform["required"]
+        failure = _failure(platform)
+        if failure is not None:
+            reported = reported or platform["required"]
             level = "error" if platform["required"] else "warning"
-            yield command(level, f"{platform['platform']}: {trouble[0]}", trouble[1])
+            yield command(level, f"{platform['platform']}: {failure[0]}", failure[1])
     error = report.get("error")
-    if error and not told:
+    if error and not reported:
         yield command("error", "multibuild", "\n".join(filter(None, (error["message"], error.get("hint")))))
 
 
-def _trouble(platform: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Give what failed for a platform, and how that shows; None where nothing did."""
+def _failure(platform: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the failure's class and evidence; None for a platform without a failure."""
     attempts = platform["attempts"]
     if platform["status"] == "failed" and attempts:
         last = attempts[-1]
-        lines = str(last.get("evidence") or "").strip().splitlines()[-EVIDENCE_LINES:]
+        lines = str(last.get("evidence") or "").strip().splitlines()[-MAX_EVIDENCE_LINES:]
         return str(last.get("class") or last["outcome"]), "\n".join(
             [*lines, str(last.get("hint") or "")]
         ).strip()
@@ -106,13 +106,13 @@ def _trouble(platform: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def command(level: str, title: str, message: str) -> str:
-    """Make a workflow command; properties end at a comma or colon, the message at the line's end."""
-    return f"::{level} title={_escaped(title, ':,')}::{_escaped(message, '')}"
+    """Return a workflow command; properties end at a comma or colon, the message at the line's end."""
+    return f"::{level} title={_escape(title, ':,')}::{_escape(message, '')}"
 
 
-def _escaped(text: str, more: str) -> str:
-    """Escape as the runner reads it back: % first, then line ends, then what ends a property."""
-    shown = printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+def _escape(text: str, more: str) -> str:
+    """Escape as the runner unescapes: % first, then line ends, then the delimiters of a property (`more`)."""
+    escaped = printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     for character in more:
-        shown = shown.replace(character, f"%{ord(character):02X}")
-    return shown
+        escaped = escaped.replace(character, f"%{ord(character):02X}")
+    return escaped

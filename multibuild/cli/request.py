@@ -1,4 +1,4 @@
-"""What a command was asked for: the flags that commands share, and the config, state and plan they lead to.
+"""The flags that commands share, and the config, state and plan they select.
 
 A field of a request whose type is annotated with an argument or an option is one of the command's. CLI flag, YAML key
 and field have one name.
@@ -58,7 +58,7 @@ Progress = Annotated[
 
 @frozen
 class Request:
-    """The flags of every command, and (no flags here) what a command may lay over the config."""
+    """The flags of every command, and the defaults of overrides that only some commands have as flags."""
 
     file: Annotated[Path, Option("--file", "-f", help="The config file.")] = Path("multibuild.yaml")
     state_dir: Annotated[Path | None, Option("--state-dir", help="Where runs are kept.")] = None
@@ -132,12 +132,12 @@ def load(request: Request) -> LoadedConfig:
 
 
 def config_if_any(file: Path) -> Config | None:
-    """Return the config, None where there is no file: some commands need it for registries alone."""
+    """Return the config; None without a file."""
     return load(Request(file=file)).config if file.exists() else None
 
 
 def registry_settings(file: Path) -> Mapping[str, RegistrySettings]:
-    """Return how the config's registries are reached; nothing where there is no config."""
+    """Return the config's registry settings; none without a config."""
     config = config_if_any(file)
     return config.registry_settings if config is not None else {}
 
@@ -148,7 +148,7 @@ def comma_list(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def chosen_platforms(request: Request) -> tuple[Platform, ...] | None:
-    """Return what `--platform` names, aliases resolved; None when it was not given."""
+    """Return the platforms of `--platform`; None without the flag."""
     words = comma_list(request.platforms)
     if request.platforms and not words:
         raise UsageError("--platform names no platform", hint="write --platform linux/arm64,linux/arm/v7")
@@ -156,7 +156,7 @@ def chosen_platforms(request: Request) -> tuple[Platform, ...] | None:
 
 
 def state_of(request: Request, loaded: LoadedConfig) -> State:
-    """Return the state of a project; UsageError when it would lie inside the build context."""
+    """Return the state of a project; UsageError for a directory inside the build context."""
     from multibuild.config.referenced_files import local_contexts
     from multibuild.journal.runs import State, default_state_dir
 
@@ -172,7 +172,7 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
 
 
 def plan_offline(request: Request, loaded: LoadedConfig) -> Plan:
-    """Plan without any engine: from the facts that the last setup or doctor left, else from assumptions."""
+    """Plan without an engine: from the facts recorded by the last setup or doctor, else from assumptions."""
     from multibuild.config.profiles import load_profile
     from multibuild.plan.host_facts import recorded_facts
     from multibuild.plan.plan import make_plan

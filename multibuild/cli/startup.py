@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from multibuild.cli.errors import exit_code
-from multibuild.cli.streams import install, trouble
+from multibuild.cli.streams import install, write_error
 
 
 def run() -> NoReturn:
-    """Run the console script; end the process without waiting for threads that a silent registry keeps."""
+    """Run the console script; exit without waiting for threads blocked on a silent registry."""
     install()
     code = main()
     sys.stderr.flush()
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = exit_code(lambda: _run_command(words))
-    if error := trouble():
+    if error := write_error():
         print(f"error: stdout cannot be written: {error.strerror}", file=sys.stderr)
         return code or 3
     return code

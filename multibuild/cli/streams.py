@@ -1,4 +1,4 @@
-"""Where we write: a reader may go, a disk fill up, an encoding lack a sign; none of it changes how a run ends."""
+"""Output streams: a closed reader, a full disk or a poor encoding does not change how a run ends."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ STDOUT, STDERR = 1, 2
 
 
 class _Stream(io.FileIO):
-    """Takes everything: what cannot be written is dropped, and `trouble` says why unless the reader went (`| head`)."""
+    """Drops what cannot be written; `error` is the reason, except for a closed reader (`| head`)."""
 
-    trouble: OSError | None = None
+    error: OSError | None = None
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data) or 0
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
-                self.trouble = error
-            _let_go(self.fileno())
+                self.error = error
+            _redirect_to_null(self.fileno())
             return len(data)
 
 
 def install() -> None:
-    """Put such streams in place of `sys.stdout` and `sys.stderr`; where there is none at all (`>&-`), nobody reads."""
+    """Replace `sys.stdout` and `sys.stderr`; a closed one (`>&-`) writes to /dev/null."""
     sys.stdout = _stream(sys.stdout, STDOUT, errors="replace")
     sys.stderr = _stream(sys.stderr, STDERR, errors="backslashreplace")
 
 
 def _stream(before: TextIO | None, number: int, *, errors: str) -> TextIO:
     if before is None:
-        _let_go(number)
+        _redirect_to_null(number)
     raw = _Stream(number, "w", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
@@ -49,12 +49,12 @@ def _stream(before: TextIO | None, number: int, *, errors: str) -> TextIO:
 
 
 def print_json(document: Any) -> None:
-    """Print it for people and programs; what builds and registries said in it gives a CI system no command."""
+    """Print JSON whose text a CI system does not read as a command."""
     print(inert_json(json.dumps(document, indent=2)))
 
 
 def copy_report(report: Any, file: Path) -> None:
-    """Write `--report FILE`; EnvironmentFault when that cannot be: what the report tells of stands all the same."""
+    """Write `--report FILE`; EnvironmentFault when it cannot be written."""
     try:
         file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -64,15 +64,15 @@ def copy_report(report: Any, file: Path) -> None:
         ) from error
 
 
-def trouble() -> OSError | None:
-    """Write out what is buffered for stdout; gives why something could not be written."""
+def write_error() -> OSError | None:
+    """Flush stdout; return the error of what could not be written."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.trouble if isinstance(raw, _Stream) else None
+    return raw.error if isinstance(raw, _Stream) else None
 
 
-def _let_go(number: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    if nowhere != number:
-        os.dup2(nowhere, number)
-        os.close(nowhere)
+def _redirect_to_null(number: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)

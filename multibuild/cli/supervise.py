@@ -1,4 +1,4 @@
-"""Signals: the first one ends the run in order, the second one at once."""
+"""Signals: the first one cancels the run, the second one exits at once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ T = TypeVar("T")
 
 
 def supervise(work: Coroutine[object, object, T]) -> T:
-    """Run `work`; Ctrl-C or SIGTERM cancels it (children are ended in order) and Interrupted is raised.
+    """Run `work`; Ctrl-C or SIGTERM cancels it (child processes are ended) and Interrupted is raised.
 
-    A second signal exits with 130 at once: the children die with us.
+    A second signal exits with 130 at once.
     """
     with asyncio.Runner() as runner:
         return runner.run(_until_signal(work))
 
 
-def _leave_at_once() -> None:
-    """End without any clearing up but this: a live table hides the cursor, and nobody else would show it again."""
+def _exit_at_once() -> None:
+    """Show the cursor, which a live table hides, and exit without further cleanup."""
     if os.isatty(2):
         os.write(2, b"\x1b[?25h")
     os._exit(130)
@@ -34,12 +34,12 @@ def _leave_at_once() -> None:
 async def _until_signal(work: Coroutine[object, object, T]) -> T:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
-    seen: list[int] = []
+    signals: list[int] = []
 
     def on_signal(number: int) -> None:
-        if seen:
-            _leave_at_once()
-        seen.append(number)
+        if signals:
+            _exit_at_once()
+        signals.append(number)
         task.cancel()
         with suppress(OSError):  # in `… 2>&1 | tee log`, tee has the same signal and may have gone
             print("interrupted: ending the builds; once more to stop at once", file=sys.stderr)
@@ -49,7 +49,7 @@ async def _until_signal(work: Coroutine[object, object, T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        if seen:
+        if signals:
             raise Interrupted(
                 "interrupted", hint="`multibuild report` tells what was done; `--resume` goes on from here"
             ) from None

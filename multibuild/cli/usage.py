@@ -1,4 +1,4 @@
-"""Typer's own errors in the words of ours: what was typed, the nearest that exists, where to read on."""
+"""Typer's errors as UsageError: what was typed, the nearest name that exists, and the help to read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from multibuild.errors import UsageError
 
 
 def usage_error(error: Any) -> UsageError:
-    """Turn an error of Typer's parser into one of ours.
+    """Convert an error of Typer's parser.
 
-    Typer keeps its parser's classes private, so they are known by name, and by the attributes they document.
+    Typer keeps its parser's classes private, so they are recognized by name, and by the attributes they document.
     """
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "multibuild"
@@ -23,33 +23,33 @@ def usage_error(error: Any) -> UsageError:
 
 
 def _words(error: Any, context: Any, command: str) -> tuple[str, str]:
-    """Give message and hint."""
-    read = f"`{command} --help` says what it takes"
+    """Return message and hint."""
+    see_help = f"`{command} --help` says what it takes"
     match type(error).__name__:
         case "NoSuchOption":
             near = _near(error.option_name, _options(context))
             return f"there is no option {error.option_name}", _hint(near, f"`{command} --help` lists them")
         case "BadOptionUsage":
-            return f"{error.option_name} {_needs(error)}", read
+            return f"{error.option_name} {_needs(error)}", see_help
         case "MissingParameter":
             return f"{_name(error)} is missing", f"like `{_example(context, command)}`"
         case "BadParameter":
-            return f"{_name(error)}: {_sentence(error.message)}", read
-    return _words_by_text(error, context, read)
+            return f"{_name(error)}: {_sentence(error.message)}", see_help
+    return _words_by_text(error, context, see_help)
 
 
-def _words_by_text(error: Any, context: Any, read: str) -> tuple[str, str]:
+def _words_by_text(error: Any, context: Any, see_help: str) -> tuple[str, str]:
     typed = _typed(error)
     if typed is not None and error.message.startswith("No such command"):
         near = _near(typed, context.command.commands)
         return f"there is no command '{typed}'", _hint(near, "`multibuild --help` lists them")
     if error.message.startswith("Got unexpected extra argument"):
-        return f"takes no further argument: {error.message.partition('(s) (')[2].rstrip(')')}", read
-    return _sentence(error.message), read
+        return f"takes no further argument: {error.message.partition('(s) (')[2].rstrip(')')}", see_help
+    return _sentence(error.message), see_help
 
 
 def _typed(error: Any) -> str | None:
-    """Take the name out of "No such command 'x'."."""
+    """Return the name in "No such command 'x'."."""
     parts = str(getattr(error, "message", "")).split("'")
     return parts[1] if len(parts) > 2 else None
 
@@ -58,8 +58,8 @@ def _options(context: Any) -> list[str]:
     return [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
 
 
-def _near(typed: str, known: Iterable[str]) -> str | None:
-    return next(iter(get_close_matches(typed, list(known), n=1, cutoff=0.5)), None)
+def _near(typed: str, names: Iterable[str]) -> str | None:
+    return next(iter(get_close_matches(typed, list(names), n=1, cutoff=0.5)), None)
 
 
 def _hint(near: str | None, otherwise: str) -> str:
@@ -80,7 +80,7 @@ def _name(error: Any) -> str:
 
 
 def _example(context: Any, command: str) -> str:
-    """Take the first example of the command's help."""
+    """Return the first example of the command's help."""
     lines = (context.command.epilog or "").splitlines()
     return next((line.strip() for line in lines if line.startswith("  ")), f"{command} --help")
 

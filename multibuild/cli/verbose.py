@@ -10,7 +10,7 @@ _LOGGER = logging.getLogger("multibuild")
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what stderr is at the moment; no message reaches the terminal or a CI system as a command."""
+    """Writes to the current `sys.stderr`, harmless for a terminal and for a CI system."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from multibuild.cli.ci import inert_in_ci
@@ -22,8 +22,7 @@ class _StderrHandler(logging.Handler):
 _HANDLER = _StderrHandler()
 
 
-def set_verbose(wanted: bool) -> bool:
-    """Show every docker command and registry request, or, where it is not wanted, no longer."""
-    _LOGGER.setLevel(logging.INFO if wanted else logging.NOTSET)
-    (_LOGGER.addHandler if wanted else _LOGGER.removeHandler)(_HANDLER)
-    return wanted
+def set_verbose(verbose: bool) -> None:
+    """Start or stop logging docker commands and registry requests to stderr."""
+    _LOGGER.setLevel(logging.INFO if verbose else logging.NOTSET)
+    (_LOGGER.addHandler if verbose else _LOGGER.removeHandler)(_HANDLER)

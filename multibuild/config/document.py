@@ -125,18 +125,14 @@ class _Reader:
     def value(self, node: yaml.Node, key: KeyPath) -> Any:
         self.locations.setdefault(key, _location(node, self._name))
         if len(self.locations) > MAX_VALUES:
-            raise ConfigError(
-                f"{_location(node, self._name)}: more than {MAX_VALUES} values, with its aliases written out",
-                hint="remove the aliases",
-            )
+            message = f"more than {MAX_VALUES} values, with its aliases written out"
+            raise self._error(node, message, "remove the aliases")
         if isinstance(node, yaml.ScalarNode):
             node.value = _join_surrogates(node, self._name)
             self.texts[key] = node.value
             return self._scalar(node, key)
         if id(node) in self._open:
-            raise ConfigError(
-                f"{_location(node, self._name)}: an alias that contains itself", hint="write the value out"
-            )
+            raise self._error(node, "an alias that contains itself", "write the value out")
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -145,7 +141,7 @@ class _Reader:
                 return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         finally:
             self._open.discard(id(node))
-        raise self._unknown_tag(node)
+        raise self._error(node, f"the tag '{node.tag}' means nothing here", "remove the tag")
 
     def _mapping(self, node: yaml.MappingNode, key: KeyPath) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -156,25 +152,19 @@ class _Reader:
                     merged = {**self._merge_source(source, key), **merged}
                 continue
             if not isinstance(name, yaml.ScalarNode):
-                raise ConfigError(
-                    f"{_location(name, self._name)}: a key must be text, not {_kind(name)}",
-                    hint="${NAME} at the start of a value needs quotes",
-                )
+                hint = "${NAME} at the start of a value needs quotes"
+                raise self._error(name, f"a key must be text, not {_kind(name)}", hint)
             if name.value in own:
-                raise ConfigError(
-                    f"{_location(name, self._name)}: {dotted((*key, name.value))}: is written twice",
-                    hint="keep one of them",
-                )
+                message = f"{dotted((*key, name.value))}: is written twice"
+                raise self._error(name, message, "keep one of them")
             self.locations[*key, name.value] = _location(name, self._name)
             own[name.value] = self.value(item, (*key, name.value))
         return {**merged, **own}
 
     def _merge_source(self, node: yaml.Node, key: KeyPath) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(
-                f"{_location(node, self._name)}: `<<` takes a mapping, not {_kind(node)}",
-                hint="like `<<: *name` of a mapping",
-            )
+            hint = "like `<<: *name` of a mapping"
+            raise self._error(node, f"`<<` takes a mapping, not {_kind(node)}", hint)
         values: dict[str, Any] = self.value(node, key)
         return values
 
@@ -192,15 +182,11 @@ class _Reader:
             if kind == "float":
                 return float(node.value)
         except ValueError:
-            raise ConfigError(
-                f"{_location(node, self._name)}: '{node.value}' is no {kind}", hint="quotes make it text"
-            ) from None
-        raise self._unknown_tag(node)
+            raise self._error(node, f"'{node.value}' is no {kind}", "quotes make it text") from None
+        raise self._error(node, f"the tag '{node.tag}' means nothing here", "remove the tag")
 
-    def _unknown_tag(self, node: yaml.Node) -> ConfigError:
-        return ConfigError(
-            f"{_location(node, self._name)}: the tag '{node.tag}' means nothing here", hint="remove the tag"
-        )
+    def _error(self, node: yaml.Node, message: str, hint: str) -> ConfigError:
+        return ConfigError(f"{_location(node, self._name)}: {message}", hint=hint)
 
 
 def dotted(key: Iterable[str | int]) -> str:

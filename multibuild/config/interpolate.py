@@ -81,8 +81,7 @@ class Interpolator:
             raise InterpolationError(f"{name} is not set: {message}", hint=f"set {name} in the environment")
         if value is None:
             raise InterpolationError(
-                f"the environment variable {name} is not set",
-                hint=f"set it, or write ${{{name}:-default}}",
+                f"the environment variable {name} is not set", hint=f"set it, or write ${{{name}:-default}}"
             )
         return value
 

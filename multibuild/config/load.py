@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from multibuild.config.document import Document, KeyPath, read_document
 from multibuild.config.git import GitFacts
 from multibuild.config.interpolate import InterpolationError, Interpolator
-from multibuild.config.models import Config, RegistryOptions
+from multibuild.config.models import Config
 from multibuild.config.overrides import Overrides, apply_overrides
 from multibuild.config.problems import Problem, config_error, problems_of
 from multibuild.frozen import frozen
@@ -51,8 +51,8 @@ def load_config(
     project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     git = GitFacts(project)
     problems: list[Problem] = []
-    interpolator = _TreeInterpolator(Interpolator(environ=environ, git=git, now=now), problems)
-    values = interpolator.interpolate(document.values, ())
+    interpolator = Interpolator(environ=environ, git=git, now=now)
+    values = _interpolate(document.values, (), interpolator, problems)
     config = _validate(values, document, problems)
     return LoadedConfig(
         config=_with_absolute_ca_files(config, project),
@@ -85,25 +85,21 @@ def _validate(values: Any, document: Document, problems: list[Problem]) -> Confi
     return config
 
 
-class _TreeInterpolator:
-    """Interpolates every text of a tree of values."""
-
-    def __init__(self, interpolator: Interpolator, problems: list[Problem]) -> None:
-        self._interpolator = interpolator
-        self._problems = problems
-
-    def interpolate(self, value: Any, key: KeyPath) -> Any:
-        if isinstance(value, dict):
-            return {name: self.interpolate(item, (*key, name)) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self.interpolate(item, (*key, index)) for index, item in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._interpolator.interpolate(value)
-        except InterpolationError as error:
-            self._problems.append(Problem(key=key, message=error.message, hint=error.hint))
-            return value
+def _interpolate(value: Any, key: KeyPath, interpolator: Interpolator, problems: list[Problem]) -> Any:
+    """Interpolate every text of a tree of values; append the problems."""
+    if isinstance(value, dict):
+        return {
+            name: _interpolate(item, (*key, name), interpolator, problems) for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_interpolate(item, (*key, at), interpolator, problems) for at, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    try:
+        return interpolator.interpolate(value)
+    except InterpolationError as error:
+        problems.append(Problem(key=key, message=error.message, hint=error.hint))
+        return value
 
 
 def _with_absolute_ca_files(config: Config, project: Path) -> Config:
@@ -112,5 +108,4 @@ def _with_absolute_ca_files(config: Config, project: Path) -> Config:
         host: options.model_copy(update={"ca": str(project / options.ca)}) if options.ca else options
         for host, options in config.registries.items()
     }
-    typed: dict[str, RegistryOptions] = registries
-    return config.model_copy(update={"registries": typed}) if registries else config
+    return config.model_copy(update={"registries": registries}) if registries else config

@@ -23,7 +23,6 @@ from multibuild.config.sections import (
     Attestations,
     Cache,
     Emulators,
-    Output,
     PlatformEntry,
     Publish,
     RegistryOptions,
@@ -37,25 +36,6 @@ from multibuild.config.sections import (
 )
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.platforms import Platform
-
-__all__ = [
-    "Attestations",
-    "Cache",
-    "Config",
-    "Emulators",
-    "Output",
-    "PlatformEntry",
-    "Publish",
-    "RegistryOptions",
-    "Retry",
-    "Section",
-    "SmokeTest",
-    "TestOverride",
-    "TestSettings",
-    "TextMap",
-    "Verify",
-]
-"""Reexported, so that importers need only this module."""
 
 
 class Config(Section):
@@ -201,7 +181,7 @@ class Config(Section):
 
     @property
     def registry_settings(self) -> dict[str, RegistrySettings]:
-        """Return how each configured registry is reached, by host[:port]."""
+        """Return the settings of each configured registry, by host[:port]."""
         return {
             host: RegistrySettings(
                 host=host, insecure=options.insecure, ca=Path(options.ca) if options.ca else None

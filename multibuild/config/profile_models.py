@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from multibuild.config.field_types import PlatformName
-from multibuild.config.models import Section, TextMap
 from multibuild.config.problems import invalid
+from multibuild.config.sections import Section, TextMap
 
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
 

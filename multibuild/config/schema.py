@@ -6,7 +6,7 @@ import ast
 import inspect
 from typing import Any
 
-from multibuild.config import models, sections
+from multibuild.config import sections
 from multibuild.config.models import Config
 
 
@@ -15,7 +15,7 @@ def json_schema() -> dict[str, Any]:
     schema = Config.model_json_schema(by_alias=True)
     describe(Config, schema)
     for name, definition in schema["$defs"].items():
-        describe(getattr(sections, name, None) or getattr(models, name), definition)
+        describe(getattr(sections, name), definition)
     entry = schema["properties"]["platforms"]["items"]
     schema["properties"]["platforms"]["items"] = {"anyOf": [{"type": "string"}, entry]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

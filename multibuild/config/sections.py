@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -15,6 +15,7 @@ from multibuild.config.problems import invalid
 from multibuild.frozen import frozen
 
 TextMap = dict[str, Text]
+OutputKind = Literal["registry", "oci", "oci-archive", "docker"]
 
 
 class Section(BaseModel):
@@ -57,7 +58,7 @@ class SmokeTest:
 class Output:
     """The destination of the result; `path` (relative to the project) for an OCI layout or its archive."""
 
-    kind: Literal["registry", "oci", "oci-archive", "docker"]
+    kind: OutputKind
     path: str | None = None
 
 
@@ -212,7 +213,7 @@ def _check_output(value: str) -> str:
     kind, colon, path = value.partition(":")
     if (value in {"registry", "docker"}) or (kind in {"oci", "oci-archive"} and colon and path):
         return value
-    near = get_close_matches(kind, ("registry", "oci", "oci-archive", "docker"), n=1)
+    near = get_close_matches(kind, get_args(OutputKind), n=1)
     raise invalid(
         f"must be registry, oci:DIR, oci-archive:FILE or docker, not '{value}'",
         hint=f"perhaps you meant {near[0]}{colon}{path}" if near else "like oci:out",
@@ -237,13 +238,7 @@ class Publish(Section):
     def output(self) -> Output:
         """`to`, parsed."""
         kind, _, path = self.to.partition(":")
-        kinds: dict[str, Literal["registry", "oci", "oci-archive", "docker"]] = {
-            "registry": "registry",
-            "oci": "oci",
-            "oci-archive": "oci-archive",
-            "docker": "docker",
-        }
-        return Output(kind=kinds[kind], path=path or None)
+        return Output(kind=cast("OutputKind", kind), path=path or None)
 
 
 class RegistryOptions(Section):

@@ -17,8 +17,7 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import PlatformEntry
-    from multibuild.config.sections import Publish, Retry, Verify
+    from multibuild.config.sections import PlatformEntry, Publish, Retry, Verify
     from multibuild.oci.registry_settings import RegistrySettings
 
 

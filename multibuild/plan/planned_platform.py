@@ -14,7 +14,8 @@ from multibuild.platforms import Platform, runs_natively
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config, PlatformEntry, SmokeTest
+    from multibuild.config.models import Config
+    from multibuild.config.sections import PlatformEntry, SmokeTest
 
 
 @frozen

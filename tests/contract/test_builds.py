@@ -10,7 +10,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.builds.failover import Failover
 from multibuild.builds.stage import build_children
-from multibuild.config.models import SmokeTest
+from multibuild.config.sections import SmokeTest
 from multibuild.host.probe import probe_platforms
 from multibuild.journal.events import AttemptWaiting, RecordForgotten
 from multibuild.journal.journal import Journal, read_events

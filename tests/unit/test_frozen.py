@@ -77,8 +77,7 @@ def test_defaults_are_there_and_each_has_its_own(kind):
 
 @both
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [({}, "name"), ({"name": "a", "nmae": "b"}, "nmae"), ({"places": ()}, "name")],
+    ("given", "said"), [({}, "name"), ({"name": "a", "nmae": "b"}, "nmae"), ({"places": ()}, "name")]
 )
 def test_a_field_too_few_or_too_many_is_refused(kind, given, said):
     with pytest.raises(TypeError, match=said):

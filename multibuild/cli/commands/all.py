@@ -39,7 +39,7 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
 
 
 def check_before_run(request: Request, loaded: LoadedConfig) -> None:
-    """Raise what is wrong with files, environment or flags before anything is begun."""
+    """Raise ConfigError or UsageError for missing files, variables or platforms before a run starts."""
     from multibuild.config.referenced_files import check_environment, check_files
     from multibuild.plan.plan import require_listed
 
@@ -53,7 +53,7 @@ def check_before_run(request: Request, loaded: LoadedConfig) -> None:
 
 
 def start(request: Request, loaded: LoadedConfig, command: Command) -> int:
-    """Begin the run; return the exit code."""
+    """Execute a run; return the exit code."""
     from multibuild.cli.execute import execute
     from multibuild.engine.docker import DockerEngine
 
@@ -62,7 +62,7 @@ def start(request: Request, loaded: LoadedConfig, command: Command) -> int:
 
 
 def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["build", "publish"]) -> bool:
-    """Compare with the last success; one that holds is noted in its own journal, as it is no new run."""
+    """Compare with the last successful run; record in its journal that it still holds."""
     from datetime import UTC, datetime
 
     from multibuild.journal.events import JournalEntry, RunConfirmed

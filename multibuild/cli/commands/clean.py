@@ -1,4 +1,4 @@
-"""`clean`: what runs and setup made, listed and then removed."""
+"""`clean`: remove what runs and setup created."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CleanRequest(Request):
         Option(
             "--only",
             help="runs, staged or builders (repeatable).",
-            autocompletion=completion.fixed("runs", "staged", "builders"),
+            autocompletion=completion.fixed(*KINDS),
         ),
     ] = ()
     builder: Builder = None
@@ -46,11 +46,11 @@ class CleanRequest(Request):
 
 @dataclass
 class _Outcome:
-    """What went, and what stays with the reason; in words."""
+    """The text of what was removed, and of what stays with the reason."""
 
     removed: list[str] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
-    trouble: RegistryError | None = None
+    error: RegistryError | None = None
 
 
 def clean(request: CleanRequest) -> int:
@@ -68,30 +68,30 @@ def clean(request: CleanRequest) -> int:
     loaded = load(request)
     state = state_of(request, loaded)
     outcome = _Outcome()
-    # Staged children go before the runs that know of them: what could not be deleted is tried again next time.
+    # Staged children go before the runs that list them, so that the next `clean` can try the rest again.
     with state.lock():
-        going = state.runs()[request.keep :]
-        staying = state.runs()[: request.keep]
-        left = 0
+        expired = state.runs()[request.keep :]
+        retained = state.runs()[: request.keep]
+        refused = 0
         if "staged" in kinds:
             with RegistrySession(loaded.config.registry_settings, on_wait=request.say) as registries:
-                left = _staged(going, staying, registries, outcome, dry_run=dry_run)
-            _staged_here(going, outcome, dry_run=dry_run)
-        if "runs" in kinds and left:
-            outcome.stays.append(f"{len(going)} runs: they name children that could not be deleted yet")
+                refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
+            _local_children(expired, outcome, dry_run=dry_run)
+        if "runs" in kinds and refused:
+            outcome.stays.append(f"{len(expired)} runs: they name children that could not be deleted yet")
         elif "runs" in kinds:
-            _runs(state, going, outcome, dry_run=dry_run)
+            _runs(state, expired, outcome, dry_run=dry_run)
         if "builders" in kinds:
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
     _show(request, outcome)
-    if outcome.trouble is not None:
-        raise as_environment_fault(outcome.trouble)
+    if outcome.error is not None:
+        raise as_environment_fault(outcome.error)
     return 0
 
 
 def _staged(
-    going: Sequence[RunDirectory],
-    staying: Sequence[RunDirectory],
+    expired: Sequence[RunDirectory],
+    retained: Sequence[RunDirectory],
     registries: RegistrySession,
     outcome: _Outcome,
     *,
@@ -102,33 +102,33 @@ def _staged(
     from multibuild.workflow.clean import collect_leftovers, plan_cleanup, remove
 
     refused = 0
-    for leftovers in collect_leftovers(going, staying):
+    for leftovers in collect_leftovers(expired, retained):
         try:
             cleanup = plan_cleanup(leftovers, registries)
         except RegistryError as error:  # the others are cleaned all the same
-            outcome.trouble = error
+            outcome.error = error
             outcome.stays.append(f"what was staged in {leftovers.repository}")
             refused += 1
             continue
         outcome.stays += cleanup.retentions
         for removal in cleanup.removals:
-            trouble = None if dry_run else remove(removal, registries)
-            (outcome.stays if trouble else outcome.removed).append(trouble or str(removal))
-            refused += trouble is not None
+            refusal = None if dry_run else remove(removal, registries)
+            (outcome.stays if refusal else outcome.removed).append(refusal or str(removal))
+            refused += refusal is not None
     return refused
 
 
-def _staged_here(going: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
-    """Delete the children that are in the directories of runs."""
-    for run in going:
+def _local_children(expired: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
+    """Delete the children in run directories."""
+    for run in expired:
         if run.children.is_dir():
             outcome.removed.append(f"children {run.children}")
             if not dry_run:
                 shutil.rmtree(run.children)
 
 
-def _runs(state: State, going: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
-    for run in going:
+def _runs(state: State, expired: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
+    for run in expired:
         outcome.removed.append(f"run {run.path}")
         if not dry_run:
             shutil.rmtree(run.path)
@@ -137,45 +137,46 @@ def _runs(state: State, going: Sequence[RunDirectory], outcome: _Outcome, *, dry
 
 
 def _profiles(loaded: LoadedConfig) -> frozenset[str]:
-    """Name the profiles a config uses; `auto` makes the shipped one called container."""
+    """Return the names of a config's profiles; `auto` uses the shipped `container`."""
     from multibuild.config.profiles import load_profile
 
     config = loaded.config
-    named = {config.builder, *(entry.builder for entry in config.platforms if entry.builder)}
+    names = {config.builder, *(entry.builder for entry in config.platforms if entry.builder)}
     profiles = (
-        load_profile("container" if name in {"auto", "local"} else name, loaded.project) for name in named
+        load_profile("container" if name in {"auto", "local"} else name, loaded.project) for name in names
     )
     return frozenset(profile.name for profile in profiles if profile is not None)
 
 
 def _builders(profiles: AbstractSet[str], outcome: _Outcome, *, dry_run: bool) -> None:
-    """Remove the builders that setup made on this account for these profiles; nobody else's."""
+    """Remove the builders that setup created on this account for these profiles."""
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.own_builders import OwnBuilders
 
     record = OwnBuilders.of(os.environ)
-    made = [one for one in record.all() if one.profile in profiles]
-    if not made:
+    own = [builder for builder in record.all() if builder.profile in profiles]
+    if not own:
         return
     engine = DockerEngine()
-    there = {builder.name: builder for builder in engine.builders()}
-    for one in made:
-        found = there.get(one.name)
-        if found is not None and found.driver != one.driver:
-            outcome.stays.append(f"builder {one.name}: somebody else made it anew (driver {found.driver})")
-        elif found is not None:
-            cache = "" if found.driver == "remote" else " and its cache"
-            outcome.removed.append(f"builder {one.name}{cache}")
+    existing = {builder.name: builder for builder in engine.builders()}
+    for builder in own:
+        current = existing.get(builder.name)
+        if current is not None and current.driver != builder.driver:
+            outcome.stays.append(
+                f"builder {builder.name}: somebody else made it anew (driver {current.driver})"
+            )
+        elif current is not None:
+            cache = "" if current.driver == "remote" else " and its cache"
+            outcome.removed.append(f"builder {builder.name}{cache}")
             if not dry_run:
-                engine.remove_builder(one.name)
+                engine.remove_builder(builder.name)
         if not dry_run:
-            record.forget(one.name)
+            record.forget(builder.name)
 
 
 def _show(request: CleanRequest, outcome: _Outcome) -> None:
     if request.json:
-        document = {"dry_run": request.dry_run, "removed": outcome.removed, "stays": outcome.stays}
-        print_json(document)
+        print_json({"dry_run": request.dry_run, "removed": outcome.removed, "stays": outcome.stays})
         return
     for line in outcome.removed:
         print(printable(f"would remove {line}" if request.dry_run else f"removed {line}"))

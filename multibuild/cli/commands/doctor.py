@@ -46,21 +46,21 @@ def _print(diagnosis: Diagnosis, *, quiet: bool) -> None:
     for check in diagnosis.checks:
         if quiet and check.status == "ok":
             continue
-        said = f"{check.status:5} {check.name}: {printable(check.detail)}"
-        print(textwrap.fill(said, 80, subsequent_indent="      ", break_on_hyphens=False))
+        text = f"{check.status:5} {check.name}: {printable(check.detail)}"
+        print(textwrap.fill(text, 80, subsequent_indent="      ", break_on_hyphens=False))
         if check.hint:
             print(f"      {printable(check.hint)}")
-    shown = [found for found in diagnosis.platforms if not (quiet and found.runs)]
-    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, shown)]
+    findings = [finding for finding in diagnosis.platforms if not (quiet and finding.runs)]
+    rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, findings)]
     if len(rows) > 1:
         print("\n" + "\n".join(columns(rows)))
 
 
-def _finding_row(found: PlatformFinding) -> tuple[str, str, str]:
-    through = "this machine's own CPU" if found.native else "the builder's own emulator"
-    if found.emulator is not None:
-        version = f"QEMU {found.emulator.version}, " if found.emulator.version else ""
-        through = f"{version}flags {found.emulator.flags}, {found.emulator.interpreter}"
-    elif not found.runs:
+def _finding_row(finding: PlatformFinding) -> tuple[str, str, str]:
+    through = "this machine's own CPU" if finding.native else "the builder's own emulator"
+    if finding.emulator is not None:
+        version = f"QEMU {finding.emulator.version}, " if finding.emulator.version else ""
+        through = f"{version}flags {finding.emulator.flags}, {finding.emulator.interpreter}"
+    elif not finding.runs:
         through = "-"
-    return found.platform, "yes" if found.runs else "no", through
+    return finding.platform, "yes" if finding.runs else "no", through

@@ -1,4 +1,4 @@
-"""`import`: runs made on other machines, so that `merge` can join them."""
+"""`import`: runs of other machines, for `merge`."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def import_(request: ImportRequest) -> int:
     loaded = load(request)
     check_files(loaded)
     plan = plan_offline(request, loaded)
-    found = check_runs(plan, [run for folder in request.runs for run in find_runs(folder)])
-    if not found:
+    sources = check_runs(plan, [run for folder in request.runs for run in find_runs(folder)])
+    if not sources:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
         )
     with RegistrySession(plan.registries, on_wait=request.say) as registries:
-        check_children(found, registries)
+        check_children(sources, registries)
     state = state_of(request, loaded)
     with state.lock():
-        run = write_imported_run(plan, found, state)
+        run = write_imported_run(plan, sources, state)
     names = [str(planned.platform) for planned in plan.platforms]
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in sources]
     if request.json:
-        print_json({"run": run.id, "platforms": sorted(found), "missing": missing})
+        print_json({"run": run.id, "platforms": sorted(sources), "missing": missing})
         return 0
-    for platform, source in found.items():
+    for platform, source in sources.items():
         print(f"{platform}  {source.children[platform].digest}")
     if missing:
         request.say(f"not among them: {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""`init`: write a first config for the Dockerfile it finds."""
+"""`init`: write a first config for a Dockerfile."""
 
 from __future__ import annotations
 
@@ -58,12 +58,9 @@ def init(request: InitRequest) -> int:
     project = Path(os.path.abspath(request.file)).parent  # noqa: PTH100 - a link's own directory, as `load_config`
     dockerfile = _dockerfile(request, project)
     image = ImageName(name=_image(request.image)) if request.image is not None else _guess(project)
-    proposal = _narrowed(_propose(dockerfile, request.target), request.platforms)
+    proposal = _choose(_propose(dockerfile, request.target), request.platforms)
     starter = StarterConfig(
-        image=image,
-        proposal=proposal,
-        dockerfile=os.path.relpath(dockerfile, project),
-        target=request.target,
+        image=image, proposal=proposal, dockerfile=os.path.relpath(dockerfile, project), target=request.target
     )
     _write(request.file, starter.text())
     _show(request, starter)
@@ -71,7 +68,7 @@ def init(request: InitRequest) -> int:
 
 
 def _dockerfile(request: InitRequest, project: Path) -> Path:
-    """Find the one Dockerfile there is; several, or none, are for a person to decide."""
+    """Return the only Dockerfile; ConfigError for several or none."""
     from multibuild.config.referenced_files import find_dockerfiles
 
     if request.dockerfile is not None:
@@ -82,14 +79,14 @@ def _dockerfile(request: InitRequest, project: Path) -> Path:
         return request.dockerfile.absolute()
     if (project / "Dockerfile").is_file():
         return project / "Dockerfile"
-    found = find_dockerfiles(project, project)
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(str(path.relative_to(project)) for path in found[:5])
+    files = find_dockerfiles(project, project)
+    if len(files) == 1:
+        return files[0]
+    listed = ", ".join(str(path.relative_to(project)) for path in files[:5])
     raise ConfigError(
-        f"{project}: there is no Dockerfile" + (", but several that could be meant" if found else ""),
+        f"{project}: there is no Dockerfile" + (", but several that could be meant" if files else ""),
         hint=f"name one with --dockerfile: {listed}"
-        if found
+        if files
         else "go to a project, or name it with --dockerfile",
     )
 
@@ -102,8 +99,8 @@ def _image(text: str) -> str:
     try:
         return check_repository(text)
     except PydanticCustomError as error:
-        said = error.context or {}
-        raise UsageError(f"--image {said.get('message')}", hint=said.get("hint")) from None
+        context = error.context or {}
+        raise UsageError(f"--image {context.get('message')}", hint=context.get("hint")) from None
 
 
 def _guess(project: Path) -> ImageName:
@@ -126,27 +123,29 @@ def _propose(dockerfile: Path, target: str | None) -> Proposal:
         raise ConfigError(f"{dockerfile}: {error.message}", hint=error.hint) from None
 
 
-def _narrowed(found: Proposal, texts: tuple[str, ...]) -> Proposal:
-    """Take the platforms that `--platform` names; `all` are all that are possible."""
+def _choose(proposal: Proposal, texts: tuple[str, ...]) -> Proposal:
+    """Choose the platforms of `--platform`; `all` means all possible ones."""
     from dataclasses import replace
 
     from multibuild.init.starter import comma_separated, reasons_by_image
 
-    said = comma_list(texts)
-    if not said:
-        if not found.chosen:
-            why = "; ".join(reasons_by_image(found.impossible))
+    words = comma_list(texts)
+    if not words:
+        if not proposal.chosen:
+            why = "; ".join(reasons_by_image(proposal.impossible))
             raise ConfigError(f"no platform is possible: {why}", hint="name what you want with --platform")
-        return found
-    wanted = found.possible if said == ("all",) else tuple(dict.fromkeys(map(Platform.parse, said)))
+        return proposal
+    chosen = proposal.possible if words == ("all",) else tuple(dict.fromkeys(map(Platform.parse, words)))
     bad = [
-        found.impossible.get(platform, f"no base image has {platform}")
-        for platform in wanted
-        if platform not in found.possible and not found.unknown
+        proposal.impossible.get(platform, f"no base image has {platform}")
+        for platform in chosen
+        if platform not in proposal.possible and not proposal.unknown
     ]
     if bad:
-        raise UsageError(f"--platform: {'; '.join(bad)}", hint=f"possible: {comma_separated(found.possible)}")
-    return replace(found, chosen=wanted)
+        raise UsageError(
+            f"--platform: {'; '.join(bad)}", hint=f"possible: {comma_separated(proposal.possible)}"
+        )
+    return replace(proposal, chosen=chosen)
 
 
 def _write(file: Path, text: str) -> None:
@@ -160,12 +159,12 @@ def _write(file: Path, text: str) -> None:
 
 
 def _show(request: InitRequest, starter: StarterConfig) -> None:
-    found = starter.proposal
-    for image, why in found.unknown.items():
+    proposal = starter.proposal
+    for image, why in proposal.unknown.items():
         _warn(f"what {image} has is not known: {why}", "the platforms are a guess: check them")
-    for warning in found.warnings:
-        place = f"{starter.dockerfile}:{warning.line}: " if warning.line else ""
-        _warn(f"{place}{warning.message}", warning.hint)
+    for warning in proposal.warnings:
+        location = f"{starter.dockerfile}:{warning.line}: " if warning.line else ""
+        _warn(f"{location}{warning.message}", warning.hint)
     if request.json:
         print_json(_document(request, starter))
     elif not request.quiet:
@@ -179,15 +178,15 @@ def _warn(message: str, hint: str) -> None:
 
 
 def _summary(request: InitRequest, starter: StarterConfig) -> Iterator[str]:
-    """Give what is in the file, within 80 columns."""
+    """Yield the content of the file, within 80 columns."""
     from multibuild.init.starter import comma_separated, reasons_by_image
 
-    found = starter.proposal
+    proposal = starter.proposal
     yield f"wrote {request.file} for {starter.image.name}"
-    yield from _wrapped("builds", comma_separated(found.chosen))
-    more = comma_separated([platform for platform in found.possible if platform not in found.chosen])
+    yield from _wrapped("builds", comma_separated(proposal.chosen))
+    more = comma_separated([platform for platform in proposal.possible if platform not in proposal.chosen])
     yield from _wrapped("possible", more) if more else ()
-    for line in reasons_by_image(found.impossible):
+    for line in reasons_by_image(proposal.impossible):
         yield from _wrapped("not", line)
     first = f"put the image's name into {request.file}, then " if starter.image.guess else ""
     option = f" -f {request.file}" if str(request.file) != "multibuild.yaml" else ""
@@ -208,17 +207,17 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 
 def _document(request: InitRequest, starter: StarterConfig) -> dict[str, object]:
-    found = starter.proposal
+    proposal = starter.proposal
     return {
         "file": str(request.file),
         "image": starter.image.name,
         "image_guessed": bool(starter.image.guess),
         "dockerfile": starter.dockerfile,
-        "platforms": [str(one) for one in found.chosen],
-        "possible": [str(one) for one in found.possible],
-        "impossible": {str(platform): reason for platform, reason in found.impossible.items()},
-        "unknown": dict(found.unknown),
-        "warnings": [_warning_json(warning) for warning in found.warnings],
+        "platforms": [str(platform) for platform in proposal.chosen],
+        "possible": [str(platform) for platform in proposal.possible],
+        "impossible": {str(platform): reason for platform, reason in proposal.impossible.items()},
+        "unknown": dict(proposal.unknown),
+        "warnings": [_warning_json(warning) for warning in proposal.warnings],
     }
 
 

@@ -79,37 +79,41 @@ def inspect(request: InspectRequest) -> int:
     return 0
 
 
-def as_table(found: Inspection) -> str:
-    """Lay it out within 80 columns."""
-    lines = [found.reference, f"  {found.media_type}, {found.size} bytes", f"  {found.digest}"]
-    lines += [f"  artifact type {found.artifact_type}"] if found.artifact_type else []
-    lines += ["  about", f"    {found.subject}"] if found.subject else []
+def as_table(inspection: Inspection) -> str:
+    """Return the entries, notes and findings within 80 columns."""
+    lines = [
+        inspection.reference,
+        f"  {inspection.media_type}, {inspection.size} bytes",
+        f"  {inspection.digest}",
+    ]
+    lines += [f"  artifact type {inspection.artifact_type}"] if inspection.artifact_type else []
+    lines += ["  about", f"    {inspection.subject}"] if inspection.subject else []
     rows = [("PLATFORM", "SIZE", "ATTESTED", "TYPE", "DIGEST")]
-    for entry in found.entries:
+    for entry in inspection.entries:
         size = human_bytes(entry.bytes) if entry.bytes is not None else "?"
         attested = "yes" if entry.attested else ""
         rows.append(
             (entry.platform or "-", size, attested, entry.kind, entry.digest.removeprefix("sha256:")[:12])
         )
     lines += ["", *columns(rows, right=frozenset({1}))]
-    notes = [("annotations", found.annotations)]
-    notes += [(entry.platform or entry.digest, _notes(entry)) for entry in found.entries]
+    notes = [("annotations", inspection.annotations)]
+    notes += [(entry.platform or entry.digest, _notes(entry)) for entry in inspection.entries]
     for name, values in notes:
         lines += ["", name] if values else []
         lines += [line for key, value in values.items() for line in _wrapped(f"{key}: {value}", "  ")]
-    for finding in found.findings:
+    for finding in inspection.findings:
         lines += ["", *_wrapped(f"{finding.kind}: {finding.detail}", "")]
     return "\n".join(printable(line) for line in lines)
 
 
 def _notes(entry: InspectedEntry) -> dict[str, str]:
-    """What an entry says beside its platform."""
-    said = {"os.version": entry.os_version, "os.features": ", ".join(entry.os_features)}
-    return {key: value for key, value in said.items() if value} | dict(entry.annotations)
+    """Return the fields of an entry beside its platform."""
+    fields = {"os.version": entry.os_version, "os.features": ", ".join(entry.os_features)}
+    return {key: value for key, value in fields.items() if value} | dict(entry.annotations)
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """Break a line between words at 80 columns; what is longer in one piece stays in one piece."""
+    """Break a line between words at 80 columns; longer words stay whole."""
     return textwrap.wrap(
         one_line(text),
         80,
@@ -120,9 +124,9 @@ def _wrapped(text: str, indent: str) -> list[str]:
     )
 
 
-def as_diff(found: Difference) -> str:
-    """Lay out what changed within 80 columns; what is the same is only counted."""
-    changed = [change for change in found.changes if change.kind != "same"]
+def as_diff(difference: Difference) -> str:
+    """Return the changes within 80 columns; unchanged platforms are only counted."""
+    changed = [change for change in difference.changes if change.kind != "same"]
     rows = [("PLATFORM", "CHANGE", "SIZE", "DIGEST")]
     for change in changed:
         rows.append(
@@ -133,11 +137,11 @@ def as_diff(found: Difference) -> str:
                 _from_to(_short(change.before), _short(change.after)),
             )
         )
-    lines = [f"from {found.before.reference}", f"to   {found.after.reference}", ""]
+    lines = [f"from {difference.before.reference}", f"to   {difference.after.reference}", ""]
     lines += columns(rows) if changed else []
-    same = len(found.changes) - len(changed)
-    lines += [*([""] if changed else []), f"{same} of {len(found.changes)} platforms are the same"]
-    for key, pair in found.annotations.items():
+    same = len(difference.changes) - len(changed)
+    lines += [*([""] if changed else []), f"{same} of {len(difference.changes)} platforms are the same"]
+    for key, pair in difference.annotations.items():
         lines += _wrapped(f"annotation {key}: {pair[0]} → {pair[1]}", "")
     return "\n".join(printable(line) for line in lines)
 

@@ -25,7 +25,7 @@ class MatrixRequest(Request):
         Option(
             "--format",
             help="github, gitlab or json.",
-            autocompletion=completion.fixed("github", "gitlab", "json"),
+            autocompletion=completion.fixed(*FORMATS),
         ),
     ] = "json"
     shards: Annotated[int | None, Option("--shards", min=1, help="At most so many jobs.")] = None
@@ -56,7 +56,7 @@ def matrix(request: MatrixRequest) -> int:
         seconds=past_seconds(state_of(request, loaded).runs()),
     )
     if form == "github":
-        # On one line: a job output of GitHub is a line.
+        # One line: a job output of GitHub is a line.
         print(json.dumps(github_matrix(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
     elif form == "gitlab":
         import yaml

@@ -1,4 +1,4 @@
-"""`merge`: one index out of images from anywhere, or out of what the last run built."""
+"""`merge`: compose one index of images from anywhere, or of the last run's children."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class MergeRequest(Request):
     ] = ()
 
     def options(self) -> MergeOptions:
-        """Return them read; UsageError for one that is not well formed."""
+        """Return the parsed options; UsageError for a malformed one."""
         from multibuild.publish.merge import MergeOptions, read_annotations, read_pairs
 
         if self.media_type not in {None, "oci", "docker"}:
@@ -111,16 +111,16 @@ def merge(request: MergeRequest) -> int:
     return _merge_sources(request.target, request)
 
 
-OF_THE_LAST_RUN = frozenset({*(field.name for field in fields(Request)), "dry_run"})
-"""Flags that say something without TARGET and SOURCE; all others are about sources."""
+LAST_RUN_FLAGS = frozenset({*(field.name for field in fields(Request)), "dry_run"})
+"""Flags that are valid without TARGET and SOURCE; all others are about sources."""
 
 
 def _merge_last_run(request: MergeRequest) -> int:
-    """Publish what the last run of the config built; UsageError for a flag that is about sources."""
+    """Publish the children of the config's last run; UsageError for a flag that is about sources."""
     from multibuild.cli.commands.all import check_before_run, start
 
     for field in fields(request):
-        if field.name not in OF_THE_LAST_RUN and getattr(request, field.name) != field.default:
+        if field.name not in LAST_RUN_FLAGS and getattr(request, field.name) != field.default:
             raise UsageError(
                 "without TARGET and SOURCE the config says what is merged",
                 hint="`multibuild plan` shows it; --platform and --tag narrow it",
@@ -135,7 +135,7 @@ def _merge_last_run(request: MergeRequest) -> int:
 
 
 def _merge_sources(target: str, request: MergeRequest) -> int:
-    """Compose, push, read back, move the tags; with `--dry-run` only print the bytes."""
+    """Compose, push, read back and move the tags; with `--dry-run` only print the bytes."""
     from multibuild.oci.layout import StoresWithLayouts, open_layout
     from multibuild.oci.registries import RegistrySession
     from multibuild.publish.merge import merge as compose
@@ -151,16 +151,16 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
     ):
         opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
         registries = StoresWithLayouts(session, *(layout for layout, _ in opened.values()))
-        named = {text: opened[text][1] if text in opened else None for text in sources}
-        reading = session.start_map(lambda text: _read(text, registries, request, named[text]), sources)
-        # What is imported while registries answer costs no time.
+        references = {text: opened[text][1] if text in opened else None for text in sources}
+        read_all = session.start_map(lambda text: _read(text, registries, request, references[text]), sources)
+        # Imported while the registries respond.
         from multibuild.publish.move_tags import publish
 
-        read = [source for source in reading() if source is not None]
-        if not read:
+        parts = [source for source in read_all() if source is not None]
+        if not parts:
             raise PublishFailed(f"none of {', '.join(sources)} exists")
         onto = _existing(target, registries) if request.append else None
-        index = compose(read, options, onto=onto)
+        index = compose(parts, options, onto=onto)
         _describe(index, request)
         if request.dry_run:
             sys.stdout.buffer.write(index.content)
@@ -168,7 +168,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         published = publish(
             index,
             destinations,
-            sources=[ref for source in (*read, *((onto,) if onto else ())) for ref in source.references],
+            sources=[ref for source in (*parts, *((onto,) if onto else ())) for ref in source.references],
             registries=registries,
             emit=_announce_tags(request),
         )
@@ -189,14 +189,14 @@ def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform],
 
 
 def destinations_of(target: str, further: Sequence[str]) -> tuple[Destination, ...]:
-    """Return where the index goes: TARGET first, then further tags of it, or `host/repository:tag` of others."""
+    """Return the destinations: TARGET first, then further tags of it, or `host/repository:tag`."""
     first = Reference.parse(target)
     tags: dict[Reference, list[str]] = {}
     for text in (target, *further):
-        said = Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
-        if said.digest:
+        reference = Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
+        if reference.digest:
             raise UsageError(f"{text}: a digest cannot be published to", hint="name a tag")
-        tags.setdefault(said.with_tag(None), []).append(said.tag or "latest")
+        tags.setdefault(reference.with_tag(None), []).append(reference.tag or "latest")
     return tuple(
         Destination(repository=repository, tags=tuple(dict.fromkeys(names)))
         for repository, names in tags.items()
@@ -204,7 +204,7 @@ def destinations_of(target: str, further: Sequence[str]) -> tuple[Destination, .
 
 
 def _read(text: str, registries: Stores, request: MergeRequest, reference: Reference | None) -> Source | None:
-    """Read a source; None for one that is not there and need not be."""
+    """Read a source; None for a missing one with `--ignore-missing`."""
     from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source
 
@@ -236,7 +236,7 @@ def _preview(request: MergeRequest) -> Manifest:
 
 
 def _existing(target: str, registries: Stores) -> Source | None:
-    """Read the index that is appended to; none yet is an empty one."""
+    """Read the index to append to; None when there is none yet."""
     from multibuild.oci.errors import RegistryError
     from multibuild.publish.merge_sources import read_source
 
@@ -249,7 +249,7 @@ def _existing(target: str, registries: Stores) -> Source | None:
 
 
 def _describe(index: Manifest, request: MergeRequest) -> None:
-    """Print the digest, and what lint finds, to stderr."""
+    """Print the digest and lint's findings to stderr."""
     if request.quiet:
         return
     from multibuild.resolve.lint_index import lint
@@ -283,7 +283,7 @@ def _show(published: Published, request: MergeRequest) -> None:
 
 
 def _announce_tags(request: MergeRequest) -> Emit:
-    """Return what prints what each tag held before."""
+    """Return a function that prints the previous digest of each tag."""
     from multibuild.journal.events import TagPlanned
 
     def emit(event: Event, /) -> None:

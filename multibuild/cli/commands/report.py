@@ -39,7 +39,7 @@ class ReportRequest(Request):
 
 
 def _state(request: Request) -> State:
-    """Find the state without reading the config: a report must be had even when the config is broken now."""
+    """Return the state without reading the config, which may be broken by now."""
     from multibuild.journal.runs import State, default_state_dir
 
     path = request.state_dir or default_state_dir(request.file.resolve().parent, os.environ)
@@ -54,24 +54,24 @@ def report(request: ReportRequest) -> int:
     from multibuild.report.summary import as_text
 
     run = _state(request).find(request.run)
-    found = run.report() or write_report(run)
+    document = run.report() or write_report(run)
     if request.html is not None:
-        _write_page(found, request.html, run.path)
+        _write_page(document, request.html, run.path)
         print(f"written: {request.html}", file=sys.stderr)
     elif request.json:
-        print_json(found)
+        print_json(document)
     else:
-        print(inert_in_ci(as_markdown(found) if request.markdown else as_text(found), os.environ))
+        print(inert_in_ci(as_markdown(document) if request.markdown else as_text(document), os.environ))
     return 0
 
 
-def _write_page(found: Mapping[str, Any], page: Path, run: Path) -> None:
-    """Write the page anywhere; its links lead back to the logs in the run directory."""
+def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
+    """Write the page, with links to the logs in the run directory."""
     from multibuild.report.html.document import as_html
 
     logs = os.path.relpath(run.resolve(), page.resolve().parent)
     try:
-        page.write_text(as_html(found, run_path=logs), encoding="utf-8", errors="replace")
+        page.write_text(as_html(report, run_path=logs), encoding="utf-8", errors="replace")
     except OSError as error:
         hint = "name a file in a directory that exists and that you may write to"
         raise UsageError(f"--html: {page} cannot be written: {error.strerror}", hint=hint) from error
@@ -81,17 +81,17 @@ def runs(request: Request) -> int:
     """List past runs, newest first."""
     from multibuild.cli.execute import write_report
 
-    found = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
+    reports = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
     if request.json:
         keys = ("run", "status", "started", "seconds", "image", "tags")
-        print_json([{key: document[key] for key in keys} for _, document in found])
+        print_json([{key: document[key] for key in keys} for _, document in reports])
         return 0
     rows = [("RUN", "STATUS", "TIME", "PLATFORMS", "IMAGE")]
-    for run, document in found:
+    for run, document in reports:
         built = sum(platform["status"] in {"succeeded", "reused"} for platform in document["platforms"])
         count = f"{built}/{len(document['platforms'])}"
         rows.append(
             (run.id, document["status"], human_seconds(document["seconds"]), count, document["image"])
         )
-    print("\n".join(columns(rows)) if found else "no runs yet")
+    print("\n".join(columns(rows)) if reports else "no runs yet")
     return 0

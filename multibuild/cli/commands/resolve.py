@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from multibuild.resolve.resolve import HostChoices
 
 DEFAULT_HOSTS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6", "linux/386")
-"""Hosts that are shown where none is named: those whose rules differ between clients."""
+"""The hosts without `--host`: those whose rules differ between clients."""
 
 WIDTH = 80
 NAME_WIDTH = 32
@@ -70,7 +70,7 @@ def resolve(request: ResolveRequest) -> int:
     clients = _clients(request.clients)
     hosts = comma_list(request.hosts) or DEFAULT_HOSTS
     for host in hosts:
-        parse_host(host)  # a wrong one is an error before any registry is asked
+        parse_host(host)  # before any request to a registry
     chosen = [
         HostChoices(host=answer.host, clients={name: answer.clients[name] for name in clients})
         for answer in resolve_hosts(_index(request), hosts)
@@ -94,7 +94,7 @@ def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
-    """Answer for a cluster: its nodes say host and client themselves."""
+    """Resolve for the nodes of a cluster, which state host and client."""
     from multibuild.resolve.kubernetes import read_cluster_nodes
 
     if request.hosts or request.clients:
@@ -108,7 +108,7 @@ def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
 
 
 def _own_platform(request: ResolveRequest) -> Platform:
-    """Read the platform of an image that is no index from its config."""
+    """Return the platform in the config of a single image."""
     from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.image import read_child
     from multibuild.oci.registries import RegistrySession
@@ -147,44 +147,44 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}", hint="name a file, or - for standard input") from error
 
 
-def _table(found: list[HostChoices], clients: tuple[str, ...]) -> list[str]:
-    """Hosts down, clients across; a cell is the entry's platform as the index has it."""
+def _table(choices: list[HostChoices], clients: tuple[str, ...]) -> list[str]:
+    """Return rows of hosts and columns of clients, with the platform of the chosen entry."""
     rows = [("HOST", *(name.upper() for name in clients))]
     rows += [
-        (answer.host, *(_cell(answer.clients[name], answer.host) for name in clients)) for answer in found
+        (answer.host, *(_cell(answer.clients[name], answer.host) for name in clients)) for answer in choices
     ]
     return columns(rows, width=100)
 
 
 def _cell(choice: Choice | None, host: str) -> str:
-    """Leave out the os that host and entry share: five clients must fit 80 columns."""
+    """Return the entry's platform, without the os when it is the host's: five clients must fit 80 columns."""
     if choice is None:
         return "none"
-    said = str(choice.platform) if choice.platform else "the only one"
-    return said.removeprefix(f"{host.partition('/')[0]}/")
+    text = str(choice.platform) if choice.platform else "the only one"
+    return text.removeprefix(f"{host.partition('/')[0]}/")
 
 
 def show_nodes(nodes: Sequence[ClusterNode], image: Manifest, own: Platform | None, *, as_json: bool) -> int:
-    """Print the answers for nodes; `own` is the platform of an image that is no index. 0 also for "none"."""
+    """Print the pulls of nodes; `own` is the platform of a single image. Return 0, also when a node pulls none."""
     from multibuild.resolve.kubernetes import resolve_nodes
     from multibuild.resolve.resolve import entries_of
 
-    found = resolve_nodes(entries_of(image), nodes, own)
+    pulls = resolve_nodes(entries_of(image), nodes, own)
     if as_json:
         document = {
-            "nodes": [pull.document() for pull in found],
-            "cannot_run": [pull.node.name for pull in found if pull.runs is False],
+            "nodes": [pull.document() for pull in pulls],
+            "cannot_run": [pull.node.name for pull in pulls if pull.runs is False],
         }
         print_json(document)
     else:
-        print("\n".join(printable(line) for line in nodes_table(found)))
+        print("\n".join(printable(line) for line in nodes_table(pulls)))
     return 0
 
 
-def nodes_table(found: Sequence[Pull]) -> Iterator[str]:
-    """Lay it out within 80 columns: a line a node, then what to know of those that differ."""
+def nodes_table(pulls: Sequence[Pull]) -> Iterator[str]:
+    """Yield a line a node within 80 columns, then notes on those that may not run the image."""
     rows = [("NODE", "RUNTIME", "HOST", "PULLS", "RUNS")]
-    for pull in found:
+    for pull in pulls:
         node = pull.node
         mark = "*" if node.assumed else ""
         pulled = _short_platform(pull.choice.platform) if pull.choice else "none"
@@ -193,19 +193,19 @@ def nodes_table(found: Sequence[Pull]) -> Iterator[str]:
             (_cut(node.name), _runtime(node.runtime), f"{_short_platform(node.host)}{mark}", pulled, runs)
         )
     yield from columns(rows, width=WIDTH)
-    for note in dict.fromkeys(pull.node.assumed for pull in found if pull.node.assumed):
+    for note in dict.fromkeys(pull.node.assumed for pull in pulls if pull.node.assumed):
         yield from _wrapped(f"* {note}", "  ")
     for verdict, words in ((None, "may not be able to run it"), (False, "cannot run it")):
-        concerned = [pull for pull in found if pull.runs is verdict]
-        if concerned:
+        affected = [pull for pull in pulls if pull.runs is verdict]
+        if affected:
             yield ""
-            yield f"{len(concerned)} of {len(found)} nodes {words}:"
-            for pull in concerned:
+            yield f"{len(affected)} of {len(pulls)} nodes {words}:"
+            for pull in affected:
                 yield from _wrapped(f"  {pull.node.name}: {pull.why}", "    ")
-    good = sorted({pull.node.host.architecture for pull in found if pull.runs})
-    if good and not all(pull.runs for pull in found):
+    usable = sorted({pull.node.host.architecture for pull in pulls if pull.runs})
+    if usable and not all(pull.runs for pull in pulls):
         yield ""
-        yield f"keep pods off them: node affinity kubernetes.io/arch In [{', '.join(good)}]"
+        yield f"keep pods off them: node affinity kubernetes.io/arch In [{', '.join(usable)}]"
 
 
 def _short_platform(platform: Platform | None) -> str:
@@ -219,7 +219,7 @@ def _runtime(text: str) -> str:
 
 
 def _cut(name: str) -> str:
-    """Shorten a name in its middle: nodes of one cluster differ at either end."""
+    """Shorten a name in the middle: nodes of a cluster differ at either end."""
     half = (NAME_WIDTH - 1) // 2
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 1 - half]}…{name[-half:]}"
 

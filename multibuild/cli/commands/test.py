@@ -51,10 +51,10 @@ def test(request: TestRequest) -> int:
         ]
         print("\n".join(columns(table)))
     _show_failures(outcomes, run)
-    required = {item.platform for item in plan.platforms if item.required}
-    decisive = [outcome for outcome in outcomes if outcome.platform in required]
-    raise_for_tests(decisive, hint=f"its output is in {run.logs}")
-    raise_for_environment(decisive)
+    required = {planned.platform for planned in plan.platforms if planned.required}
+    required_outcomes = [outcome for outcome in outcomes if outcome.platform in required]
+    raise_for_tests(required_outcomes, hint=f"its output is in {run.logs}")
+    raise_for_environment(required_outcomes)
     return 0
 
 
@@ -80,14 +80,14 @@ def _test_run(
     from multibuild.prove.smoke.stage import run_tests
     from multibuild.prove.stage import built_children
 
-    named = built_children(run.load_plan() or {}, read_events(run.journal_path))
-    built = {platform: child for platform, child in named.items() if may_be_there(child, run)}
+    recorded = built_children(run.load_plan() or {}, read_events(run.journal_path))
+    built = {platform: child for platform, child in recorded.items() if may_be_there(child, run)}
     if not built:
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
     facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
     plan = make_plan(loaded, facts)
-    children = [(item, built[item.platform]) for item in plan.platforms if item.platform in built]
-    if all(item.test is None for item, _ in children):
+    children = [(planned, built[planned.platform]) for planned in plan.platforms if planned.platform in built]
+    if all(planned.test is None for planned, _ in children):
         raise UsageError(
             f"{loaded.path} has no test for what the run {run.id} built", hint="write `test: {run: [...]}`"
         )
@@ -100,4 +100,4 @@ def _test_run(
             )
         finally:
             display.close()
-    return plan, tuple(outcomes[item.platform] for item, _ in children)
+    return plan, tuple(outcomes[planned.platform] for planned, _ in children)

@@ -60,14 +60,14 @@ def verify(request: VerifyRequest) -> int:
     if text is None and loaded is not None:
         text = f"{loaded.config.image}:{loaded.config.tags[0]}"
     config = loaded.config if loaded is not None else None
-    found = prove_reference(
+    verification = prove_reference(
         Reference.parse(text or ""), config, content=request.content, cache=cache, say=request.say
     )
     if request.json:
-        print_json(found.document())
-    elif not (request.quiet and found.ok):
-        print(as_table(found))
-    return 0 if found.ok else VerificationFailed.exit_code
+        print_json(verification.document())
+    elif not (request.quiet and verification.ok):
+        print(as_table(verification))
+    return 0 if verification.ok else VerificationFailed.exit_code
 
 
 def prove_reference(
@@ -78,17 +78,14 @@ def prove_reference(
     cache: LayerCache,
     say: Callable[[str], None],
 ) -> Verification:
-    """Verify with what a config says of registries and of the proof."""
+    """Verify with a config's registry settings and rules."""
     from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.registries import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
 
     rules = _rules(config, content)
     settings = config.registry_settings if config is not None else {}
-    with (
-        translate_read_errors(),
-        RegistrySession(settings, on_wait=say) as registries,
-    ):
+    with translate_read_errors(), RegistrySession(settings, on_wait=say) as registries:
         return verify_reference(reference, registries, rules=rules, cache=cache)
 
 
@@ -105,28 +102,36 @@ def _rules(config: Config | None, content: str | None) -> Rules:
     return Rules(mode="all" if content == "all" else "entrypoint", ignore=base.ignore)
 
 
-def as_table(found: Verification) -> str:
-    """Lay it out within 80 columns: the entries, then each fault in full, then what is odd and no fault."""
-    wrong = {(finding.platform, finding.kind) for finding in found.findings}
+def as_table(verification: Verification) -> str:
+    """Return the entries, each finding, and the notes within 80 columns."""
+    problems = {(finding.platform, finding.kind) for finding in verification.findings}
     rows = [("PLATFORM", "CONTENT", "CHECKED", "DIGEST")]
-    for entry in found.entries:
-        kinds = [kind for platform, kind in wrong if platform == entry.platform]
+    for entry in verification.entries:
+        kinds = [kind for platform, kind in problems if platform == entry.platform]
         status = entry.content.status if entry.content is not None else (kinds[0] if kinds else "-")
         checked = str(entry.content.checked) if entry.content is not None else ""
         rows.append((printable(entry.platform), status, checked, entry.digest.removeprefix("sha256:")[:12]))
-    lines = [*_wrapped(found.reference, ""), f"  {found.digest}", "", *columns(rows, right=frozenset({2}))]
-    for finding in found.findings:
-        lines += ["", *_wrapped(f"{finding.platform or found.reference}: {finding.kind}: {finding.detail}")]
-    for detail, platforms in _notes(found).items():
+    lines = [
+        *_wrapped(verification.reference, ""),
+        f"  {verification.digest}",
+        "",
+        *columns(rows, right=frozenset({2})),
+    ]
+    for finding in verification.findings:
+        lines += [
+            "",
+            *_wrapped(f"{finding.platform or verification.reference}: {finding.kind}: {finding.detail}"),
+        ]
+    for detail, platforms in _notes(verification).items():
         lines += ["", *_wrapped(f"{', '.join(platforms)}: {detail}")]
-    lines += ["", "everything is what it says" if found.ok else f"{len(found.findings)} wrong"]
+    lines += ["", "everything is what it says" if verification.ok else f"{len(verification.findings)} wrong"]
     return "\n".join(lines)
 
 
-def _notes(found: Verification) -> dict[str, list[str]]:
-    """What is worth knowing of entries that are right, with the platforms it was found in."""
+def _notes(verification: Verification) -> dict[str, list[str]]:
+    """Return the details of entries that passed, with their platforms."""
     notes: dict[str, list[str]] = {}
-    for entry in found.entries:
+    for entry in verification.entries:
         if entry.content is not None and entry.content.status != "failed" and entry.content.detail:
             notes.setdefault(entry.content.detail, []).append(entry.platform)
     return notes

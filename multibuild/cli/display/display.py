@@ -1,4 +1,4 @@
-"""How a run is shown while it happens: a live table, plain lines, JSON lines, or nothing but messages."""
+"""The display of a run: a live table, plain lines, JSON lines, or nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = ("auto", "tty", "plain", "quiet", "json")
 
 
 def display_kind(kind: str) -> str:
-    """Check a kind before anything is begun; UsageError for an unknown one."""
+    """Validate a kind of display; UsageError for an unknown one."""
     if kind not in KINDS:
         raise UsageError(f"--progress: '{kind}' is unknown", hint=f"one of {', '.join(KINDS)}")
     return kind
@@ -39,8 +39,7 @@ def make_display(
 ) -> Display:
     """Choose the display; `auto` is a table on a terminal and lines elsewhere. UsageError for an unknown kind.
 
-    What `verbose` shows are lines, which a table cannot stand between: all is lines then.
-    `run` is the run's directory, where the logs are that CI systems get folded.
+    `verbose` excludes the table: its lines would interrupt it. `run` is the directory with the logs that are folded.
     """
     stream = stream or sys.stderr
     display_kind(kind)
@@ -48,21 +47,21 @@ def make_display(
         return Silent()
     if kind == "json":
         return JsonLines(stream)
-    table = kind == "tty" or (kind == "auto" and _carries_a_table(stream, environ))
+    table = kind == "tty" or (kind == "auto" and _can_show_table(stream, environ))
     if table and not verbose:
         return LiveTable(stream)
     return PlainLines(stream, folds=folds_of(environ), run=run)
 
 
-def _carries_a_table(stream: IO[str], environ: Mapping[str, str]) -> bool:
-    """Whether lines can be written over: some CI systems give a terminal that keeps every frame."""
+def _can_show_table(stream: IO[str], environ: Mapping[str, str]) -> bool:
+    """Whether lines can be overwritten: some CI systems provide a terminal that keeps every frame."""
     return (
         stream.isatty() and environ.get("TERM", "dumb") not in {"dumb", "unknown"} and not environ.get("CI")
     )
 
 
 class Silent:
-    """Shows nothing: errors come from the CLI's boundary."""
+    """Shows nothing: the CLI prints the errors."""
 
     def show(self, entry: JournalEntry) -> None:
         """Show nothing of an event."""
@@ -75,7 +74,7 @@ class Silent:
 
 
 class JsonLines:
-    """One JSON object a line, as the journal has it; steps and what they print included."""
+    """One JSON object a line, as in the journal; also steps and their output."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to `stream`."""

@@ -1,4 +1,4 @@
-"""How CI systems fold lines of a job's output away."""
+"""Foldable sections in the job logs of CI systems."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """How a CI system folds lines away: what stands before and after them, with {name}, {title} and {now} filled in."""
+    """The text before and after a section, with the placeholders {name}, {title} and {now}."""
 
     before: str
     after: str
 
     def begin(self, name: str, title: str, now: float) -> str:
-        """Give the text before the lines; `name` is of letters, digits, "-", "_" and "."; `now` in seconds."""
+        """Return the text before a section; `name` is of letters, digits, "-", "_" and "."; `now` in seconds."""
         return self.before.format(name=name, title=title, now=int(now))
 
     def end(self, name: str, now: float) -> str:
-        """Give the text after the lines."""
+        """Return the text after a section."""
         return self.after.format(name=name, now=int(now))
 
 
@@ -32,7 +32,7 @@ GITLAB = Folds(
 
 
 def folds_of(environ: Mapping[str, str]) -> Folds | None:
-    """Find the CI system by the variable it sets; None where lines are not folded."""
+    """Return the form of the CI system, recognized by its variable; None elsewhere."""
     if environ.get("GITHUB_ACTIONS") == "true":
         return GITHUB
     return GITLAB if environ.get("GITLAB_CI") == "true" else None

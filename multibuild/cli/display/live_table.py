@@ -1,4 +1,4 @@
-"""A run on a terminal: a table with a row per platform that follows what happens."""
+"""A run on a terminal: a live table with a row per platform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.display.event_text import as_shown, proof_end, sentence, short_step
+from multibuild.cli.display.event_text import final_text, proof_end, sentence, short_step
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
@@ -39,64 +39,66 @@ _STYLES = {
     "cancelled": "yellow",
 }
 
-_FIRST_SEEN = ("building", "failed", "retrying", "cancelled", "succeeded", "reused", "queued")
-"""Which rows are shown when not all fit."""
+_STATE_PRIORITY = ("building", "failed", "retrying", "cancelled", "succeeded", "reused", "queued")
+"""The rows to show when not all fit."""
 
 _STEP_SHARE = 0.5
-"""How much of the free width a step's name may take when there is also a last line to show."""
+"""The share of the free width for a step's name when there is also a last line to show."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Row:
-    """A platform as the table shows it. `since` and `took` are seconds, of the monotonic clock and of wall time."""
+    """A platform's row. `since` and `seconds` are seconds, of the monotonic clock and of wall time."""
 
     name: str
     state: str = "queued"
     since: float | None = None
-    took: float | None = None
-    tries: int = 1
+    seconds: float | None = None
+    attempt: int = 1
     step: str = ""
     last: str = ""
 
     def fold(self, event: PlatformEvent, now: float) -> None:
-        """Take an event of this platform in."""
+        """Update the row with an event of its platform."""
         match event:
             case AttemptStarted():
-                self.state, self.since, self.tries = "building", now, event.number
+                self.state, self.since, self.attempt = "building", now, event.number
                 self.step = self.last = ""
             case StepStarted():
                 self.step, self.last = short_step(event.step), ""
             case LogLine():
-                self.last = as_shown(event.text) or self.last
+                self.last = final_text(event.text) or self.last
             case AttemptEnded() if event.failure_class:
-                self.step, self.last = event.failure_class, as_shown(last_line(event.evidence))
+                self.step, self.last = event.failure_class, final_text(last_line(event.evidence))
             case AttemptWaiting():
                 self.state, self.since = "retrying", None
                 self.last = sentence(event) or ""
             case PlatformEnded():
-                self.state, self.took = event.status, event.seconds
+                self.state, self.seconds = event.status, event.seconds
                 if event.status != "failed":
                     self.step = self.last = ""
             case SmokeTestWaiting():
                 self.step, self.last = "test", sentence(event) or ""
             case SmokeTestEnded() if event.status != "skipped":
                 self.step = proof_end("test", event.status, event.failure_class)
-                self.last = as_shown(last_line(event.detail))
+                self.last = final_text(last_line(event.detail))
             case ContentEnded() if event.status != "skipped":
                 self.step = proof_end("content", event.status)
-                self.last = as_shown(last_line(event.detail))
+                self.last = final_text(last_line(event.detail))
 
     def elapsed(self, now: float) -> str:
-        """How long it took, or takes up to now; empty while it does not run."""
-        seconds = self.took if self.took is not None else None if self.since is None else now - self.since
-        return "" if seconds is None else human_seconds(seconds)
+        """Return the duration, up to now while it runs; empty before."""
+        elapsed = (
+            self.seconds if self.seconds is not None else None if self.since is None else now - self.since
+        )
+        return "" if elapsed is None else human_seconds(elapsed)
 
 
 class LiveTable:
-    """The table, drawn four times a second; messages scroll above it, and it stays when the run ends."""
+    """The table, drawn four times a second; messages scroll above it, and it remains when the run ends."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Start the table on a terminal; colours as the terminal and NO_COLOR say."""
+        """Start the table on a terminal, with colours according to the terminal and NO_COLOR."""
         from rich.console import Console
         from rich.live import Live
 
@@ -108,7 +110,7 @@ class LiveTable:
         self._live.start()
 
     def show(self, entry: JournalEntry) -> None:
-        """Fold the event into its row; what is of no platform is said above the table."""
+        """Update the row of the event's platform; print events of no platform above the table."""
         event = entry.event
         if isinstance(event, RunPlanned):
             with self._lock:
@@ -126,7 +128,7 @@ class LiveTable:
         self._console.print(Text(printable(text)))
 
     def close(self) -> None:
-        """Draw it a last time, every row of it, and leave it there, apart from the summary that follows."""
+        """Draw every row a last time, and an empty line before the summary."""
         self._closing = True
         self._live.stop()
         self._console.print()
@@ -144,14 +146,14 @@ def table_lines(rows: Sequence[Row], *, width: int, height: int, now: float) -> 
     """Draw rows in `width` cells; when there are more than `height` lines, the last line counts the others."""
     from rich.text import Text
 
-    shown = rows if len(rows) <= height else _most_telling(rows, max(height - 1, 1))
-    places = {
+    shown = rows if len(rows) <= height else _most_important(rows, max(height - 1, 1))
+    widths = {
         "name": max((len(row.name) for row in shown), default=0),
         "state": max((len(row.state) for row in shown), default=0),
-        "took": max((len(row.elapsed(now)) for row in shown), default=0),
-        "tries": max((len(_tries(row)) for row in shown), default=0),
+        "elapsed": max((len(row.elapsed(now)) for row in shown), default=0),
+        "attempt": max((len(_attempt(row)) for row in shown), default=0),
     }
-    lines = [_row_line(row, places, width, now) for row in shown]
+    lines = [_row_line(row, widths, width, now) for row in shown]
     if len(shown) < len(rows):
         hidden = [row for row in rows if not any(row is one for one in shown)]
         counts = ", ".join(
@@ -163,14 +165,14 @@ def table_lines(rows: Sequence[Row], *, width: int, height: int, now: float) -> 
     return lines
 
 
-def _row_line(row: Row, places: Mapping[str, int], width: int, now: float) -> Text:
+def _row_line(row: Row, widths: Mapping[str, int], width: int, now: float) -> Text:
     from rich.text import Text
 
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(row.name.ljust(places["name"]) + "  ")
-    line.append(row.state.ljust(places["state"]) + "  ", style=_STYLES.get(row.state, "dim"))
-    line.append(row.elapsed(now).rjust(places["took"]) + "  ")
-    line.append(_tries(row).ljust(places["tries"]) + ("  " if places["tries"] else ""))
+    line.append(row.name.ljust(widths["name"]) + "  ")
+    line.append(row.state.ljust(widths["state"]) + "  ", style=_STYLES.get(row.state, "dim"))
+    line.append(row.elapsed(now).rjust(widths["elapsed"]) + "  ")
+    line.append(_attempt(row).ljust(widths["attempt"]) + ("  " if widths["attempt"] else ""))
     step = Text(one_line(row.step))
     if row.last:
         step.truncate(max(int((width - line.cell_len) * _STEP_SHARE), 8), overflow="ellipsis")
@@ -180,12 +182,12 @@ def _row_line(row: Row, places: Mapping[str, int], width: int, now: float) -> Te
     return line
 
 
-def _tries(row: Row) -> str:
-    return f"#{row.tries}" if row.tries > 1 else ""
+def _attempt(row: Row) -> str:
+    return f"#{row.attempt}" if row.attempt > 1 else ""
 
 
-def _most_telling(rows: Sequence[Row], number: int) -> list[Row]:
-    """Choose the rows to show, in their order: what happens and what went wrong before what is over or to come."""
-    rank = {state: place for place, state in enumerate(_FIRST_SEEN)}
+def _most_important(rows: Sequence[Row], number: int) -> list[Row]:
+    """Choose the rows to show, in their order: running and failed ones before finished and queued ones."""
+    rank = {state: index for index, state in enumerate(_STATE_PRIORITY)}
     chosen = sorted(rows, key=lambda row: rank.get(row.state, len(rank)))[:number]
     return [row for row in rows if any(row is one for one in chosen)]

@@ -1,4 +1,4 @@
-"""A run as lines for CI and files: each line says whose it is, and is written whole."""
+"""A run as lines for CI and files: each begins with its platform and is written whole."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import IO
 
 from multibuild.cli.ci import inert
-from multibuild.cli.display.event_text import as_shown, sentence, short_step
+from multibuild.cli.display.event_text import final_text, sentence, short_step
 from multibuild.cli.display.folds import Folds
 from multibuild.journal.events import AttemptEnded, JournalEntry, LogLine, PlatformEvent, StepStarted
 from multibuild.terminal import human_seconds, shorten
 
-OURSELVES = "multibuild"
-"""Whose lines are those that are of no platform."""
+NO_PLATFORM = "multibuild"
+"""The prefix of lines that belong to no platform."""
 
-LINE_CHARACTERS = 2000
-"""Longest line shown; the log has all of it."""
+MAX_LINE_CHARACTERS = 2000
+"""Longer lines are cut; the log has the whole."""
 
-FOLD_BYTES = 1024 * 1024
-"""How much of a log's end goes into a fold."""
+MAX_FOLD_BYTES = 1024 * 1024
+"""The end of a log that goes into a fold."""
 
 
 class PlainLines:
-    """`linux/arm64 | what it says`. Where lines fold, each attempt's log follows it as a fold, instead of mixed in."""
+    """`linux/arm64 | text`. With folds, each attempt's log follows it as a fold instead of line by line."""
 
     def __init__(self, stream: IO[str], *, folds: Folds | None = None, run: Path | None = None) -> None:
         """Write to `stream`; `run` is the directory that holds the logs which `attempt.ended` names."""
@@ -35,24 +35,24 @@ class PlainLines:
         self._lock = threading.Lock()
 
     def show(self, entry: JournalEntry) -> None:
-        """Write the event in words."""
+        """Write the text of an event."""
         event = entry.event
-        who = event.platform if isinstance(event, PlatformEvent) else OURSELVES
+        prefix = event.platform if isinstance(event, PlatformEvent) else NO_PLATFORM
         match event:
             case StepStarted():
                 if not event.step.startswith("[internal]"):
-                    self._write(_line(who, short_step(event.step)))
+                    self._write(_line(prefix, short_step(event.step)))
             case LogLine():
                 if self._folds is None:
-                    self._write(_line(who, as_shown(event.text)))
+                    self._write(_line(prefix, final_text(event.text)))
             case AttemptEnded() if self._folds is not None:
-                self._write(*self._fold(event, self._folds), *_lines(who, sentence(event)))
+                self._write(*self._fold(event, self._folds), *_lines(prefix, sentence(event)))
             case _:
-                self._write(*_lines(who, sentence(event)))
+                self._write(*_lines(prefix, sentence(event)))
 
     def say(self, text: str) -> None:
         """Write a message."""
-        self._write(*_lines(OURSELVES, text))
+        self._write(*_lines(NO_PLATFORM, text))
 
     def close(self) -> None:
         """Nothing to close."""
@@ -63,23 +63,23 @@ class PlainLines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _fold(self, ended: AttemptEnded, folds: Folds) -> Iterator[str]:
-        """Give an attempt's log between the marks of a fold."""
+    def _fold(self, event: AttemptEnded, folds: Folds) -> Iterator[str]:
+        """Yield an attempt's log as a fold."""
         assert self._run is not None
-        name, who = Path(ended.log).stem.replace(".", "_"), ended.platform
-        title = f"{who}: attempt {ended.number} {ended.outcome}, {human_seconds(ended.seconds)}"
+        name, prefix = Path(event.log).stem.replace(".", "_"), event.platform
+        title = f"{prefix}: attempt {event.number} {event.outcome}, {human_seconds(event.seconds)}"
         yield folds.begin(name, title, time.time())
-        for line in _end_of(self._run / ended.log):
-            yield _line(who, as_shown(line))
+        for line in _end_of(self._run / event.log):
+            yield _line(prefix, final_text(line))
         yield folds.end(name, time.time())
 
 
-def _line(who: str, text: str) -> str:
-    return inert(shorten(f"{who} | {text}", LINE_CHARACTERS).rstrip()) + "\n"
+def _line(prefix: str, text: str) -> str:
+    return inert(shorten(f"{prefix} | {text}", MAX_LINE_CHARACTERS).rstrip()) + "\n"
 
 
-def _lines(who: str, text: str | None) -> list[str]:
-    return [_line(who, as_shown(line)) for line in (text or "").splitlines()]
+def _lines(prefix: str, text: str | None) -> list[str]:
+    return [_line(prefix, final_text(line)) for line in (text or "").splitlines()]
 
 
 def _end_of(log: Path) -> list[str]:
@@ -87,10 +87,12 @@ def _end_of(log: Path) -> list[str]:
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - FOLD_BYTES))
+            file.seek(max(0, size - MAX_FOLD_BYTES))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
         return []
     return (
-        lines[:-1] if size <= FOLD_BYTES else [f"… the first {size - FOLD_BYTES} bytes: {log}", *lines[1:-1]]
+        lines[:-1]
+        if size <= MAX_FOLD_BYTES
+        else [f"… the first {size - MAX_FOLD_BYTES} bytes: {log}", *lines[1:-1]]
     )

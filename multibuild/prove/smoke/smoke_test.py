@@ -19,7 +19,7 @@ from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.models import SmokeTest
+    from multibuild.config.sections import SmokeTest
 
 SLOW_HINT = "raise `test.timeout`, or see what keeps the builder from pulling the child"
 

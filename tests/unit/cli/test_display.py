@@ -13,7 +13,7 @@ from multibuild.cli.display.display import JsonLines, Silent, make_display
 from multibuild.cli.display.event_text import short_step
 from multibuild.cli.display.folds import GITHUB, GITLAB, folds_of
 from multibuild.cli.display.live_table import LiveTable, Row, table_lines
-from multibuild.cli.display.plain_lines import LINE_CHARACTERS, PlainLines
+from multibuild.cli.display.plain_lines import MAX_LINE_CHARACTERS, PlainLines
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.journal.events import (
@@ -147,7 +147,7 @@ def test_a_progress_bar_is_its_last_state():
 
 def test_a_long_line_is_cut():
     shown = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
-    assert max(map(len, shown.splitlines())) == LINE_CHARACTERS
+    assert max(map(len, shown.splitlines())) == MAX_LINE_CHARACTERS
 
 
 def test_escape_sequences_of_a_build_do_not_pass():
@@ -299,8 +299,8 @@ def row(name=ARM, **more):
 
 def test_a_row_tells_state_time_attempt_step_and_last_line():
     rows = [
-        row(state="building", since=58.0, tries=2, step="4/9 RUN make", last="cc -c main.c"),
-        row("linux/amd64", state="succeeded", took=3.25),
+        row(state="building", since=58.0, attempt=2, step="4/9 RUN make", last="cc -c main.c"),
+        row("linux/amd64", state="succeeded", seconds=3.25),
         row("linux/s390x"),
     ]
     assert drawn(rows) == [
@@ -317,7 +317,7 @@ def test_rows_fit_the_terminal(width):
             "linux/mips64le",
             state="building",
             since=0.0,
-            tries=3,
+            attempt=3,
             step="4/9 RUN " + "make " * 40,
             last="漢字" * 200,
         ),
@@ -364,7 +364,7 @@ def test_a_row_follows_what_happens():
     building = folded(*begun)
     assert (building.state, building.step, building.last) == ("building", "2/4 RUN make", "  ")
     done = folded(*begun, ended, last)
-    assert (done.state, done.took, done.step, done.last) == ("succeeded", 1.0, "", "")
+    assert (done.state, done.seconds, done.step, done.last) == ("succeeded", 1.0, "", "")
 
 
 def test_a_failed_row_keeps_its_reason():

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from multibuild.cli.github import SUMMARY_LIMIT, annotate, announce, command, outputs, summary
+from multibuild.cli.github import MAX_SUMMARY_BYTES, annotate, announce, command, outputs, summary
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -137,6 +137,6 @@ def test_what_ends_a_property_is_escaped():
 
 
 def test_a_summary_that_would_be_refused_is_cut():
-    text = summary("ä" * SUMMARY_LIMIT)
-    assert len(text.encode()) <= SUMMARY_LIMIT
+    text = summary("ä" * MAX_SUMMARY_BYTES)
+    assert len(text.encode()) <= MAX_SUMMARY_BYTES
     assert text.endswith("has the whole.\n")

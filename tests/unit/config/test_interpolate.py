@@ -21,10 +21,7 @@ def git(folder: Path, *arguments: str, when: str = "1700000000 +0000") -> None:
     environ |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
     environ |= {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when, "GIT_CONFIG_GLOBAL": "/dev/null"}
     subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        check=True,
-        capture_output=True,
-        env={**os.environ, **environ},
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, env={**os.environ, **environ}
     )
 
 

@@ -132,10 +132,7 @@ def test_a_platforms_own_test_overrides_the_common_one(tmp_path):
         ("labels:", "7:1: labels: must be a mapping, not empty"),
         ("tags: ['', '${git.semver}']", "7:1: tags: no tag is left: all came out empty"),
         ("retry: {attempts: 0}", "7:9: retry.attempts: must be at least 1, not the number 0"),
-        (
-            "timeout: off",
-            "7:1: timeout: must be a duration, not 'off'",
-        ),
+        ("timeout: off", "7:1: timeout: must be a duration, not 'off'"),
         ("jobs: true", "7:1: jobs: must be auto or a whole number from 1 on, not true"),
         ("media_type: ocu", "7:1: media_type: must be oci or docker, not 'ocu'"),
         ("args: {A: '${NOPE}'}", "7:8: args.A: the environment variable NOPE is not set"),
