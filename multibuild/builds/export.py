@@ -9,7 +9,7 @@ from pathlib import Path
 
 from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
-from multibuild.journal.local_children import exported_digest, fresh_folder, keep
+from multibuild.journal.local_children import export_folder, exported_digest, finalize
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.plan import PlannedPlatform
 
@@ -24,7 +24,7 @@ class Export:
     def of(cls, planned: PlannedPlatform, run: RunDirectory) -> Export:
         """Make room for it. OSError when that cannot be."""
         staged_here = planned.staging.kind == "layout"
-        return cls(folder=fresh_folder(planned.slug, run) if staged_here else None)
+        return cls(folder=export_folder(planned.slug, run) if staged_here else None)
 
     def finished(self) -> str:
         """Give the digest of an export that ended although nobody said so; "" where there is none."""
@@ -33,7 +33,7 @@ class Export:
     async def keep(self, digest: str) -> None:
         """Take it for the child, after reading all of it. OSError when it is not what it should be."""
         if self.folder is not None:
-            await asyncio.to_thread(keep, self.folder, digest)
+            await asyncio.to_thread(finalize, self.folder, digest)
 
     def discard(self) -> None:
         """Give its room back: what was kept has another name by now."""

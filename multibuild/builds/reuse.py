@@ -21,7 +21,7 @@ from multibuild.journal.events import (
     TagPlanned,
 )
 from multibuild.journal.journal import read_events
-from multibuild.journal.local_children import adopt, is_staged_here, sweep
+from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
@@ -137,7 +137,7 @@ async def find_reusable(plan: Plan, pending: Fingerprinting, context: RunContext
         fingerprints = await pending.result()
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
-        sweep(context.state.runs(), context.run)
+        remove_stale(context.state.runs(), context.run)
     if previous.runs:
         recorder.say(
             f"resuming {previous.runs[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
@@ -164,10 +164,10 @@ async def reusable_children(
         for platform, child in wanted.items()
         if child is not None
         and child.stamp in {None, inputs.stamp}
-        and is_staged_here(child.repository) == here[platform]
+        and is_local_child(child.repository) == here[platform]
     }
 
-    kept = {platform for platform, child in found.items() if is_staged_here(child.repository)}
+    kept = {platform for platform, child in found.items() if is_local_child(child.repository)}
 
     def taken_over() -> set[Platform]:
         runs = left.holders

@@ -136,7 +136,7 @@ class InputsNamed(Event):
 
 @event("platform.inputs", durable=False)
 class PlatformInputs(PlatformEvent):
-    """The digest of a platform's inputs, which `--resume`, `--if-changed` and batches compare; null for a reason: `unknown`."""
+    """A platform's inputs by digest, for `--resume`, `--if-changed` and batches; null because of `unknown`."""
 
     inputs: str | None
     parts: Mapping[str, str]

@@ -12,7 +12,7 @@ from multibuild.background import run_in_background
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import Interrupted
 from multibuild.journal.events import Event, IndexComposed, TagPlanned
-from multibuild.journal.local_children import WithStaged
+from multibuild.journal.local_children import ChildStores
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
@@ -105,14 +105,14 @@ async def _publish(
                     index,
                     outlet,
                     sources=sources,
-                    registries=WithStaged(registries, run),
+                    registries=ChildStores(registries, run),
                     emit=recorder.record,
                 )
             return publish(
                 index,
                 destinations,
                 sources=sources,
-                registries=WithStaged(registries, run),
+                registries=ChildStores(registries, run),
                 emit=gate.record,
                 held_before=held_before,
             )

@@ -14,7 +14,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
-from multibuild.journal.local_children import adopt, is_staged_here, sweep
+from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import State
@@ -116,7 +116,7 @@ def _kept(results: Sequence[BuildResult], last: LastRun, context: RunContext) ->
     runs = context.state.runs()
     kept = []
     for result in results:
-        there = not (result.built and is_staged_here(result.repository)) or adopt(
+        there = not (result.built and is_local_child(result.repository)) or adopt(
             result.repository, result.digest, runs, context.run
         )
         if not there and result.required:
@@ -125,7 +125,7 @@ def _kept(results: Sequence[BuildResult], last: LastRun, context: RunContext) ->
                 hint="`multibuild build` makes it again",
             )
         kept.append(result if there else replace(result, status="failed", digest=""))
-    sweep(runs, context.run)
+    remove_stale(runs, context.run)
     return tuple(kept)
 
 

@@ -120,7 +120,7 @@ async def run_test(trial: SmokeRun, solver: Solver, *, attempt: int = 1) -> Test
     """
     recipe = dockerfile(trial.test, trial.base)
     begun: list[str] = []
-    with open_log(trial.log, further=attempt > 1) as log:
+    with open_log(trial.log, append=attempt > 1) as log:
         if attempt > 1:
             print(f"=== attempt {attempt}", file=log)
         progress = Progress(write_log=lambda line: print(line, file=log), on_step=begun.append)

@@ -15,7 +15,7 @@ from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import RecordForgotten, SmokeTestGivenUp, SmokeTestWaiting
-from multibuild.journal.local_children import on_the_builder
+from multibuild.journal.local_children import builder_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
@@ -109,7 +109,7 @@ def _tested(children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirec
             trial = SmokeRun(
                 platform=planned.platform,
                 test=planned.test,
-                child=on_the_builder(reference, run),
+                child=builder_reference(reference, run),
                 log=run.logs / f"{planned.slug}.test.log",
                 emulated=planned.emulated,
             )

@@ -14,7 +14,7 @@ from multibuild.cli.display.display import Silent
 from multibuild.config.load import load_config
 from multibuild.config.overrides import Overrides
 from multibuild.journal.events import InputsHeld, InputsNamed, PlatformEnded, PlatformInputs
-from multibuild.journal.local_children import fresh_folder, holder_of, keep
+from multibuild.journal.local_children import export_folder, finalize, holder_of
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.plan.host_facts import assumed_facts
@@ -50,9 +50,9 @@ def plan(tmp_path):
 def killed(state):
     """A run that was killed when it had finished the platform; gives its directory and the digest."""
     run = state.new_run(NOW)
-    folder = fresh_folder("linux-amd64", run)
+    folder = export_folder("linux-amd64", run)
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
-    keep(folder, digest)
+    finalize(folder, digest)
     tell(run, INPUTS.platforms[AMD64].name, NAME, digest)
     return run, digest
 
