@@ -46,7 +46,7 @@ async def build_platform(
         await with_retries(
             attempt,
             budget=context.budget,
-            decided=lambda decision: _record_decision(
+            on_decision=lambda decision: _record_decision(
                 platform, decision.number + earlier, decision, context.emit
             ),
         )

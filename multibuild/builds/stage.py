@@ -88,7 +88,7 @@ async def build_children(
             attempts=plan.retry.attempts,
             initial=plan.retry.initial,
             max=plan.retry.max,
-            left=max(10, 2 * len(plan.platforms)),
+            run_retries=max(10, 2 * len(plan.platforms)),
         ),
         failover=failover,
         stall=plan.stall_timeout,

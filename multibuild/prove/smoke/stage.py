@@ -140,7 +140,7 @@ class _Laboratory:
             attempts=retry.attempts,
             initial=retry.initial,
             max=retry.max,
-            left=max(10, 2 * len(plan.platforms)),
+            run_retries=max(10, 2 * len(plan.platforms)),
         )
 
     async def examine(self, group: Sequence[_Tested]) -> dict[Platform, TestOutcome]:
@@ -169,7 +169,7 @@ class _Laboratory:
             await with_retries(
                 attempt,
                 budget=self._budget,
-                decided=lambda decision: self._record(tested.planned.platform, decision),
+                on_decision=lambda decision: self._record(tested.planned.platform, decision),
             )
         return outcomes[-1]
 

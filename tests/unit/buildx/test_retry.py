@@ -6,13 +6,13 @@ import pytest
 
 from multibuild.buildx.classify import Failure, failure_of
 from multibuild.buildx.retry import (
-    LONGEST_WAIT,
-    PATIENT_FACTOR,
+    MAX_WAIT_S,
+    RATE_LIMIT_FACTOR,
     AttemptFailed,
     Budget,
     Decision,
-    pause_before,
-    why_enough,
+    pause_after,
+    stop_reason,
     with_retries,
 )
 
@@ -40,7 +40,7 @@ class Attempts:
         if self._names:
             raise AttemptFailed(failure(self._names.pop(0)))
 
-    def decided(self, decision: Decision) -> None:
+    def on_decision(self, decision: Decision) -> None:
         self.decisions.append(decision)
         if decision.seconds is None:
             self.given_up = decision.reason
@@ -49,7 +49,7 @@ class Attempts:
         self.announced.set()
 
     async def run(self, budget: Budget = QUICK) -> None:
-        await with_retries(self.attempt, budget=budget, decided=self.decided)
+        await with_retries(self.attempt, budget=budget, on_decision=self.on_decision)
 
 
 async def test_success_at_once():
@@ -123,7 +123,7 @@ async def test_an_error_that_is_no_failed_attempt_is_not_tried_again():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await with_retries(attempt, budget=QUICK, decided=Attempts().decided)
+        await with_retries(attempt, budget=QUICK, on_decision=Attempts().on_decision)
     assert calls == [1]
 
 
@@ -150,26 +150,26 @@ async def test_the_pause_that_is_announced_is_kept():
 
 @pytest.mark.parametrize(("failed", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 30), (40, 30)])
 def test_pauses_double_up_to_the_most(failed, seconds):
-    pauses = [pause_before(failed, failure("network"), BUDGET) for _ in range(50)]
+    pauses = [pause_after(failed, failure("network"), BUDGET) for _ in range(50)]
     assert all(0.75 * seconds <= pause <= 1.25 * seconds for pause in pauses)
 
 
 def test_pauses_differ_so_that_builds_do_not_return_together():
-    assert len({pause_before(1, failure("network"), BUDGET) for _ in range(20)}) > 10
+    assert len({pause_after(1, failure("network"), BUDGET) for _ in range(20)}) > 10
 
 
 def test_a_rate_limit_is_waited_for_patiently():
-    pauses = [pause_before(1, failure("rate-limited"), BUDGET) for _ in range(20)]
-    assert min(pauses) >= 0.75 * PATIENT_FACTOR * BUDGET.initial
+    pauses = [pause_after(1, failure("rate-limited"), BUDGET) for _ in range(20)]
+    assert min(pauses) >= 0.75 * RATE_LIMIT_FACTOR * BUDGET.initial
 
 
 def test_what_the_server_asks_is_what_is_waited():
-    assert pause_before(1, failure("rate-limited", 37.0), BUDGET) == 37.0
-    assert pause_before(9, failure("registry-unavailable", 1.0), BUDGET) == 1.0
+    assert pause_after(1, failure("rate-limited", 37.0), BUDGET) == 37.0
+    assert pause_after(9, failure("registry-unavailable", 1.0), BUDGET) == 1.0
 
 
 def test_no_server_makes_us_wait_for_ever():
-    assert pause_before(1, failure("rate-limited", 86_400.0), BUDGET) <= LONGEST_WAIT
+    assert pause_after(1, failure("rate-limited", 86_400.0), BUDGET) <= MAX_WAIT_S
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,13 @@ def test_no_server_makes_us_wait_for_ever():
     ],
 )
 def test_each_class_has_a_budget_within_the_platforms(names, reason):
-    assert why_enough([failure(name) for name in names], BUDGET) == reason
+    assert stop_reason([failure(name) for name in names], BUDGET) == reason
 
 
 def test_the_runs_budget_ends_what_the_platforms_would_allow():
-    assert why_enough([failure("network")], replace(BUDGET, left=0)) == "the run has used up its retries"
+    assert (
+        stop_reason([failure("network")], replace(BUDGET, run_retries=0)) == "the run has used up its retries"
+    )
 
 
 async def test_why_it_was_given_up_is_told():
