@@ -102,7 +102,7 @@ class NewBuilder:
 
 
 class Engine(Protocol):
-    """The engine as the rest of multibuild sees it; every method raises EnvironmentFault when it cannot answer."""
+    """The Docker engine; every method raises EnvironmentFault when it cannot answer."""
 
     def info(self) -> EngineInfo:
         """Return the engine's facts."""
@@ -263,7 +263,7 @@ class DockerEngine:
 def run_docker(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run a docker command for its short answer; EnvironmentFault when it cannot be started.
 
-    Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
+    Not through python-on-whales, which drops fields (the options and files of `buildx ls`, which show drift), and
     which takes longer to load than docker takes to answer.
     """
     _log_command(*argv)

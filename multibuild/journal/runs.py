@@ -215,7 +215,7 @@ class State:
             os.close(handle)
 
     def load_facts(self) -> dict[str, Any] | None:
-        """Read facts.json: what the last setup or doctor found; None when there is none."""
+        """Read facts.json: the results of the last setup or doctor; None when there is none."""
         return _load(self.path / "facts.json")
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
