@@ -100,7 +100,7 @@ CLASSES: tuple[FailureClass, ...] = (
                  hint="raise `timeout`, cross-compile the slow step, or use a native node"),
     FailureClass(name="stalled", retry="once",
                  hint="nothing was heard for `stall_timeout`; `auto` also looks at the emulators"),
-    FailureClass(name="killed", retry="transient", hint="somebody else ended the build's process"),
+    FailureClass(name="killed", retry="transient", hint="another process ended the build's process"),
     FailureClass(name="unknown-transfer", retry="transient", hint="an unknown failure while moving data; see the log"),
     FailureClass(name="unknown", retry="permanent", hint="see the log"),
 )

@@ -38,7 +38,7 @@ INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or do
 class EngineInfo:
     """The answer of `docker info`. `memory` is in bytes; `buildx_path` is the plugin's own binary.
 
-    `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
+    `local` is False for an engine on another machine (ssh:// or tcp://): its files and kernel are out of reach.
     `insecure` are the registries (host[:port]) the engine itself speaks plain http with.
     """
 
@@ -223,7 +223,7 @@ class DockerEngine:
             self._client.image.pull(image, quiet=True)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
-        """Run a container whose image was pulled before: an implicit pull would print to our stdout."""
+        """Run a container whose image was pulled before: an implicit pull would print to stdout."""
         _log_command("docker", "run", "--privileged", "--rm", image, *arguments)
         with _faults(f"running {image}"):
             answer = self._client.container.run(

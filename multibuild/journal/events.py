@@ -340,7 +340,6 @@ class MalformedEvent(ValueError):
     """An event `name` whose fields are not those of its class."""
 
     def __init__(self, name: str) -> None:
-        """Keep the name of the event."""
         super().__init__(f"a field of {name} is missing or of another type")
         self.name = name
 
