@@ -9,7 +9,7 @@ from pathlib import Path
 
 from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
-from multibuild.journal.local_children import exported_digest, fresh_folder, keep
+from multibuild.journal.local_children import export_folder, exported_digest, finalize
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.planned_platform import PlannedPlatform
 
@@ -24,7 +24,7 @@ class Export:
     def of(cls, planned: PlannedPlatform, run: RunDirectory) -> Export:
         """Make the directory of an export. Raises OSError."""
         is_local = planned.staging.kind == "layout"
-        return cls(folder=fresh_folder(planned.slug, run) if is_local else None)
+        return cls(folder=export_folder(planned.slug, run) if is_local else None)
 
     def digest(self) -> str:
         """Return the digest of a complete export whose end buildx did not report; "" where there is none."""
@@ -33,7 +33,7 @@ class Export:
     async def finalize(self, digest: str) -> None:
         """Make it the platform's child, after reading all of it. OSError when it is not what it should be."""
         if self.folder is not None:
-            await asyncio.to_thread(keep, self.folder, digest)
+            await asyncio.to_thread(finalize, self.folder, digest)
 
     def discard(self) -> None:
         """Remove the directory; a finalized child has another name."""

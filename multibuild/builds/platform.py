@@ -46,7 +46,7 @@ async def build_platform(
         await with_retries(
             run_attempt,
             budget=context.budget,
-            decided=lambda decision: _record_decision(platform, decision, offset, context.emit),
+            on_decision=lambda decision: _record_decision(platform, decision, offset, context.emit),
         )
         status = "succeeded"
     except AttemptFailed:

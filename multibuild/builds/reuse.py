@@ -21,7 +21,7 @@ from multibuild.journal.events import (
     TagPlanned,
 )
 from multibuild.journal.journal import read_events
-from multibuild.journal.local_children import adopt, is_staged_here, sweep
+from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
@@ -135,7 +135,7 @@ async def find_reusable(plan: Plan, pending: PendingFingerprints, context: RunCo
         fingerprints = await pending.result()
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
-        sweep(context.state.runs(), context.run)
+        remove_stale(context.state.runs(), context.run)
     if previous.ids:
         recorder.say(
             f"resuming {previous.ids[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
@@ -162,10 +162,10 @@ async def reusable_children(
         if (
             child is not None
             and child.mtime_stamp in {None, fingerprints.mtime_stamp}
-            and is_staged_here(child.repository) == (planned.staging.kind == "layout")
+            and is_local_child(child.repository) == (planned.staging.kind == "layout")
         ):
             candidates[planned.platform] = child
-    local = {platform: child for platform, child in candidates.items() if is_staged_here(child.repository)}
+    local = {platform: child for platform, child in candidates.items() if is_local_child(child.repository)}
     pushed = {platform: child for platform, child in candidates.items() if platform not in local}
 
     def adopt_local() -> set[Platform]:

@@ -17,7 +17,7 @@ from multibuild.builds.reuse import FinishedChild, Reusable
 from multibuild.buildx.retry import Budget
 from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
 from multibuild.frozen import frozen
-from multibuild.journal.local_children import sweep
+from multibuild.journal.local_children import remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
@@ -61,7 +61,7 @@ async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
         )
         await check_inputs(plan, reusable.fingerprints, context.recorder)
-    sweep(context.state.runs(), context.run)
+    remove_stale(context.state.runs(), context.run)
     require_built(results)
     return BuildOutcome(plan=plan_after_failover(plan, results), results=results, failover=failover)
 
@@ -87,7 +87,9 @@ async def build_children(
         project=plan.project,
         run=run,
         slots=Slots(plan.jobs, cpu_gate(plan, history)),
-        budget=Budget(attempts=retry.attempts, initial=retry.initial, max=retry.max, left=retries_left),
+        budget=Budget(
+            attempts=retry.attempts, initial=retry.initial, max=retry.max, run_retries=retries_left
+        ),
         failover=failover,
         stall=plan.stall_timeout,
         emit=recorder.record,

@@ -43,336 +43,147 @@ class Signature:
     source: str
 
 
+_NET = "Go net/http, containerd resolver; buildkit util/resolver/retryhandler"
+
+# fmt: off
 CLASSES: tuple[FailureClass, ...] = (
-    FailureClass(
-        name="network", retry="transient", hint="check the network between the builder and the host it names"
-    ),
-    FailureClass(
-        name="connection-refused", retry="transient", hint="is the server it names running and reachable?"
-    ),
-    FailureClass(
-        name="dns", retry="transient", hint="check the builder's DNS; a container builder has its own"
-    ),
-    FailureClass(
-        name="no-such-host", retry="once", hint="check the spelling of the host name, then the builder's DNS"
-    ),
-    FailureClass(
-        name="registry-unavailable",
-        retry="transient",
-        hint="the registry answers with errors: try again later",
-    ),
-    FailureClass(
-        name="rate-limited",
-        retry="transient",
-        hint="log in (`docker login`) for a higher limit, or use a mirror (buildkitd.toml)",
-        waits_minutes=True,
-    ),
-    FailureClass(
-        name="token", retry="auth", hint="`docker login HOST` again: the registry's token service refused"
-    ),
-    FailureClass(
-        name="unauthorized",
-        retry="auth",
-        hint="`docker login HOST` with an account that may pull and push here",
-    ),
-    FailureClass(
-        name="denied",
-        retry="permanent",
-        hint="this account may not do that: ask for the right, or `docker login`",
-    ),
-    FailureClass(
-        name="builder-gone",
-        retry="transient",
-        hint="BuildKit went away: look at its log; out of memory is common",
-    ),
-    FailureClass(
-        name="lost-blob", retry="once", hint="if it comes again: `docker buildx prune --builder NAME`"
-    ),
-    FailureClass(
-        name="lost-snapshot", retry="transient", hint="if it stays: `docker buildx prune --builder NAME`"
-    ),
-    FailureClass(
-        name="cache-service",
-        retry="transient",
-        hint="the cache service failed; builds without it are only slower",
-    ),
-    FailureClass(
-        name="qemu-crash",
-        retry="once",
-        hint="QEMU crashed: pin another version in `emulators.image`, cross-compile this step, or use a native node",
-        attempts=3,
-        alone_after_failures=2,
-    ),
-    FailureClass(
-        name="qemu-illegal-instruction",
-        retry="permanent",
-        hint="the emulated CPU lacks an instruction: set ENV QEMU_CPU in the stage, or pin a newer `emulators.image`",
-    ),
-    FailureClass(
-        name="out-of-memory",
-        retry="once",
-        hint="the step was killed, most likely for memory: lower --jobs, or give the builder more",
-        alone_after_failures=1,
-    ),
-    FailureClass(
-        name="no-space", retry="permanent", hint="free disk space: `docker buildx prune`, `docker system df`"
-    ),
-    FailureClass(
-        name="exec-format",
-        retry="permanent",
-        hint="no emulator runs this platform: `multibuild doctor`, then `multibuild setup`",
-    ),
-    FailureClass(
-        name="no-such-program",
-        retry="permanent",
-        hint="the program or its loader is missing; for a foreign platform also: an emulator without flag F (`multibuild doctor`)",
-    ),
-    FailureClass(
-        name="base-without-platform",
-        retry="permanent",
-        hint="the base image has no such platform: `multibuild inspect BASE` lists what it has",
-    ),
-    FailureClass(
-        name="wrong-base-platform",
-        retry="permanent",
-        hint="use a base image that has this platform; `multibuild inspect BASE` lists what it has",
-    ),
+    FailureClass(name="network", retry="transient", hint="check the network between the builder and the host it names"),
+    FailureClass(name="connection-refused", retry="transient", hint="is the server it names running and reachable?"),
+    FailureClass(name="dns", retry="transient", hint="check the builder's DNS; a container builder has its own"),
+    FailureClass(name="no-such-host", retry="once", hint="check the spelling of the host name, then the builder's DNS"),
+    FailureClass(name="registry-unavailable", retry="transient",
+                 hint="the registry answers with errors: try again later"),
+    FailureClass(name="rate-limited", retry="transient", waits_minutes=True,
+                 hint="log in (`docker login`) for a higher limit, or use a mirror (buildkitd.toml)"),
+    FailureClass(name="token", retry="auth", hint="`docker login HOST` again: the registry's token service refused"),
+    FailureClass(name="unauthorized", retry="auth",
+                 hint="`docker login HOST` with an account that may pull and push here"),
+    FailureClass(name="denied", retry="permanent",
+                 hint="this account may not do that: ask for the right, or `docker login`"),
+    FailureClass(name="builder-gone", retry="transient",
+                 hint="BuildKit went away: look at its log; out of memory is common"),
+    FailureClass(name="lost-blob", retry="once", hint="if it comes again: `docker buildx prune --builder NAME`"),
+    FailureClass(name="lost-snapshot", retry="transient", hint="if it stays: `docker buildx prune --builder NAME`"),
+    FailureClass(name="cache-service", retry="transient",
+                 hint="the cache service failed; builds without it are only slower"),
+    FailureClass(name="qemu-crash", retry="once", attempts=3, alone_after_failures=2,
+                 hint="QEMU crashed: pin another version in `emulators.image`, cross-compile this step, or use a native node"),
+    FailureClass(name="qemu-illegal-instruction", retry="permanent",
+                 hint="the emulated CPU lacks an instruction: set ENV QEMU_CPU in the stage, or pin a newer `emulators.image`"),
+    FailureClass(name="out-of-memory", retry="once", alone_after_failures=1,
+                 hint="the step was killed, most likely for memory: lower --jobs, or give the builder more"),
+    FailureClass(name="no-space", retry="permanent", hint="free disk space: `docker buildx prune`, `docker system df`"),
+    FailureClass(name="exec-format", retry="permanent",
+                 hint="no emulator runs this platform: `multibuild doctor`, then `multibuild setup`"),
+    FailureClass(name="no-such-program", retry="permanent",
+                 hint="the program or its loader is missing; for a foreign platform also: an emulator without flag F (`multibuild doctor`)"),
+    FailureClass(name="base-without-platform", retry="permanent",
+                 hint="the base image has no such platform: `multibuild inspect BASE` lists what it has"),
+    FailureClass(name="wrong-base-platform", retry="permanent",
+                 hint="use a base image that has this platform; `multibuild inspect BASE` lists what it has"),
     FailureClass(name="not-found", retry="permanent", hint="check the name and tag of the image"),
     FailureClass(name="dockerfile", retry="permanent", hint="mend the Dockerfile where the message points"),
-    FailureClass(
-        name="missing-file",
-        retry="permanent",
-        hint="the file is not in the context: check the path and .dockerignore",
-    ),
-    FailureClass(
-        name="step-failed", retry="permanent", hint="the command itself failed; its last lines are above"
-    ),
-    FailureClass(
-        name="usage",
-        retry="permanent",
-        hint="docker or buildx does not know an option: update it, or see build_flags",
-    ),
+    FailureClass(name="missing-file", retry="permanent",
+                 hint="the file is not in the context: check the path and .dockerignore"),
+    FailureClass(name="step-failed", retry="permanent", hint="the command itself failed; its last lines are above"),
+    FailureClass(name="usage", retry="permanent",
+                 hint="docker or buildx does not know an option: update it, or see build_flags"),
     FailureClass(name="no-builder", retry="permanent", hint="`multibuild setup` makes the builder ready"),
-    FailureClass(
-        name="driver", retry="permanent", hint="use a docker-container builder, or the containerd image store"
-    ),
-    FailureClass(
-        name="entitlement", retry="permanent", hint="allow it: `build_flags: [--allow=…]` and on the builder"
-    ),
-    FailureClass(
-        name="tls",
-        retry="permanent",
-        hint="make the CA known (`registries: {HOST: {ca: FILE}}`), or say `insecure: true` for plain http; "
-        "`multibuild doctor` says what the builder lacks",
-    ),
-    FailureClass(
-        name="registry-refuses", retry="permanent", hint="the registry does not accept this manifest or name"
-    ),
-    FailureClass(
-        name="timeout",
-        retry="once",
-        hint="raise `timeout`, cross-compile the slow step, or use a native node",
-    ),
-    FailureClass(
-        name="stalled",
-        retry="once",
-        hint="nothing was heard for `stall_timeout`; `auto` also looks at the emulators",
-    ),
-    FailureClass(name="killed", retry="transient", hint="somebody else ended the build's process"),
-    FailureClass(
-        name="unknown-transfer", retry="transient", hint="an unknown failure while moving data; see the log"
-    ),
+    FailureClass(name="driver", retry="permanent",
+                 hint="use a docker-container builder, or the containerd image store"),
+    FailureClass(name="entitlement", retry="permanent", hint="allow it: `build_flags: [--allow=…]` and on the builder"),
+    FailureClass(name="tls", retry="permanent",
+                 hint="make the CA known (`registries: {HOST: {ca: FILE}}`), or say `insecure: true` for plain http; "
+                      "`multibuild doctor` says what the builder lacks"),
+    FailureClass(name="registry-refuses", retry="permanent", hint="the registry does not accept this manifest or name"),
+    FailureClass(name="timeout", retry="once",
+                 hint="raise `timeout`, cross-compile the slow step, or use a native node"),
+    FailureClass(name="stalled", retry="once",
+                 hint="nothing was heard for `stall_timeout`; `auto` also looks at the emulators"),
+    FailureClass(name="killed", retry="transient", hint="another process ended the build's process"),
+    FailureClass(name="unknown-transfer", retry="transient", hint="an unknown failure while moving data; see the log"),
     FailureClass(name="unknown", retry="permanent", hint="see the log"),
 )
 
-_NET = "Go net/http, containerd resolver; buildkit util/resolver/retryhandler"
-
 SIGNATURES: tuple[Signature, ...] = (
     # Space and memory first: their messages often follow other errors.
-    Signature(
-        pattern=r"no space left on device|disk quota exceeded", name="no-space", scope="any", source="ENOSPC"
-    ),
-    Signature(
-        pattern=r"did not complete successfully: cannot allocate memory|signal: killed",
-        name="out-of-memory",
-        scope="any",
-        source="buildkit executor detectOOM",
-    ),
+    Signature(name="no-space", scope="any", source="ENOSPC", pattern=r"no space left on device|disk quota exceeded"),
+    Signature(name="out-of-memory", scope="any", source="buildkit executor detectOOM",
+              pattern=r"did not complete successfully: cannot allocate memory|signal: killed"),
     # Emulator errors in a RUN's output.
-    Signature(
-        pattern=r"qemu: uncaught target signal 4\b",
-        name="qemu-illegal-instruction",
-        scope="run",
-        source="multiarch#99",
-    ),
-    Signature(
-        pattern=r"qemu: uncaught target signal \d+",
-        name="qemu-crash",
-        scope="run",
-        source="binfmt#215, buildx#314",
-    ),
-    Signature(
-        pattern=r"exec format error",
-        name="exec-format",
-        scope="any",
-        source="buildkit#2437: no handler for the binary",
-    ),
-    Signature(
-        pattern=r"exec \S+: no such file or directory|starting container process caused: exec: .* no such file",
-        name="no-such-program",
-        scope="any",
-        source="docker/docs#14140",
-    ),
+    Signature(name="qemu-illegal-instruction", scope="run", source="multiarch#99",
+              pattern=r"qemu: uncaught target signal 4\b"),
+    Signature(name="qemu-crash", scope="run", source="binfmt#215, buildx#314",
+              pattern=r"qemu: uncaught target signal \d+"),
+    Signature(name="exec-format", scope="any", source="buildkit#2437: no handler for the binary",
+              pattern=r"exec format error"),
+    Signature(name="no-such-program", scope="any", source="docker/docs#14140",
+              pattern=r"exec \S+: no such file or directory|starting container process caused: exec: .* no such file"),
     # Registry and network, outside a RUN.
-    Signature(
-        pattern=r"429 Too Many Requests|toomanyrequests|pull rate limit|rate exceeded",
-        name="rate-limited",
-        scope="outside",
-        source="distribution-spec TOOMANYREQUESTS",
-    ),
-    Signature(
-        # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
-        # A registry's bare code is in lower case; "Unavailable: " is gRPC's, from a builder that went away.
-        pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
-        r"|received unexpected HTTP status: 5\d\d|(?-i:: unavailable(?:: |$))",
-        name="registry-unavailable",
-        scope="outside",
-        source="containerd core/remotes/errors; buildx#1315",
-    ),
-    Signature(
-        pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:"
-        r"|first record does not look like a TLS handshake",
-        name="tls",
-        scope="outside",
-        source="Go crypto/x509, net/http",
-    ),
-    Signature(pattern=r"connection refused", name="connection-refused", scope="outside", source=_NET),
-    Signature(
-        pattern=r"server misbehaving|Temporary failure (?:in name resolution|resolving)",
-        name="dns",
-        scope="outside",
-        source="buildkit#757",
-    ),
-    Signature(
-        pattern=r"no such host", name="no-such-host", scope="outside", source="moby#42867, buildkit#3532"
-    ),
-    Signature(
-        pattern=r"dial unix \S+buildkitd\.sock|transport is closing|error reading from server: EOF"
-        # Setup reached the engine, so an unreachable one is restarting.
-        r"|Cannot connect to the Docker daemon|failed to connect to the docker API|unable to upgrade to h2c"
-        r"|code = Unavailable|no such job|no active session|closing transport",
-        name="builder-gone",
-        scope="outside",
-        source="buildx#1079, buildkit#1222, solver/errdefs/jobs.go",
-    ),
-    Signature(
-        pattern=r"TLS handshake timeout|i/o timeout|request canceled|Client\.Timeout exceeded|connection reset by peer"
-        r"|broken pipe|use of closed network connection|unexpected EOF|: EOF\b|no route to host|network is unreachable"
-        r"|context deadline exceeded|http2: server sent GOAWAY|stream error|RST_STREAM|408 Request Timeout",
-        name="network",
-        scope="outside",
-        source=_NET,
-    ),
-    Signature(
-        pattern=r"error writing layer blob: maximum timeout reached|failed to (?:import|export) cache",
-        name="cache-service",
-        scope="outside",
-        source="go-actions-cache",
-    ),
-    Signature(
-        pattern=r"failed to fetch (?:anonymous|oauth) token",
-        name="token",
-        scope="outside",
-        source="buildkit authorizer",
-    ),
-    Signature(
-        # A refusal without a message has nothing behind the code: `failed to push app:1: unauthorized`.
-        pattern=r"401 Unauthorized|unauthorized(?:: |(?m:$))|failed to authorize|authorization failed"
-        r"|no basic auth credentials",
-        name="unauthorized",
-        scope="outside",
-        source="buildx#139, #324",
-    ),
-    Signature(
-        pattern=r"403 Forbidden|push access denied|pull access denied|insufficient_scope|\bdenied(?:: |$)",
-        name="denied",
-        scope="outside",
-        source="containerd resolver.go, pusher.go",
-    ),
-    Signature(
-        pattern=r"unknown blob \S+ in history|exceeded retry timeout"
-        r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN"
-        # registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
-        r"|blob unknown\b|blob upload (?:unknown|invalid)|(?:DIGEST|SIZE)[_ ]INVALID|provided digest did not match",
-        name="lost-blob",
-        scope="outside",
-        source="buildkit#2631, #990; moby#47520",
-    ),
-    Signature(
-        # Seen when a build uses what other builds, cancelled at that moment, have just created.
-        pattern=r"snapshot \S+ does not exist: not found",
-        name="lost-snapshot",
-        scope="outside",
-        source="buildkit#6808, #6977, #6521",
-    ),
+    Signature(name="rate-limited", scope="outside", source="distribution-spec TOOMANYREQUESTS",
+              pattern=r"429 Too Many Requests|toomanyrequests|pull rate limit|rate exceeded"),
+    # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.
+    # A registry's bare code is in lower case; "Unavailable: " is gRPC's, from a builder that went away.
+    Signature(name="registry-unavailable", scope="outside", source="containerd core/remotes/errors; buildx#1315",
+              pattern=r"unexpected status(?: code)?(?: from \w+ request to \S+:| \S+:|:)? 5\d\d\b"
+                      r"|received unexpected HTTP status: 5\d\d|(?-i:: unavailable(?:: |$))"),
+    Signature(name="tls", scope="outside", source="Go crypto/x509, net/http",
+              pattern=r"certificate signed by unknown authority|server gave HTTP response to HTTPS client|x509:"
+                      r"|first record does not look like a TLS handshake"),
+    Signature(name="connection-refused", scope="outside", source=_NET, pattern=r"connection refused"),
+    Signature(name="dns", scope="outside", source="buildkit#757",
+              pattern=r"server misbehaving|Temporary failure (?:in name resolution|resolving)"),
+    Signature(name="no-such-host", scope="outside", source="moby#42867, buildkit#3532", pattern=r"no such host"),
+    # A Docker daemon that cannot be reached is restarting: setup had reached it.
+    Signature(name="builder-gone", scope="outside", source="buildx#1079, buildkit#1222, solver/errdefs/jobs.go",
+              pattern=r"dial unix \S+buildkitd\.sock|transport is closing|error reading from server: EOF"
+                      r"|Cannot connect to the Docker daemon|failed to connect to the docker API|unable to upgrade to h2c"
+                      r"|code = Unavailable|no such job|no active session|closing transport"),
+    Signature(name="network", scope="outside", source=_NET,
+              pattern=r"TLS handshake timeout|i/o timeout|request canceled|Client\.Timeout exceeded|connection reset by peer"
+                      r"|broken pipe|use of closed network connection|unexpected EOF|: EOF\b|no route to host|network is unreachable"
+                      r"|context deadline exceeded|http2: server sent GOAWAY|stream error|RST_STREAM|408 Request Timeout"),
+    Signature(name="cache-service", scope="outside", source="go-actions-cache",
+              pattern=r"error writing layer blob: maximum timeout reached|failed to (?:import|export) cache"),
+    Signature(name="token", scope="outside", source="buildkit authorizer",
+              pattern=r"failed to fetch (?:anonymous|oauth) token"),
+    # A refusal without a message has nothing behind the code: `failed to push app:1: unauthorized`.
+    Signature(name="unauthorized", scope="outside", source="buildx#139, #324",
+              pattern=r"401 Unauthorized|unauthorized(?:: |(?m:$))|failed to authorize|authorization failed"
+                      r"|no basic auth credentials"),
+    Signature(name="denied", scope="outside", source="containerd resolver.go, pusher.go",
+              pattern=r"403 Forbidden|push access denied|pull access denied|insufficient_scope|\bdenied(?:: |$)"),
+    # "blob unknown": registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
+    Signature(name="lost-blob", scope="outside", source="buildkit#2631, #990; moby#47520",
+              pattern=r"unknown blob \S+ in history|exceeded retry timeout"
+                      r"|content digest sha256:\w+: not found|blob (?:sha256:\w+|unknown).*not found|MANIFEST_BLOB_UNKNOWN"
+                      r"|blob unknown\b|blob upload (?:unknown|invalid)|(?:DIGEST|SIZE)[_ ]INVALID|provided digest did not match"),
+    # Seen when a build uses what other builds, cancelled at that moment, have just created.
+    Signature(name="lost-snapshot", scope="outside", source="buildkit#6808, #6977, #6521",
+              pattern=r"snapshot \S+ does not exist: not found"),
     # Failures that no retry helps.
-    Signature(
-        pattern=r"no match for platform in manifest|no matching manifest for",
-        name="base-without-platform",
-        scope="outside",
-        source="containerd core/images; moby noMatchesErr",
-    ),
-    Signature(
-        pattern=r"dockerfile parse error|failed to read dockerfile|unknown instruction|target stage .* could not be found"
-        r"|circular dependency detected|failed to parse stage name|failed to solve with frontend"
-        r"|no build stage in current context",
-        name="dockerfile",
-        scope="outside",
-        source="buildkit frontend/dockerfile",
-    ),
-    Signature(
-        pattern=r"failed to compute cache key|failed to calculate checksum of ref|failed to walk",
-        name="missing-file",
-        scope="outside",
-        source="buildkit solver/edge.go, opsutils/contenthash.go",
-    ),
-    Signature(
-        pattern=r"failed to resolve source metadata for .*not found|: not found$|(?:manifest|name)[_ ]unknown",
-        name="not-found",
-        scope="outside",
-        source="buildkit imageresolver.go",
-    ),
-    Signature(
-        pattern=r"unknown flag|unknown shorthand flag|unknown command: docker|invalid argument .* for ",
-        name="usage",
-        scope="outside",
-        source="docker CLI, exit 125",
-    ),
-    Signature(
-        pattern=r"no builder .* found|no valid drivers found",
-        name="no-builder",
-        scope="outside",
-        source="buildx storeutil.go",
-    ),
-    Signature(
-        pattern=r"push-by-digest is currently not implemented|Multi-platform build is not supported for the docker driver",
-        name="driver",
-        scope="outside",
-        source="buildx build/opt.go",
-    ),
-    Signature(
-        pattern=r"granting entitlement|is not allowed$",
-        name="entitlement",
-        scope="outside",
-        source="buildkit util/entitlements",
-    ),
-    Signature(
-        pattern=r"MANIFEST[_ ]INVALID|NAME[_ ]INVALID|UNSUPPORTED|mediaType in manifest",
-        name="registry-refuses",
-        scope="outside",
-        source="distribution-spec",
-    ),
+    Signature(name="base-without-platform", scope="outside", source="containerd core/images; moby noMatchesErr",
+              pattern=r"no match for platform in manifest|no matching manifest for"),
+    Signature(name="dockerfile", scope="outside", source="buildkit frontend/dockerfile",
+              pattern=r"dockerfile parse error|failed to read dockerfile|unknown instruction|target stage .* could not be found"
+                      r"|circular dependency detected|failed to parse stage name|failed to solve with frontend"
+                      r"|no build stage in current context"),
+    Signature(name="missing-file", scope="outside", source="buildkit solver/edge.go, opsutils/contenthash.go",
+              pattern=r"failed to compute cache key|failed to calculate checksum of ref|failed to walk"),
+    Signature(name="not-found", scope="outside", source="buildkit imageresolver.go",
+              pattern=r"failed to resolve source metadata for .*not found|: not found$|(?:manifest|name)[_ ]unknown"),
+    Signature(name="usage", scope="outside", source="docker CLI, exit 125",
+              pattern=r"unknown flag|unknown shorthand flag|unknown command: docker|invalid argument .* for "),
+    Signature(name="no-builder", scope="outside", source="buildx storeutil.go",
+              pattern=r"no builder .* found|no valid drivers found"),
+    Signature(name="driver", scope="outside", source="buildx build/opt.go",
+              pattern=r"push-by-digest is currently not implemented|Multi-platform build is not supported for the docker driver"),
+    Signature(name="entitlement", scope="outside", source="buildkit util/entitlements",
+              pattern=r"granting entitlement|is not allowed$"),
+    Signature(name="registry-refuses", scope="outside", source="distribution-spec",
+              pattern=r"MANIFEST[_ ]INVALID|NAME[_ ]INVALID|UNSUPPORTED|mediaType in manifest"),
 )
+# fmt: on
 
 NETWORK_IN_RUN = (
     r"connection reset by peer|Connection reset|i/o timeout|TLS handshake timeout|Connection timed out|timed out"

@@ -38,7 +38,7 @@ INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or do
 class EngineInfo:
     """The answer of `docker info`. `memory` is in bytes; `buildx_path` is the plugin's own binary.
 
-    `local` is False for an engine on another machine (ssh:// or tcp://), whose files and kernel are not ours.
+    `local` is False for an engine on another machine (ssh:// or tcp://): its files and kernel are out of reach.
     `insecure` are the registries (host[:port]) the engine itself speaks plain http with.
     """
 
@@ -102,7 +102,7 @@ class NewBuilder:
 
 
 class Engine(Protocol):
-    """The engine as the rest of multibuild sees it; every method raises EnvironmentFault when it cannot answer."""
+    """The Docker engine; every method raises EnvironmentFault when it cannot answer."""
 
     def info(self) -> EngineInfo:
         """Return the engine's facts."""
@@ -223,7 +223,7 @@ class DockerEngine:
             self._client.image.pull(image, quiet=True)
 
     def run_privileged(self, image: str, arguments: tuple[str, ...]) -> str:
-        """Run a container whose image was pulled before: an implicit pull would print to our stdout."""
+        """Run a container whose image was pulled before: an implicit pull would print to stdout."""
         _log_command("docker", "run", "--privileged", "--rm", image, *arguments)
         with _faults(f"running {image}"):
             answer = self._client.container.run(
@@ -263,7 +263,7 @@ class DockerEngine:
 def run_docker(*argv: str) -> subprocess.CompletedProcess[str]:
     """Run a docker command for its short answer; EnvironmentFault when it cannot be started.
 
-    Not through python-on-whales, which drops fields (the options and files of `buildx ls` that tell drift), and
+    Not through python-on-whales, which drops fields (the options and files of `buildx ls`, which show drift), and
     which takes longer to load than docker takes to answer.
     """
     _log_command(*argv)

@@ -6,35 +6,30 @@ other field is always there. A field that a journal lacks has its default, or is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from types import UnionType
-from typing import Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from multibuild.frozen import frozen
 
 JSON_KEYS = {"failure_class": "class", "media_type": "mediaType", "step": "name"}
 """The journal's keys of fields whose key cannot be their name."""
 
+EVENTS: dict[str, type[Event]] = {}
+"""Events by name."""
+
 
 class Event:
-    """Something that happened in a run."""
+    """Something that happened in a run; `event` sets the class's properties."""
 
     __slots__ = ()
 
-    name: str = ""
-    """What the journal calls it."""
-
+    name: str
     durable = True
-    """Whether the run goes on only once the event is on the disk, and all before it; an fsync takes up to ten ms.
-
-    What is not durable is written at once too, and is on the disk with the next durable event.
-    """
-
     journaled = True
-    """Whether it is in the journal, not only on the display."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as the journal has them."""
@@ -46,6 +41,27 @@ class Event:
         }
 
 
+E = TypeVar("E", bound=Event)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def event(name: str, *, durable: bool = True, journaled: bool = True) -> Callable[[type[E]], type[E]]:
+    """Register a class as the event that the journal calls `name`, with its docstring as documentation.
+
+    After a `durable` event the run goes on only once it is on the disk, with all before it: an fsync takes up to ten
+    ms. Others are written at once too, and are on the disk with the next durable one. What is not `journaled` is only
+    displayed.
+    """
+
+    def register(cls: type[E]) -> type[E]:
+        cls = frozen(cls)
+        cls.name, cls.durable, cls.journaled = name, durable, journaled
+        EVENTS[name] = cls
+        return cls
+
+    return register
+
+
 @frozen
 class PlatformEvent(Event):
     """Something that happened to a platform."""
@@ -53,168 +69,129 @@ class PlatformEvent(Event):
     platform: str
 
 
-@frozen
+@event("run.started")
 class RunStarted(Event):
-    """A run begins; `command` is build, publish or merge, and absent in a run that was imported.
+    """A run begins; `command` is build, publish or merge, absent in an imported run. `--if-changed`, the report."""
 
-    `--if-changed` looks only at runs of its own command; the report takes the environment.
-    """
-
-    name = "run.started"
     command: str | None = None
     image: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
-@frozen
+@event("host.ready")
 class HostReady(Event):
     """The host is set up: versions, builders and emulators, for the report."""
 
-    name = "host.ready"
     environment: Mapping[str, Any]
 
 
-@frozen
+@event("run.planned")
 class RunPlanned(Event):
-    """The plan is made; `settings` are digests by key.
+    """The plan is made: the live table's rows; `settings` are digests by key, which `--if-changed` compares."""
 
-    The live table has a row for each platform; `--if-changed` compares the settings.
-    """
-
-    name = "run.planned"
     platforms: tuple[str, ...]
     jobs: int
     settings: Mapping[str, str]
 
 
-@frozen
+@event("run.ended")
 class RunEnded(Event):
     """The run is over: succeeded, partial, failed or interrupted. `error` has message, hint and exit_code.
 
-    A run without it was killed: `--resume` takes over what runs left that did not succeed.
+    A run without it was killed; `--resume` reuses the children of runs that did not succeed.
     """
 
-    name = "run.ended"
     status: str
     error: Mapping[str, Any] | None = None
 
 
-@frozen
+@event("run.confirmed")
 class RunConfirmed(Event):
-    """`--if-changed` found that this run's result still holds: for people who read the journal."""
+    """`--if-changed` found that this run's result still holds."""
 
-    name = "run.confirmed"
     command: str
 
 
-@frozen
+@event("stage.started", durable=False)
 class StageStarted(Event):
     """A stage begins: shown, and in the report."""
 
-    name = "stage.started"
-    durable = False
     stage: str
 
 
-@frozen
+@event("stage.ended")
 class StageEnded(Event):
     """A stage ended, well or not, after `seconds` of wall time: in the report."""
 
-    name = "stage.ended"
     stage: str
     seconds: float
 
 
-@frozen
+@event("inputs.named")
 class InputsNamed(Event):
-    """The files that go into the builds were read; `stamp` is that of their modification times.
+    """The inputs were read; `--resume` reuses a killed run's children while `stamp`, of their times, is the same."""
 
-    `--resume` takes over children of a killed run while the stamp is the same.
-    """
-
-    name = "inputs.named"
     stamp: str
 
 
-@frozen
+@event("platform.inputs", durable=False)
 class PlatformInputs(PlatformEvent):
-    """What goes into a platform: the digest of all its inputs, null where `unknown` says what cannot be known.
+    """A platform's inputs by digest, for `--resume`, `--if-changed` and batches; null because of `unknown`."""
 
-    `--resume`, `--if-changed` and the choice of cached batches compare it with a later run's.
-    """
-
-    name = "platform.inputs"
-    durable = False
     inputs: str | None
     parts: Mapping[str, str]
     unknown: str = ""
 
 
-@frozen
+@event("inputs.held")
 class InputsHeld(Event):
-    """No file changed while builds read it: `--resume` takes over the children whatever the files' times are."""
-
-    name = "inputs.held"
+    """No file changed while builds read it: `--resume` reuses the children whatever the files' times are."""
 
 
-@frozen
+@event("inputs.changed")
 class InputsChanged(Event):
     """A file changed while builds read it: `--resume` and `--if-changed` pass over the run."""
 
-    name = "inputs.changed"
 
-
-@frozen
+@event("wave.started", durable=False)
 class BatchStarted(Event):
     """Platforms of a node are built in one bake process, because of `why`: cached, shared or context. Shown."""
 
-    name = "wave.started"
-    durable = False
     node: str
     platforms: tuple[str, ...]
     why: str
 
 
-@frozen
+@event("attempt.started", durable=False)
 class AttemptStarted(PlatformEvent):
-    """An attempt begins on `node`; `log` is relative to the run's directory. Shown.
+    """An attempt begins; `log` is relative to the run. Shown; without an end, the report counts it as cancelled."""
 
-    The report counts an attempt without an end as cancelled.
-    """
-
-    name = "attempt.started"
-    durable = False
     number: int
     node: str
     log: str
 
 
-@frozen
+@event("step", journaled=False)
 class StepStarted(PlatformEvent):
     """BuildKit begins a step: shown."""
 
-    name = "step"
-    journaled = False
     step: str
 
 
-@frozen
+@event("log", journaled=False)
 class LogLine(PlatformEvent):
     """A step printed a line: shown, and in the attempt's log."""
 
-    name = "log"
-    journaled = False
     text: str
 
 
-@frozen
+@event("attempt.ended")
 class AttemptEnded(PlatformEvent):
     """An attempt ended: ok, failed, timeout, stalled or cancelled; a failed one with its class. Shown, in the report.
 
     Later runs start first what failed, then what took longest.
     """
 
-    name = "attempt.ended"
     number: int
     seconds: float
     outcome: str
@@ -225,35 +202,32 @@ class AttemptEnded(PlatformEvent):
     hint: str | None = None
 
 
-@frozen
+@event("attempt.waiting")
 class AttemptWaiting(PlatformEvent):
     """A failed attempt is followed by another one after `seconds`, because of `reason`. Shown, in the report."""
 
-    name = "attempt.waiting"
     number: int
     seconds: float
     reason: str
     alone: bool = False
 
 
-@frozen
+@event("attempt.given_up")
 class AttemptGivenUp(PlatformEvent):
     """A failed attempt was the last one, because of `reason`. Shown, in the report."""
 
-    name = "attempt.given_up"
     number: int
     reason: str
 
 
-@frozen
+@event("record.forgotten")
 class RecordForgotten(PlatformEvent):
     """BuildKit had lost a part of its cache: the record `id` was pruned before the next attempt. Shown."""
 
-    name = "record.forgotten"
     id: str
 
 
-@frozen
+@event("platform.ended")
 class PlatformEnded(PlatformEvent):
     """A platform succeeded, failed or was cancelled; or its child was reused, or carried over from an older index.
 
@@ -261,7 +235,6 @@ class PlatformEnded(PlatformEvent):
     `--if-changed` find children by it.
     """
 
-    name = "platform.ended"
     status: str
     required: bool | None = None
     digest: str | None
@@ -273,46 +246,37 @@ class PlatformEnded(PlatformEvent):
     reason: str | None = None
 
 
-@frozen
+@event("child.read", durable=False)
 class ChildRead(PlatformEvent):
-    """A child was read back; `manifest` is the image's digest, `bytes` its size. `--if-changed`, the report."""
+    """A child was read; `manifest` is its image's digest, `bytes` its size. `--if-changed`, the report."""
 
-    name = "child.read"
-    durable = False
     manifest: str
     bytes: int
 
 
-@frozen
+@event("test.waiting")
 class SmokeTestWaiting(PlatformEvent):
-    """Something else kept a test from its end: it is run again after `seconds`. Shown."""
+    """A failure (`class`) prevented a test: it is run again after `seconds`. Shown."""
 
-    name = "test.waiting"
     number: int
     failure_class: str
     seconds: float
     alone: bool = False
 
 
-@frozen
+@event("test.given_up")
 class SmokeTestGivenUp(PlatformEvent):
-    """Something else kept a test from its end, and it is not run again, because of `reason`. Shown."""
+    """A failure (`class`) prevented a test, which is not run again, because of `reason`. Shown."""
 
-    name = "test.given_up"
     number: int
     failure_class: str
     reason: str
 
 
-@frozen
+@event("test.ended", durable=False)
 class SmokeTestEnded(PlatformEvent):
-    """A test passed, failed or was skipped; with a class when something else kept it from its end.
+    """A test passed (`merge` does not repeat it), failed or was skipped; `class` of what prevented it. The report."""
 
-    Shown, in the report; `merge` does not repeat a test that passed.
-    """
-
-    name = "test.ended"
-    durable = False
     status: str
     seconds: float = 0.0
     detail: str | None = None
@@ -320,26 +284,20 @@ class SmokeTestEnded(PlatformEvent):
     hint: str | None = None
 
 
-@frozen
+@event("content.ended", durable=False)
 class ContentEnded(PlatformEvent):
-    """The proof of content passed, failed or was skipped after `checked` binaries; `foreign` lists the wrong ones.
+    """A proof of content passed (`merge` does not repeat it), failed (`foreign`: the wrong files) or was skipped."""
 
-    Shown, in the report; `merge` does not repeat a proof that passed.
-    """
-
-    name = "content.ended"
-    durable = False
     status: str
     checked: int = 0
     foreign: tuple[str, ...] = ()
     detail: str | None = None
 
 
-@frozen
+@event("index.composed")
 class IndexComposed(Event):
     """The index is made, with its descriptors, and not pushed yet. Shown, in the report; `clean` keeps its entries."""
 
-    name = "index.composed"
     digest: str
     media_type: str
     size: int
@@ -347,49 +305,23 @@ class IndexComposed(Event):
     manifests: tuple[Mapping[str, Any], ...] = ()
 
 
-@frozen
+@event("tag.planned")
 class TagPlanned(Event):
-    """What a tag held before any tag moves, null for no such tag: a resumed run rolls back to it."""
+    """The digest of a tag `before` any tag moves, null without such a tag: a resumed run rolls back to it."""
 
-    name = "tag.planned"
     ref: str
     before: str | None
     after: str
 
 
-@frozen
+@event("tag.ended")
 class TagEnded(Event):
-    """A tag was moved, unchanged, put back, left or failed; again when it is rolled back. Shown, in the report.
+    """A tag was moved, unchanged, put back, left or failed; again at a rollback. Shown; `--if-changed`, the report."""
 
-    `--if-changed` asks for what tags hold.
-    """
-
-    name = "tag.ended"
     ref: str
     before: str | None
     after: str | None
     status: str
-
-
-EVENTS: Mapping[str, type[Event]] = {
-    cls.name: cls
-    for cls in (
-        *(RunStarted, HostReady, RunPlanned, RunEnded, RunConfirmed, StageStarted, StageEnded),
-        *(InputsNamed, PlatformInputs, InputsHeld, InputsChanged, BatchStarted),
-        *(
-            AttemptStarted,
-            StepStarted,
-            LogLine,
-            AttemptEnded,
-            AttemptWaiting,
-            AttemptGivenUp,
-            RecordForgotten,
-        ),
-        *(PlatformEnded, ChildRead, SmokeTestWaiting, SmokeTestGivenUp, SmokeTestEnded, ContentEnded),
-        *(IndexComposed, TagPlanned, TagEnded),
-    )
-}
-"""Events by name."""
 
 
 @frozen
@@ -408,7 +340,6 @@ class MalformedEvent(ValueError):
     """An event `name` whose fields are not those of its class."""
 
     def __init__(self, name: str) -> None:
-        """Keep the name of the event."""
         super().__init__(f"a field of {name} is missing or of another type")
         self.name = name
 
@@ -442,7 +373,7 @@ def _is_of_type(value: Any, hint: Any) -> bool:
         return True
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
-        return any(_is_of_type(value, one) for one in arguments)
+        return any(_is_of_type(value, member) for member in arguments)
     if origin is tuple:
         return isinstance(value, list) and all(_is_of_type(item, arguments[0]) for item in value)
     if origin is Mapping:

@@ -1,6 +1,6 @@
-"""The journal: append-only, one event a line, fsynced: a kill at any instant loses at most the line that is written.
+"""The journal: append-only, one event a line. A kill at any instant loses at most the line that is being written.
 
-Where power is lost, nothing is lost that was waited for, nor anything before it.
+A loss of power loses no durable event, nor any event before it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """Writes events; safe from several threads. OSError when the disk is full: what is not journaled did not happen."""
+    """Writer of events; safe from several threads. OSError when the disk is full."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path` for appending; 0600, it may hold what a build printed."""
+        """Open `path` for appending, with mode 0600: it may contain the output of builds."""
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock = threading.Lock()
         # A kill, or a disk that filled up, can leave half a line: the next event must not become part of it.
         self._torn = _ends_torn(self._file)
-        self._awaited = True
+        self._synced = True
         sync_folder(path.parent)
 
     def append(self, entry: JournalEntry) -> None:
@@ -45,18 +45,18 @@ class Journal:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             self._torn = False
-            self._awaited = entry.event.durable
-            if self._awaited:
+            self._synced = entry.event.durable
+            if self._synced:
                 os.fsync(self._file)
 
     def close(self) -> None:
-        """Close the file once all of it is on the disk, EnvironmentFault if not; a second time does nothing."""
+        """Sync and close the file; EnvironmentFault when it cannot be synced. A second call does nothing."""
         with self._lock:
             file, self._file = self._file, -1
             if file < 0:
                 return
             try:
-                if not self._awaited:
+                if not self._synced:
                     os.fsync(file)
             except OSError as error:
                 raise unwritable(error) from error
@@ -74,10 +74,10 @@ class Journal:
 
 @frozen
 class JournalReading:
-    """What a journal held. `damaged` are the numbers (from 1) of unreadable lines before the last one.
+    """A journal's content. `damaged` are the numbers (from 1) of unreadable lines before the last one.
 
     `malformed` are the names of events among them whose fields are not those of their class. `torn`: the last line is
-    not whole, as a kill leaves it.
+    incomplete, as after a kill.
     """
 
     entries: tuple[JournalEntry, ...]
@@ -87,7 +87,7 @@ class JournalReading:
 
 
 def scan_journal(path: Path) -> JournalReading:
-    """Read a journal with what is wrong with it; empty when there is none. OSError when it cannot be read."""
+    """Read a journal and its damage; empty when there is none. OSError when it cannot be read."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -114,11 +114,7 @@ def scan_journal(path: Path) -> JournalReading:
 
 
 def read_journal(path: Path) -> tuple[JournalEntry, ...]:
-    """Read the entries of a journal, without a torn last line; empty when there is none.
-
-    Unreadable lines before the last are left out too, and a warning on stderr says how many. OSError when the
-    file cannot be read.
-    """
+    """Read a journal's entries as `scan_journal` does, with a warning about unreadable lines before the last."""
     reading = scan_journal(path)
     if reading.damaged:
         logger.warning(
@@ -136,7 +132,7 @@ def read_events(path: Path) -> tuple[Event, ...]:
 
 
 def unwritable(error: OSError) -> EnvironmentFault:
-    """Say that the journal cannot be written, and the way out."""
+    """Return the error of a journal that cannot be written."""
     return EnvironmentFault(
         f"the journal cannot be written: {error.strerror or error}",
         hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",

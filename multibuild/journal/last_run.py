@@ -1,8 +1,9 @@
-"""What the last run left to merge: its children, and which proofs they passed. Pure: plan.json and journal in."""
+"""The last run's children and their proofs, from plan.json and journal. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from multibuild.frozen import frozen
@@ -14,10 +15,10 @@ from multibuild.plan.spec import repository_of
 
 @frozen
 class RecordedChild:
-    """A child as a journal tells of it: where it was staged, its digest, and what became of its proofs.
+    """A child in a journal: the repository of its staging, its digest, and the results of its proofs.
 
-    `test` and `content` are "passed", "failed", "skipped", or "" where the run did not get that far; `checked` is how
-    many binaries the proof of content looked at.
+    `test` and `content` are "passed", "failed", "skipped", or "" without a result; `checked` is the number of binaries
+    that the proof of content read.
     """
 
     platform: str
@@ -38,7 +39,7 @@ class LastRun:
 
 
 def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
-    """Find the newest run that got as far as ending a platform; `runs` are newest first."""
+    """Return the newest run in which a platform ended; `runs` are newest first."""
     for run in runs:
         plan = run.load_plan()
         events = read_events(run.journal_path)
@@ -48,34 +49,28 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
 
 
 def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, RecordedChild]:
-    """Fold a journal into the children it tells of.
-
-    A child of a later event takes an earlier one's place, and what was proved of that one says nothing of it.
-    """
+    """Return a journal's children by platform. A later child replaces an earlier one and that one's proofs."""
     staged = {item["platform"]: repository_of(item["staging"]["reference"]) for item in plan["platforms"]}
-    found: dict[str, RecordedChild] = {}
+    children: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
     checked: dict[str, int] = {}
     for event in events:
         match event:
             case PlatformEnded(platform=platform, digest=str(digest)) if digest:
                 repository = event.repository or staged.get(platform, "")
-                if platform in found and found[platform].digest != digest:
+                if platform in children and children[platform].digest != digest:
                     proofs = {key: status for key, status in proofs.items() if key[0] != platform}
-                found[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
-            case SmokeTestEnded(platform=platform, status=status):
-                proofs[platform, event.name] = status
-            case ContentEnded(platform=platform, status=status):
-                proofs[platform, event.name] = status
-                checked[platform] = event.checked
+                children[platform] = RecordedChild(platform=platform, repository=repository, digest=digest)
+            case SmokeTestEnded() | ContentEnded():
+                proofs[event.platform, event.name] = event.status
+                if isinstance(event, ContentEnded):
+                    checked[event.platform] = event.checked
     return {
-        platform: RecordedChild(
-            platform=platform,
-            repository=child.repository,
-            digest=child.digest,
+        platform: replace(
+            child,
             test=proofs.get((platform, SmokeTestEnded.name), ""),
             content=proofs.get((platform, ContentEnded.name), ""),
             checked=checked.get(platform, 0),
         )
-        for platform, child in found.items()
+        for platform, child in children.items()
     }

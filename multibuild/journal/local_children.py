@@ -1,7 +1,7 @@
-"""Children that no registry holds: OCI layouts in a run's directory, each there whole or not at all.
+"""Children that no registry holds: OCI layouts in a run's directory, each complete or absent.
 
 A run's directory can be moved to another machine, so journals name them relative to it. A name that begins with a
-dot is an export that has not ended: nobody reads it.
+dot is an export that has not ended: it is never read.
 """
 
 from __future__ import annotations
@@ -24,65 +24,61 @@ from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores
 from multibuild.plan.spec import LAYOUTS
 
-MOST_BYTES = 4 * 1024 * 1024
-"""Of a manifest: registries take no more either (distribution-spec, "Pushing Manifests")."""
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+"""The limit of registries, too (distribution-spec, "Pushing Manifests")."""
 
-DEEPEST = 4
-"""Indexes in indexes; BuildKit makes one."""
+MAX_INDEX_DEPTH = 4
+"""Indexes in indexes; BuildKit writes one."""
 
 
-def is_staged_here(repository: str) -> bool:
+def is_local_child(repository: str) -> bool:
     """Whether a child's repository is a layout in a run's directory."""
     return repository.startswith(LAYOUTS)
 
 
 def child_reference(repository: str, digest: str) -> Reference:
-    """Name a child by what journals say: a repository's, or a layout's as `WithStaged` finds it."""
-    if is_staged_here(repository):
+    """Return the reference of a child in a registry, or in a layout as `ChildStores` finds it."""
+    if is_local_child(repository):
         return Reference(host=repository, repository="child", digest=digest)
     return Reference.parse(f"{repository}@{digest}")
 
 
 def folder_of(repository: str, run: RunDirectory) -> Path:
-    """Give the directory of a layout; RegistryError for a name that is none of ours."""
+    """Return the directory of a layout; RegistryError for a name that is not a child's."""
     slug = repository.removeprefix(LAYOUTS)
-    if not is_staged_here(repository) or "/" in slug or slug.startswith(".") or not slug:
+    if not is_local_child(repository) or "/" in slug or slug.startswith(".") or not slug:
         raise RegistryError("invalid", f"{repository} is no child of a run")
     return run.children / slug
 
 
-class WithStaged:
-    """Stores, and the children staged in one run's directory."""
+class ChildStores:
+    """Registries, and the children in one run's directory."""
 
     def __init__(self, registries: Stores, run: RunDirectory) -> None:
-        """Take the registries and the run."""
         self._registries = registries
         self._run = run
 
     def of(self, host: str, /) -> Store:
-        """Give the child's layout where `host` names one, else the registry."""
-        if is_staged_here(host):
+        """Return the child's layout where `host` names one, else the registry."""
+        if is_local_child(host):
             return OciLayout(folder_of(host, self._run), image="child", label=host)
         return self._registries.of(host)
 
 
-def on_the_builder(reference: Reference, run: RunDirectory) -> str:
-    """Name a child as a build can use it: an image reference, or `oci-layout://` with its digest."""
-    if is_staged_here(reference.host):
+def builder_reference(reference: Reference, run: RunDirectory) -> str:
+    """Return a child's name in a build: an image reference, or `oci-layout://` with its digest."""
+    if is_local_child(reference.host):
         return f"oci-layout://{folder_of(reference.host, run).resolve()}@{reference.digest}"
     return str(reference)
 
 
-def may_be_there(reference: Reference, run: RunDirectory) -> bool:
-    """Say no where a child would be in the run's directory and is not; what is in registries nobody is asked."""
-    return not is_staged_here(reference.host) or folder_of(reference.host, run).is_dir()
+def may_exist(reference: Reference, run: RunDirectory) -> bool:
+    """Whether a child exists, as far as the run's directory shows; registries are not asked."""
+    return not is_local_child(reference.host) or folder_of(reference.host, run).is_dir()
 
 
-# -- coming to be
-
-
-def fresh_folder(slug: str, run: RunDirectory) -> Path:
-    """Give an empty directory for the export of a child that is not there yet; what was in it is gone."""
+def export_folder(slug: str, run: RunDirectory) -> Path:
+    """Create an empty directory for the export of a child, in place of one left by an earlier attempt."""
     folder = run.children / f".{slug}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -91,15 +87,15 @@ def fresh_folder(slug: str, run: RunDirectory) -> Path:
 
 
 def exported_digest(folder: Path) -> str:
-    """Give what an export into `folder` made; "" when it did not end: buildx writes index.json last."""
+    """Return the digest of the export in `folder`; "" when it did not end: buildx writes index.json last."""
     try:
         return OciLayout(folder).manifest(OciLayout(folder).reference()).digest
     except (PublishFailed, OSError):
         return ""
 
 
-def keep(folder: Path, digest: str) -> None:
-    """Give an export its name, after reading all of it. OSError when it is not what it should be."""
+def finalize(folder: Path, digest: str) -> None:
+    """Verify a whole export, then rename it to its final name. OSError when it is damaged."""
     try:
         check_whole(OciLayout(folder), digest)
     except PublishFailed as error:
@@ -112,54 +108,53 @@ def keep(folder: Path, digest: str) -> None:
 
 
 def check_whole(layout: OciLayout, digest: str, depth: int = 0) -> None:
-    """Read everything a digest leads to; PublishFailed for what is missing or not what its digest says."""
-    if depth > DEEPEST:
-        raise RegistryError("invalid", f"{layout.path}: indexes within indexes, more than {DEEPEST} deep")
-    _require_plain(layout.file_of(digest), most=MOST_BYTES)
+    """Verify a manifest and everything below it; PublishFailed for a missing file or another digest."""
+    if depth > MAX_INDEX_DEPTH:
+        raise RegistryError(
+            "invalid", f"{layout.path}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep"
+        )
+    _require_file(layout.file_of(digest), max_bytes=MAX_MANIFEST_BYTES)
     manifest = layout.manifest(layout.reference().with_digest(digest))
     if manifest.media_type in INDEX_TYPES:
         for entry in manifest.entries:
             check_whole(layout, entry.digest, depth + 1)
     for blob in blobs_of(manifest):
-        _require_plain(layout.file_of(blob.digest), most=blob.size)
-        algorithm, _, name = blob.digest.partition(":")
-        seen = hashlib.new(algorithm)
+        _require_file(layout.file_of(blob.digest), max_bytes=blob.size)
+        algorithm, _, expected = blob.digest.partition(":")
+        actual = hashlib.new(algorithm)
         for chunk in layout.blob("", blob.digest):
-            seen.update(chunk)
-        if seen.hexdigest() != name:
+            actual.update(chunk)
+        if actual.hexdigest() != expected:
             raise RegistryError("invalid", f"{layout.path}: {blob.digest} is not what its name says")
 
 
-def _require_plain(path: Path, *, most: int) -> None:
-    """Raise RegistryError for what has no end (another machine may have sent a pipe), and for what is too much."""
-    if not path.is_file() or path.stat().st_size > most:
+def _require_file(path: Path, *, max_bytes: int) -> None:
+    """Raise RegistryError unless it is a regular file of limited size: an imported run may contain a pipe."""
+    if not path.is_file() or path.stat().st_size > max_bytes:
         raise RegistryError("invalid", f"{path} is not there, no plain file, or larger than it should be")
 
 
-# -- going from run to run
-
-
 def adopt(repository: str, digest: str, holders: Iterable[RunDirectory], run: RunDirectory) -> bool:
-    """Make a child of an earlier run this run's too, from the first of `holders` that has it whole.
+    """Copy a child into `run` from the first of `holders` that has it complete, with hard links where possible.
 
-    Its blobs are linked where the file system can. False when none has it; OSError when it cannot be written.
+    Returns whether one has it; OSError when it cannot be written.
     """
     holder = holder_of(repository, digest, holders)
     if holder is not None and holder.path != run.path:
         slug = folder_of(repository, run).name
-        _copy(folder_of(repository, holder), digest, fresh_folder(slug, run))
+        _copy(folder_of(repository, holder), digest, export_folder(slug, run))
     return holder is not None
 
 
 def holder_of(repository: str, digest: str, runs: Iterable[RunDirectory]) -> RunDirectory | None:
-    """Find the first of `runs` that has a child whole; all of it is read."""
+    """Return the first of `runs` that has a child complete; all of it is read."""
     for run in runs:
         folder = folder_of(repository, run)
         if folder.is_dir():
             with suppress(PublishFailed, OSError):
-                _require_plain(folder / "index.json", most=MOST_BYTES)
+                _require_file(folder / "index.json", max_bytes=MAX_MANIFEST_BYTES)
                 check_whole(OciLayout(folder), digest)
-                # An image in it, as an index lists it, is no child: it would come without its attestations.
+                # One image of the child's index is not the child: it has no attestations.
                 if exported_digest(folder) == digest:
                     return run
     return None
@@ -169,15 +164,15 @@ def _copy(source: Path, digest: str, target: Path) -> None:
     old, new = (OciLayout(path, image="child", label=str(path)) for path in (source, target))
     copier = Copier(target=Repository(reference=new.reference(), store=new))
     copier.copy_manifest(digest, Repository(reference=old.reference(), store=old), tag="latest")
-    keep(target, digest)
+    finalize(target, digest)
 
 
-def sweep(runs: Iterable[RunDirectory], current: RunDirectory) -> None:
-    """Remove what no run needs any more: exports that never ended, and children that `current` has, too."""
-    here = {path.name for path in _entries(current)}
+def remove_stale(runs: Iterable[RunDirectory], current: RunDirectory) -> None:
+    """Remove, from other runs, exports that never ended and children that `current` has, too."""
+    current_names = {path.name for path in _entries(current)}
     for run in runs:
         for path in _entries(run) if run.path != current.path else ():
-            if path.name.startswith(".") or path.name in here:
+            if path.name.startswith(".") or path.name in current_names:
                 shutil.rmtree(path, ignore_errors=True)
 
 

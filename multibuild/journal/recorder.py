@@ -1,4 +1,4 @@
-"""Writes down what happens: into the journal and onto the display."""
+"""Recording of events: in the journal and on the display."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from multibuild.journal.journal import Journal, unwritable
 
 
 class Say(Protocol):
-    """Tells a person something in a line."""
+    """Shows the user a message of one line."""
 
     def __call__(self, text: str, /) -> None:
-        """Say it."""
+        """Show a message."""
 
 
 class Display(Protocol):
-    """Shows a run while it happens."""
+    """Output for the user during a run."""
 
     def show(self, entry: JournalEntry) -> None:
         """Show an event."""
@@ -29,17 +29,17 @@ class Display(Protocol):
         """Show a message."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 class Recorder:
-    """The one place events go through: journal first, then display; safe from several threads as those are.
+    """Passes events to the journal first, then to listeners and the display; safe from several threads as those are.
 
-    A display that cannot be written to any more (a closed pipe) does not end a run: only the journal must hold.
+    A display that cannot be written to any more (a closed pipe) does not end a run.
     """
 
     def __init__(self, journal: Journal | None, display: Display) -> None:
-        """Take the journal (None: a command without a run) and the display."""
+        """Without a `journal` (a command without a run), events are only displayed."""
         self._journal = journal
         self._display = display
         self._listeners: tuple[Callable[[Event], None], ...] = ()
@@ -48,7 +48,7 @@ class Recorder:
     def record(self, event: Event, /) -> None:
         """Record an event now. EnvironmentFault when the journal cannot be written.
 
-        Nothing comes after a run's end: threads that are left behind may still record events.
+        Events after a run's end, from threads that have not ended, are dropped.
         """
         if self._ended:
             return
@@ -66,7 +66,7 @@ class Recorder:
 
     @contextmanager
     def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
-        """Hand every event to `listener` as it is recorded, for as long as the block lasts."""
+        """Call `listener` with every event as it is recorded, inside the block."""
         self._listeners = (*self._listeners, listener)
         try:
             yield
@@ -74,7 +74,7 @@ class Recorder:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     def say(self, text: str, /) -> None:
-        """Tell a person; not part of the journal."""
+        """Show the user a message; it is not journaled."""
         if self._ended:
             return
         with suppress(OSError):
@@ -83,9 +83,9 @@ class Recorder:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Record a stage's start and end, also when it fails; seconds are wall time."""
-        began = time.monotonic()
+        start = time.monotonic()
         self.record(StageStarted(stage=name))
         try:
             yield
         finally:
-            self.record(StageEnded(stage=name, seconds=round(time.monotonic() - began, 3)))
+            self.record(StageEnded(stage=name, seconds=round(time.monotonic() - start, 3)))

@@ -23,21 +23,20 @@ _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
-    """Give `$XDG_STATE_HOME/multibuild`, with `~/.local/state` where the variable is unset.
+    """Return `$XDG_STATE_HOME/multibuild`, by default in `~/.local/state`.
 
     A relative `XDG_STATE_HOME` is ignored (XDG base directory specification: such paths are invalid).
     """
-    named = environ.get("XDG_STATE_HOME", "")
+    base = Path(environ.get("XDG_STATE_HOME", ""))
     home = Path(environ.get("HOME") or Path.home())
-    base = Path(named) if Path(named).is_absolute() else home / ".local" / "state"
-    return base / "multibuild"
+    return (base if base.is_absolute() else home / ".local" / "state") / "multibuild"
 
 
 def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
-    """Give `<state home>/<project>-<hash>`."""
-    whole = project.resolve()
-    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
-    return state_home(environ) / f"{whole.name or 'root'}-{mark}"
+    """Return `<state home>/<project>-<hash>`."""
+    path = project.resolve()
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
+    return state_home(environ) / f"{path.name or 'root'}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +47,31 @@ class RunDirectory:
 
     @property
     def id(self) -> str:
-        """The run's id; ids sort by time."""
+        """The ID; IDs sort by time."""
         return self.path.name
 
     @property
     def plan_path(self) -> Path:
-        """Where the plan is."""
+        """The path of the plan."""
         return self.path / "plan.json"
 
     @property
     def journal_path(self) -> Path:
-        """Where the journal is."""
+        """The path of the journal."""
         return self.path / "journal.jsonl"
 
     @property
     def logs(self) -> Path:
-        """Where the logs are: `<slug>.<attempt>.log`."""
+        """The directory of the logs, `<slug>.<attempt>.log`."""
         return self.path / "logs"
 
     @property
     def children(self) -> Path:
-        """Where children are that no registry holds: an OCI layout for each platform, named by its slug."""
+        """The directory of children that no registry holds: an OCI layout for each platform, named by its slug."""
         return self.path / "children"
 
     def log_path(self, slug: str, attempt: int) -> Path:
-        """Where the log of a platform's attempt (from 1) is."""
+        """Return the path of the log of a platform's attempt (from 1)."""
         return self.logs / f"{slug}.{attempt}.log"
 
     def save_plan(self, document: Mapping[str, Any]) -> None:
@@ -98,13 +97,13 @@ class State:
     """A project's state directory, private (0700)."""
 
     def __init__(self, path: Path) -> None:
-        """Name the directory; it is made when something is written."""
+        """Create no directory yet: the first write does."""
         self.path = path
 
-    def _ready(self) -> None:
-        """Make the directory. One that holds other things keeps its mode (it may be /tmp); `runs` is always ours."""
+    def _create(self) -> None:
+        """Create the directory. One with other files keeps its mode (it may be /tmp); `runs` is always multibuild's."""
         runs = self.path / "runs"
-        with self._usable():
+        with self._faults():
             if not self.path.is_dir() or not any(self.path.iterdir()):
                 self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self.path.chmod(0o700)
@@ -112,7 +111,7 @@ class State:
             runs.chmod(0o700)
 
     @contextmanager
-    def _usable(self) -> Iterator[None]:
+    def _faults(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -122,9 +121,9 @@ class State:
             ) from error
 
     def new_run(self, now: datetime) -> RunDirectory:
-        """Make a run's directory and point `latest` to it; `now` is aware. EnvironmentFault when it cannot be."""
-        self._ready()
-        with self._usable():
+        """Create a run's directory and point `latest` to it; `now` is aware. Raises EnvironmentFault."""
+        self._create()
+        with self._faults():
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
             run.logs.mkdir(mode=0o700)
             self._point_to(run)
@@ -138,12 +137,10 @@ class State:
         link.replace(self.path / "latest")
 
     def _make_run(self, second: str) -> RunDirectory:
-        """Take the next free id: random in its second, and after those the same second already has."""
+        """Create the directory of the next free ID: random, but after those of the same second."""
         while True:
-            taken = [
-                int(run.id[-4:], 16) for run in self.runs() if _ID.match(run.id) and run.id[:-5] == second
-            ]
-            number = max(taken) + 1 if taken else secrets.randbelow(0x8000)
+            ids = [run.id for run in self.runs() if _ID.match(run.id) and run.id[:-5] == second]
+            number = int(max(ids)[-4:], 16) + 1 if ids else secrets.randbelow(0x8000)
             run = RunDirectory(self.path / "runs" / f"{second}-{number:04x}")
             try:
                 run.path.mkdir(mode=0o700)
@@ -152,28 +149,28 @@ class State:
             return run
 
     def runs(self) -> tuple[RunDirectory, ...]:
-        """Give the runs, newest first."""
+        """Return the runs, newest first."""
         folder = self.path / "runs"
         if not folder.is_dir():
             return ()
-        found = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return tuple(RunDirectory(path) for path in sorted(found, reverse=True))
+        paths = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return tuple(RunDirectory(path) for path in sorted(paths, reverse=True))
 
     def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:
         """Return the runs older than `run`, newest first."""
         return tuple(other for other in self.runs() if other.id < run.id)
 
     def latest(self) -> RunDirectory | None:
-        """Give the run `latest` points to, else the newest; None when there is none."""
+        """Return the run that `latest` points to, else the newest; None when there is none."""
         link = self.path / "latest"
         if link.is_symlink() and link.is_dir():
             return RunDirectory(self.path / "runs" / link.readlink().name)
         return next(iter(self.runs()), None)
 
     def point_to_newest(self) -> None:
-        """Make `latest` name the newest run there is, after runs were removed; nothing where there is none."""
+        """Point `latest` to the newest run after runs were removed; remove it after the last."""
         newest = next(iter(self.runs()), None)
-        with self._usable():
+        with self._faults():
             if newest is None:
                 (self.path / "latest").unlink(missing_ok=True)
             else:
@@ -196,16 +193,13 @@ class State:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other runs of this project out; EnvironmentFault naming the holder when one is at work.
-
-        The kernel drops the lock with its holder, however that one ended.
-        """
-        self._ready()
-        with self._usable():
+        """Lock the project; EnvironmentFault naming the holder of the lock. The kernel frees it when that ends."""
+        self._create()
+        with self._faults():
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            with self._usable():
-                if not _taken(handle):
+            with self._faults():
+                if not _try_lock(handle):
                     holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
                     raise EnvironmentFault(
                         f"another run of this project is at work: {holder}",
@@ -221,16 +215,16 @@ class State:
             os.close(handle)
 
     def load_facts(self) -> dict[str, Any] | None:
-        """Read facts.json: what the last setup or doctor found; None when there is none."""
+        """Read facts.json: the results of the last setup or doctor; None when there is none."""
         return _load(self.path / "facts.json")
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
         """Write facts.json."""
-        self._ready()
+        self._create()
         write_atomic(self.path / "facts.json", json.dumps(facts, indent=2))
 
 
-def _taken(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -239,7 +233,7 @@ def _taken(handle: int) -> bool:
 
 
 def _holder() -> str:
-    """Name this process: the command alone, for its options may hold what is nobody's business."""
+    """Describe this process, by its command without options: those may hold secrets."""
     command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"pid {os.getpid()} on {os.uname().nodename} since {since} ({command})"
@@ -253,6 +247,6 @@ def _load(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def open_log(path: Path, *, further: bool = False) -> TextIO:
-    """Open a log whose lines are on the disk one at a time; a `further` attempt's follow those that are there."""
-    return path.open("a" if further else "w", encoding="utf-8", errors="replace", buffering=1)
+def open_log(path: Path, *, append: bool = False) -> TextIO:
+    """Open a log that is written line by line; a second attempt's lines `append` to those of the first."""
+    return path.open("a" if append else "w", encoding="utf-8", errors="replace", buffering=1)

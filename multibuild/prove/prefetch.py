@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from multibuild.journal.events import Event, PlatformEnded
-from multibuild.journal.local_children import WithStaged, child_reference
+from multibuild.journal.local_children import ChildStores, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
 from multibuild.oci.reference import Reference
@@ -48,7 +48,7 @@ class ChildReader:
         """Read children from `registries` or from `run`; `verify` configures their content proofs."""
         self.registries = registries
         self._verify = verify
-        self._stores = WithStaged(registries, run)
+        self._stores = ChildStores(registries, run)
         self._cache = cache
         self._read_pool = ThreadPoolExecutor(max_workers=MAX_PARALLEL_READS)
         # A pool of its own, as smoke tests wait for reads but not for proofs.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed
 from multibuild.journal.events import PlatformEnded
-from multibuild.journal.local_children import is_staged_here
+from multibuild.journal.local_children import is_local_child
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
@@ -56,7 +56,7 @@ def carry_missing(
             os_features=planned.entry.os_features,
             annotations=planned.entry.annotations,
         )
-        local = is_staged_here(planned.staging.reference)
+        local = is_local_child(planned.staging.reference)
         recorder.record(
             PlatformEnded(
                 platform=str(planned.platform),

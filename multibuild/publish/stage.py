@@ -11,7 +11,7 @@ from multibuild.background import run_in_background
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import Interrupted
 from multibuild.journal.events import Event, IndexComposed, TagPlanned
-from multibuild.journal.local_children import WithStaged
+from multibuild.journal.local_children import ChildStores
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
@@ -70,7 +70,7 @@ async def publish_children(
         ]
         sources += [_old_repository(plan, output)] if carried else []
         with RegistrySession(plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES) as registries:
-            stores = WithStaged(registries, run)
+            stores = ChildStores(registries, run)
             if output is not None:
                 return publish_locally(
                     index, output, sources=sources, registries=stores, emit=recorder.record

@@ -16,7 +16,7 @@ from multibuild.frozen import frozen
 from multibuild.journal.events import IndexComposed, PlatformEnded
 from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import recorded_children
-from multibuild.journal.local_children import is_staged_here
+from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping, digest_of
@@ -82,12 +82,12 @@ def collect_leftovers(
         # Entries carried over from an older index were not built here, and may be in use by digest.
         own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
         for child in recorded_children(plan, own).values():
-            if is_staged_here(child.repository):
+            if is_local_child(child.repository):
                 continue
             collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
             (collected.children if run in removed_runs else collected.roots).add(child.digest)
         for planned in plan["platforms"]:
-            if is_staged_here(planned["staging"]["reference"]):
+            if is_local_child(planned["staging"]["reference"]):
                 continue
             staging = Reference.parse(planned["staging"]["reference"])
             if staging.tag and staging.tag.startswith(OWN_TAGS):

@@ -119,9 +119,9 @@ def _compare_with_registry(
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
     """Return the digest of a reference, from its registry, or from run directories for a child staged locally."""
-    from multibuild.journal.local_children import holder_of, is_staged_here
+    from multibuild.journal.local_children import holder_of, is_local_child
 
-    if not is_staged_here(name):
+    if not is_local_child(name):
         return registry_digest(registries, name)
     repository, _, digest = name.partition("@")
     return digest if holder_of(repository, digest, runs) is not None else None

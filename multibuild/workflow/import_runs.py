@@ -24,7 +24,7 @@ from multibuild.journal.events import (
 )
 from multibuild.journal.journal import Journal, read_journal, scan_journal
 from multibuild.journal.last_run import RecordedChild, recorded_children
-from multibuild.journal.local_children import adopt, holder_of, is_staged_here
+from multibuild.journal.local_children import adopt, holder_of, is_local_child
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.plan.document import plan_document
 from multibuild.plan.spec import repository_of
@@ -153,14 +153,14 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
 
     for platform, run in sources.items():
         child = run.children[platform]
-        is_local = is_staged_here(child.repository)
+        is_local = is_local_child(child.repository)
         if is_local and not holder_of(child.repository, child.digest, (run.directory,)):
             raise PublishFailed(
                 f"{run.directory.path} does not hold the child for {platform}, or not all of it",
                 hint="bring the whole directory here, with `children` in it, or build that platform again",
             )
     children = [run.children[platform] for platform, run in sources.items()]
-    children = [child for child in children if not is_staged_here(child.repository)]
+    children = [child for child in children if not is_local_child(child.repository)]
     references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
     manifests = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
     missing = [
@@ -183,7 +183,7 @@ def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) 
     run.save_plan(document)
     for platform, source in runs.items():
         child = source.children[platform]
-        if is_staged_here(child.repository):
+        if is_local_child(child.repository):
             adopt(child.repository, child.digest, (source.directory,), run)
     sources = list({id(source): source for source in runs.values()}.values())
     times = [entry.time for source in sources for entry in source.entries] or [datetime.now(UTC)]

@@ -14,7 +14,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
-from multibuild.journal.local_children import adopt, is_staged_here, sweep
+from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import State
@@ -112,7 +112,7 @@ def _adopt_children(
     runs = context.state.runs()
     adopted = []
     for result in results:
-        is_local = result.built and is_staged_here(result.repository)
+        is_local = result.built and is_local_child(result.repository)
         if not is_local or adopt(result.repository, result.digest, runs, context.run):
             adopted.append(result)
         elif result.required:
@@ -122,7 +122,7 @@ def _adopt_children(
             )
         else:
             adopted.append(replace(result, status="failed", digest=""))
-    sweep(runs, context.run)
+    remove_stale(runs, context.run)
     return tuple(adopted)
 
 

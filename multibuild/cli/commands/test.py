@@ -73,7 +73,7 @@ def _test_run(
     from multibuild.cli.display.display import make_display
     from multibuild.cli.supervise import supervise
     from multibuild.journal.journal import Journal, read_events
-    from multibuild.journal.local_children import may_be_there
+    from multibuild.journal.local_children import may_exist
     from multibuild.journal.recorder import Recorder
     from multibuild.plan.host_facts import recorded_facts
     from multibuild.plan.plan import make_plan
@@ -81,7 +81,7 @@ def _test_run(
     from multibuild.prove.stage import built_children
 
     recorded = built_children(run.load_plan() or {}, read_events(run.journal_path))
-    built = {platform: child for platform, child in recorded.items() if may_be_there(child, run)}
+    built = {platform: child for platform, child in recorded.items() if may_exist(child, run)}
     if not built:
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
     facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)

@@ -125,7 +125,7 @@ async def run_test(smoke_run: SmokeRun, solver: Solver, *, attempt: int = 1) -> 
     """
     recipe = dockerfile(smoke_run.test, smoke_run.base)
     steps: list[str] = []
-    with open_log(smoke_run.log, further=attempt > 1) as log:
+    with open_log(smoke_run.log, append=attempt > 1) as log:
         if attempt > 1:
             print(f"=== attempt {attempt}", file=log)
         progress = Progress(write_log=lambda line: print(line, file=log), on_step=steps.append)

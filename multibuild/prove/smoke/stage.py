@@ -15,7 +15,7 @@ from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import RecordForgotten, SmokeTestGivenUp, SmokeTestWaiting
-from multibuild.journal.local_children import on_the_builder
+from multibuild.journal.local_children import builder_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
@@ -114,7 +114,7 @@ def _planned_tests(
             smoke_run = SmokeRun(
                 platform=planned.platform,
                 test=planned.test,
-                child=on_the_builder(reference, run),
+                child=builder_reference(reference, run),
                 log=run.logs / f"{planned.slug}.test.log",
                 emulated=planned.emulated,
             )
@@ -145,7 +145,7 @@ class _Runner:
             attempts=retry.attempts,
             initial=retry.initial,
             max=retry.max,
-            left=max(10, 2 * len(plan.platforms)),
+            run_retries=max(10, 2 * len(plan.platforms)),
         )
 
     async def run_group(self, group: Sequence[_PlannedTest]) -> dict[Platform, TestOutcome]:
@@ -174,7 +174,7 @@ class _Runner:
             await with_retries(
                 attempt,
                 budget=self._budget,
-                decided=lambda decision: self._record(test.planned.platform, decision),
+                on_decision=lambda decision: self._record(test.planned.platform, decision),
             )
         return outcomes[-1]
 

@@ -20,7 +20,7 @@ from multibuild.journal.events import (
     RunEnded,
     TagPlanned,
 )
-from multibuild.journal.local_children import fresh_folder, holder_of, keep
+from multibuild.journal.local_children import export_folder, finalize, holder_of
 from multibuild.journal.recorder import Recorder
 from multibuild.platforms import Platform
 
@@ -111,9 +111,9 @@ def plan(plan_of):
 def killed(state):
     """Return the directory of a run that was killed after it had built the platform, and the child's digest."""
     run = state.new_run(NOW)
-    folder = fresh_folder("linux-amd64", run)
+    folder = export_folder("linux-amd64", run)
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
-    keep(folder, digest)
+    finalize(folder, digest)
     write_events(run.journal_path, *INPUTS, ended(digest, LAYOUT), InputsHeld())
     return run, digest
 

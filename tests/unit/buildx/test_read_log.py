@@ -8,6 +8,12 @@ from multibuild.buildx.read_log import explain_log
 
 STEP = "[build 2/2] RUN apt-get update"
 PROCESS = 'process "/bin/sh -c apt-get update" did not complete successfully: exit code: 100'
+MAKE = "[build 2/2] RUN make"
+EXIT = 'process "/bin/sh -c make" did not complete successfully: exit code: {}'
+REFUSED_PUSH = (
+    "failed to push registry.example.org/app: unexpected status from PUT request to "
+    "https://registry.example.org/v2/app/manifests/1: 503 Service Unavailable"
+)
 OUTPUT = "E: Failed to fetch http://deb.example.org/x.deb  Connection timed out"
 
 
@@ -69,57 +75,46 @@ def own(step: str, output: str, error: str) -> bytes:
     return "\n".join(lines).encode()
 
 
-FORMS = pytest.mark.parametrize("form", [rawjson, plain, own])
+@pytest.mark.parametrize("form", [rawjson, plain, own])
+@pytest.mark.parametrize(
+    ("step", "output", "error", "name", "retry"),
+    [
+        (STEP, OUTPUT + "\n", PROCESS, "network", "transient"),
+        (MAKE, "a.c:1: error: connection reset by peer\n", EXIT.format(2), "step-failed", "permanent"),
+        (
+            MAKE,
+            "qemu: uncaught target signal 11 (Segmentation fault)\n",
+            EXIT.format(139),
+            "qemu-crash",
+            "once",
+        ),
+        ("exporting to image", "", REFUSED_PUSH, "registry-unavailable", "transient"),
+    ],
+    ids=["a network error of a RUN that fetches", "a failing command", "a crash of QEMU", "a refused push"],
+)
+def test_a_log_of_each_form(form, step, output, error, name, retry):
+    failure = explain_log(form(step, output, error))
+    assert (failure.kind.name, failure.retry) == (name, retry)
+    assert step in failure.evidence
+    assert output.strip() in failure.evidence
 
 
-@FORMS
-def test_a_network_error_of_a_run_that_fetches(form):
-    failure = explain_log(form(STEP, OUTPUT + "\n", PROCESS))
-    assert (failure.kind.name, failure.retry) == ("network", "transient")
-    assert OUTPUT in failure.evidence
-    assert STEP in failure.evidence
-
-
-@FORMS
-def test_a_run_whose_command_fails(form):
-    error = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
-    failure = explain_log(form("[build 2/2] RUN make", "a.c:1: error: connection reset by peer\n", error))
-    assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
-
-
-@FORMS
-def test_a_crash_of_qemu(form):
-    output = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped\n"
-    error = 'process "/bin/sh -c make" did not complete successfully: exit code: 139'
-    assert explain_log(form("[build 2/2] RUN make", output, error)).kind.name == "qemu-crash"
-
-
-@FORMS
-def test_a_push_that_a_server_refuses_temporarily(form):
-    error = (
-        "failed to push registry.example.org/app: unexpected status from PUT request to "
-        "https://registry.example.org/v2/app/manifests/1: 503 Service Unavailable"
-    )
-    failure = explain_log(form("exporting to image", "", error))
-    assert (failure.kind.name, failure.retry) == ("registry-unavailable", "transient")
-
-
-def test_a_log_of_the_message_only():
-    log = b"ERROR: failed to solve: base:1: failed to resolve source metadata for base:1: base:1: not found\n"
-    assert explain_log(log).kind.name == "not-found"
-
-
-def test_an_invalid_dockerfile():
-    log = b"""#1 [internal] load build definition from Dockerfile
-#1 DONE 0.0s
-Dockerfile:3
-ERROR: failed to build: failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN
-"""
-    assert explain_log(log).kind.name == "dockerfile"
-
-
-def test_a_usage_error_of_docker():
-    assert explain_log(b"unknown flag: --frobnicate\n\nUsage: docker buildx build\n").kind.name == "usage"
+@pytest.mark.parametrize(
+    ("log", "name"),
+    [
+        (
+            "ERROR: failed to solve: base:1: failed to resolve source metadata for base:1: base:1: not found\n",
+            "not-found",
+        ),
+        (
+            "#1 [internal] load build definition from Dockerfile\n#1 DONE 0.0s\nDockerfile:3\nERROR: failed to build: failed to solve: dockerfile parse error on line 3: unknown instruction: RUNN\n",
+            "dockerfile",
+        ),
+        ("unknown flag: --frobnicate\n\nUsage: docker buildx build\n", "usage"),
+    ],
+)
+def test_a_log_without_a_failing_step(log, name):
+    assert explain_log(log.encode()).kind.name == name
 
 
 def test_retry_after_is_read():

@@ -6,13 +6,13 @@ import pytest
 
 from multibuild.buildx.classify import Failure, failure_of
 from multibuild.buildx.retry import (
-    LONGEST_WAIT,
-    PATIENT_FACTOR,
+    MAX_WAIT_S,
+    RATE_LIMIT_FACTOR,
     AttemptFailed,
     Budget,
     Decision,
-    pause_before,
-    why_enough,
+    pause_after,
+    stop_reason,
     with_retries,
 )
 
@@ -21,11 +21,11 @@ QUICK = Budget(attempts=4, initial=0.001, max=0.002)
 
 
 def failure(name: str, retry_after: float | None = None) -> Failure:
-    return replace(failure_of(name, "said"), retry_after=retry_after)
+    return replace(failure_of(name, "evidence"), retry_after=retry_after)
 
 
 class Attempts:
-    """Plays failures by name, then success; remembers how it was called."""
+    """Fails by the classes named, then succeeds; records its calls."""
 
     def __init__(self, *names: str) -> None:
         self._names = list(names)
@@ -40,7 +40,7 @@ class Attempts:
         if self._names:
             raise AttemptFailed(failure(self._names.pop(0)))
 
-    def decided(self, decision: Decision) -> None:
+    def on_decision(self, decision: Decision) -> None:
         self.decisions.append(decision)
         if decision.seconds is None:
             self.given_up = decision.reason
@@ -49,7 +49,7 @@ class Attempts:
         self.announced.set()
 
     async def run(self, budget: Budget = QUICK) -> None:
-        await with_retries(self.attempt, budget=budget, decided=self.decided)
+        await with_retries(self.attempt, budget=budget, on_decision=self.on_decision)
 
 
 async def test_success_at_once():
@@ -60,14 +60,11 @@ async def test_success_at_once():
 
 
 async def test_transient_failures_use_the_budget():
-    play = Attempts("network", "dns", "registry-unavailable")
+    names = ("network", "dns", "registry-unavailable")
+    play = Attempts(*names)
     await play.run()
-    assert [number for number, _ in play.calls] == [1, 2, 3, 4]
-    assert [(number, why) for number, _, why in play.waits] == [
-        (1, "network"),
-        (2, "dns"),
-        (3, "registry-unavailable"),
-    ]
+    assert play.calls == [(1, False), (2, False), (3, False), (4, False)]
+    assert [(number, name) for number, _, name in play.waits] == list(enumerate(names, 1))
 
 
 async def test_the_last_failure_is_raised_when_the_budget_is_used_up():
@@ -79,7 +76,7 @@ async def test_the_last_failure_is_raised_when_the_budget_is_used_up():
 
 
 @pytest.mark.parametrize(("name", "calls"), [("step-failed", 1), ("qemu-crash", 3), ("unauthorized", 2)])
-async def test_what_a_kind_is_worth(name, calls):
+async def test_each_class_has_a_number_of_attempts(name, calls):
     play = Attempts(*[name] * 9)
     with pytest.raises(AttemptFailed):
         await play.run()
@@ -90,6 +87,7 @@ async def test_a_permanent_failure_ends_it_after_transient_ones():
     play = Attempts("network", "step-failed", "network")
     with pytest.raises(AttemptFailed) as caught:
         await play.run()
+    assert play.given_up == "another try does not help"
     assert caught.value.failure.kind.name == "step-failed"
     assert len(play.calls) == 2
 
@@ -102,20 +100,14 @@ async def test_a_budget_of_one_attempt_is_one(name):
     assert len(play.calls) == 1
 
 
-async def test_what_needs_the_machine_for_itself_is_tried_again_alone():
+async def test_a_build_out_of_memory_is_repeated_alone():
     play = Attempts("network", "out-of-memory")
     await play.run()
     assert play.calls == [(1, False), (2, False), (3, True)]
     assert [decision.alone for decision in play.decisions] == [False, True]
 
 
-async def test_alone_is_for_the_next_attempt_only():
-    play = Attempts("network", "network")
-    await play.run()
-    assert play.calls == [(1, False), (2, False), (3, False)]
-
-
-async def test_an_error_that_is_no_failed_attempt_is_not_tried_again():
+async def test_another_error_is_not_retried():
     calls = []
 
     async def attempt(number: int, alone: bool) -> None:
@@ -123,7 +115,7 @@ async def test_an_error_that_is_no_failed_attempt_is_not_tried_again():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await with_retries(attempt, budget=QUICK, decided=Attempts().decided)
+        await with_retries(attempt, budget=QUICK, on_decision=Attempts().on_decision)
     assert calls == [1]
 
 
@@ -139,7 +131,7 @@ async def test_cancelling_ends_the_wait():
     assert len(play.calls) == 1
 
 
-async def test_the_pause_that_is_announced_is_kept():
+async def test_the_announced_pause_is_waited():
     play = Attempts("network")
     began = time.monotonic()
     await play.run(Budget(attempts=2, initial=0.2, max=1))
@@ -149,27 +141,27 @@ async def test_the_pause_that_is_announced_is_kept():
 
 
 @pytest.mark.parametrize(("failed", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 30), (40, 30)])
-def test_pauses_double_up_to_the_most(failed, seconds):
-    pauses = [pause_before(failed, failure("network"), BUDGET) for _ in range(50)]
+def test_pauses_double_up_to_the_maximum(failed, seconds):
+    pauses = [pause_after(failed, failure("network"), BUDGET) for _ in range(50)]
     assert all(0.75 * seconds <= pause <= 1.25 * seconds for pause in pauses)
 
 
 def test_pauses_differ_so_that_builds_do_not_return_together():
-    assert len({pause_before(1, failure("network"), BUDGET) for _ in range(20)}) > 10
+    assert len({pause_after(1, failure("network"), BUDGET) for _ in range(20)}) > 10
 
 
-def test_a_rate_limit_is_waited_for_patiently():
-    pauses = [pause_before(1, failure("rate-limited"), BUDGET) for _ in range(20)]
-    assert min(pauses) >= 0.75 * PATIENT_FACTOR * BUDGET.initial
+def test_the_pause_after_a_rate_limit_is_longer():
+    pauses = [pause_after(1, failure("rate-limited"), BUDGET) for _ in range(20)]
+    assert min(pauses) >= 0.75 * RATE_LIMIT_FACTOR * BUDGET.initial
 
 
-def test_what_the_server_asks_is_what_is_waited():
-    assert pause_before(1, failure("rate-limited", 37.0), BUDGET) == 37.0
-    assert pause_before(9, failure("registry-unavailable", 1.0), BUDGET) == 1.0
+def test_retry_after_decides_the_pause():
+    assert pause_after(1, failure("rate-limited", 37.0), BUDGET) == 37.0
+    assert pause_after(9, failure("registry-unavailable", 1.0), BUDGET) == 1.0
 
 
-def test_no_server_makes_us_wait_for_ever():
-    assert pause_before(1, failure("rate-limited", 86_400.0), BUDGET) <= LONGEST_WAIT
+def test_retry_after_is_limited():
+    assert pause_after(1, failure("rate-limited", 86_400.0), BUDGET) <= MAX_WAIT_S
 
 
 @pytest.mark.parametrize(
@@ -186,15 +178,10 @@ def test_no_server_makes_us_wait_for_ever():
     ],
 )
 def test_each_class_has_a_budget_within_the_platforms(names, reason):
-    assert why_enough([failure(name) for name in names], BUDGET) == reason
+    assert stop_reason([failure(name) for name in names], BUDGET) == reason
 
 
-def test_the_runs_budget_ends_what_the_platforms_would_allow():
-    assert why_enough([failure("network")], replace(BUDGET, left=0)) == "the run has used up its retries"
-
-
-async def test_why_it_was_given_up_is_told():
-    play = Attempts("network", "step-failed")
-    with pytest.raises(AttemptFailed):
-        await play.run()
-    assert play.given_up == "another try does not help"
+def test_the_retries_of_a_run_are_limited():
+    assert (
+        stop_reason([failure("network")], replace(BUDGET, run_retries=0)) == "the run has used up its retries"
+    )

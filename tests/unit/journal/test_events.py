@@ -88,7 +88,7 @@ def test_a_damaged_journal_still_gives_a_report(tmp_path, damage):
         assert [row["platform"] for row in rows] == [row["platform"] for row in ROWS]
 
 
-def test_what_a_journal_lacks_has_its_default_or_is_null():
+def test_a_missing_field_has_its_default_or_is_null():
     old = read_event("platform.ended", {"platform": "linux/arm64", "status": "failed", "later": [1]})
     assert old == PlatformEnded(platform="linux/arm64", status="failed", digest=None)
     assert "steps" not in old.to_json()

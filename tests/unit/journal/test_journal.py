@@ -35,7 +35,7 @@ def event(kind="n", /, **fields):
     return UnknownEvent(name=kind, fields=fields)
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_events_are_read_as_they_were_written(tmp_path):
     events = (event("a", text="ä\n\u2028\x00\r", nothing=None, list=[1]), event("b"))
     write_events(tmp_path / "j", *events)
     assert read_events(tmp_path / "j") == events
@@ -44,20 +44,20 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_fields_may_be_called_name_and_time(tmp_path):
-    for one in (StepStarted(platform="linux/arm64", step="RUN make"), event(name="RUN make", time=3)):
-        written = JournalEntry(time=NOON, event=one)
+    for original in (StepStarted(platform="linux/arm64", step="RUN make"), event(name="RUN make", time=3)):
+        written = JournalEntry(time=NOON, event=original)
         assert JournalEntry.from_json(json.loads(json.dumps(written.to_json()))) == written
 
 
 def test_times_are_utc():
-    there = NOON.astimezone(timezone(timedelta(hours=2)))
-    read = JournalEntry.from_json({"time": there.isoformat(), "name": "n", "fields": {}})
+    east = NOON.astimezone(timezone(timedelta(hours=2)))
+    read = JournalEntry.from_json({"time": east.isoformat(), "name": "n", "fields": {}})
     assert (read.time, read.time.tzinfo) == (NOON, UTC)
     with pytest.raises(ValueError, match="no time zone"):
         JournalEntry.from_json({"time": "2026-11-24T12:00:00", "name": "n", "fields": {}})
 
 
-def test_no_journal_is_no_events(tmp_path):
+def test_a_missing_journal_has_no_events(tmp_path):
     assert read_events(tmp_path / "none") == ()
 
 
@@ -73,25 +73,25 @@ def test_a_killed_writer_loses_at_most_the_line_it_was_writing(tmp_path):
         for _ in range(20):
             child.stdout.readline()
         child.send_signal(signal.SIGKILL)
-        said = 20 + len(child.stdout.read().splitlines())
+        written = 20 + len(child.stdout.read().splitlines())
     reading = scan_journal(path)
     numbers = [entry.event.to_json()["number"] for entry in reading.entries]
     assert numbers == list(range(len(numbers)))
-    assert len(numbers) >= said
+    assert len(numbers) >= written
     assert reading.damaged == ()
 
 
-@pytest.mark.parametrize("kept", [1, 30, -1])
-def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(tmp_path, caplog, kept):
+@pytest.mark.parametrize("length", [1, 30, -1])
+def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(tmp_path, caplog, length):
     path = tmp_path / "j"
     write_events(path, event(number=1), event(number=2))
     first, second, _ = path.read_bytes().split(b"\n")
-    path.write_bytes(first + b"\n" + second[:kept])
-    assert [one.to_json()["number"] for one in read_events(path)] == [1]
+    path.write_bytes(first + b"\n" + second[:length])
+    assert [event.to_json()["number"] for event in read_events(path)] == [1]
     assert scan_journal(path).torn
     assert not caplog.records
     write_events(path, event(number=3))
-    assert [one.to_json()["number"] for one in read_events(path)] == [1, 3]
+    assert [event.to_json()["number"] for event in read_events(path)] == [1, 3]
 
 
 def test_a_last_line_that_lacks_only_its_end_counts(tmp_path):
@@ -102,13 +102,13 @@ def test_a_last_line_that_lacks_only_its_end_counts(tmp_path):
     assert not scan_journal(path).torn
 
 
-def test_damage_in_the_middle_is_counted_and_said(tmp_path, caplog):
+def test_damage_in_the_middle_is_a_warning(tmp_path, caplog):
     path = tmp_path / "j"
     write_events(path, event(number=1), event(number=2))
     first, second, _ = path.read_bytes().split(b"\n")
     junk = (b"\x00" * 40, b"[]", b'{"time": 1, "name": "n", "fields": {}}', b"[" * 100_000)
     path.write_bytes(b"\n".join((first, *junk, second, b"")))
-    assert [one.to_json()["number"] for one in read_events(path)] == [1, 2]
+    assert [event.to_json()["number"] for event in read_events(path)] == [1, 2]
     assert scan_journal(path).damaged == (2, 3, 4, 5)
     assert "4 unreadable lines" in caplog.text
     assert "line 2" in caplog.text
@@ -136,11 +136,11 @@ with Journal(Path(sys.argv[1])) as journal:
     journal.append(event(20))
 """
     root = str(Path(__file__).parents[3])
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "j")],
         check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root},
     )  # fmt: skip
-    assert done.stdout.strip() == "File too large"
+    assert result.stdout.strip() == "File too large"
     reading = scan_journal(tmp_path / "j")
     assert [len(entry.event.to_json()["pad"]) for entry in reading.entries] == [10, 20]
     assert reading.damaged == (2,)
@@ -159,7 +159,7 @@ def test_threads_do_not_mix_their_lines(tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(one.to_json()["n"] for one in read_events(path)) == sorted(list(range(6)) * 10)
+    assert sorted(event.to_json()["n"] for event in read_events(path)) == sorted(list(range(6)) * 10)
 
 
 def test_values_that_are_no_json_do_not_end_a_run(tmp_path):

@@ -1,4 +1,4 @@
-"""Children in the directories of runs: there whole or not at all, taken over, imported, and swept."""
+"""Children in the directories of runs: complete or absent, adopted by later runs, and removed."""
 
 import os
 from datetime import UTC, datetime
@@ -8,18 +8,18 @@ from fakes.images import OCI_INDEX, descriptor, put_attested, put_index
 from fakes.layouts import LayoutFiles
 
 from multibuild.journal.local_children import (
-    WithStaged,
+    ChildStores,
     adopt,
+    builder_reference,
     check_whole,
     child_reference,
+    export_folder,
     exported_digest,
+    finalize,
     folder_of,
-    fresh_folder,
     holder_of,
-    keep,
-    may_be_there,
-    on_the_builder,
-    sweep,
+    may_exist,
+    remove_stale,
 )
 from multibuild.journal.runs import State
 from multibuild.oci.errors import RegistryError
@@ -42,8 +42,8 @@ def run(state):
 
 
 def export(run, platform="linux/amd64"):
-    """Do what buildx does; gives the folder and the digest."""
-    folder = fresh_folder(platform.replace("/", "-"), run)
+    """Export an image as buildx does; return the folder and the digest."""
+    folder = export_folder(platform.replace("/", "-"), run)
     index, _, _ = put_attested(LayoutFiles(folder), "any", platform, tag="latest")
     return folder, index
 
@@ -51,64 +51,55 @@ def export(run, platform="linux/amd64"):
 @pytest.fixture
 def child(run):
     folder, digest = export(run)
-    keep(folder, digest)
+    finalize(folder, digest)
     return digest
 
 
-def blobs(run):
-    return sorted((run.children / "linux-amd64" / "blobs" / "sha256").iterdir())
-
-
 def layer(run):
-    return next(path for path in blobs(run) if path.read_bytes() == b"layer of linux/amd64")
+    blobs = (run.children / "linux-amd64" / "blobs" / "sha256").iterdir()
+    return next(path for path in blobs if path.read_bytes() == b"layer of linux/amd64")
 
 
-def test_an_export_gets_its_name_when_all_of_it_was_read(run):
+def test_an_export_gets_its_final_name_when_it_was_verified(run):
     folder, digest = export(run)
     assert holder_of(NAME, digest, [run]) is None
     assert exported_digest(folder) == digest
-    keep(folder, digest)
+    finalize(folder, digest)
     assert holder_of(NAME, digest, [run]) == run
     assert [path.name for path in run.children.iterdir()] == ["linux-amd64"]
     assert run.children.stat().st_mode & 0o777 == 0o700
 
 
-def test_an_export_that_did_not_end_names_no_digest(run):
+def test_an_unfinished_export_has_no_digest(run):
     folder, _ = export(run)
     (folder / "index.json").unlink()
     assert exported_digest(folder) == ""
 
 
-def damage(how):
-    def change(path):
-        content = path.read_bytes()
-        if how == "missing":
-            path.unlink()
-        else:
-            path.write_bytes(content[:-1] if how == "short" else bytes([content[0] ^ 1]) + content[1:])
-
-    return change
-
-
-@pytest.mark.parametrize("how", ["missing", "short", "altered"])
-@pytest.mark.parametrize("which", range(7))
-def test_each_file_of_it_is_read(run, how, which):
+@pytest.mark.parametrize("damage", ["missing", "short", "altered"])
+@pytest.mark.parametrize("index", range(7))
+def test_damage_to_any_file_of_an_export_is_detected(run, damage, index):
     folder, digest = export(run)
     files = sorted((folder / "blobs" / "sha256").iterdir())
     assert len(files) == 7
-    damage(how)(files[which])
+    content = files[index].read_bytes()
+    if damage == "missing":
+        files[index].unlink()
+    else:
+        altered = bytes([content[0] ^ 1]) + content[1:]
+        files[index].write_bytes(content[:-1] if damage == "short" else altered)
     with pytest.raises(OSError, match="not whole"):
-        keep(folder, digest)
+        finalize(folder, digest)
     assert not folder_of(NAME, run).exists()
 
 
-def test_a_digest_that_it_does_not_have(run):
+def test_an_export_of_another_digest_is_an_error(run):
     folder, _ = export(run)
     with pytest.raises(OSError, match="not whole"):
-        keep(folder, OTHER)
+        finalize(folder, OTHER)
 
 
-def test_a_later_run_takes_it_over_without_a_copy_of_its_blobs(state, run, child):
+def test_a_later_run_adopts_a_child_by_hard_links(state, run, child):
     later = state.new_run(NOW)
     assert adopt(NAME, child, state.runs(), later)
     check_whole(OciLayout(folder_of(NAME, later)), child)
@@ -116,7 +107,7 @@ def test_a_later_run_takes_it_over_without_a_copy_of_its_blobs(state, run, child
     assert not list(later.children.glob(".*"))
 
 
-def test_the_newest_that_has_it_whole_is_taken(state, run, child):
+def test_a_child_is_adopted_from_the_newest_run_that_has_it_complete(state, run, child):
     middle, later = state.new_run(NOW), state.new_run(NOW)
     adopt(NAME, child, [run], middle)
     layer(middle).unlink()
@@ -125,13 +116,13 @@ def test_the_newest_that_has_it_whole_is_taken(state, run, child):
 
 
 def test_an_image_without_its_attestations_is_not_the_child(state, run):
-    folder = fresh_folder("linux-amd64", run)
+    folder = export_folder("linux-amd64", run)
     digest, image, _ = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")
-    keep(folder, digest)
+    finalize(folder, digest)
     assert not adopt(NAME, image, [run], state.new_run(NOW))
 
 
-def test_what_no_run_has_is_not_taken(state, run, child):
+def test_a_missing_or_damaged_child_is_not_adopted(state, run, child):
     later = state.new_run(NOW)
     assert not adopt(NAME, OTHER, state.runs(), later)
     layer(run).write_bytes(b"")
@@ -140,22 +131,23 @@ def test_what_no_run_has_is_not_taken(state, run, child):
 
 
 @pytest.mark.parametrize(
-    "odd", [b"", b"[]", b"{}", b'{"manifests": 5}', b'{"manifests": [{"digest": 1}]}', b'{"layers": [[]]}']
+    "content",
+    [b"", b"[]", b"{}", b'{"manifests": 5}', b'{"manifests": [{"digest": 1}]}', b'{"layers": [[]]}'],
 )
-def test_what_is_no_image_is_not_taken(state, run, odd):
-    folder = fresh_folder("linux-amd64", run)
-    digest = LayoutFiles(folder).put("any", odd, OCI_INDEX, tag="latest")
+def test_a_layout_without_an_image_is_no_error(state, run, content):
+    folder = export_folder("linux-amd64", run)
+    digest = LayoutFiles(folder).put("any", content, OCI_INDEX, tag="latest")
     folder.rename(folder.with_name("linux-amd64"))
     assert isinstance(adopt(NAME, digest, [run], state.new_run(NOW)), bool)
 
 
-def test_indexes_in_indexes_come_to_an_end(run):
-    files = LayoutFiles(fresh_folder("linux-amd64", run))
+def test_the_depth_of_indexes_is_limited(run):
+    files = LayoutFiles(export_folder("linux-amd64", run))
     digest = put_index(files, "any", [])
     for _ in range(50):
         digest = put_index(files, "any", [descriptor(files, "any", digest)], tag="latest")
     with pytest.raises(OSError, match="deep"):
-        keep(files.folder, digest)
+        finalize(files.folder, digest)
 
 
 def test_a_pipe_in_place_of_a_blob_is_not_read(state, run, child):
@@ -178,54 +170,54 @@ def test_a_link_out_of_an_imported_child_changes_no_mode_elsewhere(state, run, c
     assert layer(later).stat().st_ino != elsewhere.stat().st_ino
 
 
-def test_sweeping_leaves_what_somebody_may_need(state, run, child):
+def test_stale_children_are_removed_from_other_runs_only(state, run, child):
     folder, other = export(run, "linux/arm64")
-    keep(folder, other)
-    fresh_folder("linux-s390x", run)
+    finalize(folder, other)
+    export_folder("linux-s390x", run)
     later = state.new_run(NOW)
-    sweep(state.runs(), later)
+    remove_stale(state.runs(), later)
     assert sorted(path.name for path in run.children.iterdir()) == ["linux-amd64", "linux-arm64"]
     adopt(NAME, child, [run], later)
-    fresh_folder("linux-s390x", later)
-    sweep(state.runs(), later)
+    export_folder("linux-s390x", later)
+    remove_stale(state.runs(), later)
     assert [path.name for path in run.children.iterdir()] == ["linux-arm64"]
     assert sorted(path.name for path in later.children.iterdir()) == [".linux-s390x", "linux-amd64"]
 
 
-def test_sweeping_a_state_without_children(state, run):
-    sweep(state.runs(), run)
+def test_without_children_nothing_is_removed(state, run):
+    remove_stale(state.runs(), run)
     assert not run.children.exists()
 
 
-def test_what_is_not_in_its_directory_is_known_not_to_be_there(run, child):
-    assert may_be_there(child_reference(NAME, child), run)
-    assert not may_be_there(child_reference("oci:children/linux-arm64", child), run)
-    assert may_be_there(child_reference("registry.invalid/app", child), run)
+def test_a_child_may_exist_in_a_registry_or_its_directory(run, child):
+    assert may_exist(child_reference(NAME, child), run)
+    assert not may_exist(child_reference("oci:children/linux-arm64", child), run)
+    assert may_exist(child_reference("registry.invalid/app", child), run)
 
 
-def test_the_stores_of_a_run(run, child):
+def test_child_stores_are_layouts_or_registries(run, child):
     class Nowhere:
         def of(self, host):
             raise RegistryError("unreachable", host)
 
-    stores = WithStaged(Nowhere(), run)
+    stores = ChildStores(Nowhere(), run)
     reference = child_reference(NAME, child)
     assert stores.of(reference.host).manifest(reference).digest == child
     with pytest.raises(RegistryError, match=r"registry\.invalid"):
         stores.of("registry.invalid")
 
 
-def test_names(run, child):
+def test_references_of_children(run, child):
     plain = f"registry.example.org/app@{child}"
     assert child_reference("registry.example.org/app", child) == Reference.parse(plain)
-    assert on_the_builder(Reference.parse(plain), run) == plain
-    place = os.path.realpath(run.children / "linux-amd64")
-    assert on_the_builder(child_reference(NAME, child), run) == f"oci-layout://{place}@{child}"
+    assert builder_reference(Reference.parse(plain), run) == plain
+    folder = os.path.realpath(run.children / "linux-amd64")
+    assert builder_reference(child_reference(NAME, child), run) == f"oci-layout://{folder}@{child}"
 
 
 @pytest.mark.parametrize(
     "name", ["oci:children/", "oci:children/../x", "oci:children/.x", "oci:children/a/b", "oci:/etc", "app"]
 )
-def test_a_name_leads_nowhere_else(run, name):
+def test_a_name_outside_the_children_is_an_error(run, name):
     with pytest.raises(RegistryError, match="no child of a run"):
         folder_of(name, run)

@@ -1,4 +1,4 @@
-"""The recorder: what is journaled, what is only shown."""
+"""The recorder: events that are journaled, and those that are only shown."""
 
 import os
 from datetime import UTC
@@ -28,12 +28,12 @@ from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 
 
-class KeepingDisplay:
-    """Keeps everything."""
+class DisplaySpy:
+    """Records everything that is shown."""
 
     def __init__(self) -> None:
         self.entries: list[JournalEntry] = []
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     @property
     def shown(self):
@@ -43,14 +43,14 @@ class KeepingDisplay:
         self.entries.append(entry)
 
     def say(self, text: str) -> None:
-        self.said.append(text)
+        self.messages.append(text)
 
     def close(self) -> None:
         pass
 
 
 class ClosedPipe:
-    """What a display is whose reader has gone."""
+    """A display without a reader."""
 
     def show(self, entry: JournalEntry) -> None:
         raise BrokenPipeError
@@ -70,7 +70,7 @@ MOVED = TagEnded(ref="r:1", before=None, after="sha256:d", status="moved")
 
 def test_events_go_to_the_journal_and_the_display(tmp_path):
     events = [STARTED, StepStarted(platform=ARM, step="RUN make"), LogLine(platform=ARM, text="cc")]
-    display = KeepingDisplay()
+    display = DisplaySpy()
     with Journal(tmp_path / "j") as journal:
         recorder = Recorder(journal, display)
         for event in events:
@@ -79,10 +79,10 @@ def test_events_go_to_the_journal_and_the_display(tmp_path):
     assert read_events(tmp_path / "j") == (STARTED,)
     assert display.shown == events
     assert {entry.time.tzinfo for entry in display.entries} == {UTC}
-    assert display.said == ["hello"]
+    assert display.messages == ["hello"]
 
 
-def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, monkeypatch):
+def test_a_durable_event_is_on_the_disk_before_the_run_goes_on(tmp_path, monkeypatch):
     path, synced, fsync = tmp_path / "j", [0], os.fsync
 
     def watched(file):
@@ -91,7 +91,7 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
 
     with Journal(path) as journal:
         monkeypatch.setattr(os, "fsync", watched)
-        recorder = Recorder(journal, KeepingDisplay())
+        recorder = Recorder(journal, DisplaySpy())
         for event in (
             PlatformInputs(platform=ARM, inputs="a", parts={}),
             STARTED,
@@ -112,15 +112,15 @@ def test_what_a_run_must_not_lose_is_on_the_disk_before_it_goes_on(tmp_path, mon
         ):
             recorder.record(durable)
             assert synced == [path.stat().st_size]
-        recorder = Recorder(journal, KeepingDisplay())
+        recorder = Recorder(journal, DisplaySpy())
         recorder.record(SmokeTestEnded(platform=ARM, status="failed"))
         assert synced[0] < path.stat().st_size
     # `multibuild test` writes nothing after it.
     assert synced == [path.stat().st_size]
 
 
-def test_a_stage_ends_also_when_it_fails():
-    display = KeepingDisplay()
+def test_the_end_of_a_failed_stage_is_recorded():
+    display = DisplaySpy()
     with pytest.raises(KeyError), Recorder(None, display).stage("build"):
         raise KeyError
     started, ended = display.shown
@@ -129,7 +129,7 @@ def test_a_stage_ends_also_when_it_fails():
     assert ended.seconds >= 0
 
 
-def test_a_reader_that_left_does_not_end_the_run(tmp_path):
+def test_a_closed_pipe_does_not_end_the_run(tmp_path):
     with Journal(tmp_path / "j") as journal:
         recorder = Recorder(journal, ClosedPipe())
         recorder.record(RunStarted())
@@ -137,22 +137,22 @@ def test_a_reader_that_left_does_not_end_the_run(tmp_path):
     assert len(read_events(tmp_path / "j")) == 1
 
 
-def test_what_cannot_be_journaled_is_not_shown_as_done(tmp_path):
+def test_an_event_that_cannot_be_journaled_is_not_shown(tmp_path):
     journal = Journal(tmp_path / "j")
     journal.close()
-    display = KeepingDisplay()
+    display = DisplaySpy()
     with pytest.raises(EnvironmentFault, match="journal cannot be written"):
         Recorder(journal, display).record(MOVED)
     assert display.shown == []
 
 
-def test_nothing_comes_after_the_end_of_a_run(tmp_path):
-    """A thread that was left behind goes on telling until the process ends."""
-    display = KeepingDisplay()
+def test_events_after_the_end_of_a_run_are_dropped(tmp_path):
+    """A thread that still runs goes on recording until the process ends."""
+    display = DisplaySpy()
     with Journal(tmp_path / "journal.jsonl") as journal:
         recorder = Recorder(journal, display)
         recorder.record(RunEnded(status="interrupted"))
         recorder.record(READ)
         recorder.say("waiting for a registry")
     assert read_events(tmp_path / "journal.jsonl") == (RunEnded(status="interrupted"),)
-    assert (display.shown, display.said) == ([RunEnded(status="interrupted")], [])
+    assert (display.shown, display.messages) == ([RunEnded(status="interrupted")], [])

@@ -1,4 +1,4 @@
-"""The state directory: ids, links, the lock between real processes, and who may read it."""
+"""The state directory: IDs, links, modes, and the lock between real processes."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ from pathlib import Path
 from multibuild.journal.runs import State
 sys.argv = ["multibuild", "all"]
 with State(Path({path!r})).lock():
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -40,7 +40,7 @@ def holder(state):
         env={**os.environ, "PYTHONPATH": root},
     ) as child:
         assert child.stdout is not None
-        assert child.stdout.readline() == b"held\n"
+        assert child.stdout.readline() == b"locked\n"
         yield child
         child.kill()
 
@@ -51,25 +51,25 @@ def mode(path):
 
 def test_the_default_is_below_xdg_state_home(tmp_path):
     project = tmp_path / "app"
-    found = default_state_dir(project, {"XDG_STATE_HOME": "/s", "HOME": "/h"})
-    assert found.parent == Path("/s/multibuild")
-    assert found.name.startswith("app-")
-    assert len(found.name) == len("app-") + 8
-    assert default_state_dir(project / ".." / "app", {"XDG_STATE_HOME": "/s"}) == found
-    assert default_state_dir(tmp_path / "other" / "app", {"XDG_STATE_HOME": "/s"}) != found
+    folder = default_state_dir(project, {"XDG_STATE_HOME": "/s", "HOME": "/h"})
+    assert folder.parent == Path("/s/multibuild")
+    assert folder.name.startswith("app-")
+    assert len(folder.name) == len("app-") + 8
+    assert default_state_dir(project / ".." / "app", {"XDG_STATE_HOME": "/s"}) == folder
+    assert default_state_dir(tmp_path / "other" / "app", {"XDG_STATE_HOME": "/s"}) != folder
 
 
-@pytest.mark.parametrize("given", [{}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}])
-def test_the_default_without_xdg_state_home(tmp_path, given):
-    assert default_state_dir(tmp_path, {**given, "HOME": "/h"}).parent == Path("/h/.local/state/multibuild")
+@pytest.mark.parametrize("environ", [{}, {"XDG_STATE_HOME": ""}, {"XDG_STATE_HOME": "relative"}])
+def test_the_default_without_xdg_state_home(tmp_path, environ):
+    assert default_state_dir(tmp_path, {**environ, "HOME": "/h"}).parent == Path("/h/.local/state/multibuild")
 
 
 def test_ids_name_the_second_in_utc_and_sort_by_time(state):
     east = NOW.astimezone(timezone(timedelta(hours=5)))
-    made = [state.new_run(east) for _ in range(20)] + [state.new_run(NOW + timedelta(seconds=1))]
-    assert made[0].id.startswith("20261124-154501-")
-    assert [run.id for run in state.runs()] == [run.id for run in reversed(made)]
-    assert state.latest() == made[-1]
+    runs = [state.new_run(east) for _ in range(20)] + [state.new_run(NOW + timedelta(seconds=1))]
+    assert runs[0].id.startswith("20261124-154501-")
+    assert [run.id for run in state.runs()] == [run.id for run in reversed(runs)]
+    assert state.latest() == runs[-1]
 
 
 def test_state_is_private(state):
@@ -95,13 +95,13 @@ def test_an_empty_directory_becomes_private(tmp_path):
     assert mode(tmp_path / "s") == 0o700
 
 
-def test_a_directory_that_cannot_be_is_an_environment_fault(tmp_path):
+def test_a_directory_that_cannot_be_created_is_an_environment_fault(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(EnvironmentFault, match="cannot be used: Not a directory"):
         State(tmp_path / "file" / "state").new_run(NOW)
 
 
-def test_a_run_knows_its_files(state):
+def test_the_files_of_a_run(state):
     run = state.new_run(NOW)
     assert (run.load_plan(), run.report()) == (None, None)
     run.save_plan({"image": "i"})
@@ -137,7 +137,7 @@ def test_finding_without_runs(state):
         state.find(None)
 
 
-def test_latest_is_a_relative_link_and_its_loss_is_borne(state):
+def test_latest_is_a_relative_link_that_may_be_missing_or_dangling(state):
     run = state.new_run(NOW)
     link = state.path / "latest"
     assert link.readlink() == Path("runs") / run.id
@@ -145,17 +145,17 @@ def test_latest_is_a_relative_link_and_its_loss_is_borne(state):
     assert state.latest() == run
     link.symlink_to("runs/gone")
     assert state.find("latest") == run
-    again = state.new_run(NOW)
-    assert state.latest() == again
+    later = state.new_run(NOW)
+    assert state.latest() == later
 
 
-def test_facts_are_kept(state):
+def test_facts_are_saved(state):
     assert state.load_facts() is None
     state.save_facts({"cpus": 2})
     assert state.load_facts() == {"cpus": 2}
 
 
-def test_writing_is_all_or_nothing(tmp_path):
+def test_files_are_written_atomically(tmp_path):
     path = tmp_path / "f"
     write_atomic(path, b"old", mode=0o640)
     assert mode(path) == 0o640
@@ -164,17 +164,17 @@ def test_writing_is_all_or_nothing(tmp_path):
         write_atomic(tmp_path / "folder", "new")
     write_atomic(path, "new")
     assert (path.read_text(), mode(path)) == ("new", 0o600)
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["f", "folder"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["f", "folder"]
 
 
-def test_a_second_process_is_told_who_is_at_work(state, holder):
+def test_the_error_of_a_second_process_names_the_holder(state, holder):
     since = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
     expected = f"at work: pid {holder.pid} on {socket.gethostname()} {since} \\(all\\)"
     with pytest.raises(EnvironmentFault, match=expected), state.lock():
         pass
 
 
-def test_a_killed_holder_leaves_no_lock(state, holder):
+def test_a_killed_holder_frees_the_lock(state, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (state.path / "lock").read_text()
@@ -182,7 +182,7 @@ def test_a_killed_holder_leaves_no_lock(state, holder):
         assert (state.path / "lock").read_text().startswith(f"pid {os.getpid()} ")
 
 
-def test_the_lock_is_given_back_after_an_error(state):
+def test_an_error_frees_the_lock(state):
     with pytest.raises(RuntimeError), state.lock():
         raise RuntimeError
     assert (state.path / "lock").read_text() == ""
@@ -190,8 +190,8 @@ def test_the_lock_is_given_back_after_an_error(state):
         pass
 
 
-def test_the_lock_does_not_outlive_us_in_a_child(state):
-    """A build left running must not keep the next run out."""
+def test_a_child_process_does_not_inherit_the_lock(state):
+    """A build that still runs must not lock out the next run."""
     with state.lock():
         child = subprocess.Popen(["sleep", "30"])
     try:

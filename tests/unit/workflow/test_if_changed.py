@@ -24,7 +24,7 @@ from multibuild.journal.events import (
     RunStarted,
     TagEnded,
 )
-from multibuild.journal.local_children import fresh_folder, keep
+from multibuild.journal.local_children import export_folder, finalize
 from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
@@ -250,9 +250,9 @@ def test_locally_staged_children_are_read_from_run_directories(project):
     first, later = (project.state.new_run(NOW) for _ in range(2))
     for platform, run in zip(project.config["platforms"], (first, later), strict=True):
         slug = platform.replace("/", "-")
-        folder = fresh_folder(slug, run)
+        folder = export_folder(slug, run)
         digest = put_attested(LayoutFiles(folder), "any", platform, tag="latest")[0]
-        keep(folder, digest)
+        finalize(folder, digest)
         project.staged[platform] = (f"oci:children/{slug}", digest)
     run = project.succeed("build")
     assert project.compare("build").run == run

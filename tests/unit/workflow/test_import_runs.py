@@ -19,7 +19,7 @@ from multibuild.journal.events import (
 )
 from multibuild.journal.journal import read_journal
 from multibuild.journal.last_run import last_run
-from multibuild.journal.local_children import fresh_folder, holder_of, keep
+from multibuild.journal.local_children import export_folder, finalize, holder_of
 from multibuild.journal.runs import State
 from multibuild.oci.registries import RegistrySession
 from multibuild.plan.document import plan_document
@@ -253,9 +253,9 @@ def job(local, tmp_path):
     """A CI job that built amd64: its state directory, its run, and the child's digest."""
     state = State(tmp_path / "job")
     run = state.new_run(NOW)
-    folder = fresh_folder("linux-amd64", run)
+    folder = export_folder("linux-amd64", run)
     digest = put_attested(LayoutFiles(folder), "any", "linux/amd64", tag="latest")[0]
-    keep(folder, digest)
+    finalize(folder, digest)
     run.save_plan(plan_document(local))
     write_events(run.journal_path, ended("linux/amd64", digest, repository=LOCAL))
     return state.path, run, digest
