@@ -192,7 +192,7 @@ class HttpClient:
             raise RegistryError("invalid", message) from error
 
     def _send(self, request: httpx.Request) -> httpx.Response:
-        start, outcome = time.monotonic(), "no answer"
+        start, outcome = time.monotonic(), "no response"
         try:
             response = self._client.send(request, stream=True)
             outcome = str(response.status_code)
