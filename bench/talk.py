@@ -38,8 +38,8 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
     from multibuild.builds.failover import Failover
     from multibuild.builds.stage import build_children
     from multibuild.cli.display.display import make_display
+    from multibuild.config.cli_overrides import Overrides
     from multibuild.config.load import load_config
-    from multibuild.config.overrides import Overrides
     from multibuild.journal.journal import Journal
     from multibuild.journal.recorder import Recorder
     from multibuild.journal.runs import State

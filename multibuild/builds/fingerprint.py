@@ -22,7 +22,7 @@ from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.spec import BuildSpec
 from multibuild.platforms import Platform
 

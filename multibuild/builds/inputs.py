@@ -14,7 +14,7 @@ from multibuild.builds.fingerprint import PlanFingerprints, fingerprint_platform
 from multibuild.config.load import LoadedConfig
 from multibuild.journal.events import InputsChanged, InputsHeld, InputsNamed, PlatformInputs
 from multibuild.journal.recorder import Recorder
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.plan import Plan, build_specs
 from multibuild.platforms import Platform
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.reuse import FinishedChild
-from multibuild.buildx.repair_cache import repair_cache
+from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
 from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
 from multibuild.plan.planned_platform import PlannedPlatform
@@ -36,7 +36,7 @@ async def build_platform(
         attempts.append(attempt)
         if (failure := attempt.failure) is not None:
             await context.failover.report_failure(current, failure)
-            record = await repair_cache(failure, current.node.builder, context.buildx, context.project)
+            record = await prune_lost_snapshot(failure, current.node.builder, context.buildx, context.project)
             if record is not None:
                 context.emit(RecordForgotten(platform=platform, id=record))
             raise AttemptFailed(failure)

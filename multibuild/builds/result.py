@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from multibuild.buildx.classify import Failure
-from multibuild.buildx.progress import Step
+from multibuild.buildx.rawjson_progress import Step
 from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild

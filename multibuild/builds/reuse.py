@@ -26,7 +26,7 @@ from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 

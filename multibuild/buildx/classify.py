@@ -13,7 +13,7 @@ from multibuild.buildx.failure_signatures import (
     FailureClass,
     Retry,
 )
-from multibuild.buildx.progress import Evidence
+from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.frozen import frozen
 
 EVIDENCE_LINES = 8

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from multibuild.buildx.progress import Progress
+from multibuild.buildx.rawjson_progress import Progress
 
 _NAMED = re.compile(r"\[([A-Za-z0-9_-]+)(?: ([^\]]*))?\] ?")
 """buildx prefixes the target's name: "[t internal] …", "[t stage 2/4] …", "[t] exporting to image"."""

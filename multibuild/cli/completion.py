@@ -145,7 +145,7 @@ def _plain(words: Iterable[str], incomplete: str = "") -> list[str]:
 
 def _config_values(ctx: typer.Context, key: str) -> list[str]:
     """Return a list of the config as written; of a platform its name."""
-    from multibuild.config.document import read_document
+    from multibuild.config.yaml_document import read_document
 
     try:
         value = read_document(_config_file(ctx)).values.get(key)

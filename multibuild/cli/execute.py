@@ -108,7 +108,7 @@ def _use_case(
 
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
     """Fold the journal into report.json, report.md and report.html in the run directory."""
-    from multibuild.report.html.document import as_html
+    from multibuild.report.html.page import as_html
     from multibuild.report.markdown import as_markdown
 
     plan = run.load_plan() or {}

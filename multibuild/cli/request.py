@@ -23,8 +23,8 @@ from multibuild.platforms import Platform
 from multibuild.terminal import printable
 
 if TYPE_CHECKING:
+    from multibuild.config.config import Config
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
@@ -116,8 +116,8 @@ class RunRequest(Request):
 
 def load(request: Request) -> LoadedConfig:
     """Read the config with the flags on top; ConfigError or UsageError."""
+    from multibuild.config.cli_overrides import Overrides
     from multibuild.config.load import load_config
-    from multibuild.config.overrides import Overrides
 
     overrides = Overrides(
         platforms=request.platforms,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from multibuild.cli.errors import exit_code
+from multibuild.cli.error_handler import exit_code
 from multibuild.cli.streams import install, write_error
 
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from multibuild.config.document import Document, KeyPath, read_document
+from multibuild.config.cli_overrides import Overrides, apply_overrides
+from multibuild.config.config import Config
 from multibuild.config.git import GitFacts
 from multibuild.config.interpolate import InterpolationError, Interpolator
-from multibuild.config.models import Config
-from multibuild.config.overrides import Overrides, apply_overrides
 from multibuild.config.problems import Problem, config_error, problems_of
+from multibuild.config.yaml_document import Document, KeyPath, read_document
 from multibuild.frozen import frozen
 
 RUNTIME_ONLY_KEYS: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}

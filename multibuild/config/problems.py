@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from multibuild.config.document import Document, KeyPath, dotted
+from multibuild.config.yaml_document import Document, KeyPath, dotted
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multibuild.config.document import Document, read_document
 from multibuild.config.problems import Problem, config_error
+from multibuild.config.yaml_document import Document, read_document
 from multibuild.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from multibuild.config import sections
-from multibuild.config.models import Config
+from multibuild.config.config import Config
 
 
 def json_schema() -> dict[str, Any]:

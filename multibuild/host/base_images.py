@@ -11,11 +11,11 @@ from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.oci.image import read_child
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform, architecture_named
 
 if TYPE_CHECKING:
-    from multibuild.config.models import Config
+    from multibuild.config.config import Config
 
 DOCTOR_TIMEOUT_S = 1.2
 """For all registries together: the user of `doctor` waits for the answer."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from multibuild.engine.docker import BuilderInfo, BuilderNode, NewBuilder
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import same_configuration
+from multibuild.host.buildkitd_toml import same_configuration
 from multibuild.host.own_builders import OwnBuilder
 
 

@@ -12,7 +12,7 @@ from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.builder_drift import Drift, drift_of
-from multibuild.host.buildkitd import CONFIGURABLE, with_registries
+from multibuild.host.buildkitd_toml import CONFIGURABLE, with_registries
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.pull_images import PULL_WAIT_S
 from multibuild.platforms import Platform

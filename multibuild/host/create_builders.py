@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import CONFIGURABLE
+from multibuild.host.buildkitd_toml import CONFIGURABLE
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.own_builders import OwnBuilder
 from multibuild.host.pull_images import pull_backoff, pull_if_missing

@@ -18,7 +18,7 @@ from multibuild.host.setup import prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import (
+from multibuild.qemu.explain_probe import (
     SETUP_HINT,
     Check,
     Kernel,
@@ -31,8 +31,8 @@ from multibuild.qemu.explain import (
 from multibuild.qemu.local import emulator_versions, runs_locally
 
 if TYPE_CHECKING:
+    from multibuild.config.config import Config
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config
 
 
 PLANNED_HINT = "`multibuild setup` does this; with --dry-run it only says so"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from multibuild.buildx.process import ProcessLimits, run_process
-from multibuild.buildx.progress import Progress
+from multibuild.buildx.rawjson_progress import Progress
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.qemu.probe_program import PROBE_EXIT_CODE, build_probe

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from multibuild.buildx.classify import classify
-from multibuild.buildx.progress import Evidence
+from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.journal.recorder import Say

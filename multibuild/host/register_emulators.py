@@ -16,7 +16,7 @@ from multibuild.host.pull_images import pull_if_missing
 from multibuild.journal.recorder import Say
 from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import INSTALL_QEMU_HINT
+from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
 
 Source = Literal["auto", "image", "host"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.config.profiles import load_profile
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import buildkit_settings
+from multibuild.host.buildkitd_toml import buildkit_settings
 from multibuild.oci.registry_settings import is_loopback
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.models import Config
+    from multibuild.config.config import Config
     from multibuild.config.profile_models import Profile
 
 

@@ -11,7 +11,7 @@ from multibuild.background import run_in_background
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd import registry_warnings
+from multibuild.host.buildkitd_toml import registry_warnings
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
 from multibuild.host.create_builders import (
     WITHOUT_BUILDKIT_IMAGE,
@@ -30,7 +30,7 @@ from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
 from multibuild.platforms import Architecture, Platform, runs_natively
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import INSTALL_QEMU_HINT
+from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
 
 
 async def prepare(

@@ -13,8 +13,8 @@ from multibuild.plan.spec import LAYOUTS, BuildSpec, Staging
 from multibuild.platforms import Platform, runs_natively
 
 if TYPE_CHECKING:
+    from multibuild.config.config import Config
     from multibuild.config.load import LoadedConfig
-    from multibuild.config.models import Config
     from multibuild.config.sections import PlatformEntry, SmokeTest
 
 

@@ -13,7 +13,7 @@ from multibuild.journal.local_children import ChildStores, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import MAX_PARALLEL_IMAGES, LayerCache

@@ -13,8 +13,8 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import Child, read_child
 from multibuild.oci.manifest import Descriptor
 from multibuild.oci.reference import Reference, is_digest
-from multibuild.oci.registries import RegistrySession
 from multibuild.oci.registry import Registry
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content

@@ -20,7 +20,7 @@ from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.layout import StoresWithLayouts
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform

@@ -10,7 +10,7 @@ from multibuild.json_types import as_json
 from multibuild.oci.image import read_config
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor, Manifest, as_mapping
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.resolve.lint_index import Finding, lint
 
 

@@ -21,7 +21,7 @@ from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping, digest_of
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 
 OWN_TAGS = "multibuild-"
 """Prefix of the staging tags of `publish.staging: auto` and `tag`; those of a template belong to the user."""

@@ -31,7 +31,7 @@ from multibuild.journal.recorder import Say
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.journal.runs import RunDirectory, State
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.plan.plan import Plan
 
 Command = Literal["build", "publish"]
@@ -68,7 +68,7 @@ def check_for_changes(
     loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say
 ) -> ChangeCheck:
     """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed."""
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
 
     runs = state.runs()
     recent = [_read_success(run, read_events(run.journal_path), command) for run in runs[:MAX_RUNS]]

@@ -26,12 +26,12 @@ from multibuild.journal.journal import Journal, read_journal, scan_journal
 from multibuild.journal.last_run import RecordedChild, recorded_children
 from multibuild.journal.local_children import adopt, holder_of, is_local_child
 from multibuild.journal.runs import RunDirectory, State
-from multibuild.plan.document import plan_document
+from multibuild.plan.plan_document import plan_document
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 

@@ -10,7 +10,7 @@ from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.config.models import Config
+    from multibuild.config.config import Config
 
 GITHUB_RUNNER = "ubuntu-latest"
 """Runner of a GitHub job whose platforms have none in the config."""

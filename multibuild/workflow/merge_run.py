@@ -21,9 +21,9 @@ from multibuild.journal.runs import State
 from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
 from multibuild.plan.children import PlatformChild
-from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.plan.plan import Plan, make_plan
+from multibuild.plan.plan_document import plan_document
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader

@@ -17,8 +17,8 @@ from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.run_context import RunContext
-from multibuild.plan.document import plan_document
 from multibuild.plan.plan import Plan, make_plan
+from multibuild.plan.plan_document import plan_document
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children

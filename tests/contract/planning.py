@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from fakes.docker import FakeDocker
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform

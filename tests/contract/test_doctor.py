@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from fakes.docker import INFO
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.engine.docker import DockerEngine
 from multibuild.host.doctor import diagnose
 

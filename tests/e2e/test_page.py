@@ -14,7 +14,7 @@ from e2e.browser import Browser
 from e2e.conftest import REGISTRY, multibuild
 from unit.report.sample_runs import hostile_report, report_of, run_of
 
-from multibuild.report.html.document import as_html
+from multibuild.report.html.page import as_html
 
 DOCKERFILE = f"""
 FROM --platform=$BUILDPLATFORM {REGISTRY}/base:latest AS cross

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from multibuild.prove.content.layer_index import LayerIndex, index_layer
-from multibuild.prove.content.layers import layer_members
+from multibuild.prove.content.layer_stream import layer_members
 
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 PLAIN = "application/vnd.oci.image.layer.v1.tar"

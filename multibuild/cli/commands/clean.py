@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.journal.runs import RunDirectory, State
     from multibuild.oci.errors import RegistryError
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
 
 KINDS = ("runs", "staged", "builders")
 
@@ -59,7 +59,7 @@ def clean(request: CleanRequest) -> int:
     Staged children, old runs, builders; never what a tag or an index still holds.
     """
     from multibuild.oci.errors import as_environment_fault
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
 
     unknown = [name for name in request.only if name not in KINDS]
     if unknown:

@@ -38,7 +38,7 @@ def explain(request: ExplainRequest) -> int:
 
     Its class, whether it would be retried, and what to do.
     """
-    from multibuild.buildx.read_log import explain_log
+    from multibuild.buildx.plain_log import explain_log
 
     try:
         text = sys.stdin.buffer.read() if request.log == "-" else Path(request.log).read_bytes()

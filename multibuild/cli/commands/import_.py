@@ -30,7 +30,7 @@ def import_(request: ImportRequest) -> int:
     They are checked; `merge` joins them.
     """
     from multibuild.config.referenced_files import check_files
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.workflow.import_runs import check_children, check_runs, find_runs, write_imported_run
 
     loaded = load(request)

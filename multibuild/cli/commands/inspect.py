@@ -41,7 +41,7 @@ def inspect(request: InspectRequest) -> int:
     Its entries, sizes, attestations, annotations, and what looks wrong.
     """
     from multibuild.oci.errors import translate_read_errors
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.resolve.diff_index import compare
     from multibuild.resolve.inspect_index import inspect_reference

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plan(request: RunRequest) -> int:
     """Show what `all` would do; change nothing, start no engine."""
     from multibuild.config.referenced_files import check_files
-    from multibuild.plan.document import plan_document
+    from multibuild.plan.plan_document import plan_document
 
     loaded = load(request)
     check_files(loaded)

@@ -67,7 +67,7 @@ def report(request: ReportRequest) -> int:
 
 def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
     """Write the page, with links to the logs in the run directory."""
-    from multibuild.report.html.document import as_html
+    from multibuild.report.html.page import as_html
 
     logs = os.path.relpath(run.resolve(), page.resolve().parent)
     try:

@@ -111,7 +111,7 @@ def _own_platform(request: ResolveRequest) -> Platform:
     """Return the platform in the config of a single image."""
     from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.image import read_child
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
 
     reference = Reference.parse(str(request.reference))
     with (
@@ -123,7 +123,7 @@ def _own_platform(request: ResolveRequest) -> Platform:
 
 def _index(request: ResolveRequest) -> Manifest:
     from multibuild.oci.errors import translate_read_errors
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.resolve.resolve import read_index
 
     if (request.reference is None) == (request.index is None):

@@ -17,7 +17,7 @@ from multibuild.terminal import columns, printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multibuild.config.models import Config
+    from multibuild.config.config import Config
     from multibuild.oci.reference import Reference
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.prove.verify import Rules, Verification
@@ -80,7 +80,7 @@ def prove_reference(
 ) -> Verification:
     """Verify with a config's registry settings and rules."""
     from multibuild.oci.errors import translate_read_errors
-    from multibuild.oci.registries import RegistrySession
+    from multibuild.oci.registry_session import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
 
     rules = _rules(config, content)

@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 from multibuild.elf.header import architecture_of, matches
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, architecture_named
-from multibuild.prove.content.entrypoint import ExecutedFiles, executed_files
+from multibuild.prove.content.executed_files import ExecutedFiles, executed_files
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import MAX_COST_BYTES, LayerIndex, index_layer
-from multibuild.prove.content.layers import layer_members
-from multibuild.prove.content.rootfs import ImageFile, RootFs
+from multibuild.prove.content.layer_stream import layer_members
+from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
 from multibuild.prove.content.tar import UnreadableLayer
 
 Mode = Literal["off", "entrypoint", "all"]

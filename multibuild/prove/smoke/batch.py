@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from multibuild.buildx.process import ProcessLimits, StartFailed
-from multibuild.buildx.progress import Progress
+from multibuild.buildx.rawjson_progress import Progress
 from multibuild.journal.runs import open_log
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.smoke_test import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.buildx.classify import Failure, classify, failure_of
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
-from multibuild.buildx.progress import Evidence, Progress
+from multibuild.buildx.rawjson_progress import Evidence, Progress
 from multibuild.frozen import frozen
 from multibuild.journal.events import SmokeTestEnded
 from multibuild.journal.runs import open_log

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from multibuild.buildx.classify import Failure
-from multibuild.buildx.repair_cache import repair_cache
+from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
 from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
@@ -189,7 +189,7 @@ class _Runner:
             if failure is None:
                 return outcome
             await self._failover.report_failure(planned, failure)
-            record = await repair_cache(failure, planned.node.builder, self._buildx, self._project)
+            record = await prune_lost_snapshot(failure, planned.node.builder, self._buildx, self._project)
             if record is not None:
                 self._recorder.record(RecordForgotten(platform=str(planned.platform), id=record))
             if self._failover.assign(test.planned).node.builder == planned.node.builder:

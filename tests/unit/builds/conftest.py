@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.journal.runs import State
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan

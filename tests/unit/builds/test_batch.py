@@ -7,7 +7,7 @@ import pytest
 from multibuild.builds.batch.bake import bake_arguments, bake_document
 from multibuild.builds.batch.batch import Batch, plan_batches
 from multibuild.builds.history import BuildHistory
-from multibuild.buildx.progress import Progress
+from multibuild.buildx.rawjson_progress import Progress
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.plan.host_facts import MIB, HostFacts, Node
 from multibuild.platforms import Platform

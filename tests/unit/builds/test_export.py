@@ -4,7 +4,7 @@ import pytest
 
 from multibuild.builds.export import Export
 from multibuild.buildx.classify import classify
-from multibuild.buildx.progress import Evidence
+from multibuild.buildx.rawjson_progress import Evidence
 
 FOLDER = Path("/state/runs/1/children/.linux-arm64")
 

@@ -2,7 +2,7 @@ import pytest
 
 from multibuild.buildx.classify import classify, failure_of, wrong_base
 from multibuild.buildx.failure_signatures import CLASSES, EXIT_CODES, SIGNATURES
-from multibuild.buildx.progress import Evidence
+from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.buildx.retry import must_run_alone
 
 DIGEST = "sha256:" + "a1" * 32

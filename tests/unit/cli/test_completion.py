@@ -227,7 +227,7 @@ def test_every_script_asks_the_program(shell, capsys):
 def test_completing_imports_nothing_heavy(project):
     code = (
         "import sys, json; from multibuild.cli.startup import main; main([]);"
-        "print(json.dumps([n for n in ('httpx', 'docker', 'python_on_whales', 'multibuild.config.models') if n in sys.modules]))"
+        "print(json.dumps([n for n in ('httpx', 'docker', 'python_on_whales', 'multibuild.config.config') if n in sys.modules]))"
     )
     words = {
         "_MULTIBUILD_COMPLETE": "complete_zsh",

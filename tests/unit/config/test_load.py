@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig, load_config
-from multibuild.config.overrides import Overrides
 from multibuild.errors import ConfigError
 
 BASE = "version: 1\nimage: registry.example.org/team/app\nplatforms:\n  - linux/amd64\n  - name: aarch64\n    also_as: [linux/arm64/unknown]\n"

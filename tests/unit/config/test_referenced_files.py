@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.config.profiles import load_profile, shipped_profiles_folder
 from multibuild.config.referenced_files import check_environment, check_files
 from multibuild.config.schema import json_schema

@@ -7,7 +7,7 @@ from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
 from multibuild.buildx.failure_signatures import CLASSES
 from multibuild.cli.app import program
-from multibuild.config.models import Config
+from multibuild.config.config import Config
 from multibuild.journal.events import EVENTS
 
 

@@ -9,9 +9,9 @@ from fakes.programs import dynamic_program
 
 from multibuild.elf.dynamic import MAX_START_BYTES, dynamic_spans, read_dynamic
 from multibuild.elf.header import HEAD_BYTES, segments
-from multibuild.prove.content.entrypoint import executed_files
-from multibuild.prove.content.libraries import find_library
-from multibuild.prove.content.rootfs import RootFs
+from multibuild.prove.content.executed_files import executed_files
+from multibuild.prove.content.find_library import find_library
+from multibuild.prove.content.merged_rootfs import RootFs
 from multibuild.qemu.probe_program import build_probe
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.init.proposal import propose_platforms
 from multibuild.init.starter import ImageName, StarterConfig, guess_image, yaml_scalar
 from multibuild.platforms import Platform

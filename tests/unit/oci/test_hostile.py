@@ -13,7 +13,7 @@ from multibuild.cli.commands.inspect import as_table
 from multibuild.errors import MultibuildError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.verify import Rules, verify
 from multibuild.publish.merge import MergeOptions, merge

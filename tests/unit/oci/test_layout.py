@@ -12,7 +12,7 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.merge import MergeOptions, merge
 from multibuild.publish.merge_sources import read_source

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig, load_config
-from multibuild.config.overrides import Overrides
 from multibuild.errors import ConfigError, UsageError
-from multibuild.plan.document import plan_document
 from multibuild.plan.host_facts import MIB, HostFacts, Node, assumed_facts, recorded_facts
 from multibuild.plan.jobs import MEMORY_PER_BUILD, jobs_for
 from multibuild.plan.plan import fingerprint_of, make_plan
+from multibuild.plan.plan_document import plan_document
 from multibuild.platforms import Platform
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

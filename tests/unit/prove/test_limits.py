@@ -3,9 +3,9 @@
 import pytest
 from fakes.layers import index_files
 
-from multibuild.prove.content import entrypoint, layer_index, rootfs
+from multibuild.prove.content import executed_files, layer_index, merged_rootfs
 from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
-from multibuild.prove.content.rootfs import RootFs
+from multibuild.prove.content.merged_rootfs import RootFs
 from multibuild.prove.content.tar import Member, UnreadableLayer
 from multibuild.qemu.probe_program import build_probe
 
@@ -90,12 +90,12 @@ def test_a_directory_of_libraries_is_listed_once():
 
 
 def test_a_command_line_is_read_up_to_a_limit():
-    assert entrypoint._first_command("x" * 10**6) == ["x" * entrypoint.MAX_SCRIPT_CHARACTERS]
-    assert entrypoint._first_command("app '" + "x" * 10**6 + "'") == ["app"]
+    assert executed_files._first_command("x" * 10**6) == ["x" * executed_files.MAX_SCRIPT_CHARACTERS]
+    assert executed_files._first_command("app '" + "x" * 10**6 + "'") == ["app"]
     root = RootFs([index_files({"bin/env": PROGRAM, "bin/app": PROGRAM})])
-    for between, files in ((1, ["/bin/env", "/bin/app"]), (entrypoint.MAX_WORDS, ["/bin/env"])):
+    for between, files in ((1, ["/bin/env", "/bin/app"]), (executed_files.MAX_WORDS, ["/bin/env"])):
         config = {"config": {"Entrypoint": ["env", *["-i"] * between, "app"], "Env": ["PATH=/bin"]}}
-        assert [result.path for result in entrypoint.executed_files(config, root).files] == files
+        assert [result.path for result in executed_files.executed_files(config, root).files] == files
 
 
 def test_endless_lookups_are_refused():
@@ -104,6 +104,6 @@ def test_endless_lookups_are_refused():
         LayerEntry(path=f"a/{number}", kind="symlink", target=f"../a/{far}") for number in range(2)
     )
     root = RootFs([LayerIndex(entries=entries)])
-    looks = (root.find("/a/0/../a/1/" + far) for _ in range(rootfs.MAX_STEPS // 1000))
+    looks = (root.find("/a/0/../a/1/" + far) for _ in range(merged_rootfs.MAX_STEPS // 1000))
     with pytest.raises(UnreadableLayer, match="too many"):
         any(looks)

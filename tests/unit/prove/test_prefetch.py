@@ -15,7 +15,7 @@ from multibuild.journal.local_children import child_reference
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache

@@ -10,7 +10,7 @@ from fakes.registry_server import FakeRegistry, digest_of
 from multibuild.cli.commands.verify import as_table
 from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.prove import verify as verifying
 from multibuild.prove.content import proof as content
 from multibuild.prove.content.layer_cache import LayerCache

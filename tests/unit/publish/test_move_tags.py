@@ -10,7 +10,7 @@ from multibuild.errors import Interrupted, PublishFailed
 from multibuild.journal.events import Event, TagEnded
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Destination, Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import compose
 from multibuild.publish.merge import MergeOptions, merge

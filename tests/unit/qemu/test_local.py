@@ -6,7 +6,7 @@ import pytest
 
 from multibuild.platforms import Platform
 from multibuild.qemu.binfmt import Handler
-from multibuild.qemu.explain import Kernel
+from multibuild.qemu.explain_probe import Kernel
 from multibuild.qemu.local import emulator_versions, runs_locally
 
 

@@ -20,8 +20,8 @@ from unit.report.sample_runs import (
     run_of,
 )
 
-from multibuild.report.html.document import as_html
 from multibuild.report.html.markup import Html, join, prose, tag
+from multibuild.report.html.page import as_html
 from multibuild.report.html.timeline import Scale, assign_lanes
 
 TAGS = """

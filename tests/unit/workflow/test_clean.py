@@ -9,7 +9,7 @@ from multibuild.journal.events import IndexComposed, PlatformEnded
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.workflow.clean import CleanupPlan, Leftovers, Removal, collect_leftovers, plan_cleanup, remove
 
 OWN = "multibuild-linux-arm64"

@@ -11,8 +11,8 @@ from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
 from multibuild.builds.fingerprint import fingerprint_platforms, resolve_bases
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.journal.events import (
     ChildRead,
     Event,
@@ -26,7 +26,7 @@ from multibuild.journal.events import (
 )
 from multibuild.journal.local_children import export_folder, finalize
 from multibuild.journal.runs import State
-from multibuild.oci.registries import RegistrySession
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.workflow.if_changed import check_for_changes, setting_digests

@@ -7,8 +7,8 @@ from fakes.images import put_attested
 from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import (
     AttemptEnded,
@@ -21,10 +21,10 @@ from multibuild.journal.journal import read_journal
 from multibuild.journal.last_run import last_run
 from multibuild.journal.local_children import export_folder, finalize, holder_of
 from multibuild.journal.runs import State
-from multibuild.oci.registries import RegistrySession
-from multibuild.plan.document import plan_document
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
+from multibuild.plan.plan_document import plan_document
 from multibuild.report.report import make_report
 from multibuild.workflow.import_runs import (
     MAX_FILE_BYTES,

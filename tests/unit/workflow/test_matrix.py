@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.config.overrides import Overrides
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
 from multibuild.workflow.matrix import github_matrix, gitlab_matrix, make_jobs

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from multibuild.buildx.progress import Progress
-from multibuild.buildx.read_log import explain_log
+from multibuild.buildx.plain_log import explain_log
+from multibuild.buildx.rawjson_progress import Progress
 
 STEP = "[build 2/2] RUN apt-get update"
 PROCESS = 'process "/bin/sh -c apt-get update" did not complete successfully: exit code: 100'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from multibuild.buildx.classify import Failure, classify
-from multibuild.buildx.progress import TAIL_LINES, Evidence, Progress
+from multibuild.buildx.rawjson_progress import TAIL_LINES, Evidence, Progress
 
 _PLAIN_STEP = re.compile(r"^#(\d+) (\[[^\]]*\] .+|exporting .+|pushing .+)$")
 _PLAIN_LOG = re.compile(r"^#(\d+) [\d.]+ (.*)$")

@@ -22,7 +22,9 @@ PRUNE_TIMEOUT_S = 60.0
 """Pruning waits for builds that use the cache."""
 
 
-async def repair_cache(failure: Failure, builder: str, buildx: Sequence[str], folder: Path) -> str | None:
+async def prune_lost_snapshot(
+    failure: Failure, builder: str, buildx: Sequence[str], folder: Path
+) -> str | None:
     """Remove the record because of which an attempt on `builder` failed, and no other; return its ID.
 
     None for any other failure, or when nothing was removed.

@@ -9,8 +9,8 @@ from itertools import pairwise
 from typing import Any
 
 from multibuild.frozen import frozen
-from multibuild.prove.content.libraries import find_library
-from multibuild.prove.content.rootfs import ImageFile, RootFs
+from multibuild.prove.content.find_library import find_library
+from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of a container whose config has none (moby oci/caps and oci/defaults, containerd oci/spec_opts.go)."""

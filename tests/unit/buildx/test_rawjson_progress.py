@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from multibuild.buildx.progress import MAX_OPEN_STEPS, TAIL_LINES, Progress
+from multibuild.buildx.rawjson_progress import MAX_OPEN_STEPS, TAIL_LINES, Progress
 
 RUN = "sha256:" + "01" * 32
 COPY = "sha256:" + "02" * 32

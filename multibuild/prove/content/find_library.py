@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from multibuild.elf.header import ElfHeader
-from multibuild.prove.content.rootfs import ImageFile, RootFs
+from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
 
 _DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32", "/usr/local/lib")
 

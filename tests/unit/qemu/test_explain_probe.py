@@ -6,7 +6,7 @@ import pytest
 
 from multibuild.platforms import Platform, architecture_named
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
+from multibuild.qemu.explain_probe import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
 
 ARM64 = Platform.parse("linux/arm64")
 RISCV64 = Platform.parse("linux/riscv64")

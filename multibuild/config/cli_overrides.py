@@ -8,7 +8,7 @@ from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
-    from multibuild.config.document import Document
+    from multibuild.config.yaml_document import Document
 
 _FREE_FORM_MAPPINGS = ("args", "labels", "annotations", "contexts")
 """Mappings with keys of the user's: the rest of a path is one key, dots included (`labels.org.example.a`)."""
@@ -34,7 +34,7 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
 
     Named flags win over `--set`. Raises ConfigError for a `--set` without `=` or with a path that does not exist.
     """
-    from multibuild.config.document import parse_value
+    from multibuild.config.yaml_document import parse_value
 
     for text in overrides.sets:
         path, separator, value = text.partition("=")

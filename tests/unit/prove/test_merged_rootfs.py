@@ -1,7 +1,7 @@
 import pytest
 from fakes.layers import index_files
 
-from multibuild.prove.content.rootfs import RootFs
+from multibuild.prove.content.merged_rootfs import RootFs
 
 
 def root(*layers):

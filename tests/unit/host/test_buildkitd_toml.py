@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fakes.engine import ENGINE, builder
 
-from multibuild.host.buildkitd import (
+from multibuild.host.buildkitd_toml import (
     buildkit_settings,
     registry_warnings,
     same_configuration,
