@@ -123,12 +123,12 @@ def plain(*events, **more):
 
 
 def test_every_line_begins_with_its_platform():
-    shown = plain(
+    output = plain(
         StageStarted(stage="build"),
         *run_of(("[internal] load build definition",), ("[2/2] RUN make", "cc a.c", "", "done")),
         TagEnded(ref="r/app:1", before=None, after="d", status="moved"),
     )
-    assert shown.splitlines() == [
+    assert output.splitlines() == [
         "multibuild | == build",
         f"{ARM} | building on n",
         f"{ARM} | 2/2 RUN make",
@@ -153,14 +153,14 @@ def test_a_progress_bar_is_its_last_state():
 
 
 def test_a_long_line_is_cut():
-    shown = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
-    assert max(map(len, shown.splitlines())) == MAX_LINE_CHARACTERS
+    output = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
+    assert max(map(len, output.splitlines())) == MAX_LINE_CHARACTERS
 
 
 def test_escape_sequences_of_a_build_do_not_pass():
-    shown = plain(*run_of((HOSTILE, HOSTILE, f"a\u2028b{HOSTILE}")))
-    assert not set(shown) & set("\x1b\x9b\x07\r\u202e\u2028")
-    assert "red" in shown
+    output = plain(*run_of((HOSTILE, HOSTILE, f"a\u2028b{HOSTILE}")))
+    assert not set(output) & set("\x1b\x9b\x07\r\u202e\u2028")
+    assert "red" in output
 
 
 @pytest.mark.parametrize("folds", [None, GITHUB, GITLAB])
@@ -181,9 +181,9 @@ def test_escape_sequences_of_a_build_do_not_pass():
 )
 def test_a_build_gives_no_command_to_the_ci_system(tmp_path, log, folds, line):
     log.write_text(f"--- {line}\n{line}\n")
-    shown = plain(*run_of((line, line)), folds=folds, run=tmp_path)
+    output = plain(*run_of((line, line)), folds=folds, run=tmp_path)
     own = ("::group::linux/arm64: attempt", "::endgroup::", "\x1b[0Ksection_")
-    theirs = [text for text in shown.split("\n") if not text.startswith(own)]
+    theirs = [text for text in output.split("\n") if not text.startswith(own)]
     assert all(text.startswith((f"{ARM} |", "multibuild |")) for text in theirs if text)
     assert not any("##[" in text or "##vso[" in text or "##teamcity[" in text for text in theirs)
     assert not set("".join(theirs)) & set("\x1b\r\u2028\x85")
@@ -191,8 +191,8 @@ def test_a_build_gives_no_command_to_the_ci_system(tmp_path, log, folds, line):
 
 def test_github_folds_an_attempts_log(tmp_path, log):
     log.write_text("--- [2/2] RUN make\ncc a.c\n")
-    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITHUB, run=tmp_path).splitlines()
-    assert shown == [
+    output = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITHUB, run=tmp_path).splitlines()
+    assert output == [
         f"{ARM} | building on n",
         f"{ARM} | 2/2 RUN make",
         f"::group::{ARM}: attempt 1 ok, 1.0s",
@@ -205,11 +205,11 @@ def test_github_folds_an_attempts_log(tmp_path, log):
 
 def test_gitlab_folds_with_a_name_and_times(tmp_path, log):
     log.write_text("cc a.c\n")
-    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITLAB, run=tmp_path)
-    begin, end = shown.index("\x1b[0Ksection_start:"), shown.index("\x1b[0Ksection_end:")
-    assert begin < shown.index("cc a.c") < end
-    assert ":linux-arm64_1[collapsed=true]\r\x1b[0Klinux/arm64: attempt 1 ok" in shown
-    assert shown[end:].split("\n")[0].endswith(":linux-arm64_1\r\x1b[0K")
+    output = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITLAB, run=tmp_path)
+    begin, end = output.index("\x1b[0Ksection_start:"), output.index("\x1b[0Ksection_end:")
+    assert begin < output.index("cc a.c") < end
+    assert ":linux-arm64_1[collapsed=true]\r\x1b[0Klinux/arm64: attempt 1 ok" in output
+    assert output[end:].split("\n")[0].endswith(":linux-arm64_1\r\x1b[0K")
 
 
 def test_a_missing_or_huge_log_is_no_error(tmp_path, log):
@@ -347,9 +347,9 @@ def test_rows_that_do_not_fit_are_counted():
     rows = [row(f"linux/p{n}", state=state) for n, state in enumerate(states)]
     lines = lines_of(rows, height=10)
     assert len(lines) == 10
-    shown = [line.split()[1] for line in lines[:-1]]
-    assert shown.count("building") == 3
-    assert shown.count("failed") == 1
+    states_shown = [line.split()[1] for line in lines[:-1]]
+    assert states_shown.count("building") == 3
+    assert states_shown.count("failed") == 1
     assert lines[-1] == "… and 10 queued, 5 succeeded"
     assert len(lines_of(rows, height=1)) == 2
     assert len(lines_of(rows, height=24)) == 24
@@ -397,8 +397,8 @@ def test_the_table_remains_and_a_build_sends_nothing_to_the_terminal():
     show(table, *run_of((HOSTILE, HOSTILE)))
     table.say(HOSTILE)
     table.close()
-    shown = stream.getvalue()
+    output = stream.getvalue()
     for attack in ("\x1b[2J", "\x1b]0;", "\x07", "\x9b", "\x1bc", "\u202e"):
-        assert attack not in shown
-    last = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown).splitlines()[-3:]
+        assert attack not in output
+    last = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", output).splitlines()[-3:]
     assert last == ["linux/arm64  succeeded  1.0s", "linux/amd64  queued", ""]
