@@ -37,7 +37,7 @@ def answer(program: typer.Typer) -> int:
     code: object = 0
     try:
         shell = os.environ[VARIABLE].removeprefix("complete_")
-        kept = _join_bash_words() if shell == "bash" else _option_before_equals()
+        prefix = _join_bash_words() if shell == "bash" else _option_before_equals()
         with redirect_stdout(output):
             program(args=[], prog_name="multibuild")
     except SystemExit as exit_:
@@ -45,12 +45,12 @@ def answer(program: typer.Typer) -> int:
     except Exception:
         return 0  # a message would land on the line that is being typed
     if completions := output.getvalue().strip():
-        print(_fit(shell, completions, kept))
+        print(_fit(shell, completions, prefix))
     return code if isinstance(code, int) else 0
 
 
 def _join_bash_words() -> str:
-    """Join the words that bash splits at `=` and `:`, which Typer does not expect; return what bash keeps of the last.
+    """Join the words that bash splits at `=` and `:`, unlike Typer; return the part of the last word that bash keeps.
 
     Readline replaces only what follows the last `=` or `:`.
     """
@@ -62,8 +62,8 @@ def _join_bash_words() -> str:
         else:
             joined.append(word)
     os.environ.update(COMP_WORDS="\n".join(joined), COMP_CWORD=str(len(joined) - 1))
-    kept = joined[-1].removesuffix(words[-1].lstrip("=:"))
-    return kept.partition("=")[2] if kept.startswith("-") else kept
+    prefix = joined[-1].removesuffix(words[-1].lstrip("=:"))
+    return prefix.partition("=")[2] if prefix.startswith("-") else prefix
 
 
 def _option_before_equals() -> str:
@@ -72,15 +72,15 @@ def _option_before_equals() -> str:
     return match[1] if match else ""
 
 
-def _fit(shell: str, completions: str, kept: str) -> str:
-    """Fit Typer's completions to what the shell replaces of the word, of which it has `kept` already."""
+def _fit(shell: str, completions: str, prefix: str) -> str:
+    """Fit Typer's completions to the part of the word that the shell replaces: all after `prefix`."""
     lines = completions.splitlines()
     match shell:
         case "bash":
-            return "\n".join(line[len(kept) :] for line in lines if line.startswith(kept))
+            return "\n".join(line[len(prefix) :] for line in lines if line.startswith(prefix))
         case "fish":
-            return "\n".join(f"{kept}{line}" for line in lines)
-        case "zsh" if kept:
+            return "\n".join(f"{prefix}{line}" for line in lines)
+        case "zsh" if prefix:
             return f"compset -P '--*='; {completions}"
     return completions
 

@@ -94,14 +94,12 @@ def _failure(platform: Mapping[str, Any]) -> tuple[str, str] | None:
     if platform["status"] == "failed" and attempts:
         last = attempts[-1]
         lines = str(last.get("evidence") or "").strip().splitlines()[-MAX_EVIDENCE_LINES:]
-        return str(last.get("class") or last["outcome"]), "\n".join(
-            [*lines, str(last.get("hint") or "")]
-        ).strip()
+        text = "\n".join([*lines, str(last.get("hint") or "")]).strip()
+        return str(last.get("class") or last["outcome"]), text
     for proof in ("test", "content"):
         if platform[proof]["status"] == "failed":
-            return failed_proof(proof, platform[proof].get("class")), str(
-                platform[proof].get("detail") or "see the report"
-            )
+            detail = str(platform[proof].get("detail") or "see the report")
+            return failed_proof(proof, platform[proof].get("class")), detail
     return None
 
 

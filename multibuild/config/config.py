@@ -138,7 +138,8 @@ class Config(Section):
                     hint=f"write {key}: false, or media_type: oci",
                     at=("attestations", key),
                 )
-        for path, annotations in ((("annotations",), self.annotations), *self._entry_annotations()):
+        own = ((("platforms", index, "annotations"), e.annotations) for index, e in enumerate(self.platforms))
+        for path, annotations in ((("annotations",), self.annotations), *own):
             if annotations:
                 raise invalid(
                     "media_type docker has no annotations: a Docker manifest list cannot hold them",
@@ -152,15 +153,10 @@ class Config(Section):
         seen: dict[Platform, str] = {}
         for index, entry in enumerate(self.platforms):
             for number, platform in enumerate((entry.name, *entry.also_as)):
-                at = (
-                    ("platforms", index, "name")
-                    if number == 0
-                    else ("platforms", index, "also_as", number - 1)
-                )
+                at = ("platforms", index, *(("also_as", number - 1) if number else ("name",)))
                 if platform in seen:
-                    raise invalid(
-                        f"{platform} is already listed as {seen[platform]}", hint="remove one", at=at
-                    )
+                    message = f"{platform} is already listed as {seen[platform]}"
+                    raise invalid(message, hint="remove one", at=at)
                 seen[platform] = ".".join(map(str, at)).removesuffix(".name")
         return self
 
@@ -172,12 +168,6 @@ class Config(Section):
                 raise invalid(f"{name} is already published to", hint="remove it", at=("destinations", index))
             seen.add(name)
         return self
-
-    def _entry_annotations(self) -> list[tuple[tuple[str | int, ...], dict[str, str]]]:
-        return [
-            (("platforms", index, "annotations"), entry.annotations)
-            for index, entry in enumerate(self.platforms)
-        ]
 
     @property
     def registry_settings(self) -> dict[str, RegistrySettings]:

@@ -64,9 +64,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) 
         case "extra_forbidden":
             return Problem(key=key, message="is no key multibuild knows", hint=_nearest_key(key, model))
         case "missing":
-            return Problem(
-                key=key, message="is required", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
-            )
+            return Problem(key=key, message="is required", hint=_example(key))
         case "literal_error":
             return _choice(key, details["input"], _choices(str(context["expected"])), document)
         case "bool_parsing" | "bool_type":
@@ -89,9 +87,7 @@ def _wrong_type(key: KeyPath, details: ErrorDetails, document: Document) -> Prob
     kind, value = details["type"], details["input"]
     text = document.texts.get(key)
     if kind in {"too_short", "string_too_short"}:
-        return Problem(
-            key=key, message="must not be empty", hint=f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: …')}"
-        )
+        return Problem(key=key, message="must not be empty", hint=_example(key))
     if kind not in _TYPE_NAMES:
         return Problem(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
     bound = next(iter(details.get("ctx", {}).values()), "")
@@ -106,7 +102,10 @@ def _hint_of_type(kind: str, key: KeyPath, value: Any, text: str | None) -> str:
         return f'write it in quotes: "{text or value}"'
     if kind == "tuple_type" and isinstance(value, str):
         return f"write [{', '.join(_words(value))}]"
-    form = _FORMS.get(kind, "3")
+    return _example(key, _FORMS.get(kind, "3"))
+
+
+def _example(key: KeyPath, form: str = "…") -> str:
     return f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: {form}')}"
 
 

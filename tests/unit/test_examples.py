@@ -1,4 +1,4 @@
-"""The examples are what they say: files of the tools they are for, agreeing with each other."""
+"""The examples agree with each other."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from multibuild.platforms import ARCHITECTURES
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def test_the_deployment_selects_the_pods_it_makes_and_names_no_architecture_but_in_affinity():
+def test_the_deployment_selects_its_own_pods_and_published_architectures():
     document = yaml.safe_load((EXAMPLES / "kubernetes/deployment.yaml").read_text())
     spec = document["spec"]
     pod = spec["template"]["spec"]

@@ -1,4 +1,4 @@
-"""`@frozen` makes what the standard library's dataclass makes, or refuses."""
+"""`@frozen` equals the standard library's dataclass, or refuses a class."""
 
 import copy
 import pickle
@@ -11,8 +11,8 @@ from multibuild.frozen import frozen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Theirs:
-    """As the standard library makes it."""
+class Standard:
+    """A dataclass of the standard library."""
 
     name: str
     places: tuple[int, ...] = ()
@@ -22,8 +22,8 @@ class Theirs:
 
 
 @frozen
-class Ours:
-    """As we make it."""
+class Frozen:
+    """The same with `@frozen`."""
 
     name: str
     places: tuple[int, ...] = ()
@@ -34,7 +34,7 @@ class Ours:
 
 @frozen
 class Named:
-    """Says itself what it is called."""
+    """With its own `__str__`, `__eq__` and `__hash__`."""
 
     name: str
 
@@ -49,8 +49,8 @@ class Named:
 
 
 @frozen
-class Compared:  # noqa: PLW1641 - it shall have the hash of its fields
-    """Without regard to capitals."""
+class Compared:  # noqa: PLW1641 - it gets the hash of its fields
+    """With its own `__eq__`, without regard to case."""
 
     name: str
 
@@ -59,17 +59,17 @@ class Compared:  # noqa: PLW1641 - it shall have the hash of its fields
 
 
 @frozen
-class More(Ours):
+class More(Frozen):
     """With a field beyond those of its base."""
 
     more: int = 0
 
 
-both = pytest.mark.parametrize("kind", [Theirs, Ours])
+both = pytest.mark.parametrize("kind", [Standard, Frozen])
 
 
 @both
-def test_defaults_are_there_and_each_has_its_own(kind):
+def test_defaults_are_not_shared(kind):
     one, other = kind(name="a"), kind(name="a")
     assert (one.places, one.facts, one.secret, one.note) == ((), {}, "", "")
     assert one.facts is not other.facts
@@ -77,89 +77,89 @@ def test_defaults_are_there_and_each_has_its_own(kind):
 
 @both
 @pytest.mark.parametrize(
-    ("given", "said"), [({}, "name"), ({"name": "a", "nmae": "b"}, "nmae"), ({"places": ()}, "name")]
+    ("values", "message"), [({}, "name"), ({"name": "a", "nmae": "b"}, "nmae"), ({"places": ()}, "name")]
 )
-def test_a_field_too_few_or_too_many_is_refused(kind, given, said):
-    with pytest.raises(TypeError, match=said):
-        kind(**given)
+def test_missing_and_unknown_fields_are_refused(kind, values, message):
+    with pytest.raises(TypeError, match=message):
+        kind(**values)
 
 
 @both
-def test_fields_are_given_by_name_only(kind):
+def test_fields_are_keyword_only(kind):
     with pytest.raises(TypeError, match=kind.__name__):
         kind("a")
 
 
 @both
-def test_equal_is_what_has_equal_fields(kind):
+def test_values_with_equal_compared_fields_are_equal(kind):
     assert kind(name="a", places=(1,)) == kind(name="a", places=(1,))
     assert kind(name="a") != kind(name="b")
     assert kind(name="a", note="x") == kind(name="a", note="y")
-    assert kind(name="a") != (Ours if kind is Theirs else Theirs)(name="a")
+    assert kind(name="a") != (Frozen if kind is Standard else Standard)(name="a")
 
 
 @both
-def test_a_hash_is_of_what_is_compared(kind):
+def test_the_hash_is_of_the_compared_fields(kind):
     assert hash(kind(name="a", facts=(), note="x")) == hash(kind(name="a", facts=(), note="y"))
     with pytest.raises(TypeError, match="unhashable"):
         hash(kind(name="a"))
 
 
 @both
-def test_nothing_can_be_changed(kind):
-    made = kind(name="a")
+def test_fields_cannot_be_changed(kind):
+    value = kind(name="a")
     with pytest.raises(FrozenInstanceError):
-        made.name = "b"
+        value.name = "b"
     with pytest.raises(FrozenInstanceError):
-        del made.name
+        del value.name
     # The standard library raises a TypeError for a name that is none of its fields, where there are slots.
     with pytest.raises((FrozenInstanceError, TypeError)):
-        made.other = 1
-    assert not hasattr(made, "__dict__")
+        value.other = 1
+    assert not hasattr(value, "__dict__")
 
 
 @both
-def test_its_text_names_the_fields_but_for_secrets(kind):
+def test_repr_omits_secrets(kind):
     text = repr(kind(name="a", secret="hunter2"))
     assert text == f"{kind.__name__}(name='a', places=(), facts={{}}, note='')"
 
 
 @both
-def test_what_contains_itself_has_a_text(kind):
-    made = kind(name="a")
-    made.facts["self"] = made
-    assert "..." in repr(made)
+def test_repr_of_a_recursive_value(kind):
+    value = kind(name="a")
+    value.facts["self"] = value
+    assert "..." in repr(value)
 
 
 @both
-def test_dataclasses_know_it(kind):
-    made = kind(name="a", places=(1,))
-    assert [its.name for its in fields(kind)] == ["name", "places", "facts", "secret", "note"]
-    assert replace(made, name="b") == kind(name="b", places=(1,))
-    assert asdict(made) == {"name": "a", "places": (1,), "facts": {}, "secret": "", "note": ""}
+def test_the_functions_of_dataclasses_work(kind):
+    value = kind(name="a", places=(1,))
+    assert [item.name for item in fields(kind)] == ["name", "places", "facts", "secret", "note"]
+    assert replace(value, name="b") == kind(name="b", places=(1,))
+    assert asdict(value) == {"name": "a", "places": (1,), "facts": {}, "secret": "", "note": ""}
     assert is_dataclass(kind)
 
 
 @both
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
-def test_it_can_be_copied(kind, again):
-    made = kind(name="a", facts={"x": 1})
-    assert again(made) == made
-    assert (again(made).facts is made.facts) == (again is copy.copy)
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_values_can_be_copied_and_pickled(kind, again):
+    value = kind(name="a", facts={"x": 1})
+    assert again(value) == value
+    assert (again(value).facts is value.facts) == (again is copy.copy)
 
 
-def test_what_a_class_says_itself_stays():
+def test_own_methods_stay():
     assert Named(name="a") == "a"
     assert hash(Named(name="a")) == 7
 
 
-def test_a_class_that_compares_its_own_way_has_a_hash_all_the_same():
+def test_a_class_with_its_own_eq_has_the_hash_of_its_fields():
     assert hash(Compared(name="a")) == hash(Compared(name="a"))
     assert Compared(name="a") == Compared(name="A")
 
 
-def fields_of(**wanted):
-    return lambda: frozen(type("Made", (), {"__annotations__": {"a": int}, "a": field(**wanted)}))
+def fields_of(**options):
+    return lambda: frozen(type("Value", (), {"__annotations__": {"a": int}, "a": field(**options)}))
 
 
 @pytest.mark.parametrize(
@@ -167,18 +167,18 @@ def fields_of(**wanted):
     [
         fields_of(default=0, init=False),
         fields_of(default=0, hash=False),
-        lambda: frozen(type("Made", (), {"__annotations__": {"a": ClassVar[int]}, "a": 1})),
-        lambda: frozen(type("Made", (), {"__annotations__": {"a": InitVar[int]}})),
-        lambda: frozen(type("Made", (), {"__post_init__": lambda _self: None})),
+        lambda: frozen(type("Value", (), {"__annotations__": {"a": ClassVar[int]}, "a": 1})),
+        lambda: frozen(type("Value", (), {"__annotations__": {"a": InitVar[int]}})),
+        lambda: frozen(type("Value", (), {"__post_init__": lambda _self: None})),
     ],
 )
-def test_what_the_shared_methods_do_not_know_is_refused(make):
-    with pytest.raises(TypeError, match="Made needs more than @frozen can do"):
+def test_features_the_shared_methods_lack_are_refused(make):
+    with pytest.raises(TypeError, match="Value needs more than @frozen can do"):
         make()
 
 
-def test_a_class_of_another_has_the_fields_of_both():
-    made = More(name="a", more=2)
-    assert (made.name, made.more) == ("a", 2)
-    assert made != More(name="a")
-    assert made != Ours(name="a")
+def test_a_subclass_has_the_fields_of_both():
+    value = More(name="a", more=2)
+    assert (value.name, value.more) == ("a", 2)
+    assert value != More(name="a")
+    assert value != Frozen(name="a")

@@ -45,14 +45,14 @@ def run_async(action, backoff, clock):
 
 @pytest.fixture(params=[run_sync, run_async])
 def play(request):
-    """Play errors, then success; return the announced waits and what came of it."""
+    """Play errors, then success; return the announced waits and the result."""
 
     def play(*errors, attempts=4):
-        clock, left, announced = Clock(), list(errors), []
+        clock, remaining, announced = Clock(), list(errors), []
 
         def action():
-            if left:
-                raise left.pop(0)
+            if remaining:
+                raise remaining.pop(0)
             return "done"
 
         backoff = Backoff(

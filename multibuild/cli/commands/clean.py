@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
@@ -20,7 +21,7 @@ from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
-    from multibuild.journal.runs import RunDirectory, State
+    from multibuild.journal.runs import RunDirectory
     from multibuild.oci.errors import RegistryError
     from multibuild.oci.registry_session import RegistrySession
 
@@ -76,11 +77,14 @@ def clean(request: CleanRequest) -> int:
         if "staged" in kinds:
             with RegistrySession(loaded.config.registry_settings, on_wait=request.say) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
-            _local_children(expired, outcome, dry_run=dry_run)
+            children = [run.children for run in expired if run.children.is_dir()]
+            _delete("children", children, outcome, dry_run=dry_run)
         if "runs" in kinds and refused:
             outcome.stays.append(f"{len(expired)} runs: they name children that could not be deleted yet")
         elif "runs" in kinds:
-            _runs(state, expired, outcome, dry_run=dry_run)
+            _delete("run", [run.path for run in expired], outcome, dry_run=dry_run)
+            if not dry_run:
+                state.point_to_newest()
         if "builders" in kinds:
             _builders(_profiles(loaded), outcome, dry_run=dry_run)
     _show(request, outcome)
@@ -118,22 +122,11 @@ def _staged(
     return refused
 
 
-def _local_children(expired: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
-    """Delete the children in run directories."""
-    for run in expired:
-        if run.children.is_dir():
-            outcome.removed.append(f"children {run.children}")
-            if not dry_run:
-                shutil.rmtree(run.children)
-
-
-def _runs(state: State, expired: Sequence[RunDirectory], outcome: _Outcome, *, dry_run: bool) -> None:
-    for run in expired:
-        outcome.removed.append(f"run {run.path}")
+def _delete(label: str, directories: Sequence[Path], outcome: _Outcome, *, dry_run: bool) -> None:
+    for path in directories:
+        outcome.removed.append(f"{label} {path}")
         if not dry_run:
-            shutil.rmtree(run.path)
-    if not dry_run:
-        state.point_to_newest()
+            shutil.rmtree(path)
 
 
 def _profiles(loaded: LoadedConfig) -> frozenset[str]:

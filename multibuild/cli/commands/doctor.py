@@ -1,4 +1,4 @@
-"""`doctor`: whether the configured platforms can be built here, and how to fix what is not ready."""
+"""`doctor`: check whether the configured platforms can be built here."""
 
 from __future__ import annotations
 

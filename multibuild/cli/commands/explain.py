@@ -1,4 +1,4 @@
-"""`explain`: what a build log's failure is, and whether a retry helps."""
+"""`explain`: classify the failure in a build log."""
 
 from __future__ import annotations
 

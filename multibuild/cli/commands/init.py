@@ -20,7 +20,7 @@ from multibuild.platforms import Platform
 from multibuild.terminal import printable
 
 if TYPE_CHECKING:
-    from multibuild.init.proposal import DockerfileWarning, Proposal
+    from multibuild.init.proposal import Proposal
     from multibuild.init.starter import ImageName, StarterConfig
 
 
@@ -217,9 +217,8 @@ def _document(request: InitRequest, starter: StarterConfig) -> dict[str, object]
         "possible": [str(platform) for platform in proposal.possible],
         "impossible": {str(platform): reason for platform, reason in proposal.impossible.items()},
         "unknown": dict(proposal.unknown),
-        "warnings": [_warning_json(warning) for warning in proposal.warnings],
+        "warnings": [
+            {"line": warning.line, "message": warning.message, "hint": warning.hint}
+            for warning in proposal.warnings
+        ],
     }
-
-
-def _warning_json(warning: DockerfileWarning) -> dict[str, object]:
-    return {"line": warning.line, "message": warning.message, "hint": warning.hint}

@@ -1,4 +1,4 @@
-"""`verify`: prove that a published index is what it says."""
+"""`verify`: check a published index and the content of its children."""
 
 from __future__ import annotations
 

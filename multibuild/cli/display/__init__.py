@@ -1,1 +1,1 @@
-"""How a run is shown while it happens."""
+"""The display of a run."""

@@ -146,16 +146,16 @@ def table_lines(rows: Sequence[Row], *, width: int, height: int, now: float) -> 
     """Draw rows in `width` cells; when there are more than `height` lines, the last line counts the others."""
     from rich.text import Text
 
-    shown = rows if len(rows) <= height else _most_important(rows, max(height - 1, 1))
+    visible = rows if len(rows) <= height else _most_important(rows, max(height - 1, 1))
     widths = {
-        "name": max((len(row.name) for row in shown), default=0),
-        "state": max((len(row.state) for row in shown), default=0),
-        "elapsed": max((len(row.elapsed(now)) for row in shown), default=0),
-        "attempt": max((len(_attempt(row)) for row in shown), default=0),
+        "name": max((len(row.name) for row in visible), default=0),
+        "state": max((len(row.state) for row in visible), default=0),
+        "elapsed": max((len(row.elapsed(now)) for row in visible), default=0),
+        "attempt": max((len(_attempt(row)) for row in visible), default=0),
     }
-    lines = [_row_line(row, widths, width, now) for row in shown]
-    if len(shown) < len(rows):
-        hidden = [row for row in rows if not any(row is one for one in shown)]
+    lines = [_row_line(row, widths, width, now) for row in visible]
+    if len(visible) < len(rows):
+        hidden = [row for row in rows if not any(row is other for other in visible)]
         counts = ", ".join(
             f"{count} {state}" for state, count in Counter(row.state for row in hidden).items()
         )
@@ -190,4 +190,4 @@ def _most_important(rows: Sequence[Row], number: int) -> list[Row]:
     """Choose the rows to show, in their order: running and failed ones before finished and queued ones."""
     rank = {state: index for index, state in enumerate(_STATE_PRIORITY)}
     chosen = sorted(rows, key=lambda row: rank.get(row.state, len(rank)))[:number]
-    return [row for row in rows if any(row is one for one in chosen)]
+    return [row for row in rows if any(row is other for other in chosen)]

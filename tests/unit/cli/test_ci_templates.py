@@ -1,4 +1,4 @@
-"""The templates are YAML, and say to multibuild only what it understands."""
+"""The CI templates are YAML and call multibuild with commands and options that exist."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ COMMANDS = typer.main.get_command(program()).commands  # type: ignore[attr-defin
 
 
 def shell_lines(value):
-    """Give every text below a key that holds shell."""
+    """Yield every line of shell."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in {"run", "script", "before_script", "after_script"}:
@@ -29,42 +29,42 @@ def shell_lines(value):
 
 
 def calls(lines):
-    """Give the words of each call of multibuild, up to what ends a command."""
+    """Yield the words of each call of multibuild."""
     for line in lines:
-        for found in re.findall(r"(?:^|[\s(;])(?:\$\(MULTIBUILD\)|multibuild) ([^;>|)]*)", line):
-            yield shlex.split(found.replace("$$", "$"))
+        for words in re.findall(r"(?:^|[\s(;])(?:\$\(MULTIBUILD\)|multibuild) ([^;>|)]*)", line):
+            yield shlex.split(words.replace("$$", "$"))
 
 
-def of_makefile():
+def makefile_calls():
     text = (FOLDER / "Makefile").read_text()
-    shown = re.sub(r"\$\((?!MULTIBUILD\))[^()]*(?:\([^()]*\))?[^()]*\)", "VALUE", text)
-    return list(calls(line for line in shown.splitlines() if line.startswith("\t")))
+    text = re.sub(r"\$\((?!MULTIBUILD\))[^()]*(?:\([^()]*\))?[^()]*\)", "VALUE", text)
+    return list(calls(line for line in text.splitlines() if line.startswith("\t")))
 
 
-def of_yaml():
+def yaml_calls():
     return [call for path in YAML for call in calls(shell_lines(yaml.safe_load(path.read_text())))]
 
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: path.name)
-def test_they_are_yaml(path):
+def test_templates_are_yaml(path):
     assert isinstance(yaml.safe_load(path.read_text()), dict)
 
 
-def test_every_call_was_found():
-    names = {call[0] for call in of_yaml()}
+def test_every_call_is_checked():
+    names = {call[0] for call in yaml_calls()}
     assert names == {"matrix", "build", "import", "merge", "$COMMAND"}
-    assert {call[0] for call in of_makefile()} == {"build", "import", "merge", "clean"}
+    assert {call[0] for call in makefile_calls()} == {"build", "import", "merge", "clean"}
 
 
-@pytest.mark.parametrize("call", [*of_yaml(), *of_makefile()], ids=" ".join)
-def test_multibuild_knows_the_command_and_its_options(call):
+@pytest.mark.parametrize("call", [*yaml_calls(), *makefile_calls()], ids=" ".join)
+def test_the_command_and_its_options_exist(call):
     name, *words = call
     name = "all" if name == "$COMMAND" else name
-    known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
-    assert {word for word in words if word.startswith("-")} <= known
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= options
 
 
-def test_the_jobs_are_those_that_matrix_writes():
+def test_the_jobs_are_those_of_matrix():
     jobs = yaml.safe_load((FOLDER / "gitlab" / "multibuild-jobs.yml").read_text())
     from multibuild.workflow.matrix import GITLAB_MATRIX
 
@@ -75,16 +75,16 @@ def test_the_jobs_are_those_that_matrix_writes():
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: path.name)
 def test_no_input_becomes_shell(path):
-    """What `${{ … }}` gives is put into the script before a shell reads it: it goes through `env` instead."""
+    """GitHub substitutes `${{ … }}` in the script itself: inputs go through `env` instead."""
     assert [line for line in shell_lines(yaml.safe_load(path.read_text())) if "${{" in line] == []
 
 
-def test_the_jobs_token_is_in_no_build_context_and_may_write_only_where_it_must():
+def test_the_jobs_token_is_in_no_build_context_and_has_few_permissions():
     workflow = yaml.safe_load((FOLDER / "github" / "image.yml").read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
     assert len(checkouts) == 3
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert workflow["permissions"] == {"contents": "read"}
-    writing = {name for name, job in workflow["jobs"].items() if "packages" in job.get("permissions", {})}
-    assert writing == {"build", "merge"}
+    writers = {name for name, job in workflow["jobs"].items() if "packages" in job.get("permissions", {})}
+    assert writers == {"build", "merge"}

@@ -1,4 +1,4 @@
-"""Completion, asked as the scripts of Typer ask it; in bash, by bash itself."""
+"""Completion, called like Typer's scripts do, and by bash itself."""
 
 import json
 import os
@@ -90,13 +90,13 @@ def test_every_option_is_completed_in_every_shell(answer, command):
 
 
 def test_platforms_of_the_config_come_first_then_those_of_the_table(offered):
-    found = offered("all", "--platform", "")
-    assert found[:3] == ["linux/amd64", "linux/arm64", "linux/s390x"]
-    assert {"linux/arm/v5", "linux/loong64"} <= set(found)
-    assert len(found) == len(set(found))
+    platforms = offered("all", "--platform", "")
+    assert platforms[:3] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+    assert {"linux/arm/v5", "linux/loong64"} <= set(platforms)
+    assert len(platforms) == len(set(platforms))
 
 
-def test_comma_lists_go_on(offered):
+def test_comma_lists_are_continued(offered):
     assert offered("all", "--platform", "linux/amd64,linux/s390") == ["linux/amd64,linux/s390x"]
     assert "linux/amd64,linux/amd64" not in offered("all", "--platform", "linux/amd64,")
 
@@ -116,18 +116,18 @@ def test_runs_newest_first(offered, tmp_path):
     state = tmp_path / "elsewhere"
     for name in ("20260101-120000-0001", "20260202-120000-0001", "$(touch owned)"):
         (state / "runs" / name).mkdir(parents=True)
-    found = offered("report", "--state-dir", str(state), "")
-    assert found == ["latest", "20260202-120000-0001", "20260101-120000-0001"]
+    runs = offered("report", "--state-dir", str(state), "")
+    assert runs == ["latest", "20260202-120000-0001", "20260101-120000-0001"]
 
 
 @pytest.mark.parametrize("option", ["-f other.yaml", "--file=other.yaml", "--verbose --file other.yaml"])
-def test_another_config(project, offered, option):
+def test_the_config_of_the_file_option_is_read(project, offered, option):
     (project / "other.yaml").write_text(CONFIG.replace("latest]", "edge]"))
     assert offered("all", option, "--tag", "e") == ["edge"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "platforms: 3\n", "platforms: [linux/vax]\n", "\tx"])
-def test_a_broken_config_silences_nothing_else(project, offered, text):
+def test_a_broken_config_does_not_stop_other_completions(project, offered, text):
     (project / "multibuild.yaml").write_text(text)
     assert offered("all", "--tag", "") == []
     assert "linux/arm64" in offered("all", "--platform", "")
@@ -150,7 +150,7 @@ def test_an_error_prints_nothing(answer, shell):
     assert answer(shell, "multibuild all --file ~nobody-of-this-name/x --tag ") == ""
 
 
-def test_a_flag_on_the_line_is_not_obeyed(answer):
+def test_a_flag_on_the_line_is_not_executed(answer):
     assert answer("zsh", "multibuild --version ").startswith("_arguments ")
 
 
@@ -186,8 +186,8 @@ LINES = {
 }  # fmt: skip
 
 
-def test_bash_completes_it(project, tmp_path):
-    """An interactive bash: each line is typed, completed with TAB, and run by a program that prints its arguments."""
+def test_bash_completes_lines(project, tmp_path):
+    """An interactive bash: each line is lines, completed with TAB, and run by a program that prints its arguments."""
     (default_state_dir(project, os.environ) / "runs" / "20260101-120000-0001").mkdir(parents=True)
     program = tmp_path / "bin" / "multibuild"
     program.parent.mkdir()
@@ -198,10 +198,10 @@ if "_MULTIBUILD_COMPLETE" in os.environ or sys.argv[1:2] == ["completion"]:
 print(json.dumps(sys.argv[1:]))
 """)
     program.chmod(0o755)
-    typed = "".join(f"multibuild {line}\t\n" for line in LINES)
-    done = subprocess.run(
+    lines = "".join(f"multibuild {line}\t\n" for line in LINES)
+    process = subprocess.run(
         ["bash", "--norc", "--noprofile", "-i"],
-        input=f"source <(multibuild completion bash)\n{typed}",
+        input=f"source <(multibuild completion bash)\n{lines}",
         capture_output=True,
         text=True,
         check=True,
@@ -214,12 +214,12 @@ print(json.dumps(sys.argv[1:]))
             "HISTFILE": "",
         },
     )
-    printed = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    assert dict(zip(LINES, printed, strict=True)) == LINES, done.stderr
+    printed = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("[")]
+    assert dict(zip(LINES, printed, strict=True)) == LINES, process.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_script_asks_the_program(shell, capsys):
+def test_every_script_calls_the_program(shell, capsys):
     assert main(["completion", shell]) == 0
     assert f"_MULTIBUILD_COMPLETE=complete_{shell} " in capsys.readouterr().out
 
@@ -233,7 +233,7 @@ def test_completing_imports_nothing_heavy(project):
         "_MULTIBUILD_COMPLETE": "complete_zsh",
         "_TYPER_COMPLETE_ARGS": "multibuild all --platform linux/s390",
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -241,6 +241,6 @@ def test_completing_imports_nothing_heavy(project):
         timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT), **words},
     )
-    completions, heavy = done.stdout.splitlines()
+    completions, heavy = process.stdout.splitlines()
     assert "linux/s390x" in completions
     assert json.loads(heavy) == []

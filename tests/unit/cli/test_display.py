@@ -1,4 +1,4 @@
-"""What a run looks like while it happens, drawn without a terminal."""
+"""The displays of a run, without a terminal."""
 
 import io
 import json
@@ -34,13 +34,20 @@ ARM = "linux/arm64"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[31mred\x1b[0m \x9b1A up \x1bc \u202e rtl"
 
 
+@pytest.fixture
+def log(tmp_path):
+    """The log of the attempt that `run_of` ends."""
+    (tmp_path / "logs").mkdir()
+    return tmp_path / "logs/linux-arm64.1.log"
+
+
 def show(display, *events):
     for event in events:
         display.show(JournalEntry(time=datetime(2026, 11, 25, tzinfo=UTC), event=event))
 
 
 def run_of(*steps, platform=ARM):
-    """A build that starts, runs `steps` with what they print, and ends well."""
+    """Yield the events of a successful build with `steps` and their output."""
     log = f"logs/{platform.replace('/', '-')}.1.log"
     yield AttemptStarted(platform=platform, number=1, node="n", log=log)
     for step, *lines in steps:
@@ -68,11 +75,11 @@ class Terminal(io.StringIO):
         ("[auth] team/app:pull token for r.example", "[auth] team/app:pull token for r.example"),
     ],
 )
-def test_a_step_is_named_by_its_place(name, short):
+def test_a_step_is_shortened_to_its_number_and_command(name, short):
     assert short_step(name) == short
 
 
-# -- which display
+# -- choice of display
 
 
 @pytest.mark.parametrize(
@@ -89,17 +96,17 @@ def test_a_step_is_named_by_its_place(name, short):
         ("quiet", Terminal, {"TERM": "xterm"}, Silent),
     ],
 )
-def test_the_display_that_suits_the_stream(kind, stream, environ, expected):
+def test_the_display_depends_on_the_stream_and_the_environment(kind, stream, environ, expected):
     display = make_display(kind, quiet=False, stream=stream(), environ=environ)
     display.close()
     assert isinstance(display, expected)
 
 
-def test_quiet_is_quiet_whatever_the_kind():
+def test_quiet_overrides_the_kind():
     assert isinstance(make_display("plain", quiet=True, stream=io.StringIO()), Silent)
 
 
-def test_an_unknown_kind():
+def test_an_unknown_kind_is_a_usage_error():
     with pytest.raises(UsageError, match="fancy"):
         make_display("fancy", quiet=False)
 
@@ -115,13 +122,13 @@ def plain(*events, **more):
     return stream.getvalue()
 
 
-def test_every_line_says_whose_it_is():
-    shown = plain(
+def test_every_line_begins_with_its_platform():
+    output = plain(
         StageStarted(stage="build"),
         *run_of(("[internal] load build definition",), ("[2/2] RUN make", "cc a.c", "", "done")),
         TagEnded(ref="r/app:1", before=None, after="d", status="moved"),
     )
-    assert shown.splitlines() == [
+    assert output.splitlines() == [
         "multibuild | == build",
         f"{ARM} | building on n",
         f"{ARM} | 2/2 RUN make",
@@ -146,14 +153,14 @@ def test_a_progress_bar_is_its_last_state():
 
 
 def test_a_long_line_is_cut():
-    shown = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
-    assert max(map(len, shown.splitlines())) == MAX_LINE_CHARACTERS
+    output = plain(*run_of(("[1/1] RUN x", "a" * 100_000)))
+    assert max(map(len, output.splitlines())) == MAX_LINE_CHARACTERS
 
 
 def test_escape_sequences_of_a_build_do_not_pass():
-    shown = plain(*run_of((HOSTILE, HOSTILE, f"a\u2028b{HOSTILE}")))
-    assert not set(shown) & set("\x1b\x9b\x07\r\u202e\u2028")
-    assert "red" in shown
+    output = plain(*run_of((HOSTILE, HOSTILE, f"a\u2028b{HOSTILE}")))
+    assert not set(output) & set("\x1b\x9b\x07\r\u202e\u2028")
+    assert "red" in output
 
 
 @pytest.mark.parametrize("folds", [None, GITHUB, GITLAB])
@@ -172,22 +179,20 @@ def test_escape_sequences_of_a_build_do_not_pass():
         "\x85::error::x",
     ],
 )
-def test_a_build_gives_no_command_to_the_ci_system(tmp_path, folds, line):
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/linux-arm64.1.log").write_text(f"--- {line}\n{line}\n")
-    shown = plain(*run_of((line, line)), folds=folds, run=tmp_path)
+def test_a_build_gives_no_command_to_the_ci_system(tmp_path, log, folds, line):
+    log.write_text(f"--- {line}\n{line}\n")
+    output = plain(*run_of((line, line)), folds=folds, run=tmp_path)
     own = ("::group::linux/arm64: attempt", "::endgroup::", "\x1b[0Ksection_")
-    theirs = [text for text in shown.split("\n") if not text.startswith(own)]
+    theirs = [text for text in output.split("\n") if not text.startswith(own)]
     assert all(text.startswith((f"{ARM} |", "multibuild |")) for text in theirs if text)
     assert not any("##[" in text or "##vso[" in text or "##teamcity[" in text for text in theirs)
     assert not set("".join(theirs)) & set("\x1b\r\u2028\x85")
 
 
-def test_github_folds_an_attempts_log(tmp_path):
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/linux-arm64.1.log").write_text("--- [2/2] RUN make\ncc a.c\n")
-    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITHUB, run=tmp_path).splitlines()
-    assert shown == [
+def test_github_folds_an_attempts_log(tmp_path, log):
+    log.write_text("--- [2/2] RUN make\ncc a.c\n")
+    output = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITHUB, run=tmp_path).splitlines()
+    assert output == [
         f"{ARM} | building on n",
         f"{ARM} | 2/2 RUN make",
         f"::group::{ARM}: attempt 1 ok, 1.0s",
@@ -198,21 +203,19 @@ def test_github_folds_an_attempts_log(tmp_path):
     ]
 
 
-def test_gitlab_folds_with_a_name_and_times(tmp_path):
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/linux-arm64.1.log").write_text("cc a.c\n")
-    shown = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITLAB, run=tmp_path)
-    begin, end = shown.index("\x1b[0Ksection_start:"), shown.index("\x1b[0Ksection_end:")
-    assert begin < shown.index("cc a.c") < end
-    assert ":linux-arm64_1[collapsed=true]\r\x1b[0Klinux/arm64: attempt 1 ok" in shown
-    assert shown[end:].split("\n")[0].endswith(":linux-arm64_1\r\x1b[0K")
+def test_gitlab_folds_with_a_name_and_times(tmp_path, log):
+    log.write_text("cc a.c\n")
+    output = plain(*run_of(("[2/2] RUN make", "cc a.c")), folds=GITLAB, run=tmp_path)
+    begin, end = output.index("\x1b[0Ksection_start:"), output.index("\x1b[0Ksection_end:")
+    assert begin < output.index("cc a.c") < end
+    assert ":linux-arm64_1[collapsed=true]\r\x1b[0Klinux/arm64: attempt 1 ok" in output
+    assert output[end:].split("\n")[0].endswith(":linux-arm64_1\r\x1b[0K")
 
 
-def test_a_log_that_is_gone_or_huge_does_not_end_a_run(tmp_path):
-    (tmp_path / "logs").mkdir()
-    gone = plain(*run_of(), folds=GITHUB, run=tmp_path)
-    assert "::group::" in gone
-    (tmp_path / "logs/linux-arm64.1.log").write_text("line\n" * 1_000_000)
+def test_a_missing_or_huge_log_is_no_error(tmp_path, log):
+    missing = plain(*run_of(), folds=GITHUB, run=tmp_path)
+    assert "::group::" in missing
+    log.write_text("line\n" * 1_000_000)
     huge = plain(*run_of(), folds=GITHUB, run=tmp_path)
     assert len(huge) < 5_000_000
     assert "… the first" in huge
@@ -238,7 +241,7 @@ def test_threads_do_not_interleave_within_a_line():
     )
 
 
-def test_text_is_made_inert_only_where_a_ci_system_reads_it():
+def test_commands_are_broken_only_where_a_ci_system_reads_the_output():
     text = "said:\n  ::set-env name=A::b\n##[group]x"
     assert inert(text) == "said:\n  : :set-env name=A::b\n# #[group]x"
     assert inert_in_ci(text, {"GITHUB_ACTIONS": "true"}) == inert_in_ci(text, {"CI": "1"}) == inert(text)
@@ -263,7 +266,7 @@ def test_json_gives_a_ci_system_no_command_and_loses_nothing(capsys):
     assert json.loads(printed) == {"evidence": COMMANDS}
 
 
-def test_the_ci_system_is_known_by_its_variable():
+def test_the_ci_system_is_recognized_by_its_variable():
     assert folds_of({"GITHUB_ACTIONS": "true"}) is GITHUB
     assert folds_of({"GITLAB_CI": "true"}) is GITLAB
     assert folds_of({"CI": "true"}) is None
@@ -289,7 +292,7 @@ def test_json_is_one_event_a_line():
 # -- the table
 
 
-def drawn(rows, *, width=80, height=24, now=100.0):
+def lines_of(rows, *, width=80, height=24, now=100.0):
     return [line.plain for line in table_lines(rows, width=width, height=height, now=now)]
 
 
@@ -297,13 +300,13 @@ def row(name=ARM, **more):
     return Row(name=name, **more)
 
 
-def test_a_row_tells_state_time_attempt_step_and_last_line():
+def test_a_row_has_state_time_attempt_step_and_last_line():
     rows = [
         row(state="building", since=58.0, attempt=2, step="4/9 RUN make", last="cc -c main.c"),
         row("linux/amd64", state="succeeded", seconds=3.25),
         row("linux/s390x"),
     ]
-    assert drawn(rows) == [
+    assert lines_of(rows) == [
         "linux/arm64  building   42.0s  #2  4/9 RUN make  cc -c main.c",
         "linux/amd64  succeeded   3.2s",
         "linux/s390x  queued",
@@ -326,7 +329,7 @@ def test_rows_fit_the_terminal(width):
     ]
     from rich.cells import cell_len
 
-    lines = drawn(rows, width=width)
+    lines = lines_of(rows, width=width)
     assert all(cell_len(line) <= width for line in lines)
     assert cell_len(lines[0]) >= width - 1
     if width >= 80:
@@ -335,35 +338,35 @@ def test_rows_fit_the_terminal(width):
 
 
 def test_a_short_step_leaves_the_width_to_the_last_line():
-    (line,) = drawn([row(state="building", since=99.0, step="2/2 RUN x", last="y" * 300)], width=200)
+    (line,) = lines_of([row(state="building", since=99.0, step="2/2 RUN x", last="y" * 300)], width=200)
     assert line.count("y") > 150
 
 
-def test_more_platforms_than_lines():
+def test_rows_that_do_not_fit_are_counted():
     states = ["queued"] * 10 + ["building"] * 3 + ["succeeded"] * 10 + ["failed"]
     rows = [row(f"linux/p{n}", state=state) for n, state in enumerate(states)]
-    lines = drawn(rows, height=10)
+    lines = lines_of(rows, height=10)
     assert len(lines) == 10
-    shown = [line.split()[1] for line in lines[:-1]]
-    assert shown.count("building") == 3
-    assert shown.count("failed") == 1
+    states_shown = [line.split()[1] for line in lines[:-1]]
+    assert states_shown.count("building") == 3
+    assert states_shown.count("failed") == 1
     assert lines[-1] == "… and 10 queued, 5 succeeded"
-    assert len(drawn(rows, height=1)) == 2
-    assert len(drawn(rows, height=24)) == 24
+    assert len(lines_of(rows, height=1)) == 2
+    assert len(lines_of(rows, height=24)) == 24
 
 
-def folded(*events):
-    found = row()
-    for each in events:
-        found.fold(each, 10.0)
-    return found
+def row_after(*events):
+    result = row()
+    for event in events:
+        result.fold(event, 10.0)
+    return result
 
 
-def test_a_row_follows_what_happens():
-    *begun, ended, last = run_of(("[2/4] RUN make", "cc a.c", "  "))
-    building = folded(*begun)
+def test_a_row_follows_the_events():
+    *steps, attempt_end, platform_end = run_of(("[2/4] RUN make", "cc a.c", "  "))
+    building = row_after(*steps)
     assert (building.state, building.step, building.last) == ("building", "2/4 RUN make", "  ")
-    done = folded(*begun, ended, last)
+    done = row_after(*steps, attempt_end, platform_end)
     assert (done.state, done.seconds, done.step, done.last) == ("succeeded", 1.0, "", "")
 
 
@@ -380,22 +383,22 @@ def test_a_failed_row_keeps_its_reason():
     )
     given_up = AttemptGivenUp(platform=ARM, number=1, reason="another try does not help")
     ended = PlatformEnded(platform=ARM, status="failed", digest=None, seconds=1.0)
-    found = folded(*run_of(), failed, given_up, ended)
-    assert (found.state, found.step, found.last) == ("failed", "step-failed", "cc: boom")
+    result = row_after(*run_of(), failed, given_up, ended)
+    assert (result.state, result.step, result.last) == ("failed", "step-failed", "cc: boom")
     again = AttemptWaiting(platform=ARM, number=1, seconds=5.0, reason="network")
-    found = folded(*run_of(), failed, again)
-    assert (found.state, found.last) == ("retrying", "network, trying again in 5.0s")
+    result = row_after(*run_of(), failed, again)
+    assert (result.state, result.last) == ("retrying", "network, trying again in 5.0s")
 
 
-def test_the_table_stays_and_nothing_of_a_build_reaches_the_terminal():
+def test_the_table_remains_and_a_build_sends_nothing_to_the_terminal():
     stream = Terminal()
     table = LiveTable(stream)
     show(table, RunPlanned(platforms=(ARM, "linux/amd64"), jobs=1, settings={}))
     show(table, *run_of((HOSTILE, HOSTILE)))
     table.say(HOSTILE)
     table.close()
-    shown = stream.getvalue()
+    output = stream.getvalue()
     for attack in ("\x1b[2J", "\x1b]0;", "\x07", "\x9b", "\x1bc", "\u202e"):
-        assert attack not in shown
-    last = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", shown).splitlines()[-3:]
+        assert attack not in output
+    last = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", output).splitlines()[-3:]
     assert last == ["linux/arm64  succeeded  1.0s", "linux/amd64  queued", ""]

@@ -26,6 +26,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 # Text appended to BASE → expected error. The location is FILE:LINE:COLUMN.
 ADDED = {
+    "a dash in a key": ("fail-fast: true", wrong("fail-fast", hint="perhaps you meant 'fail_fast'")),
     "a typo in a key": ("tgas: [a]", wrong(":4:1: tgas", hint="perhaps you meant 'tags'")),
     "a key of another tool": ("entrypoint: x", wrong("entrypoint", hint="multibuild schema")),
     "a tab inside a mapping": ("args:\n\tA: b", wrong(":5:1:", hint="indent with spaces")),
@@ -33,7 +34,7 @@ ADDED = {
     "a colon in a text": ("target: a: b", wrong(":4:10:", hint="quotes")),
     "a key written twice": ("image: y", wrong(":4:1: image", hint="keep one")),
     "a tag that is no tag": ("tags: [feature/X]", wrong("'feature/X'", hint="feature-X")),
-    "a tag that is a number": ("tags: [1.10]", wrong("tags.0", "1.10", hint='"1.10"')),
+    "a tag that is a number": ("tags: [1.10]", wrong("tags.0", "1.10", hint='write it in quotes: "1.10"')),
     "tags that all come out empty": ("tags: ['${git.tag}']", wrong("no tag is left", hint=":-dev")),
     "a word for a boolean": ("fail_fast: maybe", wrong("true or false", "'maybe'", hint="true")),
     "args as a list": ("args: [A=b]", wrong("args: must be a mapping", hint="{KEY: value}")),
@@ -77,13 +78,73 @@ ADDED = {
     "a CA that is not there": ("registries: {r.example.org: {ca: ca.pem}}", wrong("ca.pem", hint="PEM")),
 }
 
-# Text of the whole file → expected error.
-WRITTEN = {
+# Text of BASE, its replacement → expected error.
+REPLACED = {
+    "an image with a digest": ("/app", "/app@sha256:0", wrong("has a digest", hint="r.example.org/app")),
+    "an image with a blank": (
+        "/app",
+        "/a b",
+        wrong("/a b' is not the name of a repository", hint="registry.example.org/team/app"),
+    ),
+    "a platform without a name": (
+        "linux/arm64",
+        "{required: false}",
+        wrong("platforms.1.name: is required", hint="linux/arm64"),
+    ),
+    "a platform twice, once in also_as": (
+        "linux/arm64",
+        "{name: s390x, also_as: [linux/amd64]}",
+        wrong("platforms.1.also_as.0: linux/amd64 is already", hint="remove one"),
+    ),
     "a typo in a key of a platform": (
-        BASE.replace("linux/arm64", "{name: linux/arm64, requierd: false}"),
+        "linux/arm64",
+        "{name: linux/arm64, requierd: false}",
         wrong(":3:46:", "platforms.1.requierd", hint="'required'"),
     ),
-    "a tab before a key": ("version: 1\n\timage: x\n", wrong(":2:1:", hint="indent with spaces")),
+    "no version": ("version: 1\n", "", wrong("version: is required", hint="version: 1")),
+    "a version of the future": (": 1", ": 2", wrong("must be 1", hint="version: 1")),
+    "a version in quotes": (": 1", ": '1'", wrong("version", hint="without quotes")),
+    "no image": ("image: r.example.org/app\n", "", wrong("image", hint="registry.example")),
+    "an image with a tag": ("/app", "/app:1", wrong("'r.example.org/app:1' has a tag", hint="1 under tags")),
+    "an image with capitals": ("/app", "/App", wrong("capitals", hint="r.example.org/app")),
+    "an image with https://": (
+        "r.ex",
+        "https://r.ex",
+        wrong("app' is not the name of a repository", hint="registry.example.org/team/app"),
+    ),
+    "a platform that does not exist": (
+        "arm64",
+        "vax",
+        wrong(":3:26:", "'linux/vax'", hint="known architectures: amd64"),
+    ),
+    "a platform nearly right": ("arm64", "amr64", wrong("'linux/amr64' is not a platform", hint="'arm64'")),
+    "a platform twice, in two spellings": (
+        "linux/arm64",
+        "x86_64",
+        wrong("linux/amd64 is already listed as platforms.0", hint="remove one"),
+    ),
+    "no platforms": (
+        "linux/amd64, linux/arm64",
+        "",
+        wrong("platforms: must not be empty", hint="linux/amd64"),
+    ),
+    "platforms as a text": (
+        "[linux/amd64, linux/arm64]",
+        "linux/amd64,linux/arm64",
+        wrong("must be a list", hint="[linux/amd64, linux/arm64]"),
+    ),
+    "a number for a platform": (
+        "linux/arm64",
+        "386",
+        wrong("platforms.1.name: must be a platform", "'386'", hint="linux/arm64"),
+    ),
+}
+
+# Text of the whole file → expected error.
+WRITTEN = {
+    "a file of comments": ("# nothing\n", wrong("1:1: the file is empty", hint="multibuild init")),
+    "a list for a key": ("? [a]\n: b\n", wrong("a key must be text", hint="quotes")),
+    "a tab before a key": ("version: 1\n\timage: x\n", wrong(":2:1: is not YAML", hint="indent with spaces")),
     "an alias nobody defines": ("image: *x\n", wrong(":1:8:", "'x'", hint="quotes")),
     "a bomb of aliases": (BOMB, wrong("more than 50000 values", hint="aliases")),
     "an alias of itself": ("a: &a [*a]\n", wrong("contains itself", hint="write the value out")),
@@ -92,45 +153,22 @@ WRITTEN = {
         "version: 1\nimage: r/a\nplatforms: [amd64]\ntags: [{a: b}: c]\n",
         wrong(":4:8", hint="quotes"),
     ),
-    "a file that is empty": ("", wrong("is empty", hint="multibuild init")),
-    "a list instead of a mapping": ("- linux/amd64\n", wrong(":1:1:", "a list", hint="version: 1")),
-    "text that is not UTF-8": (b"\xff\xfe\x00", wrong("not UTF-8", hint="save it as UTF-8")),
-    "no version": (BASE.replace("version: 1\n", ""), wrong("version: is required", hint="version: 1")),
-    "a version of the future": (BASE.replace(": 1", ": 2"), wrong("must be 1", hint="version: 1")),
-    "a version in quotes": (BASE.replace(": 1", ": '1'"), wrong("version", hint="without quotes")),
-    "no image": (BASE.replace("image: r.example.org/app\n", ""), wrong("image", hint="registry.example")),
-    "an image with a tag": (
-        BASE.replace("/app", "/app:1"),
-        wrong("'r.example.org/app:1'", hint="1 under tags"),
+    "a file that is empty": ("", wrong(":1:1: the file is empty", hint="multibuild init")),
+    "a list instead of a mapping": (
+        "- linux/amd64\n",
+        wrong(":1:1: the file must be a mapping", hint="version: 1"),
     ),
-    "an image with capitals": (BASE.replace("/app", "/App"), wrong("capitals", hint="r.example.org/app")),
-    "an image with https://": (
-        BASE.replace("r.ex", "https://r.ex"),
-        wrong("'https://r.example.org/app'", hint="registry.example.org/team/app"),
-    ),
-    "a platform that does not exist": (
-        BASE.replace("arm64", "vax"),
-        wrong(":3:26:", "'linux/vax'", hint="known architectures: amd64"),
-    ),
-    "a platform nearly right": (BASE.replace("arm64", "amr64"), wrong("'linux/amr64'", hint="'arm64'")),
-    "a platform twice, in two spellings": (
-        BASE.replace("linux/arm64", "x86_64"),
-        wrong("linux/amd64 is already listed as platforms.0", hint="remove one"),
-    ),
-    "no platforms": (BASE.replace("linux/amd64, linux/arm64", ""), wrong("platforms", hint="linux/amd64")),
+    "text that is not UTF-8": ("ÿþ\x00", wrong("not UTF-8", hint="save it as UTF-8")),
     "platforms left blank": (BASE.partition("[")[0] + "\n", wrong("platforms", hint="give it a value")),
-    "platforms as a text": (
-        BASE.replace("[linux/amd64, linux/arm64]", "linux/amd64,linux/arm64"),
-        wrong("must be a list", hint="[linux/amd64, linux/arm64]"),
-    ),
-    "a number for a platform": (BASE.replace("linux/arm64", "386"), wrong("'386'", hint="linux/arm64")),
     "a bracket that is never closed": ("a: [\n", wrong(":2:1:", hint="quotes and indentation")),
     "a text instead of a mapping": ("just text\n", wrong(":1:1:", hint="version: 1")),
     "platforms left out": (
         BASE.partition("platforms")[0],
         wrong("platforms: is required", hint="linux/amd64"),
     ),
-} | {mistake: (f"{BASE}{text}\n", expected) for mistake, (text, expected) in ADDED.items()}
+}
+WRITTEN |= {mistake: (f"{BASE}{text}\n", expected) for mistake, (text, expected) in ADDED.items()}
+WRITTEN |= {mistake: (BASE.replace(old, new), expected) for mistake, (old, new, expected) in REPLACED.items()}
 
 # Words after `multibuild` → expected error, in a valid project.
 TYPED = {
@@ -142,21 +180,30 @@ TYPED = {
     "a flag with a value": ("plan --json=yes", wrong("--json", hint="--help")),
     "an argument left out": ("inspect", wrong("REFERENCE", hint="multibuild inspect registry")),
     "an argument too many": ("plan now", wrong("now", hint="multibuild plan --help")),
-    "--set without a value": ("plan --set jobs", wrong("key.path=value", hint="--set publish")),
-    "--set of a key that is none": ("plan --set jobbs=2", wrong("jobbs", hint="'jobs'")),
+    "--set without a value": ("plan --set jobs", wrong("is not key.path=value", hint="--set publish")),
+    "--set of a key that is none": (
+        "plan --set jobbs=2",
+        wrong("--set jobbs: jobbs: is no key multibuild knows", hint="'jobs'"),
+    ),
     "--set of a platform that is none": (
         "plan --set platforms.9.timeout=2m",
-        wrong("no entry '9'", hint="linux/amd64, linux/arm64"),
+        wrong("platforms has no entry '9'", hint="linux/amd64, linux/arm64"),
     ),
-    "a number of jobs that is none": ("plan --jobs many", wrong("--jobs", "'many'", hint="like 4")),
+    "a number of jobs that is none": (
+        "plan --jobs many",
+        wrong("--jobs: jobs: must be auto or a whole number", "'many'", hint="like 4"),
+    ),
     "a platform nearly right": ("plan --platform linux/amd46", wrong("'linux/amd46'", hint="'amd64'")),
     "a platform not in the config": ("plan --platform s390x", wrong("linux/s390x", hint="linux/amd64")),
-    "a tag with a slash": ("plan --tag a/b", wrong("'a/b'", hint="a-b")),
+    "a tag with a slash": ("plan --tag a/b", wrong("--tag: tags.0: 'a/b' is not a tag", hint="a-b")),
     "another config that is not there": (
         "plan -f multibiuld.yaml",
         wrong("multibiuld.yaml: there is no such file", hint="init"),
     ),
-    "a directory for a config": ("plan -f src", wrong("src", "directory", hint="name the file")),
+    "a directory for a config": (
+        "plan -f src",
+        wrong("src: cannot be read", "directory", hint="name the file"),
+    ),
     "an unknown progress": ("all --progress tti", wrong("'tti'", hint="auto, tty, plain")),
     "a state inside the context": (
         "all --state-dir state",
@@ -223,7 +270,7 @@ def project(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mistake", WRITTEN)
 def test_a_mistake_in_the_config_is_an_error(mistake, project: Path, capsys):
     text, expected = WRITTEN[mistake]
-    (project / "multibuild.yaml").write_bytes(text if isinstance(text, bytes) else str(text).encode())
+    (project / "multibuild.yaml").write_bytes(text.encode("latin-1"))
     code = main(["plan"])
     out, err = capsys.readouterr()
     assert check(expected, code, err) == []

@@ -25,7 +25,7 @@ def platform(name="linux/arm64", *, status="succeeded", required=True, attempts=
     }
 
 
-def failed(evidence, kind="step-failed", hint="mend it"):
+def failed_attempt(evidence, kind="step-failed", hint="mend it"):
     return {"number": 1, "outcome": "failed", "class": kind, "evidence": evidence, "hint": hint, "node": "near",
             "seconds": 1.0, "log": "logs/x.1.log", "retry": "permanent", "began": 0.0}  # fmt: skip
 
@@ -48,8 +48,8 @@ def report(*platforms, error=None, index=True):
 
 
 def read_outputs(text):
-    """Read as the runner does: name=value, or name<<mark up to the mark."""
-    found, lines = {}, iter(text.splitlines())
+    """Parse like the runner: name=value, or name<<mark up to the mark."""
+    result, lines = {}, iter(text.splitlines())
     for line in lines:
         if "<<" in line.split("=", 1)[0]:
             name, mark = line.split("<<", 1)
@@ -58,10 +58,10 @@ def read_outputs(text):
                 if inner == mark:
                     break
                 value.append(inner)
-            found[name] = "\n".join(value)
+            result[name] = "\n".join(value)
         else:
-            name, found[name] = line.split("=", 1)
-    return found
+            name, result[name] = line.split("=", 1)
+    return result
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def runner(tmp_path):
 
 def test_outputs_and_summary_are_appended(runner, tmp_path, capsys):
     announce(report(platform()), runner)
-    found = read_outputs((tmp_path / "GITHUB_OUTPUT").read_text())
-    assert (found["before"], found["digest"]) == ("1", DIGEST)
-    document = json.loads(found["json"])
+    values = read_outputs((tmp_path / "GITHUB_OUTPUT").read_text())
+    assert (values["before"], values["digest"]) == ("1", DIGEST)
+    document = json.loads(values["json"])
     assert document["index"]["digest"] == DIGEST
     assert document["platforms"] == [
         {"platform": "linux/arm64", "status": "succeeded", "digest": DIGEST, "node": "near"}
@@ -88,8 +88,8 @@ def test_outputs_and_summary_are_appended(runner, tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_elsewhere_nothing_is_written(tmp_path, capsys):
-    announce(report(platform(status="failed", attempts=[failed("x")])), {})
+def test_without_github_nothing_is_written(tmp_path, capsys):
+    announce(report(platform(status="failed", attempts=[failed_attempt("x")])), {})
     assert capsys.readouterr() == ("", "")
 
 
@@ -103,27 +103,29 @@ def test_without_an_index_the_digest_is_empty():
 
 
 def test_a_failed_platform_is_an_annotation():
-    broken = platform(status="failed", attempts=[failed("RUN make\n100% of: it, failed\nexit code: 1")])
+    broken = platform(
+        status="failed", attempts=[failed_attempt("RUN make\n100% of: it, failed\nexit code: 1")]
+    )
     (line,) = annotate(report(broken, error={"message": "linux/arm64: not built", "hint": None}))
     assert line == (
         "::error title=linux/arm64%3A step-failed::RUN make%0A100%25 of: it, failed%0Aexit code: 1%0Amend it"
     )
 
 
-def test_what_a_build_printed_gives_no_command():
+def test_output_of_a_build_is_no_command():
     nasty = "\r\n::set-output name=x::y\n::error::no\x1b[31m"
-    (line,) = annotate(report(platform(status="failed", attempts=[failed(nasty)])))
+    (line,) = annotate(report(platform(status="failed", attempts=[failed_attempt(nasty)])))
     assert "\n" not in line
     assert "\r" not in line
     assert "\x1b" not in line
 
 
 def test_an_optional_platform_is_a_warning_only():
-    (line,) = annotate(report(platform(status="failed", required=False, attempts=[failed("x")])))
+    (line,) = annotate(report(platform(status="failed", required=False, attempts=[failed_attempt("x")])))
     assert line.startswith("::warning title=linux/arm64%3A step-failed::")
 
 
-def test_a_failed_test_and_a_failed_run():
+def test_a_failed_test_and_a_failed_run_are_annotations():
     (line,) = annotate(report(platform(test="failed")))
     assert line == "::error title=linux/arm64%3A test failed::see the report"
     error = {"message": "the registry is away", "hint": "start it"}
@@ -132,11 +134,11 @@ def test_a_failed_test_and_a_failed_run():
     ]
 
 
-def test_what_ends_a_property_is_escaped():
+def test_delimiters_of_a_property_are_escaped():
     assert command("error", "a,b:c%", "d") == "::error title=a%2Cb%3Ac%25::d"
 
 
-def test_a_summary_that_would_be_refused_is_cut():
+def test_a_summary_over_the_limit_is_cut():
     text = summary("ä" * MAX_SUMMARY_BYTES)
     assert len(text.encode()) <= MAX_SUMMARY_BYTES
     assert text.endswith("has the whole.\n")

@@ -31,55 +31,49 @@ def log_in(tmp_path, host, password):
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {host: {"auth": login}}}))
 
 
-def fails(capsys, expected, *arguments):
-    code = main(list(arguments))
-    out, err = capsys.readouterr()
-    check(expected, code, err)
-    assert out == ""
-    return err
+@pytest.fixture
+def fails(capsys):
+    def fails(expected, *arguments):
+        code = main(list(arguments))
+        out, err = capsys.readouterr()
+        check(expected, code, err)
+        assert out == ""
+        return err
+
+    return fails
 
 
 @pytest.mark.parametrize("command", ["inspect", "resolve", "verify"])
-def test_a_missing_image_is_a_usage_error(registry, capsys, command):
-    fails(
-        capsys,
-        error(2, f"{registry.host}/app:1", hint="the name and the tag"),
-        command,
-        f"{registry.host}/app:1",
-    )
+def test_a_missing_image_is_a_usage_error(registry, fails, command):
+    fails(error(2, f"{registry.host}/app:1", hint="the name and the tag"), command, f"{registry.host}/app:1")
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
 @pytest.mark.parametrize("logged_in", [False, True])
-def test_a_missing_or_expired_login_hints_at_docker_login(tmp_path, capsys, scheme, logged_in):
+def test_a_missing_or_expired_login_hints_at_docker_login(tmp_path, fails, scheme, logged_in):
     with FakeRegistry(login=("me", "today's"), scheme=scheme) as registry:
         if logged_in:
             log_in(tmp_path, registry.host, "last-year's")
         err = fails(
-            capsys,
-            error(3, registry.host, hint=f"docker login {registry.host}"),
-            "inspect",
-            f"{registry.host}/app:1",
+            error(3, registry.host, hint=f"docker login {registry.host}"), "inspect", f"{registry.host}/app:1"
         )
     assert "last-year" not in err
 
 
-def test_an_account_without_permission_hints_at_another_login(registry, capsys):
+def test_an_account_without_permission_hints_at_another_login(registry, fails):
     registry.faults = Faults({1: 403}, lasting=True)
-    fails(capsys, error(3, "does not allow", hint="docker login"), "inspect", f"{registry.host}/app:1")
+    fails(error(3, "does not allow", hint="docker login"), "inspect", f"{registry.host}/app:1")
 
 
-def test_a_registry_that_is_down_is_an_environment_fault(registry, capsys):
+def test_a_registry_that_is_down_is_an_environment_fault(registry, fails):
     registry.server.shutdown()
     registry.server.server_close()
-    fails(
-        capsys, error(3, registry.host, "refused", hint="is it running"), "resolve", f"{registry.host}/app:1"
-    )
+    fails(error(3, registry.host, "refused", hint="is it running"), "resolve", f"{registry.host}/app:1")
 
 
-def test_merging_a_missing_image_fails(registry, capsys):
+def test_merging_a_missing_image_fails(registry, fails):
     target, source = f"{registry.host}/app:1", f"{registry.host}/app-arm64:1"
-    fails(capsys, error(7, source, hint="the name and the tag"), "merge", target, source)
+    fails(error(7, source, hint="the name and the tag"), "merge", target, source)
 
 
 def non_loopback(host):
@@ -87,12 +81,12 @@ def non_loopback(host):
     return host.replace("127.0.0.1", "0.0.0.0")
 
 
-def test_a_plain_http_registry_hints_at_insecure(registry, capsys):
+def test_a_plain_http_registry_hints_at_insecure(registry, fails):
     host = non_loopback(registry.host)
-    fails(capsys, error(3, host, "plain http", hint="insecure: true"), "inspect", f"{host}/app:1")
+    fails(error(3, host, "plain http", hint="insecure: true"), "inspect", f"{host}/app:1")
 
 
-def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, capsys):
+def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, fails):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-subj", "/CN=registry", "-addext", "subjectAltName=IP:0.0.0.0", "-days", "2",
@@ -103,22 +97,22 @@ def test_an_unknown_ca_hints_at_the_setting_that_trusts_it(tmp_path, registry, c
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     host = non_loopback(registry.host)
     registry.server.socket = context.wrap_socket(registry.server.socket, server_side=True)
-    fails(capsys, error(3, host, "certificate", hint="ca: FILE"), "inspect", f"{host}/app:1")
+    fails(error(3, host, "certificate", hint="ca: FILE"), "inspect", f"{host}/app:1")
     # The hint works: with the CA the registry's response is read.
     (tmp_path / "multibuild.yaml").write_text(
         f"version: 1\nimage: {host}/app\nplatforms: [amd64]\nregistries: {{'{host}': {{ca: cert.pem}}}}\n"
     )
-    fails(capsys, error(2, f"{host}/app:1", hint="the name and the tag"), "inspect", f"{host}/app:1")
+    fails(error(2, f"{host}/app:1", hint="the name and the tag"), "inspect", f"{host}/app:1")
     assert threading.active_count() < 50
 
 
-def test_a_missing_credential_helper_is_an_environment_fault(tmp_path, registry, capsys):
+def test_a_missing_credential_helper_is_an_environment_fault(tmp_path, registry, fails):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"credsStore": "not-installed"}))
-    fails(capsys, error(3, registry.host, hint="credsStore"), "inspect", f"{registry.host}/app:1")
+    fails(error(3, registry.host, hint="credsStore"), "inspect", f"{registry.host}/app:1")
 
 
-def test_a_broken_docker_config_is_an_environment_fault(tmp_path, registry, capsys):
+def test_a_broken_docker_config_is_an_environment_fault(tmp_path, registry, fails):
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text("{")
-    fails(capsys, error(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")
+    fails(error(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")

@@ -1,4 +1,4 @@
-"""`report --html FILE`: the page anywhere, its links back to the logs, and a FILE that cannot be."""
+"""`report --html FILE`: the page's links to the logs, and a FILE that cannot be written."""
 
 import re
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ MIPS = "linux/mips64le"
 
 @pytest.fixture
 def state(tmp_path):
-    found = State(tmp_path / "a state")
-    run = found.new_run(datetime.now(UTC))
+    state = State(tmp_path / "a state")
+    run = state.new_run(datetime.now(UTC))
     run.save_report(report_of(plan(MIPS), *broken(MIPS, 1, 2)), {})
     (run.logs / "linux-mips64le.1.log").write_text("cc: error")
-    return found.path
+    return state.path
 
 
 def test_links_lead_to_the_logs(state, tmp_path):

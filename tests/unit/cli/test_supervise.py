@@ -1,4 +1,4 @@
-"""Signals, sent to a process of its own."""
+"""Signals to a process under `supervise`."""
 
 import os
 import pty
@@ -27,15 +27,15 @@ except Interrupted as error:
 """
 
 
-def started(kind, stderr):
+def start(kind, stderr):
     return subprocess.Popen(
         [sys.executable, "-c", WORK, kind], stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1
     )
 
 
-def test_the_first_signal_ends_the_work_in_order():
+def test_the_first_signal_cancels_the_work():
     for number in (signal.SIGINT, signal.SIGTERM):
-        process = started("meek", subprocess.PIPE)
+        process = start("compliant", subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
@@ -44,10 +44,10 @@ def test_the_first_signal_ends_the_work_in_order():
         assert "once more to stop at once" in err
 
 
-def test_the_second_signal_ends_it_at_once_and_shows_the_cursor_again():
+def test_the_second_signal_exits_at_once_and_shows_the_cursor():
     terminal, slave = pty.openpty()
     try:
-        process = started("stubborn", slave)
+        process = start("stubborn", slave)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
@@ -61,9 +61,9 @@ def test_the_second_signal_ends_it_at_once_and_shows_the_cursor_again():
         os.close(terminal)
 
 
-def test_the_signal_counts_when_nobody_reads_what_is_said_of_it():
+def test_a_signal_works_when_stderr_is_closed():
     reading, writing = os.pipe()
-    process = started("meek", writing)
+    process = start("compliant", writing)
     os.close(writing)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
