@@ -1,6 +1,7 @@
 """The structure of the package: its layers, and the few modules that import each large library."""
 
 import ast
+import re
 from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
@@ -149,6 +150,16 @@ def test_imports_stand_at_the_top_of_modules():
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert len(inner) <= MAX_INNER_IMPORTS, inner
+
+
+def test_docstrings_begin_with_what_a_thing_does():
+    riddles = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r'\s*"""(Give|Say|Tell|Take|Who|Hear)s?\b', line)
+    ]
+    assert riddles == []
 
 
 def test_no_command_goes_through_a_shell():

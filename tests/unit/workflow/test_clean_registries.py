@@ -10,7 +10,14 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
-from multibuild.workflow.clean import CleanupPlan, Leftovers, Removal, collect_leftovers, plan_cleanup, remove
+from multibuild.workflow.clean_registries import (
+    CleanupPlan,
+    Leftovers,
+    Removal,
+    collect_leftovers,
+    plan_cleanup,
+    remove,
+)
 
 OWN = "multibuild-linux-arm64"
 ARM64 = "linux/arm64"
