@@ -135,27 +135,27 @@ def _needs() -> Needs:
 def own_suite() -> str:
     """Return the code name of the machine's Debian release."""
     text = Path("/etc/os-release").read_text()
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
-    return found[1] if found else "testing"
+    match = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
+    return match[1] if match else "testing"
 
 
 def mirror() -> str:
     """Return the address of this machine's Debian archive, also before its first `apt-get update`."""
     empty = ["-o", "Dir::State::lists=/nonexistent", "-o", "Debug::NoLocking=true"]
-    found = site_in(run(["apt-get", *empty, "--print-uris", "update"], hint=NO_APT), own_suite())
-    if found is None:
+    site = site_in(run(["apt-get", *empty, "--print-uris", "update"], hint=NO_APT), own_suite())
+    if site is None:
         raise LabError("apt has no Debian archive configured", NO_APT)
-    return found
+    return site
 
 
 def site_in(addresses: str, suite: str) -> str | None:
     """Return the archive among the addresses apt would fetch: only Debian's has the component main."""
     for release in (suite, "stable", "oldstable", "testing", "unstable"):
-        found = re.search(
+        match = re.search(
             rf"^'(\S+?)/+dists/{re.escape(release)}/main/binary-[^/]+/Packages", addresses, re.MULTILINE
         )
-        if found:
-            return found[1]
+        if match:
+            return match[1]
     return None
 
 
@@ -191,12 +191,12 @@ def _stanza(site: str, suite: str, architectures: Iterable[str]) -> str:
 
 
 def _list_text(lists: Path, suite: str, architecture: str) -> bytes:
-    found = list(lists.glob(f"*_dists_{suite}_main_binary-{architecture}_Packages*"))
-    if not found:
+    paths = list(lists.glob(f"*_dists_{suite}_main_binary-{architecture}_Packages*"))
+    if not paths:
         raise LabError(f"the mirror has no {suite} for {architecture}", "look at the apt output above")
-    done = subprocess.run([APT_HELPER, "cat-file", str(found[0])], capture_output=True)
+    done = subprocess.run([APT_HELPER, "cat-file", str(paths[0])], capture_output=True)
     if done.returncode != 0:
-        raise LabError(f"apt cannot read {found[0].name}: {done.stderr.decode(errors='replace')}", NO_APT)
+        raise LabError(f"apt cannot read {paths[0].name}: {done.stderr.decode(errors='replace')}", NO_APT)
     return done.stdout
 
 

@@ -93,8 +93,8 @@ def test_an_unreachable_node_is_a_warning(docker, tmp_path):
         "driver: remote\nname: two\nnodes:\n"
         "  - {name: far, endpoint: 'tcp://far:1234'}\n  - {name: gone, endpoint: 'tcp://gone:1234'}\n"
     )
-    gone = {**NODE, "Name": "gone0", "Endpoint": "tcp://gone:1234", "Status": "inactive"}
-    answer = json.dumps({"Name": "gone", "Driver": "remote", "Nodes": [gone]}) + "\n"
+    inactive = {**NODE, "Name": "gone0", "Endpoint": "tcp://gone:1234", "Status": "inactive"}
+    answer = json.dumps({"Name": "gone", "Driver": "remote", "Nodes": [inactive]}) + "\n"
     docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
     docker.answer("ls", stdout=FAR + answer)
     docker.answer("build")

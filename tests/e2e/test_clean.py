@@ -50,18 +50,18 @@ def test_staged_children_are_removed_unless_a_tag_reaches_them(project, state, r
 def test_an_unreachable_registry_does_not_block_the_others(project, state, registry, repository):
     config = project(platforms=TWO[:1], run=f"echo {time.time_ns()} > /x")
     assert multibuild("build", "-f", config, "--state-dir", state).code == 0
-    gone = f"localhost:{free_port()}/x"
+    unreachable = f"localhost:{free_port()}/x"
     (run,) = (state / "runs").iterdir()
     elsewhere = run.with_name("19700101-000000-0000")
     elsewhere.mkdir()
     for name in ("plan.json", "journal.jsonl"):
-        text = (run / name).read_text().replace(f"{REGISTRY}/{repository}", gone)
+        text = (run / name).read_text().replace(f"{REGISTRY}/{repository}", unreachable)
         (elsewhere / name).write_text(text)
     done = multibuild("clean", "-f", config, "--state-dir", state, "--json")
     assert done.code == 3
-    assert gone.partition("/")[0] in done.stderr
+    assert unreachable.partition("/")[0] in done.stderr
     assert any(repository in line for line in done.json["removed"])
-    assert f"what was staged in {gone}" in done.json["stays"]
+    assert f"what was staged in {unreachable}" in done.json["stays"]
     assert tags(repository) == set()
     assert elsewhere.is_dir()
 

@@ -32,7 +32,7 @@ def closed_socket(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["all", "setup"])
-def test_a_user_without_the_docker_group_is_told_so(project, state, closed_socket, command):
+def test_a_user_without_the_docker_group_gets_a_hint(project, state, closed_socket, command):
     config = project()
     done = subprocess.run(
         [*UNPRIVILEGED, sys.executable, "-m", "multibuild", command, "-f", config, "--state-dir", state],

@@ -71,8 +71,8 @@ def test_runs_that_do_not_match_are_refused(spread, state, registry, repository)
     events = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
     (digest,) = [e["fields"]["digest"] for e in events if e["name"] == "platform.ended"]
     registry.delete(repository, digest)
-    gone = multibuild("import", *folders, "-f", config, "--state-dir", state)
-    assert (gone.code, digest in gone.stderr) == (7, True)
+    result = multibuild("import", *folders, "-f", config, "--state-dir", state)
+    assert (result.code, digest in result.stderr) == (7, True)
 
 
 def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):

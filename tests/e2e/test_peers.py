@@ -50,16 +50,16 @@ class Bench(Workbench):
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory, lab):
-    made = Bench(f"e2e/peers-{os.getpid()}-{time.time_ns() % 10**8}", tmp_path_factory.mktemp("peers"))
-    amd64 = made.image("a-amd64", "linux/amd64")
-    arm64 = made.image("b-arm64", "linux/arm64")
-    made.image("c-arm", "linux/arm/v7")
-    made.image("d-mipsle", "linux/mipsle")
-    made.image("e-loong64", "linux/loong64")
-    made.image("f-windows", "windows/amd64", **{"os.version": "10.0.20348.1", "os.features": ["win32k"]})
-    made.image("docker-a", "linux/amd64", docker=True)
-    made.image("docker-b", "linux/arm64", docker=True)
-    about = made.image("about", "unknown/unknown")
+    new = Bench(f"e2e/peers-{os.getpid()}-{time.time_ns() % 10**8}", tmp_path_factory.mktemp("peers"))
+    amd64 = new.image("a-amd64", "linux/amd64")
+    arm64 = new.image("b-arm64", "linux/arm64")
+    new.image("c-arm", "linux/arm/v7")
+    new.image("d-mipsle", "linux/mipsle")
+    new.image("e-loong64", "linux/loong64")
+    new.image("f-windows", "windows/amd64", **{"os.version": "10.0.20348.1", "os.features": ["win32k"]})
+    new.image("docker-a", "linux/amd64", docker=True)
+    new.image("docker-b", "linux/arm64", docker=True)
+    about = new.image("about", "unknown/unknown")
     entries = [
         {**amd64, "platform": {"architecture": "amd64", "os": "linux"}, "annotations": {"note": "kept"}},
         {**arm64, "platform": {"architecture": "arm64", "os": "linux"}},
@@ -70,8 +70,8 @@ def bench(tmp_path_factory, lab):
         },
     ]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries, "annotations": {"title": "app"}}
-    push_manifest(made.repository, "index", index)
-    return made
+    push_manifest(new.repository, "index", index)
+    return new
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_what_only_merge_keeps(bench, ours):
     document = {"schemaVersion": 2, "mediaType": INDEX, "artifactType": "x/y", "subject": subject}
     push_manifest(bench.repository, "typed", {**document, "manifests": [entry]})
     merged(bench, ours, bench.ref("typed"), "--also-as", f"{bench.ref('typed')}=linux/arm64/unknown")
-    made = HERE.document(bench.repository, ours)
-    assert (made["artifactType"], made["subject"]) == ("x/y", subject)
-    assert [e["platform"].get("variant") for e in made["manifests"]] == [None, "unknown"]
-    assert len({e["digest"] for e in made["manifests"]}) == 1
+    document = HERE.document(bench.repository, ours)
+    assert (document["artifactType"], document["subject"]) == ("x/y", subject)
+    assert [e["platform"].get("variant") for e in document["manifests"]] == [None, "unknown"]
+    assert len({e["digest"] for e in document["manifests"]}) == 1

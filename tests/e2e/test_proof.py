@@ -31,18 +31,18 @@ BASE = f"{REGISTRY}/base:latest"
 @dataclass
 class Measured:
     code: int
-    found: dict[str, Any]
+    document: dict[str, Any]
     stderr: str
     seconds: float
     mebibytes: float
 
     @property
     def kinds(self):
-        return [finding["kind"] for finding in self.found["findings"]]
+        return [finding["kind"] for finding in self.document["findings"]]
 
     @property
     def details(self):
-        return " ".join(finding["detail"] for finding in self.found["findings"])
+        return " ".join(finding["detail"] for finding in self.document["findings"])
 
 
 def verify(reference, tmp_path, *options, limit=120):
@@ -140,8 +140,8 @@ def push_all(bench, images):
 def test_right_images_pass(bench, tmp_path, mode):
     push_all(bench, GOOD)
     done = verify(f"{bench.image}:latest", tmp_path, "--content", mode)
-    assert (done.code, done.found["ok"], done.found["findings"]) == (0, True, [])
-    verdicts = [entry["content"]["status"] for entry in done.found["platforms"]]
+    assert (done.code, done.document["ok"], done.document["findings"]) == (0, True, [])
+    verdicts = [entry["content"]["status"] for entry in done.document["platforms"]]
     assert dict(zip(GOOD, verdicts, strict=True)) == dict.fromkeys(GOOD, "passed")
     assert done.mebibytes < MEGABYTES
 
@@ -151,8 +151,8 @@ def test_wrong_images_fail(bench, tmp_path, mode):
     push_all(bench, BAD)
     done = verify(f"{bench.image}:latest", tmp_path, "--content", mode)
     assert (done.code, done.kinds) == (6, ["content"] * len(BAD))
-    assert all(set(finding) == {"platform", "kind", "detail"} for finding in done.found["findings"])
-    for (_, _, words), finding in zip(BAD.values(), done.found["findings"], strict=True):
+    assert all(set(finding) == {"platform", "kind", "detail"} for finding in done.document["findings"])
+    for (_, _, words), finding in zip(BAD.values(), done.document["findings"], strict=True):
         assert words in finding["detail"]
     assert done.mebibytes < MEGABYTES
 
@@ -179,8 +179,10 @@ def test_every_kind_of_layer_is_read(bench, tmp_path):
     bench.entries("latest", [("linux/arm64", child) for child in children])
     done = verify(f"{bench.image}:latest", tmp_path)
     assert (done.code, done.kinds) == (6, ["content"] * len(packed))
-    assert all("/app is amd64" in finding["detail"] for finding in done.found["findings"])
-    assert [entry["digest"] for entry in done.found["platforms"]] == [child["digest"] for child in children]
+    assert all("/app is amd64" in finding["detail"] for finding in done.document["findings"])
+    assert [entry["digest"] for entry in done.document["platforms"]] == [
+        child["digest"] for child in children
+    ]
 
 
 def test_an_index_with_wrong_entries_fails(bench, tmp_path):
@@ -189,9 +191,9 @@ def test_an_index_with_wrong_entries_fails(bench, tmp_path):
     wrong = bench.push([bench.layer(tar({"app": AMD64}))], platform="linux/riscv64", Cmd=["/app"])
     bench.index("latest", **{"linux/arm64": good, "linux/ppc64le": good, "linux/riscv64": wrong})
     done = verify(f"{bench.image}:latest", tmp_path)
-    found = {finding["platform"]: finding["kind"] for finding in done.found["findings"]}
+    kinds = {finding["platform"]: finding["kind"] for finding in done.document["findings"]}
     assert done.code == 6
-    assert found == {"linux/ppc64le": "platform", "linux/riscv64": "content"}
+    assert kinds == {"linux/ppc64le": "platform", "linux/riscv64": "content"}
     table = multibuild("verify", f"{bench.image}:latest", cwd=tmp_path)
     assert table.code == 6
     assert max(map(len, table.stdout.splitlines())) <= 80
@@ -201,12 +203,12 @@ def test_verify_without_a_reference_takes_the_config(state):
     done = multibuild("all", "-f", "examples/hello/multibuild.yaml", "--state-dir", state)
     assert done.code == 0, done.stderr
     for _ in range(2):
-        found = multibuild(
+        document = multibuild(
             "verify", "-f", "examples/hello/multibuild.yaml", "--state-dir", state, "--json"
         ).json
-        assert found["ok"] is True
-        assert [entry["platform"] for entry in found["platforms"]] == list(TWELVE)
-        assert all(entry["content"]["status"] == "passed" for entry in found["platforms"])
+        assert document["ok"] is True
+        assert [entry["platform"] for entry in document["platforms"]] == list(TWELVE)
+        assert all(entry["content"]["status"] == "passed" for entry in document["platforms"])
     assert list((state / "layers").iterdir())
 
 
@@ -335,7 +337,7 @@ def test_hostile_layers_end_in_clear_errors(bench, tmp_path, record_property):
     bench.entries("latest", [("linux/arm64", child) for child in children])
     done = verify(f"{bench.image}:latest", tmp_path, "--content", "all")
     assert (done.code, done.kinds) == (6, ["content"] * len(HOSTILE))
-    details = [finding["detail"] for finding in done.found["findings"]]
+    details = [finding["detail"] for finding in done.document["findings"]]
     for (name, (_, words)), detail in zip(HOSTILE.items(), details, strict=True):
         assert words in detail, name
     assert done.mebibytes < MEGABYTES
@@ -346,7 +348,7 @@ def test_very_many_plain_files_pass(bench, tmp_path, record_property):
     files = b"".join(member(f"usr/share/{number}", 0, mode=0o644) for number in range(1000))
     bench.push([bench.blob(repeated(files, 200, before=APP))], tag="latest", Cmd=["/app"])
     done = verify(f"{bench.image}:latest", tmp_path)
-    assert (done.code, done.found["findings"]) == (0, [])
+    assert (done.code, done.document["findings"]) == (0, [])
     assert done.mebibytes < MEGABYTES
     record_property("cost", f"{done.seconds:.1f} s, {done.mebibytes:.0f} MiB")
 
@@ -363,7 +365,7 @@ def test_truncated_programs_are_ignored(bench, tmp_path):
     bench.entries("latest", [("linux/arm64", child) for child in children])
     done = verify(f"{bench.image}:latest", tmp_path)
     assert done.kinds == ["content"] * len(nonsense)
-    proofs = [entry["content"] for entry in done.found["platforms"]]
+    proofs = [entry["content"] for entry in done.document["platforms"]]
     assert [proof["status"] for proof in proofs] == ["passed"] * len(short) + ["failed"] * len(nonsense)
     assert all("no ELF file" in proof["detail"] for proof in proofs[: len(short)])
 

@@ -59,17 +59,17 @@ def prose(text: str) -> str:
     """Return a page without its blocks, line for line."""
     result, fence = [], None
     for line in text.splitlines():
-        found = _FENCE.match(line)
+        match = _FENCE.match(line)
         inside = fence is not None
-        if found and (fence is None or line.strip() == fence):
-            fence = None if inside else found["ticks"]
+        if match and (fence is None or line.strip() == fence):
+            fence = None if inside else match["ticks"]
             inside = True
         result.append("" if inside else line)
     return "\n".join(result)
 
 
 def _blocks(text: str) -> list[Block]:
-    found: list[Block] = []
+    blocks: list[Block] = []
     lines = text.splitlines()
     number, last = 0, 0
     while number < len(lines):
@@ -84,7 +84,7 @@ def _blocks(text: str) -> list[Block]:
                 raise ValueError(f"line {begin}: this block is never closed")
         indent = len(fence["indent"])
         language, *options = fence["info"].split() or [""]
-        found.append(
+        blocks.append(
             Block(
                 language=language,
                 options=dict(option.partition("=")[::2] for option in options),
@@ -95,4 +95,4 @@ def _blocks(text: str) -> list[Block]:
         )
         number += 1
         last = number
-    return found
+    return blocks

@@ -90,12 +90,12 @@ class Solver:
 
     async def solve(
         self,
-        recipe: str,
+        dockerfile_text: str,
         smoke_runs: Sequence[SmokeRun],
         on_line: Callable[[bytes], None],
         limits: ProcessLimits,
     ) -> ProcessResult:
-        """Build the Dockerfile `recipe` for the platforms of `smoke_runs` and discard the result. Raises StartFailed.
+        """Build `dockerfile_text` for the platforms of `smoke_runs`, discard the result. Raises StartFailed.
 
         Without `--no-cache` a repeated test would come from the cache and test nothing; `type=cacheonly` stores and
         pushes nothing.
@@ -114,7 +114,7 @@ class Solver:
         )
         with tempfile.TemporaryDirectory(prefix="multibuild-test-") as scratch:
             folder = Path(scratch)
-            (folder / "Dockerfile").write_text(recipe, encoding="utf-8")
+            (folder / "Dockerfile").write_text(dockerfile_text, encoding="utf-8")
             return await run_process(argv, cwd=folder, on_line=on_line, limits=limits)
 
 
@@ -123,7 +123,7 @@ async def run_test(smoke_run: SmokeRun, solver: Solver, *, attempt: int = 1) -> 
 
     A further attempt's output is appended to the log.
     """
-    recipe = dockerfile(smoke_run.test, smoke_run.base)
+    dockerfile_text = dockerfile(smoke_run.test, smoke_run.base)
     steps: list[str] = []
     with open_log(smoke_run.log, append=attempt > 1) as log:
         if attempt > 1:
@@ -131,7 +131,7 @@ async def run_test(smoke_run: SmokeRun, solver: Solver, *, attempt: int = 1) -> 
         progress = Progress(write_log=lambda line: print(line, file=log), on_step=steps.append)
         try:
             limits = ProcessLimits(timeout=smoke_run.test.timeout)
-            result = await solver.solve(recipe, (smoke_run,), progress.feed, limits)
+            result = await solver.solve(dockerfile_text, (smoke_run,), progress.feed, limits)
         except StartFailed as error:
             return _not_run(smoke_run, failure_of("usage", str(error)))
         progress.finish()

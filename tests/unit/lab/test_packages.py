@@ -25,8 +25,8 @@ SHA256: ff
 
 
 def test_a_package_is_found_by_its_whole_name():
-    found = packages.find(LIST, "busybox-static", "riscv64")
-    assert (found.filename, found.sha256) == ("pool/b/busybox-static.deb", "aa11")
+    package = packages.find(LIST, "busybox-static", "riscv64")
+    assert (package.filename, package.sha256) == ("pool/b/busybox-static.deb", "aa11")
 
 
 @pytest.mark.parametrize(("name", "filename"), [("busybox", "pool/b/busybox.deb"), ("zsh", "pool/z/zsh.deb")])

@@ -44,7 +44,7 @@ def test_a_stopped_daemon_leaves_no_record(daemon, record):
 
 
 @pytest.mark.parametrize("change", [{"started": "1"}, {"boot": "another"}, {"started": None}])
-def test_a_pid_used_again_by_somebody_else_is_left_alone(daemon, record, change):
+def test_a_pid_used_again_by_another_process_is_left_alone(daemon, record, change):
     noted = record.read_text()
     record.write_text(json.dumps(json.loads(noted) | change))
     assert process.alive(record) is None
@@ -54,7 +54,7 @@ def test_a_pid_used_again_by_somebody_else_is_left_alone(daemon, record, change)
 
 
 @pytest.mark.parametrize("text", ["", "{", None])
-def test_a_torn_record_is_nobody(record, text):
+def test_a_torn_record_names_no_process(record, text):
     if text is not None:
         record.parent.mkdir()
         record.write_text(text)

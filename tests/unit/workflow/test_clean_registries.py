@@ -159,8 +159,8 @@ def test_a_tag_that_another_run_moved_meanwhile_stays(registry, session):
     untagged = put_image(registry, "app", ARM64, layer=b"untagged")
     theirs = put_image(registry, "app", ARM64, layer=b"theirs", tag=OWN)
     assert "another child" in str(remove(tag, session))
-    gone = Removal(kind="manifest", reference=app(registry).with_digest(untagged), tags=(OWN,))
-    assert remove(gone, session) is None
+    removal = Removal(kind="manifest", reference=app(registry).with_digest(untagged), tags=(OWN,))
+    assert remove(removal, session) is None
     tags = registry.repository("app").tags
     assert tags == {OWN: theirs, "latest": tags["latest"]}
 
