@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from docs.generator.markdown import code, listed, page, table
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import ARCHITECTURE_ALIASES, CLIENTS, PODMAN_VARIANT_ORDER, Entry, resolve
+from multibuild.resolve.client_rules import (
+    ARCHITECTURE_ALIASES,
+    CLIENTS,
+    PODMAN_VARIANT_ORDER,
+    Entry,
+    resolve,
+)
 
 # host, entries of the index: the cases people ask about.
 CASES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.config.referenced_files import is_url
-from multibuild.dockerfile.context import ContextFile, IsCancelled, content_digest, context_files, stat_digest
+from multibuild.dockerfile.context_digest import (
+    ContextFile,
+    IsCancelled,
+    content_digest,
+    context_files,
+    stat_digest,
+)
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
 from multibuild.errors import MultibuildError

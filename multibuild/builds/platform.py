@@ -5,8 +5,8 @@ from __future__ import annotations
 from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.reuse import FinishedChild
+from multibuild.buildx.attempt_retries import AttemptFailed, Decision, with_retries
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
-from multibuild.buildx.retry import AttemptFailed, Decision, with_retries
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.plan.spec import repository_of

@@ -7,11 +7,9 @@ from typing import Literal
 
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.rawjson_progress import Step
-from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
-from multibuild.terminal import last_line, one_line, shorten
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
 Status = Literal["succeeded", "reused", "failed", "cancelled"]
@@ -62,25 +60,3 @@ class BuildResult:
 def staged_children(results: Sequence[BuildResult]) -> tuple[StagedChild, ...]:
     """Return the children that were built or reused, in order."""
     return tuple(result.child for result in results if result.built)
-
-
-def require_built(results: Sequence[BuildResult]) -> None:
-    """Raise BuildFailed naming every required platform without a child."""
-    missing = tuple(result for result in results if result.required and not result.built)
-    if not missing:
-        return
-    platforms: dict[str, list[str]] = {}
-    for result in missing:
-        kind = result.failure.kind.name if result.failure else ""
-        platforms.setdefault(kind, []).append(str(result.platform))
-    groups = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in platforms.items()]
-    first = next((result.failure for result in missing if result.failure), None)
-    cause = f": {_cause(first.evidence)}" if first and first.evidence else ""
-    raise BuildFailed(
-        f"{', '.join(groups)}: not built, no tag was moved{cause}", hint=first.hint if first else None
-    )
-
-
-def _cause(evidence: str) -> str:
-    """Return the last line of evidence without BuildKit's prefixes, as a part of a sentence."""
-    return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

@@ -12,10 +12,11 @@ from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.inputs import check_inputs
 from multibuild.builds.platform import build_platform, cancelled_result, reuse_child
-from multibuild.builds.result import Attempt, BuildResult, require_built, staged_children
+from multibuild.builds.result import Attempt, BuildResult, staged_children
 from multibuild.builds.reuse import FinishedChild, Reusable
-from multibuild.buildx.retry import Budget
+from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
+from multibuild.errors import BuildFailed
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import remove_stale
 from multibuild.journal.recorder import Recorder
@@ -27,6 +28,7 @@ from multibuild.plan.jobs import usual_jobs
 from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
+from multibuild.terminal import last_line, one_line, shorten
 
 NO_HISTORY = BuildHistory()
 
@@ -170,3 +172,25 @@ async def _cancel_when(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> 
     await stop.wait()
     for task in tasks:
         task.cancel()
+
+
+def require_built(results: Sequence[BuildResult]) -> None:
+    """Raise BuildFailed naming every required platform without a child."""
+    missing = tuple(result for result in results if result.required and not result.built)
+    if not missing:
+        return
+    platforms: dict[str, list[str]] = {}
+    for result in missing:
+        kind = result.failure.kind.name if result.failure else ""
+        platforms.setdefault(kind, []).append(str(result.platform))
+    groups = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in platforms.items()]
+    first = next((result.failure for result in missing if result.failure), None)
+    cause = f": {_cause(first.evidence)}" if first and first.evidence else ""
+    raise BuildFailed(
+        f"{', '.join(groups)}: not built, no tag was moved{cause}", hint=first.hint if first else None
+    )
+
+
+def _cause(evidence: str) -> str:
+    """Return the last line of evidence without BuildKit's prefixes, as a part of a sentence."""
+    return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)

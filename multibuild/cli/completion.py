@@ -92,7 +92,8 @@ def fixed(*words: str) -> Callable[[], Iterable[str]]:
 
 def platforms(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return a comma list's next platforms: those of the config, then those of the table."""
-    from multibuild.platforms import ARCHITECTURES, Platform
+    from multibuild.architectures import ARCHITECTURES
+    from multibuild.platforms import Platform
 
     table = [f"linux/{row.name}" for row in ARCHITECTURES if row.name != "arm"]
     table[2:2] = ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"]
@@ -105,7 +106,7 @@ def platforms(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def clients(incomplete: str) -> list[str]:
     """Return a comma list's next clients."""
-    from multibuild.resolve.clients import CLIENTS
+    from multibuild.resolve.client_rules import CLIENTS
 
     return _plain(CLIENTS, incomplete)
 

@@ -6,8 +6,9 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.frozen import frozen
-from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.platforms import Platform
 
 HEAD_BYTES = 4096
 """Bytes of a file that suffice: linkers put program headers and the interpreter's name into the first page."""

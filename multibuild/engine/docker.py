@@ -17,9 +17,10 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from multibuild.architectures import architecture_named
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.platforms import Platform, architecture_named
+from multibuild.platforms import Platform
 from multibuild.redact import redacted_command
 
 if TYPE_CHECKING:

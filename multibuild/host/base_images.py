@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from multibuild.architectures import architecture_named
 from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.oci.image import read_child
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
-from multibuild.platforms import Platform, architecture_named
+from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.config import Config

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from multibuild.architectures import Architecture
 from multibuild.elf.header import parse_elf
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.pull_images import pull_if_missing
 from multibuild.journal.recorder import Say
-from multibuild.platforms import Architecture
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from multibuild.architectures import Architecture
 from multibuild.background import run_in_background
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
@@ -28,7 +29,7 @@ from multibuild.host.register_emulators import plan_registration, register
 from multibuild.host.requirements import BuilderRequirements, HostRequirements
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
-from multibuild.platforms import Architecture, Platform, runs_natively
+from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import httpx
 
 from multibuild import __version__
+from multibuild.backoff import Backoff, retry
 from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
@@ -20,7 +21,6 @@ from multibuild.oci.errors import RegistryError, from_status, from_transport
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
 from multibuild.redact import redacted_url
-from multibuild.retrying import Backoff, retry
 from multibuild.terminal import printable
 
 logger = logging.getLogger(__name__)

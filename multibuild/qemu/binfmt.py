@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from multibuild.architectures import Architecture
 from multibuild.frozen import frozen
-from multibuild.platforms import Architecture
 
 ROOT = Path("/proc/sys/fs/binfmt_misc")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
+from multibuild.architectures import architecture_named
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.platforms import architecture_named
 
 _VIRTUAL_ADDRESS = 0x400000
 

@@ -10,7 +10,7 @@ from typing import Any
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, runs_natively
-from multibuild.resolve.clients import CLIENTS, Choice, Entry
+from multibuild.resolve.client_rules import CLIENTS, Choice, Entry
 
 RUNTIMES: tuple[tuple[str, str], ...] = (
     ("containerd", "containerd"),  # containerd pulls by itself (CRI plugin)
@@ -20,7 +20,7 @@ RUNTIMES: tuple[tuple[str, str], ...] = (
 """Scheme of `containerRuntimeVersion` (kubernetes core/v1 NodeSystemInfo) → the client whose rules it follows."""
 
 FIRST_DOCKER_BY_CONTAINERD = 23
-"""From this major version on Docker picks like containerd (resolve/clients.py, docker and docker_legacy)."""
+"""From this major version on Docker picks like containerd (resolve/client_rules.py, docker and docker_legacy)."""
 
 ASSUMED_ARM = "v7"
 """Kubernetes reports only `arm`; nearly every 32-bit ARM node is an ARMv7 or better."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import CLIENTS
+from multibuild.resolve.client_rules import CLIENTS
 from multibuild.resolve.resolve import entry_of
 
 CURRENT_CLIENTS = ("containerd", "docker", "podman", "crane")

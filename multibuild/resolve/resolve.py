@@ -10,7 +10,7 @@ from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import Choice, Entry, resolve
+from multibuild.resolve.client_rules import Choice, Entry, resolve
 
 
 @frozen

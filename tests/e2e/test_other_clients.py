@@ -11,7 +11,7 @@ from e2e.registries import RealRegistry
 
 from multibuild.oci.manifest import Manifest, digest_of
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import resolve
+from multibuild.resolve.client_rules import resolve
 from multibuild.resolve.resolve import entries_of
 
 HERE = RealRegistry(REGISTRY)

@@ -2,7 +2,7 @@
 
 import struct
 
-from multibuild.platforms import architecture_named
+from multibuild.architectures import architecture_named
 from multibuild.qemu.probe_program import build_probe
 
 ADDRESS = 0x400000

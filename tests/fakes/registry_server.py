@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import ssl
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -136,6 +137,11 @@ class FakeRegistry:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     registry: FakeRegistry
+
+    def handle_error(self, request, client_address):
+        """Print no traceback for a client that closed its connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

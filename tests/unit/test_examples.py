@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from multibuild.platforms import ARCHITECTURES
+from multibuild.architectures import ARCHITECTURES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

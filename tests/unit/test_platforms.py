@@ -1,7 +1,8 @@
 import pytest
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.errors import UsageError
-from multibuild.platforms import ARCHITECTURES, Platform, runs_natively
+from multibuild.platforms import Platform, runs_natively
 
 
 @pytest.mark.parametrize(

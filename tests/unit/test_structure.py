@@ -13,7 +13,7 @@ SEAMS = {
     "python_on_whales": {"engine/docker.py"},
     "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
     "docker": {"oci/credentials.py"},
-    "tenacity": {"retrying.py"},
+    "tenacity": {"backoff.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
@@ -49,7 +49,18 @@ def test_a_library_is_imported_at_its_seam_alone(library):
 
 
 LAYERS = (
-    {"errors", "platforms", "frozen", "terminal", "background", "files", "json_types", "redact", "retrying"},
+    {
+        "errors",
+        "architectures",
+        "platforms",
+        "frozen",
+        "terminal",
+        "background",
+        "files",
+        "json_types",
+        "redact",
+        "backoff",
+    },
     {"dockerfile", "qemu", "buildx", "elf", "oci", "resolve"},
     {"config"},
     {"engine"},

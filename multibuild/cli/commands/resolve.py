@@ -21,7 +21,7 @@ from multibuild.terminal import columns, printable
 if TYPE_CHECKING:
     from multibuild.oci.manifest import Manifest
     from multibuild.platforms import Platform
-    from multibuild.resolve.clients import Choice
+    from multibuild.resolve.client_rules import Choice
     from multibuild.resolve.kubernetes import ClusterNode, Pull
     from multibuild.resolve.resolve import HostChoices
 
@@ -84,7 +84,7 @@ def resolve(request: ResolveRequest) -> int:
 
 
 def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
-    from multibuild.resolve.clients import CLIENTS
+    from multibuild.resolve.client_rules import CLIENTS
 
     names = comma_list(texts)
     for name in names:

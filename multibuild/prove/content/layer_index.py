@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from multibuild.elf.arm import arm_level
+from multibuild.elf.arm_level import arm_level
 from multibuild.elf.dynamic import read_dynamic
 from multibuild.elf.header import ElfHeader, parse_elf
 from multibuild.frozen import frozen

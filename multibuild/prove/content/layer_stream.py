@@ -8,7 +8,7 @@ from dataclasses import field
 from types import SimpleNamespace
 from typing import IO, cast
 
-from multibuild.elf.arm import TAIL_BYTES, is_arm
+from multibuild.elf.arm_level import TAIL_BYTES, is_arm
 from multibuild.elf.dynamic import dynamic_spans
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen

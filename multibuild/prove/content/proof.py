@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
+from multibuild.architectures import architecture_named
 from multibuild.elf.header import architecture_of, matches
 from multibuild.frozen import frozen
-from multibuild.platforms import Platform, architecture_named
+from multibuild.platforms import Platform
 from multibuild.prove.content.executed_files import ExecutedFiles, executed_files
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.layer_index import MAX_COST_BYTES, LayerIndex, index_layer

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from multibuild.buildx.attempt_retries import AttemptFailed, Budget, Decision, with_retries
 from multibuild.buildx.classify import Failure
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
-from multibuild.buildx.retry import AttemptFailed, Budget, Decision, with_retries
 from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.frozen import frozen

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.oci.manifest import (
     DOCKER_LIST,
@@ -16,7 +17,7 @@ from multibuild.oci.manifest import (
     Manifest,
 )
 from multibuild.oci.reference import Reference
-from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge, read_annotations, read_pairs
 from multibuild.resolve.lint_index import lint

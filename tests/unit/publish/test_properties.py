@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.errors import PublishFailed
 from multibuild.oci.manifest import (
     DOCKER_LIST,
@@ -17,7 +18,7 @@ from multibuild.oci.manifest import (
     digest_of,
 )
 from multibuild.oci.reference import Reference
-from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge
 

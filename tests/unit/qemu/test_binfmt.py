@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.platforms import ARCHITECTURES
+from multibuild.architectures import ARCHITECTURES
 from multibuild.qemu import binfmt
 from multibuild.qemu.binfmt import Handler, magic_and_mask, matches_header, parse_handler, registration_line
 from multibuild.qemu.probe_program import PROBE_CODE, build_probe

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from multibuild.platforms import Platform, architecture_named
+from multibuild.architectures import architecture_named
+from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
 

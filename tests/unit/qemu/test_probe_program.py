@@ -3,9 +3,10 @@ import subprocess
 
 import pytest
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.elf.header import matches, parse_elf
 from multibuild.errors import UsageError
-from multibuild.platforms import ARCHITECTURES, Platform
+from multibuild.platforms import Platform
 from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 
 NAMES = list(PROBE_CODE)

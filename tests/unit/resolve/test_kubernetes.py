@@ -7,7 +7,7 @@ import pytest
 from multibuild.cli.commands.resolve import nodes_table
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import Entry
+from multibuild.resolve.client_rules import Entry
 from multibuild.resolve.kubernetes import read_cluster_nodes, resolve_nodes
 
 

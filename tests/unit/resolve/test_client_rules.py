@@ -1,7 +1,14 @@
 import pytest
 
 from multibuild.platforms import Platform
-from multibuild.resolve.clients import CLIENTS, ENGINE_MEDIA_TYPES, Choice, Entry, accepted_platforms, resolve
+from multibuild.resolve.client_rules import (
+    CLIENTS,
+    ENGINE_MEDIA_TYPES,
+    Choice,
+    Entry,
+    accepted_platforms,
+    resolve,
+)
 
 
 def literal(text):

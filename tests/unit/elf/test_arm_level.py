@@ -5,7 +5,7 @@ import struct
 import pytest
 from fakes.layers import Blobs, index_files
 
-from multibuild.elf.arm import TAIL_BYTES, arm_level
+from multibuild.elf.arm_level import TAIL_BYTES, arm_level
 from multibuild.platforms import Platform
 from multibuild.prove.content.proof import ImageContent, prove_content
 from multibuild.qemu.probe_program import build_probe

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from multibuild.platforms import ARCHITECTURES, Platform
-from multibuild.resolve.clients import CLIENTS, Entry, accepted_platforms, normalised, resolve
+from multibuild.architectures import ARCHITECTURES
+from multibuild.platforms import Platform
+from multibuild.resolve.client_rules import CLIENTS, Entry, accepted_platforms, normalised, resolve
 
 NAMES = [
     *(f"linux/{row.name}" for row in ARCHITECTURES),

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from multibuild.buildx.classify import Failure, failure_of
-from multibuild.buildx.retry import (
+from multibuild.buildx.attempt_retries import (
     MAX_WAIT_S,
     RATE_LIMIT_FACTOR,
     AttemptFailed,
@@ -15,6 +14,7 @@ from multibuild.buildx.retry import (
     stop_reason,
     with_retries,
 )
+from multibuild.buildx.classify import Failure, failure_of
 
 BUDGET = Budget(attempts=4, initial=5.0, max=30.0)
 QUICK = Budget(attempts=4, initial=0.001, max=0.002)

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from multibuild.dockerfile.context import PIECE_BYTES, content_digest, context_files, stat_digest
+from multibuild.dockerfile.context_digest import PIECE_BYTES, content_digest, context_files, stat_digest
 from multibuild.dockerfile.ignore import Ignore, read_ignore
 
 
