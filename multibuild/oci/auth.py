@@ -22,6 +22,13 @@ _UNENCODED = {"Accept-Encoding": "identity"}
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
 
+def scope_of(method: str, repository: str, *, mounted_from: str = "") -> str:
+    """Return the scope of a request (distribution token spec); a mount also reads the repository it mounts from."""
+    actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
+    source = f" repository:{mounted_from}:pull" if mounted_from else ""
+    return f"repository:{repository}:{actions}{source}"
+
+
 class RegistryAuth(httpx.Auth):
     """Answers a 401 once per request; tokens are kept by login and scope and shared between threads.
 

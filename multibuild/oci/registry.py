@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from multibuild.oci.auth import scope_of
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import (
@@ -232,7 +233,7 @@ class Registry:
         request = Request(
             method="GET",
             path=f"{repository}/blobs/{digest}",
-            scope=f"repository:{repository}:pull",
+            scope=scope_of("GET", repository),
             action=action,
             headers={"Range": f"bytes={start}-"} if start else {},
         )
@@ -256,9 +257,7 @@ class Registry:
         name = self._reference(repository)
         query = {"mount": digest, "from": source}
         try:
-            response = self._send(
-                "POST", name, "blobs/uploads/", f"pushing to {name}", query=query, also_pull=source
-            )
+            response = self._send("POST", name, "blobs/uploads/", f"pushing to {name}", query=query)
         except RegistryError as error:
             # The login may not read the source, or the registry has no mounting: fall back to an upload.
             if error.kind in _NO_MOUNT:
@@ -302,7 +301,7 @@ class Registry:
         request = Request(
             method="DELETE",
             path=path,
-            scope=f"repository:{name.repository}:pull,push",
+            scope=scope_of("POST", name.repository),
             action=f"ending an upload to {name}",
             allow_status=frozenset(range(300, 600)),
         )
@@ -330,17 +329,14 @@ class Registry:
         headers: Mapping[str, str] = MappingProxyType({"Accept": ACCEPT}),
         content: bytes | Iterator[bytes] | None = None,
         allow_status: frozenset[int] = frozenset(),
-        also_pull: str = "",
     ) -> Response:
-        """Send a request; `path` is below the repository, or a URL. `also_pull` is a repository to mount from."""
-        actions = {"GET": "pull", "HEAD": "pull", "DELETE": "pull,push,delete"}.get(method, "pull,push")
-        source = f" repository:{also_pull}:pull" if also_pull else ""
+        """Send a request; `path` is below the repository, or a URL."""
         full_path = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
         return self._http.send(
             Request(
                 method=method,
                 path=full_path,
-                scope=f"repository:{reference.repository}:{actions}{source}",
+                scope=scope_of(method, reference.repository, mounted_from=query.get("from", "")),
                 action=action,
                 query=query,
                 headers=headers,
