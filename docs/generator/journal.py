@@ -8,7 +8,8 @@ from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin
 
 from docs.generator.markdown import code, page, table
-from multibuild.journal.events import EVENTS, JSON_KEYS, Event, types_of
+from multibuild.journal.entry import types_of
+from multibuild.journal.events import EVENTS, JSON_KEYS, Event
 
 _TYPES: Final[Mapping[Any, str]] = {
     str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null",

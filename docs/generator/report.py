@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from docs.generator.markdown import code, page, table
-from multibuild.journal.events import JournalEntry, read_event
+from multibuild.journal.entry import JournalEntry, read_event
 from multibuild.report.report import make_report
 
 MEANINGS: Final = {

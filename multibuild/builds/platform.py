@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.result import Attempt, BuildResult, Status
-from multibuild.builds.reuse import FinishedChild
+from multibuild.builds.resume import FinishedChild
 from multibuild.buildx.attempt_retries import AttemptFailed, Decision, with_retries
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten

@@ -13,7 +13,7 @@ from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.inputs import check_inputs
 from multibuild.builds.platform import build_platform, cancelled_result, reuse_child
 from multibuild.builds.result import Attempt, BuildResult, staged_children
-from multibuild.builds.reuse import FinishedChild, Reusable
+from multibuild.builds.resume import FinishedChild, Reusable
 from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
 from multibuild.errors import BuildFailed

@@ -6,9 +6,9 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from multibuild.backoff import Backoff, retry_async
 from multibuild.buildx.classify import Failure
 from multibuild.frozen import frozen
+from multibuild.retry_calls import Backoff, retry_async
 
 RATE_LIMIT_FACTOR = 6.0
 """Factor of the pauses after a rate limit: it lasts minutes, a dropped connection seconds."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import field
 
-from multibuild.buildx.processors import WINDOW_S, Processors
+from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.frozen import frozen
 
 LONG_BUILD_S = 5.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from multibuild.backoff import retry
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
@@ -13,6 +12,7 @@ from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.own_builders import OwnBuilder
 from multibuild.host.pull_images import pull_backoff, pull_if_missing
 from multibuild.journal.recorder import Say
+from multibuild.retry_calls import retry
 
 WITHOUT_BUILDKIT_IMAGE = (
     "without that image: name your own registry's in a profile (`image:`), bring it with `docker load`, or build with "

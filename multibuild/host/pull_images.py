@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.backoff import Backoff, retry
 from multibuild.buildx.classify import classify
 from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.journal.recorder import Say
+from multibuild.retry_calls import Backoff, retry
 
 MAX_PULL_ATTEMPTS = 3
 PULL_WAIT_S = 2.0

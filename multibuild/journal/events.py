@@ -7,11 +7,8 @@ other field is always there. A field that a journal lacks has its default, or is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, fields
-from datetime import UTC, datetime
-from functools import cache
-from types import UnionType
-from typing import Any, Protocol, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from dataclasses import field, fields
+from typing import Any, Protocol, TypeVar, dataclass_transform
 
 from multibuild.frozen import frozen
 
@@ -334,75 +331,6 @@ class UnknownEvent(Event):
     def to_json(self) -> dict[str, Any]:
         """Return the fields as they were read."""
         return dict(self.fields)
-
-
-class MalformedEvent(ValueError):
-    """An event `name` whose fields are not those of its class."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"a field of {name} is missing or of another type")
-        self.name = name
-
-
-def read_event(name: str, values: Mapping[str, Any]) -> Event:
-    """Return an event from its journal form; MalformedEvent when a field is missing or of another type."""
-    cls = EVENTS.get(name)
-    if cls is None:
-        return UnknownEvent(name=name, fields=dict(values))
-    arguments = {}
-    for item in fields(cls):  # type: ignore[arg-type]
-        key = JSON_KEYS.get(item.name, item.name)
-        if key not in values and (item.default is not MISSING or item.default_factory is not MISSING):
-            continue
-        value = values.get(key)
-        if not _is_of_type(value, types_of(name)[item.name]):
-            raise MalformedEvent(name)
-        arguments[item.name] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)
-
-
-@cache
-def types_of(name: str) -> Mapping[str, Any]:
-    """Return the types of an event's fields by their names."""
-    return get_type_hints(EVENTS[name])
-
-
-def _is_of_type(value: Any, hint: Any) -> bool:
-    # A bool is an int to Python, and an int a float to JSON.
-    if type(value) is hint or hint is Any or (hint is float and type(value) is int):
-        return True
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is UnionType:
-        return any(_is_of_type(value, member) for member in arguments)
-    if origin is tuple:
-        return isinstance(value, list) and all(_is_of_type(item, arguments[0]) for item in value)
-    if origin is Mapping:
-        return isinstance(value, dict) and all(_is_of_type(item, arguments[1]) for item in value.values())
-    return False
-
-
-@frozen
-class JournalEntry:
-    """An event and when it happened; `time` is aware and in UTC."""
-
-    time: datetime
-    event: Event
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the journal's form. The fields stay apart: some events have a field `name` of their own."""
-        time = self.time.isoformat(timespec="milliseconds")
-        return {"time": time, "name": self.event.name, "fields": self.event.to_json()}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> JournalEntry:
-        """Read the journal's form; KeyError, TypeError or ValueError for anything else."""
-        time, name, values = document["time"], document["name"], document["fields"]
-        if not isinstance(name, str) or not isinstance(values, Mapping):
-            raise TypeError("an entry is a time, a name and fields")
-        moment = datetime.fromisoformat(time)
-        if moment.tzinfo is None:
-            raise ValueError(f"'{time}' names no time zone")
-        return cls(time=moment.astimezone(UTC), event=read_event(name, values))
 
 
 class Emit(Protocol):

@@ -16,7 +16,8 @@ from typing import Self
 from multibuild.errors import EnvironmentFault
 from multibuild.files import sync_folder
 from multibuild.frozen import frozen
-from multibuild.journal.events import Event, JournalEntry, MalformedEvent
+from multibuild.journal.entry import JournalEntry, MalformedEvent
+from multibuild.journal.events import Event
 from multibuild.json_types import as_json
 
 logger = logging.getLogger(__name__)

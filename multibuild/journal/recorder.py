@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from multibuild.journal.events import Event, JournalEntry, RunEnded, StageEnded, StageStarted
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import Event, RunEnded, StageEnded, StageStarted
 from multibuild.journal.journal import Journal, unwritable
 
 

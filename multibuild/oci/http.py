@@ -13,7 +13,6 @@ from typing import TypeVar
 import httpx
 
 from multibuild import __version__
-from multibuild.backoff import Backoff, retry
 from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
@@ -21,6 +20,7 @@ from multibuild.oci.errors import RegistryError, from_status, from_transport
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
 from multibuild.redact import redacted_url
+from multibuild.retry_calls import Backoff, retry
 from multibuild.terminal import printable
 
 logger = logging.getLogger(__name__)

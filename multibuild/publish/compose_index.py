@@ -10,6 +10,8 @@ from typing import Any, Literal
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from multibuild.plan.children import PlatformChild
+from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 
 
@@ -124,3 +126,29 @@ def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, st
                 f"a Docker manifest list cannot hold {child.image.digest}: it {what}",
                 hint="build with `media_type: docker` and without attestations, or publish an OCI index",
             )
+
+
+def compose_children(
+    plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
+) -> Manifest:
+    """Compose the index of a plan's children and the carried ones, in config order; raises what `compose` raises."""
+    listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
+    return compose(
+        [listed[planned.platform] for planned in plan.platforms if planned.platform in listed],
+        annotations=plan.annotations,
+        media_type=plan.media_type,
+    )
+
+
+def index_child(child: PlatformChild) -> IndexChild:
+    """Return a child's part of the index: its descriptor with the platform and fields of the config."""
+    entry = child.planned.entry
+    return IndexChild(
+        image=child.child.image,
+        attestations=child.child.attestations,
+        platform=child.planned.platform,
+        also_as=entry.also_as,
+        os_version=entry.os_version,
+        os_features=entry.os_features,
+        annotations=entry.annotations,
+    )

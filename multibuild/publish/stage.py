@@ -18,13 +18,12 @@ from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.layout import StoresWithLayouts
-from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
-from multibuild.publish.compose_index import IndexChild, compose
+from multibuild.publish.compose_index import IndexChild, compose_children, index_child
 from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.move_tags import Published, publish
 from multibuild.publish.on_missing import carry_missing
@@ -150,29 +149,3 @@ def _carry(
     with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
         stores = StoresWithLayouts(registries, *layouts)
         return carry_missing(plan, available, _old_repository(plan, output), stores, recorder)
-
-
-def compose_children(
-    plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
-) -> Manifest:
-    """Compose the index of a plan's children and the carried ones, in config order; raises what `compose` raises."""
-    listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
-    return compose(
-        [listed[planned.platform] for planned in plan.platforms if planned.platform in listed],
-        annotations=plan.annotations,
-        media_type=plan.media_type,
-    )
-
-
-def index_child(child: PlatformChild) -> IndexChild:
-    """Return a child's part of the index: its descriptor with the platform and fields of the config."""
-    entry = child.planned.entry
-    return IndexChild(
-        image=child.child.image,
-        attestations=child.child.attestations,
-        platform=child.planned.platform,
-        also_as=entry.also_as,
-        os_version=entry.os_version,
-        os_features=entry.os_features,
-        annotations=entry.annotations,
-    )

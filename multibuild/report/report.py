@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptGivenUp,
@@ -19,7 +20,6 @@ from multibuild.journal.events import (
     ContentEnded,
     HostReady,
     IndexComposed,
-    JournalEntry,
     PlatformEnded,
     PlatformEvent,
     RunEnded,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
     ContentEnded,
-    JournalEntry,
     PlatformEnded,
     RunEnded,
     RunStarted,

@@ -9,7 +9,7 @@ from typing import Any
 
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import BuildResult, staged_children
-from multibuild.builds.reuse import read_unfinished_runs
+from multibuild.builds.resume import read_unfinished_runs
 from multibuild.config.load import LoadedConfig
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
@@ -28,7 +28,8 @@ from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
-from multibuild.publish.stage import compose_children, preflight, publish_children
+from multibuild.publish.compose_index import compose_children
+from multibuild.publish.stage import preflight, publish_children
 from multibuild.workflow.run import Status, prepare_host
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from multibuild.builds.inputs import PendingFingerprints
-from multibuild.builds.reuse import find_reusable
+from multibuild.builds.resume import find_reusable
 from multibuild.builds.stage import build_platforms
 from multibuild.config.load import LoadedConfig
 from multibuild.host.host import Host

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from multibuild.journal.events import JournalEntry
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.journal import Journal
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ SEAMS = {
     "python_on_whales": {"engine/docker.py"},
     "httpx": {"oci/auth.py", "oci/registry.py", "oci/tls.py", "oci/http.py"},
     "docker": {"oci/credentials.py"},
-    "tenacity": {"backoff.py"},
+    "tenacity": {"retry_calls.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
@@ -59,7 +59,7 @@ LAYERS = (
         "files",
         "json_types",
         "redact",
-        "backoff",
+        "retry_calls",
     },
     {"dockerfile", "qemu", "buildx", "elf", "oci", "resolve"},
     {"config"},

@@ -65,7 +65,8 @@ def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["b
     """Compare with the last successful run; record in its journal that it still holds."""
     from datetime import UTC, datetime
 
-    from multibuild.journal.events import JournalEntry, RunConfirmed
+    from multibuild.journal.entry import JournalEntry
+    from multibuild.journal.events import RunConfirmed
     from multibuild.journal.journal import Journal
     from multibuild.workflow.if_changed import check_for_changes
 

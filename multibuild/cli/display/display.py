@@ -15,7 +15,7 @@ from multibuild.cli.display.folds import folds_of
 from multibuild.cli.display.live_table import LiveTable
 from multibuild.cli.display.plain_lines import PlainLines
 from multibuild.errors import UsageError
-from multibuild.journal.events import JournalEntry
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.recorder import Display
 
 KINDS = ("auto", "tty", "plain", "quiet", "json")

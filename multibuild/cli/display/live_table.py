@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from multibuild.cli.display.event_text import final_text, proof_end, sentence, short_step
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
     AttemptWaiting,
     ContentEnded,
-    JournalEntry,
     LogLine,
     PlatformEnded,
     PlatformEvent,

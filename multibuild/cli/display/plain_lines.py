@@ -11,7 +11,8 @@ from typing import IO
 from multibuild.cli.ci import inert
 from multibuild.cli.display.event_text import final_text, sentence, short_step
 from multibuild.cli.display.folds import Folds
-from multibuild.journal.events import AttemptEnded, JournalEntry, LogLine, PlatformEvent, StepStarted
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import AttemptEnded, LogLine, PlatformEvent, StepStarted
 from multibuild.terminal import human_seconds, shorten
 
 NO_PLATFORM = "multibuild"

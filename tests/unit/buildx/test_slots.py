@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from multibuild.buildx.processors import WINDOW_S, Processors
+from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
 
 

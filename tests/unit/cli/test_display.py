@@ -16,12 +16,12 @@ from multibuild.cli.display.live_table import LiveTable, Row, table_lines
 from multibuild.cli.display.plain_lines import MAX_LINE_CHARACTERS, PlainLines
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptGivenUp,
     AttemptStarted,
     AttemptWaiting,
-    JournalEntry,
     LogLine,
     PlatformEnded,
     RunPlanned,

@@ -6,18 +6,15 @@ from pathlib import Path
 import pytest
 from fakes.journals import NOON
 
+from multibuild.journal.entry import JournalEntry, MalformedEvent, read_event, types_of
 from multibuild.journal.events import (
     EVENTS,
     JSON_KEYS,
     Event,
-    JournalEntry,
-    MalformedEvent,
     PlatformEnded,
     PlatformInputs,
     RunEnded,
     UnknownEvent,
-    read_event,
-    types_of,
 )
 from multibuild.journal.journal import read_journal, scan_journal
 from multibuild.report.report import make_report

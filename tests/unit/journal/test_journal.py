@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 from fakes.journals import NOON, write_events
 
-from multibuild.journal.events import JournalEntry, StepStarted, UnknownEvent
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import StepStarted, UnknownEvent
 from multibuild.journal.journal import Journal, read_events, scan_journal
 
 WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from multibuild.journal.events import JournalEntry, UnknownEvent
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import UnknownEvent
 from multibuild.journal.journal import Journal
 with Journal(Path(sys.argv[1])) as journal:
     number = 0
@@ -120,7 +122,8 @@ def test_a_write_that_fails_halfway_does_not_spoil_the_next_event(tmp_path):
 import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from multibuild.journal.events import JournalEntry, UnknownEvent
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import UnknownEvent
 from multibuild.journal.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def event(size):

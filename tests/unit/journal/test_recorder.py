@@ -6,12 +6,12 @@ from datetime import UTC
 import pytest
 
 from multibuild.errors import EnvironmentFault
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptStarted,
     ChildRead,
     ContentEnded,
     InputsHeld,
-    JournalEntry,
     LogLine,
     PlatformEnded,
     PlatformInputs,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from fakes.images import OCI_INDEX
 
-from multibuild.journal.events import JournalEntry, read_event
+from multibuild.journal.entry import JournalEntry, read_event
 from multibuild.report.report import make_report
 
 START = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from multibuild.buildx.processors import MIN_IDLE_PROCESSORS, WINDOW_S, Processors
+from multibuild.buildx.cpu_idle import MIN_IDLE_PROCESSORS, WINDOW_S, Processors
 
 CPUS = os.cpu_count()
 

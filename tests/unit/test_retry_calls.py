@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from multibuild.backoff import Backoff, retry, retry_async
+from multibuild.retry_calls import Backoff, retry, retry_async
 
 
 class Refusal(Exception):

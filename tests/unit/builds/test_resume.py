@@ -9,7 +9,7 @@ from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
-from multibuild.builds.reuse import read_unfinished_runs, reusable_children
+from multibuild.builds.resume import read_unfinished_runs, reusable_children
 from multibuild.cli.display.display import Silent
 from multibuild.journal.events import (
     InputsChanged,
