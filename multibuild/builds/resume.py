@@ -136,10 +136,10 @@ async def find_reusable(plan: Plan, pending: PendingFingerprints, context: RunCo
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
         remove_stale(context.state.runs(), context.run)
-    if previous.ids:
-        recorder.say(
-            f"resuming {previous.ids[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
-        )
+        if previous.ids:
+            recorder.say(
+                f"resuming {previous.ids[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
+            )
     return Reusable(fingerprints=fingerprints, children=children, tags=previous.tags)
 
 

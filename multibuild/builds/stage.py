@@ -35,11 +35,10 @@ NO_HISTORY = BuildHistory()
 
 @frozen
 class BuildOutcome:
-    """The plan with each platform on the node that built it, the results, and the failover."""
+    """The plan with each platform on the node that built it, and the results."""
 
     plan: Plan
     results: tuple[BuildResult, ...]
-    failover: Failover
 
     @property
     def children(self) -> tuple[StagedChild, ...]:
@@ -52,20 +51,19 @@ async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -
 
     The inputs are checked again afterwards: children of files that changed meanwhile are not reused later.
     """
-    failover = Failover.of(plan, context.recorder.say)
     with context.recorder.stage("build"):
         results = await build_children(
             plan,
             context.run,
             context.recorder,
-            failover=failover,
+            failover=Failover.of(plan, context.recorder.say),
             reusable=reusable.children,
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
         )
         await check_inputs(plan, reusable.fingerprints, context.recorder)
     remove_stale(context.state.runs(), context.run)
     require_built(results)
-    return BuildOutcome(plan=plan_after_failover(plan, results), results=results, failover=failover)
+    return BuildOutcome(plan=plan_after_failover(plan, results), results=results)
 
 
 async def build_children(

@@ -88,7 +88,7 @@ class RunPlanned(Event):
 
     platforms: tuple[str, ...]
     jobs: int
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @event("run.ended")

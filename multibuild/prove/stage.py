@@ -69,9 +69,11 @@ async def _prove_contents(
     def prove(child: PlatformChild) -> tuple[Platform, ContentProof]:
         return child.planned.platform, reader.proof(child.reference, child.planned.platform, child.child)
 
-    with recorder.stage("content"):
-        proofs = dict(await run_in_background(lambda: reader.registries.map(prove, children)))
-        for platform, proof in proofs.items():
+    def prove_all() -> dict[Platform, ContentProof]:
+        # Recorded in this thread: an interrupted run keeps what was proved.
+        proofs = {}
+        for platform, proof in reader.registries.map(prove, children):
+            proofs[platform] = proof
             recorder.record(
                 ContentEnded(
                     platform=str(platform),
@@ -81,7 +83,10 @@ async def _prove_contents(
                     detail=proof.detail,
                 )
             )
-    return proofs
+        return proofs
+
+    with recorder.stage("content"):
+        return await run_in_background(prove_all)
 
 
 async def read_children(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from multibuild.builds.failover import Failover
 from multibuild.builds.inputs import PendingFingerprints
 from multibuild.builds.resume import find_reusable
 from multibuild.builds.stage import build_platforms
@@ -43,8 +44,10 @@ async def run_stages(loaded: LoadedConfig, only: Sequence[Platform] | None, cont
         return _status(plan, outcome.children)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         outcome = await build_platforms(plan, reusable, context)
+        # A failover of its own: a node that did not answer during the builds may be back.
+        failover = Failover.of(outcome.plan, context.recorder.say)
         children = await prove_children(
-            outcome.plan, outcome.children, context, reader=reader, failover=outcome.failover
+            outcome.plan, outcome.children, context, reader=reader, failover=failover
         )
     await publish_children(outcome.plan, children, context, previous_digests=reusable.tags)
     return _status(plan, children)

@@ -108,11 +108,14 @@ class RootFs:
 
     def _remove_plain(self, plain: bytes) -> None:
         """Remove the paths that a layer's plain files replace."""
-        parents = {path_digest(path): (directory, path) for directory, path, _ in self._nodes()}
+        # Only last components are kept: paths of a hostile image take hundreds of megabytes together.
+        nodes = {
+            path_digest(path): (directory, path.rpartition("/")[2]) for directory, path, _ in self._nodes()
+        }
         for at in range(0, len(plain), 8):
-            if (parent := parents.get(plain[at : at + 8])) is not None:
-                directory, path = parent
-                directory.children.pop(path.rpartition("/")[2], None)
+            if (node := nodes.get(plain[at : at + 8])) is not None:
+                directory, name = node
+                directory.children.pop(name, None)
 
     def _nodes(self) -> Iterator[tuple[Directory, str, Directory | LayerEntry]]:
         """Return every node with its directory and its path, which has no leading slash."""
