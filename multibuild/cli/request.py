@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from multibuild.cli import completion
+from multibuild.cli.ci import inert_in_ci
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
@@ -81,7 +82,7 @@ class Request:
     def say(self, text: str, /) -> None:
         """Print a message to stderr, unless --quiet."""
         if not self.quiet:
-            print(printable(text), file=sys.stderr, flush=True)
+            print(inert_in_ci(printable(text), os.environ), file=sys.stderr, flush=True)
 
 
 @frozen

@@ -152,7 +152,7 @@ class InputsChanged(Event):
 
 @event("wave.started", durable=False)
 class BatchStarted(Event):
-    """Platforms of a node are built in one bake process, because of `why`: cached, shared or context. Shown."""
+    """Platforms of a node are built in one bake process, because of `why`: cached or context. Shown."""
 
     node: str
     platforms: tuple[str, ...]

@@ -179,7 +179,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
 def _lists(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     from multibuild.publish.merge import read_pairs
 
-    return tuple((source, comma_list((value,))) for source, value in read_pairs(texts, flag))
+    return tuple((source, tuple(filter(None, value.split(",")))) for source, value in read_pairs(texts, flag))
 
 
 def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform], ...]:

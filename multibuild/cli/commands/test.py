@@ -91,7 +91,7 @@ def _test_run(
         raise UsageError(
             f"{loaded.path} has no test for what the run {run.id} built", hint="write `test: {run: [...]}`"
         )
-    display = make_display(request.progress, quiet=request.quiet)
+    display = make_display(request.progress, quiet=request.quiet, verbose=request.verbose)
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, display)
         try:

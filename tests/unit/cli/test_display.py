@@ -14,6 +14,7 @@ from multibuild.cli.display.event_text import short_step
 from multibuild.cli.display.folds import GITHUB, GITLAB, folds_of
 from multibuild.cli.display.live_table import LiveTable, Row, table_lines
 from multibuild.cli.display.plain_lines import MAX_LINE_CHARACTERS, PlainLines
+from multibuild.cli.request import Request
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.journal.entry import JournalEntry
@@ -264,6 +265,12 @@ def test_json_gives_a_ci_system_no_command_and_loses_nothing(capsys):
     assert json.loads(first)["fields"]["text"] == COMMANDS
     assert json.loads(second)["text"] == COMMANDS
     assert json.loads(printed) == {"evidence": COMMANDS}
+
+
+def test_a_message_of_a_command_gives_a_ci_system_no_command(capsys, monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    Request().say(COMMANDS)
+    assert capsys.readouterr().err == inert(COMMANDS) + "\n"
 
 
 def test_the_ci_system_is_recognized_by_its_variable():
