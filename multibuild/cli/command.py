@@ -16,14 +16,9 @@ from multibuild.cli.verbose import set_verbose
 R = TypeVar("R", bound=Request)
 
 
-def register(app: typer.Typer, function: Callable[[R], int], examples: tuple[str, ...]) -> None:
+def register(app: typer.Typer, name: str, function: Callable[[R], int], examples: tuple[str, ...]) -> None:
     """Add a command to `app`; its help is the function's docstring, and ends with `examples`."""
-    app.command(name_of(function), epilog=epilog(*examples))(_callback(function))
-
-
-def name_of(function: Callable[..., int]) -> str:
-    """Return a command's name: its function's, without the underscore after a keyword of Python."""
-    return function.__name__.rstrip("_")
+    app.command(name, epilog=epilog(*examples))(_callback(function))
 
 
 def epilog(*examples: str) -> str:
