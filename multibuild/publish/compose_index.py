@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
-from multibuild.plan.children import PlatformChild
-from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
+
+if TYPE_CHECKING:
+    from multibuild.plan.children import PlatformChild
+    from multibuild.plan.plan import Plan
 
 
 @frozen
