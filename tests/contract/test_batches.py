@@ -89,6 +89,21 @@ def test_cached_platforms_are_built_in_one_process(docker, plan, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_batch_that_has_pushed_everything_is_ended(docker, plan, tmp_path):
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")), seconds=3600)
+    results, _ = build(plan, tmp_path)
+    assert [result.digest for result in results] == [DIGEST, DIGEST]
+    assert docker.completed() == []
+
+
+def test_a_batch_that_still_writes_a_cache_is_waited_for(docker, tmp_path):
+    caching = planned(tmp_path, docker, f"{CONFIG}cache: {{to: ['type=registry,ref=reg/cache:{{slug}}']}}\n")
+    docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *pushed("linux-arm64")), seconds=1)
+    results, _ = build(caching, tmp_path)
+    assert [result.digest for result in results] == [DIGEST, DIGEST]
+    assert docker.completed() == ["bake"]
+
+
 def test_a_batch_ends_as_soon_as_a_step_runs(docker, plan, tmp_path):
     docker.answer("bake", stderr=lines(*pushed("linux-amd64"), *running("linux-arm64")))
     docker.answer("build")

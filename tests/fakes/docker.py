@@ -35,6 +35,7 @@ for answer in json.load(open(os.path.join(here, "answers.json"))):
         sys.stderr.write(answer["stderr"])
         sys.stderr.flush()
         time.sleep(answer["seconds"])
+        open(os.path.join(here, "completed"), "a").write(argv[1] + "\\n")
         sys.exit(answer["code"])
 sys.exit("unexpected: " + json.dumps(argv))
 """
@@ -106,6 +107,11 @@ class FakeDocker:
         """Return the argv of every call, program name first."""
         path = self.folder / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def completed(self) -> list[str]:
+        """Return the first argument of every call that was not ended before its exit."""
+        path = self.folder / "completed"
+        return path.read_text().split() if path.exists() else []
 
     def _save(self) -> None:
         (self.folder / "answers.json").write_text(json.dumps(self._answers, default=str))

@@ -69,6 +69,14 @@ class _CacheMiss(Exception):
     """BuildKit runs a step that was expected to be in its cache."""
 
 
+class _AllPushed(Exception):
+    """Every target has pushed its image and exports nothing else.
+
+    BuildKit answers a quarter of a second later, for twelve targets. A client that is ended in that moment leaves the
+    builds in BuildKit's history as completed; seen with engine 28.5.
+    """
+
+
 def plan_batches(
     plan: Plan, platforms: Sequence[PlannedPlatform], history: BuildHistory
 ) -> tuple[Batch, ...]:
@@ -134,6 +142,11 @@ class _Member:
         self._has_ended = False
         self.progress = progress_of(planned, context, self._log)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the attempt has ended, and BuildKit has nothing left to export for it."""
+        return self._has_ended and not self.planned.spec.cache_to
+
     def check_warnings(self) -> None:
         """End the attempt and raise WrongBase when BuildKit has warned of it since the last check."""
         try:
@@ -189,7 +202,7 @@ async def run_batch(
                 on_end = partial(on_first_attempt, planned.platform)
                 members[target_name(planned)] = _Member(planned, context, on_end)
             await _bake(members, context, cached=cached)
-    except (_CacheMiss, WrongBase, OSError):
+    except (_CacheMiss, _AllPushed, WrongBase, OSError):
         pass  # the one with the wrong base has ended; other failures show when platforms are built alone
     finally:
         for planned in batch.platforms:
@@ -216,6 +229,8 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached
                 members[name].end("ok", digest=digest)
             if cached and progress.has_run_step:
                 raise _CacheMiss
+            if all(member.is_done for member in members.values()):
+                raise _AllPushed
             for member in members.values():
                 member.check_warnings()
 
