@@ -1,0 +1,1 @@
+"""Hostile input by the thousand, for everything that reads what others wrote."""
