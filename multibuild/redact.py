@@ -1,26 +1,191 @@
-"""Redact secrets in commands and URLs for logs."""
+"""Redact secrets in commands, URLs and all text that may hold one: of tools, registries, configs and errors.
+
+Redaction is for people and files. What docker gets is never redacted.
+"""
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+REDACTED = "***"
+
+MAX_NAME_CHARACTERS = 80
+"""Of a parameter or a header: no name of a secret is longer, and longer ones are not looked at."""
+
+_SECRET_WORD = re.compile(
+    r"token|secret|passw|passphrase|signature|credential|authorization|api[-_.]?key|access[-_.]?key|private[-_.]?key"
+)
+_SECRET_PARTS = frozenset({"auth", "jwt", "key", "pass", "pat", "pw", "pwd", "sig", "cookie", "session"})
+
+_URL = re.compile(r"(?<=://)(?:(?!://)[^\s\"'<>`\\])+")
+"""What follows the scheme, up to the next scheme (a URL in a parameter, two in a list)."""
+
+_ENCODED_URL = re.compile(r"(?<=%3A%2F%2F)(?:(?!%2F|%3F|%23)[^\s\"'<>`\\/?#&])+", re.IGNORECASE)
+"""The host in a URL that is the value of another one's parameter."""
+
+_ENCODED_AT = re.compile("%40", re.IGNORECASE)
+_AT = re.compile(r"@(?!sha\d{3}:)")
+"""The end of a user; before a digest it is part of an image's name."""
+
+_HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?|[\w-]+:\d+|localhost|\[[\da-fA-F:.]+\](?::\d+)?)\Z")
+"""A host that is one at first sight, unlike a word of a password."""
+
+_SSH = re.compile(r"(?:ssh|sftp)://\Z", re.IGNORECASE)
+"""Schemes whose user without password is a name, never a token."""
+
+_WITHOUT_SCHEME = re.compile(
+    r"(?<![\w./:@+%-])[\w.+%-]{1,64}:[^\s@/:\"'<>,;\\]{1,256}@(?!sha\d{3}:)(?=[\w.-]{1,253}:[\w~/.])"
+)
+"""`user:password@host:…`, as in a proxy variable or a path of scp."""
+
+_PARAMETER = re.compile(r"([?&;#,])([\w.%~-]{1,80})=")
+_END_OF_PARAMETER = re.compile(r"[\s&;#\"'<>`\\]|\Z")
+_END_OF_ATTRIBUTE = re.compile(r"[\s,\"'`\\]|\Z")
+_JSON_FIELD = re.compile(r'"([\w.-]{1,80})"(\s{0,8}:\s{0,8})"(?:[^"\\]|\\.)*"')
+_HEADER_END = r"[\"']?\s{0,8}[:=]\s{0,8}[\"']?"
+_AUTHORIZATION = (
+    r"(?:(?:bearer|basic|token|digest|negotiate|ntlm|apikey|aws4-hmac-sha256)\s[^\r\n\"'\\]+"
+    r"|(?=[^\s\"'\\]{0,200}\d)[^\s\"'\\]{8,}|[^\s\"'\\]{20,})"
+)
+"""What is no word: "authorization: server message" is an error of a registry."""
+
+_HEADERS = tuple(
+    re.compile(rf"(?<![\w-])({name}{_HEADER_END}){value}", re.IGNORECASE)
+    for name, value in (
+        ("(?:proxy-)?authorization", _AUTHORIZATION),
+        ("(?:private|job|deploy)-token", r"[^\s\"'\\]+"),
+        (r"x-[\w-]{0,40}(?:token|key|secret|signature)", r"[^\s\"'\\]+"),
+        ("(?:set-)?cookie", r"(?=[^\r\n\"'\\]{0,200}=)[^\r\n\"'\\]+"),
+    )
+)
+_BUILD_SECRET = re.compile(r"(?<![^,])(?!(?:id|src|source|env|type)=)([\w-]*)=[^,]*")
+"""A field of `--secret` that buildx does not know, as `value=`."""
+
+_BEARER = re.compile(r"\b(bearer\s{1,8})[\w.~+/-]{20,}=*", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """Return text without the secrets in its URLs, parameters and headers; host, path and ref stay.
+
+    Takes time linear in the length, and text that was redacted before stays as it is.
+    """
+    if "@" in text or "%40" in text:
+        text = _WITHOUT_SCHEME.sub(f"{REDACTED}@", _URL.sub(_without_user, text))
+        text = _ENCODED_URL.sub(_without_encoded_user, text)
+    if "=" in text:
+        text = _without_parameters(text)
+    text = _JSON_FIELD.sub(_without_value, text) if '":' in text or '" :' in text else text
+    for header in _HEADERS:
+        text = header.sub(rf"\1{REDACTED}", text)
+    return _BEARER.sub(rf"\1{REDACTED}", text)
+
+
+def redacted_values(value: Any) -> Any:
+    """Return a document of JSON types, with every text in it redacted."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {redacted_values(key): redacted_values(item) for key, item in value.items()}
+    return [redacted_values(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def redacted_arguments(argv: Sequence[str]) -> list[str]:
+    """Return a command's arguments redacted, without values of build arguments that are named like a secret."""
+    previous = ["", *argv]
+    return [_argument(before, word) for before, word in zip(previous, argv, strict=False)]
 
 
 def redacted_command(argv: Sequence[str]) -> str:
     """Return a command for a shell, without the values of build arguments, which may be secret."""
-    return shlex.join(_without_values(argv))
+    return shlex.join(map(redacted, _without_values(argv)))
 
 
 def redacted_url(url: str) -> str:
     """Return a URL without its user, and without its query, which may be a signature or a token."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return redacted(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a parameter, variable or key of this name holds a secret, most likely."""
+    name = name[:MAX_NAME_CHARACTERS].lower()
+    return bool(_SECRET_WORD.search(name)) or not _SECRET_PARTS.isdisjoint(re.split(r"[-_.\[\]]", name))
+
+
+def _argument(before: str, word: str) -> str:
+    name, equals, _ = word.removeprefix("--build-arg=").partition("=")
+    is_build_argument = before == "--build-arg" or word.startswith("--build-arg=")
+    if is_build_argument and equals and is_secret_name(name):
+        return word[: word.index(name) + len(name)] + f"={REDACTED}"
+    if before == "--secret" or word.startswith("--secret="):
+        fields = word.removeprefix("--secret=")
+        return word[: len(word) - len(fields)] + _BUILD_SECRET.sub(rf"\1={REDACTED}", fields)
+    return redacted(word)
 
 
 def _without_values(argv: Sequence[str]) -> Iterator[str]:
     before = ""
     for word in argv:
-        yield word.partition("=")[0] if before == "--build-arg" else word
+        if word.startswith("--build-arg="):
+            yield "=".join(word.split("=")[:2])
+        else:
+            yield word.partition("=")[0] if before == "--build-arg" else word
         before = word
+
+
+def _without_user(url: re.Match[str]) -> str:
+    """Return what follows a scheme without its user."""
+    rest = url[0]
+    end = _end_of_user(rest)
+    if end < 0:
+        return rest
+    user = rest[:end]
+    scheme = url.string[max(url.start() - 12, 0) : url.start()]
+    is_public = ":" not in user and (user == "git" or _SSH.search(scheme))
+    return rest if is_public else f"{REDACTED}{rest[end:]}"
+
+
+def _end_of_user(rest: str) -> int:
+    """Return the position of the `@` after the user, -1 without one.
+
+    A password may have any character in it that people forgot to encode: `@`, `/`, `?`, `#`. With a password, the last
+    `@` ends it, unless an earlier one is followed by what is a host at first sight.
+    """
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    inner = [match.start() for match in _AT.finditer(authority)]
+    user, colon, password = (authority[: inner[-1]] if inner else authority).partition(":")
+    if inner and (not colon or _HOST.match(authority, inner[-1] + 1)):
+        return inner[-1]
+    if not colon or (not inner and (user.startswith("[") or password.isdecimal() or not password)):
+        return -1
+    return max((match.start() for match in _AT.finditer(rest)), default=-1)
+
+
+def _without_encoded_user(url: re.Match[str]) -> str:
+    ends = [match.start() for match in _ENCODED_AT.finditer(url[0])]
+    return f"{REDACTED}{url[0][ends[-1] :]}" if ends else url[0]
+
+
+def _without_parameters(text: str) -> str:
+    """Remove the values of secret parameters of URLs (`?token=`) and of attributes in a list (`,token=`)."""
+    parts, position = [], 0
+    for match in _PARAMETER.finditer(text):
+        if match.start() < position or not is_secret_name(unquote(match[2])):
+            continue
+        end = (_END_OF_ATTRIBUTE if match[1] == "," else _END_OF_PARAMETER).search(text, match.end())
+        assert end is not None  # the end of the text at the latest
+        parts += [text[position : match.end()], REDACTED]
+        position = end.start()
+    return "".join((*parts, text[position:]))
+
+
+def _without_value(field: re.Match[str]) -> str:
+    return f'"{field[1]}"{field[2]}"{REDACTED}"' if is_secret_name(field[1]) else field[0]

@@ -12,9 +12,13 @@ _ESCAPES = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]+[0-~]|\x1b[0-Z\\^_`-~]"
 )
-# The rest of C0 and C1 except newline and tab; characters that hide or reorder text; halves of surrogate pairs.
+# The rest of C0 and C1 except newline and tab; line separators; halves of surrogate pairs; characters that reorder
+# text or are invisible (Default_Ignorable_Code_Point in DerivedCoreProperties.txt of Unicode), which some programs skip
+# when they look for a word: "\u200b::error" begins with "::" for .NET.
 _CONTROLS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufff9-\ufffb"
+    r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 

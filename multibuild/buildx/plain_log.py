@@ -6,6 +6,7 @@ import re
 
 from multibuild.buildx.classify import Failure, classify
 from multibuild.buildx.rawjson_progress import TAIL_LINES, Evidence, Progress
+from multibuild.redact import redacted
 
 _PLAIN_STEP = re.compile(r"^#(\d+) (\[[^\]]*\] .+|exporting .+|pushing .+)$")
 _PLAIN_LOG = re.compile(r"^#(\d+) [\d.]+ (.*)$")
@@ -22,7 +23,7 @@ def explain_log(content: bytes) -> Failure:
     progress.finish()
     evidence = progress.evidence()
     if not evidence.step:
-        evidence = _plain(content.decode("utf-8", "replace")) or evidence
+        evidence = _plain(redacted(content.decode("utf-8", "replace"))) or evidence
     return classify(evidence)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from multibuild.frozen import frozen
+from multibuild.redact import redacted
 
 TAIL_LINES = 40
 """Last lines kept of each step, as evidence of a failure."""
@@ -112,6 +113,7 @@ class Progress:
             if isinstance(document, dict) and document.keys() & {"vertexes", "statuses", "logs", "warnings"}:
                 self.apply(document)
                 return
+        text = redacted(text)
         if text.strip():
             self._plain.append(text)
             self._write_log(text)
@@ -175,7 +177,7 @@ class Progress:
         for log in _objects(document.get("logs")):
             self._log(log)
         for warning in _objects(document.get("warnings")):
-            text = _base64_text(warning.get("short", ""))
+            text = redacted(_base64_text(warning.get("short", "")))
             self.warnings.append(text)
             self._write_log(f"WARNING: {text}")
 
@@ -183,7 +185,7 @@ class Progress:
         if len(self._vertices) >= MAX_OPEN_STEPS and update.get("digest") not in self._vertices:
             return
         vertex = self._vertices.setdefault(str(update.get("digest")), _Vertex())
-        vertex.name = str(update.get("name") or vertex.name)
+        vertex.name = redacted(str(update.get("name") or vertex.name))
         if isinstance(inputs := update.get("inputs"), list):
             vertex.inputs = tuple(map(str, inputs))
         started, completed = _time(update.get("started")), _time(update.get("completed"))
@@ -200,13 +202,13 @@ class Progress:
             duration = "CACHED" if vertex.cached else f"{vertex.seconds:.1f}s"
             self._write_log(f"--- {vertex.name} {duration}")
         if update.get("error"):
-            vertex.error = str(update["error"])
+            vertex.error = redacted(str(update["error"]))
             self._write_log(f"--- {vertex.name}: {vertex.error}")
 
     def _transfer(self, status: Mapping[str, Any]) -> None:
         """Log a completed push or pull, which BuildKit reports as a status only."""
         if status.get("completed") and (name := status.get("name") or status.get("id")):
-            self._write_log(f"    {name} done")
+            self._write_log(f"    {redacted(str(name))} done")
 
     def _log(self, log: Mapping[str, Any]) -> None:
         """Split a step's output, which comes in chunks, into lines; the last unfinished line is kept."""
@@ -231,6 +233,7 @@ class Progress:
 
     def _add_line(self, vertex: _Vertex, line: str) -> None:
         """Add a whole line of a step. The log is written last: that fails on a full disk."""
+        line = redacted(line)
         vertex.tail.append(line[-2000:])
         if self._on_line is not None:
             self._on_line(line)

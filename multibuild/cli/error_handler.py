@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -27,9 +26,9 @@ def exit_code(command: Callable[[], object]) -> int:
 
 def _print_error(error: MultibuildError) -> int:
     """Print the message and the hint; return the exit code."""
-    print(f"error: {_inert(error.message)}", file=sys.stderr)
+    print(f"error: {error.message}", file=sys.stderr)
     if error.hint:
-        print(f"hint:  {_inert(error.hint)}", file=sys.stderr)
+        print(f"hint:  {error.hint}", file=sys.stderr)
     return error.exit_code
 
 
@@ -48,20 +47,14 @@ def _usage_error(error: Exception) -> int:
 
 
 def _bug(error: Exception) -> int:
-    """Print an unexpected error and the path of its traceback."""
+    """Print an unexpected error and the path of its traceback, which holds no secret of a URL."""
     import tempfile
     import traceback
 
+    from multibuild.redact import redacted
+
     with tempfile.NamedTemporaryFile("w", prefix="multibuild-crash-", suffix=".log", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    print(f"error: {_inert(f'{type(error).__name__}: {error}')}", file=sys.stderr)
+        file.write(redacted("".join(traceback.format_exception(error))))
+    print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
     print(f"hint:  this is a bug in multibuild; what happened is in {file.name}", file=sys.stderr)
     return 1
-
-
-def _inert(text: str) -> str:
-    """Make text harmless for a terminal and for the log of a CI system."""
-    from multibuild.cli.ci import inert_in_ci
-    from multibuild.terminal import printable
-
-    return inert_in_ci(printable(text), os.environ)

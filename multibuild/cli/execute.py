@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from multibuild import __version__
-from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.display.display import display_kind, make_display
 from multibuild.cli.github import announce
 from multibuild.cli.request import Request
@@ -159,6 +158,6 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.
-        print(inert_in_ci(as_text({**report, "error": None}, width=width), os.environ))
+        print(as_text({**report, "error": None}, width=width))
         page = run.path / "report.html"
         print(f"\nreport: {page}" if page.exists() else "", file=sys.stderr)

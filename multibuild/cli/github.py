@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from multibuild.cli.streams import live
 from multibuild.report.failure_lines import failed_proof
-from multibuild.terminal import printable
+from multibuild.terminal import one_line, printable
 
 MAX_SUMMARY_BYTES = 1024 * 1024
 """GitHub rejects a longer summary of a step as a whole."""
@@ -38,7 +39,7 @@ def announce(report: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         print(f"warning: {error.filename}: {error.strerror}", file=sys.stderr)
     if environ.get("GITHUB_ACTIONS") == "true":
         for line in annotate(report):
-            print(line, file=sys.stderr)
+            print(line, file=live(sys.stderr))
 
 
 def _append(path: str, text: str) -> None:
@@ -62,7 +63,7 @@ def outputs(report: Mapping[str, Any]) -> str:
     # An unpredictable delimiter: a value must not contain it.
     delimiter = f"multibuild-{uuid.uuid4()}"
     text = json.dumps(document, separators=(",", ":"))
-    return f"digest={index.get('digest') or ''}\njson<<{delimiter}\n{text}\n{delimiter}\n"
+    return f"digest={one_line(index.get('digest') or '')}\njson<<{delimiter}\n{text}\n{delimiter}\n"
 
 
 def summary(markdown: str) -> str:

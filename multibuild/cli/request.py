@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from multibuild.cli import completion
-from multibuild.cli.ci import inert_in_ci
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
-from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.config.config import Config
@@ -82,7 +80,7 @@ class Request:
     def say(self, text: str, /) -> None:
         """Print a message to stderr, unless --quiet."""
         if not self.quiet:
-            print(inert_in_ci(printable(text), os.environ), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
 
 @frozen

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from multibuild.cli.error_handler import exit_code
-from multibuild.cli.streams import install, write_error
+from multibuild.cli.streams import harmless_streams, install, write_error
 
 MAX_UNCOLLECTED = 200_000
 """Objects before a garbage collection. Imports create tens of thousands and no garbage: 700 cost `plan` a tenth."""
@@ -27,7 +27,8 @@ def run() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    code = exit_code(lambda: _run_command(words))
+    with harmless_streams():
+        code = exit_code(lambda: _run_command(words))
     if error := write_error():
         print(f"error: stdout cannot be written: {error.strerror}", file=sys.stderr)
         return code or 3

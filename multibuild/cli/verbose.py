@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 _LOGGER = logging.getLogger("multibuild")
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to the current `sys.stderr`, harmless for a terminal and for a CI system."""
+    """Writes to the current `sys.stderr`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from multibuild.cli.ci import inert_in_ci
         from multibuild.terminal import one_line
 
-        sys.stderr.write(inert_in_ci(f"multibuild | {one_line(record.getMessage())}", os.environ) + "\n")
+        sys.stderr.write(f"multibuild | {one_line(record.getMessage())}\n")
 
 
 _HANDLER = _StderrHandler()

@@ -36,12 +36,13 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
     """
     from multibuild.config.yaml_document import parse_value
 
-    for text in overrides.sets:
+    for number, text in enumerate(overrides.sets, start=1):
         path, separator, value = text.partition("=")
         origin = f"--set {path}"
         if not separator or not path:
             raise ConfigError(
-                f"--set {text}: is not key.path=value", hint="like --set publish.on_missing=carry"
+                f"--set, the {number}. of them: is not key.path=value",  # and may be a secret
+                hint="like --set publish.on_missing=carry",
             )
         key = _resolve(document.values, path)
         parsed, locations, texts = parse_value(value, key, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -12,12 +13,15 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from multibuild.config.yaml_document import Document, KeyPath, dotted
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+from multibuild.redact import REDACTED, is_secret_name, redacted
 
 MAX_PROBLEMS = 10
 """A screenful; a file with more is most likely the wrong file."""
 
 MAX_LISTED_KEYS = 12
 """As many as fit a line."""
+
+NOT_SHOWN = "its value is not shown, as it may hold a secret"
 
 
 @frozen
@@ -36,7 +40,10 @@ def invalid(message: str, *, hint: str | None = None, at: KeyPath = ()) -> Pydan
 
 def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError:
     """Return one error with a line per problem, in the order of the file."""
-    problems = sorted(problems, key=lambda problem: document.sort_key(problem.key))
+    problems = sorted(
+        (_without_secret(problem, document) for problem in problems),
+        key=lambda problem: document.sort_key(problem.key),
+    )
     lines = [f"{document.location_of(p.key)}: {_prefix(p.key)}{p.message}" for p in problems]
     if len(problems) == 1:
         return ConfigError(lines[0], hint=problems[0].hint)
@@ -49,6 +56,26 @@ def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError
 def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """Convert pydantic's errors to problems in the user's terms."""
     return [_problem(details, model, document) for details in error.errors(include_url=False)]
+
+
+def _without_secret(problem: Problem, document: Document) -> Problem:
+    """Return a problem that does not quote its value, where the key's name or a URL in it says that it is a secret."""
+    value = str(_value_at(document.values, problem.key) or "")
+    in_url = redacted(value) != value
+    if not value or not (in_url or any(is_secret_name(str(part)) for part in problem.key)):
+        return problem
+    message = re.sub("'.*'", f"'{REDACTED}'", problem.message, flags=re.DOTALL)
+    quotes_value = in_url or value in (problem.hint or "")
+    return Problem(key=problem.key, message=message, hint=NOT_SHOWN if quotes_value else problem.hint)
+
+
+def _value_at(values: Any, key: KeyPath) -> Any:
+    for part in key:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return values
 
 
 def _prefix(key: KeyPath) -> str:

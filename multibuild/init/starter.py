@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from multibuild.frozen import frozen
 from multibuild.init.proposal import Proposal
 from multibuild.platforms import Platform
+from multibuild.redact import redacted
+from multibuild.terminal import one_line, printable
 
 HOSTS = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 """The registries of code hosts (docs.github.com/packages, docs.gitlab.com/user/packages)."""
@@ -84,7 +86,7 @@ class StarterConfig:
             yield from (f"  # - {platform}" for platform in more)
         if proposal.impossible:
             yield "  # Not possible:"
-            yield from (f"  #   {line}" for line in reasons_by_image(proposal.impossible))
+            yield from (f"  #   {one_line(redacted(line))}" for line in reasons_by_image(proposal.impossible))
 
     def _footer(self) -> Iterator[str]:
         yield "# A command that must succeed in every image before any tag moves:"
@@ -114,4 +116,4 @@ def yaml_scalar(text: str) -> str:
 
 
 def _comment(text: str) -> Iterator[str]:
-    yield from (f"# {line}" for line in text.splitlines())
+    yield from (f"# {line}" for line in printable(redacted(text)).splitlines())

@@ -19,6 +19,7 @@ from multibuild.frozen import frozen
 from multibuild.journal.entry import JournalEntry, MalformedEvent
 from multibuild.journal.events import Event
 from multibuild.json_types import as_json
+from multibuild.redact import redacted_values
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class Journal:
 
     def append(self, entry: JournalEntry) -> None:
         """Write one entry, in one write; a durable one is on the disk afterwards, and all before it."""
-        line = json.dumps(entry.to_json(), ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
+        document = redacted_values(entry.to_json())
+        line = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=as_json) + "\n"
         data = line.encode("utf-8", "replace")
         with self._lock:
             data = b"\n" + data if self._torn else data

@@ -7,39 +7,43 @@ from typing import Any
 from multibuild.json_types import as_json
 from multibuild.plan.build_command import build_arguments
 from multibuild.plan.plan import Plan
+from multibuild.redact import redacted_arguments, redacted_values
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON types, secrets by id (docs/reference/commands.md)."""
-    return {
-        "schema": 1,
-        "image": plan.image,
-        "tags": list(plan.tags),
-        "destinations": [target.repository for target in plan.targets[1:]],
-        "fingerprint": plan.fingerprint,
-        "assumed_host": plan.facts.assumed,
-        "jobs": plan.jobs,
-        "fail_fast": plan.fail_fast,
-        "media_type": plan.media_type,
-        "verify": plan.verify.content,
-        "verify_ignore": list(plan.verify.ignore),
-        "to": plan.publish.to,
-        "omitted": [str(platform) for platform in plan.omitted],
-        "platforms": [
-            {
-                "platform": str(planned.platform),
-                "slug": planned.slug,
-                "required": planned.required,
-                "emulated": planned.emulated,
-                "node": planned.node.builder,
-                "driver": planned.node.driver,
-                "standby": [placement.node.builder for placement in planned.standby],
-                "staging": {"kind": planned.staging.kind, "reference": planned.staging.reference},
-                "timeout": planned.timeout,
-                "also_as": [str(platform) for platform in planned.entry.also_as],
-                "test": as_json(planned.test),
-                "command": ["docker", "buildx", *build_arguments(planned)],
-            }
-            for planned in plan.platforms
-        ],
-    }
+    """Return the plan as JSON types, secrets by id, those in URLs redacted (docs/reference/commands.md)."""
+    document: dict[str, Any] = redacted_values(
+        {
+            "schema": 1,
+            "image": plan.image,
+            "tags": list(plan.tags),
+            "destinations": [target.repository for target in plan.targets[1:]],
+            "fingerprint": plan.fingerprint,
+            "assumed_host": plan.facts.assumed,
+            "jobs": plan.jobs,
+            "fail_fast": plan.fail_fast,
+            "media_type": plan.media_type,
+            "verify": plan.verify.content,
+            "verify_ignore": list(plan.verify.ignore),
+            "to": plan.publish.to,
+            "omitted": [str(platform) for platform in plan.omitted],
+            "platforms": [
+                {
+                    "platform": str(planned.platform),
+                    "slug": planned.slug,
+                    "required": planned.required,
+                    "emulated": planned.emulated,
+                    "node": planned.node.builder,
+                    "driver": planned.node.driver,
+                    "standby": [placement.node.builder for placement in planned.standby],
+                    "staging": {"kind": planned.staging.kind, "reference": planned.staging.reference},
+                    "timeout": planned.timeout,
+                    "also_as": [str(platform) for platform in planned.entry.also_as],
+                    "test": as_json(planned.test),
+                    "command": ["docker", "buildx", *redacted_arguments(build_arguments(planned))],
+                }
+                for planned in plan.platforms
+            ],
+        }
+    )
+    return document

@@ -29,6 +29,7 @@ from multibuild.journal.events import (
     StageStarted,
     TagEnded,
 )
+from multibuild.redact import redacted_values
 from multibuild.terminal import human_seconds
 
 UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
@@ -50,7 +51,10 @@ def make_report(run_id: str, plan: Mapping[str, Any], entries: Sequence[JournalE
     fold = _Fold(run_id, plan, entries[0].time if entries else None)
     for entry in entries:
         fold.add(entry)
-    return fold.report()
+    report: dict[str, Any] = redacted_values(
+        fold.report()
+    )  # older journals and other machines' may hold secrets
+    return report
 
 
 class _Fold:

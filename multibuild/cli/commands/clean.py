@@ -11,7 +11,6 @@ from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.workflow.clean import CleanOutcome
@@ -67,7 +66,7 @@ def _show(request: CleanRequest, outcome: CleanOutcome) -> None:
         print_json({"dry_run": request.dry_run, "removed": outcome.removed, "stays": outcome.stays})
         return
     for line in outcome.removed:
-        print(printable(f"would remove {line}" if request.dry_run else f"removed {line}"))
+        print(f"would remove {line}" if request.dry_run else f"removed {line}")
     if not outcome.removed:
         print("nothing to remove")
     for line in outcome.stays:

@@ -9,7 +9,7 @@ from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.terminal import columns, printable
+from multibuild.terminal import columns, one_line
 
 if TYPE_CHECKING:
     from multibuild.host.doctor import Diagnosis, PlatformFinding
@@ -46,10 +46,10 @@ def _print(diagnosis: Diagnosis, *, quiet: bool) -> None:
     for check in diagnosis.checks:
         if quiet and check.status == "ok":
             continue
-        text = f"{check.status:5} {check.name}: {printable(check.detail)}"
+        text = f"{check.status:5} {check.name}: {one_line(check.detail)}"
         print(textwrap.fill(text, 80, subsequent_indent="      ", break_on_hyphens=False))
         if check.hint:
-            print(f"      {printable(check.hint)}")
+            print(f"      {check.hint}")
     findings = [finding for finding in diagnosis.platforms if not (quiet and finding.runs)]
     rows = [("PLATFORM", "RUNS", "THROUGH"), *map(_finding_row, findings)]
     if len(rows) > 1:

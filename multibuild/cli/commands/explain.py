@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument
 
-from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.request import Request
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.terminal import printable
 
 NO_FAILURE = "nothing in it looks like the end of a failed build: give the whole log, standard error too"
 
@@ -54,6 +51,6 @@ def explain(request: ExplainRequest) -> int:
     elif not evidence.strip():
         print(f"{name}: {hint}")
     else:
-        print(f"{name}: {VERDICTS[failure.retry]}\n\n{inert_in_ci(printable(evidence), os.environ)}\n")
+        print(f"{name}: {VERDICTS[failure.retry]}\n\n{evidence}\n")
         print(f"hint: {hint}")
     return 0

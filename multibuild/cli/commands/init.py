@@ -17,7 +17,6 @@ from multibuild.cli.streams import print_json
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
-from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.init.proposal import Proposal
@@ -168,13 +167,13 @@ def _show(request: InitRequest, starter: StarterConfig) -> None:
     if request.json:
         print_json(_document(request, starter))
     elif not request.quiet:
-        print("\n".join(printable(line) for line in _summary(request, starter)))
+        print("\n".join(_summary(request, starter)))
 
 
 def _warn(message: str, hint: str) -> None:
-    print(f"warning: {printable(message)}", file=sys.stderr)
+    print(f"warning: {message}", file=sys.stderr)
     if hint:
-        print(f"hint:    {printable(hint)}", file=sys.stderr)
+        print(f"hint:    {hint}", file=sys.stderr)
 
 
 def _summary(request: InitRequest, starter: StarterConfig) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +11,10 @@ from multibuild.cli import completion
 from multibuild.cli.commands.verify import as_table as verification_table
 from multibuild.cli.commands.verify import prove_reference
 from multibuild.cli.request import Request, config_if_any
-from multibuild.cli.streams import print_json
+from multibuild.cli.streams import print_bytes, print_json
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
-from multibuild.terminal import columns, human_bytes, one_line, printable
+from multibuild.terminal import columns, human_bytes, one_line
 
 if TYPE_CHECKING:
     from multibuild.resolve.diff_index import Difference
@@ -51,7 +50,7 @@ def inspect(request: InspectRequest) -> int:
     settings = config.registry_settings if config is not None else {}
     with translate_read_errors(), RegistrySession(settings, on_wait=request.say) as registries:
         if request.raw:
-            sys.stdout.buffer.write(registries.of(reference.host).manifest(reference).content)
+            print_bytes(registries.of(reference.host).manifest(reference).content)
             return 0
         inspection = inspect_reference(reference, registries)
         other = (
@@ -103,7 +102,7 @@ def as_table(inspection: Inspection) -> str:
         lines += [line for key, value in values.items() for line in _wrapped(f"{key}: {value}", "  ")]
     for finding in inspection.findings:
         lines += ["", *_wrapped(f"{finding.kind}: {finding.detail}", "")]
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _notes(entry: InspectedEntry) -> dict[str, str]:
@@ -143,7 +142,7 @@ def as_diff(difference: Difference) -> str:
     lines += [*([""] if changed else []), f"{same} of {len(difference.changes)} platforms are the same"]
     for key, pair in difference.annotations.items():
         lines += _wrapped(f"annotation {key}: {pair[0]} → {pair[1]}", "")
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(lines)
 
 
 def _from_to(before: str, after: str) -> str:

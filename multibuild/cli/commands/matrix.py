@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 from typer import Option
 
 from multibuild.cli import completion
 from multibuild.cli.request import Platforms, Request, Sets, Tags, chosen_platforms, load, state_of
-from multibuild.cli.streams import print_json
+from multibuild.cli.streams import json_text, print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 
@@ -57,7 +56,7 @@ def matrix(request: MatrixRequest) -> int:
     )
     if form == "github":
         # One line: a job output of GitHub is a line.
-        print(json.dumps(github_matrix(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
+        print(json_text(github_matrix(jobs, request.runner or GITHUB_RUNNER), separators=(",", ":")))
     elif form == "gitlab":
         import yaml
 

@@ -21,12 +21,11 @@ from multibuild.cli.request import (
     registry_settings,
     state_of,
 )
-from multibuild.cli.streams import print_json
+from multibuild.cli.streams import print_bytes, print_json
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Destination, Reference
 from multibuild.platforms import Platform
-from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.journal.events import Emit, Event
@@ -127,7 +126,7 @@ def _merge_last_run(request: MergeRequest) -> int:
             )
     if request.dry_run:
         _describe(index := _preview(request), request)
-        sys.stdout.buffer.write(index.content)
+        print_bytes(index.content)
         return 0
     loaded = load(request)
     check_before_run(request, loaded)
@@ -163,7 +162,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         index = compose(parts, options, onto=onto)
         _describe(index, request)
         if request.dry_run:
-            sys.stdout.buffer.write(index.content)
+            print_bytes(index.content)
             return 0
         published = publish(
             index,
@@ -256,7 +255,7 @@ def _describe(index: Manifest, request: MergeRequest) -> None:
 
     print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
     for finding in lint(index.entries, {}) if index.is_index else ():
-        print(printable(f"{finding.kind}: {finding.detail}"), file=sys.stderr)
+        print(f"{finding.kind}: {finding.detail}", file=sys.stderr)
 
 
 def _show(published: Published, request: MergeRequest) -> None:

@@ -29,11 +29,13 @@ def plan(request: RunRequest) -> int:
 
 
 def as_commands(plan: Plan) -> str:
-    """Return the exact docker commands, copy-pastable from the project directory, secrets by id only."""
+    """Return the exact docker commands, copy-pastable from the project directory; secrets are ids, or redacted."""
     from multibuild.plan.build_command import build_arguments
+    from multibuild.redact import redacted_arguments
 
     lines = [f"cd {shlex.quote(str(plan.project))}"]
-    lines += [shlex.join(("docker", "buildx", *build_arguments(planned))) for planned in plan.platforms]
+    commands = (redacted_arguments(build_arguments(planned)) for planned in plan.platforms)
+    lines += [shlex.join(("docker", "buildx", *arguments)) for arguments in commands]
     destinations = ", ".join(_destinations(plan))
     lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {destinations}")
     return "\n".join(lines)

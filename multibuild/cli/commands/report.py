@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from multibuild.cli import completion
-from multibuild.cli.ci import inert_in_ci
 from multibuild.cli.request import Request
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
@@ -61,7 +60,7 @@ def report(request: ReportRequest) -> int:
     elif request.json:
         print_json(document)
     else:
-        print(inert_in_ci(as_markdown(document) if request.markdown else as_text(document), os.environ))
+        print(as_markdown(document) if request.markdown else as_text(document))
     return 0
 
 

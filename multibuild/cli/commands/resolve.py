@@ -16,7 +16,7 @@ from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
-from multibuild.terminal import columns, printable
+from multibuild.terminal import columns
 
 if TYPE_CHECKING:
     from multibuild.oci.manifest import Manifest
@@ -79,7 +79,7 @@ def resolve(request: ResolveRequest) -> int:
         documents = [answer.document() for answer in chosen]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        print("\n".join(printable(line) for line in _table(chosen, clients)))
+        print("\n".join(_table(chosen, clients)))
     return 0
 
 
@@ -177,7 +177,7 @@ def show_nodes(nodes: Sequence[ClusterNode], image: Manifest, own: Platform | No
         }
         print_json(document)
     else:
-        print("\n".join(printable(line) for line in nodes_table(pulls)))
+        print("\n".join(nodes_table(pulls)))
     return 0
 
 

@@ -9,7 +9,7 @@ from typer import Option
 from multibuild.cli.request import Builder, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.frozen import frozen
-from multibuild.terminal import columns, printable
+from multibuild.terminal import columns
 
 if TYPE_CHECKING:
     from multibuild.host.host import Host
@@ -59,7 +59,7 @@ def setup(request: SetupRequest) -> int:
         }
         print_json(document)
     elif not request.quiet:
-        print(printable("\n".join(_change_lines(host, dry_run=request.dry_run))))
+        print("\n".join(_change_lines(host, dry_run=request.dry_run)))
         if host.probes:
             print(_table(host))
     if not request.dry_run:
@@ -85,4 +85,4 @@ def _row(host: Host, result: ProbeResult) -> tuple[str, str, str]:
     if len(host.facts.nodes) > 1:
         emulator = f"{emulator} on {node.builder}"
     how = emulator if result.runs else result.detail
-    return str(result.platform), "yes" if result.runs else "no", printable(how)
+    return str(result.platform), "yes" if result.runs else "no", how

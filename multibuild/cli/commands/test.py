@@ -10,7 +10,7 @@ from multibuild.cli.request import Progress, Request, load, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.terminal import columns, human_seconds, printable
+from multibuild.terminal import columns, human_seconds
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -63,7 +63,7 @@ def _show_failures(outcomes: tuple[TestOutcome, ...], run: RunDirectory) -> None
         if outcome.status == "failed":
             log = run.logs / f"{outcome.platform.slug}.test.log"
             print(f"\n{outcome.platform}: {log}", file=sys.stderr)
-            print(textwrap.indent(printable(outcome.detail), "  "), file=sys.stderr)
+            print(textwrap.indent(outcome.detail, "  "), file=sys.stderr)
 
 
 def _test_run(

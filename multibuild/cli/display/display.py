@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -10,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from multibuild.cli.ci import inert_json
 from multibuild.cli.display.folds import folds_of
 from multibuild.cli.display.live_table import LiveTable
 from multibuild.cli.display.plain_lines import PlainLines
+from multibuild.cli.streams import json_text
 from multibuild.errors import UsageError
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.recorder import Display
@@ -82,7 +81,7 @@ class JsonLines:
         self._lock = threading.Lock()
 
     def _write(self, document: Any) -> None:
-        line = inert_json(json.dumps(document)) + "\n"
+        line = json_text(document) + "\n"
         with self._lock:
             self._stream.write(line)
             self._stream.flush()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from multibuild.cli.display.event_text import final_text, proof_end, sentence, short_step
+from multibuild.cli.streams import harmless, live
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
@@ -24,7 +25,7 @@ from multibuild.journal.events import (
     SmokeTestWaiting,
     StepStarted,
 )
-from multibuild.terminal import human_seconds, last_line, one_line, printable
+from multibuild.terminal import human_seconds, last_line, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -105,7 +106,7 @@ class LiveTable:
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
         self._closing = False
-        self._console = Console(file=stream, highlight=False)
+        self._console = Console(file=live(stream), highlight=False)
         self._live = Live(self, console=self._console, refresh_per_second=4, redirect_stdout=False)
         self._live.start()
 
@@ -125,7 +126,7 @@ class LiveTable:
         """Print a message above the table."""
         from rich.text import Text
 
-        self._console.print(Text(printable(text)))
+        self._console.print(Text(harmless(text)))
 
     def close(self) -> None:
         """Draw every row a last time, and an empty line before the summary."""
@@ -173,11 +174,11 @@ def _row_line(row: Row, widths: Mapping[str, int], width: int, now: float) -> Te
     line.append(row.state.ljust(widths["state"]) + "  ", style=_STYLES.get(row.state, "dim"))
     line.append(row.elapsed(now).rjust(widths["elapsed"]) + "  ")
     line.append(_attempt(row).ljust(widths["attempt"]) + ("  " if widths["attempt"] else ""))
-    step = Text(one_line(row.step))
+    step = Text(harmless(one_line(row.step)))
     if row.last:
         step.truncate(max(int((width - line.cell_len) * _STEP_SHARE), 8), overflow="ellipsis")
     line.append_text(step)
-    line.append(f"  {one_line(row.last)}" if row.last else "", style="dim")
+    line.append(f"  {harmless(one_line(row.last))}" if row.last else "", style="dim")
     line.rstrip()
     return line
 

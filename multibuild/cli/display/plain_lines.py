@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from multibuild.cli.ci import inert
 from multibuild.cli.display.event_text import final_text, sentence, short_step
 from multibuild.cli.display.folds import Folds
+from multibuild.cli.streams import harmless, live
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import AttemptEnded, LogLine, PlatformEvent, StepStarted
-from multibuild.terminal import human_seconds, shorten
+from multibuild.terminal import human_seconds, one_line, shorten
 
 NO_PLATFORM = "multibuild"
 """The prefix of lines that belong to no platform."""
@@ -47,7 +46,8 @@ class PlainLines:
                 if self._folds is None:
                     self._write(_line(prefix, final_text(event.text)))
             case AttemptEnded() if self._folds is not None:
-                self._write(*self._fold(event, self._folds), *_lines(prefix, sentence(event)))
+                self._write_fold(event, self._folds)
+                self._write(*_lines(prefix, sentence(event)))
             case _:
                 self._write(*_lines(prefix, sentence(event)))
 
@@ -64,19 +64,21 @@ class PlainLines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _fold(self, event: AttemptEnded, folds: Folds) -> Iterator[str]:
-        """Yield an attempt's log as a fold."""
+    def _write_fold(self, event: AttemptEnded, folds: Folds) -> None:
+        """Write an attempt's log as a fold, whose ends command the CI system."""
         assert self._run is not None
         name, prefix = Path(event.log).stem.replace(".", "_"), event.platform
         title = f"{prefix}: attempt {event.number} {event.outcome}, {human_seconds(event.seconds)}"
-        yield folds.begin(name, title, time.time())
-        for line in _end_of(self._run / event.log):
-            yield _line(prefix, final_text(line))
-        yield folds.end(name, time.time())
+        lines = [_line(prefix, final_text(line)) for line in _end_of(self._run / event.log)]
+        with self._lock:
+            live(self._stream).write(folds.begin(name, harmless(one_line(title)), time.time()))
+            self._stream.write("".join(lines))
+            live(self._stream).write(folds.end(name, time.time()))
+            self._stream.flush()
 
 
 def _line(prefix: str, text: str) -> str:
-    return inert(shorten(f"{prefix} | {text}", MAX_LINE_CHARACTERS).rstrip()) + "\n"
+    return shorten(f"{prefix} | {text}", MAX_LINE_CHARACTERS).rstrip() + "\n"
 
 
 def _lines(prefix: str, text: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from multibuild.cli.display.folds import GITHUB, GITLAB, folds_of
 from multibuild.cli.display.live_table import LiveTable, Row, table_lines
 from multibuild.cli.display.plain_lines import MAX_LINE_CHARACTERS, PlainLines
 from multibuild.cli.request import Request
-from multibuild.cli.streams import print_json
+from multibuild.cli.streams import harmless_stream, harmless_streams, print_json
 from multibuild.errors import UsageError
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
@@ -117,7 +117,7 @@ def test_an_unknown_kind_is_a_usage_error():
 
 def plain(*events, **more):
     stream = io.StringIO()
-    display = PlainLines(stream, **more)
+    display = PlainLines(harmless_stream(stream, {"CI": "true"}), **more)
     show(display, *events)
     display.close()
     return stream.getvalue()
@@ -269,7 +269,8 @@ def test_json_gives_a_ci_system_no_command_and_loses_nothing(capsys):
 
 def test_a_message_of_a_command_gives_a_ci_system_no_command(capsys, monkeypatch):
     monkeypatch.setenv("CI", "1")
-    Request().say(COMMANDS)
+    with harmless_streams():
+        Request().say(COMMANDS)
     assert capsys.readouterr().err == inert(COMMANDS) + "\n"
 
 
