@@ -24,10 +24,10 @@ _SECRET_PARTS = frozenset({"auth", "jwt", "key", "pass", "pat", "pw", "pwd", "si
 _URL = re.compile(r"(?<=://)(?:(?!://)[^\s\"'<>`\\])+")
 """What follows the scheme, up to the next scheme (a URL in a parameter, two in a list)."""
 
-_ENCODED_URL = re.compile(r"(?<=%3A%2F%2F)(?:(?!%2F|%3F|%23)[^\s\"'<>`\\/?#&])+", re.IGNORECASE)
-"""The host in a URL that is the value of another one's parameter."""
+_ENCODED_URL = re.compile(r"(?<=%3A%2F%2F)[^\s\"'<>`\\&]+", re.IGNORECASE)
+"""The same in a URL that is the value of another one's parameter."""
 
-_ENCODED_AT = re.compile("%40", re.IGNORECASE)
+_ENCODED_AT = re.compile("%40|@", re.IGNORECASE)
 _AT = re.compile(r"@(?!sha\d{3}:)")
 """The end of a user; before a digest it is part of an image's name."""
 
@@ -42,13 +42,19 @@ _WITHOUT_SCHEME = re.compile(
 )
 """`user:password@host:…`, as in a proxy variable or a path of scp."""
 
-_PARAMETER = re.compile(r"([?&;#,])([\w.%~-]{1,80})=")
-_END_OF_PARAMETER = re.compile(r"[\s&;#\"'<>`\\]|\Z")
-_END_OF_ATTRIBUTE = re.compile(r"[\s,\"'`\\]|\Z")
-_JSON_FIELD = re.compile(r'"([\w.-]{1,80})"(\s{0,8}:\s{0,8})"(?:[^"\\]|\\.)*"')
-_HEADER_END = r"[\"']?\s{0,8}[:=]\s{0,8}[\"']?"
+_NAMED_VALUES = tuple(
+    (re.compile(name), re.compile(value))
+    for name, value in (
+        (r"[?&;#]([\w.%~-]{1,80})=", r"[^\s&;#\"'<>`\\]*"),  # parameters of a URL
+        (r",([\w.-]{1,80})=", r"[^\s,\"'`\\]*"),  # attributes in a list of buildx's
+        (r'"([\w.-]{1,80})"[ \t]{0,8}:[ \t]{0,8}"', r'[^"\\\n]*(?:\\.[^"\\\n]*)*'),  # fields of JSON
+    )
+)
+"""What is before a value, with its name, and the value, which is redacted if the name is a secret's."""
+
+_HEADER_END = r"[\"']?[ \t]{0,8}[:=][ \t]{0,8}[\"']?"
 _AUTHORIZATION = (
-    r"(?:(?:bearer|basic|token|digest|negotiate|ntlm|apikey|aws4-hmac-sha256)\s[^\r\n\"'\\]+"
+    r"(?:(?:bearer|basic|token|digest|negotiate|ntlm|apikey|aws4-hmac-sha256)[ \t][^\r\n\"'\\]+"
     r"|(?=[^\s\"'\\]{0,200}\d)[^\s\"'\\]{8,}|[^\s\"'\\]{20,})"
 )
 """What is no word: "authorization: server message" is an error of a registry."""
@@ -65,20 +71,26 @@ _HEADERS = tuple(
 _BUILD_SECRET = re.compile(r"(?<![^,])(?!(?:id|src|source|env|type)=)([\w-]*)=[^,]*")
 """A field of `--secret` that buildx does not know, as `value=`."""
 
-_BEARER = re.compile(r"\b(bearer\s{1,8})[\w.~+/-]{20,}=*", re.IGNORECASE)
+_HEADER_WORDS = ("authorization", "-token", "x-", "cookie", "bearer")
+_BEARER = re.compile(r"\b(bearer[ \t]{1,8})[\w.~+/-]{20,}=*", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:
     """Return text without the secrets in its URLs, parameters and headers; host, path and ref stay.
 
-    Takes time linear in the length, and text that was redacted before stays as it is.
+    Takes time linear in the length, reads each line for itself, and leaves text as it is that was redacted before.
     """
     if "@" in text or "%40" in text:
         text = _WITHOUT_SCHEME.sub(f"{REDACTED}@", _URL.sub(_without_user, text))
         text = _ENCODED_URL.sub(_without_encoded_user, text)
-    if "=" in text:
-        text = _without_parameters(text)
-    text = _JSON_FIELD.sub(_without_value, text) if '":' in text or '" :' in text else text
+    if "=" in text or '"' in text:
+        for name, value in _NAMED_VALUES:
+            text = _without_values_of(name, value, text)
+    lowered = text.lower()
+    return _without_headers(text) if any(word in lowered for word in _HEADER_WORDS) else text
+
+
+def _without_headers(text: str) -> str:
     for header in _HEADERS:
         text = header.sub(rf"\1{REDACTED}", text)
     return _BEARER.sub(rf"\1{REDACTED}", text)
@@ -164,28 +176,30 @@ def _end_of_user(rest: str) -> int:
     user, colon, password = (authority[: inner[-1]] if inner else authority).partition(":")
     if inner and (not colon or _HOST.match(authority, inner[-1] + 1)):
         return inner[-1]
-    if not colon or (not inner and (user.startswith("[") or password.isdecimal() or not password)):
+    is_port = password.isdecimal() or (
+        not password and rest[len(authority) : len(authority) + 1] in {"/", ""}
+    )
+    if not colon or (not inner and (user.startswith("[") or is_port)):
         return -1
     return max((match.start() for match in _AT.finditer(rest)), default=-1)
 
 
 def _without_encoded_user(url: re.Match[str]) -> str:
+    """Return what follows an encoded scheme without its user, which ends at the same `@` as in the decoded URL."""
+    decoded = unquote(url[0])
+    end = _end_of_user(decoded)
+    if end < 0:
+        return url[0]
     ends = [match.start() for match in _ENCODED_AT.finditer(url[0])]
-    return f"{REDACTED}{url[0][ends[-1] :]}" if ends else url[0]
+    return f"{REDACTED}{url[0][ends[-decoded.count('@', end)] :]}"
 
 
-def _without_parameters(text: str) -> str:
-    """Remove the values of secret parameters of URLs (`?token=`) and of attributes in a list (`,token=`)."""
+def _without_values_of(name: re.Pattern[str], value: re.Pattern[str], text: str) -> str:
     parts, position = [], 0
-    for match in _PARAMETER.finditer(text):
-        if match.start() < position or not is_secret_name(unquote(match[2])):
+    for match in name.finditer(text):
+        if match.start() < position or not is_secret_name(unquote(match[1])):
             continue
-        end = (_END_OF_ATTRIBUTE if match[1] == "," else _END_OF_PARAMETER).search(text, match.end())
-        assert end is not None  # the end of the text at the latest
         parts += [text[position : match.end()], REDACTED]
-        position = end.start()
+        end = value.match(text, match.end())
+        position = end.end() if end is not None else match.end()
     return "".join((*parts, text[position:]))
-
-
-def _without_value(field: re.Match[str]) -> str:
-    return f'"{field[1]}"{field[2]}"{REDACTED}"' if is_secret_name(field[1]) else field[0]

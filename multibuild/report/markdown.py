@@ -110,16 +110,17 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: s
 
 
 def _cell(text: str) -> str:
-    """Escape text for a cell: backslashes for Markdown (CommonMark §2.4), entities for HTML.
+    """Escape text for a cell: backslashes for Markdown (CommonMark §2.4) and GitHub's formulas, entities for HTML.
 
     An empty comment after `@` and `#`, and in bare addresses, keeps GitHub from making mentions and links of them.
     """
-    escaped = html.escape(re.sub(r"([\\`*_\[\]|~])", r"\\\1", one_line(text)), quote=False)
-    return re.sub(r"(@|#|:(?=//)|www(?=\.))", r"\1<!-- -->", escaped)
+    escaped = html.escape(re.sub(r"([\\`*_\[\]|~$])", r"\\\1", one_line(text)), quote=False)
+    return re.sub(r"(@|#|:(?=//)|www(?=\.))", r"\1<!-- -->", escaped, flags=re.IGNORECASE)
 
 
 def _code(text: str) -> str:
-    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"
+    """Return text as code; an empty one would open a longer code span, a backslash before `|` end a table's cell."""
+    return "`" + re.sub(r"\\*\|", r"\\|", one_line(text).replace("`", "'") or "-") + "`"
 
 
 def _fenced(lines: list[str]) -> list[str]:

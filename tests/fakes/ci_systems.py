@@ -41,7 +41,7 @@ WORDS = (
 """A command of each kind."""
 
 
-def commands_in(text):
+def commands_in(text: str) -> list[str]:
     """Return what a CI system or a terminal would act upon in the output of a program."""
     lines = [_SKIPPED.sub("", line) for line in _LINE_END.split(text)]
     live = [line for line in lines if line.lstrip().startswith("::") or re.search(r"##\w*\[", line)]

@@ -47,7 +47,7 @@ SECRET = "S3cr3t-Xyz"
         ("https://b.example/x?sv=1&sig=S3cr3t-Xyz%3D", "https://b.example/x?sv=1&sig=***"),
         ("https://h/x?a=1&amp;sig=S3cr3t-Xyz", "https://h/x?a=1&amp;sig=***"),
         ("https://h/to?url=https://u:S3cr3t-Xyz@i/x", "https://h/to?url=https://***@i/x"),
-        ("https://h/to?url=https%3A%2F%2Fu%3AS3cr3t-Xyz%40i%2Fx%40y", "https://h/to?url=https%3A%2F%2F***%40i%2Fx%40y"),
+        ("https://h/to?url=https%3A%2F%2Fu%3AS3cr3t-Xyz%40i.example%2Fx%40y", "https://h/to?url=https%3A%2F%2F***%40i.example%2Fx%40y"),
         ("type=s3,region=eu,secret_access_key=S3cr3t-Xyz,name=x", "type=s3,region=eu,secret_access_key=***,name=x"),
         ("type=gha,url=https://c/?x=1,token=S3cr3t-Xyz,scope=a", "type=gha,url=https://c/?x=1,token=***,scope=a"),
         ("> Authorization: Bearer S3cr3t-Xyz", "> Authorization: ***"),

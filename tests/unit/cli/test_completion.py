@@ -24,7 +24,8 @@ platforms: [linux/amd64, {name: aarch64, required: false}, linux/s390x]
 """
 HOSTILE = (
     "$(touch owned)", "`touch owned`", r"\$(touch owned)", "a\nb", "a b", "a;touch owned", "x'y", 'x"y', "*", "\x9b1m",
-    "\x1b[1m", "-rf", "~root", "a|b", "a>owned", "a&b", "",
+    "\x1b[1m", "-rf", "~root", "a|b", "a>owned", "a&b", "", "!!", "{a,b}", "a[b]", "=ls", "^a^b", "a#b", "$HOME", "${IFS}a", "%1", "<(touch owned)",
+    "\u202ea", "a\u200bb", "\ud800", "a\x00b", "a\rb", "a\x85b", "é", "a\\", "--help", "a\u2028touch owned", "(a)", "a:b'c", "1\n",
 )  # fmt: skip
 
 

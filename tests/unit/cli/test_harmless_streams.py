@@ -18,7 +18,14 @@ from unit.report.sample_runs import hostile_report
 
 from multibuild.cli.github import announce
 from multibuild.cli.startup import main
-from multibuild.cli.streams import harmless_stream, harmless_streams, live, print_bytes, print_json
+from multibuild.cli.streams import (
+    HarmlessText,
+    harmless_stream,
+    harmless_streams,
+    live,
+    print_bytes,
+    print_json,
+)
 from multibuild.journal.runs import default_state_dir
 
 STARTS = (
@@ -139,7 +146,7 @@ def test_json_is_valid_and_loses_nothing(printed, monkeypatch):
 
 def written(*texts, environ=None):
     stream = io.StringIO()
-    guarded = harmless_stream(stream, {"CI": "1"} if environ is None else environ)
+    guarded = HarmlessText(stream, {"CI": "1"} if environ is None else environ)
     for text in texts:
         guarded.write(text)
     guarded.finish()

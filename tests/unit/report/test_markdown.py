@@ -104,3 +104,35 @@ def test_tables_and_fences_hold(report):
         assert "<script" not in line
         assert not re.search(r"@\w|#\w|://|www\.|!\[", line)
         assert not re.match(r"# |</?(svg|style)", line)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        r"a \| ![x](http://e/p.png) b", r"a \\| <img src=x> b", r"\\\|", "", "a`b", "WWW.evil.example", "Www.evil.example",
+        r"$\href{javascript:alert(1)}{x}$", "HTTPS://evil.example", "\n# head", "\n\n<details>", "|---|", "</details>",
+        "\u2028![x](y)", "\r\n| a | b |", "<!-- x", "-->", "&lt;script&gt;", "[x]: http://evil.example", "~~~",
+    ],
+)  # fmt: skip
+def test_hostile_words_are_neither_markup_nor_the_end_of_a_cell(hostile):
+    report = run_of(4)
+    report |= {
+        "image": hostile,
+        "run": hostile,
+        "status": hostile,
+        "error": {"message": hostile, "hint": hostile},
+    }
+    report["platforms"][0] |= {"platform": hostile, "status": hostile}
+    for step in report["steps"]:
+        step["name"] = f"[stage-1 2/3] RUN {hostile}"
+    text = as_markdown(report)
+    for rows in tables(text):
+        assert {len(row) for row in rows} == {len(rows[0])}
+    # As in cmark-gfm's scanner, a backslash before a bar escapes it, whatever is before the backslash.
+    assert "``" not in re.sub("`{3,}", "", text)
+    for line in outside_code(text):
+        assert not re.search(
+            r"(?<!\\)\$|://|www\.|!\[|<(?!!-- -->|/?(?:details|summary)>)", line, re.IGNORECASE
+        )
+        assert line.count("<details>") + line.count("</details>") <= 1
+    assert not re.search(r"\\{2}\|", "".join(re.findall(r"`[^`\n]*`", text)))
