@@ -21,8 +21,11 @@ _SECRET_WORD = re.compile(
 )
 _SECRET_PARTS = frozenset({"auth", "jwt", "key", "pass", "pat", "pw", "pwd", "sig", "cookie", "session"})
 
-_URL = re.compile(r"(?<=://)(?:(?!://)[^\s\"'<>`\\])+")
-"""What follows the scheme, up to the next scheme (a URL in a parameter, two in a list)."""
+_URL = re.compile(
+    r"(?:(?<=://)|(?:(?<=https:/)|(?<=http:/)|(?<=ssh:/)|(?<=git:/))(?!/))(?:(?!://)[^\s\"'<>`\\])+",
+    re.IGNORECASE,
+)
+"""What follows the scheme, up to the next scheme (a URL in a parameter, two in a list); a path has one slash of two."""
 
 _ENCODED_URL = re.compile(r"(?<=%3A%2F%2F)[^\s\"'<>`\\&]+", re.IGNORECASE)
 """The same in a URL that is the value of another one's parameter."""
@@ -34,13 +37,13 @@ _AT = re.compile(r"@(?!sha\d{3}:)")
 _HOST = re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?|[\w-]+:\d+|localhost|\[[\da-fA-F:.]+\](?::\d+)?)\Z")
 """A host that is one at first sight, unlike a word of a password."""
 
-_SSH = re.compile(r"(?:ssh|sftp)://\Z", re.IGNORECASE)
+_SSH = re.compile(r"(?:ssh|sftp)://?\Z", re.IGNORECASE)
 """Schemes whose user without password is a name, never a token."""
 
 _WITHOUT_SCHEME = re.compile(
-    r"(?<![\w./:@+%-])[\w.+%-]{1,64}:[^\s@/:\"'<>,;\\]{1,256}@(?!sha\d{3}:)(?=[\w.-]{1,253}:[\w~/.])"
+    r"(?<![\w./:@+%-])[\w.+%-]{1,64}:[^\s@/:\"'<>,;\\]{1,256}@(?!sha\d{3}:)(?=[\w.-]{1,253}:[\w~/.]|[\w.-]{1,253}\.[a-zA-Z]{2,63}/)"
 )
-"""`user:password@host:…`, as in a proxy variable or a path of scp."""
+"""`user:password@host:…` and `user:password@host.example/…`, as in a proxy variable or an image's name."""
 
 _NAMED_VALUES = tuple(
     (re.compile(name), re.compile(value))

@@ -209,6 +209,22 @@ def test_a_crash_file_has_no_secret(project, tmp_path, capfd, monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
+        ["init", "-f", "new.yaml", "--image", "URL"], ["inspect", "URL"], ["inspect", "u:{Context}@h.example/x"], ["verify", "URL"],
+        ["merge", "URL", "a"], ["merge", "a:1", "URL"], ["merge", "a:1", "b", "--platform-of", "URL"], ["plan", "-f", "URL"],
+        ["resolve", "--index", "URL"], ["report", "URL"], ["report", "--html", "URL"], ["import", "URL"], ["explain", "URL"],
+        ["plan", "--builder", "URL"], ["clean", "--only", "URL"], ["URL"], ["plan", "URL"], ["plan", "--jobs", "URL"],
+    ],
+)  # fmt: skip
+def test_no_url_on_the_command_line_is_echoed_with_its_password(project, capfd, words):
+    url = "https://u:{Context}@h.example/x"
+    main([word.replace("URL", url).format_map(SECRETS) for word in words])
+    printed = capfd.readouterr()
+    assert leaks({"stdout": printed.out, "stderr": printed.err}) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ["--set", "args.NPM_TOKEN=[{Argument}]"],
         ["--set", "args.PASSWORD=12345{Argument}: x"],
         ["--set", "args.API_KEY={{a: {Argument}}}"],

@@ -94,12 +94,15 @@ def _image(text: str) -> str:
     from pydantic_core import PydanticCustomError
 
     from multibuild.config.field_types import check_repository
+    from multibuild.config.problems import NOT_SHOWN
+    from multibuild.redact import redacted
 
     try:
         return check_repository(text)
     except PydanticCustomError as error:
         context = error.context or {}
-        raise UsageError(f"--image {context.get('message')}", hint=context.get("hint")) from None
+        hint = context.get("hint") if redacted(text) == text else NOT_SHOWN
+        raise UsageError(f"--image {context.get('message')}", hint=hint) from None
 
 
 def _guess(project: Path) -> ImageName:
