@@ -15,11 +15,17 @@ from multibuild.oci.credentials import Credentials, Login
 from multibuild.oci.errors import RegistryError, from_status
 from multibuild.oci.registry_settings import is_loopback
 
-_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+MAX_CHALLENGE_BYTES = 16 * 1024
+"""Of all WWW-Authenticate headers of a response; registries send some 200."""
+
+# Of a challenge: a word, perhaps with a value; possessive, so that no text is read twice. A word at the start or after
+# a comma that has no value is a scheme (RFC 9110 section 11.6.1).
+_PART = re.compile(
+    r'(?P<first>^\s*+|,\s*+)?\b(?P<name>\w++)(?:\s*+=\s*+(?:"(?P<quoted>[^"]*+)"|(?P<bare>[^\s,"]++)))?'
+)
 # RFC 6750 section 2.1 allows less. A token that no header can hold would be shown in full by httpx's error.
 _TOKEN = re.compile(r"[!-~]+\Z")
 _UNENCODED = {"Accept-Encoding": "identity"}
-_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
 
 
 def scope_of(method: str, repository: str, *, mounted_from: str = "") -> str:
@@ -59,7 +65,7 @@ class RegistryAuth(httpx.Auth):
         response = yield request
         if response.status_code != 401:
             return
-        challenges = _parse_challenges(", ".join(response.headers.get_list("www-authenticate")))
+        challenges = self._challenges(response)
         if "bearer" in challenges:
             login = yield from self._fetch_token(request, challenges["bearer"], login)
         elif "basic" in challenges:
@@ -72,6 +78,15 @@ class RegistryAuth(httpx.Auth):
             return
         self._apply(request, scope, login)
         yield request
+
+    def _challenges(self, response: httpx.Response) -> dict[str, dict[str, str]]:
+        header = ", ".join(response.headers.get_list("www-authenticate"))
+        if len(header) > MAX_CHALLENGE_BYTES:
+            raise RegistryError(
+                "invalid",
+                f"logging in to {self._host}: its challenge has {len(header)} bytes, more than {MAX_CHALLENGE_BYTES}",
+            )
+        return _parse_challenges(header)
 
     def _apply(self, request: httpx.Request, scope: str, login: Credentials | None) -> None:
         with self._lock:
@@ -163,11 +178,15 @@ def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def _parse_challenges(header: str) -> dict[str, dict[str, str]]:
-    """Parse WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1)."""
+    """Parse WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1), in linear time."""
     challenges: dict[str, dict[str, str]] = {}
-    schemes = list(_SCHEME.finditer(header))
-    ends = [*(scheme.start() for scheme in schemes[1:]), len(header)]
-    for scheme, end in zip(schemes, ends, strict=False):
-        parameters = _PARAMETER.findall(header[scheme.end() : end])
-        challenges[scheme[1].lower()] = {name.lower(): quoted or bare for name, quoted, bare in parameters}
+    parameters: dict[str, str] = {}
+    for part in _PART.finditer(header):
+        name, value = part["name"].lower(), part["quoted"] or part["bare"]
+        if value is not None:
+            parameters[name] = value
+        elif part["first"] is not None and not header[part.end() : part.end() + 1].strip():
+            parameters = {}
+            if name in {"basic", "bearer"}:
+                challenges[name] = parameters
     return challenges

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from functools import partial
 
+from multibuild.background import SingleFlight
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
 from multibuild.oci.reference import Reference
-from multibuild.oci.single_flight import SingleFlight
 from multibuild.oci.store import Store, Stores
 
 MAX_PARALLEL_COPIES = 8

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from multibuild.errors import EnvironmentFault, PublishFailed, UsageError
+from multibuild.terminal import printable
 
 ErrorKind = Literal[
     "not-found",
@@ -45,17 +46,17 @@ class RegistryError(PublishFailed):
 def translate_read_errors() -> Iterator[None]:
     """Translate RegistryError for a command that only reads, so that it does not exit as a failed publish.
 
-    A missing image becomes UsageError, everything else EnvironmentFault.
+    A missing image becomes UsageError, everything else EnvironmentFault, also a manifest that is none (PublishFailed).
     """
     try:
         yield
-    except RegistryError as error:
-        if error.kind == "not-found":
+    except PublishFailed as error:
+        if isinstance(error, RegistryError) and error.kind == "not-found":
             raise UsageError(error.message, hint=error.hint) from error
         raise as_environment_fault(error) from error
 
 
-def as_environment_fault(error: RegistryError) -> EnvironmentFault:
+def as_environment_fault(error: PublishFailed) -> EnvironmentFault:
     """Return the same error as the environment's fault (exit 3)."""
     return EnvironmentFault(error.message, hint=error.hint)
 
@@ -111,6 +112,12 @@ def from_transport(host: str, action: str, error: Exception) -> RegistryError:
             f"{action}: {host} speaks plain http, not TLS",
             hint=f"if that is meant: registries: {{'{host}': {{insecure: true}}}}",
         )
+    if type(error).__name__ == "RemoteProtocolError" and "disconnected" not in text and "closed" not in text:
+        return RegistryError(
+            "unreachable",
+            f"{action}: {host} speaks no HTTP that a client can read: {printable(text)[:200]}",
+            hint="is it a registry, and is the port right?",
+        )
     reason = f"{host} cannot be reached: {text or type(error).__name__}"
     hint = "is it running, and is the name right?"
     if _NO_SUCH_HOST.search(text):
@@ -128,8 +135,7 @@ def _seconds(text: str) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+        until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None  # some dates are beyond what Python can hold

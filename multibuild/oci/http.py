@@ -17,8 +17,17 @@ from multibuild.frozen import frozen
 from multibuild.oci.auth import RegistryAuth
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError, from_status, from_transport
+from multibuild.oci.limits import READ_LIMITS, Budget
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
-from multibuild.oci.tls import BoundedStream, LazyTlsTransport, tls_context
+from multibuild.oci.transport import (
+    MAX_LOGIN_BYTES,
+    BoundedStream,
+    LazyTlsTransport,
+    ProgressStream,
+    decoded,
+    require_progress,
+    tls_context,
+)
 from multibuild.redact import redacted_url
 from multibuild.retry_calls import Backoff, retry
 from multibuild.terminal import printable
@@ -28,11 +37,7 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Of a response held in memory; for manifests the size the distribution-spec asks registries to accept."""
 
-REQUEST_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-# A registry over an object store copies a large blob once more before it responds.
-UPLOAD_TIMEOUT = httpx.Timeout(60.0, connect=10.0, read=600.0)
 MAX_REDIRECTS = 5
-# A single level of these expands a chunk at most a thousandfold.
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -94,9 +99,14 @@ class HttpClient:
         read_login: Callable[[], Credentials | None] = lambda: None,
         retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        """Prepare without connecting; EnvironmentFault when the CA file or the login is unusable."""
+        """Prepare without connecting; EnvironmentFault when the CA file or the login is unusable.
+
+        `budget` is that of the command, which the clients of several registries share.
+        """
         self.settings = settings
+        self.budget = budget or Budget(READ_LIMITS)
         self.retry = retry
         self._on_wait = on_wait
         self._backoff = Backoff(
@@ -109,13 +119,18 @@ class HttpClient:
             time_limit=lambda error: None if error.connected else retry.unreachable_s,
             before_wait=self._announce,
         )
-        local = is_loopback(settings.host)
+        local, limits = is_loopback(settings.host), self.budget.limits
+        self._timeout = httpx.Timeout(limits.idle_s, connect=limits.connect_s)
+        # A registry over an object store copies a large blob once more before it responds.
+        self._upload_timeout = httpx.Timeout(
+            limits.idle_s, connect=limits.connect_s, read=limits.upload_idle_s
+        )
         self._client = httpx.Client(
             auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
             verify=False if local else tls_context(settings.ca, settings.host),
             # A registry on loopback may redirect to a host with TLS; preparing for it takes 30 ms.
-            mounts={"https://": LazyTlsTransport(settings.ca, settings.host)} if local else None,
-            timeout=REQUEST_TIMEOUT,
+            mounts={"https://": LazyTlsTransport(settings.ca, settings.host, limits)} if local else None,
+            timeout=self._timeout,
             # The bytes must match the digest, so no encoding.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
@@ -123,6 +138,7 @@ class HttpClient:
             # Proxies from the environment, except for loopback, as in Go's clients and Docker's.
             trust_env=not local,
         )
+        require_progress(self._client, limits)
 
     def close(self) -> None:
         """Close every connection."""
@@ -149,57 +165,70 @@ class HttpClient:
 
         A few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was requested.
         """
-        encoding = response.headers.get("content-encoding", "").strip().lower()
+        connection, host = response.extensions.get("network_stream"), response.url.host
+        if isinstance(connection, ProgressStream):
+            connection.begin_body()
+        encoding = _encoding(response)
         if encoding not in _ENCODINGS:
-            raise RegistryError("invalid", f"{response.url.host} answers in the encoding {encoding[:40]}")
+            raise RegistryError("invalid", f"{host} answers in the encoding {encoding[:40]}")
         if response.status_code == 401 or "scope" not in response.request.extensions:
-            response.stream = BoundedStream(response.stream, response.url.host)
+            response.headers.pop("content-encoding", None)
+            response.stream = BoundedStream(
+                response.stream, host, encoding=encoding, max_bytes=MAX_LOGIN_BYTES
+            )
+        else:
+            response.stream = BoundedStream(response.stream, host)
 
     def _read_body(self, response: httpx.Response, action: str) -> bytes:
-        content = bytearray()
-        for chunk in response.iter_bytes():
-            content += chunk
-            if len(content) > MAX_BODY_BYTES:
-                raise RegistryError(
-                    "invalid", f"{action}: {self.settings.host} sends more than {MAX_BODY_BYTES} bytes"
-                )
-        return bytes(content)
+        sender = f"{action}: {self.settings.host} answers"
+        chunks = decoded(response.iter_raw(), _encoding(response), max_bytes=MAX_BODY_BYTES, action=sender)
+        return b"".join(chunks)
 
     @contextmanager
     def open(self, request: Request) -> Iterator[httpx.Response]:
         """Send a request once and yield its response unread; GET and HEAD follow redirects."""
+        start = time.monotonic()
         try:
-            response = self._send(self._build(request, self._url(request.path)))
+            response = self._send_following(request)
             try:
-                for _ in range(MAX_REDIRECTS):
-                    if not response.has_redirect_location or request.method not in {"GET", "HEAD"}:
-                        break
-                    response.close()
-                    target = self._require_tls(response.url.join(response.headers["location"]))
-                    response = self._send(self._build(request, target))
-                if response.status_code >= 300 and response.status_code not in request.allow_status:
+                if not 200 <= response.status_code < 300 and response.status_code not in request.allow_status:
                     raise self._error(response, request.action)
                 yield response
             finally:
                 response.close()
-        except httpx.HTTPError as error:
-            raise from_transport(self._failed_host(error), request.action, error) from error
-        except httpx.StreamError as error:
-            # A login expired during an upload, whose body cannot be sent a second time: the caller must restart it.
-            raise from_transport(self.settings.host, request.action, error) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            # A StreamError is a login that expired during an upload, whose body cannot be sent a second time: the
+            # caller must restart it.
+            self.budget.add_failure(time.monotonic() - start, self._name(request))
+            raise self._transport_error(request, error) from error
         except httpx.InvalidURL as error:
             message = f"{request.action}: {self.settings.host} leads to no URL"
             raise RegistryError("invalid", message) from error
 
+    def _send_following(self, request: Request) -> httpx.Response:
+        """Send a request and return the response after redirects; RegistryError for more than MAX_REDIRECTS."""
+        url = self._url(request.path)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._send(self._build(request, url))
+            if not response.has_redirect_location or request.method not in {"GET", "HEAD"}:
+                return response
+            response.close()
+            url = self._redirected(response)
+        raise RegistryError(
+            "invalid",
+            f"{self._name(request)}: {self.settings.host} redirects more than {MAX_REDIRECTS} times",
+        )
+
     def _send(self, request: httpx.Request) -> httpx.Response:
+        url = redacted_url(str(request.url))
+        self.budget.add_request(f"{request.method} {url}")
         start, outcome = time.monotonic(), "no response"
         try:
             response = self._client.send(request, stream=True)
             outcome = str(response.status_code)
             return response
         finally:
-            url, seconds = redacted_url(str(request.url)), time.monotonic() - start
-            logger.info("%s %s: %s in %.2f s", request.method, url, outcome, seconds)
+            logger.info("%s %s: %s in %.2f s", request.method, url, outcome, time.monotonic() - start)
 
     def _build(self, request: Request, url: httpx.URL) -> httpx.Request:
         streamed = not (request.content is None or isinstance(request.content, bytes))
@@ -208,7 +237,7 @@ class HttpClient:
             url.copy_merge_params(request.query) if request.query else url,
             headers=dict(request.headers),
             content=request.content,
-            timeout=UPLOAD_TIMEOUT if streamed else REQUEST_TIMEOUT,
+            timeout=self._upload_timeout if streamed else self._timeout,
         )
         http_request.extensions["scope"] = request.scope
         return http_request
@@ -221,14 +250,38 @@ class HttpClient:
     def _require_tls(self, url: httpx.URL) -> httpx.URL:
         """Return a registry's URL with https: behind a proxy that terminates TLS, registries send http URLs.
 
-        Raises RegistryError for another host without TLS.
+        Raises RegistryError for another host without TLS, and for a URL that is not of the web, such as a file's.
         """
         own = httpx.URL(self.settings.address)
+        if url.scheme not in {"http", "https"} or not url.host:
+            place = f"a {url.scheme[:40]}: address" if url.scheme else "no host"
+            raise RegistryError(
+                "invalid",
+                f"{self.settings.host} leads to {place}, not to one of http or https",
+                hint="no registry for people does that: is it the right one?",
+            )
         if self.settings.is_plain_http or url.scheme == "https":
             return url
         if url.scheme == "http" and url.host == own.host:
             return url.copy_with(scheme="https", port=own.port)
         raise RegistryError("tls", f"{self.settings.host} leads to {url.host} without TLS")
+
+    def _redirected(self, response: httpx.Response) -> httpx.URL:
+        """Return where a response redirects to; RegistryError for a place without TLS after one with it."""
+        url = self._require_tls(response.url.join(response.headers["location"]))
+        if response.url.scheme == "https" and url.scheme == "http":
+            raise RegistryError("tls", f"{response.url.host} leads to {url.host} without TLS")
+        return url
+
+    def is_own(self, url: str) -> bool:
+        """Whether a URL that the registry gave is of its own origin. Raises RegistryError for one it may not give."""
+        own, other = httpx.URL(self.settings.address), self._require_tls(httpx.URL(url))
+        return (own.scheme, own.host, own.port) == (other.scheme, other.host, other.port)
+
+    def _name(self, request: Request) -> str:
+        """Return a request for an error: what for, method and path."""
+        path = redacted_url(request.path) if "://" in request.path else f"/v2/{request.path}"
+        return f"{request.action} ({request.method} {printable(path)[:200]})"
 
     def _error(self, response: httpx.Response, action: str) -> RegistryError:
         body = b"" if response.request.method == "HEAD" else self._read_body(response, action)
@@ -238,10 +291,24 @@ class HttpClient:
         error.codes = codes
         return error
 
-    def _failed_host(self, error: httpx.HTTPError) -> str:
+    def _transport_error(self, request: Request, error: httpx.HTTPError | httpx.StreamError) -> RegistryError:
+        host, limits = self._failed_host(error), self.budget.limits
+        if not isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+            return from_transport(host, request.action, error)
+        text = str(error)
+        if not text.startswith("it "):  # the message of ProgressStream; others are of sockets
+            idle = limits.idle_s if isinstance(request.content, bytes | None) else limits.upload_idle_s
+            text = f"no answer within {idle:g} s"
+        return RegistryError(
+            "unreachable",
+            f"{self._name(request)}: {host} is too slow: {text}",
+            hint="try again, or when the network is better",
+        )
+
+    def _failed_host(self, error: httpx.HTTPError | httpx.StreamError) -> str:
         """Return the host that failed: the registry, or a token service or blob store it redirected to."""
         try:
-            host = error.request.url.host
+            host = error.request.url.host if isinstance(error, httpx.HTTPError) else self.settings.host
         except RuntimeError:
             return self.settings.host
         return self.settings.host if host == httpx.URL(self.settings.address).host else host
@@ -258,6 +325,10 @@ class HttpClient:
 def is_transient(error: RegistryError) -> bool:
     """Whether a retry can help: no response, or a transient status."""
     return error.status in _TRANSIENT or error.kind == "unreachable"
+
+
+def _encoding(response: httpx.Response) -> str:
+    return str(response.headers.get("content-encoding", "")).strip().lower()
 
 
 def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:

@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
+from multibuild.errors import PublishFailed
 from multibuild.oci.auth import scope_of
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
@@ -23,13 +25,16 @@ from multibuild.oci.http import (
     RetryPolicy,
     is_transient,
 )
+from multibuild.oci.limits import MAX_INDEX_ENTRIES, Budget, LimitExceeded
 from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
+    MANIFEST_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
     Descriptor,
     Manifest,
+    as_mapping,
     digest_of,
 )
 from multibuild.oci.reference import Reference, is_digest
@@ -61,12 +66,14 @@ class Registry:
         read_login: Callable[[], Credentials | None] = lambda: None,
         retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Prepare the client without connecting. `on_wait` gets a message before each retry."""
         self.settings = settings
-        self._http = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait)
+        self._http = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait, budget=budget)
         self._lists_referrers = True
         self._descriptors: dict[tuple[str, str], Descriptor] = {}
+        self._blob_sizes: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -91,17 +98,50 @@ class Registry:
                 f"{reference}: {self.host} sent other bytes, {raw.digest}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
-        digest = reference.digest or raw.digest
-        manifest = Manifest(media_type=media_type, digest=digest, content=raw.content)
-        if manifest.is_ambiguous:
+        manifest = self._with_media_type(reference, raw)
+        self._require_few_entries(reference, manifest)
+        self._note_blob_sizes(manifest)
+        self._descriptors[reference.repository, manifest.digest] = manifest.descriptor
+        return manifest
+
+    def _with_media_type(self, reference: Reference, raw: Manifest) -> Manifest:
+        """Return a manifest with the media type of its content where the registry sends a generic one."""
+        try:
+            media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
+            manifest = replace(raw, media_type=media_type, digest=reference.digest or raw.digest)
+            is_ambiguous = manifest.is_ambiguous
+        except PublishFailed as error:
+            raise RegistryError(
+                "invalid", f"{reference}: {self.host} sends no manifest: {error.message}"
+            ) from error
+        if is_ambiguous:
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} calls it {media_type}, and its content is of another kind",
+                f"{reference}: {self.host} calls it {media_type[:80]}, and its content is of another kind",
                 hint="one client would take it for an image and another for an index",
             )
-        self._descriptors[reference.repository, digest] = manifest.descriptor
         return manifest
+
+    def _require_few_entries(self, reference: Reference, manifest: Manifest) -> None:
+        """Raise LimitExceeded for an index with too many entries, or too many in all of the command's indexes."""
+        if not manifest.is_index:
+            return
+        entries = manifest.document.get("manifests")
+        count = len(entries) if isinstance(entries, list) else 0
+        if count > MAX_INDEX_ENTRIES:
+            raise LimitExceeded(f"{reference} lists {count} entries, more than {MAX_INDEX_ENTRIES}")
+        self._http.budget.add_entries(count, f"reading {reference}")
+        if reference.digest:
+            self._http.budget.add_index(f"reading {reference}")
+
+    def _note_blob_sizes(self, manifest: Manifest) -> None:
+        """Remember the sizes that a manifest states of its blobs; of several the largest, as one may be a lie."""
+        document = manifest.document if manifest.media_type in MANIFEST_TYPES else {}
+        layers = document.get("layers")
+        for entry in (document.get("config"), *(layers if isinstance(layers, list) else ())):
+            digest, size = as_mapping(entry).get("digest"), as_mapping(entry).get("size")
+            if isinstance(digest, str) and isinstance(size, int) and is_digest(digest):
+                self._blob_sizes[digest] = max(size, self._blob_sizes.get(digest, 0))
 
     def cached_descriptor(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of a digest whose bytes this client read in that repository, else None.
@@ -163,7 +203,12 @@ class Registry:
         if pages is None:
             self._lists_referrers = False
             return None
-        return tuple(entry for page in pages for entry in Manifest.of(page.content, OCI_INDEX).entries)
+        return tuple(entry for page in pages for entry in self._page_entries(page, action))
+
+    def _page_entries(self, page: Response, action: str) -> tuple[Descriptor, ...]:
+        entries = Manifest.of(page.content, OCI_INDEX).entries
+        self._http.budget.add_entries(len(entries), action)
+        return entries
 
     def _pages(
         self, name: Reference, path: str, action: str, allow_status: frozenset[int]
@@ -207,10 +252,13 @@ class Registry:
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
         """Stream a blob as it is stored, resuming after a broken connection.
 
-        Raises RegistryError at the end when the bytes do not match the digest.
+        Raises RegistryError at the end when the bytes do not match the digest, and earlier when there are more of them
+        than any manifest states that this client read.
         """
         action = f"reading {digest[:19]}… of {self.host}/{repository}"
         _require_digest(digest, action)
+        stated = self._blob_sizes.get(digest)
+        self._http.budget.add_bytes(stated or 0, action)
         hasher = hashlib.new(digest.partition(":")[0])
         offset, failures = 0, 0
         while True:
@@ -218,6 +266,7 @@ class Registry:
                 for chunk in self._stream(repository, digest, offset, action):
                     hasher.update(chunk)
                     offset += len(chunk)
+                    self._require_stated(offset, stated, action)
                     yield chunk
                 break
             except RegistryError as error:
@@ -227,6 +276,13 @@ class Registry:
                     raise
         if hasher.hexdigest() != digest.partition(":")[2]:
             raise RegistryError("invalid", f"{action}: the bytes do not match the digest")
+
+    def _require_stated(self, received: int, stated: int | None, action: str) -> None:
+        if stated is not None and received > stated:
+            raise RegistryError(
+                "invalid",
+                f"{action}: {self.host} sends more than the {stated} bytes that its manifest states",
+            )
 
     def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:
         """Stream a blob from byte `start`; where the server ignores ranges, the bytes before it are skipped."""
@@ -280,6 +336,12 @@ class Registry:
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
         url, query = self._join(response, location), {"digest": descriptor.digest}
+        if not self._http.is_own(url):
+            raise RegistryError(
+                "invalid",
+                f"pushing to {name}: {self.host} wants the upload sent to {httpx.URL(url).host[:80]}",
+                hint="a layer goes only to the registry that it is for: is it the right one?",
+            )
         headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
         action = f"pushing a layer to {name}"
         self._send("PUT", name, url, action, query=query, headers=headers, content=chunks)
@@ -295,9 +357,12 @@ class Registry:
     def _cancel_upload(self, name: Reference, response: Response) -> None:
         """Cancel an upload, ignoring failures: registries expire it by themselves."""
         location = response.headers.get("location")
-        path = self._join(response, location) if location else ""
-        if not path or self._is_other_host(path):
-            return
+        with suppress(RegistryError):
+            path = self._join(response, location) if location else ""
+            if path and self._http.is_own(path):
+                self._delete_upload(name, path)
+
+    def _delete_upload(self, name: Reference, path: str) -> None:
         request = Request(
             method="DELETE",
             path=path,
@@ -305,8 +370,7 @@ class Registry:
             action=f"ending an upload to {name}",
             allow_status=frozenset(range(300, 600)),
         )
-        with suppress(RegistryError):
-            self._http.send(request)
+        self._http.send(request)
 
     def _is_other_host(self, url: str) -> bool:
         return httpx.URL(url).host != httpx.URL(self.settings.address).host

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
 from multibuild.oci.credentials import credentials_for
 from multibuild.oci.http import DEFAULT_RETRIES, RetryPolicy
+from multibuild.oci.limits import READ_LIMITS, Budget, HttpLimits
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
 
@@ -29,9 +30,14 @@ class RegistrySession:
         *,
         on_wait: Callable[[str], None],
         retry: RetryPolicy = DEFAULT_RETRIES,
+        limits: HttpLimits = READ_LIMITS,
     ) -> None:
-        """Use `settings` by host[:port], else the defaults; `on_wait` gets a message before each retry."""
+        """Use `settings` by host[:port], else the defaults; `on_wait` gets a message before each retry.
+
+        `limits` are for all registries together.
+        """
         self._settings = settings
+        self._budget = Budget(limits)
         self._retry = retry
         self._on_wait = on_wait
         self._lock = threading.Lock()
@@ -53,12 +59,13 @@ class RegistrySession:
                     read_login=lambda: credentials_for(host),
                     retry=self._retry,
                     on_wait=self._on_wait,
+                    budget=self._budget,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
-        """Apply `work` to the items in parallel; results in order. Raises the first error after all have ended."""
+        """Apply `work` to the items in parallel; results in order. Raises the first error, and starts no more."""
         return self.start_map(work, items)()
 
     def start_map(self, work: Callable[[T], R], items: Iterable[T]) -> Callable[[], tuple[R, ...]]:
@@ -67,7 +74,11 @@ class RegistrySession:
         futures = [pool.submit(work, item) for item in items]
 
         def results() -> tuple[R, ...]:
-            pool.shutdown()
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            pool.shutdown(cancel_futures=True)
+            for future in futures:
+                if future in done:
+                    future.result()
             return tuple(future.result() for future in futures)
 
         return results

@@ -12,6 +12,7 @@ from multibuild.journal.events import Event, PlatformEnded
 from multibuild.journal.local_children import ChildStores, child_reference
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.image import Child, read_child
+from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import StagedChild
@@ -123,7 +124,9 @@ def child_reader(
     """Open the registries of a config and prefetch each child from there or from `run` when its build has ended."""
     cache = LayerCache(state.path / "layers")
     with (
-        RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries,
+        RegistrySession(
+            loaded.config.registry_settings, on_wait=recorder.say, limits=RUN_LIMITS
+        ) as registries,
         ChildReader(loaded.config.verify, registries, run, cache) as reader,
         recorder.listening(reader.on_event),
     ):

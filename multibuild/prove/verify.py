@@ -11,6 +11,7 @@ from multibuild.frozen import frozen
 from multibuild.json_types import as_json
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import Child, read_child
+from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
 from multibuild.oci.manifest import Descriptor
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registry import Registry
@@ -19,8 +20,8 @@ from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content
 
-MAX_ENTRIES = 1000
-"""Entries of one index; each takes requests, and 4 MiB of JSON have room for 20000."""
+MAX_ENTRIES = MAX_INDEX_ENTRIES
+"""Entries of one index; each takes requests."""
 
 
 @frozen
@@ -88,14 +89,15 @@ def verify(
     Raises RegistryError when the reference itself does not exist, and VerificationFailed for more than MAX_ENTRIES.
     """
     registry = registries.of(reference.host)
-    manifest = registry.manifest(reference)
+    try:
+        manifest = registry.manifest(reference)
+    except LimitExceeded as error:
+        raise VerificationFailed(error.message, hint=error.hint) from error
     if manifest.is_index:
         entries = manifest.entries
     else:
         size = len(manifest.content)
         entries = (Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=size),)
-    if len(entries) > MAX_ENTRIES:
-        raise VerificationFailed(f"{reference} lists {len(entries)} entries, more than any index for people")
     images = [entry for entry in entries if not entry.is_attestation]
     verifier = _EntryVerifier(reference=reference, registry=registry, rules=rules, cache=cache)
     results = registries.map(verifier.verify, images)
@@ -142,6 +144,8 @@ class _EntryVerifier:
             proof = self._prove(child, platform)
             if proof.status != "failed" and (missing := self._missing_layer(child)):
                 return fault("missing", f"its layer {missing} does not exist")
+        except LimitExceeded:
+            raise
         except RegistryError as error:
             return fault("missing" if error.kind == "not-found" else "unreadable", error.message)
         except (VerificationFailed, PublishFailed) as error:

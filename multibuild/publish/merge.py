@@ -122,11 +122,14 @@ def plan_children(
     """
     _require_sources(sources, options)
     children: list[IndexChild] = []
+    same: dict[str, list[IndexChild]] = {}
     for source in sources:
         for child in source.children:
             planned = _with_options(source, child, options)
-            if planned not in children and _is_chosen(planned, options.only):
+            of_digest = same.setdefault(planned.image.digest, [])
+            if planned not in of_digest and _is_chosen(planned, options.only):
                 children.append(planned)
+                of_digest.append(planned)
     if onto is not None:
         children = _append(onto.children, children)
     return _annotate(children, options)

@@ -18,6 +18,7 @@ from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.layout import StoresWithLayouts
+from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
@@ -68,7 +69,9 @@ async def publish_children(
             child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
         ]
         sources += [_old_repository(plan, output)] if carried else []
-        with RegistrySession(plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES) as registries:
+        with RegistrySession(
+            plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES, limits=RUN_LIMITS
+        ) as registries:
             stores = ChildStores(registries, run)
             if output is not None:
                 return publish_locally(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -64,9 +65,10 @@ def compare(before: Inspection, after: Inspection) -> Difference:
 def _numbered(entries: Sequence[InspectedEntry]) -> dict[tuple[str, int], InspectedEntry]:
     """Key entries by platform and their number among those of the platform."""
     numbered: dict[tuple[str, int], InspectedEntry] = {}
+    counts = Counter[str]()
     for entry in entries:
-        number = sum(platform == entry.platform for platform, _ in numbered)
-        numbered[entry.platform, number] = entry
+        numbered[entry.platform, counts[entry.platform]] = entry
+        counts[entry.platform] += 1
     return numbered
 
 

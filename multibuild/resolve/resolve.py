@@ -8,6 +8,7 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve
@@ -51,10 +52,14 @@ def parse_host(text: str) -> Platform:
 
 
 def entries_of(index: Manifest) -> tuple[Entry, ...]:
-    """Return the entries of an index; a single manifest is one entry without platform."""
+    """Return the entries of an index; a single manifest is one entry without platform.
+
+    Raises EnvironmentFault for an entry that is none.
+    """
     if index.media_type in MANIFEST_TYPES:
         return (Entry(platform=None, digest=index.digest, media_type=index.media_type),)
-    return tuple(entry_of(descriptor) for descriptor in index.entries)
+    with translate_read_errors():
+        return tuple(entry_of(descriptor) for descriptor in index.entries)
 
 
 def entry_of(descriptor: Descriptor) -> Entry:

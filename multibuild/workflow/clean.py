@@ -15,6 +15,7 @@ from multibuild.engine.docker import DockerEngine
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
+from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.workflow.clean_registries import collect_leftovers, plan_cleanup, remove
 
@@ -45,7 +46,9 @@ def clean_up(
         retained = state.runs()[:keep]
         refused = 0
         if "staged" in kinds:
-            with RegistrySession(loaded.config.registry_settings, on_wait=on_wait) as registries:
+            with RegistrySession(
+                loaded.config.registry_settings, on_wait=on_wait, limits=RUN_LIMITS
+            ) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
             children = [run.children for run in expired if run.children.is_dir()]
             _delete("children", children, outcome, dry_run=dry_run)

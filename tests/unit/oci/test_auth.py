@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 
 import httpx
 import pytest
@@ -145,6 +146,46 @@ def test_the_response_of_a_token_service_is_limited(fake, body, headers, message
 )
 def test_challenges_are_parsed(header, challenges):
     assert _parse_challenges(header) == challenges
+
+
+@pytest.mark.parametrize(
+    ("header", "challenges"),
+    [
+        ('Bearer realm="https://t/", Digest realm="https://other/"', {"bearer": {"realm": "https://t/"}}),
+        (
+            'Bearer realm="https://t/?a=, basic realm=x"',
+            {"bearer": {"realm": "https://t/?a=, basic realm=x"}},
+        ),
+        ("Negotiate abc==, Basic realm=x", {"basic": {"realm": "x"}}),
+        ('Bearer realm="https://t/" , scope = "a b"', {"bearer": {"realm": "https://t/", "scope": "a b"}}),
+        ('Bearer realm="unended', {"bearer": {}}),
+        (",,, ,Basic", {"basic": {}}),
+    ],
+)
+def test_odd_challenges_are_parsed(header, challenges):
+    assert _parse_challenges(header) == challenges
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", ",", " ", '"', "=", 'a="', "a=", "Bearer ", "Bearer,", ", Basic x=", "a b", "a ", ", ", "\\", "ä"],
+)
+@pytest.mark.parametrize("start", ["", "Bearer ", 'Bearer realm="', "Bearer a"])
+def test_a_long_challenge_is_parsed_in_linear_time(start, piece):
+    header = start + piece * (500_000 // len(piece))
+    before = time.process_time()
+    _parse_challenges(header)
+    assert time.process_time() - before < 5.0
+
+
+@pytest.mark.parametrize("count", [1, 2000])
+def test_a_challenge_of_many_bytes_is_refused(count):
+    auth = RegistryAuth("https://r.example.org", "r.example.org", lambda: LOGIN, insecure=False)
+    flow = auth.sync_auth_flow(httpx.Request("GET", "https://r.example.org/v2/"))
+    next(flow)
+    headers = [("WWW-Authenticate", f'Bearer realm="https://t/",a="{"x" * (20_000 // count)}"')] * count
+    with pytest.raises(RegistryError, match=r"r\.example\.org.* bytes, more than 16384"):
+        flow.send(httpx.Response(401, headers=headers))
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
