@@ -32,7 +32,7 @@ class Conversation:
         line = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         self.method, self.path = line[0], line[1] if len(line) > 1 else ""
 
-    def send(self, *parts):
+    def send(self, *parts: bytes) -> None:
         self.connection.sendall(b"".join(parts))
 
     def answer(self, status="200 OK", body=b"", content_type=OCI, headers=()):
