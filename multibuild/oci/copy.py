@@ -13,6 +13,7 @@ from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
+from multibuild.oci.limits import MAX_INDEX_DEPTH, LimitExceeded
 from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores
@@ -152,12 +153,22 @@ class Copier:
         """Whether the target has a manifest."""
         return self.target.store.head(self.target.reference.with_digest(digest)) is not None
 
-    def copy_manifest(self, digest: str, source: Repository, *, tag: str | None = None) -> None:
-        """Copy a manifest with its blobs, an index with its manifests; `tag` is its tag at the target."""
+    def copy_manifest(
+        self, digest: str, source: Repository, *, tag: str | None = None, depth: int = 0
+    ) -> None:
+        """Copy a manifest with its blobs, an index with its manifests; `tag` is its tag at the target.
+
+        Raises LimitExceeded for an index that is `depth` indexes deep, more than MAX_INDEX_DEPTH.
+        """
+        if depth > MAX_INDEX_DEPTH:
+            raise LimitExceeded(
+                f"{source.reference.name}@{digest} is more than {MAX_INDEX_DEPTH} indexes deep"
+            )
         manifest = source.store.manifest(source.reference.with_digest(digest))
         if manifest.media_type in INDEX_TYPES:
             for entry in manifest.entries:
-                self.single_flight.do(entry.digest, partial(self.copy_manifest, entry.digest, source))
+                copy = partial(self.copy_manifest, entry.digest, source, depth=depth + 1)
+                self.single_flight.do(entry.digest, copy)
         blobs = blobs_of(manifest)
         for blob in blobs:
             self.single_flight.do(blob.digest, partial(self._copy_blob, blob, source))

@@ -11,6 +11,9 @@ from multibuild.oci.errors import RegistryError
 MAX_INDEX_ENTRIES = 1000
 """Of one index, attestations included; an index for people has some 200 at most, 4 MiB of JSON have room for 20000."""
 
+MAX_INDEX_DEPTH = 8
+"""Of indexes within indexes that are copied; nobody makes more than two, and each level is a call within a call."""
+
 
 class LimitExceeded(RegistryError):
     """A registry, or what it holds, costs a command more than the limits allow; another request would not help."""

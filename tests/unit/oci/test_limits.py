@@ -164,6 +164,46 @@ def test_after_an_error_no_more_work_is_started():
     assert len(started) < 900
 
 
+def _deep(registry, depth):
+    """Return the entry of an index within an index, `depth` deep."""
+    entry = descriptor(registry, "app", put_image(registry, "app", "linux/amd64"), "linux/amd64")
+    for number in range(depth):
+        index = put_index(registry, "app", [entry], annotations={"n": str(number)})
+        entry = descriptor(registry, "app", index)
+    return entry
+
+
+def _nested_source(registry, kind, depth):
+    """Put an image into the registry that leads to indexes within indexes in one of several ways."""
+    image = put_image(registry, "app", "linux/arm64")
+    entries = [descriptor(registry, "app", image, "linux/arm64")]
+    deep = _deep(registry, depth)
+    if kind == "entry":
+        entries.append(deep)
+    elif kind == "attestation":
+        about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image}
+        entries.append({**deep, "annotations": about})
+    elif kind == "referrer":
+        put_index(registry, "app", [deep], subject={"mediaType": "x", "digest": image, "size": 1})
+    else:
+        put_index(registry, "app", [deep], tag=f"{image.replace(':', '-')}.{kind}")
+    put_index(registry, "app", entries, tag="1")
+
+
+@pytest.mark.parametrize("kind", ["entry", "attestation", "referrer", "sig", "att", "sbom"])
+@pytest.mark.parametrize(("depth", "code"), [(3, 0), (700, 7)])
+def test_indexes_deep_within_indexes_are_not_copied(kind, depth, code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with FakeRegistry(referrers=True) as registry:
+        _nested_source(registry, kind, depth)
+        flags = ["--no-flatten"] if kind == "entry" else []
+        assert main(["merge", f"{registry.host}/other:1", f"{registry.host}/app:1", *flags]) == code
+        assert ("1" in registry.repository("other").tags) == (code == 0)
+    if code:
+        assert "indexes deep" in capsys.readouterr().err
+
+
 # -- lists
 
 
