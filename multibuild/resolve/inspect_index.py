@@ -65,11 +65,18 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
     images = [entry for entry in descriptors if not entry.is_attestation]
     attested = {entry.attests for entry in descriptors if entry.is_attestation}
 
-    def read(entry: Descriptor) -> InspectedEntry:
-        size, config = None, ""
-        if entry.media_type not in INDEX_TYPES:
-            manifest = index if entry is own else registry.manifest(reference.with_digest(entry.digest))
-            size, config = _pull_bytes(manifest), _config_platform(reference, manifest, registries)
+    def read(entry: Descriptor) -> tuple[int | None, str]:
+        if entry.media_type in INDEX_TYPES:
+            return None, ""
+        manifest = index if entry is own else registry.manifest(reference.with_digest(entry.digest))
+        return _pull_bytes(manifest), _config_platform(reference, manifest, registries)
+
+    # Entries may share a digest; it is read once.
+    distinct = {(entry.digest, entry.media_type): entry for entry in images}
+    contents = dict(zip(distinct, registries.map(read, distinct.values()), strict=True))
+
+    def inspected(entry: Descriptor) -> InspectedEntry:
+        size, config = contents[entry.digest, entry.media_type]
         return InspectedEntry(
             platform=str(entry.platform) if entry.platform else config,
             digest=entry.digest,
@@ -82,7 +89,7 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
             os_features=entry.os_features,
         )
 
-    entries = registries.map(read, images)
+    entries = tuple(map(inspected, images))
     document = index.document
     return Inspection(
         reference=str(reference),

@@ -7,12 +7,14 @@ then. It is asked for `/v2/app/manifests/1` first, by every command.
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from fakes.registry_server import digest_of
 
@@ -68,8 +70,12 @@ class Conversation:
 class HostileRegistry:
     """`with HostileRegistry(behaviour) as registry:` serves at `registry.host`; `requests` logs (method, path, head)."""
 
-    def __init__(self, behaviour: Callable[[Conversation], None]):
+    def __init__(self, behaviour: Callable[[Conversation], None], *, tls: str | Path | None = None):
         self.behaviour = behaviour
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if tls is not None:
+            self._tls.load_cert_chain(tls)
+        self._has_tls = tls is not None
         self.closing = threading.Event()
         self.requests: list[tuple[str, str, bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -94,9 +100,12 @@ class HostileRegistry:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
+    def _secured(self, connection):
+        return self._tls.wrap_socket(connection, server_side=True) if self._has_tls else connection
+
     def _serve(self, connection):
-        with connection, suppress(OSError):
-            connection.settimeout(10)
+        connection.settimeout(10)
+        with connection, suppress(OSError), self._secured(connection) as connection:
             head = b""
             while b"\r\n\r\n" not in head:
                 if not (data := connection.recv(65536)):

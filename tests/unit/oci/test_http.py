@@ -6,6 +6,7 @@ from pathlib import Path
 
 import fakes
 import pytest
+from fakes.hostile_registry import BEHAVIOURS, HostileRegistry
 from fakes.images import OCI, OCI_INDEX, put_image
 from fakes.registry_server import FakeRegistry, Faults
 from fakes.tunnel import Tunnel
@@ -13,6 +14,7 @@ from fakes.tunnel import Tunnel
 from multibuild.errors import EnvironmentFault
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
+from multibuild.oci.limits import Budget, HttpLimits
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_settings import RegistrySettings
@@ -49,6 +51,18 @@ def test_a_custom_ca_works_through_a_proxy(remote):
     assert read(ca=CERTIFICATE)
     assert proxy.targets == [f"{NAME}:443"]
     assert registry.requests("GET")
+
+
+@pytest.mark.parametrize("name", ["a body at a byte a second", "a header line at a byte a second"])
+def test_a_registry_with_tls_behind_a_proxy_must_make_progress_too(name, monkeypatch):
+    budget = Budget(HttpLimits(window_s=0.2, min_bytes_per_s=5000))
+    settings = RegistrySettings(host=NAME, ca=CERTIFICATE)
+    with HostileRegistry(BEHAVIOURS[name].act, tls=CERTIFICATE) as registry, Tunnel(registry.host) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
+        with Registry(settings, retry=QUICK, budget=budget) as client:
+            reference = Reference.parse(f"{NAME}/app:1")
+            with pytest.raises(RegistryError, match=r"registry\.test is too slow.*5000 bytes a second"):
+                client.manifest(reference)
 
 
 def test_an_unknown_ca_is_an_error_with_the_setting_that_trusts_it(remote):

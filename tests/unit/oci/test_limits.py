@@ -164,6 +164,15 @@ def test_after_an_error_no_more_work_is_started():
     assert len(started) < 900
 
 
+def test_a_digest_that_many_entries_share_is_read_once():
+    with FakeRegistry() as registry:
+        entry = descriptor(registry, "app", put_image(registry, "app", "linux/arm64"), "linux/arm64")
+        put_index(registry, "app", [entry] * 1000, tag="1")
+        with RegistrySession({}, on_wait=print) as registries:
+            assert len(inspect_reference(at(registry), registries).entries) == 1000
+        assert len(registry.log) == 3
+
+
 def _deep(registry, depth):
     """Return the entry of an index within an index, `depth` deep."""
     entry = descriptor(registry, "app", put_image(registry, "app", "linux/amd64"), "linux/amd64")
