@@ -182,7 +182,8 @@ def _parse_challenges(header: str) -> dict[str, dict[str, str]]:
     challenges: dict[str, dict[str, str]] = {}
     parameters: dict[str, str] = {}
     for part in _PART.finditer(header):
-        name, value = part["name"].lower(), part["quoted"] or part["bare"]
+        name = part["name"].lower()
+        value = part["quoted"] if part["quoted"] is not None else part["bare"]
         if value is not None:
             parameters[name] = value
         elif part["first"] is not None and not header[part.end() : part.end() + 1].strip():

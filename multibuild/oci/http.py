@@ -199,7 +199,7 @@ class HttpClient:
         except (httpx.HTTPError, httpx.StreamError) as error:
             # A StreamError is a login that expired during an upload, whose body cannot be sent a second time: the
             # caller must restart it.
-            self.budget.add_failure(time.monotonic() - start, self._name(request))
+            self.budget.add_waiting(time.monotonic() - start, self._name(request))
             raise self._transport_error(request, error) from error
         except httpx.InvalidURL as error:
             message = f"{request.action}: {self.settings.host} leads to no URL"
@@ -318,6 +318,7 @@ class HttpClient:
         return retry(work, self._backoff)
 
     def _announce(self, error: RegistryError, seconds: float) -> None:
+        self.budget.add_waiting(seconds, error.message)
         if self._on_wait is not None:
             self._on_wait(f"{error}; again in {seconds:.2g} s")
 

@@ -27,15 +27,15 @@ class HttpLimits:
     """Limits of one command. Times in seconds; those of one transfer count only while waiting for the registry.
 
     `indexes` are those read by digest, which others list. A transfer is too slow below `min_bytes_per_s` over
-    `window_s`, like curl's --speed-limit: a link of 20 kB/s that 16 requests share gives each 1250. `failed_s` is for
-    all requests together that got no answer, or one too slowly.
+    `window_s`, like curl's --speed-limit: a link of 20 kB/s that 16 requests share gives each 1250. `waiting_s` is
+    for all requests together: of those without a whole answer, and before they are repeated.
     """
 
     requests: int = 50_000
     indexes: int = 1000
     entries: int = 20_000
     total_bytes: int = 2**40
-    failed_s: float = 1800.0
+    waiting_s: float = 3600.0
     connect_s: float = 10.0
     idle_s: float = 60.0
     upload_idle_s: float = 600.0
@@ -46,7 +46,7 @@ class HttpLimits:
 READ_LIMITS = HttpLimits()
 
 RUN_LIMITS = HttpLimits(
-    requests=2_000_000, indexes=2_000_000, entries=2_000_000, total_bytes=2**44, failed_s=math.inf
+    requests=2_000_000, indexes=2_000_000, entries=2_000_000, total_bytes=2**44, waiting_s=math.inf
 )
 """For a run of hours, whose images are its own, and for `clean`, which reads every tag of a repository."""
 
@@ -59,7 +59,7 @@ class Budget:
         self.limits = limits
         self._lock = threading.Lock()
         self._requests = self._indexes = self._entries = self._bytes = 0
-        self._failed_s = 0.0
+        self._waiting_s = 0.0
 
     def add_request(self, request: str) -> None:
         """Count a request, before it is sent."""
@@ -85,12 +85,12 @@ class Budget:
             self._bytes += count
         self._require(self._bytes <= self.limits.total_bytes, action, f"{self.limits.total_bytes} bytes")
 
-    def add_failure(self, seconds: float, request: str) -> None:
-        """Count the time of a request without a whole answer; one, such as an upload, counts `window_s` at most."""
+    def add_waiting(self, seconds: float, action: str) -> None:
+        """Count the time of a request without a whole answer, `window_s` at most, or that before it is repeated."""
         with self._lock:
-            self._failed_s += min(seconds, self.limits.window_s)
-        limit = self.limits.failed_s
-        self._require(self._failed_s <= limit, request, f"{limit:g} s of waiting for no answer")
+            self._waiting_s += min(seconds, self.limits.window_s)
+        limit = self.limits.waiting_s
+        self._require(self._waiting_s <= limit, action, f"{limit:g} s of waiting for no answer")
 
     def _require(self, is_within: bool, action: str, limit: str) -> None:
         if not is_within:

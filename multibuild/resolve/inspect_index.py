@@ -75,21 +75,10 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
     distinct = {(entry.digest, entry.media_type): entry for entry in images}
     contents = dict(zip(distinct, registries.map(read, distinct.values()), strict=True))
 
-    def inspected(entry: Descriptor) -> InspectedEntry:
-        size, config = contents[entry.digest, entry.media_type]
-        return InspectedEntry(
-            platform=str(entry.platform) if entry.platform else config,
-            digest=entry.digest,
-            media_type=entry.media_type,
-            bytes=size,
-            attested=entry.digest in attested,
-            annotations=entry.annotations,
-            config=config,
-            os_version=entry.os_version,
-            os_features=entry.os_features,
-        )
-
-    entries = tuple(map(inspected, images))
+    entries = tuple(
+        _inspected(entry, *contents[entry.digest, entry.media_type], is_attested=entry.digest in attested)
+        for entry in images
+    )
     document = index.document
     return Inspection(
         reference=str(reference),
@@ -101,6 +90,20 @@ def inspect_reference(reference: Reference, registries: RegistrySession) -> Insp
         findings=lint(descriptors, {entry.digest: entry.config for entry in entries}),
         artifact_type=str(document.get("artifactType", "")),
         subject=str(as_mapping(document.get("subject")).get("digest", "")),
+    )
+
+
+def _inspected(entry: Descriptor, size: int | None, config: str, *, is_attested: bool) -> InspectedEntry:
+    return InspectedEntry(
+        platform=str(entry.platform) if entry.platform else config,
+        digest=entry.digest,
+        media_type=entry.media_type,
+        bytes=size,
+        attested=is_attested,
+        annotations=entry.annotations,
+        config=config,
+        os_version=entry.os_version,
+        os_features=entry.os_features,
     )
 
 

@@ -160,6 +160,10 @@ def test_challenges_are_parsed(header, challenges):
         ('Bearer realm="https://t/" , scope = "a b"', {"bearer": {"realm": "https://t/", "scope": "a b"}}),
         ('Bearer realm="unended', {"bearer": {}}),
         (",,, ,Basic", {"basic": {}}),
+        (
+            'Bearer service="x",scope="",realm="https://t/"',
+            {"bearer": {"service": "x", "scope": "", "realm": "https://t/"}},
+        ),
     ],
 )
 def test_odd_challenges_are_parsed(header, challenges):

@@ -137,9 +137,19 @@ def test_indexes_within_indexes_have_a_budget():
 
 def test_waiting_for_answers_has_a_budget():
     with HostileRegistry(BEHAVIOURS["no answer at all"].act) as registry:
-        one = client(registry.host, idle_s=0.1, window_s=0.1, failed_s=0.15)
+        one = client(registry.host, idle_s=0.1, window_s=0.1, waiting_s=0.15)
         with one, pytest.raises(LimitExceeded, match=r"GET /v2/app/manifests/1.*0\.15 s of waiting"):
             one.manifest(at(registry))
+
+
+def test_waiting_before_requests_are_repeated_has_a_budget():
+    patient = RetryPolicy(tries=1000, max_wait_s=0.02)
+    budget = Budget(HttpLimits(waiting_s=0.1))
+    with HostileRegistry(BEHAVIOURS["a retry after years"].act) as registry:
+        one = Registry(RegistrySettings(host=registry.host), retry=patient, budget=budget)
+        with one, pytest.raises(LimitExceeded, match=r"answers 503: more than 0\.1 s of waiting"):
+            one.manifest(at(registry))
+        assert len(registry.requests) < 10
 
 
 def test_a_budget_that_is_used_up_ends_a_verification():
