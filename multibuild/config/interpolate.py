@@ -6,11 +6,21 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from multibuild.config.git import GitFacts
+from multibuild.config.git import GitError, GitFacts
 from multibuild.frozen import frozen
+from multibuild.terminal import shorten
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+MAX_NESTED_DEFAULTS = 20
+"""Defaults inside defaults; people write two or three."""
+
+MAX_EXPANDED_CHARS = 131_072
+"""Characters that the variables of one text become: no argument of a program is longer (execve(2), MAX_ARG_STRLEN)."""
+
+MAX_QUOTED = 80
+"""Characters of a text that a message quotes."""
 
 BUILT_IN_VARIABLES: Mapping[str, Callable[[GitFacts], str]] = {
     "git.sha": lambda git: git.sha,
@@ -44,56 +54,100 @@ class Interpolator:
     def interpolate(self, text: str) -> str:
         """Interpolate one text.
 
-        Raises InterpolationError for a variable that is unset and has no default, an unknown built-in, or a
-        `${` that is never closed.
+        Raises InterpolationError for a variable that is unset and has no default, an unknown built-in, a fact that
+        git refuses, a `${` that is never closed, or a result that is too long or too deep.
         """
-        if "$" not in text:
-            return text
+        return _Interpolation(self.lookup).result(text) if "$" in text else text
+
+    def interpolate_tag(self, text: str) -> str:
+        """Interpolate a tag, in which an empty variable is an error: `v-${git.tag}` would become `v-`.
+
+        Where nothing but separators is left the whole tag is empty, which is no error.
+        """
+        interpolation = _Interpolation(self.lookup)
+        result = interpolation.result(text)
+        if interpolation.without_value and result.strip().strip(".-"):
+            name = interpolation.without_value[0]
+            raise InterpolationError(
+                f"{name} has no value here, so the tag would be '{shorten(result, MAX_QUOTED)}'",
+                hint=f"write ${{{name}:-default}}; ${{{name}:-}} where it may be empty",
+            )
+        return result
+
+    def lookup(self, name: str) -> str | None:
+        """Return the value of a variable; None for one of the environment that is not set."""
+        if name in BUILT_IN_VARIABLES:
+            try:
+                return BUILT_IN_VARIABLES[name](self.git)
+            except GitError as error:
+                raise InterpolationError(f"${{{name}}}: {error.message}", hint=error.hint) from None
+        if name == "date":
+            return self.now.astimezone(UTC).strftime("%Y-%m-%d")
+        if not _VARIABLE.match(name):
+            names = ", ".join([*BUILT_IN_VARIABLES, "date"])
+            raise InterpolationError(
+                f"there is no ${{{shorten(name, MAX_QUOTED)}}}", hint=f"there are {names}"
+            )
+        return self.environ.get(name)
+
+
+class _Interpolation:
+    """One text being interpolated: the length so far, and the variables without default that were empty."""
+
+    def __init__(self, lookup: Callable[[str], str | None]) -> None:
+        self._lookup = lookup
+        self._length = 0
+        self.without_value: list[str] = []
+
+    def result(self, text: str, depth: int = 0) -> str:
+        """Return the text with all variables replaced."""
+        if depth > MAX_NESTED_DEFAULTS:
+            raise InterpolationError(
+                f"more than {MAX_NESTED_DEFAULTS} defaults inside each other", hint="write fewer"
+            )
         pieces = []
         position = 0
-        while position < len(text):
-            if text.startswith("$$", position):
-                pieces.append("$")
-                position += 2
-            elif text.startswith("${", position):
-                end = _closing(text, position)
-                pieces.append(self._expression(text[position + 2 : end]))
+        while (dollar := text.find("$", position)) >= 0:
+            pieces.append(text[position:dollar])
+            if text.startswith("${", dollar):
+                end = _closing(text, dollar)
+                pieces.append(self._limited(self._expression(text[dollar + 2 : end], depth)))
                 position = end + 1
             else:
-                pieces.append(text[position])
-                position += 1
-        return "".join(pieces)
+                pieces.append("$")
+                position = dollar + (2 if text.startswith("$$", dollar) else 1)
+        return "".join([*pieces, text[position:]])
 
-    def _expression(self, inside: str) -> str:
+    def _limited(self, value: str) -> str:
+        self._length += len(value)
+        if self._length > MAX_EXPANDED_CHARS:
+            raise InterpolationError(
+                f"its variables have more than {MAX_EXPANDED_CHARS} characters", hint="use shorter values"
+            )
+        return value
+
+    def _expression(self, inside: str, depth: int) -> str:
         match = _NAME.match(inside)
         name = match[0] if match else ""
         rest = inside[len(name) :]
         if not name or (rest and not rest.startswith((":-", ":?"))):
             raise InterpolationError(
-                f"'${{{inside}}}' cannot be read",
+                f"'${{{shorten(inside, MAX_QUOTED)}}}' cannot be read",
                 hint="write ${VAR}, ${VAR:-default} or ${VAR:?message}; $$ is a dollar sign",
             )
         value = self._lookup(name)
         if rest.startswith(":-"):
-            return value or self.interpolate(rest[2:])
+            return value or self.result(rest[2:], depth + 1)
         if rest.startswith(":?") and not value:
-            message = self.interpolate(rest[2:]) or "it is needed"
+            message = self.result(rest[2:], depth + 1) or "it is needed"
             raise InterpolationError(f"{name} is not set: {message}", hint=f"set {name} in the environment")
         if value is None:
             raise InterpolationError(
                 f"the environment variable {name} is not set", hint=f"set it, or write ${{{name}:-default}}"
             )
+        if not value:
+            self.without_value.append(name)
         return value
-
-    def _lookup(self, name: str) -> str | None:
-        if name in BUILT_IN_VARIABLES:
-            return BUILT_IN_VARIABLES[name](self.git)
-        if name == "date":
-            return self.now.astimezone(UTC).strftime("%Y-%m-%d")
-        if not _VARIABLE.match(name):
-            names = ", ".join([*BUILT_IN_VARIABLES, "date"])
-            raise InterpolationError(f"there is no ${{{name}}}", hint=f"there are {names}")
-        return self.environ.get(name)
 
 
 def _closing(text: str, start: int) -> int:
@@ -110,4 +164,6 @@ def _closing(text: str, start: int) -> int:
             if depth == 0:
                 return position
         position += 1
-    raise InterpolationError(f"'{text[start:]}' has no closing brace", hint="$$ is a dollar sign")
+    raise InterpolationError(
+        f"'{shorten(text[start:], MAX_QUOTED)}' has no closing brace", hint="$$ is a dollar sign"
+    )

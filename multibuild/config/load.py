@@ -96,10 +96,14 @@ def _interpolate(value: Any, key: KeyPath, interpolator: Interpolator, problems:
     if not isinstance(value, str):
         return value
     try:
-        return interpolator.interpolate(value)
+        return interpolator.interpolate_tag(value) if _is_tag(key) else interpolator.interpolate(value)
     except InterpolationError as error:
         problems.append(Problem(key=key, message=error.message, hint=error.hint))
         return value
+
+
+def _is_tag(key: KeyPath) -> bool:
+    return key[0] == "tags" or key == ("publish", "carry_from")
 
 
 def _with_absolute_ca_files(config: Config, project: Path) -> Config:

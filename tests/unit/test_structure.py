@@ -57,6 +57,7 @@ LAYERS = (
         "frozen",
         "terminal",
         "background",
+        "child_process",
         "files",
         "json_types",
         "redact",

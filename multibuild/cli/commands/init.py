@@ -106,10 +106,15 @@ def _image(text: str) -> str:
 
 
 def _guess(project: Path) -> ImageName:
-    from multibuild.config.git import GitFacts
+    from multibuild.config.git import GitError, GitFacts
     from multibuild.init.starter import guess_image
 
-    return guess_image(GitFacts(project).url, project.name)
+    try:
+        remote = GitFacts(project).url
+    except GitError as error:  # only a guess is missing then
+        _warn(f"the image's name is not guessed from git: {error.message}", error.hint or "")
+        remote = ""
+    return guess_image(remote, project.name)
 
 
 def _propose(dockerfile: Path, target: str | None) -> Proposal:

@@ -1,0 +1,104 @@
+"""Programs of others that answer a question: bounded in time and output, ended with everything they started."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+from multibuild.frozen import frozen
+from multibuild.terminal import human_bytes, human_seconds
+
+CHUNK_BYTES = 65536
+"""As much as a pipe holds (pipe(7)): more is never there at once."""
+
+POLL_S = 0.1
+"""How often a program is looked at whose pipes are silent: one that it started may keep them open."""
+
+
+@frozen
+class ChildResult:
+    """How a program ended; `returncode` is negative for the signal that ended it."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class ChildLimit(Exception):
+    """The program took too long or printed too much, and was ended. The message follows its name."""
+
+
+def run_child(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float,
+    max_bytes: int,
+) -> ChildResult:
+    """Run a program in a process group of its own and return what it printed, `max_bytes` on both streams together.
+
+    `stdin` is a short text that a pipe holds. Raises ChildLimit after the whole group was ended, OSError for a program
+    that cannot be started.
+    """
+    deadline = time.monotonic() + timeout_s
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+        start_new_session=True,
+    ) as process:
+        try:
+            _send(process.stdin, stdin)
+            stdout, stderr = _read(process, deadline, max_bytes)
+            code = process.wait(max(deadline - time.monotonic(), POLL_S))
+            return ChildResult(returncode=code, stdout=stdout, stderr=stderr)
+        except subprocess.TimeoutExpired:
+            raise ChildLimit(f"does not answer within {human_seconds(timeout_s)}") from None
+        finally:
+            if process.returncode is None:
+                _end_group(process)
+
+
+def _send(pipe: IO[bytes] | None, data: bytes) -> None:
+    """Write all of stdin and close it; a program need not read it."""
+    assert pipe is not None
+    with suppress(BrokenPipeError), pipe:
+        pipe.write(data)
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float, max_bytes: int) -> tuple[bytes, bytes]:
+    """Read stdout and stderr to their end, or until the program has ended and nothing more is there."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    texts = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for pipe in texts:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(POLL_S)
+            if not ready and process.poll() is not None:
+                break
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            for key, _ in ready:
+                data = os.read(key.fd, CHUNK_BYTES)
+                texts[key.fileobj] += data  # type: ignore[index]
+                if not data:
+                    selector.unregister(key.fileobj)
+            if sum(map(len, texts.values())) > max_bytes:
+                raise ChildLimit(f"prints more than {human_bytes(max_bytes)}")
+    return bytes(texts[process.stdout]), bytes(texts[process.stderr])
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
