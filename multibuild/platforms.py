@@ -8,8 +8,12 @@ from difflib import get_close_matches
 
 from multibuild.architectures import ALIASES, BY_NAME, Architecture, architecture_named
 from multibuild.errors import UsageError
+from multibuild.terminal import shorten
 
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "unknown")
+MAX_QUOTED = 80
+"""Characters of a text that a message quotes."""
+
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 
@@ -35,13 +39,16 @@ class Platform:
         system, name, variant = (*parts, "", "", "")[:3]
         if len(parts) > 3 or not all(_PART.match(part) for part in parts):
             raise UsageError(
-                f"'{text}' is not a platform", hint="write os/architecture[/variant], like linux/arm/v7"
+                f"'{shorten(text, MAX_QUOTED)}' is not a platform",
+                hint="write os/architecture[/variant], like linux/arm/v7",
             )
         if name in ALIASES:
             name, implied = ALIASES[name]
             variant = variant or implied
         if system not in _SYSTEMS or name not in BY_NAME:
-            raise UsageError(f"'{text}' is not a platform multibuild knows", hint=_nearest(name))
+            raise UsageError(
+                f"'{shorten(text, MAX_QUOTED)}' is not a platform multibuild knows", hint=_nearest(name)
+            )
         return cls(os=system, architecture=name, variant=variant).normalised()
 
     @classmethod
@@ -52,7 +59,9 @@ class Platform:
         """
         parts = text.strip().split("/")
         if not 2 <= len(parts) <= 3 or not all(_PART.match(part) for part in parts):
-            raise UsageError(f"'{text}' is not a platform", hint="write os/architecture[/variant]")
+            raise UsageError(
+                f"'{shorten(text, MAX_QUOTED)}' is not a platform", hint="write os/architecture[/variant]"
+            )
         return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")
 
     @classmethod
@@ -107,5 +116,5 @@ def runs_natively(platform: Platform, host: Platform) -> bool:
 
 def _nearest(name: str) -> str:
     names = [*BY_NAME, *ALIASES]
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    close = get_close_matches(name[:MAX_QUOTED], names, n=1, cutoff=0.6)
     return f"perhaps you meant '{close[0]}'" if close else f"known architectures: {', '.join(BY_NAME)}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import Any
 
+from multibuild.config.yaml_document import MAX_DEPTH, MAX_QUOTED, Document, dotted, parse_value
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+from multibuild.terminal import shorten
 
-if TYPE_CHECKING:
-    from multibuild.config.yaml_document import Document
+MAX_LISTED = 300
+"""Characters of a list in a hint: a few lines."""
 
 _FREE_FORM_MAPPINGS = ("args", "labels", "annotations", "contexts")
 """Mappings with keys of the user's: the rest of a path is one key, dots included (`labels.org.example.a`)."""
@@ -34,15 +37,14 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
 
     Named flags win over `--set`. Raises ConfigError for a `--set` without `=` or with a path that does not exist.
     """
-    from multibuild.config.yaml_document import parse_value
-
     for number, text in enumerate(overrides.sets, start=1):
         path, separator, value = text.partition("=")
-        origin = f"--set {path}"
+        origin = f"--set {shorten(path, MAX_QUOTED)}"
         if not separator or not path:
+            # What was typed is not shown: it may be a secret without its key.
+            which = f" number {number}" if len(overrides.sets) > 1 else ""
             raise ConfigError(
-                f"--set, the {number}. of them: is not key.path=value",  # and may be a secret
-                hint="like --set publish.on_missing=carry",
+                f"--set{which}: is not key.path=value", hint="like --set publish.on_missing=carry"
             )
         key = _resolve(document.values, path)
         parsed, locations, texts = parse_value(value, key, origin)
@@ -62,6 +64,10 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
 def _resolve(values: dict[str, Any], path: str) -> tuple[str | int, ...]:
     """Split a dotted path; a platform is selected by name (`platforms.linux/arm64.timeout`) or by index."""
     parts = path.split(".")
+    if len(parts) > MAX_DEPTH:
+        raise ConfigError(
+            f"--set {shorten(path, MAX_QUOTED)}: is nested too deeply", hint="a config has a few levels"
+        )
     key: tuple[str | int, ...] = ()
     while parts:
         if key and key[-1] in _FREE_FORM_MAPPINGS:
@@ -79,12 +85,18 @@ def _platform_index(values: dict[str, Any], part: str, path: str) -> int:
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
     if part in names:
         return names.index(part)
-    if part.isdecimal() and int(part) < len(entries):
-        return int(part)
+    if (index := _index(part)) is not None and index < len(entries):
+        return index
+    listed = shorten(", ".join(map(str, names)) or "none", MAX_LISTED)
     raise ConfigError(
-        f"--set {path}: platforms has no entry '{part}'",
-        hint=f"it has {', '.join(map(str, names)) or 'none'}; count from 0 or write the name",
+        f"--set {shorten(path, MAX_QUOTED)}: platforms has no entry '{shorten(part, MAX_QUOTED)}'",
+        hint=f"it has {listed}; count from 0 or write the name",
     )
+
+
+def _index(part: str | int) -> int | None:
+    """Return the index that a part of a path is."""
+    return int(part) if re.fullmatch(r"[0-9]{1,6}", str(part)) else None
 
 
 def _set(document: Document, key: tuple[str | int, ...], value: Any, origin: str) -> None:
@@ -94,20 +106,33 @@ def _set(document: Document, key: tuple[str | int, ...], value: Any, origin: str
     document.locations[key] = origin
     target: Any = document.values
     for depth, part in enumerate(key[:-1]):
-        if isinstance(target, list):
-            index = int(part)
-            if not isinstance(target[index], dict):
-                target[index] = {"name": target[index]}
-            target = target[index]
-            continue
-        inner = target.setdefault(part, {})
-        if not isinstance(inner, dict | list):
-            if inner is not None:
-                path = ".".join(map(str, key[: depth + 1]))
-                raise ConfigError(f"{origin}: {path} is no mapping, so nothing can be set in it")
-            inner = target[part] = {}
-        target = inner
+        target = _inner(target, part, f"{origin}: {shorten(dotted(key[: depth + 1]), MAX_QUOTED)}")
     if isinstance(target, list):
-        target[int(key[-1])] = value
+        target[_index_in(target, key[-1], origin)] = value
     else:
         target[str(key[-1])] = value
+
+
+def _inner(target: Any, part: str | int, place: str) -> Any:
+    """Return the mapping or list at one part of a path; a platform that is a name becomes a mapping."""
+    if isinstance(target, list):
+        index = _index_in(target, part, place)
+        if not isinstance(target[index], dict):
+            target[index] = {"name": target[index]}
+        return target[index]
+    inner = target.setdefault(part, {})
+    if inner is None:
+        inner = target[part] = {}
+    if not isinstance(inner, dict | list):
+        raise ConfigError(f"{place} is no mapping, so nothing can be set in it", hint="set it as a whole")
+    return inner
+
+
+def _index_in(target: list[Any], part: str | int, place: str) -> int:
+    index = _index(part)
+    if index is None or index >= len(target):
+        quoted = shorten(str(part), MAX_QUOTED)
+        raise ConfigError(
+            f"{place}: the list has no entry '{quoted}'", hint="count from 0, or set the whole list"
+        )
+    return index

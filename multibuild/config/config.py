@@ -37,6 +37,9 @@ from multibuild.config.sections import (
 from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.platforms import Platform
 
+MAX_PLATFORMS = 256
+"""Four times what architectures and their variants make; each is planned with all arguments and labels."""
+
 
 class Config(Section):
     """What is built, for which platforms, and where it goes."""
@@ -81,7 +84,7 @@ class Config(Section):
     """OCI images and index, or Docker ones and a manifest list."""
     reproducible: bool = False
     """SOURCE_DATE_EPOCH from git, and rewritten timestamps."""
-    platforms: Annotated[tuple[PlatformEntry, ...], Field(min_length=1)]
+    platforms: Annotated[tuple[PlatformEntry, ...], Field(min_length=1, max_length=MAX_PLATFORMS)]
     """What to build for, in the order of the index."""
     annotations: TextMap = Field(default_factory=dict)
     """Annotations of the index."""

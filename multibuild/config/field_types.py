@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainVali
 from multibuild.config.problems import invalid
 from multibuild.errors import UsageError
 from multibuild.platforms import Platform
+from multibuild.terminal import shorten
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+\Z")
@@ -19,6 +20,15 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 # distribution/reference regexp.go: domain and path-component.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d+)?\Z")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+MAX_DURATION_S: Final = 366 * 86400.0
+"""A year: what no build takes, and what clocks and timers of every library count to."""
+
+MAX_JOBS: Final = 10_000
+"""More builds at once than any fleet has processors."""
+
+MAX_QUOTED: Final = 80
+"""Characters of a value that a message quotes."""
+
 _DURATION_HINT: Final = "like 90s, 5m or 1h30m, or a number of seconds"
 
 MANAGED_FLAGS: Final = {
@@ -60,14 +70,19 @@ MANAGED_FLAGS: Final = {
 def parse_duration(value: Any) -> float:
     """Parse a duration to seconds: `5s`, `1h30m`, or a number. Raises a validator's error."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number or (isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value)):
+    text = value if isinstance(value, str) and len(value) <= MAX_QUOTED else ""
+    if number or re.fullmatch(r"\d+(\.\d+)?", text):
         seconds = float(value)
-    elif isinstance(value, str) and _DURATION.match(value):
+    elif _DURATION.match(text):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _STEP.findall(value))
     else:
         raise invalid(f"must be a duration, not {_shown(value)}", hint=_DURATION_HINT)
     if not math.isfinite(seconds) or seconds <= 0:
         raise invalid(f"must be more than nothing, not {_shown(value)}", hint=_DURATION_HINT)
+    if seconds > MAX_DURATION_S:
+        raise invalid(
+            f"must be at most {MAX_DURATION_S / 86400:.0f}d, not {_shown(value)}", hint=_DURATION_HINT
+        )
     return seconds
 
 
@@ -82,10 +97,12 @@ def parse_jobs(value: Any) -> Any:
     """Parse a number of parallel builds, or `auto`."""
     if value == "auto":
         return value
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) <= MAX_QUOTED:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise invalid(f"must be auto or a whole number from 1 on, not {_shown(value)}", hint="like 4")
+    if value > MAX_JOBS:
+        raise invalid(f"must be at most {MAX_JOBS}, not {_shown(value)}", hint="like 4")
     return value
 
 
@@ -159,7 +176,8 @@ def check_build_flags(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def check_secret(value: str) -> str:
     """Validate `id=NAME[,src=FILE|,env=NAME]`: the location of a secret, never the secret."""
-    if not all("=" in part for part in value.split(",")) or "id=" not in value:
+    lines = "\n" in value or "\r" in value
+    if lines or not all("=" in part for part in value.split(",")) or "id=" not in value:
         # The text may be the secret itself, so it is not in the message.
         raise invalid("is not id=NAME[,src=FILE] or id=NAME[,env=VARIABLE]", hint="like id=token,env=TOKEN")
     return value
@@ -189,7 +207,7 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list | tuple) else f"'{value}'"
+    return "a list" if isinstance(value, list | tuple) else f"'{shorten(str(value), MAX_QUOTED)}'"
 
 
 _DURATION_SCHEMA: Final = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from multibuild.config.cli_overrides import Overrides, apply_overrides
 from multibuild.config.config import Config
 from multibuild.config.git import GitFacts
-from multibuild.config.interpolate import InterpolationError, Interpolator
+from multibuild.config.interpolate import MAX_EXPANDED_CHARS, InterpolationError, Interpolator
 from multibuild.config.problems import Problem, config_error, problems_of
 from multibuild.config.yaml_document import Document, KeyPath, read_document
 from multibuild.frozen import frozen
@@ -24,6 +24,10 @@ RUNTIME_ONLY_KEYS: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_time
 
 _RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}
 """The same for a platform."""
+
+
+MAX_CONFIG_CHARS: Final = 4_000_000
+"""Characters of all texts, interpolated and with aliases written out: no command line carries half of it."""
 
 
 @frozen
@@ -50,10 +54,10 @@ def load_config(
     apply_overrides(document, overrides)
     project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     git = GitFacts(project)
-    problems: list[Problem] = []
     interpolator = Interpolator(environ=environ, git=git, now=now)
-    values = _interpolate(document.values, (), interpolator, problems)
-    config = _validate(values, document, problems)
+    texts = _Texts(document, interpolator)
+    values = texts.interpolated(document.values, ())
+    config = _validate(values, document, texts.problems)
     return LoadedConfig(
         config=_with_absolute_ca_files(config, project),
         path=path,
@@ -85,21 +89,51 @@ def _validate(values: Any, document: Document, problems: list[Problem]) -> Confi
     return config
 
 
-def _interpolate(value: Any, key: KeyPath, interpolator: Interpolator, problems: list[Problem]) -> Any:
-    """Interpolate every text of a tree of values; append the problems."""
-    if isinstance(value, dict):
-        return {
-            name: _interpolate(item, (*key, name), interpolator, problems) for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_interpolate(item, (*key, at), interpolator, problems) for at, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
+class _Texts:
+    """Interpolates every text of a document, and collects the problems."""
+
+    def __init__(self, document: Document, interpolator: Interpolator) -> None:
+        self._document = document
+        self._interpolator = interpolator
+        self._chars = 0
+        self.problems: list[Problem] = []
+
+    def interpolated(self, value: Any, key: KeyPath) -> Any:
+        """Return a tree of values with its texts interpolated; one with a problem stays as it is."""
+        if isinstance(value, dict):
+            return {name: self.interpolated(item, (*key, name)) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self.interpolated(item, (*key, at)) for at, item in enumerate(value)]
+        return self._text(value, key) if isinstance(value, str) else value
+
+    def _text(self, value: str, key: KeyPath) -> str:
+        interpolate = self._interpolator.interpolate_tag if _is_tag(key) else self._interpolator.interpolate
+        try:
+            text = interpolate(value)
+        except InterpolationError as error:
+            self.problems.append(Problem(key=key, message=error.message, hint=error.hint))
+            return value
+        if problem := _unusable(text):
+            self.problems.append(Problem(key=key, message=problem, hint="use another value"))
+            return value
+        self._chars += len(text)
+        if self._chars > MAX_CONFIG_CHARS:
+            too_long = f"more than {MAX_CONFIG_CHARS} characters, with aliases and variables written out"
+            raise config_error(
+                self._document, [Problem(key=key, message=too_long, hint="use shorter values")]
+            )
+        return text
+
+
+def _unusable(text: str) -> str:
+    """Return why no program can be given a text; "" for one that can be."""
+    if len(text) > MAX_EXPANDED_CHARS:
+        return f"more than {MAX_EXPANDED_CHARS} characters"
     try:
-        return interpolator.interpolate_tag(value) if _is_tag(key) else interpolator.interpolate(value)
-    except InterpolationError as error:
-        problems.append(Problem(key=key, message=error.message, hint=error.hint))
-        return value
+        text.encode()
+    except UnicodeEncodeError:  # bytes of the environment (PEP 383)
+        return "a variable in it is not UTF-8 text"
+    return ""
 
 
 def _is_tag(key: KeyPath) -> bool:

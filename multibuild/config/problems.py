@@ -14,9 +14,16 @@ from multibuild.config.yaml_document import Document, KeyPath, dotted
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 from multibuild.redact import REDACTED, is_secret_name, redacted
+from multibuild.terminal import one_line, shorten
 
 MAX_PROBLEMS = 10
 """A screenful; a file with more is most likely the wrong file."""
+
+MAX_MESSAGE = 400
+"""Characters of one problem, and of its hint: a few lines."""
+
+MAX_QUOTED = 120
+"""Characters of a value or key that a message quotes."""
 
 MAX_LISTED_KEYS = 12
 """As many as fit a line."""
@@ -44,10 +51,12 @@ def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError
         (_without_secret(problem, document) for problem in problems),
         key=lambda problem: document.sort_key(problem.key),
     )
-    lines = [f"{document.location_of(p.key)}: {_prefix(p.key)}{p.message}" for p in problems]
+    lines = [f"{document.location_of(p.key)}: {_prefix(p.key)}{_short(p.message)}" for p in problems]
     if len(problems) == 1:
-        return ConfigError(lines[0], hint=problems[0].hint)
-    hinted = [f"{line} ({p.hint})" if p.hint else line for line, p in zip(lines, problems, strict=True)]
+        return ConfigError(lines[0], hint=_short(problems[0].hint or "") or None)
+    hinted = [
+        f"{line} ({_short(p.hint)})" if p.hint else line for line, p in zip(lines, problems, strict=True)
+    ]
     if len(hinted) > MAX_PROBLEMS:
         hinted = [*hinted[:MAX_PROBLEMS], f"and {len(hinted) - MAX_PROBLEMS} more"]
     return ConfigError("\n".join(hinted), hint="`multibuild schema` describes every key")
@@ -79,7 +88,12 @@ def _value_at(values: Any, key: KeyPath) -> Any:
 
 
 def _prefix(key: KeyPath) -> str:
-    return f"{dotted(key)}: " if key else ""
+    return f"{shorten(one_line(dotted(key)), MAX_QUOTED)}: " if key else ""
+
+
+def _short(text: str) -> str:
+    """Return a message as one line of bounded length: it may quote a value, and that be any text."""
+    return shorten(one_line(text), MAX_MESSAGE)
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
@@ -100,7 +114,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) 
 
 
 def _choice(key: KeyPath, value: Any, valid: Sequence[str], document: Document) -> Problem:
-    near = get_close_matches(str(value), valid, n=1)
+    near = get_close_matches(str(value)[:MAX_QUOTED], valid, n=1)
     hint = f"like {key[-1]}: {valid[0]}"
     if str(value) in valid:
         hint = f"write it without quotes: {value}"
@@ -113,6 +127,9 @@ def _choice(key: KeyPath, value: Any, valid: Sequence[str], document: Document) 
 def _wrong_type(key: KeyPath, details: ErrorDetails, document: Document) -> Problem:
     kind, value = details["type"], details["input"]
     text = document.texts.get(key)
+    if kind == "too_long":
+        bound = details.get("ctx", {}).get("max_length")
+        return Problem(key=key, message=f"has more than {bound} entries", hint="is this the right file?")
     if kind in {"too_short", "string_too_short"}:
         return Problem(key=key, message="must not be empty", hint=_example(key))
     if kind not in _TYPE_NAMES:
@@ -162,6 +179,7 @@ _FORMS: Mapping[str, str] = {
     "model_type": "{KEY: value}",
     "float_type": "1.5",
     "greater_than_equal": "1",
+    "less_than_equal": "3",
 }
 
 _TYPE_NAMES = {
@@ -175,6 +193,7 @@ _TYPE_NAMES = {
     "model_type": "a mapping",
     "greater_than": "more than {}",
     "greater_than_equal": "at least {}",
+    "less_than_equal": "at most {}",
 }
 
 
@@ -189,7 +208,7 @@ def _shown(value: Any, text: str | None) -> str:
         case list() | tuple():
             return "a list"
         case _:
-            return f"'{value}'"
+            return f"'{shorten(str(value), MAX_QUOTED)}'"
 
 
 def _choices(expected: str) -> list[str]:
@@ -204,7 +223,7 @@ def _alternatives(words: Sequence[str]) -> str:
 
 def _nearest_key(key: KeyPath, model: type[BaseModel]) -> str:
     keys = key_names(_model_at(key[:-1], model) or model)
-    near = get_close_matches(str(key[-1]).replace("-", "_").lower(), keys, n=1)
+    near = get_close_matches(str(key[-1])[:MAX_QUOTED].replace("-", "_").lower(), keys, n=1)
     if near:
         return f"perhaps you meant '{near[0]}'"
     few = len(keys) <= MAX_LISTED_KEYS

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multibuild.config.problems import Problem, config_error
 from multibuild.config.yaml_document import Document, read_document
 from multibuild.errors import ConfigError
+from multibuild.regular_file import is_file, read_regular
+from multibuild.terminal import shorten
 
 if TYPE_CHECKING:
     from multibuild.config.profile_models import Profile
+
+
+MAX_BUILDKITD_BYTES = 1_000_000
+"""A thousand times a long one."""
+
+_TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)")
+_BUILDKITD_HINT = "docs.docker.com/build/buildkit/toml-configuration shows it"
 
 
 def load_profile(builder: str, project: Path) -> Profile | None:
@@ -23,11 +34,11 @@ def load_profile(builder: str, project: Path) -> Profile | None:
         return None
     if "/" in builder or builder.endswith((".yaml", ".yml")):
         path = project / builder
-        if not path.is_file():
+        if not is_file(path):
             raise ConfigError(f"builder: there is no profile {path}", hint=_shipped_hint())
         return _read(path)
     shipped = shipped_profiles_folder() / f"{builder}.yaml"
-    return _read(shipped) if shipped.is_file() else None
+    return _read(shipped) if is_file(shipped) else None
 
 
 def shipped_profiles_folder() -> Path:
@@ -61,10 +72,43 @@ def _read(path: Path) -> Profile | None:
 def _with_buildkitd(profile: Profile, document: Document, path: Path) -> Profile:
     if profile.buildkitd is None:
         return profile
-    file = (path.parent / profile.buildkitd).resolve()
-    if not file.is_file():
+    file = Path(os.path.realpath(path.parent / profile.buildkitd))
+    if not is_file(file):
         missing = Problem(
             key=("buildkitd",), message=f"there is no file {file}", hint="it stands beside the profile"
         )
         raise config_error(document, [missing])
+    _check_buildkitd(file)
     return profile.model_copy(update={"buildkitd": file})
+
+
+def _check_buildkitd(file: Path) -> None:
+    """Raise ConfigError for a buildkitd.toml that is no TOML, or whose registries are not what BuildKit takes."""
+    import tomllib
+
+    try:
+        settings = tomllib.loads(read_regular(file, MAX_BUILDKITD_BYTES).decode())
+    except OSError as error:
+        message, hint = f"cannot be read: {error.strerror}", "name another file in the profile"
+        raise ConfigError(f"{file}: {message}", hint=hint) from None
+    except (ValueError, RecursionError) as error:
+        match = _TOML_PLACE.search(str(error))
+        place = f":{match[1]}:{match[2]}" if match else ""
+        message = shorten(_TOML_PLACE.sub("", str(error)), 200)
+        raise ConfigError(f"{file}{place}: is not TOML: {message}", hint=_BUILDKITD_HINT) from None
+    registries = settings.get("registry", {})
+    tables = list(registries.values()) if isinstance(registries, dict) else [None]
+    if not all(isinstance(table, dict) and _has_lists(table) for table in tables):
+        raise ConfigError(f"{file}: registry: is not what BuildKit takes", hint=_BUILDKITD_HINT)
+
+
+def _has_lists(table: dict[str, object]) -> bool:
+    """Whether certificates are lists of paths, and key pairs lists of tables of paths."""
+    certificates, pairs = table.get("ca", []), table.get("keypair", [])
+    return (
+        isinstance(certificates, list)
+        and all(isinstance(path, str) for path in certificates)
+        and isinstance(pairs, list)
+        and all(isinstance(pair, dict) for pair in pairs)
+        and all(isinstance(path, str) for pair in pairs for path in pair.values())
+    )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
+from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
+from multibuild.regular_file import is_file, is_folder, is_there, read_regular
+from multibuild.terminal import shorten
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
+MAX_DOCKERFILE_BYTES = 1_000_000
+"""A hundred times a long Dockerfile."""
+
 _SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")
 
 
@@ -28,18 +36,22 @@ def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
     config = loaded.config
     for source in (config.context, *config.contexts.values()):
         if _is_local(source):
-            yield (loaded.project / source).resolve()
+            # Path.resolve raises RuntimeError for a loop of links.
+            yield Path(os.path.realpath(loaded.project / source))
 
 
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles."""
     checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_ca_files)
     missing = [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
+    missing = [(shorten(message, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for message, hint in missing]
     if len(missing) == 1:
         message, hint = missing[0]
         raise ConfigError(f"{loaded.path}: {message}", hint=hint)
     if missing:
-        raise ConfigError("\n".join(f"{loaded.path}: {message} ({hint})" for message, hint in missing))
+        lines = [f"{loaded.path}: {message} ({hint})" for message, hint in missing[:MAX_PROBLEMS]]
+        more = [f"and {len(missing) - MAX_PROBLEMS} more"] if len(missing) > MAX_PROBLEMS else []
+        raise ConfigError("\n".join([*lines, *more]))
     for builder in dict.fromkeys(
         [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
     ):
@@ -76,12 +88,12 @@ def _fields(secret: str) -> dict[str, str]:
 def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     config, project = loaded.config, loaded.project
     for name, source in config.contexts.items():
-        if _is_local(source) and not (project / source).exists():
+        if _is_local(source) and not is_there(project / source):
             yield f"contexts.{name}: there is no {project / source}", "it is relative to the config"
     if is_url(config.context):
         return
     context = project / config.context
-    if not context.is_dir():
+    if not is_folder(context):
         yield f"context: there is no directory {context}", "it is relative to the config"
     dockerfiles = {"dockerfile": config.dockerfile}
     if all(entry.dockerfile for entry in config.platforms):
@@ -90,7 +102,7 @@ def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         f"platforms.{at}.dockerfile": e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
     }
     for key, dockerfile in dockerfiles.items():
-        if not is_url(dockerfile) and not (project / dockerfile).is_file():
+        if not is_url(dockerfile) and not is_file(project / dockerfile):
             yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
 
 
@@ -103,24 +115,35 @@ def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         targets[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
     for key, target, dockerfile in targets:
         path = loaded.project / dockerfile
-        if target is None or is_url(config.context) or is_url(dockerfile) or not path.is_file():
+        if target is None or is_url(config.context) or is_url(dockerfile) or not is_file(path):
             continue
         from multibuild.dockerfile.parse import read_dockerfile
 
-        parsed = read_dockerfile(path.read_text(encoding="utf-8-sig", errors="replace"), config.args)
+        parsed = read_dockerfile(_dockerfile_text(path), config.args)
         names = [stage.name for stage in parsed.stages if stage.name]
         standard = parsed.syntax is None or "docker/dockerfile" in parsed.syntax
-        exists = target.lower() in names or (target.isdigit() and int(target) < len(parsed.stages))
+        exists = target.lower() in names or (
+            re.fullmatch(r"[0-9]{1,6}", target) and int(target) < len(parsed.stages)
+        )
         if standard and not exists:
             hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
             yield f"{key}: {dockerfile} has no stage '{target}'", hint
+
+
+def _dockerfile_text(path: Path) -> str:
+    try:
+        return read_regular(path, MAX_DOCKERFILE_BYTES).decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the Dockerfile cannot be read: {error.strerror}", hint="name another as dockerfile"
+        ) from None
 
 
 def _missing_secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for index, secret in enumerate(loaded.config.secrets):
         fields = _fields(secret)
         source = fields.get("src") or fields.get("source")
-        if source and fields.get("type") != "env" and not (loaded.project / source).is_file():
+        if source and fields.get("type") != "env" and not is_file(loaded.project / source):
             message = f"secrets.{index}: there is no file {loaded.project / source} for id {fields.get('id')}"
             yield message, "it is relative to the config; env=NAME takes it from the environment"
 
@@ -129,13 +152,13 @@ def _missing_ssh_keys(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     """Yield the missing keys and sockets of `ssh: [id=PATH,PATH]`."""
     for index, agent in enumerate(loaded.config.ssh):
         for path in filter(None, agent.partition("=")[2].split(",")):
-            if "=" not in path and not (loaded.project / path).exists():
+            if "=" not in path and not is_there(loaded.project / path):
                 yield f"ssh.{index}: there is no {loaded.project / path}", "a key or an agent's socket"
 
 
 def _missing_ca_files(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for host, options in loaded.config.registries.items():
-        if options.ca and not (loaded.project / options.ca).is_file():
+        if options.ca and not is_file(loaded.project / options.ca):
             yield f"registries.{host}.ca: there is no file {options.ca}", "a file of certificates in PEM form"
 
 
@@ -151,12 +174,13 @@ def _nearby(project: Path, context: Path) -> str:
 def find_dockerfiles(project: Path, context: Path) -> tuple[Path, ...]:
     """Return the files named like Dockerfiles in a project, its context, and the project's folders."""
     folders = [project, context]
-    folders += [path for path in sorted(project.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    with suppress(OSError):
+        folders += [path for path in sorted(project.iterdir()) if not path.name.startswith(".")]
     files = [
         path
-        for folder in dict.fromkeys(folder for folder in folders if folder.is_dir())
+        for folder in dict.fromkeys(folder for folder in folders if is_folder(folder))
         for pattern in ("Dockerfile*", "*.Dockerfile", "Containerfile*")
         for path in sorted(folder.glob(pattern))
-        if path.is_file() and not path.name.endswith(".dockerignore")
+        if is_file(path) and not path.name.endswith(".dockerignore")
     ]
     return tuple(dict.fromkeys(files))

@@ -167,7 +167,7 @@ class Emulators(Section):
 class Retry(Section):
     """How often a platform is tried when the failure may pass, waiting longer each time."""
 
-    attempts: int = Field(default=3, ge=1)
+    attempts: int = Field(default=3, ge=1, le=100)
     """Attempts in all."""
     initial: Seconds = 5.0
     """The first wait."""

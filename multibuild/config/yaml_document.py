@@ -6,8 +6,9 @@ are text, and `12:30` is not a number. PyYAML's own resolvers are those of YAML 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,31 @@ import yaml
 
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+from multibuild.regular_file import is_folder, read_regular
+from multibuild.terminal import shorten
 
 KeyPath = tuple[str | int, ...]
 """The path of a value: ("platforms", 1, "timeout")."""
 
+MAX_CONFIG_BYTES: Final = 256_000
+"""A hundred times a long config; a YAML parser takes seconds for a megabyte."""
+
 MAX_VALUES: Final = 50_000
-"""More than any config needs; a few lines of nested aliases expand to billions."""
+"""More than any config needs; a few lines of nested aliases or merge keys expand to billions."""
+
+MAX_ENTRIES: Final = 1000
+"""Entries of one list or mapping: each platform has a copy of the arguments and labels of all."""
+
+MAX_DEPTH: Final = 50
+"""Values inside each other; a config has six levels, and Python's own stack a thousand."""
+
+TOO_DEEP: Final = f"it is nested too deeply: more than {MAX_DEPTH} levels"
+
+MAX_NUMBER: Final = 2**63 - 1
+"""What other programs take for a whole number; Python does not write one of more than 4300 digits as text."""
+
+MAX_QUOTED: Final = 80
+"""Characters of a text that a message quotes."""
 
 TEXT_MAPPINGS: Final = ("args", "labels", "annotations", "driver_opts")
 """The values of these mappings are text: 1.10 stays 1.10."""
@@ -41,6 +61,16 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of the core schema."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - how PyYAML spells it
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what is nested too deeply when it begins: PyYAML takes long for it, and then Python's whole stack."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise yaml.MarkedYAMLError(problem=TOO_DEEP, problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 for _name, _pattern, _first in _CORE:
@@ -71,17 +101,7 @@ class Document:
 
 def read_document(path: Path) -> Document:
     """Read a file whose root is a mapping; ConfigError with the location of a YAML error."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file", hint="`multibuild init` writes one; `--file` names another"
-        ) from None
-    except OSError as error:
-        hint = "name the file in it" if path.is_dir() else "`--file` names another"
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text: byte {error.start}", hint="save it as UTF-8") from None
+    text = _read_text(path)
     node = _compose(text, str(path))
     if node is None:
         raise ConfigError(
@@ -95,6 +115,25 @@ def read_document(path: Path) -> Document:
     reader = _Reader(str(path))
     values: dict[str, Any] = reader.value(node, ())
     return Document(values=values, locations=reader.locations, texts=reader.texts)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = read_regular(path, MAX_CONFIG_BYTES)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file", hint="`multibuild init` writes one; `--file` names another"
+        ) from None
+    except OSError as error:
+        hint = "name the file in it" if is_folder(path) else "`--file` names another"
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", hint=hint) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        raise ConfigError(
+            f"{_position(str(path), before)}: is not UTF-8 text", hint="save it as UTF-8"
+        ) from None
 
 
 def parse_value(text: str, key: KeyPath, origin: str) -> tuple[Any, dict[KeyPath, str], dict[KeyPath, str]]:
@@ -119,20 +158,20 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._open: set[int] = set()
+        self._count = 0
         self.locations: dict[KeyPath, str] = {}
         self.texts: dict[KeyPath, str] = {}
 
     def value(self, node: yaml.Node, key: KeyPath) -> Any:
         self.locations.setdefault(key, _location(node, self._name))
-        if len(self.locations) > MAX_VALUES:
+        self._count += 1
+        if self._count > MAX_VALUES:
             message = f"more than {MAX_VALUES} values, with its aliases written out"
             raise self._error(node, message, "remove the aliases")
         if isinstance(node, yaml.ScalarNode):
-            node.value = _join_surrogates(node, self._name)
-            self.texts[key] = node.value
-            return self._scalar(node, key)
-        if id(node) in self._open:
-            raise self._error(node, "an alias that contains itself", "write the value out")
+            self.texts[key] = self._text(node)
+            return self._scalar(node, self.texts[key], key)
+        self._check_collection(node)
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
@@ -141,25 +180,43 @@ class _Reader:
                 return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         finally:
             self._open.discard(id(node))
-        raise self._error(node, f"the tag '{node.tag}' means nothing here", "remove the tag")
+        raise self._unknown_tag(node)
+
+    def _check_collection(self, node: yaml.Node) -> None:
+        if id(node) in self._open:
+            raise self._error(node, "an alias that contains itself", "write the value out")
+        if len(self._open) >= MAX_DEPTH:
+            raise self._error(node, TOO_DEEP, "a config has a few levels")
+        if len(node.value) > MAX_ENTRIES:
+            raise self._error(node, f"more than {MAX_ENTRIES} entries", "is this the right file?")
 
     def _mapping(self, node: yaml.MappingNode, key: KeyPath) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for name, item in node.value:
             if name.tag == "tag:yaml.org,2002:merge":
-                for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
-                    merged = {**self._merge_source(source, key), **merged}
+                self._merge(item, key, merged)
                 continue
             if not isinstance(name, yaml.ScalarNode):
                 hint = "${NAME} at the start of a value needs quotes"
                 raise self._error(name, f"a key must be text, not {_kind(name)}", hint)
-            if name.value in own:
-                message = f"{dotted((*key, name.value))}: is written twice"
+            text = self._text(name)
+            if text in own:
+                message = f"{shorten(dotted((*key, text)), MAX_QUOTED)}: is written twice"
                 raise self._error(name, message, "keep one of them")
-            self.locations[*key, name.value] = _location(name, self._name)
-            own[name.value] = self.value(item, (*key, name.value))
+            self.locations[*key, text] = _location(name, self._name)
+            own[text] = self.value(item, (*key, text))
         return {**merged, **own}
+
+    def _merge(self, item: yaml.Node, key: KeyPath, merged: dict[str, Any]) -> None:
+        """Add the values of the mappings after `<<`, of which an earlier one wins; a later `<<` wins over them."""
+        before = dict(merged)
+        merged.clear()
+        for source in item.value if isinstance(item, yaml.SequenceNode) else [item]:
+            for name, value in self._merge_source(source, key).items():
+                merged.setdefault(name, value)
+        for name, value in before.items():
+            merged.setdefault(name, value)
 
     def _merge_source(self, node: yaml.Node, key: KeyPath) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
@@ -168,25 +225,64 @@ class _Reader:
         values: dict[str, Any] = self.value(node, key)
         return values
 
-    def _scalar(self, node: yaml.ScalarNode, key: KeyPath) -> Any:
+    def _text(self, node: yaml.ScalarNode) -> str:
+        """Return the text of a scalar; ConfigError for characters that no argument of a program can have."""
+        text = _join_surrogates(node, self._name)
+        if "\0" in text:
+            raise self._error(node, "a NUL character", "remove it")
+        return text
+
+    def _scalar(self, node: yaml.ScalarNode, text: str, key: KeyPath) -> Any:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         if kind in {"str", "merge"} or (kind in {"int", "float"} and _is_text(key)):
-            return node.value
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return node.value.lower() == "true"
-        try:
-            if kind == "int":
-                return int(node.value, 0 if node.value.startswith(("0o", "0x")) else 10)
-            if kind == "float":
-                return float(node.value)
-        except ValueError:
-            raise self._error(node, f"'{node.value}' is no {kind}", "quotes make it text") from None
-        raise self._error(node, f"the tag '{node.tag}' means nothing here", "remove the tag")
+            return text
+        if kind not in _SCALARS:
+            raise self._unknown_tag(node)
+        value = _SCALARS[kind](text)
+        if value is _INVALID:
+            message = f"'{shorten(text, MAX_QUOTED)}' is no {kind}"
+            raise self._error(node, message, "quotes make it text")
+        if value is _TOO_LARGE:
+            message = f"the number {shorten(text, MAX_QUOTED)} is too large"
+            raise self._error(node, message, "quotes make it text")
+        return value
+
+    def _unknown_tag(self, node: yaml.Node) -> ConfigError:
+        tag = shorten(node.tag, MAX_QUOTED)
+        return self._error(node, f"the tag '{tag}' means nothing here", "remove the tag")
 
     def _error(self, node: yaml.Node, message: str, hint: str) -> ConfigError:
         return ConfigError(f"{_location(node, self._name)}: {message}", hint=hint)
+
+
+_INVALID: Final = object()
+_TOO_LARGE: Final = object()
+
+
+def _integer(text: str) -> object:
+    if not re.fullmatch(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", text):
+        return _INVALID
+    if len(text) > len(str(MAX_NUMBER)) + 1:  # int() would refuse 4300 digits, and take long below that
+        return _TOO_LARGE
+    value = int(text, 0 if text.startswith(("0o", "0x")) else 10)
+    return value if abs(value) <= MAX_NUMBER else _TOO_LARGE
+
+
+def _float(text: str) -> object:
+    try:
+        value = float(text)
+    except ValueError:
+        return _INVALID
+    return value if math.isfinite(value) else _TOO_LARGE
+
+
+_SCALARS: Final[Mapping[str, Callable[[str], object]]] = {
+    "null": lambda text: None if text.lower() in {"", "~", "null"} else _INVALID,
+    "bool": lambda text: {"true": True, "false": False}.get(text.lower(), _INVALID),
+    "int": _integer,
+    "float": _float,
+}
+"""The core schema's scalars by the last part of their tag: text → value."""
 
 
 def dotted(key: Iterable[str | int]) -> str:
@@ -205,16 +301,15 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         raise _yaml_error(error, text, name) from None
     except yaml.YAMLError as error:
         what = getattr(error, "reason", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{name}: is not YAML: {what}", hint="save it as plain UTF-8 text") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: is nested too deeply", hint="a config has a few levels") from None
+        location = _position(name, text[: getattr(error, "position", 0)])
+        raise ConfigError(f"{location}: is not YAML: {what}", hint="save it as plain UTF-8 text") from None
     return node
 
 
 def _yaml_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
     location = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-    what = error.problem or error.context or "it cannot be read"
+    what = shorten(error.problem or error.context or "it cannot be read", 2 * MAX_QUOTED)
     line = (text.splitlines() or [""])[min(mark.line, len(text.splitlines()) - 1)] if mark and text else ""
     indent = line[: len(line) - len(line.lstrip())]
     tab = "\t" in indent or "\\t" in what
@@ -223,6 +318,8 @@ def _yaml_error(error: yaml.MarkedYAMLError, text: str, name: str) -> ConfigErro
     )
     if tab:
         hint = "indent with spaces: YAML allows no tabs there"
+    if what == TOO_DEEP:
+        return ConfigError(f"{location}: {what}", hint="a config has a few levels")
     return ConfigError(f"{location}: is not YAML: {what}", hint=hint)
 
 
@@ -235,6 +332,11 @@ _YAML_HINTS: Final = {
     "expected <block end>": "look at the indentation: entries of one list or mapping begin in one column",
 }
 """PyYAML's message → hint."""
+
+
+def _position(name: str, before: str) -> str:
+    """Return the location after the text `before`."""
+    return f"{name}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
 def _location(node: yaml.Node, name: str) -> str:
@@ -255,4 +357,4 @@ def _join_surrogates(node: yaml.ScalarNode, name: str) -> str:
 def _kind(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    return "a mapping" if isinstance(node, yaml.MappingNode) else f"'{node.value}'"
+    return "a mapping" if isinstance(node, yaml.MappingNode) else f"'{shorten(node.value, MAX_QUOTED)}'"

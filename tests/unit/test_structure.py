@@ -60,6 +60,7 @@ LAYERS = (
         "child_process",
         "files",
         "json_types",
+        "regular_file",
         "redact",
         "retry_calls",
     },
