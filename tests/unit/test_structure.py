@@ -13,7 +13,6 @@ SEAMS = {
     "python_on_whales": {"engine/docker.py"},
     "httpx": {"oci/auth.py", "oci/registry.py", "oci/transport.py", "oci/http.py"},
     "httpcore": {"oci/transport.py"},
-    "docker": {"oci/credentials.py"},
     "tenacity": {"retry_calls.py"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -338,3 +338,179 @@ def test_repr_of_credentials_shows_no_secret():
     text = repr(Credentials(username="me", secret="s3cret", identity_token="t0ken"))
     assert "s3cret" not in text
     assert "t0ken" not in text
+
+
+# -- helpers and files that do not behave
+
+
+SECRETS = ("s3cret", "c2VjcmV0LXdvcmQ", "secret-word")
+LIMITS = {"timeout_s": 1.0}
+
+
+def lookup_error(host="r.example.org", **limits):
+    """Return the error of a look-up, which shows no secret."""
+    with pytest.raises(EnvironmentFault) as caught:
+        credentials_for(host, **limits)
+    text = f"{caught.value.message} {caught.value.hint}"
+    assert not any(secret in text for secret in SECRETS), text
+    assert len(text) < 1000
+    assert "\x1b" not in text
+    assert caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo s3cret; exit 1", "exit code 1"),
+        ("echo s3cret >&2; exit 3", "exit code 3"),
+        ("echo 'error getting credentials - s3cret'; exit 1", "exit code 1"),
+        ("printf '\\033[31ms3cret\\377'; exit 1", "exit code 1"),
+        ("printf '\\377\\376'", "not in the form"),
+        ("echo s3cret", "not in the form"),
+        ("echo '[\"s3cret\"]'", "not in the form"),
+        ('echo \'{"Username": "s3cret"}\'', "not in the form"),
+        ('echo \'{"Username": 1, "Secret": "s3cret"}\'', "not in the form"),
+        ('echo \'{"Username": "a", "Secret": ["s3cret"]}\'', "not in the form"),
+        ("yes '[' | head -c 60000 | tr -d '\\n'", "not in the form"),
+        ("printf '{\"Username\": 9'; yes 9 | head -c 60000 | tr -d '\\n'; echo '}'", "not in the form"),
+        ("exec cat /dev/zero", "prints more than"),
+        ("exec cat /dev/zero >&2", "prints more than"),
+        ("kill -9 $$", "signal 9"),
+        ("cat > /dev/null; echo", "not in the form"),
+    ],
+)
+def test_a_helper_that_fails_is_named_and_not_quoted(config, tmp_path, monkeypatch, script, message):
+    helper(tmp_path, monkeypatch, "odd", script)
+    config({"credHelpers": {"r.example.org": "odd"}})
+    error = lookup_error()
+    assert "docker-credential-odd" in error.message
+    assert message in error.message
+
+
+def test_a_helper_that_hangs_is_ended_with_what_it_started(config, tmp_path, monkeypatch):
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    helper(tmp_path, monkeypatch, "slow", f"trap '' TERM; sleep 300 > {alive} & wait; wait")
+    config({"credsStore": "slow"})
+    # A reader of a FIFO sees its end once no process has it open for writing any more.
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    assert "does not answer within 1.0s" in lookup_error(**LIMITS).message
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def test_what_a_helper_leaves_behind_is_not_waited_for(config, tmp_path, monkeypatch):
+    helper(tmp_path, monkeypatch, "agent", 'sleep 30 & echo \'{"Username": "me", "Secret": "x"}\'')
+    config({"credsStore": "agent"})
+    assert credentials_for("r.example.org", timeout_s=20.0) == Credentials(username="me", secret="x")
+
+
+@pytest.mark.parametrize("name", ["../x", "/bin/x", "a/b", "x y", "x;y", ".", "-x", "a\nb", "ä", "a" * 300])
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+def test_a_helper_with_a_path_in_its_name_is_refused(config, tmp_path, monkeypatch, key, name):
+    (tmp_path / "docker-credential-a").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config({key: name if key == "credsStore" else {"r.example.org": name}})
+    assert "is no name of a credential helper" in lookup_error().message
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_a_helper_that_cannot_be_started_is_an_error(config, tmp_path, monkeypatch, mode):
+    helper(tmp_path, monkeypatch, "plain", "exit 0")
+    program = tmp_path / "bin" / "docker-credential-plain"
+    program.write_text("no program\n" if mode == 0o644 else "#!/nonexistent/sh\n")
+    program.chmod(mode)
+    config({"credsStore": "plain"})
+    assert "docker-credential-plain" in lookup_error().message
+
+
+@pytest.mark.parametrize("script", ["echo 'credentials not found in native keychain'; exit 1"])
+def test_a_helper_without_a_login_is_no_error(config, tmp_path, monkeypatch, script):
+    helper(tmp_path, monkeypatch, "empty", script)
+    config({"credsStore": "empty", "auths": {"r.example.org": basic("me:x"), "q.example.org": {}}})
+    assert credentials_for("q.example.org") is None
+    assert credentials_for("r.example.org") == Credentials(username="me", secret="x")
+
+
+DOCUMENTS = {
+    "auths of a list": {"auths": []},
+    "auths of a text": {"auths": "s3cret"},
+    "an entry of a text": {"auths": {"r.example.org": "s3cret"}},
+    "an entry of a number": {"auths": {"r.example.org": 5}},
+    "a login of a number": {"auths": {"r.example.org": {"auth": 5}}},
+    "a login that is no base64": {"auths": {"r.example.org": {"auth": "s3cret!"}}},
+    "a login in another alphabet": {"auths": {"r.example.org": {"auth": "ü"}}},
+    "a login without a colon": {"auths": {"r.example.org": basic("secret-word")}},
+    "a login without a name": {"auths": {"r.example.org": basic(":secret-word")}},
+    "a login that is no UTF-8": {"auths": {"r.example.org": {"auth": "//86//8="}}},
+    "a name of a list": {"auths": {"r.example.org": {"username": ["s3cret"], "password": "x"}}},
+    "a token of a list": {"auths": {"r.example.org": {"identitytoken": ["s3cret"]}}},
+    "helpers of a list": {"credHelpers": ["s3cret"]},
+    "helpers of a text": {"credHelpers": "s3cret"},
+    "a helper of a number": {"credHelpers": {"r.example.org": 5}},
+    "a helper of a list": {"credHelpers": {"r.example.org": ["s3cret"]}},
+    "a store of a number": {"credsStore": 5},
+    "a store of a mapping": {"credsStore": {"a": "s3cret"}},
+    "no JSON": '{"auths": s3cret}',
+    "a list": "[]",
+    "a number": "5",
+    "deep lists": '{"auths": ' + "[" * 100_000,
+    "a huge number": '{"auths": {"r.example.org": {"auth": ' + "9" * 10_000 + "}}}",
+    "UTF-16": '{"auths": {}}'.encode("utf-16"),
+    "NUL": "\x00" * 50,
+    "more than a config has": '{"auths": {}, "x": "' + "x" * 2_000_000 + '"}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DOCUMENTS)
+def test_a_config_of_docker_in_another_form_is_an_error(config, tmp_path, case):
+    document = DOCUMENTS[case]
+    if isinstance(document, bytes):
+        (tmp_path / "config.json").write_bytes(document)
+    else:
+        config(document)
+    assert str(tmp_path / "config.json") in lookup_error().message
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"auths": {"other.example.org": {"auth": "!"}, "r.example.org": basic("me:x")}},
+        {"auths": {"https://r.example.org/v1/": basic("me:x")}},
+        {"auths": {"http://r.example.org": basic("me:x")}},
+        {"auths": {"r.example.org": {"username": "me", "password": "x"}}},
+        {"auths": {"r.example.org": {**basic("me:x"), "email": None}}, "credsStore": "", "credHelpers": {}},
+        {"auths": {"r.example.org": basic("me:x")}, "credHelpers": None, "proxies": 5, "HttpHeaders": []},
+    ],
+)
+def test_odd_but_valid_logins_are_read(config, document):
+    config(document)
+    assert credentials_for("r.example.org") == Credentials(username="me", secret="x")
+
+
+def _loop(path):
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir(), _loop]
+)
+def test_a_config_of_docker_that_is_no_regular_file_is_an_error(tmp_path, monkeypatch, make):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    make(tmp_path / "config.json")
+    assert "cannot be read" in lookup_error().message
+
+
+@pytest.mark.parametrize(
+    "environ", [{"DOCKER_CONFIG": "/nonexistent"}, {"HOME": "/nonexistent"}, {"HOME": ""}]
+)
+def test_without_docker_configured_there_is_no_login(monkeypatch, environ):
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    if "DOCKER_CONFIG" in environ or environ["HOME"]:
+        assert credentials_for("r.example.org") is None
+    else:
+        credentials_for("unknown.example.org")
