@@ -37,6 +37,8 @@ def answer(program: typer.Typer) -> int:
     code: object = 0
     try:
         shell = os.environ[VARIABLE].removeprefix("complete_")
+        if shell not in SHELLS:
+            return 0
         prefix = _join_bash_words() if shell == "bash" else _option_before_equals()
         with redirect_stdout(output):
             program(args=[], prog_name="multibuild")

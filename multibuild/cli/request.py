@@ -161,8 +161,9 @@ def state_of(request: Request, loaded: LoadedConfig) -> State:
 
     path = request.state_dir or default_state_dir(loaded.project, os.environ)
     logger.info("state: %s", path.absolute())
+    resolved = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
     for context in local_contexts(loaded):
-        if path.resolve().is_relative_to(context):
+        if resolved.is_relative_to(context):
             raise UsageError(
                 f"--state-dir {path} lies inside the build context {context}",
                 hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",

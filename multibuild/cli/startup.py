@@ -6,10 +6,12 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from multibuild.cli.error_handler import exit_code
 from multibuild.cli.streams import harmless_streams, install, write_error
+from multibuild.errors import UsageError
 
 MAX_UNCOLLECTED = 200_000
 """Objects before a garbage collection. Imports create tens of thousands and no garbage: 700 cost `plan` a tenth."""
@@ -41,4 +43,13 @@ def _run_command(words: list[str]) -> object:
 
     if os.environ.get(VARIABLE):
         return answer(program())
+    _check_working_directory()
     return program(words[0] if words else "")(args=words, standalone_mode=False, prog_name="multibuild")
+
+
+def _check_working_directory() -> None:
+    """Raise UsageError when the working directory was removed: no relative path has a meaning then."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory is no longer there", hint="go to one that exists") from None

@@ -115,7 +115,7 @@ class _Texts:
             return value
         if problem := _unusable(text):
             self.problems.append(Problem(key=key, message=problem, hint="use another value"))
-            return value
+            return ""
         self._chars += len(text)
         if self._chars > MAX_CONFIG_CHARS:
             too_long = f"more than {MAX_CONFIG_CHARS} characters, with aliases and variables written out"

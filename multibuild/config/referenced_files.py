@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
-from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS
+from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS, MAX_QUOTED
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
 from multibuild.regular_file import is_file, is_folder, is_there, read_regular
@@ -67,15 +67,17 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         fields = _fields(secret)
         source = fields.get("env") or (fields.get("type") == "env" and fields.get("src"))
         if source and source not in environ:
+            name = shorten(source, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: secrets.{index}: the environment variable {source} is not set",
-                hint=f"set {source}: the build needs it for the secret {fields.get('id')}",
+                f"{loaded.path}: secrets.{index}: the environment variable {name} is not set",
+                hint=f"set {name}: the build needs it for the secret {shorten(fields.get('id', ''), MAX_QUOTED)}",
             )
     for index, agent in enumerate(loaded.config.ssh):
         if "=" not in agent and not environ.get("SSH_AUTH_SOCK"):
+            name = shorten(agent, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: ssh.{index}: '{agent}' means the SSH agent, and SSH_AUTH_SOCK is not set",
-                hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {agent}=PATH',
+                f"{loaded.path}: ssh.{index}: '{name}' means the SSH agent, and SSH_AUTH_SOCK is not set",
+                hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {name}=PATH',
             )
 
 

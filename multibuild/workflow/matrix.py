@@ -62,6 +62,7 @@ def make_jobs(
             f"--shards {shards}: the platforms name {len(groups)} different runners",
             hint=f"a job has one runner: write --shards {len(groups)} or more",
         )
+    shards = min(shards, len(runners))
     seconds = seconds or {}
     default = max(seconds.values(), default=1.0)
     cost = {name: seconds.get(str(name), default) for name in runners}

@@ -17,6 +17,7 @@ from multibuild.cli.streams import print_json
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
+from multibuild.regular_file import is_file, is_there
 
 if TYPE_CHECKING:
     from multibuild.init.proposal import Proposal
@@ -49,7 +50,8 @@ def init(request: InitRequest) -> int:
     """
     from multibuild.init.starter import ImageName, StarterConfig
 
-    if request.file.exists() or request.file.is_symlink():
+    # Path.is_symlink raises for a name that is too long.
+    if is_there(request.file) or os.path.islink(request.file):  # noqa: PTH114
         raise UsageError(
             f"{request.file}: exists already, and init never overwrites",
             hint="edit it, remove it, or name another with --file",
@@ -71,12 +73,12 @@ def _dockerfile(request: InitRequest, project: Path) -> Path:
     from multibuild.config.referenced_files import find_dockerfiles
 
     if request.dockerfile is not None:
-        if not request.dockerfile.is_file():
+        if not is_file(request.dockerfile):
             raise ConfigError(
                 f"there is no Dockerfile {request.dockerfile}", hint="name it with --dockerfile"
             )
         return request.dockerfile.absolute()
-    if (project / "Dockerfile").is_file():
+    if is_file(project / "Dockerfile"):
         return project / "Dockerfile"
     files = find_dockerfiles(project, project)
     if len(files) == 1:

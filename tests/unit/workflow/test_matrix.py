@@ -66,6 +66,11 @@ def test_no_shard_is_empty(config):
     assert all(job.platforms for job in jobs)
 
 
+@pytest.mark.parametrize("shards", [10**6, 10**9, 10**30])
+def test_more_shards_than_platforms_are_one_for_each(config, shards):
+    assert make_jobs(config, shards=shards) == make_jobs(config, shards=len(config.platforms))
+
+
 def test_fewer_shards_than_runners_are_an_error(config):
     with pytest.raises(UsageError, match="2 different runners") as caught:
         make_jobs(config, shards=1)
