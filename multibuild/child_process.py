@@ -41,11 +41,12 @@ def run_child(
     environ: Mapping[str, str] | None = None,
     timeout_s: float,
     max_bytes: int,
+    own_group: bool = True,
 ) -> ChildResult:
     """Run a program in a process group of its own and return what it printed, `max_bytes` on both streams together.
 
-    `stdin` is a short text that a pipe holds. Raises ChildLimit after the whole group was ended, OSError for a program
-    that cannot be started.
+    `stdin` is a short text that a pipe holds. Without `own_group` the program can use the terminal, and it alone is
+    ended. Raises ChildLimit after that, OSError for a program that cannot be started.
     """
     deadline = time.monotonic() + timeout_s
     with subprocess.Popen(
@@ -54,7 +55,7 @@ def run_child(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environ,
-        start_new_session=True,
+        start_new_session=own_group,
     ) as process:
         try:
             _send(process.stdin, stdin)
@@ -65,7 +66,7 @@ def run_child(
             raise ChildLimit(f"does not answer within {human_seconds(timeout_s)}") from None
         finally:
             if process.returncode is None:
-                _end_group(process)
+                _end(process, group=own_group)
 
 
 def _send(pipe: IO[bytes] | None, data: bytes) -> None:
@@ -99,6 +100,6 @@ def _read(process: subprocess.Popen[bytes], deadline: float, max_bytes: int) -> 
     return bytes(texts[process.stdout]), bytes(texts[process.stderr])
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], *, group: bool) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL) if group else process.kill()

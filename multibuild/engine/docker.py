@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multibuild.architectures import architecture_named
+from multibuild.child_process import ChildLimit, run_child
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from python_on_whales import DockerClient
 
 logger = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S = 180.0
+"""For a short answer; an engine behind ssh takes half a minute, `buildx ls` 20 s for each machine that is down."""
+
+MAX_ANSWER_BYTES = 64_000_000
+"""What a short answer may have: buildx lists the files of every builder."""
 
 INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
 OTHER_CONTEXT = (
@@ -153,15 +160,19 @@ class DockerEngine:
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
             raise _explained("docker info", answer.stderr or answer.stdout)
         document, warnings = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
-        client = document.get("ClientInfo") or {}
         if not document.get("ServerVersion"):
-            raise _unreachable("; ".join(document.get("ServerErrors") or ()) or warnings)
-        buildx = next(
-            (p for p in client.get("Plugins") or () if p.get("Name") == "buildx" and p.get("Path")), None
-        )
+            raise _unreachable("; ".join(map(str, _list(document.get("ServerErrors")))) or warnings)
+        with _in_form("docker info"):
+            plugins = (document.get("ClientInfo") or {}).get("Plugins") or ()
+            buildx = next((p for p in plugins if p.get("Name") == "buildx" and p.get("Path")), None)
         if buildx is None or buildx.get("Err"):
             raise _without_buildx(warnings)
-        self._buildx = (buildx["Path"],)
+        with _in_form("docker info"):
+            return self._info(document, buildx)
+
+    def _info(self, document: dict[str, Any], buildx: dict[str, Any]) -> EngineInfo:
+        client = document.get("ClientInfo") or {}
+        self._buildx = (str(buildx["Path"]),)
         row = architecture_named(document["Architecture"])
         status = dict(document.get("DriverStatus") or ())
         context = client.get("Context") or "default"
@@ -184,7 +195,8 @@ class DockerEngine:
     def builders(self) -> tuple[BuilderInfo, ...]:
         """Read `buildx ls`, through the plugin's own binary once `info` has its path: that takes half the time."""
         text = self._text(*self._buildx, "ls", "--format", "{{json .}}")
-        return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
+        with _in_form("buildx ls"):
+            return tuple(_builder(_parsed(line, "buildx ls")) for line in text.splitlines() if line.strip())
 
     def create_builder(self, new: NewBuilder) -> None:
         """Create a builder. buildx reads the configuration now and keeps its content."""
@@ -261,7 +273,7 @@ class DockerEngine:
             run([*self._client.docker_cmd, *arguments], return_stderr=False)
 
 
-def run_docker(*argv: str) -> subprocess.CompletedProcess[str]:
+def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
     """Run a docker command for its short answer; EnvironmentFault when it cannot be started.
 
     Not through python-on-whales, which drops fields (the options and files of `buildx ls`, which show drift), and
@@ -269,9 +281,13 @@ def run_docker(*argv: str) -> subprocess.CompletedProcess[str]:
     """
     _log_command(*argv)
     try:
-        return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        # In our own group: ssh may ask for a password at the terminal.
+        result = run_child(argv, timeout_s=timeout_s, max_bytes=MAX_ANSWER_BYTES, own_group=False)
+        return subprocess.CompletedProcess(
+            argv, result.returncode, _as_text(result.stdout), _as_text(result.stderr)
         )
+    except ChildLimit as error:
+        raise EnvironmentFault(f"{' '.join(argv[:2])} {error}", hint="try the same docker command") from error
     except FileNotFoundError as error:
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except OSError as error:
@@ -282,14 +298,31 @@ def _log_command(*argv: str) -> None:
     logger.info("+ %s", redacted_command(argv))
 
 
+def _as_text(output: bytes) -> str:
+    return output.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
 def _parsed(text: str, command: str) -> dict[str, Any]:
+    with _in_form(command):
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise TypeError
+        return document
+
+
+@contextmanager
+def _in_form(command: str) -> Iterator[None]:
+    """Turn errors about an answer in another form into an EnvironmentFault: `docker` may be another program."""
     try:
-        document: dict[str, Any] = json.loads(text)
-    except ValueError as error:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentFault(
             f"{command}: docker's answer could not be read", hint="try the same docker command"
         ) from error
-    return document
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 @contextmanager

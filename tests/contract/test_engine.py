@@ -8,7 +8,7 @@ from fakes.docker import INFO
 from fakes.engine import ENGINE, FakeEngine
 
 from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import DockerEngine, NewBuilder
+from multibuild.engine.docker import DockerEngine, NewBuilder, run_docker
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
 from multibuild.host.own_builders import OwnBuilders
@@ -183,3 +183,46 @@ def test_an_engine_is_local_without_docker_host_or_with_a_unix_socket(docker, mo
     docker.engine()
     monkeypatch.setenv("DOCKER_HOST", host)
     assert DockerEngine().info().local is local
+
+
+FORMS = {
+    "a list": "[]",
+    "a text": '"x"',
+    "nothing": "",
+    "no JSON": "s3cret",
+    "deep lists": "[" * 100_000,
+    "an engine of another kind": {
+        "ServerVersion": "5",
+        "ClientInfo": {"Plugins": INFO["ClientInfo"]["Plugins"]},
+    },
+    "a number for a name": {**INFO, "Architecture": ["x"]},
+    "plugins of texts": {**INFO, "ClientInfo": {"Plugins": ["buildx"]}},
+    "a client of a text": {**INFO, "ClientInfo": "x"},
+    "drivers of numbers": {**INFO, "DriverStatus": [1, 2]},
+    "registries of a list": {**INFO, "RegistryConfig": []} | {"RegistryConfig": ["x"]},
+}
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_an_answer_in_another_form_is_an_environment_fault(docker, case):
+    form = FORMS[case]
+    docker.answer("info", stdout=form if isinstance(form, str) else json.dumps(form))
+    with pytest.raises(EnvironmentFault) as caught:
+        DockerEngine().info()
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[]", "{}", '{"Name": "x", "Nodes": 5}', '{"Name": "x", "Nodes": ["y"]}', '{"Name": "x", "Err": 5}'],
+)
+def test_a_list_of_builders_in_another_form_is_an_environment_fault(docker, line):
+    docker.answer("buildx", "ls", stdout=line)
+    with pytest.raises(EnvironmentFault, match="could not be read"):
+        DockerEngine().builders()
+
+
+def test_a_docker_that_does_not_answer_is_ended(docker):
+    docker.answer("info", seconds=300)
+    with pytest.raises(EnvironmentFault, match="does not answer"):
+        run_docker("docker", "info", timeout_s=1.0)
