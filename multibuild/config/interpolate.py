@@ -11,6 +11,7 @@ from multibuild.frozen import frozen
 from multibuild.terminal import shorten
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+_MARK = re.compile(r"\$\{|\}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 MAX_NESTED_DEFAULTS = 20
@@ -153,17 +154,10 @@ class _Interpolation:
 def _closing(text: str, start: int) -> int:
     """Return the position of the brace that closes the `${` at `start`; defaults may contain further ones."""
     depth = 0
-    position = start
-    while position < len(text):
-        if text.startswith("${", position):
-            depth += 1
-            position += 2
-            continue
-        if text[position] == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-        position += 1
+    for mark in _MARK.finditer(text, start):
+        depth += 1 if mark[0] == "${" else -1
+        if depth == 0:
+            return mark.start()
     raise InterpolationError(
         f"'{shorten(text[start:], MAX_QUOTED)}' has no closing brace", hint="$$ is a dollar sign"
     )

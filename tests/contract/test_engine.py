@@ -193,7 +193,7 @@ FORMS = {
     "deep lists": "[" * 100_000,
     "an engine of another kind": {
         "ServerVersion": "5",
-        "ClientInfo": {"Plugins": INFO["ClientInfo"]["Plugins"]},
+        "ClientInfo": {"Plugins": [{"Name": "buildx", "Path": "/x"}]},
     },
     "a number for a name": {**INFO, "Architecture": ["x"]},
     "plugins of texts": {**INFO, "ClientInfo": {"Plugins": ["buildx"]}},

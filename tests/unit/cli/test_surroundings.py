@@ -149,3 +149,17 @@ def test_a_working_directory_that_is_gone_is_an_error(project):
     )
     assert process.returncode in {2, 3}, process.stderr
     assert b"a bug in multibuild" not in process.stderr
+
+
+def test_a_git_that_fails_costs_init_only_its_guess(project, monkeypatch, capsys):
+    program = project.parent / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'fatal: detected dubious ownership' >&2\nexit 128\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
+    assert main(["init", "-f", "new.yaml"]) == 0
+    assert (
+        "warning: the image's name is not guessed from git: git: fatal: detected dubious"
+        in capsys.readouterr().err
+    )
+    assert "registry.example.org/app" in (project / "new.yaml").read_text()
