@@ -32,6 +32,7 @@ class BuildHistory:
 def read_history(runs: Sequence[RunDirectory], fingerprints: PlanFingerprints) -> BuildHistory:
     """Return what earlier `runs` (newest first) tell of builds with these fingerprints."""
     built: set[tuple[str, str | None]] = set()
+    seconds: dict[str, float] = {}
     failed: set[str] = set()
     for run in runs[:MAX_RUNS]:
         digests: dict[str, str] = {}
@@ -41,10 +42,12 @@ def read_history(runs: Sequence[RunDirectory], fingerprints: PlanFingerprints) -
                     digests[platform] = digest
                 case PlatformEnded(platform=platform, status="succeeded"):
                     built.add((platform, digests.get(platform, "")))
-                case AttemptEnded(platform=platform, outcome=outcome) if outcome not in {"ok", "cancelled"}:
+                case AttemptEnded(platform=platform, outcome="ok"):
+                    seconds[platform] = max(event.seconds, seconds.get(platform, 0.0))
+                case AttemptEnded(platform=platform, outcome=outcome) if outcome != "cancelled":
                     failed.add(platform)
     return BuildHistory(
-        seconds=past_seconds(runs),
+        seconds=seconds,
         failed=frozenset(failed),
         context_bytes=fingerprints.context_bytes,
         cached=frozenset(

@@ -21,6 +21,7 @@ from multibuild.journal.events import (
     TagPlanned,
 )
 from multibuild.journal.journal import read_events
+from multibuild.journal.last_run import is_child
 from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
@@ -65,7 +66,7 @@ def read_unfinished_runs(state: State, current: RunDirectory) -> UnfinishedRuns:
 
     Several are read, because a resumed run may itself have been killed before it journaled what it reused.
     """
-    earlier_runs = tuple(run for run in state.runs() if run.id < current.id)
+    earlier_runs = state.runs_before(current)
     ids: list[str] = []
     children: dict[tuple[str, str], FinishedChild] = {}
     tags: dict[tuple[str, str], str | None] = {}
@@ -162,6 +163,7 @@ async def reusable_children(
         if (
             child is not None
             and child.mtime_stamp in {None, fingerprints.mtime_stamp}
+            and is_child(child.repository, child.digest)
             and is_local_child(child.repository) == (planned.staging.kind == "layout")
         ):
             candidates[planned.platform] = child

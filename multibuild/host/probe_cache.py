@@ -17,6 +17,8 @@ from typing import Any
 from multibuild.engine.docker import BuilderInfo, EngineInfo
 from multibuild.errors import UsageError
 from multibuild.host.probe import ProbeResult
+from multibuild.journal.shapes import PROBE
+from multibuild.json_types import has_shape
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
 
@@ -42,12 +44,15 @@ def cached_results(
     facts: Mapping[str, Any] | None, builder: str, digest: str, platforms: Sequence[Platform]
 ) -> tuple[ProbeResult, ...] | None:
     """Return the results of an earlier probe from facts.json; None when anything changed, or did not run then."""
-    try:
-        entry = (facts or {})["probed"][builder]
-        runs = {Platform.parse(text) for text in entry["runs"]}
-        fresh = entry["mark"] == digest and 0 <= time.time() - entry["time"] < MAX_AGE_S
-    except (KeyError, TypeError, UsageError):
+    probed = (facts or {}).get("probed")
+    entry = probed.get(builder) if isinstance(probed, dict) else None
+    if entry is None or not has_shape(entry, PROBE):
         return None
+    try:
+        runs = {Platform.parse(text) for text in entry["runs"]}
+    except UsageError:
+        return None
+    fresh = entry["mark"] == digest and 0 <= time.time() - entry["time"] < MAX_AGE_S
     if not fresh or not runs.issuperset(platforms):
         return None
     return tuple(ProbeResult(platform=platform, runs=True) for platform in platforms)
@@ -58,7 +63,8 @@ def cache_entry(
 ) -> dict[str, Any]:
     """Return what facts.json keeps of a probe; results that came from the cache keep their time."""
     runs = [str(result.platform) for result in results if result.runs]
-    if previous is not None and previous.get("mark") == digest and set(previous.get("runs", ())) >= set(runs):
+    is_same = has_shape(previous, PROBE) and (previous or {})["mark"] == digest
+    if previous is not None and is_same and set(previous["runs"]) >= set(runs):
         return dict(previous)
     return {"mark": digest, "time": time.time(), "runs": runs}
 

@@ -11,18 +11,27 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from multibuild.frozen import frozen
 from multibuild.journal.events import EVENTS, JSON_KEYS, Event, UnknownEvent
+from multibuild.journal.shapes import FIELD_SHAPES, is_duration
+from multibuild.json_types import has_shape, is_count
+
+YEARS = range(1970, 9999)
+"""Years of a time: a machine without a clock says 1970, and after 9998 a time zone leads out of what Python has."""
+
+
+_NUMBERS = {float: is_duration, int: is_count}
+"""Conditions of numbers: those of events are seconds, or count something."""
 
 
 class MalformedEvent(ValueError):
-    """An event `name` whose fields are not those of its class."""
+    """An event `name` whose fields are not those of its class, or out of range."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"a field of {name} is missing or of another type")
+        super().__init__(f"a field of {name} is missing, of another type, or out of range")
         self.name = name
 
 
 def read_event(name: str, values: Mapping[str, Any]) -> Event:
-    """Return an event from its journal form; MalformedEvent when a field is missing or of another type."""
+    """Return an event from its journal form; MalformedEvent when a field is not what its class has."""
     cls = EVENTS.get(name)
     if cls is None:
         return UnknownEvent(name=name, fields=dict(values))
@@ -32,7 +41,8 @@ def read_event(name: str, values: Mapping[str, Any]) -> Event:
         if key not in values and (item.default is not MISSING or item.default_factory is not MISSING):
             continue
         value = values.get(key)
-        if not _is_of_type(value, types_of(name)[item.name]):
+        shape = FIELD_SHAPES.get((name, key))
+        if not _is_of_type(value, types_of(name)[item.name]) or (shape and not has_shape(value, shape)):
             raise MalformedEvent(name)
         arguments[item.name] = tuple(value) if isinstance(value, list) else value
     return cls(**arguments)
@@ -46,7 +56,9 @@ def types_of(name: str) -> Mapping[str, Any]:
 
 def _is_of_type(value: Any, hint: Any) -> bool:
     # A bool is an int to Python, and an int a float to JSON.
-    if type(value) is hint or hint is Any or (hint is float and type(value) is int):
+    if hint in _NUMBERS:
+        return _NUMBERS[hint](value)
+    if type(value) is hint or hint is Any:
         return True
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
@@ -79,4 +91,6 @@ class JournalEntry:
         moment = datetime.fromisoformat(time)
         if moment.tzinfo is None:
             raise ValueError(f"'{time}' names no time zone")
+        if moment.year not in YEARS:
+            raise ValueError(f"'{time}' is no time of a run")
         return cls(time=moment.astimezone(UTC), event=read_event(name, values))

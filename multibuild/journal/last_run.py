@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.journal.events import ContentEnded, Event, PlatformEnded, SmokeTestEnded
 from multibuild.journal.journal import read_events
+from multibuild.journal.local_children import folder_of, is_local_child
 from multibuild.journal.runs import RunDirectory
+from multibuild.oci.reference import Reference
 from multibuild.plan.spec import repository_of
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 @frozen
@@ -29,6 +36,27 @@ class RecordedChild:
     checked: int = 0
 
 
+def is_child(repository: str, digest: str) -> bool:
+    """Whether what a journal says of a child can be one: a digest in a repository, or in a run's directory."""
+    if not _DIGEST.match(digest):
+        return False
+    if not is_local_child(repository):
+        return parsed_reference(repository) is not None
+    try:
+        folder_of(repository, RunDirectory(Path()))
+    except MultibuildError:
+        return False
+    return True
+
+
+def parsed_reference(text: str) -> Reference | None:
+    """Return the image reference that a journal or plan holds; None for a local child, or what is no reference."""
+    try:
+        return None if is_local_child(text) else Reference.parse(text)
+    except MultibuildError:
+        return None
+
+
 @frozen
 class LastRun:
     """A run, its plan.json, and its children by platform."""
@@ -43,14 +71,16 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
     for run in runs:
         plan = run.load_plan()
         events = read_events(run.journal_path)
-        if plan and any(isinstance(event, PlatformEnded) for event in events):
+        if plan and "platforms" in plan and any(isinstance(event, PlatformEnded) for event in events):
             return LastRun(run=run.id, plan=plan, children=recorded_children(plan, events))
     return None
 
 
 def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[str, RecordedChild]:
     """Return a journal's children by platform. A later child replaces an earlier one and that one's proofs."""
-    staged = {item["platform"]: repository_of(item["staging"]["reference"]) for item in plan["platforms"]}
+    staged = {
+        item["platform"]: repository_of(item["staging"]["reference"]) for item in plan.get("platforms", ())
+    }
     children: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
     checked: dict[str, int] = {}

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import re
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from multibuild.errors import EnvironmentFault, UsageError
-from multibuild.files import sync_folder, write_atomic
+from multibuild.files import (
+    is_plain_directory,
+    open_private,
+    read_plain,
+    remove_tree,
+    sync_folder,
+    write_atomic,
+)
+from multibuild.journal.own_files import (
+    MAX_FACTS_BYTES,
+    is_own_run,
+    is_run,
+    mark_run,
+    prepare_state_directory,
+    require_private,
+    sequence_of,
+)
+from multibuild.journal.project_lock import hold_project_lock
+from multibuild.journal.shapes import FACTS, PLAN, REPORT
+from multibuild.json_types import Shape, has_shape, is_text, parse_json
 
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}\Z")
+MAX_DOCUMENT_BYTES = 16 << 20
+"""Bytes of a plan or a report; that of a dozen platforms takes less than one megabyte."""
+
+_IDS_OF_A_SECOND = 0x10000
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
@@ -47,8 +66,25 @@ class RunDirectory:
 
     @property
     def id(self) -> str:
-        """The ID; IDs sort by time."""
+        """The ID, which names the second of the run's start by the clock of that time."""
         return self.path.name
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """The key that sorts runs as they were made, whatever the clock said: those of version 0.1 come first."""
+        return sequence_of(self.path) or 0, self.id
+
+    def is_own(self) -> bool:
+        """Whether it proves to be a run that multibuild made here, which may be deleted."""
+        return is_own_run(self.path)
+
+    def remove(self) -> None:
+        """Delete the run and everything in it. OSError."""
+        remove_tree(self.path)
+
+    def remove_children(self) -> None:
+        """Delete the children that no registry holds. OSError."""
+        remove_tree(self.children)
 
     @property
     def plan_path(self) -> Path:
@@ -79,8 +115,8 @@ class RunDirectory:
         write_atomic(self.plan_path, json.dumps(document, indent=2) + "\n")
 
     def load_plan(self) -> dict[str, Any] | None:
-        """Read plan.json; None when the run ended before it had a plan."""
-        return _load(self.plan_path)
+        """Read plan.json; None when the run ended before it had a plan, or what is there is none."""
+        return load_document(self.plan_path, PLAN)
 
     def save_report(self, report: Mapping[str, Any], pages: Mapping[str, str]) -> None:
         """Write report.json and further pages by file name."""
@@ -89,8 +125,12 @@ class RunDirectory:
             write_atomic(self.path / name, text)
 
     def report(self) -> dict[str, Any] | None:
-        """Read report.json; None when the run was killed before it was written."""
-        return _load(self.path / "report.json")
+        """Read report.json; None when the run was killed before it was written, or what is there is none."""
+        return load_document(self.path / "report.json", {"status?": is_text})
+
+    def whole_report(self) -> dict[str, Any] | None:
+        """Read report.json as `report` does, but only if it has all that a summary or a page shows."""
+        return load_document(self.path / "report.json", REPORT)
 
 
 class State:
@@ -101,22 +141,18 @@ class State:
         self.path = path
 
     def _create(self) -> None:
-        """Create the directory. One with other files keeps its mode (it may be /tmp); `runs` is always multibuild's."""
-        runs = self.path / "runs"
+        """Create the directory, or make one of ours private; EnvironmentFault for one that is not."""
         with self._faults():
-            if not self.path.is_dir() or not any(self.path.iterdir()):
-                self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self.path.chmod(0o700)
-            runs.mkdir(exist_ok=True, mode=0o700)
-            runs.chmod(0o700)
+            prepare_state_directory(self.path)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            where = f": {error.filename}" if error.filename and error.filename != str(self.path) else ""
             raise EnvironmentFault(
-                f"the state directory {self.path} cannot be used: {error.strerror or error}",
+                f"the state directory {self.path} cannot be used{where}: {error.strerror or error}",
                 hint="choose another with --state-dir",
             ) from error
 
@@ -124,7 +160,9 @@ class State:
         """Create a run's directory and point `latest` to it; `now` is aware. Raises EnvironmentFault."""
         self._create()
         with self._faults():
+            sequence = max((run.order[0] for run in self.runs()), default=0) + 1
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
+            mark_run(run.path, sequence)
             run.logs.mkdir(mode=0o700)
             self._point_to(run)
             sync_folder(self.path / "runs")
@@ -139,8 +177,10 @@ class State:
     def _make_run(self, second: str) -> RunDirectory:
         """Create the directory of the next free ID: random, but after those of the same second."""
         while True:
-            ids = [run.id for run in self.runs() if _ID.match(run.id) and run.id[:-5] == second]
-            number = int(max(ids)[-4:], 16) + 1 if ids else secrets.randbelow(0x8000)
+            ids = [run.id for run in self.runs() if run.id[:-5] == second]
+            number = int(max(ids)[-4:], 16) + 1 if ids else secrets.randbelow(_IDS_OF_A_SECOND // 2)
+            if number == _IDS_OF_A_SECOND:
+                number = secrets.randbelow(_IDS_OF_A_SECOND)
             run = RunDirectory(self.path / "runs" / f"{second}-{number:04x}")
             try:
                 run.path.mkdir(mode=0o700)
@@ -149,23 +189,23 @@ class State:
             return run
 
     def runs(self) -> tuple[RunDirectory, ...]:
-        """Return the runs, newest first."""
+        """Return the runs, newest first; nothing else in `runs`, and nothing through a link."""
         folder = self.path / "runs"
-        if not folder.is_dir():
+        if not is_plain_directory(folder):
             return ()
-        paths = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return tuple(RunDirectory(path) for path in sorted(paths, reverse=True))
+        runs = (RunDirectory(path) for path in folder.iterdir() if is_run(path))
+        return tuple(sorted(runs, key=lambda run: run.order, reverse=True))
 
     def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:
         """Return the runs older than `run`, newest first."""
-        return tuple(other for other in self.runs() if other.id < run.id)
+        return tuple(other for other in self.runs() if other.order < run.order)
 
     def latest(self) -> RunDirectory | None:
         """Return the run that `latest` points to, else the newest; None when there is none."""
         link = self.path / "latest"
-        if link.is_symlink() and link.is_dir():
-            return RunDirectory(self.path / "runs" / link.readlink().name)
-        return next(iter(self.runs()), None)
+        runs = self.runs()
+        name = link.readlink().name if link.is_symlink() else ""
+        return next((run for run in runs if run.id == name), next(iter(runs), None))
 
     def point_to_newest(self) -> None:
         """Point `latest` to the newest run after runs were removed; remove it after the last."""
@@ -195,58 +235,40 @@ class State:
     def lock(self) -> Iterator[None]:
         """Lock the project; EnvironmentFault naming the holder of the lock. The kernel frees it when that ends."""
         self._create()
-        with self._faults():
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
+        with ExitStack() as held:
             with self._faults():
-                if not _try_lock(handle):
-                    holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-                    raise EnvironmentFault(
-                        f"another run of this project is at work: {holder}",
-                        hint="wait for it, end it, or use another --state-dir",
-                    )
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, _holder().encode("utf-8", "replace"), 0)
-            try:
-                yield
-            finally:
-                os.ftruncate(handle, 0)
-        finally:
-            os.close(handle)
+                held.enter_context(hold_project_lock(self.path))
+            yield
 
     def load_facts(self) -> dict[str, Any] | None:
-        """Read facts.json: the results of the last setup or doctor; None when there is none."""
-        return _load(self.path / "facts.json")
+        """Read facts.json: the results of the last setup or doctor; None when there is none.
+
+        They name the programs that builds start: EnvironmentFault if others could have written them.
+        """
+        if not self.path.exists():
+            return None
+        require_private(self.path)
+        return load_document(self.path / "facts.json", FACTS, max_bytes=MAX_FACTS_BYTES)
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
         """Write facts.json."""
         self._create()
-        write_atomic(self.path / "facts.json", json.dumps(facts, indent=2))
+        with self._faults():
+            write_atomic(self.path / "facts.json", json.dumps(facts, indent=2))
 
 
-def _try_lock(handle: int) -> bool:
+def load_document(path: Path, shape: Shape, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> dict[str, Any] | None:
+    """Read a JSON object of a certain shape; None when there is none, or no plain file with one."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holder() -> str:
-    """Describe this process, by its command without options: those may hold secrets."""
-    command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
-    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"pid {os.getpid()} on {os.uname().nodename} since {since} ({command})"
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_plain(path, max_bytes=max_bytes))
     except (OSError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and has_shape(document, shape) else None
 
 
 def open_log(path: Path, *, append: bool = False) -> TextIO:
     """Open a log that is written line by line; a second attempt's lines `append` to those of the first."""
-    return path.open("a" if append else "w", encoding="utf-8", errors="replace", buffering=1)
+    handle = open_private(path, os.O_WRONLY | (os.O_APPEND if append else 0))
+    if not append:
+        os.ftruncate(handle, 0)
+    return os.fdopen(handle, "a" if append else "w", encoding="utf-8", errors="replace", buffering=1)

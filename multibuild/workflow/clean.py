@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
@@ -42,20 +40,24 @@ def clean_up(
     outcome = CleanOutcome()
     # Staged children go before the runs that list them, so that the next `clean` can try the rest again.
     with state.lock():
-        expired = state.runs()[keep:]
-        retained = state.runs()[:keep]
+        runs = state.runs()
+        retained, others = runs[:keep], [run for run in runs[keep:] if not run.is_own()]
+        expired = [run for run in runs[keep:] if run not in others]
+        outcome.stays += [f"{run.path}: nothing in it proves that multibuild made it" for run in others]
         refused = 0
         if "staged" in kinds:
             with RegistrySession(
                 loaded.config.registry_settings, on_wait=on_wait, limits=RUN_LIMITS
             ) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
-            children = [run.children for run in expired if run.children.is_dir()]
-            _delete("children", children, outcome, dry_run=dry_run)
+            for run in expired:
+                if run.children.is_dir():
+                    _delete(f"children {run.children}", run.remove_children, outcome, dry_run=dry_run)
         if "runs" in kinds and refused:
             outcome.stays.append(f"{len(expired)} runs: they name children that could not be deleted yet")
         elif "runs" in kinds:
-            _delete("run", [run.path for run in expired], outcome, dry_run=dry_run)
+            for run in expired:
+                _delete(f"run {run.path}", run.remove, outcome, dry_run=dry_run)
             if not dry_run:
                 state.point_to_newest()
         if "builders" in kinds:
@@ -89,11 +91,14 @@ def _staged(
     return refused
 
 
-def _delete(label: str, directories: Sequence[Path], outcome: CleanOutcome, *, dry_run: bool) -> None:
-    for path in directories:
-        outcome.removed.append(f"{label} {path}")
+def _delete(label: str, remove_it: Callable[[], None], outcome: CleanOutcome, *, dry_run: bool) -> None:
+    try:
         if not dry_run:
-            shutil.rmtree(path)
+            remove_it()
+    except OSError as error:
+        outcome.stays.append(f"{label}: {error.strerror or error}")
+    else:
+        outcome.removed.append(label)
 
 
 def _profiles(loaded: LoadedConfig) -> frozenset[str]:

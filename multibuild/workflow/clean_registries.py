@@ -15,7 +15,7 @@ from typing import Literal
 from multibuild.frozen import frozen
 from multibuild.journal.events import IndexComposed, PlatformEnded
 from multibuild.journal.journal import read_events
-from multibuild.journal.last_run import recorded_children
+from multibuild.journal.last_run import is_child, parsed_reference, recorded_children
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
@@ -82,19 +82,17 @@ def collect_leftovers(
         # Entries carried over from an older index were not built here, and may be in use by digest.
         own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
         for child in recorded_children(plan, own).values():
-            if is_local_child(child.repository):
+            if is_local_child(child.repository) or not is_child(child.repository, child.digest):
                 continue
             collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
             (collected.children if run in removed_runs else collected.roots).add(child.digest)
-        for planned in plan["platforms"]:
-            if is_local_child(planned["staging"]["reference"]):
-                continue
-            staging = Reference.parse(planned["staging"]["reference"])
-            if staging.tag and staging.tag.startswith(OWN_TAGS):
+        for planned in plan.get("platforms", ()):
+            staging = parsed_reference(planned["staging"]["reference"])
+            if staging is not None and staging.tag and staging.tag.startswith(OWN_TAGS):
                 leftovers.setdefault(staging.with_tag(None), _Collected()).tags.add(staging.tag)
+        image = parsed_reference(plan.get("image", ""))
         for event in events:
-            if isinstance(event, IndexComposed):
-                image = Reference.parse(plan["image"])
+            if isinstance(event, IndexComposed) and image is not None:
                 leftovers.setdefault(image, _Collected()).roots.add(event.digest)
     return tuple(
         Leftovers(

@@ -26,6 +26,8 @@ from multibuild.journal.events import (
     TagEnded,
 )
 from multibuild.journal.journal import read_events
+from multibuild.journal.last_run import is_child, parsed_reference
+from multibuild.journal.local_children import holder_of, is_local_child
 from multibuild.journal.recorder import Say
 
 if TYPE_CHECKING:
@@ -119,8 +121,6 @@ def _compare_with_registry(
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
     """Return the digest of a reference, from its registry, or from run directories for a child staged locally."""
-    from multibuild.journal.local_children import holder_of, is_local_child
-
     if not is_local_child(name):
         return registry_digest(registries, name)
     repository, _, digest = name.partition("@")
@@ -161,7 +161,7 @@ def _read_success(run: RunDirectory, events: Sequence[Event], command: Command) 
     digests = _expected_digests(events, command)
     # The report, not the journal's last event: the command `test` may have failed since.
     is_success = (run.report() or {}).get("status") == "succeeded"
-    if not (is_success and settings and digests):
+    if not (is_success and settings and digests and all(map(_is_name, digests))):
         return None
     return SuccessfulRun(run=run, settings=settings, inputs=inputs, expected_digests=digests)
 
@@ -180,6 +180,12 @@ def _expected_digests(events: Sequence[Event], command: Command) -> dict[str, st
     images = [event.manifest for event in events if isinstance(event, ChildRead)]
     repositories = {tag.rpartition(":")[0] for tag in tags}
     return {**tags, **{f"{name}@{digest}": digest for name in repositories for digest in images}}
+
+
+def _is_name(name: str) -> bool:
+    """Whether a journal's reference can be asked for: of an image, or of a child in a run's directory."""
+    repository, _, digest = name.partition("@")
+    return is_child(repository, digest) if is_local_child(name) else parsed_reference(name) is not None
 
 
 def _changed_inputs(success: SuccessfulRun, current: Mapping[str, Fingerprint]) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from multibuild.errors import PublishFailed, UsageError
+from multibuild.files import UnsafeFile, is_plain_directory, open_plain, open_private, read_plain
 from multibuild.frozen import frozen
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
@@ -22,10 +26,12 @@ from multibuild.journal.events import (
     RunStarted,
     SmokeTestEnded,
 )
-from multibuild.journal.journal import Journal, read_journal, scan_journal
-from multibuild.journal.last_run import RecordedChild, recorded_children
+from multibuild.journal.journal import MAX_JOURNAL_BYTES, Journal, read_journal, scan_journal
+from multibuild.journal.last_run import RecordedChild, parsed_reference, recorded_children
 from multibuild.journal.local_children import adopt, holder_of, is_local_child
-from multibuild.journal.runs import RunDirectory, State
+from multibuild.journal.runs import MAX_DOCUMENT_BYTES, RunDirectory, State
+from multibuild.journal.shapes import IMPORTED_PLAN
+from multibuild.json_types import has_shape, parse_json
 from multibuild.plan.plan_document import plan_document
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
@@ -40,8 +46,16 @@ _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
 _PLATFORM_EVENTS = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
 """Events to copy: those of platforms, not those of the other machine's stages."""
 
-MAX_FILE_BYTES = 64 << 20
-"""Bytes of a plan or a journal; a thousand attempts with their evidence take a few megabytes."""
+MAX_FILE_BYTES = MAX_JOURNAL_BYTES
+"""Bytes of a journal; a thousand attempts with their evidence take a few megabytes."""
+
+MAX_ENTRIES = 10_000
+"""Files of a directory of runs or of logs that are looked at."""
+
+MAX_LOG_BYTES = 256 << 20
+"""Bytes of all logs of a run that are copied; the log of a long build takes a few megabytes."""
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -56,10 +70,10 @@ class SourceRun:
 
 def find_runs(folder: Path) -> tuple[SourceRun, ...]:
     """Return the run of a run or state directory (its newest), or those of a directory of such; UsageError if none."""
-    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    paths = _entries(folder)
     own = _run_in(folder) if paths else None
     # Links in files of another machine could lead anywhere on this one, or in circles.
-    inner = [path for path in paths if path.is_dir() and not path.is_symlink()] if own is None else []
+    inner = [path for path in paths if is_plain_directory(path)] if own is None else []
     runs = tuple(run for run in (own, *map(_run_in, inner)) if run is not None)
     if not runs:
         raise UsageError(
@@ -69,51 +83,67 @@ def find_runs(folder: Path) -> tuple[SourceRun, ...]:
     return runs
 
 
+def _entries(folder: Path) -> tuple[Path, ...]:
+    """Return what a directory of another machine holds, by name, within limits; nothing if it is no directory."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in islice(entries, MAX_ENTRIES))
+    except OSError as error:
+        if folder.is_dir():
+            raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+        return ()
+    return tuple(folder / name for name in names)
+
+
 def _run_in(folder: Path) -> SourceRun | None:
     """Return the run of a run directory or the newest of a state directory; None if it is neither."""
     if (folder / "journal.jsonl").is_file():
         return _read(RunDirectory(folder))
-    runs = State(folder).runs() if not (folder / "runs").is_symlink() else ()
-    newest = next((run for run in runs if not run.path.is_symlink() and run.plan_path.is_file()), None)
+    newest = next((run for run in State(folder).runs() if run.plan_path.is_file()), None)
     return _read(newest) if newest is not None else None
 
 
 def _read(directory: RunDirectory) -> SourceRun:
     """Read a run of another machine, with its size bounded and its types checked."""
-    for path in (directory.plan_path, directory.journal_path):
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UsageError(f"{path} is no plain file")
-        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(f"{path} has more than {MAX_FILE_BYTES} bytes")
-    plan = directory.load_plan()
-    if plan is None:
-        raise UsageError(
-            f"{directory.path} has no readable plan.json",
-            hint="that run ended before it was planned; look at its journal",
-        )
-    if not _is_plan(plan):
-        raise UsageError(f"{directory.plan_path}: it is not multibuild's plan.json")
-    if malformed := scan_journal(directory.journal_path).malformed & {
-        event.name for event in _PLATFORM_EVENTS
-    }:
-        raise UsageError(f"{directory.journal_path}: its event {min(malformed)} is not multibuild's")
-    entries = read_journal(directory.journal_path)
+    plan = _read_plan(directory.plan_path)
+    journal = directory.journal_path
+    if journal.is_file() and journal.stat().st_size > MAX_FILE_BYTES:
+        raise UsageError(f"{journal} has more than {MAX_FILE_BYTES} bytes")
+    try:
+        malformed = scan_journal(journal).malformed & {event.name for event in _PLATFORM_EVENTS}
+    except OSError as error:
+        raise UsageError(f"{journal} {_problem(error)}") from error
+    if malformed:
+        raise UsageError(f"{journal}: its event {min(malformed)} is not multibuild's")
+    entries = read_journal(journal)
     children = recorded_children(plan, [entry.event for entry in entries])
     return SourceRun(directory=directory, plan=plan, entries=entries, children=children)
 
 
-def _is_plan(plan: Mapping[str, Any]) -> bool:
-    """Whether a plan has the fields that are read of it, each of its type."""
-    rows = plan.get("platforms")
-    return isinstance(rows, list) and all(
-        isinstance(row, dict)
-        and isinstance(row.get("platform"), str)
-        and isinstance(row.get("staging"), dict)
-        and isinstance(row["staging"].get("reference"), str)
-        and all(isinstance(row.get(key) or "", str) for key in ("node", "driver"))
-        and isinstance(row.get("emulated") or False, bool)
-        for row in rows
-    )
+def _read_plan(path: Path) -> Mapping[str, Any]:
+    """Read the plan of another machine; UsageError for what is none."""
+    try:
+        plan = parse_json(read_plain(path, max_bytes=MAX_DOCUMENT_BYTES))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path.parent} has no plan.json",
+            hint="that run ended before it was planned; look at its journal",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} {_problem(error)}",
+            hint="bring the directory here again, as `multibuild build` left it",
+        ) from error
+    if not has_shape(plan, IMPORTED_PLAN):
+        raise UsageError(f"{path}: it is not multibuild's plan.json")
+    return cast("Mapping[str, Any]", plan)
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong with a file, to follow its path."""
+    if isinstance(error, UnsafeFile):
+        return str(error.strerror)
+    return f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
 
 
 def check_runs(plan: Plan, runs: Sequence[SourceRun]) -> dict[str, SourceRun]:
@@ -194,30 +224,59 @@ def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) 
             own = {platform for platform, holder in runs.items() if holder is source}
             for entry in source.entries:
                 if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in own:
-                    journal.append(entry)
+                    journal.append(_with_own_log(entry))
             _copy_logs(source, own, run)
         ending = RunEnded(status="succeeded" if complete else "partial")
         journal.append(JournalEntry(time=max(times), event=ending))
     return run
 
 
+def _with_own_log(entry: JournalEntry) -> JournalEntry:
+    """Return an event without the log that it names unless that is one of its run: reports link to it."""
+    event = entry.event
+    if isinstance(event, AttemptStarted | AttemptEnded) and not _LOG.match(event.log.removeprefix("logs/")):
+        return replace(entry, event=replace(event, log=""))
+    return entry
+
+
 def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
     """Copy logs: plain files with the names of logs only, as the other machine is not trusted."""
     slugs = {Platform.parse(platform).slug for platform in platforms}
     logs = source.directory.logs
-    for path in sorted(logs.iterdir()) if logs.is_dir() and not logs.is_symlink() else ():
-        is_plain = path.is_file() and not path.is_symlink()
-        if is_plain and _LOG.match(path.name) and path.name.split(".")[0] in slugs:
-            shutil.copyfile(path, run.logs / path.name)
+    remaining = MAX_LOG_BYTES
+    for path in _entries(logs) if is_plain_directory(logs) else ():
+        if _LOG.match(path.name) and path.name.split(".")[0] in slugs:
+            remaining -= _copy_log(path, run.logs / path.name, max_bytes=remaining)
+    if remaining <= 0:
+        logger.warning("%s: only the first %d bytes of its logs are imported", logs, MAX_LOG_BYTES)
+
+
+def _copy_log(source: Path, target: Path, *, max_bytes: int) -> int:
+    """Copy the first `max_bytes` of a log; return how many it has. What is no plain file is left out."""
+    try:
+        handle = open_plain(source)
+    except OSError as error:
+        logger.warning("%s %s: it is not imported", source, error.strerror)
+        return 0
+    copied = 0
+    with os.fdopen(handle, "rb") as log, os.fdopen(open_private(target, os.O_WRONLY), "wb") as copy:
+        while chunk := log.read(min(1 << 20, max_bytes - copied)):
+            copied += copy.write(chunk)
+    return copied
 
 
 def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
     """Return the plan row of the run that built a platform; without its staging if this config has another."""
     row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
-    keys = ["emulated", "node", "driver"]
-    if repository_of(row["staging"]["reference"]) in _repositories(planned):
-        keys.append("staging")
-    return {key: row[key] for key in keys if key in row}
+    own: dict[str, Any] = {key: row[key] for key in ("emulated", "node", "driver") if key in row}
+    reference = row["staging"]["reference"]
+    is_valid = is_local_child(reference) or parsed_reference(reference) is not None
+    stagings = (planned.staging, *(placement.staging for placement in planned.standby))
+    for staging in stagings:
+        if is_valid and repository_of(staging.reference) == repository_of(reference):
+            own["staging"] = {"kind": staging.kind, "reference": reference}
+            break
+    return own
 
 
 def _repositories(planned: PlannedPlatform) -> frozenset[str]:

@@ -53,7 +53,7 @@ def report(request: ReportRequest) -> int:
     from multibuild.report.summary import as_text
 
     run = _state(request).find(request.run)
-    document = run.report() or write_report(run)
+    document = run.whole_report() or write_report(run)
     if request.html is not None:
         _write_page(document, request.html, run.path)
         print(f"written: {request.html}", file=sys.stderr)
@@ -80,7 +80,7 @@ def runs(request: Request) -> int:
     """List past runs, newest first."""
     from multibuild.cli.execute import write_report
 
-    reports = [(run, run.report() or write_report(run)) for run in _state(request).runs()]
+    reports = [(run, run.whole_report() or write_report(run)) for run in _state(request).runs()]
     if request.json:
         keys = ("run", "status", "started", "seconds", "image", "tags")
         print_json([{key: document[key] for key in keys} for _, document in reports])

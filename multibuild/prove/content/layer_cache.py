@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.files import write_atomic
+from multibuild.files import read_plain, require_own_directory, write_atomic
+from multibuild.json_types import parse_json
 from multibuild.prove.content.layer_index import LayerIndex
 
 FORMAT = "v3"
@@ -24,8 +26,14 @@ MAX_MEMORY_BYTES = 16 << 20
 MAX_FILE_BYTES = 16 << 20
 """Memory size of the largest index that is stored on the disk."""
 
+MAX_STORED_BYTES = 64 << 20
+"""Bytes of a stored index that are read; as JSON it takes about twice its memory."""
+
 MAX_DISK_BYTES = 64 << 20
 """Disk space for indexes; the least recently used files are removed first."""
+
+
+_NAME = re.compile(r"v\d+-[0-9a-f]{64}\.json\Z")
 
 
 class LayerCache:
@@ -70,12 +78,13 @@ class LayerCache:
 
     def _load(self, digest: str) -> LayerIndex | None:
         path = self._path(digest)
-        if path is None or not path.exists():
+        if path is None:
             return None
         try:
-            index = LayerIndex.from_json(json.loads(path.read_bytes()))
+            require_own_directory(path.parent)
+            index = LayerIndex.from_json(parse_json(read_plain(path, max_bytes=MAX_STORED_BYTES)))
             path.touch()
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return index
 
@@ -86,6 +95,7 @@ class LayerCache:
             return
         with contextlib.suppress(OSError), self._lock:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            require_own_directory(path.parent)
             write_atomic(path, json.dumps(index.as_json(), separators=(",", ":")))
             _prune(path.parent)
 
@@ -95,8 +105,9 @@ def _size(index: LayerIndex) -> int:
 
 
 def _prune(folder: Path) -> None:
-    """Remove the least recently used files until the rest is small enough."""
-    files = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda pair: -pair[0].st_mtime)
+    """Remove the least recently used files until the rest is small enough; files of others stay."""
+    paths = [path for path in folder.iterdir() if _NAME.match(path.name)]
+    files = sorted(((path.lstat(), path) for path in paths), key=lambda pair: -pair[0].st_mtime)
     total = 0
     for status, path in files:
         total += status.st_size

@@ -28,6 +28,11 @@ ROWS = [
     for name in ("amd64", "arm64", "mips64le", "s390x", "riscv64")
 ]
 PLAN = {"image": "r.example/app", "tags": ["1", "latest"], "fingerprint": "f" * 64, "platforms": ROWS}
+OBJECTS = {
+    "steps": [{"name": "RUN make", "seconds": 1.5, "cached": False, "k": "v"}],
+    "manifests": [{"digest": "sha256:d", "k": "v"}],
+    "error": {"message": "m", "k": "v"},
+}
 SAMPLES = {"str": "x", "int": 3, "float": 1.5, "bool": True, "tuple": ["x"], "Mapping": {"k": "v"}}
 
 
@@ -36,7 +41,7 @@ def sample(kind, name):
     values = {
         key: SAMPLES[str(text).split("[")[0].split(" ")[0]] for key, text in kind.__annotations__.items()
     }
-    values |= {key: [{"k": "v"}] for key in ("steps", "manifests") if key in values}
+    values |= {key: value for key, value in OBJECTS.items() if key in values}
     platform = {"platform": "linux/arm64"} if "platform" in types_of(name) else {}
     return platform | {JSON_KEYS.get(key, key): value for key, value in values.items()}
 
