@@ -106,6 +106,8 @@ def _is_private_group(group_id: int) -> bool:
 
 def _require_own_names(path: Path, names: set[str]) -> None:
     """Raise EnvironmentFault if a file of others has the name of one of ours."""
+    if _holds_runs(path):
+        return
     for name in sorted(names & OWN_NAMES):
         if not _looks_own(path / name):
             raise EnvironmentFault(
@@ -114,13 +116,29 @@ def _require_own_names(path: Path, names: set[str]) -> None:
             )
 
 
+def _holds_runs(path: Path) -> bool:
+    """Whether a directory without a marker is a state directory of version 0.1, by its runs.
+
+    One of them is ours, or all have names of runs and `latest` points to one.
+    """
+    runs, latest = path / "runs", path / "latest"
+    try:
+        require_own_directory(runs)
+        is_linked = latest.is_symlink() and latest.readlink().parts[:1] == ("runs",)
+        names = _names(runs)
+        all_named = is_linked and all(map(RUN_ID.match, names))
+        return bool(names) and (all_named or any(is_own_run(runs / name) for name in names))
+    except OSError:
+        return False
+
+
 def _looks_own(path: Path) -> bool:
     """Whether what has the name of one of our files could be that file, as version 0.1 wrote it."""
     try:
         match path.name:
             case "runs":
                 require_own_directory(path)
-                return not any(path.iterdir()) or any(map(is_own_run, path.iterdir()))
+                return not _names(path)
             case "layers":
                 require_own_directory(path)
                 return all(map(_LAYER.match, _names(path)))

@@ -83,7 +83,7 @@ REPORT: Shape = {
             "status": is_text,
             "required": is_flag,
             "digest": _TEXT,
-            "bytes?": optional(is_count),
+            "bytes": optional(is_count),
             "seconds": is_number,
             "emulated": is_flag,
             "node": is_text,

@@ -33,7 +33,7 @@ from multibuild.journal.runs import MAX_DOCUMENT_BYTES, RunDirectory, State
 from multibuild.journal.shapes import IMPORTED_PLAN
 from multibuild.json_types import has_shape, parse_json
 from multibuild.plan.plan_document import plan_document
-from multibuild.plan.spec import repository_of
+from multibuild.plan.spec import Staging, repository_of
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -267,19 +267,28 @@ def _copy_log(source: Path, target: Path, *, max_bytes: int) -> int:
 
 def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
     """Return the plan row of the run that built a platform; without its staging if this config has another."""
-    row = next(row for row in source.plan["platforms"] if row["platform"] == str(planned.platform))
+    platform = str(planned.platform)
+    row = next((row for row in source.plan["platforms"] if row["platform"] == platform), None)
+    if row is None:
+        return {}
     own: dict[str, Any] = {key: row[key] for key in ("emulated", "node", "driver") if key in row}
-    reference = row["staging"]["reference"]
-    is_valid = is_local_child(reference) or parsed_reference(reference) is not None
-    stagings = (planned.staging, *(placement.staging for placement in planned.standby))
-    for staging in stagings:
-        if is_valid and repository_of(staging.reference) == repository_of(reference):
-            own["staging"] = {"kind": staging.kind, "reference": reference}
-            break
-    return own
+    return own | _staging(row["staging"]["reference"], planned)
+
+
+def _staging(reference: str, planned: PlannedPlatform) -> dict[str, Any]:
+    """Return the plan's staging in a reference of another machine; nothing if this config does not stage there."""
+    if not is_local_child(reference) and parsed_reference(reference) is None:
+        return {}
+    for staging in _stagings(planned):
+        if repository_of(staging.reference) == repository_of(reference):
+            return {"staging": {"kind": staging.kind, "reference": reference}}
+    return {}
+
+
+def _stagings(planned: PlannedPlatform) -> tuple[Staging, ...]:
+    return planned.staging, *(placement.staging for placement in planned.standby)
 
 
 def _repositories(planned: PlannedPlatform) -> frozenset[str]:
     """Return the repositories that a platform may be staged in, with any driver."""
-    stagings = (planned.staging, *(placement.staging for placement in planned.standby))
-    return frozenset(repository_of(staging.reference) for staging in stagings)
+    return frozenset(repository_of(staging.reference) for staging in _stagings(planned))

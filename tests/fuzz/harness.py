@@ -14,6 +14,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def mutated_json(generator: random.Random, document: Any, changes: int = 3) -> A
     for _ in range(generator.randint(1, changes)):
         places = list(_places(result))
         if not places:
-            return generator.choice(ODD_VALUES)
+            return deepcopy(generator.choice(ODD_VALUES))
         holder, key = generator.choice(places)
         match generator.randrange(6):
             case 0:
@@ -182,7 +183,7 @@ def mutated_json(generator: random.Random, document: Any, changes: int = 3) -> A
                 other, its_key = generator.choice(places)
                 holder[key] = json.loads(json.dumps(other.get(its_key) if isinstance(other, dict) else None))
             case _:
-                holder[key] = generator.choice(ODD_VALUES)
+                holder[key] = deepcopy(generator.choice(ODD_VALUES))
     return result
 
 

@@ -184,6 +184,18 @@ def test_a_state_directory_of_version_0_1_works_and_is_cleaned(state):
     assert state.runs() == ()
 
 
+@pytest.mark.parametrize("damage", ["", "{", "journal"])
+def test_a_state_directory_of_version_0_1_whose_only_run_is_damaged_works(state, damage):
+    old = make_old_state(state.path)
+    (old / "journal.jsonl").write_text(damage)
+    (state.path / "facts.json").write_text("no JSON")
+    (state.path / "lock").write_text("pid 7 on")
+    with state.lock():
+        state.save_facts({"cpus": 3})
+    (run,) = state.runs()
+    assert not run.is_own()
+
+
 def test_an_empty_state_directory_of_version_0_1_works(state):
     shutil.rmtree(make_old_state(state.path))
     with state.lock():
