@@ -81,6 +81,13 @@ def require_own_directory(path: Path) -> None:
     _require_owner(path, status)
 
 
+def require_private_directory(path: Path) -> None:
+    """Raise UnsafeFile for a directory that is not this user's, or that others may write to."""
+    require_own_directory(path)
+    if path.lstat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UnsafeFile(path, "can be written by other users")
+
+
 def make_parents(path: Path) -> None:
     """Create the missing parents of a path; only their owner may write to them, whatever the umask."""
     for parent in reversed(path.parents):

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from multibuild.errors import EnvironmentFault
 from multibuild.files import (
-    is_plain_directory,
     make_parents,
     open_plain,
     open_private,
@@ -44,7 +43,7 @@ MAX_FIRST_EVENT_BYTES = 1 << 16
 
 _RUN_MARKER = re.compile(rb"multibuild run (\d{1,15})\n\Z")
 _LOCK = re.compile(rb"(?:pid \d+ on [^\n]*)?\Z")
-_LAYER = re.compile(r"v\d+-[0-9a-f]{64}\.json\Z")
+_LAYER = re.compile(r"\.?v\d+-[0-9a-f]{64}\.json")
 
 
 def prepare_state_directory(path: Path) -> None:
@@ -156,17 +155,21 @@ def _looks_own(path: Path) -> bool:
 _FACTS_KEYS = {"nodes", "for_builder", "probed"}
 
 
-def is_run(path: Path) -> bool:
-    """Whether a directory may be a run, by its name, and its children are in it: runs remove stale ones."""
-    is_named = RUN_ID.match(path.name) is not None
-    return is_named and is_plain_directory(path) and not (path / "children").is_symlink()
+def is_run(path: Path, owner: int) -> bool:
+    """Whether a directory may be a run, by its name and owner, and its children are in it: runs remove stale ones."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    is_named = RUN_ID.match(path.name) is not None and stat.S_ISDIR(status.st_mode)
+    return is_named and status.st_uid == owner and not (path / "children").is_symlink()
 
 
 def is_own_run(path: Path) -> bool:
     """Whether a directory proves to be a run that multibuild made for this user."""
     try:
         require_own_directory(path)
-        return is_run(path) and (
+        return is_run(path, os.geteuid()) and (
             sequence_of(path) is not None or _begins_with_a_run(path) or _is_empty_run(path)
         )
     except OSError:

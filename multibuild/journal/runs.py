@@ -189,11 +189,12 @@ class State:
             return run
 
     def runs(self) -> tuple[RunDirectory, ...]:
-        """Return the runs, newest first; nothing else in `runs`, and nothing through a link."""
+        """Return the runs, newest first; nothing else in `runs`, nothing through a link or of another user."""
         folder = self.path / "runs"
         if not is_plain_directory(folder):
             return ()
-        runs = (RunDirectory(path) for path in folder.iterdir() if is_run(path))
+        owner = folder.lstat().st_uid
+        runs = (RunDirectory(path) for path in folder.iterdir() if is_run(path, owner))
         return tuple(sorted(runs, key=lambda run: run.order, reverse=True))
 
     def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.files import read_plain, require_own_directory, write_atomic
+from multibuild.files import read_plain, require_private_directory, write_atomic
 from multibuild.json_types import parse_json
 from multibuild.prove.content.layer_index import LayerIndex
 
@@ -33,7 +33,8 @@ MAX_DISK_BYTES = 64 << 20
 """Disk space for indexes; the least recently used files are removed first."""
 
 
-_NAME = re.compile(r"v\d+-[0-9a-f]{64}\.json\Z")
+_NAME = re.compile(r"(?:v\d+-[0-9a-f]{64}\.json|\.v\d+-[0-9a-f]{64}\.json\.\w+)\Z")
+"""Names of indexes, and of those that a kill left half written."""
 
 
 class LayerCache:
@@ -81,7 +82,7 @@ class LayerCache:
         if path is None:
             return None
         try:
-            require_own_directory(path.parent)
+            require_private_directory(path.parent)
             index = LayerIndex.from_json(parse_json(read_plain(path, max_bytes=MAX_STORED_BYTES)))
             path.touch()
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
@@ -95,7 +96,7 @@ class LayerCache:
             return
         with contextlib.suppress(OSError), self._lock:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            require_own_directory(path.parent)
+            require_private_directory(path.parent)
             write_atomic(path, json.dumps(index.as_json(), separators=(",", ":")))
             _prune(path.parent)
 

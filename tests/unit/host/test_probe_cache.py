@@ -1,6 +1,7 @@
 import time
 from dataclasses import replace
 
+import pytest
 from fakes.engine import ENGINE, builder
 
 from multibuild.host.probe import ProbeResult
@@ -29,6 +30,20 @@ def test_a_changed_host_and_an_old_or_broken_entry_are_probed_again():
     assert cached_results(facts(results=(failed,)), "b", "m", (ARM64,)) is None
     for broken in (None, {}, {"probed": None}, {"probed": {"b": {"runs": ["linux/??"]}}}):
         assert cached_results(broken, "b", "m", (ARM64,)) is None
+
+
+GOOD = {"mark": "m", "time": 1.0, "runs": []}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [7, [], None, "m", {}, {**GOOD, "runs": 7}, {**GOOD, "runs": [7]}, {**GOOD, "runs": [[]]}, {**GOOD, "time": "now"},
+     {**GOOD, "time": float("nan")}, {**GOOD, "time": float("inf")}, {**GOOD, "mark": {}}],
+)  # fmt: skip
+def test_an_entry_of_another_shape_is_probed_again(entry):
+    for document in ({"probed": {"b": entry}}, {"probed": entry}):
+        assert cached_results(document, "b", "m", (ARM64,)) is None
+    assert cache_entry("m", BOTH, entry)["time"] > 1.0
 
 
 def test_a_cached_probe_keeps_its_time_and_a_new_one_gets_its_own():

@@ -258,9 +258,9 @@ def test_a_good_run_before_a_bad_one_is_the_last_run(state):
 
 def test_seconds_of_the_longest_attempt_are_in_the_history(state):
     run = state.new_run(NOW)
-    ended = {"platform": "p", "number": 1, "log": ""}
-    write_events(run.journal_path, AttemptEnded(**ended, outcome="ok", seconds=2.0))
-    write_events(run.journal_path, AttemptEnded(**ended, outcome="ok", seconds=1.0))
+    for seconds in (2.0, 1.0):
+        ended = AttemptEnded(platform="p", number=1, outcome="ok", log="", seconds=seconds)
+        write_events(run.journal_path, ended)
     assert read_history(state.runs(), PlanFingerprints(platforms={})).seconds == {"p": 2.0}
 
 

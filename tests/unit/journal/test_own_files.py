@@ -345,6 +345,7 @@ def test_the_group_of_a_user_alone_is_not_others_and_any_other_group_is(state):
 def test_a_run_of_another_user_is_not_ours(state):
     run = state.new_run(NOW)
     os.chown(run.path, ANOTHER_USER, -1)
+    assert state.runs() == ()
     assert not run.is_own()
     with pytest.raises(OSError, match="belongs to another user"):
         run.remove()

@@ -97,3 +97,62 @@ def test_elf_headers_are_the_same_after_a_reload(tmp_path):
     index = LayerIndex(entries=(LayerEntry(path="app", kind="file", elf=parse_elf(build_probe("arm64"))),))
     LayerCache(tmp_path).get_or_read("sha256:a", lambda: index)
     assert LayerCache(tmp_path).get_or_read("sha256:a", must_not_read) == index
+
+
+def link(folder, away):
+    folder.rmdir()
+    folder.symlink_to(away)
+
+
+def for_all(folder, away):
+    folder.chmod(0o777)
+
+
+def for_a_group(folder, away):
+    folder.chmod(0o770)
+
+
+@pytest.mark.parametrize("change", [link, for_all, for_a_group])
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, change):
+    """Another's index of a layer would prove whatever it likes."""
+    LayerCache(tmp_path / "away").get_or_read("sha256:a", lambda: INDEX)
+    before = [path.read_bytes() for path in (tmp_path / "away").iterdir()]
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers").chmod(0o700)
+    change(tmp_path / "layers", tmp_path / "away")
+    other = LayerIndex(entries=())
+    assert LayerCache(tmp_path / "layers").get_or_read("sha256:a", lambda: other) is other
+    assert [path.read_bytes() for path in (tmp_path / "away").iterdir()] == before
+    assert change is link or not any((tmp_path / "layers").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["link", "endless", "pipe", "folder", "huge", "deep", "NaN"])
+def test_a_file_that_is_no_plain_index_is_read_from_the_registry_again(tmp_path, kind):
+    LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX)
+    (stored,) = tmp_path.iterdir()
+    if kind in {"huge", "deep", "NaN"}:
+        stored.write_text(
+            {"huge": "", "deep": "[" * 100_000, "NaN": '{"entries": [], "plain": "", "cost": NaN}'}[kind]
+        )
+        os.truncate(stored, 1 << 40) if kind == "huge" else None
+    else:
+        stored.unlink()
+        match kind:
+            case "pipe":
+                os.mkfifo(stored)
+            case "folder":
+                stored.mkdir()
+            case _:
+                stored.symlink_to("/dev/zero" if kind == "endless" else "/etc/passwd")
+    other = LayerIndex(entries=())
+    assert LayerCache(tmp_path).get_or_read("sha256:a", lambda: other) is other
+
+
+def test_files_of_others_are_never_removed(tmp_path):
+    with (tmp_path / "model.bin").open("wb") as file:
+        file.truncate(2 * layer_cache.MAX_DISK_BYTES)
+    os.utime(tmp_path / "model.bin", (1, 1))
+    LayerCache(tmp_path).get_or_read("sha256:a", lambda: INDEX)
+    LayerCache(tmp_path).get_or_read("sha256:b", lambda: INDEX)
+    assert (tmp_path / "model.bin").exists()
+    assert len(list(tmp_path.iterdir())) == 3
