@@ -15,7 +15,7 @@ from multibuild.journal.shapes import FIELD_SHAPES, is_duration
 from multibuild.json_types import has_shape, is_count
 
 YEARS = range(1970, 9999)
-"""Years of a time: a machine without a clock says 1970, and after 9998 a time zone leads out of what Python has."""
+"""Years of a time in UTC: a machine without a clock says 1970, and after 9998 a time zone leads out of Python's."""
 
 
 _NUMBERS = {float: is_duration, int: is_count}
@@ -88,9 +88,18 @@ class JournalEntry:
         time, name, values = document["time"], document["name"], document["fields"]
         if not isinstance(name, str) or not isinstance(values, Mapping):
             raise TypeError("an entry is a time, a name and fields")
-        moment = datetime.fromisoformat(time)
-        if moment.tzinfo is None:
-            raise ValueError(f"'{time}' names no time zone")
-        if moment.year not in YEARS:
-            raise ValueError(f"'{time}' is no time of a run")
-        return cls(time=moment.astimezone(UTC), event=read_event(name, values))
+        return cls(time=_read_time(time), event=read_event(name, values))
+
+
+def _read_time(text: str) -> datetime:
+    """Return a time in UTC; ValueError for one without a zone, or of no year of a run."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"'{text}' names no time zone")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"'{text}' is no time of a run") from error
+    if moment.year not in YEARS:
+        raise ValueError(f"'{text}' is no time of a run")
+    return moment

@@ -125,7 +125,7 @@ def scan_journal(path: Path) -> JournalReading:
                 continue
             try:
                 entries.append(_parse(line))
-            except (ValueError, KeyError, TypeError, OverflowError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 unreadable.append(number)
                 malformed |= {error.name} if isinstance(error, MalformedEvent) else set()
         cut = values > MAX_JOURNAL_VALUES or bool(file.read(1))

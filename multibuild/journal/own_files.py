@@ -201,7 +201,7 @@ def _begins_with_a_run(run: Path) -> bool:
         with os.fdopen(open_plain(run / "journal.jsonl"), "rb") as file:
             document = parse_json(file.readline(MAX_FIRST_EVENT_BYTES))
         return isinstance(document, dict) and isinstance(JournalEntry.from_json(document).event, RunStarted)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 
 from multibuild.cli.startup import main
@@ -55,10 +56,15 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def image():
-    """An image in a registry that has nothing."""
+def registry():
+    """A registry whose repository `built` has children for both platforms, and whose `app` has none."""
     with FakeRegistry() as registry:
-        yield f"{registry.host}/app"
+        yield registry
+
+
+@pytest.fixture
+def image(registry):
+    return f"{registry.host}/app"
 
 
 @pytest.fixture
@@ -75,6 +81,11 @@ def link_to(target):
         path.symlink_to(target)
 
     return make
+
+
+def link_in_place_of_folder(path):
+    shutil.rmtree(path)
+    path.symlink_to("/etc")
 
 
 def folder(path):
@@ -244,3 +255,109 @@ def test_an_import_of_hostile_files_is_a_clear_error(project, tmp_path, capfd, n
     assert "error: " in err
     assert "root:" not in err
     assert not (project.state / "runs").exists()
+
+
+# Imports.
+
+LOG = "logs/linux-amd64.1.log"
+ATTEMPT = {"platform": "linux/amd64", "number": 1, "node": "n", "log": LOG}
+
+
+@pytest.fixture
+def machine(project, registry, tmp_path, capfd):
+    """The run of another machine that built both platforms; it can be imported."""
+    image = f"{registry.host}/built"
+    (project.path / "multibuild.yaml").write_text(CONFIG.format(image=image))
+    assert project.run("plan", "--json") == 0
+    plan = capfd.readouterr().out
+    project.make_run()
+    (project.folder / "plan.json").write_text(plan)
+    ended = [
+        ("platform.ended", {"platform": name, "status": "succeeded", "digest": put_image(registry, "built", name),
+                            "repository": image, "node": "n"})
+        for name in ("linux/amd64", "linux/arm64")
+    ]  # fmt: skip
+    attempt = [("attempt.started", ATTEMPT), ("attempt.ended", {**ATTEMPT, "outcome": "ok", "seconds": 1.5})]
+    project.write_journal(
+        ("run.started", {"command": "build"}), *attempt, *ended, ("run.ended", {"status": "succeeded"})
+    )
+    (project.folder / LOG).write_text("built\n")
+    (project.folder / LOG).chmod(0o644)
+    shutil.move(project.state, tmp_path / "theirs")
+    return tmp_path / "theirs" / "runs" / RUN
+
+
+HOSTILE_RUNS = {
+    "good": ("journal.jsonl", event("of.tomorrow")),
+    "events twice": ("journal.jsonl", rewritten("\n", "\n")),
+    "NaN": ("journal.jsonl", rewritten("1.5", "NaN")),
+    "infinite": ("journal.jsonl", rewritten("1.5", "1e999")),
+    "negative": ("journal.jsonl", rewritten("1.5", "-1")),
+    "endless": ("journal.jsonl", rewritten("1.5", "1" * 5000)),
+    "year 1": ("journal.jsonl", rewritten(TIME, "0001-01-01T00:00:00+23:00")),
+    "year 9998": ("journal.jsonl", rewritten(TIME, "9998-12-31T23:59:59-23:00")),
+    "year 9999": ("journal.jsonl", rewritten(TIME, "9999-12-31T23:59:59-23:00")),
+    "before the epoch": ("journal.jsonl", rewritten(TIME, "1900-01-01T00:00:00Z")),
+    "no time zone": ("journal.jsonl", rewritten("+00:00", "")),
+    "a log outside": ("journal.jsonl", rewritten(LOG, "../../../../../../etc/passwd")),
+    "a log of lines": ("journal.jsonl", rewritten(LOG, "logs/a\\n::error::x")),
+    "a huge text": ("journal.jsonl", event("attempt.ended", **ATTEMPT, outcome="failed", seconds=1, evidence="x" * 4_000_000)),
+    "a line of 100 MB": ("journal.jsonl", event("n", text="x" * 50_000_000)),
+    "deep": ("journal.jsonl", event("run.started", environment=json.loads("[" * 300 + "]" * 300))),
+    "escapes": ("journal.jsonl", rewritten('"node": "n"', '"node": "\\u001b[31m\\n::error::x"')),
+    "steps": ("journal.jsonl", rewritten('"node": "n"', '"node": "n", "steps": [{"name": 7}]')),
+    "unknown events": ("journal.jsonl", event("\x1b[31m\n::error::x", platform="linux/amd64")),
+    "a proof that is none": ("journal.jsonl", event("test.ended", platform="linux/amd64", status="passed", seconds=-1)),
+    "a plan with a row missing": ("plan.json", rewritten('"platform": "linux/amd64"', '"platform": "linux/other"')),
+    "a plan with a row twice": ("plan.json", rewritten('"platform": "linux/arm64"', '"platform": "linux/amd64"')),
+    "a plan with odd rows": ("plan.json", rewritten('"emulated": false', '"emulated": "no"')),
+    "a plan with a staging that is none": ("plan.json", rewritten('"reference": "', '"reference": "A B::')),
+    "a plan of a number": ("plan.json", rewritten('"jobs": ', '"jobs": 1e999, "x": ')),
+    "a plan with escapes": ("plan.json", rewritten('"node": "', '"node": "\\u001b[31m\\n::error::')),
+    "a link for a log": (LOG, link_to("/etc/passwd")),
+    "a pipe for a log": (LOG, pipe),
+    "an endless log": (LOG, link_to("/dev/zero")),
+    "a huge log": (LOG, huge),
+    "a folder for a log": (LOG, folder),
+    "a link for the logs": ("logs", link_in_place_of_folder),
+    "children somewhere else": ("children", link_to("/etc")),
+    "a marker of another kind": ("multibuild-run", pipe),
+    "a marker of the largest number": ("multibuild-run", content("multibuild run 999999999999999\n")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "make"), HOSTILE_RUNS.values(), ids=HOSTILE_RUNS)
+def test_after_the_import_of_a_hostile_run_every_command_goes_on(project, machine, capfd, name, make):
+    make(machine / name)
+    code = project.run("import", str(machine))
+    out, err = capfd.readouterr()
+    assert code in {0, 2, 7}, err
+    assert "Traceback" not in err
+    assert "\x1b" not in out + err
+    if code:
+        assert not (project.state / "runs").exists()
+    for command in READING[:-1]:
+        no_run = {2} if code and command[0] in {"report", "merge"} else set()
+        assert project.run(*command) in {0, *no_run, *({7} if command[0] == "merge" else ())}, command
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        assert "\x1b" not in out + err
+        assert "root:" not in out + err
+        assert not any(line.startswith("::") for line in (out + err).splitlines())
+    files = [path for path in project.state.rglob("*") if path.name != "latest"]
+    assert not any(path.is_symlink() for path in files)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+    assert not any(b"root:" in path.read_bytes()[:10_000] for path in files if path.is_file())
+
+
+def test_a_run_of_the_year_9998_is_not_the_last_for_ever(project, machine, tmp_path, capfd):
+    assert project.run("import", str(machine)) == 0
+    rewritten(TIME, "9998-12-31T23:59:59-00:00")(machine / "journal.jsonl")
+    machine = machine.rename(machine.with_name("99981231-235959-ffff"))
+    assert project.run("import", str(machine)) == 0
+    rewritten("9998-12-31T23:59:59-00:00", TIME)(machine / "journal.jsonl")
+    capfd.readouterr()
+    assert project.run("import", str(machine), "--json") == 0
+    last = json.loads(capfd.readouterr().out)["run"]
+    assert project.run("runs", "--json") == 0
+    assert json.loads(capfd.readouterr().out)[0]["run"] == last
