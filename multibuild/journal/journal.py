@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from multibuild.errors import EnvironmentFault
-from multibuild.files import open_plain, open_private, sync_folder
+from multibuild.files import UnsafeFile, open_plain, open_private, sync_folder
 from multibuild.frozen import frozen
 from multibuild.journal.entry import JournalEntry, MalformedEvent
 from multibuild.journal.events import Event
@@ -188,9 +188,10 @@ def read_events(path: Path) -> tuple[Event, ...]:
 
 def unwritable(error: OSError) -> EnvironmentFault:
     """Return the error of a journal that cannot be written."""
+    space = "free disk space where the state is (or name another place with --state-dir), then `--resume`"
     return EnvironmentFault(
         f"the journal cannot be written: {error.strerror or error}",
-        hint="free disk space where the state is (or name another place with --state-dir), then `--resume`",
+        hint="name another place with --state-dir" if isinstance(error, UnsafeFile) else space,
     )
 
 

@@ -79,8 +79,9 @@ def require_private(path: Path) -> None:
 
 
 def require_owner(path: Path) -> None:
-    """Raise EnvironmentFault for a state directory of another user."""
-    owner = path.stat().st_uid
+    """Raise EnvironmentFault for a state directory of another user, or one that another user's link leads to."""
+    target, link = path.stat().st_uid, path.lstat().st_uid
+    owner = target if link in {0, target} else link
     if owner != os.geteuid():
         raise EnvironmentFault(
             f"the state directory {path} belongs to another user (uid {owner}, this is {os.geteuid()})",

@@ -142,11 +142,12 @@ class State:
 
     def _create(self) -> None:
         """Create the directory, or make one of ours private; EnvironmentFault for one that is not."""
-        with self._faults():
+        with self.faults():
             prepare_state_directory(self.path)
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
+    def faults(self) -> Iterator[None]:
+        """Raise EnvironmentFault for an OSError of a file of the state."""
         try:
             yield
         except OSError as error:
@@ -159,7 +160,7 @@ class State:
     def new_run(self, now: datetime) -> RunDirectory:
         """Create a run's directory and point `latest` to it; `now` is aware. Raises EnvironmentFault."""
         self._create()
-        with self._faults():
+        with self.faults():
             sequence = max((run.order[0] for run in self.runs()), default=0) + 1
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
             mark_run(run.path, sequence)
@@ -211,7 +212,7 @@ class State:
     def point_to_newest(self) -> None:
         """Point `latest` to the newest run after runs were removed; remove it after the last."""
         newest = next(iter(self.runs()), None)
-        with self._faults():
+        with self.faults():
             if newest is None:
                 (self.path / "latest").unlink(missing_ok=True)
             else:
@@ -237,7 +238,7 @@ class State:
         """Lock the project; EnvironmentFault naming the holder of the lock. The kernel frees it when that ends."""
         self._create()
         with ExitStack() as held:
-            with self._faults():
+            with self.faults():
                 held.enter_context(hold_project_lock(self.path))
             yield
 
@@ -254,7 +255,7 @@ class State:
     def save_facts(self, facts: Mapping[str, Any]) -> None:
         """Write facts.json."""
         self._create()
-        with self._faults():
+        with self.faults():
             write_atomic(self.path / "facts.json", json.dumps(facts, indent=2))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,6 +52,9 @@ MAX_FILE_BYTES = MAX_JOURNAL_BYTES
 MAX_ENTRIES = 10_000
 """Files of a directory of runs or of logs that are looked at."""
 
+MAX_RUNS = 100
+"""Runs of one directory: one for each machine that built platforms."""
+
 MAX_LOG_BYTES = 256 << 20
 """Bytes of all logs of a run that are copied; the log of a long build takes a few megabytes."""
 
@@ -74,7 +77,12 @@ def find_runs(folder: Path) -> tuple[SourceRun, ...]:
     own = _run_in(folder) if paths else None
     # Links in files of another machine could lead anywhere on this one, or in circles.
     inner = [path for path in paths if is_plain_directory(path)] if own is None else []
-    runs = tuple(run for run in (own, *map(_run_in, inner)) if run is not None)
+    found = (run for run in chain((own,), map(_run_in, inner)) if run is not None)
+    runs = tuple(islice(found, MAX_RUNS + 1))
+    if len(runs) > MAX_RUNS:
+        raise UsageError(
+            f"{folder} holds more than {MAX_RUNS} runs", hint="name the directories of some of them"
+        )
     if not runs:
         raise UsageError(
             f"{folder} holds no run",
@@ -206,6 +214,12 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
 def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) -> RunDirectory:
     """Write one run, for `merge`, with the events, logs and locally staged children of all sources."""
     run = state.new_run(datetime.now(UTC))
+    with state.faults():
+        _fill(run, plan, runs)
+    return run
+
+
+def _fill(run: RunDirectory, plan: Plan, runs: Mapping[str, SourceRun]) -> None:
     document = plan_document(plan)
     plans = {str(planned.platform): planned for planned in plan.platforms}
     rows = {platform: _row(source, plans[platform]) for platform, source in runs.items()}
@@ -228,7 +242,6 @@ def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) 
             _copy_logs(source, own, run)
         ending = RunEnded(status="succeeded" if complete else "partial")
         journal.append(JournalEntry(time=max(times), event=ending))
-    return run
 
 
 def _with_own_log(entry: JournalEntry) -> JournalEntry:

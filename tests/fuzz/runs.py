@@ -21,7 +21,7 @@ from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig, load_config
 from multibuild.host.probe_cache import cache_entry, cached_results
 from multibuild.journal.events import EVENTS
-from multibuild.journal.journal import read_journal
+from multibuild.journal.journal import read_journal, scan_journal
 from multibuild.journal.last_run import is_child, last_run
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.journal.shapes import REPORT
@@ -245,6 +245,8 @@ def _import(case: bytes) -> None:
                 _summarise(state, latest)
             shutil.rmtree(source, ignore_errors=True)
         assert state.runs_before(run)[-1:] == (own,)
+        written = scan_journal(run.journal_path)
+        assert (written.damaged, written.torn, written.cut) == ((), False, False)
         files = [path for path in state.path.rglob("*") if path != state.path / "latest"]
         assert not any(path.is_symlink() for path in files)
         assert all(path.stat().st_mode & 0o077 == 0 for path in files)

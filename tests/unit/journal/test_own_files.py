@@ -318,6 +318,16 @@ def test_a_state_directory_of_another_user_is_refused(state, action):
     assert raised.value.exit_code == 3
 
 
+@as_root
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_link_of_another_user_to_a_state_directory_is_refused(state, tmp_path, action):
+    state.new_run(NOW)
+    (tmp_path / "link").symlink_to(state.path)
+    os.chown(tmp_path / "link", ANOTHER_USER, -1, follow_symlinks=False)
+    with pytest.raises(EnvironmentFault, match="belongs to another user"):
+        use(State(tmp_path / "link"), action)
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("bits", [0o777, 0o703, 0o1777, 0o722])
 def test_a_state_directory_that_others_can_write_is_refused(state, action, bits):

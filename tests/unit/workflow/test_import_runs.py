@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
-from multibuild.errors import PublishFailed, UsageError
+from multibuild.errors import EnvironmentFault, PublishFailed, UsageError
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
@@ -28,6 +29,8 @@ from multibuild.plan.plan_document import plan_document
 from multibuild.report.report import make_report
 from multibuild.workflow.import_runs import (
     MAX_FILE_BYTES,
+    MAX_LOG_BYTES,
+    MAX_RUNS,
     check_children,
     check_runs,
     find_runs,
@@ -292,3 +295,105 @@ def test_a_missing_or_damaged_local_child_is_an_error(local, job):
 def test_a_local_child_is_an_error_for_a_config_that_pushes(plan, machine):
     with pytest.raises(PublishFailed, match="no child of this config"):
         checked_runs(plan, machine("one", {"linux/amd64": A}, repository=LOCAL))
+
+
+# What another machine may send.
+
+
+def test_imported_files_are_private_whatever_they_were(plan, one, target):
+    log = run_directory(one) / "logs" / "linux-amd64.1.log"
+    log.chmod(0o777)
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    files = [path for path in target.path.rglob("*") if not path.is_symlink()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600, 0o700}
+    assert (imported.logs / log.name).read_text() == "built\n"
+
+
+def test_logs_are_copied_up_to_a_limit(plan, one, target, caplog):
+    logs = run_directory(one) / "logs"
+    os.truncate(logs / "linux-amd64.1.log", MAX_LOG_BYTES - 10)
+    for number in (2, 3):
+        (logs / f"linux-amd64.{number}.log").write_text("x" * 100)
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    assert sum(path.stat().st_size for path in imported.logs.iterdir()) == MAX_LOG_BYTES
+    assert "of its logs are imported" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "../plan.json",
+        "/etc/passwd",
+        "logs/../../x.1.log",
+        "logs/linux-amd64.1.log\n",
+        "logs/x.log",
+        "logs/\x00",
+    ],
+)
+def test_an_event_names_no_log_but_one_of_its_run(plan, one, target, log):
+    ended = AttemptEnded(platform="linux/amd64", number=2, outcome="failed", seconds=1.0, log=log)
+    write_events(run_directory(one) / "journal.jsonl", ended)
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    logs = {
+        entry.event.log
+        for entry in read_journal(imported.journal_path)
+        if isinstance(entry.event, AttemptEnded)
+    }
+    assert logs == {"logs/linux-amd64.1.log", ""}
+
+
+@pytest.mark.parametrize(
+    ("staging", "reference"),
+    [
+        (
+            {"reference": f"{IMAGE}:multibuild-linux-amd64", "kind": [], "more": {"deep": 1}},
+            f"{IMAGE}:multibuild-linux-amd64",
+        ),
+        ({"reference": f"{IMAGE}:no tag"}, IMAGE),
+        ({"reference": "evil.example.org/x"}, IMAGE),
+        ({"reference": ""}, IMAGE),
+        ({"reference": "oci:children/.."}, IMAGE),
+    ],
+)
+def test_only_a_valid_reference_of_this_config_is_taken_over(plan, one, target, staging, reference):
+    run = run_directory(one)
+    document = json.loads((run / "plan.json").read_text())
+    document["platforms"][0] |= {"staging": staging, "also_as": "evil", "node": "theirs"}
+    (run / "plan.json").write_text(json.dumps(document))
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    row = (imported.load_plan() or {})["platforms"][0]
+    kind = plan_document(plan)["platforms"][0]["staging"]["kind"]
+    assert row["staging"] == {"kind": kind, "reference": reference}
+    assert (row["node"], row["also_as"]) == ("theirs", [])
+
+
+def test_a_plan_without_the_row_of_its_child_is_taken_with_the_row_of_this_config(plan, one, target):
+    run = run_directory(one)
+    document = json.loads((run / "plan.json").read_text())
+    document["platforms"] = document["platforms"][1:]
+    (run / "plan.json").write_text(json.dumps(document))
+    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    assert (imported.load_plan() or {})["platforms"] == plan_document(plan)["platforms"]
+
+
+def test_more_runs_than_machines_are_an_error(plan, machine, tmp_path):
+    folder = run_directory(machine("jobs/0", {"linux/amd64": A}))
+    for number in range(MAX_RUNS):
+        shutil.copytree(folder, tmp_path / "jobs" / f"{number + 1}")
+    with pytest.raises(UsageError, match="more than 100 runs"):
+        find_runs(tmp_path / "jobs")
+
+
+def test_the_newest_run_of_a_state_directory_is_that_of_the_largest_number(machine, tmp_path):
+    folder = machine("one", {"linux/amd64": A})
+    first = run_directory(folder)
+    second = State(folder).new_run(NOW.replace(year=2000))
+    shutil.copy(first / "plan.json", second.plan_path)
+    write_events(second.journal_path, ended("linux/amd64", B, repository=IMAGE))
+    assert find_runs(folder)[0].children["linux/amd64"].digest == B
+
+
+def test_what_cannot_be_written_is_an_error_of_the_state(plan, one, target):
+    target.path.write_text("in the way")
+    with pytest.raises(EnvironmentFault, match="cannot be used"):
+        write_imported_run(plan, checked_runs(plan, one), target)
