@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import random
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 from fuzz.harness import ODD_VALUES, Target, mutated, mutated_json
 from multibuild.builds.fingerprint import PlanFingerprints
-from multibuild.builds.history import past_seconds, read_history
+from multibuild.builds.history import read_history
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig, load_config
@@ -94,37 +93,46 @@ def _event(generator: random.Random) -> dict[str, Any]:
 
 
 @contextmanager
-def _state() -> Iterator[State]:
-    """A state directory; the warnings about what is left out are not shown."""
+def _quiet() -> Iterator[None]:
+    """Show no warnings about what is left out."""
     logging.disable(logging.WARNING)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            yield State(Path(folder) / "state")
+        yield
     finally:
         logging.disable(logging.NOTSET)
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+@cache
+def _state() -> tuple[State, RunDirectory, RunDirectory]:
+    """Return a state directory with the run that is read, and a newer one; a case replaces the files of the first."""
+    state = State(Path(_folder().name) / "state")
+    return state, state.new_run(NOW), state.new_run(NOW)
+
+
 def _read_journal(case: bytes) -> None:
-    with _state() as state:
-        run = state.new_run(NOW)
-        run.save_plan(_plan_document())
-        run.journal_path.write_bytes(case)
-        _summarise(state, run)
+    state, run, current = _state()
+    run.plan_path.write_bytes(_seed("state-documents/plan.json"))
+    run.journal_path.write_bytes(case)
+    with _quiet():
+        _summarise(state, run, current)
 
 
-def _summarise(state: State, run: RunDirectory) -> None:
-    """Read a run as every later command does."""
+def _summarise(state: State, run: RunDirectory, current: RunDirectory) -> None:
+    """Read a run as every later command does; `current` is the run of such a command."""
     report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
     assert has_shape(json.loads(json.dumps(report, allow_nan=False)), REPORT)
     _show(report)
-    run.save_report(report, {})
-    assert run.whole_report() == json.loads(json.dumps(report))
     runs = state.runs()
     last = last_run(runs)
     assert last is None or set(last.children) >= {child.platform for child in last.children.values()}
-    read_history(runs, PlanFingerprints(platforms={}))
-    assert all(0 <= seconds < 1e9 for seconds in past_seconds(runs).values())
-    unfinished = read_unfinished_runs(state, state.new_run(NOW))
+    history = read_history(runs, PlanFingerprints(platforms={}))
+    assert all(0 <= seconds < 1e9 for seconds in history.seconds.values())
+    unfinished = read_unfinished_runs(state, current)
     for child in unfinished.children.values():
         is_child(child.repository, child.digest)
     events = [entry.event for entry in read_journal(run.journal_path)]
@@ -157,21 +165,20 @@ def _make_document(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 def _read_document(case: bytes) -> None:
     """Read a document in the place of each."""
-    with _state() as state:
-        run = state.new_run(NOW)
-        for path in (run.plan_path, run.path / "report.json", state.path / "facts.json"):
-            path.write_bytes(case)
-        run.journal_path.write_bytes(_journal_seed())
+    state, run, current = _state()
+    for path in (run.plan_path, run.path / "report.json", state.path / "facts.json"):
+        path.write_bytes(case)
+    run.journal_path.write_bytes(_seed("journals/built.jsonl"))
+    with _quiet():
         if (whole := run.whole_report()) is not None:
             _show(whole)
         facts = state.load_facts()
         for builder in ("auto", "multibuild"):
             recorded_facts(facts, builder)
             cached_results(facts, builder, "m", [Platform.parse("linux/amd64")])
-        probed = (facts or {}).get("probed", {})
-        for previous in probed.values():
+        for previous in (facts or {}).get("probed", {}).values():
             cache_entry("m", (), previous)
-        _summarise(state, run)
+        _summarise(state, run, current)
 
 
 # Imported runs.
@@ -230,27 +237,20 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 
 
 def _import(case: bytes) -> None:
-    with _state() as state:
-        source = state.path.with_name("source")
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        source, state = Path(folder) / "source", State(Path(folder) / "state")
         source.mkdir()
         _write(source, json.loads(case))
-        plan = _plan()
-        own = state.new_run(NOW)
-        try:
-            runs = check_runs(plan, find_runs(source))
-            run = write_imported_run(plan, runs, state)
-        finally:
-            # Whatever the result, what is there is read by later commands.
-            if (latest := state.latest()) is not None:
-                _summarise(state, latest)
-            shutil.rmtree(source, ignore_errors=True)
-        assert state.runs_before(run)[-1:] == (own,)
+        runs = check_runs(_plan(), find_runs(source))
+        run = write_imported_run(_plan(), runs, state)
         written = scan_journal(run.journal_path)
         assert (written.damaged, written.torn, written.cut) == ((), False, False)
         files = [path for path in state.path.rglob("*") if path != state.path / "latest"]
         assert not any(path.is_symlink() for path in files)
         assert all(path.stat().st_mode & 0o077 == 0 for path in files)
-        assert "passwd" not in run.journal_path.read_text().replace("etc/passwd", "")
+        assert not any(b"root:" in path.read_bytes()[:10_000] for path in files if path.is_file())
+        assert {path.name for path in Path(folder).iterdir()} == {"source", "state"}
+        _summarise(state, run, state.new_run(NOW))
 
 
 @cache
@@ -267,14 +267,8 @@ def _plan() -> Plan:
 
 
 @cache
-def _plan_document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((SEEDS / "state-documents" / "plan.json").read_bytes())
-    return document
-
-
-@cache
-def _journal_seed() -> bytes:
-    return (SEEDS / "journals" / "built.jsonl").read_bytes()
+def _seed(name: str) -> bytes:
+    return (SEEDS / name).read_bytes()
 
 
 SEEDS = Path(__file__).parent / "seeds"
