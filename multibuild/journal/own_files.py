@@ -39,9 +39,15 @@ MAX_FACTS_BYTES = 1 << 20
 """Bytes of facts.json; a node takes some hundred."""
 
 MAX_MARKER_BYTES = 100
-MAX_FIRST_EVENT_BYTES = 1 << 16
+"""Bytes of a marker."""
 
-_RUN_MARKER = re.compile(rb"multibuild run (\d{1,15})\n\Z")
+MAX_LOCK_BYTES = 1000
+"""Bytes of the description of a lock's holder."""
+
+MAX_FIRST_EVENT_BYTES = 1 << 16
+"""Bytes of a journal's first event, which holds the image and a few versions."""
+
+_RUN_MARKER = re.compile(rb"multibuild run (\d{1,80})\n\Z")
 _LOCK = re.compile(rb"(?:pid \d+ on [^\n]*)?\Z")
 _LAYER = re.compile(r"\.?v\d+-[0-9a-f]{64}\.json")
 
@@ -51,13 +57,13 @@ def prepare_state_directory(path: Path) -> None:
     make_parents(path)
     path.mkdir(exist_ok=True, mode=0o700)
     names = _names(path)
-    # A directory with other things in it keeps its mode.
-    if not names or (names <= OWN_NAMES and not _is_writable_for_others(path)):
-        require_owner(path)
-        path.chmod(0o700)
-    require_private(path)
+    require_owner(path)
+    if names:
+        require_private(path)
     if STATE_MARKER not in names:
         _require_own_names(path, names)
+    if names <= OWN_NAMES:  # a directory with other things in it keeps its mode
+        path.chmod(0o700)
     runs = path / "runs"
     runs.mkdir(exist_ok=True, mode=0o700)
     require_own_directory(runs)
@@ -148,7 +154,7 @@ def _looks_own(path: Path) -> bool:
                 facts = parse_json(read_plain(path, max_bytes=MAX_FACTS_BYTES))
                 return has_shape(facts, FACTS) and (not facts or bool(facts.keys() & _FACTS_KEYS))
             case _:
-                return _LOCK.match(read_plain(path, max_bytes=1000)) is not None
+                return _LOCK.match(read_plain(path, max_bytes=MAX_LOCK_BYTES)) is not None
     except (OSError, ValueError):
         return False
 

@@ -14,13 +14,11 @@ from pathlib import Path
 
 from multibuild.errors import EnvironmentFault
 from multibuild.files import UnsafeFile, open_private, read_plain
+from multibuild.journal.own_files import MAX_LOCK_BYTES
 from multibuild.terminal import one_line
 
 MAX_TRIES = 100
 """Times that a file may be replaced between its opening and its locking."""
-
-MAX_HOLDER_BYTES = 1000
-"""Bytes of the description of a holder."""
 
 _UNSUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP}
 """Errors of file systems that lock no directories."""
@@ -72,7 +70,7 @@ def _lock(path: Path, open_path: Callable[[Path], int], handles: ExitStack) -> i
 
 def _recorded_holder(folder: Path) -> str:
     try:
-        text = read_plain(folder / "lock", max_bytes=MAX_HOLDER_BYTES).decode("utf-8", "replace")
+        text = read_plain(folder / "lock", max_bytes=MAX_LOCK_BYTES).decode("utf-8", "replace")
     except OSError:
         text = ""
     return one_line(text.strip()) or "another process"
@@ -83,4 +81,4 @@ def _holder() -> str:
     command = next((word for word in sys.argv[1:2] if not word.startswith("-")), "multibuild")
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     text = f"pid {os.getpid()} on {os.uname().nodename} since {since} ({one_line(command)})"
-    return text[: MAX_HOLDER_BYTES // 4]
+    return text[: MAX_LOCK_BYTES // 4]

@@ -322,7 +322,7 @@ HOSTILE_RUNS = {
     "a link for the logs": ("logs", link_in_place_of_folder),
     "children somewhere else": ("children", link_to("/etc")),
     "a marker of another kind": ("multibuild-run", pipe),
-    "a marker of the largest number": ("multibuild-run", content("multibuild run 999999999999999\n")),
+    "a marker of the largest number": ("multibuild-run", content("multibuild run 999999999999999999\n")),
 }  # fmt: skip
 
 

@@ -142,11 +142,12 @@ def test_a_document_of_excessive_size_is_not_read(state, size):
 def test_a_directory_of_runs_of_others_is_refused_as_it_is(tmp_path, names):
     for name in names:
         (tmp_path / "theirs" / name / "model").mkdir(parents=True)
-    (tmp_path / "theirs" / "runs").chmod(0o755)
+    for path in ("theirs", "theirs/runs"):
+        (tmp_path / path).chmod(0o755)
     with pytest.raises(EnvironmentFault, match=r"theirs/runs is not multibuild's") as raised:
         State(tmp_path / "theirs").new_run(NOW)
     assert "--state-dir" in (raised.value.hint or "")
-    assert mode(tmp_path / "theirs" / "runs") == 0o755
+    assert {mode(tmp_path / path) for path in ("theirs", "theirs/runs")} == {0o755}
 
 
 @pytest.mark.parametrize(
