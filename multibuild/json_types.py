@@ -35,7 +35,7 @@ def parse_json(data: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
     if openers > MAX_JSON_DEPTH:
         _require_flat(document)
-    return document
+    return _without_surrogates(document) if "\\ud" in text.lower() else document
 
 
 def has_shape(value: Any, shape: Shape) -> bool:
@@ -98,6 +98,12 @@ def _text(value: object) -> str:
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _without_surrogates(document: Any) -> Any:
+    """Return a document with "?" for halves of surrogate pairs, which no encoding of Unicode has."""
+    text = json.dumps(document, ensure_ascii=False)
+    return _DECODER.decode(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _require_flat(document: Any) -> None:

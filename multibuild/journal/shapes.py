@@ -28,7 +28,7 @@ _TEXT = optional(is_text)
 _ERROR: Mapping[str, Shape] = {"message": is_text, "hint?": _TEXT, "exit_code?": is_count}
 
 _STEP: Mapping[str, Shape] = {
-    "name": is_text, "seconds": is_duration, "cached": is_flag, "started?": _TEXT, "vertex?": _TEXT, "base?": _TEXT,
+    "name": is_text, "seconds": is_duration, "cached": is_flag, "vertex?": _TEXT, "base?": _TEXT,
     "platform?": is_text,
 }  # fmt: skip
 

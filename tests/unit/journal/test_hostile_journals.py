@@ -287,6 +287,20 @@ def test_json_that_is_parsed(value):
     assert parse_json(json.dumps(value).encode()) == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"a\ud800"', "a?"),
+        (r'{"\uDFFF": ["\udc00"]}', {"?": ["?"]}),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+        (r'"\\ud800"', r"\ud800"),
+        (r'["\ud800", 1.5, null, 99]', ["?", 1.5, None, 99]),
+    ],
+)
+def test_halves_of_surrogate_pairs_are_replaced(text, value):
+    assert parse_json(text) == value
+
+
 def test_json_of_the_allowed_depth_is_parsed():
     assert parse_json("[" * MAX_JSON_DEPTH + "]" * MAX_JSON_DEPTH)
 
