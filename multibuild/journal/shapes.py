@@ -58,8 +58,8 @@ IMPORTED_PLAN: Shape = {"fingerprint?": is_text, "platforms": [_PLANNED]}
 """plan.json of another machine."""
 
 _ATTEMPT: Shape = {
-    "number": is_count, "seconds": is_duration, "outcome": is_text, "class?": _TEXT, "retry?": _TEXT,
-    "evidence?": _TEXT, "hint?": _TEXT, "log?": _TEXT, "node?": _TEXT, "began?": is_number, "then?": _TEXT,
+    "number": is_count, "seconds": is_duration, "outcome": is_text, "class": _TEXT, "retry": _TEXT,
+    "evidence": _TEXT, "hint?": _TEXT, "log": _TEXT, "node?": _TEXT, "began?": is_number, "then?": _TEXT,
 }  # fmt: skip
 
 _PROOF: Mapping[str, Shape] = {"status": is_text, "class?": _TEXT, "detail?": _TEXT, "hint?": _TEXT}

@@ -235,7 +235,7 @@ def _write(folder: Path, files: dict[str, str]) -> None:
                     file.truncate((64 << 20) + 1)
             elif not path.is_symlink() and not path.is_fifo():
                 path.write_text(content, "utf-8", "replace")
-        except OSError:  # a file where a directory should be
+        except (OSError, ValueError):  # a file where a directory should be, or a name that none can have
             continue
 
 
