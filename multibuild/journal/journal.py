@@ -19,8 +19,8 @@ from multibuild.files import UnsafeFile, open_plain, open_private, sync_folder
 from multibuild.frozen import frozen
 from multibuild.journal.entry import JournalEntry, MalformedEvent
 from multibuild.journal.events import Event
-from multibuild.redact import redacted_values
 from multibuild.json_types import as_json, parse_json
+from multibuild.redact import redacted_values
 
 logger = logging.getLogger(__name__)
 
