@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from multibuild.dockerfile.bounded_text import read_bounded
+from multibuild.dockerfile.wildcards import compile_wildcard
+from multibuild.errors import ConfigError
+
+MAX_IGNORE_BYTES = 4 << 20
+MAX_PATTERNS = 10_000
+"""Every file of the context is compared with every pattern."""
+
+MAX_PATTERN_CHARACTERS = 1024
+"""A pattern is a path of the context; Linux has none of more than 4095 bytes (PATH_MAX)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    pattern: re.Pattern[str]
+    matches: Callable[[str], bool]
     is_exception: bool
 
 
@@ -34,7 +44,7 @@ class Ignore:
         ignored = False
         for rule, matches_directory in zip(self.rules, inherited, strict=True):
             changes = rule.is_exception is ignored
-            matches = matches_directory or (changes and rule.pattern.match(name) is not None)
+            matches = matches_directory or (changes and rule.matches(name))
             matched.append(matches)
             ignored = not rule.is_exception if matches else ignored
         return tuple(matched)
@@ -48,12 +58,29 @@ class Ignore:
 def read_ignore(context: Path, dockerfile: Path | None) -> Ignore:
     """Read `<Dockerfile>.dockerignore`, else the context's `.dockerignore`; without either, nothing is ignored.
 
-    BuildKit reads a `.dockerignore` in named contexts, too; those have no Dockerfile.
+    BuildKit reads a `.dockerignore` in named contexts, too; those have no Dockerfile. Raises OSError for one that
+    cannot be read, ConfigError for one beyond the limits.
     """
-    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore") if dockerfile else None
-    file = own if own is not None and own.is_file() else context / ".dockerignore"
-    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape") if file.is_file() else ""
-    return Ignore(text.splitlines())
+    own = [dockerfile.with_name(f"{dockerfile.name}.dockerignore")] if dockerfile else []
+    for file in (*own, context / ".dockerignore"):
+        try:
+            content = read_bounded(file, MAX_IGNORE_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        lines = content.decode("utf-8-sig", "surrogateescape").split("\n")
+        _require_few(file, lines)
+        return Ignore(lines)
+    return Ignore(())
+
+
+def _require_few(file: Path, lines: Sequence[str]) -> None:
+    longest = max(map(len, lines))
+    if len(lines) > MAX_PATTERNS or longest > MAX_PATTERN_CHARACTERS:
+        raise ConfigError(
+            f"{file}: {len(lines)} lines, the longest of {longest} characters; at most {MAX_PATTERNS} lines of"
+            f" {MAX_PATTERN_CHARACTERS} characters are read",
+            hint="name directories instead of their files",
+        )
 
 
 def _rule(line: str) -> _Rule | None:
@@ -66,35 +93,6 @@ def _rule(line: str) -> _Rule | None:
     if text in {"", "."}:
         return None
     try:
-        return _Rule(re.compile(_expression(text), re.DOTALL), is_exception)
-    except re.error:
+        return _Rule(compile_wildcard(text), is_exception)
+    except ValueError:
         return None
-
-
-def _expression(pattern: str) -> str:
-    """Translate a pattern to a regular expression, like patternmatcher's `compile`."""
-    rest = pattern[2:]
-    if pattern.startswith("**") and rest and not rest.startswith("/") and not set(rest) & set("*?[\\"):
-        return f".*{re.escape(rest)}\\Z"  # patternmatcher compares suffixes here
-    parts = []
-    at = 0
-    while at < len(pattern):
-        sign = pattern[at]
-        if pattern.startswith("**", at):
-            at += 2
-            if pattern.startswith("/", at):
-                at += 1
-            parts.append(".*" if at >= len(pattern) else "(?:.*/)?")
-            continue
-        if sign == "[" and "]" in pattern[at + 2 :]:
-            end = pattern.index("]", at + 2)
-            parts.append(pattern[at : end + 1])
-            at = end + 1
-            continue
-        if sign == "\\" and at + 1 < len(pattern):
-            at += 1
-            parts.append(re.escape(pattern[at]))
-        else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(sign, re.escape(sign)))
-        at += 1
-    return "".join(parts) + r"\Z"
