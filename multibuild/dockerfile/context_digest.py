@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from multibuild.dockerfile.bounded_text import open_regular
 from multibuild.dockerfile.ignore import Ignore
+from multibuild.frozen import frozen
 
 CHUNK_BYTES = 1024 * 1024
 PIECE_BYTES = 32 * CHUNK_BYTES
@@ -24,6 +26,9 @@ MIN_THREADED_BYTES = CHUNK_BYTES
 """Size from which a file is hashed in threads: for smaller ones Python takes more time than the hashing."""
 
 HASH_THREADS = min(4, os.cpu_count() or 1)
+MAX_HASHED_BYTES = 1 << 40
+"""Larger contexts have no digest: a sparse file of a few blocks can be an exbibyte."""
+
 CAPABILITY = "security.capability"
 """The one extended attribute that changes what a file does; labels of the host are not hashed."""
 
@@ -46,7 +51,8 @@ class ContextFile:
 
 def context_files(root: Path, ignore: Ignore) -> tuple[ContextFile, ...]:
     """Return the files of `root` that are sent, sorted by name. Raises OSError for an unreadable directory."""
-    return tuple(sorted(_walk(root, "", ignore, ()), key=lambda file: file.name))
+    files = {file.name: file for file in _walk(root, ignore)}
+    return tuple(files[name] for name in sorted(files))
 
 
 def content_digest(
@@ -54,9 +60,11 @@ def content_digest(
 ) -> str | None:
     """Hash names, kinds, permissions, capabilities, link targets and contents.
 
-    Times and owners are left out, as in BuildKit. None when `is_cancelled` became true before the end. Raises OSError
-    for an unreadable file.
+    Times and owners are left out, as in BuildKit. None when `is_cancelled` became true before the end, or for more than
+    MAX_HASHED_BYTES. Raises OSError for an unreadable file, or one that became a pipe or a device.
     """
+    if sum(file.bytes for file in files) > MAX_HASHED_BYTES:
+        return None
     whole = hashlib.sha256()
     pool = ThreadPoolExecutor(max_workers=HASH_THREADS)
     try:
@@ -99,9 +107,9 @@ def stat_digest(files: Sequence[ContextFile]) -> str:
 def _piece(path: Path, start: int, is_cancelled: IsCancelled) -> bytes:
     digest = hashlib.sha256()
     remaining = PIECE_BYTES
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         file.seek(start)
-        while not is_cancelled() and (chunk := file.read(min(CHUNK_BYTES, remaining))):
+        while not is_cancelled() and (chunk := os.read(file.fileno(), min(CHUNK_BYTES, remaining))):
             digest.update(chunk)
             remaining -= len(chunk)
     return digest.digest()
@@ -114,20 +122,46 @@ def _capability(path: Path) -> bytes:
         return b""
 
 
-def _walk(root: Path, below: str, ignore: Ignore, above: tuple[bool, ...]) -> Iterator[ContextFile]:
-    with os.scandir(root / below) as entries:
-        for entry in entries:
-            name = f"{below}/{entry.name}" if below else entry.name
-            matched = ignore.matches(name, above) if ignore.rules else ()
-            ignored = ignore.is_ignored(matched)
-            if ignored and not (ignore.has_exceptions and entry.is_dir(follow_symlinks=False)):
-                continue
-            file = ContextFile(name=name, info=entry.stat(follow_symlinks=False))
-            inside = _walk(root, name, ignore, matched) if entry.is_dir(follow_symlinks=False) else iter(())
-            if ignored:
-                # An ignored directory is sent if something in it is not ignored.
-                included = tuple(inside)
-                yield from (file, *included) if included else ()
-            else:
-                yield file
-                yield from inside
+@frozen
+class _Directory:
+    """A directory to be read. `matched` rules match it; `withheld` is its own entry while nothing in it is sent."""
+
+    name: str
+    matched: tuple[bool, ...] = ()
+    withheld: ContextFile | None = None
+    parent: _Directory | None = None
+
+
+def _walk(root: Path, ignore: Ignore) -> Iterator[ContextFile]:
+    """Yield what is sent; a directory may come after what is in it, or twice.
+
+    Directories wait in a list: a tree can be deeper than Python's stack.
+    """
+    pending = [_Directory(name="")]
+    while pending:
+        directory = pending.pop()
+        with os.scandir(root / directory.name) as entries:
+            for entry in entries:
+                name = f"{directory.name}/{entry.name}" if directory.name else entry.name
+                matched = ignore.matches(name, directory.matched) if ignore.rules else ()
+                ignored = ignore.is_ignored(matched)
+                is_directory = entry.is_dir(follow_symlinks=False)
+                if ignored and not (ignore.has_exceptions and is_directory):
+                    continue
+                file = ContextFile(name=name, info=entry.stat(follow_symlinks=False))
+                if is_directory:
+                    withheld = file if ignored else None
+                    pending.append(
+                        _Directory(name=name, matched=matched, withheld=withheld, parent=directory)
+                    )
+                if not ignored:
+                    yield file
+                    yield from _withheld(directory)
+
+
+def _withheld(directory: _Directory) -> Iterator[ContextFile]:
+    """Yield the ignored directories around something that is sent: they are sent, too."""
+    above: _Directory | None = directory
+    while above is not None and above.withheld is not None:
+        yield above.withheld
+        above = above.parent
