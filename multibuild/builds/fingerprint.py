@@ -23,8 +23,8 @@ from multibuild.dockerfile.context_digest import (
     context_files,
     stat_digest,
 )
-from multibuild.dockerfile.ignore import Ignore, read_ignore
-from multibuild.dockerfile.parse import Dockerfile, read_dockerfile
+from multibuild.dockerfile.ignore import read_ignore
+from multibuild.dockerfile.parse import Dockerfile, load_text, read_dockerfile
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
@@ -133,10 +133,16 @@ def mtime_stamp(
     trees = _trees(project, specs) if trees is None else trees
     stamps = {f"{kind} {name}": stat_digest(tree.files or ()) for (kind, name), tree in trees.items()}
     for dockerfile in {spec.dockerfile for spec in specs.values()}:
-        path = project / dockerfile
-        info = path.stat() if path.exists() else None
-        stamps[f"Dockerfile {dockerfile}"] = str(info and (info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+        stamps[f"Dockerfile {dockerfile}"] = _file_stamp(project / dockerfile)
     return _digest(stamps)
+
+
+def _file_stamp(path: Path) -> str:
+    try:
+        info = path.stat()
+    except (OSError, ValueError):
+        return "None"
+    return str((info.st_size, info.st_mtime_ns, info.st_ctime_ns))
 
 
 def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str, str], _Tree]:
@@ -145,17 +151,16 @@ def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str
     for spec in specs.values():
         key = ("context", spec.dockerfile)
         if key not in trees and not is_url(spec.context):
-            root = project / spec.context
-            trees[key] = _walk(root, read_ignore(root, project / spec.dockerfile))
+            trees[key] = _walk(project / spec.context, project / spec.dockerfile)
         for source in spec.contexts.values():
             if ("named", source) not in trees and not is_url(source) and not source.startswith(OTHER_SCHEMES):
-                trees["named", source] = _walk(project / source, read_ignore(project / source, None))
+                trees["named", source] = _walk(project / source, None)
     return trees
 
 
-def _walk(root: Path, ignore: Ignore) -> _Tree:
+def _walk(root: Path, dockerfile: Path | None) -> _Tree:
     try:
-        return _Tree(root, context_files(root, ignore))
+        return _Tree(root, context_files(root, read_ignore(root, dockerfile)))
     except OSError:
         return _Tree(root, None)
 
@@ -188,8 +193,8 @@ def _fingerprint(
 def _text(project: Path, spec: BuildSpec) -> str | None:
     """Read the Dockerfile; None for one that is fetched or cannot be read."""
     try:
-        return (project / spec.dockerfile).read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
+        return load_text(project / spec.dockerfile, errors="surrogateescape")
+    except (OSError, ValueError):
         return None
 
 

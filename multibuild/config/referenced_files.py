@@ -119,26 +119,20 @@ def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         path = loaded.project / dockerfile
         if target is None or is_url(config.context) or is_url(dockerfile) or not is_file(path):
             continue
-        from multibuild.dockerfile.parse import read_dockerfile
+        from multibuild.dockerfile.parse import load_text, read_dockerfile
 
-        parsed = read_dockerfile(_dockerfile_text(path), config.args)
+        try:
+            text = load_text(path)
+        except OSError as error:
+            yield f"{key}: {dockerfile} cannot be read: {error.strerror}", "mend its permissions"
+            continue
+        parsed = read_dockerfile(text, config.args)
         names = [stage.name for stage in parsed.stages if stage.name]
         standard = parsed.syntax is None or "docker/dockerfile" in parsed.syntax
-        exists = target.lower() in names or (
-            re.fullmatch(r"[0-9]{1,6}", target) and int(target) < len(parsed.stages)
-        )
+        exists = target.lower() in names or target in map(str, range(len(parsed.stages)))
         if standard and not exists:
             hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
             yield f"{key}: {dockerfile} has no stage '{target}'", hint
-
-
-def _dockerfile_text(path: Path) -> str:
-    try:
-        return read_regular(path, MAX_DOCKERFILE_BYTES).decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: the Dockerfile cannot be read: {error.strerror}", hint="name another as dockerfile"
-        ) from None
 
 
 def _missing_secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:

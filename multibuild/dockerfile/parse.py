@@ -7,17 +7,30 @@ then instructions, each continued after lines that end in the escape character; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from multibuild.dockerfile.bounded_text import read_bounded
+from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+
+MAX_DOCKERFILE_BYTES = 1 << 20
+MAX_STAGES = 500
+"""Chains of stages, each with all it is FROM, take room with the square of their number."""
+
+MAX_IMAGES = 500
+"""Each is a request to a registry before anything is built."""
+
+MAX_EXPANDED_CHARACTERS = 4096
+"""Of a variable: no reference of an image is nearly as long."""
 
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
 # A separate word: `$((1<<N))` and bash's `<<<` are no heredocs.
 _HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.-]*)\2(?=\s|$|[;|&>)])")
 _SHEBANG = re.compile(r"\A#!.*\n")  # only `syntax` may follow one (BuildKit, parser.DetectSyntax)
 _FLAG = re.compile(r"--([a-z-]+)=(\S+)")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]{0,256}))?\})")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 # A source that begins with a variable may be an address, too.
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
@@ -68,69 +81,134 @@ class Instruction:
     body: str = ""
 
 
+def load_text(path: Path, errors: str = "replace") -> str:
+    """Return a Dockerfile's text; raises OSError when it cannot be read, ConfigError when it is too large."""
+    return read_bounded(path, MAX_DOCKERFILE_BYTES).decode("utf-8", errors)
+
+
 def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
     """Parse a Dockerfile; `args` are build arguments, which also fill `ARG`s before the first FROM.
 
-    A byte order mark is ignored, as in BuildKit. Unresolved variables stay as written (`${X}`).
+    A byte order mark is ignored, as in BuildKit. Unresolved variables stay as written (`${X}`). Raises ConfigError for
+    a file beyond the limits.
     """
+    _require_small(len(text), MAX_DOCKERFILE_BYTES, "characters")
     text = text.removeprefix("\ufeff")
     directives = _directives(_SHEBANG.sub("", text))
-    values = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
-    stages: list[Stage] = []
-    images: list[str] = []
-    adds_urls = False
+    reader = _Reader(args)
     for instruction in instructions(text):
-        rest = instruction.rest
-        if instruction.word == "ARG" and not stages:
-            for name, value in _declared(rest):
-                if name in args:
-                    values[name] = args[name]
-                elif value is not None:
-                    values[name] = expand(value, values)
-        elif instruction.word == "FROM":
-            stage = _stage(instruction, values)
-            images += [stage.base] if not _is_stage(stage.base, stages) else []
-            stages.append(stage)
-        elif stages:
-            stages[-1] = _extend(stages[-1], instruction)
-            images += [name for name in _sources(instruction) if not _is_stage(name, stages)]
-            adds_urls = adds_urls or (instruction.word == "ADD" and _may_fetch(rest))
-    syntax = args.get("BUILDKIT_SYNTAX") or directives.get("syntax")
+        reader.add(instruction)
+    reader.end_stage()
     return Dockerfile(
-        stages=tuple(stages),
-        images=tuple(dict.fromkeys(image for image in images if image != "scratch")),
-        syntax=syntax,
-        adds_urls=adds_urls,
+        stages=tuple(reader.stages),
+        images=tuple(image for image in reader.images if image != "scratch"),
+        syntax=args.get("BUILDKIT_SYNTAX") or directives.get("syntax"),
+        adds_urls=reader.adds_urls,
     )
+
+
+def _require_small(count: int, limit: int, things: str) -> None:
+    if count > limit:
+        raise ConfigError(
+            f"the Dockerfile has more than {limit} {things}", hint="split it, or look at what wrote it"
+        )
+
+
+class _Reader:
+    """Collector of a Dockerfile's stages and images, in time linear in its instructions."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        self.stages: list[Stage] = []
+        self.images: dict[str, None] = {}
+        self.adds_urls = False
+        self._args = args
+        self._values = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
+        self._names: set[str] = set()
+        self._of_stage: list[Instruction] = []
+
+    def add(self, instruction: Instruction) -> None:
+        """Read the next instruction."""
+        if instruction.word == "FROM":
+            self._begin_stage(instruction)
+        elif self.stages:
+            self._of_stage.append(instruction)
+            self._use(_sources(instruction))
+            fetches = instruction.word == "ADD" and _may_fetch(instruction.rest)
+            self.adds_urls = self.adds_urls or fetches
+        elif instruction.word == "ARG":
+            self._declare(instruction)
+
+    def end_stage(self) -> None:
+        """Add the instructions since the last FROM to its stage."""
+        if self.stages:
+            self.stages[-1] = _extend(self.stages[-1], self._of_stage)
+            self._of_stage = []
+
+    def _begin_stage(self, instruction: Instruction) -> None:
+        self.end_stage()
+        stage = _stage(instruction, self._values)
+        self._use((stage.base,))
+        self.stages.append(stage)
+        self._names |= {stage.name} - {""}
+        _require_small(len(self.stages), MAX_STAGES, "stages")
+
+    def _declare(self, instruction: Instruction) -> None:
+        for name, value in _declared(instruction.rest):
+            if name in self._args:
+                self._values[name] = self._args[name]
+            elif value is not None:
+                self._values[name] = expand(value, self._values)
+
+    def _use(self, names: Sequence[str]) -> None:
+        """Add the names that are images: no stages above, no numbers."""
+        for name in names:
+            if not name.isdigit() and name.lower() not in self._names:
+                self.images[name] = None
+        _require_small(len(self.images), MAX_IMAGES, "images")
 
 
 def instructions(text: str) -> Iterator[Instruction]:
     """Return the instructions in order, without comments, blank lines and heredoc bodies."""
     escape = "`" if _directives(text).get("escape") == "`" else "\\"
-    lines = iter(enumerate(text.splitlines(), 1))
+    lines = iter(enumerate(_lines(text), 1))
     for number, line in lines:
-        if not line.strip() or line.lstrip().startswith("#"):
+        if _is_blank(line):
             continue
-        whole = line.strip()
-        while whole.endswith(escape):
-            whole = whole[:-1]
-            following = next(lines, None)
-            if following is None:
-                break
-            is_blank = not following[1].strip() or following[1].lstrip().startswith("#")
-            whole += escape if is_blank else following[1].strip()
-        word, rest = (*whole.split(None, 1), "")[:2]
-        commands = [whole]
+        whole = _joined(line, lines, escape)
+        word, rest = (*whole.split(None, 1), "", "")[:2]
+        body: list[str] = []
         for dash, _, end in _HEREDOC.findall(whole) if word.upper() in _HEREDOC_WORDS else ():
-            for _, body in lines:
-                if (body.lstrip("\t") if dash else body) == end:
+            for _, content in lines:
+                if (content.lstrip("\t") if dash else content) == end:
                     break
-                commands.append(body)
-        yield Instruction(word=word.upper(), rest=rest.strip(), line=number, body="\n".join(commands[1:]))
+                body.append(content)
+        yield Instruction(word=word.upper(), rest=rest.strip(), line=number, body="\n".join(body))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Return the lines: a form feed or U+2028 ends none, other than in str.splitlines."""
+    return (line.removesuffix("\r") for line in text.split("\n"))
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _joined(line: str, lines: Iterator[tuple[int, str]], escape: str) -> str:
+    """Return a line with those that continue it; blank lines and comments between them are left out."""
+    pieces = [line.strip()]
+    while pieces[-1].endswith(escape):
+        pieces[-1] = pieces[-1][:-1]
+        pieces.append(next((following.strip() for _, following in lines if not _is_blank(following)), ""))
+    return "".join(pieces)
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Expand `$X`, `${X}`, `${X:-default}`, `${X:+other}`, with or without the colon; unknown variables stay."""
+    """Expand `$X`, `${X}`, `${X:-default}`, `${X:+other}`, with or without the colon; unknown variables stay.
+
+    So does all of a text that would grow beyond MAX_EXPANDED_CHARACTERS: ten ARGs that name each other ten times make
+    ten thousand million.
+    """
 
     def fill(match: re.Match[str]) -> str:
         name, operator, other = match[1] or match[2], match[3] or "", match[4] or ""
@@ -145,13 +223,14 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         # The variant of most platforms is empty, which is a value.
         return value if value or name in _PLATFORM_ARGS else match[0]
 
-    return _VARIABLE.sub(fill, text)
+    whole = _VARIABLE.sub(fill, text)
+    return whole if len(whole) <= MAX_EXPANDED_CHARACTERS else text
 
 
 def _directives(text: str) -> dict[str, str]:
     """Return the parser directives: at the very top, one a line; the first other line ends them."""
     directives = {}
-    for line in text.splitlines():
+    for line in _lines(text):
         match = _DIRECTIVE.match(line)
         if not match:
             break
@@ -167,26 +246,24 @@ def _declared(rest: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _stage(instruction: Instruction, values: Mapping[str, str]) -> Stage:
-    flags = dict(_FLAG.findall(instruction.rest))
-    words = [word.strip("\"'") for word in instruction.rest.split() if not word.startswith("--")]
+    words = instruction.rest.split()
+    flags = {flag[1]: flag[2] for word in words if (flag := _FLAG.fullmatch(word))}
+    words = [word.strip("\"'") for word in words if not word.startswith("--")]
     name = words[2] if len(words) == 3 and words[1].upper() == "AS" else ""
     base = expand(words[0], values) if words else ""
     return Stage(name=name.lower(), base=base, platform=flags.get("platform", ""), line=instruction.line)
 
 
-def _extend(stage: Stage, instruction: Instruction) -> Stage:
-    """Add an instruction to its stage."""
-    stage = replace(stage, copies_from=(*stage.copies_from, *_sources(instruction)))
-    if instruction.word == "ARG":
-        return replace(stage, args=(*stage.args, *(name for name, _ in _declared(instruction.rest))))
-    if instruction.word == "RUN":
-        command = "\n".join(filter(None, (instruction.rest, instruction.body)))
-        return replace(stage, runs=(*stage.runs, command))
-    return stage
-
-
-def _is_stage(name: str, stages: list[Stage]) -> bool:
-    return name.isdigit() or name.lower() in {stage.name for stage in stages if stage.name}
+def _extend(stage: Stage, instructions: Sequence[Instruction]) -> Stage:
+    """Add a stage's instructions to it."""
+    return replace(
+        stage,
+        copies_from=tuple(dict.fromkeys(source for one in instructions for source in _sources(one))),
+        args=tuple(name for one in instructions if one.word == "ARG" for name, _ in _declared(one.rest)),
+        runs=tuple(
+            "\n".join(filter(None, (one.rest, one.body))) for one in instructions if one.word == "RUN"
+        ),
+    )
 
 
 def _may_fetch(rest: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from multibuild.dockerfile.parse import Stage
@@ -56,17 +56,18 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
 
     Raises ConfigError when there is no such stage, or none at all.
     """
+    earlier = tuple(_earlier(stages))
     roles: dict[int, Role] = {}
-    pending: list[tuple[int, Role]] = [(_target_index(stages, target), "image")]
+    pending: list[tuple[int, Role]] = [(_target_index(earlier[-1], target), "image")]
     while pending:
         index, role = pending.pop()
         if roles.get(index) in {"image", role}:
             continue
         roles[index] = role
-        parent = _find(stages[:index], stages[index].base)
+        parent = earlier[index].find(stages[index].base)
         if parent is not None:
             pending.append((parent, role))
-        sources = (_find(stages[:index], name, by_number=True) for name in stages[index].copies_from)
+        sources = map(earlier[index].find_or_count, stages[index].copies_from)
         pending += [(source, "builder") for source in sources if source is not None]
     return tuple(
         UsedStage(
@@ -76,30 +77,50 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
             images=tuple(
                 name
                 for name in stages[index].copies_from
-                if not name.isdigit() and _find(stages[:index], name) is None
+                if not name.isdigit() and earlier[index].find(name) is None
             ),
         )
         for index in sorted(roles)
-        for chain in (_chain(stages, index),)
+        for chain in (_chain(stages, earlier, index),)
     )
 
 
-def _find(earlier: Sequence[Stage], name: str, *, by_number: bool = False) -> int | None:
-    """Return the index of an earlier stage by name, the latest first, or, in `--from=`, by number."""
-    if by_number and name.isdigit():
-        return int(name) if int(name) < len(earlier) else None
-    indexes = [index for index, stage in enumerate(earlier) if stage.name and stage.name == name.lower()]
-    return indexes[-1] if indexes else None
+@frozen
+class _Earlier:
+    """The stages before a place in the file: how many, and the index of the latest of each name."""
+
+    count: int
+    names: Mapping[str, int]
+
+    def find(self, name: str) -> int | None:
+        """Return the index of a stage by name, as in FROM."""
+        return self.names.get(name.lower())
+
+    def find_or_count(self, name: str) -> int | None:
+        """Return the index of a stage by name or number, as in `--from=`; `²` and the like are no numbers."""
+        if not name.isdigit():
+            return self.find(name)
+        number = int(name) if name.isascii() and len(name) < 10 else self.count
+        return number if number < self.count else None
 
 
-def _target_index(stages: Sequence[Stage], target: str | None) -> int:
-    if not stages:
+def _earlier(stages: Sequence[Stage]) -> Iterator[_Earlier]:
+    """Yield what is before each stage, and at last what is before the end of the file."""
+    names: dict[str, int] = {}
+    for index, stage in enumerate(stages):
+        yield _Earlier(count=index, names=dict(names))
+        names |= {stage.name: index} if stage.name else {}
+    yield _Earlier(count=len(stages), names=names)
+
+
+def _target_index(stages: _Earlier, target: str | None) -> int:
+    if not stages.count:
         raise ConfigError("the Dockerfile has no FROM line", hint="its first instruction is FROM an image")
     if target is None:
-        return len(stages) - 1
-    index = _find(stages, target, by_number=True)
+        return stages.count - 1
+    index = stages.find_or_count(target)
     if index is None:
-        names = ", ".join(stage.name for stage in stages if stage.name)
+        names = ", ".join(stages.names)
         raise ConfigError(
             f"the Dockerfile has no stage '{target}'",
             hint=f"its stages are {names}" if names else "its stages have no names: write FROM … AS name",
@@ -107,9 +128,9 @@ def _target_index(stages: Sequence[Stage], target: str | None) -> int:
     return index
 
 
-def _chain(stages: Sequence[Stage], index: int) -> tuple[Stage, ...]:
+def _chain(stages: Sequence[Stage], earlier: Sequence[_Earlier], index: int) -> tuple[Stage, ...]:
     chain = [stages[index]]
-    while (parent := _find(stages[:index], chain[-1].base)) is not None:
+    while (parent := earlier[index].find(chain[-1].base)) is not None:
         chain.append(stages[parent])
         index = parent
     return tuple(chain)

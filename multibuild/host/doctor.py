@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from multibuild.dockerfile.parse import load_text
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
@@ -193,9 +194,11 @@ def _base_images(loaded: LoadedConfig) -> tuple[Check, ...]:
 
 
 def _dockerfile(loaded: LoadedConfig) -> str:
-    """Return the text of the Dockerfile; "" if there is none."""
-    path = loaded.project / loaded.config.dockerfile
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    """Return the text of the Dockerfile; "" if there is none that can be read."""
+    try:
+        return load_text(loaded.project / loaded.config.dockerfile)
+    except (OSError, ValueError):
+        return ""
 
 
 def _frontends(loaded: LoadedConfig) -> Sequence[Check]:

@@ -120,10 +120,16 @@ def _guess(project: Path) -> ImageName:
 
 
 def _propose(dockerfile: Path, target: str | None) -> Proposal:
+    from multibuild.dockerfile.parse import load_text
     from multibuild.host.base_images import platforms_of
     from multibuild.init.proposal import images_to_query, propose_platforms
 
-    text = dockerfile.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        text = load_text(dockerfile)
+    except OSError as error:
+        raise ConfigError(
+            f"{dockerfile}: {error.strerror}", hint="name a Dockerfile that can be read"
+        ) from None
     builder = Platform.parse(machine.machine())
     try:
         answers = platforms_of(images_to_query(text, target, builder))
