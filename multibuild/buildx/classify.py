@@ -23,9 +23,11 @@ MAX_SHOWN_CHARACTERS = 500
 SHOWN_HEAD_CHARACTERS = 200
 """How much of a long line is shown, and how much of that from its beginning."""
 
+MAX_MATCHED_CHARACTERS = 8192
+"""Half of it from each end of a longer message or line: a Dockerfile's heredoc can be in one, as a whole."""
+
 _BY_NAME = {row.name: row for row in CLASSES}
-_EXIT = re.compile(r"did not complete successfully: exit code: (\d+)")
-_COMMAND = re.compile(r'process ".*" (?=did not complete)', re.DOTALL)
+_EXIT = re.compile(r"did not complete successfully: exit code: (\d{1,9})")
 _EXEC = re.compile(r"exec /\S+: |exec container process")
 _RUN = re.compile(r"(?:^|\] )RUN ")
 _TRANSFER = re.compile(
@@ -38,9 +40,10 @@ _TRANSFER_ERROR = re.compile(
 )
 """Errors of a data transfer, whatever step it belongs to."""
 
-_RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d+)")
+_RETRY_AFTER = re.compile(r"[Rr]etry[- ][Aa]fter:? ?\"?(\d{1,9})")
 _WRONG_BASE = re.compile(
-    r"InvalidBaseImagePlatform: .*pulled with platform \"([^\"]+)\", expected \"([^\"]+)\"", re.DOTALL
+    r"InvalidBaseImagePlatform: .{0,1000}?pulled with platform \"([^\"]{1,99})\", expected \"([^\"]{1,99})\"",
+    re.DOTALL,
 )
 
 
@@ -73,6 +76,7 @@ def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Fai
 
     Exit code 130 or a signal that multibuild did not send is a kill by another process and worth a retry.
     """
+    evidence = _bounded(evidence)
     text = _shown(evidence)
     if code in {130, 137, 143} or code < 0:
         return failure_of("killed", text or f"buildx ended with {code}")
@@ -86,7 +90,7 @@ def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Fai
 
 def wrong_base(warning: str) -> str | None:
     """Return what BuildKit's warning about a base of another architecture says; None when only the variant differs."""
-    match = _WRONG_BASE.search(warning)
+    match = _WRONG_BASE.search(_cut(warning))
     if not match or match[1].split("/")[:2] == match[2].split("/")[:2]:
         return None
     return f"the base image is {match[1]}, not {match[2]}"
@@ -95,8 +99,7 @@ def wrong_base(warning: str) -> str | None:
 def _of_run(evidence: Evidence, *, emulated: bool) -> str:
     """Classify a RUN by its last lines; unknown text there is the command's own failure."""
     tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
-    # The message quotes the command line, which is no evidence.
-    message = _COMMAND.sub("process", evidence.message)
+    message = _without_command(evidence.message)
     execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
     for row in SIGNATURES:
         text = tail if row.scope == "run" else f"{message}\n{execs}"
@@ -113,6 +116,26 @@ def _of_run(evidence: Evidence, *, emulated: bool) -> str:
     if re.search(NETWORK_COMMANDS, evidence.step) and re.search(NETWORK_IN_RUN, tail, re.IGNORECASE):
         return "network"
     return "step-failed"
+
+
+def _without_command(message: str) -> str:
+    """Return BuildKit's message without the command line that it quotes, which is no evidence."""
+    begin, end = message.find('process "'), message.rfind('" did not complete')
+    return f"{message[:begin]}process{message[end + 2 :]}" if 0 <= begin < end else message
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    """Shorten what is long before patterns are matched: errors begin with the action and end with the cause."""
+    return Evidence(
+        message=_cut(evidence.message),
+        step=_cut(evidence.step),
+        tail=tuple(map(_cut, evidence.tail[-EVIDENCE_LINES:])),
+    )
+
+
+def _cut(text: str) -> str:
+    half = MAX_MATCHED_CHARACTERS // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
 def _of_transfer(evidence: Evidence) -> str:

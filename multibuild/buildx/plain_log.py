@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict, deque
 
 from multibuild.buildx.classify import Failure, classify
 from multibuild.buildx.rawjson_progress import TAIL_LINES, Evidence, Progress
 from multibuild.redact import redacted
+
+MAX_LOG_BYTES = 64 << 20
+"""Of a log that is read as a whole; its lines take several times the room."""
 
 _PLAIN_STEP = re.compile(r"^#(\d+) (\[[^\]]*\] .+|exporting .+|pushing .+)$")
 _PLAIN_LOG = re.compile(r"^#(\d+) [\d.]+ (.*)$")
@@ -34,7 +38,7 @@ def _ignored(_text: str) -> None:
 def _plain(text: str) -> Evidence | None:
     """Return the failing step of a plain log, its last lines and the last error."""
     names: dict[str, str] = {}
-    tails: dict[str, list[str]] = {}
+    tails: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=TAIL_LINES))
     failing, message, current = "", "", ""
     for line in text.splitlines():
         if match := _PLAIN_ERROR.match(line):
@@ -42,7 +46,7 @@ def _plain(text: str) -> Evidence | None:
         elif match := _PLAIN_STEP.match(line):
             names[match[1]] = match[2]
         elif match := _PLAIN_LOG.match(line):
-            tails.setdefault(match[1], []).append(match[2])
+            tails[match[1]].append(match[2])
         elif match := _OWN_ERROR.match(line):
             failing, message = match[1], match[2]
             names[failing] = match[1]
@@ -51,9 +55,7 @@ def _plain(text: str) -> Evidence | None:
         elif line.startswith("ERROR: "):
             message = line.removeprefix("ERROR: ")
         elif current:
-            tails.setdefault(current, []).append(line)
+            tails[current].append(line)
     if not message and not failing:
         return None
-    return Evidence(
-        message=message, step=names.get(failing, ""), tail=tuple(tails.get(failing, ())[-TAIL_LINES:])
-    )
+    return Evidence(message=message, step=names.get(failing, ""), tail=tuple(tails.get(failing, ())))

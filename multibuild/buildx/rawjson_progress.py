@@ -22,6 +22,17 @@ TAIL_LINES = 40
 MAX_OPEN_STEPS = 512
 """Steps that are kept; a build has some dozens."""
 
+MAX_NAME_CHARACTERS = 64 << 10
+"""Of a step's name and of its error; a line of a Dockerfile is no longer in BuildKit (bufio.MaxScanTokenSize)."""
+
+MAX_ID_CHARACTERS = 256
+"""Of BuildKit's digests and IDs."""
+
+MAX_WARNINGS = 1000
+MAX_WARNING_CHARACTERS = 4096
+MAX_PARTIAL_CHARACTERS = 100_000
+"""Of a line without an end; the rest becomes another line."""
+
 _COPIES = re.compile(r"\] (?:COPY|ADD) ")
 
 
@@ -82,7 +93,7 @@ class Evidence:
 
 
 class Progress:
-    """Collector of a build's steps, warnings and evidence, which also writes a readable log.
+    """Collector of a build's steps, warnings and evidence in bounded memory, which also writes a readable log.
 
     `write_log` is called with each log line (without newline), `on_step` with the name of each step that starts,
     `on_line` with each line that a step prints.
@@ -115,7 +126,7 @@ class Progress:
                 return
         text = redacted(text)
         if text.strip():
-            self._plain.append(text)
+            self._plain.append(text[-MAX_NAME_CHARACTERS:])
             self._write_log(text)
 
     def steps(self) -> tuple[Step, ...]:
@@ -178,16 +189,18 @@ class Progress:
             self._log(log)
         for warning in _objects(document.get("warnings")):
             text = redacted(_base64_text(warning.get("short", "")))
-            self.warnings.append(text)
+            if len(self.warnings) < MAX_WARNINGS:
+                self.warnings.append(text[:MAX_WARNING_CHARACTERS])
             self._write_log(f"WARNING: {text}")
 
     def _vertex(self, update: Mapping[str, Any]) -> None:
-        if len(self._vertices) >= MAX_OPEN_STEPS and update.get("digest") not in self._vertices:
+        vertex = self._vertex_of(update.get("digest"))
+        if vertex is None:
             return
-        vertex = self._vertices.setdefault(str(update.get("digest")), _Vertex())
-        vertex.name = redacted(str(update.get("name") or vertex.name))
+        vertex.name = redacted(plain_text(update.get("name")))[:MAX_NAME_CHARACTERS] or vertex.name
         if isinstance(inputs := update.get("inputs"), list):
-            vertex.inputs = tuple(map(str, inputs))
+            # The first is followed, and whether there is a second matters.
+            vertex.inputs = tuple(plain_text(digest)[:MAX_ID_CHARACTERS] for digest in inputs[:2])
         started, completed = _time(update.get("started")), _time(update.get("completed"))
         if started and vertex.started is None:
             self._write_log(f"--- {vertex.name}")
@@ -201,28 +214,34 @@ class Progress:
                 vertex.seconds = (completed - vertex.started).total_seconds()
             duration = "CACHED" if vertex.cached else f"{vertex.seconds:.1f}s"
             self._write_log(f"--- {vertex.name} {duration}")
-        if update.get("error"):
-            vertex.error = redacted(str(update["error"]))
+        if error := redacted(plain_text(update.get("error"))):
+            vertex.error = error[-MAX_NAME_CHARACTERS:]
             self._write_log(f"--- {vertex.name}: {vertex.error}")
 
     def _transfer(self, status: Mapping[str, Any]) -> None:
         """Log a completed push or pull, which BuildKit reports as a status only."""
-        if status.get("completed") and (name := status.get("name") or status.get("id")):
-            self._write_log(f"    {redacted(str(name))} done")
+        if status.get("completed") and (name := plain_text(status.get("name") or status.get("id"))):
+            self._write_log(f"    {redacted(name)} done")
 
     def _log(self, log: Mapping[str, Any]) -> None:
         """Split a step's output, which comes in chunks, into lines; the last unfinished line is kept."""
-        key = str(log.get("vertex"))
-        if len(self._vertices) >= MAX_OPEN_STEPS and key not in self._vertices:
+        vertex = self._vertex_of(log.get("vertex"))
+        if vertex is None:
             return
-        vertex = self._vertices.setdefault(key, _Vertex())
         text = vertex.decoder.decode(_base64_bytes(log.get("data", "")))
         *lines, vertex.partial = (vertex.partial + text).split("\n")
         for line in lines:
             self._add_line(vertex, line.rstrip("\r"))
-        if len(vertex.partial) > 100_000:
+        if len(vertex.partial) > MAX_PARTIAL_CHARACTERS:
             self._add_line(vertex, vertex.partial)
             vertex.partial = ""
+
+    def _vertex_of(self, digest: Any) -> _Vertex | None:
+        """Return the step with a digest; None for a new one beyond MAX_OPEN_STEPS."""
+        key = plain_text(digest)[:MAX_ID_CHARACTERS]
+        if key not in self._vertices and len(self._vertices) < MAX_OPEN_STEPS:
+            self._vertices[key] = _Vertex()
+        return self._vertices.get(key)
 
     def finish(self) -> None:
         """Flush last lines without newline."""
@@ -238,6 +257,11 @@ class Progress:
         if self._on_line is not None:
             self._on_line(line)
         self._write_log(line)
+
+
+def plain_text(value: Any) -> str:
+    """Return a text of a JSON document as UTF-8 can encode it: JSON has halves of surrogate pairs; "" if it is none."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _time(text: Any) -> datetime | None:

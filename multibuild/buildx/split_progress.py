@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from multibuild.buildx.rawjson_progress import Progress
+from multibuild.buildx.rawjson_progress import MAX_ID_CHARACTERS, MAX_OPEN_STEPS, Progress, plain_text
 
 _NAMED = re.compile(r"\[([A-Za-z0-9_-]+)(?: ([^\]]*))?\] ?")
 """buildx prefixes the target's name: "[t internal] …", "[t stage 2/4] …", "[t] exporting to image"."""
@@ -66,14 +66,14 @@ class BatchProgress:
     ) -> Iterator[tuple[str, str]]:
         """Add the vertices to their targets' shares; return (target, vertex) of successful exports."""
         for vertex in _objects(document, "vertexes"):
-            match = _NAMED.match(str(vertex.get("name", "")))
+            full_name = plain_text(vertex.get("name"))
+            match = _NAMED.match(full_name)
             if match is None or match[1] not in self._targets:
                 continue
-            digest, target = str(vertex.get("digest")), match[1]
-            owners = self._owners.setdefault(digest, [])
-            if target not in owners:
-                owners.append(target)
-            rest = str(vertex["name"])[match.end() :]
+            digest, target = _vertex_id(vertex.get("digest")), match[1]
+            if not self._add_owner(digest, target):
+                continue
+            rest = full_name[match.end() :]
             name = f"[{match[2]}] {rest}" if match[2] else rest
             if _RUN.match(name) and vertex.get("started") and not vertex.get("cached"):
                 # A step that is in the cache is reported once: started, completed and cached.
@@ -82,12 +82,21 @@ class BatchProgress:
             if name == _EXPORT and vertex.get("completed") and not vertex.get("error"):
                 yield target, digest
 
+    def _add_owner(self, digest: str, target: str) -> bool:
+        """Note that a vertex belongs to a target; False for more vertices than all targets keep."""
+        if digest not in self._owners and len(self._owners) >= MAX_OPEN_STEPS * len(self._targets):
+            return False
+        owners = self._owners.setdefault(digest, [])
+        if target not in owners:
+            owners.append(target)
+        return True
+
     def _share(self, shares: dict[str, dict[str, list[Any]]], key: str, item: Mapping[str, Any]) -> None:
-        vertex = str(item.get("vertex"))
-        pushed = _PUSHED.match(str(item.get("id", ""))) if item.get("completed") else None
+        vertex = _vertex_id(item.get("vertex"))
+        owners = self._owners.get(vertex, [])
+        pushed = _PUSHED.match(plain_text(item.get("id"))) if owners and item.get("completed") else None
         if pushed:
             self._pushed[vertex] = pushed[1]
-        owners = self._owners.get(vertex, [])
         # A vertex that targets share is reported once for each of them.
         if len(owners) > 1 and self._is_repeated(key, item):
             return
@@ -95,7 +104,10 @@ class BatchProgress:
             _put(shares, target, key, item)
 
     def _is_repeated(self, key: str, item: Mapping[str, Any]) -> bool:
-        item_hash = hash((key, json.dumps(item, sort_keys=True)))
+        try:
+            item_hash = hash((key, json.dumps(item, sort_keys=True)))
+        except RecursionError:
+            return True
         if item_hash in self._seen:
             return True
         self._seen.append(item_hash)
@@ -110,6 +122,10 @@ def _own_error(name: str, progress: Progress, final: re.Match[bytes]) -> bytes:
         return b"ERROR: " + message
     # A target that was only cancelled keeps the name of the one that failed.
     return b"ERROR: failed to solve: " + error.replace(b"\n", b" ") if error else final[0]
+
+
+def _vertex_id(value: Any) -> str:
+    return plain_text(value)[:MAX_ID_CHARACTERS]
 
 
 def _document(line: bytes) -> Mapping[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,14 +37,24 @@ def explain(request: ExplainRequest) -> int:
 
     Its class, whether it would be retried, and what to do.
     """
-    from multibuild.buildx.plain_log import explain_log
+    from multibuild.buildx.plain_log import MAX_LOG_BYTES, explain_log
 
     try:
-        text = sys.stdin.buffer.read() if request.log == "-" else Path(request.log).read_bytes()
+        with (
+            contextlib.nullcontext(sys.stdin.buffer)
+            if request.log == "-"
+            else Path(request.log).open("rb") as file
+        ):
+            text = file.read(MAX_LOG_BYTES + 1)
     except OSError as error:
         raise UsageError(
             f"{request.log}: {error.strerror}", hint="name a log file, or - for standard input"
         ) from error
+    if len(text) > MAX_LOG_BYTES:
+        raise UsageError(
+            f"{request.log} is larger than {MAX_LOG_BYTES >> 20} MiB",
+            hint="give its end, where the failure is: tail -c 50M LOG | multibuild explain -",
+        )
     failure = explain_log(text)
     name, evidence = failure.kind.name, failure.evidence
     hint = failure.hint if evidence.strip() else NO_FAILURE

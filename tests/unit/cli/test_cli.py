@@ -312,6 +312,11 @@ def test_explain_reports_a_log_without_failure(text, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["class"] == "unknown"
 
 
+def test_explain_refuses_a_log_without_an_end(capsys):
+    assert main(["explain", "/dev/zero"]) == 2
+    assert "tail -c" in capsys.readouterr().err
+
+
 def test_explain_makes_a_log_harmless_for_the_terminal(tmp_path, capsys):
     log = tmp_path / "build.log"
     log.write_bytes(b"ERROR: \x1b]0;owned\x07\x1b[31mfailed\x1b[0m\n")

@@ -1,0 +1,155 @@
+"""What a build prints may be meant to stop who reads it: long lines, endless steps, values of no sense."""
+
+import base64
+import json
+import time
+
+import pytest
+
+from multibuild.buildx.classify import classify, wrong_base
+from multibuild.buildx.failure_signatures import SIGNATURES
+from multibuild.buildx.plain_log import explain_log
+from multibuild.buildx.rawjson_progress import (
+    MAX_NAME_CHARACTERS,
+    MAX_OPEN_STEPS,
+    MAX_WARNINGS,
+    TAIL_LINES,
+    Evidence,
+    Progress,
+)
+from multibuild.buildx.split_progress import BatchProgress
+
+MAX_CPU_S = 5.0
+"""Ten times what each takes, or more; before, some took minutes."""
+
+STARTS = (
+    "starting container process caused: exec: ", "blob sha256:", "blob unknown", "no builder ", "invalid argument ", "target stage ",
+    "failed to resolve source metadata for ", "unexpected status from GET request to ", "exec ", 'process "', "x509", " ", "9", "\n",
+    "unknown blob ", 'InvalidBaseImagePlatform: pulled with platform "', "Retry-After: ", "[1 1/1] RUN ", "--- [a] x: ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("step", ["", "[1/2] RUN make", "exporting to image"])
+def test_a_long_line_is_classified_in_good_time(start, step):
+    text = (start * (1 << 20))[: 1 << 20]
+    began = time.process_time()
+    classify(Evidence(message=text, step=step and step + text, tail=(text,) * TAIL_LINES))
+    wrong_base(text)
+    assert time.process_time() - began < MAX_CPU_S
+
+
+def test_a_row_of_the_table_bounds_what_stands_between_its_words():
+    assert [row.name for row in SIGNATURES if ".*" in row.pattern] == []
+
+
+@pytest.mark.parametrize("length", [100, 2000, 60_000])
+def test_the_words_at_both_ends_of_a_long_message_decide(length):
+    command = "x " * length
+    message = f'failed to solve: process "/bin/sh -c {command}" did not complete successfully: exit code: 137'
+    assert classify(Evidence(message=message, step="[1/2] RUN x", tail=())).kind.name == "out-of-memory"
+    pushed = f"failed to push {'a' * length}: unexpected status: 503 Service Unavailable"
+    assert (
+        classify(Evidence(message=pushed, step="exporting to image", tail=())).kind.name
+        == "registry-unavailable"
+    )
+
+
+@pytest.mark.parametrize("code", ["9" * 5000, "٣", "-1", "", "1e9", "0x89"])
+def test_an_exit_code_of_no_sense_is_the_commands_own_failure(code):
+    message = f'process "x" did not complete successfully: exit code: {code}'
+    assert classify(Evidence(message=message, step="[1/2] RUN x", tail=())).kind.name == "step-failed"
+
+
+def test_a_wait_of_no_sense_is_bounded():
+    failure = classify(Evidence(message="429 Too Many Requests, Retry-After: " + "9" * 400, step="", tail=()))
+    assert failure.retry_after is not None
+    assert failure.retry_after < 1e9
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        b"#1 " * 300_000,
+        b"#1 ERROR: x\n" * 80_000,
+        b"--- [a] " + b"1.1s " * 200_000,
+        b"--- " + b"x: " * 300_000,
+        b"#3 [t] RUN x\n" + b"#3 0.1 " + b"exec exec: " * 90_000 + b"\n#3 ERROR: x\n",
+        b"".join(b"#%d [t] RUN x\n#%d 0.1 y\n" % (n, n) for n in range(30_000)) + b"#7 ERROR: x\n",
+        b"ERROR: " + b"failed to resolve source metadata for " * 25_000,
+        b"\r" * 1_000_000,
+        b'{"vertexes":' * 90_000,
+        b"[" * 1_000_000,
+    ],
+    ids=lambda log: repr(log[:16]),
+)
+def test_a_megabyte_is_explained_in_good_time(log):
+    began = time.process_time()
+    explain_log(log)
+    assert time.process_time() - began < MAX_CPU_S
+
+
+def nested(depth):
+    return json.loads("[" * depth + "]" * depth)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"vertexes": [{"digest": ["list"], "name": {"a": 1}}] * 2},
+        {"vertexes": [{"digest": nested(900), "name": nested(900), "error": nested(900)}]},
+        {"vertexes": [{"digest": "d", "name": "[t] x", "error": "\ud800", "started": "\udfff"}]},
+        {"vertexes": [{"digest": "d", "inputs": [None, {}, nested(900)] * 1000}]},
+        {
+            "vertexes": [
+                {"digest": "d", "started": "9999-12-31T23:59:59Z", "completed": "0001-01-02T00:00:00+14:00"}
+            ]
+        },
+        {"logs": [{"vertex": nested(900), "data": "eAo="}]},
+        {"statuses": [{"vertex": "d", "id": nested(900), "name": {}, "completed": True}]},
+        {"warnings": [{"short": nested(900)}, {"short": ["x"]}, {"short": {"a": 1}}]},
+    ],
+    ids=lambda document: json.dumps(document)[:40],
+)
+def test_a_document_of_another_shape_is_no_error(document):
+    written: list[str] = []
+    full = Progress(written.append, written.append)
+    for number in range(MAX_OPEN_STEPS):
+        full.apply({"vertexes": [{"digest": str(number)}]})
+    progress = {name: Progress(written.append, written.append) for name in ("t", "u")}
+    batch = BatchProgress(progress)
+    for line in (json.dumps(document).encode(), b"ERROR: target t: failed to solve: \xff"):
+        list(batch.feed(line))
+        full.feed(line)
+        progress["t"].feed(line)
+    for one in (full, progress["t"]):
+        one.finish()
+        classify(one.evidence())
+        json.dumps([step.as_json() for step in one.steps()], allow_nan=False)
+    "\n".join(written).encode()
+
+
+def test_endless_steps_take_bounded_memory():
+    progress = {name: Progress(lambda _: None, lambda _: None) for name in ("t", "u")}
+    batch = BatchProgress(progress)
+    long = "x" * (2 * MAX_NAME_CHARACTERS)
+    for number in range(0, 100_000, 1000):
+        vertexes: list[dict[str, object]] = [
+            {"digest": f"{number + n}", "name": f"[t 1/2] RUN {n}"} for n in range(1000)
+        ]
+        vertexes.append(
+            {"digest": long + str(number), "name": f"[t] {long}", "error": long, "inputs": [long] * 100}
+        )
+        list(batch.feed(json.dumps({"vertexes": vertexes}).encode()))
+    assert len(batch._owners) <= 2 * MAX_OPEN_STEPS
+    assert len(progress["t"]._vertices) == MAX_OPEN_STEPS
+    assert len(progress["t"].error) <= MAX_NAME_CHARACTERS
+
+
+def test_endless_warnings_take_bounded_memory():
+    written: list[str] = []
+    progress = Progress(written.append, lambda _: None)
+    short = base64.b64encode(b"w" * 100).decode()
+    progress.apply({"warnings": [{"short": short}] * (2 * MAX_WARNINGS)})
+    assert len(progress.warnings) == MAX_WARNINGS
+    assert len(written) == 2 * MAX_WARNINGS, "the log has all of them"
