@@ -92,6 +92,7 @@ def _ask_all(
             action, _, reason = error.message.partition(": ")
             answers[image] = reason if action.endswith(image) else error.message
 
+    # MAX_IMAGES of a Dockerfile bounds their number.
     threads = [threading.Thread(target=ask_one, args=(image,), daemon=True) for image in images]
     for thread in threads:
         thread.start()

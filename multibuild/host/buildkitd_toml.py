@@ -49,14 +49,22 @@ def same_configuration(expected: str, files: Mapping[str, str], read: Callable[[
             return b""
 
     def in_builder(path: str) -> bytes:
-        return base64.b64decode(files.get(path.removeprefix(IN_CONTAINER), ""))
+        return _content(files, path.removeprefix(IN_CONTAINER))
 
     return _with_contents(_parse(expected), on_disk) == _with_contents(_current(files), in_builder)
 
 
 def _current(files: Mapping[str, str]) -> dict[str, Any]:
     """Parse the configuration among a builder's files."""
-    return _parse(base64.b64decode(files.get("buildkitd.toml", "")).decode("utf-8", "replace"))
+    return _parse(_content(files, "buildkitd.toml").decode("utf-8", "replace"))
+
+
+def _content(files: Mapping[str, str], name: str) -> bytes:
+    """Return the content of a builder's file; nothing for one that is not base64."""
+    try:
+        return base64.b64decode(files.get(name, ""))
+    except (ValueError, TypeError):
+        return b""
 
 
 def registry_warnings(
@@ -105,10 +113,26 @@ def _has_certificate(
 
 
 def _parse(text: str) -> dict[str, Any]:
+    """Parse a configuration; what is none, or has registries of another shape, is kept as text."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError):
         return {"": text}
+    registries = document.get("registry", {})
+    is_valid = isinstance(registries, dict) and all(map(_is_registry, registries.values()))
+    return document if is_valid else {"": text}
+
+
+def _is_registry(settings: object) -> bool:
+    """Whether settings have the shape of BuildKit's: `ca` a list of paths, `keypair` a list of tables of paths."""
+    if not isinstance(settings, dict):
+        return False
+    authorities, pairs = settings.get("ca", []), settings.get("keypair", [])
+    if not isinstance(authorities, list) or not isinstance(pairs, list):
+        return False
+    tables = all(isinstance(pair, dict) for pair in pairs)
+    paths = [*authorities, *(path for pair in pairs if tables for path in pair.values())]
+    return tables and all(isinstance(path, str) and "\0" not in path for path in paths)
 
 
 def _with_contents(document: dict[str, Any], read: Callable[[str], bytes]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class OwnBuilders:
         """Return one builder; None for one that multibuild did not make."""
         try:
             return OwnBuilder(**json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     def all(self) -> tuple[OwnBuilder, ...]:

@@ -98,8 +98,8 @@ def _register_by_image(engine: Engine, image: str, rows: Sequence[Architecture],
     except EnvironmentFault as error:
         raise EnvironmentFault(error.message, hint=WITHOUT_BINFMT_IMAGE) from error
     try:
-        return tuple(json.loads(answer)["emulators"])
-    except (ValueError, KeyError, TypeError) as error:
+        return tuple(map(str, json.loads(answer)["emulators"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EnvironmentFault(
             f"{image} did not answer as the binfmt image does",
             hint=f"check emulators.image; {WITHOUT_BINFMT_IMAGE}",
@@ -138,6 +138,9 @@ def static_qemu(row: Architecture) -> Path | None:
 
 
 def _is_static(path: Path) -> bool:
-    with path.open("rb") as file:
-        header = parse_elf(file.read(4096))
+    try:
+        with path.open("rb") as file:
+            header = parse_elf(file.read(4096))
+    except OSError:
+        return False  # it may be executable only
     return header is not None and header.interpreter is None

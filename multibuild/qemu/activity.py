@@ -32,10 +32,10 @@ class EmulatorActivity:
         for folder in self._proc.iterdir():
             if folder.name.isdigit() and self._is_emulator(folder):
                 try:
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
+                    fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+                    ticks[folder.name] = int(fields[11]) + int(fields[12])
+                except (OSError, ValueError, IndexError):
                     continue
-                ticks[folder.name] = int(fields[11]) + int(fields[12])
         return ticks
 
     def _is_emulator(self, folder: Path) -> bool:

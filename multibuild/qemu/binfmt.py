@@ -36,7 +36,7 @@ def is_mounted(root: Path = ROOT) -> bool:
 def is_enabled(root: Path = ROOT) -> bool:
     """Whether binfmt_misc as a whole is switched on."""
     status = root / "status"
-    return status.exists() and status.read_text(encoding="ascii").strip() == "enabled"
+    return status.exists() and status.read_text(encoding="ascii", errors="replace").strip() == "enabled"
 
 
 def read_handlers(root: Path = ROOT) -> Mapping[str, Handler]:
@@ -47,8 +47,8 @@ def read_handlers(root: Path = ROOT) -> Mapping[str, Handler]:
             continue
         try:
             status, text = path.stat(), path.read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            continue  # removed in the meantime
+        except OSError:
+            continue  # removed in the meantime, or no handler
         entries.append((status.st_mtime_ns, status.st_ino, parse_handler(path.name, text)))
     return {handler.name: handler for _, _, handler in sorted(entries, key=lambda entry: entry[:2])}
 
@@ -69,8 +69,11 @@ def parse_handler(name: str, text: str) -> Handler:
 
 def matches_header(handler: Handler, header: bytes) -> bool:
     """Whether a handler is for files that begin with `header` (at least 40 bytes)."""
-    magic = bytes.fromhex(handler.magic)
-    mask = bytes.fromhex(handler.mask) or b"\xff" * len(magic)
+    try:
+        magic, mask = bytes.fromhex(handler.magic), bytes.fromhex(handler.mask)
+    except ValueError:
+        return False  # nothing that the kernel prints
+    mask = mask or b"\xff" * len(magic)
     if not magic or len(header) < len(magic):
         return False
     return all(byte & keep == want & keep for byte, keep, want in zip(header, mask, magic, strict=False))

@@ -179,13 +179,13 @@ def check_versions(
 
 def _release(image: str) -> tuple[int, ...]:
     """Parse the QEMU release from a tag like `qemu-v10.2.3-68`; empty for any other tag."""
-    match = re.search(r":qemu-v(\d+(?:\.\d+)*)", image)
+    match = re.search(r":qemu-v(\d{1,9}(?:\.\d{1,9})*)", image)
     return _numbers(match[1]) if match else ()
 
 
 def _numbers(version: str) -> tuple[int, ...]:
     """Parse "7.2.19 (Debian …)" as (7, 2, 19)."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
+    match = re.match(r"\d{1,9}(?:\.\d{1,9})*", version)
     return tuple(map(int, match[0].split("."))) if match else ()
 
 

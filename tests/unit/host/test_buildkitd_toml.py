@@ -104,3 +104,27 @@ def test_the_ca_of_the_engines_own_builder_belongs_in_certs_d():
     (warning,) = registry_warnings(builder("default", "docker"), ENGINE, {"tls.box": CA})
     assert "behind a CA of its own" in warning
     assert "/etc/docker/certs.d/tls.box/ca.crt" in warning
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"registry = 1", b"registry = [1]", b"[registry]\nx = 1", b'[registry."x"]\nca = 1', b'[registry."x"]\nca = [1]',
+        b'[registry."x"]\nkeypair = [1]', b'[registry."x"]\nkeypair = [{key = 1}]', b"\xff\xfe", b"a = " + b"[" * 5000,
+        b"a = " + b"9" * 5000, b'[registry."x"]\nca = ["\\u0000"]',
+    ],
+)  # fmt: skip
+def test_a_builders_configuration_of_another_shape_is_another_configuration(content):
+    files = {"buildkitd.toml": base64.b64encode(content).decode()}
+    assert not same_configuration(EXPECTED, files, read)
+    node = replace(builder("b", "docker-container").nodes[0], files=files)
+    assert registry_warnings(
+        replace(builder("b", "docker-container"), nodes=(node,)),
+        ENGINE,
+        {"registry.example.org": {"http": True}},
+    )
+
+
+@pytest.mark.parametrize("text", ["é", "A", "====", "%"])
+def test_a_builders_file_that_is_not_base64_is_another_configuration(text):
+    assert not same_configuration(EXPECTED, {"buildkitd.toml": text}, read)

@@ -27,9 +27,12 @@ def test_a_failed_pull_names_the_ways_to_do_without_the_image():
         assert way in (caught.value.hint or "")
 
 
-def test_an_image_with_another_answer_names_them_too():
+@pytest.mark.parametrize(
+    "answer", ["hello", "", "[]", "7", '{"emulators": 7}', '{"emulators":' + "[" * 100_000]
+)
+def test_an_image_with_another_answer_names_them_too(answer):
     with pytest.raises(EnvironmentFault, match="did not answer") as caught:
-        run("image", FakeEngine(images={IMAGE}, answer="hello"))
+        run("image", FakeEngine(images={IMAGE}, answer=answer))
     assert "source: host" in (caught.value.hint or "")
 
 

@@ -175,3 +175,21 @@ def test_a_registration_is_one_line_as_the_kernel_reads_it(name):
     assert (
         len(magic) // len("\\xff") <= 128
     )  # it must fit into what the kernel reads of a file (BINPRM_BUF_SIZE is 256)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\xfe", b"enabled\nmagic zz\n", b"enabled\nmagic 7f4\n", b"enabled\nmagic 7f45\nmask xx\n",
+        b"enabled\nmagic \n\n", b"x" * 100_000, b"enabled\nmagic " + b"7f" * 100_000,
+    ],
+)  # fmt: skip
+def test_an_entry_of_another_form_matches_nothing(tmp_path, content):
+    (tmp_path / "status").write_bytes(content)
+    (tmp_path / "qemu-x").write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "gone").symlink_to("nowhere")
+    handlers = binfmt.read_handlers(tmp_path)
+    assert set(handlers) == {"qemu-x"}
+    assert not binfmt.is_enabled(tmp_path)
+    assert not binfmt.matches_header(handlers["qemu-x"], b"\x7fELF" + bytes(60))

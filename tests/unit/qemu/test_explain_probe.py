@@ -161,3 +161,11 @@ def test_an_emulator_older_than_the_configured_image_is_a_warning(binfmt_misc, v
         assert f"QEMU {version}" in check.detail
         assert f"echo -1 > {binfmt_misc.root}/qemu-aarch64" in check.hint
         assert "multibuild setup" in check.hint
+
+
+@pytest.mark.parametrize("version", ["9" * 5000, "9." * 5000, "", "x", "²", "7.2.19 (Debian)" * 1000])
+def test_a_version_of_no_sense_is_no_error(binfmt_misc, version):
+    for image in (f"tonistiigi/binfmt:qemu-v{version}", "tonistiigi/binfmt:qemu-v10.2.3-68"):
+        check_versions(
+            [ARM64], binfmt_misc.kernel, dict.fromkeys(("/usr/bin/qemu-aarch64", ""), version), image
+        )
