@@ -14,7 +14,7 @@ from multibuild.terminal import one_line, printable
 HOSTS = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 """The registries of code hosts (docs.github.com/packages, docs.gitlab.com/user/packages)."""
 
-_REMOTE = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?|(?:[^@/]*@))([^/:]+)(?::\d+)?[:/]+(.+?)(?:\.git)?/?\Z")
+_REMOTE = re.compile(r"(?:[a-z+]+://(?:[^@/]*@)?|(?:[^@/]*@))([^/:]+)(?::\d+)?[:/]++(.+?)(?:\.git)?/?\Z")
 
 
 @frozen

@@ -10,7 +10,9 @@ from multibuild.frozen import frozen
 
 def _command(words: str) -> str:
     """Return a pattern of words where a shell expects a command, unlike `make` in `apt-get install make`."""
-    return rf"(?:^|&&|\|\||;|\n|\()\s*(?:\w+=\S*\s+)*(?:{words})(?:\s|$)"
+    return (
+        rf"(?:^|&&|\|\||;|\n|\()[^\S\n]*(?:\w{{1,99}}=\S{{0,199}}[^\S\n]{{1,99}}){{0,9}}(?:{words})(?:\s|$)"
+    )
 
 
 @frozen

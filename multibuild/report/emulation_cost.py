@@ -21,7 +21,7 @@ MIN_WORD_OVERLAP = 0.5
 """Share of common words from which two commands at one position count as the same: their text contains the values of
 build arguments, which differ between platforms."""
 
-_STEP = re.compile(r"\[(?:\S+/\S+ (?=\S))?(?P<position>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
+_STEP = re.compile(r"\[(?:[^\s/]+/\S+ (?=\S))?(?P<position>[^\]]+)\] RUN (?P<command>.*)", re.DOTALL)
 
 
 @frozen

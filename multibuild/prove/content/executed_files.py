@@ -152,7 +152,7 @@ def _inner_commands(argv: Sequence[str], depth: int) -> Iterator[Sequence[str]]:
 def _shell_command(arguments: Sequence[str]) -> Sequence[str]:
     """Return the first command of `sh -c SCRIPT`."""
     for option, script in pairwise(arguments):
-        if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", option):
+        if re.fullmatch(r"-[abd-zA-Z]*c[a-zA-Z]*", option):
             return _first_command(script)
     return ()
 
