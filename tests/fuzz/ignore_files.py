@@ -83,7 +83,7 @@ def _expected(lines: Sequence[str], name: str) -> bool | None:
         pattern = posixpath.normpath(pattern).lstrip("/") if pattern else "."
         if len(pattern) > MAX_COMPARED or len(name) > MAX_COMPARED or set(pattern) & set("[]\\"):
             return None
-        if pattern != ".":
+        if pattern not in {"", "."}:
             patterns.append((pattern, excepts))
     below = [False] * len(patterns)
     ignored = False

@@ -27,6 +27,9 @@ from multibuild.buildx.rawjson_progress import (
 )
 from multibuild.buildx.split_progress import BatchProgress
 
+MAX_CASE_BYTES = 1 << 20
+"""What repeats what was repeated grows to a hundred MB."""
+
 DIGEST = "sha256:" + "a1" * 32
 MESSAGES = (
     'process "/bin/sh -c make" did not complete successfully: exit code: 137',
@@ -52,7 +55,10 @@ WORDS = (
 
 def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     if generator.random() < 0.5:
-        lines = [json.dumps(mutated_json(generator, document)).encode() for document in _documents(generator)]
+        lines = [
+            json.dumps(mutated_json(generator, document, changes=2)).encode()
+            for document in _documents(generator)
+        ]
         log = b"\n".join(
             [*lines, b"ERROR: target t: " + generator.choice(MESSAGES).encode("utf-8", "replace")]
         )
@@ -61,19 +67,19 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     if generator.random() < 0.3:
         prefix = generator.choice(PREFIXES)
         log = b"\n".join(prefix + line for line in log.split(b"\n"))
-    return log
+    return log[:MAX_CASE_BYTES]
 
 
 def _documents(generator: random.Random) -> list[dict[str, Any]]:
     name = generator.choice(
         ("[t 1/2] RUN make", "[u] exporting to image", "[t] exporting to image", "[t internal] load")
     )
-    text = generator.choice(MESSAGES) * generator.choice((1, 1, 200))
+    text = generator.choice(MESSAGES) * generator.choice((1, 1, 20))
     vertex = {"digest": DIGEST, "name": name, "inputs": ["a"], "started": "2026-01-01T10:00:00Z"}
     data = base64.b64encode(text.encode("utf-8", "replace")).decode()
     many = [
         {"digest": str(number), "name": f"[t {number}/9] RUN x"}
-        for number in range(generator.choice((1, 1, 2000)))
+        for number in range(generator.choice((1, 1, 600)))
     ]
     return [
         {"vertexes": [vertex]},
