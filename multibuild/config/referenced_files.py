@@ -12,7 +12,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS, MAX_QUOTED
 from multibuild.config.profiles import load_profile
 from multibuild.errors import ConfigError
-from multibuild.regular_file import is_file, is_folder, is_there, read_regular
+from multibuild.regular_file import is_file, is_folder, is_there
 from multibuild.terminal import shorten
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")

@@ -120,7 +120,7 @@ def _cell(text: str) -> str:
 
 def _code(text: str) -> str:
     """Return text as code; an empty one would open a longer code span, a backslash before `|` end a table's cell."""
-    return "`" + re.sub(r"\\*\|", r"\\|", one_line(text).replace("`", "'") or "-") + "`"
+    return "`" + re.sub(r"(?<!\\)\\*\|", r"\\|", one_line(text).replace("`", "'") or "-") + "`"
 
 
 def _fenced(lines: list[str]) -> list[str]:

@@ -55,10 +55,13 @@ def all_uses() -> list[Use]:
         for name, value in vars(module).items():
             methods = (here if name.startswith("_") else everywhere).get(name, {"search"})
             uses += [
-                Use(f"{place}.{name}", found, method) for found in _patterns(value) for method in methods
+                Use(f"{place}.{name}", found, method)
+                for found in _patterns(value)
+                for method in sorted(methods)
             ]
         uses += _inline(module, tree, place)
-    return list({(use.pattern, use.method): use for use in reversed(uses)}.values())
+    unique = {(use.pattern, use.method): use for use in reversed(uses)}.values()
+    return sorted(unique, key=lambda use: (use.place, use.method))
 
 
 def _methods(trees: Iterable[ast.AST]) -> dict[str, set[str]]:
