@@ -25,6 +25,7 @@ from multibuild.dockerfile.context_digest import (
 )
 from multibuild.dockerfile.ignore import read_ignore
 from multibuild.dockerfile.parse import Dockerfile, load_text, read_dockerfile
+from multibuild.dockerfile.stages import needed_images
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
@@ -199,8 +200,8 @@ def _text(project: Path, spec: BuildSpec) -> str | None:
 
 
 def _images(spec: BuildSpec, dockerfile: Dockerfile) -> list[str]:
-    """Return every image of a Dockerfile that no named context replaces, and the contexts that are images."""
-    images = [image for image in dockerfile.images if image not in spec.contexts]
+    """Return the images that the target needs and no named context replaces, and the contexts that are images."""
+    images = [image for image in needed_images(dockerfile, spec.target) if image not in spec.contexts]
     images += [dockerfile.syntax] if dockerfile.syntax else []
     sources = spec.contexts.values()
     return images + [source.removeprefix(IMAGE) for source in sources if source.startswith(IMAGE)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from multibuild.dockerfile.parse import Stage
+from multibuild.dockerfile.parse import Dockerfile, Stage
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 
@@ -83,6 +83,21 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
         for index in sorted(roles)
         for chain in (_chain(stages, earlier, index),)
     )
+
+
+def needed_images(dockerfile: Dockerfile, target: str | None) -> tuple[str, ...]:
+    """Return the images that a build of `target` (default the last stage) pulls: BuildKit skips stages it does not need.
+
+    All of the file's where it is not clear which stages are needed: no such target, or a variable unknown here in a FROM.
+    """
+    try:
+        used = used_stages(dockerfile.stages, target)
+    except ConfigError:
+        return dockerfile.images
+    names = {name for stage in used for name in (stage.root.base, *stage.images)}
+    if any("$" in name for name in names):
+        return dockerfile.images
+    return tuple(image for image in dockerfile.images if image in names)
 
 
 @frozen

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from multibuild.architectures import architecture_named
 from multibuild.dockerfile.parse import read_dockerfile
+from multibuild.dockerfile.stages import needed_images
 from multibuild.errors import MultibuildError
 from multibuild.oci.image import read_child
 from multibuild.oci.reference import Reference
@@ -27,9 +28,10 @@ INIT_TIMEOUT_S = 15.0
 Answer = TypeVar("Answer")
 
 
-def base_images(dockerfile: str, args: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the images a Dockerfile pulls, each once, without those that an unknown variable names."""
-    return tuple(image for image in read_dockerfile(dockerfile, args).images if "$" not in image)
+def base_images(dockerfile: str, args: Mapping[str, str], target: str | None = None) -> tuple[str, ...]:
+    """Return the images a build of `target` pulls, each once, without those that an unknown variable names."""
+    images = needed_images(read_dockerfile(dockerfile, args), target)
+    return tuple(image for image in images if "$" not in image)
 
 
 def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:

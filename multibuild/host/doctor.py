@@ -182,9 +182,8 @@ def _finding(
 def _base_images(loaded: LoadedConfig) -> tuple[Check, ...]:
     """Check that the registries have the base images; a warning only, as the builder may use a mirror."""
     config = loaded.config
-    images = [
-        image for image in base_images(_dockerfile(loaded), config.args) if image not in config.contexts
-    ]
+    pulled = base_images(_dockerfile(loaded), config.args, config.target)
+    images = [image for image in pulled if image not in config.contexts]
     hint = "the builder needs it, from there or from a mirror of its own"
     if not config.pull:
         hint = "a local copy is enough, as `pull` is false"

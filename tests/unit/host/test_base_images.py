@@ -15,7 +15,7 @@ from multibuild.host.base_images import base_images, platforms_of
             "from --platform=$BUILDPLATFORM golang:1 as build\nFROM scratch\nCOPY --from=build /a /a\n",
             ("golang:1",),
         ),
-        ("FROM a AS x\nFROM x\nFROM X AS y\nFROM b\n", ("a", "b")),
+        ("FROM a AS x\nFROM x\nFROM X AS y\nFROM b\nCOPY --from=y /a /\n", ("a", "b")),
         ("ARG V=3\nFROM alpine:${V}\n", ("alpine:3",)),
         ("ARG V=3\nFROM alpine:$V\nARG V=4\nFROM alpine:$V\n", ("alpine:3",)),
         ('ARG IMAGE="r.example:5000/a:1"\nFROM $IMAGE\n', ("r.example:5000/a:1",)),
@@ -27,6 +27,13 @@ from multibuild.host.base_images import base_images, platforms_of
 )
 def test_base_images_of_a_dockerfile(text, images):
     assert base_images(text, {}) == images
+
+
+def test_an_image_of_an_unused_stage_is_not_pulled():
+    text = "ARG TOOLS=debian-tools\nFROM debian AS debian-tools\nFROM $TOOLS AS build\nFROM slim\n"
+    assert base_images(text, {}) == ("slim",)
+    assert base_images(text, {}, "build") == ("debian",)
+    assert base_images(text, {"TOOLS": "gcc"}, "build") == ("gcc",)
 
 
 def test_build_arguments_override_defaults():

@@ -128,6 +128,12 @@ def test_nothing_changed(project):
     assert "2 base images, 3 published digests" in check.reason
 
 
+def test_an_image_of_an_unused_stage_is_no_input(project):
+    project.dockerfile("FROM no-such-registry.invalid/a AS unused\nFROM {host}/base:1\nCOPY . /\n")
+    run = project.succeed()
+    assert project.compare().run == run
+
+
 def test_failed_partial_and_other_runs_are_no_success(project):
     assert project.compare().run is None
     project.succeed("publish", "failed")
