@@ -86,9 +86,9 @@ def used_stages(stages: Sequence[Stage], target: str | None) -> tuple[UsedStage,
 
 
 def needed_images(dockerfile: Dockerfile, target: str | None) -> tuple[str, ...]:
-    """Return the images that a build of `target` (default the last stage) pulls: BuildKit skips stages it does not need.
+    """Return the images that a build of `target` (default the last stage) pulls: BuildKit skips unused stages.
 
-    All of the file's where it is not clear which stages are needed: no such target, or a variable unknown here in a FROM.
+    All of the file's where it is not clear which are used: no such target, or a variable unknown here in a name.
     """
     try:
         used = used_stages(dockerfile.stages, target)
