@@ -15,7 +15,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from builders.lab import base, commands, emulators, engine, mounts, packages, paths, process, registry
+from builders.lab import (
+    base,
+    commands,
+    emulators,
+    engine,
+    mounts,
+    packages,
+    paths,
+    process,
+    registry,
+    toolchains,
+)
 from builders.lab.forward import forward
 from builders.lab.paths import Lab, LabError
 from builders.lab.process import say
@@ -52,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser(
         "readers", help="unpack skopeo, crane and oras, to check images with; prints their prefix"
     )
+    commands.add_parser("toolchains", help="build images with compilers, for the examples that need them")
     second = commands.add_parser("engine", help="a further engine with its own data; up prints its socket")
     second.add_argument("name")
     second.add_argument("action", choices=("up", "down"))
@@ -85,6 +97,8 @@ def _change(lab: Lab, options: argparse.Namespace) -> None:
         down(lab, purge=options.purge)
     elif options.command == "readers":
         print(packages.readers(lab))
+    elif options.command == "toolchains":
+        toolchains.up(lab)
     elif options.action == "up":
         further = engine.Engine(lab=lab, name=options.name, disk=options.disk)
         if not packages.unpacked(lab):

@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Package:
     architecture: str
     filename: str
     sha256: str
+    depends: tuple[str, ...] = ()
+    """Names; of alternatives the first."""
 
 
 Needs = Mapping[tuple[str, str], Sequence[str]]
@@ -88,18 +90,18 @@ def _complete(prefix: Path, needs: Needs) -> bool:
 def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
     say("fetching package lists")
     site = mirror()
-    lists = _update(lab, site, needs)
+    lists = update(lab, site, needs)
     selected: list[tuple[Package, Path]] = []
     fresh = prefix.with_name(f"{prefix.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     for (suite, architecture), names in needs.items():
-        text = _list_text(lists, suite, architecture)
+        text = list_text(lists, suite, architecture)
         for name in names:
             package = find(text, name, architecture)
             into = fresh / "busybox" / architecture if name == "busybox-static" else fresh
             selected.append((package, into))
     say(f"fetching {len(selected)} packages")
-    debs = _download(lab, site, [package for package, _ in selected])
+    debs = download(lab, site, [package for package, _ in selected])
     say("unpacking")
     for package, into in selected:
         into.mkdir(parents=True, exist_ok=True)
@@ -159,7 +161,8 @@ def site_in(addresses: str, suite: str) -> str | None:
     return None
 
 
-def _update(lab: Lab, site: str, needs: Needs) -> Path:
+def update(lab: Lab, site: str, needs: Iterable[tuple[str, str]]) -> Path:
+    """Fetch the lists of suites and Debian architectures into a private state; return the lists' directory."""
     apt = lab.home / "apt"
     shutil.rmtree(apt, ignore_errors=True)
     for part in ("lists/partial", "cache/archives/partial", "sources"):
@@ -190,7 +193,8 @@ def _stanza(site: str, suite: str, architectures: Iterable[str]) -> str:
     )
 
 
-def _list_text(lists: Path, suite: str, architecture: str) -> bytes:
+def list_text(lists: Path, suite: str, architecture: str) -> bytes:
+    """Return the text of a Packages list; LabError when there is none."""
     paths = list(lists.glob(f"*_dists_{suite}_main_binary-{architecture}_Packages*"))
     if not paths:
         raise LabError(f"the mirror has no {suite} for {architecture}", "look at the apt output above")
@@ -215,10 +219,36 @@ def find(text: bytes, name: str, architecture: str) -> Package:
         for line in text[begin : end if end > 0 else None].decode().splitlines()
         if ": " in line
     )
-    return Package(name=name, architecture=architecture, filename=fields["Filename"], sha256=fields["SHA256"])
+    return Package(
+        name=name,
+        architecture=architecture,
+        filename=fields["Filename"],
+        sha256=fields["SHA256"],
+        depends=(*_names(fields.get("Pre-Depends", "")), *_names(fields.get("Depends", ""))),
+    )
 
 
-def _download(lab: Lab, site: str, packages: Sequence[Package]) -> dict[Package, Path]:
+def _names(relation: str) -> Iterator[str]:
+    """Return the package names of a Depends field, without versions and architecture qualifiers."""
+    for part in filter(None, relation.split(",")):
+        yield part.partition("|")[0].split()[0].partition(":")[0]
+
+
+def closure(
+    text: bytes, names: Iterable[str], architecture: str, *, without: Collection[str]
+) -> list[Package]:
+    """Return packages and what they depend on, except `without`; LabError when one is missing from the list."""
+    pending = list(names)
+    packages: dict[str, Package] = {}
+    while pending:
+        name = pending.pop()
+        if name not in packages and name not in without:
+            packages[name] = find(text, name, architecture)
+            pending += packages[name].depends
+    return list(packages.values())
+
+
+def download(lab: Lab, site: str, packages: Sequence[Package]) -> dict[Package, Path]:
     """Fetch through apt's own transports, which check the SHA-256 of each file against the signed lists."""
     folder = lab.home / "apt" / "debs"
     folder.mkdir()

@@ -41,6 +41,46 @@ def test_a_package_that_is_not_there_is_an_error_with_a_hint(name):
     assert caught.value.hint
 
 
+DEPENDENT = b"""Package: gcc
+Pre-Depends: libc6 (>= 2.34)
+Depends: cpp (= 4:12), libc-dev | libc6-dev, python3:any, libasan8 (>= 12)
+Filename: pool/g/gcc.deb
+SHA256: 01
+
+Package: cpp
+Depends: gcc (>= 4), libc6
+Filename: pool/c/cpp.deb
+SHA256: 02
+
+Package: libc6
+Filename: pool/l/libc6.deb
+SHA256: 03
+
+Package: libc-dev
+Filename: pool/l/libc-dev.deb
+SHA256: 04
+
+Package: python3
+Filename: pool/p/python3.deb
+SHA256: 05
+"""
+
+
+def test_a_closure_has_what_its_packages_depend_on_once():
+    closure = packages.closure(DEPENDENT, ["gcc"], "amd64", without={"libasan8"})
+    assert sorted(package.name for package in closure) == ["cpp", "gcc", "libc-dev", "libc6", "python3"]
+
+
+def test_a_closure_stops_at_what_is_there_already():
+    closure = packages.closure(DEPENDENT, ["gcc"], "amd64", without={"libasan8", "cpp", "libc6", "python3"})
+    assert sorted(package.name for package in closure) == ["gcc", "libc-dev"]
+
+
+def test_a_dependency_that_is_missing_is_an_error():
+    with pytest.raises(LabError, match="libasan8"):
+        packages.closure(DEPENDENT, ["gcc"], "amd64", without=())
+
+
 def test_the_archive_is_the_one_with_component_main():
     addresses = (
         "'https://engine.example/linux/debian/dists/bookworm/InRelease' a 0 \n"
