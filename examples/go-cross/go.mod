@@ -1,0 +1,3 @@
+module example.org/endian
+
+go 1.19
