@@ -41,7 +41,18 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
         if platform[kind]["status"] == "failed":
             failure = failed_proof(kind, platform[kind].get("class"))
             lines += [f"{name}: {failure}", *_proof(platform[kind])]
+            lines += _clue(platform) if kind == "test" else []
     return [one_line(line) for line in lines]
+
+
+def _clue(platform: Mapping[str, Any]) -> list[str]:
+    """Return what a passed proof noted about an image whose test failed: a missing loader, a foreign library.
+
+    "No such file or directory" and "No module named" do not name it.
+    """
+    content = platform["content"]
+    detail = content.get("detail") if content["status"] == "passed" else None
+    return [f"  noted in its files: {printable(str(detail))}"] if detail else []
 
 
 def failed_proof(kind: str, failure_class: str | None) -> str:

@@ -81,6 +81,7 @@ def assert_proven(report, *platforms):
         assert row["test"]["status"] == "passed"
         assert row["content"]["status"] == "passed"
         assert row["content"]["checked"] > 0
+        assert row["content"]["foreign"] == []
 
 
 def elf_header(content):

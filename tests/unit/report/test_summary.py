@@ -70,6 +70,37 @@ def test_an_error_has_its_hint():
     assert "error: the <registry> is away\nhint:  try later" in as_text(report)
 
 
+def proofs_of_a_failed_test(**content):
+    ended = {"platform": "linux/amd64", "status": "succeeded", "digest": CHILD, "seconds": 1}
+    test = {"platform": "linux/amd64", "status": "failed", "detail": "exec /app: no such file or directory"}
+    events = (1, "platform.ended", ended), (2, "test.ended", test)
+    return as_text(report_of(*events, (2, "content.ended", {"platform": "linux/amd64", **content})))
+
+
+def test_a_failed_test_is_shown_with_what_the_proof_noted():
+    """The kernel's words do not name the loader, and the proof does."""
+    text = proofs_of_a_failed_test(
+        status="passed", checked=1, detail="/app needs /lib/ld.so, which is not in the image"
+    )
+    assert (
+        "linux/amd64: test failed\n"
+        "    exec /app: no such file or directory\n"
+        "  noted in its files: /app needs /lib/ld.so, which is not in the image\n"
+    ) in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"status": "passed", "checked": 1},
+        {"status": "failed", "detail": "x"},
+        {"status": "skipped", "detail": "x"},
+    ],
+)
+def test_a_proof_without_a_note_adds_nothing_to_a_failed_test(content):
+    assert "noted in its files" not in proofs_of_a_failed_test(**content)
+
+
 def test_a_success_after_a_retry_shows_the_failed_attempt():
     failure = {"outcome": "failed", "class": "killed", "retry": "transient"}
     text = as_text(report_of(*retried(NAMES[0], **failure)))
