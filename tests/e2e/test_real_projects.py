@@ -32,11 +32,11 @@ def toolchains(lab):
 def run_example(toolchains, repository, state):
     """Run an example from nothing, with the lab's images for its base arguments; return the report."""
 
-    def run(name, **bases):
+    def run(name, *flags, **bases):
         args = [f"--set=args.{key}={TOOLCHAINS}/{image}" for key, image in bases.items()]
         done = multibuild(
             "all", "-f", f"examples/{name}/multibuild.yaml", "--state-dir", state, "--json",
-            f"--set=image={REGISTRY}/{repository}", "--set=no_cache=true", *args, timeout=900,
+            f"--set=image={REGISTRY}/{repository}", "--set=no_cache=true", *args, *flags, timeout=900,
         )  # fmt: skip
         assert done.code == 0, done.stderr
         times = ", ".join(f"{p['platform']} {p['seconds']:.1f} s" for p in done.json["platforms"])
@@ -101,6 +101,9 @@ def test_a_c_program_with_configure_and_make(example, toolchain, run_example, re
     assert run_child("linux/s390x", "--self-test") == "crcsum: big-endian, 64-bit: ok\n"
     # CRC-32 of no bytes at all.
     assert run_child("linux/mips64le", "/dev/null").split()[0] == "00000000"
+    # The image of the stage that the lab's replaces cannot be pulled here, and is no input.
+    again = run_example(example, "--if-changed", TOOLCHAIN=toolchain, BASE="debian")
+    assert again["run"] == report["run"]
 
 
 def test_a_python_program_with_a_module_in_c(run_example, read_child, run_child):
