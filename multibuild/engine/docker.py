@@ -15,10 +15,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from multibuild.architectures import architecture_named
 from multibuild.child_process import ChildLimit, run_child
+from multibuild.engine.builder_container import (
+    CONFIGURATION_FOLDER,
+    BuilderContainer,
+    container_name,
+    parse_container,
+)
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
@@ -124,8 +130,14 @@ class Engine(Protocol):
     def start_builder(self, name: str) -> None:
         """Start a builder and wait for it; the first start of a docker-container may pull its image."""
 
-    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
-        """Remove a builder; with `keep_state` its cache stays for one of the same name."""
+    def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
+        """Remove a builder; what is kept, its cache or its whole container, is for one of the same name."""
+
+    def builder_container(self, node: str) -> BuilderContainer | None:
+        """Return the container of a docker-container builder's node, whoever made it; None if there is none."""
+
+    def running_builds(self, builder: str) -> int:
+        """Return how many builds a builder carries out now, anyone's."""
 
     def has_image(self, image: str) -> bool:
         """Whether the image is in the engine."""
@@ -216,11 +228,37 @@ class DockerEngine:
         """Start a builder (a docker-container takes a second or two)."""
         self._change("buildx", "inspect", name, "--bootstrap", action=f"starting the builder {name}")
 
-    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
-        """Remove a builder; a missing one is no error. python-on-whales has no --keep-state."""
+    def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
+        """Remove a builder; a missing one is no error. python-on-whales has neither --keep-state nor --keep-daemon."""
         if any(builder.name == name for builder in self.builders()):
-            keep = ("--keep-state",) if keep_state else ()
-            self._change("buildx", "rm", *keep, name, action=f"removing the builder {name}")
+            flag = () if keep == "nothing" else (f"--keep-{keep}",)
+            self._change("buildx", "rm", *flag, name, action=f"removing the builder {name}")
+
+    def builder_container(self, node: str) -> BuilderContainer | None:
+        """Inspect the container, and copy its configuration out."""
+        name = container_name(node)
+        inspected = run_docker("docker", "container", "inspect", name)
+        if "no such container" in inspected.stderr.lower():
+            return None
+        copied = _docker_bytes("container", "cp", f"{name}:{CONFIGURATION_FOLDER}", "-")
+        if inspected.returncode or (
+            copied.returncode and b"could not find the file" not in copied.stderr.lower()
+        ):
+            message = inspected.stderr or copied.stderr.decode("utf-8", "replace")
+            raise _explained(f"looking at the container {name}", message)
+        changes = self._text("docker", "container", "diff", name) if copied.stdout else ""
+        try:
+            return parse_container(inspected.stdout, copied.stdout, changes)
+        except ValueError as error:
+            raise EnvironmentFault(
+                f"the container {name} could not be read: {error}", hint="try `docker container inspect`"
+            ) from error
+
+    def running_builds(self, builder: str) -> int:
+        """Count them in BuildKit's history; 0 for a builder that has none."""
+        answer = run_docker("docker", "buildx", "history", "ls", "--builder", builder, "--format", "json")
+        builds = [_parsed(line, "buildx history ls") for line in answer.stdout.splitlines() if line.strip()]
+        return sum(build.get("status") == "Running" for build in builds)
 
     def has_image(self, image: str) -> bool:
         """Whether `docker image inspect` knows the image."""
@@ -292,6 +330,12 @@ def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.Co
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except OSError as error:
         raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
+
+
+def _docker_bytes(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a docker command whose answer is no text."""
+    _log_command("docker", *arguments)
+    return subprocess.run(("docker", *arguments), stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _log_command(*argv: str) -> None:

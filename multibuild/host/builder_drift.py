@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from multibuild.engine.builder_container import BuilderContainer
 from multibuild.engine.docker import BuilderInfo, BuilderNode, NewBuilder
 from multibuild.frozen import frozen
-from multibuild.host.buildkitd_toml import same_configuration
+from multibuild.host.buildkitd_toml import listed_files, resolved_configuration, same_configuration
 from multibuild.host.own_builders import OwnBuilder
 
 
@@ -65,6 +69,40 @@ def _node_differences(
             differences.append(f"{key} is {actual or 'not set'}, wanted {expected or 'not set'}")
     # A builder that was made without a file may have got the account's own default of buildx.
     was_configured = own is not None and own.configured
-    if (target.buildkitd or was_configured) and not same_configuration(target.buildkitd, node.files, read):
+    if (target.buildkitd or was_configured) and not same_configuration(
+        target.buildkitd, listed_files(node.files), read
+    ):
         differences.append("buildkitd.toml differs")
     return differences
+
+
+def is_container_of(builder: BuilderInfo, container: BuilderContainer) -> bool:
+    """Whether a builder that this account lists describes the container that the engine has under its name."""
+    node = builder.nodes[0]
+    return (
+        node.driver_opts.get("image", container.image) == container.image
+        and node.driver_opts.get("network", container.network) == container.network
+        and listed_files(node.files) == container.files
+    )
+
+
+def container_differences(
+    target: NewBuilder, container: BuilderContainer, read: Callable[[Path], bytes] = Path.read_bytes
+) -> tuple[str, ...]:
+    """Return in words how a container that another account made differs from the one that `target` would get."""
+    differences = []
+    if target.image and container.image != target.image:
+        differences.append(f"image is {container.image}, wanted {target.image}")
+    network = target.options.get("network")
+    if network and container.network != network:
+        differences.append(f"network is {container.network}, wanted {network}")
+    if not same_configuration(target.buildkitd, container.files, read):
+        differences.append("buildkitd.toml differs")
+    return tuple(differences)
+
+
+def with_name_of_its_own(target: NewBuilder, read: Callable[[Path], bytes] = Path.read_bytes) -> NewBuilder:
+    """Return the builder under a name that only the same image, options and configuration have."""
+    settings = [target.options, resolved_configuration(target.buildkitd, read)]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode()).hexdigest()
+    return replace(target, name=f"{target.name}-{digest[:8]}")

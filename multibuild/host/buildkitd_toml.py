@@ -36,11 +36,20 @@ def with_registries(text: str, registries: Mapping[str, Mapping[str, object]]) -
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def same_configuration(expected: str, files: Mapping[str, str], read: Callable[[Path], bytes]) -> bool:
-    """Whether a builder's files (from `buildx ls`, base64) are what buildx makes of `expected`.
+def same_configuration(expected: str, files: Mapping[str, bytes], read: Callable[[Path], bytes]) -> bool:
+    """Whether a builder's files, by path below IN_CONTAINER, are what buildx makes of `expected`.
 
     buildx rewrites the TOML and copies certificates to other paths, so values and contents are compared.
     """
+
+    def in_builder(path: str) -> bytes:
+        return files.get(path.removeprefix(IN_CONTAINER), b"")
+
+    return resolved_configuration(expected, read) == _with_contents(_current(files), in_builder)
+
+
+def resolved_configuration(text: str, read: Callable[[Path], bytes]) -> dict[str, Any]:
+    """Return the values of a configuration, with the contents of certificates and keys in place of their paths."""
 
     def on_disk(path: str) -> bytes:
         try:
@@ -48,23 +57,24 @@ def same_configuration(expected: str, files: Mapping[str, str], read: Callable[[
         except OSError:
             return b""
 
-    def in_builder(path: str) -> bytes:
-        return _content(files, path.removeprefix(IN_CONTAINER))
-
-    return _with_contents(_parse(expected), on_disk) == _with_contents(_current(files), in_builder)
+    return _with_contents(_parse(text), on_disk)
 
 
-def _current(files: Mapping[str, str]) -> dict[str, Any]:
+def listed_files(files: Mapping[str, str]) -> dict[str, bytes]:
+    """Return a builder's files from `buildx ls`, which has them in base64; one that has not is empty."""
+
+    def decode(content: str) -> bytes:
+        try:
+            return base64.b64decode(content)
+        except (ValueError, TypeError):
+            return b""
+
+    return {path: decode(content) for path, content in files.items()}
+
+
+def _current(files: Mapping[str, bytes]) -> dict[str, Any]:
     """Parse the configuration among a builder's files."""
-    return _parse(_content(files, "buildkitd.toml").decode("utf-8", "replace"))
-
-
-def _content(files: Mapping[str, str], name: str) -> bytes:
-    """Return the content of a builder's file; nothing for one that is not base64."""
-    try:
-        return base64.b64decode(files.get(name, ""))
-    except (ValueError, TypeError):
-        return b""
+    return _parse(files.get("buildkitd.toml", b"").decode("utf-8", "replace"))
 
 
 def registry_warnings(
@@ -79,7 +89,7 @@ def registry_warnings(
     if builder.driver == "docker":
         configured = dict.fromkeys(info.insecure)
     elif builder.driver in CONFIGURABLE and builder.nodes:
-        configured = _current(builder.nodes[0].files).get("registry", {})
+        configured = _current(listed_files(builder.nodes[0].files)).get("registry", {})
     return tuple(
         f"{builder.name} was not told that {host} is {_consequence(settings)} it; {_place(builder, host, settings)}"
         for host, settings in registries.items()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
+from multibuild.engine.builder_container import container_name
 from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.builder_drift import Drift, drift_of
+from multibuild.host.builder_drift import (
+    Drift,
+    container_differences,
+    drift_of,
+    is_container_of,
+    with_name_of_its_own,
+)
 from multibuild.host.buildkitd_toml import CONFIGURABLE, with_registries
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.pull_images import PULL_WAIT_S
@@ -34,7 +41,7 @@ class BuilderPlan:
 
     `pull` is an image to pull first; `mend` and `leave` are builders of ours that differ from the profile, `leave`
     those whose cache would be lost; `existing` has the builders of the machine, by name; `profile` is the name of the
-    profile; `platforms` are those it assigns to each builder.
+    profile; `platforms` are those it assigns to each builder; `notes` say why a builder has another name.
     """
 
     names: tuple[str, ...]
@@ -45,6 +52,7 @@ class BuilderPlan:
     existing: Mapping[str, BuilderInfo] = field(default_factory=dict)
     profile: str = ""
     platforms: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def planned_changes(self) -> tuple[str, ...]:
@@ -53,7 +61,7 @@ class BuilderPlan:
         create = [f"create the {new.driver} builder {new.name}" for new in self.create]
         mend = [f"mend the builder {drift}" for drift in self.mend]
         leave = [f"leave the builder {drift} ({drift.how_to_mend})" for drift in self.leave]
-        return (*pull, *create, *mend, *leave)
+        return (*self.notes, *pull, *create, *mend, *leave)
 
 
 @frozen
@@ -90,7 +98,7 @@ def _auto(
 ) -> BuilderPlan:
     own = existing.get(OWN_NAME)
     if own is not None and own.driver == "docker-container" and not own.error:
-        if policy.own_builders.get(OWN_NAME) is None:
+        if policy.own_builders.get(OWN_NAME) is None and not _foreign(own, engine):
             return BuilderPlan(names=(OWN_NAME,))
         return _from_profile(_container_profile(), existing, engine, policy)
     if own is None and (engine.has_image(BUILDKIT_IMAGE) or policy.try_pull(BUILDKIT_IMAGE)):
@@ -147,7 +155,9 @@ def _from_profile(
     create: list[NewBuilder] = []
     drifts: list[Drift] = []
     nodes = profile.nodes or (Node(),)
-    targets = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
+    named = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
+    notes: list[str] = []
+    targets = [_available_name(target, existing, engine, policy, notes) for target in named]
     for target in targets:
         builder, own = existing.get(target.name), policy.own_builders.get(target.name)
         if target.driver == "docker":
@@ -167,8 +177,64 @@ def _from_profile(
         mend=tuple(drift for drift in drifts if policy.recreate or not drift.loses_cache),
         leave=tuple(drift for drift in drifts if drift.loses_cache and not policy.recreate),
         profile=profile.name,
+        notes=tuple(notes),
         platforms={target.name: node.platforms for target, node in zip(targets, nodes, strict=True)},
     )
+
+
+def _available_name(
+    target: NewBuilder,
+    existing: Mapping[str, BuilderInfo],
+    engine: Engine,
+    policy: BuilderPolicy,
+    notes: list[str],
+) -> NewBuilder:
+    """Return the target, under a name of its own where the container of its name has other settings; see `notes`.
+
+    That container is another account's, or builds for another run and cannot be made anew now.
+    """
+    if target.driver != "docker-container" or target.endpoint is not None:
+        return target
+    reason = _in_the_way(target, existing.get(target.name), engine, policy)
+    if not reason:
+        return target
+    other = with_name_of_its_own(target)
+    if _in_the_way(other, existing.get(other.name), engine, policy):
+        raise EnvironmentFault(
+            f"the container {container_name(f'{other.name}0')} is not what its name says: {reason}",
+            hint="name the builder in a profile (`name:`), or remove that container if nobody needs it",
+        )
+    notes.append(f"{reason}: {other.name} is used instead")
+    return other
+
+
+def _in_the_way(
+    target: NewBuilder, builder: BuilderInfo | None, engine: Engine, policy: BuilderPolicy
+) -> str:
+    """Return why the container of the target's name cannot be used or made anew; empty if it can."""
+    container = engine.builder_container(f"{target.name}0")
+    if container is None:
+        return ""
+    if builder is None:
+        differences = container_differences(target, container)
+        return _of_another_account(target.name, differences) if differences else ""
+    if not is_container_of(builder, container):
+        return _of_another_account(target.name, container_differences(target, container))
+    drift = drift_of(target, builder, policy.own_builders.get(target.name))
+    if drift is not None and engine.running_builds(target.name):
+        return f"{drift}, but it builds for another run"
+    return ""
+
+
+def _of_another_account(name: str, differences: Sequence[str]) -> str:
+    more = f" ({'; '.join(differences)})" if differences else ""
+    return f"the engine's container of {name} was made by another account{more}"
+
+
+def _foreign(builder: BuilderInfo, engine: Engine) -> bool:
+    """Whether the container of a builder's name was made by another account."""
+    container = engine.builder_container(f"{builder.name}0")
+    return container is not None and not is_container_of(builder, container)
 
 
 def _target(profile: Profile, index: int, node: Node, policy: BuilderPolicy) -> NewBuilder:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
+from multibuild.host.builder_drift import container_differences
 from multibuild.host.buildkitd_toml import CONFIGURABLE
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.own_builders import OwnBuilder
@@ -18,6 +19,10 @@ WITHOUT_BUILDKIT_IMAGE = (
     "without that image: name your own registry's in a profile (`image:`), bring it with `docker load`, or build with "
     "the engine itself (`builder: default`, with the containerd image store)"
 )
+
+
+class LostRace(EnvironmentFault):
+    """Another run created or changed a builder meanwhile: choose again."""
 
 
 @frozen
@@ -33,8 +38,10 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
     """Carry out a plan's actions.
 
     A builder that does not start is an error only when it is the only one: others may do its platforms. Raises
-    EnvironmentFault when none is left.
+    EnvironmentFault when none is left, LostRace when another run changed what the plan was made from.
     """
+    for note in plan.notes:
+        say(note)
     failed = _pull(plan, engine, policy, say)
     changes = _remove_drifted(plan, engine, failed, say)
     for new in (*plan.create, *(drift.target for drift in plan.mend)):
@@ -44,6 +51,8 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
         policy.own_builders.add(_record(new, plan, policy))
         try:
             _create(new, engine, policy, say)
+        except LostRace:
+            raise
         except EnvironmentFault as error:
             if len(plan.names) == 1:
                 raise
@@ -84,14 +93,19 @@ def _remove_drifted(plan: BuilderPlan, engine: Engine, failed: Mapping[str, str]
     for drift in plan.mend:
         say(f"drift: {drift}")
         if drift.target.name not in failed:
-            engine.remove_builder(drift.target.name, keep_state=not drift.loses_cache)
+            engine.remove_builder(drift.target.name, keep="nothing" if drift.loses_cache else "state")
             changes.append(f"mended the builder {drift}")
     return changes
 
 
 def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) -> None:
     """Create and start a builder; a start that fails in a transient way (its image is pulled then) is retried."""
-    engine.create_builder(new)
+    try:
+        engine.create_builder(new)
+    except EnvironmentFault as error:
+        if any(listed.name == new.name for listed in engine.builders()):
+            raise LostRace(error.message, hint=error.hint) from error
+        raise
     if new.driver == "remote":
         return  # its owner starts it; `buildx ls` says whether it answers
     try:
@@ -101,9 +115,21 @@ def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) ->
         )
     except EnvironmentFault as error:
         # A builder that was created but never started would pass for an existing one in the next run.
-        engine.remove_builder(new.name, keep_state=True)
+        engine.remove_builder(new.name, keep="state")
         hint = WITHOUT_BUILDKIT_IMAGE if new.options.get("image") else error.hint
         raise EnvironmentFault(error.message, hint=hint) from error
+    _require_own_container(new, engine)
+
+
+def _require_own_container(new: NewBuilder, engine: Engine) -> None:
+    """Raise LostRace when another account's container answered: it was started between our look and our start."""
+    container = engine.builder_container(f"{new.name}0") if new.driver == "docker-container" else None
+    if new.endpoint is None and container is not None and container_differences(new, container):
+        engine.remove_builder(new.name, keep="daemon")
+        raise LostRace(
+            f"the container of {new.name} was made by another account in this moment",
+            hint="run it again, or name the builder in a profile (`name:`)",
+        )
 
 
 def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBuilder:

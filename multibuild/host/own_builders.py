@@ -5,13 +5,17 @@ buildx keeps builders per account, so this is kept per account too, whatever the
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, field
 from pathlib import Path
 
 from multibuild.files import write_atomic
 from multibuild.frozen import frozen
+from multibuild.journal.recorder import Say
 from multibuild.journal.runs import state_home
 
 
@@ -41,6 +45,21 @@ class OwnBuilders:
     def of(cls, environ: Mapping[str, str]) -> OwnBuilders:
         """Return the account's record."""
         return cls(state_home(environ) / "builders")
+
+    @contextmanager
+    def lock(self, say: Say) -> Iterator[None]:
+        """Keep other runs of this account from creating, changing and removing builders meanwhile; wait for them."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another run makes builders; waiting for it")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def get(self, name: str) -> OwnBuilder | None:
         """Return one builder; None for one that multibuild did not make."""

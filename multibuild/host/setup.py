@@ -17,6 +17,7 @@ from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
 from multibuild.host.create_builders import (
     WITHOUT_BUILDKIT_IMAGE,
     AvailableBuilders,
+    LostRace,
     available_builders,
     create_builders,
 )
@@ -32,6 +33,10 @@ from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
+from multibuild.retry_calls import Backoff, retry
+
+CHOOSE_AGAIN = Backoff(error=LostRace, is_transient=lambda _error: True, attempts=5, initial=0.2)
+"""For builders that others create at the same moment; who is second uses what the first one made."""
 
 
 async def prepare(
@@ -109,9 +114,17 @@ def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[Builde
         try_pull=pull,
         recreate=setup.recreate,
     )
-    plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
     if not setup.change:
+        plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
         return plan, available_builders(plan, plan.existing, {})
+    with policy.own_builders.lock(setup.say):
+        return retry(lambda: _choose_and_create(required, setup, policy), CHOOSE_AGAIN)
+
+
+def _choose_and_create(
+    required: BuilderRequirements, setup: _Setup, policy: BuilderPolicy
+) -> tuple[BuilderPlan, AvailableBuilders]:
+    plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
     return plan, create_builders(plan, setup.engine, policy, setup.say)
 
 
@@ -204,6 +217,8 @@ def _is_on_this_machine(builder: BuilderInfo, info: EngineInfo) -> bool:
 def require_runnable(host: Host, requirements: HostRequirements) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
     missing = [probe for probe in host.probes if probe.platform in requirements.required and not probe.runs]
+    if missing and not any(result.executed for result in host.probes):
+        raise _broken_builder(host, missing[0])
     if missing:
         names = ", ".join(str(result.platform) for result in missing)
         builders = ", ".join(node.builder for node in host.facts.nodes)
@@ -212,6 +227,16 @@ def require_runnable(host: Host, requirements: HostRequirements) -> None:
             f"the builder {builders} cannot run {names}: {missing[0].detail or 'the probe failed'}{silent}",
             hint=_way_out(requirements, missing),
         )
+
+
+def _broken_builder(host: Host, probe: ProbeResult) -> EnvironmentFault:
+    """Return the error about builders that started no program at all: emulation is not the cause."""
+    names = ", ".join(node.builder for node in host.facts.nodes)
+    return EnvironmentFault(
+        f"the builder {names} does not build: {probe.detail or 'it gave no reason'}",
+        hint=f"`docker buildx inspect {host.facts.nodes[0].builder} --bootstrap` shows its state; if it is gone, "
+        "`multibuild setup` makes it again",
+    )
 
 
 def _way_out(requirements: HostRequirements, missing: Sequence[ProbeResult]) -> str:

@@ -1,6 +1,8 @@
 """The exact arguments docker gets, directly and through python-on-whales."""
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from fakes.docker import INFO
 from fakes.engine import ENGINE, FakeEngine
 
 from multibuild.config.profiles import load_profile
+from multibuild.engine.builder_container import BuilderContainer
 from multibuild.engine.docker import DockerEngine, NewBuilder, run_docker
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
@@ -95,10 +98,70 @@ def test_a_remote_builder_gets_its_tls_options(docker):
 def test_a_builder_is_removed_with_or_without_its_cache(docker):
     docker.answer("buildx", "ls", stdout=listed("x", "docker-container"))
     docker.answer("buildx", "rm")
-    DockerEngine().remove_builder("x", keep_state=True)
+    DockerEngine().remove_builder("x", keep="state")
     DockerEngine().remove_builder("x")
     removals = [call for call in docker.calls() if call[2] == "rm"]
     assert removals == [["docker", "buildx", "rm", "--keep-state", "x"], ["docker", "buildx", "rm", "x"]]
+
+
+def archive(**files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"buildkit/{name}.toml")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue().decode()
+
+
+def test_the_container_of_a_builder_is_read_with_what_buildx_put_into_it(docker):
+    inspected = [{"Config": {"Image": "moby/buildkit:x"}, "HostConfig": {"NetworkMode": "host"}}]
+    docker.answer("container", "inspect", stdout=json.dumps(inspected))
+    docker.answer("container", "cp", stdout=archive(buildkitd="debug = true", of_the_image="x"))
+    docker.answer("container", "diff", stdout="C /etc\nC /etc/buildkit\nA /etc/buildkit/buildkitd.toml\n")
+    assert DockerEngine().builder_container("x0") == BuilderContainer(
+        image="moby/buildkit:x", network="host", files={"buildkitd.toml": b"debug = true"}
+    )
+    name = "buildx_buildkit_x0"
+    assert docker.calls() == [
+        ["docker", "container", "inspect", name],
+        ["docker", "container", "cp", f"{name}:/etc/buildkit", "-"],
+        ["docker", "container", "diff", name],
+    ]
+
+
+def test_a_builder_without_container_has_none(docker):
+    message = "Error response from daemon: No such container: buildx_buildkit_x0\n"
+    docker.answer("container", "inspect", stdout="[]\n", stderr=message, code=1)
+    assert DockerEngine().builder_container("x0") is None
+
+
+def test_a_container_without_configuration_has_no_files(docker):
+    inspected = [{"Config": {"Image": "moby/buildkit:x"}, "HostConfig": {"NetworkMode": "bridge"}}]
+    docker.answer("container", "inspect", stdout=json.dumps(inspected))
+    message = "Error response from daemon: Could not find the file /etc/buildkit in container x\n"
+    docker.answer("container", "cp", stderr=message, code=1)
+    container = DockerEngine().builder_container("x0")
+    assert container is not None
+    assert container.files == {}
+
+
+@pytest.mark.parametrize("inspected", ["", "[]", "{}", '[{"Config": null}]'])
+def test_an_odd_answer_about_a_container_is_an_error(docker, inspected):
+    docker.answer("container", "inspect", stdout=inspected)
+    docker.answer("container", "cp", stdout="")
+    with pytest.raises(EnvironmentFault, match="buildx_buildkit_x0"):
+        DockerEngine().builder_container("x0")
+
+
+def test_running_builds_are_counted_in_the_history(docker):
+    lines = [
+        json.dumps({"status": status}, separators=(",", ":"))
+        for status in ("Running", "Completed", "Running")
+    ]
+    docker.answer("buildx", "history", stdout="\n".join(lines))
+    assert DockerEngine().running_builds("x") == 2
+    assert docker.calls() == [["docker", "buildx", "history", "ls", "--builder", "x", "--format", "json"]]
 
 
 def test_a_missing_builder_is_not_removed(docker):

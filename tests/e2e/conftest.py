@@ -198,8 +198,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def docker(*arguments, check=True):
-    done = subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+def docker(*arguments, check=True, env=None):
+    done = subprocess.run(
+        ["docker", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **(env or {})},
+    )
     if check:
         assert done.returncode == 0, done.stderr
     return done

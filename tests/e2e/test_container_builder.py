@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from e2e.conftest import docker, free_port, multibuild
+from e2e.conftest import REGISTRY, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import buildkit_images
 
 
@@ -101,3 +101,84 @@ def test_a_missing_builder_image_leaves_no_builder_behind(profile, project, stat
     assert "localhost:1/buildkit:none" in done.stderr
     assert "builder: default" in done.stderr
     assert name not in docker("buildx", "ls").stdout
+
+
+# Several accounts, and several runs, on one engine.
+
+
+def account(folder, **more):
+    """Return the environment of an account: builders and state of its own."""
+    return {"XDG_STATE_HOME": str(folder / "state"), "BUILDX_CONFIG": str(folder / "buildx"), **more}
+
+
+@pytest.fixture
+def removed(profile):
+    """Remove every builder of the test's name, of whatever account, with container and volume."""
+    _, name = profile
+    yield
+    for container in docker("ps", "--all", "--format", "{{.Names}}").stdout.split():
+        if container.startswith(f"buildx_buildkit_{name}"):
+            docker("rm", "--force", "--volumes", container)
+            docker("volume", "rm", "--force", f"{container}_state", check=False)
+
+
+def test_two_accounts_with_other_settings_have_builders_of_their_own(
+    profile, removed, project, tmp_path, state
+):
+    path, name = profile
+    first, second = account(tmp_path / "first"), account(tmp_path / "second")
+    nodes = []
+    for number, environ in enumerate((first, second, first, second)):
+        settings = {"box.example.org:5000": {"insecure": True}} if environ is second else {}
+        config = project(run=f"echo {number} > /x", registries=settings)
+        done = multibuild(
+            "all",
+            "-f",
+            config,
+            "--state-dir",
+            tmp_path / f"runs-{number}",
+            "--builder",
+            path,
+            "--json",
+            env=environ,
+        )
+        assert done.code == 0, done.stderr
+        assert ("made by another account" in done.stderr) == (environ is second), done.stderr
+        (node,) = {row["node"] for row in done.json["platforms"]}
+        nodes.append(node)
+    assert nodes[0] == nodes[2] == name
+    assert nodes[1] == nodes[3] != name
+    container = docker("exec", f"buildx_buildkit_{nodes[1]}0", "cat", "/etc/buildkit/buildkitd.toml").stdout
+    assert "box.example.org:5000" in container
+
+
+def test_runs_that_start_together_make_one_builder(profile, removed, tmp_path, repository):
+    """Half of them share an account's list of builders but not its state: as jobs of a CI host do."""
+    path, _ = profile
+    shared = str(tmp_path / "buildx")
+    running = []
+    for number in range(6):
+        folder = tmp_path / f"project-{number}"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(f"FROM {REGISTRY}/base:latest\nRUN echo {number} > /x\n")
+        config = {"version": 1, "image": f"{REGISTRY}/{repository}-{number}", "platforms": ["linux/amd64"]}
+        (folder / "multibuild.yaml").write_text(json.dumps(config))
+        environ = account(tmp_path / f"account-{number % 2}", BUILDX_CONFIG=shared)
+        running.append(start("all", "--builder", path, "--json", cwd=folder, env=environ))
+    for process in running:
+        done = finish(process)
+        assert done.code == 0, done.stderr
+
+
+def test_a_builder_that_is_gone_is_made_again(profile, removed, project, state, tmp_path):
+    path, name = profile
+    environ = account(tmp_path / "account")
+    config = project()
+    ours = ("-f", config, "--state-dir", state, "--builder", path)
+    assert multibuild("setup", *ours, env=environ).code == 0
+    docker("rm", "--force", f"buildx_buildkit_{name}0")
+    assert multibuild("all", *ours, env=environ).code == 0
+    docker("buildx", "rm", name, env={"BUILDX_CONFIG": environ["BUILDX_CONFIG"]})
+    done = multibuild("all", *ours, env=environ)
+    assert done.code == 0, done.stderr
+    assert f"creating the docker-container builder {name}" in done.stderr

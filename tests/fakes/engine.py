@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from multibuild.engine.builder_container import BuilderContainer
 from multibuild.engine.docker import BuilderInfo, BuilderNode, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.platforms import Platform
@@ -62,6 +64,8 @@ class FakeEngine:
     unreachable: set[str] = field(default_factory=set)
     refusal: str = "no route to host"
     answer: str = "{}"
+    containers: dict[str, BuilderContainer] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def info(self) -> EngineInfo:
@@ -86,10 +90,18 @@ class FakeEngine:
         if name in self.unreachable:
             raise EnvironmentFault(f"starting the builder {name}: no route to host")
 
-    def remove_builder(self, name: str, *, keep_state: bool = False) -> None:
+    def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
         """Remove a builder."""
-        self.calls.append(f"remove {name}{' keeping its state' if keep_state else ''}")
+        self.calls.append(f"remove {name}{'' if keep == 'nothing' else f' keeping its {keep}'}")
         self.existing = [listed for listed in self.existing if listed.name != name]
+
+    def builder_container(self, node: str) -> BuilderContainer | None:
+        """Return the container of a node; those of listed builders are in `containers` once they were started."""
+        return self.containers.get(node)
+
+    def running_builds(self, builder: str) -> int:
+        """Return the number of builds of a builder."""
+        return self.running.get(builder, 0)
 
     def has_image(self, image: str) -> bool:
         """Whether the image is present."""

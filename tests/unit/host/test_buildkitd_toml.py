@@ -38,10 +38,8 @@ EXPECTED = """
 [registry."tls.box"]
   ca = ["/tmp/ca.pem"]
 """
-FILES = {
-    "buildkitd.toml": base64.b64encode(LISTED).decode(),
-    "certs/tls.box/ca.pem": base64.b64encode(b"PEM").decode(),
-}
+FILES = {"buildkitd.toml": LISTED, "certs/tls.box/ca.pem": b"PEM"}
+LISTED_FILES = {path: base64.b64encode(content).decode() for path, content in FILES.items()}
 
 
 def read(path: Path) -> bytes:
@@ -94,7 +92,7 @@ def test_a_warning_names_the_registry_and_where_its_settings_belong(driver, word
 
 def test_a_builder_with_the_settings_has_no_warning():
     plain = builder("x")
-    configured = replace(plain, nodes=(replace(plain.nodes[0], files=FILES),))
+    configured = replace(plain, nodes=(replace(plain.nodes[0], files=LISTED_FILES),))
     assert registry_warnings(configured, ENGINE, {"box:5000": {"http": True}}) == ()
     engine = replace(ENGINE, insecure=("box:5000",))
     assert registry_warnings(builder("default", "docker"), engine, {"box:5000": {"http": True}}) == ()

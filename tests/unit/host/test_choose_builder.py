@@ -1,3 +1,4 @@
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from pydantic import ValidationError
 
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import BuilderInfo
+from multibuild.engine.builder_container import BuilderContainer
+from multibuild.engine.docker import BuilderInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import (
     BUILDKIT_IMAGE,
@@ -334,3 +336,107 @@ def test_shipped_profiles_are_valid_and_their_files_are_toml(name):
     assert profile is not None
     if profile.buildkitd is not None:
         assert tomllib.loads(profile.buildkitd.read_text())["worker"]
+
+
+# Containers of other accounts, and builders in use.
+
+
+def container_of(new, **changes):
+    """Return the container that buildx makes of a new builder."""
+    files = {"buildkitd.toml": new.buildkitd.encode()} if new.buildkitd else {}
+    container = BuilderContainer(
+        image=new.image or "", network=new.options.get("network", "bridge"), files=files
+    )
+    return replace(container, **changes)
+
+
+def team_builder(**registries) -> NewBuilder:
+    (new,) = by_profile(CONTAINER, registries=registries).create
+    return new
+
+
+INSECURE = {"box:5000": {"http": True}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"files": {"buildkitd.toml": b"debug = true"}}, "buildkitd.toml differs"),
+        ({"files": {}}, "buildkitd.toml differs"),
+        ({"image": "registry.example.org/buildkit:2"}, "image is registry.example.org/buildkit:2"),
+        ({"network": "bridge"}, "network is bridge, wanted host"),
+    ],
+)
+def test_a_container_with_settings_of_another_account_is_left_alone(changes, words):
+    ours = team_builder(**INSECURE)
+    engine = FakeEngine(containers={"team0": container_of(ours, **changes)})
+    plan = by_profile(CONTAINER, engine, registries=INSECURE)
+    (created,) = plan.create
+    assert re.fullmatch("team-[0-9a-f]{8}", created.name)
+    assert plan.names == (created.name,)
+    assert replace(created, name="team") == ours
+    (note,) = plan.notes
+    assert words in note
+    assert created.name in note
+
+
+def test_a_container_of_another_account_with_our_settings_is_used():
+    engine = FakeEngine(containers={"team0": container_of(team_builder())})
+    plan = by_profile(CONTAINER, engine)
+    assert [new.name for new in plan.create] == ["team"]
+    assert plan.notes == ()
+
+
+def test_the_name_of_its_own_depends_on_the_settings_alone():
+    foreign = container_of(team_builder(), files={"buildkitd.toml": b"x = 1"})
+    first, again, other = (
+        by_profile(CONTAINER, FakeEngine(containers={"team0": foreign}), registries=registries).names
+        for registries in ({}, {}, INSECURE)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_container_that_replaced_ours_is_noticed():
+    """Another account removed our container and made one of its own: our list still describes ours."""
+    ours = team_builder(**INSECURE)
+    engine = FakeEngine(containers={"team0": container_of(ours, files={})})
+    engine.existing.append(listed_builder(ours))
+    plan = by_profile(CONTAINER, engine, own(), registries=INSECURE)
+    assert plan.mend == ()
+    assert [new.name for new in plan.create] == list(plan.names)
+    assert plan.names != ("team",)
+
+
+def test_a_container_that_is_ours_is_used():
+    ours = team_builder(**INSECURE)
+    engine = FakeEngine(containers={"team0": container_of(ours)})
+    engine.existing.append(listed_builder(ours))
+    plan = by_profile(CONTAINER, engine, own(), registries=INSECURE)
+    assert (plan.names, plan.create, plan.mend, plan.notes) == (("team",), (), (), ())
+
+
+def test_a_builder_in_use_is_not_made_anew():
+    ours = team_builder()
+    engine = FakeEngine(containers={"team0": container_of(ours)}, running={"team": 1})
+    engine.existing.append(listed_builder(ours))
+    plan = by_profile(CONTAINER, engine, own(), registries=INSECURE)
+    assert plan.mend == ()
+    assert len(plan.create) == 1
+    assert "builds for another run" in plan.notes[0]
+    engine.running.clear()
+    assert [
+        drift.target.name for drift in by_profile(CONTAINER, engine, own(), registries=INSECURE).mend
+    ] == ["team"]
+
+
+def test_a_container_that_is_not_what_its_name_says_is_an_error():
+    foreign = container_of(team_builder(), files={"buildkitd.toml": b"x = 1"})
+    (name,) = by_profile(CONTAINER, FakeEngine(containers={"team0": foreign})).names
+    engine = FakeEngine(containers={"team0": foreign, f"{name}0": foreign})
+    with pytest.raises(EnvironmentFault, match=name):
+        by_profile(CONTAINER, engine)
+
+
+def own():
+    return OwnBuilder(name="team", driver="docker-container", profile="team", configured=True)

@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,9 +6,10 @@ import pytest
 from fakes.engine import FakeEngine, listed_builder
 
 from multibuild.config.profile_models import Node, Profile
+from multibuild.engine.builder_container import BuilderContainer
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
-from multibuild.host.create_builders import create_builders
+from multibuild.host.create_builders import LostRace, create_builders
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 
 IMAGE = "registry.example.org/buildkit:1"
@@ -162,3 +164,57 @@ def test_an_orphaned_builder_is_reported(machine):
     machine.create(FLEET)
     machine.create(FLEET.model_copy(update={"nodes": FLEET.nodes[:1]}))
     assert machine.messages[-1].startswith("farm-1 is no node of the profile any more")
+
+
+# Other runs at the same moment.
+
+
+class Racing(FakeEngine):
+    """An engine on which another run creates the same builder just before ours does."""
+
+    def create_builder(self, new):
+        super().create_builder(new)
+        raise EnvironmentFault(f'existing instance for "{new.name}" but no append mode')
+
+
+def test_a_builder_that_another_run_just_created_is_a_lost_race(tmp_path):
+    machine = Machine(tmp_path, Racing(images={IMAGE}))
+    with pytest.raises(LostRace):
+        machine.create(CONTAINER)
+    assert machine.create(CONTAINER).changes == ()
+
+
+class Overtaken(FakeEngine):
+    """An engine on which another account starts a container of the same name just before ours."""
+
+    def start_builder(self, name):
+        super().start_builder(name)
+        self.containers.setdefault(f"{name}0", BuilderContainer(image="other", network="bridge", files={}))
+
+
+def test_a_container_that_another_account_just_started_is_a_lost_race(tmp_path):
+    machine = Machine(tmp_path, Overtaken(images={IMAGE}))
+    with pytest.raises(LostRace):
+        machine.create(CONTAINER)
+    assert machine.engine.calls[-1] == "remove team keeping its daemon"
+    assert machine.plan(CONTAINER).names != ("team",)
+
+
+def test_the_lock_is_waited_for(tmp_path):
+    own = OwnBuilders(tmp_path / "builders")
+    messages: list[str] = []
+    entered = threading.Event()
+
+    def second():
+        with own.lock(messages.append):
+            entered.set()
+
+    with own.lock(messages.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not messages:
+            thread.join(0.01)
+        assert not entered.is_set()
+    thread.join()
+    assert entered.is_set()
+    assert messages == ["another run makes builders; waiting for it"]
