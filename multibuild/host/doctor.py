@@ -12,11 +12,12 @@ from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.base_images import base_images, unreachable
-from multibuild.host.host import Host
+from multibuild.host.host import BuilderReport, Host
 from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare
 from multibuild.json_types import as_json
+from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import (
@@ -86,7 +87,13 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     bases = asyncio.create_task(asyncio.to_thread(_base_images, loaded))
     qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.read_handlers().values()))
     try:
-        host = await prepare(requirements, engine, lambda _text: None, change=False)
+        host = await prepare(
+            requirements,
+            engine,
+            lambda _text: None,
+            change=False,
+            can_pull=lambda image: not unreachable((image,), config),
+        )
     except EnvironmentFault as error:
         broken = Check(name="engine", status="fail", detail=error.message, hint=error.hint or "")
         return Diagnosis(checks=(broken, *await bases), platforms=(), facts=None)
@@ -101,7 +108,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     return Diagnosis(
         checks=tuple(checks),
         platforms=tuple(_finding(result, host, kernel, versions) for result in host.probes),
-        facts=host.facts_document,
+        facts=None if any(report.stand_in for report in host.reports) else host.facts_document,
     )
 
 
@@ -110,9 +117,7 @@ def _engine_and_builders(host: Host) -> list[Check]:
     facts = host.facts
     versions = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=versions)]
-    for node in facts.nodes:
-        detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
-        checks.append(Check(name="builder", status="ok", detail=detail))
+    checks += [_builder(report, node.node) for report in host.reports for node in report.nodes]
     # A warning only: their platforms may run on another builder.
     for name, reason in host.unreachable.items():
         hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
@@ -120,8 +125,19 @@ def _engine_and_builders(host: Host) -> list[Check]:
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]
-    checks += [_warning("setup", change, PLANNED_HINT) for change in host.planned_builders]
+    planned = [change for report in host.reports if not report.stand_in for change in report.planned_builders]
+    checks += [_warning("setup", change, PLANNED_HINT) for change in planned]
     return checks + [_warning("registry", text) for node in host.nodes for text in node.registry_warnings]
+
+
+def _builder(report: BuilderReport, node: Node) -> Check:
+    """Return the check of a builder that answers, or of one that is still to be made."""
+    if report.stand_in:
+        plans = "; ".join(report.planned_builders)
+        detail = f"`all` will {plans}; until then the probes run through {node.builder}"
+        return Check(name="builder", status="ok", detail=detail)
+    detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
+    return Check(name="builder", status="ok", detail=detail)
 
 
 def _warning(name: str, detail: str, hint: str = "") -> Check:

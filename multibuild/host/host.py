@@ -28,7 +28,10 @@ class NodeReport:
 
 @frozen
 class BuilderReport:
-    """The nodes of one `builder:`, the builders that do not answer → why, and changes, in words."""
+    """The nodes of one `builder:`, the builders that do not answer → why, and changes, in words.
+
+    `stand_in`: its builders are not made yet, and the node is the engine's own, through which the probes ran.
+    """
 
     builder: str
     nodes: tuple[NodeReport, ...]
@@ -36,6 +39,7 @@ class BuilderReport:
     changes: tuple[str, ...]
     planned_builders: tuple[str, ...]
     planned_emulators: tuple[str, ...]
+    stand_in: bool = False
 
 
 @frozen

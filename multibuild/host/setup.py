@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from multibuild.architectures import Architecture
@@ -13,7 +13,7 @@ from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import registry_warnings
-from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose
+from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose, default_builder
 from multibuild.host.create_builders import (
     WITHOUT_BUILDKIT_IMAGE,
     AvailableBuilders,
@@ -47,12 +47,14 @@ async def prepare(
     change: bool = True,
     recreate: bool = False,
     previous_facts: Mapping[str, Any] | None = None,
+    can_pull: Callable[[str], bool] = lambda _image: False,
 ) -> Host:
     """Make builders and emulators ready; with `change` False only look (`doctor`, `setup --dry-run`).
 
     `recreate` allows that a builder which drifted loses its cache. `previous_facts` is facts.json of an earlier setup:
-    where nothing that decides what runs has changed since, its probe is not run again. Raises EnvironmentFault when
-    engine or builder cannot be had. A platform that does not run is no error here: `require_runnable` makes it one.
+    where nothing that decides what runs has changed since, its probe is not run again. `can_pull(image)` is whether an
+    image could be pulled, where nothing is changed. Raises EnvironmentFault when engine or builder cannot be had. A
+    platform that does not run is no error here: `require_runnable` makes it one.
     """
     setup = _Setup(
         requirements=requirements,
@@ -62,6 +64,7 @@ async def prepare(
         change=change,
         recreate=recreate,
         previous_facts=previous_facts or {},
+        can_pull=can_pull,
     )
     reports = [await _prepare_builder(builder, setup) for builder in requirements.builders]
     return Host(engine=setup.info, reports=tuple(reports))
@@ -78,13 +81,16 @@ class _Setup:
     change: bool
     recreate: bool
     previous_facts: Mapping[str, Any]
+    can_pull: Callable[[str], bool]
 
 
 async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> BuilderReport:
     """Choose, create and probe the builders of one `builder:`, each node by itself."""
     plan, available = await asyncio.to_thread(_make_builders, required, setup)
-    builders = available.builders
-    for builder in builders:
+    builders, stand_in = available.builders, _stand_in(plan, available, setup)
+    if stand_in is not None:
+        builders = (stand_in,)
+    for builder in builders if stand_in is None else ():
         for warning in _registry_warnings(builder, setup):
             setup.say(warning)
     answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
@@ -98,15 +104,28 @@ async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> Buil
         changes=(*available.changes, *registered),
         planned_builders=() if setup.change else plan.planned_changes,
         planned_emulators=planned,
+        stand_in=stand_in is not None,
     )
+
+
+def _stand_in(plan: BuilderPlan, available: AvailableBuilders, setup: _Setup) -> BuilderInfo | None:
+    """Return the engine's own builder where nothing may be changed and the plan's builders are not made yet.
+
+    It runs on the kernel and with the emulators that a container in the same engine will have.
+    """
+    if setup.change or available.builders or not plan.create:
+        return None
+    in_engine = all(new.driver == "docker-container" and new.endpoint is None for new in plan.create)
+    return default_builder(plan.existing.values(), setup.info) if in_engine else None
 
 
 def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
     """Choose the builders and, if `change`, make them ready."""
 
     def pull(image: str) -> bool:
-        may_pull = setup.change and setup.info.local
-        return may_pull and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
+        if not setup.change:
+            return setup.can_pull(image)
+        return setup.info.local and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
 
     policy = BuilderPolicy(
         own_builders=OwnBuilders.of(os.environ),

@@ -103,3 +103,53 @@ def test_an_unreachable_node_is_a_warning(docker, tmp_path):
     assert [status for status, _ in builders] == ["ok", "warn"]
     assert "gone does not answer" in builders[1][1]
     assert diagnosis.ok
+
+
+# Before the first setup.
+
+OWN = {"Name": "default", "Endpoint": "default", "Status": "running", "Platforms": ["linux/amd64"]}
+DEFAULT = json.dumps({"Name": "default", "Driver": "docker", "Nodes": [OWN]}) + "\n"
+FIRST = """
+version: 1
+image: localhost:5000/app
+platforms: [linux/amd64, linux/riscv64]
+"""
+
+
+@pytest.fixture
+def fresh(docker):
+    """An engine that has BuildKit's image, and no builder but its own."""
+    docker.answer("info", stdout=json.dumps(INFO).replace("BUILDX", str(docker.folder / "docker-buildx")))
+    docker.answer("ls", stdout=DEFAULT)
+    docker.answer("image", "inspect", stdout="[]")
+    missing = "Error response from daemon: No such container\n"
+    docker.answer("container", "inspect", stderr=missing, code=1)
+    docker.answer("container", "cp", stderr=missing, code=1)
+    return docker
+
+
+def test_before_the_first_setup_the_engines_own_builder_probes(fresh, tmp_path):
+    fresh.answer("build")
+    diagnosis = diagnosis_of(tmp_path, FIRST)
+    assert diagnosis.ok
+    builder = next(check for check in diagnosis.checks if check.name == "builder")
+    assert builder.detail == (
+        "`all` will create the docker-container builder multibuild; until then the probes run through default"
+    )
+    assert [(row.platform, row.runs) for row in diagnosis.platforms] == [
+        ("linux/amd64", True),
+        ("linux/riscv64", True),
+    ]
+    assert diagnosis.facts is None, "a plan must not be made from a builder that will not build"
+
+
+def test_before_the_first_setup_a_platform_that_does_not_run_fails(fresh, tmp_path):
+    prefix = ("build", "--progress", "rawjson", "--builder", "default", "--platform")
+    fresh.answer(*prefix, "linux/amd64", "--no-cache", stderr=FAILED + "42", code=1)
+    fresh.answer("build", stderr=FAILED + "1", code=1)
+    diagnosis = diagnosis_of(tmp_path, FIRST)
+    assert not diagnosis.ok
+    assert [(row.platform, row.runs) for row in diagnosis.platforms] == [
+        ("linux/amd64", True),
+        ("linux/riscv64", False),
+    ]
