@@ -7,7 +7,7 @@ import errno
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -60,18 +60,30 @@ class WrongBase(Exception):
         self.failure = failure_of("wrong-base-platform", message)
 
 
-async def make_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> Attempt:
-    """Run buildx once; a failure is in the attempt. A cancellation is recorded and raised."""
+async def make_attempt(
+    planned: PlannedPlatform, context: BuildContext, number: int, on_end: Callable[[Attempt], None]
+) -> Attempt:
+    """Run buildx once; a failure is in the attempt. A cancellation is recorded and raised.
+
+    `on_end` gets the attempt in every case.
+    """
     log = begin_attempt(planned, context, number)
     attempt = Attempt(number=number, seconds=0.0, outcome="cancelled", log=log)
     began = time.monotonic()
     try:
-        attempt = await _run_logged(attempt, planned, context)
+        with open_log(context.run.path / log) as file:
+            progress = progress_of(planned, context, file)
+            try:
+                attempt = await _run_buildx(attempt, planned, context, progress)
+            finally:
+                progress.finish()
+                attempt = replace(attempt, steps=progress.steps(), running_step=progress.running_step())
     except OSError as error:
         attempt = replace(attempt, outcome="failed", failure=_state_failure(error))
     finally:
         attempt = replace(attempt, seconds=time.monotonic() - began)
         end_attempt(planned, context, attempt)
+        on_end(attempt)
     return attempt
 
 
@@ -106,17 +118,6 @@ def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) ->
         on_step=lambda step: context.emit(StepStarted(platform=platform, step=step)),
         on_line=lambda line: context.emit(LogLine(platform=platform, text=line)),
     )
-
-
-async def _run_logged(attempt: Attempt, planned: PlannedPlatform, context: BuildContext) -> Attempt:
-    """Run buildx and write its log, a line at a time on the disk. Raises OSError when it cannot be written."""
-    with open_log(context.run.path / attempt.log) as log:
-        progress = progress_of(planned, context, log)
-        try:
-            attempt = await _run_buildx(attempt, planned, context, progress)
-        finally:
-            progress.finish()
-    return replace(attempt, steps=progress.steps())
 
 
 async def _run_buildx(

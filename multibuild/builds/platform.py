@@ -29,11 +29,11 @@ async def build_platform(
         nonlocal current
         if first is not None and number == 1 and not interrupted:
             attempt = first
+            attempts.append(first)
         else:
             async with context.slots.take(alone=alone, is_retry=number + offset > 1):
                 current = context.failover.assign(planned)
-                attempt = await make_attempt(current, context, number + offset)
-        attempts.append(attempt)
+                attempt = await make_attempt(current, context, number + offset, attempts.append)
         if (failure := attempt.failure) is not None:
             await context.failover.report_failure(current, failure)
             record = await prune_lost_snapshot(failure, current.node.builder, context.buildx, context.project)
@@ -95,8 +95,16 @@ def _record_end(planned: PlannedPlatform, result: BuildResult, context: BuildCon
             emulated=planned.emulated,
             node=planned.node.builder,
             steps=tuple(step.as_json() for step in steps),
+            reason=_stopped_in(result),
         )
     )
+
+
+def _stopped_in(result: BuildResult) -> str | None:
+    """Return where a platform was when it was cancelled."""
+    if result.status != "cancelled" or not result.attempts or result.attempts[-1].outcome != "cancelled":
+        return None
+    return f"stopped in {result.attempts[-1].running_step or 'no step'}"
 
 
 def reuse_child(planned: PlannedPlatform, child: FinishedChild, context: BuildContext) -> BuildResult:

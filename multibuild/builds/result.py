@@ -17,7 +17,10 @@ Status = Literal["succeeded", "reused", "failed", "cancelled"]
 
 @frozen
 class Attempt:
-    """One run of buildx. `log` is relative to the run directory; `digest` is the child of a successful one."""
+    """One run of buildx. `log` is relative to the run directory; `digest` is the child of a successful one.
+
+    `running_step` is the step in which it was when it ended; empty when it was in none.
+    """
 
     number: int
     seconds: float
@@ -26,6 +29,7 @@ class Attempt:
     digest: str = ""
     failure: Failure | None = None
     steps: tuple[Step, ...] = ()
+    running_step: str = ""
 
 
 @frozen

@@ -144,6 +144,15 @@ class Progress:
             if vertex.done and not vertex.name.startswith("[internal]")
         )
 
+    def running_step(self) -> str:
+        """Return the name of the step that began last and has not ended; empty if none is running."""
+        running = [
+            vertex.name
+            for vertex in self._vertices.values()
+            if vertex.started and not vertex.done and not vertex.name.startswith("[internal]")
+        ]
+        return running[-1] if running else ""
+
     def _base(self, digest: str) -> str:
         """Follow first inputs, which are the file system that a step works on, to the image at the bottom.
 

@@ -174,11 +174,14 @@ class _Fold:
             seconds = round(max(total - attempt["began"], 0.0), 3)
             row = self._platforms[name]
             row["attempts"].append({**attempt, "seconds": seconds})
-            row["seconds"] = row["seconds"] or seconds
         if self._stage is not None:
             seconds = max(total - self._stage["began"], 0.0)
             self._stages.append({**self._stage, "seconds": round(seconds, 3)})
         rows = list(self._platforms.values())
+        for row in rows:
+            row["seconds"] = row["seconds"] or round(
+                sum((attempt["seconds"] for attempt in row["attempts"]), 0.0), 3
+            )
         header = {**self._header, "seconds": round(max(total, 0.0), 3)}
         if header["status"] == "succeeded" and not all(map(_is_indexed, rows)):
             header["status"] = "partial"

@@ -1,6 +1,7 @@
 """The exact buildx commands of a build, a smoke test and a probe."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.stage import build_children
 from multibuild.config.sections import SmokeTest
 from multibuild.host.probe import probe_platforms
-from multibuild.journal.events import AttemptWaiting, RecordForgotten
+from multibuild.journal.events import AttemptWaiting, PlatformEnded, RecordForgotten
 from multibuild.journal.journal import Journal, read_events
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
@@ -192,3 +193,34 @@ def test_all_platforms_are_probed_in_one_solve(docker):
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform",
          "linux/amd64,linux/riscv64", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
     ]  # fmt: skip
+
+
+RUNNING = [
+    {"name": "[1/2] FROM base", "digest": "sha256:a", "started": "2026-01-02T00:00:01Z", "completed": "2026-01-02T00:00:02Z"},
+    {"name": "[2/2] RUN make", "digest": "sha256:b", "started": "2026-01-02T00:00:02Z"},
+]  # fmt: skip
+
+
+def test_an_interrupted_platform_says_where_it_was_and_for_how_long(docker, tmp_path):
+    docker.answer("build", stderr=json.dumps({"vertexes": RUNNING}) + "\n", seconds=3600)
+    plan = planned(tmp_path, docker, CONFIG, "docker-container")
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+
+    async def interrupt(recorder):
+        building = asyncio.create_task(
+            build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say))
+        )
+        while sum("RUN make" in log.read_text() for log in run.logs.glob("*.log")) < 2:
+            await asyncio.sleep(0.05)
+        building.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await building
+
+    with Journal(run.journal_path) as journal:
+        asyncio.run(interrupt(Recorder(journal, NullDisplay())))
+    ends = [event for event in read_events(run.journal_path) if isinstance(event, PlatformEnded)]
+    assert len(ends) == 2
+    for end in ends:
+        assert (end.status, end.reason) == ("cancelled", "stopped in [2/2] RUN make")
+        assert end.seconds > 0
+        assert [step["name"] for step in end.steps] == ["[1/2] FROM base"]
