@@ -163,7 +163,9 @@ async def _register_emulators(
     builders: Sequence[BuilderInfo], results: dict[str, tuple[ProbeResult, ...]], setup: _Setup
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Register emulators for platforms that run nowhere and probe again (`results`); return plans and changes."""
-    missing = [result.platform for result in best_results(results.values()) if not result.runs]
+    # A builder that started no program has other troubles than emulators.
+    best = [result for result in best_results(results.values()) if not result.runs]
+    missing = [result.platform for result in best if result.executed]
     name = next((builder.name for builder in builders if _is_in_engine(builder, setup.info)), None)
     source = setup.requirements.emulators
     if name is None or not missing or source == "none":

@@ -50,6 +50,8 @@ def listed(name):
     return next(document for document in map(json.loads, lines) if document["Name"] == name)["Nodes"][0]
 
 
+# The images' BuildKit is the engine's: a builder is in use, and not made anew, while anything builds.
+@pytest.mark.alone
 def test_a_container_builder_is_created_repaired_used_and_removed(
     profile, images, project, state, tmp_path, registry, repository
 ):
