@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from multibuild.architectures import architecture_named
-from multibuild.child_process import ChildLimit, run_child
+from multibuild.child_process import ChildLimit, ChildResult, run_child
 from multibuild.engine.builder_container import (
     CONFIGURATION_FOLDER,
     BuilderContainer,
@@ -240,7 +240,7 @@ class DockerEngine:
         inspected = run_docker("docker", "container", "inspect", name)
         if "no such container" in inspected.stderr.lower():
             return None
-        copied = _docker_bytes("container", "cp", f"{name}:{CONFIGURATION_FOLDER}", "-")
+        copied = _run_docker("docker", "container", "cp", f"{name}:{CONFIGURATION_FOLDER}", "-")
         if inspected.returncode or (
             copied.returncode and b"could not find the file" not in copied.stderr.lower()
         ):
@@ -317,25 +317,24 @@ def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.Co
     Not through python-on-whales, which drops fields (the options and files of `buildx ls`, which show drift), and
     which takes longer to load than docker takes to answer.
     """
+    result = _run_docker(*argv, timeout_s=timeout_s)
+    return subprocess.CompletedProcess(
+        argv, result.returncode, _as_text(result.stdout), _as_text(result.stderr)
+    )
+
+
+def _run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> ChildResult:
+    """Do the same for an answer that may be no text."""
     _log_command(*argv)
     try:
         # In our own group: ssh may ask for a password at the terminal.
-        result = run_child(argv, timeout_s=timeout_s, max_bytes=MAX_ANSWER_BYTES, own_group=False)
-        return subprocess.CompletedProcess(
-            argv, result.returncode, _as_text(result.stdout), _as_text(result.stderr)
-        )
+        return run_child(argv, timeout_s=timeout_s, max_bytes=MAX_ANSWER_BYTES, own_group=False)
     except ChildLimit as error:
         raise EnvironmentFault(f"{' '.join(argv[:2])} {error}", hint="try the same docker command") from error
     except FileNotFoundError as error:
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except OSError as error:
         raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
-
-
-def _docker_bytes(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a docker command whose answer is no text."""
-    _log_command("docker", *arguments)
-    return subprocess.run(("docker", *arguments), stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _log_command(*argv: str) -> None:
