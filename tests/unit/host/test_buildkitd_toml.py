@@ -7,6 +7,7 @@ from fakes.engine import ENGINE, builder
 
 from multibuild.host.buildkitd_toml import (
     buildkit_settings,
+    listed_files,
     registry_warnings,
     same_configuration,
     with_registries,
@@ -114,7 +115,7 @@ def test_the_ca_of_the_engines_own_builder_belongs_in_certs_d():
 )  # fmt: skip
 def test_a_builders_configuration_of_another_shape_is_another_configuration(content):
     files = {"buildkitd.toml": base64.b64encode(content).decode()}
-    assert not same_configuration(EXPECTED, files, read)
+    assert not same_configuration(EXPECTED, listed_files(files), read)
     node = replace(builder("b", "docker-container").nodes[0], files=files)
     assert registry_warnings(
         replace(builder("b", "docker-container"), nodes=(node,)),
@@ -125,4 +126,4 @@ def test_a_builders_configuration_of_another_shape_is_another_configuration(cont
 
 @pytest.mark.parametrize("text", ["é", "A", "====", "%"])
 def test_a_builders_file_that_is_not_base64_is_another_configuration(text):
-    assert not same_configuration(EXPECTED, {"buildkitd.toml": text}, read)
+    assert not same_configuration(EXPECTED, listed_files({"buildkitd.toml": text}), read)
