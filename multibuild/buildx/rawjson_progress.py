@@ -15,6 +15,7 @@ from typing import Any
 
 from multibuild.frozen import frozen
 from multibuild.redact import redacted
+from multibuild.terminal import printable
 
 TAIL_LINES = 40
 """Last lines kept of each step, as evidence of a failure."""
@@ -95,8 +96,8 @@ class Evidence:
 class Progress:
     """Collector of a build's steps, warnings and evidence in bounded memory, which also writes a readable log.
 
-    `write_log` is called with each log line (without newline), `on_step` with the name of each step that starts,
-    `on_line` with each line that a step prints.
+    `write_log` is called with each log line, printable and without newline, `on_step` with the name of each step that
+    starts, `on_line` with each line that a step prints.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Progress:
         on_line: Callable[[str], None] | None = None,
     ) -> None:
         """Start without any step."""
-        self._write_log = write_log
+        self._log_writer = write_log
         self._on_step = on_step
         self._on_line = on_line
         self._vertices: dict[str, _Vertex] = {}
@@ -231,6 +232,10 @@ class Progress:
         """Log a completed push or pull, which BuildKit reports as a status only."""
         if status.get("completed") and (name := plain_text(status.get("name") or status.get("id"))):
             self._write_log(f"    {redacted(name)} done")
+
+    def _write_log(self, text: str) -> None:
+        """Write a line that commands no terminal: `cat` shows a log as it is."""
+        self._log_writer(printable(text.replace("\r", " ")))
 
     def _log(self, log: Mapping[str, Any]) -> None:
         """Split a step's output, which comes in chunks, into lines; the last unfinished line is kept."""

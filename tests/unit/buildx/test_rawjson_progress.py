@@ -120,7 +120,16 @@ def test_chunks_of_two_steps_do_not_mix(recorder):
 
 def test_carriage_returns_and_escapes_do_not_break_lines(recorder):
     recorder.output(b"10%\r20%\r\ndone\r\n")
-    assert recorder.log == ["10%\r20%", "done"]
+    assert recorder.log == ["10% 20%", "done"]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\u202e", "\x08", "\u2066", "\x00"]
+)
+def test_no_line_of_a_log_commands_a_terminal(recorder, hostile):
+    recorder.output(f"a{hostile}b\n".encode())
+    recorder.progress.feed(f"ERROR: a{hostile}b".encode())
+    assert recorder.log == ["ab", "ERROR: ab"]
 
 
 def test_log_bytes_that_are_no_utf8(recorder):
