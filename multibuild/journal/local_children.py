@@ -18,7 +18,7 @@ from multibuild.files import sync_folder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.copy import Copier, Repository, blobs_of
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import OciLayout
+from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores

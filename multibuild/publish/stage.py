@@ -17,8 +17,8 @@ from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.http import PUBLISH_RETRIES
-from multibuild.oci.layout import StoresWithLayouts
 from multibuild.oci.limits import RUN_LIMITS
+from multibuild.oci.local.layout import StoresWithLayouts
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild

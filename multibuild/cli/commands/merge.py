@@ -135,7 +135,7 @@ def _merge_last_run(request: MergeRequest) -> int:
 
 def _merge_sources(target: str, request: MergeRequest) -> int:
     """Compose, push, read back and move the tags; with `--dry-run` only print the bytes."""
-    from multibuild.oci.layout import StoresWithLayouts, open_layout
+    from multibuild.oci.local.layout import StoresWithLayouts, open_layout
     from multibuild.oci.registry_session import RegistrySession
     from multibuild.publish.merge import merge as compose
 

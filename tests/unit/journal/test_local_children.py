@@ -23,7 +23,7 @@ from multibuild.journal.local_children import (
 )
 from multibuild.journal.runs import State
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import OciLayout
+from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.reference import Reference
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -9,7 +9,7 @@ from fakes.images import put_attested, put_image
 
 from multibuild.errors import UsageError
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.layout import OciLayout, StoresWithLayouts, open_layout
+from multibuild.oci.local.layout import OciLayout, StoresWithLayouts, open_layout
 from multibuild.oci.manifest import Descriptor, digest_of
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession

@@ -1,0 +1,1 @@
+"""Image layouts on this machine: directories and archives, read without believing them."""
