@@ -7,7 +7,6 @@ dot is an export that has not ended: it is never read.
 from __future__ import annotations
 
 import errno
-import hashlib
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,19 +15,12 @@ from pathlib import Path
 from multibuild.errors import PublishFailed
 from multibuild.files import sync_folder
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.copy import Copier, Repository, blobs_of
+from multibuild.oci.copy import Copier, Repository
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.local.layout import OciLayout
-from multibuild.oci.manifest import INDEX_TYPES
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores
 from multibuild.plan.spec import LAYOUTS
-
-MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-"""The limit of registries, too (distribution-spec, "Pushing Manifests")."""
-
-MAX_INDEX_DEPTH = 4
-"""Indexes in indexes; BuildKit writes one."""
 
 
 def is_local_child(repository: str) -> bool:
@@ -74,7 +66,10 @@ def builder_reference(reference: Reference, run: RunDirectory) -> str:
 
 def may_exist(reference: Reference, run: RunDirectory) -> bool:
     """Whether a child exists, as far as the run's directory shows; registries are not asked."""
-    return not is_local_child(reference.host) or folder_of(reference.host, run).is_dir()
+    if not is_local_child(reference.host):
+        return True
+    folder = folder_of(reference.host, run)
+    return folder.is_dir() and not folder.is_symlink()
 
 
 def export_folder(slug: str, run: RunDirectory) -> Path:
@@ -100,6 +95,10 @@ def finalize(folder: Path, digest: str) -> None:
         check_whole(OciLayout(folder), digest)
     except PublishFailed as error:
         raise OSError(errno.EIO, f"the exported child is not whole: {error.message}", str(folder)) from error
+    _give_final_name(folder)
+
+
+def _give_final_name(folder: Path) -> None:
     final = folder.with_name(folder.name.removeprefix("."))
     shutil.rmtree(folder / "ingest", ignore_errors=True)
     shutil.rmtree(final, ignore_errors=True)
@@ -107,31 +106,9 @@ def finalize(folder: Path, digest: str) -> None:
     sync_folder(final.parent)
 
 
-def check_whole(layout: OciLayout, digest: str, depth: int = 0) -> None:
+def check_whole(layout: OciLayout, digest: str) -> None:
     """Verify a manifest and everything below it; PublishFailed for a missing file or another digest."""
-    if depth > MAX_INDEX_DEPTH:
-        raise RegistryError(
-            "invalid", f"{layout.path}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep"
-        )
-    _require_file(layout.file_of(digest), max_bytes=MAX_MANIFEST_BYTES)
-    manifest = layout.manifest(layout.reference().with_digest(digest))
-    if manifest.media_type in INDEX_TYPES:
-        for entry in manifest.entries:
-            check_whole(layout, entry.digest, depth + 1)
-    for blob in blobs_of(manifest):
-        _require_file(layout.file_of(blob.digest), max_bytes=blob.size)
-        algorithm, _, expected = blob.digest.partition(":")
-        actual = hashlib.new(algorithm)
-        for chunk in layout.blob("", blob.digest):
-            actual.update(chunk)
-        if actual.hexdigest() != expected:
-            raise RegistryError("invalid", f"{layout.path}: {blob.digest} is not what its name says")
-
-
-def _require_file(path: Path, *, max_bytes: int) -> None:
-    """Raise RegistryError unless it is a regular file of limited size: an imported run may contain a pipe."""
-    if not path.is_file() or path.stat().st_size > max_bytes:
-        raise RegistryError("invalid", f"{path} is not there, no plain file, or larger than it should be")
+    layout.check(digest)
 
 
 def adopt(repository: str, digest: str, holders: Iterable[RunDirectory], run: RunDirectory) -> bool:
@@ -150,9 +127,8 @@ def holder_of(repository: str, digest: str, runs: Iterable[RunDirectory]) -> Run
     """Return the first of `runs` that has a child complete; all of it is read."""
     for run in runs:
         folder = folder_of(repository, run)
-        if folder.is_dir():
+        if folder.is_dir() and not folder.is_symlink():
             with suppress(PublishFailed, OSError):
-                _require_file(folder / "index.json", max_bytes=MAX_MANIFEST_BYTES)
                 check_whole(OciLayout(folder), digest)
                 # One image of the child's index is not the child: it has no attestations.
                 if exported_digest(folder) == digest:
@@ -164,7 +140,7 @@ def _copy(source: Path, digest: str, target: Path) -> None:
     old, new = (OciLayout(path, image="child", label=str(path)) for path in (source, target))
     copier = Copier(target=Repository(reference=new.reference(), store=new))
     copier.copy_manifest(digest, Repository(reference=old.reference(), store=old), tag="latest")
-    finalize(target, digest)
+    _give_final_name(target)  # every file was read while it was copied
 
 
 def remove_stale(runs: Iterable[RunDirectory], current: RunDirectory) -> None:

@@ -14,9 +14,9 @@ from multibuild.frozen import frozen
 from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import MAX_INDEX_DEPTH, LimitExceeded
-from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, require_agreement
 from multibuild.oci.reference import Reference
-from multibuild.oci.store import Store, Stores
+from multibuild.oci.store import Store, Stores, of_size
 
 MAX_PARALLEL_COPIES = 8
 """Manifests; each has several blobs."""
@@ -102,7 +102,7 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
                 return RegistryError("not-found", message, hint="build it again")
             if (stored.size, stored.media_type) == (entry.size, entry.media_type):
                 return None
-            _require_agreement(entry, store.manifest(reference))
+            require_agreement(entry, store.manifest(reference))
             return None
 
         wait_until_visible(check, timeout_s=timeout_s)
@@ -112,18 +112,6 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
         futures = [pool.submit(require, entry) for entry in distinct.values()]
     for future in futures:
         future.result()
-
-
-def _require_agreement(entry: Descriptor, manifest: Manifest) -> None:
-    """Raise RegistryError when an entry contradicts its manifest's bytes: headers may come from a proxy."""
-    if (len(manifest.content), manifest.media_type) == (entry.size, entry.media_type):
-        return
-    raise RegistryError(
-        "invalid",
-        f"the index lists {entry.digest} as {entry.media_type} of {entry.size} bytes, which is "
-        f"{manifest.media_type} of {len(manifest.content)}",
-        hint="clients refuse such an entry: name its images one by one as sources",
-    )
 
 
 def _source_of(digest: str, repositories: Iterable[Repository], *, is_required: bool) -> Repository | None:
@@ -169,7 +157,7 @@ class Copier:
             for entry in manifest.entries:
                 copy = partial(self.copy_manifest, entry.digest, source, depth=depth + 1)
                 self.single_flight.do(entry.digest, copy)
-        blobs = blobs_of(manifest)
+        blobs = manifest.blobs
         for blob in blobs:
             self.single_flight.do(blob.digest, partial(self._copy_blob, blob, source))
         reference = self.target.reference.with_tag(tag) if tag else self.target.reference.with_digest(digest)
@@ -201,7 +189,7 @@ class Copier:
             return
         for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
-                store.upload(repository, blob, source.store.blob(source.path, blob.digest))
+                store.upload(repository, blob, of_size(source.store.blob(source.path, blob.digest), blob))
             except RegistryError as error:
                 # The bytes read were verified: a registry that computed another digest was disturbed while writing.
                 can_retry = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
@@ -240,14 +228,6 @@ class Copier:
             signature = source.store.head(source.reference.with_tag(tag))
             if signature is not None and self.target.store.head(self.target.reference.with_tag(tag)) is None:
                 self.copy_manifest(signature.digest, source, tag=tag)
-
-
-def blobs_of(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Return the config and layers of a manifest, each once."""
-    config = manifest.document.get("config")
-    blobs = [Descriptor.from_json(config)] if config is not None else []
-    blobs += manifest.descriptors_in("layers", "blobs")
-    return tuple({blob.digest: blob for blob in blobs}.values())
 
 
 def _tagged_referrers(digest: str, repository: Repository) -> tuple[Descriptor, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from multibuild.errors import VerificationFailed
 from multibuild.frozen import frozen
-from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest
+from multibuild.oci.document import MAX_DOCUMENT_BYTES, parse_object, require_exact_names
+from multibuild.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Manifest,
+    as_mapping,
+)
 from multibuild.oci.reference import Reference
-from multibuild.oci.registry import MAX_MANIFEST_BYTES
-from multibuild.oci.store import Store
+from multibuild.oci.store import Store, of_size
 from multibuild.platforms import Platform
 
 
@@ -98,18 +103,18 @@ def _select_image(
 
 
 def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
-    """Read an image config; VerificationFailed when the blob is not one."""
-    content = bytearray()
-    for chunk in registry.blob(reference.repository, descriptor.digest):
-        content += chunk
-        if len(content) > MAX_MANIFEST_BYTES:
-            raise VerificationFailed(f"{reference}: its image config is too large")
+    """Read an image config; VerificationFailed when the blob is not one, or when clients would read it differently."""
+    content = _read_blob(reference, descriptor, registry)
     try:
-        raw = json.loads(content)
-    except (ValueError, RecursionError):
-        raw = None
+        raw = parse_object(content)
+        require_exact_names(raw, _FIELDS)
+        require_exact_names(as_mapping(raw.get("config")), _EXECUTION_FIELDS)
+    except ValueError as error:
+        raise VerificationFailed(
+            f"{reference}: its image config {descriptor.digest} is none: {error}", hint=_REBUILD
+        ) from None
     if not _is_config(raw):
-        raise VerificationFailed(f"{reference}: its image config says no platform")
+        raise VerificationFailed(f"{reference}: its image config says no platform", hint=_REBUILD)
     return ImageConfig(
         platform=Platform(os=raw["os"], architecture=raw["architecture"], variant=raw.get("variant") or ""),
         os_version=raw.get("os.version") or "",
@@ -118,9 +123,37 @@ def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -
     )
 
 
-def _is_config(raw: Any) -> bool:
+def _read_blob(reference: Reference, descriptor: Descriptor, registry: Store) -> bytes:
+    if descriptor.size > MAX_DOCUMENT_BYTES:
+        raise VerificationFailed(
+            f"{reference}: its image config {descriptor.digest} is too large: {descriptor.size} bytes",
+            hint=f"clients read {MAX_DOCUMENT_BYTES} at most",
+        )
+    return b"".join(of_size(registry.blob(reference.repository, descriptor.digest), descriptor))
+
+
+_REBUILD = "build it again, with BuildKit"
+# image-spec, config.md: the fields that decide what runs.
+_FIELDS = frozenset({"os", "architecture", "variant", "os.version", "os.features", "config", "rootfs"})
+_EXECUTION_FIELDS = frozenset(
+    {
+        "User",
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "WorkingDir",
+        "Shell",
+        "Volumes",
+        "ExposedPorts",
+        "Labels",
+        "StopSignal",
+    }
+)
+
+
+def _is_config(raw: Mapping[str, Any]) -> bool:
     """Whether the fields that `read_config` reads have their types."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("os.features") or [], list):
+    if not isinstance(raw.get("os.features") or [], list):
         return False
     texts = [raw.get("os"), raw.get("architecture"), raw.get("variant") or "", raw.get("os.version") or ""]
     return all(isinstance(text, str) for text in (*texts, *(raw.get("os.features") or ())))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
+from multibuild.oci.document import parse_object, require_exact_names
+from multibuild.oci.errors import RegistryError
 from multibuild.platforms import Platform
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -18,6 +18,15 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+MAX_INDEX_DEPTH = 4
+"""Of indexes within indexes; without it a chain of indexes would end Python's stack. BuildKit writes one."""
+
+MAX_DESCRIPTORS = 5_000
+"""In one list. An index of every platform has tens, an image at most hundreds of layers."""
+
+MAX_SIZE = 2**63 - 1
+"""Of a descriptor: Go's clients read it as an int64."""
 
 REFERENCE_TYPE = "vnd.docker.reference.type"
 REFERENCE_DIGEST = "vnd.docker.reference.digest"
@@ -73,12 +82,14 @@ class Descriptor:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Descriptor:
-        """Parse an untrusted JSON object; PublishFailed when it is not a descriptor.
+        """Parse an untrusted JSON object; RegistryError when it is not a descriptor.
 
         Its digest is validated where it is used (`Reference.with_digest`).
         """
         try:
             platform = document.get("platform") or {}
+            require_exact_names(document, _FIELDS | {"urls", "data"})
+            require_exact_names(platform, _PLATFORM_FIELDS)
             return cls(
                 media_type=_text(document["mediaType"]),
                 digest=_text(document["digest"]),
@@ -92,13 +103,19 @@ class Descriptor:
                 platform_extras={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise PublishFailed(
-                "a manifest holds a descriptor that is none", hint="inspect it with --raw"
+            digest = str(document.get("digest"))[:80] if isinstance(document, Mapping) else "without a digest"
+            raise RegistryError(
+                "invalid",
+                f"a manifest holds a descriptor that is none: {digest}",
+                hint="inspect it with --raw",
             ) from None
 
 
 _FIELDS = frozenset({"mediaType", "digest", "size", "platform", "annotations", "artifactType"})
 _PLATFORM_FIELDS = frozenset({"os", "architecture", "variant", "os.version", "os.features"})
+_MANIFEST_FIELDS = frozenset(
+    {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"}
+)
 
 
 def _platform(document: Mapping[str, Any] | None) -> Platform | None:
@@ -113,7 +130,7 @@ def _platform(document: Mapping[str, Any] | None) -> Platform | None:
 
 def _size(value: object) -> int:
     """Parse a size; ValueError for an invalid one. JSON's 1e999 is infinity to Python, and true an integer."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_SIZE:
         raise ValueError
     return value
 
@@ -140,13 +157,16 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The parsed JSON object; PublishFailed when it is not one."""
+        """The parsed JSON object; RegistryError when it is not one, or when clients would read it differently."""
         try:
-            document = json.loads(self.content)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            raise PublishFailed(f"{self.digest} is no manifest: not a JSON object")
+            document = parse_object(self.content)
+            require_exact_names(document, _MANIFEST_FIELDS)
+        except ValueError as error:
+            raise RegistryError(
+                "invalid",
+                f"{self.digest} is no manifest: not a JSON object that clients agree on: {error}",
+                hint="was it changed on its way?",
+            ) from None
         return document
 
     @property
@@ -187,11 +207,35 @@ class Manifest:
         """The entries of an index."""
         return self.descriptors_in("manifests")
 
+    @property
+    def config(self) -> Descriptor | None:
+        """The config of a manifest; None where it has none."""
+        config = self.document.get("config")
+        return Descriptor.from_json(config) if config is not None else None
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """The config and layers of a manifest, each once."""
+        config = self.config
+        blobs = [config] if config is not None else []
+        blobs += self.descriptors_in("layers", "blobs")
+        return tuple({blob.digest: blob for blob in blobs}.values())
+
     def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:
-        """Return the descriptors that the lists in these fields hold; PublishFailed when one is not a list."""
+        """Return the descriptors that the lists in these fields hold; RegistryError when one is not a list."""
         lists = [self.document.get(field) or [] for field in fields]
         if not all(isinstance(entries, list) for entries in lists):
-            raise PublishFailed(f"{self.digest} is no manifest: its {' or '.join(fields)} is no list")
+            raise RegistryError(
+                "invalid",
+                f"{self.digest} is no manifest: its {' or '.join(fields)} is no list",
+                hint="inspect it with --raw",
+            )
+        if sum(map(len, lists)) > MAX_DESCRIPTORS:
+            raise RegistryError(
+                "invalid",
+                f"{self.digest} lists more than {MAX_DESCRIPTORS} descriptors in {' or '.join(fields)}",
+                hint="it is no image that a client could use",
+            )
         return tuple(Descriptor.from_json(entry) for entries in lists for entry in entries)
 
 
@@ -203,3 +247,21 @@ def as_mapping(value: object) -> Mapping[str, Any]:
 def digest_of(content: bytes) -> str:
     """Return the digest of bytes: `sha256:…`."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def matches_digest(content: bytes, digest: str) -> bool:
+    """Whether bytes have a digest, which must be a valid one."""
+    algorithm, _, expected = digest.partition(":")
+    return hashlib.new(algorithm, content).hexdigest() == expected
+
+
+def require_agreement(entry: Descriptor, manifest: Manifest) -> None:
+    """Raise RegistryError when an entry contradicts its manifest's bytes: clients refuse it then."""
+    if (len(manifest.content), manifest.media_type) == (entry.size, entry.media_type):
+        return
+    raise RegistryError(
+        "invalid",
+        f"the index lists {entry.digest} as {entry.media_type} of {entry.size} bytes, which is "
+        f"{manifest.media_type} of {len(manifest.content)}",
+        hint="clients refuse such an entry: name its images one by one as sources",
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Descriptor, Manifest
 from multibuild.oci.reference import Reference
 
@@ -55,3 +57,41 @@ class Stores(Protocol):
 
     def of(self, host: str, /) -> Store:
         """Return the store of a host."""
+
+
+def of_size(chunks: Iterable[bytes], blob: Descriptor) -> Iterator[bytes]:
+    """Yield the bytes of a blob; RegistryError as soon as they are not as many as its descriptor says."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > blob.size:
+            break
+        yield chunk
+    if total != blob.size:
+        raise RegistryError(
+            "invalid",
+            f"{blob.digest} has {'more' if total > blob.size else 'fewer'} bytes than the {blob.size} that its "
+            "manifest says",
+            hint="clients refuse such an image: build it again",
+        )
+
+
+def verified(chunks: Iterable[bytes], digest: str, name: str) -> Iterator[bytes]:
+    """Yield the bytes of a blob, the last of them only when all match its digest.
+
+    RegistryError with `name` otherwise: a writer has no whole blob then.
+    """
+    hasher, last = hashlib.new(digest.partition(":")[0]), b""
+    for chunk in chunks:
+        hasher.update(chunk)
+        if last:
+            yield last
+        last = chunk
+    if hasher.hexdigest() != digest.partition(":")[2]:
+        raise RegistryError(
+            "invalid",
+            f"{name} is not what its name says: the bytes do not match the digest",
+            hint="the file was changed or damaged: copy it again",
+        )
+    if last:
+        yield last

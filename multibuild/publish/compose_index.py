@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
+from multibuild.oci.document import MAX_DOCUMENT_BYTES
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 from multibuild.platforms import Platform
 
@@ -83,7 +84,24 @@ def compose(
         document["subject"] = dict(base.subject)
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
-    return Manifest.of(json.dumps(document, indent=2, ensure_ascii=False).encode(), index_type)
+    return Manifest.of(_encode(document), index_type)
+
+
+def _encode(document: Mapping[str, Any]) -> bytes:
+    """Return the bytes of an index; PublishFailed for text that UTF-8 cannot hold, and for too many bytes."""
+    try:
+        content = json.dumps(document, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        text = error.object[max(error.start - 20, 0) : error.start]
+        raise PublishFailed(
+            f"an index is UTF-8, and what follows {text!r} in its annotations or options is not",
+            hint="look for an --annotation in another encoding",
+        ) from None
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise PublishFailed(
+            f"the index has {len(content)} bytes", hint=f"registries take {MAX_DOCUMENT_BYTES} at most"
+        )
+    return content
 
 
 def _images(child: IndexChild) -> Iterable[Descriptor]:

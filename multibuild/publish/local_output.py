@@ -10,7 +10,8 @@ from typing import Literal
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, Event
-from multibuild.oci.local.layout import OciLayout, StoresWithLayouts, pack
+from multibuild.oci.local.archive import pack
+from multibuild.oci.local.layout import OciLayout, StoresWithLayouts
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.store import Stores

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed
 from multibuild.oci.image import read_config
-from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, as_mapping
+from multibuild.oci.local.layout import OciLayout
+from multibuild.oci.manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    MAX_INDEX_DEPTH,
+    Descriptor,
+    Manifest,
+    as_mapping,
+    require_agreement,
+)
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
 from multibuild.publish.compose_index import IndexChild
@@ -15,8 +24,6 @@ from multibuild.publish.merge import Source
 IMAGE_CONFIGS = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
-MAX_INDEX_DEPTH = 4
-"""Of indexes within indexes; without it a loop of indexes would never end."""
 
 
 def read_source(
@@ -28,12 +35,15 @@ def read_source(
     does not exist.
     """
     reference = reference or Reference.parse(text)
-    manifest = registries.of(reference.host).manifest(reference)
+    store = registries.of(reference.host)
+    manifest = store.manifest(reference)
+    if isinstance(store, OciLayout):
+        store.check_documents(manifest.digest)
     pinned = reference.with_digest(manifest.digest)
     if manifest.is_index and flatten:
         children = _children(pinned, manifest, registries)
         if not children:
-            raise PublishFailed(f"{text} is an index without images")
+            raise PublishFailed(f"{text} is an index without images", hint="name another source")
         return Source(text=text, reference=reference, children=children, base=manifest)
     image = manifest.descriptor
     if not manifest.is_index:
@@ -49,7 +59,10 @@ def _children(
     An attestation about an image that is not listed is dropped: no client would find it.
     """
     if depth > MAX_INDEX_DEPTH:
-        raise PublishFailed(f"{pinned}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep")
+        raise PublishFailed(
+            f"{pinned}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep",
+            hint="name the images one by one as sources",
+        )
     entries = index.entries
     children: list[IndexChild] = []
     for entry in entries:
@@ -58,7 +71,9 @@ def _children(
         reference = pinned.with_digest(entry.digest)
         registry = registries.of(reference.host)
         if entry.media_type in INDEX_TYPES:
-            children += _children(reference, registry.manifest(reference), registries, depth + 1)
+            inner = registry.manifest(reference)
+            require_agreement(entry, inner)
+            children += _children(reference, inner, registries, depth + 1)
             continue
         attestations = tuple(e for e in entries if e.is_attestation and e.attests == entry.digest)
         image = entry

@@ -188,6 +188,16 @@ def test_no_command_goes_through_a_shell():
                 }, path
 
 
+def test_no_archive_is_unpacked():
+    """The standard library's filter can be passed by (CVE-2025-4517): archives are read in place."""
+    root = PACKAGE.parent
+    for path in (*PACKAGE.rglob("*.py"), *(root / "builders").rglob("*.py"), *(root / "bench").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert "unpack_archive" not in ast.unparse(tree), path
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not names & {"extractall", "extract", "_extract_member"}, path
+
+
 def test_frozen_dataclasses_are_created_the_cheap_way():
     """Except those of which there is one per file: they are quicker to create with the usual decorator."""
     words = {"frozen", "kw_only", "slots"}

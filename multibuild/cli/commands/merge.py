@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Option
@@ -144,11 +142,8 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
     sources = (*request.sources, *(f"oci:{path}" for path in request.from_oci))
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
-    with (
-        RegistrySession(registry_settings(request.file), on_wait=request.say) as session,
-        tempfile.TemporaryDirectory(prefix="multibuild-oci-") as scratch,
-    ):
-        opened = {text: open_layout(path, Path(scratch)) for text, path in _layouts(sources).items()}
+    with RegistrySession(registry_settings(request.file), on_wait=request.say) as session:
+        opened = {text: open_layout(path) for text, path in _layouts(sources).items()}
         registries = StoresWithLayouts(session, *(layout for layout, _ in opened.values()))
         references = {text: opened[text][1] if text in opened else None for text in sources}
         read_all = session.start_map(lambda text: _read(text, registries, request, references[text]), sources)

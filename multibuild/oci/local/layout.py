@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tarfile
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.files import write_atomic
+from multibuild.frozen import frozen
+from multibuild.oci.document import MAX_DOCUMENT_BYTES, parse_object
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.manifest import OCI_INDEX, Descriptor, Manifest, digest_of
+from multibuild.oci.local.archive import read_archive
+from multibuild.oci.local.files import Directory, LayoutFiles
+from multibuild.oci.manifest import (
+    MAX_INDEX_DEPTH,
+    OCI_INDEX,
+    Descriptor,
+    Manifest,
+    digest_of,
+    matches_digest,
+    require_agreement,
+)
 from multibuild.oci.reference import Reference, is_digest
-from multibuild.oci.store import Store, Stores
+from multibuild.oci.store import Store, Stores, of_size, verified
+from multibuild.terminal import one_line, shorten
 
 REF_NAME = "org.opencontainers.image.ref.name"
 """The tag, for skopeo, crane and oras."""
@@ -25,17 +37,41 @@ REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 """The full reference, for `docker load` and containerd (containerd core/images/archive)."""
 
-CHUNK_BYTES = 1024 * 1024
+VERSION = "1.0.0"
+"""Of a layout (image-spec, image-layout); containerd refuses any other."""
+
+MAX_TAGS_SHOWN = 10
+MAX_TAG_CHARACTERS = 128
+"""Of a tag in a message (distribution-spec, "Pulling manifests")."""
+
+
+@frozen
+class _ParsedIndex:
+    """An index.json: its bytes and entries, as it is read for every manifest."""
+
+    content: bytes
+    entries: tuple[Descriptor, ...]
 
 
 class OciLayout:
-    """A layout directory. Blobs are content-addressed; index.json is replaced last and atomically."""
+    """A layout in a directory, or one in an archive, which can only be read.
 
-    def __init__(self, path: Path, *, image: str = "", label: str = "") -> None:
-        """Set the directory, the repository (`host/name`) of its tags, and `label`, its host in references."""
+    Blobs are content-addressed: what is read is compared with its digest. No link in it is followed. index.json is
+    replaced last and atomically.
+    """
+
+    def __init__(
+        self, path: Path, *, image: str = "", label: str = "", files: LayoutFiles | None = None
+    ) -> None:
+        """Set the directory, the repository (`host/name`) of its tags, and `label`, its host in references.
+
+        `files` are those of an archive.
+        """
         self.path = path
+        self._files = files or Directory(path=path)
         self._label = label
         self._image = image
+        self._parsed_index: _ParsedIndex | None = None
 
     @property
     def host(self) -> str:
@@ -48,32 +84,52 @@ class OciLayout:
 
     def manifest(self, reference: Reference) -> Manifest:
         """Read a manifest by digest or tag; without either, the only image of the layout."""
-        digest, media_type = reference.digest, ""
-        for entry in self._entries():
-            if entry.digest == digest or (digest is None and self._matches(reference, entry.annotations)):
-                digest, media_type = entry.digest, entry.media_type
-        if digest is None or not self.file_of(digest).is_file():
-            tags = [str(entry.annotations.get(REF_NAME, entry.digest)) for entry in self._entries()]
+        entries = [entry for entry in self._entries() if self._matches(reference, entry)]
+        digests = {entry.digest for entry in entries} | ({reference.digest} if reference.digest else set())
+        if len(digests) > 1 and reference.tag:
             raise RegistryError(
-                "not-found", f"{reference} is not in the layout", hint=f"it holds {', '.join(tags)}"
+                "invalid",
+                f"{self.host} has several images with the tag {reference.tag}",
+                hint=f"they are {', '.join(sorted(digests))}",
             )
-        content = self.file_of(digest).read_bytes()
-        if Manifest.of(content, "").digest != digest:
-            raise RegistryError("invalid", f"{self.file_of(digest)} is not what its name says")
-        manifest = Manifest(
-            media_type=media_type or Manifest.of(content, "").content_type, digest=digest, content=content
-        )
+        if len(digests) != 1 or (content := self._content(digest := digests.pop())) is None:
+            raise self._missing(reference)
+        if not matches_digest(content, digest):
+            raise RegistryError(
+                "invalid",
+                f"{self.file_of(digest)} is not what its name says",
+                hint=f"its content has another digest than {digest}",
+            )
+        raw = Manifest(media_type="", digest=digest, content=content)
+        media_type = entries[0].media_type if entries else raw.content_type
+        if entries and raw.document.get("mediaType"):
+            media_type = raw.content_type
+        manifest = Manifest(media_type=media_type, digest=digest, content=content)
+        for entry in entries:
+            require_agreement(entry, manifest)
         if manifest.is_ambiguous:
             raise RegistryError(
-                "invalid", f"{self.file_of(digest)} is of another kind than {manifest.media_type}"
+                "invalid",
+                f"{self.file_of(digest)} is of another kind than {manifest.media_type}",
+                hint="one client would take it for an image and another for an index",
             )
         return manifest
 
-    def _matches(self, reference: Reference, annotations: Mapping[str, str]) -> bool:
-        if reference.tag is None:
-            return len({entry.digest for entry in self._entries()}) == 1
-        names = (annotations.get(REF_NAME, ""), annotations.get(IMAGE_NAME, ""))
+    def _matches(self, reference: Reference, entry: Descriptor) -> bool:
+        if reference.digest or not reference.tag:
+            return entry.digest == (reference.digest or entry.digest)
+        names = (entry.annotations.get(REF_NAME, ""), entry.annotations.get(IMAGE_NAME, ""))
         return any(name.rpartition(":")[2] == reference.tag for name in names if name)
+
+    def _missing(self, reference: Reference) -> RegistryError:
+        tags = [one_line(entry.annotations.get(REF_NAME) or entry.digest) for entry in self._entries()]
+        shown = [shorten(tag, MAX_TAG_CHARACTERS) for tag in tags[:MAX_TAGS_SHOWN]]
+        more = f" and {len(tags) - len(shown)} more" if len(tags) > len(shown) else ""
+        return RegistryError(
+            "not-found",
+            f"{reference} is not in the layout",
+            hint=f"it holds {', '.join(shown)}{more}" if tags else "it holds nothing",
+        )
 
     def head(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of a tag or digest; None when it does not exist."""
@@ -90,8 +146,8 @@ class OciLayout:
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
         """Write a manifest; with a tag it becomes an entry of index.json."""
-        digest = digest_of(content)
-        self._create()
+        digest = reference.digest or digest_of(content)
+        self._create(digest)
         write_atomic(self.file_of(digest), content, mode=0o644)
         if reference.tag:
             entry = Descriptor(
@@ -108,19 +164,33 @@ class OciLayout:
         if reference.tag:
             self._save(self._without(reference.tag))
 
-    def has_blob(self, repository: str, digest: str) -> bool:  # noqa: ARG002 - one repository
-        """Whether the layout has a blob."""
-        return self.file_of(digest).is_file()
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether the layout has a blob; all of it is read: a file with its name may be anything."""
+        try:
+            for _ in self.blob(repository, digest):
+                pass
+        except RegistryError:
+            return False
+        return True
+
+    def size_of(self, digest: str) -> int | None:
+        """Return the size of a blob's file, None when there is none; RegistryError for no regular file."""
+        try:
+            with self._files.open(self._name_of(digest)) as file:
+                return file.size
+        except FileNotFoundError:
+            return None
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:  # noqa: ARG002 - one repository
-        """Stream a blob."""
+        """Stream a blob; RegistryError before its last bytes when all do not match the digest."""
         try:
-            with self.file_of(digest).open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
+            with self._files.open(self._name_of(digest)) as file:
+                yield from verified(file.chunks(), digest, f"{self.file_of(digest)}")
         except OSError as error:
             raise RegistryError(
-                "not-found", f"{self.file_of(digest)} cannot be read: {error.strerror}"
+                "not-found",
+                f"{self.file_of(digest)} cannot be read: {error.strerror or 'it is not there'}",
+                hint="is the layout complete?",
             ) from error
 
     def mount(self, repository: str, digest: str, source: str) -> bool:  # noqa: ARG002 - nothing to mount from
@@ -128,31 +198,34 @@ class OciLayout:
         return False
 
     def link(self, digest: str, source: Store) -> bool:
-        """Hard-link a blob's file from another layout; False where that is impossible."""
-        if not isinstance(source, OciLayout) or source.file_of(digest).is_symlink():
+        """Hard-link a blob's file from another layout, and read it; False where that is impossible."""
+        if not isinstance(source, OciLayout):
             return False
-        self._create()
+        self._create(digest)
+        file = self.file_of(digest)
+        try:
+            os.link(source.file_of(digest), file, follow_symlinks=False)
+        except OSError:
+            return False
+        if not self.has_blob("", digest):
+            file.unlink()
+            return False
         with suppress(OSError):
-            file = source.file_of(digest)
             file.chmod(0o644)
-            os.link(file, self.file_of(digest))
-            return True
-        return False
+        return True
 
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:  # noqa: ARG002
         """Write a blob; RegistryError when the bytes do not match the digest."""
-        self._create()
-        hasher = hashlib.sha256()
-        handle, name = tempfile.mkstemp(dir=self.path / "blobs" / "sha256", prefix=".part")
+        file = self.file_of(descriptor.digest)
+        self._create(descriptor.digest)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".part")
         try:
-            with os.fdopen(handle, "wb") as file:
-                for chunk in chunks:
-                    hasher.update(chunk)
-                    file.write(chunk)
-            if f"sha256:{hasher.hexdigest()}" != descriptor.digest:
-                raise RegistryError("invalid", f"{descriptor.digest}: the bytes do not match the digest")
+            with os.fdopen(handle, "wb") as part:
+                whole = of_size(chunks, descriptor)
+                for chunk in verified(whole, descriptor.digest, f"{descriptor.digest}"):
+                    part.write(chunk)
             Path(name).chmod(0o644)
-            Path(name).replace(self.file_of(descriptor.digest))
+            Path(name).replace(file)
         finally:
             Path(name).unlink(missing_ok=True)
 
@@ -160,30 +233,132 @@ class OciLayout:
         """Return None: a layout has the fallback tags only."""
         return None
 
+    # -- checks
+
+    def check(self, digest: str) -> None:
+        """Verify a manifest and everything below it; RegistryError for a missing file or another digest."""
+        self._check(self._by_digest(digest), may_miss=False)
+
+    def check_documents(self, digest: str) -> None:
+        """Verify what is there below a manifest, of layers only the size: they are verified when they are read."""
+        self._check(self._by_digest(digest), may_miss=True)
+
+    def _by_digest(self, digest: str) -> Manifest:
+        return self.manifest(self.reference().with_digest(digest))
+
+    def _check(
+        self,
+        manifest: Manifest,
+        *,
+        may_miss: bool,
+        depth: int = 0,
+        checked: dict[str, Manifest] | None = None,
+    ) -> None:
+        checked = {} if checked is None else checked
+        if depth > MAX_INDEX_DEPTH:
+            raise RegistryError(
+                "invalid",
+                f"{self.path}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep",
+                hint="name the images one by one",
+            )
+        for entry in manifest.entries if manifest.is_index else ():
+            child = checked.get(entry.digest)
+            if child is None and not (may_miss and self.size_of(entry.digest) is None):
+                child = checked[entry.digest] = self._by_digest(entry.digest)
+                self._check(child, may_miss=may_miss, depth=depth + 1, checked=checked)
+            if child is not None:
+                require_agreement(entry, child)
+        config = manifest.config
+        for blob in manifest.blobs:
+            self._check_blob(blob, may_miss=may_miss, is_read=not may_miss or blob == config)
+
+    def _check_blob(self, blob: Descriptor, *, may_miss: bool, is_read: bool) -> None:
+        size = self.size_of(blob.digest)
+        if size is None and (may_miss or blob.extras.get("urls")):
+            return
+        if size is not None and size != blob.size:
+            raise RegistryError(
+                "invalid",
+                f"{self.file_of(blob.digest)} has {size} bytes: its manifest says {blob.size}",
+                hint="the file was changed or cut short: copy the layout again",
+            )
+        if is_read:
+            for _ in self.blob("", blob.digest):
+                pass
+
     # -- files
 
     def file_of(self, digest: str) -> Path:
         """Return the path of a blob, existing or not; RegistryError for an invalid digest."""
-        if not is_digest(digest):
-            raise RegistryError("invalid", f"{self.path}: '{digest}' is not a digest")
-        algorithm, _, name = digest.partition(":")
-        return self.path / "blobs" / algorithm / name
+        return self.path / self._name_of(digest)
 
-    def _create(self) -> None:
-        (self.path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    def _name_of(self, digest: str) -> str:
+        if not is_digest(digest):
+            raise RegistryError(
+                "invalid",
+                f"{self.path}: '{one_line(digest)[:80]}' is not a digest",
+                hint="a digest is sha256: and 64 hex digits",
+            )
+        return f"blobs/{digest.replace(':', '/')}"
+
+    def _content(self, digest: str) -> bytes | None:
+        return self._document(self._name_of(digest))
+
+    def _document(self, name: str) -> bytes | None:
+        """Return the bytes of a file that holds a document; None when it is missing."""
+        try:
+            with self._files.open(name) as file:
+                return file.content(MAX_DOCUMENT_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def require_version(self) -> None:
+        """Raise UsageError where there is no layout, RegistryError for one of another version."""
+        content = self._document("oci-layout")
+        if content is None:
+            raise UsageError(
+                f"{self.path} is no OCI layout: it has no oci-layout file",
+                hint="name a directory that `publish.to: oci:DIR`, skopeo or buildx wrote",
+            )
+        try:
+            version = parse_object(content).get("imageLayoutVersion")
+        except ValueError as error:
+            raise RegistryError(
+                "invalid",
+                f"{self.path}/oci-layout: {error}",
+                hint=f'it must be {{"imageLayoutVersion": "{VERSION}"}}',
+            ) from None
+        if version != VERSION:
+            shown = f"its version is {one_line(repr(version))[:80]}" if version else "it has no version"
+            raise RegistryError("invalid", f"{self.path}/oci-layout: {shown}", hint=f"it must be {VERSION}")
+
+    def _create(self, digest: str) -> None:
+        """Create the folders of a blob and the layout's own files; RegistryError where a link is in their place."""
+        folder = self.file_of(digest).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (folder, folder.parent):
+            if path.is_symlink():
+                raise RegistryError(
+                    "invalid", f"{path} is a symbolic link", hint="publish to another directory"
+                )
         marker = self.path / "oci-layout"
         if not marker.exists():
-            write_atomic(marker, '{"imageLayoutVersion": "1.0.0"}', mode=0o644)
+            write_atomic(marker, f'{{"imageLayoutVersion": "{VERSION}"}}', mode=0o644)
             self._save([])
 
     def _entries(self) -> tuple[Descriptor, ...]:
-        try:
-            content = (self.path / "index.json").read_bytes()
-        except FileNotFoundError:
+        content = self._document("index.json")
+        if content is None:
             return ()
-        except OSError as error:
-            raise RegistryError("invalid", f"{self.path / 'index.json'} cannot be read: {error}") from error
-        return Manifest.of(content, OCI_INDEX).entries
+        parsed = self._parsed_index
+        if parsed is None or parsed.content != content:
+            try:
+                index = Manifest.of(content, OCI_INDEX)
+                parsed = self._parsed_index = _ParsedIndex(content=content, entries=index.entries)
+            except RegistryError as error:
+                message = f"{self.path}/index.json: {error.message}"
+                raise RegistryError("invalid", message, hint=error.hint) from error
+        return parsed.entries
 
     def _without(self, tag: str) -> list[dict[str, Any]]:
         return [entry.to_json() for entry in self._entries() if entry.annotations.get(REF_NAME) != tag]
@@ -205,52 +380,38 @@ class StoresWithLayouts:
         return self._layouts.get(host) or self._registries.of(host)
 
 
-def pack(layout: Path, archive: Path) -> None:
-    """Archive a layout: the same layout gives the same bytes; the file is created atomically."""
-    handle, name = tempfile.mkstemp(dir=archive.parent, prefix=f".{archive.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
-            for path in sorted(layout.rglob("*")):
-                info = tarfile.TarInfo(str(path.relative_to(layout)))
-                info.mode = 0o755 if path.is_dir() else 0o644
-                if path.is_dir():
-                    info.type = tarfile.DIRTYPE
-                    tar.addfile(info)
-                    continue
-                info.size = path.stat().st_size
-                with path.open("rb") as content:
-                    tar.addfile(info, content)
-        Path(name).chmod(0o644)
-        Path(name).replace(archive)
-    finally:
-        Path(name).unlink(missing_ok=True)
+def open_layout(path: str) -> tuple[OciLayout, Reference]:
+    """Open `DIR[:TAG]` or `FILE[:TAG]`; an archive is read where it is.
 
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Extract an archive of a layout; RegistryError when it is not one. Paths outside `folder` are refused."""
-    try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        raise RegistryError("invalid", f"{archive} is no archive of an OCI layout: {error}") from error
-
-
-def open_layout(path: str, scratch: Path) -> tuple[OciLayout, Reference]:
-    """Open `DIR[:TAG]` or `FILE[:TAG]`; an archive is extracted in `scratch`.
-
-    Returns the layout and the reference in it. Raises UsageError when there is no such layout.
+    Returns the layout and the reference in it. Raises UsageError when there is no such layout, RegistryError for one
+    that is damaged.
     """
+    if not path:
+        raise UsageError("oci: names no path", hint=_NAME_ONE)
     layout_path, tag = Path(path), None
-    if not layout_path.exists():
+    mode = _mode_of(layout_path)
+    if not mode:
         name, _, tag = path.rpartition(":")
         layout_path = Path(name or path)
-    if not layout_path.exists():
-        raise UsageError(f"{path}: there is no such layout", hint="name a directory or an archive, then :TAG")
-    if layout_path.is_file():
-        folder = Path(tempfile.mkdtemp(dir=scratch))
-        unpack(layout_path, folder)
-        layout_path = folder
-    if not (layout_path / "oci-layout").is_file():
-        raise UsageError(f"{path} is no OCI layout: it has no oci-layout file")
-    layout = OciLayout(layout_path)
+        mode = _mode_of(layout_path)
+    if not mode:
+        raise UsageError(f"{path}: there is no such layout", hint=_NAME_ONE)
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise UsageError(f"{path}: is no directory and no regular file", hint=_NAME_ONE)
+    files = None if stat.S_ISDIR(mode) else read_archive(layout_path)
+    layout = OciLayout(layout_path, files=files)
+    layout.require_version()
     return layout, layout.reference().with_tag(tag)
+
+
+_NAME_ONE = "name a directory or an archive, then :TAG"
+
+
+def _mode_of(path: Path) -> int:
+    """Return the mode of what is at a path, 0 for nothing; UsageError where that cannot be known."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise UsageError(f"{str(path)[:200]}: {error.strerror}", hint=_NAME_ONE) from error

@@ -157,17 +157,27 @@ def test_a_pipe_in_place_of_a_blob_is_not_read(state, run, child):
     assert not adopt(NAME, child, [run], state.new_run(NOW))
 
 
-def test_a_link_out_of_an_imported_child_changes_no_mode_elsewhere(state, run, child, tmp_path):
+@pytest.mark.parametrize("name", ["a blob", "blobs", "the child"])
+def test_a_link_out_of_an_imported_child_is_not_followed(state, run, child, tmp_path, name):
     elsewhere = tmp_path / "elsewhere"
-    path = layer(run)
+    folder = run.children / "linux-amd64"
+    path = {"a blob": layer(run), "blobs": folder / "blobs", "the child": folder}[name]
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
-    elsewhere.chmod(0o400)
+    elsewhere.chmod(0o500)
     later = state.new_run(NOW)
-    assert adopt(NAME, child, [run], later)
-    assert elsewhere.stat().st_mode & 0o777 == 0o400
-    assert not layer(later).is_symlink()
-    assert layer(later).stat().st_ino != elsewhere.stat().st_ino
+    assert not adopt(NAME, child, [run], later)
+    assert elsewhere.stat().st_mode & 0o777 == 0o500
+    assert not later.children.exists()
+
+
+def test_a_child_that_changes_after_it_was_looked_at_is_not_copied(run, child, tmp_path):
+    file = layer(run)
+    file.write_bytes(b"LAYER of linux/amd64")
+    source, target = OciLayout(run.children / "linux-amd64"), OciLayout(tmp_path / "target")
+    digest = f"sha256:{file.name}"
+    assert not target.link(digest, source)
+    assert list((tmp_path / "target/blobs/sha256").iterdir()) == []
 
 
 def test_stale_children_are_removed_from_other_runs_only(state, run, child):

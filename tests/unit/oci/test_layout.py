@@ -88,9 +88,9 @@ def test_the_engine_loads_an_archive(publish_layout):
 
 @pytest.mark.parametrize("kind", ["oci", "oci-archive"])
 @pytest.mark.parametrize("tag", ["", ":1", ":latest"])
-def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients, tmp_path):
+def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients):
     index, path, _ = publish_layout(kind)
-    layout, reference = open_layout(f"{path}{tag}", tmp_path)
+    layout, reference = open_layout(f"{path}{tag}")
     stores = StoresWithLayouts(clients, layout)
     source = read_source("oci:out", stores, reference=reference)
     assert merge([source], MergeOptions()).digest == index.digest
@@ -102,15 +102,15 @@ def test_a_layout_can_be_merged_from(kind, tag, publish_layout, fake, clients, t
 def test_what_is_not_a_layout_is_an_error(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError, match="no"):
-            open_layout(str(path), tmp_path)
+            open_layout(str(path))
     (tmp_path / "file").write_bytes(b"no archive")
     with pytest.raises(RegistryError, match="is no archive"):
-        open_layout(str(tmp_path / "file"), tmp_path)
+        open_layout(str(tmp_path / "file"))
 
 
-def test_the_error_for_a_missing_tag_lists_the_existing_ones(publish_layout, tmp_path):
+def test_the_error_for_a_missing_tag_lists_the_existing_ones(publish_layout):
     _, path, _ = publish_layout("oci")
-    layout, reference = open_layout(f"{path}:2", tmp_path)
+    layout, reference = open_layout(f"{path}:2")
     with pytest.raises(RegistryError) as caught:
         layout.manifest(reference)
     assert "1, latest" in str(caught.value.hint)
