@@ -17,6 +17,7 @@ from multibuild.files import sync_folder
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.copy import Copier, Repository
 from multibuild.oci.errors import RegistryError
+from multibuild.oci.local.check import check_whole
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores
@@ -104,11 +105,6 @@ def _give_final_name(folder: Path) -> None:
     shutil.rmtree(final, ignore_errors=True)
     folder.rename(final)
     sync_folder(final.parent)
-
-
-def check_whole(layout: OciLayout, digest: str) -> None:
-    """Verify a manifest and everything below it; PublishFailed for a missing file or another digest."""
-    layout.check(digest)
 
 
 def adopt(repository: str, digest: str, holders: Iterable[RunDirectory], run: RunDirectory) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed
 from multibuild.oci.image import read_config
+from multibuild.oci.local.check import check_documents
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import (
     INDEX_TYPES,
@@ -38,7 +39,7 @@ def read_source(
     store = registries.of(reference.host)
     manifest = store.manifest(reference)
     if isinstance(store, OciLayout):
-        store.check_documents(manifest.digest)
+        check_documents(store, manifest.digest)
     pinned = reference.with_digest(manifest.digest)
     if manifest.is_index and flatten:
         children = _children(pinned, manifest, registries)

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.local.archive import read_archive
 from multibuild.oci.local.files import Directory, LayoutFiles
 from multibuild.oci.manifest import (
-    MAX_INDEX_DEPTH,
     OCI_INDEX,
     Descriptor,
     Manifest,
@@ -40,9 +39,11 @@ IMAGE_NAME = "io.containerd.image.name"
 VERSION = "1.0.0"
 """Of a layout (image-spec, image-layout); containerd refuses any other."""
 
-MAX_TAGS_SHOWN = 10
-MAX_TAG_CHARACTERS = 128
-"""Of a tag in a message (distribution-spec, "Pulling manifests")."""
+MAX_NAMES_SHOWN = 10
+"""In a message."""
+
+MAX_NAME_CHARACTERS = 128
+"""Of a tag (distribution-spec, "Pulling manifests")."""
 
 
 @frozen
@@ -90,9 +91,9 @@ class OciLayout:
             raise RegistryError(
                 "invalid",
                 f"{self.host} has several images with the tag {reference.tag}",
-                hint=f"they are {', '.join(sorted(digests))}",
+                hint=f"they are {_listed(sorted(digests))}",
             )
-        if len(digests) != 1 or (content := self._content(digest := digests.pop())) is None:
+        if len(digests) != 1 or (content := self.document(self._name_of(digest := digests.pop()))) is None:
             raise self._missing(reference)
         if not matches_digest(content, digest):
             raise RegistryError(
@@ -122,13 +123,11 @@ class OciLayout:
         return any(name.rpartition(":")[2] == reference.tag for name in names if name)
 
     def _missing(self, reference: Reference) -> RegistryError:
-        tags = [one_line(entry.annotations.get(REF_NAME) or entry.digest) for entry in self._entries()]
-        shown = [shorten(tag, MAX_TAG_CHARACTERS) for tag in tags[:MAX_TAGS_SHOWN]]
-        more = f" and {len(tags) - len(shown)} more" if len(tags) > len(shown) else ""
+        tags = [entry.annotations.get(REF_NAME) or entry.digest for entry in self._entries()]
         return RegistryError(
             "not-found",
             f"{reference} is not in the layout",
-            hint=f"it holds {', '.join(shown)}{more}" if tags else "it holds nothing",
+            hint=f"it holds {_listed(tags) or 'nothing'}",
         )
 
     def head(self, reference: Reference) -> Descriptor | None:
@@ -233,59 +232,6 @@ class OciLayout:
         """Return None: a layout has the fallback tags only."""
         return None
 
-    # -- checks
-
-    def check(self, digest: str) -> None:
-        """Verify a manifest and everything below it; RegistryError for a missing file or another digest."""
-        self._check(self._by_digest(digest), may_miss=False)
-
-    def check_documents(self, digest: str) -> None:
-        """Verify what is there below a manifest, of layers only the size: they are verified when they are read."""
-        self._check(self._by_digest(digest), may_miss=True)
-
-    def _by_digest(self, digest: str) -> Manifest:
-        return self.manifest(self.reference().with_digest(digest))
-
-    def _check(
-        self,
-        manifest: Manifest,
-        *,
-        may_miss: bool,
-        depth: int = 0,
-        checked: dict[str, Manifest] | None = None,
-    ) -> None:
-        checked = {} if checked is None else checked
-        if depth > MAX_INDEX_DEPTH:
-            raise RegistryError(
-                "invalid",
-                f"{self.path}: indexes within indexes, more than {MAX_INDEX_DEPTH} deep",
-                hint="name the images one by one",
-            )
-        for entry in manifest.entries if manifest.is_index else ():
-            child = checked.get(entry.digest)
-            if child is None and not (may_miss and self.size_of(entry.digest) is None):
-                child = checked[entry.digest] = self._by_digest(entry.digest)
-                self._check(child, may_miss=may_miss, depth=depth + 1, checked=checked)
-            if child is not None:
-                require_agreement(entry, child)
-        config = manifest.config
-        for blob in manifest.blobs:
-            self._check_blob(blob, may_miss=may_miss, is_read=not may_miss or blob == config)
-
-    def _check_blob(self, blob: Descriptor, *, may_miss: bool, is_read: bool) -> None:
-        size = self.size_of(blob.digest)
-        if size is None and (may_miss or blob.extras.get("urls")):
-            return
-        if size is not None and size != blob.size:
-            raise RegistryError(
-                "invalid",
-                f"{self.file_of(blob.digest)} has {size} bytes: its manifest says {blob.size}",
-                hint="the file was changed or cut short: copy the layout again",
-            )
-        if is_read:
-            for _ in self.blob("", blob.digest):
-                pass
-
     # -- files
 
     def file_of(self, digest: str) -> Path:
@@ -301,53 +247,30 @@ class OciLayout:
             )
         return f"blobs/{digest.replace(':', '/')}"
 
-    def _content(self, digest: str) -> bytes | None:
-        return self._document(self._name_of(digest))
-
-    def _document(self, name: str) -> bytes | None:
-        """Return the bytes of a file that holds a document; None when it is missing."""
+    def document(self, name: str) -> bytes | None:
+        """Return the bytes of one of its files that hold documents; None when it is missing."""
         try:
             with self._files.open(name) as file:
                 return file.content(MAX_DOCUMENT_BYTES)
         except FileNotFoundError:
             return None
 
-    def require_version(self) -> None:
-        """Raise UsageError where there is no layout, RegistryError for one of another version."""
-        content = self._document("oci-layout")
-        if content is None:
-            raise UsageError(
-                f"{self.path} is no OCI layout: it has no oci-layout file",
-                hint="name a directory that `publish.to: oci:DIR`, skopeo or buildx wrote",
-            )
-        try:
-            version = parse_object(content).get("imageLayoutVersion")
-        except ValueError as error:
-            raise RegistryError(
-                "invalid",
-                f"{self.path}/oci-layout: {error}",
-                hint=f'it must be {{"imageLayoutVersion": "{VERSION}"}}',
-            ) from None
-        if version != VERSION:
-            shown = f"its version is {one_line(repr(version))[:80]}" if version else "it has no version"
-            raise RegistryError("invalid", f"{self.path}/oci-layout: {shown}", hint=f"it must be {VERSION}")
-
     def _create(self, digest: str) -> None:
         """Create the folders of a blob and the layout's own files; RegistryError where a link is in their place."""
         folder = self.file_of(digest).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in (folder, folder.parent):
+        for path in (folder.parent, folder):
             if path.is_symlink():
                 raise RegistryError(
                     "invalid", f"{path} is a symbolic link", hint="publish to another directory"
                 )
+        folder.mkdir(parents=True, exist_ok=True)
         marker = self.path / "oci-layout"
         if not marker.exists():
             write_atomic(marker, f'{{"imageLayoutVersion": "{VERSION}"}}', mode=0o644)
             self._save([])
 
     def _entries(self) -> tuple[Descriptor, ...]:
-        content = self._document("index.json")
+        content = self.document("index.json")
         if content is None:
             return ()
         parsed = self._parsed_index
@@ -366,6 +289,13 @@ class OciLayout:
     def _save(self, entries: list[dict[str, Any]]) -> None:
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
         write_atomic(self.path / "index.json", json.dumps(document, indent=2), mode=0o644)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return untrusted names for a message: the first of them, on one line."""
+    shown = [shorten(one_line(name), MAX_NAME_CHARACTERS) for name in names[:MAX_NAMES_SHOWN]]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 class StoresWithLayouts:
@@ -400,8 +330,27 @@ def open_layout(path: str) -> tuple[OciLayout, Reference]:
         raise UsageError(f"{path}: is no directory and no regular file", hint=_NAME_ONE)
     files = None if stat.S_ISDIR(mode) else read_archive(layout_path)
     layout = OciLayout(layout_path, files=files)
-    layout.require_version()
+    _require_version(layout)
     return layout, layout.reference().with_tag(tag)
+
+
+def _require_version(layout: OciLayout) -> None:
+    """Raise UsageError where there is no layout, RegistryError for one of another version."""
+    marker = f"{layout.path}/oci-layout"
+    content = layout.document("oci-layout")
+    if content is None:
+        raise UsageError(
+            f"{layout.path} is no OCI layout: it has no oci-layout file",
+            hint="name a directory that `publish.to: oci:DIR`, skopeo or buildx wrote",
+        )
+    try:
+        version = parse_object(content).get("imageLayoutVersion")
+    except ValueError as error:
+        message = f"{marker}: {error}"
+        raise RegistryError("invalid", message, hint=f"its imageLayoutVersion must be {VERSION}") from None
+    if version != VERSION:
+        shown = f"its version is {one_line(repr(version))[:80]}" if version else "it has no version"
+        raise RegistryError("invalid", f"{marker}: {shown}", hint=f"it must be {VERSION}")
 
 
 _NAME_ONE = "name a directory or an archive, then :TAG"

@@ -11,7 +11,6 @@ from multibuild.journal.local_children import (
     ChildStores,
     adopt,
     builder_reference,
-    check_whole,
     child_reference,
     export_folder,
     exported_digest,
@@ -23,6 +22,7 @@ from multibuild.journal.local_children import (
 )
 from multibuild.journal.runs import State
 from multibuild.oci.errors import RegistryError
+from multibuild.oci.local.check import check_whole
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.reference import Reference
 
