@@ -11,6 +11,7 @@ from multibuild.frozen import frozen
 from multibuild.oci.document import parse_object, require_exact_names
 from multibuild.oci.errors import RegistryError
 from multibuild.platforms import Platform
+from multibuild.terminal import one_line
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -103,7 +104,7 @@ class Descriptor:
                 platform_extras={k: v for k, v in platform.items() if k not in _PLATFORM_FIELDS},
             )
         except (KeyError, TypeError, ValueError, AttributeError):
-            digest = str(document.get("digest"))[:80] if isinstance(document, Mapping) else "without a digest"
+            digest = one_line(str(as_mapping(document).get("digest") or "without a digest"))[:80]
             raise RegistryError(
                 "invalid",
                 f"a manifest holds a descriptor that is none: {digest}",

@@ -388,9 +388,8 @@ def overlong_links():
 
 def _any(name, content=b"", *, kind=b"0", link=""):
     """A member with a name of any length."""
-    return pax([("path", name), *([("linkpath", link)] if link else [])]) + member(
-        "x", content, kind=kind, link=link
-    )
+    records = [("path", name), ("linkpath", link)][: 2 if link else 1]
+    return pax(records) + member("x", content, kind=kind, link=link)
 
 
 NAME = "blobs/sha256/" + "a" * 64
@@ -497,7 +496,10 @@ def merged(capfdbinary, source):
 def written_by_others(layout):
     """Archives of the layout as GNU tar, bsdtar, Go and Python write them."""
     files = members_of(layout)
-    times = [("mtime", "1700000000.123456789"), ("SCHILY.xattr.user.x", b"\xff\x00\n")]
+    times: list[tuple[str, str | bytes]] = [
+        ("mtime", "1700000000.123456789"),
+        ("SCHILY.xattr.user.x", b"\xff\x00\n"),
+    ]
     yield archive_of(layout)
     yield archive_of(layout, dots=True)
     yield archive_of(
