@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import translate_read_errors
+from multibuild.oci.document import parse_object
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve
@@ -75,12 +75,14 @@ def entry_of(descriptor: Descriptor) -> Entry:
 def read_index(content: bytes, name: str) -> Manifest:
     """Parse an index from a file's bytes; UsageError with the file's name when it holds none."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        document = None
-    manifests = document.get("manifests") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(manifests, list):
-        raise UsageError(f"{name} holds no index", hint="`multibuild inspect REF --raw` prints one")
+        document = parse_object(content)
+    except ValueError as error:
+        raise UsageError(f"{name} holds no index: {error}", hint=_PRINT_ONE) from None
+    if not isinstance(document.get("manifests"), list):
+        raise UsageError(f"{name} holds no index: it lists no manifests", hint=_PRINT_ONE)
     declared = str(document.get("mediaType", ""))
     media_type = declared if declared in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
     return Manifest(media_type=media_type, digest=digest_of(content), content=content)
+
+
+_PRINT_ONE = "`multibuild inspect REF --raw` prints one"

@@ -141,7 +141,19 @@ PAX = (
     *([("hdrcharset", "BINARY")], [("linkpath", "/etc/hosts")], [("path", "../secret")], [("path", "x\0y")]),
     *([("path", "a"), ("path", "b")], b"99 path=x\n", b"5 a=\n", b"", b"\0" * 30, b"11 path=\xff\xfe\n"),
 )
-SIZES = (None, 0, 3, 600, 8 * 10**9, b"0x10", b"\xff" * 12, b"\x80" + b"\0" * 10 + b"\3", b"", b"1_0", b" 7")
+SIZES = (
+    *[None] * 12,
+    0,
+    3,
+    600,
+    8 * 10**9,
+    b"0x10",
+    b"\xff" * 12,
+    b"\x80" + b"\0" * 10 + b"\3",
+    b"",
+    b"1_0",
+    b" 7",
+)
 
 
 def _make_archive(generator: random.Random, seeds: Sequence[bytes]) -> bytes:

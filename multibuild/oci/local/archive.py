@@ -31,6 +31,8 @@ _LAYOUT_FILE = re.compile(
 )
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
 _PAX_RECORD = re.compile(rb"([1-9][0-9]{0,7}) ")
+_OTHER_NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
+_BASE_256 = frozenset({0x80, 0xFF})
 _IN_OTHER_WORDS = frozenset({"path", "size"})
 _DIVISIVE = ("GNU.sparse.", "hdrcharset", "linkpath")
 _COMPRESSED = {
@@ -165,6 +167,9 @@ def _header_at(file: FileSlice, position: int) -> _Header | None:
     blank = block[:148] + b" " * 8 + block[156:]
     if _number(block[148:156]) != sum(blank):
         raise NotAnArchive(f"there is no header at byte {position}")
+    for first, end in _OTHER_NUMBERS:
+        if block[first] not in _BASE_256 and not _OCTAL.match(block[first:end]):
+            raise NotAnArchive(f"some readers end at byte {position}: a number in its header is none")
     return _Header(
         name=_name(block),
         kind=block[156:157],
