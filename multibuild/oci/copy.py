@@ -14,6 +14,8 @@ from multibuild.frozen import frozen
 from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import MAX_INDEX_DEPTH, LimitExceeded
+from multibuild.oci.local.check import is_whole
+from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest, require_agreement
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store, Stores, of_size
@@ -138,7 +140,9 @@ class Copier:
     single_flight: SingleFlight = field(default_factory=SingleFlight)
 
     def has_manifest(self, digest: str) -> bool:
-        """Whether the target has a manifest."""
+        """Whether the target has a manifest; a layout, which accepts any file, also all that is below it."""
+        if isinstance(self.target.store, OciLayout):
+            return is_whole(self.target.store, digest)
         return self.target.store.head(self.target.reference.with_digest(digest)) is not None
 
     def copy_manifest(

@@ -20,9 +20,6 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
-MAX_INDEX_DEPTH = 4
-"""Of indexes within indexes; without it a chain of indexes would end Python's stack. BuildKit writes one."""
-
 MAX_DESCRIPTORS = 5_000
 """In one list. An index of every platform has tens, an image at most hundreds of layers."""
 

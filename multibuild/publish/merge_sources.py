@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed
 from multibuild.oci.image import read_config
+from multibuild.oci.limits import MAX_INDEX_DEPTH
 from multibuild.oci.local.check import check_documents
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import (
     INDEX_TYPES,
     MANIFEST_TYPES,
-    MAX_INDEX_DEPTH,
     Descriptor,
     Manifest,
     as_mapping,

@@ -7,8 +7,8 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.document import parse_object
+from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve

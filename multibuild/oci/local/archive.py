@@ -74,21 +74,22 @@ class NotAnArchive(ValueError):
 
 
 def read_archive(path: Path) -> Archive:
-    """Find the files of a layout in an archive; RegistryError for one that is not read, OSError for no file."""
+    """Find the files of a layout in an archive; RegistryError for a file that is not read as one."""
     try:
         with open_regular(path) as file:
             return Archive(path=path, members=_layout_members(file))
-    except NotAnArchive as error:
+    except (NotAnArchive, FileNotFoundError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise RegistryError(
             "invalid",
-            f"{path} is no archive of an OCI layout that can be read: {error}",
+            f"{path} is no archive of an OCI layout that can be read: {reason}",
             hint="`skopeo copy`, buildx and `publish.to: oci-archive:FILE` write plain tar archives",
         ) from error
 
 
 def _layout_members(file: FileSlice) -> dict[str, tuple[int, int]]:
     """Return the place and size of each file of a layout; other files are left where they are."""
-    start = os.pread(file.descriptor, 8, 0)
+    start = file.read_at(0, 8)
     for magic, kind in _COMPRESSED.items():
         if start.startswith(magic):
             raise NotAnArchive(f"it is {kind}")
@@ -155,9 +156,9 @@ def _refused(member: _Header) -> NotAnArchive:
 
 def _header_at(file: FileSlice, position: int) -> _Header | None:
     """Read a header; None at the end: two blocks of zeros, or the end of the file."""
-    block = os.pread(file.descriptor, BLOCK_BYTES, position)
+    block = file.read_at(position, BLOCK_BYTES)
     if len(block) == BLOCK_BYTES and not any(block):
-        if any(os.pread(file.descriptor, BLOCK_BYTES, position + BLOCK_BYTES)):
+        if any(file.read_at(position + BLOCK_BYTES, BLOCK_BYTES)):
             raise NotAnArchive("two readers would end at different places: it has a lone block of zeros")
         return None
     if not block and position:
@@ -204,7 +205,7 @@ def _extension(header: _Header, file: FileSlice) -> dict[str, str]:
     """Return what a PAX header or a GNU long name says of the next member: its path and size."""
     if header.size > MAX_EXTENSION_BYTES:
         raise NotAnArchive(f"a header of it has more than {MAX_EXTENSION_BYTES} bytes")
-    data = os.pread(file.descriptor, header.size, header.start)
+    data = file.read_at(header.start, header.size)
     if len(data) < header.size:
         raise NotAnArchive("it ends in the middle of a header")
     if header.kind == b"K":

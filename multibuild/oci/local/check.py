@@ -7,13 +7,23 @@ from dataclasses import field
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.local.layout import OciLayout
-from multibuild.oci.manifest import MAX_INDEX_DEPTH, Descriptor, Manifest, require_agreement
+from multibuild.oci.limits import MAX_INDEX_DEPTH
+from multibuild.oci.manifest import Descriptor, Manifest, require_agreement
 
 
 def check_whole(layout: OciLayout, digest: str) -> None:
     """Verify a manifest and everything below it; RegistryError for a missing file or another digest."""
     check = _Check(layout=layout, must_be_whole=True)
     check.manifest(layout.manifest(layout.reference().with_digest(digest)))
+
+
+def is_whole(layout: OciLayout, digest: str) -> bool:
+    """Whether a layout has a manifest and everything below it, undamaged."""
+    try:
+        check_whole(layout, digest)
+    except RegistryError:
+        return False
+    return True
 
 
 def check_documents(layout: OciLayout, digest: str) -> None:

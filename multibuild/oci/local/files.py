@@ -14,6 +14,7 @@ from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
 
 CHUNK_BYTES = 1024 * 1024
+_COPY_AGAIN = "copy it again, or to another disk"
 _READ = os.O_RDONLY | os.O_CLOEXEC
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -35,14 +36,24 @@ class FileSlice:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        """Stream them; RegistryError when the file has become shorter meanwhile."""
+        """Stream them; RegistryError when they cannot be read, or when the file has become shorter."""
         position, end = self.start, self.start + self.size
         while position < end:
-            chunk = os.pread(self.descriptor, min(CHUNK_BYTES, end - position), position)
+            chunk = self.read_at(position, min(CHUNK_BYTES, end - position))
             if not chunk:
-                raise RegistryError("invalid", f"{self.name} became shorter while it was read")
+                raise RegistryError(
+                    "invalid", f"{self.name} became shorter while it was read", hint=_COPY_AGAIN
+                )
             position += len(chunk)
             yield chunk
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Read from a position in the whole file, fewer bytes than `size` at its end."""
+        try:
+            return os.pread(self.descriptor, size, position)
+        except OSError as error:
+            message = f"{self.name} cannot be read: {error.strerror}"
+            raise RegistryError("invalid", message, hint=_COPY_AGAIN) from error
 
     def content(self, max_bytes: int) -> bytes:
         """Return all of it; RegistryError for more than `max_bytes`."""

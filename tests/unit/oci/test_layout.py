@@ -1,6 +1,8 @@
 """An OCI layout as a store to publish to and to merge from."""
 
+import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -130,3 +132,55 @@ def test_a_damaged_manifest_is_refused(publish_layout):
     (path / "blobs" / "sha256" / index.digest.removeprefix("sha256:")).write_bytes(b"{}")
     with pytest.raises(RegistryError, match="not what its name says"):
         OciLayout(path).manifest(Reference(host="oci", repository="x", tag="1"))
+
+
+@pytest.mark.parametrize("damage", ["altered", "cut", "a link", "a pipe"])
+def test_a_blob_that_an_earlier_output_left_damaged_is_replaced(publish_layout, tmp_path, damage):
+    _, path, _ = publish_layout("oci")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"private")
+    before = {file.name: file.read_bytes() for file in (path / "blobs" / "sha256").iterdir()}
+    layer = next(file for file in (path / "blobs" / "sha256").iterdir() if file.read_bytes()[:5] == b"layer")
+    layer.unlink()
+    {
+        "altered": lambda: layer.write_bytes(b"LAYER" + before[layer.name][5:]),
+        "cut": lambda: layer.write_bytes(b"layer"),
+        "a link": lambda: layer.symlink_to(secret),
+        "a pipe": lambda: os.mkfifo(layer),
+    }[damage]()
+    publish_layout("oci")
+    assert not layer.is_symlink()
+    assert {file.name: file.read_bytes() for file in (path / "blobs" / "sha256").iterdir()} == before
+    assert secret.read_bytes() == b"private"
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs/sha256"])
+def test_nothing_is_published_through_a_link(publish_layout, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "out" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+    with pytest.raises(RegistryError, match="symbolic link"):
+        publish_layout("oci")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_blobs_of_sha512_are_read_and_written(tmp_path):
+    layout = OciLayout(tmp_path / "out", image="r.io/app")
+    digest = f"sha512:{hashlib.sha512(b'content').hexdigest()}"
+    layout.upload("app", Descriptor(media_type="x", digest=digest, size=7), iter([b"cont", b"ent"]))
+    assert b"".join(layout.blob("app", digest)) == b"content"
+    layout.file_of(digest).write_bytes(b"CONTENT")
+    with pytest.raises(RegistryError, match="do not match"):
+        list(layout.blob("app", digest))
+
+
+@pytest.mark.parametrize("size", [3, 5, 0])
+def test_a_blob_of_another_size_is_not_stored(tmp_path, size):
+    layout = OciLayout(tmp_path / "out", image="r.io/app")
+    with pytest.raises(RegistryError, match="bytes than the"):
+        layout.upload(
+            "app", Descriptor(media_type="x", digest=digest_of(b"good"), size=size), iter([b"good"])
+        )
+    assert list((tmp_path / "out" / "blobs" / "sha256").iterdir()) == []
