@@ -6,8 +6,8 @@ from dataclasses import field
 
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.limits import MAX_INDEX_DEPTH
+from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import Descriptor, Manifest, require_agreement
 
 
