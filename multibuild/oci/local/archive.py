@@ -29,7 +29,7 @@ MAX_EXTENSION_BYTES = 1024 * 1024
 _LAYOUT_FILE = re.compile(
     r"(?:\./)?(oci-layout|index\.json|blobs/(?:sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128}))\Z"
 )
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
+_OCTAL = re.compile(rb"[ \0]*+([0-7]*+)[ \0]*+\Z")
 _PAX_RECORD = re.compile(rb"([1-9][0-9]{0,7}) ")
 _OTHER_NUMBERS = ((100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
 _BASE_256 = frozenset({0x80, 0xFF})
