@@ -14,7 +14,7 @@ from multibuild.files import read_plain, require_private_directory, write_atomic
 from multibuild.json_types import parse_json
 from multibuild.prove.content.layer_index import LayerIndex
 
-FORMAT = "v3"
+FORMAT = "v4"
 """Part of every file's name, so that an index of another format is not read."""
 
 MAX_PARALLEL_IMAGES = 2
@@ -102,7 +102,7 @@ class LayerCache:
 
 
 def _size(index: LayerIndex) -> int:
-    return index.cost + len(index.plain)
+    return index.memory
 
 
 def _prune(folder: Path) -> None:

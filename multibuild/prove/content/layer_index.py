@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import asdict, replace
+from typing import Any
 
 from multibuild.elf.arm_level import arm_level
 from multibuild.elf.dynamic import read_dynamic
 from multibuild.elf.header import ElfHeader, parse_elf
 from multibuild.frozen import frozen
-from multibuild.prove.content.tar import Member, UnreadableLayer
-
-EntryKind = Literal["file", "directory", "symlink", "hardlink", "other", "whiteout", "opaque"]
-
-# OCI image-spec layer.md, "Whiteouts". Other names that begin with .wh..wh. are AUFS's own.
-WHITEOUT, OPAQUE, AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
+from multibuild.prove.content.layer_tree import LayerEntry, LayerTree, implied_cost
+from multibuild.prove.content.path_set import SALT_BYTES
+from multibuild.prove.content.tar import Member
+from multibuild.prove.content.tar_header import MemberKind, UnreadableLayer, quoted
 
 MAX_COST_BYTES = 32 << 20
 """Memory for the entries of a layer, and of all layers of an image: some 80000 entries."""
@@ -25,50 +22,59 @@ MAX_COST_BYTES = 32 << 20
 # Executable files that are neither ELF nor script have entries only for the sake of a good message.
 _MAX_UNKNOWN_EXECUTABLES = 10_000
 
+MAX_NAME_CHARACTERS = 512 << 20
+"""Characters of the names in a layer, and in all layers of an image; two million names of 100 bytes are 200 MB."""
+
+_REFUSED: dict[MemberKind, str] = {
+    "sparse": "a sparse file of GNU tar, which engines refuse",
+    "unknown": "a file of unknown type, which engines refuse",
+    "device 0:0": "a device that overlayfs takes for a whiteout",
+}
+
 MAX_SHEBANG_BYTES = 255
 """Bytes of a first line that the kernel reads (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)  # one for each file: cheaper to create than with @frozen
-class LayerEntry:
-    """One path of a layer, without leading slash; empty for the root. A whiteout's path is the one it removes.
-
-    `target` is a symlink's text or a hard link's path; `script` the words after "#!": an interpreter and, as the
-    kernel splits the line, at most one argument.
-    """
-
-    path: str
-    kind: EntryKind
-    target: str = ""
-    mode: int = 0
-    elf: ElfHeader | None = None
-    script: tuple[str, ...] = ()
-
-    @property
-    def is_executable(self) -> bool:
-        """Whether any user may execute it."""
-        return bool(self.mode & 0o111)
-
-
 @frozen
 class LayerIndex:
-    """The content of one layer: `entries` in the order of its tar. Depends on the layer's digest alone.
+    """The content of one layer. Depends on the layer's digest alone.
 
-    `plain` has 8 bytes (`path_digest`) for each file that is not executable: only the replacement of files in lower
-    layers matters of those, and an image may have millions. `cost` estimates the memory of the entries, in bytes.
+    `entries` have resolved paths, each at most once, but for whiteouts of what is also added. `plain` has 8 bytes
+    (`path_digest` with `salt`) for each file that is not executable: only the replacement of lower files matters
+    of those, and an image may have a million. `implied` are directories for which there is only a path below them.
+    `cost` estimates the memory of the entries, in bytes; `members` and `name_characters` are those of the tar.
     """
 
     entries: tuple[LayerEntry, ...]
     plain: bytes = b""
+    salt: bytes = bytes(SALT_BYTES)
+    implied: tuple[str, ...] = ()
     cost: int = 0
+    members: int = 0
+    name_characters: int = 0
+
+    @property
+    def memory(self) -> int:
+        """An estimate of the memory of all of it, in bytes."""
+        return self.cost + len(self.plain) + sum(map(implied_cost, self.implied))
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values, without empty fields."""
         rows = [
-            {key: value for key, value in asdict(entry).items() if value not in ("", 0, None, ())}
+            {
+                key: value
+                for key, value in asdict(entry).items()
+                if key == "path" or value not in ("", 0, None, ())
+            }
             for entry in self.entries
         ]
-        return {"entries": rows, "plain": b64encode(self.plain).decode(), "cost": self.cost}
+        return {
+            "entries": rows,
+            "plain": b64encode(self.plain).decode(),
+            "salt": self.salt.hex(),
+            "implied": self.implied,
+            **{name: getattr(self, name) for name in _COUNTS},
+        }
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> LayerIndex:
@@ -76,72 +82,58 @@ class LayerIndex:
         return cls(
             entries=tuple(_entry_from_json(row) for row in document["entries"]),
             plain=b64decode(document["plain"]),
-            cost=int(document["cost"]),
+            salt=bytes.fromhex(document["salt"]),
+            implied=tuple(document["implied"]),
+            **{name: int(document[name]) for name in _COUNTS},
         )
+
+
+_COUNTS = ("cost", "members", "name_characters")
 
 
 def index_layer(members: Iterator[Member]) -> LayerIndex:
     """Return the index of a layer's members.
 
-    Raises what reading the members raises, and UnreadableLayer when the entries take more than MAX_COST_BYTES.
+    Raises what reading the members raises, and UnreadableLayer when the entries take more than MAX_COST_BYTES, and for
+    a layer that engines refuse or understand differently.
     """
-    entries: list[LayerEntry] = []
-    plain = bytearray()
-    cost = unknown = 0
-    for entry in map(_entry, members):
-        if entry is None:
-            continue
-        if entry.kind == "file" and entry.elf is None and not entry.script:
-            unknown += entry.is_executable
-            if not entry.is_executable or unknown > _MAX_UNKNOWN_EXECUTABLES:
-                plain += path_digest(entry.path)
-                continue
-        cost += _cost(entry)
-        if cost > MAX_COST_BYTES:
-            raise UnreadableLayer(f"a layer has more than {len(entries)} programs, links and directories")
-        entries.append(entry)
-    return LayerIndex(entries=tuple(entries), plain=bytes(plain), cost=cost)
-
-
-def path_digest(path: str) -> bytes:
-    """Return the 8 bytes that stand for a path in an index."""
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-
-
-def _cost(entry: LayerEntry) -> int:
-    """Estimate an entry's memory: the object and its texts, of which only ASCII takes one byte a character."""
-    texts = [entry.path, entry.target]
-    if entry.elf is not None:
-        texts += [entry.elf.interpreter or "", *entry.elf.needed, *entry.elf.runpath]
-    return 220 + sum(60 + len(text) * (1 if text.isascii() else 4) for text in texts)
-
-
-def normalize_path(path: str) -> str:
-    """Return a tar member's path without leading slash, "." or ".."; no path leads out of the root."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+    tree = LayerTree()
+    count = name_characters = unknown = 0
+    for member in members:
+        count += 1
+        name_characters += len(member.path) + len(member.target)
+        if name_characters > MAX_NAME_CHARACTERS:
+            raise UnreadableLayer(f"a layer has more than {MAX_NAME_CHARACTERS} characters of file names")
+        entry = _entry(member)
+        if entry is not None and entry.kind == "file" and entry.elf is None and not entry.script:
+            unknown += 1
+            entry = entry if unknown <= _MAX_UNKNOWN_EXECUTABLES else None
+        tree.add(member, entry)
+        if tree.cost + tree.implied_cost > MAX_COST_BYTES:
+            raise UnreadableLayer(f"a layer has more than {count} programs, links and directories")
+    return LayerIndex(
+        entries=tuple(tree.entries()),
+        plain=tree.plain.digests(),
+        salt=tree.plain.salt,
+        implied=tuple(tree.implied()),
+        cost=tree.cost,
+        members=count,
+        name_characters=name_characters,
+    )
 
 
 def _entry(member: Member) -> LayerEntry | None:
-    path = normalize_path(member.path)
-    parent, _, name = path.rpartition("/")
-    if name == OPAQUE:
-        return LayerEntry(path=parent, kind="opaque")
-    if name.startswith(AUFS):
+    """Return what to keep of a member that is no directory; None for a plain file."""
+    if member.kind in _REFUSED:
+        raise UnreadableLayer(f"a layer has {_REFUSED[member.kind]}: {quoted(member.path)}")
+    if member.kind == "symlink":
+        return LayerEntry(path=member.path, kind="symlink", target=member.target, mode=member.mode)
+    if member.kind in ("device", "fifo"):
+        return LayerEntry(path=member.path, kind="other", mode=member.mode)
+    elf, script = _program(member), _script(member.head)
+    if member.kind != "file" or not (elf or script or member.mode & 0o111):
         return None
-    if name.startswith(WHITEOUT):
-        return LayerEntry(path=f"{parent}/{name[len(WHITEOUT) :]}".lstrip("/"), kind="whiteout")
-    if member.kind == "file":
-        return LayerEntry(
-            path=path, kind="file", mode=member.mode, elf=_program(member), script=_script(member.head)
-        )
-    target = normalize_path(member.target) if member.kind == "hardlink" else member.target
-    return LayerEntry(path=path, kind=member.kind, target=target, mode=member.mode)
+    return LayerEntry(path=member.path, kind="file", mode=member.mode, elf=elf, script=script)
 
 
 def _program(member: Member) -> ElfHeader | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from types import SimpleNamespace
 from typing import IO, cast
@@ -12,13 +13,20 @@ from multibuild.elf.arm_level import TAIL_BYTES, is_arm
 from multibuild.elf.dynamic import dynamic_spans
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.frozen import frozen
-from multibuild.prove.content.tar import DataSelection, Member, TarLimits, UnreadableLayer, read_members
+from multibuild.prove.content.tar import DataSelection, Member, TarLimits, read_members
+from multibuild.prove.content.tar_header import UnreadableLayer
 
 CHUNK_BYTES = 256 << 10
 """Bytes decompressed at a time."""
 
 MAX_ZSTD_WINDOW_BYTES = 32 << 20
 """Memory of a zstd window: more than any level of BuildKit's compressor uses."""
+
+FREE_S = 300.0
+"""Seconds that reading any layer may take: a registry may fetch it from elsewhere first."""
+
+MIN_BYTES_PER_S = 10_000
+"""Rate below which a registry is broken or hostile; a modem is faster. Time for decompression counts too."""
 
 _INPUT_BYTES = 64 << 10
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -43,6 +51,22 @@ class LayerLimits:
     ratio: int = 200
     ratio_free_bytes: int = 2 << 30
     tar: TarLimits = field(default_factory=TarLimits)
+
+
+def bounded_blob(
+    chunks: Iterable[bytes], size: int, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[bytes]:
+    """Return a blob's chunks. Raises UnreadableLayer when they are more bytes than `size`, or take too long."""
+    read, deadline = 0, clock() + FREE_S + max(size, 0) / MIN_BYTES_PER_S
+    for chunk in chunks:
+        read += len(chunk)
+        if read > size:
+            raise UnreadableLayer(f"a layer has more than the {size} bytes that its image states")
+        if clock() > deadline:
+            raise UnreadableLayer(
+                f"a layer of {size} bytes is sent at less than {MIN_BYTES_PER_S} bytes a second"
+            )
+        yield chunk
 
 
 def layer_members(
@@ -128,16 +152,18 @@ class _CountedBlob:
 def _gunzip(packed: _CountedBlob) -> Iterator[bytes]:
     """Decompress gzip members one after another: eStargz and parallel compressors write thousands of them."""
     engine = zlib.decompressobj(_GZIP_FRAMES)
-    started = False
+    started = padded = False
     for piece in packed:
         data = piece
         while data:
             if engine.eof:
                 engine, started = zlib.decompressobj(_GZIP_FRAMES), False
-            if not started:
-                data = data.lstrip(b"\0")  # some tools pad between members and at the end
-                if not data:
-                    break
+            if not started and (padded or data.startswith(b"\0")):
+                # Some tools pad the end. What is behind it, gzip does not read and Go refuses.
+                padded = True
+                if data.strip(b"\0"):
+                    raise UnreadableLayer("a layer is ambiguous: its gzip data go on behind padding")
+                break
             try:
                 chunk = engine.decompress(data, CHUNK_BYTES)
             except zlib.error as error:

@@ -6,14 +6,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from multibuild.frozen import frozen
-from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, path_digest
-from multibuild.prove.content.tar import UnreadableLayer
-
-MAX_LINKS = 40
-"""Symlinks followed in one lookup (MAXSYMLINKS, include/linux/namei.h)."""
+from multibuild.prove.content.layer_index import LayerIndex
+from multibuild.prove.content.layer_tree import MAX_LINKS, LayerEntry
+from multibuild.prove.content.path_set import DIGEST_BYTES, path_digest
+from multibuild.prove.content.tar_header import UnreadableLayer, quoted
 
 MAX_STEPS = 20_000_000
-"""Path components walked for one image: some seconds. An image of 100000 paths needs a million."""
+"""Path components walked for one image: about ten seconds. An image of 100000 paths needs a million."""
+
+_STEPS_OF_A_LOOKUP = 8
+"""What a lookup costs besides the components it walks."""
+
+_MAX_FEW = 100_000
+"""Plain files of a layer up to which a set of them takes less memory than the nodes of an image."""
 
 MAX_DIRECTORIES = 100_000
 """Directories of one image; a member a thousand levels deep creates a thousand."""
@@ -41,20 +46,30 @@ class ImageFile:
 class RootFs:
     """The merged tree. Lookups stay inside it: neither ".." nor a symlink leads out.
 
-    Every method raises UnreadableLayer when the image needs more than MAX_STEPS or MAX_DIRECTORIES.
+    Engines merge in two ways. Most stack layers with overlayfs (`overlay`): a directory hides a symlink of a lower
+    layer. Others unpack each layer over the lower ones: a path leads through that symlink. `is_ambiguous` when a tree
+    of the second kind may differ from the first. Every method raises UnreadableLayer when the image needs more than
+    MAX_STEPS or MAX_DIRECTORIES, and an overlay when a layer cannot be unpacked alone.
     """
 
-    def __init__(self, layers: Iterable[LayerIndex] = ()) -> None:
+    def __init__(self, layers: Iterable[LayerIndex] = (), *, overlay: bool = False) -> None:
+        self.is_ambiguous = False
+        self._overlay = overlay
         self._root = Directory(length=1)
         self._steps = 0
+        self._links = 0
         self._directories = 0
         self._by_stem: dict[str, list[ImageFile]] | None = None
         self._names: dict[str, tuple[str, ...]] = {}
         for layer in layers:
             self._apply(layer)
+        self.is_ambiguous |= self._links > 0
 
     def find(self, path: str, *, base: str = "/") -> ImageFile | None:
         """Return the file at a path (relative to `base`). None for a directory, a missing path or a symlink loop."""
+        self._count_steps(_STEPS_OF_A_LOOKUP)
+        if len(path) > MAX_PATH_CHARACTERS:
+            return None
         walked = self._walk(path if path.startswith("/") else f"{base}/{path}")
         if walked is None:
             return None
@@ -68,6 +83,11 @@ class RootFs:
         for _, path, node in self._nodes():
             if isinstance(node, LayerEntry) and node.kind == "file":
                 yield ImageFile(path=f"/{path}", entry=node)
+
+    def has_directory(self, path: str) -> bool:
+        """Whether a path is a directory."""
+        self._count_steps(_STEPS_OF_A_LOOKUP)
+        return len(path) <= MAX_PATH_CHARACTERS and self._children(path) is not None
 
     def names_in(self, path: str, *, with_part: str) -> tuple[str, ...]:
         """Return the names in a directory that contain `with_part`; empty if it is none. The result is cached."""
@@ -93,27 +113,53 @@ class RootFs:
 
         OCI image-spec layer.md, "Whiteouts" and "Opaque Whiteout".
         """
+        directories = {*layer.implied, *(entry.path for entry in layer.entries if entry.kind == "directory")}
+        if self._overlay:
+            for path in directories:
+                self._walk(path, create=True)
         for entry in layer.entries:
             if entry.kind == "whiteout":
-                self._remove(entry.path)
+                # An engine that has removed a directory of overlayfs and then creates it anew merges both.
+                self.is_ambiguous |= entry.path in directories
+                if not (self._overlay and entry.path in directories):
+                    self._remove(entry.path)
             elif entry.kind == "opaque":
-                children = self._children(entry.path)
-                if children is not None:
-                    children.clear()
+                self._empty(entry.path)
         if layer.plain:
-            self._remove_plain(layer.plain)
+            self._remove_plain(layer)
         for entry in layer.entries:
             if entry.kind not in ("whiteout", "opaque"):
                 self._add(entry)
+        for path in layer.implied:
+            self._walk(path, create=True)
 
-    def _remove_plain(self, plain: bytes) -> None:
+    def _empty(self, path: str) -> None:
+        """Remove what lower layers have in a directory; overlayfs does not look whether its root is opaque."""
+        if not path:
+            self.is_ambiguous = True
+        children = self._children(path)
+        if children is not None and (path or not self._overlay):
+            children.clear()
+
+    def _remove_plain(self, layer: LayerIndex) -> None:
         """Remove the paths that a layer's plain files replace."""
+        digests = range(0, len(layer.plain), DIGEST_BYTES)
+        few = (
+            {layer.plain[at : at + DIGEST_BYTES] for at in digests[:_MAX_FEW]}
+            if len(digests) <= _MAX_FEW
+            else None
+        )
         # Only last components are kept: paths of a hostile image take hundreds of megabytes together.
-        nodes = {
-            path_digest(path): (directory, path.rpartition("/")[2]) for directory, path, _ in self._nodes()
-        }
-        for at in range(0, len(plain), 8):
-            if (node := nodes.get(plain[at : at + 8])) is not None:
+        nodes: dict[bytes, tuple[Directory, str]] = {}
+        count = 0
+        for directory, path, _ in self._nodes():
+            count += 1
+            digest = path_digest(path, layer.salt)
+            if few is None or digest in few:
+                nodes[digest] = directory, path.rpartition("/")[2]
+        self._count_steps(count)
+        for at in digests if nodes else ():
+            if (node := nodes.get(layer.plain[at : at + DIGEST_BYTES])) is not None:
                 directory, name = node
                 directory.children.pop(name, None)
 
@@ -148,6 +194,11 @@ class RootFs:
                 children[name] = self._directory(walked[1], name)
         elif entry.kind == "hardlink":
             target = self._entry_at(entry.target)
+            self.is_ambiguous = True
+            if self._overlay:
+                raise UnreadableLayer(
+                    f"a layer has a hard link to a lower layer, which engines refuse: {quoted(entry.path)}"
+                )
             if target is not None:
                 children[name] = target
             else:
@@ -168,7 +219,10 @@ class RootFs:
             raise UnreadableLayer(f"the image has a path longer than {MAX_PATH_CHARACTERS} characters")
 
     def _step(self) -> None:
-        self._steps += 1
+        self._count_steps(1)
+
+    def _count_steps(self, steps: int) -> None:
+        self._steps += steps
         if self._steps > MAX_STEPS:
             raise UnreadableLayer("the image's paths and links are too many to follow")
 
@@ -181,7 +235,7 @@ class RootFs:
     def _walk(self, path: str, *, create: bool = False) -> tuple[list[str], Directory | LayerEntry] | None:
         """Resolve a path: return its components without symlinks, and its node. None for a missing path.
 
-        `create` adds missing directories.
+        `create` adds missing directories, in an overlay also in place of anything else.
         """
         pending = path.split("/")[::-1]
         names: list[str] = []
@@ -197,20 +251,24 @@ class RootFs:
                     del names[-1], nodes[-1]
                 continue
             node = nodes[-1].children.get(part)
-            if node is None and create:
+            if create and (node is None or (self._overlay and isinstance(node, LayerEntry))):
                 node = nodes[-1].children[part] = self._directory(nodes[-1], part)
             if isinstance(node, Directory):
                 names.append(part)
                 nodes.append(node)
             elif node is not None and node.kind == "symlink":
                 links += 1
+                self._links += 1
                 if links > MAX_LINKS:
                     return None
                 if node.target.startswith("/"):
                     names, nodes = [], [self._root]
                 pending.extend(node.target.split("/")[::-1])
-            elif node is not None and not any(rest not in ("", ".") for rest in pending):
-                return [*names, part], node
             else:
-                return None
+                self.is_ambiguous |= (
+                    create  # a directory where a lower layer has a file: only overlayfs allows it
+                )
+                if node is None or any(rest not in ("", ".") for rest in pending):
+                    return None
+                return [*names, part], node
         return names, nodes[-1]

@@ -12,10 +12,11 @@ from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.prove.content.executed_files import ExecutedFiles, executed_files
 from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.prove.content.layer_index import MAX_COST_BYTES, LayerIndex, index_layer
-from multibuild.prove.content.layer_stream import layer_members
+from multibuild.prove.content.layer_index import MAX_COST_BYTES, MAX_NAME_CHARACTERS, LayerIndex, index_layer
+from multibuild.prove.content.layer_stream import bounded_blob, layer_members
 from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
-from multibuild.prove.content.tar import UnreadableLayer
+from multibuild.prove.content.tar import MAX_MEMBERS
+from multibuild.prove.content.tar_header import UnreadableLayer, shown
 
 Mode = Literal["off", "entrypoint", "all"]
 
@@ -26,8 +27,12 @@ MAX_LAYERS = 1000
 """Layers of one image; engines mount no more than about a hundred (moby layer.MaxLayerDepth is 125)."""
 
 
+MAX_IMAGE_BYTES = 128 << 30
+"""Bytes of all layers of an image as its manifest states them; the largest public ones have some 30 GB."""
+
+
 class Layer(Protocol):
-    """The two fields of a layer's descriptor that are needed."""
+    """The fields of a layer's descriptor that are needed."""
 
     @property
     def digest(self) -> str:
@@ -36,6 +41,10 @@ class Layer(Protocol):
     @property
     def media_type(self) -> str:
         """Its media type."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
 
 
 @frozen
@@ -93,13 +102,31 @@ def prove_content(
     cache = cache or LayerCache()
     with cache.image_slots:
         try:
-            root = RootFs(_indexes(image.layers, open_layer, cache))
-            executed = executed_files(image.config, root)
+            indexes = tuple(_indexes(image.layers, open_layer, cache))
+            root = RootFs(indexes)
+            rules = _Rules(config=image.config, platform=platform, mode=mode, ignore=ignore)
+            proof = rules.prove(root)
+            if root.is_ambiguous and proof.status != "failed":
+                return rules.prove(RootFs(indexes, overlay=True))
         except UnreadableLayer as error:
             return ContentProof(status="failed", detail=error.message)
-        needed = _programs(executed.files, ignore)
-        files = needed if mode == "entrypoint" and needed else _programs(root.files(), ignore)
-        return _compare(files, needed, executed, platform)
+        return proof
+
+
+@frozen
+class _Rules:
+    """The arguments of a proof that are the same for each way to merge layers."""
+
+    config: Mapping[str, Any]
+    platform: Platform
+    mode: Mode
+    ignore: Sequence[str]
+
+    def prove(self, root: RootFs) -> ContentProof:
+        executed = executed_files(self.config, root)
+        needed = _programs(executed.files, self.ignore)
+        files = needed if self.mode == "entrypoint" and needed else _programs(root.files(), self.ignore)
+        return _compare(files, needed, executed, self.platform)
 
 
 def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
@@ -121,23 +148,36 @@ def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
 def _indexes(
     layers: Sequence[Layer], open_layer: Callable[[str], Iterator[bytes]], cache: LayerCache
 ) -> Iterator[LayerIndex]:
-    """Return the layers' indexes one at a time. Raises UnreadableLayer when together they exceed MAX_COST_BYTES."""
+    """Return the layers' indexes one at a time. Raises UnreadableLayer when together they exceed a layer's limits."""
     if len(layers) > MAX_LAYERS:
         raise UnreadableLayer(f"the image has {len(layers)} layers, more than any engine takes")
-    cost = 0
+    size = sum(max(layer.size, 0) for layer in layers)
+    if size > MAX_IMAGE_BYTES:
+        raise UnreadableLayer(f"the image's layers have {size} bytes, more than {MAX_IMAGE_BYTES}")
+    cost = members = name_characters = 0
     for layer in layers:
         index = _indexed(layer, open_layer, cache)
-        cost += index.cost
+        cost += index.memory - len(index.plain)
+        members += index.members
+        name_characters += index.name_characters
         if cost > MAX_COST_BYTES:
             raise UnreadableLayer("the image has too many programs, links and directories")
+        if members > MAX_MEMBERS:
+            raise UnreadableLayer(f"the image has more than {MAX_MEMBERS} files")
+        if name_characters > MAX_NAME_CHARACTERS:
+            raise UnreadableLayer(f"the image has more than {MAX_NAME_CHARACTERS} characters of file names")
         yield index
 
 
 def _indexed(layer: Layer, open_layer: Callable[[str], Iterator[bytes]], cache: LayerCache) -> LayerIndex:
     def read() -> LayerIndex:
-        return index_layer(layer_members(iter(open_layer(layer.digest)), layer.media_type))
+        blob = bounded_blob(open_layer(layer.digest), layer.size)
+        return index_layer(layer_members(blob, layer.media_type))
 
-    return cache.get_or_read(layer.digest, read)
+    try:
+        return cache.get_or_read(layer.digest, read)
+    except UnreadableLayer as error:
+        raise UnreadableLayer(f"{error.message} (layer {layer.digest})") from None
 
 
 def _programs(files: Iterable[ImageFile], ignore: Sequence[str]) -> tuple[ImageFile, ...]:
@@ -196,12 +236,14 @@ def _notes(needed: Sequence[ImageFile], executed: ExecutedFiles, platform: Platf
     newer = [file for file in needed if own and file.entry.elf is not None and file.entry.elf.level > own]
     if newer and newer[0].entry.elf is not None:
         more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
-        notes.append(f"{newer[0].path}{more} was built for ARM v{newer[0].entry.elf.level}, above {platform}")
+        notes.append(
+            f"{shown(newer[0].path)}{more} was built for ARM v{newer[0].entry.elf.level}, above {platform}"
+        )
     return "; ".join(notes)
 
 
 def _list(foreign: Sequence[ForeignFile]) -> str:
     """Return a list of the first few files as text."""
-    text = ", ".join(f"{file.path} is {file.architecture}" for file in foreign[:_MAX_LISTED_FILES])
+    text = ", ".join(f"{shown(file.path)} is {file.architecture}" for file in foreign[:_MAX_LISTED_FILES])
     more = len(foreign) - _MAX_LISTED_FILES
     return f"{text}, and {more} more" if more > 0 else text

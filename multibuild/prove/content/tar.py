@@ -2,43 +2,49 @@
 
 The standard library's reader loads every PAX, long-name and sparse header whole, of whatever size the file claims
 (a 2.9 MB layer took 816 MB); here a claimed size is checked before a byte of it is read.
+
+Headers are read as Go's archive/tar reads them (reader.go, strconv.go), which engines unpack layers with. A header that
+other readers understand differently is refused: an image must not show one program to a proof and run another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from multibuild.errors import VerificationFailed
 from multibuild.frozen import frozen
+from multibuild.prove.content.tar_header import (
+    BLOCK,
+    KINDS,
+    MemberKind,
+    UnreadableLayer,
+    check,
+    decimal_of,
+    has_device_number,
+    name_of,
+    number_of,
+    quoted,
+    text_of,
+)
 
-BLOCK = 512
-
-MemberKind = Literal["file", "directory", "symlink", "hardlink", "other"]
-
-# POSIX.1-2017 pax "ustar" typeflags; 7 (contiguous) and S (GNU sparse) are files too. As in Go's archive/tar, which
-# engines unpack with, a member of a type without data has none, whatever its size field says.
-_KINDS: dict[bytes, MemberKind] = {
-    b"0": "file",
-    b"\0": "file",
-    b"7": "file",
-    b"S": "file",
-    b"1": "hardlink",
-    b"2": "symlink",
-    b"3": "other",
-    b"4": "other",
-    b"5": "directory",
-    b"6": "other",
-}
-_PAX, _PAX_GLOBAL = (b"x", b"X"), b"g"
+_WITH_DATA = ("file", "sparse", "unknown")
+_WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")
+_OLD_FILE, _CHARACTER_DEVICE = b"\0", b"3"
+_PAX, _PAX_GLOBAL = b"x", b"g"
 _LONG_NAME, _LONG_TARGET = b"L", b"K"
-_EXTENSIONS = (*_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_TARGET)
-_SPARSE = b"S"
+_EXTENSIONS = (_PAX, _LONG_NAME, _LONG_TARGET)
+MAX_OCTAL_SIZE = 8**11
+"""The size from which a header's 11 octal digits do not suffice, so that its size field need not agree with PAX."""
+
+# Of one PAX header, what changes which file has which bytes.
+_PATH, _LINK_PATH, _SIZE = "path", "linkpath", "size"
+_SPARSE_KEYS = "GNU.sparse."
+# Extended attributes by which overlayfs redirects, hides and borrows files (Documentation/filesystems/overlayfs.rst).
+_OVERLAY_KEYS = ("SCHILY.xattr.trusted.overlay.", "SCHILY.xattr.user.overlay.")
 
 
-class UnreadableLayer(VerificationFailed):
-    """The layer is damaged, hostile, or of a kind that cannot be read."""
+MAX_MEMBERS = 2_000_000
+"""Members of a layer, and of all layers of an image: the largest public images have about a million files."""
 
 
 @frozen
@@ -47,7 +53,7 @@ class TarLimits:
 
     header_bytes: int = 1 << 20
     path_characters: int = 4096
-    members: int = 4_000_000
+    members: int = MAX_MEMBERS
     file_bytes: int = 64 << 30
 
 
@@ -87,12 +93,13 @@ class DataSelection:
 
 @dataclass(kw_only=True, slots=True)
 class _Extension:
-    """The fields of extended headers, which apply to the next member."""
+    """The extended headers in front of a member. `conflict` is what readers disagree about; empty for nothing."""
 
-    path: str = ""
-    target: str = ""
-    size: int | None = None
+    long_name: str = ""
+    long_target: str = ""
+    pax: Mapping[str, str] | None = None
     read: int = 0
+    conflict: str = ""
 
 
 class ByteStream:
@@ -144,44 +151,113 @@ def read_members(
     """Return the members of an uncompressed tar in order. Raises UnreadableLayer."""
     limits = limits or TarLimits()
     stream, extension, count = ByteStream(chunks), _Extension(), 0
-    while True:
-        block = stream.read(BLOCK)
-        if not block or (len(block) == BLOCK and not any(block)):
-            for _ in chunks:  # to the end, so that a caller that verifies the stream's digest sees all of it
-                pass
-            return
-        _check(block)
-        typeflag, size = block[156:157], _number(block[124:136])
+    while (block := _header(stream)) is not None:
+        typeflag = block[156:157]
         if typeflag in _EXTENSIONS:
-            _extend(stream, typeflag, size, extension, limits)
+            _extend(stream, typeflag, number_of(block[124:136]), extension, limits)
             continue
         count += 1
         if count > limits.members:
             raise UnreadableLayer(f"a layer has more than {limits.members} files")
-        yield _member(stream, block, extension, selection=selection, limits=limits)
+        if typeflag == _PAX_GLOBAL:
+            yield _global(stream, block, extension, limits)
+        else:
+            yield _member(stream, block, extension, selection=selection, limits=limits)
         extension = _Extension()
+    for _ in chunks:  # to the end, so that a caller that verifies the stream's digest sees all of it
+        pass
+
+
+def _header(stream: ByteStream) -> bytes | None:
+    """Return the next header; None at the end: that of the stream, or a block of zeros that no other block follows."""
+    block = stream.read(BLOCK)
+    if not block:
+        return None
+    if len(block) == BLOCK and not any(block):
+        if any(stream.read(BLOCK)):
+            raise UnreadableLayer("a layer has a file behind a block of zeros, at which some readers stop")
+        return None
+    check(block)
+    return block
 
 
 def _member(
     stream: ByteStream, block: bytes, extension: _Extension, *, selection: DataSelection, limits: TarLimits
 ) -> Member:
-    typeflag = block[156:157]
-    path, target = extension.path or _name(block), extension.target or _text(block[157:257])
-    kind = _KINDS.get(typeflag, "other")
-    if typeflag == b"\0" and path.endswith("/"):
-        kind = "directory"
-    has_data = kind == "file" or typeflag not in _KINDS
-    size = (extension.size if extension.size is not None else _number(block[124:136])) if has_data else 0
+    pax = extension.pax or {}
+    path = extension.long_name or pax.get(_PATH) or name_of(block)
+    target = extension.long_target or pax.get(_LINK_PATH) or text_of(block[157:257])
+    kind = _kind(block, path)
     if len(path) > limits.path_characters or len(target) > limits.path_characters:
         raise UnreadableLayer(f"a layer has a path longer than {limits.path_characters} characters")
+    size = _size(block, pax, extension)
+    if block[156:157] == _OLD_FILE:
+        # An old directory is known by its slash, for which some look into the header alone.
+        slashes = {path.endswith("/"), name_of(block).endswith("/")}
+        if slashes == {True, False} or (True in slashes and size):
+            extension.conflict = "a directory's name and is none"
+    size = size if kind in _WITH_DATA else 0
+    _require_one_meaning(path, target, pax, extension)
     if not 0 <= size <= limits.file_bytes:
-        raise UnreadableLayer(f"a layer has a file of {size} bytes")
-    if typeflag == _SPARSE:
+        raise UnreadableLayer(f"a layer has a file of {size} bytes: {quoted(path)}")
+    if kind == "sparse":
         _skip_sparse_map(stream, block, limits)
     head, parts = _read_data(stream, size, selection)
     stream.skip(-size % BLOCK)
-    mode = _number(block[100:108]) & 0o7777
+    mode = number_of(block[100:108]) & 0o7777
     return Member(path=path, kind=kind, target=target, mode=mode, size=size, head=head, parts=parts)
+
+
+def _kind(block: bytes, path: str) -> MemberKind:
+    typeflag = block[156:157]
+    if typeflag == _OLD_FILE and path.endswith("/"):
+        return "directory"
+    if typeflag == _CHARACTER_DEVICE and not has_device_number(block):
+        return "device 0:0"
+    return KINDS.get(typeflag, "unknown")
+
+
+def _size(block: bytes, pax: Mapping[str, str], extension: _Extension) -> int:
+    """Return the size of a file's data: that of PAX, which must not contradict the header's."""
+    own = number_of(block[124:136])
+    if own < 0 or not pax.get(_SIZE):
+        return own
+    size = decimal_of(pax[_SIZE])
+    if own not in (0, size) and size < MAX_OCTAL_SIZE and block[156:157] not in _WITHOUT_DATA:
+        extension.conflict = extension.conflict or "two sizes"
+    return size
+
+
+def _require_one_meaning(path: str, target: str, pax: Mapping[str, str], extension: _Extension) -> None:
+    """Raise UnreadableLayer for a member that readers of tar understand differently."""
+    conflict = extension.conflict
+    if "" in (pax.get(_PATH), pax.get(_SIZE), pax.get(_LINK_PATH) if target else None):
+        conflict = "an empty PAX record"
+    elif pax.get(_PATH, path) not in ("", path):
+        conflict = "a GNU long name and another PAX path"
+    elif pax.get(_LINK_PATH, target) not in ("", target):
+        conflict = "a GNU long link and another PAX link path"
+    elif any(key.startswith(_SPARSE_KEYS) for key in pax):
+        conflict = "PAX headers of a sparse file"
+    elif any(key.startswith(_OVERLAY_KEYS) for key in pax):
+        conflict = "attributes of overlayfs"
+    if conflict:
+        raise UnreadableLayer(f"a layer is ambiguous: {quoted(path)} has {conflict}")
+
+
+def _global(stream: ByteStream, block: bytes, extension: _Extension, limits: TarLimits) -> Member:
+    """Read a global PAX header, which engines ignore and other readers apply to all that follow.
+
+    It is a member, as engines remove the file of its name.
+    """
+    path = name_of(block)
+    if extension != _Extension():
+        raise UnreadableLayer(f"a layer is ambiguous: extended headers in front of {quoted(path)}")
+    records = _pax_records(_extension_data(stream, number_of(block[124:136]), extension, limits), extension)
+    _require_one_meaning(path, "", dict.fromkeys(records, ""), extension)
+    if records.keys() & {_PATH, _LINK_PATH, _SIZE}:
+        raise UnreadableLayer(f"a layer is ambiguous: {quoted(path)} is a global header for names or sizes")
+    return Member(path=path, kind="global", target="", mode=0, size=0, head=b"")
 
 
 def _read_data(
@@ -199,35 +275,55 @@ def _read_data(
 
 
 def _extend(stream: ByteStream, typeflag: bytes, size: int, extension: _Extension, limits: TarLimits) -> None:
-    """Read one extended header. The limit is for all headers in front of a member, so a chain does not evade it."""
+    """Read one extended header. Of several of a kind some readers take the first, others the last or all."""
+    data = _extension_data(stream, size, extension, limits)
+    text = text_of(data)
+    if not text:
+        extension.conflict = "an empty extended header"
+    if typeflag == _PAX:
+        if extension.pax is not None:
+            extension.conflict = "two PAX headers"
+        extension.pax = _pax_records(data, extension)
+    elif typeflag == _LONG_NAME:
+        if extension.long_name not in ("", text):
+            extension.conflict = "two GNU long names"
+        extension.long_name = text
+    else:
+        if extension.long_target not in ("", text):
+            extension.conflict = "two GNU long links"
+        extension.long_target = text
+
+
+def _extension_data(stream: ByteStream, size: int, extension: _Extension, limits: TarLimits) -> bytes:
+    """Read an extended header's data. The limit is for all in front of a member, so that a chain does not evade it."""
     extension.read += max(size, 0) + BLOCK
     if size < 0 or extension.read > limits.header_bytes:
         raise UnreadableLayer(f"a layer has a tar header of more than {limits.header_bytes} bytes")
     data = stream.exactly(size)
-    stream.skip(-size % BLOCK)
-    if typeflag == _LONG_NAME:
-        extension.path = _text(data)
-    elif typeflag == _LONG_TARGET:
-        extension.target = _text(data)
-    elif typeflag in _PAX:
-        records = _pax_records(data)
-        extension.path = records.get("GNU.sparse.name") or records.get("path") or extension.path
-        extension.target = records.get("linkpath") or extension.target
-        if "size" in records:
-            extension.size = _decimal(records["size"])
+    if any(stream.exactly(-size % BLOCK)):
+        raise UnreadableLayer(
+            "a layer is ambiguous: an extended header goes on behind its size, where some readers stop"
+        )
+    return data
 
 
-def _pax_records(data: bytes) -> dict[str, str]:
+def _pax_records(data: bytes, extension: _Extension) -> dict[str, str]:
     """Parse records of length, key and value, each ending in a newline (POSIX.1-2017 pax, "pax Extended Header")."""
-    records, at = {}, 0
+    records: dict[str, str] = {}
+    at = 0
     while at < len(data) and data[at]:
         digits, space, _ = data[at : at + 20].partition(b" ")
-        length = _decimal(digits.decode("ascii", "replace")) if space else 0
+        length = decimal_of(digits.decode("ascii", "replace")) if space else 0
         record = data[at + len(digits) + 1 : at + length]
-        key, equals, value = record.partition(b"=")
-        if length <= len(digits) + 1 or at + length > len(data) or not equals or not value.endswith(b"\n"):
+        name, equals, text = record.partition(b"=")
+        if length <= len(digits) + 1 or at + length > len(data) or not equals or not text.endswith(b"\n"):
             raise UnreadableLayer("a layer has a damaged PAX header")
-        records[key.decode("utf-8", "replace")] = value[:-1].decode("utf-8", "surrogateescape")
+        key, value = name.decode("utf-8", "replace"), text[:-1].decode("utf-8", "surrogateescape")
+        if "\0" in key or (key in (_PATH, _LINK_PATH) and "\0" in value):
+            raise UnreadableLayer("a layer has a damaged PAX header")
+        if key in (_PATH, _LINK_PATH, _SIZE) and records.get(key, value) != value:
+            extension.conflict = f"two PAX records '{key}'"
+        records[key] = value
         at += length
     return records
 
@@ -241,43 +337,3 @@ def _skip_sparse_map(stream: ByteStream, block: bytes, limits: TarLimits) -> Non
             message = f"a layer has a sparse file with a map of more than {limits.header_bytes} bytes"
             raise UnreadableLayer(message)
         more = stream.exactly(BLOCK)[504]
-
-
-def _check(block: bytes) -> None:
-    """Verify the header's checksum: the sum of its bytes, with spaces in place of the checksum field."""
-    if len(block) == BLOCK:
-        total = sum(block) - sum(block[148:156]) + 8 * 32
-        if total == _number(block[148:156]):
-            return
-        signed = sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]) + 8 * 32
-        if signed == _number(block[148:156]):
-            return
-    raise UnreadableLayer("a layer is no tar archive, or a damaged one")
-
-
-def _name(block: bytes) -> str:
-    """Join prefix and name; with GNU's magic ("ustar  ") other fields are in place of POSIX's prefix."""
-    prefix = _text(block[345:500]) if block[257:263] == b"ustar\0" else ""
-    return f"{prefix}/{_text(block[:100])}" if prefix else _text(block[:100])
-
-
-def _text(field: bytes) -> str:
-    return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
-
-
-def _number(field: bytes) -> int:
-    """Parse octal digits, or GNU's base-256 when the first bit is set (two's complement)."""
-    if field[0] & 0x80:
-        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-        return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
-    digits = field.split(b"\0", 1)[0].strip()
-    try:
-        return int(digits, 8) if digits else 0
-    except ValueError:
-        raise UnreadableLayer("a layer has a damaged tar header") from None
-
-
-def _decimal(digits: str) -> int:
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 19:
-        raise UnreadableLayer("a layer has a damaged PAX header")
-    return int(digits)

@@ -8,7 +8,8 @@ from fakes.layers import Blobs, index_files
 from multibuild.elf.header import parse_elf
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
+from multibuild.prove.content.layer_index import LayerIndex
+from multibuild.prove.content.layer_tree import LayerEntry
 from multibuild.prove.content.proof import ForeignFile, ImageContent, prove_content
 from multibuild.qemu.probe_program import PROBE_CODE, build_probe
 

@@ -10,7 +10,8 @@ import pytest
 from multibuild.elf.header import parse_elf
 from multibuild.prove.content import layer_cache
 from multibuild.prove.content.layer_cache import LayerCache
-from multibuild.prove.content.layer_index import LayerEntry, LayerIndex
+from multibuild.prove.content.layer_index import LayerIndex
+from multibuild.prove.content.layer_tree import LayerEntry
 from multibuild.qemu.probe_program import build_probe
 
 INDEX = LayerIndex(entries=(LayerEntry(path="bin/app", kind="file", mode=0o755, script=("/bin/sh", "-e")),))

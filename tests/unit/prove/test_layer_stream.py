@@ -13,7 +13,8 @@ from fakes.layers import GZIP, PLAIN, ZSTD, tar
 from multibuild.elf.header import HEAD_BYTES
 from multibuild.errors import VerificationFailed
 from multibuild.prove.content.layer_stream import LayerLimits, layer_members
-from multibuild.prove.content.tar import TarLimits, UnreadableLayer
+from multibuild.prove.content.tar import TarLimits
+from multibuild.prove.content.tar_header import UnreadableLayer
 
 FILES = {"bin": None, "bin/app": b"program" * 1000, "bin/sh": "-> app", "bin/hard": "= bin/app", "empty": b""}
 DOCKER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

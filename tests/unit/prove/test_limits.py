@@ -4,9 +4,11 @@ import pytest
 from fakes.layers import index_files
 
 from multibuild.prove.content import executed_files, layer_index, merged_rootfs
-from multibuild.prove.content.layer_index import LayerEntry, LayerIndex, index_layer
+from multibuild.prove.content.layer_index import LayerIndex, index_layer
+from multibuild.prove.content.layer_tree import LayerEntry
 from multibuild.prove.content.merged_rootfs import RootFs
-from multibuild.prove.content.tar import Member, UnreadableLayer
+from multibuild.prove.content.tar import Member
+from multibuild.prove.content.tar_header import UnreadableLayer
 from multibuild.qemu.probe_program import build_probe
 
 PROGRAM = build_probe("arm64")
