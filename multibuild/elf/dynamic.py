@@ -61,9 +61,9 @@ def read_dynamic(
     if at is None:
         return (), ()
     needed = [value for tag, value in pairs if tag == _NEEDED][:_MAX_NEEDED]
-    paths = [value for tag, value in pairs if tag in (_RPATH, _RUNPATH)]
+    paths = {tag: value for tag, value in pairs if tag in (_RPATH, _RUNPATH)}  # loaders take the last of each
     names = (_string(start, at + value) for value in needed)
-    directories = (part for value in paths for part in _string(start, at + value).split(":"))
+    directories = (part for value in paths.values() for part in _string(start, at + value).split(":"))
     return tuple(filter(None, names)), tuple(filter(None, directories))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from multibuild.frozen import frozen
-from multibuild.prove.content.find_library import find_library
-from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
+from multibuild.prove.content.find_library import find_library, library_directories
+from multibuild.prove.content.merged_rootfs import MAX_PATH_CHARACTERS, ImageFile, RootFs
+from multibuild.prove.content.tar_header import quoted, shown
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of a container whose config has none (moby oci/caps and oci/defaults, containerd oci/spec_opts.go)."""
@@ -23,6 +24,8 @@ MAX_SCRIPT_CHARACTERS = 16 << 10
 """Characters of `sh -c SCRIPT` in which its first command is looked for: shlex takes quadratic time."""
 MAX_WORDS = 4096
 """Words of a command line that are read; a config of 4 MiB has room for a million."""
+MAX_ARGUMENT_CHARACTERS = 128 << 10
+"""Characters of a word or variable that are read: exec takes no more (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h)."""
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh", "zsh"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE_COMMAND = frozenset({"exec", "command"})
@@ -68,8 +71,8 @@ class _Resolver:
         self._root = root
         self._directory = directory if directory.startswith("/") else f"/{directory}"
         variables = dict(line.split("=", 1) for line in environment if "=" in line)
-        self._library_path = variables.get("LD_LIBRARY_PATH", "").split(":")
-        self._path = variables.get("PATH", DEFAULT_PATH).split(":")
+        self._library_path = _directories(variables.get("LD_LIBRARY_PATH", ""))
+        self._path = _directories(variables.get("PATH", DEFAULT_PATH))
 
     def which(self, word: str) -> ImageFile | None:
         """Return a command's file: by path if it has a slash, else the first executable file of PATH (execvp(3))."""
@@ -85,7 +88,7 @@ class _Resolver:
         """Add a command's file, and all that the kernel and the loader load to run it."""
         file = self.which(word)
         if file is None:
-            self.problems.append(f"'{word}' is not in the image")
+            self.problems.append(f"{quoted(word)} is not in the image")
         else:
             self._load(file, MAX_INTERPRETERS)
         while self._unlinked:
@@ -103,12 +106,16 @@ class _Resolver:
             self._load_interpreter(file, file.entry.script[0], interpreters)
             self._load_env_command(file, interpreters)
         else:
-            self.problems.append(f"{file.path} is neither an ELF file nor a script with an interpreter")
+            self.problems.append(
+                f"{shown(file.path)} is neither an ELF file nor a script with an interpreter"
+            )
 
     def _add_libraries(self, file: ImageFile) -> None:
         """Add a program's shared libraries: of each the first that its loader could use, else a foreign one."""
-        for name in file.entry.elf.needed if file.entry.elf is not None else ():
-            library = find_library(name, file, self._root, self._library_path)
+        needed = file.entry.elf.needed if file.entry.elf is not None else ()
+        directories = library_directories(file, self._root, self._library_path) if needed else ()
+        for name in needed:
+            library = find_library(name, file, self._root, directories)
             if library is not None and library.path not in self.files:
                 self.files[library.path] = library
                 self._unlinked.append(library)
@@ -117,7 +124,7 @@ class _Resolver:
         """Load an interpreter; the kernel resolves its name as a path, never through PATH."""
         interpreter = self._root.find(name, base=self._directory)
         if interpreter is None:
-            self.problems.append(f"{file.path} needs {name}, which is not in the image")
+            self.problems.append(f"{shown(file.path)} needs {shown(name)}, which is not in the image")
         else:
             self._load(interpreter, interpreters - 1)
 
@@ -131,7 +138,7 @@ class _Resolver:
         if program is not None:
             self._load(program, interpreters - 1)
         elif command:
-            self.problems.append(f"{file.path} needs '{command[0]}', which is not in the image")
+            self.problems.append(f"{shown(file.path)} needs {quoted(command[0])}, which is not in the image")
 
 
 def _inner_commands(argv: Sequence[str], depth: int) -> Iterator[Sequence[str]]:
@@ -152,7 +159,7 @@ def _inner_commands(argv: Sequence[str], depth: int) -> Iterator[Sequence[str]]:
 def _shell_command(arguments: Sequence[str]) -> Sequence[str]:
     """Return the first command of `sh -c SCRIPT`."""
     for option, script in pairwise(arguments):
-        if re.fullmatch(r"-[abd-zA-Z]*c[a-zA-Z]*", option):
+        if option.startswith("-") and "c" in option and option[1:].isascii() and option[1:].isalpha():
             return _first_command(script)
     return ()
 
@@ -169,27 +176,33 @@ def _first_command(script: str) -> Sequence[str]:
     except ValueError:
         if len(script) <= MAX_SCRIPT_CHARACTERS:
             return ()
-    while words and (_ASSIGNMENT.match(words[0]) or words[0] in _BEFORE_COMMAND):
-        del words[0]
+    before = 0
+    while before < len(words) and (_ASSIGNMENT.match(words[before]) or words[before] in _BEFORE_COMMAND):
+        before += 1
+    words = words[before:]
     return () if words and set(words[0]) & set("$`*?[{~") else words
 
 
 def _env_command(arguments: Sequence[str]) -> Sequence[str]:
     """Return the command in env's arguments, behind its options and assignments."""
-    words, splits = list(arguments), 0
-    while words:
-        if (split := _SPLIT.match(words[0])) and splits < _MAX_WRAPPERS:
+    words: Iterator[str] = iter(arguments)
+    splits = 0
+    while (word := next(words, None)) is not None:
+        if (split := _SPLIT.match(word)) and splits < _MAX_WRAPPERS:
             splits += 1
             # `-S "python3 -u"`, `-Spython3`, `--split-string=python3`: the text replaces the option.
-            text = words[0][split.end() :]
-            words = [*text.split(), *words[1:]] if text else [*" ".join(words[1:2]).split(), *words[2:]]
-        elif words[0] in _ENV_OPTIONS_WITH_VALUE:
-            del words[:2]
-        elif words[0].startswith("-") or _ASSIGNMENT.match(words[0]):
-            del words[0]
-        else:
-            break
-    return words
+            text = word[split.end() :] or next(words, "")
+            words = chain(text.split(), words)
+        elif word in _ENV_OPTIONS_WITH_VALUE:
+            next(words, "")
+        elif not word.startswith("-") and not _ASSIGNMENT.match(word):
+            return (word, *words)
+    return ()
+
+
+def _directories(path: str) -> tuple[str, ...]:
+    """Return the directories of a list like PATH, each once."""
+    return tuple(dict.fromkeys(path.split(":")))
 
 
 def _basename(word: str) -> str:
@@ -199,9 +212,10 @@ def _basename(word: str) -> str:
 def _words(value: Any) -> tuple[str, ...]:
     """Return the strings of an untrusted config's list; old configs hold one bare string."""
     if isinstance(value, str):
-        return (value,) if value else ()
-    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
+        return (value[:MAX_ARGUMENT_CHARACTERS],) if value else ()
+    words = value if isinstance(value, list) else []
+    return tuple(word[:MAX_ARGUMENT_CHARACTERS] for word in words if isinstance(word, str))
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return value[:MAX_PATH_CHARACTERS] if isinstance(value, str) else ""

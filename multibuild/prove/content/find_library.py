@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from multibuild.elf.header import ElfHeader
 from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
@@ -10,8 +10,23 @@ from multibuild.prove.content.merged_rootfs import ImageFile, RootFs
 _DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32", "/usr/local/lib")
 
 
+def library_directories(file: ImageFile, root: RootFs, library_path: Sequence[str]) -> tuple[str, ...]:
+    """Return the directories that exist of those that the loader looks into for what `file` needs, in its order.
+
+    Debian's have the architecture's triplet. Once for all libraries of a file: it may name thousands of directories.
+    """
+    origin = file.path.rpartition("/")[0] or "/"
+    runpath = file.entry.elf.runpath if file.entry.elf is not None else ()
+    named = (one.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for one in runpath)
+    paths = [*named, *filter(None, library_path)]
+    for directory in _DIRECTORIES:
+        inner = root.names_in(directory, with_part="-linux-")
+        paths += [directory, *(f"{directory}/{name}" for name in inner)]
+    return tuple(path for path in dict.fromkeys(paths) if root.has_directory(path))
+
+
 def find_library(
-    name: str, needed_by: ImageFile, root: RootFs, library_path: Sequence[str]
+    name: str, needed_by: ImageFile, root: RootFs, directories: Sequence[str]
 ) -> ImageFile | None:
     """Return the file that the loader uses for `name`: the first for the program's own machine (glibc skips others).
 
@@ -22,7 +37,7 @@ def find_library(
     if program is None:
         return None
     foreign = None
-    for path in _candidates(name, needed_by.path, program.runpath, root, library_path):
+    for path in (name,) if "/" in name else (f"{directory}/{name}" for directory in directories):
         file = root.find(path)
         if file is not None and file.entry.elf is not None:
             if _is_same_machine(file.entry.elf, program):
@@ -33,21 +48,6 @@ def find_library(
     return next(
         (file for file in root.files_named(name) if _is_same_machine(file.entry.elf, program)), foreign
     )
-
-
-def _candidates(
-    name: str, program: str, runpath: Sequence[str], root: RootFs, library_path: Sequence[str]
-) -> Iterator[str]:
-    """Return the paths in the loader's order; Debian's directories have the architecture's triplet."""
-    if "/" in name:
-        yield name
-        return
-    origin = program.rpartition("/")[0] or "/"
-    for directory in (*runpath, *filter(None, library_path)):
-        yield f"{directory.replace('${ORIGIN}', origin).replace('$ORIGIN', origin)}/{name}"
-    for directory in _DIRECTORIES:
-        yield f"{directory}/{name}"
-        yield from (f"{directory}/{inner}/{name}" for inner in root.names_in(directory, with_part="-linux-"))
 
 
 def _is_same_machine(one: ElfHeader | None, other: ElfHeader) -> bool:
