@@ -65,8 +65,8 @@ class _Folder:
 class LayerTree:
     """A layer's tree, to which members are added in the order of its tar.
 
-    `plain` has the path of each file that is neither program nor link. `cost` estimates the memory of all
-    entries that ever were, `implied_cost` that of the directories without a member. Every method raises UnreadableLayer.
+    `plain` has the path of each file that is neither program nor link. `cost` estimates the memory of all entries that
+    ever were, `implied_cost` that of the directories without a member. Every method raises UnreadableLayer.
     """
 
     def __init__(self) -> None:
