@@ -21,9 +21,14 @@ def inert(text: str) -> str:
     return _ANYWHERE.sub("# #", _AT_START.sub(r"\1\2: :", text))
 
 
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Whether a CI system reads the output."""
+    return any(environ.get(name) for name in _CI_VARIABLES)
+
+
 def inert_in_ci(text: str, environ: Mapping[str, str]) -> str:
     """Break commands only where a CI system reads the output."""
-    return inert(text) if any(environ.get(name) for name in _CI_VARIABLES) else text
+    return inert(text) if is_ci(environ) else text
 
 
 def inert_json(text: str) -> str:

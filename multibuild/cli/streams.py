@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 
-from multibuild.cli.ci import inert_in_ci, inert_json
+from multibuild.cli.ci import inert_in_ci, inert_json, is_ci
 from multibuild.errors import EnvironmentFault
 from multibuild.redact import redacted, redacted_values
 from multibuild.terminal import printable
@@ -157,6 +158,17 @@ def print_bytes(content: bytes) -> None:
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
+
+
+def print_index(content: bytes) -> None:
+    """Print an index for a file or another program: its exact bytes, unless a CI system reads them.
+
+    Then `##[` in a string is escaped as JSON allows: the same document, which is no command.
+    """
+    is_file = stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    if not is_file and is_ci(os.environ):
+        content = inert_json(content.decode()).encode()
+    print_bytes(content)
 
 
 def copy_report(report: Any, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -154,7 +155,9 @@ class State:
             where = f": {error.filename}" if error.filename and error.filename != str(self.path) else ""
             raise EnvironmentFault(
                 f"the state directory {self.path} cannot be used{where}: {error.strerror or error}",
-                hint="choose another with --state-dir",
+                hint="free disk space, or choose another with --state-dir"
+                if error.errno in {errno.ENOSPC, errno.EDQUOT}
+                else "choose another with --state-dir",
             ) from error
 
     def new_run(self, now: datetime) -> RunDirectory:

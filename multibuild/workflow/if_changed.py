@@ -121,6 +121,8 @@ def _compare_with_registry(
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:
     """Return the digest of a reference, from its registry, or from run directories for a child staged locally."""
+    if not _is_name(name):
+        return None
     if not is_local_child(name):
         return registry_digest(registries, name)
     repository, _, digest = name.partition("@")
@@ -161,7 +163,7 @@ def _read_success(run: RunDirectory, events: Sequence[Event], command: Command) 
     digests = _expected_digests(events, command)
     # The report, not the journal's last event: the command `test` may have failed since.
     is_success = (run.report() or {}).get("status") == "succeeded"
-    if not (is_success and settings and digests and all(map(_is_name, digests))):
+    if not (is_success and settings and digests):
         return None
     return SuccessfulRun(run=run, settings=settings, inputs=inputs, expected_digests=digests)
 

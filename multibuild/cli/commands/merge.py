@@ -19,7 +19,7 @@ from multibuild.cli.request import (
     registry_settings,
     state_of,
 )
-from multibuild.cli.streams import print_bytes, print_json
+from multibuild.cli.streams import print_index, print_json
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Destination, Reference
@@ -124,7 +124,7 @@ def _merge_last_run(request: MergeRequest) -> int:
             )
     if request.dry_run:
         _describe(index := _preview(request), request)
-        print_bytes(index.content)
+        print_index(index.content)
         return 0
     loaded = load(request)
     check_before_run(request, loaded)
@@ -157,7 +157,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         index = compose(parts, options, onto=onto)
         _describe(index, request)
         if request.dry_run:
-            print_bytes(index.content)
+            print_index(index.content)
             return 0
         published = publish(
             index,
