@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -14,13 +15,20 @@ class NotRegular(OSError):
     """The path is no regular file, or is larger than the limit; `strerror` says which."""
 
 
+def open_regular(path: Path) -> io.FileIO:
+    """Open a regular file, through links, without a buffer. Raises NotRegular, or OSError as `open` does."""
+    # Without O_NONBLOCK, open(2) waits for a writer of a FIFO.
+    file = io.FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY))
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        file.close()
+        raise NotRegular(errno.EINVAL, _kind(mode), str(path))
+    return file
+
+
 def read_regular(path: Path, max_bytes: int) -> bytes:
     """Read a regular file, through links. Raises NotRegular, or OSError as `open` does."""
-    # Without O_NONBLOCK, open(2) waits for a writer of a FIFO.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise NotRegular(errno.EINVAL, _kind(os.fstat(handle).st_mode), str(path))
+    with io.BufferedReader(open_regular(path)) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise NotRegular(errno.EFBIG, f"it has more than {human_bytes(max_bytes)}", str(path))

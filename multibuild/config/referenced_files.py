@@ -16,7 +16,7 @@ from multibuild.regular_file import is_file, is_folder, is_there
 from multibuild.terminal import shorten
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
-MAX_DOCKERFILE_BYTES = 1_000_000
+
 """A hundred times a long Dockerfile."""
 
 _SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from multibuild.dockerfile.bounded_text import open_regular
 from multibuild.dockerfile.ignore import Ignore
 from multibuild.frozen import frozen
+from multibuild.regular_file import open_regular
 
 CHUNK_BYTES = 1024 * 1024
 PIECE_BYTES = 32 * CHUNK_BYTES
