@@ -17,8 +17,6 @@ from multibuild.terminal import shorten
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
 
-"""A hundred times a long Dockerfile."""
-
 _SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")
 
 
