@@ -138,7 +138,9 @@ def _members(file: FileSlice) -> Iterator[_Header]:
         position, pending = member.end, None
         if position > file.size:
             raise NotAnArchive(f"it ends in the middle of {member.name[:100]!r}")
-        if member.kind in b"0\0" and not member.name.endswith("/"):
+        # Python's reader looks at the name in the header itself, others at the one that replaces it.
+        is_folder = any(name.endswith("/") for name in (header.name, member.name))
+        if member.kind in b"0\0" and not is_folder:
             yield member
         elif member.kind not in b"5\0" or member.size:
             raise _refused(member)
@@ -205,9 +207,12 @@ def _extension(header: _Header, file: FileSlice) -> dict[str, str]:
     """Return what a PAX header or a GNU long name says of the next member: its path and size."""
     if header.size > MAX_EXTENSION_BYTES:
         raise NotAnArchive(f"a header of it has more than {MAX_EXTENSION_BYTES} bytes")
-    data = file.read_at(header.start, header.size)
+    data = file.read_at(header.start, header.end - header.start)
     if len(data) < header.size:
         raise NotAnArchive("it ends in the middle of a header")
+    data, padding = data[: header.size], data[header.size :]
+    if any(padding):
+        raise NotAnArchive("two readers would name a member differently: a header goes on beyond its size")
     if header.kind == b"K":
         raise NotAnArchive("it has the name of a link; a layout has regular files only")
     if header.kind == b"L":

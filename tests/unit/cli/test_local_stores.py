@@ -14,7 +14,7 @@ from fakes.images import OCI, OCI_INDEX, descriptor, put_attested, put_image, pu
 from fakes.layouts import LayoutFiles
 from fakes.mistakes import ExpectedError, check
 from fakes.registry_server import FakeRegistry, digest_of
-from fakes.tars import END, archive_of, gnu_name, member, members_of, padded, pax
+from fakes.tars import END, archive_of, gnu_name, member, members_of, padded, pax, sealed
 
 from multibuild.cli.startup import main
 
@@ -441,6 +441,22 @@ ARCHIVES = {
     ),
     "a folder with a content": ((member("blobs/", b"x" * 600, kind=b"5"),), error(7, "two readers")),
     "a file with the name of a folder": ((member("blobs/", b"x" * 600),), error(7, "two readers")),
+    "the name of a folder under a long name": (
+        (gnu_name(NAME), member("blobs/", b"x" * 600, kind=b"\0")),
+        error(7, "two readers"),
+    ),
+    "a long name beyond its size": (
+        (member("x", kind=b"L", size=3, magic=b"ustar  \0") + padded(b"index.json"), member("x", b"{}")),
+        error(7, "beyond its size"),
+    ),
+    "a PAX record beyond its size": (
+        (pax([("path", "a")])[:512] + pax([("path", "a"), ("size", "9")])[512:], member("x", b"{}")),
+        error(7, "beyond its size"),
+    ),
+    "a device number that is none": (
+        (pax([("path", NAME)]) + sealed(member("x")[:329] + b"x" * 16 + member("x")[345:]),),
+        error(7, "some readers"),
+    ),
     "a size in another notation": ((member(NAME, size=b"0x10"),), error(7, "a.tar")),
     "a negative size": ((member(NAME, size=b"\xff" * 12),), error(7, "a.tar")),
     "a size beyond the archive": ((member(NAME, size=8 * 10**9),), error(7, "a.tar", "ends in the middle")),
