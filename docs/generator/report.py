@@ -17,7 +17,7 @@ from multibuild.report.report import make_report
 MEANINGS: Final = {
     "schema": "the version of this format: 1; keys may be added to it, those here stay",
     "run": "the run's id",
-    "status": "`succeeded`, `partial` (an optional platform is missing), `failed` or `interrupted`",
+    "status": "`succeeded`, `partial` (an optional platform is missing), `failed`, `interrupted` or `running`",
     "image": "the repository, without tag",
     "tags": "the tags asked for",
     "started": "start time, RFC 3339",

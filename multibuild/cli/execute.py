@@ -105,6 +105,18 @@ def _use_case(
     return run_stages(loaded, only, context)
 
 
+def current_report(run: RunDirectory) -> dict[str, Any]:
+    """Fold the journal of a run that is not over; nothing is written."""
+    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+    platforms = [
+        {**row, "status": "building" if row["attempts"] else "queued"}
+        if row["status"] == "cancelled"
+        else row
+        for row in report["platforms"]
+    ]
+    return {**report, "status": "running", "platforms": platforms}
+
+
 def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
     """Fold the journal into report.json, report.md and report.html in the run directory."""
     from multibuild.report.html.page import as_html

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,8 @@ MAX_TRIES = 100
 
 _UNSUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP}
 """Errors of file systems that lock no directories."""
+
+_HOLDER = re.compile(r"pid (?P<pid>[0-9]{1,10}) on (?P<host>\S+) since .{23} \((?P<command>[^()]*)\)\Z")
 
 
 @contextmanager
@@ -66,6 +69,23 @@ def _lock(path: Path, open_path: Callable[[Path], int], handles: ExitStack) -> i
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
     raise UnsafeFile(path, "is replaced all the time")
+
+
+def holding_command(folder: Path) -> str:
+    """Return the command of the living process on this machine that holds the lock; empty if there is none.
+
+    The lock is not tried for: whoever held it for that moment would keep a run from starting.
+    """
+    match = _HOLDER.match(_recorded_holder(folder))
+    if match is None or match["host"] != os.uname().nodename:
+        return ""
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass  # it lives, and is another user's
+    return match["command"]
 
 
 def _recorded_holder(folder: Path) -> str:

@@ -32,9 +32,12 @@ from multibuild.journal.own_files import (
     require_private,
     sequence_of,
 )
-from multibuild.journal.project_lock import hold_project_lock
+from multibuild.journal.project_lock import hold_project_lock, holding_command
 from multibuild.journal.shapes import FACTS, PLAN, REPORT
 from multibuild.json_types import Shape, has_shape, is_text, parse_json
+
+RUN_COMMANDS = frozenset({"all", "build", "merge"})
+"""Commands that make a run."""
 
 MAX_DOCUMENT_BYTES = 16 << 20
 """Bytes of a plan or a report; that of a dozen platforms takes less than one megabyte."""
@@ -244,6 +247,11 @@ class State:
             with self.faults():
                 held.enter_context(hold_project_lock(self.path))
             yield
+
+    def is_running(self, run: RunDirectory) -> bool:
+        """Whether a living process on this machine carries out a run: the newest, while one is at work."""
+        is_newest = run == next(iter(self.runs()), None)
+        return is_newest and run.report() is None and holding_command(self.path) in RUN_COMMANDS
 
     def load_facts(self) -> dict[str, Any] | None:
         """Read facts.json: the results of the last setup or doctor; None when there is none.

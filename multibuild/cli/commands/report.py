@@ -19,7 +19,7 @@ from multibuild.frozen import frozen
 from multibuild.terminal import columns, human_seconds
 
 if TYPE_CHECKING:
-    from multibuild.journal.runs import State
+    from multibuild.journal.runs import RunDirectory, State
 
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ def _state(request: Request) -> State:
 
 def report(request: ReportRequest) -> int:
     """Show the report of a run."""
-    from multibuild.cli.execute import write_report
     from multibuild.report.markdown import as_markdown
     from multibuild.report.summary import as_text
 
-    run = _state(request).find(request.run)
-    document = run.whole_report() or write_report(run)
+    state = _state(request)
+    run = state.find(request.run)
+    document = _document(state, run)
     if request.html is not None:
         _write_page(document, request.html, run.path)
         print(f"written: {request.html}", file=sys.stderr)
@@ -62,6 +62,13 @@ def report(request: ReportRequest) -> int:
     else:
         print(as_markdown(document) if request.markdown else as_text(document))
     return 0
+
+
+def _document(state: State, run: RunDirectory) -> Mapping[str, Any]:
+    """Return the report of a run, written if it was killed before that; of one that goes on, what is known so far."""
+    from multibuild.cli.execute import current_report, write_report
+
+    return current_report(run) if state.is_running(run) else run.whole_report() or write_report(run)
 
 
 def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
@@ -78,9 +85,8 @@ def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
 
 def runs(request: Request) -> int:
     """List past runs, newest first."""
-    from multibuild.cli.execute import write_report
-
-    reports = [(run, run.whole_report() or write_report(run)) for run in _state(request).runs()]
+    state = _state(request)
+    reports = [(run, _document(state, run)) for run in state.runs()]
     if request.json:
         keys = ("run", "status", "started", "seconds", "image", "tags")
         print_json([{key: document[key] for key in keys} for _, document in reports])

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -200,3 +201,66 @@ def test_a_child_process_does_not_inherit_the_lock(state):
     finally:
         child.kill()
         child.wait()
+
+
+# Runs that go on.
+
+COMMAND_HOLDER = """
+import sys
+from pathlib import Path
+from multibuild.journal.runs import State
+sys.argv = ["multibuild", {command!r}]
+with State(Path({path!r})).lock():
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def held_by(command, path):
+    """Let another process hold the project's lock, as the command does."""
+    script = COMMAND_HOLDER.format(command=command, path=str(path))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_is_running_while_its_process_lives(tmp_path):
+    state = State(tmp_path / "state")
+    older, newest = (state.new_run(datetime(2026, 1, day, tzinfo=UTC)) for day in (1, 2))
+    with held_by("all", state.path):
+        assert state.is_running(newest)
+        assert not state.is_running(older)
+    assert not state.is_running(newest), "it was killed, and its lock file tells of it still"
+
+
+@pytest.mark.parametrize("command", ["clean", "import", "test"])
+def test_a_command_without_a_run_runs_none(tmp_path, command):
+    state = State(tmp_path / "state")
+    run = state.new_run(datetime(2026, 1, 1, tzinfo=UTC))
+    with held_by(command, state.path):
+        assert not state.is_running(run)
+
+
+def test_a_run_with_a_report_is_over(tmp_path):
+    state = State(tmp_path / "state")
+    run = state.new_run(datetime(2026, 1, 1, tzinfo=UTC))
+    run.save_report({"status": "failed"}, {})
+    with held_by("all", state.path):
+        assert not state.is_running(run)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "pid 1", "pid x on here since now (all)", "\x00", "pid 99999999 on {host} since {time} (all)"],
+)
+def test_a_lock_file_of_no_process_holds_nothing(tmp_path, text):
+    state = State(tmp_path / "state")
+    run = state.new_run(datetime(2026, 1, 1, tzinfo=UTC))
+    text = text.format(host=os.uname().nodename, time="2026-01-01 00:00:00 UTC")
+    (state.path / "lock").write_text(text)
+    assert not state.is_running(run)
