@@ -24,6 +24,7 @@ ARG TARGETARCH
 RUN for i in $(seq 1 40); do printf 'CC src/module-%s.c \\033[31m\\033]0;title\\007\\n' $i; sleep 0.05; done
 RUN case $TARGETARCH in riscv64) printf 'main.c:12:5: \\033[1merror: implicit declaration\\n'; exit 1 ;; esac
 """
+STYLE = re.compile(r"\x1b\[[0-9;]*m|\x1b\([A-Z0-9]|\x0e|\x0f")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?3[0-7]m")
 ROW = re.compile(r"^(linux/\S+) +(queued|building|succeeded|failed|reused)\b")
 
@@ -45,10 +46,10 @@ class Terminal:
         return self._call("capture-pane", "-p", *flags)
 
     def wait(self, condition, seconds=120):
-        """Wait until the screen meets the condition; return that screen."""
+        """Wait until the text of the screen meets the condition; return that very screen, with its colours."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if condition(screen := self.screen()):
+            if condition(STYLE.sub("", screen := self.screen("-e"))):
                 return screen
             time.sleep(0.1)
         raise AssertionError(f"it did not come:\n{self.screen('-S', '-')}")
@@ -116,10 +117,11 @@ def test_the_table_follows_a_run(project, state, terminal, keep, columns, lines,
     argv = (sys.executable, "-m", "multibuild", "all", "-f", config, "--state-dir", state)
     screen.run(argv, {"PYTHONPATH": ROOT, "TERM": "tmux-256color", **environ})
 
-    screen.wait(lambda seen: set(rows_of(seen)) == set(TWELVE) and "CC src/module-" in seen)
-    during = screen.screen("-e")
+    shown = ("CC src/module-", "RUN for i in")
+    during = screen.wait(
+        lambda seen: set(rows_of(seen)) == set(TWELVE) and all(text in seen for text in shown)
+    )
     keep(f"live-{columns}", during, columns)
-    assert "RUN for i in" in during
     assert bool(COLOUR.search(during)) is ("NO_COLOR" not in environ)
 
     screen.wait(lambda seen: "[ended 0]" in seen)

@@ -235,6 +235,8 @@ class FaultyProxy:
                 body: object = self._body(*((4096, 0.02) if drip else ())) if has_body else None
                 if self.command == "PUT" and "/manifests/" in self.path:
                     body = b"".join(self._body())
+                    if not chunked and len(body) != int(self.headers.get("Content-Length") or 0):
+                        raise ConnectionError("the client is gone in mid-body: that is no request")
                     proxy._record_manifest(self.path, body)
                     headers["Content-Length"], chunked = str(len(body)), False
                 upstream = http.client.HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
