@@ -10,6 +10,7 @@ from dataclasses import field
 
 from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.frozen import frozen
+from multibuild.qemu.activity import EmulatorLoad
 
 LONG_BUILD_S = 5.0
 """Duration from which a build is a long one.
@@ -19,18 +20,23 @@ processors took a seventh longer with two at a time than with six. Twelve that c
 a sixteenth less with two than with six: more builds than processors cost cache misses and context switches.
 """
 
+MAX_WAITING_PROCESSORS = 0.1
+"""Of all emulators together: what a few sleeping shells use."""
+
 
 @frozen
 class CpuGate:
     """Limit on builds while the processors have no idle time: `default_jobs`, or `min_jobs` if builds are long.
 
-    Builds are long as soon as one of them has run for `long_after` seconds.
+    Builds are long as soon as one of them has run for `long_after` seconds. Where other work keeps the processors
+    busy, builds whose emulators use none are waiting for something else, and one more costs nothing.
     """
 
     min_jobs: int
     default_jobs: int
     long_after: float = LONG_BUILD_S
     processors: Processors = field(default_factory=Processors)
+    emulators: EmulatorLoad = field(default_factory=EmulatorLoad)
 
 
 class Slots:
@@ -43,6 +49,7 @@ class Slots:
         self._holders: dict[object, tuple[int, float]] = {}
         self._queue: list[object] = []
         self._waiting_for_several = 0
+        self._looked_at = time.monotonic()
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -96,7 +103,18 @@ class Slots:
             return True
         now = time.monotonic()
         long = any(now - since >= gate.long_after for _, since in self._holders.values())
-        return (self._used < gate.default_jobs and not long) or gate.processors.has_idle_time()
+        return (self._used < gate.default_jobs and not long) or self._has_processor(gate, now)
+
+    def _has_processor(self, gate: CpuGate, now: float) -> bool:
+        """Whether there is idle time for one more build, or the builds leave their processors to others."""
+        if gate.processors.has_idle_time():
+            return True
+        if now - self._looked_at < WINDOW_S:
+            return False
+        self._looked_at = now
+        # Without an emulator for each, a build has not come to its first RUN, or needs none.
+        used = gate.emulators.processors()
+        return used < MAX_WAITING_PROCESSORS and gate.emulators.processes >= self._used
 
     async def _wait_for_change(self) -> None:
         """Wait until slots change, or, with a CPU gate, for the next window of idle time."""

@@ -4,6 +4,7 @@ import pytest
 
 from multibuild.buildx.cpu_idle import WINDOW_S, Processors
 from multibuild.buildx.slots import CpuGate, Slots
+from multibuild.qemu.activity import EmulatorLoad
 
 
 class Builds:
@@ -184,9 +185,42 @@ class FakeProcessors(Processors):
         return idle > 0
 
 
+class FakeEmulators(EmulatorLoad):
+    """A number of emulators that use a number of processors."""
+
+    processes = 9
+
+    def __init__(self, used=2.0):
+        self.used = used
+
+    def processors(self):
+        return self.used
+
+
+async def test_builds_that_wait_leave_room_on_a_machine_that_others_keep_busy():
+    builds, emulators = Builds(4), FakeEmulators()
+    gate = CpuGate(
+        min_jobs=1, default_jobs=1, long_after=0.0, processors=FakeProcessors(), emulators=emulators
+    )
+    builds.slots = Slots(4, gate)
+    await builds.start("a", "b", "c")
+    await asyncio.sleep(3 * WINDOW_S)
+    assert builds.running == ["a"]
+    emulators.used, emulators.processes = 0.0, 0
+    await asyncio.sleep(3 * WINDOW_S)
+    assert builds.running == ["a"], "it may not have come to its RUN yet"
+    emulators.processes = 9
+    await asyncio.sleep(3.5 * WINDOW_S)
+    assert builds.running == ["a", "b", "c"]
+    await builds.finish("a", "b", "c")
+
+
 async def test_long_builds_run_in_min_jobs_while_processors_are_busy():
     builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
+    builds.slots = Slots(
+        4,
+        CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors, emulators=FakeEmulators()),
+    )
     await builds.start("a", "b", "c", "d")
     assert builds.running == ["a", "b"]
     await builds.finish("a")
@@ -197,7 +231,10 @@ async def test_long_builds_run_in_min_jobs_while_processors_are_busy():
 
 async def test_with_idle_time_another_build_starts():
     builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(4, CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors))
+    builds.slots = Slots(
+        4,
+        CpuGate(min_jobs=2, default_jobs=4, long_after=0.0, processors=processors, emulators=FakeEmulators()),
+    )
     await builds.start("a", "b", "c", "d", "e")
     processors.idle_builds = 1
     await asyncio.sleep(2 * WINDOW_S)
@@ -210,7 +247,10 @@ async def test_with_idle_time_another_build_starts():
 
 async def test_short_builds_use_all_slots_until_one_becomes_long():
     builds, processors = Builds(3), FakeProcessors()
-    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.2, processors=processors))
+    builds.slots = Slots(
+        3,
+        CpuGate(min_jobs=1, default_jobs=3, long_after=0.2, processors=processors, emulators=FakeEmulators()),
+    )
     await builds.start("a", "b", "c", "d")
     assert builds.running == ["a", "b", "c"]
     await asyncio.sleep(0.2)
@@ -223,7 +263,12 @@ async def test_short_builds_use_all_slots_until_one_becomes_long():
 
 async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
     builds = Builds(3)
-    builds.slots = Slots(3, CpuGate(min_jobs=1, default_jobs=3, long_after=0.0, processors=FakeProcessors()))
+    builds.slots = Slots(
+        3,
+        CpuGate(
+            min_jobs=1, default_jobs=3, long_after=0.0, processors=FakeProcessors(), emulators=FakeEmulators()
+        ),
+    )
     await builds.start("a", "b")
     assert builds.running == ["a"]
     async with asyncio.timeout(1), builds.slots.take(count=2):
@@ -238,7 +283,9 @@ async def test_the_cpu_gate_does_not_apply_to_requests_for_several_slots():
 
 async def test_more_than_default_jobs_run_only_with_idle_time():
     builds, processors = Builds(4), FakeProcessors()
-    builds.slots = Slots(4, CpuGate(min_jobs=1, default_jobs=2, processors=processors))
+    builds.slots = Slots(
+        4, CpuGate(min_jobs=1, default_jobs=2, processors=processors, emulators=FakeEmulators())
+    )
     await builds.start("a", "b", "c", "d")
     assert builds.running == ["a", "b"]
     processors.idle_builds = 1
