@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
-from multibuild.engine.docker import DockerEngine
-from multibuild.host.own_builders import OwnBuilders
+from multibuild.engine.docker import DockerEngine, Engine
+from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import RUN_LIMITS
@@ -61,7 +61,11 @@ def clean_up(
             if not dry_run:
                 state.point_to_newest()
         if "builders" in kinds:
-            _builders(_profiles(loaded), outcome, dry_run=dry_run)
+            record = OwnBuilders.of(os.environ)
+            own = [builder for builder in record.all() if builder.profile in _profiles(loaded)]
+            if own:
+                with record.lock(on_wait):
+                    remove_builders(own, record, DockerEngine(), outcome, dry_run=dry_run)
     return outcome
 
 
@@ -111,13 +115,10 @@ def _profiles(loaded: LoadedConfig) -> frozenset[str]:
     return frozenset(profile.name for profile in profiles if profile is not None)
 
 
-def _builders(profiles: AbstractSet[str], outcome: CleanOutcome, *, dry_run: bool) -> None:
-    """Remove the builders that setup created on this account for these profiles."""
-    record = OwnBuilders.of(os.environ)
-    own = [builder for builder in record.all() if builder.profile in profiles]
-    if not own:
-        return
-    engine = DockerEngine()
+def remove_builders(
+    own: Sequence[OwnBuilder], record: OwnBuilders, engine: Engine, outcome: CleanOutcome, *, dry_run: bool
+) -> None:
+    """Remove builders that setup created on this account, none that builds for another run."""
     existing = {builder.name: builder for builder in engine.builders()}
     for builder in own:
         current = existing.get(builder.name)
@@ -125,6 +126,9 @@ def _builders(profiles: AbstractSet[str], outcome: CleanOutcome, *, dry_run: boo
             outcome.stays.append(
                 f"builder {builder.name}: somebody else made it anew (driver {current.driver})"
             )
+        elif current is not None and engine.running_builds(builder.name):
+            outcome.stays.append(f"builder {builder.name}: it builds for another run")
+            continue
         elif current is not None:
             cache = "" if current.driver == "remote" else " and its cache"
             outcome.removed.append(f"builder {builder.name}{cache}")

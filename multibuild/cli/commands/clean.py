@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from multibuild.workflow.clean import CleanOutcome
 
 KINDS = ("runs", "staged", "builders")
+OF_THE_PROJECT = frozenset({"runs", "staged"})
+"""What is removed unless `--only` says otherwise: builders and their caches serve every project of the account."""
 
 
 @frozen
@@ -27,7 +29,7 @@ class CleanRequest(Request):
         tuple[str, ...],
         Option(
             "--only",
-            help="runs, staged or builders (repeatable).",
+            help="runs, staged or builders (repeatable); default runs and staged.",
             autocompletion=completion.fixed(*KINDS),
         ),
     ] = ()
@@ -36,9 +38,9 @@ class CleanRequest(Request):
 
 
 def clean(request: CleanRequest) -> int:
-    """Remove what runs and setup made.
+    """Remove what runs made.
 
-    Staged children, old runs, builders; never what a tag or an index still holds.
+    Staged children and old runs; never what a tag or an index still holds. Builders only with --only builders.
     """
     from multibuild.oci.errors import as_environment_fault
     from multibuild.workflow.clean import clean_up
@@ -50,7 +52,7 @@ def clean(request: CleanRequest) -> int:
     outcome = clean_up(
         loaded,
         state_of(request, loaded),
-        frozenset(request.only or KINDS),
+        frozenset(request.only) or OF_THE_PROJECT,
         keep=request.keep,
         dry_run=request.dry_run,
         on_wait=request.say,
