@@ -35,6 +35,8 @@ from multibuild.json_types import has_shape, parse_json
 from multibuild.plan.plan_document import plan_document
 from multibuild.plan.spec import Staging, repository_of
 from multibuild.platforms import Platform
+from multibuild.redact import redacted
+from multibuild.terminal import printable
 
 if TYPE_CHECKING:
     from multibuild.oci.registry_session import RegistrySession
@@ -55,8 +57,15 @@ MAX_ENTRIES = 10_000
 MAX_RUNS = 100
 """Runs of one directory: one for each machine that built platforms."""
 
-MAX_LOG_BYTES = 256 << 20
+MAX_LOG_BYTES = 64 << 20
 """Bytes of all logs of a run that are copied; the log of a long build takes a few megabytes."""
+
+MAX_LINE_BYTES = 1 << 20
+"""Bytes of a log's line that are looked at together."""
+
+_SPACES = bytes.maketrans(b"\r", b" ")
+_DELETED = bytes({*range(0x20)} - {*b"\t\n\r\x1b"}) + b"\x7f"
+"""Control characters, of which a file may consist: `printable` takes a microsecond for each."""
 
 logger = logging.getLogger(__name__)
 
@@ -265,17 +274,22 @@ def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory
 
 
 def _copy_log(source: Path, target: Path, *, max_bytes: int) -> int:
-    """Copy the first `max_bytes` of a log; return how many it has. What is no plain file is left out."""
+    """Copy the first `max_bytes` of a log, made harmless as our own are; return how many were read.
+
+    What is no plain file is left out.
+    """
     try:
         handle = open_plain(source)
     except OSError as error:
         logger.warning("%s %s: it is not imported", source, error.strerror)
         return 0
-    copied = 0
+    count = 0
     with os.fdopen(handle, "rb") as log, os.fdopen(open_private(target, os.O_WRONLY), "wb") as copy:
-        while chunk := log.read(min(1 << 20, max_bytes - copied)):
-            copied += copy.write(chunk)
-    return copied
+        while line := log.readline(min(MAX_LINE_BYTES, max_bytes - count)):
+            count += len(line)
+            text = line.translate(_SPACES, _DELETED).decode("utf-8", "replace")
+            copy.write(printable(redacted(text)).encode("utf-8", "replace"))
+    return count
 
 
 def _row(source: SourceRun, planned: PlannedPlatform) -> dict[str, Any]:
