@@ -118,7 +118,10 @@ def _profiles(loaded: LoadedConfig) -> frozenset[str]:
 def remove_builders(
     own: Sequence[OwnBuilder], record: OwnBuilders, engine: Engine, outcome: CleanOutcome, *, dry_run: bool
 ) -> None:
-    """Remove builders that setup created on this account, none that builds for another run."""
+    """Remove builders that setup created on this account, none that builds for another run.
+
+    A remote BuildKit stays where it is: only its name is removed, whatever it builds.
+    """
     existing = {builder.name: builder for builder in engine.builders()}
     for builder in own:
         current = existing.get(builder.name)
@@ -126,7 +129,7 @@ def remove_builders(
             outcome.stays.append(
                 f"builder {builder.name}: somebody else made it anew (driver {current.driver})"
             )
-        elif current is not None and engine.running_builds(builder.name):
+        elif current is not None and current.driver != "remote" and engine.running_builds(builder.name):
             outcome.stays.append(f"builder {builder.name}: it builds for another run")
             continue
         elif current is not None:

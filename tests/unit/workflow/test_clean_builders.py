@@ -37,6 +37,14 @@ def test_a_builder_in_use_stays_and_stays_ours(record):
     assert record.all() == (OURS,)
 
 
+def test_the_name_of_a_remote_builder_is_removed_whatever_it_builds(tmp_path):
+    record = OwnBuilders(tmp_path)
+    record.add(OwnBuilder(name="far", driver="remote", profile="team"))
+    engine = FakeEngine(existing=[builder("far", "remote")], running={"far": 2})
+    assert clean(record, engine).removed == ["builder far"]
+    assert engine.calls == ["remove far"]
+
+
 def test_a_builder_that_another_made_anew_stays(record):
     engine = FakeEngine(existing=[builder("team", "remote")])
     assert "somebody else made it anew" in clean(record, engine).stays[0]
