@@ -108,10 +108,12 @@ def test_builders_of_setup_are_removed(project, state, tmp_path):
         listed = multibuild("clean", *ours, "--only", "builders", "--dry-run", env=env)
         assert listed.stdout == f"would remove builder {name}\n"
         assert name in docker("buildx", "ls").stdout
-        assert (
-            multibuild("clean", "-f", config, "--state-dir", state, env=env).stdout == "nothing to remove\n"
+        other = multibuild("clean", "-f", config, "--state-dir", state, "--only", "builders", env=env)
+        assert other.stdout == "nothing to remove\n", "its profile is another one"
+        assert multibuild("clean", *ours, env=env).stdout == "nothing to remove\n", (
+            "other projects use builders"
         )
-        cleaned = multibuild("clean", *ours, env=env)
+        cleaned = multibuild("clean", *ours, "--only", "builders", env=env)
         assert cleaned.stdout == f"removed builder {name}\n"
         assert name not in docker("buildx", "ls").stdout
     finally:
