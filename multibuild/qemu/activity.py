@@ -50,7 +50,10 @@ class EmulatorLoad:
         return len(self._ticks)
 
     def processors(self) -> float:
-        """Return how many processors were in use since the last call, on average; ended processes count for nothing."""
+        """Return how many processors were in use since the last call, on average; never too few.
+
+        What ended processes used is counted with the one that waited for them, all of it at their end.
+        """
         before, since = self._ticks, self._start
         self._ticks, self._start = self._read(), self._clock()
         spent = sum(ticks - before.get(pid, 0) for pid, ticks in self._ticks.items())
@@ -68,13 +71,16 @@ class EmulatorLoad:
 
 
 def _ticks_of(proc: Path, is_wanted: Callable[[str], bool]) -> dict[str, int]:
-    """Return CPU time in clock ticks (proc(5), utime and stime) by pid, of processes that execute such a program."""
+    """Return CPU time in clock ticks by pid, of processes that execute such a program and of their ended children.
+
+    Fields of proc(5): utime, stime, cutime, cstime.
+    """
     ticks = {}
     for folder in proc.iterdir():
         if folder.name.isdigit() and is_wanted(_program(folder)):
             try:
                 fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-                ticks[folder.name] = int(fields[11]) + int(fields[12])
+                ticks[folder.name] = sum(map(int, fields[11:15]))
             except (OSError, ValueError, IndexError):
                 continue
     return ticks

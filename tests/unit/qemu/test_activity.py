@@ -17,14 +17,16 @@ class Clock:
         return self.now
 
 
-def process(proc, pid, program, seconds):
+def process(proc, pid, program, seconds, children=0):
     """Write what proc(5) has of a process; its name in brackets may hold anything."""
     folder = proc / str(pid)
     folder.mkdir(exist_ok=True)
     (folder / "exe").unlink(missing_ok=True)
     (folder / "exe").symlink_to(f"/usr/bin/{program}")
     ticks = int(seconds * TICKS)
-    (folder / "stat").write_text(f"{pid} (a) b) S " + " ".join(["0"] * 10) + f" {ticks} 0 0 0\n")
+    (folder / "stat").write_text(
+        f"{pid} (a) b) S " + " ".join(["0"] * 10) + f" {ticks} 0 {children * TICKS} 0 0\n"
+    )
 
 
 def test_the_load_is_that_of_all_emulators(tmp_path):
@@ -39,6 +41,16 @@ def test_the_load_is_that_of_all_emulators(tmp_path):
     assert load.processes == 3
     clock.now = 4.0
     assert load.processors() == 0.0
+
+
+def test_children_that_ended_in_between_count_with_their_parent(tmp_path):
+    """A shell that starts one short program after the other uses little itself."""
+    clock = Clock()
+    process(tmp_path, 1, "qemu-arm", 1)
+    load = EmulatorLoad(proc=tmp_path, clock=clock)
+    clock.now = 2.0
+    process(tmp_path, 1, "qemu-arm", 1, children=3)
+    assert load.processors() == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("program", ["make", "qemu-system-aarch64", "sh", "notqemu-arm"])
