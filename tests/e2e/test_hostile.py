@@ -317,6 +317,7 @@ def test_the_words_of_an_imported_run_are_inert(ci, project, state, tmp_path):
         for log in journal.parent.glob("logs/*"):
             log.write_text("\n".join(WORDS) + "\n" + log.read_text())
     run(ci, "import", elsewhere, "-f", config, "--state-dir", state, codes=(0, 2, 7))
+    assert_files(ci, state)
     for arguments in (
         ("report",),
         ("report", "--json"),

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -71,10 +71,8 @@ class LayoutFiles(Protocol):
     def path(self) -> Path:
         """Where they are, for messages."""
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[FileSlice]:
+    def open(self, name: str) -> AbstractContextManager[FileSlice]:
         """Open a file. FileNotFoundError when it is missing, RegistryError when it is no regular file."""
-        raise NotImplementedError
 
 
 @frozen
