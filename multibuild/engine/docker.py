@@ -25,6 +25,7 @@ from multibuild.engine.builder_container import (
     container_name,
     parse_container,
 )
+from multibuild.engine.docker_errors import INSTALL_DOCKER, explained, unreachable, without_buildx
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
@@ -40,12 +41,6 @@ ANSWER_TIMEOUT_S = 180.0
 
 MAX_ANSWER_BYTES = 64_000_000
 """What a short answer may have: buildx lists the files of every builder."""
-
-INSTALL_DOCKER = "install Docker 28 or newer: https://docs.docker.com/engine/install/"
-OTHER_CONTEXT = (
-    "`docker context ls` shows those there are; DOCKER_CONTEXT or `docker context use` chose this one"
-)
-INSTALL_BUILDX = "install the buildx plugin: package docker-buildx-plugin, or docker-buildx on Debian"
 
 
 @frozen
@@ -170,15 +165,15 @@ class DockerEngine:
         answer = run_docker("docker", "info", "--format", "{{json .}}")
         # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
-            raise _explained("docker info", answer.stderr or answer.stdout)
+            raise explained("docker info", answer.stderr or answer.stdout)
         document, warnings = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
         if not document.get("ServerVersion"):
-            raise _unreachable("; ".join(map(str, _list(document.get("ServerErrors")))) or warnings)
+            raise unreachable("; ".join(map(str, _list(document.get("ServerErrors")))) or warnings)
         with _in_form("docker info"):
             plugins = (document.get("ClientInfo") or {}).get("Plugins") or ()
             buildx = next((p for p in plugins if p.get("Name") == "buildx" and p.get("Path")), None)
         if buildx is None or buildx.get("Err"):
-            raise _without_buildx(warnings)
+            raise without_buildx(warnings)
         with _in_form("docker info"):
             return self._info(document, buildx)
 
@@ -245,7 +240,7 @@ class DockerEngine:
             copied.returncode and b"could not find the file" not in copied.stderr.lower()
         ):
             message = inspected.stderr or copied.stderr.decode("utf-8", "replace")
-            raise _explained(f"looking at the container {name}", message)
+            raise explained(f"looking at the container {name}", message)
         changes = self._text("docker", "container", "diff", name) if copied.stdout else ""
         try:
             return parse_container(inspected.stdout, copied.stdout, changes)
@@ -264,7 +259,7 @@ class DockerEngine:
         """Whether `docker image inspect` knows the image."""
         answer = run_docker("docker", "image", "inspect", "--format", "{{.Id}}", image)
         if answer.returncode and "no such image" not in answer.stderr.lower():
-            raise _explained(f"looking for the image {image}", answer.stderr)
+            raise explained(f"looking for the image {image}", answer.stderr)
         return answer.returncode == 0
 
     def pull(self, image: str) -> None:
@@ -292,7 +287,7 @@ class DockerEngine:
         """Return the stdout of a command that changes nothing; EnvironmentFault when it fails."""
         answer = run_docker(*argv)
         if answer.returncode:
-            raise _explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
+            raise explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
         return answer.stdout
 
     def _is_local(self, context: str) -> bool:
@@ -382,55 +377,11 @@ def _faults(action: str) -> Iterator[None]:
     except ClientNotFoundError as error:
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except DockerException as error:
-        raise _explained(action, (error.stderr or error.stdout or "").strip()) from error
+        raise explained(action, (error.stderr or error.stdout or "").strip()) from error
     except (UnicodeDecodeError, ValueError) as error:
         raise EnvironmentFault(
             f"{action}: docker's answer could not be read", hint="try the same docker command"
         ) from error
-
-
-def _explained(action: str, message: str) -> EnvironmentFault:
-    message = message.strip()
-    lowered = message.lower()
-    if "unknown command: docker buildx" in lowered or "'buildx' is not a docker command" in lowered:
-        return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
-    # An error from the daemon itself (about a registry that refused it, say) is not about reaching the daemon.
-    is_answer = "error response from daemon" in lowered
-    if (
-        not is_answer
-        and "daemon" in lowered
-        and ("connect" in lowered or "running" in lowered or "permission" in lowered)
-    ):
-        return _unreachable(message)
-    last = message.splitlines()[-1].removeprefix("ERROR: ") if message else "docker failed without a word"
-    if "context not found" in lowered:
-        return EnvironmentFault(f"{action}: {last.partition(': open ')[0]}", hint=OTHER_CONTEXT)
-    return EnvironmentFault(f"{action}: {last}", hint="`docker info` says more")
-
-
-def _without_buildx(warnings: str) -> EnvironmentFault:
-    """Return the reason why docker lists no buildx: an unreadable config.json hides the plugins it names."""
-    if "Error loading config file" in warnings or "Error parsing config file" in warnings:
-        return EnvironmentFault(
-            warnings.splitlines()[0].removeprefix("WARNING: "),
-            hint="mend docker's config.json, or move it away",
-        )
-    return EnvironmentFault("docker has no buildx plugin", hint=INSTALL_BUILDX)
-
-
-def _unreachable(message: str) -> EnvironmentFault:
-    if "permission denied" in message.lower():
-        return EnvironmentFault(
-            "permission denied at the Docker engine's socket",
-            hint="join the docker group (`sudo usermod -aG docker $USER`, then log in again), or use rootless Docker",
-        )
-    reason = (
-        message.splitlines()[0].removeprefix("ERROR: ") if message else "the Docker engine does not answer"
-    )
-    return EnvironmentFault(
-        reason,
-        hint="start the engine (`systemctl start docker`, or Docker Desktop), or point DOCKER_HOST at one",
-    )
 
 
 def _insecure(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,10 +13,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, field
 from pathlib import Path
 
-from multibuild.files import write_atomic
+from multibuild.files import read_plain, write_atomic
 from multibuild.frozen import frozen
 from multibuild.journal.recorder import Say
 from multibuild.journal.runs import state_home
+from multibuild.json_types import parse_json
+
+MAX_BYTES = 1 << 20
+"""Of the record of a builder; it has some hundred."""
 
 
 @frozen
@@ -64,7 +68,7 @@ class OwnBuilders:
     def get(self, name: str) -> OwnBuilder | None:
         """Return one builder; None for one that multibuild did not make."""
         try:
-            return OwnBuilder(**json.loads((self._folder / f"{name}.json").read_text(encoding="utf-8")))
+            return OwnBuilder(**parse_json(read_plain(self._folder / f"{name}.json", max_bytes=MAX_BYTES)))
         except (OSError, ValueError, TypeError, RecursionError):
             return None
 
