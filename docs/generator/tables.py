@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from docs.generator.markdown import code, listed, page, table
 from multibuild import errors
 from multibuild.architectures import ARCHITECTURES, Architecture
-from multibuild.buildx.failure_signatures import CLASSES, EXIT_CODES, SIGNATURES, FailureClass
+from multibuild.failures.signatures import CLASSES, EXIT_CODES, SIGNATURES, FailureClass
 
 _RETRIES = """\
 | retry | meaning |

@@ -16,10 +16,10 @@ from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
 from multibuild.builds.result import Attempt, Outcome
 from multibuild.buildx.attempt_retries import Budget
-from multibuild.buildx.classify import Failure, classify, failure_of, wrong_base
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.rawjson_progress import Progress
 from multibuild.buildx.slots import Slots
+from multibuild.failures.classify import Failure, classify, failure_of, wrong_base
 from multibuild.frozen import frozen
 from multibuild.journal.events import AttemptEnded, AttemptStarted, Emit, LogLine, StepStarted
 from multibuild.journal.runs import RunDirectory, open_log

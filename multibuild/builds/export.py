@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from multibuild.buildx.classify import Failure
+from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import export_folder, exported_digest, finalize
 from multibuild.journal.runs import RunDirectory

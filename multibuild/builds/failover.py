@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from multibuild.builds.result import BuildResult
-from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import ProcessLimits, run_process
+from multibuild.failures.classify import Failure
 from multibuild.journal.recorder import Say
 from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from multibuild.buildx.classify import Failure
 from multibuild.buildx.rawjson_progress import Step
+from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform

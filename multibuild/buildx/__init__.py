@@ -1,1 +1,1 @@
-"""The buildx client: its process, its progress output, and the classes of its failures."""
+"""The buildx client: its process, its progress output, its logs, and when an attempt is repeated."""

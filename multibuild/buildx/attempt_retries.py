@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from multibuild.buildx.classify import Failure
+from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.retry_calls import Backoff, retry_async
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 
-from multibuild.buildx.classify import Failure, classify
-from multibuild.buildx.rawjson_progress import TAIL_LINES, Evidence, Progress
+from multibuild.buildx.rawjson_progress import TAIL_LINES, Progress
+from multibuild.failures.classify import Failure, classify
+from multibuild.failures.evidence import Evidence
 from multibuild.redact import redacted
 
 MAX_LOG_BYTES = 64 << 20

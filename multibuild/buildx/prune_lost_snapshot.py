@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import ProcessLimits, StartFailed, run_process
+from multibuild.failures.classify import Failure
 
 _RECORD = re.compile(r"snapshot ([a-z0-9]{25}) does not exist: not found")
 """BuildKit's own IDs (identity.NewID): 25 characters of base 36. A base image's layer has none."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from multibuild.failures.evidence import DecisiveLines, Evidence
 from multibuild.frozen import frozen
 from multibuild.redact import redacted
 from multibuild.terminal import printable
@@ -79,18 +80,7 @@ class _Vertex:
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-
-
-@frozen
-class Evidence:
-    """The basis for the class of a failure.
-
-    `message` is the last error text, `step` the failing step's name (empty: no step failed), `tail` its last lines.
-    """
-
-    message: str
-    step: str
-    tail: tuple[str, ...]
+    decisive: DecisiveLines = field(default_factory=DecisiveLines)
 
 
 class Progress:
@@ -178,7 +168,12 @@ class Progress:
         if not failing:
             return Evidence(message=message, step="", tail=tuple(self._plain)[-5:])
         vertex = failing[-1]
-        return Evidence(message=message or vertex.error, step=vertex.name, tail=tuple(vertex.tail))
+        return Evidence(
+            message=message or vertex.error,
+            step=vertex.name,
+            tail=tuple(vertex.tail),
+            decisive=vertex.decisive.lines,
+        )
 
     @property
     def error(self) -> str:
@@ -268,6 +263,7 @@ class Progress:
         """Add a whole line of a step. The log is written last: that fails on a full disk."""
         line = redacted(line)
         vertex.tail.append(line[-2000:])
+        vertex.decisive.add(line)
         if self._on_line is not None:
             self._on_line(line)
         self._write_log(line)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multibuild.buildx.classify import classify
-from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
+from multibuild.failures.classify import classify
+from multibuild.failures.evidence import Evidence
 from multibuild.journal.recorder import Say
 from multibuild.retry_calls import Backoff, retry
 

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from fuzz.harness import Target, mutated, mutated_json
-from multibuild.buildx.classify import (
+from multibuild.buildx.plain_log import explain_log
+from multibuild.buildx.prune_lost_snapshot import _RECORD
+from multibuild.buildx.rawjson_progress import (
+    MAX_OPEN_STEPS,
+    MAX_WARNINGS,
+    TAIL_LINES,
+    Progress,
+)
+from multibuild.buildx.split_progress import BatchProgress
+from multibuild.failures.classify import (
     EVIDENCE_LINES,
     MAX_SHOWN_CHARACTERS,
     Failure,
@@ -15,17 +24,8 @@ from multibuild.buildx.classify import (
     failure_of,
     wrong_base,
 )
-from multibuild.buildx.failure_signatures import SIGNATURES
-from multibuild.buildx.plain_log import explain_log
-from multibuild.buildx.prune_lost_snapshot import _RECORD
-from multibuild.buildx.rawjson_progress import (
-    MAX_OPEN_STEPS,
-    MAX_WARNINGS,
-    TAIL_LINES,
-    Evidence,
-    Progress,
-)
-from multibuild.buildx.split_progress import BatchProgress
+from multibuild.failures.evidence import Evidence
+from multibuild.failures.signatures import SIGNATURES
 
 MAX_CASE_BYTES = 1 << 20
 """What repeats what was repeated grows to a hundred MB."""

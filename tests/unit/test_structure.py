@@ -63,7 +63,7 @@ LAYERS = (
         "redact",
         "retry_calls",
     },
-    {"dockerfile", "qemu", "buildx", "elf", "oci", "resolve"},
+    {"dockerfile", "qemu", "failures", "buildx", "elf", "oci", "resolve"},
     {"config"},
     {"engine"},
     {"plan"},

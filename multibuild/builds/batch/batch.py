@@ -36,10 +36,10 @@ from multibuild.builds.batch.bake import bake_arguments, bake_document, target_n
 from multibuild.builds.export import Export
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.result import Attempt, Outcome
-from multibuild.buildx.classify import Failure
 from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.referenced_files import is_url
+from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.events import BatchStarted
 from multibuild.journal.runs import open_log

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from multibuild.buildx.classify import Failure, classify, failure_of
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
-from multibuild.buildx.rawjson_progress import Evidence, Progress
+from multibuild.buildx.rawjson_progress import Progress
+from multibuild.failures.classify import Failure, classify, failure_of
+from multibuild.failures.evidence import Evidence
 from multibuild.frozen import frozen
 from multibuild.journal.events import SmokeTestEnded
 from multibuild.journal.runs import open_log

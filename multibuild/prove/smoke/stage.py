@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from multibuild.buildx.attempt_retries import AttemptFailed, Budget, Decision, with_retries
-from multibuild.buildx.classify import Failure
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
 from multibuild.buildx.slots import Slots
 from multibuild.errors import EnvironmentFault, TestFailed
+from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.events import RecordForgotten, SmokeTestGivenUp, SmokeTestWaiting
 from multibuild.journal.local_children import builder_reference

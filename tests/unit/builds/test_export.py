@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from multibuild.builds.export import Export
-from multibuild.buildx.classify import classify
-from multibuild.buildx.rawjson_progress import Evidence
+from multibuild.failures.classify import classify
+from multibuild.failures.evidence import Evidence
 
 FOLDER = Path("/state/runs/1/children/.linux-arm64")
 

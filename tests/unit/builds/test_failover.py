@@ -2,7 +2,7 @@ import pytest
 
 from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.result import BuildResult
-from multibuild.buildx.classify import failure_of
+from multibuild.failures.classify import failure_of
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.platforms import Platform
 

@@ -14,7 +14,7 @@ from multibuild.buildx.attempt_retries import (
     stop_reason,
     with_retries,
 )
-from multibuild.buildx.classify import Failure, failure_of
+from multibuild.failures.classify import Failure, failure_of
 
 BUDGET = Budget(attempts=4, initial=5.0, max=30.0)
 QUICK = Budget(attempts=4, initial=0.001, max=0.002)

@@ -6,18 +6,18 @@ import time
 
 import pytest
 
-from multibuild.buildx.classify import classify, wrong_base
-from multibuild.buildx.failure_signatures import SIGNATURES
 from multibuild.buildx.plain_log import explain_log
 from multibuild.buildx.rawjson_progress import (
     MAX_NAME_CHARACTERS,
     MAX_OPEN_STEPS,
     MAX_WARNINGS,
     TAIL_LINES,
-    Evidence,
     Progress,
 )
 from multibuild.buildx.split_progress import BatchProgress
+from multibuild.failures.classify import classify, wrong_base
+from multibuild.failures.evidence import Evidence
+from multibuild.failures.signatures import SIGNATURES
 
 MAX_CPU_S = 5.0
 """Ten times what each takes, or more; before, some took minutes."""

@@ -302,3 +302,13 @@ def test_the_base_of_a_step(recorder, vertices, inputs, base):
         recorder.vertex(digest, name, inputs=further, started=at(1), completed=at(2))
     recorder.vertex("run", "[build 3/3] RUN make", inputs=inputs, started=at(2), completed=at(3))
     assert {step.vertex: step.base for step in recorder.progress.steps()}["run"] == base
+
+
+def test_evidence_has_a_decisive_line_however_far_above_the_end(recorder):
+    crash = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped"
+    recorder.vertex(started=at(1))
+    recorder.output("".join(f"{line}\n" for line in [crash, *range(500)]).encode())
+    recorder.vertex(started=at(1), completed=at(2), error="process did not complete: exit code: 100")
+    evidence = recorder.progress.evidence()
+    assert evidence.decisive == (crash,)
+    assert evidence.tail[-1] == "499"

@@ -5,9 +5,9 @@ import pytest
 from docs.generate import FOLDER, PAGES
 from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
-from multibuild.buildx.failure_signatures import CLASSES
 from multibuild.cli.app import program
 from multibuild.config.config import Config
+from multibuild.failures.signatures import CLASSES
 from multibuild.journal.events import EVENTS
 
 

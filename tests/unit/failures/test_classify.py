@@ -1,9 +1,9 @@
 import pytest
 
 from multibuild.buildx.attempt_retries import must_run_alone
-from multibuild.buildx.classify import classify, failure_of, wrong_base
-from multibuild.buildx.failure_signatures import CLASSES, EXIT_CODES, SIGNATURES
-from multibuild.buildx.rawjson_progress import Evidence
+from multibuild.failures.classify import classify, failure_of, wrong_base
+from multibuild.failures.evidence import Evidence
+from multibuild.failures.signatures import CLASSES, EXIT_CODES, SIGNATURES
 
 DIGEST = "sha256:" + "a1" * 32
 RETRY = {row.name: row.retry for row in CLASSES}

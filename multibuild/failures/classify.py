@@ -1,10 +1,11 @@
-"""Classification of failures by the table in `failure_signatures.py`."""
+"""Classification of failures by the table in `signatures.py`."""
 
 from __future__ import annotations
 
 import re
 
-from multibuild.buildx.failure_signatures import (
+from multibuild.failures.evidence import Evidence
+from multibuild.failures.signatures import (
     CLASSES,
     EXIT_CODES,
     NETWORK_COMMANDS,
@@ -13,7 +14,6 @@ from multibuild.buildx.failure_signatures import (
     FailureClass,
     Retry,
 )
-from multibuild.buildx.rawjson_progress import Evidence
 from multibuild.frozen import frozen
 
 EVIDENCE_LINES = 8
@@ -99,10 +99,11 @@ def wrong_base(warning: str) -> str | None:
 def _of_run(evidence: Evidence, *, emulated: bool) -> str:
     """Classify a RUN by its last lines; unknown text there is the command's own failure."""
     tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
+    output = "\n".join((*evidence.decisive, tail))
     message = _without_command(evidence.message)
     execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
     for row in SIGNATURES:
-        text = tail if row.scope == "run" else f"{message}\n{execs}"
+        text = output if row.scope == "run" else f"{message}\n{execs}"
         if row.scope in {"run", "any"} and re.search(row.pattern, text, re.IGNORECASE):
             return row.name
     exit_code = _EXIT.search(evidence.message)
@@ -130,6 +131,7 @@ def _bounded(evidence: Evidence) -> Evidence:
         message=_cut(evidence.message),
         step=_cut(evidence.step),
         tail=tuple(map(_cut, evidence.tail[-EVIDENCE_LINES:])),
+        decisive=evidence.decisive,
     )
 
 
