@@ -17,6 +17,7 @@ from pathlib import Path
 
 from builders.lab import (
     base,
+    buildkit_image,
     commands,
     emulators,
     engine,
@@ -64,6 +65,7 @@ def _arguments() -> argparse.Namespace:
         "readers", help="unpack skopeo, crane and oras, to check images with; prints their prefix"
     )
     commands.add_parser("toolchains", help="build images with compilers, for the examples that need them")
+    commands.add_parser("buildkit-image", help="BuildKit's image, or a stand-in; prints which")
     second = commands.add_parser("engine", help="a further engine with its own data; up prints its socket")
     second.add_argument("name")
     second.add_argument("action", choices=("up", "down"))
@@ -99,6 +101,8 @@ def _change(lab: Lab, options: argparse.Namespace) -> None:
         print(packages.readers(lab))
     elif options.command == "toolchains":
         toolchains.up(lab)
+    elif options.command == "buildkit-image":
+        print(buildkit_image.up(lab))
     elif options.action == "up":
         further = engine.Engine(lab=lab, name=options.name, disk=options.disk)
         if not packages.unpacked(lab):
@@ -161,6 +165,7 @@ def up(lab: Lab) -> None:
     registry.up(lab)
     emulators.up(lab)
     base.up(lab)
+    buildkit_image.resume(lab)
     say(f"ready: {lab.registry}")
 
 
@@ -169,6 +174,7 @@ def down(lab: Lab, *, purge: bool) -> None:
     for daemon in engine.running(lab):
         engine.down(daemon)
     registry.down(lab)
+    buildkit_image.down(lab)
     emulators.down(lab)
     mounts.undo(lab)
     commands.unlink(lab)

@@ -108,10 +108,10 @@ def run(argv: Sequence[str], *, env: Mapping[str, str] | None = None, hint: str 
     return done.stdout
 
 
-def succeeds(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> bool:
+def succeeds(argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout_s: float = 20.0) -> bool:
     """Whether a command exits with 0."""
     try:
-        done = subprocess.run(argv, capture_output=True, env=env, stdin=subprocess.DEVNULL, timeout=20)
+        done = subprocess.run(argv, capture_output=True, env=env, stdin=subprocess.DEVNULL, timeout=timeout_s)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

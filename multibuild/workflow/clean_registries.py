@@ -113,9 +113,9 @@ def plan_cleanup(leftovers: Leftovers, registries: RegistrySession) -> CleanupPl
     try:
         tags = registry.tags(leftovers.repository.repository)
     except RegistryError as error:
-        if error.kind == "not-found":
-            return CleanupPlan()
-        raise
+        if error.kind != "not-found":
+            raise
+        tags = ()  # registry 2.8 knows no repository that has only untagged manifests
     manifests = registries.map(lambda tag: registry.head(leftovers.repository.with_tag(tag)), tags)
     digests = {
         tag: manifest.digest if manifest else None for tag, manifest in zip(tags, manifests, strict=True)

@@ -2,10 +2,10 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -41,13 +41,43 @@ TWELVE = (
 )
 
 
+LOCKS = Path("/run/multibuild-e2e")
+
+# An account for all suites on an engine, as their builders are on it: those of the developer are not touched.
+ACCOUNT = LOCKS / hashlib.sha256(os.environ.get("DOCKER_HOST", "").encode()).hexdigest()[:8]
+os.environ["BUILDX_CONFIG"] = str(ACCOUNT / "buildx")
+os.environ["XDG_STATE_HOME"] = str(ACCOUNT / "state")
+
+DRIVERS = {"docker": "default", "docker-container": "auto"}
+"""Driver → the `builder:` that chooses it: on the engine's own, and on what most people have."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def lab():
-    """Start the lab, or repair it after a kill: the command is the same."""
+    """Start the lab, or repair it after a kill: the commands are the same. Return what BuildKit's image is."""
     subprocess.run([sys.executable, "-m", "builders.lab", "up"], cwd=ROOT, check=True)
+    return subprocess.run(
+        [sys.executable, "-m", "builders.lab", "buildkit-image"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
-LOCKS = Path("/run/multibuild-e2e")
+def pytest_generate_tests(metafunc):
+    """Run what touches a builder on every driver, or where `one_driver` says why not, on the one it names."""
+    if "driver" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("one_driver")
+    drivers = [marker.kwargs["driver"]] if marker else list(DRIVERS)
+    metafunc.parametrize("driver", drivers, scope="session")
+
+
+@pytest.fixture(scope="session")
+def builder(driver):
+    """Return the `builder:` of a config, or the value of --builder, that leads to the driver."""
+    return DRIVERS[driver]
 
 
 @contextlib.contextmanager
@@ -169,7 +199,7 @@ def repository(request):
 
 
 @pytest.fixture
-def project(tmp_path, repository):
+def project(tmp_path, repository, builder):
     """Write a project: `project(run="…", platforms=[…], more={…})` returns its config's path."""
 
     def write(
@@ -179,7 +209,13 @@ def project(tmp_path, repository):
         folder.mkdir(exist_ok=True)
         text = dockerfile or f"FROM {REGISTRY}/base:latest\nRUN {run}\n"
         (folder / "Dockerfile").write_text(text)
-        config = {"version": 1, "image": f"{REGISTRY}/{repository}", "platforms": list(platforms), **more}
+        config = {
+            "version": 1,
+            "image": f"{REGISTRY}/{repository}",
+            "platforms": list(platforms),
+            "builder": builder,
+            **more,
+        }
         path = folder / "multibuild.yaml"
         path.write_text(json.dumps(config))
         return path
@@ -209,13 +245,6 @@ def docker(*arguments, check=True, env=None):
     if check:
         assert done.returncode == 0, done.stderr
     return done
-
-
-def buildkit_image_present():
-    image = "moby/buildkit:v0.32.2"
-    return (
-        shutil.which("docker") is not None and docker("image", "inspect", image, check=False).returncode == 0
-    )
 
 
 @dataclass(frozen=True)

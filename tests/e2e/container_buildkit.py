@@ -1,8 +1,4 @@
-"""An image for the docker-container driver where BuildKit's own cannot be pulled.
-
-The driver talks to BuildKit through `buildctl dial-stdio` in its container. This image's `buildctl` connects that to the
-BuildKit inside dockerd, over the lab's forwarder: container, volume, configuration and protocol are the real ones.
-"""
+"""Stand-ins for BuildKit's image, and ways to an engine's BuildKit, for tests that need their own."""
 
 import contextlib
 import subprocess
@@ -10,9 +6,8 @@ import sys
 
 from e2e.conftest import REGISTRY, ROOT, docker, free_port
 
-DOCKER_SOCKET = "/var/run/docker.sock"
-_BUILDKITD = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile true; do sleep 1; done\n"
-_BUILDCTL = '#!/bin/sh\ncase "$*" in *dial-stdio*) exec nc 127.0.0.1 "$(cat /port)" ;; esac\n'
+from builders.lab import buildkit_image
+from builders.lab.paths import lab
 
 
 @contextlib.contextmanager
@@ -33,21 +28,13 @@ def forwarded(socket, port, *more):
 
 
 @contextlib.contextmanager
-def buildkit_images(folder, count=1):
+def buildkit_images(count=1):
     """Return the names of identical images; they need `network: host`."""
     port = free_port()
-    for name, text in (("buildkitd", _BUILDKITD), ("buildctl", _BUILDCTL), ("port", f"{port}\n")):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    (folder / "Dockerfile").write_text(
-        f"FROM {REGISTRY}/base:latest\nCOPY buildkitd buildctl /usr/bin/\nCOPY port /port\n"
-        'ENTRYPOINT ["/usr/bin/buildkitd"]\n'
-    )
     images = [f"{REGISTRY}/e2e/buildkit:{port}-{number}" for number in range(count)]
-    with forwarded(DOCKER_SOCKET, port):
+    with forwarded(buildkit_image.socket(), port):
         try:
-            for image in images:
-                docker("build", "--quiet", "--tag", image, folder)
+            buildkit_image.build(lab(), port, *images)
             yield images
         finally:
             docker("image", "rm", "--force", *images, check=False)

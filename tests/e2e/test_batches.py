@@ -19,7 +19,7 @@ def large(tmp_path_factory):
     return folder
 
 
-def config(folder, repository, dockerfile, platforms=FOUR):
+def config(folder, repository, dockerfile, builder, platforms=FOUR):
     (folder / "Dockerfile").write_text(dockerfile)
     path = folder / "multibuild.yaml"
     settings = {
@@ -27,14 +27,17 @@ def config(folder, repository, dockerfile, platforms=FOUR):
         "image": f"{REGISTRY}/{repository}",
         "platforms": list(platforms),
         "context": "tree",
+        "builder": builder,
     }
     path.write_text(json.dumps(settings))
     return path
 
 
-def test_a_large_context_is_uploaded_once(large, repository, state, registry):
+def test_a_large_context_is_uploaded_once(large, builder, repository, state, registry):
     dockerfile = f"FROM {REGISTRY}/base:latest\nRUN --mount=type=bind,target=/c uname -m > /machine\n"
-    done = multibuild("all", "-f", config(large, repository, dockerfile), "--state-dir", state, "--json")
+    done = multibuild(
+        "all", "-f", config(large, repository, dockerfile, builder), "--state-dir", state, "--json"
+    )
     assert done.code == 0, done.stderr
     assert {row["status"] for row in done.json["platforms"]} == {"succeeded"}
     assert set(registry.images(repository, "latest")) == set(FOUR)
@@ -45,14 +48,16 @@ def test_a_large_context_is_uploaded_once(large, repository, state, registry):
     assert [sorted(batch) for batch in batches(done, state)] == [sorted(FOUR)]
 
 
-def test_a_failure_in_a_batch_leaves_the_others_to_finish_alone(large, repository, state):
+def test_a_failure_in_a_batch_leaves_the_others_to_finish_alone(large, builder, repository, state):
     # arm64 fails while s390x is in a long step; amd64 and 386 have ended by then.
     dockerfile = f"""FROM {REGISTRY}/base:latest
 RUN --mount=type=bind,target=/c uname -m > /machine
 RUN if [ $(uname -m) = s390x ]; then sleep 15; fi
 RUN if [ $(uname -m) = aarch64 ]; then sleep 5; echo "error: no such type"; exit 1; fi
 """
-    done = multibuild("all", "-f", config(large, repository, dockerfile), "--state-dir", state, "--json")
+    done = multibuild(
+        "all", "-f", config(large, repository, dockerfile, builder), "--state-dir", state, "--json"
+    )
     assert done.code == 4, done.stderr
     rows = {row["platform"]: row for row in done.json["platforms"]}
     assert {name: row["status"] for name, row in rows.items()} == {

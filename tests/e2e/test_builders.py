@@ -5,15 +5,19 @@ import os
 import time
 
 import pytest
-from e2e.conftest import TWELVE, buildkit_image_present, docker, free_port, multibuild
-from e2e.container_buildkit import DOCKER_SOCKET, forwarded
+from e2e.conftest import TWELVE, docker, free_port, multibuild
+from e2e.container_buildkit import forwarded
+
+from builders.lab import buildkit_image
+
+pytestmark = pytest.mark.one_driver(driver="docker", reason="it names its builders itself")
 
 
 @contextlib.contextmanager
 def remote_builder():
     """dockerd's own BuildKit behind a TCP port, as a buildx builder of driver `remote`."""
     port, name = free_port(), f"multibuild-e2e-{os.getpid()}"
-    with forwarded(DOCKER_SOCKET, port):
+    with forwarded(buildkit_image.socket(), port):
         try:
             docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
             yield name
@@ -23,12 +27,14 @@ def remote_builder():
 
 @contextlib.contextmanager
 def container_builder():
+    """A docker-container builder that somebody made by hand."""
     name = f"multibuild-e2e-{os.getpid()}"
-    docker("buildx", "create", "--name", name, "--driver", "docker-container", "--driver-opt", "network=host")
+    options = ("--driver-opt", f"image={buildkit_image.image()}", "--driver-opt", "network=host")
+    docker("buildx", "create", "--name", name, "--driver", "docker-container", *options)
     try:
         yield name
     finally:
-        docker("buildx", "rm", name, check=False)
+        docker("buildx", "rm", "--force", name, check=False)
 
 
 @contextlib.contextmanager
@@ -36,11 +42,9 @@ def engines_own():
     yield "default"
 
 
-# BuildKit's own image joins wherever the engine has it; test_container_builder.py has one of the lab's.
-BUILDERS = [engines_own, remote_builder, *([container_builder] if buildkit_image_present() else [])]
-
-
-@pytest.mark.parametrize("make", BUILDERS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [engines_own, remote_builder, container_builder], ids=lambda make: make.__name__
+)
 def test_all_succeeds_on_each_kind_of_builder(make, project, state, registry, repository):
     config = project(run=f"echo {time.time_ns()}; uname -m > /machine", platforms=TWELVE)
     with make() as builder:

@@ -8,12 +8,12 @@ import pytest
 from e2e.conftest import REGISTRY, docker, finish, free_port, multibuild, start
 from e2e.container_buildkit import buildkit_images
 
+pytestmark = pytest.mark.one_driver(driver="docker-container", reason="its profiles name their builders")
+
 
 @pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "buildkit"
-    folder.mkdir()
-    with buildkit_images(folder, 2) as names:
+def images():
+    with buildkit_images(2) as names:
         yield names
 
 

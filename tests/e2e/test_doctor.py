@@ -68,14 +68,17 @@ def end_builds(builds):
     return {platform: built for platforms, built in ended.items() for platform in platforms.split(",")}
 
 
-def doctor(state, config="examples/hello/multibuild.yaml"):
-    return multibuild("doctor", "--json", "-f", config, "--state-dir", state)
+def doctor(state, config="examples/hello/multibuild.yaml", builder="default"):
+    return multibuild("doctor", "--json", "-f", config, "--state-dir", state, "--builder", builder)
 
 
 def resolve_hosts(found):
     return {row["platform"]: row["runs"] for row in found["platforms"]}
 
 
+@pytest.mark.one_driver(
+    driver="docker", reason="handlers are the kernel's, for every builder of this machine"
+)
 @pytest.mark.alone
 @pytest.mark.parametrize("name", PLATFORMS_OF)
 def test_doctor_reports_a_missing_handler(state, tmp_path, name):
@@ -156,6 +159,9 @@ BROKEN = {
 }
 
 
+@pytest.mark.one_driver(
+    driver="docker", reason="handlers are the kernel's, for every builder of this machine"
+)
 @pytest.mark.alone
 @pytest.mark.parametrize("way", BROKEN)
 def test_doctor_reports_a_broken_handler(state, tmp_path, project, way):
@@ -174,7 +180,7 @@ def test_doctor_reports_a_broken_handler(state, tmp_path, project, way):
 
 
 @pytest.mark.alone
-def test_all_stops_before_the_first_build(state, project, registry, repository):
+def test_all_stops_before_the_first_build(state, project, builder, registry, repository):
     """A required platform that cannot run is exit 3; an optional one is no failure."""
 
     def config(*, required):
@@ -191,7 +197,7 @@ def test_all_stops_before_the_first_build(state, project, registry, repository):
             timeout=60,
         )
         stopped = multibuild("all", "--json", "-f", config(required=True), "--state-dir", state)
-        optional = doctor(state, config(required=False))
+        optional = doctor(state, config(required=False), builder=builder)
     assert stopped.code == 3
     assert "linux/riscv64" in stopped.stderr
     assert [row["attempts"] for row in stopped.json["platforms"]] in ([], [[], []])
@@ -204,8 +210,8 @@ def test_all_stops_before_the_first_build(state, project, registry, repository):
     assert [c["status"] for c in optional.json["checks"] if c["name"] == "linux/riscv64"] == ["warn"]
 
 
-def test_doctor_passes_where_everything_works(state):
-    done = doctor(state)
+def test_doctor_passes_where_everything_works(state, builder):
+    done = doctor(state, builder=builder)
     assert done.code == 0
     assert resolve_hosts(done.json) == dict.fromkeys(TWELVE, True)
     rows = done.json["platforms"]
@@ -223,18 +229,20 @@ def test_doctor_passes_where_everything_works(state):
     assert max(map(len, table.splitlines())) <= 80
 
 
+@pytest.mark.one_driver(driver="docker", reason="it names its builder")
 def test_a_dead_builder_is_not_reported_as_missing_emulators(state, project):
-    done = doctor(state, project(builder="nobody"))
+    done = doctor(state, project(), builder="nobody")
     (check,) = (check for check in done.json["checks"] if check["status"] == "fail")
     assert done.code == 3
     assert "nobody" in check["detail"]
     assert "docker buildx ls" in check["hint"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="registries are asked by doctor itself")
 def test_what_needs_a_registry_is_named(project, state):
     dockerfile = "# syntax=docker/dockerfile:1\nFROM localhost:1/nobody:1\n"
     config = project(dockerfile=dockerfile, attestations={"sbom": True})
-    done = doctor(state, config)
+    done = doctor(state, config, builder="auto")
     checks = {check["name"]: check for check in done.json["checks"]}
     assert "docker/dockerfile:1" in checks["syntax"]["detail"]
     assert checks["sbom"]["status"] == "warn"

@@ -31,6 +31,7 @@ def closed_socket(tmp_path):
         yield path
 
 
+@pytest.mark.one_driver(driver="docker", reason="it ends before a builder is asked")
 @pytest.mark.parametrize("command", ["all", "setup"])
 def test_a_user_without_the_docker_group_gets_a_hint(project, state, closed_socket, command):
     config = project()
@@ -82,6 +83,7 @@ def where_docker_points(tmp_path):
     }
 
 
+@pytest.mark.one_driver(driver="docker", reason="it ends before a builder is asked")
 def test_unreachable_engines_are_explained(tmp_path, project, state):
     config = project()
     for environment, expected in where_docker_points(tmp_path).values():
@@ -112,6 +114,7 @@ def test_a_mistake_in_a_dockerfile_is_explained(project, state, mistake):
     assert "(" in done.stderr.splitlines()[-2]  # the class of the failure
 
 
+@pytest.mark.one_driver(driver="docker", reason="it ends before a builder is asked")
 def test_an_unknown_builder_is_explained(project, state):
     config = project(builder="nobody-made-this")
     fails(
@@ -125,6 +128,7 @@ def test_a_missing_secret_is_explained(project, state):
     assert not state.exists()
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
 def test_a_report_that_cannot_be_written_is_explained(project, state, tmp_path):
     config, nowhere = project(), tmp_path / "nowhere" / "report.json"
     fails(
@@ -133,16 +137,19 @@ def test_a_report_that_cannot_be_written_is_explained(project, state, tmp_path):
     assert not state.exists()
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
 def test_an_archive_that_cannot_be_written_is_explained(project, state):
     config = project(platforms=["linux/amd64"], publish={"to": "oci:/proc/nobody"})
     fails(error(7, "/proc/nobody", hint="written"), "all", "-f", config, "--state-dir", state)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
 def test_an_unknown_registry_host_is_explained(project, state):
     config = project(image="registry.invalid/app")
     fails(error(3, "registry.invalid", hint="name right"), "all", "-f", config, "--state-dir", state)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
 def test_a_full_disk_is_explained(project, tmp_path):
     """A state directory of one page: something of every run does not fit."""
     full = tmp_path / "full"
@@ -155,6 +162,7 @@ def test_a_full_disk_is_explained(project, tmp_path):
         subprocess.run(["umount", full], check=True, timeout=30)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what fails is on this side of the builder")
 def test_a_read_only_state_directory_is_explained(project, tmp_path):
     config, state = project(), tmp_path / "closed" / "state"
     state.parent.mkdir(mode=0o500)

@@ -190,6 +190,7 @@ def test_fail_fast_ends_the_others(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="it ends before a builder is asked")
 def test_a_second_run_names_the_run_that_holds_the_project(project, state):
     config = project(run=f"echo {time.time_ns()}; {SLOW}")
     running = start("all", "-f", config, "--state-dir", state)
@@ -216,6 +217,7 @@ def test_a_missing_config_is_explained(tmp_path):
     assert_explained(multibuild("all", cwd=tmp_path), 2, "multibuild.yaml")
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="it ends before a builder is asked")
 def test_a_registry_that_is_down_is_explained(project, state):
     config = project(image="localhost:1/app")
     assert_explained(multibuild("all", "-f", config, "--state-dir", state), 3, "localhost:1")
@@ -236,6 +238,7 @@ class RefusingRegistry(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="it ends before a builder is asked")
 def test_a_refused_login_is_explained(project, state, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), RefusingRegistry)
     threading.Thread(target=server.serve_forever, daemon=True).start()

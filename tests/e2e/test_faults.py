@@ -55,6 +55,7 @@ def test_only_the_failed_one_of_twelve_platforms_is_retried(project, state, prox
         image=f"{proxy.host}/{repository}",
         run=f"echo {time.time_ns()}",
         retry={"initial": "0.2s"},
+        publish={"staging": "tag"},
     )
     rule = proxy.rule("PUT", "/manifests/multibuild-linux-riscv64", 503)
     lift_after_first_attempt(rule, state, "linux/riscv64")
@@ -86,6 +87,7 @@ def test_a_fault_while_pushing_costs_one_platform_a_retry(project, state, proxy,
         platforms=[*platforms[:-1], {"name": "linux/s390x", "timeout": "20s"}],
         run=f"echo {time.time_ns()}",
         retry={"initial": "0.1s", "max": "0.2s"},
+        publish={"staging": "tag"},
     )
     for platform, (action, headers, _) in PUSH_FAULTS.items():
         manifest = f"/manifests/multibuild-{platform.replace('/', '-')}$"
@@ -131,6 +133,7 @@ def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, reposito
         run=f"echo {time.time_ns()}",
         tags=["one", "two"],
         retry={"initial": "0.1s"},
+        publish={"staging": "tag"},
     )
     proxy.at(1, proxy.expire_tokens, match="PUT .*/manifests/multibuild-linux-arm64", answered=True)
     proxy.at(1, proxy.expire_tokens, match="HEAD .*/manifests/one")
@@ -297,6 +300,7 @@ def forwarder(port):
         process.communicate()
 
 
+@pytest.mark.one_driver(driver="docker", reason="the builder is of driver remote")
 def test_a_builder_that_comes_back_costs_a_retry(project, state, registry, repository):
     port, name = free_port(), f"multibuild-cut-{os.getpid()}"
     # The way back has to be there before the second attempt, on a busy machine too.

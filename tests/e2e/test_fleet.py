@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 from e2e.conftest import ROOT, docker, finish, free_port, multibuild, start
-from e2e.container_buildkit import DOCKER_SOCKET, forwarded
+from e2e.container_buildkit import forwarded
+
+from builders.lab import buildkit_image
+
+pytestmark = pytest.mark.one_driver(
+    driver="docker", reason="the builders of its profile are of driver remote"
+)
 
 TIMEOUT_S = 60.0
 """Limit for a condition that an idle machine meets within two seconds."""
@@ -87,7 +93,7 @@ def fleet(tmp_path, second_engine, tls):
     certificates = ("--tls", tls / "server.pem", tls / "server.key", tls / "ca.pem")
     try:
         with (
-            forwarded(DOCKER_SOCKET, ports[0]) as first,
+            forwarded(buildkit_image.socket(), ports[0]) as first,
             forwarded(second_engine, ports[1], *certificates) as second,
         ):
             yield Fleet(path, names, (first, second), {"XDG_STATE_HOME": str(tmp_path / "account")})

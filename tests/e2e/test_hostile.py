@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from e2e.conftest import REGISTRY, multibuild
 
+pytestmark = pytest.mark.one_driver(driver="docker-container", reason="what is shown, and how, is the same")
+
 WORDS = (
     "::error::pwned",
     " \t::set-output name=pwned::pwned",

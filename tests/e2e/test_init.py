@@ -7,6 +7,8 @@ import yaml
 from e2e.conftest import REGISTRY, docker, free_port, multibuild
 from e2e.pushing import Workbench
 
+pytestmark = pytest.mark.one_driver(driver="docker", reason="it builds nothing")
+
 DOCKERFILE = f"""\
 # syntax is the engine's own
 ARG BASE={REGISTRY}/base:latest

@@ -43,9 +43,11 @@ CLASSIC = {
 
 
 @pytest.fixture(scope="module")
-def hello(tmp_path_factory, lab):
+def hello(tmp_path_factory, lab, builder):
     state = tmp_path_factory.mktemp("state")
-    done = multibuild("all", "-f", "examples/hello/multibuild.yaml", "--state-dir", state, "--json")
+    done = multibuild(
+        "all", "-f", "examples/hello/multibuild.yaml", "--builder", builder, "--state-dir", state, "--json"
+    )
     assert done.code == 0, done.stderr
     return done
 
@@ -103,8 +105,10 @@ def test_each_image_runs_and_is_what_it_claims(hello, registry, platform):
     assert (head[4], head[5], struct.unpack_from(f"{order}H", head, 18)[0]) == HEADERS[platform]
 
 
-def test_the_kube_proxy_example_stages_under_classic_names(registry, state):
-    done = multibuild("all", "-f", "examples/kube-proxy/multibuild.yaml", "--state-dir", state)
+def test_the_kube_proxy_example_stages_under_classic_names(registry, state, builder):
+    done = multibuild(
+        "all", "--builder", builder, "-f", "examples/kube-proxy/multibuild.yaml", "--state-dir", state
+    )
     assert done.code == 0, done.stderr
     for arch in ("amd64", "arm64", "mips64le"):
         assert registry.exists(f"kube-proxy-{arch}", "v1.15.9")

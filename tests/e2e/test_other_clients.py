@@ -14,6 +14,10 @@ from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import resolve
 from multibuild.resolve.resolve import entries_of
 
+pytestmark = pytest.mark.one_driver(
+    driver="docker-container", reason="what is read is in a registry or a layout"
+)
+
 HERE = RealRegistry(REGISTRY)
 MACHINES = {"amd64": "x86_64", "386": "x86_64", "arm64": "aarch64", "arm": "armv7l", "mips64le": "mips64"}
 MACHINES |= {"mipsle": "mips", "loong64": "loongarch64"}

@@ -459,6 +459,7 @@ def test_an_index_without_the_platform_does_not_fall_back(
     record_property("verdict", f"exit {done.code}: {done.stderr[-300:]}")
 
 
+@pytest.mark.one_driver(driver="docker", reason="only this driver takes images of the engine for a base")
 def test_a_local_base_of_another_architecture(project, state, registry, bench):
     digest = registry.images("hello", "latest")["linux/amd64"]["digest"]
     name = f"{REGISTRY}/{bench.repository}-local:1"

@@ -18,6 +18,8 @@ from builders.lab.engine import Engine
 from builders.lab.paths import lab as lab_of
 from builders.lab.process import alive
 
+pytestmark = pytest.mark.one_driver(driver="docker", reason="an engine of its own, without the image")
+
 PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64"]
 
 

@@ -17,6 +17,8 @@ from e2e.browser import Browser
 from e2e.conftest import REGISTRY, ROOT, TWELVE
 from e2e.programs import find_program
 
+pytestmark = pytest.mark.one_driver(driver="docker-container", reason="a terminal shows every run alike")
+
 # A step that prints repeatedly, a compile error on one platform, and escape sequences in both.
 DOCKERFILE = f"""
 FROM {REGISTRY}/base:latest
