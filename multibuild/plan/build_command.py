@@ -71,12 +71,11 @@ def output_of(planned: PlannedPlatform, folder: Path | None = None) -> str:
     if staging.kind == "digest":
         fields += ["push-by-digest=true", "name-canonical=true"]
     fields.append(media_types)
-    docker_driver = planned.node.driver == "docker"
-    if docker_driver:
-        # Staged children stay out of the local image list; other drivers have none.
-        fields.append("store=false")
+    # Staged children stay out of the image list of the engine, or of containerd behind a BuildKit (one without any
+    # ignores it). There two platforms that are exported at once under one name fail: `image "…": already exists`.
+    fields.append("store=false")
     fields += rewrite
-    if rewrite and docker_driver:
+    if rewrite and planned.node.driver == "docker":
         # With the image store, unpacking and rewriting timestamps exclude each other.
         fields.append("unpack=false")
     if staging.insecure:
