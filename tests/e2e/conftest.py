@@ -131,7 +131,12 @@ def start(*arguments, cwd=ROOT, env=None):
 
 def finish(process, timeout=180):
     began = time.monotonic()
-    stdout, stderr = process.communicate(timeout=timeout)
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # else its builds outlive the test, and its builder counts as one in use
+        stdout, stderr = process.communicate(timeout=60)
+        pytest.fail(f"no end after {timeout} s\n{stdout}\n{stderr}")
     assert "Traceback" not in stderr, stderr
     return Done(process.returncode, stdout, stderr, time.monotonic() - began)
 
