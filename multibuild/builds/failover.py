@@ -15,7 +15,7 @@ from multibuild.plan.planned_platform import PlannedPlatform
 
 NODE_FAILURES = frozenset(
     {
-        *("builder-gone", "network", "connection-refused", "dns", "no-such-host"),
+        *("builder-gone", "connection-lost", "network", "connection-refused", "dns", "no-such-host"),
         *("killed", "stalled", "timeout", "unknown"),
     }
 )

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from multibuild.frozen import frozen
 from multibuild.redact import redacted_command
+from multibuild.ssh.environment import docker_environment
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ async def _start(
         asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
-            env=environ,
+            env=docker_environment(environ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -10,8 +10,18 @@ from pydantic import Field, model_validator
 from multibuild.config.field_types import PlatformName
 from multibuild.config.problems import invalid
 from multibuild.config.sections import Section, TextMap
+from multibuild.ssh.destination import ADDRESS_HINT, SCHEME, Destination
 
 Driver = Literal["docker", "docker-container", "remote", "kubernetes"]
+
+
+def _check_ssh(endpoint: str, index: int) -> None:
+    """Raise the problem of an ssh:// address that docker does not take."""
+    if endpoint.startswith(SCHEME):
+        try:
+            Destination.parse(endpoint)
+        except ValueError as error:
+            raise invalid(str(error), hint=ADDRESS_HINT, at=("nodes", index, "endpoint")) from None
 
 
 class Node(Section):
@@ -24,7 +34,7 @@ class Node(Section):
     platforms: tuple[PlatformName, ...] = ()
     """The platforms it is meant for; what it has natively by default."""
     name: str | None = None
-    """The builder's name; made from the profile's by default."""
+    """The builder's name; made from the profile's by default. With driver docker: a docker context."""
     driver_opts: TextMap = Field(default_factory=dict)
     """Driver options of this machine, over the common ones (which are for the profile's driver)."""
 
@@ -80,7 +90,8 @@ class Profile(Section):
             if driver == "docker" and (node.endpoint or node.driver_opts):
                 raise invalid(
                     "driver docker is the engine's own BuildKit: it takes neither endpoint nor options",
-                    hint="write driver: docker-container",
+                    hint="write driver: docker-container; another machine's engine is `name:` of its docker context",
                     at=("nodes", index),
                 )
+            _check_ssh(node.endpoint or "", index)
         return self

@@ -30,6 +30,9 @@ from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.redact import redacted_command
+from multibuild.ssh.check import check_docker
+from multibuild.ssh.destination import SCHEME
+from multibuild.ssh.environment import docker_environment
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -134,6 +137,9 @@ class Engine(Protocol):
     def running_builds(self, builder: str) -> int:
         """Return how many builds a builder carries out now, anyone's."""
 
+    def context_address(self, name: str) -> str:
+        """Return the address of a docker context's engine, of the current one for ""; empty if there is none."""
+
     def has_image(self, image: str) -> bool:
         """Whether the image is in the engine."""
 
@@ -165,10 +171,13 @@ class DockerEngine:
         answer = run_docker("docker", "info", "--format", "{{json .}}")
         # Its JSON comes on stdout even when its exit code is 1, as when the daemon is down.
         if answer.returncode and not answer.stdout.lstrip().startswith("{"):
+            self._check_ssh(answer.stderr)
             raise explained("docker info", answer.stderr or answer.stdout)
         document, warnings = _parsed(answer.stdout, "docker info"), answer.stderr.strip()
         if not document.get("ServerVersion"):
-            raise unreachable("; ".join(map(str, _list(document.get("ServerErrors")))) or warnings)
+            message = "; ".join(map(str, _list(document.get("ServerErrors")))) or warnings
+            self._check_ssh(message)
+            raise unreachable(message)
         with _in_form("docker info"):
             plugins = (document.get("ClientInfo") or {}).get("Plugins") or ()
             buildx = next((p for p in plugins if p.get("Name") == "buildx" and p.get("Path")), None)
@@ -255,6 +264,12 @@ class DockerEngine:
         builds = [_parsed(line, "buildx history ls") for line in answer.stdout.splitlines() if line.strip()]
         return sum(build.get("status") == "Running" for build in builds)
 
+    def context_address(self, name: str) -> str:
+        """Read `docker context inspect`; for the current context docker takes DOCKER_HOST into account."""
+        named = (name,) if name else ()
+        answer = run_docker("docker", "context", "inspect", *named, "--format", "{{.Endpoints.docker.Host}}")
+        return answer.stdout.strip() if answer.returncode == 0 else ""
+
     def has_image(self, image: str) -> bool:
         """Whether `docker image inspect` knows the image."""
         answer = run_docker("docker", "image", "inspect", "--format", "{{.Id}}", image)
@@ -290,11 +305,17 @@ class DockerEngine:
             raise explained(" ".join(argv[:2]), answer.stderr or answer.stdout)
         return answer.stdout
 
+    def _check_ssh(self, message: str) -> None:
+        """Raise the reason why an engine behind ssh does not answer: docker's own message often lacks it."""
+        if "docker.example.com" in message:  # the name that docker gives every engine behind ssh
+            address = self.context_address("")
+            if address.startswith(SCHEME):
+                check_docker(address)
+
     def _is_local(self, context: str) -> bool:
         host = os.environ.get("DOCKER_HOST") or None  # an empty one is none to docker, too
         if host is None and context != "default":
-            template = "{{.Endpoints.docker.Host}}"
-            host = self._text("docker", "context", "inspect", context, "--format", template).strip()
+            host = self.context_address(context)
         return host is None or host.startswith("unix://")
 
     def _change(self, *arguments: str, action: str) -> None:
@@ -303,7 +324,7 @@ class DockerEngine:
 
         _log_command("docker", *arguments)
         with _faults(action):
-            run([*self._client.docker_cmd, *arguments], return_stderr=False)
+            run([*self._client.docker_cmd, *arguments], return_stderr=False, env=docker_environment())
 
 
 def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
@@ -322,8 +343,13 @@ def _run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> ChildResult:
     """Do the same for an answer that may be no text."""
     _log_command(*argv)
     try:
-        # In our own group: ssh may ask for a password at the terminal.
-        return run_child(argv, timeout_s=timeout_s, max_bytes=MAX_ANSWER_BYTES, own_group=False)
+        return run_child(
+            argv,
+            environ=docker_environment(),
+            timeout_s=timeout_s,
+            max_bytes=MAX_ANSWER_BYTES,
+            own_group=False,
+        )
     except ChildLimit as error:
         raise EnvironmentFault(f"{' '.join(argv[:2])} {error}", hint="try the same docker command") from error
     except FileNotFoundError as error:

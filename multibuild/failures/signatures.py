@@ -64,6 +64,8 @@ CLASSES: tuple[FailureClass, ...] = (
                  hint="this account may not do that: ask for the right, or `docker login`"),
     FailureClass(name="builder-gone", retry="transient",
                  hint="BuildKit went away: look at its log; out of memory is common"),
+    FailureClass(name="connection-lost", retry="transient",
+                 hint="ssh lost its connection to the builder's machine: `multibuild doctor` says whether it answers"),
     FailureClass(name="lost-blob", retry="once", hint="if it comes again: `docker buildx prune --builder NAME`"),
     FailureClass(name="lost-snapshot", retry="transient", hint="if it stays: `docker buildx prune --builder NAME`"),
     FailureClass(name="cache-service", retry="transient",
@@ -121,7 +123,11 @@ SIGNATURES: tuple[Signature, ...] = (
               pattern=r"exec format error"),
     Signature(name="no-such-program", scope="any", source="docker/docs#14140",
               pattern=r"exec \S+: no such file or directory|starting container process caused: exec: .{0,500} no such file"),
-    # Registry and network, outside a RUN.
+    # Registry and network, outside a RUN. What ssh says stands behind these words, and may be anything: "Connection
+    # refused", "Permission denied (publickey)", "kex_exchange_identification: …", "Timeout, server … not responding".
+    Signature(name="connection-lost", scope="outside", source="docker/cli connhelper/commandconn",
+              pattern=r"command \[ssh .{0,1000}\] has exited with|make sure the URL is valid, and Docker 18\.09 or later"
+                      r"|http://docker\.example\.com|client_loop: send disconnect|kex_exchange_identification"),
     Signature(name="rate-limited", scope="outside", source="distribution-spec TOOMANYREQUESTS",
               pattern=r"429 Too Many Requests|toomanyrequests|pull rate limit|rate exceeded"),
     # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.

@@ -20,6 +20,7 @@ from multibuild.host.builder_drift import (
     with_name_of_its_own,
 )
 from multibuild.host.buildkitd_toml import CONFIGURABLE, with_registries
+from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.pull_images import PULL_WAIT_S
 from multibuild.platforms import Platform
@@ -40,8 +41,9 @@ class BuilderPlan:
     """The builders a run will use, by name, and the actions that make them ready.
 
     `pull` is an image to pull first; `mend` and `leave` are builders of ours that differ from the profile, `leave`
-    those whose cache would be lost; `existing` has the builders of the machine, by name; `profile` is the name of the
-    profile; `platforms` are those it assigns to each builder; `notes` say why a builder has another name.
+    those whose cache would be lost; `unreachable` are those on machines that do not answer; `existing` has the builders
+    of the machine, by name; `profile` is the name of the profile; `platforms` are those it assigns to each builder;
+    `notes` say why a builder has another name.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class BuilderPlan:
     create: tuple[NewBuilder, ...] = ()
     mend: tuple[Drift, ...] = ()
     leave: tuple[Drift, ...] = ()
+    unreachable: Mapping[str, Unreachable] = field(default_factory=dict)
     existing: Mapping[str, BuilderInfo] = field(default_factory=dict)
     profile: str = ""
     platforms: Mapping[str, tuple[Platform, ...]] = field(default_factory=dict)
@@ -69,13 +72,15 @@ class BuilderPolicy:
     """The limits of a choice: our own builders, the registries BuildKit needs settings for, the permissions.
 
     `try_pull(image)` pulls an image that can be done without and returns whether it is in the engine then. `recreate`
-    allows that a builder loses its cache. `retry_wait_s` passes before the first retry of a pull or a start.
+    allows that a builder loses its cache. `silent` are the profile's nodes that do not answer, by their number.
+    `retry_wait_s` passes before the first retry of a pull or a start.
     """
 
     own_builders: OwnBuilders
     registries: Mapping[str, Mapping[str, object]]
     try_pull: Callable[[str], bool]
     recreate: bool = False
+    silent: Mapping[int, Unreachable] = field(default_factory=dict)
     retry_wait_s: float = PULL_WAIT_S
 
 
@@ -158,10 +163,14 @@ def _from_profile(
     named = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
     notes: list[str] = []
     targets = [_available_name(target, existing, engine, policy, notes) for target in named]
-    for target in targets:
+    unreachable: dict[str, Unreachable] = {}
+    for number, target in enumerate(targets):
         builder, own = existing.get(target.name), policy.own_builders.get(target.name)
-        if target.driver == "docker":
-            _by_name(target.name, existing)
+        if number in policy.silent:
+            unreachable[target.name] = policy.silent[number]
+        elif target.driver == "docker":
+            if builder is None or not builder.error:
+                _by_name(target.name, existing)
         elif builder is None:
             create.append(target)
         elif (drift := drift_of(target, builder, own)) is not None:
@@ -176,6 +185,7 @@ def _from_profile(
         create=tuple(create),
         mend=tuple(drift for drift in drifts if policy.recreate or not drift.loses_cache),
         leave=tuple(drift for drift in drifts if drift.loses_cache and not policy.recreate),
+        unreachable=unreachable,
         profile=profile.name,
         notes=tuple(notes),
         platforms={target.name: node.platforms for target, node in zip(targets, nodes, strict=True)},

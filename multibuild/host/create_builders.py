@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
@@ -10,6 +10,7 @@ from multibuild.frozen import frozen
 from multibuild.host.builder_drift import container_differences
 from multibuild.host.buildkitd_toml import CONFIGURABLE
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
+from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilder
 from multibuild.host.pull_images import pull_backoff, pull_if_missing
 from multibuild.journal.recorder import Say
@@ -30,7 +31,7 @@ class AvailableBuilders:
     """The planned builders that answer, why the others do not, by name, and what was changed, in words."""
 
     builders: tuple[BuilderInfo, ...]
-    unreachable: Mapping[str, str]
+    unreachable: Mapping[str, Unreachable]
     changes: tuple[str, ...] = ()
 
 
@@ -56,7 +57,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
         except EnvironmentFault as error:
             if len(plan.names) == 1:
                 raise
-            failed[new.name] = error.message
+            failed[new.name] = Unreachable(reason=error.message)
             continue
         if new in plan.create:
             changes.append(f"created the builder {new.name}")
@@ -69,7 +70,7 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
     return available
 
 
-def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, str]:
+def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, Unreachable]:
     """Pull the image of local builders; return those left without it → why; EnvironmentFault if it is all of them."""
     if plan.pull is None:
         return {}
@@ -80,11 +81,11 @@ def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) ->
         affected = [new.name for new in targets if new.endpoint is None and new.image == plan.pull]
         if set(affected) == set(plan.names):
             raise
-        return dict.fromkeys(affected, f"{error.message} ({error.hint})")
+        return dict.fromkeys(affected, Unreachable(reason=error.message, hint=error.hint or ""))
     return {}
 
 
-def _remove_drifted(plan: BuilderPlan, engine: Engine, failed: Mapping[str, str], say: Say) -> list[str]:
+def _remove_drifted(plan: BuilderPlan, engine: Engine, failed: Container[str], say: Say) -> list[str]:
     """Remove the builders that are to be mended, with their cache only where it cannot be kept."""
     changes = []
     for drift in plan.leave:
@@ -147,19 +148,20 @@ def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBui
 def available_builders(
     plan: BuilderPlan,
     existing: Mapping[str, BuilderInfo],
-    failed: Mapping[str, str],
+    failed: Mapping[str, Unreachable],
     changes: Sequence[str] = (),
 ) -> AvailableBuilders:
     """Separate the planned builders that answer from the others; EnvironmentFault when none of them does."""
-    unreachable = dict(failed)
+    unreachable = {**plan.unreachable, **failed}
     for name in plan.names:
         builder = existing.get(name)
         if name in unreachable or builder is None:
             continue
         if builder.error:
-            unreachable[name] = builder.error.splitlines()[0]
+            unreachable[name] = Unreachable(reason=builder.error.splitlines()[0])
         elif builder.driver == "remote" and all(node.status != "running" for node in builder.nodes):
-            unreachable[name] = f"nothing answers at {', '.join(node.endpoint for node in builder.nodes)}"
+            endpoints = ", ".join(node.endpoint for node in builder.nodes)
+            unreachable[name] = Unreachable(reason=f"nothing answers at {endpoints}")
     if unreachable and len(unreachable) == len(plan.names):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in unreachable.items())
         raise EnvironmentFault(

@@ -119,9 +119,9 @@ def _engine_and_builders(host: Host) -> list[Check]:
     checks = [Check(name="engine", status="ok", detail=versions)]
     checks += [_builder(report, node.node) for report in host.reports for node in report.nodes]
     # A warning only: their platforms may run on another builder.
-    for name, reason in host.unreachable.items():
-        hint = f"`docker buildx inspect {name} --bootstrap` shows what it says"
-        checks.append(_warning("builder", f"{name} does not answer: {reason}", hint))
+    for name, silence in host.unreachable.items():
+        hint = silence.hint or f"`docker buildx inspect {name} --bootstrap` shows what it says"
+        checks.append(_warning("builder", f"{name} does not answer: {silence.reason}", hint))
     if not facts.nodes:
         hint = "`multibuild setup` makes it"
         return [*checks, Check(name="builder", status="fail", detail="it is not made yet", hint=hint)]

@@ -13,6 +13,17 @@ from multibuild.platforms import Platform
 
 
 @frozen
+class Unreachable:
+    """Why a builder does not answer, and what to do about it."""
+
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.hint})" if self.hint else self.reason
+
+
+@frozen
 class NodeReport:
     """A builder that answers: its facts, its probes, and warnings about registries it has no settings for.
 
@@ -35,7 +46,7 @@ class BuilderReport:
 
     builder: str
     nodes: tuple[NodeReport, ...]
-    unreachable: Mapping[str, str]
+    unreachable: Mapping[str, Unreachable]
     changes: tuple[str, ...]
     planned_builders: tuple[str, ...]
     planned_emulators: tuple[str, ...]
@@ -77,7 +88,7 @@ class Host:
         return tuple(change for report in self.reports for change in report.planned_builders)
 
     @property
-    def unreachable(self) -> dict[str, str]:
+    def unreachable(self) -> dict[str, Unreachable]:
         """Return the builders that do not answer, and why."""
         return {name: reason for report in self.reports for name, reason in report.unreachable.items()}
 

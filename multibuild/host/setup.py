@@ -28,6 +28,7 @@ from multibuild.host.probe_cache import cache_entry, cached_results, environment
 from multibuild.host.pull_images import try_pull
 from multibuild.host.register_emulators import plan_registration, register
 from multibuild.host.requirements import BuilderRequirements, HostRequirements
+from multibuild.host.ssh_nodes import silent_ssh_nodes
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
@@ -132,6 +133,7 @@ def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[Builde
         registries=setup.requirements.registries,
         try_pull=pull,
         recreate=setup.recreate,
+        silent=silent_ssh_nodes(required.profile, setup.engine),
     )
     if not setup.change:
         plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)

@@ -65,6 +65,7 @@ class FakeEngine:
     refusal: str = "no route to host"
     answer: str = "{}"
     containers: dict[str, BuilderContainer] = field(default_factory=dict)
+    contexts: dict[str, str] = field(default_factory=dict)
     running: dict[str, int] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -102,6 +103,10 @@ class FakeEngine:
     def running_builds(self, builder: str) -> int:
         """Return the number of builds of a builder."""
         return self.running.get(builder, 0)
+
+    def context_address(self, name: str) -> str:
+        """Return the address of a context."""
+        return self.contexts.get(name, "")
 
     def has_image(self, image: str) -> bool:
         """Whether the image is present."""

@@ -63,7 +63,7 @@ LAYERS = (
         "redact",
         "retry_calls",
     },
-    {"dockerfile", "qemu", "failures", "buildx", "elf", "oci", "resolve"},
+    {"dockerfile", "qemu", "failures", "buildx", "ssh", "elf", "oci", "resolve"},
     {"config"},
     {"engine"},
     {"plan"},

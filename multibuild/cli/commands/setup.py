@@ -54,7 +54,7 @@ def setup(request: SetupRequest) -> int:
             "builder": [node.builder for node in host.facts.nodes],
             "changes": list(host.changes),
             "would": list(host.planned_changes),
-            "dead": host.unreachable,
+            "dead": {name: str(reason) for name, reason in host.unreachable.items()},
             "platforms": [{"platform": str(result.platform), "runs": result.runs} for result in host.probes],
         }
         print_json(document)

@@ -25,6 +25,13 @@ def run_message(message: str) -> Evidence:
     return Evidence(message=f"failed to solve: {message}", step="[build 3/5] RUN make", tail=())
 
 
+UNAVAILABLE = "failed to receive status: rpc error: code = Unavailable desc = error reading from server: "
+SSH = (
+    "command [ssh -l build -p 2222 -o ConnectTimeout=30 -T -- arm64-host docker system dial-stdio] has exited with exit "
+    "status 255, make sure the URL is valid, and Docker 18.09 or later is installed on the remote host: "
+)
+
+
 # One or more real messages for each row of SIGNATURES, in the order of the table.
 # fmt: off
 ROWS: list[tuple[str, list[Evidence]]] = [
@@ -50,6 +57,18 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         run_message("runc run failed: exec /bin/sh: no such file or directory"),
         run_message('runc run failed: starting container process caused: exec: "/bin/bash": stat /bin/bash: '
                     "no such file or directory"),
+    ]),
+    ("connection-lost", [
+        outside(UNAVAILABLE + SSH + "stderr=Connection to 192.0.2.7 closed by remote host."),
+        outside("failed to solve: Unavailable: error reading from server: " + SSH
+                + "stderr=client_loop: send disconnect: Broken pipe"),
+        outside(UNAVAILABLE + SSH + "stderr=Timeout, server arm64-host not responding."),
+        outside('error during connect: Get "http://docker.example.com/v1.51/containers/buildx_buildkit_m0/json": ' + SSH
+                + "stderr=ssh: connect to host arm64-host port 22: Connection refused"),
+        outside('error during connect: Get "http://docker.example.com/v1.51/containers/buildx_buildkit_m0/json": ' + SSH
+                + "stderr=kex_exchange_identification: read: Connection reset by peer"),
+        outside("Cannot connect to the Docker daemon at http://docker.example.com. Is the docker daemon running?"),
+        run_message(UNAVAILABLE + SSH + "stderr="),
     ]),
     ("rate-limited", [
         outside("failed to solve: unexpected status from HEAD request to https://registry.example.org/v2/base/"

@@ -10,6 +10,7 @@ from multibuild.engine.builder_container import BuilderContainer
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
 from multibuild.host.create_builders import LostRace, create_builders
+from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 
 IMAGE = "registry.example.org/buildkit:1"
@@ -91,7 +92,7 @@ def test_a_plan_describes_its_changes(machine):
 def test_an_unreachable_node_is_reported_and_the_others_are_used(machine):
     machine.engine.unreachable = {"farm-1"}
     available = machine.create(FLEET)
-    assert available.unreachable == {"farm-1": "nothing answers at tcp://far:1"}
+    assert available.unreachable == {"farm-1": Unreachable(reason="nothing answers at tcp://far:1")}
     assert "node farm-1 does not answer: nothing answers at tcp://far:1" in machine.messages
 
 
@@ -99,7 +100,7 @@ def test_a_container_that_does_not_start_is_unreachable_too(machine):
     profile = CONTAINER.model_copy(update={"nodes": (Node(endpoint="ssh://a"), Node(endpoint="ssh://b"))})
     machine.engine.unreachable = {"team-1"}
     available = machine.create(profile)
-    assert "no route to host" in available.unreachable["team-1"]
+    assert "no route to host" in str(available.unreachable["team-1"])
     assert "team-1" not in {builder.name for builder in machine.engine.existing}
     machine.engine.unreachable = set()
     assert machine.create(profile).changes == ("created the builder team-1",)
@@ -109,8 +110,8 @@ def test_a_failed_pull_makes_only_the_node_that_needs_it_unreachable(machine):
     machine.engine.images.clear()
     nodes = (Node(), Node(driver="remote", endpoint="tcp://far:1"))
     available = machine.create(CONTAINER.model_copy(update={"nodes": nodes}))
-    assert f"pulling {IMAGE}" in available.unreachable["team"]
-    assert "builder: default" in available.unreachable["team"]
+    assert f"pulling {IMAGE}" in str(available.unreachable["team"])
+    assert "builder: default" in str(available.unreachable["team"])
     assert available.changes == ("created the builder team-1",)
 
 

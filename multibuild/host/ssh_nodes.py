@@ -1,0 +1,59 @@
+"""The nodes of a profile that are reached through ssh: each is asked before buildx tries, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from multibuild.config.profile_models import Node, Profile
+from multibuild.engine.docker import Engine
+from multibuild.errors import EnvironmentFault
+from multibuild.host.host import Unreachable
+from multibuild.ssh.check import check_docker, check_login
+from multibuild.ssh.destination import SCHEME
+
+MAX_AT_ONCE = 16
+"""Logins at the same time; a machine that is behind several nodes drops more (MaxStartups of sshd_config)."""
+
+
+def silent_ssh_nodes(profile: Profile | None, engine: Engine) -> Mapping[int, Unreachable]:
+    """Return why nodes behind ssh do not answer, by their number in the profile.
+
+    EnvironmentFault when every node is behind ssh and none of them answers.
+    """
+    nodes = (profile.nodes or (Node(),)) if profile is not None else ()
+    addresses = {
+        number: (driver, address)
+        for number, node in enumerate(nodes)
+        if profile is not None
+        and (address := _address(node, driver := node.driver or profile.driver, engine)).startswith(SCHEME)
+    }
+    if not addresses:
+        return {}
+    with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
+        answers = zip(addresses, pool.map(_ask, addresses.values()), strict=True)
+        silent = {number: answer for number, answer in answers if answer is not None}
+    if len(silent) == len(nodes):
+        raise EnvironmentFault(
+            "; ".join(unreachable.reason for unreachable in silent.values()),
+            hint="; ".join(dict.fromkeys(unreachable.hint for unreachable in silent.values())),
+        )
+    return silent
+
+
+def _address(node: Node, driver: str, engine: Engine) -> str:
+    """Return where a node is; a name is that of a docker context, and the docker driver's builders are contexts."""
+    place = node.name if driver == "docker" else node.endpoint
+    if place is None or driver == "kubernetes":
+        return ""
+    return place if "://" in place else engine.context_address(place)
+
+
+def _ask(target: tuple[str, str]) -> Unreachable | None:
+    driver, address = target
+    try:
+        # The remote driver starts buildctl there, whose BuildKit need not be docker's.
+        check_login(address) if driver == "remote" else check_docker(address)
+    except EnvironmentFault as error:
+        return Unreachable(reason=error.message, hint=error.hint or "")
+    return None
