@@ -64,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser(
         "readers", help="unpack skopeo, crane and oras, to check images with; prints their prefix"
     )
+    commands.add_parser("ssh", help="unpack an ssh server and client, for tests; prints their prefix")
     commands.add_parser("toolchains", help="build images with compilers, for the examples that need them")
     commands.add_parser("buildkit-image", help="BuildKit's image, or a stand-in; prints which")
     second = commands.add_parser("engine", help="a further engine with its own data; up prints its socket")
@@ -99,6 +100,8 @@ def _change(lab: Lab, options: argparse.Namespace) -> None:
         down(lab, purge=options.purge)
     elif options.command == "readers":
         print(packages.readers(lab))
+    elif options.command == "ssh":
+        print(packages.openssh(lab))
     elif options.command == "toolchains":
         toolchains.up(lab)
     elif options.command == "buildkit-image":

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from builders.lab import process
@@ -71,8 +72,11 @@ def resume(lab: Lab) -> str | None:
     return "stand-in"
 
 
-def build(lab: Lab, to_port: int, *names: str) -> None:
-    """Build a stand-in that connects to a port of this machine; its container needs `network: host`."""
+def build(lab: Lab, to_port: int, *names: str, environ: Mapping[str, str] | None = None) -> None:
+    """Build a stand-in that connects to a port of this machine; its container needs `network: host`.
+
+    `environ` may lead docker to another engine.
+    """
     folder = lab.home / "buildkit-image" / str(to_port)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("buildkitd", _BUILDKITD), ("buildctl", _BUILDCTL.format(port=to_port))):
@@ -81,7 +85,7 @@ def build(lab: Lab, to_port: int, *names: str) -> None:
     dockerfile = _DOCKERFILE.format(base=f"{lab.registry}/base:latest", label=LABEL, port=to_port)
     (folder / "Dockerfile").write_text(dockerfile)
     tags = [word for name in names for word in ("--tag", name)]
-    run(["docker", "buildx", "build", "--builder", "default", "--load", "--quiet", *tags, str(folder)])
+    run(["docker", "buildx", "build", "--builder", "default", "--load", "--quiet", *tags, str(folder)], env=environ)
     shutil.rmtree(folder)
 
 

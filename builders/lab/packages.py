@@ -38,6 +38,17 @@ READERS = ("crane", "oras")
 SKOPEO = ("skopeo", "libgpgme11", "libassuan0", "libgpg-error0", "libdevmapper1.02.1")
 """From bookworm: testing's needs a newer glibc. manifest-tool and regctl are not in Debian."""
 
+OPENSSH = ("openssh-server", "openssh-client")
+"""From the machine's own suite, whose libraries it has, with what they depend on: a bare machine has few."""
+
+OPENSSH_WITHOUT = frozenset(
+    {
+        # The machine's own C library; what configures accounts, services and PAM, which the tests do without.
+        "libc6", "libgcc-s1", "adduser", "passwd", "debconf", "ucf", "procps", "lsb-base", "runit-helper",
+        "init-system-helpers", "sysvinit-utils", "libpam-modules", "libpam-runtime", "openssh-sftp-server",
+    }
+)  # fmt: skip
+
 BUSYBOX = {
     "bookworm": ("amd64", "arm64", "armhf", "armel", "i386", "mips64el", "mipsel", "ppc64el", "s390x"),
     "testing": ("riscv64", "loong64"),
@@ -82,12 +93,22 @@ def readers(lab: Lab) -> Path:
     return prefix
 
 
+def openssh(lab: Lab) -> Path:
+    """Return the prefix of an ssh server and client; unpack them first if they are missing."""
+    needs: Needs = {(own_suite(), "amd64"): OPENSSH}
+    prefix = lab.home / "openssh"
+    if not _complete(prefix, needs):
+        _unpack(lab, prefix, needs, without=OPENSSH_WITHOUT)
+    return prefix
+
+
 def _complete(prefix: Path, needs: Needs) -> bool:
     stamp = prefix / STAMP
     return stamp.exists() and stamp.read_text() == _stamp(needs)
 
 
-def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
+def _unpack(lab: Lab, prefix: Path, needs: Needs, *, without: Collection[str] | None = None) -> None:
+    """Fetch and unpack packages; those they depend on too, except `without`, if that is given."""
     say("fetching package lists")
     site = mirror()
     lists = update(lab, site, needs)
@@ -96,9 +117,12 @@ def _unpack(lab: Lab, prefix: Path, needs: Needs) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     for (suite, architecture), names in needs.items():
         text = list_text(lists, suite, architecture)
-        for name in names:
-            package = find(text, name, architecture)
-            into = fresh / "busybox" / architecture if name == "busybox-static" else fresh
+        if without is None:
+            listed = [find(text, name, architecture) for name in names]
+        else:
+            listed = closure(text, names, architecture, without=without)
+        for package in listed:
+            into = fresh / "busybox" / architecture if package.name == "busybox-static" else fresh
             selected.append((package, into))
     say(f"fetching {len(selected)} packages")
     debs = download(lab, site, [package for package, _ in selected])

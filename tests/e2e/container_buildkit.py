@@ -1,6 +1,7 @@
 """Stand-ins for BuildKit's image, and ways to an engine's BuildKit, for tests that need their own."""
 
 import contextlib
+import os
 import subprocess
 import sys
 
@@ -28,13 +29,15 @@ def forwarded(socket, port, *more):
 
 
 @contextlib.contextmanager
-def buildkit_images(count=1):
-    """Return the names of identical images; they need `network: host`."""
+def buildkit_images(count=1, engine=None):
+    """Return the names of identical images in an engine (docker's by default); they need `network: host`."""
+    socket = engine or buildkit_image.socket()
+    environment = {"DOCKER_HOST": f"unix://{socket}"}
     port = free_port()
     images = [f"{REGISTRY}/e2e/buildkit:{port}-{number}" for number in range(count)]
-    with forwarded(buildkit_image.socket(), port):
+    with forwarded(socket, port):
         try:
-            buildkit_image.build(lab(), port, *images)
+            buildkit_image.build(lab(), port, *images, environ={**os.environ, **environment})
             yield images
         finally:
-            docker("image", "rm", "--force", *images, check=False)
+            docker("image", "rm", "--force", *images, check=False, env=environment)
