@@ -34,7 +34,7 @@ class Node(Section):
     platforms: tuple[PlatformName, ...] = ()
     """The platforms it is meant for; what it has natively by default."""
     name: str | None = None
-    """The builder's name; made from the profile's by default. With driver docker: a docker context."""
+    """The builder's name; made from the profile's by default."""
     driver_opts: TextMap = Field(default_factory=dict)
     """Driver options of this machine, over the common ones (which are for the profile's driver)."""
 
@@ -90,7 +90,7 @@ class Profile(Section):
             if driver == "docker" and (node.endpoint or node.driver_opts):
                 raise invalid(
                     "driver docker is the engine's own BuildKit: it takes neither endpoint nor options",
-                    hint="write driver: docker-container; another machine's engine is `name:` of its docker context",
+                    hint="write driver: docker-container",
                     at=("nodes", index),
                 )
             _check_ssh(node.endpoint or "", index)

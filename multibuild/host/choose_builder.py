@@ -90,11 +90,11 @@ def choose(
     """Choose by `builder:`, a profile, a builder's name or auto; EnvironmentFault if nothing can build."""
     existing = {listed.name: listed for listed in engine.builders()}
     if profile is not None:
-        plan = _from_profile(profile, existing, engine, policy)
+        plan = _from_profile(profile, existing, engine, info, policy)
     elif builder in {"auto", "local"}:
         plan = _auto(existing, engine, info, policy)
     else:
-        plan = _by_name(builder, existing)
+        plan = _by_name(builder, existing, info)
     return replace(plan, existing=existing)
 
 
@@ -105,9 +105,9 @@ def _auto(
     if own is not None and own.driver == "docker-container" and not own.error:
         if policy.own_builders.get(OWN_NAME) is None and not _foreign(own, engine):
             return BuilderPlan(names=(OWN_NAME,))
-        return _from_profile(_container_profile(), existing, engine, policy)
+        return _from_profile(_container_profile(), existing, engine, info, policy)
     if own is None and (engine.has_image(BUILDKIT_IMAGE) or policy.try_pull(BUILDKIT_IMAGE)):
-        return _from_profile(_container_profile(), existing, engine, policy)
+        return _from_profile(_container_profile(), existing, engine, info, policy)
     default = default_builder(existing.values(), info)
     if default is not None and info.containerd_store:
         return BuilderPlan(names=(default.name,))
@@ -136,7 +136,7 @@ def default_builder(builders: Iterable[BuilderInfo], info: EngineInfo) -> Builde
     return by_name.get(info.context) or by_name.get("default")
 
 
-def _by_name(name: str, existing: Mapping[str, BuilderInfo]) -> BuilderPlan:
+def _by_name(name: str, existing: Mapping[str, BuilderInfo], info: EngineInfo) -> BuilderPlan:
     builder = existing.get(name)
     if builder is None:
         raise EnvironmentFault(
@@ -148,19 +148,30 @@ def _by_name(name: str, existing: Mapping[str, BuilderInfo]) -> BuilderPlan:
             f"builder {name} does not answer: {builder.error.splitlines()[0]}",
             hint=f"`docker buildx inspect {name} --bootstrap`",
         )
+    if builder.driver == "docker" and name != info.context:
+        # buildx, builder/builder.go: "use `docker --context=… buildx` to switch to context".
+        raise EnvironmentFault(
+            f"builder {name} is the engine's own of the docker context {name}, and {info.context} is the current one",
+            hint=f"another engine builds by a profile (`driver: docker-container`, a node with `endpoint: {name}`), "
+            f"or make it the current one: `docker context use {name}`",
+        )
     return BuilderPlan(names=(name,))
 
 
 def _from_profile(
-    profile: Profile, existing: Mapping[str, BuilderInfo], engine: Engine, policy: BuilderPolicy
+    profile: Profile,
+    existing: Mapping[str, BuilderInfo],
+    engine: Engine,
+    info: EngineInfo,
+    policy: BuilderPolicy,
 ) -> BuilderPlan:
     """Compare the profile with the builders of the machine; a name that is not ours to change is an error."""
     if profile.driver == "docker":
-        return _by_name(profile.name or "default", existing)
+        return _by_name(_own_name(profile.name, info), existing, info)
     create: list[NewBuilder] = []
     drifts: list[Drift] = []
     nodes = profile.nodes or (Node(),)
-    named = [_target(profile, index, node, policy) for index, node in enumerate(nodes)]
+    named = [_target(profile, index, node, info, policy) for index, node in enumerate(nodes)]
     notes: list[str] = []
     targets = [_available_name(target, existing, engine, policy, notes) for target in named]
     unreachable: dict[str, Unreachable] = {}
@@ -169,8 +180,7 @@ def _from_profile(
         if number in policy.silent:
             unreachable[target.name] = policy.silent[number]
         elif target.driver == "docker":
-            if builder is None or not builder.error:
-                _by_name(target.name, existing)
+            _by_name(target.name, existing, info)
         elif builder is None:
             create.append(target)
         elif (drift := drift_of(target, builder, own)) is not None:
@@ -247,11 +257,16 @@ def _foreign(builder: BuilderInfo, engine: Engine) -> bool:
     return container is not None and not is_container_of(builder, container)
 
 
-def _target(profile: Profile, index: int, node: Node, policy: BuilderPolicy) -> NewBuilder:
+def _own_name(name: str | None, info: EngineInfo) -> str:
+    """Return the name of the engine's own builder: that of the current docker context, which need not be default."""
+    return name if name and name != "default" else info.context
+
+
+def _target(profile: Profile, index: int, node: Node, info: EngineInfo, policy: BuilderPolicy) -> NewBuilder:
     """Return what a node's builder must be; the profile's common options are for nodes of its own driver."""
     driver = node.driver or profile.driver
     if driver == "docker":
-        return NewBuilder(name=node.name or "default", driver=driver)
+        return NewBuilder(name=_own_name(node.name, info), driver=driver)
     name = node.name or (profile.name if index == 0 else f"{profile.name}-{index}")
     text = ""
     if driver in CONFIGURABLE:

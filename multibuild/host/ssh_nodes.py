@@ -26,7 +26,9 @@ def silent_ssh_nodes(profile: Profile | None, engine: Engine) -> Mapping[int, Un
         number: (driver, address)
         for number, node in enumerate(nodes)
         if profile is not None
-        and (address := _address(node, driver := node.driver or profile.driver, engine)).startswith(SCHEME)
+        and (address := _address(node.endpoint, driver := node.driver or profile.driver, engine)).startswith(
+            SCHEME
+        )
     }
     if not addresses:
         return {}
@@ -41,12 +43,11 @@ def silent_ssh_nodes(profile: Profile | None, engine: Engine) -> Mapping[int, Un
     return silent
 
 
-def _address(node: Node, driver: str, engine: Engine) -> str:
-    """Return where a node is; a name is that of a docker context, and the docker driver's builders are contexts."""
-    place = node.name if driver == "docker" else node.endpoint
-    if place is None or driver == "kubernetes":
+def _address(endpoint: str | None, driver: str, engine: Engine) -> str:
+    """Return where a node is, empty for this engine; a name is that of a docker context."""
+    if endpoint is None or driver == "kubernetes":
         return ""
-    return place if "://" in place else engine.context_address(place)
+    return endpoint if "://" in endpoint else engine.context_address(endpoint)
 
 
 def _ask(target: tuple[str, str]) -> Unreachable | None:

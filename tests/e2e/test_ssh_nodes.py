@@ -412,25 +412,29 @@ def test_all_machines_dead(tmp_path, client, far, black_hole, project, state):
         assert "may not use Docker there" in text
 
 
-def test_a_docker_context_is_a_node_of_the_docker_driver(
-    tmp_path, client, far, project, state, registry, repository
-):
-    """The engine's own builder of another machine: nothing is made there."""
+def test_docker_contexts_as_endpoints(fleet, client, far, project, state, registry, repository):
+    """A context that leads through ssh is what many have for a machine already."""
     docker("context", "create", "far", "--docker", f"host={far.address()}", env=client.env)
     docker("context", "create", "gone", "--docker", f"host={far.address('stranger')}", env=client.env)
-    nodes = [
-        {"driver": "docker", "name": "far", "platforms": ["linux/arm64"]},
-        {"driver": "docker", "name": "gone", "platforms": ["linux/s390x"]},
-        {"driver": "docker"},
-    ]
+    profile = json.loads(fleet.profile.read_text())
+    profile["nodes"][0]["endpoint"] = "far"
+    profile["nodes"][1] = {"endpoint": "gone", "platforms": ["linux/s390x"]}
+    fleet.profile.write_text(json.dumps(profile))
     config = project(platforms=("linux/arm64", "linux/s390x"), test={"run": ["true"]})
-    fleet = Fleet(profile_of(tmp_path, nodes), ("far", "default"), client.env)
     done = run_all(fleet, config, state)
     assert done.code == 0, done.stderr
-    assert "node gone does not answer: stranger@127.0.0.1" in done.stderr
-    assert rows(done)["linux/arm64"]["node"] == "far"
-    assert rows(done)["linux/s390x"]["node"] in {"far", "default"}
+    assert f"node {fleet.names[1]} does not answer: stranger@127.0.0.1:{far.port}: no key" in done.stderr
+    assert {row["node"] for row in rows(done).values()} == {fleet.names[0]}
     assert set(registry.images(repository, "latest")) == {"linux/arm64", "linux/s390x"}
+
+    # buildx itself builds with the own builder of the current context alone.
+    refused = multibuild(
+        "all", "-f", config, "--state-dir", state, "--builder", "far", "--no-resume", env=client.env
+    )
+    assert "the docker context far, and default is the current one" in fault_of(refused)
+    current = {**client.env, "DOCKER_CONTEXT": "far"}
+    done = multibuild("all", "-f", config, "--state-dir", state, "--builder", "far", "--json", env=current)
+    assert done.code == 0, done.stderr
 
 
 def test_the_engine_itself_behind_ssh(client, far, project, state, registry, repository):

@@ -67,6 +67,30 @@ def ours(name: str, driver: str = "docker-container", **more) -> OwnBuilder:
     return OwnBuilder(name=name, driver=driver, profile="team", **more)
 
 
+def test_the_own_builder_of_another_context_is_refused_with_the_ways_to_use_it():
+    engine = FakeEngine(existing=[builder("default", "docker"), builder("far", "docker")])
+    for plan in (
+        lambda: choose("far", None, engine, engine.info(), policy()),
+        lambda: by_profile(Profile(nodes=(Node(driver="docker", name="far"),)), engine),
+        lambda: by_profile(Profile(driver="docker", name="far"), engine),
+    ):
+        with pytest.raises(
+            EnvironmentFault, match="docker context far, and default is the current one"
+        ) as caught:
+            plan()
+        assert "endpoint: far" in (caught.value.hint or "")
+        assert "docker context use far" in (caught.value.hint or "")
+
+
+def test_the_engines_own_builder_has_the_name_of_the_current_context():
+    engine = FakeEngine(
+        facts=replace(ENGINE, context="desktop-linux"),
+        existing=[builder("default", "docker"), builder("desktop-linux", "docker")],
+    )
+    assert by_profile(Profile.parse({"driver": "docker"}), engine).names == ("desktop-linux",)
+    assert by_profile(Profile(nodes=(Node(driver="docker"),)), engine).names == ("desktop-linux",)
+
+
 def created_from(profile: Profile) -> BuilderInfo:
     """Return the builder that a profile creates, as buildx lists it."""
     return listed_builder(by_profile(profile).create[0])

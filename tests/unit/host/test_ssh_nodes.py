@@ -55,8 +55,8 @@ def test_the_silent_ones_by_their_number(network):
     }
 
 
-def test_docker_contexts_are_nodes_of_the_docker_driver(network):
-    nodes = (Node(driver="docker", name="near"), Node(driver="docker", name="far"), Node(driver="docker"))
+def test_an_endpoint_may_be_a_docker_context(network):
+    nodes = (Node(endpoint="near"), Node(endpoint="far"), Node(driver="docker"))
     assert list(silent(*nodes)) == [1]
 
 
@@ -99,16 +99,3 @@ def test_a_silent_node_is_neither_made_nor_mended(network, tmp_path):
     engine.existing.append(builder("farm"))
     assert create(farm).changes == ()
     assert engine.calls == ["create farm-1", "start farm-1"]
-
-
-def test_a_context_that_does_not_answer_is_one_silent_node(network, tmp_path):
-    engine = FakeEngine()
-    engine.existing += [builder("old", "docker", error="error during connect"), builder("near", "docker")]
-    nodes = (Node(driver="docker", name="old"), Node(driver="docker", name="near"))
-    policy = BuilderPolicy(
-        own_builders=OwnBuilders(tmp_path / "builders"), registries={}, try_pull=lambda _image: False
-    )
-    plan = choose("p.yaml", profile(*nodes), engine, engine.info(), policy)
-    available = create_builders(plan, engine, policy, lambda _text: None)
-    assert [listed.name for listed in available.builders] == ["near"]
-    assert list(available.unreachable) == ["old"]
