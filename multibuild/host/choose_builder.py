@@ -23,6 +23,7 @@ from multibuild.host.buildkitd_toml import CONFIGURABLE, with_registries
 from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilders
 from multibuild.host.pull_images import PULL_WAIT_S
+from multibuild.host.ssh_nodes import why_silent
 from multibuild.platforms import Platform
 
 BUILDKIT_IMAGE = "moby/buildkit:v0.32.2"
@@ -144,9 +145,10 @@ def _by_name(name: str, existing: Mapping[str, BuilderInfo], info: EngineInfo) -
             hint=f"`docker buildx ls` shows {', '.join(sorted(existing))}; `builder: auto` chooses",
         )
     if builder.error:
+        silence = why_silent(builder)
         raise EnvironmentFault(
-            f"builder {name} does not answer: {builder.error.splitlines()[0]}",
-            hint=f"`docker buildx inspect {name} --bootstrap`",
+            f"builder {name} does not answer: {silence.reason}",
+            hint=silence.hint or f"`docker buildx inspect {name} --bootstrap`",
         )
     if builder.driver == "docker" and name != info.context:
         # buildx, builder/builder.go: "use `docker --context=… buildx` to switch to context".

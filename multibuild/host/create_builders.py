@@ -13,6 +13,7 @@ from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilder
 from multibuild.host.pull_images import pull_backoff, pull_if_missing
+from multibuild.host.ssh_nodes import why_silent
 from multibuild.journal.recorder import Say
 from multibuild.retry_calls import retry
 
@@ -158,7 +159,7 @@ def available_builders(
         if name in unreachable or builder is None:
             continue
         if builder.error:
-            unreachable[name] = Unreachable(reason=builder.error.splitlines()[0])
+            unreachable[name] = why_silent(builder)
         elif builder.driver == "remote" and all(node.status != "running" for node in builder.nodes):
             endpoints = ", ".join(node.endpoint for node in builder.nodes)
             unreachable[name] = Unreachable(reason=f"nothing answers at {endpoints}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from multibuild.config.profile_models import Node, Profile
-from multibuild.engine.docker import Engine
+from multibuild.engine.docker import BuilderInfo, Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.host.host import Unreachable
 from multibuild.ssh.check import check_docker, check_login
@@ -41,6 +41,17 @@ def silent_ssh_nodes(profile: Profile | None, engine: Engine) -> Mapping[int, Un
             hint="; ".join(dict.fromkeys(unreachable.hint for unreachable in silent.values())),
         )
     return silent
+
+
+def why_silent(builder: BuilderInfo) -> Unreachable:
+    """Return why a builder that buildx cannot reach does not answer: ssh is asked where one of its nodes is behind it.
+
+    buildx's own message hides the reason where docker answered on that machine, and was refused there.
+    """
+    addresses = [node.endpoint for node in builder.nodes if node.endpoint.startswith(SCHEME)]
+    answers = (_ask((builder.driver, address)) for address in addresses)
+    reason = next((answer for answer in answers if answer is not None), None)
+    return reason or Unreachable(reason=builder.error.splitlines()[0])
 
 
 def _address(endpoint: str | None, driver: str, engine: Engine) -> str:

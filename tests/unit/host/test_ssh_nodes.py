@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fakes.engine import FakeEngine, builder
 
@@ -5,8 +8,9 @@ from multibuild.config.profile_models import Node, Profile
 from multibuild.errors import EnvironmentFault
 from multibuild.host.choose_builder import BuilderPolicy, choose
 from multibuild.host.create_builders import create_builders
+from multibuild.host.host import Unreachable
 from multibuild.host.own_builders import OwnBuilders
-from multibuild.host.ssh_nodes import silent_ssh_nodes
+from multibuild.host.ssh_nodes import silent_ssh_nodes, why_silent
 
 ENGINE = FakeEngine(
     contexts={"far": "ssh://dead@far", "near": "ssh://build@near", "here": "unix:///run/d.sock"}
@@ -64,6 +68,25 @@ def test_a_remote_driver_needs_no_docker(network):
     assert silent(Node(endpoint="ssh://nodocker@a"), Node()) != {}
     assert silent(Node(endpoint="ssh://nodocker@a", driver="remote"), Node()) == {}
     assert silent(Node(endpoint="ssh://dead@a", driver="remote"), Node()) != {}
+
+
+def test_why_a_builder_that_buildx_cannot_reach_is_silent(network):
+    node = replace(builder("b").nodes[0], endpoint="ssh://nodocker@a")
+    silent_builder = replace(
+        builder("b", error="Cannot connect to the Docker daemon at http://docker.example.com"), nodes=(node,)
+    )
+    assert "docker is not installed" in why_silent(silent_builder).reason
+    node = replace(node, endpoint="ssh://build@a")
+    assert why_silent(replace(silent_builder, nodes=(node,))) == Unreachable(reason=silent_builder.error)
+    engine = FakeEngine(existing=[silent_builder])
+    policy = BuilderPolicy(
+        own_builders=OwnBuilders(Path("/nonexistent")), registries={}, try_pull=lambda _image: False
+    )
+    with pytest.raises(
+        EnvironmentFault, match="builder b does not answer: nodocker@a: docker is not"
+    ) as caught:
+        choose("b", None, engine, engine.info(), policy)
+    assert "install Docker" in (caught.value.hint or "")
 
 
 def test_no_node_at_all_is_an_error_with_every_reason(network):
