@@ -131,8 +131,12 @@ class Engine(Protocol):
     def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
         """Remove a builder; what is kept, its cache or its whole container, is for one of the same name."""
 
-    def builder_container(self, node: str) -> BuilderContainer | None:
-        """Return the container of a docker-container builder's node, whoever made it; None if there is none."""
+    def builder_container(self, node: str, endpoint: str | None = None) -> BuilderContainer | None:
+        """Return the container of a docker-container builder's node, whoever made it; None if there is none.
+
+        `endpoint` is the node's: an ssh:// address or a docker context, None for this engine; any other address is not
+        looked at, as buildx has the certificates for it.
+        """
 
     def running_builds(self, builder: str) -> int:
         """Return how many builds a builder carries out now, anyone's."""
@@ -238,19 +242,21 @@ class DockerEngine:
             flag = () if keep == "nothing" else (f"--keep-{keep}",)
             self._change("buildx", "rm", *flag, name, action=f"removing the builder {name}")
 
-    def builder_container(self, node: str) -> BuilderContainer | None:
+    def builder_container(self, node: str, endpoint: str | None = None) -> BuilderContainer | None:
         """Inspect the container, and copy its configuration out."""
-        name = container_name(node)
-        inspected = run_docker("docker", "container", "inspect", name)
+        if endpoint is not None and "://" in endpoint and not endpoint.startswith((SCHEME, "unix://")):
+            return None
+        name, docker = container_name(node), _docker_at(endpoint)
+        inspected = run_docker(*docker, "container", "inspect", name)
         if "no such container" in inspected.stderr.lower():
             return None
-        copied = _run_docker("docker", "container", "cp", f"{name}:{CONFIGURATION_FOLDER}", "-")
+        copied = _run_docker(*docker, "container", "cp", f"{name}:{CONFIGURATION_FOLDER}", "-")
         if inspected.returncode or (
             copied.returncode and b"could not find the file" not in copied.stderr.lower()
         ):
             message = inspected.stderr or copied.stderr.decode("utf-8", "replace")
             raise explained(f"looking at the container {name}", message)
-        changes = self._text("docker", "container", "diff", name) if copied.stdout else ""
+        changes = self._text(*docker, "container", "diff", name) if copied.stdout else ""
         try:
             return parse_container(inspected.stdout, copied.stdout, changes)
         except ValueError as error:
@@ -356,6 +362,13 @@ def _run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> ChildResult:
         raise EnvironmentFault("there is no docker command on PATH", hint=INSTALL_DOCKER) from error
     except OSError as error:
         raise EnvironmentFault(f"{argv[0]} cannot be run: {error.strerror}", hint=INSTALL_DOCKER) from error
+
+
+def _docker_at(endpoint: str | None) -> tuple[str, ...]:
+    """Return docker's command for the engine at an endpoint of buildx."""
+    if endpoint is None:
+        return ("docker",)
+    return ("docker", "--host" if "://" in endpoint else "--context", endpoint)
 
 
 def _log_command(*argv: str) -> None:

@@ -175,7 +175,10 @@ def _from_profile(
     nodes = profile.nodes or (Node(),)
     named = [_target(profile, index, node, info, policy) for index, node in enumerate(nodes)]
     notes: list[str] = []
-    targets = [_available_name(target, existing, engine, policy, notes) for target in named]
+    targets = [
+        target if number in policy.silent else _available_name(target, existing, engine, policy, notes)
+        for number, target in enumerate(named)
+    ]
     unreachable: dict[str, Unreachable] = {}
     for number, target in enumerate(targets):
         builder, own = existing.get(target.name), policy.own_builders.get(target.name)
@@ -215,7 +218,7 @@ def _available_name(
 
     That container is another account's, or builds for another run and cannot be made anew now.
     """
-    if target.driver != "docker-container" or target.endpoint is not None:
+    if target.driver != "docker-container":
         return target
     reason = _in_the_way(target, existing.get(target.name), engine, policy)
     if not reason:
@@ -234,7 +237,7 @@ def _in_the_way(
     target: NewBuilder, builder: BuilderInfo | None, engine: Engine, policy: BuilderPolicy
 ) -> str:
     """Return why the container of the target's name cannot be used or made anew; empty if it can."""
-    container = engine.builder_container(f"{target.name}0")
+    container = engine.builder_container(f"{target.name}0", target.endpoint)
     if container is None:
         return ""
     if builder is None:

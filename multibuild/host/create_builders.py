@@ -125,8 +125,9 @@ def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) ->
 
 def _require_own_container(new: NewBuilder, engine: Engine) -> None:
     """Raise LostRace when another account's container answered: it was started between our look and our start."""
-    container = engine.builder_container(f"{new.name}0") if new.driver == "docker-container" else None
-    if new.endpoint is None and container is not None and container_differences(new, container):
+    in_container = new.driver == "docker-container"
+    container = engine.builder_container(f"{new.name}0", new.endpoint) if in_container else None
+    if container is not None and container_differences(new, container):
         engine.remove_builder(new.name, keep="daemon")
         raise LostRace(
             f"the container of {new.name} was made by another account in this moment",

@@ -17,7 +17,6 @@ from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare
 from multibuild.json_types import as_json
-from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import (
@@ -117,7 +116,7 @@ def _engine_and_builders(host: Host) -> list[Check]:
     facts = host.facts
     versions = f"Docker {facts.docker_version}, buildx {facts.buildx_version}"
     checks = [Check(name="engine", status="ok", detail=versions)]
-    checks += [_builder(report, node.node) for report in host.reports for node in report.nodes]
+    checks += [check for report in host.reports for check in _builders(report)]
     # A warning only: their platforms may run on another builder.
     for name, silence in host.unreachable.items():
         hint = silence.hint or f"`docker buildx inspect {name} --bootstrap` shows what it says"
@@ -130,14 +129,14 @@ def _engine_and_builders(host: Host) -> list[Check]:
     return checks + [_warning("registry", text) for node in host.nodes for text in node.registry_warnings]
 
 
-def _builder(report: BuilderReport, node: Node) -> Check:
-    """Return the check of a builder that answers, or of one that is still to be made."""
+def _builders(report: BuilderReport) -> list[Check]:
+    """Return the checks of the builders that answer, or one for those that are still to be made."""
+    nodes = [node.node for node in report.nodes]
+    details = [f"{node.builder} ({node.driver}), BuildKit {node.buildkit}" for node in nodes]
     if report.stand_in:
-        plans = "; ".join(report.planned_builders)
-        detail = f"`all` will {plans}; until then the probes run through {node.builder}"
-        return Check(name="builder", status="ok", detail=detail)
-    detail = f"{node.builder} ({node.driver}), BuildKit {node.buildkit}"
-    return Check(name="builder", status="ok", detail=detail)
+        plans, through = "; ".join(report.planned_builders), ", ".join(node.builder for node in nodes)
+        details = [f"`all` will {plans}; until then the probes run through {through}"]
+    return [Check(name="builder", status="ok", detail=detail) for detail in details]
 
 
 def _warning(name: str, detail: str, hint: str = "") -> Check:

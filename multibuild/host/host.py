@@ -41,7 +41,7 @@ class NodeReport:
 class BuilderReport:
     """The nodes of one `builder:`, the builders that do not answer → why, and changes, in words.
 
-    `stand_in`: its builders are not made yet, and the node is the engine's own, through which the probes ran.
+    `stand_in`: its builders are not made yet, and the nodes are their engines' own, through which the probes ran.
     """
 
     builder: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from multibuild.buildx.process import ProcessLimits, run_process
@@ -46,19 +46,22 @@ class ProbeResult:
 
 
 async def probe_platforms(
-    builder: str, platforms: Sequence[Platform], buildx: Sequence[str]
+    builder: str,
+    platforms: Sequence[Platform],
+    buildx: Sequence[str],
+    environ: Mapping[str, str] | None = None,
 ) -> tuple[ProbeResult, ...]:
     """Probe all platforms in one solve; only if that fails, one by one. Nothing is stored or pushed."""
     if not platforms:
         return ()
-    code, _ = await _solve(builder, platforms, buildx, exit_code=0)
+    code, _ = await _solve(builder, platforms, buildx, environ, exit_code=0)
     if code == 0:
         return tuple(ProbeResult(platform=platform, runs=True) for platform in platforms)
     gate = asyncio.Semaphore(4)
 
     async def alone(platform: Platform) -> ProbeResult:
         async with gate:
-            _, message = await _solve(builder, (platform,), buildx, exit_code=PROBE_EXIT_CODE)
+            _, message = await _solve(builder, (platform,), buildx, environ, exit_code=PROBE_EXIT_CODE)
         runs = re.search(rf"exit code: {PROBE_EXIT_CODE}\b", message) is not None
         return ProbeResult(platform=platform, runs=runs, detail="" if runs else message)
 
@@ -66,7 +69,12 @@ async def probe_platforms(
 
 
 async def _solve(
-    builder: str, platforms: Sequence[Platform], buildx: Sequence[str], *, exit_code: int
+    builder: str,
+    platforms: Sequence[Platform],
+    buildx: Sequence[str],
+    environ: Mapping[str, str] | None,
+    *,
+    exit_code: int,
 ) -> tuple[int, str]:
     # The message about a failed probe is enough of its log.
     progress = Progress(write_log=lambda _text: None, on_step=lambda _step: None)
@@ -79,7 +87,11 @@ async def _solve(
             path.chmod(0o755)
         argv = (*buildx, *_arguments(builder, platforms))
         process = await run_process(
-            argv, cwd=folder, on_line=progress.feed, limits=ProcessLimits(timeout=SOLVE_TIMEOUT_S)
+            argv,
+            cwd=folder,
+            on_line=progress.feed,
+            limits=ProcessLimits(timeout=SOLVE_TIMEOUT_S),
+            environ=environ,
         )
     return process.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from multibuild.architectures import Architecture
 from multibuild.background import run_in_background
-from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo
+from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import registry_warnings
@@ -28,7 +28,7 @@ from multibuild.host.probe_cache import cache_entry, cached_results, environment
 from multibuild.host.pull_images import try_pull
 from multibuild.host.register_emulators import plan_registration, register
 from multibuild.host.requirements import BuilderRequirements, HostRequirements
-from multibuild.host.ssh_nodes import silent_ssh_nodes
+from multibuild.host.ssh_nodes import environment_of, own_builder_behind, silent_ssh_nodes
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
@@ -88,10 +88,9 @@ class _Setup:
 async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> BuilderReport:
     """Choose, create and probe the builders of one `builder:`, each node by itself."""
     plan, available = await asyncio.to_thread(_make_builders, required, setup)
-    builders, stand_in = available.builders, _stand_in(plan, available, setup)
-    if stand_in is not None:
-        builders = (stand_in,)
-    for builder in builders if stand_in is None else ():
+    stand_ins = await asyncio.to_thread(_stand_ins, plan, available, setup)
+    builders = stand_ins or available.builders
+    for builder in available.builders:
         for warning in _registry_warnings(builder, setup):
             setup.say(warning)
     answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
@@ -105,19 +104,26 @@ async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> Buil
         changes=(*available.changes, *registered),
         planned_builders=() if setup.change else plan.planned_changes,
         planned_emulators=planned,
-        stand_in=stand_in is not None,
+        stand_in=bool(stand_ins),
     )
 
 
-def _stand_in(plan: BuilderPlan, available: AvailableBuilders, setup: _Setup) -> BuilderInfo | None:
-    """Return the engine's own builder where nothing may be changed and the plan's builders are not made yet.
+def _stand_ins(plan: BuilderPlan, available: AvailableBuilders, setup: _Setup) -> tuple[BuilderInfo, ...]:
+    """Return the engines' own builders where nothing may be changed and the plan's builders are not made yet.
 
-    It runs on the kernel and with the emulators that a container in the same engine will have.
+    They run on the kernel and with the emulators that a container in the same engine will have. None at all if one
+    of the builders has no such engine.
     """
-    if setup.change or available.builders or not plan.create:
-        return None
-    in_engine = all(new.driver == "docker-container" and new.endpoint is None for new in plan.create)
-    return default_builder(plan.existing.values(), setup.info) if in_engine else None
+    if setup.change or available.builders:
+        return ()
+    found = [_own_builder_for(new, plan, setup) for new in plan.create]
+    return tuple(builder for builder in found if builder is not None) if all(found) else ()
+
+
+def _own_builder_for(new: NewBuilder, plan: BuilderPlan, setup: _Setup) -> BuilderInfo | None:
+    if new.driver == "docker-container" and new.endpoint is None:
+        return default_builder(plan.existing.values(), setup.info)
+    return own_builder_behind(new, setup.engine)
 
 
 def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
@@ -158,7 +164,9 @@ async def _probe(
         cached = cached_results(setup.previous_facts, builder.name, digest, required.platforms)
         if cached is not None:
             return cached
-    return await probe_platforms(builder.name, required.platforms, (setup.info.buildx_path,))
+    environ = environment_of(builder)
+    name = builder.name if environ is None else "default"
+    return await probe_platforms(name, required.platforms, (setup.info.buildx_path,), environ)
 
 
 async def _register_emulators(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from multibuild.config.profile_models import Node, Profile
-from multibuild.engine.docker import BuilderInfo, Engine
+from multibuild.engine.docker import BuilderInfo, BuilderNode, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.host.host import Unreachable
 from multibuild.ssh.check import check_docker, check_login
@@ -52,6 +53,31 @@ def why_silent(builder: BuilderInfo) -> Unreachable:
     answers = (_ask((builder.driver, address)) for address in addresses)
     reason = next((answer for answer in answers if answer is not None), None)
     return reason or Unreachable(reason=builder.error.splitlines()[0])
+
+
+def own_builder_behind(new: NewBuilder, engine: Engine) -> BuilderInfo | None:
+    """Return the own builder of the engine behind ssh in which a builder will be made, named by its address.
+
+    None where that engine is not behind ssh or does not answer.
+    """
+    address = _address(new.endpoint, new.driver, engine)
+    if new.driver != "docker-container" or not address.startswith(SCHEME):
+        return None
+    try:
+        answer = check_docker(address)
+    except EnvironmentFault:
+        return None
+    node = BuilderNode(
+        name=address, endpoint=address, status="running", version="", platforms=(answer.platform,)
+    )
+    return BuilderInfo(name=address, driver="docker", nodes=(node,))
+
+
+def environment_of(builder: BuilderInfo) -> dict[str, str] | None:
+    """Return the environment in which such a builder is docker's `default`; None for every other builder."""
+    if builder.driver != "docker" or not builder.name.startswith(SCHEME):
+        return None
+    return {**{k: v for k, v in os.environ.items() if k != "DOCKER_CONTEXT"}, "DOCKER_HOST": builder.name}
 
 
 def _address(endpoint: str | None, driver: str, engine: Engine) -> str:

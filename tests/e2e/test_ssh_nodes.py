@@ -167,15 +167,20 @@ def run_all(fleet, config, state):
 def test_each_platform_is_built_on_its_machine(fleet, project, state, registry, repository):
     platforms = ("linux/arm64", "linux/s390x", "linux/riscv64")
     config = project(run=f"echo {time.time_ns()}; uname -m > /m", platforms=platforms, test={"run": ["true"]})
+    ours = ("-f", config, "--state-dir", state, "--builder", fleet.profile, "--json")
+    before = multibuild("doctor", *ours, env=fleet.env)
+    assert (before.code, before.json["ok"]) == (0, True), before.stderr
+    assert all(row["runs"] for row in before.json["platforms"])
+    (builder,) = [check["detail"] for check in before.json["checks"] if check["name"] == "builder"]
+    assert all(f"create the docker-container builder {name}" in builder for name in fleet.names)
+
     done = run_all(fleet, config, state)
     assert done.code == 0, done.stderr
     nodes = {platform: row["node"] for platform, row in rows(done).items()}
     assert (nodes["linux/arm64"], nodes["linux/s390x"]) == fleet.names
     assert nodes["linux/riscv64"] in fleet.names
     assert set(registry.images(repository, "latest")) == set(platforms)
-    again = multibuild(
-        "setup", "-f", config, "--state-dir", state, "--builder", fleet.profile, "--json", env=fleet.env
-    )
+    again = multibuild("setup", *ours, env=fleet.env)
     assert (again.code, again.json["changes"]) == (0, [])
 
 
@@ -221,9 +226,10 @@ def test_a_machine_that_is_lost_in_the_middle_of_a_run(
     )
 
     # It is back: its builder is used as it was left.
-    again = run_all(fleet, config, state)
-    assert again.code == 0, again.stderr
-    assert rows(again)["linux/arm64"]["node"] == fleet.names[0]
+    facts = multibuild(
+        "setup", "-f", config, "--state-dir", state, "--builder", fleet.profile, "--json", env=fleet.env
+    )
+    assert (facts.code, facts.json["changes"], facts.json["dead"]) == (0, [], {})
 
 
 def moved_at(state, platform):
@@ -433,8 +439,37 @@ def test_docker_contexts_as_endpoints(fleet, client, far, project, state, regist
     )
     assert "the docker context far, and default is the current one" in fault_of(refused)
     current = {**client.env, "DOCKER_CONTEXT": "far"}
-    done = multibuild("all", "-f", config, "--state-dir", state, "--builder", "far", "--json", env=current)
+    ready = multibuild("setup", "-f", config, "--state-dir", state, "--builder", "far", "--json", env=current)
+    assert (ready.code, ready.json["builder"]) == (0, ["far"]), ready.stderr
+
+
+def test_two_accounts_share_a_machine(
+    fleet, tmp_path, client, tools, keys, far, near, far_engine, project, state
+):
+    """Who comes second neither uses nor changes the container of the first, whose configuration is another."""
+    profile = json.loads(fleet.profile.read_text())
+    del profile["nodes"][1]
+    fleet.profile.write_text(json.dumps(profile))
+    ours = ("setup", "-f", project(), "--state-dir", state, "--builder", fleet.profile, "--json")
+    first = multibuild(*ours, env=fleet.env)
+    assert first.code == 0, first.stderr
+    assert first.json["builder"] == [fleet.names[0]]
+
+    second = Account(
+        SshClient(tools, tmp_path / "second" / "ssh", keys["good"]).know(far), tmp_path / "second" / "account"
+    )
+    (tmp_path / "buildkitd.toml").write_text("debug = true\n")
+    fleet.profile.write_text(json.dumps({**profile, "buildkitd": "buildkitd.toml"}))
+    done = multibuild(*ours, env=second.env)
     assert done.code == 0, done.stderr
+    (name,) = done.json["builder"]
+    docker(
+        "container", "rm", "--force", f"buildx_buildkit_{name}0", env={"DOCKER_HOST": f"unix://{far_engine}"}
+    )
+    assert name.startswith(f"{fleet.names[0]}-")
+    assert "was made by another account" in done.stderr
+    fleet.profile.write_text(json.dumps(profile))
+    assert multibuild(*ours, env=fleet.env).json["changes"] == []
 
 
 def test_the_engine_itself_behind_ssh(client, far, project, state, registry, repository):

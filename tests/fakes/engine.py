@@ -96,9 +96,9 @@ class FakeEngine:
         self.calls.append(f"remove {name}{'' if keep == 'nothing' else f' keeping its {keep}'}")
         self.existing = [listed for listed in self.existing if listed.name != name]
 
-    def builder_container(self, node: str) -> BuilderContainer | None:
+    def builder_container(self, node: str, endpoint: str | None = None) -> BuilderContainer | None:
         """Return the container of a node; those of listed builders are in `containers` once they were started."""
-        return self.containers.get(node)
+        return self.containers.get(node if endpoint is None else f"{node} at {endpoint}")
 
     def running_builds(self, builder: str) -> int:
         """Return the number of builds of a builder."""

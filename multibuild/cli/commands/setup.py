@@ -47,7 +47,7 @@ def setup(request: SetupRequest) -> int:
             previous_facts=state.load_facts(),
         )
     )
-    if host.facts.nodes:
+    if host.facts.nodes and not any(report.stand_in for report in host.reports):
         state.save_facts(host.facts_document)
     if request.json:
         document = {
@@ -68,8 +68,10 @@ def setup(request: SetupRequest) -> int:
 
 
 def _change_lines(host: Host, *, dry_run: bool) -> list[str]:
+    """Return a line per change; what the run has said of silent nodes already, a dry run says here."""
+    silent = [f"node {name} does not answer: {reason}" for name, reason in host.unreachable.items()]
     changes = [f"would {change}" for change in host.planned_changes] if dry_run else list(host.changes)
-    return changes or ["nothing to change"]
+    return [*(silent if dry_run else ()), *(changes or ["nothing to change"])]
 
 
 def _table(host: Host) -> str:

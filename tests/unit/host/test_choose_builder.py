@@ -411,6 +411,17 @@ def test_a_container_of_another_account_with_our_settings_is_used():
     assert plan.notes == ()
 
 
+def test_the_container_of_a_node_is_looked_for_on_its_machine():
+    """A fast machine is shared: each of its accounts' profiles has the same name."""
+    there = edited(nodes=(Node(endpoint="ssh://build@arm"),))
+    foreign = container_of(team_builder(), network="bridge")
+    engine = FakeEngine(containers={"team0 at ssh://build@arm": foreign})
+    plan = by_profile(there, engine)
+    assert re.fullmatch("team-[0-9a-f]{8}", plan.names[0])
+    assert "network is bridge, wanted host" in plan.notes[0]
+    assert by_profile(there, FakeEngine(containers={"team0": foreign})).names == ("team",)
+
+
 def test_the_name_of_its_own_depends_on_the_settings_alone():
     foreign = container_of(team_builder(), files={"buildkitd.toml": b"x = 1"})
     first, again, other = (
