@@ -127,7 +127,7 @@ SIGNATURES: tuple[Signature, ...] = (
     # refused", "Permission denied (publickey)", "kex_exchange_identification: …", "Timeout, server … not responding".
     Signature(name="connection-lost", scope="outside", source="docker/cli connhelper/commandconn",
               pattern=r"command \[ssh .{0,1000}\] has exited with|make sure the URL is valid, and Docker 18\.09 or later"
-                      r"|http://docker\.example\.com|client_loop: send disconnect|kex_exchange_identification"),
+                      r"|http://docker\.example\.com"),
     Signature(name="rate-limited", scope="outside", source="distribution-spec TOOMANYREQUESTS",
               pattern=r"429 Too Many Requests|toomanyrequests|pull rate limit|rate exceeded"),
     # The blank before the number: "…request to http://localhost:5000/v2/…: 401" is no 500.

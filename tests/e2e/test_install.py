@@ -40,6 +40,12 @@ def test_the_wheel_runs(installed):
     assert "linux/loong64" in done.stdout
 
 
+def test_the_wheel_keeps_the_permission_of_the_wrapper_of_ssh(installed, tmp_path_factory):
+    """Without it docker's ssh would ask, and wait forever for a machine that fell silent."""
+    (wrapper,) = tmp_path_factory.getbasetemp().glob("install*/venv/lib/*/site-packages/multibuild/ssh/bin/ssh")
+    assert os.access(wrapper, os.X_OK)
+
+
 def test_the_wheel_holds_the_builder_profiles(installed):
     done = installed("plan", "-f", ROOT / "examples/hello/multibuild.yaml", "--builder", "./nowhere.yaml")
     assert done.returncode == 2
