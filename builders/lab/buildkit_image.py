@@ -85,7 +85,10 @@ def build(lab: Lab, to_port: int, *names: str, environ: Mapping[str, str] | None
     dockerfile = _DOCKERFILE.format(base=f"{lab.registry}/base:latest", label=LABEL, port=to_port)
     (folder / "Dockerfile").write_text(dockerfile)
     tags = [word for name in names for word in ("--tag", name)]
-    run(["docker", "buildx", "build", "--builder", "default", "--load", "--quiet", *tags, str(folder)], env=environ)
+    run(
+        ["docker", "buildx", "build", "--builder", "default", "--load", "--quiet", *tags, str(folder)],
+        env=environ,
+    )
     shutil.rmtree(folder)
 
 

@@ -9,7 +9,7 @@ from e2e.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def environment(tmp_path_factory):
     """Build the wheel as `make dist` does and install it, and nothing else, into an environment of its own."""
     folder = tmp_path_factory.mktemp("install")
     build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, ROOT]
@@ -19,18 +19,23 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     pip = [environment / "bin/pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", ROOT / "constraints.txt", wheel], check=True)
+    return environment
+
+
+@pytest.fixture(scope="module")
+def installed(environment):
+    """Return a function that runs the installed program."""
 
     def run(*arguments):
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         return subprocess.run(
             [environment / "bin/multibuild", *arguments],
-            cwd=folder,
+            cwd=environment.parent,
             env=clean,
             capture_output=True,
             text=True,
         )
 
-    run.environment = environment
     return run
 
 
@@ -41,9 +46,9 @@ def test_the_wheel_runs(installed):
     assert "linux/loong64" in done.stdout
 
 
-def test_the_wheel_keeps_the_permission_of_the_wrapper_of_ssh(installed):
+def test_the_wheel_keeps_the_permission_of_the_wrapper_of_ssh(environment):
     """Without it docker's ssh would ask, and wait forever for a machine that fell silent."""
-    wrappers = list(installed.environment.glob("lib/*/site-packages/multibuild/ssh/bin/ssh"))
+    wrappers = list(environment.glob("lib/*/site-packages/multibuild/ssh/bin/ssh"))
     assert [os.access(wrapper, os.X_OK) for wrapper in wrappers] == [True]
 
 

@@ -14,16 +14,18 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, buildkit_image_present, docker, finish, free_port, multibuild, start
-from e2e.container_buildkit import DOCKER_SOCKET, buildkit_images
+from e2e.conftest import REGISTRY, ROOT, docker, finish, free_port, multibuild, start
+from e2e.container_buildkit import buildkit_images
 from e2e.ssh_host import SshClient, SshHost, Tools, openssh
 from e2e.test_fleet import log_of, rows, wait_until
 from e2e.test_second_engine import own_name, second_engine
 
+from builders.lab import buildkit_image
+
+pytestmark = pytest.mark.one_driver(driver="docker", reason="its builders are those of its own profiles")
+
 NO_HANG_S = 60.0
 """An idle machine needs one to eleven seconds for an error; a prompt, a dead host and docker's own limits take longer."""
-
-BUILDKIT = "moby/buildkit:v0.32.2"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def far(tools, folder, far_engine, keys):
 
 @pytest.fixture(scope="module")
 def near(tools, folder, keys):
-    with running(SshHost(tools, folder / "near", Path(DOCKER_SOCKET)), keys) as host:
+    with running(SshHost(tools, folder / "near", buildkit_image.socket()), keys) as host:
         yield host
 
 
@@ -104,6 +106,7 @@ class Account:
         self.env = {
             **self.ssh.env,
             "DOCKER_CONFIG": str(self.home / "docker"),
+            "BUILDX_CONFIG": str(self.home / "buildx"),
             "XDG_STATE_HOME": str(self.home / "state"),
             "DISPLAY": "",
         }
@@ -125,18 +128,18 @@ class Fleet:
 
 
 @pytest.fixture
-def buildkits(folder, far_engine, tmp_path_factory):
+def buildkits(lab, folder, far_engine):
     """Return the BuildKit images of both engines: the real one where it is there, else a stand-in for each."""
     environment = {"DOCKER_HOST": f"unix://{far_engine}"}
-    if buildkit_image_present():
-        archive = folder / "buildkit.tar"
-        docker("save", "--output", archive, BUILDKIT)
+    if lab == "real":
+        archive, image = folder / "buildkit.tar", buildkit_image.image()
+        docker("save", "--output", archive, image)
         docker("load", "--input", archive, env=environment)
-        yield BUILDKIT, BUILDKIT
+        yield image, image
         return
     with (
-        buildkit_images(tmp_path_factory.mktemp("near")) as (near_image,),
-        buildkit_images(tmp_path_factory.mktemp("far"), engine=far_engine) as (far_image,),
+        buildkit_images() as (near_image,),
+        buildkit_images(engine=far_engine) as (far_image,),
     ):
         yield far_image, near_image
 
@@ -152,7 +155,7 @@ def fleet(tmp_path, client, far, near, far_engine, buildkits):
 
     nodes = [node(far, far_image, "linux/arm64"), node(near, near_image, "linux/s390x")]
     yield Fleet(profile_of(tmp_path, nodes, name=name), (name, f"{name}-1"), client.env)
-    for engine, builder in ((far_engine, name), (DOCKER_SOCKET, f"{name}-1")):
+    for engine, builder in ((far_engine, name), (buildkit_image.socket(), f"{name}-1")):
         environment = {"DOCKER_HOST": f"unix://{engine}"}
         docker("container", "rm", "--force", f"buildx_buildkit_{builder}0", check=False, env=environment)
         docker("volume", "rm", f"buildx_buildkit_{builder}0_state", check=False, env=environment)
