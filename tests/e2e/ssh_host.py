@@ -113,7 +113,11 @@ class SshHost:
         script = (
             f"mount --bind {self.folder}/passwd /etc/passwd && exec {sshd} -D -e -f {self.folder}/sshd_config"
         )
-        namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        # Ends with this process too, however that ends.
+        namespaces = [
+            *("setpriv", "--pdeathsig", "KILL"),
+            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        ]
         with (self.folder / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*namespaces, "sh", "-c", script],

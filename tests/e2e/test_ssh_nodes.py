@@ -155,10 +155,18 @@ def fleet(tmp_path, client, far, near, far_engine, buildkits):
 
     nodes = [node(far, far_image, "linux/arm64"), node(near, near_image, "linux/s390x")]
     yield Fleet(profile_of(tmp_path, nodes, name=name), (name, f"{name}-1"), client.env)
-    for engine, builder in ((far_engine, name), (buildkit_image.socket(), f"{name}-1")):
-        environment = {"DOCKER_HOST": f"unix://{engine}"}
-        docker("container", "rm", "--force", f"buildx_buildkit_{builder}0", check=False, env=environment)
-        docker("volume", "rm", f"buildx_buildkit_{builder}0_state", check=False, env=environment)
+    for engine in (far_engine, buildkit_image.socket()):
+        remove_all(f"buildx_buildkit_{name}", {"DOCKER_HOST": f"unix://{engine}"})
+
+
+def remove_all(prefix, environment):
+    """Remove the containers of a fleet's builders from an engine, and their volumes."""
+    for kind, every in (("container", ["--all"]), ("volume", [])):
+        listed = docker(
+            kind, "ls", *every, "--quiet", "--filter", f"name={prefix}", env=environment
+        ).stdout.split()
+        if listed:
+            docker(kind, "rm", "--force", *listed, env=environment)
 
 
 def run_all(fleet, config, state):
@@ -389,8 +397,6 @@ def test_dead_machines_among_others(fleet, far, client, black_hole, project, sta
     name = profile["name"]
     config = project(run="true", platforms=("linux/arm64", "linux/s390x", "linux/riscv64"))
     done = run_all(fleet, config, state)
-    for number in (2, 3):
-        docker("container", "rm", "--force", f"buildx_buildkit_{name}-{number}0", check=False)
     assert done.code == 0, done.stderr
     assert f"node {name} does not answer: build@127.0.0.1:{black_hole}: it does not answer" in done.stderr
     assert (
@@ -446,9 +452,7 @@ def test_docker_contexts_as_endpoints(fleet, client, far, project, state, regist
     assert (ready.code, ready.json["builder"]) == (0, ["far"]), ready.stderr
 
 
-def test_two_accounts_share_a_machine(
-    fleet, tmp_path, client, tools, keys, far, near, far_engine, project, state
-):
+def test_two_accounts_share_a_machine(fleet, tmp_path, client, tools, keys, far, project, state):
     """Who comes second neither uses nor changes the container of the first, whose configuration is another."""
     profile = json.loads(fleet.profile.read_text())
     del profile["nodes"][1]
@@ -466,9 +470,6 @@ def test_two_accounts_share_a_machine(
     done = multibuild(*ours, env=second.env)
     assert done.code == 0, done.stderr
     (name,) = done.json["builder"]
-    docker(
-        "container", "rm", "--force", f"buildx_buildkit_{name}0", env={"DOCKER_HOST": f"unix://{far_engine}"}
-    )
     assert name.startswith(f"{fleet.names[0]}-")
     assert "was made by another account" in done.stderr
     fleet.profile.write_text(json.dumps(profile))
