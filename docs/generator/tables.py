@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from docs.generator.markdown import code, listed, page, table
 from multibuild import errors
 from multibuild.architectures import ARCHITECTURES, Architecture
-from multibuild.failures.signatures import CLASSES, EXIT_CODES, SIGNATURES, FailureClass
+from multibuild.failures.classes import CLASSES, Example, FailureClass
+from multibuild.failures.signatures import EXIT_CODES, MESSAGE_SIGNATURES, OUTPUT_SIGNATURES, Signature
 
 _RETRIES = """\
 | retry | meaning |
@@ -18,27 +19,42 @@ _RETRIES = """\
 | `auth` | tried again once, with fresh credentials |
 | `permanent` | not tried again: another attempt cannot help |"""
 
-_SCOPES = {"any": "anywhere", "run": "a failing `RUN`", "outside": "outside a `RUN`"}
+_WEIGHTS = {
+    "cause": "anywhere in the step",
+    "warning": "near its end, or with a consequence",
+    "last": "near its end",
+    "consequence": "if nothing else says why",
+}
 
 
 def failures_page() -> str:
     """Return the page of failure classes."""
     return page(
         "Failure classes",
-        "When an attempt fails, its class is read from the step that failed and from the last lines of its log. The"
-        " class decides whether the platform is tried again. `multibuild explain LOG` does the same for any build log."
-        " The classes are in `report.json` as `platforms[].attempts[].class`.",
+        "When an attempt fails, its class is read from what BuildKit says and from the whole output of the step that"
+        " failed. The class decides whether the platform is tried again. `multibuild explain LOG` does the same for any"
+        " build log. The classes are in `report.json` as `platforms[].attempts[].class`.",
         _RETRIES,
         "## Classes",
-        table(("class", "retry", "attempts", "what to do"), map(_class, CLASSES)),
-        "## Patterns",
-        "Regular expressions, tried from top to bottom. The source is where the message comes from.",
+        table(("class", "retry", "attempts", "example", "what to do"), map(_class, CLASSES)),
+        "## What a command prints",
+        "Sentences of the output of a failing `RUN`, and which of them counts where: a crash before the network, the"
+        " network before an answer such as 404. What stands without bars is sought in lower case, the rest is a regular"
+        " expression. A sentence about the network that names a loopback address (127.0.0.1, localhost) is the class"
+        " `loopback`. The source is where the sentence comes from.",
         table(
-            ("class", "pattern", "where", "source"),
-            ((code(row.name), code(row.pattern), _SCOPES[row.scope], row.source) for row in SIGNATURES),
+            ("class", "tool", "sentence", "where", "source"),
+            ((*_signature(row), _WEIGHTS[row.weight], row.source) for row in OUTPUT_SIGNATURES),
+        ),
+        "## What BuildKit says",
+        "Sentences of BuildKit's own message, where no command of a step has failed; the first that matches decides.",
+        table(
+            ("class", "who", "sentence", "source"),
+            ((*_signature(row), row.source) for row in MESSAGE_SIGNATURES),
         ),
         "## Exit codes of a failing RUN",
-        "128 + n means that signal n ended it. A crash is the emulator's only under emulation.",
+        "They count where no sentence does. 128 + n means that signal n ended it. A crash is the emulator's only under"
+        " emulation.",
         table(("exit code", "class"), ((str(number), code(name)) for number, name in EXIT_CODES.items())),
     )
 
@@ -49,7 +65,18 @@ def _class(row: FailureClass) -> tuple[str, ...]:
         attempts += f"; alone on its node after {row.alone_after_failures}"
     if row.waits_minutes:
         attempts = "waits minutes, not seconds"
-    return code(row.name), code(row.retry), attempts, row.hint
+    return code(row.name), code(row.retry), attempts, _example(row.example), row.hint
+
+
+def _example(example: Example | None) -> str:
+    if example is None:
+        return ""
+    where = f"{code(example.step)}: " if example.step else ""
+    return f"{where}{code(example.line.strip())}"
+
+
+def _signature(row: Signature) -> tuple[str, ...]:
+    return code(row.name), row.tool, code(row.pattern or row.word)
 
 
 def exit_codes_page() -> str:

@@ -1,35 +1,31 @@
-"""Classification of failures by the table in `signatures.py`."""
+"""Classification of failures by the tables of `classes.py` and `signatures/`."""
 
 from __future__ import annotations
 
 import re
 
-from multibuild.failures.evidence import Evidence
-from multibuild.failures.signatures import (
-    CLASSES,
-    EXIT_CODES,
-    NETWORK_COMMANDS,
-    NETWORK_IN_RUN,
-    SIGNATURES,
-    FailureClass,
-    Retry,
-)
+from multibuild.failures.classes import CLASSES, FailureClass, Retry
+from multibuild.failures.evidence import Evidence, cut
+from multibuild.failures.matching import Match, message_match, output_matches
+from multibuild.failures.shown import EVIDENCE_LINES, cause_line, evidence_text, likely_causes
+from multibuild.failures.signatures import EXIT_CODES, FETCHING_PROGRAMS
 from multibuild.frozen import frozen
-
-EVIDENCE_LINES = 8
-"""Last lines of a failing step that are matched and shown: earlier ones did not end it."""
-
-MAX_SHOWN_CHARACTERS = 500
-SHOWN_HEAD_CHARACTERS = 200
-"""How much of a long line is shown, and how much of that from its beginning."""
 
 MAX_MATCHED_CHARACTERS = 8192
 """Half of it from each end of a longer message or line: a Dockerfile's heredoc can be in one, as a whole."""
 
 _BY_NAME = {row.name: row for row in CLASSES}
-_EXIT = re.compile(r"did not complete successfully: exit code: (\d{1,9})")
-_EXEC = re.compile(r"exec /\S+: |exec container process")
-_RUN = re.compile(r"(?:^|\] )RUN ")
+_EXIT = re.compile(
+    r"did not complete successfully: exit code:(?: (\d{1,9}))?"
+    r"|returned a non-zero code: (\d{1,9})"
+    r"|executor failed running .{0,8192}: exit code: (\d{1,9})"
+    r"|error while running runtime: exit status (\d{1,9})|waiting for process to exit: exit status (\d{1,9})",
+    re.DOTALL,
+)
+"""How BuildKit, the classic builder, old BuildKit, buildah and kaniko say that the command itself failed."""
+
+_RUN = re.compile(r"(?:^|\] )(?:RUN |/bin/\S+ -c )|^(?:Step \d+/\d+ : |STEP \d+(?:/\d+)?: )RUN ")
+_CACHE = re.compile(r"(?:exporting|importing) (?:build )?cache|(?:import|export)ing cache manifest")
 _TRANSFER = re.compile(
     r"^(?:exporting|pushing|importing|resolve|FROM|\[internal\] load|\[auth\]|\[(?:\S+ )*\d+/\d+\] FROM)"
 )
@@ -45,15 +41,31 @@ _WRONG_BASE = re.compile(
     r"InvalidBaseImagePlatform: .{0,1000}?pulled with platform \"([^\"]{1,99})\", expected \"([^\"]{1,99})\"",
     re.DOTALL,
 )
+_FETCHES = re.compile(FETCHING_PROGRAMS)
+
+_SILENT_EXITS = {
+    "curl": frozenset({5, 6, 7, 18, 28, 35, 52, 55, 56, 92}),
+    "wget": frozenset({4}),
+}
+"""Exit codes of a network failure, of programs that say nothing with `-s` or `-q` (curl(1), wget(1))."""
+
+_OF_CRASHES = frozenset({"crash", "qemu-crash", "qemu-illegal-instruction", "qemu-32-bit-files"})
+_NOT_RUN = frozenset({"killed", "stalled"})
 
 
 @frozen
 class Failure:
-    """A classified failure. `evidence` is the deciding lines; `retry_after` seconds, where the log has Retry-After."""
+    """A classified failure. `evidence` is the deciding lines, `cause` the one that decided, in one short line.
+
+    `retry_after` is seconds, where the log has Retry-After. `emulated`: whether the failing step ran under emulation;
+    None if it is not known, or no step ran.
+    """
 
     kind: FailureClass
     evidence: str
     retry_after: float | None = None
+    cause: str = ""
+    emulated: bool | None = None
 
     @property
     def retry(self) -> Retry:
@@ -62,8 +74,10 @@ class Failure:
 
     @property
     def hint(self) -> str:
-        """What the user can do."""
-        return self.kind.hint
+        """What the user can do, and whether the step ran under emulation."""
+        if self.emulated is None:
+            return self.kind.hint
+        return f"{self.kind.hint} ({'the step ran under emulation' if self.emulated else 'the step ran natively'})"
 
 
 def failure_of(name: str, evidence: str) -> Failure:
@@ -71,52 +85,98 @@ def failure_of(name: str, evidence: str) -> Failure:
     return Failure(kind=_BY_NAME[name], evidence=evidence)
 
 
-def classify(evidence: Evidence, *, code: int = 1, emulated: bool = True) -> Failure:
+def classify(evidence: Evidence, *, code: int = 1, emulated: bool | None = None) -> Failure:
     """Classify a failed build by its evidence and the exit code of buildx.
 
+    `emulated`: whether its platform is; None (unknown) judges a crash as under emulation, where most of them happen.
     Exit code 130 or a signal that multibuild did not send is a kill by another process and worth a retry.
     """
     evidence = _bounded(evidence)
-    text = _shown(evidence)
     if code in {130, 137, 143} or code < 0:
+        text = evidence_text(evidence, ())
         return failure_of("killed", text or f"buildx ended with {code}")
-    if evidence.step and _RUN.search(evidence.step):
-        name = _of_run(evidence, emulated=emulated)
-    else:
-        name = _of_transfer(evidence)
+    is_run = bool(_RUN.search(evidence.step))
+    name, line = _of_run(evidence, emulated=emulated) if is_run else _of_transfer(evidence)
+    causes = [line] if line else likely_causes(evidence)
+    text = evidence_text(evidence, causes)
     after = _RETRY_AFTER.search(text)
-    return Failure(kind=_BY_NAME[name], evidence=text, retry_after=float(after[1]) if after else None)
+    return Failure(
+        kind=_BY_NAME[name],
+        evidence=text,
+        retry_after=float(after[1]) if after else None,
+        cause=cause_line(line or _last_line(evidence)),
+        emulated=emulated if is_run and _EXIT.search(evidence.message) else None,
+    )
 
 
 def wrong_base(warning: str) -> str | None:
     """Return what BuildKit's warning about a base of another architecture says; None when only the variant differs."""
-    match = _WRONG_BASE.search(_cut(warning))
+    match = _WRONG_BASE.search(cut(warning, MAX_MATCHED_CHARACTERS))
     if not match or match[1].split("/")[:2] == match[2].split("/")[:2]:
         return None
     return f"the base image is {match[1]}, not {match[2]}"
 
 
-def _of_run(evidence: Evidence, *, emulated: bool) -> str:
-    """Classify a RUN by its last lines; unknown text there is the command's own failure."""
-    tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
-    output = "\n".join((*evidence.decisive, tail))
+def _of_run(evidence: Evidence, *, emulated: bool | None) -> tuple[str, str]:
+    """Return the class of a failed RUN and the line that decided it ("": none)."""
     message = _without_command(evidence.message)
-    execs = "\n".join(line for line in tail.splitlines() if _EXEC.match(line))
-    for row in SIGNATURES:
-        text = output if row.scope == "run" else f"{message}\n{execs}"
-        if row.scope in {"run", "any"} and re.search(row.pattern, text, re.IGNORECASE):
-            return row.name
-    exit_code = _EXIT.search(evidence.message)
-    if exit_code is None:
-        return _class_of_text(message) or "step-failed"
-    signalled = EXIT_CODES.get(int(exit_code[1]))
-    if signalled == "out-of-memory" or (signalled and emulated):
-        return signalled
-    if re.search(r"no space left on device", tail, re.IGNORECASE):
-        return "no-space"
-    if re.search(NETWORK_COMMANDS, evidence.step) and re.search(NETWORK_IN_RUN, tail, re.IGNORECASE):
-        return "network"
-    return "step-failed"
+    exited = _EXIT.search(evidence.message)
+    if exited is None and (row := message_match(message)) is not None:
+        return row.name, evidence.message
+    match = _deciding(evidence)
+    if match is not None:
+        return _by_emulation(match.name, emulated=emulated), match.line
+    if exited is None:
+        name = "killed" if "context canceled" in message else "unknown"
+        return name, ""
+    return _of_exit_code(int(next(filter(None, exited.groups()), "1")), evidence.step, emulated=emulated), ""
+
+
+def _deciding(evidence: Evidence) -> Match | None:
+    """Return the match that decides: a cause anywhere in the step, then what its end says."""
+    near = set(evidence.tail[-EVIDENCE_LINES:])
+    fetches = bool(_FETCHES.search(evidence.step))
+    found = [
+        match
+        for line in dict.fromkeys((*evidence.decisive, *evidence.tail))
+        for match in output_matches(line)
+        if fetches or not match.row.fetches_only
+    ]
+    has_consequence = any(match.row.weight == "consequence" for match in found)
+    for weight in ("cause", "warning", "last", "consequence"):
+        counted = [
+            match
+            for match in found
+            if match.row.weight == weight and _counts(match, near, has_consequence=has_consequence)
+        ]
+        if counted:
+            return min(counted, key=lambda match: (match.name == "loopback", match.rank))
+    return None
+
+
+def _counts(match: Match, near: set[str], *, has_consequence: bool) -> bool:
+    """Whether a line says something of the end: a warning far above it does only if a consequence follows."""
+    if match.row.weight == "warning":
+        return has_consequence or match.line in near
+    return match.row.weight != "last" or match.line in near
+
+
+def _by_emulation(name: str, *, emulated: bool | None) -> str:
+    """Return the class of a crash: under emulation it is QEMU's until proven otherwise, natively the program's."""
+    if name not in _OF_CRASHES:
+        return name
+    if emulated is False:
+        return "step-failed" if name == "qemu-32-bit-files" else "crash"
+    return "qemu-crash" if name == "crash" else name
+
+
+def _of_exit_code(code: int, step: str, *, emulated: bool | None) -> str:
+    """Return the class of a RUN whose output says nothing."""
+    for program, codes in _SILENT_EXITS.items():
+        if code in codes and re.search(rf"\b{program}\b", step):
+            return "network"
+    name = EXIT_CODES.get(code, "step-failed")
+    return _by_emulation(name, emulated=emulated)
 
 
 def _without_command(message: str) -> str:
@@ -128,45 +188,48 @@ def _without_command(message: str) -> str:
 def _bounded(evidence: Evidence) -> Evidence:
     """Shorten what is long before patterns are matched: errors begin with the action and end with the cause."""
     return Evidence(
-        message=_cut(evidence.message),
-        step=_cut(evidence.step),
-        tail=tuple(map(_cut, evidence.tail[-EVIDENCE_LINES:])),
+        message=cut(evidence.message, MAX_MATCHED_CHARACTERS),
+        step=cut(evidence.step, MAX_MATCHED_CHARACTERS),
+        tail=tuple(cut(line, MAX_MATCHED_CHARACTERS) for line in evidence.tail),
         decisive=evidence.decisive,
     )
 
 
-def _cut(text: str) -> str:
-    half = MAX_MATCHED_CHARACTERS // 2
-    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
-
-
-def _of_transfer(evidence: Evidence) -> str:
-    name = _class_of_text(evidence.message) or _class_of_text("\n".join(evidence.tail[-EVIDENCE_LINES:]))
-    if name:
-        return name
+def _of_transfer(evidence: Evidence) -> tuple[str, str]:
+    """Return the class of a failure outside a RUN, and the text that decided it."""
+    tail = "\n".join(evidence.tail[-EVIDENCE_LINES:])
+    for text in (evidence.message, tail):
+        if (row := message_match(text)) is not None:
+            return _of_cache(row.name, evidence.step), text
     if "context canceled" in evidence.message:
-        return "killed"
+        return "killed", evidence.message
+    if (match := _quoted(evidence)) is not None:
+        return _by_emulation(match.name, emulated=None), match.line
     transfer = _TRANSFER.search(evidence.step) or _TRANSFER_ERROR.search(evidence.message)
-    return "unknown-transfer" if transfer else "unknown"
+    return ("unknown-transfer" if transfer else "unknown"), evidence.message if transfer else ""
 
 
-def _class_of_text(text: str) -> str | None:
-    for row in SIGNATURES:
-        if row.scope != "run" and re.search(row.pattern, text, re.IGNORECASE | re.MULTILINE):
-            return row.name
-    return None
-
-
-def _shown(evidence: Evidence) -> str:
-    lines = [line for line in evidence.tail[-EVIDENCE_LINES:] if line.strip()] if evidence.step else []
-    parts = [f"{evidence.step}" if evidence.step else "", *lines, evidence.message]
-    return "\n".join(_middle_out(part) for part in parts if part)
-
-
-def _middle_out(text: str) -> str:
-    """Shorten a long line in its middle: Go's errors begin with the action and end with the cause."""
-    return (
-        text
-        if len(text) <= MAX_SHOWN_CHARACTERS
-        else f"{text[:SHOWN_HEAD_CHARACTERS]} … {text[SHOWN_HEAD_CHARACTERS - MAX_SHOWN_CHARACTERS :]}"
+def _quoted(evidence: Evidence) -> Match | None:
+    """Return what a message outside a RUN quotes of a tool: git's errors of a remote context; a log's bare end."""
+    quoted = Evidence(
+        message="",
+        step=evidence.step,
+        tail=(*evidence.tail, *evidence.message.splitlines()),
+        decisive=evidence.decisive,
     )
+    return _deciding(quoted)
+
+
+def _of_cache(name: str, step: str) -> str:
+    """Return the class of a failure while a cache moves: a build can do without it."""
+    if not _CACHE.search(step):
+        return name
+    retry = _BY_NAME[name].retry
+    if retry == "transient":
+        return "cache-service"
+    return "cache-refused" if name in {"registry-answer", "registry-refuses", "no-repository"} else name
+
+
+def _last_line(evidence: Evidence) -> str:
+    lines = [line for line in evidence.tail if line.strip()] if evidence.step else []
+    return lines[-1] if lines and _EXIT.search(evidence.message) else evidence.message

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 
-from multibuild.failures.signatures import SIGNATURES
+from multibuild.failures.matching import may_match, output_matches, words_of
 from multibuild.frozen import frozen
 
-MAX_DECISIVE_LINES = 16
-"""Lines kept of a step because a signature knows them: half of them the first, half the last."""
+MAX_DECISIVE_KINDS = 24
+"""Classes (by weight) of which lines are kept: of each the first and the last."""
 
-MAX_DECISIVE_CHARACTERS = 2000
-"""Of such a line; the rest is not looked at."""
+MAX_DECISIVE_CHARACTERS = 1000
+"""Of such a line, half from each end; the rest is not looked at."""
 
-_DECISIVE = re.compile(
-    "|".join(f"(?:{row.pattern})" for row in SIGNATURES if row.scope == "run"), re.IGNORECASE
+_LIKELY = re.compile(
+    r"(?:error|Error|ERROR|fatal|FATAL|panic|Exception)[:\[] ?|undefined reference|\*\*\* \["
 )
+"""What a line about a cause has in most tools."""
+
+_LIKELY_WORDS = frozenset((b"error", b"fatal", b"panic", b"exception", b"undefined"))
 
 
 @frozen
@@ -24,7 +26,7 @@ class Evidence:
     """The basis for the class of a failure.
 
     `message` is the last error text, `step` the failing step's name (empty: no step failed), `tail` its last lines,
-    `decisive` those lines of the whole step that a signature knows.
+    `decisive` those lines of the whole step that a signature knows or that look like a cause.
     """
 
     message: str
@@ -38,20 +40,39 @@ class DecisiveLines:
 
     def __init__(self) -> None:
         """Start without lines."""
-        self._first: list[str] = []
-        self._last: deque[str] = deque(maxlen=MAX_DECISIVE_LINES // 2)
+        self._count = 0
+        self._first: dict[tuple[str, str], tuple[int, str]] = {}
+        self._last: dict[tuple[str, str], tuple[int, str]] = {}
 
     def add(self, line: str) -> None:
-        """Keep a line if a signature knows it."""
-        line = line[:MAX_DECISIVE_CHARACTERS]
-        if _DECISIVE.search(line) is None:
+        """Keep a line if a signature knows it, or if it looks like a cause."""
+        words = words_of(line)
+        is_likely = not _LIKELY_WORDS.isdisjoint(words)
+        if not is_likely and not may_match(words):
             return
-        if len(self._first) < MAX_DECISIVE_LINES // 2:
-            self._first.append(line)
-        else:
-            self._last.append(line)
+        line = cut(line, MAX_DECISIVE_CHARACTERS)
+        kinds: set[tuple[str, str]] = {(match.name, match.row.weight) for match in output_matches(line)}
+        if not kinds and is_likely and _LIKELY.search(line):
+            kinds = {("", "")}
+        if kinds:
+            self._keep(line, kinds)
+
+    def _keep(self, line: str, kinds: set[tuple[str, str]]) -> None:
+        self._count += 1
+        for kind in kinds:
+            if kind in self._first:
+                self._last[kind] = self._count, line
+            elif len(self._first) < MAX_DECISIVE_KINDS:
+                self._first[kind] = self._count, line
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Return the lines kept, in their order."""
-        return (*self._first, *self._last)
+        kept = dict((*self._first.values(), *self._last.values()))
+        return tuple(kept[number] for number in sorted(kept))
+
+
+def cut(text: str, length: int) -> str:
+    """Shorten a text in its middle: Go's errors begin with the action and end with the cause."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"

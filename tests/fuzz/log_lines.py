@@ -16,16 +16,15 @@ from multibuild.buildx.rawjson_progress import (
     Progress,
 )
 from multibuild.buildx.split_progress import BatchProgress
-from multibuild.failures.classify import (
-    EVIDENCE_LINES,
-    MAX_SHOWN_CHARACTERS,
-    Failure,
-    classify,
-    failure_of,
-    wrong_base,
-)
+from multibuild.failures.classes import CLASSES
+from multibuild.failures.classify import Failure, classify, failure_of, wrong_base
 from multibuild.failures.evidence import Evidence
-from multibuild.failures.signatures import SIGNATURES
+from multibuild.failures.shown import (
+    EVIDENCE_LINES,
+    MAX_CAUSE_CHARACTERS,
+    MAX_CAUSES,
+    MAX_SHOWN_CHARACTERS,
+)
 
 MAX_CASE_BYTES = 1 << 20
 """What repeats what was repeated grows to a hundred MB."""
@@ -127,14 +126,10 @@ def _run(case: bytes) -> None:
 
 def _check(failure: Failure) -> None:
     assert failure.kind == failure_of(failure.kind.name, "").kind
-    assert failure.kind.name in {row.name for row in SIGNATURES} | {
-        "step-failed",
-        "killed",
-        "unknown",
-        "unknown-transfer",
-    }
+    assert failure.kind in CLASSES
     assert failure.retry_after is None or 0 <= failure.retry_after < 1e9
-    assert len(failure.evidence) < (EVIDENCE_LINES + 2) * (MAX_SHOWN_CHARACTERS + 10)
+    assert len(failure.evidence) < (EVIDENCE_LINES + MAX_CAUSES + 3) * (MAX_SHOWN_CHARACTERS + 10)
+    assert len(failure.cause) < MAX_CAUSE_CHARACTERS + 10
     _RECORD.findall(failure.evidence)
 
 

@@ -7,7 +7,7 @@ from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
 from multibuild.cli.app import program
 from multibuild.config.config import Config
-from multibuild.failures.signatures import CLASSES
+from multibuild.failures.classes import CLASSES
 from multibuild.journal.events import EVENTS
 
 

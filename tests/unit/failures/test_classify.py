@@ -1,9 +1,10 @@
 import pytest
 
 from multibuild.buildx.attempt_retries import must_run_alone
+from multibuild.failures.classes import CLASSES
 from multibuild.failures.classify import classify, failure_of, wrong_base
 from multibuild.failures.evidence import Evidence
-from multibuild.failures.signatures import CLASSES, EXIT_CODES, SIGNATURES
+from multibuild.failures.signatures import EXIT_CODES, MESSAGE_SIGNATURES, OUTPUT_SIGNATURES
 
 DIGEST = "sha256:" + "a1" * 32
 RETRY = {row.name: row.retry for row in CLASSES}
@@ -32,7 +33,7 @@ SSH = (
 )
 
 
-# One or more real messages for each row of SIGNATURES, in the order of the table.
+# One or more real messages for each class.
 # fmt: off
 ROWS: list[tuple[str, list[Evidence]]] = [
     ("no-space", [
@@ -190,10 +191,6 @@ ROWS: list[tuple[str, list[Evidence]]] = [
 # fmt: on
 
 
-def test_every_row_of_the_table_has_messages():
-    assert [name for name, _ in ROWS] == [row.name for row in SIGNATURES]
-
-
 @pytest.mark.parametrize(
     ("name", "evidence"),
     [pytest.param(name, text, id=f"{name}-{n}") for name, rows in ROWS for n, text in enumerate(rows)],
@@ -209,7 +206,9 @@ def test_a_message_is_of_its_rows_class(name, evidence):
 def test_every_class_that_is_used_exists_once():
     names = [row.name for row in CLASSES]
     assert len(names) == len(set(names))
-    assert {row.name for row in SIGNATURES} | set(EXIT_CODES.values()) <= set(names)
+    assert {row.name for row in (*MESSAGE_SIGNATURES, *OUTPUT_SIGNATURES)} | set(EXIT_CODES.values()) <= set(
+        names
+    )
 
 
 @pytest.mark.parametrize(
@@ -351,16 +350,27 @@ def test_unknown_text_of_a_run_is_a_failure_of_the_command():
     assert (failure.kind.name, failure.retry) == ("step-failed", "permanent")
 
 
-@pytest.mark.parametrize("code", sorted(EXIT_CODES))
+SIGNALS = sorted(code for code in EXIT_CODES if code > 128)
+
+
+@pytest.mark.parametrize("code", SIGNALS)
 def test_an_exit_code_of_a_signal_under_emulation(code):
     failure = classify(run("working", code=code), emulated=True)
     assert failure.kind.name == EXIT_CODES[code]
     assert failure.retry == ("permanent" if code == 132 else "once")
 
 
-@pytest.mark.parametrize("code", sorted(set(EXIT_CODES) - {137}))
-def test_a_crash_without_emulation_is_a_failure_of_the_command(code):
-    assert classify(run("working", code=code), emulated=False).kind.name == "step-failed"
+@pytest.mark.parametrize("code", sorted(set(SIGNALS) - {137}))
+def test_a_crash_without_emulation_is_the_programs(code):
+    failure = classify(run("working", code=code), emulated=False)
+    assert (failure.kind.name, failure.retry) == ("crash", "permanent")
+
+
+@pytest.mark.parametrize("code", [126, 127])
+@pytest.mark.parametrize("emulated", [True, False, None])
+def test_an_exit_code_of_the_shell(code, emulated):
+    failure = classify(run("working", code=code), emulated=emulated)
+    assert (failure.kind.name, failure.retry) == (EXIT_CODES[code], "permanent")
 
 
 def test_exit_137_is_memory_on_any_machine_and_the_retry_is_alone():
@@ -506,7 +516,7 @@ def test_a_registry_that_loses_a_blob_is_retried_once(step, text):
 @pytest.mark.parametrize(
     ("status", "name"),
     [
-        ("400 Bad Request", "unknown-transfer"),
+        ("400 Bad Request", "registry-answer"),
         ("401 Unauthorized", "unauthorized"),
         ("403 Forbidden", "denied"),
         ("408 Request Timeout", "network"),
@@ -534,7 +544,7 @@ def test_a_port_is_not_a_status(step, status, name):
         ("blob upload unknown", "lost-blob"),
         ("digest invalid", "lost-blob"),
         ("manifest unknown", "not-found"),
-        ("name unknown", "not-found"),
+        ("name unknown", "no-repository"),
         ("manifest invalid", "registry-refuses"),
         ("unsupported", "registry-refuses"),
         ("unknown", "unknown-transfer"),

@@ -1,0 +1,134 @@
+"""Search of the signature tables: which sentences a text has, cheaply for the lines that have none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+from multibuild.failures.signatures import MESSAGE_SIGNATURES, OUTPUT_SIGNATURES, Signature
+from multibuild.frozen import frozen
+
+_WORDS = bytes(
+    code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(256)
+)
+"""Makes a line, in UTF-8, a row of words: letters and digits in lower case. Bytes take half the time of text."""
+
+_COMMON = frozenset(
+    b"status package packages reading http https error warning failed for not server client stream python module could"
+    b" download downloading connection connect fetch package resolve find file class signal unable".split()
+)
+"""Words that lines of builds without failures have, too: where a sentence has another, that one leads to its row."""
+
+LOOPBACK = re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[?::1\]?[:\s]", re.IGNORECASE)
+"""An address at which only the step itself can listen."""
+
+_DNS_PORT = re.compile(r":53\b")
+_NETWORK = frozenset({"network", "server-error", "download-rate-limited"})
+
+
+@frozen
+class Match:
+    """A line of a step's output and the row that knows it; `rank` is the row's place in the table."""
+
+    row: Signature
+    rank: int
+    line: str
+    name: str
+
+
+@frozen
+class _Row:
+    rank: int
+    signature: Signature
+    phrases: tuple[str, ...]
+    pattern: re.Pattern[str] | None
+
+
+def output_matches(line: str) -> Iterator[Match]:
+    """Yield what the rows for a step's output know of a line, in no order.
+
+    A network class of a loopback address is the class `loopback`: what listens there is the step's own affair. Nearly
+    all lines of a build have no word of any row; a set of words is the cheapest way to find that out (1 µs a line).
+    """
+    rows = _output_rows()
+    words = _output_words().intersection(words_of(line))
+    if not words:
+        return
+    lower = line.lower()
+    for word in words:
+        for row in rows[word]:
+            if any(phrase in lower for phrase in row.phrases) and (
+                row.pattern is None or row.pattern.search(line)
+            ):
+                yield _match(row, line)
+
+
+def _match(row: _Row, line: str) -> Match:
+    is_loopback = row.signature.name in _NETWORK and LOOPBACK.search(line) and not _DNS_PORT.search(line)
+    return Match(
+        row=row.signature,
+        rank=row.rank,
+        line=line,
+        name="loopback" if is_loopback else row.signature.name,
+    )
+
+
+def message_match(text: str) -> Signature | None:
+    """Return the first row that knows a message of BuildKit or a client."""
+    lower = text.lower()
+    for row in _message_rows():
+        if row.signature.word in lower and (row.pattern is None or row.pattern.search(text)):
+            return row.signature
+    return None
+
+
+@cache
+def _output_rows() -> dict[bytes, tuple[_Row, ...]]:
+    """Return the rows for output by the words that lead to them."""
+    rows: dict[bytes, tuple[_Row, ...]] = {}
+    for row in _compiled(OUTPUT_SIGNATURES):
+        for key in keys_of(row.signature):
+            rows[key] = (*rows.get(key, ()), row)
+    return rows
+
+
+@cache
+def _output_words() -> frozenset[bytes]:
+    return frozenset(_output_rows())
+
+
+def may_match(words: Iterable[bytes]) -> bool:
+    """Whether a row for output may know a line with these words."""
+    return not _output_words().isdisjoint(words)
+
+
+def words_of(text: str) -> list[bytes]:
+    """Return the words of a text: runs of letters and digits in lower case; of other scripts, what stands together."""
+    return text.encode("utf-8", "replace").translate(_WORDS).split()
+
+
+def keys_of(row: Signature) -> tuple[bytes, ...]:
+    """Return the words one of which is in every line that a row for output knows: the longest of each alternative."""
+    return tuple(
+        max(words_of(phrase), key=lambda word: (word not in _COMMON, len(word)))
+        for phrase in row.word.split("|")
+    )
+
+
+@cache
+def _message_rows() -> tuple[_Row, ...]:
+    return _compiled(MESSAGE_SIGNATURES)
+
+
+def _compiled(table: Sequence[Signature]) -> tuple[_Row, ...]:
+    """Compile the patterns of a table. A message has several lines, each of which a row may mean."""
+    return tuple(
+        _Row(
+            rank=rank,
+            signature=row,
+            phrases=tuple(row.word.split("|")),
+            pattern=re.compile(row.pattern, re.IGNORECASE | re.MULTILINE) if row.pattern else None,
+        )
+        for rank, row in enumerate(table)
+    )

@@ -1,0 +1,72 @@
+"""What a failure shows of its evidence: the cause first, a status never lost behind a long URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from multibuild.failures.evidence import Evidence, cut
+
+EVIDENCE_LINES = 8
+"""Last lines of a failing step that are shown, and in which the words of any program count."""
+
+MAX_CAUSES = 3
+"""Lines above the last ones that are shown because they look like the cause."""
+
+MAX_SHOWN_CHARACTERS = 500
+SHOWN_HEAD_CHARACTERS = 200
+"""How much of a long line is shown, and how much of that from its beginning."""
+
+MAX_CAUSE_CHARACTERS = 200
+"""Of the one line of a failure, in a summary or an error."""
+
+_MAX_URL_CHARACTERS = 80
+_URL = re.compile(r"(https?://[^/\s\"']{1,255})/[^\s\"'?]{0,4096}(?:\?[^\s\"']{0,8192}?)?(?=:?[\s\"']|:?$)")
+_PREFIXES = ("failed to build: ", "failed to solve: ")
+_LIKELY = re.compile(
+    r"\b(?:error|fatal|failed|failure|cannot|could not|undefined|not found|no such|denied|missing|invalid|unable|panic"
+    r"|exception)\b|\*\*\* ",
+    re.IGNORECASE,
+)
+
+
+def evidence_text(evidence: Evidence, causes: Iterable[str]) -> str:
+    """Return the step, the lines that decided where they stand above its last ones, these, and the message."""
+    tail = [line for line in evidence.tail[-EVIDENCE_LINES:] if line.strip()] if evidence.step else []
+    above = [
+        line
+        for line in dict.fromkeys(causes)
+        if line.strip() and line not in tail and line != evidence.message
+    ][:MAX_CAUSES]
+    parts = [evidence.step, *above, *(["…"] if above and tail else []), *tail, evidence.message]
+    return "\n".join(_shortened(part) for part in parts if part)
+
+
+def likely_causes(evidence: Evidence) -> list[str]:
+    """Return the lines of a failure of no known class that look most like its cause: the first ones in it."""
+    lines = dict.fromkeys((*evidence.decisive, *evidence.tail))
+    return [line for line in lines if _LIKELY.search(line)][:MAX_CAUSES]
+
+
+def cause_line(text: str) -> str:
+    """Return a cause as one short line: without BuildKit's prefixes, its end kept, which says why."""
+    line = " ".join(text.split())
+    for prefix in _PREFIXES:
+        line = line.rpartition(prefix)[2]
+    return _middle_out(_without_long_urls(line), MAX_CAUSE_CHARACTERS, MAX_CAUSE_CHARACTERS // 3)
+
+
+def _shortened(text: str) -> str:
+    return _middle_out(_without_long_urls(text), MAX_SHOWN_CHARACTERS, SHOWN_HEAD_CHARACTERS)
+
+
+def _without_long_urls(text: str) -> str:
+    """Shorten URLs to their host: an upload's has hundreds of characters of state before the status."""
+    return _URL.sub(
+        lambda match: match[0] if len(match[0]) <= _MAX_URL_CHARACTERS else f"{match[1]}/…", cut(text, 16384)
+    )
+
+
+def _middle_out(text: str, length: int, head: int) -> str:
+    """Shorten a long line in its middle: Go's errors begin with the action and end with the cause."""
+    return text if len(text) <= length else f"{text[:head]} … {text[head - length :]}"
