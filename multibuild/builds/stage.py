@@ -17,6 +17,8 @@ from multibuild.builds.resume import FinishedChild, Reusable
 from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
 from multibuild.errors import BuildFailed
+from multibuild.failures.classify import Failure
+from multibuild.failures.shown import cause_line
 from multibuild.frozen import frozen
 from multibuild.journal.local_children import remove_stale
 from multibuild.journal.recorder import Recorder
@@ -28,7 +30,7 @@ from multibuild.plan.jobs import usual_jobs
 from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
-from multibuild.terminal import last_line, one_line, shorten
+from multibuild.terminal import last_line, one_line
 
 NO_HISTORY = BuildHistory()
 
@@ -183,12 +185,12 @@ def require_built(results: Sequence[BuildResult]) -> None:
         platforms.setdefault(kind, []).append(str(result.platform))
     groups = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in platforms.items()]
     first = next((result.failure for result in missing if result.failure), None)
-    cause = f": {_cause(first.evidence)}" if first and first.evidence else ""
+    cause = f": {_cause(first)}" if first and first.evidence else ""
     raise BuildFailed(
         f"{', '.join(groups)}: not built, no tag was moved{cause}", hint=first.hint if first else None
     )
 
 
-def _cause(evidence: str) -> str:
-    """Return the last line of evidence without BuildKit's prefixes, as a part of a sentence."""
-    return shorten(one_line(last_line(evidence)).rpartition("failed to solve: ")[2], 200)
+def _cause(failure: Failure) -> str:
+    """Return the line that decided, else the last one, as a part of a sentence."""
+    return one_line(failure.cause) or cause_line(last_line(failure.evidence))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from multibuild.failures.classes import CLASSES, FailureClass, Retry
-from multibuild.failures.evidence import Evidence, cut
+from multibuild.failures.evidence import Evidence, cut, plain
 from multibuild.failures.matching import Match, message_match, output_matches
 from multibuild.failures.shown import EVIDENCE_LINES, cause_line, evidence_text, likely_causes
 from multibuild.failures.signatures import EXIT_CODES, FETCHING_PROGRAMS
@@ -48,9 +48,6 @@ _SILENT_EXITS = {
     "wget": frozenset({4}),
 }
 """Exit codes of a network failure, of programs that say nothing with `-s` or `-q` (curl(1), wget(1))."""
-
-_OF_CRASHES = frozenset({"crash", "qemu-crash", "qemu-illegal-instruction", "qemu-32-bit-files"})
-_NOT_RUN = frozenset({"killed", "stalled"})
 
 
 @frozen
@@ -121,9 +118,12 @@ def _of_run(evidence: Evidence, *, emulated: bool | None) -> tuple[str, str]:
     """Return the class of a failed RUN and the line that decided it ("": none)."""
     message = _without_command(evidence.message)
     exited = _EXIT.search(evidence.message)
-    if exited is None and (row := message_match(message)) is not None:
+    row = message_match(message) if exited is None else None
+    if row is not None and row.name != "runtime":
         return row.name, evidence.message
     match = _deciding(evidence)
+    if match is None and row is not None:
+        return row.name, evidence.message
     if match is not None:
         return _by_emulation(match.name, emulated=emulated), match.line
     if exited is None:
@@ -142,12 +142,12 @@ def _deciding(evidence: Evidence) -> Match | None:
         for match in output_matches(line)
         if fetches or not match.row.fetches_only
     ]
-    has_consequence = any(match.row.weight == "consequence" for match in found)
+    has_consequence = any(match.weight == "consequence" for match in found)
     for weight in ("cause", "warning", "last", "consequence"):
         counted = [
             match
             for match in found
-            if match.row.weight == weight and _counts(match, near, has_consequence=has_consequence)
+            if match.weight == weight and _counts(match, near, has_consequence=has_consequence)
         ]
         if counted:
             return min(counted, key=lambda match: (match.name == "loopback", match.rank))
@@ -156,18 +156,17 @@ def _deciding(evidence: Evidence) -> Match | None:
 
 def _counts(match: Match, near: set[str], *, has_consequence: bool) -> bool:
     """Whether a line says something of the end: a warning far above it does only if a consequence follows."""
-    if match.row.weight == "warning":
+    if match.weight == "warning":
         return has_consequence or match.line in near
-    return match.row.weight != "last" or match.line in near
+    return match.weight != "last" or match.line in near
 
 
 def _by_emulation(name: str, *, emulated: bool | None) -> str:
-    """Return the class of a crash: under emulation it is QEMU's until proven otherwise, natively the program's."""
-    if name not in _OF_CRASHES:
-        return name
-    if emulated is False:
-        return "step-failed" if name == "qemu-32-bit-files" else "crash"
-    return "qemu-crash" if name == "crash" else name
+    """Return the class of a crash: under emulation it is QEMU's until proven otherwise, natively the program's.
+
+    QEMU's own words are QEMU's everywhere: a native step may run a foreign program.
+    """
+    return "qemu-crash" if name == "crash" and emulated is not False else name
 
 
 def _of_exit_code(code: int, step: str, *, emulated: bool | None) -> str:
@@ -176,7 +175,7 @@ def _of_exit_code(code: int, step: str, *, emulated: bool | None) -> str:
         if code in codes and re.search(rf"\b{program}\b", step):
             return "network"
     name = EXIT_CODES.get(code, "step-failed")
-    return _by_emulation(name, emulated=emulated)
+    return "crash" if name.startswith("qemu-") and emulated is False else name
 
 
 def _without_command(message: str) -> str:
@@ -188,9 +187,9 @@ def _without_command(message: str) -> str:
 def _bounded(evidence: Evidence) -> Evidence:
     """Shorten what is long before patterns are matched: errors begin with the action and end with the cause."""
     return Evidence(
-        message=cut(evidence.message, MAX_MATCHED_CHARACTERS),
-        step=cut(evidence.step, MAX_MATCHED_CHARACTERS),
-        tail=tuple(cut(line, MAX_MATCHED_CHARACTERS) for line in evidence.tail),
+        message=plain(evidence.message, MAX_MATCHED_CHARACTERS),
+        step=plain(evidence.step, MAX_MATCHED_CHARACTERS),
+        tail=tuple(plain(line, MAX_MATCHED_CHARACTERS) for line in evidence.tail),
         decisive=evidence.decisive,
     )
 

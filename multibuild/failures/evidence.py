@@ -6,6 +6,7 @@ import re
 
 from multibuild.failures.matching import may_match, output_matches, words_of
 from multibuild.frozen import frozen
+from multibuild.terminal import printable
 
 MAX_DECISIVE_KINDS = 24
 """Classes (by weight) of which lines are kept: of each the first and the last."""
@@ -46,12 +47,14 @@ class DecisiveLines:
 
     def add(self, line: str) -> None:
         """Keep a line if a signature knows it, or if it looks like a cause."""
+        if "\x1b" in line:
+            line = plain(line, MAX_DECISIVE_CHARACTERS)
         words = words_of(line)
         is_likely = not _LIKELY_WORDS.isdisjoint(words)
         if not is_likely and not may_match(words):
             return
         line = cut(line, MAX_DECISIVE_CHARACTERS)
-        kinds: set[tuple[str, str]] = {(match.name, match.row.weight) for match in output_matches(line)}
+        kinds: set[tuple[str, str]] = {(match.name, match.weight) for match in output_matches(line)}
         if not kinds and is_likely and _LIKELY.search(line):
             kinds = {("", "")}
         if kinds:
@@ -70,6 +73,11 @@ class DecisiveLines:
         """Return the lines kept, in their order."""
         kept = dict((*self._first.values(), *self._last.values()))
         return tuple(kept[number] for number in sorted(kept))
+
+
+def plain(text: str, length: int) -> str:
+    """Return a text of at most `length` characters without colours, which some tools print to a log, too."""
+    return printable(cut(text, length)) if "\x1b" in text else cut(text, length)
 
 
 def cut(text: str, length: int) -> str:

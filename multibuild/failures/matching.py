@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from multibuild.failures.signatures import MESSAGE_SIGNATURES, OUTPUT_SIGNATURES, Signature
+from multibuild.failures.signatures import MESSAGE_SIGNATURES, OUTPUT_SIGNATURES, Signature, Weight
 from multibuild.frozen import frozen
 
 _WORDS = bytes(
-    code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(256)
+    ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256)
 )
-"""Makes a line, in UTF-8, a row of words: letters and digits in lower case. Bytes take half the time of text."""
+"""Makes a line, in UTF-8, a row of words: letters and digits in lower case. Bytes take half the time of text. What is not
+ASCII separates: quotation marks, and pnpm's thin spaces."""
 
 _COMMON = frozenset(
     b"status package packages reading http https error warning failed for not server client stream python module could"
@@ -23,18 +24,32 @@ _COMMON = frozenset(
 LOOPBACK = re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[?::1\]?[:\s]", re.IGNORECASE)
 """An address at which only the step itself can listen."""
 
+_SOURCE_LINE = re.compile(
+    r"^\s*(?:\S{1,300}?[:(]\d{1,7}[:,.]\d{1,7}\)?: |\d{1,7}:\d{1,7}\s+(?:error|warning)\b)", re.IGNORECASE
+)
+"""What a compiler or linter says of a line of code, which may have any words: FILE:LINE:COLUMN: …"""
+
+_RETRIED = re.compile(
+    r"\bretrying\b|\bwill retry\b|\btries remaining\b|\btry again in\b|\bretry in \d", re.IGNORECASE
+)
+"""A tool that tries again itself has not failed yet."""
+
 _DNS_PORT = re.compile(r":53\b")
 _NETWORK = frozenset({"network", "server-error", "download-rate-limited"})
 
 
 @frozen
 class Match:
-    """A line of a step's output and the row that knows it; `rank` is the row's place in the table."""
+    """A line of a step's output and the row that knows it; `rank` is the row's place in the table.
+
+    Class and weight are the row's, but for a loopback address and a tool that tries again.
+    """
 
     row: Signature
     rank: int
     line: str
     name: str
+    weight: Weight
 
 
 @frozen
@@ -58,19 +73,27 @@ def output_matches(line: str) -> Iterator[Match]:
     lower = line.lower()
     for word in words:
         for row in rows[word]:
-            if any(phrase in lower for phrase in row.phrases) and (
-                row.pattern is None or row.pattern.search(line)
-            ):
+            if _knows(row, line, lower):
                 yield _match(row, line)
 
 
+def _knows(row: _Row, line: str, lower: str) -> bool:
+    if not any(phrase in lower for phrase in row.phrases):
+        return False
+    if row.signature.fetches_only and _SOURCE_LINE.match(line):
+        return False
+    return row.pattern is None or row.pattern.search(line) is not None
+
+
 def _match(row: _Row, line: str) -> Match:
+    weight = row.signature.weight
     is_loopback = row.signature.name in _NETWORK and LOOPBACK.search(line) and not _DNS_PORT.search(line)
     return Match(
         row=row.signature,
         rank=row.rank,
         line=line,
         name="loopback" if is_loopback else row.signature.name,
+        weight="warning" if weight == "cause" and _RETRIED.search(line) else weight,
     )
 
 
@@ -104,7 +127,7 @@ def may_match(words: Iterable[bytes]) -> bool:
 
 
 def words_of(text: str) -> list[bytes]:
-    """Return the words of a text: runs of letters and digits in lower case; of other scripts, what stands together."""
+    """Return the words of a text: runs of ASCII letters and digits in lower case."""
     return text.encode("utf-8", "replace").translate(_WORDS).split()
 
 

@@ -33,11 +33,10 @@ _LIKELY = re.compile(
 def evidence_text(evidence: Evidence, causes: Iterable[str]) -> str:
     """Return the step, the lines that decided where they stand above its last ones, these, and the message."""
     tail = [line for line in evidence.tail[-EVIDENCE_LINES:] if line.strip()] if evidence.step else []
-    above = [
-        line
-        for line in dict.fromkeys(causes)
-        if line.strip() and line not in tail and line != evidence.message
-    ][:MAX_CAUSES]
+    known = {*tail, evidence.message, ""}
+    above = [line for line in dict.fromkeys(causes) if line.strip() and line not in known][:MAX_CAUSES]
+    if above:
+        tail = tail[len(above) + 1 - EVIDENCE_LINES :]
     parts = [evidence.step, *above, *(["…"] if above and tail else []), *tail, evidence.message]
     return "\n".join(_shortened(part) for part in parts if part)
 

@@ -28,6 +28,7 @@ MESSAGE_SIGNATURES: tuple[Signature, ...] = (
     *registry.TRANSFER,
     *buildkit.CACHE,
     *registry.REFUSALS,
+    *buildkit.CACHE_LAST,
     *registry.BLOBS,
     *registry.LAST,
     *buildkit.FRONTEND,

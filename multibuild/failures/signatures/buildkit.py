@@ -66,6 +66,9 @@ CACHE: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="cache-refused", word="cache export", pattern=r"cache export (?:is not supported|feature is currently not supported)", source="buildx build/opt.go"),
     Signature(tool="BuildKit", name="cache-refused", word="cache", pattern=r"unknown cache (?:exporter|importer)|failed to parse timeout for github actions cache|azblob cache|for s3 cache", source="buildkit cache/remotecache"),
     Signature(tool="BuildKit", name="cache-service", word="maximum timeout reached", pattern=r"error writing layer blob: maximum timeout reached", source="go-actions-cache"),
+)
+
+CACHE_LAST: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="cache-service", word="cache", pattern=r"failed to (?:import|export) cache|failed to configure \w+ cache (?:importer|exporter)|cache service ", source="buildkit solver/llbsolver, go-actions-cache"),
     Signature(tool="BuildKit", name="cache-service", word="error writing layer blob", source="buildkit cache/remotecache/export.go"),
 )

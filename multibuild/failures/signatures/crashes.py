@@ -104,6 +104,6 @@ CRASHES: tuple[Signature, ...] = (
     Signature(tool="shell", name="crash", word="segmentation fault", pattern=r"^(?:.{0,300}[: ])?Segmentation fault(?: \(core dumped\))?(?:\s{2,}.{1,500})?$", source="bash, dash: SIGSEGV of a child", weight="last"),
     Signature(tool="shell", name="crash", word="core dumped", pattern=r"^(?:.{0,300}[: ])?(?:Illegal instruction|Bus error|Aborted|Floating point exception|Trace/breakpoint trap) *\(core dumped\)", source="bash, dash: a signal of a child", weight="last"),
     Signature(tool="shell", name="crash", word="illegal instruction", pattern=r"^(?:.{0,300}[: ])?Illegal instruction(?:\s{2,}.{1,500})?$", source="bash, dash: SIGILL of a child", weight="last"),
-    Signature(tool="kernel", name="qemu-32-bit-files", word="value too large for defined data type", source="EOVERFLOW of a 32-bit readdir or stat: rust-lang/cargo#8719, docker/buildx#395"),
+    Signature(tool="kernel", name="large-inodes", word="value too large for defined data type", source="EOVERFLOW of a 32-bit readdir or stat: rust-lang/cargo#8719, docker/buildx#395"),
 )
 # fmt: on

@@ -8,6 +8,7 @@ from multibuild.failures.signatures.row import Signature
 PYTHON: tuple[Signature, ...] = (
     Signature(tool="pip", name="step-ca", word="certificate_verify_failed", pattern=r"CERTIFICATE_VERIFY_FAILED(?!.{0,100}not yet valid)", source="CPython ssl, OpenSSL"),
     Signature(tool="pip", name="clock", word="certificate_verify_failed", pattern=r"CERTIFICATE_VERIFY_FAILED.{0,100}not yet valid", source="CPython ssl, OpenSSL"),
+    Signature(tool="pip", name="checksum", word="wheel", pattern=r"ERROR: Wheel '.{1,200}' located at .{1,300} is invalid", source="pip operations/install: a download cut short"),
     Signature(tool="pip", name="checksum", word="do not match the hashes", source="pip exceptions.py HashMismatch"),
     Signature(tool="pip", name="network", word="retrying (retry", pattern=r"Retrying \(Retry\(total=\d+.{0,200}after connection broken by", source="urllib3 connectionpool.py", weight="warning"),
     Signature(tool="pip", name="network", word="urllib3.exceptions", pattern=r"urllib3\.exceptions\.(?:ProtocolError|ReadTimeoutError|NewConnectionError|MaxRetryError|ConnectTimeoutError|IncompleteRead|NameResolutionError)", source="urllib3 exceptions.py"),

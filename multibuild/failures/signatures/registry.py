@@ -20,8 +20,13 @@ STATUS = r"(?:unexpected status(?: code)?|received unexpected HTTP status|invali
 
 # fmt: off
 ANSWERS: tuple[Signature, ...] = (
+    # `ADD https://…` (buildkit source/http).
+    Signature(tool="BuildKit", name="download-missing", word="invalid response status", pattern=r"invalid response status (?:404|410)\b", source="buildkit source/http"),
+    Signature(tool="BuildKit", name="download-refused", word="invalid response status", pattern=r"invalid response status (?:401|403)\b", source="buildkit source/http"),
+    Signature(tool="BuildKit", name="download-rate-limited", word="invalid response status", pattern=r"invalid response status 429\b", source="buildkit source/http"),
+    Signature(tool="BuildKit", name="server-error", word="invalid response status", pattern=r"invalid response status 5\d\d\b", source="buildkit source/http"),
     # The registry's own sentence before its status: "400 Bad Request: The image tag '1' already exists".
-    Signature(tool="ECR", name="immutable-tag", word="immutable", source="ImageTagAlreadyExistsException; Harbor 412; Docker Hub tag immutability"),
+    Signature(tool="ECR", name="immutable-tag", word="immutab", source="ImageTagAlreadyExistsException; Harbor 412; Docker Hub tag immutability"),
     Signature(tool="Artifact Registry", name="immutable-tag", word="already exists", pattern=r"(?:tag|manifest) .{0,300}already exists|cannot be overwritten", source="ALREADY_EXISTS; GitLab protected tags"),
     Signature(tool="Nexus", name="immutable-tag", word="does not allow updating", source="Nexus: Repository does not allow updating assets"),
     Signature(tool="Harbor", name="immutable-tag", word="412 precondition failed", source="goharbor/harbor src/server/middleware/immutable"),
@@ -34,7 +39,7 @@ ANSWERS: tuple[Signature, ...] = (
     Signature(tool="registries", name="too-large", word="layer size", pattern=r"(?:maximum|max) layer size|layer size .{0,60}(?:exceed|too large)|SIZE_LIMIT", source="ECR LayerPartTooSmall, GHCR 10 GB"),
     Signature(tool="ECR", name="no-repository", word="repository", pattern=r"The repository with name .{1,300} does not exist|repository .{1,300} not found: name unknown|name unknown: .{0,200}repository", source="ECR RepositoryNotFoundException, Artifact Registry"),
     Signature(tool="registries", name="no-repository", word="project", pattern=r"project .{1,200} (?:not found|does not exist)|unknown project", source="goharbor/harbor, GitLab"),
-    Signature(tool="registries", name="no-repository", word="failed to push", pattern=r"failed to push .{0,2000}(?:name[_ ]unknown|" + STATUS + r"404 Not Found)", source="distribution-spec NAME_UNKNOWN"),
+    Signature(tool="registries", name="no-repository", word="failed to push", pattern=r"failed to push .{0,2000}(?:name[_ ]unknown|(?<!token: )" + STATUS + r"404 Not Found)", source="distribution-spec NAME_UNKNOWN"),
     Signature(tool="registries", name="rate-limited", word="429", pattern=r"429 Too Many Requests|" + STATUS + r"429\b", source="distribution-spec TOOMANYREQUESTS"),
     Signature(tool=_HUB, name="rate-limited", word="toomanyrequests", source="distribution-spec TOOMANYREQUESTS"),
     Signature(tool=_HUB, name="rate-limited", word="rate", pattern=r"pull rate limit|rate exceeded|rate limit(?:ed| exceeded)", source="distribution-spec TOOMANYREQUESTS"),

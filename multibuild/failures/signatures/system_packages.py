@@ -39,7 +39,7 @@ APT: tuple[Signature, ...] = (
 APK: tuple[Signature, ...] = (
     Signature(tool="apk", name="network", word="temporary error (try again later)", source="apk-tools src/print.c: EAGAIN of libfetch", weight="warning"),
     Signature(tool="apk", name="network", word="network error|operation timed out|connection timed|connection reset|connection refused|connection aborted|unreachable|connect to server|dns|handshake failed|remote server|i/o error|http 500|http 502|http 503|http 504|http 408|unexpected end|incomplete", pattern=r"^(?:ERROR|WARNING): .{0,800}: (?:network error|operation timed out|connection (?:timed out|reset|refused|aborted)|host is unreachable|could not connect to server|DNS (?:lookup error|transient error|error)|TLS: handshake failed|network is unreachable|remote server returned error|Connection reset by peer|Operation timed out|I/O error|HTTP (?:50[0234]|408)|unexpected end of file|incomplete|Host is unreachable|Network unreachable)", source="apk-tools src/print.c, libfetch", weight="warning"),
-    Signature(tool="apk", name="network", word="fetching|updating|opening", pattern=r"^WARNING: (?:fetching|updating|opening) .{0,800}: (?:network error|operation timed out|connection \w+|could not connect to server|DNS \w+|unexpected end of file|remote server|I/O error|Connection reset by peer|Operation timed out|Host is unreachable)", source="apk-tools src/print.c, libfetch", weight="warning"),
+    Signature(tool="apk", name="network", word="ignoring|fetching|updating|opening", pattern=r"^WARNING: (?:Ignoring|fetching|updating|opening) .{0,800}: (?:network error|operation timed out|connection \w+|could not connect to server|DNS \w+|unexpected end of file|remote server|I/O error|Connection reset by peer|Operation timed out|Host is unreachable)", source="apk-tools src/print.c, libfetch", weight="warning"),
     Signature(tool="apk", name="step-ca", word="tls: server certificate not trusted", source="apk-tools libfetch"),
     Signature(tool="apk", name="step-ca", word="tls: unspecified error", source="apk-tools libfetch", weight="warning"),
     Signature(tool="apk", name="step-ca", word="certificate_verify_failed", source="apk-tools libfetch, OpenSSL"),
@@ -47,7 +47,7 @@ APK: tuple[Signature, ...] = (
     Signature(tool="apk", name="package-signature", word="bad signature", pattern=r"^(?:ERROR|WARNING): .{0,800}: BAD signature", source="apk-tools src/print.c"),
     Signature(tool="apk", name="mirror-out-of-sync", word="bad archive", pattern=r"^(?:ERROR|WARNING): .{0,800}: BAD archive", source="apk-tools src/print.c"),
     Signature(tool="apk", name="mirror-out-of-sync", word="mentioned in index|database format|checksum|archive integrity", pattern=r"^ERROR: \S+: (?:package mentioned in index not found|v2 database format error|checksum|archive integrity)", source="apk-tools src/commit.c"),
-    Signature(tool="apk", name="suite-gone", word="fetching|updating|opening", pattern=r"^WARNING: (?:fetching|updating|opening) .{0,800}: (?:No such file or directory|HTTP 404|remote file not found|404)", source="apk-tools libfetch: 404", weight="warning"),
+    Signature(tool="apk", name="suite-gone", word="fetching|updating|opening|ignoring", pattern=r"^WARNING: (?:fetching|updating|opening|Ignoring https?:) .{0,800}: (?:No such file or directory|HTTP 404|remote file not found|404)", source="apk-tools libfetch: 404", weight="warning"),
     Signature(tool="apk", name="no-such-package", word="unable to select packages", source="apk-tools src/solver.c", weight="consequence"),
     Signature(tool="apk", name="no-such-package", word="unsatisfiable constraints", source="apk-tools 2.10 src/solver.c", weight="consequence"),
 )
@@ -67,6 +67,7 @@ RPM: tuple[Signature, ...] = (
     Signature(tool="dnf", name="no-such-package", word="unable to find a match", source="dnf base.py", weight="consequence"),
     Signature(tool="yum", name="suite-gone", word="cannot find a valid baseurl for repo", source="yum: CentOS 7 after its end", weight="consequence"),
     Signature(tool="yum", name="network", word="[errno ", pattern=r"\[Errno (?:12|14)\] (?:Timeout|curl#(?:6|7|18|28|52|56)\b)", source="yum urlgrabber", weight="warning"),
+    Signature(tool="yum", name="network", word="14: curl", pattern=r"^14: curl#(?:6|7|18|28|35|52|56)\b", source="yum urlgrabber", weight="warning"),
     Signature(tool="yum", name="server-error", word="[errno 14]", pattern=r"\[Errno 14\] HTTPS? Error 5\d\d", source="yum urlgrabber", weight="warning"),
     Signature(tool="yum", name="suite-gone", word="[errno 14]", pattern=r"\[Errno 14\] HTTPS? Error 404", source="yum urlgrabber", weight="warning"),
     Signature(tool="yum", name="no-such-package", word="nothing to do", pattern=r"^Error: Nothing to do$", source="yum cli.py", weight="consequence"),

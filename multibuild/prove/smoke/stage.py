@@ -101,7 +101,7 @@ def raise_for_environment(outcomes: Sequence[TestOutcome], *, suffix: str = "") 
     names = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in platforms.items())
     _, first = failures[0]
     # Go's errors begin with the operation and end with the cause.
-    cause = one_line(last_line(first.evidence))
+    cause = one_line(first.cause or last_line(first.evidence))
     cause = cause if len(cause) <= MAX_CAUSE_LENGTH else f"…{cause[-MAX_CAUSE_LENGTH:]}"
     raise EnvironmentFault(f"the test could not be run on {names}{suffix}: {cause}", hint=first.hint)
 
