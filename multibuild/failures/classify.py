@@ -14,6 +14,9 @@ from multibuild.frozen import frozen
 MAX_MATCHED_CHARACTERS = 8192
 """Half of it from each end of a longer message or line: a Dockerfile's heredoc can be in one, as a whole."""
 
+NEAR_LINES = 20
+"""Last lines of a step in which the words of any program count: node prints a dozen after its error."""
+
 _BY_NAME = {row.name: row for row in CLASSES}
 _EXIT = re.compile(
     r"did not complete successfully: exit code:(?: (\d{1,9}))?"
@@ -134,7 +137,7 @@ def _of_run(evidence: Evidence, *, emulated: bool | None) -> tuple[str, str]:
 
 def _deciding(evidence: Evidence) -> Match | None:
     """Return the match that decides: a cause anywhere in the step, then what its end says."""
-    near = set(evidence.tail[-EVIDENCE_LINES:])
+    near = set(evidence.tail[-NEAR_LINES:])
     fetches = bool(_FETCHES.search(evidence.step))
     found = [
         match

@@ -12,8 +12,9 @@ from multibuild.frozen import frozen
 _WORDS = bytes(
     ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256)
 )
-"""Makes a line, in UTF-8, a row of words: letters and digits in lower case. Bytes take half the time of text. What is not
-ASCII separates: quotation marks, and pnpm's thin spaces."""
+"""Makes a line, in UTF-8, a row of words: letters and digits in lower case. Bytes take half the time of text.
+
+What is not ASCII separates: quotation marks, and the thin spaces of pnpm."""
 
 _COMMON = frozenset(
     b"status package packages reading http https error warning failed for not server client stream python module could"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from multibuild.failures.evidence import Evidence, cut
 
 EVIDENCE_LINES = 8
-"""Last lines of a failing step that are shown, and in which the words of any program count."""
+"""Lines of a failing step that are shown: its last ones, and above them those that decided."""
 
 MAX_CAUSES = 3
 """Lines above the last ones that are shown because they look like the cause."""

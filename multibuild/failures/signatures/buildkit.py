@@ -12,29 +12,29 @@ FIRST: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="out-of-memory", word="cannot allocate memory", pattern=r"did not complete successfully: cannot allocate memory", source="buildkit executor detectOOM"),
     Signature(tool="runc", name="out-of-memory", word="signal: killed", source="buildkit executor"),
     Signature(tool="runc", name="exec-format", word="exec format error", source="buildkit#2437: no handler for the binary"),
-    Signature(tool="runc", name="no-such-program", word="no such file", pattern=r"exec \S+: no such file or directory|starting container process caused: exec: .{0,500} no such file|unable to start container process: exec: .{0,500} no such file", source="docker/docs#14140"),
+    Signature(tool="runc", name="no-such-program", word="no such file", pattern=r"exec \S{1,120}: no such file or directory|starting container process caused: exec: .{0,400} no such file|unable to start container process: exec: .{0,400} no such file", source="docker/docs#14140"),
     Signature(tool="runc", name="no-such-program", word="executable file not found in $path", source="Go os/exec, from runc"),
-    Signature(tool="runc", name="not-executable", word="permission denied", pattern=r"unable to start container process: exec: .{0,500}permission denied|exec \S+: permission denied", source="runc: EACCES of execve"),
+    Signature(tool="runc", name="not-executable", word="permission denied", pattern=r"unable to start container process: exec: .{0,400}permission denied|exec \S{1,120}: permission denied", source="runc: EACCES of execve"),
 )
 
 NEVER_RAN: tuple[Signature, ...] = (
     # What ssh says stands behind these words, and may be anything: "Connection refused", "Permission denied (publickey)",
     # "kex_exchange_identification: …", "Timeout, server … not responding".
-    Signature(tool="ssh", name="connection-lost", word="command [ssh ", pattern=r"command \[ssh .{0,1000}\] has exited with", source="docker/cli connhelper/commandconn"),
+    Signature(tool="ssh", name="connection-lost", word="command [ssh ", pattern=r"command \[ssh .{0,400}\] has exited with", source="docker/cli connhelper/commandconn"),
     Signature(tool="ssh", name="connection-lost", word="make sure the url is valid, and docker 18.09 or later", source="docker/cli connhelper/commandconn"),
     Signature(tool="docker", name="connection-lost", word="http://docker.example.com", source="docker/cli connhelper/commandconn"),
-    Signature(tool="BuildKit", name="secret", word="secret", pattern=r"\bsecret \S+: not found|could not parse secrets|failed to (?:stat|read) secret|secret \S+ too big|failed to retrieve HTTP auth secret|unset secret", source="buildkit session/secrets; buildx build/opt.go"),
+    Signature(tool="BuildKit", name="secret", word="secret", pattern=r"\bsecret \S{1,120}: not found|could not parse secrets|failed to (?:stat|read) secret|secret \S{1,120} too big|failed to retrieve HTTP auth secret|unset secret", source="buildkit session/secrets; buildx build/opt.go"),
     Signature(tool="BuildKit", name="ssh", word="ssh", pattern=r"invalid empty ssh agent socket|SSH_AUTH_SOCK|no SSH key .{0,200} forwarded|could not parse ssh|ssh forwarding.{0,60}not|unset ssh forward|failed to convert agent config", source="buildkit session/sshforward"),
     Signature(tool="BuildKit", name="ssh", word="failed to dial agent", source="buildkit session/sshforward/sshprovider"),
-    Signature(tool="BuildKit", name="mount", word="mount", pattern=r"failed to find ref .{1,200} for .{1,200} mount|mount \S+ has no source|invalid mount type|cannot mount from stage|mount source subpath|missing cache mount options|invalid field .{0,200} in mount|failed to parse csv mounts|allowed for .{0,60} type mounts", source="buildkit frontend/dockerfile/instructions, solver/llbsolver/mounts"),
+    Signature(tool="BuildKit", name="mount", word="mount", pattern=r"failed to find ref .{1,200} for .{1,200} mount|mount \S{1,120} has no source|invalid mount type|cannot mount from stage|mount source subpath|missing cache mount options|invalid field .{0,200} in mount|failed to parse csv mounts|allowed for .{0,60} type mounts", source="buildkit frontend/dockerfile/instructions, solver/llbsolver/mounts"),
     Signature(tool="BuildKit", name="entitlement", word="entitlement", pattern=r"granting entitlement|entitlements? .{0,100}not (?:allowed|granted)", source="buildkit util/entitlements"),
     Signature(tool="BuildKit", name="entitlement", word="is not allowed", pattern=r"is not allowed(?m:$)", source="buildkit util/entitlements"),
     Signature(tool="client", name="context-unreadable", word="error reading from context", source="moby pkg/archive"),
-    Signature(tool="fsutil", name="context-unreadable", word="error from sender", pattern=r"error from sender: .{0,1000}(?:permission denied|no such file|operation not permitted|is a socket)", source="tonistiigi/fsutil send.go"),
+    Signature(tool="fsutil", name="context-unreadable", word="error from sender", pattern=r"error from sender: .{0,400}(?:permission denied|no such file|operation not permitted|is a socket)", source="tonistiigi/fsutil send.go"),
     Signature(tool="client", name="context-unreadable", word="error checking context", source="docker CLI cli/command/image/build"),
     Signature(tool="client", name="context-unreadable", word="no permission to read from", source="docker CLI cli/command/image/build/context.go"),
     Signature(tool="client", name="missing-file", word="unable to prepare context", source="buildx build/opt.go"),
-    Signature(tool="client", name="missing-file", word="failed to get build context", pattern=r"failed to get build context .{0,1000}no such file", source="buildx build/opt.go"),
+    Signature(tool="client", name="missing-file", word="failed to get build context", pattern=r"failed to get build context .{0,400}no such file", source="buildx build/opt.go"),
     Signature(tool="BuildKit", name="builder-gone", word="frontend grpc server closed unexpectedly", source="buildkit frontend/gateway/gateway.go"),
 )
 
@@ -47,13 +47,13 @@ GIT: tuple[Signature, ...] = (
     Signature(tool="git", name="git-missing", word="couldn't find remote ref", source="git remote.c"),
     Signature(tool="git", name="git-missing", word="remote branch", pattern=r"Remote branch .{1,300} not found", source="git builtin/clone.c"),
     Signature(tool="git", name="git-missing", word="not our ref", source="git upload-pack.c"),
-    Signature(tool="git", name="git-missing", word="repository", pattern=r"fatal: repository .{1,500} not found|remote: Repository not found|ERROR: Repository not found|does not appear to be a git repository", source="git remote-curl.c, GitHub"),
+    Signature(tool="git", name="git-missing", word="repository", pattern=r"fatal: repository .{1,400} not found|remote: Repository not found|ERROR: Repository not found|does not appear to be a git repository", source="git remote-curl.c, GitHub"),
     Signature(tool="git", name="git-missing", word="pathspec", pattern=r"pathspec .{1,300} did not match any file", source="git pathspec.c"),
 )
 
 BUILDER: tuple[Signature, ...] = (
     # A Docker daemon that cannot be reached is restarting: setup had reached it.
-    Signature(tool="client", name="builder-gone", word="buildkitd.sock", pattern=r"dial unix \S+buildkitd\.sock", source="buildx#1079"),
+    Signature(tool="client", name="builder-gone", word="buildkitd.sock", pattern=r"dial unix \S{1,120}buildkitd\.sock", source="buildx#1079"),
     *(Signature(tool="client", name="builder-gone", word=word, source="buildx#1079, buildkit#1222, solver/errdefs/jobs.go")
     for word in (
         "transport is closing", "error reading from server: eof", "cannot connect to the docker daemon",
@@ -69,7 +69,7 @@ CACHE: tuple[Signature, ...] = (
 )
 
 CACHE_LAST: tuple[Signature, ...] = (
-    Signature(tool="BuildKit", name="cache-service", word="cache", pattern=r"failed to (?:import|export) cache|failed to configure \w+ cache (?:importer|exporter)|cache service ", source="buildkit solver/llbsolver, go-actions-cache"),
+    Signature(tool="BuildKit", name="cache-service", word="cache", pattern=r"failed to (?:import|export) cache|failed to configure \w{1,60} cache (?:importer|exporter)|cache service ", source="buildkit solver/llbsolver, go-actions-cache"),
     Signature(tool="BuildKit", name="cache-service", word="error writing layer blob", source="buildkit cache/remotecache/export.go"),
 )
 
@@ -86,28 +86,28 @@ FRONTEND: tuple[Signature, ...] = (
         "failed to process arguments for platform", "requires buildkit", "is not a valid repository/tag",
         "repository name must be lowercase", "references to a non-", "doesn't support variable expansion",
     )),
-    Signature(tool="BuildKit", name="dockerfile", word="target stage", pattern=r"target stage .{0,500} could not be found", source="buildkit frontend/dockerfile"),
-    Signature(tool="BuildKit", name="dockerfile", word="requires", pattern=r"\w+ requires (?:at least |exactly )?(?:one|two) arguments?|requires the arguments to be in JSON form", source="buildkit frontend/dockerfile/instructions"),
-    Signature(tool="BuildKit", name="dockerfile", word="failed to process", pattern=r"failed to process \".{0,500}\": (?:unexpected|unsupported|missing)", source="buildkit frontend/dockerfile/shell/lex.go"),
+    Signature(tool="BuildKit", name="dockerfile", word="target stage", pattern=r"target stage .{0,400} could not be found", source="buildkit frontend/dockerfile"),
+    Signature(tool="BuildKit", name="dockerfile", word="requires", pattern=r"\w{1,60} requires (?:at least |exactly )?(?:one|two) arguments?|requires the arguments to be in JSON form", source="buildkit frontend/dockerfile/instructions"),
+    Signature(tool="BuildKit", name="dockerfile", word="failed to process", pattern=r"failed to process \".{0,400}\": (?:unexpected|unsupported|missing)", source="buildkit frontend/dockerfile/shell/lex.go"),
     Signature(tool="BuildKit", name="checksum", word="digest mismatch", source="buildkit source/http: ADD --checksum"),
     Signature(tool="BuildKit", name="missing-file", word="failed to", pattern=r"failed to compute cache key|failed to calculate checksum of ref|failed to walk", source="buildkit solver/edge.go, opsutils/contenthash.go"),
-    Signature(tool="classic builder", name="missing-file", word="failed", pattern=r"(?:COPY|ADD) failed: .{0,600}(?:no such file or directory|file not found|no source files)", source="moby builder/dockerfile/copy.go"),
-    Signature(tool="BuildKit", name="not-found", word="not found", pattern=r"failed to resolve source metadata for .{0,500}not found|: not found(?m:$)|manifest for .{1,300} not found", source="buildkit imageresolver.go"),
+    Signature(tool="classic builder", name="missing-file", word="failed", pattern=r"(?:COPY|ADD) failed: .{0,400}(?:no such file or directory|file not found|no source files)", source="moby builder/dockerfile/copy.go"),
+    Signature(tool="BuildKit", name="not-found", word="not found", pattern=r"failed to resolve source metadata for .{0,400}not found|: not found(?m:$)|manifest for .{1,300} not found", source="buildkit imageresolver.go"),
     Signature(tool="registries", name="not-found", word="unknown", pattern=r"(?:manifest|name)[_ ]unknown", source="distribution-spec"),
 )
 
 CLIENT: tuple[Signature, ...] = (
     Signature(tool="docker", name="usage", word="unknown", pattern=r"unknown flag|unknown shorthand flag|unknown command: docker|unknown docker command", source="docker CLI, exit 125"),
-    Signature(tool="docker", name="usage", word="invalid argument", pattern=r"invalid argument .{0,500} for ", source="spf13/pflag"),
-    Signature(tool="docker", name="usage", word="requires", pattern=r"\"docker(?: buildx)? \w+\" requires (?:exactly|at least)", source="docker CLI cli/required.go"),
-    Signature(tool="buildx", name="no-builder", word="no builder", pattern=r"no builder .{0,500} found", source="buildx storeutil.go"),
+    Signature(tool="docker", name="usage", word="invalid argument", pattern=r"invalid argument .{0,400} for ", source="spf13/pflag"),
+    Signature(tool="docker", name="usage", word="requires", pattern=r"\"docker(?: buildx)? \w{1,60}\" requires (?:exactly|at least)", source="docker CLI cli/required.go"),
+    Signature(tool="buildx", name="no-builder", word="no builder", pattern=r"no builder .{0,400} found", source="buildx storeutil.go"),
     Signature(tool="buildx", name="no-builder", word="no valid drivers found", source="buildx storeutil.go"),
     Signature(tool="buildx", name="driver", word="not ", pattern=r"push-by-digest is currently not implemented|Multi-platform build is not supported for the docker driver|(?:OCI|docker) exporter (?:is not supported|does not currently support)|Attestations? .{0,80}not supported for the docker driver", source="buildx build/opt.go"),
     Signature(tool="buildx", name="driver", word="multiple platforms feature is currently not supported", source="buildx build/opt.go"),
 )
 
 MACHINE: tuple[Signature, ...] = (
-    Signature(tool="BuildKit", name="snapshotter", word="failed to", pattern=r"failed to (?:mount /\S+buildkit-mount|prepare \S+ as|extract layer|register layer|apply diffs|get mounts|lease snapshot)", source="buildkit snapshot, containerd diff"),
+    Signature(tool="BuildKit", name="snapshotter", word="failed to", pattern=r"failed to (?:mount /\S{1,120}buildkit-mount|prepare \S{1,120} as|extract layer|register layer|apply diffs|get mounts|lease snapshot)", source="buildkit snapshot, containerd diff"),
     Signature(tool="containerd", name="snapshotter", word="mount callback failed", source="containerd mount/temp.go"),
     Signature(tool="moby", name="snapshotter", word="error creating overlay mount", source="moby daemon/graphdriver/overlay2"),
     Signature(tool="runc", name="runtime", word="runc", pattern=r"runc run failed|runc create failed|runc did not terminate succ?essfully|failed to find runc", source="buildkit executor/runcexecutor"),

@@ -15,7 +15,7 @@ from multibuild.failures.signatures.row import Signature
 _NET = "Go net/http, containerd resolver; buildkit util/resolver/retryhandler"
 _HUB = "Docker Hub, distribution/errcode"
 
-STATUS = r"(?:unexpected status(?: code)?|received unexpected HTTP status|invalid response status|failed with status)(?: from \w+ request to \S+:| \S+:|:)? "
+STATUS = r"(?:unexpected status(?: code)?|received unexpected HTTP status|invalid response status|failed with status)(?: from \w{1,60} request to \S{1,120}:| \S{1,120}:|:)? "
 """How Go's clients of registries introduce a status; the blank before the number: "…localhost:5000/v2/…: 401" is no 500."""
 
 # fmt: off
@@ -31,7 +31,7 @@ ANSWERS: tuple[Signature, ...] = (
     Signature(tool="Nexus", name="immutable-tag", word="does not allow updating", source="Nexus: Repository does not allow updating assets"),
     Signature(tool="Harbor", name="immutable-tag", word="412 precondition failed", source="goharbor/harbor src/server/middleware/immutable"),
     Signature(tool="Harbor", name="quota", word="exceed the configured upper limit", source="goharbor/harbor src/pkg/quota/errors.go"),
-    Signature(tool="registries", name="quota", word="quota", pattern=r"quota (?:has been |is |was )?(?:exceeded|reached)|exceed\w* .{0,40}quota|out of quota|over quota|insufficient quota", source="Quay, GitLab, Artifact Registry: RESOURCE_EXHAUSTED"),
+    Signature(tool="registries", name="quota", word="quota", pattern=r"quota (?:has been |is |was )?(?:exceeded|reached)|exceed\w{0,10} .{0,40}quota|out of quota|over quota|insufficient quota", source="Quay, GitLab, Artifact Registry: RESOURCE_EXHAUSTED"),
     Signature(tool="registries", name="quota", word="limit", pattern=r"storage (?:size )?limit|(?:maximum|size|image|repository) limit (?:is |was |has been )?(?:exceeded|reached)|LimitExceededException|exceeds the maximum allowed number", source="ECR, DigitalOcean, ACR"),
     Signature(tool="registries", name="quota", word="507 insufficient storage", source="RFC 4918"),
     Signature(tool="registries", name="quota", word="402 payment required", source="RFC 9110; Docker Hub, Quay"),
@@ -39,7 +39,7 @@ ANSWERS: tuple[Signature, ...] = (
     Signature(tool="registries", name="too-large", word="layer size", pattern=r"(?:maximum|max) layer size|layer size .{0,60}(?:exceed|too large)|SIZE_LIMIT", source="ECR LayerPartTooSmall, GHCR 10 GB"),
     Signature(tool="ECR", name="no-repository", word="repository", pattern=r"The repository with name .{1,300} does not exist|repository .{1,300} not found: name unknown|name unknown: .{0,200}repository", source="ECR RepositoryNotFoundException, Artifact Registry"),
     Signature(tool="registries", name="no-repository", word="project", pattern=r"project .{1,200} (?:not found|does not exist)|unknown project", source="goharbor/harbor, GitLab"),
-    Signature(tool="registries", name="no-repository", word="failed to push", pattern=r"failed to push .{0,2000}(?:name[_ ]unknown|(?<!token: )" + STATUS + r"404 Not Found)", source="distribution-spec NAME_UNKNOWN"),
+    Signature(tool="registries", name="no-repository", word="failed to push", pattern=r"failed to push .{0,400}(?:name[_ ]unknown|(?<!token: )" + STATUS + r"404 Not Found)", source="distribution-spec NAME_UNKNOWN"),
     Signature(tool="registries", name="rate-limited", word="429", pattern=r"429 Too Many Requests|" + STATUS + r"429\b", source="distribution-spec TOOMANYREQUESTS"),
     Signature(tool=_HUB, name="rate-limited", word="toomanyrequests", source="distribution-spec TOOMANYREQUESTS"),
     Signature(tool=_HUB, name="rate-limited", word="rate", pattern=r"pull rate limit|rate exceeded|rate limit(?:ed| exceeded)", source="distribution-spec TOOMANYREQUESTS"),
@@ -50,7 +50,7 @@ TROUBLE: tuple[Signature, ...] = (
     Signature(tool="registries", name="registry-unavailable", word=" 5", pattern=STATUS + r"5\d\d\b", source="containerd core/remotes/errors; buildx#1315"),
     Signature(tool="registries", name="registry-unavailable", word="unavailable", pattern=r"(?-i:: unavailable(?:: |$))|\b503 Service Unavailable", source="distribution/errcode"),
     Signature(tool="registries", name="registry-unavailable", word="bad gateway", pattern=r"\b502 Bad Gateway", source="RFC 9110"),
-    Signature(tool="Go", name="clock", word="certificate has expired or is not yet valid", pattern=r"not yet valid: current time \S+ is before", source="Go crypto/x509"),
+    Signature(tool="Go", name="clock", word="certificate has expired or is not yet valid", pattern=r"not yet valid: current time \S{1,120} is before", source="Go crypto/x509"),
     Signature(tool="Go", name="tls", word="certificate signed by unknown authority", source="Go crypto/x509"),
     Signature(tool="Go", name="tls", word="server gave http response to https client", source="Go net/http"),
     Signature(tool="Go", name="tls", word="x509:", source="Go crypto/x509"),
@@ -91,15 +91,15 @@ REFUSALS: tuple[Signature, ...] = (
 
 BLOBS: tuple[Signature, ...] = (
     # "blob unknown": registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
-    Signature(tool="BuildKit", name="lost-blob", word="unknown blob", pattern=r"unknown blob \S+ in history", source="buildkit#2631"),
+    Signature(tool="BuildKit", name="lost-blob", word="unknown blob", pattern=r"unknown blob \S{1,120} in history", source="buildkit#2631"),
     Signature(tool="BuildKit", name="lost-blob", word="exceeded retry timeout", source="buildkit#990"),
-    Signature(tool="containerd", name="lost-blob", word="not found", pattern=r"content digest sha256:\w+: not found|blob (?:sha256:\w+\b|unknown).{0,300}not found", source="moby#47520"),
+    Signature(tool="containerd", name="lost-blob", word="not found", pattern=r"content digest sha256:\w{1,80}: not found|blob (?:sha256:\w{1,80}\b|unknown).{0,300}not found", source="moby#47520"),
     Signature(tool="registries", name="lost-blob", word="blob", pattern=r"MANIFEST_BLOB_UNKNOWN|blob unknown\b|blob upload (?:unknown|invalid)", source="distribution/errcode"),
     Signature(tool="registries", name="lost-blob", word="invalid", pattern=r"(?:DIGEST|SIZE)[_ ]INVALID", source="distribution/errcode"),
     Signature(tool="registries", name="lost-blob", word="provided digest did not match", source="distribution/errcode"),
     Signature(tool="registries", name="lost-blob", word="416", pattern=r"416 Requested Range Not Satisfiable|" + STATUS + r"416\b", source="distribution-spec: the upload's session is lost"),
     # Seen when a build uses what other builds, cancelled at that moment, have just created.
-    Signature(tool="BuildKit", name="lost-snapshot", word="not exist: not found", pattern=r"snapshot \S+ does not exist: not found", source="buildkit#6808, #6977, #6521"),
+    Signature(tool="BuildKit", name="lost-snapshot", word="not exist: not found", pattern=r"snapshot \S{1,120} does not exist: not found", source="buildkit#6808, #6977, #6521"),
 )
 
 LAST: tuple[Signature, ...] = (

@@ -248,7 +248,7 @@ DECISIONS = {
         "no-space",
     ),
     "a network error of a RUN before its last lines": (
-        run("W: Failed to fetch http://deb.example.org  Connection timed out", *(f"cc -c {n}.c" for n in range(8)),
+        run("W: Failed to fetch http://deb.example.org  Connection timed out", *(f"cc -c {n}.c" for n in range(20)),
             command="apt-get update; make"),
         "step-failed",
     ),
