@@ -17,23 +17,29 @@ _WORDS = bytes(
 What is not ASCII separates: quotation marks, and the thin spaces of pnpm."""
 
 _COMMON = frozenset(
-    b"status package packages reading http https error warning failed for not server client stream python module could"
-    b" download downloading connection connect fetch package resolve find file class signal unable".split()
+    b"a at by for from get in is not of on or the to was with status package packages reading http https error warning"
+    b" server client stream python module connect connection find file class found format version archive"
+    b" resolve index".split()
 )
 """Words that lines of builds without failures have, too: where a sentence has another, that one leads to its row."""
 
 LOOPBACK = re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\blocalhost\b|\[?::1\]?[:\s]", re.IGNORECASE)
 """An address at which only the step itself can listen."""
 
-_SOURCE_LINE = re.compile(
-    r"^\s*(?:\S{1,300}?[:(]\d{1,7}[:,.]\d{1,7}\)?: |\d{1,7}:\d{1,7}\s+(?:error|warning)\b)", re.IGNORECASE
+_CODE_OR_TEST = re.compile(
+    r"^\s{0,40}(?:\S{1,300}?[:(]\d{1,7}[:,.]\d{1,7}\)?: |\d{1,7}:\d{1,7}\s{1,20}(?:error|warning)\b"
+    r"|not ok |(?:--- )?FAIL(?:ED)?\b|[✗✕×●] |E  |\d{1,5}\) )",
+    re.IGNORECASE,
 )
-"""What a compiler or linter says of a line of code, which may have any words: FILE:LINE:COLUMN: …"""
+"""What a compiler or linter says of a line of code, or a test runner of a test, which may have any words."""
 
 _RETRIED = re.compile(
     r"\bretrying\b|\bwill retry\b|\btries remaining\b|\btry again in\b|\bretry in \d", re.IGNORECASE
 )
 """A tool that tries again itself has not failed yet."""
+
+ANY_PROGRAM = "any program"
+"""The tool of rows with words that any program may print."""
 
 _DNS_PORT = re.compile(r":53\b")
 _NETWORK = frozenset({"network", "server-error", "download-rate-limited"})
@@ -81,7 +87,7 @@ def output_matches(line: str) -> Iterator[Match]:
 def _knows(row: _Row, line: str, lower: str) -> bool:
     if not any(phrase in lower for phrase in row.phrases):
         return False
-    if row.signature.fetches_only and _SOURCE_LINE.match(line):
+    if row.signature.tool == ANY_PROGRAM and _CODE_OR_TEST.match(line):
         return False
     return row.pattern is None or row.pattern.search(line) is not None
 

@@ -7,6 +7,8 @@ from multibuild.failures.signatures.row import Signature
 _CURL = "curl src/tool_operate.c, lib/strerror.c; exit codes in curl(1)"
 _GIT = "git remote-curl.c, http.c, fetch-pack.c, sideband.c"
 
+_STATUS = r"(?:https?:|\bHTTP\b|\berror\b|\bstatus\b|\breturned\b|\bresponse\b).{0,200}"
+
 # fmt: off
 CURL: tuple[Signature, ...] = (
     Signature(tool="curl", name="clock", word="curl: (60)", pattern=r"curl: \(60\) .{0,200}not yet valid", source=_CURL),
@@ -21,7 +23,7 @@ CURL: tuple[Signature, ...] = (
 )
 
 WGET: tuple[Signature, ...] = (
-    Signature(tool="wget", name="server-error", word="error 500|error 502|error 503|error 504|error 408|http/", pattern=r"\d\d ERROR (?:50[0234]|408): |^\s{0,20}HTTP/\S{1,120} 5\d\d .{0,60}$", source="wget src/http.c; busybox networking/wget.c"),
+    Signature(tool="wget", name="server-error", word="error 500|error 502|error 503|error 504|error 408", pattern=r"\d\d ERROR (?:50[0234]|408): ", source="wget src/http.c; busybox networking/wget.c"),
     Signature(tool="wget", name="download-rate-limited", word="error 429|wget", pattern=r"\d\d ERROR 429: |^wget: server returned error: HTTP/\S{1,120} 429", source="wget src/http.c"),
     Signature(tool="wget", name="download-missing", word="error 404|error 410", pattern=r"\d\d ERROR (?:404|410): ", source="wget src/http.c"),
     Signature(tool="wget", name="download-missing", word="wget: server returned error", pattern=r"^wget: server returned error: HTTP/\S{1,120} (?:404|410)", source="busybox networking/wget.c"),
@@ -86,21 +88,21 @@ ANY_PROGRAM: tuple[Signature, ...] = (
     *(Signature(tool="any program", name="network", word=word, pattern=pattern, weight="last", source="libc strerror, getaddrinfo")
     for word, pattern in (
         # With the host or URL that they are about, so that no compiler or test means something else.
-        ("connection reset|connection refused", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3,500}.{0,300}\bConnection (?:reset|refused)"),
-        ("timed out", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3,500}.{0,300}\btimed out"),
+        ("connection reset|connection refused", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3}.{0,300}\bConnection (?:reset|refused)"),
+        ("timed out", r"(?:https?|ftp|git|ssh)://[^\s'\"]{3}.{0,300}\btimed out"),
         ("temporary failure in name resolution", ""),
         ("could not resolve", r"could not resolve (?:host|proxy)"),
         ("name or service not known", ""),
-        ("bad gateway", r"\b502\b.{0,20}\bBad Gateway"),
-        ("service unavailable", r"\b503\b.{0,20}\bService Unavailable"),
-        ("service temporarily unavailable", r"\b503\b.{0,20}\bService Temporarily Unavailable"),
-        ("gateway time", r"\b504\b.{0,20}\bGateway Time-?out"),
+        ("bad gateway", _STATUS + r"\b502\b.{0,20}\bBad Gateway"),
+        ("service unavailable", _STATUS + r"\b503\b.{0,20}\bService Unavailable"),
+        ("service temporarily unavailable", _STATUS + r"\b503\b.{0,20}\bService Temporarily Unavailable"),
+        ("gateway time", _STATUS + r"\b504\b.{0,20}\bGateway Time-?out"),
     )),
     *(Signature(tool="any program", name="network", word=word, weight="last", source="libc strerror, Go net", fetches_only=True)
     for word in (
         "connection reset by peer", "connection reset", "i/o timeout", "tls handshake timeout", "connection timed out",
         "network is unreachable", "no route to host", "server misbehaving", "econnreset", "etimedout", "eai_again",
-        "resource temporarily unavailable",
+        "resource temporarily unavailable", "request timed out",
     )),
 )
 
