@@ -7,7 +7,7 @@ import re
 from multibuild.failures.classes import CLASSES, FailureClass, Retry
 from multibuild.failures.evidence import Evidence, cut, plain
 from multibuild.failures.matching import Match, message_match, output_matches
-from multibuild.failures.shown import EVIDENCE_LINES, cause_line, evidence_text, likely_causes
+from multibuild.failures.shown import EVIDENCE_LINES, cause_line, evidence_text, last_words, likely_causes
 from multibuild.failures.signatures import EXIT_CODES, FETCHING_PROGRAMS
 from multibuild.frozen import frozen
 
@@ -104,7 +104,9 @@ def classify(evidence: Evidence, *, code: int = 1, emulated: bool | None = None)
         kind=_BY_NAME[name],
         evidence=text,
         retry_after=float(after[1]) if after else None,
-        cause=cause_line(line or _last_line(evidence)),
+        cause=cause_line(
+            line or (last_words(evidence) if _EXIT.search(evidence.message) else evidence.message)
+        ),
         emulated=emulated if is_run and _EXIT.search(evidence.message) else None,
     )
 
@@ -230,8 +232,3 @@ def _of_cache(name: str, step: str) -> str:
     if retry == "transient":
         return "cache-service"
     return "cache-refused" if name in {"registry-answer", "registry-refuses", "no-repository"} else name
-
-
-def _last_line(evidence: Evidence) -> str:
-    lines = [line for line in evidence.tail if line.strip()] if evidence.step else []
-    return lines[-1] if lines and _EXIT.search(evidence.message) else evidence.message

@@ -14,9 +14,7 @@ MAX_DECISIVE_KINDS = 24
 MAX_DECISIVE_CHARACTERS = 1000
 """Of such a line, half from each end; the rest is not looked at."""
 
-_LIKELY = re.compile(
-    r"(?:error|Error|ERROR|fatal|FATAL|panic|Exception)[:\[] ?|undefined reference|\*\*\* \["
-)
+LIKELY = re.compile(r"(?:error|Error|ERROR|fatal|FATAL|panic|Exception)[:\[] ?|undefined reference")
 """What a line about a cause has in most tools."""
 
 _LIKELY_WORDS = frozenset((b"error", b"fatal", b"panic", b"exception", b"undefined"))
@@ -55,7 +53,7 @@ class DecisiveLines:
             return
         line = cut(line, MAX_DECISIVE_CHARACTERS)
         kinds: set[tuple[str, str]] = {(match.name, match.weight) for match in output_matches(line)}
-        if not kinds and is_likely and _LIKELY.search(line):
+        if not kinds and is_likely and LIKELY.search(line):
             kinds = {("", "")}
         if kinds:
             self._keep(line, kinds)

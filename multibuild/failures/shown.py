@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from multibuild.failures.evidence import Evidence, cut
+from multibuild.failures.evidence import LIKELY, Evidence, cut
 
 EVIDENCE_LINES = 8
 """Lines of a failing step that are shown: its last ones, and above them those that decided."""
@@ -23,7 +23,7 @@ MAX_CAUSE_CHARACTERS = 200
 _MAX_URL_CHARACTERS = 80
 _URL = re.compile(r"(https?://[^/\s\"']{1,255})/[^\s\"'?]{0,4096}(?:\?[^\s\"']{0,8192}?)?(?=:?[\s\"']|:?$)")
 _PREFIXES = ("failed to build: ", "failed to solve: ")
-_LIKELY = re.compile(
+_PERHAPS = re.compile(
     r"\b(?:error|fatal|failed|failure|cannot|could not|undefined|not found|no such|denied|missing|invalid|unable|panic"
     r"|exception)\b|\*\*\* ",
     re.IGNORECASE,
@@ -43,8 +43,16 @@ def evidence_text(evidence: Evidence, causes: Iterable[str]) -> str:
 
 def likely_causes(evidence: Evidence) -> list[str]:
     """Return the lines of a failure of no known class that look most like its cause: the first ones in it."""
-    lines = dict.fromkeys((*evidence.decisive, *evidence.tail))
-    return [line for line in lines if _LIKELY.search(line)][:MAX_CAUSES]
+    lines = [line for line in dict.fromkeys((*evidence.decisive, *evidence.tail)) if line.strip()]
+    likely = [line for line in lines if LIKELY.search(line)]
+    return (likely or [line for line in lines if _PERHAPS.search(line)])[:MAX_CAUSES]
+
+
+def last_words(evidence: Evidence) -> str:
+    """Return the line to show of a failure of no known class: the first that looks like its cause, else the last."""
+    lines = [line for line in evidence.tail if line.strip()] if evidence.step else []
+    likely = [line for line in (*evidence.decisive, *lines) if LIKELY.search(line)]
+    return next(iter((*likely, *reversed(lines))), evidence.message)
 
 
 def cause_line(text: str) -> str:
