@@ -17,7 +17,7 @@ MAX_SHOWN_CHARACTERS = 500
 SHOWN_HEAD_CHARACTERS = 200
 """How much of a long line is shown, and how much of that from its beginning."""
 
-MAX_CAUSE_CHARACTERS = 200
+MAX_CAUSE_CHARACTERS = 240
 """Of the one line of a failure, in a summary or an error."""
 
 _MAX_URL_CHARACTERS = 80
@@ -60,7 +60,7 @@ def cause_line(text: str) -> str:
     line = " ".join(text.split())
     for prefix in _PREFIXES:
         line = line.rpartition(prefix)[2]
-    return _middle_out(_without_long_urls(line), MAX_CAUSE_CHARACTERS, MAX_CAUSE_CHARACTERS // 3)
+    return _middle_out(_without_long_urls(line), MAX_CAUSE_CHARACTERS, MAX_CAUSE_CHARACTERS // 2)
 
 
 def _shortened(text: str) -> str:

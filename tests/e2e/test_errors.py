@@ -101,7 +101,7 @@ BUILDS = {
     "a file that is not there": (BASE + "COPY nothing /\n", error(4, "/nothing", hint=".dockerignore")),
     "a command that fails": (
         BASE + "RUN frobnicate\n",
-        error(4, "frobnicate: not found", hint="its last lines"),
+        error(4, "frobnicate: not found", hint="install it"),
     ),
 }
 
