@@ -121,6 +121,43 @@ def test_a_buildx_without_the_bake_flags_builds_platforms_alone(docker, plan, tm
     assert [event.number for event in attempts] == [1, 1]
 
 
+def test_a_cached_batch_in_which_every_platform_fails_is_not_built_again(docker, plan, tmp_path):
+    """A Dockerfile without RUN never misses the cache: what the registry or the context refuses was really tried."""
+    refused = "failed to push reg/app: unexpected status from PUT request to http://reg/x: 403 Forbidden"
+    failed = {"started": NOW, "completed": NOW, "error": refused}
+    exports = [
+        {"name": f"[{target}] exporting to image", "digest": f"sha256:{target}", **failed}
+        for target in ("linux-amd64", "linux-arm64")
+    ]
+    message = f"ERROR: target linux-arm64: failed to solve: {refused}\n"
+    docker.answer("bake", stderr=lines({"vertexes": exports}) + message, code=1)
+    docker.answer("build")
+    results, attempts = build(plan, tmp_path)
+    assert [call[1] for call in docker.calls()] == ["bake"]
+    assert [(event.number, event.outcome, event.failure_class) for event in attempts] == [
+        (1, "failed", "denied")
+    ] * 2
+    assert {result.status for result in results} == {"failed"}
+
+
+def test_of_a_cached_batch_only_what_another_cancelled_is_built_alone(docker, plan, tmp_path):
+    own = {"name": "[linux-arm64 2/2] COPY x /", "digest": "sha256:c", "started": NOW, "completed": NOW}
+    cut = {"name": "[linux-amd64] exporting to image", "digest": "sha256:e", "started": NOW, "completed": NOW}
+    progress = {"vertexes": [{**own, "error": '"/x": not found'}, {**cut, "error": "push: context canceled"}]}
+    message = 'ERROR: target linux-arm64: failed to solve: failed to compute cache key: "/x": not found\n'
+    docker.answer("bake", stderr=lines(progress) + message, code=1)
+    docker.answer("build")
+    results, attempts = build(plan, tmp_path)
+    calls = docker.calls()
+    assert [call[1] for call in calls] == ["bake", "build"]
+    assert calls[1][calls[1].index("--platform") + 1] == "linux/amd64"
+    assert {event.platform: (event.number, event.outcome) for event in attempts} == {
+        "linux/amd64": (1, "ok"),
+        "linux/arm64": (1, "failed"),
+    }
+    assert results[1].failure.kind.name == "missing-file"
+
+
 def test_a_shared_step_that_fails_is_run_once_and_fails_every_platform(docker, plan, tmp_path):
     step = {"digest": "sha256:n", "started": NOW, "completed": NOW, "error": 'process "make" exit code: 2'}
     ran = [

@@ -188,8 +188,9 @@ async def run_batch(
     """Build a batch in one bake process; report each platform's first attempt as soon as it ends.
 
     An attempt without failure and without digest was cancelled by another platform's failure: the platform is built
-    alone. So is one whose attempt was not begun (None), as is everything that a cached batch did not finish. Raises
-    nothing of its own; a cancellation reports what has not ended and is raised.
+    alone. So is one whose attempt was not begun (None), as is everything that a cached batch neither finished nor saw
+    fail: without a RUN nothing misses the cache, and a failure is the platform's own. Raises nothing of its own; a
+    cancellation reports what has not ended and is raised.
     """
     members: dict[str, _Member] = {}
     cached = batch.why == "cached"
@@ -242,8 +243,7 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached
         )
         digests = _read_digests(metadata) if result.code == 0 else {}
     for name, member in members.items():
-        if not cached or name in digests:
-            await _end_member(member, result, digests.get(name, ""))
+        await _end_member(member, result, digests.get(name, ""))
 
 
 def _read_digests(metadata: Path) -> dict[str, str]:
