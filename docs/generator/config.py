@@ -15,7 +15,10 @@ from multibuild.config.schema import describe, json_schema
 
 _DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
-_OVERRIDES = {"stall_timeout": ("duration, `auto` or `off`", "`off`")}
+_OVERRIDES = {
+    "stall_timeout": ("duration, `auto` or `off`", "`off`"),
+    "crash_timeout": ("duration or `off`", "`1m`"),
+}
 """Value and default of keys whose schema is less precise."""
 _TYPES = {"string": "text", "integer": "number", "boolean": "true or false", "object": "mapping"}
 

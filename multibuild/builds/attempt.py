@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import tempfile
@@ -14,19 +13,22 @@ from typing import Any, Literal, TextIO
 
 from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
-from multibuild.builds.result import Attempt, Outcome
+from multibuild.builds.hang_watch import HangWatch
+from multibuild.builds.judge import Observation, cancelled_failure, judge
+from multibuild.builds.patience import Patience
+from multibuild.builds.result import Attempt
 from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.rawjson_progress import Progress
 from multibuild.buildx.slots import Slots
-from multibuild.failures.classify import Failure, classify, failure_of, wrong_base
+from multibuild.failures.classify import Failure, failure_of, wrong_base
 from multibuild.frozen import frozen
 from multibuild.journal.events import AttemptEnded, AttemptStarted, Emit, LogLine, StepStarted
 from multibuild.journal.runs import RunDirectory, open_log
 from multibuild.plan.build_command import build_arguments
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.qemu.activity import EmulatorActivity
-from multibuild.qemu.local import emulator_version
+from multibuild.qemu.step_activity import StepActivity
 
 AUTO_STALL_S = 600.0
 """Seconds of silence after which `stall_timeout: auto` looks at the emulators; BuildKit is silent while a RUN is."""
@@ -38,7 +40,9 @@ STATE_HINT = "free disk space where the state is (or name another place with --s
 class BuildContext:
     """What every platform's build shares. `buildx` is the client's argv, `environ` its environment.
 
-    `project` is the working directory; `stall` is in seconds; `run` takes logs, and children that are not pushed.
+    `project` is the working directory; `run` takes logs, and children that are not pushed. `stall` is in seconds, and
+    so is `crash_timeout`: of silence after an emulator's crash, None for any time. `all_local` is whether all that
+    builds can be seen in this machine's /proc.
     """
 
     buildx: tuple[str, ...]
@@ -49,6 +53,8 @@ class BuildContext:
     budget: Budget
     failover: Failover
     stall: float | Literal["auto"] | None
+    crash_timeout: float | None
+    all_local: bool
     emit: Emit
 
 
@@ -61,7 +67,11 @@ class WrongBase(Exception):
 
 
 async def make_attempt(
-    planned: PlannedPlatform, context: BuildContext, number: int, on_end: Callable[[Attempt], None]
+    planned: PlannedPlatform,
+    context: BuildContext,
+    number: int,
+    patience: Patience,
+    on_end: Callable[[Attempt], None],
 ) -> Attempt:
     """Run buildx once; a failure is in the attempt. A cancellation is recorded and raised.
 
@@ -72,12 +82,11 @@ async def make_attempt(
     began = time.monotonic()
     try:
         with open_log(context.run.path / log) as file:
-            progress = progress_of(planned, context, file)
+            observation = observe(planned, context, patience, file)
             try:
-                attempt = await _run_buildx(attempt, planned, context, progress)
+                attempt = await _run_buildx(attempt, context, observation)
             finally:
-                progress.finish()
-                attempt = replace(attempt, steps=progress.steps(), running_step=progress.running_step())
+                attempt = observed(attempt, observation)
     except OSError as error:
         attempt = replace(attempt, outcome="failed", failure=_state_failure(error))
     finally:
@@ -110,26 +119,47 @@ def end_attempt(planned: PlannedPlatform, context: BuildContext, attempt: Attemp
     )
 
 
-def progress_of(planned: PlannedPlatform, context: BuildContext, log: TextIO) -> Progress:
-    """Return the progress of a platform's build, which writes its log and emits its events."""
+def observe(planned: PlannedPlatform, context: BuildContext, patience: Patience, log: TextIO) -> Observation:
+    """Return the observation of a platform's build, which writes its log and emits its events."""
     platform = str(planned.platform)
-    return Progress(
+    progress = Progress(
         write_log=lambda line: print(line, file=log),
         on_step=lambda step: context.emit(StepStarted(platform=platform, step=step)),
         on_line=lambda line: context.emit(LogLine(platform=platform, text=line)),
     )
+    qemu = planned.platform.row.qemu if planned.emulated else ""
+    watch = HangWatch(
+        progress,
+        emulated=planned.emulated,
+        patience=patience.after_crash,
+        activity=StepActivity(qemu) if context.all_local else None,
+    )
+    return Observation(planned=planned, progress=progress, watch=watch, patience=patience)
 
 
-async def _run_buildx(
-    attempt: Attempt, planned: PlannedPlatform, context: BuildContext, progress: Progress
-) -> Attempt:
+def observed(attempt: Attempt, observation: Observation) -> Attempt:
+    """Return an ended attempt with its steps, and with a crash in the one that did not end by itself."""
+    progress, watch = observation.progress, observation.watch
+    progress.finish()
+    cancelled, outlasted = attempt.outcome == "cancelled", attempt.outcome in {"timeout", "stalled"}
+    return replace(
+        attempt,
+        failure=cancelled_failure(watch) if cancelled else attempt.failure,
+        steps=progress.steps(),
+        running_step=progress.running_step(),
+        crashed_after=watch.crashed_after if outlasted else None,
+    )
+
+
+async def _run_buildx(attempt: Attempt, context: BuildContext, observation: Observation) -> Attempt:
+    planned = observation.planned
     export = Export.of(planned, context.run)
     with tempfile.TemporaryDirectory() as scratch:
         metadata = Path(scratch) / "metadata.json"
         try:
             argv = buildx_argv(context, build_arguments(planned, export.folder), metadata)
-            result = await _run(planned, context, progress, argv)
-            outcome, failure = await judge(result, progress, planned, export)
+            result = await _run(context, observation, argv)
+            outcome, failure = await judge(result, observation, export)
             if failure is not None:
                 return replace(attempt, outcome=outcome, failure=failure)
             digest = built_digest(read_metadata(metadata))
@@ -160,17 +190,15 @@ def _state_failure(error: OSError) -> Failure:
     return replace(failure, kind=replace(failure.kind, hint=STATE_HINT))
 
 
-async def _run(
-    planned: PlannedPlatform, context: BuildContext, progress: Progress, argv: Sequence[str]
-) -> ProcessResult:
-    checked = 0
+async def _run(context: BuildContext, observation: Observation, argv: Sequence[str]) -> ProcessResult:
+    progress, checked = observation.progress, 0
 
     def on_line(line: bytes) -> None:
         nonlocal checked
         progress.feed(line)
         checked = check_warnings(progress, checked)
 
-    limits = _limits(planned, context.stall)
+    limits = _limits(observation, context)
     return await run_process(
         argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
     )
@@ -184,45 +212,15 @@ def check_warnings(progress: Progress, start: int) -> int:
     return len(progress.warnings)
 
 
-def _limits(planned: PlannedPlatform, stall: float | Literal["auto"] | None) -> ProcessLimits:
-    """`auto` watches emulated platforms only: nothing tells a native RUN that computes from one that hangs."""
-    if stall != "auto":
-        return ProcessLimits(timeout=planned.timeout, stall=stall)
-    if not planned.emulated:
-        return ProcessLimits(timeout=planned.timeout)
-    activity = EmulatorActivity(planned.platform.row.qemu)
-    return ProcessLimits(timeout=planned.timeout, stall=AUTO_STALL_S, is_busy=activity.is_busy)
-
-
-async def judge(
-    result: ProcessResult, progress: Progress, planned: PlannedPlatform, export: Export
-) -> tuple[Outcome, Failure | None]:
-    """Return the outcome of an ended buildx and, unless it succeeded, the failure with a hint for this platform."""
-    if result.code == 0 and result.end_reason == "exited":
-        return "ok", None
-    outcome, failure = _classify_end(result, progress, planned)
-    return outcome, export.with_disk_hint(await _with_emulator(failure, planned))
-
-
-def _classify_end(
-    result: ProcessResult, progress: Progress, planned: PlannedPlatform
-) -> tuple[Outcome, Failure]:
-    if result.end_reason == "timeout":
-        return "timeout", failure_of("timeout", f"no end after {result.seconds:.0f} s")
-    if result.end_reason == "stalled":
-        return "stalled", failure_of("stalled", "no output, no event")
-    progress.finish()
-    return "failed", classify(progress.evidence(), code=result.code, emulated=planned.emulated)
-
-
-async def _with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
-    """Add the emulator and its version to the hint of a crash: a user can change them."""
-    emulator = planned.node.emulators.get(str(planned.platform))
-    if emulator is None or not failure.kind.name.startswith("qemu-"):
-        return failure
-    version = await asyncio.to_thread(emulator_version, emulator)
-    now = f"{emulator}, version {version}" if version else emulator
-    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {now})"))
+def _limits(observation: Observation, context: BuildContext) -> ProcessLimits:
+    """`auto` watches what this machine emulates: nothing tells another RUN that computes from one that hangs."""
+    limits = ProcessLimits(timeout=observation.patience.timeout, is_hung=observation.watch.is_hung)
+    if context.stall != "auto":
+        return replace(limits, stall=context.stall)
+    if not observation.planned.emulated or not context.all_local:
+        return limits
+    activity = EmulatorActivity(observation.planned.platform.row.qemu)
+    return replace(limits, stall=AUTO_STALL_S, is_busy=activity.is_busy)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

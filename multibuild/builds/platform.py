@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multibuild.builds.attempt import BuildContext, make_attempt
+from multibuild.builds.patience import Patience, patience_after
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.resume import FinishedChild
 from multibuild.buildx.attempt_retries import AttemptFailed, Decision, with_retries
@@ -24,6 +25,10 @@ async def build_platform(
     offset = len(attempts)  # `with_retries` does not count the interrupted attempt
     platform = str(planned.platform)
     current = planned
+    usual = patience_after((), planned, context.crash_timeout)
+
+    def patience() -> Patience:
+        return patience_after(attempts, planned, context.crash_timeout)
 
     async def run_attempt(number: int, alone: bool) -> None:
         nonlocal current
@@ -33,7 +38,7 @@ async def build_platform(
         else:
             async with context.slots.take(alone=alone, is_retry=number + offset > 1):
                 current = context.failover.assign(planned)
-                attempt = await make_attempt(current, context, number + offset, attempts.append)
+                attempt = await make_attempt(current, context, number + offset, patience(), attempts.append)
         if (failure := attempt.failure) is not None:
             await context.failover.report_failure(current, failure)
             record = await prune_lost_snapshot(failure, current.node.builder, context.buildx, context.project)
@@ -46,7 +51,9 @@ async def build_platform(
         await with_retries(
             run_attempt,
             budget=context.budget,
-            on_decision=lambda decision: _record_decision(platform, decision, offset, context.emit),
+            on_decision=lambda decision: _record_decision(
+                platform, decision, offset, patience().shortened_text(usual), context.emit
+            ),
         )
         status = "succeeded"
     except AttemptFailed:
@@ -66,7 +73,9 @@ async def build_platform(
     return result
 
 
-def _record_decision(platform: str, decision: Decision, offset: int, emit: Emit) -> None:
+def _record_decision(
+    platform: str, decision: Decision, offset: int, patience: str | None, emit: Emit
+) -> None:
     number = decision.number + offset
     if decision.seconds is None:
         emit(AttemptGivenUp(platform=platform, number=number, reason=decision.reason))
@@ -78,6 +87,7 @@ def _record_decision(platform: str, decision: Decision, offset: int, emit: Emit)
             seconds=round(decision.seconds, 1),
             reason=decision.failure.kind.name,
             alone=decision.alone,
+            patience=patience,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from multibuild.buildx.rawjson_progress import Step
+from multibuild.buildx.vertex import Step
 from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.plan.children import StagedChild
@@ -19,7 +19,8 @@ Status = Literal["succeeded", "reused", "failed", "cancelled"]
 class Attempt:
     """One run of buildx. `log` is relative to the run directory; `digest` is the child of a successful one.
 
-    `running_step` is the step in which it was when it ended; empty when it was in none.
+    `running_step` is the step in which it was when it ended; empty when it was in none. `crashed_after`: the seconds
+    to an emulator's crash in the step that a limit ended; None without one.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Attempt:
     failure: Failure | None = None
     steps: tuple[Step, ...] = ()
     running_step: str = ""
+    crashed_after: float | None = None
 
 
 @frozen

@@ -94,6 +94,8 @@ async def build_children(
         ),
         failover=failover,
         stall=plan.stall_timeout,
+        crash_timeout=plan.crash_timeout,
+        all_local=plan.facts.all_local,
         emit=recorder.record,
     )
     results = {

@@ -109,7 +109,10 @@ def stop_reason(failures: Sequence[Failure], budget: Budget) -> str | None:
 def must_run_alone(failures: Sequence[Failure]) -> bool:
     """Whether the next attempt runs without others, by the number of failures of the last one's class."""
     after = failures[-1].kind.alone_after_failures if failures else None
-    return after is not None and sum(failure.kind == failures[-1].kind for failure in failures) >= after
+    if after is None:
+        return False
+    # By name: a hint may be of one attempt.
+    return sum(failure.kind.name == failures[-1].kind.name for failure in failures) >= after
 
 
 def pause_after(number: int, failure: Failure, budget: Budget) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 
-from multibuild.buildx.rawjson_progress import TAIL_LINES, Progress
+from multibuild.buildx.rawjson_progress import Progress
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classify import Failure, classify
 from multibuild.failures.evidence import Evidence
 from multibuild.redact import redacted

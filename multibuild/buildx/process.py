@@ -33,7 +33,10 @@ DRAIN_TIMEOUT_S = 2.0
 
 _PR_SET_PDEATHSIG = 1
 
-EndReason = Literal["exited", "timeout", "stalled"]
+HANG_POLL_S = 2.0
+"""How often `is_hung` is asked: it looks at a build, not at its output."""
+
+EndReason = Literal["exited", "timeout", "stalled", "hung"]
 
 
 class StartFailed(OSError):
@@ -51,11 +54,15 @@ class ProcessResult:
 
 @frozen
 class ProcessLimits:
-    """`timeout`: seconds for the whole process. `stall`: seconds without output; `is_busy` may veto a stall."""
+    """`timeout`: seconds for the whole process. `stall`: seconds without output; `is_busy` may veto a stall.
+
+    `is_hung` is asked every HANG_POLL_S whether what the process does will never end.
+    """
 
     timeout: float | None = None
     stall: float | None = None
     is_busy: Callable[[], bool] | None = None
+    is_hung: Callable[[], bool] | None = None
 
 
 async def run_process(
@@ -112,11 +119,11 @@ async def _start(
 
 
 class _Watch:
-    """Reader of a process's lines that enforces both limits."""
+    """Reader of a process's lines that enforces the limits."""
 
     def __init__(self, limits: ProcessLimits) -> None:
         self._limits = limits
-        self._last_output = time.monotonic()
+        self._last_output = self._last_poll = time.monotonic()
 
     async def follow(
         self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]
@@ -146,6 +153,8 @@ class _Watch:
                     return "timeout"
                 elif self._stalled():
                     return "stalled"
+                elif self._hung():
+                    return "hung"
         finally:
             for task in tasks:
                 task.cancel()
@@ -164,6 +173,8 @@ class _Watch:
             pauses.append(deadline - now)
         if self._limits.stall is not None:
             pauses.append(self._last_output + self._limits.stall - now)
+        if self._limits.is_hung is not None:
+            pauses.append(self._last_poll + HANG_POLL_S - now)
         return max(0.01, min(pauses)) if pauses else None
 
     def _stalled(self) -> bool:
@@ -174,6 +185,13 @@ class _Watch:
             self._last_output = time.monotonic()
             return False
         return True
+
+    def _hung(self) -> bool:
+        is_hung, now = self._limits.is_hung, time.monotonic()
+        if is_hung is None or now - self._last_poll < HANG_POLL_S:
+            return False
+        self._last_poll = now
+        return is_hung()
 
 
 async def _exited(process: asyncio.subprocess.Process) -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from multibuild.failures.evidence import DecisiveLines, Evidence
-from multibuild.frozen import frozen
+from multibuild.buildx.vertex import TAIL_LINES, OpenStep, Step, Vertex
+from multibuild.failures.evidence import Evidence
 from multibuild.redact import redacted
 from multibuild.terminal import printable
-
-TAIL_LINES = 40
-"""Last lines kept of each step, as evidence of a failure."""
 
 MAX_OPEN_STEPS = 512
 """Steps that are kept; a build has some dozens."""
@@ -38,56 +34,11 @@ MAX_PARTIAL_CHARACTERS = 100_000
 _COPIES = re.compile(r"\] (?:COPY|ADD) ")
 
 
-@frozen
-class Step:
-    """A finished step. `seconds` is from start to completion, 0 for a cached step.
-
-    `started` is by the clock of the building machine. `vertex` is BuildKit's digest of the step: builds with the same
-    vertex share its work. `base` is the vertex of the image at the bottom of the step's file system, from which follows
-    the platform that the step ran on; empty for `FROM scratch`.
-    """
-
-    name: str
-    seconds: float
-    cached: bool
-    started: datetime | None = None
-    vertex: str = ""
-    base: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the JSON of the journal: that of report.json without the platform, `started` in RFC 3339."""
-        return {
-            "name": self.name,
-            "seconds": round(self.seconds, 3),
-            "cached": self.cached,
-            "started": self.started.isoformat(timespec="milliseconds") if self.started else None,
-            "vertex": self.vertex,
-            "base": self.base,
-        }
-
-
-@dataclass(slots=True)
-class _Vertex:
-    name: str = ""
-    inputs: tuple[str, ...] = ()
-    started: datetime | None = None
-    seconds: float = 0.0
-    cached: bool = False
-    done: bool = False
-    error: str = ""
-    partial: str = ""
-    decoder: codecs.IncrementalDecoder = field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
-    )
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    decisive: DecisiveLines = field(default_factory=DecisiveLines)
-
-
 class Progress:
     """Collector of a build's steps, warnings and evidence in bounded memory, which also writes a readable log.
 
     `write_log` is called with each log line, printable and without newline, `on_step` with the name of each step that
-    starts, `on_line` with each line that a step prints.
+    starts, `on_line` with each line that a step prints. `clock` tells how long a step has been silent.
     """
 
     def __init__(
@@ -95,12 +46,14 @@ class Progress:
         write_log: Callable[[str], None],
         on_step: Callable[[str], None],
         on_line: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start without any step."""
+        self._clock = clock
         self._log_writer = write_log
         self._on_step = on_step
         self._on_line = on_line
-        self._vertices: dict[str, _Vertex] = {}
+        self._vertices: dict[str, Vertex] = {}
         self._plain: deque[str] = deque(maxlen=TAIL_LINES)
         self.warnings: list[str] = []
 
@@ -132,7 +85,7 @@ class Progress:
                 base=self._base(digest),
             )
             for digest, vertex in self._vertices.items()
-            if vertex.done and not vertex.name.startswith("[internal]")
+            if vertex.done and not vertex.is_internal
         )
 
     def running_step(self) -> str:
@@ -140,9 +93,17 @@ class Progress:
         running = [
             vertex.name
             for vertex in self._vertices.values()
-            if vertex.started and not vertex.done and not vertex.name.startswith("[internal]")
+            if vertex.started and not vertex.done and not vertex.is_internal
         ]
         return running[-1] if running else ""
+
+    def open_steps(self) -> tuple[OpenStep, ...]:
+        """Return the steps that run or were cancelled, without BuildKit's internal ones."""
+        return tuple(
+            OpenStep(vertex=digest, evidence=vertex.evidence(""), last_output=vertex.last_output)
+            for digest, vertex in self._vertices.items()
+            if vertex.is_open and not vertex.is_internal
+        )
 
     def _base(self, digest: str) -> str:
         """Follow first inputs, which are the file system that a step works on, to the image at the bottom.
@@ -151,7 +112,7 @@ class Progress:
         """
         for _ in range(len(self._vertices)):
             vertex = self._vertices.get(digest)
-            if vertex is None or vertex.name.startswith("[internal]"):
+            if vertex is None or vertex.is_internal:
                 return ""
             if not vertex.inputs:
                 return digest
@@ -167,13 +128,7 @@ class Progress:
         message = errors[-1].removeprefix("ERROR: ") if errors else (self._plain[-1] if self._plain else "")
         if not failing:
             return Evidence(message=message, step="", tail=tuple(self._plain)[-5:])
-        vertex = failing[-1]
-        return Evidence(
-            message=message or vertex.error,
-            step=vertex.name,
-            tail=tuple(vertex.tail),
-            decisive=vertex.decisive.lines,
-        )
+        return failing[-1].evidence(message or failing[-1].error)
 
     @property
     def error(self) -> str:
@@ -181,8 +136,8 @@ class Progress:
         failing = self._failing()
         return failing[-1].error if failing else ""
 
-    def _failing(self) -> list[_Vertex]:
-        return [v for v in self._vertices.values() if v.error and "context canceled" not in v.error]
+    def _failing(self) -> list[Vertex]:
+        return [vertex for vertex in self._vertices.values() if vertex.has_failed]
 
     def apply(self, document: Mapping[str, Any]) -> None:
         """Apply one parsed status of BuildKit."""
@@ -208,6 +163,7 @@ class Progress:
             vertex.inputs = tuple(plain_text(digest)[:MAX_ID_CHARACTERS] for digest in inputs[:2])
         started, completed = _time(update.get("started")), _time(update.get("completed"))
         if started and vertex.started is None:
+            vertex.last_output = self._clock()
             self._write_log(f"--- {vertex.name}")
             self._on_step(vertex.name)
         vertex.started = started or vertex.started
@@ -237,6 +193,7 @@ class Progress:
         vertex = self._vertex_of(log.get("vertex"))
         if vertex is None:
             return
+        vertex.last_output = self._clock()
         text = vertex.decoder.decode(_base64_bytes(log.get("data", "")))
         *lines, vertex.partial = (vertex.partial + text).split("\n")
         for line in lines:
@@ -245,11 +202,11 @@ class Progress:
             self._add_line(vertex, vertex.partial)
             vertex.partial = ""
 
-    def _vertex_of(self, digest: Any) -> _Vertex | None:
+    def _vertex_of(self, digest: Any) -> Vertex | None:
         """Return the step with a digest; None for a new one beyond MAX_OPEN_STEPS."""
         key = plain_text(digest)[:MAX_ID_CHARACTERS]
         if key not in self._vertices and len(self._vertices) < MAX_OPEN_STEPS:
-            self._vertices[key] = _Vertex()
+            self._vertices[key] = Vertex()
         return self._vertices.get(key)
 
     def finish(self) -> None:
@@ -259,7 +216,7 @@ class Progress:
                 self._add_line(vertex, vertex.partial)
                 vertex.partial = ""
 
-    def _add_line(self, vertex: _Vertex, line: str) -> None:
+    def _add_line(self, vertex: Vertex, line: str) -> None:
         """Add a whole line of a step. The log is written last: that fails on a full disk."""
         line = redacted(line)
         vertex.tail.append(line[-2000:])

@@ -16,6 +16,7 @@ from multibuild.config.field_types import (
     check_build_flags,
     drop_empty_tags,
     parse_jobs,
+    parse_limit,
     parse_stall,
 )
 from multibuild.config.problems import invalid
@@ -108,6 +109,13 @@ class Config(Section):
         WithJsonSchema({"type": ["string", "number", "boolean"]}),
     ] = None
     """off, a duration without a sign of life after which an attempt ends, or auto."""
+    crash_timeout: Annotated[
+        float | None,
+        BeforeValidator(parse_limit),
+        WithJsonSchema({"type": ["string", "number", "boolean"]}),
+    ] = 60.0
+    """off, or how long a step may be silent and idle after an emulator in it crashed; ten times as long where emulators
+    cannot be seen, on another machine."""
     fail_fast: bool = False
     """Stop the other platforms when a required one has failed."""
     test: TestSettings | None = None

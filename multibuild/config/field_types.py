@@ -88,9 +88,12 @@ def parse_duration(value: Any) -> float:
 
 def parse_stall(value: Any) -> Any:
     """Parse a duration, `auto`, or `off` (None)."""
-    if value is None or value is False or value == "off":
-        return None
-    return value if value == "auto" else parse_duration(value)
+    return value if value == "auto" else parse_limit(value)
+
+
+def parse_limit(value: Any) -> float | None:
+    """Parse a duration, or `off` (None)."""
+    return None if value is None or value is False or value == "off" else parse_duration(value)
 
 
 def parse_jobs(value: Any) -> Any:

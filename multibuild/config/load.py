@@ -19,7 +19,9 @@ from multibuild.config.problems import Problem, config_error, problems_of
 from multibuild.config.yaml_document import Document, KeyPath, read_document
 from multibuild.frozen import frozen
 
-RUNTIME_ONLY_KEYS: Final = {"jobs", "fail_fast", "retry", "timeout", "stall_timeout", "builder", "emulators"}
+RUNTIME_ONLY_KEYS: Final = {
+    *("jobs", "fail_fast", "retry", "timeout", "stall_timeout", "crash_timeout", "builder", "emulators")
+}
 """Settings that affect how or where a run builds, never its result; left out of the canonical form."""
 
 _RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}

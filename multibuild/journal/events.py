@@ -201,12 +201,16 @@ class AttemptEnded(PlatformEvent):
 
 @event("attempt.waiting")
 class AttemptWaiting(PlatformEvent):
-    """A failed attempt is followed by another one after `seconds`, because of `reason`. Shown, in the report."""
+    """A failed attempt is followed by another one after `seconds`, because of `reason`. Shown, in the report.
+
+    `patience` is what the next attempt is given, in words, where that is less than usual.
+    """
 
     number: int
     seconds: float
     reason: str
     alone: bool = False
+    patience: str | None = None
 
 
 @event("attempt.given_up")

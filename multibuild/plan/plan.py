@@ -34,7 +34,8 @@ class Plan:
     """Every decision about a run. `project` is the directory that paths are relative to; `facts` are the host's.
 
     `targets` begin with `image`. `omitted` are platforms of the config left out by `--platform`. `jobs` is how many
-    builds may run at once, `jobs_auto` whether the config left that to multibuild. `stall_timeout` is in seconds.
+    builds may run at once, `jobs_auto` whether the config left that to multibuild. `stall_timeout` and
+    `crash_timeout` are in seconds.
     `fingerprint` is the SHA-256 of the config that the plan was made from.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     retry: Retry
     fail_fast: bool
     stall_timeout: float | Literal["auto"] | None
+    crash_timeout: float | None
     verify: Verify
     annotations: Mapping[str, str]
     media_type: Literal["oci", "docker"]
@@ -97,6 +99,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         retry=config.retry,
         fail_fast=config.fail_fast,
         stall_timeout=config.stall_timeout,
+        crash_timeout=config.crash_timeout,
         verify=config.verify,
         annotations=config.annotations,
         media_type=config.media_type,

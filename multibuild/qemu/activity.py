@@ -9,6 +9,9 @@ from pathlib import Path
 
 PROC = Path("/proc")
 
+BUILDKIT_EMULATOR = ".buildkit_qemu_emulator"
+"""The emulator that BuildKit brings along, of whichever architecture the step is."""
+
 
 class EmulatorActivity:
     """CPU time of all processes of one emulator.
@@ -18,7 +21,7 @@ class EmulatorActivity:
 
     def __init__(self, qemu: str, *, proc: Path = PROC) -> None:
         """`qemu` is the suffix of the binary: "aarch64"."""
-        self._names = (f"qemu-{qemu}", f"buildkit-qemu-{qemu}", ".buildkit_qemu_emulator")
+        self._qemu = qemu
         self._proc = proc
         self._ticks: dict[str, int] = self._read()
 
@@ -31,7 +34,7 @@ class EmulatorActivity:
 
     def _read(self) -> dict[str, int]:
         """Return CPU time in clock ticks by pid."""
-        return _ticks_of(self._proc, lambda name: name in self._names)
+        return _ticks_of(self._proc, lambda name: is_emulator(name, self._qemu))
 
 
 class EmulatorLoad:
@@ -61,35 +64,62 @@ class EmulatorLoad:
         return spent / os.sysconf("SC_CLK_TCK") / seconds
 
     def _read(self) -> dict[str, int]:
-        return _ticks_of(
-            self._proc,
-            lambda name: (
-                name == ".buildkit_qemu_emulator"
-                or (name.removeprefix("buildkit-").startswith("qemu-") and "-system-" not in name)
-            ),
-        )
+        return _ticks_of(self._proc, is_emulator)
+
+
+def is_emulator(program: str, qemu: str = "") -> bool:
+    """Whether a program is QEMU's user emulation, of the architecture with the suffix `qemu` if one is named."""
+    if program == BUILDKIT_EMULATOR:
+        return True
+    name = program.removeprefix("buildkit-")
+    return name == f"qemu-{qemu}" if qemu else name.startswith("qemu-") and "-system-" not in name
 
 
 def _ticks_of(proc: Path, is_wanted: Callable[[str], bool]) -> dict[str, int]:
-    """Return CPU time in clock ticks by pid, of processes that execute such a program and of their ended children.
-
-    Fields of proc(5): utime, stime, cutime, cstime.
-    """
+    """Return CPU time in clock ticks by pid, of processes that execute such a program and of their ended children."""
     ticks = {}
-    for folder in proc.iterdir():
-        if folder.name.isdigit() and is_wanted(_program(folder)):
-            try:
-                fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-                ticks[folder.name] = sum(map(int, fields[11:15]))
-            except (OSError, ValueError, IndexError):
-                continue
+    try:
+        folders = list(proc.iterdir())
+    except OSError:  # a system without /proc
+        return {}
+    for folder in folders:
+        if folder.name.isdigit() and is_wanted(program_name(folder)):
+            used = cpu_ticks(folder)
+            if used is not None:
+                ticks[folder.name] = used
     return ticks
 
 
-def _program(folder: Path) -> str:
-    """Return the name of a process's program; flag F keeps an emulator open, so its path may be of another root."""
+def cpu_ticks(folder: Path) -> int | None:
+    """Return a process's CPU time in clock ticks, with that of its ended children; None for one that is gone.
+
+    Fields of proc(5): utime, stime, cutime, cstime.
+    """
+    try:
+        fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+        return sum(map(int, fields[11:15])) if len(fields) >= 15 else None
+    except (OSError, ValueError):
+        return None
+
+
+def program_name(folder: Path) -> str:
+    """Return the name of a process's program; flag F keeps an emulator open, so its path may be of another root.
+
+    Only root may read the link of another account's process. Every account may read its arguments, of which binfmt_misc
+    makes the emulator the first.
+    """
     try:
         name = (folder / "exe").readlink().name.removesuffix(" (deleted)")
+    except PermissionError:
+        name = _first_argument(folder)
     except OSError:
         return ""
     return name.removesuffix("-static")
+
+
+def _first_argument(folder: Path) -> str:
+    try:
+        first = (folder / "cmdline").read_bytes().partition(b"\0")[0]
+    except OSError:
+        return ""
+    return first.decode("utf-8", "replace").rpartition("/")[2]

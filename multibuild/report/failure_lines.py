@@ -55,6 +55,11 @@ def _clue(platform: Mapping[str, Any]) -> list[str]:
     return [f"  noted in its files: {printable(str(detail))}"] if detail else []
 
 
+def retry_manner(*, alone: bool, patience: str | None) -> str:
+    """Return how an attempt is repeated, as the end of a sentence."""
+    return (", alone" if alone else "") + (f", {patience}" if patience else "")
+
+
 def failed_proof(kind: str, failure_class: str | None) -> str:
     """Return which proof failed, or why it could not be run."""
     return f"{kind} not run: {failure_class}" if failure_class else f"{kind} failed"

@@ -1,6 +1,6 @@
 """`report.json`, folded from the plan and the journal. Pure: the same journal, the same report.
 
-docs/reference/report.md describes its keys, `buildx.progress.Step` those of a step. `began` is in seconds since the
+docs/reference/report.md describes its keys, `buildx.vertex.Step` those of a step. `began` is in seconds since the
 start of the run. A damaged journal still gives a report.
 """
 
@@ -30,6 +30,7 @@ from multibuild.journal.events import (
     TagEnded,
 )
 from multibuild.redact import redacted_values
+from multibuild.report.failure_lines import retry_manner
 from multibuild.terminal import human_seconds
 
 UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
@@ -127,8 +128,8 @@ class _Fold:
                 row["attempts"].append({**begun, **_present_fields(_ATTEMPT, fields)})
             case AttemptWaiting(number=number, seconds=seconds, reason=reason):
                 row["waits"].append({"number": number, "seconds": seconds, "reason": reason, "began": now})
-                alone = ", alone" if event.alone else ""
-                _decide(row, f"again after {human_seconds(seconds)}{alone}")
+                how = retry_manner(alone=event.alone, patience=event.patience)
+                _decide(row, f"again after {human_seconds(seconds)}{how}")
             case AttemptGivenUp(reason=reason):
                 _decide(row, f"given up: {reason}")
             case PlatformEnded(steps=steps):

@@ -12,10 +12,10 @@ from multibuild.buildx.prune_lost_snapshot import _RECORD
 from multibuild.buildx.rawjson_progress import (
     MAX_OPEN_STEPS,
     MAX_WARNINGS,
-    TAIL_LINES,
     Progress,
 )
 from multibuild.buildx.split_progress import BatchProgress
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classes import CLASSES
 from multibuild.failures.classify import Failure, classify, failure_of, wrong_base
 from multibuild.failures.evidence import Evidence

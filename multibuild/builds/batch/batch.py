@@ -13,36 +13,22 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from multibuild.builds.attempt import (
-    BuildContext,
-    WrongBase,
-    begin_attempt,
-    buildx_argv,
-    built_digest,
-    check_warnings,
-    end_attempt,
-    judge,
-    progress_of,
-    read_metadata,
-)
+from multibuild.builds.attempt import BuildContext, WrongBase, buildx_argv, built_digest, read_metadata
 from multibuild.builds.batch.bake import bake_arguments, bake_document, target_name
-from multibuild.builds.export import Export
+from multibuild.builds.batch.member import Member
 from multibuild.builds.history import BuildHistory
-from multibuild.builds.result import Attempt, Outcome
-from multibuild.buildx.process import ProcessLimits, ProcessResult, run_process
+from multibuild.builds.result import Attempt
+from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.config.referenced_files import is_url
-from multibuild.failures.classify import Failure
 from multibuild.frozen import frozen
 from multibuild.journal.events import BatchStarted
-from multibuild.journal.runs import open_log
 from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
@@ -125,63 +111,6 @@ def _saving_s(members: Sequence[PlannedPlatform], sizes: Mapping[str, int]) -> f
     return (sum(uploads) - max(uploads)) / UPLOAD_BYTES_PER_S
 
 
-class _Member:
-    """One platform of a batch: its log, its progress, and its attempt as soon as that is over."""
-
-    def __init__(
-        self, planned: PlannedPlatform, context: BuildContext, on_end: Callable[[Attempt], None]
-    ) -> None:
-        self.planned = planned
-        self._context = context
-        self._on_end = on_end
-        self._log_name = begin_attempt(planned, context, 1)
-        self._log = open_log(context.run.path / self._log_name)
-        self.export = Export.of(planned, context.run)
-        self._began = time.monotonic()
-        self._checked_warnings = 0
-        self._has_ended = False
-        self.progress = progress_of(planned, context, self._log)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the attempt has ended, and BuildKit has nothing left to export for it."""
-        return self._has_ended and not self.planned.spec.cache_to
-
-    def check_warnings(self) -> None:
-        """End the attempt and raise WrongBase when BuildKit has warned of it since the last check."""
-        try:
-            self._checked_warnings = check_warnings(self.progress, self._checked_warnings)
-        except WrongBase as error:
-            self.end("failed", error.failure)
-            raise
-
-    def close(self) -> None:
-        """Close the log and remove the export; without `end`, the build alone writes the same log anew."""
-        self.export.discard()
-        with suppress(OSError):
-            self._log.close()
-
-    def end(self, outcome: Outcome, failure: Failure | None = None, digest: str = "") -> None:
-        """End the attempt; nothing when it has ended."""
-        if self._has_ended:
-            return
-        self._has_ended = True
-        with suppress(OSError):  # a full disk takes the log's last line, not the result
-            self.progress.finish()
-        self.close()
-        attempt = Attempt(
-            number=1,
-            seconds=time.monotonic() - self._began,
-            outcome=outcome,
-            log=self._log_name,
-            digest=digest,
-            failure=failure,
-            steps=self.progress.steps(),
-        )
-        end_attempt(self.planned, self._context, attempt)
-        self._on_end(attempt)
-
-
 async def run_batch(
     batch: Batch, context: BuildContext, on_first_attempt: Callable[[Platform, Attempt | None], None]
 ) -> None:
@@ -192,7 +121,7 @@ async def run_batch(
     fail: without a RUN nothing misses the cache, and a failure is the platform's own. Raises nothing of its own; a
     cancellation reports what has not ended and is raised.
     """
-    members: dict[str, _Member] = {}
+    members: dict[str, Member] = {}
     cached = batch.why == "cached"
     try:
         # Where no step runs, all of them count for one build.
@@ -201,7 +130,7 @@ async def run_batch(
             context.emit(BatchStarted(node=batch.platforms[0].node.builder, platforms=names, why=batch.why))
             for planned in batch.platforms:
                 on_end = partial(on_first_attempt, planned.platform)
-                members[target_name(planned)] = _Member(planned, context, on_end)
+                members[target_name(planned)] = Member(planned, context, on_end)
             await _bake(members, context, cached=cached)
     except (_CacheMiss, _AllPushed, WrongBase, OSError):
         pass  # the one with the wrong base has ended; other failures show when platforms are built alone
@@ -216,7 +145,7 @@ async def run_batch(
             on_first_attempt(planned.platform, None)
 
 
-async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached: bool) -> None:
+async def _bake(members: Mapping[str, Member], context: BuildContext, *, cached: bool) -> None:
     platforms = [member.planned for member in members.values()]
     with tempfile.TemporaryDirectory(prefix="multibuild-batch-") as scratch:
         file, metadata = Path(scratch) / "bake.json", Path(scratch) / "metadata.json"
@@ -235,15 +164,23 @@ async def _bake(members: Mapping[str, _Member], context: BuildContext, *, cached
             for member in members.values():
                 member.check_warnings()
 
+        def any_hung() -> bool:
+            """Ask all: each that hangs has failed by itself, and is not built again as one that was cancelled."""
+            return bool([member for member in members.values() if member.is_hung()])
+
         # Where nothing runs, silence is a stall: no RUN can be the silent one.
         stall = context.stall if cached and context.stall != "auto" else None
-        limits = ProcessLimits(timeout=min(planned.timeout for planned in platforms), stall=stall)
+        limits = ProcessLimits(
+            timeout=min(planned.timeout for planned in platforms),
+            stall=stall,
+            is_hung=any_hung,
+        )
         result = await run_process(
             argv, cwd=context.project, on_line=on_line, limits=limits, environ=context.environ
         )
         digests = _read_digests(metadata) if result.code == 0 else {}
     for name, member in members.items():
-        await _end_member(member, result, digests.get(name, ""))
+        await member.end_with(result, digests.get(name, ""))
 
 
 def _read_digests(metadata: Path) -> dict[str, str]:
@@ -254,23 +191,6 @@ def _read_digests(metadata: Path) -> dict[str, str]:
             with suppress(ValueError):
                 digests[name] = built_digest(target if isinstance(target, dict) else {})
     return digests
-
-
-async def _end_member(member: _Member, result: ProcessResult, digest: str) -> None:
-    """End an attempt with its child or its own failure; one that another's failure ended stays open."""
-    digest = digest or member.export.digest()
-    if digest:
-        await member.export.finalize(digest)
-        member.end("ok", digest=digest)
-    elif _has_own_failure(member, result):
-        member.end(*await judge(result, member.progress, member.planned, member.export))
-
-
-def _has_own_failure(member: _Member, result: ProcessResult) -> bool:
-    """Whether its own limit or failure ended a platform, not another's."""
-    if result.end_reason == "timeout":
-        return member.planned.timeout <= result.seconds
-    return bool(member.progress.evidence().step)
 
 
 def first_attempts(batches: Sequence[Batch]) -> dict[Platform, asyncio.Future[Attempt | None]]:

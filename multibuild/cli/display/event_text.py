@@ -22,7 +22,7 @@ from multibuild.journal.events import (
     StageStarted,
     TagEnded,
 )
-from multibuild.report.failure_lines import failed_proof
+from multibuild.report.failure_lines import failed_proof, retry_manner
 from multibuild.terminal import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
@@ -53,8 +53,8 @@ def _platform_text(event: PlatformEvent) -> str | None:
         case AttemptEnded(failure_class=str(name)):
             text = f"attempt {event.number} {event.outcome} ({name}): {last_line(event.evidence)}"
         case AttemptWaiting():
-            alone = ", alone" if event.alone else ""
-            text = f"{event.reason}, trying again in {human_seconds(event.seconds)}{alone}"
+            how = retry_manner(alone=event.alone, patience=event.patience)
+            text = f"{event.reason}, trying again in {human_seconds(event.seconds)}{how}"
         case AttemptGivenUp():
             text = f"not tried again: {event.reason}"
         case RecordForgotten():

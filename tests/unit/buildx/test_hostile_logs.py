@@ -11,10 +11,10 @@ from multibuild.buildx.rawjson_progress import (
     MAX_NAME_CHARACTERS,
     MAX_OPEN_STEPS,
     MAX_WARNINGS,
-    TAIL_LINES,
     Progress,
 )
 from multibuild.buildx.split_progress import BatchProgress
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classify import classify, wrong_base
 from multibuild.failures.evidence import Evidence
 from multibuild.failures.signatures import MESSAGE_SIGNATURES, OUTPUT_SIGNATURES

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from multibuild.buildx.rawjson_progress import MAX_OPEN_STEPS, TAIL_LINES, Progress
+from multibuild.buildx.rawjson_progress import MAX_OPEN_STEPS, Progress
+from multibuild.buildx.vertex import TAIL_LINES
 
 RUN = "sha256:" + "01" * 32
 COPY = "sha256:" + "02" * 32
