@@ -37,7 +37,7 @@ class Activity(Protocol):
 
 @frozen
 class Crash:
-    """A crash in a step without an end. `line` is QEMU's, `seen` when it was first noticed, by the watch's clock."""
+    """A crash in a step without an end. `line` is QEMU's, `seen` the time of the last line when it was noticed."""
 
     failure: Failure
     line: str
@@ -83,7 +83,7 @@ class HangWatch:
 
     @property
     def crashed_after(self) -> float | None:
-        """How many seconds after the attempt's start the crash was noticed; None without one."""
+        """How many seconds after the attempt's start the crash came, or little before; None without one."""
         crash = self.crash
         return crash.seen - self._start if crash else None
 
@@ -119,16 +119,16 @@ class HangWatch:
         """Return the step's crash; it is looked for again only when the step has printed something decisive."""
         lines, crash = self._seen.get(step.vertex, ((), None))
         if crash is None and lines != step.evidence.decisive:
-            crash = self._new_crash(step.evidence)
+            crash = self._new_crash(step)
             self._seen[step.vertex] = step.evidence.decisive, crash
         return crash
 
-    def _new_crash(self, evidence: Evidence) -> Crash | None:
-        failure = self._crash_failure(evidence)
+    def _new_crash(self, step: OpenStep) -> Crash | None:
+        evidence, failure = step.evidence, self._crash_failure(step.evidence)
         if failure is None:
             return None
         lines = (line for line in evidence.decisive if self._crash_failure(_only(line, evidence)))
-        return Crash(failure=failure, line=next(lines, evidence.decisive[0]), seen=self._clock())
+        return Crash(failure=failure, line=next(lines, evidence.decisive[0]), seen=step.last_output)
 
     def _crash_failure(self, evidence: Evidence) -> Failure | None:
         failure = classify(evidence, emulated=self._emulated)

@@ -15,7 +15,10 @@ from multibuild.failures.classify import Failure, classify, failure_of
 from multibuild.frozen import frozen
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.qemu.local import emulator_version
-from multibuild.terminal import human_seconds
+from multibuild.terminal import human_seconds, shorten
+
+MAX_QUOTED_CHARACTERS = 200
+"""Of the line that an emulator printed; one of a hostile step may be of any length."""
 
 
 @frozen
@@ -73,7 +76,7 @@ def _hung(crash: Crash, end: str) -> Failure:
     failure = crash.failure
     return replace(
         failure,
-        evidence=f'{failure.evidence}\nhung after "{crash.line}": {end}',
+        evidence=f'{failure.evidence}\nhung, {end}, after "{shorten(crash.line, MAX_QUOTED_CHARACTERS)}"',
         kind=replace(failure.kind, hint=f"the step hung after the crash; {failure.hint}"),
     )
 

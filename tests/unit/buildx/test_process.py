@@ -248,6 +248,20 @@ async def test_a_busy_process_still_times_out(tmp_path):
     assert result.end_reason == "timeout"
 
 
+async def test_a_process_is_ended_when_it_is_called_hung(tmp_path):
+    """Whatever it prints: another one of its steps may."""
+    asked = []
+
+    def is_hung() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) == 2
+
+    script = "while :; do echo on; sleep 0.2; done"
+    result, lines = await run_shell(script, tmp_path, is_hung=is_hung)
+    assert (result.end_reason, len(asked)) == ("hung", 2)
+    assert lines[0] == b"on"
+
+
 PARENT = """
 import asyncio, sys
 from pathlib import Path

@@ -78,6 +78,20 @@ def test_steps_are_in_order_of_appearance_without_internal_and_unfinished_ones(r
     assert [step.name for step in recorder.progress.steps()] == ["[1/2] COPY a b", "[2/2] RUN make"]
 
 
+def test_open_steps_run_or_were_cancelled(recorder):
+    recorder.vertex("a", "[internal] load metadata", started=at(0))
+    recorder.vertex("b", "[a 2/2] RUN one", started=at(0), completed=at(1))
+    recorder.vertex("c", "[b 2/2] RUN two", started=at(0), completed=at(1), error="exit code: 1")
+    recorder.vertex("d", "[c 2/2] RUN three", started=at(0), completed=at(1), error="context canceled")
+    recorder.vertex("e", "[d 2/2] RUN four", started=at(0))
+    recorder.vertex("f", "[e 2/2] RUN five")
+    crash = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped"
+    recorder.output(f"{crash}\nmore\n".encode(), "e")
+    three, four = recorder.progress.open_steps()
+    assert (three.evidence.step, four.evidence.step) == ("[c 2/2] RUN three", "[d 2/2] RUN four")
+    assert (four.evidence.tail, four.evidence.decisive) == ((crash, "more"), (crash,))
+
+
 def test_a_repeated_completion_counts_once(recorder):
     for _ in range(3):
         recorder.vertex(started=at(1), completed=at(2))
