@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from multibuild.config.cache_targets import missing_slug
 from multibuild.config.field_types import (
     RegistryHost,
     Repository,
@@ -169,6 +170,17 @@ class Config(Section):
                     message = f"{platform} is already listed as {seen[platform]}"
                     raise invalid(message, hint="remove one", at=at)
                 seen[platform] = ".".join(map(str, at)).removesuffix(".name")
+        return self
+
+    @model_validator(mode="after")
+    def _caches_differ(self) -> Self:
+        """Refuse a cache that all platforms would write: the last build to end would leave only its own."""
+        if len(self.platforms) == 1:
+            return self
+        for index, entry in enumerate(self.cache.to):
+            if hint := missing_slug(entry):
+                message = f"{len(self.platforms)} platforms would overwrite each other's cache"
+                raise invalid(message, hint=hint, at=("cache", "to", index))
         return self
 
     @model_validator(mode="after")

@@ -68,7 +68,8 @@ class Cache(Section):
     from_: tuple[str, ...] = Field(default=(), alias="from")
     """Caches to read (--cache-from); {slug} is the platform."""
     to: tuple[str, ...] = ()
-    """Caches to write (--cache-to); {slug} is the platform. One that cannot be written fails no build."""
+    """Caches to write (--cache-to), one for each platform: {slug} is the platform. One that cannot be written fails no
+    build."""
 
 
 class Attestations(Section):

@@ -101,6 +101,8 @@ def cache_exports(spec: BuildSpec) -> tuple[str, ...]:
 
 def _with_ignored_errors(cache: str) -> str:
     """Add `ignore-error`: a cache that cannot be written must not fail a build that has succeeded."""
+    if "=" not in cache:  # buildx's short form of a registry's
+        return f"type=registry,ref={cache},ignore-error=true"
     plain = cache.startswith("type=inline") or "ignore-error=" in cache or "type=" not in cache
     return cache if plain else f"{cache},ignore-error=true"
 

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -396,6 +397,9 @@ def test_a_failed_row_keeps_its_reason():
     again = AttemptWaiting(platform=ARM, number=1, seconds=5.0, reason="network")
     result = row_after(*run_of(), failed, again)
     assert (result.state, result.last) == ("retrying", "network, trying again in 5.0s")
+    shorter = replace(again, alone=True, patience="waits at most 40m 00s")
+    result = row_after(*run_of(), failed, shorter)
+    assert result.last == "network, trying again in 5.0s, alone, waits at most 40m 00s"
 
 
 def test_the_table_remains_and_a_build_sends_nothing_to_the_terminal():

@@ -75,6 +75,11 @@ ADDED = {
         "secrets: ['id=npmrc,src=.npmrc']",
         wrong("/.npmrc", "npmrc", hint="env=NAME"),
     ),
+    "a cache that platforms overwrite": (
+        "cache: {to: ['type=inline', 'type=registry,ref=r.example.org/c:1,mode=max']}",
+        wrong(":4:29: cache.to.1", "2 platforms", hint="ref=r.example.org/c:1-{slug}"),
+    ),
+    "a limit that is no duration": ("crash_timeout: auto", wrong(":4:1: crash_timeout", hint="90s")),
     "a CA that is not there": ("registries: {r.example.org: {ca: ca.pem}}", wrong("ca.pem", hint="PEM")),
 }
 

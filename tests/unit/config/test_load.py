@@ -44,8 +44,21 @@ def test_three_keys_suffice_and_the_rest_has_defaults(tmp_path):
     )
     assert (config.retry.attempts, config.retry.initial, config.retry.max) == (3, 5, 120)
     assert (config.timeout, config.stall_timeout, config.jobs) == (21600, None, "auto")
+    assert config.crash_timeout == 60
     assert (config.attestations.provenance, config.verify.content, config.test) == ("min", "entrypoint", None)
     assert config.publish.output.kind == "registry"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("off", None), ("2m", 120), ("90", 90), ("false", None)])
+def test_the_time_after_a_crash_can_be_set_or_switched_off(tmp_path, text, seconds):
+    loaded = load(tmp_path, f"{BASE}crash_timeout: {text}\n")
+    assert loaded.config.crash_timeout == seconds
+    assert loaded.canonical == load(tmp_path).canonical, "it changes no result"
+
+
+def test_one_platform_may_have_any_cache(tmp_path):
+    one = BASE.replace("  - linux/amd64\n", "")
+    assert load(tmp_path, one + "cache: {to: ['type=gha']}\n").config.cache.to == ("type=gha",)
 
 
 @pytest.mark.parametrize("key", ["cache", "attestations", "emulators", "retry", "verify", "publish"])

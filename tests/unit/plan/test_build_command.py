@@ -174,7 +174,7 @@ def test_the_output_is_one_csv_record():
         ("type=local,dest=/tmp/c", "type=local,dest=/tmp/c,ignore-error=true"),
         ("type=registry,ref=r/c,ignore-error=false", "type=registry,ref=r/c,ignore-error=false"),
         ("type=inline", "type=inline"),
-        ("registry.example.org/cache:1", "registry.example.org/cache:1"),
+        ("registry.example.org/cache:1", "type=registry,ref=registry.example.org/cache:1,ignore-error=true"),
     ],
 )
 def test_a_cache_that_cannot_be_written_does_not_fail_a_build(cache, value):

@@ -121,6 +121,15 @@ def test_an_attempt_has_the_decision_after_its_failure():
     ]
 
 
+def test_a_decision_says_when_the_next_attempt_has_less_time():
+    patience = "waits at most 40m 00s"
+    again = {"platform": ARM, "number": 1, "seconds": 5.0, "reason": "qemu-crash", "patience": patience}
+    (row,) = report_of(plan(ARM), STARTED, *attempt(ARM, 1, 1, 2, **FAILURE), (2, "attempt.waiting", again))[
+        "platforms"
+    ]
+    assert row["attempts"][0]["then"] == "again after 5.0s, waits at most 40m 00s"
+
+
 def test_a_retried_platform_has_all_its_attempts():
     (row,) = report_of(plan(ARM), STARTED, *retried(ARM, **FAILURE))["platforms"]
     assert [(one["number"], one["outcome"]) for one in row["attempts"]] == [(1, "failed"), (2, "ok")]
