@@ -18,6 +18,9 @@ from multibuild.failures.evidence import Evidence
 from multibuild.frozen import frozen
 from multibuild.terminal import human_seconds
 
+CRASHES = frozenset({"qemu-crash", "qemu-illegal-instruction"})
+"""Failure classes of a program that an emulator ended, or that is taken for one."""
+
 MAX_IDLE_PROCESSORS = 0.02
 """What a waiting step uses: a shell that asks every second whether a file is there."""
 
@@ -132,7 +135,7 @@ class HangWatch:
 
     def _crash_failure(self, evidence: Evidence) -> Failure | None:
         failure = classify(evidence, emulated=self._emulated)
-        return failure if failure.kind.name.startswith("qemu-") else None
+        return failure if failure.kind.name in CRASHES else None
 
 
 def _only(line: str, evidence: Evidence) -> Evidence:

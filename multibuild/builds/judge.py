@@ -17,7 +17,7 @@ from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.qemu.local import emulator_version
 from multibuild.terminal import human_seconds, shorten
 
-MAX_QUOTED_CHARACTERS = 200
+MAX_QUOTED_CHARACTERS = 120
 """Of the line that an emulator printed; one of a hostile step may be of any length."""
 
 
@@ -76,8 +76,9 @@ def _hung(crash: Crash, end: str) -> Failure:
     failure = crash.failure
     return replace(
         failure,
+        cause=f"{shorten(crash.line, MAX_QUOTED_CHARACTERS)}; the step then hung: {end}",
         evidence=f'{failure.evidence}\nhung, {end}, after "{shorten(crash.line, MAX_QUOTED_CHARACTERS)}"',
-        kind=replace(failure.kind, hint=f"the step hung after the crash; {failure.hint}"),
+        kind=replace(failure.kind, hint=f"the step hung after the crash; {failure.kind.hint}"),
     )
 
 
@@ -88,4 +89,4 @@ async def _with_emulator(failure: Failure, planned: PlannedPlatform) -> Failure:
         return failure
     version = await asyncio.to_thread(emulator_version, emulator)
     now = f"{emulator}, version {version}" if version else emulator
-    return replace(failure, kind=replace(failure.kind, hint=f"{failure.hint} (now: {now})"))
+    return replace(failure, kind=replace(failure.kind, hint=f"{failure.kind.hint} (now: {now})"))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from multibuild.buildx.rawjson_progress import TAIL_LINES
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.evidence import DecisiveLines, Evidence
 
 FOLDER = Path(__file__).parent / "logs"
