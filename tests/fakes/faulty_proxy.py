@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import itertools
+import json
 import re
 import socket
 import struct
@@ -26,6 +27,7 @@ _ERRORS = {
 class Rule:
     """Requests that match fail while `times` lasts.
 
+    `message`: of a status, in the registry's own JSON; `html` instead of that, as a proxy before a registry answers.
     `action`: a status, or "reset" (in mid-body), "lost" (done, unanswered), "hang", or "drip" (slow both ways).
     """
 
@@ -34,6 +36,9 @@ class Rule:
     action: int | str
     times: int = 10**9
     headers: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+    html: bool = False
     hits: int = 0
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -198,9 +203,14 @@ class FaultyProxy:
 
             def _refuse(self, rule: Rule) -> None:
                 assert isinstance(rule.action, int)
+                if rule.html:
+                    page = f"<html><body><h1>{rule.action}</h1><hr>nginx</body></html>"
+                    self._answer(rule.action, {"Content-Type": "text/html", **rule.headers}, page.encode())
+                    return
                 code, message = _ERRORS.get(rule.action, ("UNKNOWN", "unknown error"))
-                body = f'{{"errors":[{{"code":"{code}","message":"{message}"}}]}}'.encode()
-                self._answer(rule.action, rule.headers, body)
+                error = {"code": rule.code or code, "message": rule.message or message}
+                body = json.dumps({"errors": [error]}).encode()
+                self._answer(rule.action, {"Content-Type": "application/json", **rule.headers}, body)
 
             def _reset(self) -> None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

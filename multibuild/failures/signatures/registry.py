@@ -112,5 +112,7 @@ CODES: tuple[Signature, ...] = (
     Signature(tool="registries", name="registry-refuses", word="mediatype in manifest", source="distribution"),
     Signature(tool="registries", name="registry-answer", word=" 4", pattern=STATUS + r"4\d\d\b", source="containerd core/remotes/errors"),
     Signature(tool="registries", name="registry-answer", word="400 bad request", source="RFC 9110"),
+    # All that BuildKit prints of a registry's JSON whose code it does not know, 4xx and 5xx alike: neither code nor status.
+    Signature(tool="registries", name="registry-answer", word="unknown: ", pattern=r"failed to push [^\s]{1,1000}: unknown: \S", source="distribution/errcode, seen with BuildKit in dockerd 28: MANIFEST_INVALID, TAG_INVALID, CONFLICT"),
 )
 # fmt: on
