@@ -136,7 +136,8 @@ async def run_test(smoke_run: SmokeRun, solver: Solver, *, attempt: int = 1) -> 
         except StartFailed as error:
             return _not_run(smoke_run, failure_of("usage", str(error)))
         progress.finish()
-    outcome = _outcome(smoke_run, result, progress.evidence(), began=any(map(RUN_STEP.match, steps)))
+    evidence = progress.evidence() if result.end_reason == "exited" else _open_evidence(progress)
+    outcome = _outcome(smoke_run, result, evidence, began=any(map(RUN_STEP.match, steps)))
     return replace(outcome, seconds=run_seconds(progress, result.seconds))
 
 
@@ -144,6 +145,7 @@ def _outcome(smoke_run: SmokeRun, result: ProcessResult, evidence: Evidence, *, 
     if result.end_reason == "timeout":
         detail = f"no end after {smoke_run.test.timeout:.0f} s"
         if began:
+            detail = "\n".join([*evidence.tail[-5:], detail])
             return TestOutcome(platform=smoke_run.platform, status="failed", detail=detail)
         slow = failure_of("timeout", f"{detail}, and the test had not begun")
         return _not_run(smoke_run, replace(slow, kind=replace(slow.kind, hint=SLOW_HINT)))
@@ -153,6 +155,12 @@ def _outcome(smoke_run: SmokeRun, result: ProcessResult, evidence: Evidence, *, 
     if exit_code_text(evidence) is not None or failure.kind.name == "step-failed":
         return failed_outcome(smoke_run, evidence)
     return _not_run(smoke_run, failure)
+
+
+def _open_evidence(progress: Progress) -> Evidence:
+    """Return what the command had printed that a limit ended: QEMU's crash, perhaps, after which it hung."""
+    open_steps = progress.open_steps()
+    return open_steps[-1].evidence if open_steps else progress.evidence()
 
 
 def exit_code_text(evidence: Evidence) -> str | None:

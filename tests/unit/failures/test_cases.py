@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from unit.failures.cases import CASES, Case
 
-from multibuild.buildx.rawjson_progress import TAIL_LINES
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classes import CLASSES, FailureClass
 from multibuild.failures.classify import Failure, classify
 from multibuild.failures.evidence import DecisiveLines, Evidence
