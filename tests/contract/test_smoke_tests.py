@@ -192,7 +192,11 @@ def test_a_killed_client_leaves_the_other_tests_to_run_alone(docker, plan, tmp_p
 def test_a_test_that_does_not_end_shows_what_it_printed_last(docker, tmp_path):
     """A crash of QEMU, perhaps, after which the command hangs."""
     crash = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped"
-    config = CONFIG.replace("run: [app", "timeout: 2s, run: [app").replace("linux/amd64, ", "").replace(", linux/s390x", "")
+    config = (
+        CONFIG.replace("run: [app", "timeout: 2s, run: [app")
+        .replace("linux/amd64, ", "")
+        .replace(", linux/s390x", "")
+    )
     begun = {"digest": "sha256:t", "name": '[2/2] RUN ["app"]', "started": BEGUN}
     log = {"vertex": "sha256:t", "data": base64.b64encode(f"{crash}\n".encode()).decode()}
     output = json.dumps({"vertexes": [begun]}) + "\n" + json.dumps({"logs": [log]}) + "\n"

@@ -16,7 +16,7 @@ STORAGE = (
     "adding 120 MiB of storage resource, which when updated to 10.1 GiB will exceed the configured upper limit of"
     " 10.0 GiB"
 )
-UPLOAD, MANIFEST = "/blobs/uploads/", "/manifests/multibuild"
+UPLOAD, MANIFEST = "/blobs/uploads/", "/manifests/"
 
 Answer = tuple[str, int, dict[str, Any], str, int]
 # Class → the request's path, the status and what comes with it, words of the error, attempts.
