@@ -22,9 +22,14 @@ _CONTROLS = re.compile(
 )
 
 
+def without_escapes(text: str) -> str:
+    """Remove terminal escape sequences; other control characters stay."""
+    return _ESCAPES.sub("", text)
+
+
 def printable(text: str) -> str:
     """Remove terminal escape sequences, control characters and direction overrides; keep newline and tab."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    return _CONTROLS.sub("", without_escapes(text))
 
 
 def one_line(text: str) -> str:

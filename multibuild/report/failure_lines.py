@@ -7,7 +7,9 @@ from typing import Any
 
 from multibuild.terminal import one_line, printable
 
-MAX_EVIDENCE_LINES = 10
+MAX_EVIDENCE_LINES = 14
+"""Of a failure: the step, lines far above its end that decided, its last lines, BuildKit's error."""
+
 MAX_FOREIGN_FILES = 5
 QUOTE_INDENT = "    "
 """Indent of a line that a build or a test printed."""
