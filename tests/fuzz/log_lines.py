@@ -1,19 +1,20 @@
 """Logs of builds: BuildKit's status as JSON, plain logs, our own; as they are, or pasted from a CI system."""
 
 import base64
+import io
 import json
 import random
 from collections.abc import Sequence
 from typing import Any
 
 from fuzz.harness import Target, mutated, mutated_json
-from multibuild.buildx.plain_log import explain_log
 from multibuild.buildx.prune_lost_snapshot import _RECORD
 from multibuild.buildx.rawjson_progress import (
     MAX_OPEN_STEPS,
     MAX_WARNINGS,
     Progress,
 )
+from multibuild.buildx.read_log.explain import Explanation, explain_log
 from multibuild.buildx.split_progress import BatchProgress
 from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classes import CLASSES
@@ -25,6 +26,7 @@ from multibuild.failures.shown import (
     MAX_CAUSES,
     MAX_SHOWN_CHARACTERS,
 )
+from multibuild.terminal import printable
 
 MAX_CASE_BYTES = 1 << 20
 """What repeats what was repeated grows to a hundred MB."""
@@ -48,6 +50,9 @@ PREFIXES = (
 )
 WORDS = (
     b"#1 ", b"#1 ERROR: ", b"ERROR: ", b"------\n", b"--- ", b"[t 1/2] RUN ", b"[t] exporting to image", b'{"vertexes":[', b"]",
+    b"------\n > [t 1/2] RUN make:\n", b"=> ERROR [t 1/2] RUN make  1.2s", b"Step 1/2 : RUN make\n", b"STEP 1/2: RUN make\n",
+    b"The command '/bin/sh -c make' returned a non-zero code: 2\n", b"INFO[0001] RUN make\n", b"linux/arm64 | 1/2 RUN make\n", b"&gt; ",
+    b"executor failed running [/bin/sh -c make]: exit code: 2", b"--------------------\n   7 | >>> RUN make\n", b"\x1b[1A", b"##[error]",
     b"pushing manifest for x@" + DIGEST.encode(), b"ERROR: target t: ", b"\n", b"\r", b"#" + b"9" * 5000 + b" ",
 )  # fmt: skip
 
@@ -98,7 +103,7 @@ def _documents(generator: random.Random) -> list[dict[str, Any]]:
 
 
 def _run(case: bytes) -> None:
-    _check(explain_log(case))
+    _check_explanation(explain_log(io.BytesIO(case)))
     written: list[str] = []
     progress = {name: Progress(written.append, written.append, written.append) for name in ("t", "u")}
     batch = BatchProgress(progress)
@@ -122,6 +127,14 @@ def _run(case: bytes) -> None:
             )
         )
     "\n".join(written).encode()  # what a log file takes
+
+
+def _check_explanation(explanation: Explanation) -> None:
+    assert (explanation.failure is None) == (explanation.outcome in {"succeeded", "no-log"})
+    if explanation.failure is not None:
+        _check(explanation.failure)
+    shown = f"{explanation.step}{[other.step for other in explanation.others]}"
+    assert printable(shown) == shown
 
 
 def _check(failure: Failure) -> None:

@@ -30,6 +30,7 @@ class BuildLog:
     `running` are the steps that lines without a step belong to, `loose` takes those that belong to none. `is_over`: a
     builder has ended, and what follows is other programs' until the next build begins. `docker_error` is the last
     error of docker itself, `cut` what a CI system says when it ends a build, `successes` the number of images made,
+    `is_finished`: BuildKit's display says so, which it does of a failed build too,
     `block` the step of the last block, `commands` the marked lines of excerpts of a Dockerfile.
     """
 
@@ -41,6 +42,7 @@ class BuildLog:
     docker_error: str = ""
     cut: str = ""
     successes: int = 0
+    is_finished: bool = False
     block: LogStep | None = None
     commands: list[str] = field(default_factory=list)
 
@@ -93,3 +95,4 @@ class BuildLog:
         """Note that an image was made."""
         self.successes += 1
         self.docker_error = ""
+        self.loose = LogStep()

@@ -18,7 +18,7 @@ _BLANKS = re.compile(r"[\s\\]{1,10000}")
 _BLOCK_ONLY = "failed"
 """The error of a step that a terminal's row says no more about."""
 
-MAX_TAIL_CHARACTERS = 2000
+_PLACE = re.compile(r"\d/\d{1,4}\] ")
 MIN_COMMAND_CHARACTERS = 3
 MATCHED_CHARACTERS = 200
 
@@ -51,8 +51,18 @@ def unfinished(log: BuildLog) -> LogStep | None:
     """Return the step that ran when the log ended; None if there is none."""
     if log.running:
         return log.running[-1]
-    running = [step for step in log.steps if step.name and not step.done and not step.error and step.lines]
-    return running[-1] if running else None
+    running = [step for step in log.steps if step.is_running]
+    return running[-1] if running and not log.is_finished else None
+
+
+def has_succeeded(log: BuildLog) -> bool:
+    """Whether a log without an error shows a build to its end: an image was made, or each step was done."""
+    if log.successes or log.is_finished:
+        return True
+    steps = [step for step in log.steps if step.name]
+    return (
+        bool(steps) and all(step.done for step in steps) and any(_PLACE.search(step.name) for step in steps)
+    )
 
 
 def evidence(message: str, name: str, lines: Iterable[str], decisive: Iterable[str]) -> Evidence:
@@ -98,7 +108,7 @@ def _of_step(step: LogStep, message: str, log: BuildLog) -> Cause:
 
 
 def _without_step(final: FinalError, log: BuildLog) -> Cause:
-    """Return the cause of which only the end is known: the error's command is the step, lines without a step its output."""
+    """Return the cause of which only the end is known: the error's command and the lines that have no step."""
     name = _named_after(final.message.text, log)
     return Cause(evidence=evidence(final.message.text, name, final.lines, final.decisive), step=None)
 

@@ -45,15 +45,18 @@ FAMILIES: tuple[re.Pattern[str], ...] = (
 
 ANCHOR = re.compile(
     r"#\d{1,6} (?:\d{1,7}\.\d{1,3} |\[|DONE |CACHED|CANCELED|ERROR|sha256:|exporting |transferring |pushing )"
-    r"|=> (?:ERROR |CACHED |CANCELED |\[|=> )|Step \d{1,4}(?:/\d{1,4})? : |(?:\[\d{1,3}/\d{1,3}\] )?STEP \d{1,4}(?:/\d{1,4})?: "
+    r"|=> (?:ERROR |CACHED |CANCELED |\[|=> )|Step \d{1,4}(?:/\d{1,4})? : "
+    r"|(?:\[\d{1,3}/\d{1,3}\] )?STEP \d{1,4}(?:/\d{1,4})?: "
     r"|INFO\[\d|[Ee]rror: (?:error )?building at STEP|error building image: "
     r"|(?:linux|windows)/[\w./]{1,40}(?: \| |: attempt \d)"
-    r"|> \[[^\]\n]{1,120}\] (?:RUN|COPY|ADD|FROM|WORKDIR) |The command '/|(?:ERROR|error): failed to (?:solve|build):|-{6,40}\Z|--- \["
+    r"|> \[[^\]\n]{1,120}\] (?:RUN|COPY|ADD|FROM|WORKDIR) |The command '/|(?:ERROR|error): failed to (?:solve"
+    r"|build):|-{6,40}\Z|--- \["
 )
 """What a line of a builder begins with, so that anything before it is a decoration."""
 
 _MARK = re.compile(
-    r"##\[[a-z]{1,20}\]|::(?:error|warning|notice|group|endgroup|debug)(?: [^:\n]{0,200})?::|\[command\]|\[Pipeline\].{0,400}"
+    r"##\[[a-z]{1,20}\]|::(?:error|warning|notice|group|endgroup|debug)(?: [^:\n]{0,200})?::|\[command\]"
+    r"|\[Pipeline\].{0,400}"
 )
 _FENCE = re.compile(r"\s{0,8}(?:`{3,20}|~{3,20})\s{0,4}\w{0,20}\s{0,4}\Z")
 _DIGITS = re.compile(r"\d{1,20}")
@@ -114,7 +117,7 @@ class Decorations:
         return self._learned(sample)
 
     def _learned(self, sample: Sequence[str]) -> Layer | None:
-        """Return the prefix that lines of a builder have in common, if most other lines have it too or are such lines."""
+        """Return the prefix that lines of a builder have in common, if most other lines have it too."""
         prefixes = Counter(
             line[: found.start()]
             for line in sample

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO, Literal
 
 from multibuild.buildx.read_log.build_log import BuildLog
-from multibuild.buildx.read_log.choose import cause_of, evidence, unfinished
+from multibuild.buildx.read_log.choose import cause_of, evidence, has_succeeded, unfinished
+from multibuild.buildx.read_log.messages import docker_error, quoted_error
 from multibuild.buildx.read_log.platforms_of import platform_of, ran_emulated
 from multibuild.buildx.read_log.reader import read_log
 from multibuild.buildx.read_log.steps import LogStep
@@ -13,6 +15,7 @@ from multibuild.buildx.read_log.suspects import most_suspect
 from multibuild.failures.classify import Failure, classify, failure_of
 from multibuild.failures.evidence import Evidence
 from multibuild.frozen import frozen
+from multibuild.redact import redacted
 from multibuild.terminal import one_line
 
 MAX_OTHERS = 20
@@ -53,12 +56,14 @@ def explain_log(stream: IO[bytes]) -> Explanation:
     log = read_log(stream)
     if (cause := cause_of(log)) is not None:
         return _explained(log, "failed", cause.evidence, cause.step)
-    if log.docker_error:
-        return _explained(log, "failed", _of_docker(log), None)
+    if message := _of_docker(log):
+        return _explained(log, "failed", evidence(message, "", log.loose.lines, ()), None)
     step = unfinished(log)
+    if step is not None and (message := _of_instruction(step)):
+        return _explained(log, "failed", evidence(message, step.name, step.lines, ()), step)
     if step is not None and (log.cut or not log.successes):
         return _cut_off(log, step)
-    if log.successes:
+    if has_succeeded(log):
         return Explanation(outcome="succeeded")
     return _without_build(log)
 
@@ -76,17 +81,28 @@ def _explained(log: BuildLog, outcome: Outcome, evidence: Evidence, step: LogSte
     )
 
 
-def _of_docker(log: BuildLog) -> Evidence:
-    return evidence(log.docker_error, "", log.loose.lines, ())
+def _of_docker(log: BuildLog) -> str:
+    """Return the last error of docker itself; empty without one. Its commands say some of them without a prefix."""
+    errors = () if log.running else map(docker_error, reversed(log.loose.lines))
+    return next(filter(None, errors), log.docker_error)
+
+
+def _of_instruction(step: LogStep) -> str:
+    """Return the error of a COPY or FROM of the builder before BuildKit, which says it and ends; empty without one."""
+    if step.is_numbered or "RUN " in step.name:
+        return ""
+    return next(filter(None, map(docker_error, reversed(step.lines))), "")
 
 
 def _cut_off(log: BuildLog, step: LogStep) -> Explanation:
     """Explain a log that ends in a step: what the step printed decides, a crash before it hung for example."""
-    shown = evidence(log.cut or NO_END, step.name, step.lines, step.decisive.lines)
+    shown = evidence(NO_END, step.name, step.lines, step.decisive.lines)
     explained = _explained(log, "unfinished", shown, step)
     failure = explained.failure
     if failure is not None and failure.kind.name in _UNDECIDED:
         failure = failure_of(_class_of_cut(log.cut), failure.evidence)
+    if failure is not None and log.cut:
+        failure = replace(failure, evidence=f"{failure.evidence}\n{one_line(redacted(log.cut))}")
     return Explanation(
         outcome="unfinished",
         failure=failure,
@@ -106,6 +122,9 @@ def _class_of_cut(cut: str) -> str:
 def _without_build(log: BuildLog) -> Explanation:
     """Explain lines of which no builder says anything: those of a tool, or no log at all."""
     lines, decisive = tuple(log.loose.lines), log.loose.decisive.lines
+    if (message := next(filter(None, map(quoted_error, reversed(lines))), None)) is not None:
+        name = f"RUN {message.command}" if message.command else ""
+        return _explained(log, "failed", evidence(message.text, name, (), decisive), None)
     suspects = most_suspect(lines)
     if not suspects and not decisive:
         return Explanation(outcome="no-log")

@@ -1,4 +1,4 @@
-"""Errors in the words of each builder, as BuildKit's: `process "COMMAND" did not complete successfully: exit code: N`."""
+"""Errors of all builders, as BuildKit words them: `process "COMMAND" did not complete successfully: exit code: N`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,24 @@ _PREFIXES = re.compile(
 
 _TARGET = re.compile(r"target ([\w.-]{1,100}): ")
 _SOLVE = re.compile(r"(?:target [\w.-]{1,100}: )?(?:failed to build: |failed to solve\b)")
-_EXECUTOR = re.compile(
-    r"executor failed running \[(.{1,8000}?)\]: (?:exit code|exit status): (\d{1,5})", re.DOTALL
-)
+_EXECUTOR = "executor failed running ["
+_EXECUTOR_END = re.compile(r"\]: (?:(?:exit code|exit status): (\d{1,5})|runc did not terminate suc\w{1,10})")
+"""BuildKit before 0.9; the first of them did not tell the exit code."""
+
 _EXIT = re.compile(r"(?:exit code:|exit status|status|code:?) (\d{1,5})\b")
 _CLASSIC_BEGIN, _CLASSIC_END = "The command '", "' returned a non-zero code: "
 _STEP_FAILED = re.compile(r"(?:[Ee]rror: )?(?:error )?building at STEP \"")
+_CLIENT_PREFIXES = ("ERROR: ", "error: ", "Error: ", "Error response", "ERROR:", "docker: ", "unknown flag")
+_CLIENT_ERRORS = (
+    "denied: ", "unauthorized: ", "toomanyrequests: ", "no basic auth credentials", "received unexpected HTTP status",
+    "error parsing HTTP", "pull access denied", "manifest unknown", "manifest for ", "no matching manifest",
+    "name unknown",
+    'Get "http', 'Head "http', 'Put "http', 'Patch "http', 'Post "http', "dial tcp", "net/http: ", "failed to push ",
+    "Cannot connect to the Docker daemon", "COPY failed: ", "ADD failed: ",
+)  # fmt: skip
+"""Begins of what `docker push`, `docker pull` and the builder before BuildKit say without a prefix."""
+
+_QUOTABLE = ("failed to solve", 'process "', _EXECUTOR, _CLASSIC_BEGIN)
 _KANIKO = "failed to execute command: "
 _SIGNALS = {
     "killed": 137,
@@ -54,14 +66,23 @@ def final_error(line: str) -> Message | None:
     return None
 
 
+def quoted_error(line: str) -> Message | None:
+    """Return the error of a builder that a sentence quotes; None if there is none."""
+    begins = [at for words in _QUOTABLE if (at := line.find(words)) >= 0]
+    if not begins:
+        return None
+    text = line[min(begins) :].rstrip(" `*_.)")
+    message = _classic(text)
+    is_whole = "failed to solve" in text or command_of(text)
+    return message or (Message(text=in_buildkits_words(text), command=command_of(text)) if is_whole else None)
+
+
 def docker_error(line: str) -> str:
-    """Return the text of an error of docker's or buildx' own (`ERROR: no builder "x" found`); empty for another line."""
+    """Return the text of an error of docker itself (`ERROR: no builder "x" found`); empty for another line."""
     text = line.lstrip()
-    if not text.startswith(
-        ("ERROR: ", "error: ", "Error: ", "Error response", "ERROR:", "docker: ", "unknown flag")
-    ):
-        return ""
-    return text[_PREFIXES.match(text).end() :]  # type: ignore[union-attr]
+    if text.startswith(_CLIENT_PREFIXES):
+        return text[_PREFIXES.match(text).end() :]  # type: ignore[union-attr]
+    return text if text.startswith(_CLIENT_ERRORS) else ""
 
 
 def process_failed(command: str, code: int | str) -> str:
@@ -71,10 +92,12 @@ def process_failed(command: str, code: int | str) -> str:
 
 def in_buildkits_words(text: str) -> str:
     """Return an error of an older BuildKit as a newer one words it; others as they are."""
-    if "executor failed running [" not in text:
+    begin = text.find(_EXECUTOR)
+    end = _EXECUTOR_END.search(text, begin) if begin >= 0 else None
+    if end is None:
         return text
-    joined = text.replace("\n", " ")
-    return _EXECUTOR.sub(lambda found: process_failed(found[1], found[2]), joined, count=1)
+    command = text[begin + len(_EXECUTOR) : end.start()].replace("\n", " ")
+    return f"{text[:begin]}{process_failed(command, end[1] or '')}{text[end.end() :]}"
 
 
 def command_of(text: str) -> str:
@@ -83,18 +106,18 @@ def command_of(text: str) -> str:
     end = text.rfind('" did not complete')
     if 0 <= begin < end:
         return _without_shell(text[begin + 9 : end].replace('\\"', '"').replace("\\\\", "\\"))
-    found = _EXECUTOR.search(text[:MAX_MESSAGE_CHARACTERS]) if "executor failed running" in text else None
-    return _without_shell(found[1]) if found else ""
+    worded = in_buildkits_words(text) if _EXECUTOR in text else text
+    return command_of(worded) if worded != text else ""
 
 
 def is_open(text: str) -> bool:
     """Whether an error goes on in the next line: its command has lines of its own, or a colon ends it."""
-    begun = 'process "' in text or "executor failed running [" in text
+    begun = 'process "' in text or _EXECUTOR in text
     return (begun and not _EXIT.search(text[-400:])) or text.rstrip().endswith(":")
 
 
 def joined(text: str, line: str) -> str:
-    """Append a line of an error; a terminal's right edge breaks words, so a broken command is closed without a blank."""
+    """Append a line of an error; a terminal's right edge breaks words, so a command is joined without a blank."""
     separator = "" if 'process "' in text and is_open(text) else "\n"
     return (text + separator + line)[:MAX_MESSAGE_CHARACTERS]
 

@@ -11,11 +11,15 @@ _ENDS = (
     "Finishing: ", "Section: Finishing", "Exited with code", "Error: The process '/usr/bin/docker' failed",
     "Error: The operation was cancel", "The operation was cancel", "Build step '", "script returned exit code",
     "Command exited with code", "Error: The command exited with status", "ERROR: Build failed with exit code",
-    "ERROR: Build in '", "Build in '", "Cancelling nested steps", "Sending interrupt signal", "The runner has received a shutdown",
-    "Error: The runner has received a shutdown", "Build timed out", "Done. Your build exited with", "Bash exited with code",
-    "Cmd.exe exited with code", "\u26a0 Error", "\U0001f6a8 Error", "Too long with no output", "No output has been received",
+    "ERROR: Build in '", "Build in '", "Cancelling nested steps", "Sending interrupt signal",
+    "The runner has received a shutdown",
+    "Error: The runner has received a shutdown", "Build timed out", "Done. Your build exited with",
+    "Bash exited with code",
+    "Cmd.exe exited with code", "\u26a0 Error", "\U0001f6a8 Error", "Too long with no output",
+    "No output has been received",
     "WARNING: step_script could not run to completion", "ERROR: script returned exit code", "ERROR: build step ",
-    "The job exceeded the maximum", "The job running on runner", "Error: The action ", "The action '", "ERROR: failed to build one or more",
+    "The job exceeded the maximum", "The job running on runner", "Error: The action ", "The action '",
+    "ERROR: failed to build one or more",
     "Script failed with exit code", "Build failed with exit code",
 )  # fmt: skip
 """GitHub, GitLab, Jenkins, Azure, CircleCI, Buildkite, Travis, Docker Hub, Cloud Build: the begin of a line."""
@@ -23,9 +27,12 @@ _ENDS = (
 _TRAVIS = re.compile(r'The command "[^\n]{0,400}" (?:exited with|failed and exited with) \d{1,4}')
 
 _CUTS = (
-    "operation was cancel", "Job failed: cancel", "Job failed: execution took longer", "Job failed: exceeded", "Finished: ABORTED",
-    "Cancelling nested steps", "Sending interrupt signal", "shutdown signal", "Build timed out", "Too long with no output",
-    "No output has been received", "The job exceeded the maximum", "has timed out", "has exceeded the maximum execution time",
+    "operation was cancel", "Job failed: cancel", "Job failed: execution took longer", "Job failed: exceeded",
+    "Finished: ABORTED",
+    "Cancelling nested steps", "Sending interrupt signal", "shutdown signal", "Build timed out",
+    "Too long with no output",
+    "No output has been received", "The job exceeded the maximum", "has timed out",
+    "has exceeded the maximum execution time",
     "step_script could not run to completion",
 )  # fmt: skip
 """What a CI system says when it ends a build that goes on."""

@@ -19,7 +19,8 @@ OUTPUT = re.compile(r"#(\d{1,6}) \d{1,7}\.\d{1,3} ?")
 _NUMBERED = re.compile(r"#(\d{1,6}) (.*)")
 _TIME = re.compile(r"(?:#\d{1,6} )?\d{1,7}\.\d{1,3}(?: |\Z)")
 _STATUS = re.compile(
-    r"sha256:|(?:transferring|resolve|resolving|extracting|exporting (?:layers|manifest|config|attestation)|naming to|pushing (?:layers|manifest)"
+    r"sha256:|(?:transferring|resolve|resolving|extracting|exporting (?:layers|manifest|config|attestation)"
+    r"|naming to|pushing (?:layers|manifest)"
     r"|unpacking|writing|preparing|sending|building with|reading|WARN|\.\.\.|merging|loading|done|inferred)\b"
 )
 """What BuildKit prints about a step besides its name: progress of transfers."""
@@ -83,9 +84,7 @@ class PlainForm:
 
     def _step(self, number: str, text: str) -> LogStep:
         """Return the step of a number, which has another name in the log's next build."""
-        is_name = text.startswith("[") or text.startswith(
-            ("exporting to", "exporting cache", "importing cache")
-        )
+        is_name = text.startswith(("[", "exporting to", "exporting cache", "importing cache"))
         step = self._log.steps.get(number)
         if is_name and step is not None and step.name and step.name != text:
             self._log.begin_build()
@@ -96,6 +95,7 @@ class PlainForm:
         step = step or self._numbered(number)
         if not step.name and (is_name or not _is_report(text)):
             step.name = text
+        step.is_started = step.is_started or is_name
         return step
 
     def _numbered(self, number: str) -> LogStep:
@@ -120,6 +120,13 @@ class BlockForm:
         """Whether the next line may belong to a block or an excerpt, whatever it begins with."""
         return self._block is not None or self._header is not None or bool(self._excerpt)
 
+    def takes_numbered(self, text: str) -> bool:
+        """Whether a line with a number belongs to the block, as older versions print it. Any other ends it."""
+        is_output = OUTPUT.match(text) is not None
+        if not is_output:
+            self._block, self._header, self._excerpt = None, None, 0
+        return is_output and (self._block is not None or bool(self._header))
+
     def read(self, line: str) -> bool:
         """Read a line of a block or an excerpt; False for any other."""
         text = line.strip()
@@ -130,16 +137,17 @@ class BlockForm:
             return self._read_rule(len(text))
         if self._excerpt:
             return self._read_excerpt(line)
-        if self._header is not None:
-            return self._read_header(text)
-        if text.startswith("> [") and text.endswith(":") and self._block is None:
-            self._begin(text[2:-1])
-            return True
+        return self._read_header(text) if self._header is not None else self._read_line(text)
+
+    def _read_line(self, text: str) -> bool:
+        """Read a line of the step; outside a block, the name that a block pasted without its rule begins with."""
         if self._block is None:
-            return False
+            is_name = text.startswith("> [") and text.endswith(":")
+            if is_name:
+                self._begin(text[2:])
+            return is_name
         if self._takes:
-            found = _TIME.match(text)
-            self._block.add((text[found.end() :] if found else text,))
+            self._block.add((text,), text_of=without_time)
         return True
 
     def _read_rule(self, length: int) -> bool:

@@ -20,7 +20,7 @@ _USUAL_BUILDER = "linux/amd64"
 
 
 def platform_of(step: str) -> str:
-    """Return the platform that a step ran on (`[linux/arm64 3/5] RUN …`), in normal form; empty where its name has none.
+    """Return the platform that a step ran on (`[linux/arm64 3/5] RUN …`), normalised; empty where its name has none.
 
     In `linux/amd64->arm64`, a stage of `--platform=$BUILDPLATFORM`, the first is it
     (BuildKit, frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand).

@@ -69,6 +69,7 @@ class RawJsonForm:
         step = self._log.steps.open(_digest(vertex.get("digest")))
         step.is_numbered = True
         step.name = plain_text(vertex.get("name")) or step.name
+        step.is_started = step.is_started or bool(vertex.get("started"))
         if error := plain_text(vertex.get("error")):
             self._log.steps.fail(step, in_buildkits_words(error))
         elif vertex.get("completed"):

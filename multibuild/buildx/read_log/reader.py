@@ -28,9 +28,12 @@ MAX_FINAL_LINES = 100
 """Further lines of a final error."""
 
 _BEGINS = re.compile(
-    r"\s{0,80}(?:[#{>=\[-]|S(?:tep|TEP|uccess|ending|ervice|ection|cript)|ERR|[Ee]rror|buildx|Bu?ild|INFO\[|ERRO\[|time=|Remov|COMMIT"
-    r"|(?:linux|windows)/|process \"|hint:|docker|unknown flag|[Tt]he |failed to|target |fatal|exporting |importing |pushing |resolve |P(?:ost|rocess)|Job |Clean|Upload|Running "
-    r"|Finish|[\w./-]{0,200}(?:[Dd]ockerfile|Containerfile)[\w.-]{0,100}:\d|Exited|Command |WARN|Cancel|Done|Bash|Cmd|No output|Too long|[^\x00-\x7f])"
+    r"\s{0,80}(?:[#{>=\[-]|S(?:tep|TEP|uccess|ending|ervice|ection|cript)|ERR|[Ee]rror|buildx|Bu?ild|INFO\["
+    r"|ERRO\[|time=|Remov|COMMIT"
+    r"|(?:linux|windows)/|process \"|hint:|docker|unknown flag|[Tt]he |failed to|target |fatal|exporting "
+    r"|importing |pushing |resolve |P(?:ost|rocess)|Job |Clean|Upload|Running "
+    r"|Finish|[\w./-]{0,200}(?:[Dd]ockerfile|Containerfile)[\w.-]{0,100}:\d|Exited|Command |WARN|Cancel|Done"
+    r"|Bash|Cmd|No output|Too long|[^\x00-\x7f])"
 )
 """What a line begins with that may mean more than what a step printed."""
 
@@ -60,7 +63,7 @@ class LogReader:
         batches, bare = self._batches, self._bare
         is_open = self._is_open
         for line in lines:
-            if found := output_of(line):
+            if not is_open and (found := output_of(line)):
                 number = found[1]
                 if number in batches:
                     batches[number].append(line)
@@ -100,7 +103,7 @@ class LogReader:
         if text.startswith("=> ") and not self._is_open:
             self._terminal.read(text)
             return
-        if text.startswith("#") and self._read_numbered(text):
+        if text.startswith("#") and not self._block.takes_numbered(text) and self._read_numbered(text):
             return
         if text.startswith("{") and self._read_json(text):
             return

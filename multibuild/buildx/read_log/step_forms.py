@@ -7,14 +7,16 @@ import re
 from multibuild.buildx.read_log.build_log import BuildLog
 
 _STEP = re.compile(
-    r"(?:\[([\w./-]{1,60})\] )?(?:\[(\d{1,3}/\d{1,3})\] )?(?:Step|STEP) (\d{1,4}(?:/\d{1,4})?) ?: ([A-Za-z]{2,20}\b.*)",
+    r"(?:\[([\w./-]{1,60})\] )?(?:\[(\d{1,3}/\d{1,3})\] )?(?:Step"
+    r"|STEP) (\d{1,4}(?:/\d{1,4})?) ?: ([A-Za-z]{2,20}\b.*)",
     re.DOTALL,
 )
 _KANIKO = re.compile(
     r"(?:INFO\[[\w:+.-]{1,40}\]|time=\"?[^\s\"]{1,40}\"? level=info msg=\"?) ?(.*)", re.DOTALL
 )
 _INSTRUCTION = re.compile(
-    r"(?:RUN|COPY|ADD|WORKDIR|FROM|ENV|ARG|USER|CMD|ENTRYPOINT|EXPOSE|LABEL|VOLUME|SHELL|HEALTHCHECK|ONBUILD|STOPSIGNAL) "
+    r"(?:RUN|COPY|ADD|WORKDIR|FROM|ENV|ARG|USER|CMD|ENTRYPOINT|EXPOSE|LABEL|VOLUME|SHELL|HEALTHCHECK|ONBUILD"
+    r"|STOPSIGNAL) "
 )
 _NOTES = (
     "---> ", "Removing intermediate container", "Sending build context", "Successfully built", "Successfully tagged",

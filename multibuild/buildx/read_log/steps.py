@@ -36,6 +36,7 @@ class LogStep:
     error: str = ""
     error_order: int = 0
     canceled: bool = False
+    is_started: bool = False
     done: bool = False
     is_numbered: bool = False
     seen: int = 0
@@ -52,6 +53,11 @@ class LogStep:
             self.decisive.add(text_of(line))
         for line in loud_lines(lines[whole:]):
             self.decisive.add(text_of(line))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the log shows no end of the step."""
+        return (self.is_started or bool(self.lines)) and bool(self.name) and not self.done and not self.error
 
     @property
     def has_failed(self) -> bool:

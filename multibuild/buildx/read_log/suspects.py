@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 MAX_SUSPECTS = 8
 
 _SUSPECT = re.compile(
-    r"\b(?:error|fatal|failed|failure|cannot|can't|could not|couldn't|unable to|denied|refused|unauthorized|forbidden|not found"
-    r"|no such|timed? ?out|panic|segmentation fault|core dumped|killed|invalid|unknown|unexpected|traceback|exception|aborted"
+    r"\b(?:error|fatal|failed|failure|cannot|can't|could not|couldn't|unable to|denied|refused|unauthorized"
+    r"|forbidden|not found"
+    r"|no such|timed? ?out|panic|segmentation fault|core dumped|killed|invalid|unknown|unexpected|traceback"
+    r"|exception|aborted"
     r"|no space left|reset by peer|unreachable|exit (?:code|status))\b|\bE: |ERR!|E[A-Z]{5,12}\b",
     re.IGNORECASE,
 )
@@ -23,8 +25,10 @@ def most_suspect(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 LOUD = (
-    "qemu: uncaught", "internal compiler error", "fatal", "panic", "segmentation fault", "core dumped", "illegal instruction",
-    "killed", "no space left", "out of memory", "reset by peer", "timed out", "resolve", "error:", "err!", "unavailable",
+    "qemu: uncaught", "internal compiler error", "fatal", "panic", "segmentation fault", "core dumped",
+    "illegal instruction",
+    "killed", "no space left", "out of memory", "reset by peer", "timed out", "resolve", "error:", "err!",
+    "unavailable",
 )  # fmt: skip
 """Words in lower case of which a line is looked at in any case."""
 

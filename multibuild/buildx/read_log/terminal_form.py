@@ -36,15 +36,17 @@ class TerminalForm:
             return True
         found = _ROW.match(text)
         if found is None:
-            return bool(_FRAME.match(text))
+            is_frame = _FRAME.match(text) is not None
+            self._log.is_finished |= is_frame and " FINISHED" in text
+            return is_frame
         row = found[2].rstrip()
         end = _DURATION.search(row[-420:])
         name = (row[: len(row) - (len(end[0]) if end else 0)]).rstrip()
         if name:
-            self._read_step(found[1] or "", name, is_timed=end is not None)
+            self._read_step(found[1] or "", name)
         return True
 
-    def _read_step(self, state: str, name: str, *, is_timed: bool) -> None:
+    def _read_step(self, state: str, name: str) -> None:
         if self._log.is_over:
             self._log.begin_build()
             self._rows.clear()
@@ -58,7 +60,7 @@ class TerminalForm:
         elif state == "CANCELED":
             self._log.steps.fail(step, "context canceled", canceled=True)
         else:
-            step.done = state == "CACHED"
+            step.done, step.is_started = state == "CACHED", True
 
     def _detail(self, detail: str) -> None:
         """Read what stands below a row: a transfer, or after `#` one of the last lines that the step printed."""

@@ -60,7 +60,7 @@ def _cut(line: str) -> str:
 
 
 def clean_lines(text: str) -> list[str]:
-    """Return the lines of a text, clean; only `\\n` and `\\r` end a line, not all that `str.splitlines` knows."""
+    """Return the lines of a text, clean. Line feeds and returns end a line, not all that `str.splitlines` knows."""
     text = _without_markup(_without_control(text)).replace("\r\n", "\n")
     lines = text.removesuffix("\n").split("\n")
     if "\r" in text:

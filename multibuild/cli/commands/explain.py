@@ -90,7 +90,7 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
 
 
 def _lines(explanation: Explanation) -> Iterator[str]:
-    """Yield the explanation for people: the class, the lines that decided, where it was, what to do, what it took along."""
+    """Yield the explanation for people: class, evidence, platform, hint, what failed or was cancelled besides."""
     failure = explanation.failure
     if failure is None:
         yield from wrap(SUCCEEDED if explanation.outcome == "succeeded" else f"unknown: {NO_LOG}", WIDTH)

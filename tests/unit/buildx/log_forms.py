@@ -239,7 +239,7 @@ def own_report(step: FailedStep) -> str:
         "log": "logs/linux-arm64.1.log",
     }
     attempt |= {"evidence": classify(evidence).evidence, "hint": "mend it"}
-    report = {"platform": "linux/arm64", "attempts": [attempt], "status": "failed"}
+    report: dict[str, object] = {"platform": "linux/arm64", "attempts": [attempt], "status": "failed"}
     report |= {"test": {"status": "skipped"}, "content": {"status": "skipped"}}
     lines = failure_lines(report)
     return "\n".join(
@@ -315,8 +315,10 @@ def kaniko(step: FailedStep) -> str:
             "INFO[0013] cmd: /bin/sh",
             f"INFO[0013] args: [-c {step.command}]",
             *step.output,
-            "error building image: error building stage: failed to execute command: "
-            f"waiting for process to exit: exit status {step.code}",
+            (
+                "error building image: error building stage: failed to execute command: "
+                f"waiting for process to exit: exit status {step.code}"
+            ),
             "",
         ]
     )

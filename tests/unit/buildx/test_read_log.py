@@ -6,12 +6,10 @@ from unit.buildx.log_forms import (
     BLOCKS,
     BUILDERS,
     ENCODED,
-    MULTI_PLATFORM,
     PASTES,
     RUN_BUILDERS,
     FailedStep,
     cut_block,
-    plain,
     run,
 )
 from unit.failures.cases import CASES
