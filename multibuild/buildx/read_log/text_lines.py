@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
+from multibuild.errors import UsageError
 from multibuild.terminal import without_escapes
 
 BLOCK_BYTES = 1 << 20
 """Read at a time; with its lines the most that is in memory of a log."""
+
+MAX_LOG_BYTES = 1 << 30
+"""Of a log; one without an end must not be read for ever."""
 
 MAX_LINE_CHARACTERS = 128 << 10
 """Of a longer line both halves are kept: an error begins with the action and ends with the cause."""
@@ -37,9 +41,11 @@ _BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "
 def text_blocks(stream: IO[bytes]) -> Iterator[list[str]]:
     """Yield the lines of a log in blocks, in bounded memory however long a line is.
 
+    Raises UsageError for a log of more than MAX_LOG_BYTES.
     PowerShell writes UTF-16 when it redirects. Anything else is read as UTF-8, with replacements.
     """
     chunk = stream.read(BLOCK_BYTES)
+    left = MAX_LOG_BYTES - len(chunk)
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if chunk.startswith(mark)), "utf-8")
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     rest = ""
@@ -50,6 +56,12 @@ def text_blocks(stream: IO[bytes]) -> Iterator[list[str]]:
         if whole:
             yield clean_lines(whole)
         chunk = stream.read(BLOCK_BYTES)
+        left -= len(chunk)
+        if left < 0:
+            raise UsageError(
+                f"the log is larger than {MAX_LOG_BYTES >> 20} MiB",
+                hint="give its end, where the failure is: tail -c 500M LOG | multibuild explain -",
+            )
     if rest := rest + decoder.decode(b"", final=True):
         yield clean_lines(rest)
 

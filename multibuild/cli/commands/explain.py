@@ -25,8 +25,8 @@ WIDTH = 80
 MAX_OTHERS_SHOWN = 5
 
 NO_LOG = (
-    "no build log: nothing in it looks like a build or its failure; give the whole log, standard error too: "
-    "docker buildx build . 2>&1 | multibuild explain -"
+    "nothing in it looks like a build log: give the whole log, standard error too "
+    "(docker buildx build . 2>&1 | multibuild explain -)"
 )
 SUCCEEDED = "this build succeeded"
 
@@ -78,7 +78,6 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
         "retry": failure.retry if failure else "permanent",
         "evidence": failure.evidence if failure else "",
         "hint": failure.hint if failure else SUCCEEDED if is_success else NO_LOG,
-        "outcome": explanation.outcome,
         "step": explanation.step,
         "platform": explanation.platform or None,
         "emulated": explanation.emulated,

@@ -1,4 +1,7 @@
 import io
+import random
+import subprocess
+import sys
 
 import pytest
 from unit.buildx.log_forms import (
@@ -6,10 +9,16 @@ from unit.buildx.log_forms import (
     BLOCKS,
     BUILDERS,
     ENCODED,
+    MULTI_PLATFORM,
     PASTES,
     RUN_BUILDERS,
     FailedStep,
+    bake,
+    build_push_action,
     cut_block,
+    own_log,
+    plain,
+    rawjson,
     run,
 )
 from unit.failures.cases import CASES
@@ -70,29 +79,121 @@ def expected(step):
     return classify(evidence).kind.name
 
 
-def forms():
-    for what, step in FAILURES.items():
-        for builder in (*BUILDERS, *(RUN_BUILDERS if step.is_run else ())):
-            yield pytest.param(step, builder, id=f"{what}, {builder.__name__}")
+def builders(step):
+    return (*BUILDERS, *(RUN_BUILDERS if step.is_run else ()))
 
 
-@pytest.mark.parametrize(("step", "builder"), forms())
-def test_a_failure_has_its_class_in_every_form(step, builder):
-    for name, paste in PASTES.items():
-        explanation = explained(paste(builder(step)))
-        assert explanation.failure is not None, name
-        assert explanation.failure.kind.name == expected(left_by(builder, step)), f"{name}: {explanation}"
-        assert explanation.outcome == "failed", name
-        for line in step.output[-2:]:
-            assert words(line) in words(explanation.failure.evidence), (
-                f"{name}: {explanation.failure.evidence}"
-            )
+def combinations(step, number):
+    """Yield each builder as it is, each paste with BuildKit's plain log, and each with another builder in turn."""
+    yield from ((builder, "as it is") for builder in builders(step))
+    for turn, paste in enumerate(PASTES):
+        yield plain, paste
+        yield builders(step)[(number + turn) % len(builders(step))], paste
+
+
+def check(step, builder, name):
+    explanation = explained(PASTES[name](builder(step)))
+    where = f"{builder.__name__}, {name}: {explanation}"
+    assert explanation.failure is not None, where
+    assert explanation.failure.kind.name == expected(left_by(builder, step)), where
+    assert explanation.outcome == "failed", where
+    for line in step.output[-2:]:
+        assert words(line) in words(explanation.failure.evidence), where
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_failure_has_its_class_in_every_form(what):
+    step = FAILURES[what]
+    for builder, name in combinations(step, list(FAILURES).index(what)):
+        check(step, builder, name)
+
+
+@pytest.mark.parametrize("builder", [*BUILDERS, *RUN_BUILDERS], ids=lambda builder: builder.__name__)
+def test_every_form_of_a_builder_is_read_however_it_was_pasted(builder):
+    for step in (QUOTED, SILENT, ABOVE):
+        for name in PASTES:
+            check(step, builder, name)
+
+
+@pytest.mark.parametrize("builder", MULTI_PLATFORM, ids=lambda builder: builder.__name__)
+def test_the_platform_of_the_step_is_known(builder):
+    explanation = explained(builder(QUOTED))
+    assert (explanation.platform, explanation.emulated) == ("linux/arm64", True)
+    assert [(other.platform, other.outcome) for other in explanation.others] == [("linux/amd64", "canceled")]
+
+
+NOISE = (
+        "Compiling app v0.1.0", "ok", "", "warning: unused variable `x`", "[ 45%] Building CXX object a.o", "Downloading 12.3 MB", "test a ... ok",
+        "0 errors, 0 warnings", "Setting up libc6 (2.36) ...", "npm notice created a lockfile", "-- Found Threads: TRUE", "checking for gcc... gcc",
+        "  Running setup.py install", "Step by step", "=> done", "(1/2) Installing x (1.0-r0)", "# a comment", "> app@1.0.0 build", "| a | b |",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_unrelated_lines_around_the_log_do_not_change_the_class(seed):
+    """Not in a block, which has the last lines only: there they would push out the cause."""
+    generator = random.Random(seed)
+    step = FAILURES[generator.choice(sorted(FAILURES))]
+    builder = generator.choice((plain, bake, rawjson, own_log, build_push_action))
+    paste = PASTES[generator.choice(sorted(PASTES))]
+    before = generator.choices(NOISE, k=generator.randint(0, 60))
+    after = generator.choices(NOISE, k=generator.randint(0, 3))
+    log = "".join(f"{line}\n" for line in before) + builder(step) + "".join(f"{line}\n" for line in after)
+    explanation = explained(paste(log))
+    assert explanation.failure is not None
+    assert explanation.failure.kind.name == expected(left_by(builder, step))
 
 
 @pytest.mark.parametrize("encoding", ENCODED)
 @pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder.__name__)
 def test_a_log_in_another_encoding(builder, encoding):
-    step = FAILURES["a download that breaks off"]
+    step = ABOVE
     explanation = explained(ENCODED[encoding](builder(step)))
     assert explanation.failure is not None
-    assert explanation.failure.kind.name == expected(step)
+    assert explanation.failure.kind.name == expected(left_by(builder, step))
+
+
+MEMORY_PROBE = """
+import io, resource, sys
+from multibuild.buildx.read_log.explain import explain_log
+
+class Endless(io.RawIOBase):
+    def __init__(self, head, piece, size, tail):
+        self.parts, self.size, self.piece, self.tail = [head], size, piece, tail
+    def read(self, count=-1):
+        if self.parts:
+            return self.parts.pop()
+        if self.size > 0:
+            self.size -= count
+            return (self.piece * (count // len(self.piece) + 1))[:count]
+        rest, self.tail = self.tail, b""
+        return rest
+
+head, piece, tail = (text.encode() for text in sys.argv[1:4])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+explanation = explain_log(Endless(head, piece, int(sys.argv[4]), tail))
+print(explanation.failure.kind.name, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+MAX_GROWTH_MB = 60
+"""Of a process of about 40 MB, whatever the size of the log: `explain` stays below 150 MB."""
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "#5 1.234 [ 45%] Building CXX object src/a.o\n",
+        "2024-01-02T03:04:05.1234567Z #5 1.234 ok\n",
+        "x" * 997,
+        "a line of a classic build\n",
+        "#5 1.2 progress 1%\r#5 1.2 progress 2%\r",
+        '{"logs":[{"vertex":"sha256:1","data":"b2sK"}]}\n',
+    ],
+    ids=["lines", "stamped lines", "one line", "bare lines", "carriage returns", "JSON"],
+)
+def test_a_log_of_any_size_takes_bounded_memory(piece):
+    head = "#5 [linux/arm64 2/3] RUN make\n#5 0.1 qemu: uncaught target signal 11 (Segmentation fault) - core dumped\n"
+    tail = '\n#5 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: 2\n'
+    probe = [sys.executable, "-c", MEMORY_PROBE, head, piece, tail, str(24 << 20)]
+    name, growth = subprocess.run(probe, capture_output=True, text=True, check=True).stdout.split()
+    assert name == "qemu-crash"
+    assert int(growth) < MAX_GROWTH_MB

@@ -298,7 +298,7 @@ def test_explain_as_text_and_as_json(tmp_path, capsys):
     assert "hint: " in out
     assert main(["explain", str(log), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"class", "retry", "evidence", "hint"}
+    assert set(document) == {"class", "retry", "evidence", "hint", "step", "platform", "emulated", "others"}
     assert (document["class"], document["retry"]) == ("registry-unavailable", "transient")
 
 
@@ -307,9 +307,47 @@ def test_explain_reports_a_log_without_failure(text, tmp_path, capsys):
     log = tmp_path / "build.log"
     log.write_text(text)
     assert main(["explain", str(log)]) == 0
-    assert capsys.readouterr().out.startswith("unknown: nothing in it looks like the end of a failed build")
+    assert capsys.readouterr().out.startswith("unknown: nothing in it looks like a build log")
     assert main(["explain", str(log), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["class"] == "unknown"
+
+
+def test_explain_says_that_a_build_succeeded(tmp_path, capsys):
+    log = tmp_path / "build.log"
+    log.write_text("#3 [2/2] RUN make\n#3 DONE 1.0s\n#4 exporting to image\n#4 DONE 0.3s\n")
+    assert main(["explain", str(log)]) == 0
+    assert capsys.readouterr().out == "this build succeeded\n"
+    assert main(["explain", str(log), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["class"], document["hint"], document["evidence"]) == (
+        "succeeded",
+        "this build succeeded",
+        "",
+    )
+
+
+def test_explain_names_the_cause_then_what_was_cancelled_for_it(tmp_path, capsys):
+    error = 'process "/bin/sh -c make" did not complete successfully: exit code: 2'
+    log = tmp_path / "build.log"
+    log.write_text(
+        "#6 [linux/amd64 build 2/3] RUN make\n#6 CANCELED\n#5 [linux/arm64 build 2/3] RUN make\n"
+        f"#5 9.1 a.c:1:2: error: expected ';'\n#5 ERROR: {error}\nERROR: failed to build: failed to solve: {error}\n"
+    )
+    assert main(["explain", str(log)]) == 0
+    out = capsys.readouterr().out
+    assert (
+        out.index("expected ';'")
+        < out.index("on:   linux/arm64")
+        < out.index("hint: ")
+        < out.index("[linux/amd64")
+    )
+    assert max(map(len, out.split("hint: ")[1].splitlines())) <= 80
+    assert main(["explain", str(log), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["step"], document["platform"]) == ("[linux/arm64 build 2/3] RUN make", "linux/arm64")
+    assert document["emulated"] is True
+    other = {"step": "[linux/amd64 build 2/3] RUN make", "platform": "linux/amd64", "outcome": "canceled"}
+    assert document["others"] == [other]
 
 
 def test_explain_refuses_a_log_without_an_end(capsys):
