@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from multibuild.buildx.read_log.messages import Message, in_buildkits_words
+from multibuild.buildx.read_log.messages import UNNAMED_COMMAND, Message, in_buildkits_words
 from multibuild.buildx.read_log.steps import LogStep, StepBook
 from multibuild.frozen import frozen
 
@@ -76,6 +76,7 @@ class BuildLog:
         if step is None and len(self.running) == 1:
             step = self.running[0]
         if step is not None:
+            message = _with_command_of(step, message)
             self.steps.fail(step, message.text)
         if self.final is None or not self.is_over or message.command or not self.final.message.command:
             self.final = FinalError(
@@ -96,3 +97,12 @@ class BuildLog:
         self.successes += 1
         self.docker_error = ""
         self.loose = LogStep()
+
+
+def _with_command_of(step: LogStep, message: Message) -> Message:
+    """Return the error of a builder that does not name the command, with that of the step."""
+    _, is_run, command = step.name.partition("RUN ")
+    if message.command != UNNAMED_COMMAND or not is_run:
+        return message
+    text = message.text.replace(f'"{UNNAMED_COMMAND}"', f'"{command}"')
+    return Message(text=text, command=command, target=message.target)

@@ -102,14 +102,26 @@ def _runs(step: LogStep, command: str) -> bool:
 def _of_step(step: LogStep, message: str, log: BuildLog) -> Cause:
     name = step.name or _named_after(message, log)
     lines, decisive = tuple(step.lines), step.decisive.lines
+    if not lines and not step.is_numbered and (nameless := _nameless(log)):
+        return Cause(evidence=evidence(message, name, nameless.lines, nameless.decisive.lines), step=step)
     if not lines and log.final is not None and step is not log.block and not step.is_numbered:
         lines, decisive = log.final.lines, log.final.decisive
     return Cause(evidence=evidence(message, name, lines, decisive), step=step)
 
 
+def _nameless(log: BuildLog) -> LogStep | None:
+    """Return the step of which a cut log has the output, but not the name."""
+    found = [
+        step for step in log.steps if step.is_numbered and not step.name and step.lines and not step.error
+    ]
+    return found[-1] if found else None
+
+
 def _without_step(final: FinalError, log: BuildLog) -> Cause:
     """Return the cause of which only the end is known: the error's command and the lines that have no step."""
     name = _named_after(final.message.text, log)
+    if not final.lines and (step := _nameless(log)):
+        return Cause(evidence=evidence(final.message.text, name, step.lines, step.decisive.lines), step=step)
     return Cause(evidence=evidence(final.message.text, name, final.lines, final.decisive), step=None)
 
 

@@ -7,6 +7,8 @@ import re
 from multibuild.frozen import frozen
 
 MAX_MESSAGE_CHARACTERS = 16 << 10
+UNNAMED_COMMAND = "the step's command"
+"""In place of a command that the builder's error does not repeat."""
 
 _PREFIXES = re.compile(
     r"(?:\s{0,20}(?:ERROR|Error|error|fatal|ERRO\[[^\]\n]{1,40}\]|time=\S{1,60} level=(?:error|fatal)"
@@ -158,7 +160,7 @@ def _kaniko(line: str) -> Message | None:
     status = _EXIT.search(cause[:400])
     code = int(status[1]) if status else next((n for word, n in _SIGNALS.items() if word in cause.lower()), 0)
     if cause and code:
-        return Message(text=process_failed("the step's command", code), command="the step's command")
+        return Message(text=process_failed(UNNAMED_COMMAND, code), command=UNNAMED_COMMAND)
     return Message(text=text)
 
 

@@ -29,6 +29,7 @@ _IMAGE_MADE = re.compile(
     r"(?:naming to|writing image|pushing manifest|exporting to (?:image|oci|docker|client)).{0,500}",
     re.DOTALL,
 )
+_HEADER = re.compile(r"(?:> )?(\[[^\]\n]{1,120}\] (?:RUN|COPY|ADD|FROM|WORKDIR) .*):\Z", re.DOTALL)
 _FILE_NAME = re.compile(r"[\w./-]{0,200}(?:[Dd]ockerfile|Containerfile)[\w.-]{0,100}:\d{1,6}\Z")
 _FILE_LINE = re.compile(r"\s{0,8}\d{1,6} \| (?:>>> | {4})?(.*)")
 
@@ -142,10 +143,10 @@ class BlockForm:
     def _read_line(self, text: str) -> bool:
         """Read a line of the step; outside a block, the name that a block pasted without its rule begins with."""
         if self._block is None:
-            is_name = text.startswith("> [") and text.endswith(":")
-            if is_name:
-                self._begin(text[2:])
-            return is_name
+            found = _HEADER.match(text)
+            if found is not None:
+                self._begin(found[1])
+            return found is not None
         if self._takes:
             self._block.add((text,), text_of=without_time)
         return True

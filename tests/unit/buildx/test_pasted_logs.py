@@ -32,6 +32,14 @@ PIECES = {
         "out-of-memory",
     ),
     "a block without its rule": (f" > [build 3/4] RUN make deps:\n#14 2.345 {RESET}\n------\nERROR: failed to solve: {EXIT}", "network"),
+    "a block of an old version without its begin": (
+        f"[build 3/4] RUN make deps:\n#14 2.345 {RESET}\n------\nerror: failed to solve: {EXIT}",
+        "network",
+    ),
+    "numbered lines of a step without its name": (
+        f"#14 2.345 {RESET}\n#14 2.400 make: *** [Makefile:2: deps] Error 56\n------\nerror: failed to solve: {EXIT}",
+        "network",
+    ),
     "a block with the number 0": (
         (f"------\n > [build 3/4] RUN make deps:\n#0 2.345 {RESET}\n#0 2.400 make: *** [Makefile:2: deps] Error 56\n------\n"
         f"Dockerfile:75\n--------------------\n  75 | >>> RUN make deps\n--------------------\nERROR: failed to solve: {EXIT}"),
