@@ -51,14 +51,14 @@ class BuildLog:
         self.steps.clear()
         self.running = []
         self.is_over = False
-        self.loose, self.block = LogStep(), None
+        self.loose, self.block, self.docker_error = LogStep(), None, ""
         self.commands.clear()
 
     def start(self, name: str) -> LogStep:
         """Note that the only step in a log without numbers begins."""
         step = self.steps.open(name, name)
         self.running = [step]
-        self.is_over = False
+        self.is_over, self.docker_error = False, ""
         return step
 
     def add(self, lines: Sequence[str], text_of: Callable[[str], str] = str) -> None:

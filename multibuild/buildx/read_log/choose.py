@@ -33,8 +33,9 @@ class Cause:
 
 def cause_of(log: BuildLog) -> Cause | None:
     """Return the cause of a build's failure; None for a log without an error of a builder."""
-    failed = sorted((step for step in log.steps if step.has_failed), key=lambda step: step.error_order)
     final = log.final
+    counted = (step for step in log.steps if step.has_failed and not _is_survived(step, log))
+    failed = sorted(counted, key=lambda step: step.error_order)
     if final is None:
         return _of_step(failed[0], failed[0].error, log) if failed else None
     step = final.step or _named_by(final, failed, log) or log.block
@@ -73,6 +74,13 @@ def evidence(message: str, name: str, lines: Iterable[str], decisive: Iterable[s
         tail=tuple(map(_shown, _without_margin(lines))),
         decisive=tuple(map(_shown, decisive)),
     )
+
+
+def _is_survived(step: LogStep, log: BuildLog) -> bool:
+    """Whether a build went on without what failed: a cache that is missing, or one of `ignore-error=true`."""
+    if not step.name.rpartition("] ")[2].startswith(("importing cache", "exporting cache")):
+        return False
+    return _begin(step.error) not in log.final.message.text if log.final else log.successes > 0
 
 
 def _named_by(final: FinalError, failed: Sequence[LogStep], log: BuildLog) -> LogStep | None:

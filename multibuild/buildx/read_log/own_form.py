@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from multibuild.buildx.read_log.build_log import MAX_RUNNING, BuildLog
-from multibuild.buildx.read_log.messages import Message, command_of, in_buildkits_words
+from multibuild.buildx.read_log.messages import Message, command_of, in_buildkits_words, process_failed
 from multibuild.buildx.read_log.platforms_of import platform_of
 from multibuild.buildx.read_log.steps import LogStep
 
@@ -97,7 +97,13 @@ class OwnForm:
         if attempt[2] == "killed" and attempt[1] != "failed":
             self._log.steps.fail(step, "context canceled", canceled=True)
         else:
-            self._log.steps.fail(step, attempt[3] or attempt[2])
+            self._log.steps.fail(step, self._error_of(step, attempt[3] or attempt[2]))
+
+    @staticmethod
+    def _error_of(step: LogStep, last_line: str) -> str:
+        """Return BuildKit's words for a command of which the line tells only what it printed last."""
+        _, is_run, command = step.name.partition("RUN ")
+        return process_failed(command, "") if is_run and last_line in step.lines else last_line
 
     def _read_quotation(self, line: str, text: str) -> bool:
         """Read evidence that multibuild quotes: the step, lines that it printed, the error, all at the same indent."""

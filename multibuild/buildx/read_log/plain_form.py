@@ -95,7 +95,7 @@ class PlainForm:
             step = None
         step = step or self._numbered(number)
         if not step.name and (is_name or not _is_report(text)):
-            step.name = text
+            step.name, self._log.docker_error = text, ""
         step.is_started = step.is_started or is_name
         return step
 

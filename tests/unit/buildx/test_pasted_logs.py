@@ -3,7 +3,6 @@
 import io
 
 import pytest
-from unit.buildx.log_forms import run
 
 from multibuild.buildx.read_log.explain import explain_log
 
@@ -183,6 +182,44 @@ def test_a_stage_for_another_platform_shows_what_the_builder_is():
     )
 
 
+CI_LINES = """multibuild | == build
+linux/amd64 | building on default
+linux/arm64 | building on default
+linux/arm64 | 1/2 FROM registry.example.org/base:1
+linux/arm64 | 2/2 RUN make deps
+linux/amd64 | 2/2 RUN make deps
+linux/amd64 | curl: (22) The requested URL returned error: 404
+linux/arm64 | {line}
+linux/amd64 | succeeded in 3.0s
+linux/arm64 | attempt 1 failed ({name}): {line}
+linux/arm64 | failed in 3.0s
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "name"), [(RESET, "network"), ("a.c:1:2: error: expected ';'", "step-failed")]
+)
+def test_multibuilds_own_lines_of_several_platforms(line, name):
+    explanation = explained(CI_LINES.format(line=line, name=name))
+    assert explanation.failure is not None
+    assert (explanation.failure.kind.name, explanation.platform) == (name, "linux/arm64")
+    assert "404" not in explanation.failure.evidence
+
+
+def test_a_cache_that_is_not_there_is_no_failure():
+    missing = (
+        "#5 importing cache manifest from registry.example.org/a:cache\n"
+        "#5 ERROR: failed to configure registry cache importer: registry.example.org/a:cache: not found\n"
+    )
+    assert explained(missing + SUCCEEDED["plain"]).outcome == "succeeded"
+    explanation = explained(
+        missing
+        + f"#7 [1/2] RUN make deps\n#7 0.3 {RESET}\n#7 ERROR: {EXIT}\nERROR: failed to solve: {EXIT}\n"
+    )
+    assert explanation.failure is not None
+    assert explanation.failure.kind.name == "network"
+
+
 def test_two_targets_that_failed_are_both_named():
     explanation = explained(
         "#5 [app 2/3] RUN make\n#5 ERROR: " + EXIT.replace("make deps", "make") + "\n#6 [web 2/3] COPY x y\n"
@@ -192,9 +229,6 @@ def test_two_targets_that_failed_are_both_named():
     assert explanation.failure is not None
     assert explanation.failure.kind.name == "missing-file"
     assert [(other.step, other.outcome) for other in explanation.others] == [("[app 2/3] RUN make", "failed")]
-
-
-FAILED = run("make", ["x.c:1:2: error: boo"], 2)
 
 
 @pytest.mark.parametrize("first", ["succeeds", "fails"])
