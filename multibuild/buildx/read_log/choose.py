@@ -37,6 +37,8 @@ def cause_of(log: BuildLog) -> Cause | None:
     counted = (step for step in log.steps if step.has_failed and not _is_survived(step, log))
     failed = sorted(counted, key=lambda step: step.error_order)
     if final is None:
+        canceled = [] if log.successes else [step for step in log.steps if step.canceled]
+        failed = failed or canceled
         return _of_step(failed[0], failed[0].error, log) if failed else None
     step = final.step or _named_by(final, failed, log) or log.block
     if step is None and failed and _is_of_cancellation(final.message.text):

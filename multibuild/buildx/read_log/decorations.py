@@ -108,11 +108,11 @@ class Decorations:
             return None  # documents of JSON, which may have the line of a builder in them
         if margin := min((len(line) - len(line.lstrip(" \t")) for line in sample), default=0):
             return Layer(blanks=margin)
-        anchored = sum(1 for line in sample if ANCHOR.match(line))
+        anchored = _anchored(sample)
         if sample and anchored >= SHARE * len(sample):
             return None
         for family in map(_family, FAMILIES):
-            if family.share(sample) >= SHARE:
+            if family.share(sample) >= SHARE and _anchored(family.strip(list(sample))) >= anchored:
                 return family
         return self._learned(sample)
 
@@ -138,6 +138,11 @@ class Decorations:
 
 
 _MARK_BEGINS = ("##[", "::", "[command]", "[Pipeline]", "```", "~~~", " ", "\t")
+
+
+def _anchored(sample: Sequence[str]) -> int:
+    """Return the number of lines that are a builder's. Removal of a decoration shows more of them, never fewer."""
+    return sum(1 for line in sample if ANCHOR.match(line))
 
 
 def _family(pattern: re.Pattern[str]) -> Layer:

@@ -24,6 +24,7 @@ _EXECUTOR_END = re.compile(r"\]: (?:(?:exit code|exit status): (\d{1,5})|runc di
 """BuildKit before 0.9; the first of them did not tell the exit code."""
 
 _EXIT = re.compile(r"(?:exit code:|exit status|status|code:?) (\d{1,5})\b")
+_WHOLE = re.compile(r"did not complete successfully: \S|\]: \S")
 _CLASSIC_BEGIN, _CLASSIC_END = "The command '", "' returned a non-zero code: "
 _STEP_FAILED = re.compile(r"(?:[Ee]rror: )?(?:error )?building at STEP \"")
 _CLIENT_PREFIXES = ("ERROR: ", "error: ", "Error: ", "Error response", "ERROR:", "docker: ", "unknown flag")
@@ -115,7 +116,8 @@ def command_of(text: str) -> str:
 def is_open(text: str) -> bool:
     """Whether an error goes on in the next line: its command has lines of its own, or a colon ends it."""
     begun = 'process "' in text or _EXECUTOR in text
-    return (begun and not _EXIT.search(text[-400:])) or text.rstrip().endswith(":")
+    is_whole = _EXIT.search(text[-400:]) or _WHOLE.search(text[-400:])
+    return (begun and not is_whole) or text.rstrip().endswith(":")
 
 
 def joined(text: str, line: str) -> str:

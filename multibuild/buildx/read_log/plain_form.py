@@ -76,7 +76,8 @@ class PlainForm:
     def continues(self, line: str) -> bool:
         """Read a further line of a step's error, whose command has lines of its own."""
         step = self._open
-        if step is None or not is_open(step.error) or self._continued >= MAX_CONTINUED_LINES:
+        begins = line.lstrip().startswith(("---", "ERROR", "error", "failed to"))
+        if step is None or begins or not is_open(step.error) or self._continued >= MAX_CONTINUED_LINES:
             self._open = None
             return False
         self._continued += 1

@@ -14,6 +14,9 @@ from multibuild.buildx.read_log.messages import in_buildkits_words
 from multibuild.buildx.read_log.text_lines import clean_lines
 
 _KEYS = frozenset({"vertexes", "statuses", "logs", "warnings"})
+_TEXTS = (("log", "stream"), ("log", "time"), ("stream", "stream"), ("error", "errorDetail"))
+"""Keys of a text, each with another key that such a document has: container logs, docker's API."""
+
 MAX_PARTIAL_CHARACTERS = 8192
 MAX_PARTIALS = 512
 
@@ -27,10 +30,10 @@ class RawJsonForm:
         self._partial: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
 
-    def read(self, text: str) -> str | None:
+    def read(self, line: str) -> str | None:
         """Read a document of BuildKit. Return the text in a document of another kind, None for what is no document."""
         try:
-            document = json.loads(text)
+            document = json.loads(line)
         except (ValueError, RecursionError):
             return None
         if not isinstance(document, dict):
@@ -38,14 +41,8 @@ class RawJsonForm:
         if document.keys() & _KEYS:
             self._apply(document)
             return ""
-        return next(
-            (
-                value
-                for key in ("log", "stream", "error", "status", "message")
-                if isinstance(value := document.get(key), str)
-            ),
-            None,
-        )
+        key = next((key for key, other in _TEXTS if key in document and other in document), "")
+        return text if isinstance(text := document.get(key), str) else None
 
     def finish(self) -> None:
         """Add last lines without an end."""

@@ -7,7 +7,7 @@ import re
 from multibuild.buildx.read_log.build_log import BuildLog
 
 _STEP = re.compile(
-    r"(?:\[([\w./-]{1,60})\] )?(?:\[(\d{1,3}/\d{1,3})\] )?(?:Step"
+    r"(?:\[((?:linux|windows)/[\w./]{1,40})\] )?(?:\[(\d{1,3}/\d{1,3})\] )?(?:Step"
     r"|STEP) (\d{1,4}(?:/\d{1,4})?) ?: ([A-Za-z]{2,20}\b.*)",
     re.DOTALL,
 )

@@ -206,6 +206,12 @@ def test_multibuilds_own_lines_of_several_platforms(line, name):
     assert "404" not in explanation.failure.evidence
 
 
+def test_a_build_that_was_interrupted_was_killed():
+    explanation = explained("#5 [1/2] RUN make\n#5 0.4 cc -c a.c\n#5 CANCELED\n")
+    assert explanation.failure is not None
+    assert (explanation.failure.kind.name, explanation.step) == ("killed", "[1/2] RUN make")
+
+
 def test_a_cache_that_is_not_there_is_no_failure():
     missing = (
         "#5 importing cache manifest from registry.example.org/a:cache\n"

@@ -17,6 +17,7 @@ from unit.buildx.log_forms import (
     build_push_action,
     cut_block,
     own_log,
+    own_report,
     plain,
     rawjson,
     run,
@@ -63,7 +64,7 @@ def words(text):
 def left_by(builder, step):
     """Return what a form leaves of a failure: a block has the step's last lines only, and may have lost its name."""
     output = step.output[-BLOCK_LINES:] if builder in BLOCKS else step.output
-    is_nameless = builder is cut_block and not step.is_run
+    is_nameless = builder is cut_block and not step.is_run and "executor failed" not in step.error
     return FailedStep(name="" if is_nameless else step.name, output=output, error=step.error)
 
 
@@ -80,14 +81,15 @@ def expected(step):
 
 
 def builders(step):
-    return (*BUILDERS, *(RUN_BUILDERS if step.is_run else ()))
+    """Return the forms of a failure. A report has a few lines of a long output only, whatever was decided by others."""
+    found = (*BUILDERS, *(RUN_BUILDERS if step.is_run else ()))
+    return tuple(builder for builder in found if builder is not own_report or len(step.output) <= TAIL_LINES)
 
 
 def combinations(step, number):
-    """Yield each builder as it is, each paste with BuildKit's plain log, and each with another builder in turn."""
+    """Yield each builder as it is, and each paste with a builder in turn: all pairs, over the cases."""
     yield from ((builder, "as it is") for builder in builders(step))
     for turn, paste in enumerate(PASTES):
-        yield plain, paste
         yield builders(step)[(number + turn) % len(builders(step))], paste
 
 
