@@ -75,6 +75,8 @@ def clean_lines(text: str) -> list[str]:
     """Return the lines of a text, clean. Line feeds and returns end a line, not all that `str.splitlines` knows."""
     text = _without_markup(_without_control(text)).replace("\r\n", "\n")
     lines = text.removesuffix("\n").split("\n")
+    if " \n" in text or "\t\n" in text:
+        lines = [line.rstrip() for line in lines]
     if "\r" in text:
         lines = [piece for line in lines for piece in _pieces(line)]
     return [_cut(line) for line in lines] if max(map(len, lines), default=0) > MAX_LINE_CHARACTERS else lines

@@ -28,6 +28,7 @@ from multibuild.buildx.rawjson_progress import TAIL_LINES
 from multibuild.buildx.read_log.explain import explain_log
 from multibuild.failures.classify import classify
 from multibuild.failures.evidence import DecisiveLines, Evidence
+from multibuild.terminal import printable
 
 QUOTED = run('echo "a  b" && test -z "$X" || exit 3', ["a  b"], 3)
 SILENT = run("false", [], 1)
@@ -58,7 +59,7 @@ def explained(text):
 
 
 def words(text):
-    return " ".join(text.split())
+    return " ".join(printable(text).split())
 
 
 def left_by(builder, step):
