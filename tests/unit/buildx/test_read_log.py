@@ -28,6 +28,7 @@ from multibuild.buildx.rawjson_progress import TAIL_LINES
 from multibuild.buildx.read_log.explain import explain_log
 from multibuild.failures.classify import classify
 from multibuild.failures.evidence import DecisiveLines, Evidence
+from multibuild.failures.shown import EVIDENCE_LINES
 from multibuild.terminal import printable
 
 QUOTED = run('echo "a  b" && test -z "$X" || exit 3', ["a  b"], 3)
@@ -84,7 +85,9 @@ def expected(step):
 def builders(step):
     """Return the forms of a failure. A report has a few lines of a long output only, whatever was decided by others."""
     found = (*BUILDERS, *(RUN_BUILDERS if step.is_run else ()))
-    return tuple(builder for builder in found if builder is not own_report or len(step.output) <= TAIL_LINES)
+    return tuple(
+        builder for builder in found if builder is not own_report or len(step.output) <= EVIDENCE_LINES
+    )
 
 
 def combinations(step, number):
