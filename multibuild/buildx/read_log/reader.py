@@ -100,13 +100,13 @@ class LogReader:
     def _read(self, line: str) -> None:
         """Read a line that has no number of a step at its begin."""
         text = line.lstrip()
-        if text.startswith("=> ") and not self._is_open:
-            self._terminal.read(text)
+        if text.startswith("=> ") and not self._is_open and self._terminal.read(text):
             return
         if text.startswith("#") and not self._block.takes_numbered(text) and self._read_numbered(text):
             return
         if text.startswith("{") and self._read_json(text):
             return
+        self._json.flush()
         if self._extends_final(text) or self._plain.continues(text) or self._block.read(line):
             return
         if self._terminal.read(text) or self._own.read(line) or self._steps.read(text):

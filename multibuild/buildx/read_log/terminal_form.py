@@ -11,6 +11,7 @@ MAX_ROWS = 2048
 """Whose steps are looked up once; a terminal draws the same rows again and again."""
 
 _ROW = re.compile(r"=> (?:(ERROR|CACHED|CANCELED) )?(.*)", re.DOTALL)
+_NAMES = ("[", "exporting ", "importing ", "resolve ", "FROM ")
 _DURATION = re.compile(r" {1,400}\d{1,7}\.\d{1,3}s\Z")
 _FRAME = re.compile(r"\[\+\] Building \d")
 
@@ -42,9 +43,10 @@ class TerminalForm:
         row = found[2].rstrip()
         end = _DURATION.search(row[-420:])
         name = (row[: len(row) - (len(end[0]) if end else 0)]).rstrip()
-        if name:
+        is_row = bool(name) and (found[1] is not None or end is not None or name.startswith(_NAMES))
+        if is_row:
             self._read_step(found[1] or "", name)
-        return True
+        return is_row
 
     def _read_step(self, state: str, name: str) -> None:
         if self._log.is_over:

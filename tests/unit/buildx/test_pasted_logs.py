@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from unit.buildx.log_forms import rawjson, run
 
 from multibuild.buildx.read_log.explain import explain_log
 
@@ -204,6 +205,13 @@ def test_multibuilds_own_lines_of_several_platforms(line, name):
     assert explanation.failure is not None
     assert (explanation.failure.kind.name, explanation.platform) == (name, "linux/arm64")
     assert "404" not in explanation.failure.evidence
+
+
+def test_an_arrow_of_another_program_begins_no_build():
+    step = run("make deps", [RESET], 2)
+    explanation = explained(rawjson(step) + "=> done\n")
+    assert explanation.failure is not None
+    assert explanation.failure.kind.name == "network"
 
 
 def test_a_build_that_was_interrupted_was_killed():
