@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from multibuild.buildx.rawjson_progress import TAIL_LINES
 from multibuild.buildx.read_log.suspects import loud_lines
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.evidence import DecisiveLines
 
 MAX_STEPS = 512
