@@ -8,6 +8,7 @@ from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.resume import FinishedChild
 from multibuild.buildx.attempt_retries import AttemptFailed, Decision, with_retries
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
+from multibuild.failures.classify import Failure
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.plan.spec import repository_of
@@ -33,14 +34,14 @@ async def build_platform(
     async def run_attempt(number: int, alone: bool) -> None:
         nonlocal current
         if first is not None and number == 1 and not interrupted:
-            attempt = first
             attempts.append(first)
+            failure = await _report_failure(first, current, context)
         else:
             async with context.slots.take(alone=alone, is_retry=number + offset > 1):
                 current = context.failover.assign(planned)
                 attempt = await make_attempt(current, context, number + offset, patience(), attempts.append)
-        if (failure := attempt.failure) is not None:
-            await context.failover.report_failure(current, failure)
+                failure = await _report_failure(attempt, current, context)
+        if failure is not None:
             record = await prune_lost_snapshot(failure, current.node.builder, context.buildx, context.project)
             if record is not None:
                 context.emit(RecordForgotten(platform=platform, id=record))
@@ -71,6 +72,15 @@ async def build_platform(
         )
         _record_end(current, result, context)
     return result
+
+
+async def _report_failure(
+    attempt: Attempt, planned: PlannedPlatform, context: BuildContext
+) -> Failure | None:
+    """Return the failure of an attempt, after what it says of its node was found out."""
+    if attempt.failure is None:
+        return None
+    return await context.failover.report_failure(planned, attempt.failure)
 
 
 def _record_decision(

@@ -48,7 +48,9 @@ class BuildOutcome:
         return staged_children(self.results)
 
 
-async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -> BuildOutcome:
+async def build_platforms(
+    plan: Plan, reusable: Reusable, context: RunContext, *, failover: Failover
+) -> BuildOutcome:
     """Build what cannot be reused. Raises BuildFailed naming every required platform without a child.
 
     The inputs are checked again afterwards: children of files that changed meanwhile are not reused later.
@@ -58,7 +60,7 @@ async def build_platforms(plan: Plan, reusable: Reusable, context: RunContext) -
             plan,
             context.run,
             context.recorder,
-            failover=Failover.of(plan, context.recorder.say),
+            failover=failover,
             reusable=reusable.children,
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
         )

@@ -3,6 +3,9 @@
 Cancelling builds that are exporting can leave such a record behind (buildkit#6808; one of ten bakes in which another
 target failed meanwhile, dockerd 28.5). Every later build that uses it fails in the same way until the cache is pruned.
 Its ID is in the message, and `prune` accepts an ID, as long as nothing was built on the record.
+
+BuildKit 0.33 makes this needless for a record whose layer was pulled or pushed: it extracts the blob again
+(buildkit#7035). One that was never exported has no blob; its loss still fails every build, with other words.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 from multibuild.buildx.process import ProcessLimits, StartFailed, run_process
 from multibuild.failures.classify import Failure
 
-_RECORD = re.compile(r"snapshot ([a-z0-9]{25}) does not exist: not found")
+_RECORD = re.compile(r"snapshot ([a-z0-9]{25})(?: does not exist: not found|: no blob available)")
 """BuildKit's own IDs (identity.NewID): 25 characters of base 36. A base image's layer has none."""
 
 PRUNE_TIMEOUT_S = 60.0

@@ -36,7 +36,7 @@ from multibuild.config.sections import (
     TextMap,
     Verify,
 )
-from multibuild.oci.registry_settings import RegistrySettings, is_loopback
+from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
 
 MAX_PLATFORMS = 256
@@ -203,9 +203,8 @@ class Config(Section):
         }
 
     def is_insecure(self, host: str) -> bool:
-        """Whether `host[:port]` is reached without TLS: configured so, or on loopback (as Docker does)."""
-        options = self.registries.get(host)
-        return (options is not None and options.insecure) or is_loopback(host)
+        """Whether `host[:port]` is reached without TLS: configured so, or on loopback (as Docker does) without a CA."""
+        return self.registry_settings.get(host, RegistrySettings(host=host)).is_plain_http
 
     def test_of(self, entry: PlatformEntry) -> SmokeTest | None:
         """Return the smoke test of a platform, its own settings over the common ones; None without a test."""

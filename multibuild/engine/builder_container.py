@@ -21,6 +21,10 @@ MAX_FILE_BYTES = 1024 * 1024
 """For a buildkitd.toml or a certificate; a longer one is cut."""
 
 
+MAX_WORDS = 300
+"""Characters of BuildKit's last line in an error."""
+
+
 @frozen
 class BuilderContainer:
     """Its `image` and `network` mode, and its configuration `files`: path below CONFIGURATION_FOLDER → content."""
@@ -33,6 +37,31 @@ class BuilderContainer:
 def container_name(node: str) -> str:
     """Return the name of the container of a builder's node (buildx, driver/docker-container)."""
     return f"buildx_buildkit_{node}"
+
+
+def is_restarting(error: str) -> bool:
+    """Whether docker or buildx says of a container that it is there and its BuildKit does not run: not yet, or again.
+
+    The engine restarts a container whose BuildKit ended by itself (buildx, driver option `restart-policy`).
+    """
+    return "is restarting, wait until" in error or "failed to list workers: Unavailable" in error
+
+
+def has_ended(error: str) -> bool:
+    """Whether a builder did not start because its BuildKit ended: by what docker says, or by its `last_words`."""
+    return "(buildkitd: " in error or is_restarting(error)
+
+
+def node_error(inspected: str) -> str:
+    """Return what `buildx inspect` prints of a node that does not answer; empty if all do."""
+    errors = (line for line in inspected.splitlines() if line.startswith("Error:"))
+    return next((line.partition(":")[2].strip() for line in errors), "")
+
+
+def last_words(log: str) -> str:
+    """Return why BuildKit ended, by its log, as the end of a sentence; empty if that does not say so."""
+    reasons = [line.strip() for line in log.splitlines() if line.startswith("buildkitd: ")]
+    return f" ({reasons[-1][:MAX_WORDS]})" if reasons else ""
 
 
 def parse_container(inspected: str, archive: bytes, changes: str) -> BuilderContainer:

@@ -23,6 +23,9 @@ from multibuild.engine.builder_container import (
     CONFIGURATION_FOLDER,
     BuilderContainer,
     container_name,
+    is_restarting,
+    last_words,
+    node_error,
     parse_container,
 )
 from multibuild.engine.docker_errors import INSTALL_DOCKER, explained, unreachable, without_buildx
@@ -89,6 +92,13 @@ class BuilderInfo:
     nodes: tuple[BuilderNode, ...]
     current: bool = False
     error: str = ""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it is a container that does not run, or not yet again, or is not there any more."""
+        stopped = any(node.status in {"inactive", "stopped"} for node in self.nodes)
+        down = is_restarting(self.error) if self.error else stopped
+        return self.driver == "docker-container" and down
 
 
 @frozen
@@ -233,8 +243,18 @@ class DockerEngine:
             )
 
     def start_builder(self, name: str) -> None:
-        """Start a builder (a docker-container takes a second or two)."""
-        self._change("buildx", "inspect", name, "--bootstrap", action=f"starting the builder {name}")
+        """Start a builder (a docker-container takes a second or two), with a BuildKit that answers.
+
+        buildx ends well, too, for a container that runs and whose BuildKit does not answer (yet): it prints the error.
+        """
+        action = f"starting the builder {name}"
+        try:
+            printed = self._change("buildx", "inspect", name, "--bootstrap", action=action)
+            if error := node_error(printed):
+                raise explained(action, error)
+        except EnvironmentFault as error:
+            logs = run_docker("docker", "logs", "--tail", "50", container_name(f"{name}0"))
+            raise EnvironmentFault(error.message + last_words(logs.stderr), hint=error.hint) from error
 
     def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
         """Remove a builder; a missing one is no error. python-on-whales has neither --keep-state nor --keep-daemon."""
@@ -324,13 +344,14 @@ class DockerEngine:
             host = self.context_address(context)
         return host is None or host.startswith("unix://")
 
-    def _change(self, *arguments: str, action: str) -> None:
-        """Run a docker command that python-on-whales has no method or not every option for."""
+    def _change(self, *arguments: str, action: str) -> str:
+        """Run a docker command that python-on-whales has no method or not every option for; return its stdout."""
         from python_on_whales.utils import run
 
         _log_command("docker", *arguments)
         with _faults(action):
-            run([*self._client.docker_cmd, *arguments], return_stderr=False, env=docker_environment())
+            command = [*self._client.docker_cmd, *arguments]
+            return str(run(command, return_stderr=False, env=docker_environment()))
 
 
 def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.CompletedProcess[str]:

@@ -151,7 +151,7 @@ CLASSES: tuple[FailureClass, ...] = (
                  hint="use a base image that has this platform; `multibuild inspect BASE` lists what it has"),
     # BuildKit, its machine and its cache.
     FailureClass(name="builder-gone", retry="transient",
-                 hint="BuildKit went away: look at the builder's log; out of memory is common",
+                 hint="the builder is gone, or was for a moment: out of memory is common (`docker logs` of its container); `multibuild setup` makes one of its own again",
                  example=_message("frontend grpc server closed unexpectedly")),
     FailureClass(name="connection-lost", retry="transient",
                  hint="ssh lost its connection to the builder's machine: `multibuild doctor` says whether it answers",
@@ -197,7 +197,8 @@ CLASSES: tuple[FailureClass, ...] = (
     FailureClass(name="usage", retry="permanent",
                  hint="docker or buildx does not know an option: update it, or see build_flags",
                  example=Example(line="unknown flag: --frobnicate")),
-    FailureClass(name="no-builder", retry="permanent", hint="`multibuild setup` makes the builder ready",
+    FailureClass(name="no-builder", retry="permanent",
+                 hint="the builder is gone: `multibuild setup` makes one of its own again, `docker buildx ls` shows the others",
                  example=Example(line='no builder "multibuild" found')),
     FailureClass(name="driver", retry="permanent",
                  hint="use a docker-container builder, or the containerd image store",
@@ -256,3 +257,6 @@ CLASSES: tuple[FailureClass, ...] = (
                  example=_message("something new under the sun")),
 )
 # fmt: on
+
+BUILDER_GONE = frozenset({"builder-gone", "no-builder"})
+"""Classes of failures that say that BuildKit, or buildx's record of the builder, is not there (any more)."""

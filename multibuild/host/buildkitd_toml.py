@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multibuild.engine.docker import BuilderInfo, EngineInfo
+from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 
 IN_CONTAINER = "/etc/buildkit/"
 """Where buildx puts the files of a configuration (its `Files`) inside the builder."""
@@ -18,12 +19,17 @@ CONFIGURABLE = frozenset({"docker-container", "kubernetes"})
 """Drivers whose BuildKit is configured by `buildx create`; the others have a configuration of their own."""
 
 
-def buildkit_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return BuildKit's settings for a registry; empty if it is not insecure (plain http) and has no CA of its own."""
-    settings: dict[str, Any] = {"http": True} if options.get("insecure") else {}
-    if options.get("ca"):
-        settings["ca"] = [str(options["ca"])]
-    return settings
+def buildkit_settings(host: str, options: RegistrySettings) -> dict[str, Any]:
+    """Return BuildKit's settings for a registry; empty if it needs none.
+
+    It needs them where it is plain http or has a CA of its own. Loopback is plain http to BuildKit unless its settings
+    say otherwise, also where they name a CA (util/resolver: fillInsecureOpts).
+    """
+    local = is_loopback(host)
+    if options.ca is None:
+        return {"http": True} if options.insecure and not local else {}
+    scheme = {"http": options.insecure} if options.insecure or local else {}
+    return {**scheme, "ca": [str(options.ca)]}
 
 
 def with_registries(text: str, registries: Mapping[str, Mapping[str, object]]) -> str:
@@ -99,7 +105,7 @@ def registry_warnings(
 
 def _consequence(settings: Mapping[str, object]) -> str:
     """Return what a builder has no setting for, and what fails then: a push can be given plain http, but no CA."""
-    if "http" in settings:
+    if settings.get("http"):
         return "plain http: images cannot be pulled from"
     return "behind a CA of its own: images can be neither pulled from nor pushed to"
 
@@ -109,7 +115,7 @@ def _place(builder: BuilderInfo, host: str, settings: Mapping[str, object]) -> s
     if builder.driver != "docker":
         owner = "the machine behind it has" if builder.driver == "remote" else "it was made with"
         return f"write it in the buildkitd.toml that {owner}"
-    if "http" in settings:
+    if settings.get("http"):
         return "write it in the engine's daemon.json, insecure-registries"
     return f"put the CA at /etc/docker/certs.d/{host}/ca.crt of the engine's machine"
 

@@ -59,13 +59,25 @@ class BuilderPlan:
     notes: tuple[str, ...] = ()
 
     @property
+    def start(self) -> tuple[BuilderInfo, ...]:
+        """Return the builders that buildx lists and whose container is stopped, restarting or gone.
+
+        buildx starts such a one with the first build. Of several builds at once, the others may find a container
+        that runs and a BuildKit that does not listen yet, and fail (buildx 0.29: "error reading server preface: EOF").
+        """
+        mended = {drift.target.name for drift in self.mend}
+        listed = (self.existing[name] for name in self.names if name in self.existing and name not in mended)
+        return tuple(builder for builder in listed if builder.is_down)
+
+    @property
     def planned_changes(self) -> tuple[str, ...]:
         """Describe the actions, for a reader of `setup --dry-run`."""
         pull = [f"pull {self.pull}"] if self.pull else []
         create = [f"create the {new.driver} builder {new.name}" for new in self.create]
         mend = [f"mend the builder {drift}" for drift in self.mend]
         leave = [f"leave the builder {drift} ({drift.how_to_mend})" for drift in self.leave]
-        return (*self.notes, *pull, *create, *mend, *leave)
+        start = [f"start the builder {builder.name}" for builder in self.start]
+        return (*self.notes, *pull, *create, *mend, *leave, *start)
 
 
 @frozen
@@ -103,7 +115,7 @@ def _auto(
     existing: Mapping[str, BuilderInfo], engine: Engine, info: EngineInfo, policy: BuilderPolicy
 ) -> BuilderPlan:
     own = existing.get(OWN_NAME)
-    if own is not None and own.driver == "docker-container" and not own.error:
+    if own is not None and own.driver == "docker-container" and (own.is_down or not own.error):
         if policy.own_builders.get(OWN_NAME) is None and not _foreign(own, engine):
             return BuilderPlan(names=(OWN_NAME,))
         return _from_profile(_container_profile(), existing, engine, info, policy)
@@ -144,7 +156,7 @@ def _by_name(name: str, existing: Mapping[str, BuilderInfo], info: EngineInfo) -
             f"builder: there is no profile and no buildx builder named '{name}'",
             hint=f"`docker buildx ls` shows {', '.join(sorted(existing))}; `builder: auto` chooses",
         )
-    if builder.error:
+    if builder.error and not builder.is_down:
         silence = why_silent(builder)
         raise EnvironmentFault(
             f"builder {name} does not answer: {silence.reason}",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from multibuild.engine.builder_container import has_ended
 from multibuild.engine.docker import BuilderInfo, Engine, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
-from multibuild.host.builder_drift import container_differences
+from multibuild.host.builder_drift import container_differences, is_container_of
 from multibuild.host.buildkitd_toml import CONFIGURABLE
 from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy
 from multibuild.host.host import Unreachable
@@ -20,6 +22,10 @@ from multibuild.retry_calls import retry
 WITHOUT_BUILDKIT_IMAGE = (
     "without that image: name your own registry's in a profile (`image:`), bring it with `docker load`, or build with "
     "the engine itself (`builder: default`, with the containerd image store)"
+)
+
+BUILDKIT_ENDS = (
+    "BuildKit ends as soon as it begins: look at the profile's buildkitd.toml, and at the engine's memory"
 )
 
 
@@ -51,17 +57,13 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
             continue
         say(f"creating the {new.driver} builder {new.name}")
         policy.own_builders.add(_record(new, plan, policy))
-        try:
+        with _failing_alone(new.name, plan, failed):
             _create(new, engine, policy, say)
-        except LostRace:
-            raise
-        except EnvironmentFault as error:
-            if len(plan.names) == 1:
-                raise
-            failed[new.name] = Unreachable(reason=error.message)
-            continue
-        if new in plan.create:
-            changes.append(f"created the builder {new.name}")
+            if new in plan.create:
+                changes.append(f"created the builder {new.name}")
+    for builder in plan.start:
+        with _failing_alone(builder.name, plan, failed):
+            changes.append(_start_again(builder, engine, policy, say))
     existing = {listed.name: listed for listed in engine.builders()} if changes or failed else plan.existing
     available = available_builders(plan, existing, failed, changes)
     for name, reason in available.unreachable.items():
@@ -69,6 +71,19 @@ def create_builders(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, sa
     for name in _orphaned(plan, policy, existing):
         say(f"{name} is no node of the profile any more: `docker buildx rm {name}` removes it and its cache")
     return available
+
+
+@contextmanager
+def _failing_alone(name: str, plan: BuilderPlan, failed: dict[str, Unreachable]) -> Iterator[None]:
+    """Keep in `failed` why a builder cannot be had, unless it is the only one of the plan."""
+    try:
+        yield
+    except LostRace:
+        raise
+    except EnvironmentFault as error:
+        if len(plan.names) == 1:
+            raise
+        failed[name] = Unreachable(reason=error.message)
 
 
 def _pull(plan: BuilderPlan, engine: Engine, policy: BuilderPolicy, say: Say) -> dict[str, Unreachable]:
@@ -101,7 +116,7 @@ def _remove_drifted(plan: BuilderPlan, engine: Engine, failed: Container[str], s
 
 
 def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) -> None:
-    """Create and start a builder; a start that fails in a transient way (its image is pulled then) is retried."""
+    """Create and start a builder; LostRace when another run has created one of its name meanwhile."""
     try:
         engine.create_builder(new)
     except EnvironmentFault as error:
@@ -111,16 +126,36 @@ def _create(new: NewBuilder, engine: Engine, policy: BuilderPolicy, say: Say) ->
     if new.driver == "remote":
         return  # its owner starts it; `buildx ls` says whether it answers
     try:
-        retry(
-            lambda: engine.start_builder(new.name),
-            pull_backoff(policy.retry_wait_s, lambda *_: say(f"{new.name} did not start; trying again")),
-        )
+        _start(new.name, engine, policy, say)
     except EnvironmentFault as error:
         # A builder that was created but never started would pass for an existing one in the next run.
         engine.remove_builder(new.name, keep="state")
         hint = WITHOUT_BUILDKIT_IMAGE if new.options.get("image") else error.hint
+        if has_ended(error.message):
+            hint = BUILDKIT_ENDS
         raise EnvironmentFault(error.message, hint=hint) from error
     _require_own_container(new, engine)
+
+
+def _start_again(builder: BuilderInfo, engine: Engine, policy: BuilderPolicy, say: Say) -> str:
+    """Start a builder whose container is stopped or gone; return the change in words."""
+    status = builder.nodes[0].status
+    was = {"stopped": "was stopped", "inactive": "was gone"}.get(status, "was restarting")
+    say(f"the container of the builder {builder.name} {was}; starting it")
+    _start(builder.name, engine, policy, say)
+    own = policy.own_builders.get(builder.name)
+    container = engine.builder_container(f"{builder.name}0") if own and not own.endpoint else None
+    if container is not None and not is_container_of(builder, container):
+        raise _lost_to_another_account(builder.name)
+    return f"started the builder {builder.name}, whose container {was}"
+
+
+def _start(name: str, engine: Engine, policy: BuilderPolicy, say: Say) -> None:
+    """Start a builder; a failure of a transient kind (its image is pulled then) is retried."""
+    retry(
+        lambda: engine.start_builder(name),
+        pull_backoff(policy.retry_wait_s, lambda *_: say(f"{name} did not start; trying again")),
+    )
 
 
 def _require_own_container(new: NewBuilder, engine: Engine) -> None:
@@ -129,10 +164,14 @@ def _require_own_container(new: NewBuilder, engine: Engine) -> None:
     container = engine.builder_container(f"{new.name}0", new.endpoint) if in_container else None
     if container is not None and container_differences(new, container):
         engine.remove_builder(new.name, keep="daemon")
-        raise LostRace(
-            f"the container of {new.name} was made by another account in this moment",
-            hint="run it again, or name the builder in a profile (`name:`)",
-        )
+        raise _lost_to_another_account(new.name)
+
+
+def _lost_to_another_account(name: str) -> LostRace:
+    return LostRace(
+        f"the container of {name} was made by another account in this moment",
+        hint="run it again, or name the builder in a profile (`name:`)",
+    )
 
 
 def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBuilder:
@@ -142,6 +181,7 @@ def _record(new: NewBuilder, plan: BuilderPlan, policy: BuilderPolicy) -> OwnBui
         name=new.name,
         driver=new.driver,
         profile=plan.profile,
+        endpoint=new.endpoint or "",
         configured=bool(new.buildkitd),
         registries=registries if new.driver in CONFIGURABLE else {},
     )

@@ -15,7 +15,7 @@ from multibuild.host.base_images import base_images, unreachable
 from multibuild.host.host import BuilderReport, Host
 from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
-from multibuild.host.setup import prepare
+from multibuild.host.setup import needs_no_emulator, prepare
 from multibuild.json_types import as_json
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
@@ -152,7 +152,7 @@ def _failures(host: Host, kernel: Kernel | None, requirements: HostRequirements)
         if result.runs:
             continue
         detail, hint = result.detail or "the probe failed", SETUP_HINT
-        if not result.executed:
+        if not result.executed or needs_no_emulator(result, host):
             hint = f"the builder itself is at fault: `docker buildx inspect --bootstrap {node.builder}`"
         elif kernel is not None and not _is_native(result.platform, host):
             detail, hint = explain_failure(result.platform, result.detail, kernel, machine)

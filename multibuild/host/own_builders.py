@@ -28,12 +28,13 @@ class OwnBuilder:
     """A builder that multibuild made, with its driver, its profile and the registries it was configured for.
 
     `registries` maps host[:port] to its settings in the builder's `buildkitd.toml`; `configured` is whether it had
-    such a file at all.
+    such a file at all; `endpoint` is that of another machine or engine, empty for the engine we talk to.
     """
 
     name: str
     driver: str
     profile: str
+    endpoint: str = ""
     configured: bool = False
     registries: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 

@@ -13,15 +13,19 @@ from pathlib import Path
 
 from multibuild.buildx.process import ProcessLimits, run_process
 from multibuild.buildx.rawjson_progress import Progress
+from multibuild.failures.classes import BUILDER_GONE
+from multibuild.failures.classify import classify
+from multibuild.failures.evidence import Evidence
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.qemu.probe_program import PROBE_EXIT_CODE, build_probe
+from multibuild.terminal import shorten
 
 SOLVE_TIMEOUT_S = 60.0
 """For one solve of all platforms; it takes about a second."""
 
-PROCESS = 'process "/probe"'
-"""The probe's name in BuildKit's message about a RUN that failed."""
+PROCESS = re.compile(r'process "(?:/dev/\.buildkit_qemu_emulator )?/probe"')
+"""The probe's name in BuildKit's message about a RUN that failed; an emulator of BuildKit's own stands before it."""
 
 # No network: to set one up and tear it down took the engine longer than all the rest of twelve probes.
 _DOCKERFILE = """FROM scratch
@@ -29,6 +33,10 @@ ARG TARGETARCH
 COPY probe-${TARGETARCH} /probe
 RUN --network=none ["/probe"]
 """
+
+
+MAX_PRINTED = 300
+"""Characters of that line."""
 
 
 @frozen
@@ -42,7 +50,14 @@ class ProbeResult:
     @property
     def executed(self) -> bool:
         """Whether the program was started; otherwise the builder itself failed."""
-        return self.runs or PROCESS in self.detail
+        return self.runs or PROCESS.search(self.detail) is not None
+
+    @property
+    def builder_is_gone(self) -> bool:
+        """Whether there was no builder to start it, or none any more."""
+        if self.executed:
+            return False
+        return classify(Evidence(message=self.detail, step="", tail=())).kind.name in BUILDER_GONE
 
 
 async def probe_platforms(
@@ -93,7 +108,14 @@ async def _solve(
             limits=ProcessLimits(timeout=SOLVE_TIMEOUT_S),
             environ=environ,
         )
-    return process.code, re.sub(r"^(failed to (build|solve): )+", "", progress.evidence().message)
+    return process.code, _detail(progress.evidence())
+
+
+def _detail(evidence: Evidence) -> str:
+    """Return BuildKit's message with the last line of the step, where the container's runtime says what is wrong."""
+    message = re.sub(r"^(failed to (build|solve): )+", "", evidence.message)
+    printed = [line.strip() for line in evidence.tail if line.strip()] if evidence.step else []
+    return f"{message}: {shorten(printed[-1], MAX_PRINTED)}" if printed else message
 
 
 def _arguments(builder: str, platforms: Sequence[Platform]) -> tuple[str, ...]:

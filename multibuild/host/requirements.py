@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from multibuild.config.profiles import load_profile
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import buildkit_settings
-from multibuild.oci.registry_settings import is_loopback
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -60,9 +59,5 @@ class HostRequirements:
 
 def _registries(config: Config) -> dict[str, dict[str, object]]:
     """Return the registries BuildKit needs settings for; it speaks plain http with loopback ones by itself."""
-    registries = {
-        host: buildkit_settings(options.model_dump())
-        for host, options in config.registries.items()
-        if not is_loopback(host)
-    }
-    return {host: settings for host, settings in registries.items() if settings}
+    settings = {host: buildkit_settings(host, options) for host, options in config.registry_settings.items()}
+    return {host: options for host, options in settings.items() if options}

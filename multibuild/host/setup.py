@@ -13,31 +13,20 @@ from multibuild.engine.docker import BuilderInfo, Engine, EngineInfo, NewBuilder
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.buildkitd_toml import registry_warnings
-from multibuild.host.choose_builder import BuilderPlan, BuilderPolicy, choose, default_builder
-from multibuild.host.create_builders import (
-    WITHOUT_BUILDKIT_IMAGE,
-    AvailableBuilders,
-    LostRace,
-    available_builders,
-    create_builders,
-)
+from multibuild.host.choose_builder import BuilderPlan, default_builder
+from multibuild.host.create_builders import AvailableBuilders
 from multibuild.host.host import BuilderReport, Host, NodeReport, best_results
-from multibuild.host.own_builders import OwnBuilders
+from multibuild.host.make_builders import BuilderSetup, look_at_builders, make_builders
 from multibuild.host.probe import ProbeResult, probe_platforms
 from multibuild.host.probe_cache import cache_entry, cached_results, environment_digest
-from multibuild.host.pull_images import try_pull
 from multibuild.host.register_emulators import plan_registration, register
 from multibuild.host.requirements import BuilderRequirements, HostRequirements
-from multibuild.host.ssh_nodes import environment_of, own_builder_behind, silent_ssh_nodes
+from multibuild.host.ssh_nodes import environment_of, own_builder_behind
 from multibuild.journal.recorder import Say
 from multibuild.plan.host_facts import Node
 from multibuild.platforms import Platform, runs_natively
 from multibuild.qemu import binfmt
 from multibuild.qemu.explain_probe import INSTALL_QEMU_HINT
-from multibuild.retry_calls import Backoff, retry
-
-CHOOSE_AGAIN = Backoff(error=LostRace, is_transient=lambda _error: True, attempts=5, initial=0.2)
-"""For builders that others create at the same moment; who is second uses what the first one made."""
 
 
 async def prepare(
@@ -88,35 +77,55 @@ class _Setup:
 async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> BuilderReport:
     """Choose, create and probe the builders of one `builder:`, each node by itself."""
     plan, available = await asyncio.to_thread(_make_builders, required, setup)
+    changes = available.changes
     stand_ins = await asyncio.to_thread(_stand_ins, plan, available, setup)
     builders = stand_ins or available.builders
-    for builder in available.builders:
+    for builder in available.builders if not stand_ins else ():
         for warning in _registry_warnings(builder, setup):
             setup.say(warning)
-    answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
-    results = {builder.name: answer for builder, answer in zip(builders, answers, strict=True)}
+    results = await _probe_each(required, builders, setup)
+    if setup.change and any(result.builder_is_gone for probed in results.values() for result in probed):
+        plan, available = await asyncio.to_thread(_make_builders, required, setup)
+        builders, changes = available.builders, (*changes, *available.changes)
+        results = await _probe_each(required, builders, setup)
     planned, registered = await _register_emulators(builders, results, setup)
     nodes = [_report_node(required, plan, builder, results[builder.name], setup) for builder in builders]
     return BuilderReport(
         builder=required.builder,
         nodes=tuple(nodes),
         unreachable=available.unreachable,
-        changes=(*available.changes, *registered),
+        changes=(*changes, *registered),
         planned_builders=() if setup.change else plan.planned_changes,
         planned_emulators=planned,
         stand_in=bool(stand_ins),
     )
 
 
+def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
+    """Choose the builders and, if `change`, make them ready."""
+    builder_setup = BuilderSetup(
+        requirements=setup.requirements,
+        engine=setup.engine,
+        info=setup.info,
+        say=setup.say,
+        recreate=setup.recreate,
+    )
+    if setup.change:
+        return make_builders(required, builder_setup)
+    return look_at_builders(required, builder_setup, setup.can_pull)
+
+
 def _stand_ins(plan: BuilderPlan, available: AvailableBuilders, setup: _Setup) -> tuple[BuilderInfo, ...]:
-    """Return the engines' own builders where nothing may be changed and the plan's builders are not made yet.
+    """Return the engines' own builders where nothing may be changed and none of the plan's builders runs yet.
 
     They run on the kernel and with the emulators that a container in the same engine will have. None at all if one
     of the builders has no such engine.
     """
-    if setup.change or available.builders:
+    if setup.change or not all(builder.is_down for builder in available.builders):
         return ()
+    own = default_builder(plan.existing.values(), setup.info)
     found = [_own_builder_for(new, plan, setup) for new in plan.create]
+    found += [own if _is_in_engine(builder, setup.info) else None for builder in plan.start]
     return tuple(builder for builder in found if builder is not None) if all(found) else ()
 
 
@@ -126,33 +135,11 @@ def _own_builder_for(new: NewBuilder, plan: BuilderPlan, setup: _Setup) -> Build
     return own_builder_behind(new, setup.engine)
 
 
-def _make_builders(required: BuilderRequirements, setup: _Setup) -> tuple[BuilderPlan, AvailableBuilders]:
-    """Choose the builders and, if `change`, make them ready."""
-
-    def pull(image: str) -> bool:
-        if not setup.change:
-            return setup.can_pull(image)
-        return setup.info.local and try_pull(setup.engine, image, setup.say, without=WITHOUT_BUILDKIT_IMAGE)
-
-    policy = BuilderPolicy(
-        own_builders=OwnBuilders.of(os.environ),
-        registries=setup.requirements.registries,
-        try_pull=pull,
-        recreate=setup.recreate,
-        silent=silent_ssh_nodes(required.profile, setup.engine),
-    )
-    if not setup.change:
-        plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
-        return plan, available_builders(plan, plan.existing, {})
-    with policy.own_builders.lock(setup.say):
-        return retry(lambda: _choose_and_create(required, setup, policy), CHOOSE_AGAIN)
-
-
-def _choose_and_create(
-    required: BuilderRequirements, setup: _Setup, policy: BuilderPolicy
-) -> tuple[BuilderPlan, AvailableBuilders]:
-    plan = choose(required.builder, required.profile, setup.engine, setup.info, policy)
-    return plan, create_builders(plan, setup.engine, policy, setup.say)
+async def _probe_each(
+    required: BuilderRequirements, builders: Sequence[BuilderInfo], setup: _Setup
+) -> dict[str, tuple[ProbeResult, ...]]:
+    answers = await asyncio.gather(*(_probe(required, builder, setup) for builder in builders))
+    return {builder.name: answer for builder, answer in zip(builders, answers, strict=True)}
 
 
 async def _probe(
@@ -248,8 +235,9 @@ def _is_on_this_machine(builder: BuilderInfo, info: EngineInfo) -> bool:
 def require_runnable(host: Host, requirements: HostRequirements) -> None:
     """Raise EnvironmentFault (exit 3) naming every required platform whose probe did not run."""
     missing = [probe for probe in host.probes if probe.platform in requirements.required and not probe.runs]
-    if missing and not any(result.executed for result in host.probes):
-        raise _broken_builder(host, missing[0])
+    broken = [probe for probe in missing if probe.builder_is_gone or needs_no_emulator(probe, host)]
+    if broken or (missing and not any(probe.executed for probe in missing)):
+        raise _broken_builder(host, (*broken, *missing)[0])
     if missing:
         names = ", ".join(str(result.platform) for result in missing)
         builders = ", ".join(node.builder for node in host.facts.nodes)
@@ -260,13 +248,19 @@ def require_runnable(host: Host, requirements: HostRequirements) -> None:
         )
 
 
+def needs_no_emulator(probe: ProbeResult, host: Host) -> bool:
+    """Whether a program is of the very architecture of a node; a related one may need an emulator all the same."""
+    return any(probe.platform.architecture == node.native.architecture for node in host.facts.nodes)
+
+
 def _broken_builder(host: Host, probe: ProbeResult) -> EnvironmentFault:
-    """Return the error about builders that started no program at all: emulation is not the cause."""
+    """Return the error about builders that did not start the program, or not their own: emulation is not the cause."""
     names = ", ".join(node.builder for node in host.facts.nodes)
+    trouble = "is gone" if probe.builder_is_gone else "does not build"
     return EnvironmentFault(
-        f"the builder {names} does not build: {probe.detail or 'it gave no reason'}",
-        hint=f"`docker buildx inspect {host.facts.nodes[0].builder} --bootstrap` shows its state; if it is gone, "
-        "`multibuild setup` makes it again",
+        f"the builder {names} {trouble}: {probe.detail or 'it gave no reason'}",
+        hint=f"`docker buildx inspect {host.facts.nodes[0].builder} --bootstrap` shows its state; one that multibuild "
+        "made, `multibuild setup` makes again",
     )
 
 

@@ -127,7 +127,7 @@ class HttpClient:
         )
         self._client = httpx.Client(
             auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
-            verify=False if local else tls_context(settings.ca, settings.host),
+            verify=False if local and settings.ca is None else tls_context(settings.ca, settings.host),
             # A registry on loopback may redirect to a host with TLS; preparing for it takes 30 ms.
             mounts={"https://": LazyTlsTransport(settings.ca, settings.host, limits)} if local else None,
             timeout=self._timeout,

@@ -29,8 +29,8 @@ class RegistrySettings:
 
     @property
     def is_plain_http(self) -> bool:
-        """Whether it is reached over plain http: configured so, or on loopback (as Docker does)."""
-        return self.insecure or is_loopback(self.host)
+        """Whether it is reached over plain http: configured so, or on loopback (as Docker does) without a CA."""
+        return self.insecure or (self.ca is None and is_loopback(self.host))
 
     @property
     def address(self) -> str:

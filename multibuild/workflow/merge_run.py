@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from multibuild.builds.failover import Failover
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.config.load import LoadedConfig
@@ -30,7 +29,7 @@ from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
 from multibuild.publish.stage import preflight, publish_children
-from multibuild.workflow.run import Status, prepare_host
+from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
 async def merge_last_run(
@@ -57,7 +56,7 @@ async def merge_last_run(
         _repeat_proofs(children, last, context)
         if unproven:
             staged = staged_children(tuple(unproven.values()))
-            failover = Failover.of(plan, context.recorder.say)
+            failover = failover_of(plan, loaded, context)
             children += await prove_children(plan, staged, context, reader=reader, failover=failover)
     by_platform = {child.planned.platform: child for child in children}
     ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]

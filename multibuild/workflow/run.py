@@ -14,6 +14,7 @@ from multibuild.builds.resume import find_reusable
 from multibuild.builds.stage import build_platforms
 from multibuild.config.load import LoadedConfig
 from multibuild.host.host import Host
+from multibuild.host.make_builders import BuilderRestorer
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.events import HostReady, RunPlanned
@@ -39,13 +40,14 @@ async def run_stages(loaded: LoadedConfig, only: Sequence[Platform] | None, cont
         plan = decide(loaded, host, only, context)
         await preflight(plan, context.recorder)
         reusable = await find_reusable(plan, fingerprints, context)
+    failover = failover_of(plan, loaded, context)
     if context.command == "build":
-        outcome = await build_platforms(plan, reusable, context)
+        outcome = await build_platforms(plan, reusable, context, failover=failover)
         return _status(plan, outcome.children)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
-        outcome = await build_platforms(plan, reusable, context)
+        outcome = await build_platforms(plan, reusable, context, failover=failover)
         # A failover of its own: a node that did not answer during the builds may be back.
-        failover = Failover.of(outcome.plan, context.recorder.say)
+        failover = failover_of(outcome.plan, loaded, context)
         children = await prove_children(
             outcome.plan, outcome.children, context, reader=reader, failover=failover
         )
@@ -64,6 +66,13 @@ async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
         context.recorder.record(HostReady(environment=host.environment))
         require_runnable(host, requirements)
     return host
+
+
+def failover_of(plan: Plan, loaded: LoadedConfig, context: RunContext) -> Failover:
+    """Return the failover of a plan's nodes: a builder of ours that is lost is made again as `setup` makes it."""
+    requirements = HostRequirements.from_config(loaded.config, loaded.project)
+    say = context.recorder.say
+    return Failover.of(plan, say, BuilderRestorer(requirements, context.engine, say))
 
 
 def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:

@@ -289,3 +289,24 @@ def test_a_docker_that_does_not_answer_is_ended(docker):
     docker.answer("info", seconds=300)
     with pytest.raises(EnvironmentFault, match="does not answer"):
         run_docker("docker", "info", timeout_s=1.0)
+
+
+RESTARTING = "Error response from daemon: Container 3b7 is restarting, wait until the container is running"
+
+
+@pytest.mark.parametrize(
+    ("printed", "refusal"),
+    [(f"Name: team\nNodes:\nError: {RESTARTING}\n", ""), ("Name: team\n", f"ERROR: {RESTARTING}")],
+)
+def test_a_builder_that_runs_and_does_not_answer_has_not_started(docker, printed, refusal):
+    """buildx prints the error of a node and ends well; the reason is in the container's log."""
+    docker.answer("buildx", "inspect", stdout=printed, stderr=refusal, code=1 if refusal else 0)
+    docker.answer(
+        "logs", stderr='buildkitd: old\nmain.main\nbuildkitd: unknown snapshotter name: "nosuch"\nmain.main\n'
+    )
+    with pytest.raises(EnvironmentFault) as caught:
+        DockerEngine().start_builder("team")
+    assert caught.value.message == (
+        f'starting the builder team: {RESTARTING} (buildkitd: unknown snapshotter name: "nosuch")'
+    )
+    assert docker.calls()[-1] == ["docker", "logs", "--tail", "50", "buildx_buildkit_team0"]

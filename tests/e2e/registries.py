@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -29,12 +30,15 @@ class RealRegistry:
     """A registry at `host`, without anything between it and the test."""
 
     host: str
+    ca: Path | None = None
 
     def send(self, method, path, data=None, headers=None):
+        scheme = "https" if self.ca else "http"
+        context = ssl.create_default_context(cafile=self.ca) if self.ca else None
         request = urllib.request.Request(
-            f"http://{self.host}/v2/{path}", data=data, method=method, headers=headers or {}
+            f"{scheme}://{self.host}/v2/{path}", data=data, method=method, headers=headers or {}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return answer.headers, answer.read()
 
     def digest(self, repository, target):
@@ -59,10 +63,26 @@ class RealRegistry:
         return headers["Docker-Content-Digest"]
 
 
+def own_authority(folder: Path):
+    """Make a CA and a certificate for localhost in `folder`; return the CA's file and the registry's settings."""
+
+    def openssl(arguments):
+        subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)
+
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem")
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem")
+    openssl(
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out own.pem"
+    )
+    return folder / "ca.pem", {"certificate": str(folder / "own.pem"), "key": str(folder / "key.pem")}
+
+
 @contextlib.contextmanager
-def another_registry(folder: Path, **settings):
-    """Debian's docker-registry on a port of its own, with its data in `folder`."""
+def another_registry(folder: Path, *, with_ca: bool = False, **settings):
+    """Debian's docker-registry on a port of its own, with its data in `folder`; `with_ca`: TLS from a CA of its own."""
     port = free_port()
+    ca, tls = own_authority(folder) if with_ca else (None, None)
     config = folder / "registry.yml"
     config.write_text(
         json.dumps(
@@ -73,7 +93,7 @@ def another_registry(folder: Path, **settings):
                     "filesystem": {"rootdirectory": str(folder / "data")},
                     "delete": {"enabled": True},
                 },
-                "http": {"addr": f"127.0.0.1:{port}"},
+                "http": {"addr": f"127.0.0.1:{port}", **({"tls": tls} if tls else {})},
                 **settings,
             }
         )
@@ -84,7 +104,7 @@ def another_registry(folder: Path, **settings):
         )
         try:
             _wait(port, serving)
-            yield RealRegistry(f"localhost:{port}")
+            yield RealRegistry(f"localhost:{port}", ca)
         finally:
             serving.terminate()
             serving.wait(30)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT
+from e2e.conftest import REGISTRY, ROOT, docker
 from pages import stand_ins
 from pages.blocks import COMMANDS, read_page
 from pages.names import mentioned, translated
@@ -30,8 +30,36 @@ PAGES = [
 PLAYED = [page for page in PAGES if read_page(page).blocks]
 
 
+ON_A_CONTAINER = ("README.md", "docs/tutorial.md", "docs/how-to/private-registry.md")
+"""What a new user reads first, and the page on which a builder needs settings of its own."""
+
+
 @pytest.mark.parametrize("path", PLAYED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_reader_can_do_what_the_page_says(path, tmp_path):
+    """On an account that has no builder yet: `builder: auto` makes one of BuildKit's image, or of its stand-in."""
+    environment = surroundings(tmp_path)
+    try:
+        play(path, tmp_path, environment)
+        builders = names_of_builders(environment)
+    finally:
+        remove_builders(environment)
+    if str(path.relative_to(ROOT)) in ON_A_CONTAINER:
+        assert any(name.startswith("multibuild") for name in builders)
+
+
+def names_of_builders(environment):
+    listed = docker("buildx", "ls", "--format", "{{.Name}}", env=environment).stdout
+    return {name.rstrip("*") for name in listed.split()}
+
+
+def remove_builders(environment):
+    """Remove those that settings of the reader's own have named; `multibuild` is the engine's for all accounts."""
+    for name in names_of_builders(environment):
+        if name.startswith("multibuild-"):
+            docker("buildx", "rm", "--force", name, check=False, env=environment)
+
+
+def play(path, tmp_path, environment):
     page = read_page(path)
     copy_start(ROOT, page.start, tmp_path / "project")
     slug = re.sub("[^a-z0-9]+", "-", str(path.relative_to(ROOT)).lower()).strip("-")
@@ -43,7 +71,7 @@ def test_a_reader_can_do_what_the_page_says(path, tmp_path):
             return translated(text, registry=REGISTRY, prefix=prefix, services=services)
 
         translate_files(tmp_path / "project", translate)
-        reader = Reader(folder=tmp_path / "project", environment=surroundings(tmp_path), translate=translate)
+        reader = Reader(folder=tmp_path / "project", environment=environment, translate=translate)
         reader.read(page)
 
 
@@ -71,6 +99,7 @@ def surroundings(folder: Path):
     return {
         **inherited,
         "HOME": str(home),
+        "BUILDX_CONFIG": str(home / ".docker/buildx"),  # as without it: the suite's own is no reader's
         "PATH": f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "GIT_CONFIG_GLOBAL": str(_git_account(home)),
         "COLUMNS": "100",

@@ -86,10 +86,16 @@ class FakeEngine:
         self.existing.append(created)
 
     def start_builder(self, name: str) -> None:
-        """Record the start; EnvironmentFault for one of `unreachable`."""
+        """Record the start, after which it runs; EnvironmentFault for one of `unreachable`."""
         self.calls.append(f"start {name}")
         if name in self.unreachable:
             raise EnvironmentFault(f"starting the builder {name}: no route to host")
+        self.existing = [
+            replace(listed, error="", nodes=tuple(replace(node, status="running") for node in listed.nodes))
+            if listed.name == name
+            else listed
+            for listed in self.existing
+        ]
 
     def remove_builder(self, name: str, *, keep: Literal["nothing", "state", "daemon"] = "nothing") -> None:
         """Remove a builder."""

@@ -132,6 +132,9 @@ async def run_batch(
                 on_end = partial(on_first_attempt, planned.platform)
                 members[target_name(planned)] = Member(planned, context, on_end)
             await _bake(members, context, cached=cached)
+            if any(member.is_open for member in members.values()):
+                # Before its platforms begin to build alone, all at once.
+                await context.failover.restore(batch.platforms[0].node.builder)
     except (_CacheMiss, _AllPushed, WrongBase, OSError):
         pass  # the one with the wrong base has ended; other failures show when platforms are built alone
     finally:

@@ -46,6 +46,11 @@ class Member:
         self.progress = self._observation.progress
 
     @property
+    def is_open(self) -> bool:
+        """Whether the attempt has not ended."""
+        return not self._has_ended
+
+    @property
     def is_done(self) -> bool:
         """Whether the attempt has ended, and BuildKit has nothing left to export for it."""
         return self._has_ended and not self.planned.spec.cache_to

@@ -72,6 +72,9 @@ def _test_run(
     from multibuild.builds.failover import Failover
     from multibuild.cli.display.display import make_display
     from multibuild.cli.supervise import supervise
+    from multibuild.engine.docker import DockerEngine
+    from multibuild.host.make_builders import BuilderRestorer
+    from multibuild.host.requirements import HostRequirements
     from multibuild.journal.journal import Journal, read_events
     from multibuild.journal.local_children import may_exist
     from multibuild.journal.recorder import Recorder
@@ -94,10 +97,11 @@ def _test_run(
     display = make_display(request.progress, quiet=request.quiet, verbose=request.verbose)
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, display)
+        requirements = HostRequirements.from_config(loaded.config, loaded.project)
+        restorer = BuilderRestorer(requirements, DockerEngine(), recorder.say)
+        failover = Failover.of(plan, recorder.say, restorer)
         try:
-            outcomes = supervise(
-                run_tests(plan, children, recorder, run=run, failover=Failover.of(plan, recorder.say))
-            )
+            outcomes = supervise(run_tests(plan, children, recorder, run=run, failover=failover))
         finally:
             display.close()
     return plan, tuple(outcomes[planned.platform] for planned, _ in children)

@@ -59,7 +59,12 @@ BUILDER: tuple[Signature, ...] = (
         "transport is closing", "error reading from server: eof", "cannot connect to the docker daemon",
         "failed to connect to the docker api", "unable to upgrade to h2c", "code = unavailable", "no such job",
         "no active session", "closing transport", "error while dialing", "failed to receive status: rpc error",
+        "unable to upgrade to tcp",
+        # Between the end of BuildKit and its return, or the removal of its container.
+        "graceful_stop", "error reading server preface", "failed to list workers: unavailable", "no such container",
     )),
+    Signature(tool="docker", name="builder-gone", word="container", pattern=r"container \S{1,200} is (?:not running|restarting|paused|marked for removal)", source="moby daemon"),
+    Signature(tool="buildx", name="builder-gone", word="driver", pattern=r"driver not (?:running|connecting)|failed to bootstrap \S{1,80} driver", source="buildx driver"),
 )
 
 CACHE: tuple[Signature, ...] = (
@@ -102,6 +107,7 @@ CLIENT: tuple[Signature, ...] = (
     Signature(tool="docker", name="usage", word="requires", pattern=r"\"docker(?: buildx)? \w{1,60}\" requires (?:exactly|at least)", source="docker CLI cli/required.go"),
     Signature(tool="buildx", name="no-builder", word="no builder", pattern=r"no builder .{0,400} found", source="buildx storeutil.go"),
     Signature(tool="buildx", name="no-builder", word="no valid drivers found", source="buildx storeutil.go"),
+    Signature(tool="buildx", name="no-builder", word="failed to find driver", source="buildx build/driver.go"),
     Signature(tool="buildx", name="driver", word="not ", pattern=r"push-by-digest is currently not implemented|Multi-platform build is not supported for the docker driver|(?:OCI|docker) exporter (?:is not supported|does not currently support)|Attestations? .{0,80}not supported for the docker driver", source="buildx build/opt.go"),
     Signature(tool="buildx", name="driver", word="multiple platforms feature is currently not supported", source="buildx build/opt.go"),
 )

@@ -100,6 +100,7 @@ BLOBS: tuple[Signature, ...] = (
     Signature(tool="registries", name="lost-blob", word="416", pattern=r"416 Requested Range Not Satisfiable|" + STATUS + r"416\b", source="distribution-spec: the upload's session is lost"),
     # Seen when a build uses what other builds, cancelled at that moment, have just created.
     Signature(tool="BuildKit", name="lost-snapshot", word="not exist: not found", pattern=r"snapshot \S{1,120} does not exist: not found", source="buildkit#6808, #6977, #6521"),
+    Signature(tool="BuildKit", name="lost-snapshot", word="restore missing snapshot", pattern=r"restore missing snapshot \S{1,120}: no blob available", source="buildkit#7035"),
 )
 
 LAST: tuple[Signature, ...] = (

@@ -38,8 +38,11 @@ class NodeFailover(Protocol):
     def assign(self, planned: PlannedPlatform, /) -> PlannedPlatform:
         """Return the platform on the first of its nodes that is not lost, else unchanged."""
 
-    async def report_failure(self, planned: PlannedPlatform, failure: Failure, /) -> None:
-        """Find out whether a failure means that its node is lost."""
+    async def report_failure(self, planned: PlannedPlatform, failure: Failure, /) -> Failure:
+        """Find out whether a failure means that its node is lost; return it, as one to retry if the node is back."""
+
+    async def restore(self, builder: str, /) -> bool:
+        """Make a builder again if it is gone and ours."""
 
 
 @frozen
@@ -155,6 +158,8 @@ class _Runner:
             async with self._slots.take(count=len(group)):
                 solver = Solver(builder=group[0].planned.node.builder, buildx=self._buildx)
                 outcomes = await run_together([test.smoke_run for test in group], solver)
+                if not outcomes:  # the builder may be gone: before each test makes buildx start it
+                    await self._failover.restore(solver.builder)
         rest = [test for test in group if test.planned.platform not in outcomes]
         for outcome in await asyncio.gather(*map(self._run_with_retries, rest)):
             outcomes[outcome.platform] = outcome
@@ -188,7 +193,8 @@ class _Runner:
             failure = outcome.environment_failure
             if failure is None:
                 return outcome
-            await self._failover.report_failure(planned, failure)
+            failure = await self._failover.report_failure(planned, failure)
+            outcome = replace(outcome, environment_failure=failure)
             record = await prune_lost_snapshot(failure, planned.node.builder, self._buildx, self._project)
             if record is not None:
                 self._recorder.record(RecordForgotten(platform=str(planned.platform), id=record))

@@ -98,6 +98,19 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         outside("failed to solve: dial unix /run/buildkit/buildkitd.sock: connect: no such file or directory"),
         outside("failed to receive status: rpc error: code = Unavailable desc = transport is closing"),
         outside("failed to list workers: rpc error: code = Unavailable desc = error reading from server: EOF"),
+        outside("failed to build: failed to solve: Unavailable: closing transport due to: connection error: desc = "
+                '"error reading from server: EOF", received prior goaway: code: NO_ERROR, debug data: "graceful_stop"', ""),
+        outside("failed to build: listing workers: failed to list workers: Unavailable: connection error: desc = "
+                '"error reading server preface: EOF"', ""),
+        outside("failed to build: Error response from daemon: Container 3b755026c731 is restarting, wait until the "
+                "container is running", "[internal] booting buildkit"),
+        outside("failed to build: Error response from daemon: container 3b755026c731 is not running", ""),
+        outside("failed to build: Error response from daemon: Container buildx_buildkit_a0 is paused, unpause the "
+                "container before exec", ""),
+        outside("failed to build: Error response from daemon: No such container: buildx_buildkit_a0", ""),
+        outside("failed to build: driver not running", ""),
+        outside("failed to build: unable to upgrade to tcp, received 409", "[internal] booting buildkit"),
+        outside("failed to build: failed to bootstrap *docker.Driver driver in attempts", ""),
         outside("failed to solve: no such job q3f"),
         outside("failed to solve: no active session for q3f: context deadline exceeded"),
     ]),
@@ -145,6 +158,7 @@ ROWS: list[tuple[str, list[Evidence]]] = [
                 "during commit: snapshot sea3nv0 does not exist: not found", "exporting to image"),
         outside("failed to solve: failed to compute cache key: failed to apply diffs: failed to stat lower "
                 "snapshot oqp2tt0: snapshot oqp2tt0 does not exist: not found"),
+        outside("failed to solve: failed to restore missing snapshot oyhpxfay3qj0bb1f2ggsea3nv: no blob available"),
         outside("failed to solve: failed to prepare extraction snapshot: parent snapshot a:b does not exist: not found"),
     ]),
     ("base-without-platform", [
@@ -176,6 +190,7 @@ ROWS: list[tuple[str, list[Evidence]]] = [
     ("no-builder", [
         outside('no builder "multibuild" found', ""),
         outside("no valid drivers found", ""),
+        outside('failed to find driver "docker-container"', ""),
     ]),
     ("driver", [
         outside("push-by-digest is currently not implemented for docker driver, please create a new builder", ""),

@@ -12,6 +12,7 @@ from multibuild.host.buildkitd_toml import (
     same_configuration,
     with_registries,
 )
+from multibuild.oci.registry_settings import RegistrySettings
 
 CA = {"ca": ["/etc/ssl/box.pem"]}
 # As buildx 0.29 listed a builder that was made with `ca = ["/tmp/ca.pem"]` and one key per table.
@@ -72,9 +73,15 @@ def test_registries_are_added_and_the_authors_own_stay():
 
 
 def test_the_settings_of_an_insecure_registry_and_of_one_with_a_ca():
-    assert buildkit_settings({"insecure": True, "ca": None}) == {"http": True}
-    assert buildkit_settings({"insecure": False, "ca": "/etc/ssl/box.pem"}) == CA
-    assert buildkit_settings({"insecure": False, "ca": None}) == {}
+    def settings_of(host, **options):
+        return buildkit_settings(host, RegistrySettings(host=host, **options))
+
+    authority = Path("/etc/ssl/box.pem")
+    assert settings_of("box:5000", insecure=True) == {"http": True}
+    assert settings_of("box:5000", ca=authority) == CA
+    assert settings_of("box:5000") == settings_of("localhost:5000", insecure=True) == {}
+    # BuildKit takes loopback for plain http, whatever CA it is given.
+    assert settings_of("localhost:5000", ca=authority) == {"http": False, **CA}
 
 
 @pytest.mark.parametrize(

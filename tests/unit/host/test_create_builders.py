@@ -219,3 +219,64 @@ def test_the_lock_is_waited_for(tmp_path):
     thread.join()
     assert entered.is_set()
     assert messages == ["another run makes builders; waiting for it"]
+
+
+# Builders that buildx lists and whose container does not run.
+
+
+def down(status, error=""):
+    listed = listed_builder(target_of(CONTAINER))
+    return replace(listed, error=error, nodes=(replace(listed.nodes[0], status=status),))
+
+
+def target_of(profile):
+    machine = FakeEngine(images={IMAGE})
+    policy = BuilderPolicy(
+        own_builders=OwnBuilders(Path("/nonexistent")), registries={}, try_pull=lambda _image: False
+    )
+    (new,) = choose("p.yaml", profile, machine, machine.info(), policy).create
+    return new
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "word"),
+    [
+        ("inactive", "", "gone"),
+        ("stopped", "", "stopped"),
+        (
+            "error",
+            "Error response from daemon: Container 3b7 is restarting, wait until the container is running",
+            "restarting",
+        ),
+    ],
+)
+def test_a_builder_that_is_down_is_started_before_it_builds(machine, status, error, word):
+    machine.own.add(OwnBuilder(name="team", driver="docker-container", profile="team"))
+    machine.engine.existing.append(down(status, error))
+    assert machine.plan(CONTAINER).planned_changes == ("start the builder team",)
+    assert machine.create(CONTAINER).changes == (f"started the builder team, whose container was {word}",)
+    assert machine.engine.calls == ["start team"]
+
+
+def test_a_builder_that_does_not_start_is_an_error(machine):
+    machine.own.add(OwnBuilder(name="team", driver="docker-container", profile="team"))
+    machine.engine.existing.append(down("stopped"))
+    machine.engine.unreachable.add("team")
+    with pytest.raises(EnvironmentFault, match="starting the builder team"):
+        machine.create(CONTAINER)
+
+
+def test_a_builder_is_not_started_on_the_container_of_another_account(machine):
+    """Another account has made it between our look and our start."""
+    machine.own.add(OwnBuilder(name="team", driver="docker-container", profile="team"))
+    machine.engine.existing.append(down("inactive"))
+    plan = machine.plan(CONTAINER)
+    machine.engine.containers["team0"] = BuilderContainer(image="other", network="bridge", files={})
+    with pytest.raises(LostRace, match="another account"):
+        create_builders(plan, machine.engine, machine.policy(), machine.messages.append)
+
+
+def test_a_builder_of_another_machine_is_recorded_with_it(machine):
+    machine.create(CONTAINER.model_copy(update={"nodes": (Node(endpoint="ssh://build@arm-host"),)}))
+    (own,) = machine.own.all()
+    assert own.endpoint == "ssh://build@arm-host"

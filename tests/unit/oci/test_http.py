@@ -106,6 +106,14 @@ def test_loopback_bypasses_the_proxy(monkeypatch, fake):
     assert read(f"{fake.host}/app:1")
 
 
+def test_loopback_with_a_ca_has_tls_that_is_verified():
+    with FakeRegistry(tls=CERTIFICATE) as registry:
+        put_image(registry, "app", tag="1")
+        with pytest.raises(RegistryError) as caught:  # the certificate is for another name
+            read(f"{registry.host}/app:1", ca=CERTIFICATE)
+    assert caught.value.kind == "tls"
+
+
 def test_an_unusable_ca_file_is_an_error(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(EnvironmentFault, match=r"ca\.pem"):
@@ -116,6 +124,7 @@ def test_the_address_of_each_kind_of_registry():
     assert RegistrySettings(host="r.example.org:5000").address == "https://r.example.org:5000"
     assert RegistrySettings(host="r.example.org", insecure=True).address == "http://r.example.org"
     assert RegistrySettings(host="localhost:5000").address == "http://localhost:5000"
+    assert RegistrySettings(host="localhost:5443", ca=CERTIFICATE).address == "https://localhost:5443"
     assert RegistrySettings(host="docker.io").address == "https://registry-1.docker.io"
 
 

@@ -1,0 +1,89 @@
+"""What the end of a probe says of the builder, and the error about platforms that do not run."""
+
+import pytest
+from fakes.engine import ENGINE
+
+from multibuild.errors import EnvironmentFault
+from multibuild.host.host import BuilderReport, Host, NodeReport
+from multibuild.host.probe import ProbeResult
+from multibuild.host.requirements import HostRequirements
+from multibuild.host.setup import require_runnable
+from multibuild.plan.host_facts import Node
+from multibuild.platforms import Platform
+
+AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
+NOT_EXECUTABLE = (
+    'process "/probe" did not complete successfully: exit code: 255: exec /probe: exec format error'
+)
+REFUSED = 'process "/probe" did not complete successfully: exit code: 1: runc run failed: can\'t mask dir "/proc/acpi"'
+
+
+def failed(detail, platform=ARM64):
+    return ProbeResult(platform=platform, runs=False, detail=detail)
+
+
+@pytest.mark.parametrize(
+    ("detail", "executed", "gone"),
+    [
+        (NOT_EXECUTABLE, True, False),
+        (
+            'process "/dev/.buildkit_qemu_emulator /probe" did not complete successfully: exit code: 1',
+            True,
+            False,
+        ),
+        ('no builder "multibuild" found', False, True),
+        ('Unavailable: closing transport, received prior goaway: debug data: "graceful_stop"', False, True),
+        ("Error response from daemon: No such container: buildx_buildkit_multibuild0", False, True),
+        ("Error response from daemon: container 3b75 is not running", False, True),
+        ("failed to read dockerfile: no space left on device", False, False),
+    ],
+)
+def test_a_probe_tells_a_builder_that_is_gone(detail, executed, gone):
+    result = failed(detail)
+    assert (result.executed, result.builder_is_gone) == (executed, gone)
+
+
+def host_of(*probes):
+    node = NodeReport(
+        node=Node(builder="team", driver="docker-container", native=AMD64),
+        probes=probes,
+        registry_warnings=(),
+        cache_entry={},
+        in_engine=True,
+    )
+    report = BuilderReport(
+        builder="team", nodes=(node,), unreachable={}, changes=(), planned_builders=(), planned_emulators=()
+    )
+    return Host(engine=ENGINE, reports=(report,))
+
+
+def error_of(*probes):
+    requirements = HostRequirements(
+        builders=(), required=(AMD64, ARM64), emulators="auto", emulator_image="binfmt"
+    )
+    with pytest.raises(EnvironmentFault) as caught:
+        require_runnable(host_of(*probes), requirements)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (None, 'no builder "team" found', 'the builder team is gone: no builder "team" found'),
+        ("driver not running", NOT_EXECUTABLE, "the builder team is gone: driver not running"),
+        (REFUSED, REFUSED, f"the builder team does not build: {REFUSED}"),
+        (None, "no space left on device", "the builder team does not build: no space left on device"),
+    ],
+)
+def test_a_fault_of_the_builder_is_no_matter_of_emulators(first, second, message):
+    native = failed(first, AMD64) if first else ProbeResult(platform=AMD64, runs=True)
+    error = error_of(native, failed(second))
+    assert error.message == message
+    assert "QEMU" not in (error.hint or "")
+    assert "docker buildx inspect team" in (error.hint or "")
+
+
+def test_a_foreign_program_that_cannot_be_executed_is_one():
+    error = error_of(ProbeResult(platform=AMD64, runs=True), failed(NOT_EXECUTABLE))
+    assert error.message.startswith("the builder team cannot run linux/arm64: ")
+    assert "QEMU" in (error.hint or "")
