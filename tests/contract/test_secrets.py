@@ -40,7 +40,7 @@ CONFIG = {
     "labels": {"org.example.url": "https://x:{Label}@host.example/x".format_map(SECRETS)},
     "cache": {
         "from": ["type=s3,region=eu,bucket=b,secret_access_key={Cache}".format_map(SECRETS)],
-        "to": ["type=gha,url=https://c:{CacheUrl}@cache.example/?a=1,scope=x".format_map(SECRETS)],
+        "to": ["type=gha,url=https://c:{CacheUrl}@cache.example/?a=1,scope=x-{{slug}}".format_map(SECRETS)],
     },
     "builder": "default",
     "retry": {"attempts": 1},
