@@ -56,6 +56,7 @@ _FIRST_OF_TOOLS = (
     "server-error",
     "download-rate-limited",
     "checksum",
+    "host-key",
     "git-auth",
     "git-missing",
     "stale-package-index",

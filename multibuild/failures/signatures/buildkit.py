@@ -43,11 +43,11 @@ GIT: tuple[Signature, ...] = (
     Signature(tool="git", name="git-auth", word="terminal prompts disabled", source="git prompt.c"),
     Signature(tool="git", name="git-auth", word="authentication failed", pattern=r"fatal: Authentication failed for|remote: .{0,80}authentication failed", source="git http.c"),
     Signature(tool="ssh", name="git-auth", word="permission denied (", pattern=r"Permission denied \((?:publickey|password|keyboard)", source="openssh sshconnect2.c"),
-    Signature(tool="ssh", name="git-auth", word="host key verification failed", source="openssh sshconnect.c"),
+    Signature(tool="ssh", name="host-key", word="host key verification failed", source="openssh sshconnect.c"),
     Signature(tool="git", name="git-missing", word="couldn't find remote ref", source="git remote.c"),
     Signature(tool="git", name="git-missing", word="remote branch", pattern=r"Remote branch .{1,300} not found", source="git builtin/clone.c"),
     Signature(tool="git", name="git-missing", word="not our ref", source="git upload-pack.c"),
-    Signature(tool="git", name="git-missing", word="repository", pattern=r"fatal: repository .{1,400} not found|remote: Repository not found|ERROR: Repository not found|does not appear to be a git repository", source="git remote-curl.c, GitHub"),
+    Signature(tool="git", name="git-missing", word="repository", pattern=r"fatal: repository (?:.{1,400} )?not found|remote: Repository not found|ERROR: Repository not found|does not appear to be a git repository", source="git remote-curl.c, GitHub"),
     Signature(tool="git", name="git-missing", word="pathspec", pattern=r"pathspec .{1,300} did not match any file", source="git pathspec.c"),
 )
 

@@ -37,6 +37,7 @@ MEMORY: tuple[Signature, ...] = (
     Signature(tool="JVM", name="heap-limit", word="outofmemoryerror", pattern=r"OutOfMemoryError: (?:Java heap space|GC overhead|Metaspace|PermGen)", source="openjdk hotspot gc_interface"),
     Signature(tool="PHP", name="heap-limit", word="allowed memory size of", source="php Zend/zend_alloc.c"),
     Signature(tool="gcc", name="out-of-memory", word="killed signal terminated program", source="gcc driver: gcc.cc"),
+    Signature(tool="gcc", name="out-of-memory", word="internal compiler error: killed", source="gcc driver before 8: gcc.c"),
     Signature(tool="gcc", name="out-of-memory", word="terminated with signal 9", source="collect2"),
     Signature(tool="gcc", name="out-of-memory", word="virtual memory exhausted", source="libiberty xmalloc.c"),
     Signature(tool="gcc", name="out-of-memory", word="out of memory allocating", source="libiberty xmalloc.c"),

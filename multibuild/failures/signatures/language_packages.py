@@ -68,6 +68,7 @@ JAVASCRIPT: tuple[Signature, ...] = (
     Signature(tool="npm", name="network", word="npm err", pattern=r"^\s{0,20}npm (?:ERR!|error) (?:code |errno )?(?:ECONNRESET|ETIMEDOUT|EAI_AGAIN|ESOCKETTIMEDOUT|ENOTFOUND|ECONNREFUSED|ECONNABORTED|ERR_SOCKET_TIMEOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|EAI_FAIL|FETCH_ERROR|UND_ERR\w{0,60}|ERR_STREAM_PREMATURE_CLOSE)\b", source=_NPM),
     Signature(tool="npm", name="network", word="failed, reason: ", pattern=r"request to https?://\S{1,400} failed, reason: (?:connect|read|socket|getaddrinfo|network|Client network|.{0,40}timeout)", source="node-fetch, minipass-fetch"),
     Signature(tool="npm", name="network", word="failed with e", pattern=r"attempt \d{1,9} failed with (?:ECONN|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|ERR_SOCKET)", source="npm make-fetch-happen remote.js", weight="warning"),
+    Signature(tool="npm", name="network", word="network timeout at: ", source="npm-registry-fetch, node-fetch-npm"),
     Signature(tool="npm", name="network", word="exit handler never called", source="npm cli#4028, often a broken connection under QEMU", weight="last"),
     Signature(tool="npm", name="network", word="invalid response body while trying to fetch", source="minipass-fetch body.js"),
     Signature(tool="npm", name="network", word="network socket disconnected before secure tls", source="node tls"),

@@ -76,6 +76,7 @@ TRANSFER: tuple[Signature, ...] = (
 
 REFUSALS: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="token", word="failed to fetch", pattern=r"failed to fetch (?:anonymous|oauth) token", source="buildkit util/resolver/authorizer.go"),
+    Signature(tool="registries", name="token", word="token has expired", source="Amazon ECR: a login is good for twelve hours"),
     # A refusal without a message has nothing behind the code: `failed to push app:1: unauthorized`.
     Signature(tool="registries", name="unauthorized", word="401", pattern=r"401 Unauthorized|" + STATUS + r"401\b", source="buildx#139"),
     Signature(tool="registries", name="unauthorized", word="unauthorized", pattern=r"unauthorized(?:: |(?m:$))", source="buildx#139, #324"),

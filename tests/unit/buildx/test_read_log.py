@@ -24,8 +24,8 @@ from unit.buildx.log_forms import (
 )
 from unit.failures.cases import CASES
 
-from multibuild.buildx.rawjson_progress import TAIL_LINES
 from multibuild.buildx.read_log.explain import explain_log
+from multibuild.buildx.vertex import TAIL_LINES
 from multibuild.failures.classify import classify
 from multibuild.failures.evidence import DecisiveLines, Evidence
 from multibuild.failures.shown import EVIDENCE_LINES
