@@ -29,7 +29,7 @@ NEVER_RAN: tuple[Signature, ...] = (
     Signature(tool="BuildKit", name="mount", word="mount", pattern=r"failed to find ref .{1,200} for .{1,200} mount|mount \S{1,120} has no source|invalid mount type|cannot mount from stage|mount source subpath|missing cache mount options|invalid field .{0,200} in mount|failed to parse csv mounts|allowed for .{0,60} type mounts", source="buildkit frontend/dockerfile/instructions, solver/llbsolver/mounts"),
     Signature(tool="BuildKit", name="entitlement", word="entitlement", pattern=r"granting entitlement|entitlements? .{0,100}not (?:allowed|granted)", source="buildkit util/entitlements"),
     Signature(tool="BuildKit", name="entitlement", word="is not allowed", pattern=r"is not allowed(?m:$)", source="buildkit util/entitlements"),
-    Signature(tool="client", name="context-unreadable", word="error reading from context", source="moby pkg/archive"),
+    Signature(tool="client", name="context-unreadable", word="error reading from context", pattern=r"error reading from context(?!.{0,400}(?:unexpected EOF|reset by peer|broken pipe|: EOF\b))", source="moby pkg/archive"),
     Signature(tool="fsutil", name="context-unreadable", word="error from sender", pattern=r"error from sender: .{0,400}(?:permission denied|no such file|operation not permitted|is a socket)", source="tonistiigi/fsutil send.go"),
     Signature(tool="client", name="context-unreadable", word="error checking context", source="docker CLI cli/command/image/build"),
     Signature(tool="client", name="context-unreadable", word="no permission to read from", source="docker CLI cli/command/image/build/context.go"),

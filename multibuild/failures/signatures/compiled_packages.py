@@ -57,6 +57,7 @@ JVM: tuple[Signature, ...] = (
     Signature(tool="Maven", name="checksum", word="checksum validation failed", source="maven-resolver ChecksumFailureException"),
     Signature(tool="Gradle", name="network", word="could not get|could not head", pattern=r"^\s{0,20}>? ?Could not (?:GET|HEAD) 'https?://\S{1,400}'\.$", source="gradle HttpRequestException", weight="consequence"),
     Signature(tool="Gradle", name="network", word="could not download", pattern=r"^\s{0,20}>? ?Could not download ", source="gradle DefaultExternalResourceArtifactResolver", weight="consequence"),
+    Signature(tool="Gradle", name="network", word="timed out|connection reset|the handshake|such host", pattern=r"^\s{0,20}> (?:Read timed out|Connect timed out|connect timed out|Connection reset|Remote host terminated the handshake|No such host is known.{0,80})$", source="gradle: the last cause of a resolution", weight="last"),
     Signature(tool="Gradle", name="server-error", word="received status code", pattern=r"Received status code (?:5\d\d|408) from server", source="gradle HttpErrorStatusCodeException"),
     Signature(tool="Gradle", name="download-rate-limited", word="received status code 429", source="gradle HttpErrorStatusCodeException"),
     Signature(tool="Gradle", name="download-missing", word="received status code", pattern=r"Received status code (?:404|410) from server", source="gradle HttpErrorStatusCodeException"),

@@ -58,6 +58,8 @@ MEMORY: tuple[Signature, ...] = (
     Signature(tool="Gradle", name="out-of-memory", word="daemon disappeared unexpectedly", source="gradle launcher DaemonDisappearedException"),
     Signature(tool="react-scripts", name="out-of-memory", word="process exited too early", source="create-react-app scripts/build.js"),
     Signature(tool="npm", name="out-of-memory", word="sigkill", pattern=r"(?:npm (?:error|ERR!) signal|ELIFECYCLE.{0,100}|Command failed with) SIGKILL", source="npm @npmcli/promise-spawn"),
+    Signature(tool="JVM", name="out-of-memory", word="os::commit_memory", pattern=r"os::commit_memory\(.{1,80}\) failed", source="openjdk hotspot os_linux.cpp"),
+    Signature(tool="node", name="out-of-memory", word="enomem", pattern=r"(?:spawn|fork|read|mmap|open) ENOMEM|ENOMEM: not enough memory", source="libuv"),
     Signature(tool="node", name="out-of-memory", word="terminated due to reaching memory limit", source="node ERR_WORKER_OUT_OF_MEMORY"),
     Signature(tool="GHC", name="out-of-memory", word="overflow|exhausted", pattern=r"ghc\S{0,120}: .{0,40}heap overflow|heap exhausted", source="ghc rts/RtsUtils.c", weight="last"),
     Signature(tool="Python", name="out-of-memory", word="memoryerror", pattern=r"^MemoryError\b", source="CPython", weight="last"),

@@ -93,6 +93,7 @@ REFUSALS: tuple[Signature, ...] = (
 BLOBS: tuple[Signature, ...] = (
     # "blob unknown": registry 2.8 loses a blob that two pushes link into a repository at once (platforms that share a layer).
     Signature(tool="BuildKit", name="lost-blob", word="unknown blob", pattern=r"unknown blob \S{1,120} in history", source="buildkit#2631"),
+    Signature(tool="BuildKit", name="lost-blob", word="layer does not exist", source="moby layer.ErrLayerDoesNotExist"),
     Signature(tool="BuildKit", name="lost-blob", word="exceeded retry timeout", source="buildkit#990"),
     Signature(tool="containerd", name="lost-blob", word="not found", pattern=r"content digest sha256:\w{1,80}: not found|blob (?:sha256:\w{1,80}\b|unknown).{0,300}not found", source="moby#47520"),
     Signature(tool="registries", name="lost-blob", word="blob", pattern=r"MANIFEST_BLOB_UNKNOWN|blob unknown\b|blob upload (?:unknown|invalid)", source="distribution/errcode"),
