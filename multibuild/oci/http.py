@@ -14,12 +14,9 @@ import httpx
 
 from multibuild import __version__
 from multibuild.frozen import frozen
-from multibuild.oci.auth import RegistryAuth
-from multibuild.oci.credentials import Credentials
-from multibuild.oci.errors import RegistryError, from_status, from_transport
-from multibuild.oci.limits import READ_LIMITS, Budget
-from multibuild.oci.registry_settings import RegistrySettings, is_loopback
-from multibuild.oci.transport import (
+from multibuild.oci.access.auth import RegistryAuth
+from multibuild.oci.access.credentials import Credentials
+from multibuild.oci.access.transport import (
     MAX_LOGIN_BYTES,
     BoundedStream,
     LazyTlsTransport,
@@ -28,6 +25,9 @@ from multibuild.oci.transport import (
     require_progress,
     tls_context,
 )
+from multibuild.oci.errors import RegistryError, from_status, from_transport
+from multibuild.oci.limits import READ_LIMITS, Budget
+from multibuild.oci.registry_settings import RegistrySettings, is_loopback
 from multibuild.redact import redacted_url
 from multibuild.retry_calls import Backoff, retry
 from multibuild.terminal import printable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from multibuild.errors import PublishFailed
-from multibuild.oci.auth import scope_of
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.auth import scope_of
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import (
     DEFAULT_RETRIES,

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
-from multibuild.oci.credentials import credentials_for
+from multibuild.oci.access.credentials import credentials_for
 from multibuild.oci.http import DEFAULT_RETRIES, RetryPolicy
 from multibuild.oci.limits import READ_LIMITS, Budget, HttpLimits
 from multibuild.oci.registry import Registry

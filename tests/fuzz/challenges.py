@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import httpx
 
 from fuzz.harness import Target, mutated
-from multibuild.oci.auth import RegistryAuth
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.auth import RegistryAuth
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.registry_settings import is_loopback
 
 HOSTS = ("r.example.org", "127.0.0.1:5000")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fakes.hostile_registry import Conversation, HostileRegistry
 
 from fuzz.harness import Target, mutated
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.limits import Budget, HttpLimits

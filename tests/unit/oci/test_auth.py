@@ -11,8 +11,8 @@ from fakes.images import put_image
 from fakes.registry_server import FakeRegistry
 
 from multibuild.errors import EnvironmentFault
-from multibuild.oci.auth import RegistryAuth, _parse_challenges
-from multibuild.oci.credentials import MAX_LOGIN_AGE_S, Credentials, Login, credentials_for
+from multibuild.oci.access.auth import RegistryAuth, _parse_challenges
+from multibuild.oci.access.credentials import MAX_LOGIN_AGE_S, Credentials, Login, credentials_for
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Reference

@@ -11,7 +11,7 @@ from fakes.images import descriptor, put_attested, put_image, put_index, put_ref
 from fakes.registry_server import FakeRegistry
 
 from multibuild.cli.startup import main
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import HttpClient, RetryPolicy
 from multibuild.oci.limits import Budget, HttpLimits, LimitExceeded

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from multibuild.oci.credentials import Credentials, Login
+from multibuild.oci.access.credentials import Credentials, Login
 from multibuild.oci.errors import RegistryError, from_status
 from multibuild.oci.registry_settings import is_loopback
 
