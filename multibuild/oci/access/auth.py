@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import threading
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TypeAlias
 
 import httpx
 
-from multibuild.oci.access.credentials import Credentials, Login
-from multibuild.oci.errors import RegistryError, from_status
-from multibuild.oci.registry_settings import is_loopback
-
-MAX_CHALLENGE_BYTES = 16 * 1024
-"""Of all WWW-Authenticate headers of a response; registries send some 200."""
-
-# Of a challenge: a word, perhaps with a value; possessive, so that no text is read twice. A word at the start or after
-# a comma that has no value is a scheme (RFC 9110 section 11.6.1).
-_PART = re.compile(
-    r'(?P<first>^\s*+|,\s*+)?\b(?P<name>\w++)(?:\s*+=\s*+(?:"(?P<quoted>[^"]*+)"|(?P<bare>[^\s,"]++)))?'
+from multibuild.oci.access.challenges import (
+    MAX_CHALLENGE_BYTES,
+    Challenge,
+    challenge_header,
+    choose_challenge,
+    parse_challenges,
 )
-# RFC 6750 section 2.1 allows less. A token that no header can hold would be shown in full by httpx's error.
-_TOKEN = re.compile(r"[!-~]+\Z")
-_UNENCODED = {"Accept-Encoding": "identity"}
+from multibuild.oci.access.credentials import Credentials, Login
+from multibuild.oci.access.token_service import (
+    MAX_TOKEN_REDIRECTS,
+    Origin,
+    follow_redirect,
+    parse_token,
+    scopes_of,
+    token_request,
+)
+from multibuild.oci.errors import RegistryError
+
+_NO_FORMS = frozenset({404, 405})
+"""Answers of token services that take no form: "Not all token servers implement oauth2" (distribution, oauth)."""
+
+_Requests: TypeAlias = Generator[httpx.Request, httpx.Response, httpx.Response]
 
 
 def scope_of(method: str, repository: str, *, mounted_from: str = "") -> str:
@@ -36,158 +40,139 @@ def scope_of(method: str, repository: str, *, mounted_from: str = "") -> str:
 
 
 class RegistryAuth(httpx.Auth):
-    """Answers a 401 once per request; tokens are kept by login and scope and shared between threads.
+    """Answers a refusal once per request; tokens are kept by login and scope and shared between threads.
 
-    A login is sent only to the registry's own origin and to the token service it names. Needs a client that follows
-    no redirects: an identity token is part of a request's body.
+    A login is sent only to the registry's own origin and to the token service it names; a host that it redirects to
+    gets an anonymous token. Needs a client that follows no redirects: an identity token is part of a request's body.
     """
 
     def __init__(
         self, origin: str, host: str, read_login: Callable[[], Credentials | None], *, insecure: bool
     ) -> None:
         """`origin` is the registry's address; `insecure`: configured without TLS, so its token service needs none."""
-        self._origin = httpx.URL(origin)
-        self._host = host
+        self._origin = Origin(url=httpx.URL(origin), host=host, insecure=insecure)
         self._login = Login(read_login)
-        self._insecure = insecure
         self._basic = False
-        self._tokens: dict[tuple[Credentials | None, str], str] = {}
+        self._tokens: dict[tuple[str, Credentials | None, str], str] = {}
         self._lock = threading.Lock()
+
+    @property
+    def login(self) -> Credentials | None:
+        """The login of the registry, None without one."""
+        return self._login.current()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request, answering one challenge. Raises RegistryError when the service returns no token."""
-        if _origin_of(request.url) != _origin_of(self._origin):
-            yield request  # another host, such as a blob store, must not get the registry's login
-            return
+        is_own = self._origin.is_of(request.url)
+        # Another host, such as a blob store or a mirror, must not get the registry's login.
+        origin = self._origin if is_own else Origin.of(request.url, self._origin.host)
         scope = str(request.extensions.get("scope", ""))
-        login = self._login.current()
-        self._apply(request, scope, login)
+        login = self._login.current() if is_own else None
+        self._apply(request, origin, scope, login)
         response = yield request
-        if response.status_code != 401:
+        challenge = self._challenge(origin, response)
+        if challenge is None:
             return
-        challenges = self._challenges(response)
-        if "bearer" in challenges:
-            login = yield from self._fetch_token(request, challenges["bearer"], login)
-        elif "basic" in challenges:
-            previous = login if "Authorization" in request.headers else None
-            login = self._login.after_refusal(previous) if previous is not None else login
-            if login is None or login == previous:
+        if login is not None and login.registry_token and (challenge.scheme == "bearer" or not login.basic):
+            login = self._given_token(request, login, scope)
+        elif challenge.scheme == "bearer":
+            login = yield from self._authorize(request, origin, challenge, login)
+        else:
+            login = self._basic_login(request, login) if is_own else None
+            if login is None:
                 return
             self._basic = True
-        else:
-            return
-        self._apply(request, scope, login)
-        yield request
+        before = request.headers.get("Authorization")
+        self._apply(request, origin, scope, login)
+        if request.headers.get("Authorization") != before:
+            yield request
 
-    def _challenges(self, response: httpx.Response) -> dict[str, dict[str, str]]:
-        header = ", ".join(response.headers.get_list("www-authenticate"))
+    def _challenge(self, origin: Origin, response: httpx.Response) -> Challenge | None:
+        """Return the challenge to answer, None where there is none: a 403 has one for tokens of too small a scope."""
+        if response.status_code not in {401, 403}:
+            return None
+        header = challenge_header(response)
         if len(header) > MAX_CHALLENGE_BYTES:
             raise RegistryError(
                 "invalid",
-                f"logging in to {self._host}: its challenge has {len(header)} bytes, more than {MAX_CHALLENGE_BYTES}",
+                f"{origin.action}: its challenge has {len(header)} bytes, more than {MAX_CHALLENGE_BYTES}",
             )
-        return _parse_challenges(header)
+        challenge = choose_challenge(parse_challenges(header))
+        if challenge is None or (response.status_code == 403 and not challenge.lacks_scope):
+            return None
+        return challenge
 
-    def _apply(self, request: httpx.Request, scope: str, login: Credentials | None) -> None:
+    def _apply(self, request: httpx.Request, origin: Origin, scope: str, login: Credentials | None) -> None:
         with self._lock:
-            token = self._tokens.get((login, scope))
+            token = self._tokens.get((origin.host, login, scope))
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        elif self._basic and login is not None:
-            request.headers["Authorization"] = _basic(login)
+        elif self._basic and login is not None and login.basic:
+            request.headers["Authorization"] = login.basic
 
-    def _fetch_token(
-        self, request: httpx.Request, parameters: dict[str, str], login: Credentials | None
+    def _basic_login(self, request: httpx.Request, login: Credentials | None) -> Credentials | None:
+        """Return the login for Basic; None where there is none, or none but that which was refused."""
+        if "Authorization" in request.headers:
+            renewed = self._login.after_refusal(login)
+            login = renewed if renewed != login else None
+        return login if login is not None and login.basic else None
+
+    def _given_token(self, request: httpx.Request, login: Credentials, scope: str) -> Credentials | None:
+        """Keep the token that the login itself is; another one if it was refused and the login changed."""
+        renewed = self._login.after_refusal(login) if "Authorization" in request.headers else login
+        if renewed is not None and renewed.registry_token:
+            self._keep(self._origin, renewed, scope, renewed.registry_token)
+        return renewed
+
+    def _authorize(
+        self, request: httpx.Request, origin: Origin, challenge: Challenge, login: Credentials | None
     ) -> Generator[httpx.Request, httpx.Response, Credentials | None]:
-        """Request a token, and again if the login was refused and a new one exists; return the token's login."""
-        response = yield self._token_request(request, parameters, login)
-        if response.status_code in {401, 403}:
-            previous, login = login, self._login.after_refusal(login)
-            if login != previous:
-                response = yield self._token_request(request, parameters, login)
-        token = self._parse_token(response)
-        with self._lock:
-            self._tokens[login, str(request.extensions.get("scope", ""))] = token
-        return login
-
-    def _require_trusted(self, realm: httpx.URL) -> None:
-        """Raise RegistryError unless `realm` has TLS, the registry is insecure, or both are on this machine."""
-        netloc = realm.netloc.decode()
-        local = is_loopback(self._host) and is_loopback(netloc)
-        if netloc and (realm.scheme == "https" or (realm.scheme == "http" and (self._insecure or local))):
-            return
-        raise RegistryError(
-            "tls",
-            f"{self._host} sends logins to {netloc or 'nowhere'} without TLS",
-            hint=f"if that is meant: registries: {{'{self._host}': {{insecure: true}}}}",
-        )
-
-    def _token_request(
-        self, request: httpx.Request, parameters: dict[str, str], login: Credentials | None
-    ) -> httpx.Request:
-        realm = httpx.URL(parameters.get("realm", ""))
-        self._require_trusted(realm)
-        scope = str(request.extensions.get("scope") or parameters.get("scope", ""))
+        """Get a token, and again if the login was refused and a new one exists; return the token's login."""
+        scope = str(request.extensions.get("scope", ""))
+        own = scope if origin is self._origin else ""
+        scopes = scopes_of(own, challenge.parameters.get("scope", ""))
         # A request made beside the client has none of its timeouts.
         extensions = {"timeout": request.extensions.get("timeout", {})}
-        service = {"service": parameters["service"]} if "service" in parameters else {}
-        if login is not None and login.identity_token:
-            form = {
-                **service,
-                "scope": scope,
-                "grant_type": "refresh_token",
-                "refresh_token": login.identity_token,
-                "client_id": "multibuild",
-            }
-            return httpx.Request("POST", realm, data=form, headers=_UNENCODED, extensions=extensions)
-        # The realm may have a query already, which stays.
-        url = realm.copy_merge_params(service)
-        for part in scope.split():
-            url = url.copy_add_param("scope", part)
-        authorization = {"Authorization": _basic(login)} if login is not None else {}
-        return httpx.Request("GET", url, headers={**_UNENCODED, **authorization}, extensions=extensions)
 
-    def _parse_token(self, response: httpx.Response) -> str:
-        action = f"logging in to {self._host}"
-        if response.status_code in {401, 403, 408, 429} or response.status_code >= 500:
-            # Not 404 and the like: "no such token" must not be mistaken for "no such tag".
-            wait = response.headers.get("retry-after", "")
-            raise from_status(self._host, action, response.status_code, retry_after=wait)
-        try:
-            document: Any = json.loads(response.read()) if response.status_code == 200 else {}
-            token = document.get("token") or document.get("access_token")
-        except (ValueError, AttributeError, RecursionError):
-            token = None
-        if not isinstance(token, str) or not _TOKEN.match(token):
-            raise RegistryError(
-                "invalid",
-                f"{action}: the token service gave no token (answers {response.status_code})",
-                hint=f"`docker login {self._host}`",
-                status=response.status_code if response.status_code != 404 else 0,
-            )
-        return token
+        def ask(login: Credentials | None) -> _Requests:
+            realm = origin.token_service(challenge)
+            return _exchange(origin, token_request(realm, challenge, scopes, login, extensions), login)
+
+        response = yield from ask(login)
+        if response.status_code in _NO_FORMS and login is not None and login.identity_token:
+            response = yield from ask(Credentials(username=login.username, secret=login.secret))
+        if response.status_code in {401, 403} and origin is self._origin:
+            previous, login = login, self._login.after_refusal(login)
+            if login != previous:
+                response = yield from ask(login)
+        return self._keep(origin, login, scope, parse_token(origin, response, login))
+
+    def _keep(self, origin: Origin, login: Credentials | None, scope: str, token: str) -> Credentials | None:
+        with self._lock:
+            self._tokens[origin.host, login, scope] = token
+        return login
 
 
-def _basic(credentials: Credentials) -> str:
-    pair = f"{credentials.username}:{credentials.secret}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+def _exchange(origin: Origin, request: httpx.Request, login: Credentials | None) -> _Requests:
+    """Send a request for a token and return the answer after redirects, which a login follows on its own host alone."""
+    for _ in range(MAX_TOKEN_REDIRECTS + 1):
+        response = yield request
+        if not response.has_redirect_location:
+            return response
+        url, login = follow_redirect(origin, response, login)
+        request = _repeated(request, url, login)
+    raise RegistryError(
+        "invalid",
+        f"{origin.action}: its token service redirects more than {MAX_TOKEN_REDIRECTS} times",
+    )
 
 
-def _origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
-
-
-def _parse_challenges(header: str) -> dict[str, dict[str, str]]:
-    """Parse WWW-Authenticate, which may hold several challenges (RFC 9110 section 11.6.1), in linear time."""
-    challenges: dict[str, dict[str, str]] = {}
-    parameters: dict[str, str] = {}
-    for part in _PART.finditer(header):
-        name = part["name"].lower()
-        value = part["quoted"] if part["quoted"] is not None else part["bare"]
-        if value is not None:
-            parameters[name] = value
-        elif part["first"] is not None and not header[part.end() : part.end() + 1].strip():
-            parameters = {}
-            if name in {"basic", "bearer"}:
-                challenges[name] = parameters
-    return challenges
+def _repeated(request: httpx.Request, url: httpx.URL, login: Credentials | None) -> httpx.Request:
+    """Return a request for another address, without the login if it may not go there."""
+    headers = httpx.Headers(request.headers)
+    del headers["Host"]
+    if login is None:
+        headers.pop("Authorization", None)
+    return httpx.Request(
+        request.method, url, headers=headers, content=request.content, extensions=dict(request.extensions)
+    )
