@@ -16,6 +16,7 @@ class Seen:
     target: str
     headers: Mapping[str, str]
     body: bytes
+    has_certificate: bool = False
 
     @property
     def path(self):
@@ -45,7 +46,8 @@ class Answer:
 class RecordingServer:
     """`with RecordingServer(answer) as server:` serves at `server.host`; `answer` gets a Seen and returns an Answer.
 
-    With `tls`, a PEM file of certificate and key, it has TLS, and with `client_ca` it wants client certificates.
+    With `tls`, a PEM file of certificate and key, it has TLS, and with `client_ca` it wants client certificates, or takes
+    them at least.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class RecordingServer:
         address: str = "127.0.0.1",
         tls: Path | None = None,
         client_ca: Path | None = None,
+        wants_certificate: bool = True,
     ) -> None:
         self.seen: list[Seen] = []
         owner = self
@@ -70,7 +73,10 @@ class RecordingServer:
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                seen = Seen(self.command, self.path, dict(self.headers), body)
+                has_certificate = isinstance(self.connection, ssl.SSLSocket) and bool(
+                    self.connection.getpeercert()
+                )
+                seen = Seen(self.command, self.path, dict(self.headers), body, has_certificate)
                 owner.seen.append(seen)
                 reply = answer(seen)
                 self.send_response(reply.status, reply.reason)
@@ -92,7 +98,7 @@ class RecordingServer:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls)
             if client_ca is not None:
-                context.verify_mode = ssl.CERT_REQUIRED
+                context.verify_mode = ssl.CERT_REQUIRED if wants_certificate else ssl.CERT_OPTIONAL
                 context.load_verify_locations(client_ca)
             # The handshake belongs to the thread of the connection: a client that fails it must not stop the server.
             self._server.socket = context.wrap_socket(

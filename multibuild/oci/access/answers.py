@@ -249,8 +249,7 @@ def error_of_status(
     has_login: bool = True,
 ) -> RegistryError:
     """Return the error for a status; `details` is the server's message, `body` all it sent, `retry_after` a header."""
-    text = f"{body[:HEAD_CHARACTERS]} {details}".lower()
-    row = next((row for row in ROWS if _fits(row, status, text)), _unknown(status))
+    row = row_of(status, f"{body[:HEAD_CHARACTERS]} {details}") or _unknown(status)
     reason = row.reason
     if status == 401 and not has_login:
         reason = "wants a login, and there is none for it"
@@ -260,8 +259,11 @@ def error_of_status(
     return error
 
 
-def _fits(row: Row, status: int, text: str) -> bool:
-    return status in row.statuses and (not row.words or any(word in text for word in row.words))
+def row_of(status: int, text: str) -> Row | None:
+    """Return the row for a status and all that a server sent with it, None without one."""
+    text = text.lower()
+    rows = (row for row in ROWS if status in row.statuses)
+    return next((row for row in rows if not row.words or any(word in text for word in row.words)), None)
 
 
 def _unknown(status: int) -> Row:

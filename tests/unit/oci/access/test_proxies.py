@@ -414,6 +414,7 @@ class Raw:
         return self
 
     def __exit__(self, *_):
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts; closing does not
         self._socket.close()
 
     def _serve(self):
