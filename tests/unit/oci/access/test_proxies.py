@@ -9,6 +9,7 @@ from pathlib import Path
 import fakes
 import pytest
 from fakes.images import put_image
+from fakes.proxy_tables import BROKEN, CHOICES, EXCLUSIONS, VALUES, P
 from fakes.recording_server import Answer, RecordingServer
 from fakes.registry_server import FakeRegistry
 from fakes.socks_server import SocksServer
@@ -25,7 +26,6 @@ from multibuild.oci.registry_settings import RegistrySettings
 CERTIFICATE = Path(fakes.__path__[0]) / "registry.test.pem"
 NAME = "registry.test"
 ONCE = RetryPolicy(tries=1, unreachable_s=0.0)
-P, Q = "http://p.example.org:3128", "http://q.example.org:3128"
 
 
 def chosen(environ, url="https://r.example.org:443"):
@@ -37,25 +37,6 @@ def chosen(environ, url="https://r.example.org:443"):
 
 
 # -- which variable
-
-CHOICES = [
-    ({"HTTPS_PROXY": P}, "https", P),
-    ({"HTTPS_PROXY": P}, "http", None),
-    ({"HTTP_PROXY": P}, "http", P),
-    ({"HTTP_PROXY": P}, "https", None),
-    ({"https_proxy": P}, "https", P),
-    ({"http_proxy": P}, "http", P),
-    ({"HTTPS_PROXY": P, "https_proxy": Q}, "https", P),
-    ({"HTTPS_PROXY": "", "https_proxy": Q}, "https", Q),
-    ({"HTTP_PROXY": P, "http_proxy": Q}, "http", P),
-    ({"ALL_PROXY": P, "all_proxy": P}, "https", None),
-    ({"HTTPS_PROXY": ""}, "https", None),
-    ({"HTTPS_PROXY": P, "NO_PROXY": "", "no_proxy": "r.example.org"}, "https", None),
-    ({"HTTPS_PROXY": P, "NO_PROXY": "x", "no_proxy": "r.example.org"}, "https", P),
-    ({"HTTPS_PROXY": P, "REQUEST_METHOD": "GET"}, "https", P),
-    ({"HTTP_PROXY": P, "REQUEST_METHOD": ""}, "http", P),
-    ({}, "https", None),
-]
 
 
 @pytest.mark.parametrize(("environ", "scheme", "proxy"), CHOICES)
@@ -85,67 +66,7 @@ def test_what_only_looks_like_loopback_is_proxied(host):
     assert chosen({"HTTPS_PROXY": P}, f"https://{host}:5000") == P
 
 
-# -- NO_PROXY: rows of entry, host, port, whether it is excluded. Compared with Go's own in tests/e2e.
-
-EXCLUSIONS = [
-    ("r.example.org", "r.example.org", 443, True),
-    ("example.org", "r.example.org", 443, True),
-    ("example.org", "badexample.org", 443, False),
-    (".example.org", "r.example.org", 443, True),
-    (".example.org", "example.org", 443, False),
-    ("*.example.org", "r.example.org", 443, True),
-    ("*.example.org", "example.org", 443, False),
-    ("*example.org", "r.example.org", 443, False),
-    ("r.*", "r.example.org", 443, False),
-    ("R.EXAMPLE.ORG", "r.example.org", 443, True),
-    (" x ,\tr.example.org ", "r.example.org", 443, True),
-    ("x;r.example.org", "r.example.org", 443, False),
-    ("x r.example.org", "r.example.org", 443, False),
-    (",,", "r.example.org", 443, False),
-    ("*", "r.example.org", 443, True),
-    ("x, * ,y", "10.1.2.3", 443, True),
-    ("r.example.org:443", "r.example.org", 443, True),
-    ("r.example.org:5000", "r.example.org", 443, False),
-    ("example.org:5000", "r.example.org", 5000, True),
-    (".example.org:5000", "example.org", 5000, False),
-    ("r.example.org:", "r.example.org", 443, True),
-    ("r.example.org:https", "r.example.org", 443, False),
-    (":443", "r.example.org", 443, False),
-    ("https://r.example.org", "r.example.org", 443, False),
-    ("r.example.org/", "r.example.org", 443, False),
-    ("r.example.org.", "r.example.org", 443, False),
-    ("10.1.2.3", "10.1.2.3", 443, True),
-    ("10.1.2.3:443", "10.1.2.3", 443, True),
-    ("10.1.2.3:5000", "10.1.2.3", 443, False),
-    ("10.1.2", "10.1.2.3", 443, False),
-    ("1.2.3", "10.1.2.3", 443, False),
-    (".2.3", "10.1.2.3", 443, False),
-    ("10.0.0.0/8", "10.1.2.3", 443, True),
-    ("10.9.9.9/8", "10.1.2.3", 443, True),
-    ("10.0.0.0/16", "10.1.2.3", 443, False),
-    ("10.0.0.0/8:443", "10.1.2.3", 443, False),
-    ("10.0.0.0/33", "10.1.2.3", 443, False),
-    ("10.0.0.0/255.0.0.0", "10.1.2.3", 443, False),
-    ("0.0.0.0/0", "10.1.2.3", 443, True),
-    ("0.0.0.0/0", "r.example.org", 443, False),
-    ("0.0.0.0/0", "fd00::1", 443, False),
-    ("::/0", "10.1.2.3", 443, False),
-    ("fd00::1", "fd00::1", 443, True),
-    ("fd00:0:0::1", "fd00::1", 443, True),
-    ("FD00::1", "fd00::1", 443, True),
-    ("[fd00::1]:443", "fd00::1", 443, True),
-    ("[fd00::1]:5000", "fd00::1", 443, False),
-    ("[fd00::1]", "fd00::1", 443, False),
-    ("fd00::/64", "fd00::1", 443, True),
-    ("fd00::/64", "fd01::1", 443, False),
-    ("[fd00::]/64", "fd00::1", 443, False),
-    ("fd00::1%eth0", "fd00::1", 443, False),
-    ("::ffff:10.1.2.3", "10.1.2.3", 443, True),
-    ("10.1.2.3", "::ffff:10.1.2.3", 443, True),
-    ("::ffff:10.0.0.0/104", "10.1.2.3", 443, True),
-    ("bücher.example.org", "xn--bcher-kva.example.org", 443, True),
-    (".bücher.example.org", "r.xn--bcher-kva.example.org", 443, True),
-]
+# -- NO_PROXY
 
 
 @pytest.mark.parametrize(("no_proxy", "host", "port", "excluded"), EXCLUSIONS)
@@ -154,28 +75,6 @@ def test_no_proxy(no_proxy, host, port, excluded):
 
 
 # -- values
-
-VALUES = {
-    "http://p.example.org:3128": "http://p.example.org:3128",
-    "http://p.example.org:3128/": "http://p.example.org:3128",
-    "http://p.example.org:3128/path?query": "http://p.example.org:3128",
-    "HTTP://p.example.org": "http://p.example.org:80",
-    "https://p.example.org": "https://p.example.org:443",
-    "p.example.org:3128": "http://p.example.org:3128",
-    "p": "http://p:80",
-    "10.1.2.3:3128": "http://10.1.2.3:3128",
-    "me:word@p.example.org:3128": "http://p.example.org:3128",
-    "http://me:word@p.example.org": "http://p.example.org:80",
-    "http://me:w@rd@p.example.org": "http://p.example.org:80",
-    "http://[fd00::1]:3128": "http://[fd00::1]:3128",
-    "[fd00::1]:3128": "http://[fd00::1]:3128",
-    "http://[fd00::1]": "http://[fd00::1]:80",
-    "socks5://p.example.org": "socks5://p.example.org:1080",
-    "socks5h://p.example.org:1081": "socks5h://p.example.org:1081",
-    "SOCKS5://p.example.org": "socks5://p.example.org:1080",
-    "http://p.example.org:": "http://p.example.org:80",
-    "http://bücher.example.org:3128": "http://xn--bcher-kva.example.org:3128",
-}
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -202,46 +101,6 @@ def test_the_login_of_a_proxy(value, login):
     assert proxy is not None
     assert proxy.login == login
     assert "word" not in repr(proxy)
-
-
-BROKEN = {
-    "http://": "no host",
-    "://p": "no host",
-    "//p:3128": "no host",
-    "http://:3128": "no host",
-    "http:p:3128": "port",
-    "http://p:port": "port",
-    "http://p:0": "port",
-    "http://p:65536": "port",
-    "http://p:-1": "port",
-    "http://p:٣": "port",
-    "http://p:3128:3129": "port",
-    "fd00::1": "port",
-    "http://[fd00::1": "IPv6",
-    "http://[p]:3128": "IPv6",
-    "http://[fd00::1]x": "IPv6",
-    "ftp://p:3128": "scheme",
-    "socks4://p:3128": "scheme",
-    "socks://p:3128": "scheme",
-    "quic://p": "scheme",
-    " http://p:3128": "space",
-    "http://p:3128 ": "space",
-    "http://p:3128\n": "space",
-    "http://p\x00:3128": "space",
-    "http://p q:3128": "space",
-    "http://me:s3cret#word@p:3128": "encoded",
-    "http://me:s3cret/word@p:3128": "encoded",
-    "http://me:12/s3cret@p:3128": "encoded",
-    "http://me:s3cret%zz@p:3128": "encoded",
-    "http://me:s3cret%@p:3128": "encoded",
-    "'http://p:3128'": "no host",
-    '"http://p"': "no host",
-    "http://p,q:3128": "no host",
-    "http://a..b:3128": "no host",
-    f"http://{'a' * 64}.example.org": "no host",
-    "$PROXY": None,
-    "http://\udcff:3128": "space",
-}
 
 
 @pytest.mark.parametrize("value", BROKEN)
