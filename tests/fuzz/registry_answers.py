@@ -41,13 +41,13 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     question, *answers = generator.choice(seeds).split(SEPARATOR)
     at = generator.randrange(len(answers))
     for _ in range(generator.randint(1, 2)):
-        answers[at] = _changed(generator, answers[at])
+        answers[at] = changed(generator, answers[at])
     if generator.random() < 0.1:
         answers[at:at] = [answers[at]] * generator.randint(1, 5)
     return SEPARATOR.join([generator.choice((question, question, *QUESTIONS_TEXT)), *answers])
 
 
-def _changed(generator: random.Random, answer: bytes) -> bytes:
+def changed(generator: random.Random, answer: bytes) -> bytes:
     line, _, rest = answer.partition(b"\r\n")
     match generator.randrange(4):
         case 0:

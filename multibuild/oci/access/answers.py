@@ -150,7 +150,7 @@ ROWS: tuple[Row, ...] = (
         (),
         "invalid",
         "answers as a proxy that wants a login (407)",
-        "HTTPS_PROXY or HTTP_PROXY: http://USER:PASSWORD@HOST:PORT",
+        "in HTTPS_PROXY or HTTP_PROXY, before the host: USER:PASSWORD and an @",
         "RFC 9110 section 15.5.8",
     ),
     Row(

@@ -161,7 +161,7 @@ def error_of_proxy(proxy: Proxy, host: str, action: str, reason: str) -> Registr
     )
     if status == "407" or "wants a login" in reason or "refuses the login" in reason:
         kind, verb = "invalid", "wants another login" if proxy.login else "wants a login"
-        hint = f"{proxy.variable}={proxy.scheme}://USER:PASSWORD@HOST:PORT"
+        hint = f"in {proxy.variable}, before the host: USER:PASSWORD and an @"
     elif status in {"401", "403", "405", "451"} or "does not allow" in reason:
         kind, verb = "invalid", f"does not allow connections to {host}"
         hint = "ask its operator to allow the registry, or list it in NO_PROXY if it can be reached without"

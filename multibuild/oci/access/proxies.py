@@ -139,8 +139,9 @@ def _host_and_port(variable: str, place: str) -> tuple[str, int]:
 def _fault(variable: str, reason: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"{variable} is no address of a proxy: {reason}",
-        hint="write http://HOST:PORT, with a login http://USER:PASSWORD@HOST:PORT, where @ : / # of the password are "
-        f"%40 %3A %2F %23; or unset {variable}",
+        # Not as it is written: USER:PASSWORD@HOST would be taken for a secret, and left out.
+        hint="write http://HOST:PORT, and before the host of one with a login USER:PASSWORD and an @, where @ : / # of "
+        f"the password are %40 %3A %2F %23; or unset {variable}",
     )
 
 
