@@ -169,6 +169,8 @@ def error_of_proxy(proxy: Proxy, host: str, action: str, reason: str) -> Registr
         kind = "invalid"
     elif status or "host" in lowered:
         verb = f"does not reach {host}"
+    elif "wrong_version_number" in lowered or "record layer" in lowered:
+        kind, hint = "tls", f"it speaks plain http: {proxy.variable} has to begin with http://"
     elif "certificate" in lowered or "ssl" in lowered:
         kind, hint = "tls", "SSL_CERT_FILE names a file with its authority"
     place = f"the proxy {proxy.address} of {proxy.variable}"

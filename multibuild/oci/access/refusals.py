@@ -37,6 +37,7 @@ class Refusals:
         if response.status_code in _REDIRECTS:
             text = f"to {_target(response)}"
         login = self._auth.login
+        has_login = login is not None and self._is_own(response)
         error = error_of_status(
             self._place(response),
             action,
@@ -44,11 +45,11 @@ class Refusals:
             login.redact(text) if login is not None else text,
             body=body.decode(errors="replace"),
             retry_after=response.headers.get("retry-after", ""),
-            has_login=login is not None,
+            has_login=has_login,
         )
         error.codes = details.codes
         if response.status_code == 401:
-            error.hint = self._login_hint(response, has_login=login is not None)
+            error.hint = self._login_hint(response, has_login=has_login)
         elif details.is_page and response.status_code != 404:
             error.hint = error.hint or IN_FRONT
         is_forwarded = proxy is not None and not proxy.is_socks and response.url.scheme == "http"

@@ -38,7 +38,7 @@ def with_docker_certificates(
     """Return the settings with docker's folder of certificates for the registry, where there is one."""
     for folder in _folders(os.environ if environ is None else environ, system):
         own = folder / settings.host
-        if own.is_dir() and os.access(own, os.R_OK | os.X_OK) and any(own.iterdir()):
+        if _files(own, ".crt") or _files(own, ".cert"):
             return replace(settings, certificates=own)
     return settings
 
@@ -90,7 +90,7 @@ def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
         for cert in reversed(_files(settings.certificates, ".cert"))
     )
     for pair in pairs:
-        if not pair.key.exists():
+        if not os.path.lexists(pair.key):
             raise EnvironmentFault(
                 f"{pair.cert} is a client certificate without its key {pair.key.name}",
                 hint="an authority's file ends in .crt, a client certificate's in .cert",
@@ -100,6 +100,7 @@ def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder with this ending; none where it is not there, or not for this user to read."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix == suffix)
     except OSError:

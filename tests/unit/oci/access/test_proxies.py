@@ -201,6 +201,12 @@ def test_a_proxy_with_tls_is_spoken_to_with_tls(registry, monkeypatch):
     assert f"https://{proxy.host}" in error.message
 
 
+def test_a_proxy_without_tls_that_is_called_https_is_told(monkeypatch):
+    with RecordingServer(lambda seen: Answer(502)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy.host}")
+        assert "HTTPS_PROXY has to begin with http://" in str(failure().hint)
+
+
 @pytest.mark.parametrize("login", ["", "me:s3cret@"])
 def test_a_login_goes_to_the_proxy_alone(monkeypatch, login):
     expected = f"Basic {base64.b64encode(b'me:s3cret').decode()}" if login else None

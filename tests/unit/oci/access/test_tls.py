@@ -178,8 +178,10 @@ def test_where_the_folders_are(tmp_path):
     system, home = tmp_path / "system", tmp_path / "home"
     settings = RegistrySettings(host="r.example.org:5000")
     assert with_docker_certificates(settings, {"HOME": str(home)}, system=system) == settings
-    (system / "r.example.org:5000").mkdir(parents=True)
-    assert with_docker_certificates(settings, {"HOME": str(home)}, system=system) == settings, "it is empty"
+    certificates(system, "r.example.org:5000", hosts_toml=b"")
+    assert with_docker_certificates(settings, {"HOME": str(home)}, system=system) == settings, (
+        "nothing of TLS"
+    )
     of_system = certificates(tmp_path / "other", "r.example.org:5000", ca_crt=b"x")
     assert with_docker_certificates(settings, {}, system=of_system.parent).certificates == of_system
     of_user = certificates(home / ".config" / "docker" / "certs.d", "r.example.org:5000", ca_crt=b"x")
@@ -190,6 +192,8 @@ def test_where_the_folders_are(tmp_path):
     of_config = certificates(tmp_path / "xdg" / "docker" / "certs.d", "r.example.org:5000", ca_crt=b"x")
     environ = {"HOME": str(home), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
     assert with_docker_certificates(settings, environ, system=of_system.parent).certificates == of_config
+    long = RegistrySettings(host="a." * 200 + "test")
+    assert with_docker_certificates(long, environ, system=of_system.parent) == long, "no folder has this name"
     other = RegistrySettings(host="r.example.org")
     assert with_docker_certificates(other, environ, system=of_system.parent) == other, (
         "the port is part of it"

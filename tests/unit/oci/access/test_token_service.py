@@ -384,6 +384,28 @@ def test_without_a_login_it_is_said_that_there_is_none(servers):
     assert f"docker login {registry.server.host}" in error.hint
 
 
+def test_a_login_that_comes_after_the_anonymous_token_was_refused(servers):
+    registry = servers()
+    registry.paths["/token"] = lambda seen: token() if seen.authorization == BASIC else Answer(401)
+    logins = iter([None, LOGIN])
+    host = registry.server.host
+    settings = RegistrySettings(host=host)
+    with Registry(settings, read_login=lambda: next(logins, LOGIN), retry=ONCE) as client:
+        assert client.manifest(Reference(host=host, repository="a", tag="1"))
+    assert registry.logins() == ["", BASIC]
+
+
+def test_a_token_that_expires_in_a_run_is_exchanged(servers):
+    registry = servers()
+    registry.paths["/token"] = lambda seen: token(f"t{len(registry.logins())}")
+    host = registry.server.host
+    with Registry(RegistrySettings(host=host), read_login=lambda: LOGIN, retry=ONCE) as client:
+        for number in range(1, 4):
+            registry.valid = {f"Bearer t{number}"}
+            assert client.manifest(Reference(host=host, repository="a", tag="1"))
+    assert registry.logins() == [BASIC] * 3
+
+
 def test_an_identity_token_does_not_answer_basic(servers):
     registry = servers()
     registry.paths["/v2/a/manifests/1"] = Answer(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
