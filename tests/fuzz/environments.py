@@ -86,7 +86,9 @@ def _run_helper(case: bytes) -> None:
     before = os.environ["PATH"]
     os.environ["PATH"] = FOLDER.name
     try:
-        login = CredentialHelper(name="fuzz", host="r.example.org", timeout_s=5.0).login("r.example.org")
+        login = CredentialHelper(name="fuzz", host="r.example.org", timeout_s=5.0).login(
+            "r.example.org", lambda text: None
+        )
     except EnvironmentFault as fault:
         text = f"{fault.message} {fault.hint}"
         assert SECRET not in text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from multibuild.child_process import ChildLimit, ChildResult, run_child
@@ -45,8 +46,11 @@ class CredentialHelper:
     host: str
     timeout_s: float = HELPER_TIMEOUT_S
 
-    def login(self, key: str) -> Credentials | None:
-        """Run the helper; None where it has no login. Raises EnvironmentFault when it is missing or fails."""
+    def login(self, key: str, warn: Callable[[str], None]) -> Credentials | None:
+        """Run the helper; None where it has no login. `warn` gets what is odd about that.
+
+        Raises EnvironmentFault when it is missing or fails.
+        """
         with _ASKING:
             result = self._run(key)
         if _NOT_FOUND in result.stdout:
@@ -54,9 +58,15 @@ class CredentialHelper:
         if result.returncode:
             raise self._fault(_ending(result))
         try:
-            return _parse(result.stdout)
+            username, secret = _parse(result.stdout)
         except (ValueError, TypeError, KeyError, RecursionError):
             raise self._fault("answers, but not in the form of a credential helper") from None
+        if username and not secret:
+            # docker-credential-pass where gpg has no key, or nobody who types its passphrase (its issue 327)
+            warn(
+                f"docker-credential-{self.name} has a name for {self.host} and no password: is its store locked?"
+            )
+        return _credentials(username, secret)
 
     def _run(self, key: str) -> ChildResult:
         program = f"docker-credential-{self.name}"
@@ -82,13 +92,16 @@ def _ending(result: ChildResult) -> str:
     return f"fails ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
 
 
-def _parse(output: bytes) -> Credentials | None:
-    """Return the login that a helper printed; ValueError, TypeError or KeyError for another form."""
+def _parse(output: bytes) -> tuple[str, str]:
+    """Return name and secret that a helper printed; ValueError, TypeError or KeyError for another form."""
     document: Any = first_value(output.decode())
     if not isinstance(document, dict):
         raise TypeError
     fields = {key.lower(): value for key, value in document.items()}
-    username, secret = go_text(fields["username"]), go_text(fields["secret"])
+    return go_text(fields["username"]), go_text(fields["secret"])
+
+
+def _credentials(username: str, secret: str) -> Credentials | None:
     if not secret:
         return None
     if username == _TOKEN_USER:

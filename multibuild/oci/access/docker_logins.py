@@ -31,7 +31,7 @@ def credentials_for(
     name = config.helper(key, host)
     if name:
         # A helper without a login means that there is none, whatever the file says (credentials/native_store.go).
-        return CredentialHelper(name=name, host=host, timeout_s=timeout_s).login(key)
+        return CredentialHelper(name=name, host=host, timeout_s=timeout_s).login(key, warn)
     return config.login(key, host)
 
 

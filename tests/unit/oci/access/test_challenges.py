@@ -83,6 +83,13 @@ def test_a_long_challenge_is_parsed_in_linear_time(start, piece):
         ('Bearer service="s", Basic realm="b"', "b"),
         ('Negotiate, NTLM, Basic realm="b"', "b"),
         ('Digest realm="d", Negotiate', None),
+        ('Newauth realm="apps", type=1, title="Login to \\"apps\\"", Basic realm="simple"', "simple"),
+        (
+            'Bearer realm="t",error="invalid_token",error_description="expired, Basic realm=x", Basic realm="b"',
+            "t",
+        ),
+        ('Negotiate,Basic realm="b"', "b"),
+        ('DPoP algs="ES256", Bearer realm="t"', "t"),
         ("", None),
     ],
 )

@@ -461,6 +461,14 @@ def test_the_answers_of_helpers(config, tmp_path, monkeypatch, answer, expected)
     assert credentials_for("r.example.org") == expected
 
 
+def test_a_helper_whose_store_is_locked_is_warned_of(config, tmp_path, monkeypatch):
+    helper(tmp_path, monkeypatch, "pass", 'echo \'{"ServerURL": "r", "Username": "me", "Secret": ""}\'')
+    config({"credsStore": "pass"})
+    warnings: list[str] = []
+    assert credentials_for("r.example.org", warn=warnings.append) is None
+    assert ["docker-credential-pass" in text and "locked" in text for text in warnings] == [True]
+
+
 def test_a_helper_is_asked_for_docker_hub_by_its_address(config, tmp_path, monkeypatch):
     helper(
         tmp_path,

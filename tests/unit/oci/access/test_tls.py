@@ -163,6 +163,22 @@ def test_a_client_certificate_goes_to_no_other_host(files):
         assert other.seen[-1].has_certificate, "it asks for one, and gets it as a registry"
 
 
+def test_a_token_service_of_the_registry_gets_its_client_certificate(files):
+    """Which BuildKit does not send there (its issue 6416)."""
+    authority, server, (cert, key), _ = files
+
+    def answer(seen):
+        if seen.path == "/token":
+            return Answer(body=b'{"token": "t"}')
+        realm = f"https://{seen.headers['Host']}/token"
+        refusal = Answer(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'})
+        return OK if seen.authorization == "Bearer t" else refusal
+
+    with RecordingServer(answer, tls=server, client_ca=authority.certificate) as registry:
+        assert read(registry.host, ca=authority.certificate, cert=cert, key=key)
+        assert "/token" in registry.paths()
+
+
 def test_a_client_certificate_works_behind_a_proxy(files, mutual, monkeypatch):
     authority, _, (cert, key), _ = files
     with Tunnel(mutual.host) as proxy:

@@ -329,6 +329,18 @@ def test_a_redirect_to_another_registry_gets_an_anonymous_token_there(servers):
     assert not any(LOGIN.secret in str(seen) or BASIC in str(seen) for seen in other.server.seen)
 
 
+def test_a_gateway_between_two_registries_gets_no_login(servers):
+    """go-containerregistry, issue 2333: registry, gateway, other registry with a token service of its own."""
+    registry, gateway, other = servers(), servers(), servers()
+    path = "/v2/a/manifests/1"
+    gateway.paths["/route"] = Answer(307, headers={"Location": f"http://{other.server.host}{path}"})
+    registry.paths[path] = Answer(307, headers={"Location": f"http://{gateway.server.host}/route?url=x"})
+    other.paths["/token"] = token()
+    assert read(registry)
+    assert [seen.authorization for seen in gateway.server.seen] == [""]
+    assert other.logins() == [""]
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
 def test_another_registry_that_wants_a_login_is_named(servers, status):
     registry, other = redirecting(servers)
