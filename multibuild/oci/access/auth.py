@@ -53,7 +53,7 @@ class RegistryAuth(httpx.Auth):
         self._origin = Origin(url=httpx.URL(origin), host=host, insecure=insecure)
         self._login = Login(read_login)
         self._basic = False
-        self._tokens: dict[tuple[str, Credentials | None, str], str] = {}
+        self._tokens: dict[tuple[tuple[str, bytes], Credentials | None, str], str] = {}
         self._lock = threading.Lock()
 
     @property
@@ -104,7 +104,7 @@ class RegistryAuth(httpx.Auth):
 
     def _apply(self, request: httpx.Request, origin: Origin, scope: str, login: Credentials | None) -> None:
         with self._lock:
-            token = self._tokens.get((origin.host, login, scope))
+            token = self._tokens.get((origin.key, login, scope))
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
         elif self._basic and login is not None and login.basic:
@@ -149,7 +149,7 @@ class RegistryAuth(httpx.Auth):
 
     def _keep(self, origin: Origin, login: Credentials | None, scope: str, token: str) -> Credentials | None:
         with self._lock:
-            self._tokens[origin.host, login, scope] = token
+            self._tokens[origin.key, login, scope] = token
         return login
 
 

@@ -48,9 +48,17 @@ class Origin:
         """What is done, for an error."""
         return f"logging in to {self.host}" + (f", to which {self.led_by} leads" if self.led_by else "")
 
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """What tells it from others."""
+        return self.url.scheme, self.url.netloc
+
     def is_of(self, url: httpx.URL) -> bool:
-        """Whether a URL has this origin."""
-        return (url.scheme, url.host, url.port) == (self.url.scheme, self.url.host, self.url.port)
+        """Whether a URL has this origin, or is the same host with TLS, to which one without TLS often leads."""
+        if url.host != self.url.host:
+            return False
+        is_upgrade = (self.url.scheme, url.scheme) == ("http", "https") and self.url.port is url.port is None
+        return is_upgrade or (url.scheme, url.port) == (self.url.scheme, self.url.port)
 
     def token_service(self, challenge: Challenge) -> httpx.URL:
         """Return the realm of a challenge; RegistryError for one that may not get a login."""

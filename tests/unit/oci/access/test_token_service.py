@@ -5,12 +5,13 @@ import json
 from contextlib import ExitStack
 from typing import Any
 
+import httpx
 import pytest
 from fakes.images import OCI
 from fakes.recording_server import Answer, RecordingServer
 
 from multibuild.oci.access.credentials import Credentials
-from multibuild.oci.access.token_service import scopes_of
+from multibuild.oci.access.token_service import Origin, scopes_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.reference import Reference
@@ -430,3 +431,21 @@ def test_a_password_of_any_bytes_is_sent(servers):
     expected = "Basic " + base64.b64encode(b"me:\xff\xfe").decode()
     registry.paths["/token"] = lambda seen: token() if seen.authorization == expected else Answer(401)
     assert read(registry, Credentials(username="me", secret="\udcff\udcfe"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "url", "is_own"),
+    [
+        ("https://r.example.org", "https://r.example.org/v2/", True),
+        ("https://r.example.org", "https://r.example.org:443/v2/", True),
+        ("http://r.example.org", "https://r.example.org/v2/", True),
+        ("http://r.example.org:5000", "https://r.example.org/v2/", False),
+        ("http://r.example.org", "https://r.example.org:5000/v2/", False),
+        ("https://r.example.org", "http://r.example.org/v2/", False),
+        ("https://r.example.org", "https://r.example.org:5000/v2/", False),
+        ("https://r.example.org", "https://r.example.org.evil.example/v2/", False),
+        ("https://r.example.org", "https://cdn.r.example.org/v2/", False),
+    ],
+)
+def test_which_addresses_are_the_registrys_own(origin, url, is_own):
+    assert Origin(url=httpx.URL(origin), host="r.example.org", insecure=False).is_of(httpx.URL(url)) == is_own
