@@ -20,6 +20,7 @@ from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.access.proxies import Proxies, Proxy
 from multibuild.oci.access.refusals import Refusals
 from multibuild.oci.access.tls import tls_context
+from multibuild.oci.access.token_service import host_of
 from multibuild.oci.access.transport import (
     MAX_LOGIN_BYTES,
     BoundedStream,
@@ -175,7 +176,7 @@ class HttpClient:
 
         A few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was requested.
         """
-        connection, host = response.extensions.get("network_stream"), response.url.host
+        connection, host = response.extensions.get("network_stream"), host_of(response.url)
         if isinstance(connection, ProgressStream):
             connection.begin_body()
         encoding = _encoding(response)
@@ -212,14 +213,20 @@ class HttpClient:
             self.budget.add_waiting(time.monotonic() - start, self._name(request))
             raise self._transport_error(request, error) from error
         except httpx.InvalidURL as error:
-            message = f"{request.action}: {self.settings.host} leads to no URL"
-            raise RegistryError("invalid", message) from error
+            message = f"{request.action}: {self.settings.host} leads to no URL, or is none"
+            raise RegistryError(
+                "invalid", message, hint="is it a registry, and is its name right?"
+            ) from error
 
     def _send_following(self, request: Request) -> httpx.Response:
         """Send a request and return the response after redirects; RegistryError for more than MAX_REDIRECTS."""
         url = self._url(request.path)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(self._build(request, url))
+            try:
+                response = self._send(self._build(request, url))
+            except UnicodeError as error:
+                # idna.IDNAError: httpx decodes hosts that begin with `xn--`, of a Location also if it is not followed.
+                raise httpx.InvalidURL(str(error)) from error
             if not response.has_redirect_location or request.method not in {"GET", "HEAD"}:
                 return response
             response.close()
@@ -263,7 +270,7 @@ class HttpClient:
         Raises RegistryError for another host without TLS, and for a URL that is not of the web, such as a file's.
         """
         own = httpx.URL(self.settings.address)
-        if url.scheme not in {"http", "https"} or not url.host:
+        if url.scheme not in {"http", "https"} or not url.raw_host:
             place = f"a {url.scheme[:40]}: address" if url.scheme else "no host"
             raise RegistryError(
                 "invalid",
@@ -272,21 +279,21 @@ class HttpClient:
             )
         if self.settings.is_plain_http or url.scheme == "https":
             return url
-        if url.scheme == "http" and url.host == own.host:
+        if url.scheme == "http" and url.raw_host == own.raw_host:
             return url.copy_with(scheme="https", port=own.port)
-        raise RegistryError("tls", f"{self.settings.host} leads to {url.host} without TLS")
+        raise RegistryError("tls", f"{self.settings.host} leads to {host_of(url)} without TLS")
 
     def _redirected(self, response: httpx.Response) -> httpx.URL:
         """Return where a response redirects to; RegistryError for a place without TLS after one with it."""
         url = self._require_tls(response.url.join(response.headers["location"]))
         if response.url.scheme == "https" and url.scheme == "http":
-            raise RegistryError("tls", f"{response.url.host} leads to {url.host} without TLS")
+            raise RegistryError("tls", f"{host_of(response.url)} leads to {host_of(url)} without TLS")
         return url
 
     def is_own(self, url: str) -> bool:
         """Whether a URL that the registry gave is of its own origin. Raises RegistryError for one it may not give."""
         own, other = httpx.URL(self.settings.address), self._require_tls(httpx.URL(url))
-        return (own.scheme, own.host, own.port) == (other.scheme, other.host, other.port)
+        return (own.scheme, own.raw_host, own.port) == (other.scheme, other.raw_host, other.port)
 
     def _name(self, request: Request) -> str:
         """Return a request for an error: what for, method and path."""
@@ -318,10 +325,10 @@ class HttpClient:
     def _failed_host(self, error: httpx.HTTPError | httpx.StreamError) -> str:
         """Return the host that failed: the registry, or a token service or blob store it redirected to."""
         try:
-            host = error.request.url.host if isinstance(error, httpx.HTTPError) else self.settings.host
+            host = host_of(error.request.url) if isinstance(error, httpx.HTTPError) else self.settings.host
         except RuntimeError:
             return self.settings.host
-        return self.settings.host if host == httpx.URL(self.settings.address).host else host
+        return self.settings.host if host == host_of(httpx.URL(self.settings.address)) else host
 
     def with_retries(self, work: Callable[[], T]) -> T:
         """Repeat `work` while its RegistryError is transient; raise the last one."""

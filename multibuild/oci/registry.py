@@ -15,6 +15,7 @@ import httpx
 from multibuild.errors import PublishFailed
 from multibuild.oci.access.auth import scope_of
 from multibuild.oci.access.credentials import Credentials
+from multibuild.oci.access.token_service import host_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import (
     DEFAULT_RETRIES,
@@ -339,7 +340,7 @@ class Registry:
         if not self._http.is_own(url):
             raise RegistryError(
                 "invalid",
-                f"pushing to {name}: {self.host} wants the upload sent to {httpx.URL(url).host[:80]}",
+                f"pushing to {name}: {self.host} wants the upload sent to {host_of(httpx.URL(url))[:80]}",
                 hint="a layer goes only to the registry that it is for: is it the right one?",
             )
         headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
@@ -373,7 +374,7 @@ class Registry:
         self._http.send(request)
 
     def _is_other_host(self, url: str) -> bool:
-        return httpx.URL(url).host != httpx.URL(self.settings.address).host
+        return httpx.URL(url).raw_host != httpx.URL(self.settings.address).raw_host
 
     def _join(self, response: Response, location: str) -> str:
         """Resolve a URL from a response, which may be relative."""
@@ -433,5 +434,5 @@ def _tags(response: Response, action: str) -> list[str]:
     except (ValueError, RecursionError, TypeError, KeyError):
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RegistryError("invalid", f"{action}: {response.url.host} gives no list of tags")
+        raise RegistryError("invalid", f"{action}: {host_of(response.url)} gives no list of tags")
     return tags

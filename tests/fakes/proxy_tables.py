@@ -141,6 +141,8 @@ BROKEN = {
     '"http://p"': "no host",
     "http://p,q:3128": "no host",
     "http://a..b:3128": "no host",
+    "http://10.9.9.999:3128": "no host",
+    "10.9.9.983128": "no host",
     f"http://{'a' * 64}.example.org": "no host",
     "$PROXY": None,
     "http://\udcff:3128": "space",

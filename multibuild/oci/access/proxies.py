@@ -25,6 +25,7 @@ PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _CIDR = re.compile(r"([0-9a-f:.]{2,45})/([0-9]{1,3})\Z")
 _NO_HOST = re.compile(r"[\s\x00-\x20\x7f\"'<>\\^`{|}%\[\]@,;:]")
+_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+){3}\Z")
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 
@@ -129,7 +130,7 @@ def _host_and_port(variable: str, place: str) -> tuple[str, int]:
             host = name.encode("idna").decode()
         except UnicodeError:  # also where a part of it is empty or too long, which no resolver takes
             host = ""
-        if not host or _NO_HOST.search(host):
+        if not host or _NO_HOST.search(host) or (_NUMBERS.match(host) and parse_address(host) is None):
             raise _fault(variable, "it names no host")
     if port and not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535):
         raise _fault(variable, "its port is no number from 1 to 65535")

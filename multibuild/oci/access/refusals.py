@@ -77,7 +77,7 @@ class Refusals:
         )
 
     def _is_own(self, response: httpx.Response) -> bool:
-        return (response.url.host, response.url.port) == (self._own.host, self._own.port)
+        return (response.url.raw_host, response.url.port) == (self._own.raw_host, self._own.port)
 
     def _place(self, response: httpx.Response) -> str:
         """Return the host that answered: the registry, or one that it led to."""

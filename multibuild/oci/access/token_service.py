@@ -55,7 +55,7 @@ class Origin:
 
     def is_of(self, url: httpx.URL) -> bool:
         """Whether a URL has this origin, or is the same host with TLS, to which one without TLS often leads."""
-        if url.host != self.url.host:
+        if url.raw_host != self.url.raw_host:
             return False
         is_upgrade = (self.url.scheme, url.scheme) == ("http", "https") and self.url.port is url.port is None
         return is_upgrade or (url.scheme, url.port) == (self.url.scheme, self.url.port)
@@ -76,14 +76,18 @@ class Origin:
         """
         if (
             realm.scheme not in {"http", "https"}
-            or not realm.host
+            or not realm.raw_host
             or realm.userinfo
-            or _is_of_machine(realm.host)
+            or _is_of_machine(host_of(realm))
         ):
             raise self._no_service(str(realm))
         if realm.scheme == "https" or self.insecure:
             return realm
-        if self.url.scheme == "https" and realm.host == self.url.host and realm.port in {None, self.url.port}:
+        if (
+            self.url.scheme == "https"
+            and realm.raw_host == self.url.raw_host
+            and realm.port in {None, self.url.port}
+        ):
             return realm.copy_with(scheme="https", port=self.url.port)
         if is_loopback(self.host) and is_loopback(realm.netloc.decode()):
             return realm
@@ -149,8 +153,8 @@ def follow_redirect(
     """
     before = response.request.url
     after = origin.require_trusted(before.join(response.headers["location"]))
-    stays = (before.host, before.port, before.scheme) == (after.host, after.port, after.scheme)
-    if stays or (before.host == after.host and after.scheme == "https" and before.scheme == "http"):
+    stays = (before.raw_host, before.port, before.scheme) == (after.raw_host, after.port, after.scheme)
+    if stays or (before.raw_host == after.raw_host and after.scheme == "https" and before.scheme == "http"):
         return after, login
     if login is not None and login.identity_token:
         raise RegistryError(
@@ -176,7 +180,9 @@ def parse_token(origin: Origin, response: httpx.Response, login: Credentials | N
         )
     token = _token_in(response.read()) if status == 200 else None
     if token is None:
-        service = "" if origin.url.host == response.request.url.host else f" {_place(response.request.url)}"
+        service = (
+            "" if origin.url.raw_host == response.request.url.raw_host else f" {_place(response.request.url)}"
+        )
         said = f"answers {status}{f': {details}' if details else ''}"
         raise RegistryError(
             "invalid",
@@ -201,6 +207,11 @@ def _covers(scope: str, other: str) -> bool:
     name, _, actions = scope.rpartition(":")
     other_name, _, other_actions = other.rpartition(":")
     return name == other_name and set(other_actions.split(",")) <= set(actions.split(","))
+
+
+def host_of(url: httpx.URL) -> str:
+    """Return the host of a URL in ASCII: httpx's `host` raises idna.IDNAError for `xn--` before what is no IDN."""
+    return url.raw_host.decode().strip("[]")
 
 
 def _is_of_machine(host: str) -> bool:

@@ -14,6 +14,7 @@ import httpx
 
 from multibuild.oci.access.proxies import PORTS, Proxies, Proxy
 from multibuild.oci.access.tls import tls_context
+from multibuild.oci.access.token_service import host_of
 from multibuild.oci.access.tunnels import TunnelBackend, proxy_authorization
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import HttpLimits
@@ -203,9 +204,13 @@ class RegistryTransport(httpx.BaseTransport):
         """Send a request."""
         url = request.url
         port = url.port or PORTS[url.scheme]
-        proxy = self._proxies.of_url(url.scheme, url.raw_host.decode().strip("[]"), port)
+        proxy = self._proxies.of_url(url.scheme, host_of(url), port)
         request.extensions["proxy"] = proxy
-        is_own = (url.scheme, url.host, url.port) == (self._own.scheme, self._own.host, self._own.port)
+        is_own = (url.scheme, url.raw_host, url.port) == (
+            self._own.scheme,
+            self._own.raw_host,
+            self._own.port,
+        )
         transport = self._transport(url.scheme == "https", is_own, proxy)
         try:
             return transport.handle_request(request)

@@ -449,3 +449,20 @@ def test_a_password_of_any_bytes_is_sent(servers):
 )
 def test_which_addresses_are_the_registrys_own(origin, url, is_own):
     assert Origin(url=httpx.URL(origin), host="r.example.org", insecure=False).is_of(httpx.URL(url)) == is_own
+
+
+@pytest.mark.parametrize("name", ["xn--a.example.test", "xn--99zzzzzzzzzz.example.test", "xn---.test"])
+def test_a_name_that_only_looks_international_is_a_name(servers, name):
+    """httpx raises an error of its own for the host of such a URL."""
+    registry = servers()
+    registry.paths["/v2/a/manifests/1"] = Answer(307, headers={"Location": f"http://{name}/v2/a/manifests/1"})
+    assert "leads to no URL" in failure(registry).message
+    registry.paths["/v2/a/manifests/1"] = challenge(f"https://{name}/token")
+    assert failure(registry).kind in {"invalid", "unreachable"}
+    with pytest.raises(RegistryError, match=name):
+        registry_of(name)
+
+
+def registry_of(name):
+    with Registry(RegistrySettings(host=name), retry=ONCE) as client:
+        client.manifest(Reference(host=name, repository="a", tag="1"))
