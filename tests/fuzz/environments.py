@@ -20,7 +20,7 @@ SECRET = "s3cret"
 PROXY_WORDS = (
     b"http://", b"https://", b"socks5://", b"socks5h://", b"me:s3cret@", b"@", b":", b"/", b"#", b"?", b"%", b"%40", b"%zz",
     b"[", b"]", b"[fd00::1]", b"::1", b"*", b"*.", b".", b",", b"10.0.0.0/8", b"/33", b"/", b":443", b"\xc3\xbc", b"\xff",
-    b" ", b"\t", b"\r", b"localhost", b"9" * 400, b"a" * 70, b"\nNO_PROXY=", b"\nHTTP_PROXY=",
+    b" ", b"\t", b"\r", b"localhost", b"xn--a.", b"9" * 400, b"a" * 70, b"\nNO_PROXY=", b"\nHTTP_PROXY=",
 )  # fmt: skip
 PLACES = (
     ("https", "r.example.org", 443), ("http", "r.example.org", 80), ("https", "10.1.2.3", 5000),

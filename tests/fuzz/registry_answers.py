@@ -28,6 +28,7 @@ HEADERS = (
     b"Content-Encoding: deflate\r\n", b"Content-Encoding: br\r\n", b"Docker-Content-Digest: sha256:zz\r\n",
     b"Docker-Content-Digest: " + DIGEST.encode() + b"\r\n", b"Location: /v2/app/manifests/1\r\n",
     b"Location: file:///etc/passwd\r\n", b"Location: //[::1\r\n", b"Location: http://127.0.0.1:1/\r\n",
+    b"Location: http://xn--a.example/\r\n",
     b"Location: \xff\xfe\r\n", b"Link: </v2/app/tags/list?last=a>; rel=next\r\n", b"Link: <<<>>;;;==,,\r\n",
     b"Retry-After: " + b"9" * 400 + b"\r\n", b"Retry-After: Mon, 99 Foo 99999 99:99:99 +9999\r\n",
     b'WWW-Authenticate: Bearer realm="/token"\r\n', b"WWW-Authenticate: Basic realm=x\r\n", b"X: " + b"y" * 9000 + b"\r\n",

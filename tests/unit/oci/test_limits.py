@@ -110,7 +110,7 @@ def _image_at(registry):
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"requests": 3}, "more than 3 requests in one command, after 4 requests, 3 entries"),
+        ({"requests": 3}, r"more than 3 requests in one command, after [4-6] requests, 3 entries"),
         ({"entries": 2}, "more than 2 entries in one command, after 1 requests"),
         ({"total_bytes": 60}, "more than 60 bytes in one command"),
     ],
