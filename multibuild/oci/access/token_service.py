@@ -78,6 +78,7 @@ class Origin:
             realm.scheme not in {"http", "https"}
             or not realm.raw_host
             or realm.userinfo
+            or not _is_name(realm)
             or _is_of_machine(host_of(realm))
         ):
             raise self._no_service(str(realm))
@@ -212,6 +213,14 @@ def _covers(scope: str, other: str) -> bool:
 def host_of(url: httpx.URL) -> str:
     """Return the host of a URL in ASCII: httpx's `host` raises idna.IDNAError for `xn--` before what is no IDN."""
     return url.raw_host.decode().strip("[]")
+
+
+def _is_name(url: httpx.URL) -> bool:
+    """Whether httpx can ask for a URL: it cannot for a host with `xn--` before what is no IDN."""
+    try:
+        return bool(url.host)
+    except UnicodeError:
+        return False
 
 
 def _is_of_machine(host: str) -> bool:

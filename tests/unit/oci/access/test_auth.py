@@ -93,6 +93,7 @@ def test_a_login_is_not_sent_without_tls(host, realm):
         "https://tokens.example.org@evil.example/",
         "http://169.254.169.254/latest/meta-data",
         "http://[fe80::1]/",
+        "https://xn--a.example/t",
     ],
 )
 @pytest.mark.parametrize("insecure", [False, True])
