@@ -141,10 +141,9 @@ PAIR = {"keypair": [{"key": "/etc/ssl/box.key", "cert": "/etc/ssl/box.cert"}]}
 
 
 def test_a_client_certificate_is_written_as_buildkit_reads_it():
-    files = {"cert": Path("/etc/ssl/box.cert"), "key": Path("/etc/ssl/box.key")}
-    assert buildkit_settings("box:5000", RegistrySettings(host="box:5000", **files)) == PAIR
-    local = RegistrySettings(host="localhost:5000", **files)
-    assert buildkit_settings("localhost:5000", local) == {"http": False, **PAIR}
+    settings = RegistrySettings(host="box", cert=Path("/etc/ssl/box.cert"), key=Path("/etc/ssl/box.key"))
+    assert buildkit_settings("box:5000", settings) == PAIR
+    assert buildkit_settings("localhost:5000", settings) == {"http": False, **PAIR}
     text = with_registries("", {"box:5000": {**CA, **PAIR}})
     assert tomllib.loads(text)["registry"]["box:5000"] == {**CA, **PAIR}
 
