@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from multibuild.dockerfile.bounded_text import read_bounded
+from multibuild.dockerfile.source import Source, SourceInstruction, read_source
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 
@@ -25,17 +26,12 @@ MAX_IMAGES = 500
 MAX_EXPANDED_CHARACTERS = 4096
 """Of a variable: no reference of an image is nearly as long."""
 
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*$")
-# A separate word: `$((1<<N))` and bash's `<<<` are no heredocs.
-_HEREDOC = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z_][\w.-]*)\2(?=\s|$|[;|&>)])")
-_SHEBANG = re.compile(r"\A#!.*\n")  # only `syntax` may follow one (BuildKit, parser.DetectSyntax)
 _FLAG = re.compile(r"--([a-z-]+)=(\S+)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]{0,256}))?\})")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 # A source that begins with a variable may be an address, too.
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|^git@|^\$")
-_HEREDOC_WORDS = frozenset({"RUN", "COPY", "ADD"})
-_PLATFORM_ARGS = frozenset(
+PLATFORM_ARGS = frozenset(
     f"{kind}{part}" for kind in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
 )
 """Set by BuildKit without a declaration, in FROM lines too (docs: "Automatic platform ARGs in the global scope")."""
@@ -86,23 +82,31 @@ def load_text(path: Path, errors: str = "replace") -> str:
     return read_bounded(path, MAX_DOCKERFILE_BYTES).decode("utf-8", errors)
 
 
-def read_dockerfile(text: str, args: Mapping[str, str]) -> Dockerfile:
+def read_dockerfile(
+    text: str, args: Mapping[str, str], *, automatic: Mapping[str, str] | None = None
+) -> Dockerfile:
     """Parse a Dockerfile; `args` are build arguments, which also fill `ARG`s before the first FROM.
 
-    A byte order mark is ignored, as in BuildKit. Unresolved variables stay as written (`${X}`). Raises ConfigError for
-    a file beyond the limits.
+    `automatic` are the values that BuildKit sets (TARGETARCH and its kind): other than a build argument, a default in
+    the file hides them (dockerfile2llb/convert.go: the ARG is added to the global ones). A byte order mark is ignored,
+    as in BuildKit. Unresolved variables stay as written (`${X}`). Raises ConfigError for a file beyond the limits.
     """
     _require_small(len(text), MAX_DOCKERFILE_BYTES, "characters")
-    text = text.removeprefix("\ufeff")
-    directives = _directives(_SHEBANG.sub("", text))
-    reader = _Reader(args)
-    for instruction in instructions(text):
-        reader.add(instruction)
+    return parse_source(read_source(text), args, automatic=automatic)
+
+
+def parse_source(
+    source: Source, args: Mapping[str, str], *, automatic: Mapping[str, str] | None = None
+) -> Dockerfile:
+    """Parse a Dockerfile whose instructions are read already; see read_dockerfile."""
+    reader = _Reader(args, automatic or {})
+    for one in source.instructions:
+        reader.add(_instruction(one))
     reader.end_stage()
     return Dockerfile(
         stages=tuple(reader.stages),
         images=tuple(image for image in reader.images if image != "scratch"),
-        syntax=args.get("BUILDKIT_SYNTAX") or directives.get("syntax"),
+        syntax=args.get("BUILDKIT_SYNTAX") or source.directives.get("syntax"),
         adds_urls=reader.adds_urls,
     )
 
@@ -117,12 +121,12 @@ def _require_small(count: int, limit: int, things: str) -> None:
 class _Reader:
     """Collector of a Dockerfile's stages and images, in time linear in its instructions."""
 
-    def __init__(self, args: Mapping[str, str]) -> None:
+    def __init__(self, args: Mapping[str, str], automatic: Mapping[str, str]) -> None:
         self.stages: list[Stage] = []
         self.images: dict[str, None] = {}
         self.adds_urls = False
         self._args = args
-        self._values = {name: value for name, value in args.items() if name in _PLATFORM_ARGS}
+        self._values = {**automatic, **{name: value for name, value in args.items() if name in PLATFORM_ARGS}}
         self._names: set[str] = set()
         self._of_stage: list[Instruction] = []
 
@@ -153,7 +157,7 @@ class _Reader:
         _require_small(len(self.stages), MAX_STAGES, "stages")
 
     def _declare(self, instruction: Instruction) -> None:
-        for name, value in _declared(instruction.rest):
+        for name, value in declared(instruction.rest):
             if name in self._args:
                 self._values[name] = self._args[name]
             elif value is not None:
@@ -169,38 +173,12 @@ class _Reader:
 
 def instructions(text: str) -> Iterator[Instruction]:
     """Return the instructions in order, without comments, blank lines and heredoc bodies."""
-    escape = "`" if _directives(text).get("escape") == "`" else "\\"
-    lines = iter(enumerate(_lines(text), 1))
-    for number, line in lines:
-        if _is_blank(line):
-            continue
-        whole = _joined(line, lines, escape)
-        word, rest = (*whole.split(None, 1), "", "")[:2]
-        body: list[str] = []
-        for dash, _, end in _HEREDOC.findall(whole) if word.upper() in _HEREDOC_WORDS else ():
-            for _, content in lines:
-                if (content.lstrip("\t") if dash else content) == end:
-                    break
-                body.append(content)
-        yield Instruction(word=word.upper(), rest=rest.strip(), line=number, body="\n".join(body))
+    return map(_instruction, read_source(text).instructions)
 
 
-def _lines(text: str) -> Iterator[str]:
-    """Return the lines: a form feed or U+2028 ends none, other than in str.splitlines."""
-    return (line.removesuffix("\r") for line in text.split("\n"))
-
-
-def _is_blank(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")
-
-
-def _joined(line: str, lines: Iterator[tuple[int, str]], escape: str) -> str:
-    """Return a line with those that continue it; blank lines and comments between them are left out."""
-    pieces = [line.strip()]
-    while pieces[-1].endswith(escape):
-        pieces[-1] = pieces[-1][:-1]
-        pieces.append(next((following.strip() for _, following in lines if not _is_blank(following)), ""))
-    return "".join(pieces)
+def _instruction(one: SourceInstruction) -> Instruction:
+    body = "\n".join(heredoc.body.text for heredoc in one.heredocs)
+    return Instruction(word=one.word, rest=one.rest.text, line=one.line, body=body)
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
@@ -213,7 +191,7 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     def fill(match: re.Match[str]) -> str:
         name, operator, other = match[1] or match[2], match[3] or "", match[4] or ""
         value = values.get(name, "")
-        if name in _PLATFORM_ARGS and name not in values:
+        if name in PLATFORM_ARGS and name not in values:
             return match[0]
         is_set = value if operator.startswith(":") else name in values
         if operator.endswith("+"):
@@ -221,24 +199,13 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         if operator.endswith("-"):
             return value if is_set else other
         # The variant of most platforms is empty, which is a value.
-        return value if value or name in _PLATFORM_ARGS else match[0]
+        return value if value or name in PLATFORM_ARGS else match[0]
 
     whole = _VARIABLE.sub(fill, text)
     return whole if len(whole) <= MAX_EXPANDED_CHARACTERS else text
 
 
-def _directives(text: str) -> dict[str, str]:
-    """Return the parser directives: at the very top, one a line; the first other line ends them."""
-    directives = {}
-    for line in _lines(text):
-        match = _DIRECTIVE.match(line)
-        if not match:
-            break
-        directives[match[1].lower()] = match[2]
-    return directives
-
-
-def _declared(rest: str) -> Iterator[tuple[str, str | None]]:
+def declared(rest: str) -> Iterator[tuple[str, str | None]]:
     """Return an ARG's names and defaults; None for a name without, which is unset or set by BuildKit."""
     for part in _WORD.findall(rest):
         name, sign, value = part.partition("=")
@@ -259,7 +226,7 @@ def _extend(stage: Stage, instructions: Sequence[Instruction]) -> Stage:
     return replace(
         stage,
         copies_from=tuple(dict.fromkeys(source for one in instructions for source in _sources(one))),
-        args=tuple(name for one in instructions if one.word == "ARG" for name, _ in _declared(one.rest)),
+        args=tuple(name for one in instructions if one.word == "ARG" for name, _ in declared(one.rest)),
         runs=tuple(
             "\n".join(filter(None, (one.rest, one.body))) for one in instructions if one.word == "RUN"
         ),

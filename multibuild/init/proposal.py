@@ -81,7 +81,7 @@ def required_images(
     text: str, target: str | None, platform: Platform, builder: Platform
 ) -> tuple[RequiredImage, ...]:
     """Return the images that a build for `platform` pulls; those of `$BUILDPLATFORM` stages are for the builder."""
-    stages = read_dockerfile(text, _arguments(platform, builder)).stages
+    stages = read_dockerfile(text, {}, automatic=_arguments(platform, builder)).stages
     images = []
     for used in used_stages(stages, target):
         stage = used.stage
@@ -115,7 +115,7 @@ def propose_platforms(
     preferred = FALLBACK_PLATFORMS if unknown else COMMON_PLATFORMS
     propose_all = len(possible) <= MAX_PROPOSED and not unknown
     chosen = possible if propose_all else [platform for platform in possible if platform in preferred]
-    stages = used_stages(read_dockerfile(text, _arguments(builder, builder)).stages, target)
+    stages = used_stages(read_dockerfile(text, {}, automatic=_arguments(builder, builder)).stages, target)
     # A stage that others are FROM only prepares; the others compile.
     bases = {stage for used in stages for stage in used.chain[1:]}
     return Proposal(
