@@ -9,7 +9,7 @@ from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.init.toolchains import toolchain_of
+from multibuild.lint.toolchains import toolchain_of
 from multibuild.platforms import Platform
 
 DEFAULT_CANDIDATES = tuple(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from multibuild.dockerfile.stages import UsedStage
 from multibuild.frozen import frozen
+from multibuild.lint.evaluate import Event
 
 
 def _command(words: str) -> str:
@@ -19,7 +21,8 @@ def _command(words: str) -> str:
 class Toolchain:
     """A compiler. `image` matches the last part of an image's name, `run` a RUN line.
 
-    The output of a `portable` one is the same for every platform. `advice` follows "write FROM
+    The output of a `portable` one is the same for every platform; a `certain` one builds for the machine that it runs
+    on, unless told otherwise in the same place. `advice` follows "write FROM
     --platform=$BUILDPLATFORM"; `source` is where it is described.
     """
 
@@ -29,6 +32,7 @@ class Toolchain:
     advice: str
     source: str
     portable: bool = False
+    certain: bool = False
 
 
 TOOLCHAINS = (
@@ -38,6 +42,7 @@ TOOLCHAINS = (
         run=r"\bgo\s+(?:build|install)\b",
         advice="ARG TARGETOS TARGETARCH, and GOOS=$TARGETOS GOARCH=$TARGETARCH go build",
         source="docs.docker.com/build/building/multi-platform, cross-compilation",
+        certain=True,
     ),
     Toolchain(
         name="Rust",
@@ -45,6 +50,7 @@ TOOLCHAINS = (
         run=r"\b(?:cargo\s+(?:build|install)|rustc)\b",
         advice="ARG TARGETARCH, and cargo build --target with the target and linker of that architecture",
         source="doc.rust-lang.org/rustc/targets",
+        certain=True,
     ),
     Toolchain(
         name=".NET",
@@ -94,3 +100,25 @@ def toolchain_of(used: UsedStage, *, by_image: bool) -> Toolchain | None:
             return row
     name = used.root.base.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
     return next((row for row in TOOLCHAINS if by_image and runs and re.fullmatch(row.image, name)), None)
+
+
+_COMMANDS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "go": ("Go", frozenset({"build", "install"})),
+    "cargo": ("Rust", frozenset({"build", "install", "rustc", "b"})),
+    "rustc": ("Rust", frozenset()),
+    "dotnet": (".NET", frozenset({"publish", "build"})),
+    "zig": ("Zig", frozenset({"build", "cc", "c++", "build-exe"})),
+    **dict.fromkeys(("make", "cmake", "ninja", "meson", "gcc", "g++", "cc", "c++", "clang", "clang++", "configure"), ("C", frozenset())),
+    **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), ("Java", frozenset())),
+    **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), ("JavaScript", frozenset({"build", "run"}))),
+}
+_BY_NAME = {row.name: row for row in TOOLCHAINS}
+
+
+def compiles(event: Event) -> Toolchain | None:
+    """Return the toolchain that a command runs."""
+    name, verbs = _COMMANDS.get(event.name, ("", frozenset()))
+    words = [word.text for word in event.words[1:] if not word.text.startswith(("-", "+"))]
+    if not name or (verbs and not (words and words[0] in verbs)):
+        return None
+    return _BY_NAME[name]

@@ -1,0 +1,1 @@
+"""Lint of Dockerfiles: mistakes that put the wrong architecture into an image."""

@@ -1,0 +1,207 @@
+"""Rules on stages that run on the builder's platform, and on compiling under emulation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multibuild.lint.check_targets import go_builds
+from multibuild.lint.evaluate import Event
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.places import declaration, reaches_image
+from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of
+from multibuild.lint.values import Expanded, Origin
+from multibuild.lint.view import StageView, Step, View
+
+_MENTIONS = re.compile(r"TARGET(?:ARCH|PLATFORM|VARIANT)\b|\bxx-|/xx\b|\bTARGETPAIR\b")
+_URL = re.compile(r"\b(?:https?|ftp)://")
+_ARCH_ARGS = ("TARGETARCH", "TARGETPLATFORM")
+
+
+def wrong_machine(view: View) -> Iterator[Found]:
+    """Find the builder's architecture where the target's belongs: `uname -m` in a cross stage, $BUILDARCH."""
+    for stage in view.stages:
+        for step, event in stage.events():
+            for word in _telling(event):
+                marks = word.marks | event.guard_marks
+                if "build" not in marks:
+                    continue
+                reaches = reaches_image(view, stage, step)
+                is_variable = "BUILDARCH" in word.source.text[word.start : word.end]
+                if not reaches and (is_variable or not stage.is_cross or not view.copied_from(stage)):
+                    continue
+                yield Found(
+                    level="error" if reaches else "hint",
+                    at=word.origin,
+                    message=_message(stage, reaches=reaches),
+                    fix="ask $TARGETARCH instead, after ARG TARGETARCH in the stage",
+                    edits=_go_edit(view, stage, step, event, word),
+                    branch=event.branch,
+                )
+                break
+
+
+def _message(stage: StageView, *, reaches: bool) -> str:
+    where = f"{stage.used.label} runs on the builder's platform" if stage.is_cross else "BUILDARCH is the builder's"
+    if reaches:
+        return f"this is for the builder's architecture, and gets into the image: {where}"
+    return f"this is for the builder's architecture: {where}; right only for a tool of the build itself"
+
+
+def _telling(event: Event) -> Iterator[Expanded]:
+    """Yield the words of a command that choose an architecture: addresses, GOARCH, targets of compilers."""
+    if event.name in {"echo", "printf", "test", "[", "[["}:
+        return
+    for name, word in event.assignments:
+        if name in {"GOARCH", "CARGO_BUILD_TARGET"} and event.words:
+            yield word
+    for word in event.words[1:]:
+        if _URL.search(word.text) or word.text.startswith(("--target", "--host=", "--arch", "-r")):
+            yield word
+
+
+def _go_edit(view: View, stage: StageView, step: Step, event: Event, word: Expanded) -> tuple[Edit, ...]:
+    own = [key for key, value in event.assignments if value is word]
+    if own != ["GOARCH"] or event.name != "go" or not word.origin.whole:
+        return ()
+    return (
+        Edit(word.origin.start, word.origin.end, "$TARGETARCH"),
+        *declaration(view, stage, step, "TARGETARCH"),
+    )
+
+
+def unused_arguments(view: View) -> Iterator[Found]:
+    """Find TARGET arguments that a cross stage declares, and nothing in it uses."""
+    for stage in view.stages:
+        own = [
+            step
+            for step in stage.steps
+            if step.instruction.word == "ARG"
+            and any(stage.declared.get(name) is step for name in _ARCH_ARGS)
+        ]
+        if not own or not stage.is_cross or _is_target_aware(view, stage, own[0]):
+            continue
+        compiled = list(_for_builder(view, stage))
+        level: Level = "hint"
+        message = "nothing in this stage uses it"
+        if compiled:
+            level, message = compiled[0][2], f"nothing uses it, and {compiled[0][1].name} is built for the builder"
+        elif _has_opaque(stage):
+            continue
+        start = own[0].instruction.rest.offset(0)
+        edits = next((edits for *_, edits in compiled if edits), ())
+        yield Found(
+            level=level,
+            at=Origin(start, own[0].instruction.rest.offset(len(own[0].instruction.rest.text) - 1) + 1),
+            message=f"{own[0].instruction.rest.text} is declared, but {message}",
+            fix=f"tell the compiler: {compiled[0][1].advice}" if compiled else "use it, or remove the line",
+            edits=edits,
+        )
+
+
+def untargeted(view: View) -> Iterator[Found]:
+    """Find compilers in a cross stage that know nothing of the target."""
+    for stage in view.stages:
+        if not stage.is_cross or any(name in stage.declared for name in _ARCH_ARGS):
+            continue
+        if _is_target_aware(view, stage, stage.steps[0]):
+            continue
+        for at, toolchain, level, edits in _for_builder(view, stage):
+            yield Found(
+                level=level,
+                at=at,
+                message=f"{stage.used.label} builds {toolchain.name} for the builder's own platform, whatever the image is for",
+                fix=f"tell it: {toolchain.advice}",
+                edits=edits,
+            )
+            break
+
+
+def _is_target_aware(view: View, stage: StageView, after: Step) -> bool:
+    """Whether a later line of the stage, or of one that is FROM it, mentions the target."""
+    heirs = [
+        other
+        for other in view.stages
+        if any(one.line == stage.used.stage.line for one in other.used.chain)
+    ]
+    for heir in heirs:
+        for step in heir.steps:
+            if heir is stage and step.instruction.line <= after.instruction.line:
+                continue
+            if step.instruction.word == "ARG" and "=" not in step.instruction.rest.text:
+                continue
+            texts = (step.instruction.rest.text, *(one.body.text for one in step.instruction.heredocs))
+            if any(_MENTIONS.search(text) for text in texts):
+                return True
+    return False
+
+
+def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolchain, Level, tuple[Edit, ...]]]:
+    """Yield the compilers of a stage whose result is the builder's: place, toolchain, level, edits."""
+    targets = [value for _, _, value in go_builds(stage) if value is not None and value.text]
+    for step, event in stage.events():
+        toolchain = compiles(event)
+        if toolchain is None or toolchain.portable or "arch" in event.guards:
+            continue
+        if toolchain.name == "Go" and (targets or _is_tool(event)):
+            continue
+        if toolchain.name == "Rust" and (event.value("CARGO_BUILD_TARGET") or _has_target(event)):
+            continue
+        if toolchain.name in {"C", ".NET", "Zig"} and _has_target(event):
+            continue
+        certain = toolchain.certain and reaches_image(view, stage, step)
+        level: Level = "error" if certain else "warning"
+        yield event.words[0].origin, toolchain, level, _go_build_edit(view, stage, step, event)
+
+
+def _is_tool(event: Event) -> bool:
+    """Whether a `go install` fetches a program for the build: `go install example.org/tool@latest`."""
+    return event.words[1].text == "install" and any("@" in word.text for word in event.words[2:])
+
+
+def _has_target(event: Event) -> bool:
+    options = ("--target", "--host", "-a", "--arch", "-r", "--runtime", "-Dtarget", "-target", "-DCMAKE_TOOLCHAIN_FILE")
+    return any(word.text.partition("=")[0] in options for word in event.words)
+
+
+def _has_opaque(stage: StageView) -> bool:
+    """Whether some command may read the environment in ways that are not seen here."""
+    known = {"go", "cargo", "rustc", "apt-get", "apk", "mkdir", "cp", "mv", "rm", "chmod", "curl", "wget", "tar", "git", "cd", "set", "echo", "ls"}
+    return any(event.name not in known for _, event in stage.events())  # fmt: skip
+
+
+def _go_build_edit(view: View, stage: StageView, step: Step, event: Event) -> tuple[Edit, ...]:
+    """Return the edit that tells `go build` its target: what Go calls architectures is what Docker does."""
+    first = event.words[0]
+    if first.text != "go" or event.words[1].text != "build" or event.value("GOARCH") is not None:
+        return ()
+    if not first.origin.whole or view.parsed.source.text[first.origin.start : first.origin.end] != "go":
+        return ()
+    return (
+        Edit(first.origin.start, first.origin.start, "GOOS=$TARGETOS GOARCH=$TARGETARCH "),
+        *declaration(view, stage, step, "TARGETOS", "TARGETARCH"),
+    )
+
+
+def emulated(view: View) -> Iterator[Found]:
+    """Find compilers that run under emulation on every platform but the builder's own."""
+    # A stage that others are FROM only prepares; the others compile.
+    bases = {one.line for stage in view.stages for one in stage.used.chain[1:]}
+    for stage in view.stages:
+        if stage.is_cross:
+            continue
+        toolchain = toolchain_of(stage.used, by_image=stage.used.stage.line not in bases)
+        if toolchain is None:
+            continue
+        at = next(
+            (event.words[0].origin for _, event in stage.events() if compiles(event) is toolchain), None
+        )
+        instruction = stage.steps[0].instruction
+        where = f"in line {stage.used.root.line}" if stage.used.role == "builder" else "in a stage of its own"
+        yield Found(
+            level="hint",
+            at=at or Origin(instruction.offset, instruction.offset + len("FROM")),
+            message=f"{stage.used.label} builds {toolchain.name} under emulation on every platform but the builder's own:"
+            " ten to twenty times as long",
+            fix=f"write FROM --platform=$BUILDPLATFORM {where}; {toolchain.advice}",
+        )

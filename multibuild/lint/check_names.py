@@ -1,0 +1,163 @@
+"""Rules on names: an architecture that is called otherwise than the program or the download calls it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multibuild.lint.check_targets import go_builds, is_go_name
+from multibuild.lint.downloads import names_at
+from multibuild.lint.evaluate import Miss
+from multibuild.lint.finding import Edit, Found
+from multibuild.lint.names import alpine_of, arch_names, debian_of, triple_arch_of
+from multibuild.lint.places import PRINTING, declaration, level_for
+from multibuild.lint.steps import variables
+from multibuild.lint.values import Expanded, expand_dockerfile
+from multibuild.lint.view import StageView, Step, View
+
+_TRIPLE = re.compile(r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)")
+_QEMU = re.compile(r"(?<![\w-])qemu-(amd64|arm64)(?:-static)?(?![\w-])")
+_URL = re.compile(r"\bhttps?://\S+")
+
+
+def spelled(view: View) -> Iterator[Found]:
+    """Find names that fit the platform, and are not those of the program that reads them."""
+    for stage in view.stages:
+        for step, word, branch in _words(stage):
+            yield from _word(view, word, branch=branch)
+        for step in stage.steps:
+            for miss in step.trace.misses:
+                if miss.subject.text not in step.trace.matched:
+                    yield from _miss(view, miss)
+        yield from _go_names(view, stage)
+        yield from _debian_names(view, stage)
+
+
+def _words(stage: StageView) -> Iterator[tuple[Step, Expanded, bool]]:
+    for step, event in stage.events():
+        if event.name in PRINTING or "arch" in event.guards:
+            continue
+        for word in (*event.words, *(word for _, word in event.assignments)):
+            yield step, word, event.branch
+    for step in stage.steps:
+        one = step.copied
+        for source in one.sources if one is not None else ():
+            yield step, expand_dockerfile(source, step.values), False
+        if step.instruction.word == "ENV":
+            for pair in variables(step.instruction):
+                if pair.value is not None:
+                    yield step, expand_dockerfile(pair.value, step.values), False
+
+
+def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
+    for pattern, what in ((_TRIPLE, "no toolchain's triple"), (_QEMU, "no program of QEMU's")):
+        match = pattern.search(word.text)
+        if match is None or (pattern is _TRIPLE and match[1] in triple_arch_of(view.platform)):
+            continue
+        names = list(arch_names(match[1]))
+        if not names or not names[0].fits(view.platform):
+            continue
+        right = "qemu-x86_64, qemu-aarch64" if pattern is _QEMU else " or ".join(sorted(triple_arch_of(view.platform)))
+        yield Found(
+            level=level_for("error", word.marks),
+            at=word.origins[-1] if word.span(*match.span()) == word.origin and word.origins else word.span(*match.span()),
+            message=f"{match[0]} is {what}: there it is called {right}",
+            fix="choose the name in a case on $TARGETARCH: amd64 is x86_64 there, arm64 is aarch64",
+            branch=branch or "branch" in word.marks,
+        )
+        return
+    url = _URL.search(word.text)
+    if url is not None:
+        yield from _download(view, word, url, branch=branch)
+
+
+def _download(view: View, word: Expanded, url: re.Match[str], *, branch: bool) -> Iterator[Found]:
+    expected = names_at(url[0], view.platform.architecture)
+    names = [name for name in arch_names(url[0]) if name.fits(view.platform)]
+    if not expected or not names or any(name.text.lower() in expected for name in names):
+        return
+    first = names[0]
+    at = word.span(first.start + url.start(), first.end + url.start())
+    yield Found(
+        level=level_for("error", word.marks),
+        at=at,
+        message=f"this download calls the architecture {' or '.join(expected)}, not {first.text}",
+        fix="choose the name in a case on $TARGETARCH",
+        branch=branch or "branch" in word.marks,
+    )
+
+
+def _miss(view: View, miss: Miss) -> Iterator[Found]:
+    """Find a choice whose patterns name the platform as the asked text never does."""
+    subject = miss.subject
+    if "arch" not in subject.marks or not subject.text or not subject.is_known:
+        return
+    for pattern in miss.patterns:
+        names = [name for name in arch_names(pattern.text) if name.fits(view.platform)]
+        exact = pattern.text.lower() in {"linux/" + name.text.lower() for name in names} | {
+            name.text.lower() for name in names
+        }
+        variant = re.fullmatch(r"linux/(?:arm64/v8|arm)", pattern.text)
+        if not exact and not (variant and names):
+            continue
+        if view.platform.architecture == "arm" and not view.given.explicit:
+            continue
+        yield Found(
+            level="error",
+            at=pattern.origin,
+            message=f"this never fits: {_asked(view, subject)} is {subject.text} there",
+            fix=f"write {subject.text}, or both: {pattern.text}|{subject.text}",
+        )
+        return
+
+
+def _asked(view: View, subject: Expanded) -> str:
+    text = subject.source.text[subject.start : subject.end].strip("\"'")
+    return text if len(text) < 40 else "what is asked"
+
+
+def _go_names(view: View, stage: StageView) -> Iterator[Found]:
+    """Find a GOARCH that Go does not know: x86_64, aarch64, armhf."""
+    for step, event, value in go_builds(stage):
+        if value is None or is_go_name(value.text) or "arch" in event.guards or value.origin is None:
+            continue
+        if not any(name.fits(view.platform) for name in arch_names(value.text)):
+            continue
+        edits: tuple[Edit, ...] = ()
+        if value.origin.whole and "arch" in value.marks and "build" not in value.marks:
+            edits = (
+                Edit(value.origin.start, value.origin.end, "$TARGETARCH"),
+                *declaration(view, stage, step, "TARGETARCH"),
+            )
+        yield Found(
+            level=level_for("error", value.marks),
+            at=value.origin,
+            message=f"Go does not know GOARCH={value.text}: it calls it {view.platform.architecture}",
+            fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH",
+            edits=edits,
+            branch="branch" in value.marks,
+        )
+
+
+def _debian_names(view: View, stage: StageView) -> Iterator[Found]:
+    """Find Docker's name where Debian's or Alpine's is asked for, on the platforms where they differ."""
+    for _, event in stage.events():
+        if "arch" in event.guards:
+            continue
+        for index, word in enumerate(event.words[1:], 1):
+            before = event.words[index - 1].text
+            own = view.platform.architecture
+            if event.name == "dpkg" and before == "--add-architecture" and word.text == own != debian_of(view.platform):
+                yield _other_name(word, own, "Debian", debian_of(view.platform), branch=event.branch)
+            elif event.name == "apk" and before == "--arch" and word.text == own != alpine_of(view.platform):
+                yield _other_name(word, own, "Alpine", alpine_of(view.platform), branch=event.branch)
+
+
+def _other_name(word: Expanded, own: str, who: str, name: str, *, branch: bool) -> Found:
+    return Found(
+        level=level_for("error", word.marks),
+        at=word.origin,
+        message=f"{who} calls {own} {name}",
+        fix="choose the name in a case on $TARGETARCH",
+        branch=branch,
+    )

@@ -1,0 +1,139 @@
+"""Rules on what comes from outside: downloads, files of the context, files of other stages, and paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multibuild.lint.evaluate import Event
+from multibuild.lint.finding import Found, Level
+from multibuild.lint.names import UNKNOWN, ArchName, arch_names
+from multibuild.lint.places import PRINTING, foreign_names, level_for, place_of, reaches_image
+from multibuild.lint.steps import variables
+from multibuild.lint.values import Expanded, expand_dockerfile
+from multibuild.lint.view import StageView, Step, View
+from multibuild.platforms import Platform
+
+_URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^/\s\"'|]*")
+_NOT_FETCHING = PRINTING | {"git", "add-apt-repository", "apt-key", "tee"}
+_TEXT_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".conf", ".cfg", ".ini", ".toml", ".list", ".html", ".sh", ".xml")
+_LIBRARY_FOLDER = re.compile(r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*-(amd64|arm64|armhf|ppc64el|s390x|i386|riscv64)\b|ld-musl-(\w+)\.so")
+
+
+def urls(view: View) -> Iterator[Found]:
+    """Find an architecture in a download URL."""
+    for stage in view.stages:
+        fetched = list(_fetched(stage))
+        covered = {_template(word.text) for _, word, _ in fetched if _fits_or_loops(word.text, view.platform)}
+        for step, word, event in fetched:
+            match = _URL.search(word.text)
+            begin = match.end() if match is not None else 0
+            names = foreign_names(word.text[begin:], view.platform)
+            if not names or _template(word.text) in covered or "build" in word.marks:
+                continue
+            reaches = event is None or reaches_image(view, stage, step)
+            level: Level = "error" if reaches else "warning"
+            yield Found(
+                level=level_for(level, word.marks),
+                at=place_of(word, names[0], begin),
+                message=f"this downloads for {names[0].text}, whatever platform is built",
+                fix="put $TARGETARCH into the address, or a name that a case on $TARGETARCH chooses",
+                branch="branch" in word.marks or (event is not None and event.branch),
+            )
+
+
+def _fetched(stage: StageView) -> Iterator[tuple[Step, Expanded, Event | None]]:
+    """Yield the addresses that a stage downloads."""
+    for step, event in stage.events():
+        if event.name in _NOT_FETCHING or "arch" in event.guards:
+            continue
+        for word in event.words[1:]:
+            is_url = _URL.search(word.text) is not None
+            if is_url or (event.name in {"curl", "wget", "aria2c"} and word.text.startswith(UNKNOWN)):
+                yield step, word, event
+    for step in stage.steps:
+        one = step.copied
+        if one is not None and step.instruction.word == "ADD":
+            for source in one.sources:
+                word = expand_dockerfile(source, step.values)
+                if _URL.match(word.text):
+                    yield step, word, None
+
+
+def _template(text: str) -> str:
+    """Return a text with a sign in place of each architecture."""
+    for name in sorted(arch_names(text), key=lambda one: -one.start):
+        text = f"{text[: name.start]}\x01{text[name.end :]}"
+    return text
+
+
+def _fits_or_loops(text: str, platform: Platform) -> bool:
+    return any(name.fits(platform) for name in arch_names(text))
+
+
+def copies(view: View) -> Iterator[Found]:
+    """Find an architecture in a source of COPY, ADD or a bind mount."""
+    for stage in view.stages:
+        sources = list(_copied(stage))
+        covered = {_template(word.text) for _, word in sources if _fits_or_loops(word.text, view.platform)}
+        for step, word in sources:
+            names = foreign_names(word.text, view.platform)
+            if not names or _template(word.text) in covered or _URL.match(word.text):
+                continue
+            is_text = word.text.lower().endswith(_TEXT_SUFFIXES)
+            level: Level = "warning" if is_text or stage.is_cross else "error"
+            yield Found(
+                level=level_for(level, word.marks),
+                at=place_of(word, names[0]),
+                message=f"this copies what is for {names[0].text}, whatever platform is built",
+                fix=_copy_advice(word, names[0], step),
+                branch="branch" in word.marks,
+            )
+
+
+def _copied(stage: StageView) -> Iterator[tuple[Step, Expanded]]:
+    for step in stage.steps:
+        one = step.copied
+        for source in one.sources if one is not None else ():
+            yield step, expand_dockerfile(source, step.values)
+
+
+def _copy_advice(word: Expanded, name: ArchName, step: Step) -> str:
+    if "-linux-gnu" in word.text or "ld-musl" in word.text:
+        return "collect the files in a folder of their own in the stage before, and copy that: its name has no architecture"
+    return "put $TARGETARCH into the path, after ARG TARGETARCH in the stage"
+
+
+def paths(view: View) -> Iterator[Found]:
+    """Find folders of one architecture in ENV and in commands: libraries, Java's home."""
+    for stage in view.stages:
+        if stage.is_cross:
+            continue
+        for step in stage.steps:
+            if step.instruction.word == "ENV":
+                for one in variables(step.instruction):
+                    if one.value is not None:
+                        yield from _path(view, expand_dockerfile(one.value, step.values), stage)
+        for _, event in stage.events():
+            if event.name in PRINTING or "arch" in event.guards:
+                continue
+            for word in event.words[1:]:
+                if _URL.search(word.text) is None:
+                    yield from _path(view, word, stage, branch=event.branch)
+
+
+def _path(view: View, word: Expanded, stage: StageView, *, branch: bool = False) -> Iterator[Found]:
+    matches = list(_LIBRARY_FOLDER.finditer(word.text))
+    names = [name for match in matches for name in arch_names(match[0])]
+    if not names or any(name.fits(view.platform) for name in arch_names(word.text)):
+        return
+    at = word.origins[-1] if word.origins else word.span(matches[0].start(), matches[0].end())
+    yield Found(
+        level="warning",
+        at=at,
+        message=f"{matches[0][0].lstrip(':=')} is there on {names[0].text} alone",
+        fix="find the folder in the build (`ls -d /usr/lib/*-linux-gnu`, `readlink -f $(which java)`), and link it to one name",
+        branch=branch or "branch" in word.marks,
+    )
+
+

@@ -1,0 +1,236 @@
+"""Rules on what a compiler or an installer is told to work for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from multibuild.lint.evaluate import Event
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.names import UNKNOWN, arch_names
+from multibuild.lint.places import declaration, foreign_names, found_foreign, level_for, reaches_image
+from multibuild.lint.steps import variables
+from multibuild.lint.values import Expanded, Origin, Value, expand_dockerfile
+from multibuild.lint.view import StageView, Step, View
+
+GO_ARCHITECTURES = frozenset(
+    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split()
+)
+"""`go tool dist list`, Go 1.27."""
+
+_CERTAIN: dict[str, frozenset[str]] = {
+    "cargo": frozenset({"--target"}),
+    "cross": frozenset({"--target"}),
+    "rustc": frozenset({"--target"}),
+    "dotnet": frozenset({"-r", "--runtime", "-a", "--arch", "-p:RuntimeIdentifier", "/p:RuntimeIdentifier"}),
+    "npm": frozenset({"--arch", "--cpu", "--target_arch", "--target-arch"}),
+    "yarn": frozenset({"--arch", "--cpu", "--target_arch"}),
+    "pnpm": frozenset({"--arch", "--cpu", "--target_arch"}),
+    "pip": frozenset({"--platform"}),
+    "pip3": frozenset({"--platform"}),
+    "uv": frozenset({"--python-platform"}),
+    "bun": frozenset({"--target"}),
+    "deno": frozenset({"--target"}),
+    "zig": frozenset({"-target", "-Dtarget"}),
+    "clang": frozenset({"-target", "--target"}),
+    "clang++": frozenset({"-target", "--target"}),
+    "configure": frozenset({"--host"}),
+    "debootstrap": frozenset({"--arch"}),
+    "apk": frozenset({"--arch"}),
+}
+"""Options that name the platform of the result, by command."""
+
+_LIKELY: dict[str, frozenset[str]] = {
+    "dpkg": frozenset({"--add-architecture"}),
+    "cmake": frozenset({"-DCMAKE_SYSTEM_PROCESSOR", "-DCMAKE_C_COMPILER", "-DCMAKE_CXX_COMPILER", "-DCMAKE_TOOLCHAIN_FILE"}),
+    "meson": frozenset({"--cross-file"}),
+    "make": frozenset({"ARCH", "GOARCH", "CROSS_COMPILE", "CC", "HOST", "TARGET", "TARGET_ARCH"}),
+    "mvn": frozenset({"-Dos.arch", "-Djavacpp.platform", "-Dos.detected.classifier"}),
+    "bazel": frozenset({"--cpu", "--platforms", "--config"}),
+    "docker": frozenset({"--platform"}),
+    "crane": frozenset({"--platform"}),
+    "skopeo": frozenset({"--override-arch"}),
+    "mmdebstrap": frozenset({"--architectures"}),
+    "dnf": frozenset({"--forcearch"}),
+    "yum": frozenset({"--forcearch"}),
+}
+_ENVIRONMENT: dict[str, Level] = {
+    "GOARCH": "error",
+    "CARGO_BUILD_TARGET": "error",
+    "npm_config_arch": "error",
+    "npm_config_target_arch": "error",
+    "npm_config_cpu": "error",
+    "CC": "warning",
+    "CXX": "warning",
+    "CROSS_COMPILE": "warning",
+}
+"""Variables that name the platform of the result, and how bad another one is."""
+
+_APT_SOURCE = re.compile(r"\bdeb(?:-src)?\s+\[[^\]]{0,200}\barch=([a-z0-9]+)[\s\]]")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*:([a-z0-9]+)(?:=\S*)?\Z")
+_CROSS_TOOL = re.compile(r"(\w+)-(?:[a-z]+-)?(?:linux-)(?:gnu|musl)\w*-(?:gcc|g\+\+|cc|c\+\+|clang|strip|ld)\Z")
+_TARGET_FIX = "name it after the platform: $TARGETARCH, or a case on it where the name is another"
+
+
+def fixed(view: View) -> Iterator[Found]:
+    """Find compilers and installers that work for one architecture."""
+    for stage in view.stages:
+        used: set[str] = set()
+        for step, event in stage.events():
+            if "arch" in event.guards:
+                continue
+            used |= {event.name}
+            yield from _command(view, stage, step, event)
+            for name, level in _ENVIRONMENT.items():
+                for key, word in event.assignments:
+                    if key == name and "build" not in word.marks:
+                        yield from _variable(view, stage, step, name, word, _own_level(stage, event, level))
+        yield from _from_environment(view, stage)
+
+
+def _own_level(stage: StageView, event: Event, level: Level) -> Level:
+    """Return a level, no error for a program that a builder's stage installs for itself."""
+    installs = event.name == "go" and len(event.words) > 1 and event.words[1].text == "install"
+    return "warning" if stage.is_cross and installs else level
+
+
+def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
+    """Find such variables in ENV, and in assignments of their own."""
+    for step in stage.steps:
+        if step.instruction.word == "ENV":
+            for one in variables(step.instruction):
+                if one.name in _ENVIRONMENT and one.value is not None:
+                    word = expand_dockerfile(one.value, step.values)
+                    yield from _variable(view, stage, step, one.name, word, _ENVIRONMENT[one.name])
+    for step, event in stage.events():
+        if event.name != "export" or "arch" in event.guards:
+            continue
+        for word in event.words[1:]:
+            name, equals, text = word.text.partition("=")
+            if equals and name in _ENVIRONMENT and foreign_names(text, view.platform):
+                names = foreign_names(text, view.platform)
+                at = word.span(names[0].start + len(name) + 1, names[0].end + len(name) + 1)
+                yield _fixed_variable(view, stage, step, name, names[0].text, at, _ENVIRONMENT[name], word)
+
+
+def _variable(
+    view: View, stage: StageView, step: Step, name: str, word: Expanded, level: Level
+) -> Iterator[Found]:
+    names = foreign_names(word.text, view.platform)
+    if not names:
+        return
+    at = word.span(names[0].start, names[0].end)
+    if at == word.origin and word.origins:
+        at = word.origins[-1]
+    yield _fixed_variable(view, stage, step, name, names[0].text, at, level, word)
+
+
+def _fixed_variable(
+    view: View, stage: StageView, step: Step, name: str, arch: str, at: Origin, level: Level, word: Expanded
+) -> Found:
+    edits: tuple[Edit, ...] = ()
+    is_written_here = view.parsed.source.text[at.start : at.end] == arch
+    # Docker's architectures are Go's.
+    if name == "GOARCH" and arch in GO_ARCHITECTURES and is_written_here and at.whole and word.text in {arch, f"GOARCH={arch}"}:
+        edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration(view, stage, step, "TARGETARCH"))
+    return Found(
+        level=level_for(level, word.marks),
+        at=at,
+        message=f"{name} is for {arch}, whatever platform is built",
+        fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH" if name == "GOARCH" else _TARGET_FIX,
+        edits=edits,
+        branch="branch" in word.marks,
+    )
+
+
+def _command(view: View, stage: StageView, step: Step, event: Event) -> Iterator[Found]:
+    name = event.name
+    for table, level in ((_CERTAIN, "error"), (_LIKELY, "warning")):
+        options = table.get(name)
+        if options is not None:
+            for word, shift in _values(event, options):
+                yield from _option(view, word, shift, level, event)  # type: ignore[arg-type]
+    if name in {"apt-get", "apt", "aptitude"}:
+        yield from _packages(view, event)
+    tool = _CROSS_TOOL.fullmatch(name)
+    if tool is not None and (names := foreign_names(tool[1], view.platform)):
+        yield found_foreign(
+            event.words[0], names, "warning", "this compiles for {name}, whatever platform is built", _TARGET_FIX,
+            branch=event.branch,
+        )  # fmt: skip
+    if name in {"echo", "printf"}:
+        yield from _apt_source(view, stage, step, event)
+
+
+def _values(event: Event, options: frozenset[str]) -> Iterator[tuple[Expanded, int]]:
+    """Yield the values of options: the words, and where the value begins in each."""
+    words = event.words
+    for index, word in enumerate(words[1:], 1):
+        name, equals, _ = word.text.partition("=")
+        if equals and name in options:
+            yield word, len(name) + 1
+        elif not equals and word.text in options and word.text.startswith("-") and index + 1 < len(words):
+            yield words[index + 1], 0
+
+
+def _option(view: View, word: Expanded, shift: int, level: Level, event: Event) -> Iterator[Found]:
+    names = foreign_names(word.text[shift:], view.platform)
+    if names and "build" not in word.marks:
+        yield found_foreign(
+            word,
+            names,
+            level,
+            f"{event.name} works for {{name}} here, whatever platform is built",
+            _TARGET_FIX,
+            branch=event.branch,
+            shift=shift,
+        )
+
+
+def _packages(view: View, event: Event) -> Iterator[Found]:
+    """Find packages of another architecture: `libc6:amd64`."""
+    for word in event.words[1:]:
+        match = _PACKAGE.fullmatch(word.text)
+        if match is not None and (names := foreign_names(match[1], view.platform)):
+            yield found_foreign(
+                word,
+                names,
+                "warning",
+                "this installs a package for {name}, whatever platform is built",
+                "leave the architecture out: the packages are those of the stage's own platform",
+                branch=event.branch,
+                shift=match.start(1),
+            )
+
+
+def _apt_source(view: View, stage: StageView, step: Step, event: Event) -> Iterator[Found]:
+    """Find `deb [arch=amd64] …`: on other platforms apt takes nothing from there (sources.list(5))."""
+    if stage.is_cross:
+        return
+    written = any(".list" in word.text for _, word in event.redirects) or any(
+        "sources.list" in word.text for other in step.trace.events if other.name == "tee" for word in other.words
+    )
+    for word in event.words[1:] if written else ():
+        match = _APT_SOURCE.search(word.text)
+        if match is not None and (names := foreign_names(match[1], view.platform)):
+            yield found_foreign(
+                word,
+                names,
+                "error" if stage.is_image and reaches_image(view, stage, step) else "warning",
+                "apt takes packages for {name} alone from this source",
+                "write [arch=$(dpkg --print-architecture)], or leave arch= out",
+                branch=event.branch,
+                shift=match.start(1),
+            )
+
+
+def go_builds(stage: StageView) -> Iterator[tuple[Step, Event, Value | None]]:
+    """Yield the `go build` and `go install` of a stage with their GOARCH."""
+    for step, event in stage.events():
+        if event.name == "go" and len(event.words) > 1 and event.words[1].text in {"build", "install"}:
+            yield step, event, event.value("GOARCH")
+
+
+def is_go_name(text: str) -> bool:
+    """Whether Go calls an architecture so; an unknown text may be anything."""
+    return UNKNOWN in text or not text or text in GO_ARCHITECTURES or not any(True for _ in arch_names(text))

@@ -1,0 +1,461 @@
+"""Follow a shell script for one platform: which commands it runs with which words.
+
+A choice by architecture takes the branch of the platform, where the outcome is known. Where it is not, all branches are
+followed, and what they run is marked as guarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from multibuild.dockerfile.parse import PLATFORM_ARGS
+from multibuild.dockerfile.source import Text
+from multibuild.frozen import frozen
+from multibuild.lint.conditions import asks_for_arch, matches, outcome
+from multibuild.lint.names import UNKNOWN
+from multibuild.lint.shell_syntax import (
+    Case,
+    Group,
+    If,
+    Item,
+    Loop,
+    Node,
+    Part,
+    Script,
+    Simple,
+    Word,
+    parse_script,
+    parse_word,
+)
+from multibuild.lint.values import NONE, UNKNOWN_VALUE, UNSET, Expanded, Mark, Marks, Value, add_variable, operate
+
+Guard = Literal["arch", "other"]
+
+MAX_EVENTS = 20_000
+"""Commands of one script that are followed; branches multiply what is read only once."""
+
+MAX_NESTED = 8
+"""Levels of scripts in words: `sh -c "sh -c …"`, `${a:-${b:-…}}`."""
+
+SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh", "/bin/sh", "/bin/bash", "/bin/ash"})
+_FAILS_LATER = frozenset({"grep", "egrep", "fgrep", "which", "type", "command", "expr", "diff", "cmp", "hash", "let"})
+"""Commands that are asked for their status."""
+
+_DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
+
+
+@frozen
+class Machine:
+    """What a stage's programs print as its architecture: commands → output, None where it is not known."""
+
+    outputs: Mapping[str, str]
+    marks: Marks
+
+
+@dataclass(slots=True)
+class Event:
+    """A command that runs: its words, the assignments before it, and what stands between it and the platform.
+
+    `guards`: "arch" for a choice by architecture whose outcome is not known, "other" for any other; `branch`: whether
+    it is in the `else` of a choice by architecture. `values` are those of the shell when it runs. `guard_marks` are the
+    marks of what its guards ask for.
+    """
+
+    words: list[Expanded]
+    assignments: list[tuple[str, Expanded]]
+    redirects: list[tuple[str, Expanded]]
+    guards: frozenset[Guard]
+    branch: bool
+    values: Mapping[str, Value]
+    guard_marks: Marks = NONE
+
+    @property
+    def name(self) -> str:
+        """The command's name, without its folder."""
+        return self.words[0].text.rpartition("/")[2] if self.words else ""
+
+    def value(self, name: str) -> Value | None:
+        """Return the value of an environment variable when it runs."""
+        own = [word.value for key, word in self.assignments if key == name]
+        return own[-1] if own else self.values.get(name)
+
+
+@dataclass(slots=True)
+class Miss:
+    """A choice by a known text that fits none of its patterns."""
+
+    subject: Expanded
+    patterns: list[Expanded]
+    kind: Literal["case", "test"]
+    has_default: bool = False
+
+
+@dataclass(slots=True)
+class Use:
+    """A use of an automatic ARG that has no value here."""
+
+    name: str
+    source: Text
+    index: int
+
+
+@dataclass(slots=True)
+class Trace:
+    """All that a script does."""
+
+    events: list[Event] = field(default_factory=list)
+    misses: list[Miss] = field(default_factory=list)
+    undeclared: list[Use] = field(default_factory=list)
+    matched: set[str] = field(default_factory=set)
+    """The texts that fitted in some choice."""
+
+
+@dataclass(slots=True)
+class _State:
+    values: dict[str, Value]
+    guards: frozenset[Guard] = frozenset()
+    branch: bool = False
+    exited: bool = False
+    tests_empty: bool = False
+    guard_marks: Marks = NONE
+
+    def copy(self, *, guard: Guard | None = None, marks: Marks = NONE) -> _State:
+        guards = self.guards | ({guard} if guard else set())
+        return replace(self, values=dict(self.values), guards=guards, guard_marks=self.guard_marks | marks)
+
+
+def follow(source: Text, values: Mapping[str, Value], machine: Machine, script: Script) -> Trace:
+    """Follow a script with the variables of its environment."""
+    evaluator = _Evaluator(source, machine, Trace(), 0)
+    evaluator.run(script, _State(dict(values)))
+    return evaluator.trace
+
+
+class _Evaluator:
+    def __init__(self, source: Text, machine: Machine, trace: Trace, depth: int) -> None:
+        self.source = source
+        self.machine = machine
+        self.trace = trace
+        self.depth = depth
+
+    # Commands.
+
+    def run(self, script: Script, state: _State) -> bool | None:
+        """Run commands in order; return the status of the last, None where it is not known."""
+        status: bool | None = True
+        asks = False
+        for position, item in enumerate(script.items):
+            if state.exited or len(self.trace.events) > MAX_EVENTS:
+                return status
+            if item.connector in {"&&", "||"}:
+                if status is (item.connector == "||"):
+                    continue
+                status = self._maybe(item, state, status, asks=asks)
+                asks = asks or self._asks(item.node)
+                continue
+            in_pipe = item.connector == "|" or self._is_piped(script, position)
+            status = self._item(item, state.copy() if in_pipe else state)
+            if item.connector == "|" or in_pipe:
+                asks = asks or self._asks(item.node)
+            else:
+                asks = self._asks(item.node)
+        return status
+
+    @staticmethod
+    def _is_piped(script: Script, position: int) -> bool:
+        return position + 1 < len(script.items) and script.items[position + 1].connector == "|"
+
+    def _maybe(self, item: Item, state: _State, status: bool | None, *, asks: bool) -> bool | None:
+        """Run what follows `&&` or `||`; if the status before it is unknown, it may run or not."""
+        if status is not None:
+            return self._item(item, state)
+        guard: Guard = "arch" if asks else "other"
+        inner = state.copy(guard=guard)
+        result = self._item(item, inner)
+        if inner.exited:
+            # `test … || exit`: all that follows depends on the test.
+            state.guards |= {guard}
+            return None
+        _merge(state, [inner])
+        return None if result is None or item.connector == "||" else None
+
+    def _item(self, item: Item, state: _State) -> bool | None:
+        status = self._node(item.node, state)
+        return status if not item.negated or status is None else not status
+
+    def _node(self, node: Node, state: _State) -> bool | None:
+        match node:
+            case Simple():
+                return self._simple(node, state)
+            case Case():
+                return self._case(node, state)
+            case If():
+                return self._if(node, state)
+            case Loop():
+                return self._loop(node, state)
+            case Group(name=""):
+                return self.run(node.body, state)
+            case Group():
+                self.run(node.body, state.copy(guard="other"))
+                return True
+
+    def _text(self, node: Node) -> str:
+        return self.source.text[node.start : min(node.end, node.start + 500)]
+
+    def _asks(self, node: Node) -> bool:
+        return asks_for_arch(self._text(node))
+
+    def _simple(self, node: Simple, state: _State) -> bool | None:
+        # `[ -n "$TARGETARCH" ]` asks whether it is there, which is no careless use of it.
+        state.tests_empty = any(word.literal in {"-n", "-z"} for word in node.words)
+        words = [self.expand(word, state) for word in node.words]
+        state.tests_empty = False
+        assignments = [(name, self.expand(word, state)) for name, word in node.assignments]
+        redirects = [(operator, self.expand(word, state)) for operator, word in node.redirects]
+        event = Event(words, assignments, redirects, state.guards, state.branch, state.values, state.guard_marks)
+        if words or assignments:
+            self.trace.events.append(replace(event, values=dict(state.values)) if words else event)
+        if not words:
+            for name, word in assignments:
+                state.values[name] = _assigned(word, state)
+            return True
+        return self._command(node, event, state)
+
+    def _command(self, node: Simple, event: Event, state: _State) -> bool | None:
+        name = event.name
+        if name in _DECLARING:
+            for word in event.words[1:]:
+                key, equals, _ = word.text.partition("=")
+                if equals:
+                    state.values[key] = _assigned(_behind(word, len(key) + 1), state)
+        elif name in {"exit", "return"}:
+            state.exited = True
+        elif name in SHELLS or event.words[0].text in SHELLS:
+            self._inner_script(node, event, state)
+        elif name in {"eval", ".", "source", "read"}:
+            if name == "read":
+                for word in event.words[1:]:
+                    state.values[word.text] = UNKNOWN_VALUE
+        elif name == "unset":
+            for word in event.words[1:]:
+                state.values.pop(word.text, None)
+        elif name in {"[", "[[", "test"}:
+            self._note_miss(event)
+        if name in _FAILS_LATER:
+            return None
+        known = outcome(event.words)
+        if known is None and name not in {"[", "[[", "test"}:
+            return True
+        return known
+
+    def _inner_script(self, node: Simple, event: Event, state: _State) -> None:
+        """Follow the script of `sh -c '…'`."""
+        at = next((i for i, word in enumerate(event.words) if word.text.startswith("-") and "c" in word.text), 0)
+        if not at or at + 1 >= len(event.words) or self.depth >= MAX_NESTED:
+            return
+        part = node.words[at + 1].parts
+        if len(part) != 1 or part[0].kind != "text":
+            return
+        begin = part[0].start
+        source = self.source.part(begin, begin + len(part[0].text))
+        inner = _Evaluator(source, self.machine, self.trace, self.depth + 1)
+        inner.run(parse_script(source.text), state.copy())
+
+    def _note_miss(self, event: Event) -> None:
+        words = [word for word in event.words[1:] if word.text not in {"]", "]]"}]
+        if len(words) == 3 and words[1].text in {"=", "=="}:
+            result = outcome(event.words)
+            if result is False:
+                self.trace.misses.append(Miss(words[0], [words[2]], "test"))
+            elif result:
+                self.trace.matched.add(words[0].text)
+
+    def _if(self, node: If, state: _State) -> bool | None:
+        unknown: list[_State] = []
+        asked = False
+        for condition, body in node.branches:
+            state.branch, before = state.branch, state.branch
+            status = self.run(condition, state)
+            asks = self._script_asks(condition)
+            asked = asked or asks
+            if status is True:
+                if unknown:
+                    self.run(body, state.copy(guard="arch" if asked else "other"))
+                    break
+                return self.run(body, state)
+            if status is None:
+                inner = state.copy(guard="arch" if asked else "other")
+                self.run(body, inner)
+                unknown.append(inner)
+            state.branch = before
+        else:
+            self._otherwise(node, state, unknown, asked=asked)
+        _merge(state, unknown)
+        return True if not unknown else None
+
+    def _otherwise(self, node: If, state: _State, unknown: list[_State], *, asked: bool) -> None:
+        if node.otherwise is None:
+            return
+        if unknown:
+            inner = state.copy(guard="arch" if asked else "other")
+            self.run(node.otherwise, inner)
+            unknown.append(inner)
+            return
+        before = state.branch
+        state.branch = before or asked
+        self.run(node.otherwise, state)
+        state.branch = before
+
+    def _script_asks(self, script: Script) -> bool:
+        return any(self._asks(item.node) for item in script.items)
+
+    def _case(self, node: Case, state: _State) -> bool | None:
+        subject = self.expand(node.subject, state)
+        heads = [self.expand(pattern, state) for arm in node.arms for pattern in arm.patterns]
+        asks = "arch" in subject.marks or asks_for_arch(" ".join(word.text for word in heads))
+        unknown: list[_State] = []
+        for arm in node.arms:
+            patterns = [self.expand(pattern, state) for pattern in arm.patterns]
+            found = [matches(subject.text, pattern.text) for pattern in patterns]
+            is_rest = all(set(pattern.text) <= {"*"} for pattern in patterns)
+            if UNKNOWN in subject.text or (None in found and True not in found):
+                inner = state.copy(guard="arch" if asks else "other", marks=subject.marks)
+                self.run(arm.body, inner)
+                unknown.append(inner)
+            elif True in found:
+                self.trace.matched |= set() if is_rest else {subject.text}
+                return self._arm(arm.body, state, unknown, branch=asks and is_rest, miss=(subject, heads))
+        if not unknown and asks:
+            self.trace.misses.append(Miss(subject, heads, "case"))
+        _merge(state, unknown)
+        return True
+
+    def _arm(
+        self, body: Script, state: _State, unknown: list[_State], *, branch: bool, miss: tuple[Expanded, list[Expanded]]
+    ) -> bool | None:
+        if unknown:
+            self.run(body, state.copy(guard="arch"))
+            _merge(state, unknown)
+            return None
+        if branch:
+            self.trace.misses.append(Miss(miss[0], miss[1], "case", has_default=True))
+        before = state.branch
+        state.branch = before or branch
+        status = self.run(body, state)
+        state.branch = before
+        return status
+
+    def _loop(self, node: Loop, state: _State) -> bool | None:
+        items = [self.expand(word, state) for word in node.items]
+        asks = asks_for_arch(" ".join(word.text for word in items)) or (
+            node.condition is not None and self._script_asks(node.condition)
+        )
+        inner = state.copy(guard="arch" if asks else "other" if node.condition is not None else None)
+        if node.condition is not None:
+            self.run(node.condition, inner)
+        if node.name:
+            marks = NONE.union(*(word.marks for word in items), {"arch"} if asks else ())
+            inner.values[node.name] = Value(UNKNOWN, marks)
+        self.run(node.body, inner)
+        _merge(state, [inner])
+        return True
+
+    # Words.
+
+    def expand(self, word: Word, state: _State) -> Expanded:
+        """Return a word with its variables and substitutions filled in."""
+        result = Expanded(self.source, word.start, max(word.end, word.start))
+        for part in word.parts:
+            self._add(result, part, state)
+            if len(result.text) > 100_000:
+                result.add(UNKNOWN, None)
+                break
+        return result
+
+    def _add(self, result: Expanded, part: Part, state: _State) -> None:
+        match part.kind:
+            case "text":
+                result.add(part.text, part.start)
+            case "variable":
+                own = state.values.get(part.text)
+                if own is None and part.text in PLATFORM_ARGS:
+                    self._note_use(part, state)
+                    own = Value("", frozenset({"arch"}))
+                value = operate(own or UNSET, part.operator, self._argument(part, state))
+                add_variable(result, value, own)
+            case "commands":
+                assert part.script is not None
+                value = self._output(part.script, state)
+                result.add(value.text, None, value.marks)
+            case "unknown":
+                result.add(UNKNOWN, None)
+
+    def _note_use(self, part: Part, state: _State) -> None:
+        if part.operator in {":-", "-", ":+", "+", ":=", "=", ":?", "?"} or state.tests_empty:
+            return
+        self.trace.undeclared.append(Use(part.text, self.source, part.start))
+
+    def _argument(self, part: Part, state: _State) -> Value:
+        """Return the value of what stands behind the operator of `${…}`."""
+        if not part.argument or self.depth >= MAX_NESTED:
+            return Value(part.argument)
+        source = Text(text=part.argument)
+        inner = _Evaluator(source, self.machine, Trace(), self.depth + 1)
+        return inner.expand(parse_word(part.argument), state).value
+
+    def _output(self, script: Script, state: _State) -> Value:
+        """Return what commands print, where it is an architecture or a plain text."""
+        inner = state.copy()
+        self.run(script, inner)
+        marks: set[Mark] = set()
+        if any(self._asks(item.node) for item in script.items):
+            marks.add("arch")
+        known = self._printed(script, inner)
+        if known is not None:
+            return Value(known.text, known.marks | marks)
+        for name in self.machine.outputs:
+            if any(name in self._text(item.node) for item in script.items):
+                marks |= self.machine.marks
+        return Value(UNKNOWN, frozenset(marks))
+
+    def _printed(self, script: Script, state: _State) -> Value | None:
+        if len(script.items) != 1 or not isinstance(node := script.items[0].node, Simple):
+            return None
+        words = [self.expand(word, state) for word in node.words]
+        text = " ".join(word.text for word in words)
+        if text in self.machine.outputs:
+            kernel: Marks = frozenset({"kernel"} if text in {"uname -m", "arch"} else ())
+            return Value(self.machine.outputs[text], self.machine.marks | kernel | {"arch"})
+        if words and words[0].text == "echo" and not node.redirects:
+            marks = NONE.union(*(word.marks for word in words))
+            return Value(" ".join(word.text for word in words[1:] if word.text != "-n"), marks)
+        return None
+
+
+def _assigned(word: Expanded, state: _State) -> Value:
+    value = word.value
+    marks: set[Mark] = {"branch"} if state.branch else set()
+    if "arch" in state.guards:
+        return Value(UNKNOWN, value.marks | state.guard_marks | {"arch"})
+    return replace(value, marks=value.marks | marks)
+
+
+def _behind(word: Expanded, count: int) -> Expanded:
+    """Return a word without its first characters."""
+    pieces = [(max(index - count, 0), at if at is None or index >= count else at + count - index) for index, at in word.pieces]
+    start = next((at for _, at in pieces if at is not None), word.start)
+    return replace(word, text=word.text[count:], pieces=pieces, start=max(start, word.start))
+
+
+def _merge(state: _State, others: list[_State]) -> None:
+    """Let the values that differ between branches be unknown."""
+    for other in others:
+        if other.exited:
+            continue
+        for name, value in other.values.items():
+            own = state.values.get(name)
+            if own is None or own.text != value.text:
+                marks = value.marks | (own.marks if own is not None else NONE)
+                state.values[name] = Value(UNKNOWN, marks | ({"arch"} if "arch" in other.guards else set()))

@@ -1,0 +1,141 @@
+"""Names of architectures as they stand in URLs, paths and triples, and who calls an architecture what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from multibuild.architectures import ARCHITECTURES
+from multibuild.frozen import frozen
+from multibuild.platforms import Platform
+
+UNKNOWN = "\x00"
+"""Stands in a value for what only a build can know."""
+
+
+@frozen
+class ArchName:
+    """A name of an architecture inside a text; `architecture` is Docker's, `variant` what the name says of it."""
+
+    text: str
+    start: int
+    architecture: str
+    variant: str = ""
+
+    @property
+    def end(self) -> int:
+        """The index behind it."""
+        return self.start + len(self.text)
+
+    def fits(self, platform: Platform) -> bool:
+        """Whether it is a name of the platform's architecture; of ARM's levels a lower one runs on a higher one."""
+        if self.architecture != platform.architecture:
+            return False
+        return self.architecture != "arm" or self.variant <= platform.variant
+
+
+_SPELLINGS: Mapping[str, tuple[str, str]] = {
+    **{row.name: (row.name, "") for row in ARCHITECTURES},
+    **{row.debian: (row.name, "") for row in ARCHITECTURES},
+    **{alias: (row.name, variant) for row in ARCHITECTURES for alias, variant in row.aliases},
+    # Names in downloads: protobuf's aarch_64, Gentoo's and Rust's own, what people write for ARM's levels.
+    "aarch_64": ("arm64", ""),
+    "arm64v8": ("arm64", ""),
+    "arm-64": ("arm64", ""),
+    "ppcle_64": ("ppc64le", ""),
+    "s390_64": ("s390x", ""),
+    "x86_32": ("386", ""),
+    "ia32": ("386", ""),
+    "arm32v7": ("arm", "v7"),
+    "arm32v6": ("arm", "v6"),
+    "arm32v5": ("arm", "v5"),
+    "arm32": ("arm", "v6"),
+    "arm-v7": ("arm", "v7"),
+    "arm-v6": ("arm", "v6"),
+    "armv7a": ("arm", "v7"),
+    "armv7hf": ("arm", "v7"),
+    "armv7hl": ("arm", "v7"),
+    "armv6hf": ("arm", "v6"),
+    "armhfp": ("arm", "v7"),
+    # Debian's armhf is ARMv7, Alpine's and Raspbian's ARMv6: only what holds for both.
+    "armhf": ("arm", "v6"),
+    "armel": ("arm", "v5"),
+    "linux64": ("amd64", ""),
+    "linux32": ("386", ""),
+    "riscv64gc": ("riscv64", ""),
+}
+_AFTER_SYSTEM: Mapping[str, tuple[str, str]] = {"arm": ("arm", "v5"), "x86": ("386", ""), "386": ("386", "")}
+"""Words that name an architecture only behind a system: `arm-none-eabi` and `404-386` do not."""
+
+_WORDS = "|".join(
+    sorted(map(re.escape, _SPELLINGS.keys() - _AFTER_SYSTEM.keys()), key=lambda word: (-len(word), word))
+)
+_NAME = re.compile(
+    rf"(?<![a-z0-9])(?:(?P<name>{_WORDS})|(?:linux|musl|gnu|windows|win|darwin)[-_./]?(?P<after>arm|x86|386))(?![a-z0-9])",
+    re.IGNORECASE,
+)
+_GLUED = re.compile(r"(?:linux)(?P<name>amd64|arm64|x86_64|aarch64|x64)(?![a-z0-9])", re.IGNORECASE)
+"""`linuxamd64`, as some releases are called."""
+
+
+def arch_names(text: str) -> Iterator[ArchName]:
+    """Yield the names of architectures in a text, as words of their own."""
+    for pattern in (_NAME, _GLUED):
+        for match in pattern.finditer(text):
+            group = match.lastgroup or "name"
+            word = match[group].lower()
+            architecture, variant = (_SPELLINGS if group == "name" else _AFTER_SYSTEM)[word]
+            # Anything before ARMv7 that a text only calls "arm" may be for every level.
+            yield ArchName(
+                text=match[group], start=match.start(group), architecture=architecture, variant=variant
+            )
+
+
+def machine_of(platform: Platform) -> str:
+    """Return what `uname -m` prints: that of the kernel, for 386 its 64-bit one (measured; docker/buildx#198)."""
+    own = {"arm": {"v5": "armv5l", "v6": "armv6l"}.get(platform.variant, "armv7l")}
+    return {
+        "amd64": "x86_64",
+        "386": "x86_64",
+        "arm64": "aarch64",
+        "mips64le": "mips64",
+        "mipsle": "mips",
+        "loong64": "loongarch64",
+        **own,
+    }.get(platform.architecture, platform.architecture)
+
+
+def debian_of(platform: Platform) -> str:
+    """Return Debian's name, as of `dpkg --print-architecture`."""
+    return (
+        "armel" if platform.architecture == "arm" and platform.variant in {"v5", "v6"} else platform.row.debian
+    )
+
+
+def alpine_of(platform: Platform) -> str:
+    """Return Alpine's name, as of `apk --print-arch` (apk-tools, src/apk_arch.h)."""
+    return {
+        "amd64": "x86_64",
+        "386": "x86",
+        "arm64": "aarch64",
+        "arm": "armv7" if platform.variant == "v7" else "armhf",
+        "loong64": "loongarch64",
+    }.get(platform.architecture, platform.architecture)
+
+
+def triple_arch_of(platform: Platform) -> frozenset[str]:
+    """Return the first words of GNU, LLVM and Rust triples for a platform (doc.rust-lang.org/rustc/platform-support)."""
+    return frozenset(
+        {
+            "amd64": ("x86_64",),
+            "386": ("i386", "i486", "i586", "i686"),
+            "arm64": ("aarch64",),
+            "arm": ("arm", "armv5te", "armv6", "armv7", "armv7a", "armv7l", "thumbv7neon"),
+            "mips64le": ("mips64el",),
+            "mipsle": ("mipsel",),
+            "ppc64le": ("powerpc64le",),
+            "ppc64": ("powerpc64",),
+            "riscv64": ("riscv64", "riscv64gc"),
+            "loong64": ("loongarch64",),
+        }.get(platform.architecture, (platform.architecture,))
+    )

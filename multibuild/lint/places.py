@@ -1,0 +1,100 @@
+"""What rules share: foreign names in a text, edits, and whether what a command writes gets into the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multibuild.lint.evaluate import Event
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.names import UNKNOWN, ArchName, arch_names
+from multibuild.lint.values import Expanded, Marks, Origin
+from multibuild.lint.view import StageView, Step, View
+from multibuild.platforms import Platform
+
+PRINTING = frozenset({"echo", "printf", "cat", "log", "sed", "grep", "awk", "export", "test", "[", "[["})
+"""Commands whose words are data: a name of an architecture among them fetches and builds nothing."""
+
+_SHARED_FOLDERS = frozenset({"", "/", "/tmp", "/usr", "/usr/local", "/var", "/opt", "/root", "/home", "/etc", "/lib"})
+
+
+def foreign_names(text: str, platform: Platform) -> list[ArchName]:
+    """Return the names of architectures in a text, if none of them fits the platform."""
+    names = list(arch_names(text))
+    return [] if any(name.fits(platform) for name in names) else names
+
+
+def place_of(word: Expanded, name: ArchName, shift: int = 0) -> Origin:
+    """Return where a name stands: in the word itself, or where the value that holds it was written down."""
+    span = word.span(name.start + shift, name.end + shift)
+    if span == word.origin and word.origins:
+        return word.origins[-1]
+    return span
+
+
+def level_for(level: Level, marks: Marks) -> Level:
+    """Return a level, no error where a build argument may say otherwise."""
+    return "warning" if level == "error" and "argument" in marks else level
+
+
+def reaches_image(view: View, stage: StageView, step: Step) -> bool:
+    """Whether what a RUN writes gets into the image, as far as its paths show."""
+    if stage.is_image:
+        return True
+    copies = view.copied_from(stage)
+    if any(path in {"/", ".", "./", "/*"} for path in copies):
+        return True
+    tokens = {token for event in step.trace.events for token in _tokens(event)}
+    return any(_touches(token, path) for path in copies for token in tokens)
+
+
+def _tokens(event: Event) -> Iterator[str]:
+    if event.name in {"go", "cargo"} and len(event.words) > 1 and event.words[1].text == "install":
+        yield from ("/go/bin", "/usr/local/cargo/bin", "/root/.cargo/bin")
+    for word in (*event.words[1:], *(target for _, target in event.redirects)):
+        text = word.text.rpartition("=")[2] if word.text.startswith("-") else word.text
+        if "://" not in text:
+            yield text.rstrip("/") or "/"
+        yield text.rpartition("/")[2]
+
+
+def _touches(token: str, path: str) -> bool:
+    """Whether a path of COPY is a path of a command, inside it or around it, or has its name."""
+    path = path.rstrip("/*")
+    if not token or UNKNOWN in token or token in {".", "./..."}:
+        return False
+    if token == path or token == path.rpartition("/")[2]:
+        return True
+    inside = token.startswith("/") and token not in _SHARED_FOLDERS and path.startswith(f"{token}/")
+    return inside or (path not in _SHARED_FOLDERS and token.startswith(f"{path}/"))
+
+
+def declaration(view: View, stage: StageView, step: Step, *names: str) -> tuple[Edit, ...]:
+    """Return the edits that declare automatic arguments before a step, in a line each, where they are not yet."""
+    missing = [name for name in names if name not in step.values and name not in stage.environment]
+    if not missing or step.instruction.word == "FROM":
+        return ()
+    source = view.parsed.source
+    line = step.instruction.line
+    while line > 1 and source.line(line - 1).lstrip().startswith("#"):
+        line -= 1
+    offset = source.line_offsets[line - 1]
+    newline = "\r\n" if source.text[: source.text.find("\n") + 1].endswith("\r\n") else "\n"
+    return tuple(Edit(offset, offset, f"ARG {name}{newline}") for name in missing)
+
+
+def replacing(at: Origin, text: str) -> tuple[Edit, ...]:
+    """Return the edit that writes other text in a place, if that is in one piece."""
+    return (Edit(at.start, at.end, text),) if at.whole else ()
+
+
+def found_foreign(
+    word: Expanded, names: list[ArchName], level: Level, message: str, fix: str, *, branch: bool, shift: int = 0
+) -> Found:
+    """Return a finding for the first foreign name of a word."""
+    return Found(
+        level=level_for(level, word.marks),
+        at=place_of(word, names[0], shift),
+        message=message.replace("{name}", names[0].text),
+        fix=fix,
+        branch=branch or "branch" in word.marks,
+    )

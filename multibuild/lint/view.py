@@ -1,0 +1,330 @@
+"""A Dockerfile as the build of one platform sees it: its stages, what each instruction's variables are, what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from multibuild.dockerfile.parse import PLATFORM_ARGS, Dockerfile, parse_source
+from multibuild.dockerfile.source import Source, SourceInstruction
+from multibuild.dockerfile.stages import UsedStage, used_stages
+from multibuild.errors import ConfigError, UsageError
+from multibuild.frozen import frozen
+from multibuild.lint.evaluate import Event, Machine, Trace, Use, follow
+from multibuild.lint.names import UNKNOWN, alpine_of, debian_of, machine_of
+from multibuild.lint.steps import (
+    Copied,
+    Flag,
+    ShellScript,
+    arguments,
+    copied,
+    flags_of,
+    is_posix_shell,
+    scripts_of,
+    variables,
+)
+from multibuild.lint.values import NONE, Mark, Value, expand_dockerfile, unset_names
+from multibuild.platforms import Platform
+
+MAX_VARIABLES = 300
+"""Of a stage; each step keeps those before it."""
+
+MAX_INSTRUCTIONS = 4000
+TARGET_ARGS = frozenset(name for name in PLATFORM_ARGS if name.startswith("TARGET"))
+
+
+@frozen
+class LintInput:
+    """What a Dockerfile is built with. `explicit`: the platforms are those of a config, and so are the arguments.
+
+    `bases` are the platforms of images, or why they are not known; none where no registry was asked.
+    """
+
+    platforms: tuple[Platform, ...]
+    target: str | None = None
+    args: Mapping[Platform, Mapping[str, str]] = field(default_factory=dict)
+    bases: Mapping[str, frozenset[Platform] | str] = field(default_factory=dict)
+    explicit: bool = False
+
+
+class Parsed:
+    """What does not depend on the platform: the source, and its scripts, each parsed once."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._scripts: dict[int, tuple[ShellScript, ...]] = {}
+
+    def scripts(self, instruction: SourceInstruction) -> tuple[ShellScript, ...]:
+        """Return the scripts of a RUN."""
+        if instruction.offset not in self._scripts:
+            self._scripts[instruction.offset] = scripts_of(instruction)
+        return self._scripts[instruction.offset]
+
+    @cached_property
+    def stages(self) -> tuple[tuple[SourceInstruction, ...], ...]:
+        """The instructions of each stage, its FROM first."""
+        groups: list[list[SourceInstruction]] = []
+        for one in self.source.instructions:
+            if one.word == "FROM":
+                groups.append([])
+            if groups:
+                groups[-1].append(one)
+        return tuple(map(tuple, groups))
+
+    @cached_property
+    def head(self) -> tuple[SourceInstruction, ...]:
+        """The instructions before the first FROM."""
+        first = next((i for i, one in enumerate(self.source.instructions) if one.word == "FROM"), None)
+        return self.source.instructions[:first]
+
+
+@dataclass(slots=True)
+class Step:
+    """An instruction with the variables before it, and what its scripts do."""
+
+    instruction: SourceInstruction
+    values: Mapping[str, Value]
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Its flags."""
+        return flags_of(self.instruction)[0]
+
+    @property
+    def copied(self) -> Copied | None:
+        """Its sources, for COPY and ADD."""
+        return copied(self.instruction) if self.instruction.word in {"COPY", "ADD"} else None
+
+
+@dataclass(slots=True)
+class StageView:
+    """A stage that the target needs, with its steps; `index` is its number in the file."""
+
+    index: int
+    used: UsedStage
+    steps: list[Step]
+    values: dict[str, Value] = field(default_factory=dict)
+    declared: dict[str, Step] = field(default_factory=dict)
+    environment: set[str] = field(default_factory=set)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether what it does is in the image."""
+        return self.used.role == "image"
+
+    @property
+    def is_cross(self) -> bool:
+        """Whether its programs are those of another platform than the target's."""
+        return self.used.runs_on != "target"
+
+    def events(self) -> Iterator[tuple[Step, Event]]:
+        """Yield the commands of its RUN lines."""
+        for step in self.steps:
+            for event in step.trace.events:
+                yield step, event
+
+
+@dataclass
+class View:
+    """The file as the build for `platform` sees it."""
+
+    parsed: Parsed
+    platform: Platform
+    given: LintInput
+    dockerfile: Dockerfile
+    stages: list[StageView]
+    globals: dict[str, Value]
+
+    @cached_property
+    def copies(self) -> Mapping[int, tuple[str, ...]]:
+        """The paths that other stages copy out of each stage, by its number."""
+        found: dict[int, list[str]] = {}
+        numbers = {stage.used.stage.name: stage.index for stage in self.stages if stage.used.stage.name}
+        for stage in self.stages:
+            for step in stage.steps:
+                one = step.copied
+                if one is None or one.source_stage is None:
+                    continue
+                name = one.source_stage.text.lower()
+                index = int(name) if name.isascii() and name.isdigit() and len(name) < 10 else numbers.get(name)
+                if index is not None:
+                    paths = [expand_dockerfile(source, step.values).text for source in one.sources]
+                    found.setdefault(index, []).extend(paths)
+        return {index: tuple(paths) for index, paths in found.items()}
+
+    def copied_from(self, stage: StageView) -> tuple[str, ...]:
+        """Return the paths that are copied out of a stage, or of one that is FROM it."""
+        heirs = [
+            other for other in self.stages if any(one.line == stage.used.stage.line for one in other.used.chain)
+        ]
+        return tuple(path for heir in heirs for path in self.copies.get(heir.index, ()))
+
+
+def automatic_arguments(platform: Platform) -> dict[str, str]:
+    """Return the values of the automatic TARGET arguments."""
+    return {
+        "TARGETPLATFORM": str(platform),
+        "TARGETOS": platform.os,
+        "TARGETARCH": platform.architecture,
+        "TARGETVARIANT": platform.variant,
+    }
+
+
+def view_for(parsed: Parsed, given: LintInput, platform: Platform) -> View:
+    """Return the view of one platform. Raises ConfigError for a file beyond the limits, or without the target's stage."""
+    if len(parsed.source.instructions) > MAX_INSTRUCTIONS:
+        raise ConfigError(
+            f"the Dockerfile has more than {MAX_INSTRUCTIONS} instructions", hint="look at what wrote it"
+        )
+    args = given.args.get(platform, {})
+    builder = {f"BUILD{part}": f"${{BUILD{part}}}" for part in ("PLATFORM", "OS", "ARCH", "VARIANT")}
+    automatic = {**builder, **automatic_arguments(platform)}
+    dockerfile = parse_source(parsed.source, args, automatic=automatic)
+    reader = _ViewReader(parsed, given, platform, args)
+    chains = used_stages(dockerfile.stages, given.target)
+    by_line = {stage.line: index for index, stage in enumerate(dockerfile.stages)}
+    stages = reader.stages(chains, by_line, dockerfile)
+    return View(parsed, platform, given, dockerfile, stages, reader.globals)
+
+
+class _ViewReader:
+    def __init__(self, parsed: Parsed, given: LintInput, platform: Platform, args: Mapping[str, str]) -> None:
+        self.parsed = parsed
+        self.platform = platform
+        self.args = args
+        self.default_marks: frozenset[Mark] = NONE if given.explicit else frozenset({"argument"})
+        self.automatic: dict[str, Value] = {
+            name: Value(text, frozenset({"arch"})) for name, text in automatic_arguments(platform).items()
+        }
+        build: frozenset[Mark] = frozenset({"arch", "build"})
+        self.automatic |= {name: Value(UNKNOWN, build) for name in PLATFORM_ARGS if name.startswith("BUILD")}
+        self.globals: dict[str, Value] = {}
+        for instruction in parsed.head:
+            if instruction.word == "ARG":
+                self._declare(instruction, self.globals, {**self.automatic, **self.globals}, None)
+
+    def stages(
+        self, chains: Sequence[UsedStage], by_line: Mapping[int, int], dockerfile: Dockerfile
+    ) -> list[StageView]:
+        """Return the views of the stages in use, in the order of the file."""
+        views: dict[int, StageView] = {}
+        for used in chains:
+            index = by_line[used.stage.line]
+            parent = views.get(by_line[used.chain[1].line]) if len(used.chain) > 1 else None
+            views[index] = self._stage(index, used, parent)
+        return [views[index] for index in sorted(views)]
+
+    def _stage(self, index: int, used: UsedStage, parent: StageView | None) -> StageView:
+        view = StageView(index, used, [])
+        if parent is not None:
+            view.values, view.declared, view.environment = parent.values, dict(parent.declared), set(parent.environment)
+        machine = self._machine(used)
+        posix = True
+        for instruction in self.parsed.stages[index]:
+            step = Step(instruction, view.values)
+            view.steps.append(step)
+            if instruction.word == "ARG":
+                self._declare_in(view, step)
+            elif instruction.word == "ENV":
+                self._set(view, step)
+            elif instruction.word == "SHELL":
+                posix = is_posix_shell(instruction)
+            elif instruction.word == "RUN" and posix:
+                self._follow(step, machine)
+            if instruction.word in _EXPANDED_WORDS:
+                step.trace.undeclared += [
+                    Use(name, instruction.rest, index)
+                    for name, index in unset_names(instruction.rest, step.values, TARGET_ARGS)
+                ]
+        return view
+
+    def _follow(self, step: Step, machine: Machine) -> None:
+        """Follow the scripts of a RUN, and note the variables of its mounts."""
+        for one in self.parsed.scripts(step.instruction):
+            trace = follow(one.source, step.values, machine, one.script)
+            step.trace.events += trace.events
+            step.trace.misses += trace.misses
+            step.trace.undeclared += trace.undeclared
+            step.trace.matched |= trace.matched
+        for flag in step.flags:
+            step.trace.undeclared += [
+                Use(name, flag.value, index)
+                for name, index in unset_names(flag.value, step.values, TARGET_ARGS)
+            ]
+
+    def _declare_in(self, view: StageView, step: Step) -> None:
+        values = dict(view.values)
+        for name in self._declare(step.instruction, values, view.values, view.environment):
+            view.declared[name] = step
+        view.values = values if len(values) <= MAX_VARIABLES else view.values
+
+    def _machine(self, used: UsedStage) -> Machine:
+        platform = self.platform
+        if used.runs_on == "build":
+            return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=frozenset({"build"}))
+        marks: frozenset[Mark] = NONE
+        if used.runs_on == "fixed":
+            marks = frozenset({"build"})
+            try:
+                platform = Platform.parse(used.root.platform)
+            except UsageError:
+                return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=marks)
+        answers = {"kernel": machine_of(platform), "debian": debian_of(platform), "alpine": alpine_of(platform)}
+        answers["go"] = platform.architecture
+        return Machine(outputs={command: answers[kind] for command, kind in _OUTPUTS.items()}, marks=marks)
+
+    def _declare(
+        self,
+        instruction: SourceInstruction,
+        into: dict[str, Value],
+        scope: Mapping[str, Value],
+        environment: set[str] | None,
+    ) -> list[str]:
+        names = []
+        for one in arguments(instruction):
+            names.append(one.name)
+            if environment and one.name in environment:
+                continue  # an ENV hides the ARG of its name
+            if one.name in self.args:
+                into[one.name] = Value(self.args[one.name])
+            elif one.value is not None:
+                expanded = expand_dockerfile(one.value, scope)
+                into[one.name] = Value(
+                    expanded.value.text, expanded.marks | self.default_marks, expanded.origin
+                )
+            elif one.name in self.globals and environment is not None:
+                into[one.name] = self.globals[one.name]
+            elif one.name in self.automatic:
+                into[one.name] = self.automatic[one.name]
+        return names
+
+    def _set(self, view: StageView, step: Step) -> None:
+        """Set an ENV's variables; all see the values before it."""
+        values = dict(view.values)
+        for one in variables(step.instruction):
+            if one.value is not None:
+                values[one.name] = expand_dockerfile(one.value, step.values).value
+                view.environment.add(one.name)
+        view.values = values if len(values) <= MAX_VARIABLES else view.values
+
+
+_EXPANDED_WORDS = frozenset({"COPY", "ADD", "ENV", "WORKDIR", "USER", "VOLUME", "EXPOSE"})
+"""Instructions whose words BuildKit expands (docs.docker.com/reference/dockerfile, environment replacement)."""
+
+_OUTPUTS: Mapping[str, str] = {
+    "uname -m": "kernel",
+    "uname -p": "kernel",
+    "uname -i": "kernel",
+    "arch": "kernel",
+    "dpkg --print-architecture": "debian",
+    "dpkg-architecture -qDEB_HOST_ARCH": "debian",
+    "dpkg-architecture -q DEB_HOST_ARCH": "debian",
+    "dpkg-architecture -qDEB_BUILD_ARCH": "debian",
+    "apk --print-arch": "alpine",
+    "go env GOARCH": "go",
+    "rpm --eval %{_arch}": "kernel",
+    "rpm -E %{_arch}": "kernel",
+}
+"""Commands whose output is the architecture of the programs of their stage."""
