@@ -19,6 +19,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "doctor": ("multibuild doctor", "multibuild doctor --json"),
     "setup": ("multibuild setup", "multibuild setup --dry-run", "multibuild setup --builder fleet.yaml"),
+    "lint": (
+        "multibuild lint",
+        "multibuild lint --fix docker/*.Dockerfile",
+        "multibuild lint --format sarif > lint.sarif",
+    ),
     "plan": ("multibuild plan", "multibuild plan --commands", "multibuild plan --json"),
     "all": ("multibuild all", "multibuild all --platform linux/arm64 --tag test"),
     "build": ("multibuild build", "multibuild build --platform linux/arm64,linux/riscv64"),

@@ -106,7 +106,13 @@ def _failure(platform: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def command(level: str, title: str, message: str) -> str:
     """Return a workflow command; properties end at a comma or colon, the message at the line's end."""
-    return f"::{level} title={_escape(title, ':,')}::{_escape(message, '')}"
+    return annotation(level, {"title": title}, message)
+
+
+def annotation(level: str, properties: Mapping[str, str], message: str) -> str:
+    """Return a workflow command with several properties: file, line, col."""
+    listed = ",".join(f"{name}={_escape(value, ':,')}" for name, value in properties.items())
+    return f"::{level} {listed}::{_escape(message, '')}"
 
 
 def _escape(text: str, more: str) -> str:

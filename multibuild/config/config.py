@@ -25,6 +25,7 @@ from multibuild.config.sections import (
     Attestations,
     Cache,
     Emulators,
+    Lint,
     PlatformEntry,
     Publish,
     RegistryOptions,
@@ -123,6 +124,8 @@ class Config(Section):
     """The command that every child must pass."""
     verify: Verify = Field(default_factory=Verify.model_construct)
     """The proof of content."""
+    lint: Lint = Field(default_factory=Lint.model_construct)
+    """What is done about mistakes in the Dockerfile."""
     publish: Publish = Field(default_factory=Publish.model_construct)
     """How children are staged, and where the index goes."""
     registries: dict[RegistryHost, RegistryOptions] = Field(default_factory=dict)

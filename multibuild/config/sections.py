@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: pydantic would compile each annotation again.
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -185,6 +186,25 @@ class Verify(Section):
     """off, entrypoint (what the image starts) or all (every binary)."""
     ignore: tuple[str, ...] = ()
     """Paths, as globs, that may be of another architecture."""
+
+
+def _check_ignored(value: str) -> str:
+    rule, colon, line = value.partition(":")
+    if re.fullmatch(r"[a-z][a-z-]*", rule) and (not colon or re.fullmatch(r"[1-9][0-9]{0,8}", line)):
+        return value
+    raise invalid(
+        f"'{value}' is no rule",
+        hint="write a rule, or a rule and a line of the Dockerfile: fixed-arch-url:42",
+    )
+
+
+class Lint(Section):
+    """The lint of Dockerfiles before a run."""
+
+    fail: Literal["error", "warning", "never"] = "error"
+    """The level that stops `all` and `build` before the first build: error, warning or never."""
+    ignore: tuple[Annotated[str, AfterValidator(_check_ignored)], ...] = ()
+    """Rules that are ignored, everywhere or in one line of the Dockerfile: rule, or rule:line."""
 
 
 def _check_staging(value: str) -> str:

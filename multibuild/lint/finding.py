@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.frozen import frozen
-from multibuild.lint.values import Origin
+from multibuild.lint.shell.values import Origin
 
 if TYPE_CHECKING:
     from multibuild.lint.view import View

@@ -55,10 +55,22 @@ def lint_text(text: str, file: str, given: LintInput | None = None) -> tuple[Fin
                 if found.branch and not given.explicit:
                     continue
                 _join(joined, rule, found, platform)
-    findings = [_finding(one, parsed.source, file, given) for one in joined.values()]
+    findings = [_finding(one, parsed.source, file, given) for one in _causes(joined.values())]
     kept = [one for one in findings if not _is_ignored(one, parsed.source)]
     kept.sort(key=lambda one: (one.line, one.column, one.rule))
     return tuple(_without_repetition(kept)[:MAX_FINDINGS])
+
+
+def _causes(joined: Iterable[_Joined]) -> list[_Joined]:
+    """Leave out what only follows from the default of an automatic ARG: the default is what is to mend."""
+    every = list(joined)
+    defaults = [one.found.at for one in every if one.rule.id == "target-arg-default"]
+    return [
+        one
+        for one in every
+        if one.rule.id == "target-arg-default"
+        or not any(span.start <= one.found.at.start < span.end for span in defaults)
+    ]
 
 
 def _join(joined: dict[tuple[str, int, str], _Joined], rule: Rule, found: Found, platform: Platform) -> None:
@@ -123,9 +135,7 @@ def ignored_by_config(findings: Iterable[Finding], ignore: Sequence[str]) -> tup
     """Return the findings that a config does not ignore: `rule`, or `rule:line`."""
     rules = {entry for entry in ignore if ":" not in entry}
     places = {entry for entry in ignore if ":" in entry}
-    return tuple(
-        one for one in findings if one.rule not in rules and f"{one.rule}:{one.line}" not in places
-    )
+    return tuple(one for one in findings if one.rule not in rules and f"{one.rule}:{one.line}" not in places)
 
 
 def fails(findings: Iterable[Finding], level: str) -> bool:
@@ -137,12 +147,9 @@ def fails(findings: Iterable[Finding], level: str) -> bool:
 def edits_of(findings: Iterable[Finding]) -> tuple[Edit, ...]:
     """Return the edits of findings in order, each once; of two that overlap the first."""
     chosen: list[Edit] = []
-    for edit in sorted({edit for one in findings for edit in one.edits}, key=_order):
+    every = dict.fromkeys(edit for one in findings for edit in one.edits)
+    for edit in sorted(every, key=lambda edit: (edit.start, edit.end)):
         if chosen and edit.start < chosen[-1].end:
             continue
         chosen.append(edit)
     return tuple(chosen)
-
-
-def _order(edit: Edit) -> tuple[int, int, str]:
-    return edit.start, edit.end, edit.text

@@ -5,15 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from multibuild.errors import ConfigError
-from multibuild.lint import (
-    check_arguments,
-    check_bases,
-    check_cache,
-    check_cross,
-    check_names,
-    check_sources,
-    check_targets,
-)
+from multibuild.lint.checks import arguments, bases, cache, cross, sources, spelling, targets
 from multibuild.lint.finding import Rule
 
 _AUTOMATIC = "docs.docker.com/reference/dockerfile, automatic platform ARGs in the global scope"
@@ -27,7 +19,7 @@ RULES: tuple[Rule, ...] = (
         " that architecture. For BUILD arguments it is a warning: the result is right, and slow on other machines",
         fix="`ARG TARGETARCH`, without a default",
         source="github.com/docker/buildx/issues/510",
-        check=check_arguments.defaults,
+        check=arguments.defaults,
         fixable=True,
     ),
     Rule(
@@ -37,7 +29,7 @@ RULES: tuple[Rule, ...] = (
         why="Outside FROM lines it is empty then: compilers fall back to the machine they run on, addresses miss a part",
         fix="`ARG TARGETARCH` in the stage, above the first use",
         source=_AUTOMATIC,
-        check=check_arguments.undeclared,
+        check=arguments.undeclared,
         fixable=True,
     ),
     Rule(
@@ -47,7 +39,7 @@ RULES: tuple[Rule, ...] = (
         why="A declaration alone changes nothing: the compiler works for the builder, and every platform gets its output",
         fix="`GOOS=$TARGETOS GOARCH=$TARGETARCH go build`; the target of other compilers",
         source="docs.docker.com/build/building/multi-platform, cross-compilation",
-        check=check_cross.unused_arguments,
+        check=cross.unused_arguments,
         fixable=True,
     ),
     Rule(
@@ -57,7 +49,7 @@ RULES: tuple[Rule, ...] = (
         why="Its output is for the builder's architecture on every platform",
         fix="`ARG TARGETOS TARGETARCH` and `GOOS=$TARGETOS GOARCH=$TARGETARCH go build`; the target of other compilers",
         source="docs.docker.com/build/building/multi-platform, cross-compilation",
-        check=check_cross.untargeted,
+        check=cross.untargeted,
         fixable=True,
     ),
     Rule(
@@ -69,8 +61,18 @@ RULES: tuple[Rule, ...] = (
         " the builder's platform alone; for a tool of the build itself it is right, and only a hint",
         fix="`$TARGETARCH`, or `xx-info`",
         source="github.com/tonistiigi/xx",
-        check=check_cross.wrong_machine,
+        check=cross.wrong_machine,
         fixable=True,
+    ),
+    Rule(
+        id="cross-stage-program",
+        level="error",
+        meaning="A program or a library that a `$BUILDPLATFORM` stage has from its base or its package manager, copied into"
+        " the image: `COPY --from=tools /usr/bin/curl`",
+        why="Packages of such a stage are those of the builder's architecture",
+        fix="install it in a stage without `--platform`",
+        source="github.com/docker/buildx/issues/615",
+        check=cross.foreign_programs,
     ),
     Rule(
         id="fixed-final-platform",
@@ -79,7 +81,7 @@ RULES: tuple[Rule, ...] = (
         why="The base, and all that runs on it, is of that platform in every image",
         fix="remove `--platform`",
         source="docs.docker.com/reference/build-checks/from-platform-flag-const-disallowed",
-        check=check_bases.fixed_platform,
+        check=bases.fixed_platform,
         fixable=True,
     ),
     Rule(
@@ -89,7 +91,7 @@ RULES: tuple[Rule, ...] = (
         why="Other platforms get it too; BuildKit only warns (InvalidBaseImagePlatform)",
         fix="an image with all platforms, or `FROM tool:1-$TARGETARCH`",
         source="github.com/docker-library/official-images, architectures other than amd64",
-        check=check_bases.fixed_image,
+        check=bases.fixed_image,
     ),
     Rule(
         id="single-platform-base",
@@ -98,7 +100,7 @@ RULES: tuple[Rule, ...] = (
         why="FROM a digest takes what is there, whatever platform is built; BuildKit only warns",
         fix="the digest of the index: `docker buildx imagetools inspect NAME:TAG` prints it",
         source="docs.docker.com/reference/build-checks/invalid-base-image-platform",
-        check=check_bases.digests,
+        check=bases.digests,
     ),
     Rule(
         id="single-platform-syntax",
@@ -107,7 +109,7 @@ RULES: tuple[Rule, ...] = (
         why="The frontend runs on the builder's platform: on another builder nothing builds",
         fix="the digest of the index",
         source="docs.docker.com/build/buildkit/frontend",
-        check=check_bases.frontend,
+        check=bases.frontend,
     ),
     Rule(
         id="fixed-target",
@@ -118,7 +120,7 @@ RULES: tuple[Rule, ...] = (
         why="Every platform gets the same programs",
         fix="`$TARGETARCH`, or a name that a case on it chooses",
         source="go.dev/doc/install/source#environment, doc.rust-lang.org/cargo/reference/config.html#buildtarget",
-        check=check_targets.fixed,
+        check=targets.fixed,
         fixable=True,
     ),
     Rule(
@@ -128,7 +130,7 @@ RULES: tuple[Rule, ...] = (
         why="Every platform gets the program of that one",
         fix="`$TARGETARCH` in the address, or a name that a case on it chooses",
         source="docs.docker.com/build/building/multi-platform",
-        check=check_sources.urls,
+        check=sources.urls,
     ),
     Rule(
         id="fixed-arch-copy",
@@ -137,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         why="Every platform gets the program of that one; files of another stage are not there on other platforms",
         fix="`COPY bin/linux-$TARGETARCH/app`; collect libraries in a folder whose name has no architecture",
         source="wiki.debian.org/Multiarch/Tuples",
-        check=check_sources.copies,
+        check=sources.copies,
     ),
     Rule(
         id="fixed-arch-path",
@@ -146,7 +148,7 @@ RULES: tuple[Rule, ...] = (
         why="On other platforms it is called otherwise, and is not there",
         fix="a link with one name, made in the build",
         source="wiki.debian.org/Multiarch/Tuples",
-        check=check_sources.paths,
+        check=sources.paths,
     ),
     Rule(
         id="arch-spelling",
@@ -157,7 +159,7 @@ RULES: tuple[Rule, ...] = (
         " is never equal, and never in the address",
         fix='`case "$TARGETARCH" in amd64) arch=x86_64 ;; arm64) arch=aarch64 ;; esac`',
         source="wiki.debian.org/Multiarch/Tuples, doc.rust-lang.org/rustc/platform-support.html",
-        check=check_names.spelled,
+        check=spelling.spelled,
         fixable=True,
     ),
     Rule(
@@ -167,7 +169,7 @@ RULES: tuple[Rule, ...] = (
         why="TARGETVARIANT is v7, GOARM has to be 7: Go refuses v7",
         fix="`GOARM=${TARGETVARIANT#v}`",
         source="go.dev/wiki/GoArm",
-        check=check_arguments.wrong_variant,
+        check=arguments.wrong_variant,
         fixable=True,
     ),
     Rule(
@@ -177,7 +179,7 @@ RULES: tuple[Rule, ...] = (
         why="Builds of several platforms write into it at the same time, and take each other's programs",
         fix="`id=target-$TARGETPLATFORM`, after `ARG TARGETPLATFORM`",
         source="github.com/moby/buildkit/issues/2598",
-        check=check_cache.shared,
+        check=cache.shared,
         fixable=True,
     ),
     Rule(
@@ -187,7 +189,7 @@ RULES: tuple[Rule, ...] = (
         why="On every platform but the builder's own it runs under emulation, ten to twenty times as long",
         fix="`FROM --platform=$BUILDPLATFORM`, and the compiler's own way to name a target",
         source="docs.docker.com/build/building/multi-platform",
-        check=check_cross.emulated,
+        check=cross.emulated,
     ),
 )
 RULE_IDS = frozenset(rule.id for rule in RULES)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from multibuild.dockerfile.source import SourceInstruction, Text
-from multibuild.lint.evaluate import SHELLS
-from multibuild.lint.shell_syntax import Part, Script, Simple, Word, Item, parse_script
+from multibuild.lint.shell.evaluate import SHELLS
+from multibuild.lint.shell.syntax import Part, Script, Simple, Word, Item, parse_script
 
 _FLAG = re.compile(r"--([a-z][a-z-]{0,30})(?:=(\S*))?(?:\s+|\Z)")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
@@ -157,7 +157,9 @@ def variables(instruction: SourceInstruction) -> Iterator[Assigned]:
         yield Assigned(first[1], text.part(first.end()), 0, first.end(1), len(text.text))
         return
     for match in _PAIR.finditer(text.text):
-        yield Assigned(match[1], _value(text, match.start(2), match.end()), match.start(), match.end(1), match.end())
+        yield Assigned(
+            match[1], _value(text, match.start(2), match.end()), match.start(), match.end(1), match.end()
+        )
 
 
 def _value(text: Text, start: int, end: int) -> Text:
@@ -172,7 +174,9 @@ def mount_of(flag: Flag) -> Mapping[str, Text]:
     parts, at = {}, 0
     for piece in flag.value.text.split(","):
         name, _, _ = piece.partition("=")
-        key = {"dst": "target", "destination": "target", "src": "source"}.get(name.strip("\"'"), name.strip("\"'"))
+        key = {"dst": "target", "destination": "target", "src": "source"}.get(
+            name.strip("\"'"), name.strip("\"'")
+        )
         parts[key] = flag.value.part(at + min(len(name) + 1, len(piece)), at + len(piece))
         at += len(piece) + 1
     return parts

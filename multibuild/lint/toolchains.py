@@ -7,19 +7,12 @@ from collections.abc import Mapping
 
 from multibuild.dockerfile.stages import UsedStage
 from multibuild.frozen import frozen
-from multibuild.lint.evaluate import Event
-
-
-def _command(words: str) -> str:
-    """Return a pattern of words where a shell expects a command, unlike `make` in `apt-get install make`."""
-    return (
-        rf"(?:^|&&|\|\||;|\n|\()[^\S\n]*(?:\w{{1,99}}=\S{{0,199}}[^\S\n]{{1,99}}){{0,9}}(?:{words})(?:\s|$)"
-    )
+from multibuild.lint.shell.evaluate import Event
 
 
 @frozen
 class Toolchain:
-    """A compiler. `image` matches the last part of an image's name, `run` a RUN line.
+    """A compiler. `image` matches the last part of an image's name.
 
     The output of a `portable` one is the same for every platform; a `certain` one builds for the machine that it runs
     on, unless told otherwise in the same place. `advice` follows "write FROM
@@ -28,7 +21,6 @@ class Toolchain:
 
     name: str
     image: str
-    run: str
     advice: str
     source: str
     portable: bool = False
@@ -39,7 +31,6 @@ TOOLCHAINS = (
     Toolchain(
         name="Go",
         image=r"golang",
-        run=r"\bgo\s+(?:build|install)\b",
         advice="ARG TARGETOS TARGETARCH, and GOOS=$TARGETOS GOARCH=$TARGETARCH go build",
         source="docs.docker.com/build/building/multi-platform, cross-compilation",
         certain=True,
@@ -47,7 +38,6 @@ TOOLCHAINS = (
     Toolchain(
         name="Rust",
         image=r"rust",
-        run=r"\b(?:cargo\s+(?:build|install)|rustc)\b",
         advice="ARG TARGETARCH, and cargo build --target with the target and linker of that architecture",
         source="doc.rust-lang.org/rustc/targets",
         certain=True,
@@ -55,28 +45,24 @@ TOOLCHAINS = (
     Toolchain(
         name=".NET",
         image=r"sdk",
-        run=r"\bdotnet\s+(?:publish|build)\b",
         advice="ARG TARGETARCH, and dotnet publish -a $TARGETARCH",
         source="github.com/dotnet/dotnet-docker, samples: building images for a specific platform",
     ),
     Toolchain(
         name="Zig",
         image=r"zig",
-        run=_command(r"zig\s+(?:build|cc|c\+\+)"),
         advice="ARG TARGETARCH, and zig build -Dtarget for that architecture",
         source="ziglang.org/documentation, targets",
     ),
     Toolchain(
         name="C",
         image=r"gcc|clang",
-        run=_command(r"make|cmake|ninja|meson|gcc|g\+\+|cc|c\+\+|clang|clang\+\+|\./configure"),
         advice="ARG TARGETARCH, and the cross compiler of that architecture (Debian: crossbuild-essential-*)",
         source="wiki.debian.org/CrossCompiling",
     ),
     Toolchain(
         name="Java",
         image=r"maven|gradle",
-        run=_command(r"(?:\./)?(?:mvnw?|gradlew?)"),
         advice="jars are the same on every platform",
         source="docs.docker.com/build/building/multi-platform",
         portable=True,
@@ -84,7 +70,6 @@ TOOLCHAINS = (
     Toolchain(
         name="JavaScript",
         image=r"(?!)",  # a node image as often runs the program as it builds it
-        run=_command(r"(?:npm|yarn|pnpm|bun)\s+(?:run\s+)?build"),
         advice="bundled scripts are the same on every platform",
         source="docs.docker.com/build/building/multi-platform",
         portable=True,
@@ -92,14 +77,10 @@ TOOLCHAINS = (
 )
 
 
-def toolchain_of(used: UsedStage, *, by_image: bool) -> Toolchain | None:
-    """Return the toolchain of a stage, by its RUN lines or else (`by_image`) by the image that they run in."""
-    runs = used.stage.runs
-    for row in TOOLCHAINS:
-        if any(re.search(row.run, command) for command in runs):
-            return row
+def toolchain_of_image(used: UsedStage) -> Toolchain | None:
+    """Return the toolchain of a stage that runs something, by its image."""
     name = used.root.base.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
-    return next((row for row in TOOLCHAINS if by_image and runs and re.fullmatch(row.image, name)), None)
+    return next((row for row in TOOLCHAINS if used.stage.runs and re.fullmatch(row.image, name)), None)
 
 
 _COMMANDS: Mapping[str, tuple[str, frozenset[str]]] = {
@@ -108,9 +89,12 @@ _COMMANDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "rustc": ("Rust", frozenset()),
     "dotnet": (".NET", frozenset({"publish", "build"})),
     "zig": ("Zig", frozenset({"build", "cc", "c++", "build-exe"})),
-    **dict.fromkeys(("make", "cmake", "ninja", "meson", "gcc", "g++", "cc", "c++", "clang", "clang++", "configure"), ("C", frozenset())),
+    **dict.fromkeys(
+        ("make", "cmake", "ninja", "meson", "gcc", "g++", "cc", "c++", "clang", "clang++", "configure"),
+        ("C", frozenset()),
+    ),
     **dict.fromkeys(("mvn", "mvnw", "gradle", "gradlew"), ("Java", frozenset())),
-    **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), ("JavaScript", frozenset({"build", "run"}))),
+    **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), ("JavaScript", frozenset({"build", "run build"}))),
 }
 _BY_NAME = {row.name: row for row in TOOLCHAINS}
 
@@ -119,6 +103,6 @@ def compiles(event: Event) -> Toolchain | None:
     """Return the toolchain that a command runs."""
     name, verbs = _COMMANDS.get(event.name, ("", frozenset()))
     words = [word.text for word in event.words[1:] if not word.text.startswith(("-", "+"))]
-    if not name or (verbs and not (words and words[0] in verbs)):
+    if not name or (verbs and not (verbs & {" ".join(words[:1]), " ".join(words[:2]).partition(":")[0]})):
         return None
     return _BY_NAME[name]

@@ -11,8 +11,8 @@ from multibuild.dockerfile.source import Source, SourceInstruction
 from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
-from multibuild.lint.evaluate import Event, Machine, Trace, Use, follow
-from multibuild.lint.names import UNKNOWN, alpine_of, debian_of, machine_of
+from multibuild.lint.shell.evaluate import Event, Machine, Trace, Use, follow
+from multibuild.lint.arch_names import UNKNOWN, alpine_of, debian_of, machine_of
 from multibuild.lint.steps import (
     Copied,
     Flag,
@@ -24,7 +24,7 @@ from multibuild.lint.steps import (
     scripts_of,
     variables,
 )
-from multibuild.lint.values import NONE, Mark, Value, expand_dockerfile, unset_names
+from multibuild.lint.shell.values import NONE, Mark, Value, expand_dockerfile, unset_names
 from multibuild.platforms import Platform
 
 MAX_VARIABLES = 300
@@ -137,27 +137,34 @@ class View:
     stages: list[StageView]
     globals: dict[str, Value]
 
+    def stage_named(self, name: str) -> StageView | None:
+        """Return the stage that `--from=` names or counts."""
+        name = name.lower()
+        return next(
+            (one for one in self.stages if name in {one.used.stage.name, str(one.index)} and name), None
+        )
+
     @cached_property
     def copies(self) -> Mapping[int, tuple[str, ...]]:
         """The paths that other stages copy out of each stage, by its number."""
         found: dict[int, list[str]] = {}
-        numbers = {stage.used.stage.name: stage.index for stage in self.stages if stage.used.stage.name}
         for stage in self.stages:
             for step in stage.steps:
                 one = step.copied
                 if one is None or one.source_stage is None:
                     continue
-                name = one.source_stage.text.lower()
-                index = int(name) if name.isascii() and name.isdigit() and len(name) < 10 else numbers.get(name)
-                if index is not None:
-                    paths = [expand_dockerfile(source, step.values).text for source in one.sources]
-                    found.setdefault(index, []).extend(paths)
+                source = self.stage_named(one.source_stage.text)
+                if source is not None:
+                    paths = [expand_dockerfile(text, step.values).text for text in one.sources]
+                    found.setdefault(source.index, []).extend(paths)
         return {index: tuple(paths) for index, paths in found.items()}
 
     def copied_from(self, stage: StageView) -> tuple[str, ...]:
         """Return the paths that are copied out of a stage, or of one that is FROM it."""
         heirs = [
-            other for other in self.stages if any(one.line == stage.used.stage.line for one in other.used.chain)
+            other
+            for other in self.stages
+            if any(one.line == stage.used.stage.line for one in other.used.chain)
         ]
         return tuple(path for heir in heirs for path in self.copies.get(heir.index, ()))
 
@@ -198,7 +205,7 @@ class _ViewReader:
         self.automatic: dict[str, Value] = {
             name: Value(text, frozenset({"arch"})) for name, text in automatic_arguments(platform).items()
         }
-        build: frozenset[Mark] = frozenset({"arch", "build"})
+        build: frozenset[Mark] = frozenset({"arch", "build", "meant"})
         self.automatic |= {name: Value(UNKNOWN, build) for name in PLATFORM_ARGS if name.startswith("BUILD")}
         self.globals: dict[str, Value] = {}
         for instruction in parsed.head:
@@ -219,7 +226,11 @@ class _ViewReader:
     def _stage(self, index: int, used: UsedStage, parent: StageView | None) -> StageView:
         view = StageView(index, used, [])
         if parent is not None:
-            view.values, view.declared, view.environment = parent.values, dict(parent.declared), set(parent.environment)
+            view.values, view.declared, view.environment = (
+                parent.values,
+                dict(parent.declared),
+                set(parent.environment),
+            )
         machine = self._machine(used)
         posix = True
         for instruction in self.parsed.stages[index]:
@@ -271,7 +282,11 @@ class _ViewReader:
                 platform = Platform.parse(used.root.platform)
             except UsageError:
                 return Machine(outputs=dict.fromkeys(_OUTPUTS, UNKNOWN), marks=marks)
-        answers = {"kernel": machine_of(platform), "debian": debian_of(platform), "alpine": alpine_of(platform)}
+        answers = {
+            "kernel": machine_of(platform),
+            "debian": debian_of(platform),
+            "alpine": alpine_of(platform),
+        }
         answers["go"] = platform.architecture
         return Machine(outputs={command: answers[kind] for command, kind in _OUTPUTS.items()}, marks=marks)
 

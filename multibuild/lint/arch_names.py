@@ -71,7 +71,7 @@ _WORDS = "|".join(
     sorted(map(re.escape, _SPELLINGS.keys() - _AFTER_SYSTEM.keys()), key=lambda word: (-len(word), word))
 )
 _NAME = re.compile(
-    rf"(?<![a-z0-9])(?:(?P<name>{_WORDS})|(?:linux|musl|gnu|windows|win|darwin)[-_./]?(?P<after>arm|x86|386))(?![a-z0-9])",
+    rf"(?<![a-z0-9])(?:(?P<name>{_WORDS})|(?:linux|musl|gnu|windows|win|darwin)[-_./]?(?P<after>arm|x86|386)(?![_-](?:64|32)))(?![a-z0-9])",
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"(?:linux)(?P<name>amd64|arm64|x86_64|aarch64|x64)(?![a-z0-9])", re.IGNORECASE)
@@ -108,7 +108,9 @@ def machine_of(platform: Platform) -> str:
 def debian_of(platform: Platform) -> str:
     """Return Debian's name, as of `dpkg --print-architecture`."""
     return (
-        "armel" if platform.architecture == "arm" and platform.variant in {"v5", "v6"} else platform.row.debian
+        "armel"
+        if platform.architecture == "arm" and platform.variant in {"v5", "v6"}
+        else platform.row.debian
     )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from multibuild.dockerfile.source import Text
 from multibuild.errors import UsageError
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.names import UNKNOWN, arch_names
-from multibuild.lint.places import foreign_names, level_for
+from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.lint.checks.places import foreign_names, level_for
 from multibuild.lint.steps import Flag, flags_of, mount_of
-from multibuild.lint.values import Origin, Value, expand_dockerfile
+from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View, automatic_arguments
 from multibuild.platforms import Platform
 

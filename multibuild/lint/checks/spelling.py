@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multibuild.lint.check_targets import go_builds, is_go_name
-from multibuild.lint.downloads import names_at
-from multibuild.lint.evaluate import Miss
+from multibuild.lint.checks.targets import go_builds, is_go_name
+from multibuild.lint.checks.downloads import names_at
+from multibuild.lint.shell.evaluate import Miss
 from multibuild.lint.finding import Edit, Found
-from multibuild.lint.names import alpine_of, arch_names, debian_of, triple_arch_of
-from multibuild.lint.places import PRINTING, declaration, level_for
+from multibuild.lint.arch_names import alpine_of, arch_names, debian_of, triple_arch_of
+from multibuild.lint.checks.places import PRINTING, declaration, level_for
 from multibuild.lint.steps import variables
-from multibuild.lint.values import Expanded, expand_dockerfile
+from multibuild.lint.shell.values import Expanded, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 
-_TRIPLE = re.compile(r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)")
+_TRIPLE = re.compile(
+    r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)"
+)
 _QEMU = re.compile(r"(?<![\w-])qemu-(amd64|arm64)(?:-static)?(?![\w-])")
 _URL = re.compile(r"\bhttps?://\S+")
 
@@ -57,10 +59,16 @@ def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
         names = list(arch_names(match[1]))
         if not names or not names[0].fits(view.platform):
             continue
-        right = "qemu-x86_64, qemu-aarch64" if pattern is _QEMU else " or ".join(sorted(triple_arch_of(view.platform)))
+        right = (
+            "qemu-x86_64, qemu-aarch64"
+            if pattern is _QEMU
+            else " or ".join(sorted(triple_arch_of(view.platform)))
+        )
         yield Found(
             level=level_for("error", word.marks),
-            at=word.origins[-1] if word.span(*match.span()) == word.origin and word.origins else word.span(*match.span()),
+            at=word.origins[-1]
+            if word.span(*match.span()) == word.origin and word.origins
+            else word.span(*match.span()),
             message=f"{match[0]} is {what}: there it is called {right}",
             fix="choose the name in a case on $TARGETARCH: amd64 is x86_64 there, arm64 is aarch64",
             branch=branch or "branch" in word.marks,
@@ -147,7 +155,11 @@ def _debian_names(view: View, stage: StageView) -> Iterator[Found]:
         for index, word in enumerate(event.words[1:], 1):
             before = event.words[index - 1].text
             own = view.platform.architecture
-            if event.name == "dpkg" and before == "--add-architecture" and word.text == own != debian_of(view.platform):
+            if (
+                event.name == "dpkg"
+                and before == "--add-architecture"
+                and word.text == own != debian_of(view.platform)
+            ):
                 yield _other_name(word, own, "Debian", debian_of(view.platform), branch=event.branch)
             elif event.name == "apk" and before == "--arch" and word.text == own != alpine_of(view.platform):
                 yield _other_name(word, own, "Alpine", alpine_of(view.platform), branch=event.branch)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multibuild.lint.evaluate import Event
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.names import UNKNOWN, arch_names
-from multibuild.lint.places import declaration, foreign_names, found_foreign, level_for, reaches_image
+from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.lint.checks.places import declaration, foreign_names, found_foreign, level_for, reaches_image
 from multibuild.lint.steps import variables
-from multibuild.lint.values import Expanded, Origin, Value, expand_dockerfile
+from multibuild.lint.shell.values import Expanded, Origin, Value, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
+from multibuild.platforms import Platform
 
 GO_ARCHITECTURES = frozenset(
     "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split()
@@ -42,7 +43,9 @@ _CERTAIN: dict[str, frozenset[str]] = {
 
 _LIKELY: dict[str, frozenset[str]] = {
     "dpkg": frozenset({"--add-architecture"}),
-    "cmake": frozenset({"-DCMAKE_SYSTEM_PROCESSOR", "-DCMAKE_C_COMPILER", "-DCMAKE_CXX_COMPILER", "-DCMAKE_TOOLCHAIN_FILE"}),
+    "cmake": frozenset(
+        {"-DCMAKE_SYSTEM_PROCESSOR", "-DCMAKE_C_COMPILER", "-DCMAKE_CXX_COMPILER", "-DCMAKE_TOOLCHAIN_FILE"}
+    ),
     "meson": frozenset({"--cross-file"}),
     "make": frozenset({"ARCH", "GOARCH", "CROSS_COMPILE", "CC", "HOST", "TARGET", "TARGET_ARCH"}),
     "mvn": frozenset({"-Dos.arch", "-Djavacpp.platform", "-Dos.detected.classifier"}),
@@ -68,19 +71,24 @@ _ENVIRONMENT: dict[str, Level] = {
 
 _APT_SOURCE = re.compile(r"\bdeb(?:-src)?\s+\[[^\]]{0,200}\barch=([a-z0-9]+)[\s\]]")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*:([a-z0-9]+)(?:=\S*)?\Z")
-_CROSS_TOOL = re.compile(r"(\w+)-(?:[a-z]+-)?(?:linux-)(?:gnu|musl)\w*-(?:gcc|g\+\+|cc|c\+\+|clang|strip|ld)\Z")
+_CROSS_TOOL = re.compile(
+    r"(\w+)-(?:[a-z]+-)?(?:linux-)(?:gnu|musl)\w*-(?:gcc|g\+\+|cc|c\+\+|clang|strip|ld|as|ar|objcopy)\Z"
+)
 _TARGET_FIX = "name it after the platform: $TARGETARCH, or a case on it where the name is another"
 
 
 def fixed(view: View) -> Iterator[Found]:
     """Find compilers and installers that work for one architecture."""
+    has_own_tool = any(
+        _fits_tool(event.name, view.platform) for stage in view.stages for _, event in stage.events()
+    )
     for stage in view.stages:
-        used: set[str] = set()
         for step, event in stage.events():
             if "arch" in event.guards:
                 continue
-            used |= {event.name}
             yield from _command(view, stage, step, event)
+            if not has_own_tool:
+                yield from _tool(view, event)
             for name, level in _ENVIRONMENT.items():
                 for key, word in event.assignments:
                     if key == name and "build" not in word.marks:
@@ -131,7 +139,13 @@ def _fixed_variable(
     edits: tuple[Edit, ...] = ()
     is_written_here = view.parsed.source.text[at.start : at.end] == arch
     # Docker's architectures are Go's.
-    if name == "GOARCH" and arch in GO_ARCHITECTURES and is_written_here and at.whole and word.text in {arch, f"GOARCH={arch}"}:
+    if (
+        name == "GOARCH"
+        and arch in GO_ARCHITECTURES
+        and is_written_here
+        and at.whole
+        and word.text in {arch, f"GOARCH={arch}"}
+    ):
         edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration(view, stage, step, "TARGETARCH"))
     return Found(
         level=level_for(level, word.marks),
@@ -152,14 +166,27 @@ def _command(view: View, stage: StageView, step: Step, event: Event) -> Iterator
                 yield from _option(view, word, shift, level, event)  # type: ignore[arg-type]
     if name in {"apt-get", "apt", "aptitude"}:
         yield from _packages(view, event)
-    tool = _CROSS_TOOL.fullmatch(name)
-    if tool is not None and (names := foreign_names(tool[1], view.platform)):
-        yield found_foreign(
-            event.words[0], names, "warning", "this compiles for {name}, whatever platform is built", _TARGET_FIX,
-            branch=event.branch,
-        )  # fmt: skip
     if name in {"echo", "printf"}:
         yield from _apt_source(view, stage, step, event)
+
+
+def _fits_tool(name: str, platform: Platform) -> bool:
+    """Whether it is a cross compiler for the platform; a file that has them all chooses later."""
+    match = _CROSS_TOOL.fullmatch(name)
+    return match is not None and any(one.fits(platform) for one in arch_names(match[1]))
+
+
+def _tool(view: View, event: Event) -> Iterator[Found]:
+    match = _CROSS_TOOL.fullmatch(event.name)
+    if match is not None and (names := foreign_names(match[1], view.platform)):
+        yield found_foreign(
+            event.words[0],
+            names,
+            "warning",
+            "this compiles for {name}, whatever platform is built",
+            _TARGET_FIX,
+            branch=event.branch,
+        )
 
 
 def _values(event: Event, options: frozenset[str]) -> Iterator[tuple[Expanded, int]]:
@@ -208,7 +235,10 @@ def _apt_source(view: View, stage: StageView, step: Step, event: Event) -> Itera
     if stage.is_cross:
         return
     written = any(".list" in word.text for _, word in event.redirects) or any(
-        "sources.list" in word.text for other in step.trace.events if other.name == "tee" for word in other.words
+        "sources.list" in word.text
+        for other in step.trace.events
+        if other.name == "tee"
+        for word in other.words
     )
     for word in event.words[1:] if written else ():
         match = _APT_SOURCE.search(word.text)

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import Text
-from multibuild.lint.names import UNKNOWN
+from multibuild.lint.arch_names import UNKNOWN
 
 MAX_VALUE = 4096
 """Characters of a value; a longer one is unknown."""
 
 MAX_PATTERN = 100
 
-Mark = Literal["arch", "build", "branch", "argument", "kernel"]
-"""What is known of a value beside its text: it comes from a platform ("arch"), from the builder's ("build"), from the
-`else` of a choice by architecture ("branch"), from a build argument that a caller may set ("argument"), from the kernel
+Mark = Literal["arch", "build", "meant", "branch", "argument", "kernel"]
+"""What is known of a value beside its text: it comes from a platform ("arch"), from the builder's ("build"), and there from
+$BUILDARCH, which asks for it by name ("meant"), from the `else` of a choice by architecture ("branch"), from a build argument that a caller may set ("argument"), from the kernel
 ("kernel").
 """
 
@@ -50,6 +51,9 @@ class Value:
 
 
 UNKNOWN_VALUE = Value(UNKNOWN)
+EMPTY = Value("", frozenset({"arch"}))
+"""Of an automatic ARG that is not declared."""
+
 UNSET = Value(UNKNOWN)
 """Of a name that nothing here sets; an environment from elsewhere may."""
 
@@ -150,8 +154,13 @@ _DOCKERFILE_VARIABLE = re.compile(
 )
 
 
-def expand_dockerfile(source: Text, values: Mapping[str, Value], start: int = 0, end: int | None = None) -> Expanded:
-    """Expand variables as BuildKit does outside RUN; a name without a value is unknown: a base image may set it."""
+def expand_dockerfile(
+    source: Text, values: Mapping[str, Value], start: int = 0, end: int | None = None
+) -> Expanded:
+    """Expand variables as BuildKit does outside RUN; a name without a value is unknown: a base image may set it.
+
+    Only the automatic arguments are empty then.
+    """
     end = len(source.text) if end is None else end
     result = Expanded(source, start, end)
     at = start
@@ -165,7 +174,8 @@ def expand_dockerfile(source: Text, values: Mapping[str, Value], start: int = 0,
         argument = UNKNOWN_VALUE
         if "$" not in (match["argument"] or ""):
             argument = Value(match["argument"] or "")
-        add_variable(result, operate(values.get(name, UNSET), match["operator"] or "", argument), values.get(name))
+        own = values.get(name, EMPTY if name in PLATFORM_ARGS else UNSET)
+        add_variable(result, operate(own, match["operator"] or "", argument), own)
         if len(result.text) > MAX_VALUE:
             result.add(UNKNOWN, None)
             return result
@@ -180,7 +190,9 @@ def add_variable(result: Expanded, value: Value, origin: Value | None) -> None:
         result.origins.append(origin.origin)
 
 
-def unset_names(source: Text, values: Mapping[str, Value], names: frozenset[str]) -> Iterator[tuple[str, int]]:
+def unset_names(
+    source: Text, values: Mapping[str, Value], names: frozenset[str]
+) -> Iterator[tuple[str, int]]:
     """Yield the uses of `names` in a text of BuildKit's that have no value and no default: (name, index)."""
     for match in _DOCKERFILE_VARIABLE.finditer(source.text):
         name = match["plain"] or match["name"]

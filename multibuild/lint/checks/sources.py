@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from multibuild.lint.evaluate import Event
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.finding import Found, Level
-from multibuild.lint.names import UNKNOWN, ArchName, arch_names
-from multibuild.lint.places import PRINTING, foreign_names, level_for, place_of, reaches_image
+from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.lint.checks.places import PRINTING, foreign_names, level_for, place_of, reaches_image
 from multibuild.lint.steps import variables
-from multibuild.lint.values import Expanded, expand_dockerfile
+from multibuild.lint.shell.values import Expanded, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
 _URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^/\s\"'|]*")
 _NOT_FETCHING = PRINTING | {"git", "add-apt-repository", "apt-key", "tee"}
-_TEXT_SUFFIXES = (".md", ".txt", ".json", ".yaml", ".yml", ".conf", ".cfg", ".ini", ".toml", ".list", ".html", ".sh", ".xml")
-_LIBRARY_FOLDER = re.compile(r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*-(amd64|arm64|armhf|ppc64el|s390x|i386|riscv64)\b|ld-musl-(\w+)\.so")
+_TEXT_SUFFIXES = (
+    ".md",
+    ".txt",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".conf",
+    ".cfg",
+    ".ini",
+    ".toml",
+    ".list",
+    ".html",
+    ".sh",
+    ".xml",
+)
+_LIBRARY_FOLDER = re.compile(
+    r"(?:^|[/:=])(?:usr/)?lib/([a-z0-9_]+)-linux-(?:gnu|musl)[a-z0-9]*|/jvm/[\w.-]*-(amd64|arm64|armhf|ppc64el|s390x|i386|riscv64)\b|ld-musl-(\w+)\.so"
+)
 
 
 def urls(view: View) -> Iterator[Found]:
     """Find an architecture in a download URL."""
+    fetched = {stage.index: list(_fetched(stage)) for stage in view.stages}
+    covered = _covered((word for found in fetched.values() for _, word, _ in found), view.platform)
     for stage in view.stages:
-        fetched = list(_fetched(stage))
-        covered = {_template(word.text) for _, word, _ in fetched if _fits_or_loops(word.text, view.platform)}
-        for step, word, event in fetched:
+        for step, word, event in fetched[stage.index]:
             match = _URL.search(word.text)
             begin = match.end() if match is not None else 0
             names = foreign_names(word.text[begin:], view.platform)
@@ -64,19 +80,22 @@ def _template(text: str) -> str:
     """Return a text with a sign in place of each architecture."""
     for name in sorted(arch_names(text), key=lambda one: -one.start):
         text = f"{text[: name.start]}\x01{text[name.end :]}"
-    return text
+    return text.lower()
 
 
-def _fits_or_loops(text: str, platform: Platform) -> bool:
-    return any(name.fits(platform) for name in arch_names(text))
+def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:
+    """Return the templates of what is there for the platform, too: a file may take all architectures, and choose later."""
+    return {
+        _template(word.text) for word in words if any(name.fits(platform) for name in arch_names(word.text))
+    }
 
 
 def copies(view: View) -> Iterator[Found]:
     """Find an architecture in a source of COPY, ADD or a bind mount."""
+    sources = {stage.index: list(_copied(stage)) for stage in view.stages}
+    covered = _covered((word for found in sources.values() for _, word in found), view.platform)
     for stage in view.stages:
-        sources = list(_copied(stage))
-        covered = {_template(word.text) for _, word in sources if _fits_or_loops(word.text, view.platform)}
-        for step, word in sources:
+        for _, word in sources[stage.index]:
             names = foreign_names(word.text, view.platform)
             if not names or _template(word.text) in covered or _URL.match(word.text):
                 continue
@@ -86,7 +105,7 @@ def copies(view: View) -> Iterator[Found]:
                 level=level_for(level, word.marks),
                 at=place_of(word, names[0]),
                 message=f"this copies what is for {names[0].text}, whatever platform is built",
-                fix=_copy_advice(word, names[0], step),
+                fix=_copy_advice(word),
                 branch="branch" in word.marks,
             )
 
@@ -98,7 +117,7 @@ def _copied(stage: StageView) -> Iterator[tuple[Step, Expanded]]:
             yield step, expand_dockerfile(source, step.values)
 
 
-def _copy_advice(word: Expanded, name: ArchName, step: Step) -> str:
+def _copy_advice(word: Expanded) -> str:
     if "-linux-gnu" in word.text or "ld-musl" in word.text:
         return "collect the files in a folder of their own in the stage before, and copy that: its name has no architecture"
     return "put $TARGETARCH into the path, after ARG TARGETARCH in the stage"
@@ -135,5 +154,3 @@ def _path(view: View, word: Expanded, stage: StageView, *, branch: bool = False)
         fix="find the folder in the build (`ls -d /usr/lib/*-linux-gnu`, `readlink -f $(which java)`), and link it to one name",
         branch=branch or "branch" in word.marks,
     )
-
-

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from multibuild.dockerfile.source import Text
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.places import declaration
+from multibuild.lint.checks.places import declaration
 from multibuild.lint.steps import Flag, mount_of
 from multibuild.lint.toolchains import compiles
-from multibuild.lint.values import Origin, expand_dockerfile
+from multibuild.lint.shell.values import Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 
 _SAFE = re.compile(
@@ -19,7 +19,9 @@ _SAFE = re.compile(
 )
 """Caches whose files are named after their content or their architecture."""
 
-_RESULTS = frozenset({"target", "build", "out", "dist", "obj", "bin", "_build", "node_modules", "cmake-build-release"})
+_RESULTS = frozenset(
+    {"target", "build", "out", "dist", "obj", "bin", "_build", "node_modules", "cmake-build-release"}
+)
 """Folders of results: of one platform, whatever their names."""
 
 _ALPINE = re.compile(r"/(?:var/cache|etc)/apk\b")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multibuild.lint.evaluate import Event
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.names import UNKNOWN, ArchName, arch_names
-from multibuild.lint.values import Expanded, Marks, Origin
+from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
+from multibuild.lint.shell.values import Expanded, Marks, Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
 PRINTING = frozenset({"echo", "printf", "cat", "log", "sed", "grep", "awk", "export", "test", "[", "[["})
 """Commands whose words are data: a name of an architecture among them fetches and builds nothing."""
 
-_SHARED_FOLDERS = frozenset({"", "/", "/tmp", "/usr", "/usr/local", "/var", "/opt", "/root", "/home", "/etc", "/lib"})
+_SHARED_FOLDERS = frozenset(
+    {"", "/", "/tmp", "/usr", "/usr/local", "/var", "/opt", "/root", "/home", "/etc", "/lib"}
+)
 
 
 def foreign_names(text: str, platform: Platform) -> list[ArchName]:
@@ -45,6 +47,16 @@ def reaches_image(view: View, stage: StageView, step: Step) -> bool:
         return True
     tokens = {token for event in step.trace.events for token in _tokens(event)}
     return any(_touches(token, path) for path in copies for token in tokens)
+
+
+def touches(step: Step, path: str) -> bool:
+    """Whether a step writes a path, as far as its words show: a command, or a COPY into its folder."""
+    if step.copied is not None:
+        target = expand_dockerfile(step.copied.destination, step.values).text
+        return _touches(target.rstrip("/") or "/", path) or path.startswith(target.rstrip("/") + "/")
+    return any(
+        _touches(token, path) for event in step.trace.events for token in _tokens(event) if "/" in token
+    )
 
 
 def _tokens(event: Event) -> Iterator[str]:
@@ -88,7 +100,14 @@ def replacing(at: Origin, text: str) -> tuple[Edit, ...]:
 
 
 def found_foreign(
-    word: Expanded, names: list[ArchName], level: Level, message: str, fix: str, *, branch: bool, shift: int = 0
+    word: Expanded,
+    names: list[ArchName],
+    level: Level,
+    message: str,
+    fix: str,
+    *,
+    branch: bool,
+    shift: int = 0,
 ) -> Found:
     """Return a finding for the first foreign name of a word."""
     return Found(

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import SourceInstruction
 from multibuild.errors import UsageError
-from multibuild.lint.evaluate import Event, Use
+from multibuild.lint.shell.evaluate import Event, Use
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.places import declaration
+from multibuild.lint.checks.places import declaration
 from multibuild.lint.steps import Assigned, arguments
-from multibuild.lint.values import Origin, Value, expand_dockerfile
+from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
 from multibuild.lint.view import TARGET_ARGS, StageView, Step, View, automatic_arguments
 
 _HARMLESS = frozenset({"GOARCH", "GOOS", "GOARM", "GOAMD64"})
@@ -111,7 +111,11 @@ def undeclared(view: View) -> Iterator[Found]:
                     continue
                 edits = first.setdefault(use.name, declaration(view, stage, step, use.name))
                 start = use.source.offset(use.index)
-                before = " (an ARG before the first FROM is for FROM lines only)" if use.name in view.globals else ""
+                before = (
+                    " (an ARG before the first FROM is for FROM lines only)"
+                    if use.name in view.globals
+                    else ""
+                )
                 yield Found(
                     level=level,
                     at=Origin(start, start + len(use.name) + 1),
@@ -126,7 +130,9 @@ def undeclared(view: View) -> Iterator[Found]:
 def _level(stage: StageView, step: Step, use: Use) -> Level | None:
     """Return how bad an empty argument is; None where it is only shown."""
     if step.instruction.word != "RUN":
-        return "warning" if step.instruction.word in {"ENV", "WORKDIR", "VOLUME", "USER", "EXPOSE"} else "error"
+        return (
+            "warning" if step.instruction.word in {"ENV", "WORKDIR", "VOLUME", "USER", "EXPOSE"} else "error"
+        )
     event = next((one for one in step.trace.events if _holds(one, use)), None)
     if event is not None and event.name in {"echo", "printf"} and not event.redirects:
         return None
@@ -182,5 +188,3 @@ def wrong_variant(view: View) -> Iterator[Found]:
                         fix="write GOARM=${TARGETVARIANT#v}",
                         edits=(Edit(at.start, at.end, "${TARGETVARIANT#v}"),) if at.whole else (),
                     )
-
-

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multibuild.lint.check_targets import go_builds
-from multibuild.lint.evaluate import Event
+from multibuild.lint.checks.targets import go_builds
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.places import declaration, reaches_image
-from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of
-from multibuild.lint.values import Expanded, Origin
+from multibuild.lint.checks.places import declaration, reaches_image, touches
+from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of_image
+from multibuild.lint.shell.values import Expanded, Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 
 _MENTIONS = re.compile(r"TARGET(?:ARCH|PLATFORM|VARIANT)\b|\bxx-|/xx\b|\bTARGETPAIR\b")
 _URL = re.compile(r"\b(?:https?|ftp)://")
+MAX_SHOWN = 100
+_READS_ENVIRONMENT = frozenset({"make", "cmake", "ninja", "meson", "configure"})
+"""Compilers' helpers that may read a declared argument as a variable of the environment."""
+
 _ARCH_ARGS = ("TARGETARCH", "TARGETPLATFORM")
 
 
@@ -27,8 +31,7 @@ def wrong_machine(view: View) -> Iterator[Found]:
                 if "build" not in marks:
                     continue
                 reaches = reaches_image(view, stage, step)
-                is_variable = "BUILDARCH" in word.source.text[word.start : word.end]
-                if not reaches and (is_variable or not stage.is_cross or not view.copied_from(stage)):
+                if not reaches and ("meant" in marks or not stage.is_cross or not view.copied_from(stage)):
                     continue
                 yield Found(
                     level="error" if reaches else "hint",
@@ -42,7 +45,11 @@ def wrong_machine(view: View) -> Iterator[Found]:
 
 
 def _message(stage: StageView, *, reaches: bool) -> str:
-    where = f"{stage.used.label} runs on the builder's platform" if stage.is_cross else "BUILDARCH is the builder's"
+    where = (
+        f"{stage.used.label} runs on the builder's platform"
+        if stage.is_cross
+        else "BUILDARCH is the builder's"
+    )
     if reaches:
         return f"this is for the builder's architecture, and gets into the image: {where}"
     return f"this is for the builder's architecture: {where}; right only for a tool of the build itself"
@@ -76,16 +83,20 @@ def unused_arguments(view: View) -> Iterator[Found]:
         own = [
             step
             for step in stage.steps
-            if step.instruction.word == "ARG"
-            and any(stage.declared.get(name) is step for name in _ARCH_ARGS)
+            if step.instruction.word == "ARG" and any(stage.declared.get(name) is step for name in _ARCH_ARGS)
         ]
         if not own or not stage.is_cross or _is_target_aware(view, stage, own[0]):
+            continue
+        if any(event.name in _READS_ENVIRONMENT for _, event in stage.events()):
             continue
         compiled = list(_for_builder(view, stage))
         level: Level = "hint"
         message = "nothing in this stage uses it"
         if compiled:
-            level, message = compiled[0][2], f"nothing uses it, and {compiled[0][1].name} is built for the builder"
+            level, message = (
+                compiled[0][2],
+                f"nothing uses it, and {compiled[0][1].name} is built for the builder",
+            )
         elif _has_opaque(stage):
             continue
         start = own[0].instruction.rest.offset(0)
@@ -120,9 +131,7 @@ def untargeted(view: View) -> Iterator[Found]:
 def _is_target_aware(view: View, stage: StageView, after: Step) -> bool:
     """Whether a later line of the stage, or of one that is FROM it, mentions the target."""
     heirs = [
-        other
-        for other in view.stages
-        if any(one.line == stage.used.stage.line for one in other.used.chain)
+        other for other in view.stages if any(one.line == stage.used.stage.line for one in other.used.chain)
     ]
     for heir in heirs:
         for step in heir.steps:
@@ -130,10 +139,22 @@ def _is_target_aware(view: View, stage: StageView, after: Step) -> bool:
                 continue
             if step.instruction.word == "ARG" and "=" not in step.instruction.rest.text:
                 continue
-            texts = (step.instruction.rest.text, *(one.body.text for one in step.instruction.heredocs))
-            if any(_MENTIONS.search(text) for text in texts):
+            if any(_MENTIONS.search(text) for text in _texts(step)):
                 return True
     return False
+
+
+def _texts(step: Step) -> Iterator[str]:
+    """Yield the texts of an instruction without what its commands only show."""
+    shown = [
+        event.words[0].source.text[event.words[0].start : event.words[-1].end]
+        for event in step.trace.events
+        if event.name in {"echo", "printf"} and not event.redirects and not event.captured
+    ]
+    for text in (step.instruction.rest.text, *(one.body.text for one in step.instruction.heredocs)):
+        for part in shown[:MAX_SHOWN]:
+            text = text.replace(part, "")
+        yield text
 
 
 def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolchain, Level, tuple[Edit, ...]]]:
@@ -160,13 +181,42 @@ def _is_tool(event: Event) -> bool:
 
 
 def _has_target(event: Event) -> bool:
-    options = ("--target", "--host", "-a", "--arch", "-r", "--runtime", "-Dtarget", "-target", "-DCMAKE_TOOLCHAIN_FILE")
+    options = (
+        "--target",
+        "--host",
+        "-a",
+        "--arch",
+        "-r",
+        "--runtime",
+        "-Dtarget",
+        "-target",
+        "-DCMAKE_TOOLCHAIN_FILE",
+    )
     return any(word.text.partition("=")[0] in options for word in event.words)
 
 
 def _has_opaque(stage: StageView) -> bool:
     """Whether some command may read the environment in ways that are not seen here."""
-    known = {"go", "cargo", "rustc", "apt-get", "apk", "mkdir", "cp", "mv", "rm", "chmod", "curl", "wget", "tar", "git", "cd", "set", "echo", "ls"}
+    known = {
+        "go",
+        "cargo",
+        "rustc",
+        "apt-get",
+        "apk",
+        "mkdir",
+        "cp",
+        "mv",
+        "rm",
+        "chmod",
+        "curl",
+        "wget",
+        "tar",
+        "git",
+        "cd",
+        "set",
+        "echo",
+        "ls",
+    }
     return any(event.name not in known for _, event in stage.events())  # fmt: skip
 
 
@@ -190,12 +240,14 @@ def emulated(view: View) -> Iterator[Found]:
     for stage in view.stages:
         if stage.is_cross:
             continue
-        toolchain = toolchain_of(stage.used, by_image=stage.used.stage.line not in bases)
+        compiled = next(
+            ((event.words[0].origin, tool) for _, event in stage.events() if (tool := compiles(event))), None
+        )
+        at, toolchain = compiled or (None, None)
+        if toolchain is None and stage.used.stage.line not in bases:
+            toolchain = toolchain_of_image(stage.used)
         if toolchain is None:
             continue
-        at = next(
-            (event.words[0].origin for _, event in stage.events() if compiles(event) is toolchain), None
-        )
         instruction = stage.steps[0].instruction
         where = f"in line {stage.used.root.line}" if stage.used.role == "builder" else "in a stage of its own"
         yield Found(
@@ -205,3 +257,55 @@ def emulated(view: View) -> Iterator[Found]:
             " ten to twenty times as long",
             fix=f"write FROM --platform=$BUILDPLATFORM {where}; {toolchain.advice}",
         )
+
+
+def foreign_programs(view: View) -> Iterator[Found]:
+    """Find programs that the base or the package manager of a cross stage brought, copied into another stage."""
+    for stage in view.stages:
+        for step in stage.steps:
+            one = step.copied
+            source = (
+                view.stage_named(one.source_stage.text)
+                if one is not None and one.source_stage is not None
+                else None
+            )
+            if one is None or source is None or not source.is_cross or stage.is_cross:
+                continue
+            if _runs_for(source, view):
+                continue
+            for text in one.sources:
+                path = expand_dockerfile(text, step.values).text
+                level = _brought(view, source, path)
+                if level is None:
+                    continue
+                start = text.offset(0)
+                yield Found(
+                    level=level,
+                    at=Origin(start, start + len(text.text)),
+                    message=f"{path} is a program for the builder's platform: {source.used.label} runs there",
+                    fix=f"install it in a stage of the target's platform: remove --platform in line {source.used.root.line}",
+                )
+
+
+def _runs_for(source: StageView, view: View) -> bool:
+    """Whether a stage of a fixed platform happens to be of the platform that is built."""
+    return source.used.root.platform == str(view.platform)
+
+
+def _brought(view: View, source: StageView, path: str) -> Level | None:
+    """Return how bad the copy of a path is; None for what the stage itself made, and for what is no program."""
+    if _PROGRAMS.match(path) and not path.endswith((".sh", ".py", ".pl")):
+        made = any(touches(step, path) for step in source.steps)
+        return None if made else "error" if "/lib" not in path else "warning"
+    if _PACKAGES.search(path) and any(event.name in _INSTALLERS for _, event in source.events()):
+        return "warning"
+    return None
+
+
+_PROGRAMS = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:32|64)?)/(?!ssl/|python3/dist-packages/?\Z)")
+_PACKAGES = re.compile(
+    r"site-packages|dist-packages|/\.?venv\b|/usr/local/lib/python|/usr/local/bundle|/gems\b"
+)
+"""Folders of Python and Ruby packages: many have parts for one architecture."""
+
+_INSTALLERS = frozenset({"pip", "pip3", "uv", "poetry", "pipenv", "bundle", "gem"})

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from multibuild.lint.names import UNKNOWN, arch_names
-from multibuild.lint.values import MAX_PATTERN, Expanded
+from multibuild.lint.arch_names import UNKNOWN, arch_names
+from multibuild.lint.shell.values import MAX_PATTERN, Expanded
 
 _ASKS = re.compile(
     r"TARGET(?:ARCH|PLATFORM|VARIANT)|BUILD(?:ARCH|PLATFORM)|\buname\b|\barch\b|\bARCH|ARCH\b|print-arch|xx-info|LONG_BIT"

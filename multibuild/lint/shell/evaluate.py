@@ -13,9 +13,9 @@ from typing import Literal
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import Text
 from multibuild.frozen import frozen
-from multibuild.lint.conditions import asks_for_arch, matches, outcome
-from multibuild.lint.names import UNKNOWN
-from multibuild.lint.shell_syntax import (
+from multibuild.lint.shell.conditions import asks_for_arch, matches, outcome
+from multibuild.lint.arch_names import UNKNOWN
+from multibuild.lint.shell.syntax import (
     Case,
     Group,
     If,
@@ -29,7 +29,18 @@ from multibuild.lint.shell_syntax import (
     parse_script,
     parse_word,
 )
-from multibuild.lint.values import NONE, UNKNOWN_VALUE, UNSET, Expanded, Mark, Marks, Value, add_variable, operate
+from multibuild.lint.shell.values import (
+    EMPTY,
+    NONE,
+    UNKNOWN_VALUE,
+    UNSET,
+    Expanded,
+    Mark,
+    Marks,
+    Value,
+    add_variable,
+    operate,
+)
 
 Guard = Literal["arch", "other"]
 
@@ -40,7 +51,9 @@ MAX_NESTED = 8
 """Levels of scripts in words: `sh -c "sh -c …"`, `${a:-${b:-…}}`."""
 
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "ksh", "zsh", "/bin/sh", "/bin/bash", "/bin/ash"})
-_FAILS_LATER = frozenset({"grep", "egrep", "fgrep", "which", "type", "command", "expr", "diff", "cmp", "hash", "let"})
+_FAILS_LATER = frozenset(
+    {"grep", "egrep", "fgrep", "which", "type", "command", "expr", "diff", "cmp", "hash", "let"}
+)
 """Commands that are asked for their status."""
 
 _DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
@@ -60,7 +73,7 @@ class Event:
 
     `guards`: "arch" for a choice by architecture whose outcome is not known, "other" for any other; `branch`: whether
     it is in the `else` of a choice by architecture. `values` are those of the shell when it runs. `guard_marks` are the
-    marks of what its guards ask for.
+    marks of what its guards ask for; `captured`: another command or a variable takes its output.
     """
 
     words: list[Expanded]
@@ -70,6 +83,7 @@ class Event:
     branch: bool
     values: Mapping[str, Value]
     guard_marks: Marks = NONE
+    captured: bool = False
 
     @property
     def name(self) -> str:
@@ -120,6 +134,7 @@ class _State:
     exited: bool = False
     tests_empty: bool = False
     guard_marks: Marks = NONE
+    captured: bool = False
 
     def copy(self, *, guard: Guard | None = None, marks: Marks = NONE) -> _State:
         guards = self.guards | ({guard} if guard else set())
@@ -156,7 +171,10 @@ class _Evaluator:
                 asks = asks or self._asks(item.node)
                 continue
             in_pipe = item.connector == "|" or self._is_piped(script, position)
-            status = self._item(item, state.copy() if in_pipe else state)
+            inner = state.copy() if in_pipe else state
+            if self._is_piped(script, position):
+                inner.captured = True
+            status = self._item(item, inner)
             if item.connector == "|" or in_pipe:
                 asks = asks or self._asks(item.node)
             else:
@@ -214,7 +232,16 @@ class _Evaluator:
         state.tests_empty = False
         assignments = [(name, self.expand(word, state)) for name, word in node.assignments]
         redirects = [(operator, self.expand(word, state)) for operator, word in node.redirects]
-        event = Event(words, assignments, redirects, state.guards, state.branch, state.values, state.guard_marks)
+        event = Event(
+            words,
+            assignments,
+            redirects,
+            state.guards,
+            state.branch,
+            state.values,
+            state.guard_marks,
+            state.captured,
+        )
         if words or assignments:
             self.trace.events.append(replace(event, values=dict(state.values)) if words else event)
         if not words:
@@ -252,7 +279,9 @@ class _Evaluator:
 
     def _inner_script(self, node: Simple, event: Event, state: _State) -> None:
         """Follow the script of `sh -c '…'`."""
-        at = next((i for i, word in enumerate(event.words) if word.text.startswith("-") and "c" in word.text), 0)
+        at = next(
+            (i for i, word in enumerate(event.words) if word.text.startswith("-") and "c" in word.text), 0
+        )
         if not at or at + 1 >= len(event.words) or self.depth >= MAX_NESTED:
             return
         part = node.words[at + 1].parts
@@ -333,7 +362,13 @@ class _Evaluator:
         return True
 
     def _arm(
-        self, body: Script, state: _State, unknown: list[_State], *, branch: bool, miss: tuple[Expanded, list[Expanded]]
+        self,
+        body: Script,
+        state: _State,
+        unknown: list[_State],
+        *,
+        branch: bool,
+        miss: tuple[Expanded, list[Expanded]],
     ) -> bool | None:
         if unknown:
             self.run(body, state.copy(guard="arch"))
@@ -382,7 +417,7 @@ class _Evaluator:
                 own = state.values.get(part.text)
                 if own is None and part.text in PLATFORM_ARGS:
                     self._note_use(part, state)
-                    own = Value("", frozenset({"arch"}))
+                    own = EMPTY
                 value = operate(own or UNSET, part.operator, self._argument(part, state))
                 add_variable(result, value, own)
             case "commands":
@@ -408,6 +443,7 @@ class _Evaluator:
     def _output(self, script: Script, state: _State) -> Value:
         """Return what commands print, where it is an architecture or a plain text."""
         inner = state.copy()
+        inner.captured = True
         self.run(script, inner)
         marks: set[Mark] = set()
         if any(self._asks(item.node) for item in script.items):
@@ -444,7 +480,10 @@ def _assigned(word: Expanded, state: _State) -> Value:
 
 def _behind(word: Expanded, count: int) -> Expanded:
     """Return a word without its first characters."""
-    pieces = [(max(index - count, 0), at if at is None or index >= count else at + count - index) for index, at in word.pieces]
+    pieces = [
+        (max(index - count, 0), at if at is None or index >= count else at + count - index)
+        for index, at in word.pieces
+    ]
     start = next((at for _, at in pieces if at is not None), word.start)
     return replace(word, text=word.text[count:], pieces=pieces, start=max(start, word.start))
 

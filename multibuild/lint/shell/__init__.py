@@ -1,0 +1,1 @@
+"""Shell scripts: their syntax, and what they do on one platform."""

@@ -1,0 +1,85 @@
+"""Lint the Dockerfiles of a config, as its platforms build them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from multibuild.config.referenced_files import is_url
+from multibuild.dockerfile.parse import load_text, read_dockerfile
+from multibuild.errors import ConfigError
+from multibuild.lint.finding import Finding
+from multibuild.lint.formats import as_text
+from multibuild.lint.lint import fails
+from multibuild.lint.linted_file import LintedFile
+from multibuild.lint.rules import require_known
+from multibuild.lint.view import LintInput
+from multibuild.plan.plan import build_specs
+from multibuild.platforms import Platform
+
+if TYPE_CHECKING:
+    from multibuild.config.load import LoadedConfig
+
+MAX_SHOWN = 20
+"""Findings in the error that stops a run; `lint` shows all."""
+
+
+def configured_files(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -> tuple[LintedFile, ...]:
+    """Return the Dockerfiles that a config builds from; ConfigError for a rule in `lint.ignore` that does not exist."""
+    config = loaded.config
+    require_known([entry.partition(":")[0] for entry in config.lint.ignore], f"{loaded.path}: lint.ignore")
+    if is_url(config.context):
+        return ()
+    groups: dict[str, dict[str | None, dict[Platform, Mapping[str, str]]]] = {}
+    for platform, spec in build_specs(loaded, only).items():
+        if not is_url(spec.dockerfile):
+            groups.setdefault(spec.dockerfile, {}).setdefault(spec.target, {})[platform] = spec.args
+    return tuple(
+        LintedFile(
+            path=loaded.project / dockerfile,
+            name=os.path.relpath(loaded.project / dockerfile),
+            inputs=tuple(
+                LintInput(platforms=tuple(args), target=target, args=args, explicit=True)
+                for target, args in targets.items()
+            ),
+            ignore=config.lint.ignore,
+        )
+        for dockerfile, targets in groups.items()
+    )
+
+
+def lint_project(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -> tuple[Finding, ...]:
+    """Return the findings in the Dockerfiles of a config, offline; nothing for a file that is not BuildKit's own format."""
+    findings: list[Finding] = []
+    for file in configured_files(loaded, only):
+        try:
+            text = load_text(file.path)
+        except OSError:
+            continue  # the check of files names it
+        syntax = read_dockerfile(text, loaded.config.args).syntax
+        if syntax is None or "dockerfile" in syntax:
+            findings += file.find(text)
+    return tuple(findings)
+
+
+def require_clean(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:
+    """Raise ConfigError before anything is built, if the Dockerfile has a finding of the level that fails.
+
+    Others that are worse than a hint are said.
+    """
+    if loaded.config.lint.fail == "never":
+        return
+    findings = lint_project(loaded, only)
+    if fails(findings, loaded.config.lint.fail):
+        failing = [one for one in findings if fails((one,), loaded.config.lint.fail)]
+        lines = [*as_text(failing[:MAX_SHOWN])]
+        if len(failing) > MAX_SHOWN:
+            lines.append(f"and {len(failing) - MAX_SHOWN} more")
+        raise ConfigError(
+            "\n".join([f"{loaded.path}: the image would have the wrong architecture:", *lines]),
+            hint="`multibuild lint --fix` mends what it can; `lint: {ignore: [RULE]}` or"
+            " `# multibuild: ignore=RULE` above the line where it is meant so",
+        )
+    for line in as_text([one for one in findings if one.level != "hint"]):
+        say(line)
