@@ -9,7 +9,8 @@ from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.lint.toolchains import toolchain_of
+from multibuild.lint.lint import ASSUMED_PLATFORMS, lint_text
+from multibuild.lint.view import LintInput
 from multibuild.platforms import Platform
 
 DEFAULT_CANDIDATES = tuple(
@@ -53,11 +54,12 @@ class RequiredImage:
 
 @frozen
 class DockerfileWarning:
-    """A warning about a line of the Dockerfile; line 0 is the whole file."""
+    """A warning about a line of the Dockerfile; `rule` is that of the lint, if one found it."""
 
     line: int
     message: str
     hint: str
+    rule: str = ""
 
 
 @frozen
@@ -116,15 +118,12 @@ def propose_platforms(
     propose_all = len(possible) <= MAX_PROPOSED and not unknown
     chosen = possible if propose_all else [platform for platform in possible if platform in preferred]
     stages = used_stages(read_dockerfile(text, {}, automatic=_arguments(builder, builder)).stages, target)
-    # A stage that others are FROM only prepares; the others compile.
-    bases = {stage for used in stages for stage in used.chain[1:]}
+    proposed = tuple(chosen or possible[:MAX_PROPOSED])
     return Proposal(
-        chosen=tuple(chosen or possible[:MAX_PROPOSED]),
+        chosen=proposed,
         possible=tuple(possible),
         impossible=impossible,
-        warnings=tuple(
-            warning for used in stages for warning in _warnings(used, is_leaf=used.stage not in bases)
-        ),
+        warnings=tuple(_warnings(text, target, proposed, stages)),
         unknown=unknown,
     )
 
@@ -159,42 +158,22 @@ def _platform_of(used: UsedStage, platform: Platform) -> Platform | None:
     return platform
 
 
-def _warnings(used: UsedStage, *, is_leaf: bool) -> Iterator[DockerfileWarning]:
-    """Yield warnings about avoidable emulation, and about stages with one result for all platforms."""
-    stage, toolchain = used.stage, toolchain_of(used, by_image=is_leaf)
-    if "$" in used.root.base and stage is used.root:
+def _warnings(
+    text: str, target: str | None, platforms: tuple[Platform, ...], used: tuple[UsedStage, ...]
+) -> Iterator[DockerfileWarning]:
+    """Yield what the lint finds for the platforms, and the bases that are not known without an argument."""
+    for one in used:
+        if "$" in one.root.base and one.stage is one.root:
+            yield DockerfileWarning(
+                line=one.stage.line,
+                message=f"{one.root.base} depends on a build argument without default: not checked",
+                hint="give the ARG a default, or write its value under args",
+            )
+    given = LintInput(platforms=platforms or ASSUMED_PLATFORMS, target=target)
+    for finding in lint_text(text, "", given):
         yield DockerfileWarning(
-            line=stage.line,
-            message=f"{used.root.base} depends on a build argument without default: not checked",
-            hint="give the ARG a default, or write its value under args",
+            line=finding.line, message=finding.message, hint=finding.fix, rule=finding.rule
         )
-    if used.runs_on != "target" and used.role == "image" and stage is used.root:
-        yield DockerfileWarning(
-            line=stage.line,
-            message=f"{used.label} is always {stage.platform}: every platform would get that image",
-            hint="remove --platform from the stages that become the image",
-        )
-    if toolchain is None:
-        return
-    if used.runs_on == "target":
-        location = f"in line {used.root.line}" if used.role == "builder" else "in a stage of its own"
-        yield DockerfileWarning(
-            line=stage.line,
-            message=f"{used.label} builds {toolchain.name} under emulation on every platform but the builder's own",
-            hint=f"write FROM --platform=$BUILDPLATFORM {location}; {toolchain.advice}",
-        )
-    elif used.runs_on == "build" and not toolchain.portable and not _is_target_aware(used):
-        yield DockerfileWarning(
-            line=stage.line,
-            message=f"{used.label} builds {toolchain.name} for the builder's own platform, whatever the image is for",
-            hint=f"tell it: {toolchain.advice}",
-        )
-
-
-def _is_target_aware(used: UsedStage) -> bool:
-    """Whether a stage knows its target: by the automatic platform arguments, or by tonistiigi/xx."""
-    declared = any(name.startswith("TARGET") for name in used.args)
-    return declared or any("xx-" in command or "TARGET" in command for command in used.stage.runs)
 
 
 def _arguments(platform: Platform, builder: Platform) -> dict[str, str]:

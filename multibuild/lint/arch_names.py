@@ -126,7 +126,7 @@ def alpine_of(platform: Platform) -> str:
 
 
 def triple_arch_of(platform: Platform) -> frozenset[str]:
-    """Return the first words of GNU, LLVM and Rust triples for a platform (doc.rust-lang.org/rustc/platform-support)."""
+    """Return the first words of triples for a platform: GNU, LLVM, Rust (doc.rust-lang.org/rustc/platform-support)."""
     return frozenset(
         {
             "amd64": ("x86_64",),

@@ -16,8 +16,7 @@ from multibuild.platforms import Platform
 from multibuild.terminal import one_line, shorten
 
 ASSUMED_PLATFORMS = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
-"""Without a config: what nearly every image with more than one platform is for. A file that forgets others by intent has
-no finding."""
+"""Without a config: what nearly every image with more than one platform is for."""
 
 MAX_FINDINGS = 500
 """Of a file; more are one mistake over and over."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from multibuild.dockerfile.source import SourceInstruction, Text
 from multibuild.lint.shell.evaluate import SHELLS
-from multibuild.lint.shell.syntax import Part, Script, Simple, Word, Item, parse_script
+from multibuild.lint.shell.syntax import Item, Part, Script, Simple, Word, parse_script
 
 _FLAG = re.compile(r"--([a-z][a-z-]{0,30})(?:=(\S*))?(?:\s+|\Z)")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
@@ -130,7 +130,7 @@ def _unquoted(text: Text, match: re.Match[str]) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A name of an ARG or ENV with its value; `sign` and `end` are where `=…` begins and ends in the text of the rest."""
+    """A name of an ARG or ENV with its value; `sign` to `end` is `=…` in the text of the rest."""
 
     name: str
     value: Text | None

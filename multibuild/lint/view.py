@@ -11,8 +11,9 @@ from multibuild.dockerfile.source import Source, SourceInstruction
 from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
-from multibuild.lint.shell.evaluate import Event, Machine, Trace, Use, follow
 from multibuild.lint.arch_names import UNKNOWN, alpine_of, debian_of, machine_of
+from multibuild.lint.shell.evaluate import Event, Machine, Trace, Use, follow
+from multibuild.lint.shell.values import NONE, Mark, Value, expand_dockerfile, unset_names
 from multibuild.lint.steps import (
     Copied,
     Flag,
@@ -24,7 +25,6 @@ from multibuild.lint.steps import (
     scripts_of,
     variables,
 )
-from multibuild.lint.shell.values import NONE, Mark, Value, expand_dockerfile, unset_names
 from multibuild.platforms import Platform
 
 MAX_VARIABLES = 300
@@ -180,7 +180,7 @@ def automatic_arguments(platform: Platform) -> dict[str, str]:
 
 
 def view_for(parsed: Parsed, given: LintInput, platform: Platform) -> View:
-    """Return the view of one platform. Raises ConfigError for a file beyond the limits, or without the target's stage."""
+    """Return the view of one platform; ConfigError for a file beyond the limits, or without the target's stage."""
     if len(parsed.source.instructions) > MAX_INSTRUCTIONS:
         raise ConfigError(
             f"the Dockerfile has more than {MAX_INSTRUCTIONS} instructions", hint="look at what wrote it"
@@ -192,7 +192,7 @@ def view_for(parsed: Parsed, given: LintInput, platform: Platform) -> View:
     reader = _ViewReader(parsed, given, platform, args)
     chains = used_stages(dockerfile.stages, given.target)
     by_line = {stage.line: index for index, stage in enumerate(dockerfile.stages)}
-    stages = reader.stages(chains, by_line, dockerfile)
+    stages = reader.stages(chains, by_line)
     return View(parsed, platform, given, dockerfile, stages, reader.globals)
 
 
@@ -212,9 +212,7 @@ class _ViewReader:
             if instruction.word == "ARG":
                 self._declare(instruction, self.globals, {**self.automatic, **self.globals}, None)
 
-    def stages(
-        self, chains: Sequence[UsedStage], by_line: Mapping[int, int], dockerfile: Dockerfile
-    ) -> list[StageView]:
+    def stages(self, chains: Sequence[UsedStage], by_line: Mapping[int, int]) -> list[StageView]:
         """Return the views of the stages in use, in the order of the file."""
         views: dict[int, StageView] = {}
         for used in chains:

@@ -50,7 +50,7 @@ def configured_files(loaded: LoadedConfig, only: Sequence[Platform] | None = Non
 
 
 def lint_project(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -> tuple[Finding, ...]:
-    """Return the findings in the Dockerfiles of a config, offline; nothing for a file that is not BuildKit's own format."""
+    """Return the findings in the Dockerfiles of a config, offline; none in a file for a frontend of its own."""
     findings: list[Finding] = []
     for file in configured_files(loaded, only):
         try:

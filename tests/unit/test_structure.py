@@ -148,6 +148,7 @@ def test_no_imports_run_in_a_circle():
 
 def test_no_folder_is_crowded():
     counts = Counter(path.parent for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    del counts[PACKAGE / "cli" / "commands"]  # a file per command
     assert {str(folder): count for folder, count in counts.items() if count > MAX_MODULES} == {}
 
 

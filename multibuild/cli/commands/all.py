@@ -35,7 +35,15 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
     check_before_run(request, loaded)
     if request.if_changed and _is_unchanged(request, loaded, command):
         return 0
+    _require_clean(request, loaded)
     return start(request, loaded, command)
+
+
+def _require_clean(request: RunRequest, loaded: LoadedConfig) -> None:
+    """Raise ConfigError when the lint finds what would put the wrong architecture into the image."""
+    from multibuild.workflow.lint import require_clean
+
+    require_clean(loaded, chosen_platforms(request), request.say)
 
 
 def check_before_run(request: Request, loaded: LoadedConfig) -> None:

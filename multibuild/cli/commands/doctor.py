@@ -27,12 +27,17 @@ def doctor(request: DoctorRequest) -> int:
 
     Runs a tiny program of each through the builder; explains those that do not run, and how to fix them.
     """
+    from dataclasses import replace
+
     from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.doctor import diagnose
+    from multibuild.workflow.lint import lint_checks
 
     loaded = load(request)
+    checks = lint_checks(loaded)
     diagnosis = supervise(diagnose(loaded, DockerEngine()))
+    diagnosis = replace(diagnosis, checks=(*diagnosis.checks, *checks))
     if diagnosis.facts is not None:
         state_of(request, loaded).save_facts(diagnosis.facts)
     if request.json:

@@ -233,7 +233,12 @@ def _document(request: InitRequest, starter: StarterConfig) -> dict[str, object]
         "impossible": {str(platform): reason for platform, reason in proposal.impossible.items()},
         "unknown": dict(proposal.unknown),
         "warnings": [
-            {"line": warning.line, "message": warning.message, "hint": warning.hint}
+            {
+                "line": warning.line,
+                "message": warning.message,
+                "hint": warning.hint,
+                "rule": warning.rule,
+            }
             for warning in proposal.warnings
         ],
     }

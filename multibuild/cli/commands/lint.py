@@ -75,8 +75,8 @@ def lint(request: LintRequest) -> int:
 def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
     """Return the level that fails, and the files with what they are built with."""
     from multibuild.lint.lint import ASSUMED_PLATFORMS
-    from multibuild.lint.view import LintInput
     from multibuild.lint.linted_file import LintedFile
+    from multibuild.lint.view import LintInput
 
     only = chosen_platforms(request)
     if request.file.exists():

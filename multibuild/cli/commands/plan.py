@@ -6,7 +6,7 @@ import shlex
 import textwrap
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import RunRequest, load, plan_offline
+from multibuild.cli.request import RunRequest, chosen_platforms, load, plan_offline
 from multibuild.cli.streams import print_json
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def plan(request: RunRequest) -> int:
     """Show what `all` would do; change nothing, start no engine."""
     from multibuild.config.referenced_files import check_files
     from multibuild.plan.plan_document import plan_document
+    from multibuild.workflow.lint import show_findings
 
     loaded = load(request)
     check_files(loaded)
@@ -25,6 +26,7 @@ def plan(request: RunRequest) -> int:
         print_json(plan_document(planned))
     else:
         print(as_commands(planned) if request.commands else as_table(planned))
+    show_findings(loaded, chosen_platforms(request), request.say)
     return 0
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import SourceInstruction
 from multibuild.errors import UsageError
-from multibuild.lint.shell.evaluate import Event, Use
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.checks.places import declaration
-from multibuild.lint.steps import Assigned, arguments
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.shell.evaluate import Event, Use
 from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
-from multibuild.lint.view import TARGET_ARGS, StageView, Step, View, automatic_arguments
+from multibuild.lint.steps import Assigned, arguments
+from multibuild.lint.view import StageView, Step, View, automatic_arguments
 
 _HARMLESS = frozenset({"GOARCH", "GOOS", "GOARM", "GOAMD64"})
 """Empty, they mean the platform of the stage itself."""

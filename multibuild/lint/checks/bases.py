@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from multibuild.dockerfile.source import Text
 from multibuild.errors import UsageError
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.arch_names import UNKNOWN, arch_names
 from multibuild.lint.checks.places import foreign_names, level_for
-from multibuild.lint.steps import Flag, flags_of, mount_of
+from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
-from multibuild.lint.view import StageView, Step, View, automatic_arguments
+from multibuild.lint.steps import Flag, flags_of, mount_of
+from multibuild.lint.view import Step, View, automatic_arguments
 from multibuild.platforms import Platform
 
 _BUILDPLATFORM = re.compile(r"\$(?:BUILDPLATFORM\b|\{BUILDPLATFORM\b)")
@@ -26,14 +26,14 @@ def _scope(view: View) -> dict[str, Value]:
 def fixed_platform(view: View) -> Iterator[Found]:
     """Find stages of the image that are for one platform, or for the builder's."""
     for stage in view.stages:
-        flags, rest = flags_of(stage.steps[0].instruction)
+        flags, _ = flags_of(stage.steps[0].instruction)
         flag = next((flag for flag in flags if flag.name == "platform"), None)
         if flag is None or not stage.is_image:
             continue
         written = flag.value.text
         wanted = expand_dockerfile(flag.value, _scope(view))
         if _BUILDPLATFORM.match(written):
-            other = "the builder's own platform"
+            other = "$BUILDPLATFORM, the builder's own"
         elif UNKNOWN in wanted.text or _is_platform(wanted.text, view.platform):
             continue
         else:
@@ -42,13 +42,13 @@ def fixed_platform(view: View) -> Iterator[Found]:
         yield Found(
             level=level_for("error", wanted.marks),
             at=Origin(start, start + len(written)),
-            message=f"{stage.used.label} becomes the image, and is always of {other}",
+            message=f"{stage.used.label} becomes the image, and is always {other}: every platform gets that",
             fix="remove --platform: without it the stage is of the platform that is built",
-            edits=_without(view, stage, flag, rest),
+            edits=_without(view, flag),
         )
 
 
-def _without(view: View, stage: StageView, flag: Flag, rest: Text) -> tuple[Edit, ...]:
+def _without(view: View, flag: Flag) -> tuple[Edit, ...]:
     """Return the edit that removes the flag with the blanks behind it."""
     text = view.parsed.source.text
     end = flag.value.offset(len(flag.value.text) - 1) + 1

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 from multibuild.dockerfile.source import Text
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.checks.places import declaration
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.shell.values import Origin, expand_dockerfile
 from multibuild.lint.steps import Flag, mount_of
 from multibuild.lint.toolchains import compiles
-from multibuild.lint.shell.values import Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 
 _SAFE = re.compile(

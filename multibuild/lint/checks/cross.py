@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multibuild.lint.checks.targets import go_builds
-from multibuild.lint.shell.evaluate import Event
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.checks.places import declaration, reaches_image, touches
-from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of_image
+from multibuild.lint.checks.targets import go_builds
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.shell.values import Expanded, Origin, expand_dockerfile
+from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of_image
 from multibuild.lint.view import StageView, Step, View
 
 _MENTIONS = re.compile(r"TARGET(?:ARCH|PLATFORM|VARIANT)\b|\bxx-|/xx\b|\bTARGETPAIR\b")
@@ -121,7 +121,8 @@ def untargeted(view: View) -> Iterator[Found]:
             yield Found(
                 level=level,
                 at=at,
-                message=f"{stage.used.label} builds {toolchain.name} for the builder's own platform, whatever the image is for",
+                message=f"{stage.used.label} builds {toolchain.name} for the builder's own platform,"
+                " whatever the image is for",
                 fix=f"tell it: {toolchain.advice}",
                 edits=edits,
             )
@@ -152,9 +153,10 @@ def _texts(step: Step) -> Iterator[str]:
         if event.name in {"echo", "printf"} and not event.redirects and not event.captured
     ]
     for text in (step.instruction.rest.text, *(one.body.text for one in step.instruction.heredocs)):
+        rest = text
         for part in shown[:MAX_SHOWN]:
-            text = text.replace(part, "")
-        yield text
+            rest = rest.replace(part, "")
+        yield rest
 
 
 def _for_builder(view: View, stage: StageView) -> Iterator[tuple[Origin, Toolchain, Level, tuple[Edit, ...]]]:
@@ -253,8 +255,8 @@ def emulated(view: View) -> Iterator[Found]:
         yield Found(
             level="hint",
             at=at or Origin(instruction.offset, instruction.offset + len("FROM")),
-            message=f"{stage.used.label} builds {toolchain.name} under emulation on every platform but the builder's own:"
-            " ten to twenty times as long",
+            message=f"{stage.used.label} builds {toolchain.name} under emulation on every platform but the"
+            " builder's own: ten to twenty times as long",
             fix=f"write FROM --platform=$BUILDPLATFORM {where}; {toolchain.advice}",
         )
 
@@ -275,7 +277,7 @@ def foreign_programs(view: View) -> Iterator[Found]:
                 continue
             for text in one.sources:
                 path = expand_dockerfile(text, step.values).text
-                level = _brought(view, source, path)
+                level = _brought(source, path)
                 if level is None:
                     continue
                 start = text.offset(0)
@@ -283,7 +285,8 @@ def foreign_programs(view: View) -> Iterator[Found]:
                     level=level,
                     at=Origin(start, start + len(text.text)),
                     message=f"{path} is a program for the builder's platform: {source.used.label} runs there",
-                    fix=f"install it in a stage of the target's platform: remove --platform in line {source.used.root.line}",
+                    fix="install it in a stage of the target's platform: remove --platform in"
+                    f" line {source.used.root.line}",
                 )
 
 
@@ -292,7 +295,7 @@ def _runs_for(source: StageView, view: View) -> bool:
     return source.used.root.platform == str(view.platform)
 
 
-def _brought(view: View, source: StageView, path: str) -> Level | None:
+def _brought(source: StageView, path: str) -> Level | None:
     """Return how bad the copy of a path is; None for what the stage itself made, and for what is no program."""
     if _PROGRAMS.match(path) and not path.endswith((".sh", ".py", ".pl")):
         made = any(touches(step, path) for step in source.steps)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multibuild.lint.shell.evaluate import Event
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.shell.values import Expanded, Marks, Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
@@ -15,7 +15,7 @@ PRINTING = frozenset({"echo", "printf", "cat", "log", "sed", "grep", "awk", "exp
 """Commands whose words are data: a name of an architecture among them fetches and builds nothing."""
 
 _SHARED_FOLDERS = frozenset(
-    {"", "/", "/tmp", "/usr", "/usr/local", "/var", "/opt", "/root", "/home", "/etc", "/lib"}
+    {"", "/", "/tmp", "/usr", "/usr/local", "/var", "/opt", "/root", "/home", "/etc", "/lib"}  # noqa: S108
 )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from multibuild.lint.shell.evaluate import Event
-from multibuild.lint.finding import Found, Level
 from multibuild.lint.arch_names import UNKNOWN, arch_names
 from multibuild.lint.checks.places import PRINTING, foreign_names, level_for, place_of, reaches_image
-from multibuild.lint.steps import variables
+from multibuild.lint.finding import Found, Level
+from multibuild.lint.shell.evaluate import Event
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
+from multibuild.lint.steps import variables
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
@@ -84,7 +84,7 @@ def _template(text: str) -> str:
 
 
 def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:
-    """Return the templates of what is there for the platform, too: a file may take all architectures, and choose later."""
+    """Return the templates of what is there for the platform, too: a file may take all, and choose later."""
     return {
         _template(word.text) for word in words if any(name.fits(platform) for name in arch_names(word.text))
     }
@@ -119,7 +119,7 @@ def _copied(stage: StageView) -> Iterator[tuple[Step, Expanded]]:
 
 def _copy_advice(word: Expanded) -> str:
     if "-linux-gnu" in word.text or "ld-musl" in word.text:
-        return "collect the files in a folder of their own in the stage before, and copy that: its name has no architecture"
+        return "collect the files in a folder of their own in the stage before, and copy that folder"
     return "put $TARGETARCH into the path, after ARG TARGETARCH in the stage"
 
 
@@ -132,16 +132,16 @@ def paths(view: View) -> Iterator[Found]:
             if step.instruction.word == "ENV":
                 for one in variables(step.instruction):
                     if one.value is not None:
-                        yield from _path(view, expand_dockerfile(one.value, step.values), stage)
+                        yield from _path(view, expand_dockerfile(one.value, step.values))
         for _, event in stage.events():
             if event.name in PRINTING or "arch" in event.guards:
                 continue
             for word in event.words[1:]:
                 if _URL.search(word.text) is None:
-                    yield from _path(view, word, stage, branch=event.branch)
+                    yield from _path(view, word, branch=event.branch)
 
 
-def _path(view: View, word: Expanded, stage: StageView, *, branch: bool = False) -> Iterator[Found]:
+def _path(view: View, word: Expanded, *, branch: bool = False) -> Iterator[Found]:
     matches = list(_LIBRARY_FOLDER.finditer(word.text))
     names = [name for match in matches for name in arch_names(match[0])]
     if not names or any(name.fits(view.platform) for name in arch_names(word.text)):
@@ -151,6 +151,6 @@ def _path(view: View, word: Expanded, stage: StageView, *, branch: bool = False)
         level="warning",
         at=at,
         message=f"{matches[0][0].lstrip(':=')} is there on {names[0].text} alone",
-        fix="find the folder in the build (`ls -d /usr/lib/*-linux-gnu`, `readlink -f $(which java)`), and link it to one name",
+        fix="find the folder in the build (`ls -d /usr/lib/*-linux-gnu`, `readlink -f $(which java)`), and link to it",
         branch=branch or "branch" in word.marks,
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from multibuild.lint.checks.targets import go_builds, is_go_name
-from multibuild.lint.checks.downloads import names_at
-from multibuild.lint.shell.evaluate import Miss
-from multibuild.lint.finding import Edit, Found
 from multibuild.lint.arch_names import alpine_of, arch_names, debian_of, triple_arch_of
+from multibuild.lint.checks.downloads import names_at
 from multibuild.lint.checks.places import PRINTING, declaration, level_for
-from multibuild.lint.steps import variables
+from multibuild.lint.checks.targets import go_builds, is_go_name
+from multibuild.lint.finding import Edit, Found
+from multibuild.lint.shell.evaluate import Miss
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
-from multibuild.lint.view import StageView, Step, View
+from multibuild.lint.steps import variables
+from multibuild.lint.view import StageView, View
 
 _TRIPLE = re.compile(
     r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)"
@@ -25,7 +25,7 @@ _URL = re.compile(r"\bhttps?://\S+")
 def spelled(view: View) -> Iterator[Found]:
     """Find names that fit the platform, and are not those of the program that reads them."""
     for stage in view.stages:
-        for step, word, branch in _words(stage):
+        for word, branch in _words(stage):
             yield from _word(view, word, branch=branch)
         for step in stage.steps:
             for miss in step.trace.misses:
@@ -35,20 +35,20 @@ def spelled(view: View) -> Iterator[Found]:
         yield from _debian_names(view, stage)
 
 
-def _words(stage: StageView) -> Iterator[tuple[Step, Expanded, bool]]:
-    for step, event in stage.events():
+def _words(stage: StageView) -> Iterator[tuple[Expanded, bool]]:
+    for _, event in stage.events():
         if event.name in PRINTING or "arch" in event.guards:
             continue
         for word in (*event.words, *(word for _, word in event.assignments)):
-            yield step, word, event.branch
+            yield word, event.branch
     for step in stage.steps:
         one = step.copied
         for source in one.sources if one is not None else ():
-            yield step, expand_dockerfile(source, step.values), False
+            yield expand_dockerfile(source, step.values), False
         if step.instruction.word == "ENV":
             for pair in variables(step.instruction):
                 if pair.value is not None:
-                    yield step, expand_dockerfile(pair.value, step.values), False
+                    yield expand_dockerfile(pair.value, step.values), False
 
 
 def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
@@ -113,13 +113,13 @@ def _miss(view: View, miss: Miss) -> Iterator[Found]:
         yield Found(
             level="error",
             at=pattern.origin,
-            message=f"this never fits: {_asked(view, subject)} is {subject.text} there",
+            message=f"this never fits: {_asked(subject)} is {subject.text} there",
             fix=f"write {subject.text}, or both: {pattern.text}|{subject.text}",
         )
         return
 
 
-def _asked(view: View, subject: Expanded) -> str:
+def _asked(subject: Expanded) -> str:
     text = subject.source.text[subject.start : subject.end].strip("\"'")
     return text if len(text) < 40 else "what is asked"
 

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from multibuild.lint.shell.evaluate import Event
-from multibuild.lint.finding import Edit, Found, Level
 from multibuild.lint.arch_names import UNKNOWN, arch_names
-from multibuild.lint.checks.places import declaration, foreign_names, found_foreign, level_for, reaches_image
+from multibuild.lint.checks.places import (
+    declaration,
+    foreign_names,
+    found_foreign,
+    level_for,
+    place_of,
+    reaches_image,
+)
+from multibuild.lint.finding import Edit, Found, Level
+from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.values import Expanded, Value, expand_dockerfile
 from multibuild.lint.steps import variables
-from multibuild.lint.shell.values import Expanded, Origin, Value, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform
 
 GO_ARCHITECTURES = frozenset(
-    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm".split()
+    [
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    ]
 )
 """`go tool dist list`, Go 1.27."""
 
@@ -92,7 +115,8 @@ def fixed(view: View) -> Iterator[Found]:
             for name, level in _ENVIRONMENT.items():
                 for key, word in event.assignments:
                     if key == name and "build" not in word.marks:
-                        yield from _variable(view, stage, step, name, word, _own_level(stage, event, level))
+                        setting = _Setting(key, word, _own_level(stage, event, level))
+                        yield from _variable(view, stage, step, setting)
         yield from _from_environment(view, stage)
 
 
@@ -102,56 +126,52 @@ def _own_level(stage: StageView, event: Event, level: Level) -> Level:
     return "warning" if stage.is_cross and installs else level
 
 
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A variable that is set to a word, whose value begins at `shift`; `level` if that is foreign."""
+
+    name: str
+    word: Expanded
+    level: Level
+    shift: int = 0
+
+
 def _from_environment(view: View, stage: StageView) -> Iterator[Found]:
-    """Find such variables in ENV, and in assignments of their own."""
+    """Find such variables in ENV, and in `export`."""
     for step in stage.steps:
         if step.instruction.word == "ENV":
             for one in variables(step.instruction):
                 if one.name in _ENVIRONMENT and one.value is not None:
                     word = expand_dockerfile(one.value, step.values)
-                    yield from _variable(view, stage, step, one.name, word, _ENVIRONMENT[one.name])
+                    setting = _Setting(one.name, word, _ENVIRONMENT[one.name])
+                    yield from _variable(view, stage, step, setting)
     for step, event in stage.events():
-        if event.name != "export" or "arch" in event.guards:
-            continue
-        for word in event.words[1:]:
-            name, equals, text = word.text.partition("=")
-            if equals and name in _ENVIRONMENT and foreign_names(text, view.platform):
-                names = foreign_names(text, view.platform)
-                at = word.span(names[0].start + len(name) + 1, names[0].end + len(name) + 1)
-                yield _fixed_variable(view, stage, step, name, names[0].text, at, _ENVIRONMENT[name], word)
+        for word in event.words[1:] if event.name == "export" and "arch" not in event.guards else ():
+            name, equals, _ = word.text.partition("=")
+            if equals and name in _ENVIRONMENT:
+                setting = _Setting(name, word, _ENVIRONMENT[name], len(name) + 1)
+                yield from _variable(view, stage, step, setting)
 
 
-def _variable(
-    view: View, stage: StageView, step: Step, name: str, word: Expanded, level: Level
-) -> Iterator[Found]:
-    names = foreign_names(word.text, view.platform)
+def _variable(view: View, stage: StageView, step: Step, setting: _Setting) -> Iterator[Found]:
+    word = setting.word
+    value = word.text[setting.shift :]
+    names = foreign_names(value, view.platform)
     if not names:
         return
-    at = word.span(names[0].start, names[0].end)
-    if at == word.origin and word.origins:
-        at = word.origins[-1]
-    yield _fixed_variable(view, stage, step, name, names[0].text, at, level, word)
-
-
-def _fixed_variable(
-    view: View, stage: StageView, step: Step, name: str, arch: str, at: Origin, level: Level, word: Expanded
-) -> Found:
+    at = place_of(word, names[0], setting.shift)
     edits: tuple[Edit, ...] = ()
-    is_written_here = view.parsed.source.text[at.start : at.end] == arch
+    arch = names[0].text
+    is_written_here = at.whole and view.parsed.source.text[at.start : at.end] == arch
     # Docker's architectures are Go's.
-    if (
-        name == "GOARCH"
-        and arch in GO_ARCHITECTURES
-        and is_written_here
-        and at.whole
-        and word.text in {arch, f"GOARCH={arch}"}
-    ):
+    if setting.name == "GOARCH" and value == arch and arch in GO_ARCHITECTURES and is_written_here:
         edits = (Edit(at.start, at.end, "$TARGETARCH"), *declaration(view, stage, step, "TARGETARCH"))
-    return Found(
-        level=level_for(level, word.marks),
+    is_go = setting.name == "GOARCH"
+    yield Found(
+        level=level_for(setting.level, word.marks),
         at=at,
-        message=f"{name} is for {arch}, whatever platform is built",
-        fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH" if name == "GOARCH" else _TARGET_FIX,
+        message=f"{setting.name} is for {arch}, whatever platform is built",
+        fix="write GOARCH=$TARGETARCH, after ARG TARGETARCH" if is_go else _TARGET_FIX,
         edits=edits,
         branch="branch" in word.marks,
     )

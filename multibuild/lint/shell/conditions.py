@@ -1,9 +1,9 @@
-"""The outcome of `[ … ]`, `test` and `[[ … ]]`, as far as it is known, and whether a condition asks for an architecture."""
+"""The outcome of `[ … ]`, `test` and `[[ … ]]` as far as it is known; whether a condition asks for an architecture."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from multibuild.lint.arch_names import UNKNOWN, arch_names
@@ -26,7 +26,7 @@ def outcome(words: Sequence[Expanded]) -> bool | None:
         return True
     closing = {"[": "]", "[[": "]]", "test": ""}.get(texts[0])
     if closing is None:
-        return {"true": True, ":": True, "false": False}.get(texts[0], None)
+        return {"true": True, ":": True, "false": False}.get(texts[0])
     inner = texts[1:-1] if closing and texts[-1] == closing else texts[1:]
     return _any_of(inner, globs=texts[0] == "[[")
 
@@ -42,9 +42,9 @@ def _all_of(texts: Sequence[str], *, globs: bool) -> bool | None:
     return _combine((_one(part, globs=globs) for part in _split(texts, {"&&", "-a"})), stop=False)
 
 
-def _combine(outcomes: object, *, stop: bool) -> bool | None:
+def _combine(outcomes: Iterable[bool | None], *, stop: bool) -> bool | None:
     result: bool | None = not stop
-    for one in outcomes:  # type: ignore[attr-defined]
+    for one in outcomes:
         if one is stop:
             return stop
         result = None if one is None else result
@@ -66,7 +66,7 @@ def _one(texts: Sequence[str], *, globs: bool) -> bool | None:
         case ["!", *rest]:
             inner = _one(rest, globs=globs)
             return None if inner is None else not inner
-        case ["-n", text] | [text] if text != "-n" and text != "-z":
+        case ["-n", text] | [text] if text not in {"-n", "-z"}:
             return bool(text) if UNKNOWN not in text else None
         case ["-z", text]:
             return not text if UNKNOWN not in text else None

@@ -13,8 +13,8 @@ from typing import Literal
 from multibuild.dockerfile.parse import PLATFORM_ARGS
 from multibuild.dockerfile.source import Text
 from multibuild.frozen import frozen
-from multibuild.lint.shell.conditions import asks_for_arch, matches, outcome
 from multibuild.lint.arch_names import UNKNOWN
+from multibuild.lint.shell.conditions import asks_for_arch, matches, outcome
 from multibuild.lint.shell.syntax import (
     Case,
     Group,
@@ -56,6 +56,8 @@ _FAILS_LATER = frozenset(
 )
 """Commands that are asked for their status."""
 
+_ARCH: Marks = frozenset({"arch"})
+_TESTS = frozenset({"[", "[[", "test"})
 _DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
 
 
@@ -175,10 +177,7 @@ class _Evaluator:
             if self._is_piped(script, position):
                 inner.captured = True
             status = self._item(item, inner)
-            if item.connector == "|" or in_pipe:
-                asks = asks or self._asks(item.node)
-            else:
-                asks = self._asks(item.node)
+            asks = self._asks(item.node) or (in_pipe and asks)
         return status
 
     @staticmethod
@@ -191,13 +190,13 @@ class _Evaluator:
             return self._item(item, state)
         guard: Guard = "arch" if asks else "other"
         inner = state.copy(guard=guard)
-        result = self._item(item, inner)
+        self._item(item, inner)
         if inner.exited:
             # `test … || exit`: all that follows depends on the test.
             state.guards |= {guard}
             return None
         _merge(state, [inner])
-        return None if result is None or item.connector == "||" else None
+        return None
 
     def _item(self, item: Item, state: _State) -> bool | None:
         status = self._node(item.node, state)
@@ -252,30 +251,18 @@ class _Evaluator:
 
     def _command(self, node: Simple, event: Event, state: _State) -> bool | None:
         name = event.name
-        if name in _DECLARING:
-            for word in event.words[1:]:
-                key, equals, _ = word.text.partition("=")
-                if equals:
-                    state.values[key] = _assigned(_behind(word, len(key) + 1), state)
-        elif name in {"exit", "return"}:
+        if name in {"exit", "return"}:
             state.exited = True
         elif name in SHELLS or event.words[0].text in SHELLS:
             self._inner_script(node, event, state)
-        elif name in {"eval", ".", "source", "read"}:
-            if name == "read":
-                for word in event.words[1:]:
-                    state.values[word.text] = UNKNOWN_VALUE
-        elif name == "unset":
-            for word in event.words[1:]:
-                state.values.pop(word.text, None)
-        elif name in {"[", "[[", "test"}:
+        elif name in _TESTS:
             self._note_miss(event)
+        else:
+            _set_variables(event, state)
         if name in _FAILS_LATER:
             return None
         known = outcome(event.words)
-        if known is None and name not in {"[", "[[", "test"}:
-            return True
-        return known
+        return True if known is None and name not in _TESTS else known
 
     def _inner_script(self, node: Simple, event: Event, state: _State) -> None:
         """Follow the script of `sh -c '…'`."""
@@ -391,7 +378,7 @@ class _Evaluator:
         if node.condition is not None:
             self.run(node.condition, inner)
         if node.name:
-            marks = NONE.union(*(word.marks for word in items), {"arch"} if asks else ())
+            marks = NONE.union(*(word.marks for word in items), _ARCH if asks else NONE)
             inner.values[node.name] = Value(UNKNOWN, marks)
         self.run(node.body, inner)
         _merge(state, [inner])
@@ -450,7 +437,7 @@ class _Evaluator:
             marks.add("arch")
         known = self._printed(script, inner)
         if known is not None:
-            return Value(known.text, known.marks | marks)
+            return Value(known.text, known.marks | frozenset(marks))
         for name in self.machine.outputs:
             if any(name in self._text(item.node) for item in script.items):
                 marks |= self.machine.marks
@@ -470,11 +457,24 @@ class _Evaluator:
         return None
 
 
+def _set_variables(event: Event, state: _State) -> None:
+    """Carry out what builtins do to variables."""
+    for word in event.words[1:]:
+        if event.name in _DECLARING:
+            key, equals, _ = word.text.partition("=")
+            if equals:
+                state.values[key] = _assigned(_behind(word, len(key) + 1), state)
+        elif event.name == "read":
+            state.values[word.text] = UNKNOWN_VALUE
+        elif event.name == "unset":
+            state.values.pop(word.text, None)
+
+
 def _assigned(word: Expanded, state: _State) -> Value:
     value = word.value
     marks: set[Mark] = {"branch"} if state.branch else set()
     if "arch" in state.guards:
-        return Value(UNKNOWN, value.marks | state.guard_marks | {"arch"})
+        return Value(UNKNOWN, value.marks | state.guard_marks | _ARCH)
     return replace(value, marks=value.marks | marks)
 
 
@@ -497,4 +497,5 @@ def _merge(state: _State, others: list[_State]) -> None:
             own = state.values.get(name)
             if own is None or own.text != value.text:
                 marks = value.marks | (own.marks if own is not None else NONE)
-                state.values[name] = Value(UNKNOWN, marks | ({"arch"} if "arch" in other.guards else set()))
+                asked = _ARCH if "arch" in other.guards else NONE
+                state.values[name] = Value(UNKNOWN, marks | asked)

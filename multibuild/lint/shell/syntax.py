@@ -6,6 +6,7 @@ character is read once, and nesting has a limit.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -167,10 +168,8 @@ class _Parser:
 
     def script(self) -> Script:
         script = Script()
-        try:
+        with contextlib.suppress(_End):
             self._list(script, frozenset())
-        except _End:
-            pass
         return script
 
     # Lists of commands.
@@ -383,7 +382,7 @@ class _Parser:
         return Loop(start, name, items, None, body)
 
     def _words_of_line(self) -> list[Word]:
-        items = []
+        items: list[Word] = []
         while True:
             self._blanks()
             if self.at >= len(self.text) or self.text[self.at] in "\n;&|)":

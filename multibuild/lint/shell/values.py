@@ -18,9 +18,10 @@ MAX_VALUE = 4096
 MAX_PATTERN = 100
 
 Mark = Literal["arch", "build", "meant", "branch", "argument", "kernel"]
-"""What is known of a value beside its text: it comes from a platform ("arch"), from the builder's ("build"), and there from
-$BUILDARCH, which asks for it by name ("meant"), from the `else` of a choice by architecture ("branch"), from a build argument that a caller may set ("argument"), from the kernel
-("kernel").
+"""What is known of a value beside its text.
+
+"arch": it comes from a platform; "build": from the builder's; "meant": and there from $BUILDARCH, which asks for it by
+name; "branch": from the `else` of a choice by architecture; "argument": a caller may set it; "kernel": from the kernel.
 """
 
 Marks = frozenset[Mark]
