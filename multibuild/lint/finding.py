@@ -31,7 +31,8 @@ class Found:
     """What a rule finds in the view of one platform.
 
     `branch`: it holds only in the `else` of a choice by architecture, which is made for the platforms of a config that
-    is not known. `edits` mend it, where that can be proven.
+    is not known. `builder`: what is wrong is that it is for the builder's platform, which may be the only one that is
+    built. `edits` mend it, where that can be proven.
     """
 
     level: Level
@@ -40,6 +41,7 @@ class Found:
     fix: str
     edits: tuple[Edit, ...] = ()
     branch: bool = False
+    builder: bool = False
 
 
 @frozen

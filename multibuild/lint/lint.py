@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from multibuild.dockerfile.parse import MAX_DOCKERFILE_BYTES
 from multibuild.dockerfile.source import Source, read_source
@@ -47,12 +47,15 @@ def lint_text(text: str, file: str, given: LintInput | None = None) -> tuple[Fin
     given = given or LintInput(platforms=ASSUMED_PLATFORMS)
     parsed = Parsed(read_source(text))
     joined: dict[tuple[str, int, str], _Joined] = {}
+    is_single = len({platform.architecture for platform in given.platforms}) == 1
     for platform in given.platforms:
         view = view_for(parsed, given, platform)
         for rule in RULES:
             for found in rule.check(view):
                 if found.branch and not given.explicit:
                     continue
+                if is_single and found.builder and found.level == "error":
+                    found = replace(found, level="warning")  # noqa: PLW2901
                 _join(joined, rule, found, platform)
     findings = [_finding(one, parsed.source, file, given) for one in _causes(joined.values())]
     kept = [one for one in findings if not _is_ignored(one, parsed.source)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from multibuild.dockerfile.parse import read_dockerfile
 from multibuild.frozen import frozen
+from multibuild.lint.arch_names import arch_names
 from multibuild.lint.finding import Finding
-from multibuild.lint.lint import ignored_by_config, lint_text
+from multibuild.lint.lint import ASSUMED_PLATFORMS, ignored_by_config, lint_text
 from multibuild.lint.view import LintInput, automatic_arguments
 from multibuild.platforms import Platform
 
@@ -52,3 +54,20 @@ def with_bases(file: LintedFile, text: str, ask: Ask) -> LintedFile:
                 images[parsed.syntax] = None
     bases = ask(tuple(images))
     return replace(file, inputs=tuple(replace(given, bases=bases) for given in file.inputs))
+
+
+_ONE = re.compile(r"(?:Dockerfile|Containerfile)[.-](.+)|(.+)\.(?:Dockerfile|Containerfile)")
+
+
+def assumed_platforms(path: Path) -> tuple[Platform, ...]:
+    """Return the platforms that a file is most likely for: one that names an architecture is for that alone.
+
+    `Dockerfile.arm64v8`, `armhf.Dockerfile` and `arm32v7/Dockerfile` are files for one platform each.
+    """
+    match = _ONE.fullmatch(path.name)
+    for word in ((match[1] or match[2]) if match else "", path.absolute().parent.name):
+        names = [name for name in arch_names(word) if name.text == word]
+        if names:
+            variant = names[0].variant if names[0].architecture == "arm" else ""
+            return (Platform(os="linux", architecture=names[0].architecture, variant=variant).normalised(),)
+    return ASSUMED_PLATFORMS

@@ -17,6 +17,7 @@ from multibuild.lint.rules import require_known
 from multibuild.lint.view import LintInput
 from multibuild.plan.plan import build_specs
 from multibuild.platforms import Platform
+from multibuild.qemu.explain_probe import Check
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
@@ -61,6 +62,31 @@ def lint_project(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -
         if syntax is None or "dockerfile" in syntax:
             findings += file.find(text)
     return tuple(findings)
+
+
+def lint_checks(loaded: LoadedConfig) -> tuple[Check, ...]:
+    """Return the findings as checks of `doctor`: a failure where `all` would stop, hints left out."""
+    fail = loaded.config.lint.fail
+    return tuple(
+        Check(
+            name="lint",
+            status="fail" if fails((one,), fail) else "warn",
+            detail=f"{one.file}:{one.line}: {one.message} [{one.rule}]",
+            hint=one.fix,
+        )
+        for one in lint_project(loaded)
+        if one.level != "hint"
+    )
+
+
+def show_findings(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:
+    """Say the findings, and whether `all` would stop before the first build."""
+    fail = loaded.config.lint.fail
+    findings = lint_project(loaded, only)
+    for line in as_text([one for one in findings if one.level != "hint"]):
+        say(line)
+    if fails(findings, fail):
+        say(f"`all` would stop here: lint.fail is {fail}")
 
 
 def require_clean(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:

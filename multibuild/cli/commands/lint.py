@@ -74,8 +74,7 @@ def lint(request: LintRequest) -> int:
 
 def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
     """Return the level that fails, and the files with what they are built with."""
-    from multibuild.lint.lint import ASSUMED_PLATFORMS
-    from multibuild.lint.linted_file import LintedFile
+    from multibuild.lint.linted_file import LintedFile, assumed_platforms
     from multibuild.lint.view import LintInput
 
     only = chosen_platforms(request)
@@ -90,17 +89,19 @@ def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
         is_explicit = True
     else:
         own, by_path, fail, ignore = (), {}, "error", ()
-        platforms, is_explicit = only or ASSUMED_PLATFORMS, only is not None
+        platforms, is_explicit = only or (), only is not None
     if not request.dockerfiles and own and request.target is None:
         return fail, own
     paths = request.dockerfiles or tuple(file.path for file in own) or (_only_dockerfile(),)
-    given = LintInput(platforms=platforms, target=request.target, explicit=is_explicit)
-    return fail, tuple(
-        by_path[os.path.realpath(path)]
-        if os.path.realpath(path) in by_path and request.target is None
-        else LintedFile(path=path, name=str(path), inputs=(given,), ignore=ignore)
-        for path in paths
-    )
+    files = []
+    for path in paths:
+        known = by_path.get(os.path.realpath(path))
+        given = LintInput(
+            platforms=platforms or assumed_platforms(path), target=request.target, explicit=is_explicit
+        )
+        other = LintedFile(path=path, name=str(path), inputs=(given,), ignore=ignore)
+        files.append(known if known is not None and request.target is None else other)
+    return fail, tuple(files)
 
 
 def _only_dockerfile() -> Path:

@@ -45,6 +45,7 @@ def fixed_platform(view: View) -> Iterator[Found]:
             message=f"{stage.used.label} becomes the image, and is always {other}: every platform gets that",
             fix="remove --platform: without it the stage is of the platform that is built",
             edits=_without(view, flag),
+            builder="BUILDPLATFORM" in written,
         )
 
 

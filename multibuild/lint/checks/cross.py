@@ -40,6 +40,7 @@ def wrong_machine(view: View) -> Iterator[Found]:
                     fix="ask $TARGETARCH instead, after ARG TARGETARCH in the stage",
                     edits=_go_edit(view, stage, step, event, word),
                     branch=event.branch,
+                    builder=True,
                 )
                 break
 
@@ -107,6 +108,7 @@ def unused_arguments(view: View) -> Iterator[Found]:
             message=f"{own[0].instruction.rest.text} is declared, but {message}",
             fix=f"tell the compiler: {compiled[0][1].advice}" if compiled else "use it, or remove the line",
             edits=edits,
+            builder=stage.used.runs_on == "build",
         )
 
 
@@ -125,6 +127,7 @@ def untargeted(view: View) -> Iterator[Found]:
                 " whatever the image is for",
                 fix=f"tell it: {toolchain.advice}",
                 edits=edits,
+                builder=stage.used.runs_on == "build",
             )
             break
 
@@ -287,6 +290,7 @@ def foreign_programs(view: View) -> Iterator[Found]:
                     message=f"{path} is a program for the builder's platform: {source.used.label} runs there",
                     fix="install it in a stage of the target's platform: remove --platform in"
                     f" line {source.used.root.line}",
+                    builder=source.used.runs_on == "build",
                 )
 
 
