@@ -44,9 +44,10 @@ from multibuild.lint.shell.values import (
 
 Guard = Literal["arch", "other"]
 
-MAX_EVENTS = 20_000
+MAX_STEPS = 20_000
 """Commands of one script that are followed; branches multiply what is read only once."""
 
+MAX_VARIABLES = 300
 MAX_NESTED = 8
 """Levels of scripts in words: `sh -c "sh -c …"`, `${a:-${b:-…}}`."""
 
@@ -124,13 +125,14 @@ class Trace:
     events: list[Event] = field(default_factory=list)
     misses: list[Miss] = field(default_factory=list)
     undeclared: list[Use] = field(default_factory=list)
+    steps: int = 0
     matched: set[str] = field(default_factory=set)
     """The texts that fitted in some choice."""
 
 
 @dataclass(slots=True)
 class _State:
-    values: dict[str, Value]
+    values: Mapping[str, Value]
     guards: frozenset[Guard] = frozenset()
     branch: bool = False
     exited: bool = False
@@ -140,13 +142,38 @@ class _State:
 
     def copy(self, *, guard: Guard | None = None, marks: Marks = NONE) -> _State:
         guards = self.guards | ({guard} if guard else set())
-        return replace(self, values=dict(self.values), guards=guards, guard_marks=self.guard_marks | marks)
+        return _State(
+            self.values,
+            guards,
+            self.branch,
+            self.exited,
+            self.tests_empty,
+            self.guard_marks | marks,
+            self.captured,
+        )
+
+    def set(self, name: str, value: Value) -> None:
+        """Set a variable; what holds the values from before keeps them."""
+        if name in self.values or len(self.values) < MAX_VARIABLES:
+            self.values = {**self.values, name: value}
+
+    def unset(self, name: str) -> None:
+        """Remove a variable."""
+        self.values = {key: value for key, value in self.values.items() if key != name}
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The commands before `&&`, `||` and `|`, and whether one of those that are gone asks for an architecture."""
+
+    nodes: list[Node] = field(default_factory=list)
+    asks: bool = False
 
 
 def follow(source: Text, values: Mapping[str, Value], machine: Machine, script: Script) -> Trace:
     """Follow a script with the variables of its environment."""
     evaluator = _Evaluator(source, machine, Trace(), 0)
-    evaluator.run(script, _State(dict(values)))
+    evaluator.run(script, _State(values))
     return evaluator.trace
 
 
@@ -162,33 +189,36 @@ class _Evaluator:
     def run(self, script: Script, state: _State) -> bool | None:
         """Run commands in order; return the status of the last, None where it is not known."""
         status: bool | None = True
-        asks = False
+        chain = _Chain()
         for position, item in enumerate(script.items):
-            if state.exited or len(self.trace.events) > MAX_EVENTS:
+            if state.exited or self.trace.steps > MAX_STEPS:
                 return status
             if item.connector in {"&&", "||"}:
                 if status is (item.connector == "||"):
                     continue
-                status = self._maybe(item, state, status, asks=asks)
-                asks = asks or self._asks(item.node)
+                status = self._maybe(item, state, status, chain)
+                chain.nodes.append(item.node)
                 continue
-            in_pipe = item.connector == "|" or self._is_piped(script, position)
-            inner = state.copy() if in_pipe else state
-            if self._is_piped(script, position):
-                inner.captured = True
+            is_piped = self._is_piped(script, position)
+            inner = state.copy() if is_piped or item.connector == "|" else state
+            inner.captured = inner.captured or is_piped
+            if item.connector != "|":
+                chain = _Chain()
+            chain.nodes.append(item.node)
             status = self._item(item, inner)
-            asks = self._asks(item.node) or (in_pipe and asks)
         return status
 
     @staticmethod
     def _is_piped(script: Script, position: int) -> bool:
         return position + 1 < len(script.items) and script.items[position + 1].connector == "|"
 
-    def _maybe(self, item: Item, state: _State, status: bool | None, *, asks: bool) -> bool | None:
+    def _maybe(self, item: Item, state: _State, status: bool | None, chain: _Chain) -> bool | None:
         """Run what follows `&&` or `||`; if the status before it is unknown, it may run or not."""
         if status is not None:
             return self._item(item, state)
-        guard: Guard = "arch" if asks else "other"
+        chain.asks = chain.asks or any(map(self._asks, chain.nodes))
+        chain.nodes.clear()
+        guard: Guard = "arch" if chain.asks else "other"
         inner = state.copy(guard=guard)
         self._item(item, inner)
         if inner.exited:
@@ -203,6 +233,7 @@ class _Evaluator:
         return status if not item.negated or status is None else not status
 
     def _node(self, node: Node, state: _State) -> bool | None:
+        self.trace.steps += 1
         match node:
             case Simple():
                 return self._simple(node, state)
@@ -242,10 +273,10 @@ class _Evaluator:
             state.captured,
         )
         if words or assignments:
-            self.trace.events.append(replace(event, values=dict(state.values)) if words else event)
+            self.trace.events.append(event)
         if not words:
             for name, word in assignments:
-                state.values[name] = _assigned(word, state)
+                state.set(name, _assigned(word, state))
             return True
         return self._command(node, event, state)
 
@@ -379,7 +410,7 @@ class _Evaluator:
             self.run(node.condition, inner)
         if node.name:
             marks = NONE.union(*(word.marks for word in items), _ARCH if asks else NONE)
-            inner.values[node.name] = Value(UNKNOWN, marks)
+            inner.set(node.name, Value(UNKNOWN, marks))
         self.run(node.body, inner)
         _merge(state, [inner])
         return True
@@ -463,11 +494,11 @@ def _set_variables(event: Event, state: _State) -> None:
         if event.name in _DECLARING:
             key, equals, _ = word.text.partition("=")
             if equals:
-                state.values[key] = _assigned(_behind(word, len(key) + 1), state)
+                state.set(key, _assigned(_behind(word, len(key) + 1), state))
         elif event.name == "read":
-            state.values[word.text] = UNKNOWN_VALUE
+            state.set(word.text, UNKNOWN_VALUE)
         elif event.name == "unset":
-            state.values.pop(word.text, None)
+            state.unset(word.text)
 
 
 def _assigned(word: Expanded, state: _State) -> Value:
@@ -491,11 +522,11 @@ def _behind(word: Expanded, count: int) -> Expanded:
 def _merge(state: _State, others: list[_State]) -> None:
     """Let the values that differ between branches be unknown."""
     for other in others:
-        if other.exited:
+        if other.exited or other.values is state.values:
             continue
         for name, value in other.values.items():
             own = state.values.get(name)
             if own is None or own.text != value.text:
                 marks = value.marks | (own.marks if own is not None else NONE)
                 asked = _ARCH if "arch" in other.guards else NONE
-                state.values[name] = Value(UNKNOWN, marks | asked)
+                state.set(name, Value(UNKNOWN, marks | asked))
