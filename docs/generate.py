@@ -10,6 +10,7 @@ from docs.generator.clients import clients_page
 from docs.generator.commands import commands_page
 from docs.generator.config import config_page, profile_page
 from docs.generator.journal import journal_page
+from docs.generator.lint import lint_page
 from docs.generator.report import report_page
 from docs.generator.tables import exit_codes_page, failures_page, platforms_page
 
@@ -22,6 +23,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "exit-codes.md": exit_codes_page,
     "failures.md": failures_page,
     "journal.md": journal_page,
+    "lint.md": lint_page,
     "platforms.md": platforms_page,
     "profiles.md": profile_page,
     "report.md": report_page,

@@ -9,6 +9,9 @@ from multibuild.architectures import ARCHITECTURES
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
+MAX_SCANNED = 2000
+"""Characters: no address and no path is nearly as long."""
+
 UNKNOWN = "\x00"
 """Stands in a value for what only a build can know."""
 
@@ -79,9 +82,9 @@ _GLUED = re.compile(r"(?:linux)(?P<name>amd64|arm64|x86_64|aarch64|x64)(?![a-z0-
 
 
 def arch_names(text: str) -> Iterator[ArchName]:
-    """Yield the names of architectures in a text, as words of their own."""
+    """Yield the names of architectures in a text, as words of their own; those near its beginning in a long one."""
     for pattern in (_NAME, _GLUED):
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text, 0, MAX_SCANNED):
             group = match.lastgroup or "name"
             word = match[group].lower()
             architecture, variant = (_SPELLINGS if group == "name" else _AFTER_SYSTEM)[word]

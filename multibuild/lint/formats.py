@@ -9,7 +9,6 @@ from multibuild import __version__
 from multibuild.lint.finding import Finding, Level
 from multibuild.lint.rules import RULES
 
-PAGE = "https://github.com/multibuild/multibuild/blob/main/docs/reference/lint.md"
 _SARIF_LEVELS: dict[Level, str] = {"error": "error", "warning": "warning", "hint": "note"}
 
 
@@ -35,12 +34,11 @@ def as_sarif(findings: Sequence[Finding]) -> dict[str, Any]:
             "shortDescription": {"text": _plain(rule.meaning)},
             "fullDescription": {"text": _plain(f"{rule.why}.")},
             "help": {"text": _plain(f"Write {rule.fix}. Source: {rule.source}")},
-            "helpUri": f"{PAGE}#{rule.id}",
             "defaultConfiguration": {"level": _SARIF_LEVELS[rule.level]},
         }
         for rule in RULES
     ]
-    driver = {"name": "multibuild", "version": __version__, "informationUri": PAGE, "rules": rules}
+    driver = {"name": "multibuild", "version": __version__, "rules": rules}
     return {
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from multibuild.dockerfile.parse import MAX_DOCKERFILE_BYTES
 from multibuild.dockerfile.source import Source, read_source
@@ -20,6 +21,9 @@ ASSUMED_PLATFORMS = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"
 
 MAX_FINDINGS = 500
 """Of a file; more are one mistake over and over."""
+
+MAX_FOUND = 300
+"""Of a rule on one platform."""
 
 MAX_MESSAGE = 300
 
@@ -51,7 +55,7 @@ def lint_text(text: str, file: str, given: LintInput | None = None) -> tuple[Fin
     for platform in given.platforms:
         view = view_for(parsed, given, platform)
         for rule in RULES:
-            for found in rule.check(view):
+            for found in islice(rule.check(view), MAX_FOUND):
                 if found.branch and not given.explicit:
                     continue
                 if is_single and found.builder and found.level == "error":

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 from multibuild.dockerfile.parse import PLATFORM_ARGS, Dockerfile, parse_source
-from multibuild.dockerfile.source import Source, SourceInstruction
+from multibuild.dockerfile.source import Source, SourceInstruction, Text
 from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
 from multibuild.lint.arch_names import UNKNOWN, alpine_of, debian_of, machine_of
-from multibuild.lint.shell.evaluate import Event, Machine, Trace, Use, follow
+from multibuild.lint.shell.evaluate import MAX_USES, Event, Machine, Trace, Use, follow
 from multibuild.lint.shell.values import NONE, Mark, Value, expand_dockerfile, unset_names
 from multibuild.lint.steps import (
     Copied,
@@ -79,7 +80,7 @@ class Parsed:
         return self.source.instructions[:first]
 
 
-@dataclass(slots=True)
+@dataclass
 class Step:
     """An instruction with the variables before it, and what its scripts do."""
 
@@ -87,12 +88,12 @@ class Step:
     values: Mapping[str, Value]
     trace: Trace = field(default_factory=Trace)
 
-    @property
+    @cached_property
     def flags(self) -> tuple[Flag, ...]:
         """Its flags."""
         return flags_of(self.instruction)[0]
 
-    @property
+    @cached_property
     def copied(self) -> Copied | None:
         """Its sources, for COPY and ADD."""
         return copied(self.instruction) if self.instruction.word in {"COPY", "ADD"} else None
@@ -161,12 +162,19 @@ class View:
 
     def copied_from(self, stage: StageView) -> tuple[str, ...]:
         """Return the paths that are copied out of a stage, or of one that is FROM it."""
-        heirs = [
-            other
-            for other in self.stages
-            if any(one.line == stage.used.stage.line for one in other.used.chain)
-        ]
-        return tuple(path for heir in heirs for path in self.copies.get(heir.index, ()))
+        return tuple(path for heir in self.heirs(stage) for path in self.copies.get(heir.index, ()))
+
+    def heirs(self, stage: StageView) -> list[StageView]:
+        """Return a stage with all that are FROM it."""
+        return self._heirs[stage.used.stage.line]
+
+    @cached_property
+    def _heirs(self) -> Mapping[int, list[StageView]]:
+        heirs: dict[int, list[StageView]] = {}
+        for other in self.stages:
+            for one in other.used.chain:
+                heirs.setdefault(one.line, []).append(other)
+        return heirs
 
 
 def automatic_arguments(platform: Platform) -> dict[str, str]:
@@ -243,10 +251,7 @@ class _ViewReader:
             elif instruction.word == "RUN" and posix:
                 self._follow(step, machine)
             if instruction.word in _EXPANDED_WORDS:
-                step.trace.undeclared += [
-                    Use(name, instruction.rest, index)
-                    for name, index in unset_names(instruction.rest, step.values, TARGET_ARGS)
-                ]
+                step.trace.undeclared += _uses(instruction.rest, step)
         return view
 
     def _follow(self, step: Step, machine: Machine) -> None:
@@ -258,10 +263,7 @@ class _ViewReader:
             step.trace.undeclared += trace.undeclared
             step.trace.matched |= trace.matched
         for flag in step.flags:
-            step.trace.undeclared += [
-                Use(name, flag.value, index)
-                for name, index in unset_names(flag.value, step.values, TARGET_ARGS)
-            ]
+            step.trace.undeclared += _uses(flag.value, step)
 
     def _declare_in(self, view: StageView, step: Step) -> None:
         values = dict(view.values)
@@ -321,6 +323,11 @@ class _ViewReader:
                 values[one.name] = expand_dockerfile(one.value, step.values).value
                 view.environment.add(one.name)
         view.values = values if len(values) <= MAX_VARIABLES else view.values
+
+
+def _uses(text: Text, step: Step) -> list[Use]:
+    """Return the uses of automatic arguments without a value in a text that BuildKit expands."""
+    return [Use(name, text, at) for name, at in islice(unset_names(text, step.values, TARGET_ARGS), MAX_USES)]
 
 
 _EXPANDED_WORDS = frozenset({"COPY", "ADD", "ENV", "WORKDIR", "USER", "VOLUME", "EXPOSE"})

@@ -134,10 +134,7 @@ def untargeted(view: View) -> Iterator[Found]:
 
 def _is_target_aware(view: View, stage: StageView, after: Step) -> bool:
     """Whether a later line of the stage, or of one that is FROM it, mentions the target."""
-    heirs = [
-        other for other in view.stages if any(one.line == stage.used.stage.line for one in other.used.chain)
-    ]
-    for heir in heirs:
+    for heir in view.heirs(stage):
         for step in heir.steps:
             if heir is stage and step.instruction.line <= after.instruction.line:
                 continue

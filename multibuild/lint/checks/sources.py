@@ -78,9 +78,11 @@ def _fetched(stage: StageView) -> Iterator[tuple[Step, Expanded, Event | None]]:
 
 def _template(text: str) -> str:
     """Return a text with a sign in place of each architecture."""
-    for name in sorted(arch_names(text), key=lambda one: -one.start):
-        text = f"{text[: name.start]}\x01{text[name.end :]}"
-    return text.lower()
+    pieces, at = [], 0
+    for name in sorted(arch_names(text), key=lambda one: one.start):
+        pieces += [text[at : name.start], "\x01"]
+        at = max(name.end, at)
+    return "".join([*pieces, text[at:]]).lower()
 
 
 def _covered(words: Iterable[Expanded], platform: Platform) -> set[str]:

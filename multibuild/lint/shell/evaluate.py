@@ -48,6 +48,9 @@ MAX_STEPS = 20_000
 """Commands of one script that are followed; branches multiply what is read only once."""
 
 MAX_VARIABLES = 300
+MAX_USES = 100
+"""Of automatic arguments without a value, in one script."""
+
 MAX_NESTED = 8
 """Levels of scripts in words: `sh -c "sh -c …"`, `${a:-${b:-…}}`."""
 
@@ -59,6 +62,7 @@ _FAILS_LATER = frozenset(
 
 _ARCH: Marks = frozenset({"arch"})
 _TESTS = frozenset({"[", "[[", "test"})
+_WITH_DEFAULT = frozenset({":-", "-", ":+", "+", ":=", "=", ":?", "?"})
 _DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
 
 
@@ -446,7 +450,7 @@ class _Evaluator:
                 result.add(UNKNOWN, None)
 
     def _note_use(self, part: Part, state: _State) -> None:
-        if part.operator in {":-", "-", ":+", "+", ":=", "=", ":?", "?"} or state.tests_empty:
+        if part.operator in _WITH_DEFAULT or state.tests_empty or len(self.trace.undeclared) >= MAX_USES:
             return
         self.trace.undeclared.append(Use(part.text, self.source, part.start))
 
