@@ -106,11 +106,11 @@ def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
 
 def _only_dockerfile() -> Path:
     """Return ./Dockerfile; ConfigError without one."""
-    from multibuild.config.referenced_files import find_dockerfiles
-
     for name in ("Dockerfile", "Containerfile"):
         if is_file(Path(name)):
             return Path(name)
+    from multibuild.config.referenced_files import find_dockerfiles
+
     near = ", ".join(os.path.relpath(path) for path in find_dockerfiles(Path.cwd(), Path.cwd())[:5])
     raise ConfigError(
         "there is no Dockerfile here", hint=f"name one: multibuild lint {near}" if near else "name one"

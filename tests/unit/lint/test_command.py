@@ -45,7 +45,7 @@ def test_files_are_named_on_the_command_line(project, capsys):
     (project / "a.Dockerfile").write_text(UNFIXABLE)
     (project / "b.Dockerfile").write_text(RIGHT)
     assert lint("a.Dockerfile", "b.Dockerfile") == 2
-    assert "a.Dockerfile:2:44: error" in capsys.readouterr().out
+    assert "a.Dockerfile:2:38: error" in capsys.readouterr().out
     assert lint("b.Dockerfile") == 0
 
 
@@ -98,7 +98,7 @@ def test_annotations_are_escaped(project, capsys, monkeypatch):
     assert lint("--format", "github", name) == 2
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(
-        "::error file=a%2Cb%3A100%25.Dockerfile,line=2,col=44,title=fixed-arch-url::this downloads"
+        "::error file=a%2Cb%3A100%25.Dockerfile,line=2,col=38,title=fixed-arch-url::this downloads"
     )
 
 
@@ -206,7 +206,7 @@ def test_a_config_with_several_dockerfiles_and_targets(project, capsys):
         "version: 1\nimage: localhost:1/app\ndockerfile: other\nplatforms: [{name: linux/amd64, target: one}, {name: linux/s390x, target: two}]\n"
     )
     assert lint() == 2
-    assert "other:4:29" in capsys.readouterr().out
+    assert "other:4:32" in capsys.readouterr().out
 
 
 def test_fix_leaves_what_the_config_ignores(project):
