@@ -13,7 +13,7 @@ from multibuild.lint.shell.syntax import Item, Part, Script, Simple, Word, parse
 
 _FLAG = re.compile(r"--([a-z][a-z-]{0,30})(?:=(\S*))?(?:\s+|\Z)")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
-_PAIR = re.compile(r"""([A-Za-z_][\w.]*)=((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*)""")
+_PAIR = re.compile(r"""(?<![\w.])([A-Za-z_][\w.]*+)=((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*)""")
 _ONLY_HEREDOC = re.compile(r"<<-?[\"']?[A-Za-z_][\w.-]*[\"']?\s*\Z")
 _TO_SHELL = re.compile(
     r"(?:/bin/)?(?:ba|da|a)?sh(?:\s+-[a-z]+|\s+-o\s+\w+)*\s*<<-?[\"']?[A-Za-z_][\w.-]*[\"']?\s*\Z"

@@ -42,7 +42,6 @@ def wrong_machine(view: View) -> Iterator[Found]:
                     branch=event.branch,
                     builder=True,
                 )
-                break
 
 
 def _message(stage: StageView, *, reaches: bool) -> str:
