@@ -20,7 +20,17 @@ from multibuild.config.yaml_document import Document, KeyPath, read_document
 from multibuild.frozen import frozen
 
 RUNTIME_ONLY_KEYS: Final = {
-    *("jobs", "fail_fast", "retry", "timeout", "stall_timeout", "crash_timeout", "builder", "emulators", "lint")
+    *(
+        "jobs",
+        "fail_fast",
+        "retry",
+        "timeout",
+        "stall_timeout",
+        "crash_timeout",
+        "builder",
+        "emulators",
+        "lint",
+    )
 }
 """Settings that affect how or where a run builds, never its result; left out of the canonical form."""
 
