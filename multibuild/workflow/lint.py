@@ -80,7 +80,7 @@ def lint_checks(loaded: LoadedConfig) -> tuple[Check, ...]:
 
 
 def show_findings(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:
-    """Say the findings, and whether `all` would stop before the first build."""
+    """Show the findings, and whether `all` would stop before the first build."""
     fail = loaded.config.lint.fail
     findings = lint_project(loaded, only)
     for line in as_text([one for one in findings if one.level != "hint"]):

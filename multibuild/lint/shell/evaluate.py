@@ -47,6 +47,9 @@ Guard = Literal["arch", "other"]
 MAX_STEPS = 20_000
 """Commands of one script that are followed; branches multiply what is read only once."""
 
+MAX_WORD = 8000
+"""Characters and pieces of a word; the rest of a longer one is unknown."""
+
 MAX_VARIABLES = 300
 MAX_USES = 100
 """Of automatic arguments without a value, in one script."""
@@ -426,7 +429,7 @@ class _Evaluator:
         result = Expanded(self.source, word.start, max(word.end, word.start))
         for part in word.parts:
             self._add(result, part, state)
-            if len(result.text) > 100_000:
+            if len(result.text) > MAX_WORD or len(result.pieces) > MAX_WORD:
                 result.add(UNKNOWN, None)
                 break
         return result

@@ -177,7 +177,7 @@ def expand_dockerfile(
             argument = Value(match["argument"] or "")
         own = values.get(name, EMPTY if name in PLATFORM_ARGS else UNSET)
         add_variable(result, operate(own, match["operator"] or "", argument), own)
-        if len(result.text) > MAX_VALUE:
+        if len(result.text) > MAX_VALUE or len(result.pieces) > MAX_VALUE:
             result.add(UNKNOWN, None)
             return result
     result.add(source.text[at:end], at)
