@@ -66,7 +66,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="cross-stage-program",
-        level="error",
+        level="warning",
         meaning="A program or a library that a `$BUILDPLATFORM` stage has from its base or its package manager, copied into"
         " the image: `COPY --from=tools /usr/bin/curl`",
         why="Packages of such a stage are those of the builder's architecture",

@@ -276,12 +276,12 @@ def foreign_programs(view: View) -> Iterator[Found]:
                 continue
             for text in one.sources:
                 path = expand_dockerfile(text, step.values).text
-                level = _brought(source, path)
-                if level is None:
+                if not _is_brought(source, path):
                     continue
                 start = text.offset(0)
                 yield Found(
-                    level=level,
+                    # It may be meant as a file of another platform: data of a test, a program for an emulator.
+                    level="warning",
                     at=Origin(start, start + len(text.text)),
                     message=f"{path} is a program for the builder's platform: {source.used.label} runs there",
                     fix="install it in a stage of the target's platform: remove --platform in"
@@ -295,14 +295,11 @@ def _runs_for(source: StageView, view: View) -> bool:
     return source.used.root.platform == str(view.platform)
 
 
-def _brought(source: StageView, path: str) -> Level | None:
-    """Return how bad the copy of a path is; None for what the stage itself made, and for what is no program."""
+def _is_brought(source: StageView, path: str) -> bool:
+    """Whether a path is that of a program or a package that the stage did not make itself."""
     if _PROGRAMS.match(path) and not path.endswith((".sh", ".py", ".pl")):
-        made = any(touches(step, path) for step in source.steps)
-        return None if made else "error" if "/lib" not in path else "warning"
-    if _PACKAGES.search(path) and any(event.name in _INSTALLERS for _, event in source.events()):
-        return "warning"
-    return None
+        return not any(touches(step, path) for step in source.steps)
+    return bool(_PACKAGES.search(path)) and any(event.name in _INSTALLERS for _, event in source.events())
 
 
 _PROGRAMS = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:32|64)?)/(?!ssl/|python3/dist-packages/?\Z)")

@@ -1282,6 +1282,7 @@ RUN apt-get update && apt-get install -y jq
 FROM debian:bookworm-slim
 COPY --from=tools /usr/bin/jq /usr/bin/jq
 """,
+    level="warning",
 )
 _pair(
     "a-shell-of-another-platform",
@@ -1297,6 +1298,7 @@ FROM busybox:1.36 AS tools
 FROM gcr.io/distroless/static
 COPY --from=tools /bin/busybox /bin/sh
 """,
+    level="warning",
 )
 _pair(
     "packages-of-the-builders-python",
