@@ -47,8 +47,10 @@ def unreachable(images: Sequence[str], config: Config) -> dict[str, str]:
     return {image: reason for image, reason in reasons.items() if reason}
 
 
-def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
-    """Ask each image's registry for its Linux platforms within INIT_TIMEOUT_S; return image → them, or an error.
+def platforms_of(
+    images: Sequence[str], timeout_s: float = INIT_TIMEOUT_S
+) -> dict[str, frozenset[Platform] | str]:
+    """Ask each image's registry for its Linux platforms within `timeout_s`; return image → them, or an error.
 
     A single image has the platform of its config. A platform that a config cannot name is left out: the index is
     foreign data, and the result is written into a file.
@@ -68,7 +70,7 @@ def platforms_of(images: Sequence[str]) -> dict[str, frozenset[Platform] | str]:
             ]
         return frozenset(platform.normalised() for platform in platforms if _can_be_built(platform))
 
-    return _ask_all(images, ask, INIT_TIMEOUT_S)
+    return _ask_all(images, ask, timeout_s)
 
 
 def _can_be_built(platform: Platform) -> bool:

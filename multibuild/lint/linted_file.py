@@ -42,8 +42,11 @@ def _once(findings: Sequence[Finding]) -> list[Finding]:
     return list({(one.rule, one.line, one.column): one for one in reversed(findings)}.values())[::-1]
 
 
-def with_bases(file: LintedFile, text: str, ask: Ask) -> LintedFile:
-    """Ask which platforms the bases of a file have, and the frontend that `# syntax=` names."""
+def with_bases(file: LintedFile, text: str, ask: Ask, *, hosts: frozenset[str] | None = None) -> LintedFile:
+    """Ask which platforms the bases of a file have, and the frontend that `# syntax=` names.
+
+    With `hosts` only the registries of these hosts are asked.
+    """
     images: dict[str, None] = {}
     for given in file.inputs:
         for platform in given.platforms:
@@ -52,7 +55,10 @@ def with_bases(file: LintedFile, text: str, ask: Ask) -> LintedFile:
             images |= dict.fromkeys(image for image in parsed.images if "$" not in image)
             if parsed.syntax and "@sha256:" in parsed.syntax:
                 images[parsed.syntax] = None
-    bases = ask(tuple(images))
+    chosen = [image for image in images if hosts is None or image.partition("/")[0] in hosts]
+    if not chosen:
+        return file
+    bases = ask(tuple(chosen))
     return replace(file, inputs=tuple(replace(given, bases=bases) for given in file.inputs))
 
 

@@ -96,7 +96,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="single-platform-base",
         level="error",
-        meaning="A base without the platform, most often pinned to the digest of one (`--online` asks the registry)",
+        meaning="A base without the platform, most often pinned to the digest of one (`--online` asks every registry, otherwise one on this machine is)",
         why="FROM a digest takes what is there, whatever platform is built; BuildKit only warns",
         fix="the digest of the index: `docker buildx imagetools inspect NAME:TAG` prints it",
         source="docs.docker.com/reference/build-checks/invalid-base-image-platform",
@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="single-platform-syntax",
         level="warning",
-        meaning="`# syntax=` pinned to the digest of one platform (`--online` asks the registry)",
+        meaning="`# syntax=` pinned to the digest of one platform (asked like bases)",
         why="The frontend runs on the builder's platform: on another builder nothing builds",
         fix="the digest of the index",
         source="docs.docker.com/build/buildkit/frontend",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,10 @@ from multibuild.regular_file import is_file
 if TYPE_CHECKING:
     from multibuild.lint.finding import Finding
     from multibuild.lint.linted_file import LintedFile
+
+# A registry on this machine answers at once, or not at all.
+_LOCAL = re.compile(r"(?:localhost|127\.0\.0\.1):\d{1,5}/\S")
+_LOCAL_TIMEOUT_S = 1.0
 
 FORMATS = ("text", "json", "sarif", "github")
 
@@ -138,13 +143,19 @@ def _online(request: LintRequest, file: LintedFile, text: str) -> Callable[[str]
         except ConfigError as error:
             raise ConfigError(f"{file.name}: {error.message}", hint=error.hint) from None
 
-    known = file
-    if request.online:
-        from multibuild.host.base_images import platforms_of
-        from multibuild.lint.linted_file import with_bases
-
-        known = with_bases(file, text, platforms_of)
+    known = file if not request.online and not _LOCAL.search(text) else _with_bases(request, file, text)
     return find
+
+
+def _with_bases(request: LintRequest, file: LintedFile, text: str) -> LintedFile:
+    """Ask registries what the bases have: all of them with --online, otherwise those of this machine."""
+    from multibuild.host.base_images import platforms_of
+    from multibuild.lint.linted_file import with_bases
+
+    if request.online:
+        return with_bases(file, text, platforms_of)
+    hosts = frozenset(match[0].partition("/")[0] for match in _LOCAL.finditer(text))
+    return with_bases(file, text, lambda images: platforms_of(images, _LOCAL_TIMEOUT_S), hosts=hosts)
 
 
 def _fix(request: LintRequest, file: LintedFile, text: str, find: Callable[[str], Sequence[Finding]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from multibuild.lint.arch_names import alpine_of, arch_names, debian_of, triple_arch_of
 from multibuild.lint.checks.downloads import names_at
@@ -18,7 +18,13 @@ from multibuild.lint.view import StageView, View
 _TRIPLE = re.compile(
     r"(?<![\w-])(amd64|arm64|x64|x86|armhf|armel|armv8|386|ppc64le|ppc64el|mips64le|mipsle|loong64)-(?:[a-z0-9]+-)?linux-(?:gnu|musl|android)"
 )
+_MUSL = re.compile(r"\bld-musl-(amd64|arm64)\.so")
 _QEMU = re.compile(r"(?<![\w-])qemu-(amd64|arm64)(?:-static)?(?![\w-])")
+_PATTERNS = (
+    (_TRIPLE, "no toolchain's triple"),
+    (_QEMU, "no program of QEMU's"),
+    (_MUSL, "no loader of musl's"),
+)
 _URL = re.compile(r"\bhttps?://\S+")
 
 
@@ -33,6 +39,7 @@ def spelled(view: View) -> Iterator[Found]:
                     yield from _miss(view, miss)
         yield from _go_names(view, stage)
         yield from _debian_names(view, stage)
+        yield from _option_names(view, stage)
 
 
 def _words(stage: StageView) -> Iterator[tuple[Expanded, bool]]:
@@ -52,7 +59,7 @@ def _words(stage: StageView) -> Iterator[tuple[Expanded, bool]]:
 
 
 def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
-    for pattern, what in ((_TRIPLE, "no toolchain's triple"), (_QEMU, "no program of QEMU's")):
+    for pattern, what in _PATTERNS:
         match = pattern.search(word.text)
         if match is None or (pattern is _TRIPLE and match[1] in triple_arch_of(view.platform)):
             continue
@@ -60,8 +67,8 @@ def _word(view: View, word: Expanded, *, branch: bool) -> Iterator[Found]:
         if not names or not names[0].fits(view.platform):
             continue
         right = (
-            "qemu-x86_64, qemu-aarch64"
-            if pattern is _QEMU
+            "x86_64 or aarch64"
+            if pattern is not _TRIPLE
             else " or ".join(sorted(triple_arch_of(view.platform)))
         )
         yield Found(
@@ -145,6 +152,41 @@ def _go_names(view: View, stage: StageView) -> Iterator[Found]:
             edits=edits,
             branch="branch" in value.marks,
         )
+
+
+_X64 = {"amd64": "x64", "arm64": "arm64"}
+_KERNEL = {"amd64": "x86_64", "arm64": "aarch64"}
+_OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("dotnet", "-r"): _X64,
+    ("dotnet", "--runtime"): _X64,
+    **{
+        (tool, option): _X64
+        for tool in ("npm", "yarn", "pnpm")
+        for option in ("--cpu", "--arch", "--target_arch")
+    },
+    ("bun", "--target"): _X64,
+    ("deno", "--target"): _KERNEL,
+    ("pip", "--platform"): _KERNEL,
+    ("pip3", "--platform"): _KERNEL,
+    ("dnf", "--forcearch"): _KERNEL,
+    ("cmake", "-DCMAKE_SYSTEM_PROCESSOR"): _KERNEL,
+}
+"""What options call architectures (Node's process.arch, .NET's RIDs, PEP 600, `uname -m`)."""
+
+
+def _option_names(view: View, stage: StageView) -> Iterator[Found]:
+    """Find Docker's name in an option that calls the architecture otherwise: `dotnet -r linux-$TARGETARCH`."""
+    own = view.platform.architecture
+    for _, event in stage.events():
+        for index, word in enumerate(event.words[1:], 1):
+            option, equals, value = word.text.partition("=")
+            if not equals:
+                option, value = event.words[index - 1].text, word.text
+            expected = _OPTIONS.get((event.name, option), {}).get(own)
+            names = [name for name in arch_names(value) if name.fits(view.platform)]
+            if expected is None or not names or names[0].text == expected or "arch" in event.guards:
+                continue
+            yield _other_name(word, names[0].text, event.name, expected, branch=event.branch)
 
 
 def _debian_names(view: View, stage: StageView) -> Iterator[Found]:

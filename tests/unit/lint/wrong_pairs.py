@@ -1320,3 +1320,54 @@ COPY --from=deps /usr/local/lib/python3.12/site-packages /usr/local/lib/python3.
 """,
     level="warning",
 )
+_pair(
+    "a-runtime-of-dotnet-by-dockers-name",
+    "arch-spelling",
+    4,
+    """
+FROM --platform=$BUILDPLATFORM mcr.microsoft.com/dotnet/sdk:8.0 AS build
+ARG TARGETARCH
+COPY . .
+RUN dotnet publish -r linux-$TARGETARCH -o /app
+FROM mcr.microsoft.com/dotnet/runtime-deps:8.0
+COPY --from=build /app /app
+""",
+    """
+FROM --platform=$BUILDPLATFORM mcr.microsoft.com/dotnet/sdk:8.0 AS build
+ARG TARGETARCH
+COPY . .
+RUN dotnet publish -a $TARGETARCH -o /app
+FROM mcr.microsoft.com/dotnet/runtime-deps:8.0
+COPY --from=build /app /app
+""",
+)
+_pair(
+    "node-by-dockers-name",
+    "arch-spelling",
+    3,
+    """
+FROM node:22-slim
+ARG TARGETARCH
+RUN npm ci --cpu=$TARGETARCH
+""",
+    """
+FROM node:22-slim
+RUN npm ci
+""",
+)
+_pair(
+    "the-loader-of-musl-by-dockers-name",
+    "arch-spelling",
+    4,
+    """
+FROM alpine:3.20 AS build
+FROM scratch
+ARG TARGETARCH
+COPY --from=build /lib/ld-musl-$TARGETARCH.so.1 /lib/
+""",
+    """
+FROM alpine:3.20 AS build
+FROM scratch
+COPY --from=build /lib/ld-musl-*.so.1 /lib/
+""",
+)
