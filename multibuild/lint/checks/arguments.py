@@ -97,7 +97,10 @@ def _span(instruction: SourceInstruction, one: Assigned) -> Origin:
 
 def _is_used_later(view: View, instruction: SourceInstruction, name: str) -> bool:
     later = view.parsed.source.text[instruction.rest.offset(len(instruction.rest.text)) :]
-    return re.search(rf"\$\{{?{name}\b|\bxx-", later) is not None
+    # What a RUN starts may read the argument as a variable of its environment.
+    return (
+        re.search(rf"\$\{{?{name}\b|\bxx-|\bmake\b|\bcmake\b|\bnpm\b|\./\w|\b(?:ba)?sh\s", later) is not None
+    )
 
 
 def undeclared(view: View) -> Iterator[Found]:
@@ -125,6 +128,24 @@ def undeclared(view: View) -> Iterator[Found]:
                 )
             if step.instruction.word in {"CMD", "ENTRYPOINT"}:
                 yield from _at_run_time(stage, step)
+        yield from _helpers(view, stage)
+
+
+def _helpers(view: View, stage: StageView) -> Iterator[Found]:
+    """Find tonistiigi/xx without the argument that it reads: xx-info asks `uname -m` then (xx, src/xx-info)."""
+    for step, event in stage.events() if stage.is_cross else ():
+        names = ("TARGETPLATFORM", "TARGETARCH", "TARGETPAIR")
+        if not event.name.startswith("xx-") or any(event.value(name) is not None for name in names):
+            continue
+        yield Found(
+            level="error",
+            at=event.words[0].origin,
+            message=f"{event.name} reads TARGETPLATFORM, which {stage.used.label} does not declare",
+            fix="write ARG TARGETPLATFORM in the stage, above this line",
+            edits=declaration(view, stage, step, "TARGETPLATFORM"),
+            builder=True,
+        )
+        return
 
 
 def _level(stage: StageView, step: Step, use: Use) -> Level | None:

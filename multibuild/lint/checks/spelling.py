@@ -157,8 +157,6 @@ def _go_names(view: View, stage: StageView) -> Iterator[Found]:
 _X64 = {"amd64": "x64", "arm64": "arm64"}
 _KERNEL = {"amd64": "x86_64", "arm64": "aarch64"}
 _OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("dotnet", "-r"): _X64,
-    ("dotnet", "--runtime"): _X64,
     **{
         (tool, option): _X64
         for tool in ("npm", "yarn", "pnpm")
@@ -171,11 +169,14 @@ _OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("dnf", "--forcearch"): _KERNEL,
     ("cmake", "-DCMAKE_SYSTEM_PROCESSOR"): _KERNEL,
 }
-"""What options call architectures (Node's process.arch, .NET's RIDs, PEP 600, `uname -m`)."""
+"""What options call architectures (Node's process.arch, PEP 600, `uname -m`).
+
+Not `dotnet -r`: since .NET 8 the SDK takes linux-amd64 for linux-x64.
+"""
 
 
 def _option_names(view: View, stage: StageView) -> Iterator[Found]:
-    """Find Docker's name in an option that calls the architecture otherwise: `dotnet -r linux-$TARGETARCH`."""
+    """Find Docker's name in an option that calls the architecture otherwise: `npm --cpu=$TARGETARCH`."""
     own = view.platform.architecture
     for _, event in stage.events():
         for index, word in enumerate(event.words[1:], 1):

@@ -1138,3 +1138,14 @@ _add(
     "# syntax=docker/dockerfile:1\r\nFROM --platform=$BUILDPLATFORM golang:1.22 AS build\r\nARG TARGETARCH\r\n"
     "RUN\tGOARCH=$TARGETARCH \\\r\n\tgo build -o /app .\r\nFROM scratch\r\nCOPY --from=build /app /app\r\n",
 )
+_add(
+    "dotnet-by-dockers-name",
+    """
+FROM --platform=$BUILDPLATFORM mcr.microsoft.com/dotnet/sdk:8.0 AS build
+ARG TARGETARCH
+COPY . .
+RUN dotnet restore -r linux-$TARGETARCH && dotnet publish -r linux-musl-$TARGETARCH --no-restore -o /app
+FROM mcr.microsoft.com/dotnet/runtime-deps:8.0-alpine
+COPY --from=build /app /app
+""",
+)

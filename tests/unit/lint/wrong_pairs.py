@@ -1321,27 +1321,6 @@ COPY --from=deps /usr/local/lib/python3.12/site-packages /usr/local/lib/python3.
     level="warning",
 )
 _pair(
-    "a-runtime-of-dotnet-by-dockers-name",
-    "arch-spelling",
-    4,
-    """
-FROM --platform=$BUILDPLATFORM mcr.microsoft.com/dotnet/sdk:8.0 AS build
-ARG TARGETARCH
-COPY . .
-RUN dotnet publish -r linux-$TARGETARCH -o /app
-FROM mcr.microsoft.com/dotnet/runtime-deps:8.0
-COPY --from=build /app /app
-""",
-    """
-FROM --platform=$BUILDPLATFORM mcr.microsoft.com/dotnet/sdk:8.0 AS build
-ARG TARGETARCH
-COPY . .
-RUN dotnet publish -a $TARGETARCH -o /app
-FROM mcr.microsoft.com/dotnet/runtime-deps:8.0
-COPY --from=build /app /app
-""",
-)
-_pair(
     "node-by-dockers-name",
     "arch-spelling",
     3,
@@ -1370,4 +1349,51 @@ FROM alpine:3.20 AS build
 FROM scratch
 COPY --from=build /lib/ld-musl-*.so.1 /lib/
 """,
+)
+_pair(
+    "xx-without-its-argument",
+    "undeclared-target-arg",
+    5,
+    """
+FROM --platform=$BUILDPLATFORM tonistiigi/xx AS xx
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+COPY --from=xx / /
+COPY . .
+RUN xx-go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+""",
+    """
+FROM --platform=$BUILDPLATFORM tonistiigi/xx AS xx
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+COPY --from=xx / /
+COPY . .
+ARG TARGETPLATFORM
+RUN xx-go build -o /app .
+FROM scratch
+COPY --from=build /app /app
+""",
+    fixable=True,
+)
+_pair(
+    "default-that-make-reads",
+    "target-arg-default",
+    2,
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETARCH=amd64
+COPY . .
+RUN make build
+FROM scratch
+COPY --from=build /app /app
+""",
+    """
+FROM --platform=$BUILDPLATFORM golang:1.22 AS build
+ARG TARGETARCH
+COPY . .
+RUN make build
+FROM scratch
+COPY --from=build /app /app
+""",
+    fixable=True,
 )
