@@ -36,7 +36,6 @@ DOWNLOADS = (
     Download(address=re.compile(r"//(?:dl\.k8s\.io|storage\.googleapis\.com/kubernetes-release|get\.helm\.sh|releases\.hashicorp\.com)/"), names=_DOCKER, source="kubernetes.io, helm.sh, releases.hashicorp.com"),
     Download(address=re.compile(r"/(?:mikefarah/yq|docker/buildx|cloudflare/cloudflared|prometheus/\w+)/releases/"), names=_DOCKER, source="the releases of each"),
     Download(address=re.compile(r"/hadolint/hadolint/releases/"), names={"amd64": ("x86_64",), "arm64": ("arm64",)}, source="github.com/hadolint/hadolint/releases"),
-    Download(address=re.compile(r"/BurntSushi/ripgrep/releases/"), names=_KERNEL, source="github.com/BurntSushi/ripgrep/releases"),
 )  # fmt: skip
 
 

@@ -167,7 +167,6 @@ _OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("pip", "--platform"): _KERNEL,
     ("pip3", "--platform"): _KERNEL,
     ("dnf", "--forcearch"): _KERNEL,
-    ("cmake", "-DCMAKE_SYSTEM_PROCESSOR"): _KERNEL,
 }
 """What options call architectures (Node's process.arch, PEP 600, `uname -m`).
 
@@ -185,7 +184,8 @@ def _option_names(view: View, stage: StageView) -> Iterator[Found]:
                 option, value = event.words[index - 1].text, word.text
             expected = _OPTIONS.get((event.name, option), {}).get(own)
             names = [name for name in arch_names(value) if name.fits(view.platform)]
-            if expected is None or not names or names[0].text == expected or "arch" in event.guards:
+            # A third name may be one that the program takes, too.
+            if expected in {None, own} or not names or names[0].text != own or "arch" in event.guards:
                 continue
             yield _other_name(word, names[0].text, event.name, expected, branch=event.branch)
 
