@@ -133,7 +133,14 @@ def undeclared(view: View) -> Iterator[Found]:
 
 def _helpers(view: View, stage: StageView) -> Iterator[Found]:
     """Find tonistiigi/xx without the argument that it reads: xx-info asks `uname -m` then (xx, src/xx-info)."""
-    for step, event in stage.events() if stage.is_cross else ():
+    # A base that brings xx may set the argument itself.
+    brought = any(
+        one.copied is not None
+        and one.copied.source_stage is not None
+        and "xx" in one.copied.source_stage.text
+        for one in stage.steps
+    )
+    for step, event in stage.events() if stage.is_cross and brought else ():
         names = ("TARGETPLATFORM", "TARGETARCH", "TARGETPAIR")
         if not event.name.startswith("xx-") or any(event.value(name) is not None for name in names):
             continue
