@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from multibuild.dockerfile.source import SourceInstruction, Text
 from multibuild.lint.shell.evaluate import SHELLS
-from multibuild.lint.shell.syntax import Item, Part, Script, Simple, Word, parse_script
+from multibuild.lint.shell.nodes import Item, Part, Script, Simple, Word
+from multibuild.lint.shell.syntax import parse_script
 
 _FLAG = re.compile(r"--([a-z][a-z-]{0,30})(?:=(\S*))?(?:\s+|\Z)")
 _WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from multibuild.dockerfile.stages import UsedStage
 from multibuild.frozen import frozen
-from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.trace import Event
 
 
 @frozen

@@ -13,7 +13,8 @@ from multibuild.dockerfile.stages import UsedStage, used_stages
 from multibuild.errors import ConfigError, UsageError
 from multibuild.frozen import frozen
 from multibuild.lint.arch_names import UNKNOWN, alpine_of, debian_of, machine_of
-from multibuild.lint.shell.evaluate import MAX_USES, Event, Machine, Trace, Use, follow
+from multibuild.lint.shell.evaluate import MAX_USES, follow
+from multibuild.lint.shell.trace import Event, Machine, Trace, Use
 from multibuild.lint.shell.values import NONE, Mark, Value, expand_dockerfile, unset_names
 from multibuild.lint.steps import (
     Copied,

@@ -10,7 +10,7 @@ from multibuild.dockerfile.source import SourceInstruction
 from multibuild.errors import UsageError
 from multibuild.lint.checks.places import declaration
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.shell.evaluate import Event, Use
+from multibuild.lint.shell.trace import Event, Use
 from multibuild.lint.shell.values import Origin, Value, expand_dockerfile
 from multibuild.lint.steps import Assigned, arguments
 from multibuild.lint.view import StageView, Step, View, automatic_arguments

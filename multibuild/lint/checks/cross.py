@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from multibuild.lint.checks.places import declaration, reaches_image, touches
 from multibuild.lint.checks.targets import go_builds
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, Origin, expand_dockerfile
 from multibuild.lint.toolchains import Toolchain, compiles, toolchain_of_image
 from multibuild.lint.view import StageView, Step, View

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from multibuild.lint.arch_names import UNKNOWN, ArchName, arch_names
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, Marks, Origin, expand_dockerfile
 from multibuild.lint.view import StageView, Step, View
 from multibuild.platforms import Platform

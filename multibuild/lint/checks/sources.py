@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from multibuild.lint.arch_names import UNKNOWN, arch_names
 from multibuild.lint.checks.places import PRINTING, foreign_names, level_for, place_of, reaches_image
 from multibuild.lint.finding import Found, Level
-from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
 from multibuild.lint.steps import variables
 from multibuild.lint.view import StageView, Step, View

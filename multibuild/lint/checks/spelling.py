@@ -10,7 +10,7 @@ from multibuild.lint.checks.downloads import names_at
 from multibuild.lint.checks.places import PRINTING, declaration, level_for
 from multibuild.lint.checks.targets import go_builds, is_go_name
 from multibuild.lint.finding import Edit, Found
-from multibuild.lint.shell.evaluate import Miss
+from multibuild.lint.shell.trace import Miss
 from multibuild.lint.shell.values import Expanded, expand_dockerfile
 from multibuild.lint.steps import variables
 from multibuild.lint.view import StageView, View

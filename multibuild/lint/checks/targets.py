@@ -16,7 +16,7 @@ from multibuild.lint.checks.places import (
     reaches_image,
 )
 from multibuild.lint.finding import Edit, Found, Level
-from multibuild.lint.shell.evaluate import Event
+from multibuild.lint.shell.trace import Event
 from multibuild.lint.shell.values import Expanded, Value, expand_dockerfile
 from multibuild.lint.steps import variables
 from multibuild.lint.view import StageView, Step, View

@@ -5,8 +5,10 @@ import time
 import pytest
 
 from multibuild.dockerfile.source import Text
-from multibuild.lint.shell.evaluate import Machine, follow
-from multibuild.lint.shell.syntax import nodes_of, parse_script, words_of
+from multibuild.lint.shell.evaluate import follow
+from multibuild.lint.shell.nodes import nodes_of, words_of
+from multibuild.lint.shell.syntax import parse_script
+from multibuild.lint.shell.trace import Machine
 from multibuild.lint.shell.values import Value
 
 UNKNOWN = "?"
