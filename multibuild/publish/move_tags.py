@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 from multibuild.errors import Interrupted, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, TagEnded, TagPlanned
-from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
-from multibuild.oci.copy import MAX_PARALLEL_HEADS, copy_children
+from multibuild.oci.copy.children import MAX_PARALLEL_HEADS, copy_children
+from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
