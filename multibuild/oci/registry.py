@@ -6,13 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from multibuild.errors import PublishFailed
 from multibuild.oci.auth import scope_of
 from multibuild.oci.credentials import Credentials
 from multibuild.oci.errors import RegistryError
@@ -37,6 +35,7 @@ from multibuild.oci.manifest import (
     as_mapping,
     digest_of,
 )
+from multibuild.oci.read_manifest import read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registry_settings import RegistrySettings
 
@@ -49,8 +48,6 @@ MAX_LIST_BYTES = 16 * MAX_BODY_BYTES
 """Of all pages of a list together."""
 MAX_LIST_PAGES = 10_000
 CHUNK_BYTES = 1024 * 1024
-# Media types that proxies and object stores send for any JSON.
-_GENERIC_TYPES = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
 _MISSING = frozenset({404})
 _NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
 _NO_MOUNT = frozenset({"unauthorized", "denied", "invalid", "unsupported", "not-found"})
@@ -91,35 +88,21 @@ class Registry:
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are verified against the digest of the reference."""
         response = self._send("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
-        raw = Manifest.of(response.content, _media_type(response.headers))
         if reference.digest and not _matches(response.content, reference.digest):
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} sent other bytes, {raw.digest}",
+                f"{reference}: {self.host} sent other bytes, {digest_of(response.content)}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        manifest = self._with_media_type(reference, raw)
+        manifest = read_manifest(
+            response.content,
+            _media_type(response.headers),
+            digest=reference.digest or "",
+            name=str(reference),
+        )
         self._require_few_entries(reference, manifest)
         self._note_blob_sizes(manifest)
         self._descriptors[reference.repository, manifest.digest] = manifest.descriptor
-        return manifest
-
-    def _with_media_type(self, reference: Reference, raw: Manifest) -> Manifest:
-        """Return a manifest with the media type of its content where the registry sends a generic one."""
-        try:
-            media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
-            manifest = replace(raw, media_type=media_type, digest=reference.digest or raw.digest)
-            is_ambiguous = manifest.is_ambiguous
-        except PublishFailed as error:
-            raise RegistryError(
-                "invalid", f"{reference}: {self.host} sends no manifest: {error.message}"
-            ) from error
-        if is_ambiguous:
-            raise RegistryError(
-                "invalid",
-                f"{reference}: {self.host} calls it {media_type[:80]}, and its content is of another kind",
-                hint="one client would take it for an image and another for an index",
-            )
         return manifest
 
     def _require_few_entries(self, reference: Reference, manifest: Manifest) -> None:

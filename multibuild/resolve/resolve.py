@@ -7,9 +7,9 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.document import parse_object
-from multibuild.oci.errors import translate_read_errors
-from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
+from multibuild.oci.errors import RegistryError, translate_read_errors
+from multibuild.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest
+from multibuild.oci.read_manifest import read_manifest
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve
 
@@ -75,14 +75,12 @@ def entry_of(descriptor: Descriptor) -> Entry:
 def read_index(content: bytes, name: str) -> Manifest:
     """Parse an index from a file's bytes; UsageError with the file's name when it holds none."""
     try:
-        document = parse_object(content)
-    except ValueError as error:
-        raise UsageError(f"{name} holds no index: {error}", hint=_PRINT_ONE) from None
-    if not isinstance(document.get("manifests"), list):
+        index = read_manifest(content, "", name=name)
+    except RegistryError as error:
+        raise UsageError(error.message, hint=_PRINT_ONE) from None
+    if not index.is_index:
         raise UsageError(f"{name} holds no index: it lists no manifests", hint=_PRINT_ONE)
-    declared = str(document.get("mediaType", ""))
-    media_type = declared if declared in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
-    return Manifest(media_type=media_type, digest=digest_of(content), content=content)
+    return index
 
 
 _PRINT_ONE = "`multibuild inspect REF --raw` prints one"

@@ -26,6 +26,7 @@ from multibuild.oci.manifest import (
     matches_digest,
     require_agreement,
 )
+from multibuild.oci.read_manifest import read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.store import Store, Stores, of_size, verified
 from multibuild.terminal import one_line, shorten
@@ -101,19 +102,10 @@ class OciLayout:
                 f"{self.file_of(digest)} is not what its name says",
                 hint=f"its content has another digest than {digest}",
             )
-        raw = Manifest(media_type="", digest=digest, content=content)
-        media_type = entries[0].media_type if entries else raw.content_type
-        if entries and raw.document.get("mediaType"):
-            media_type = raw.content_type
-        manifest = Manifest(media_type=media_type, digest=digest, content=content)
+        declared = entries[0].media_type if entries else ""
+        manifest = read_manifest(content, declared, digest=digest, name=f"{self.path}: {digest}")
         for entry in entries:
             require_agreement(entry, manifest)
-        if manifest.is_ambiguous:
-            raise RegistryError(
-                "invalid",
-                f"{self.file_of(digest)} is of another kind than {manifest.media_type}",
-                hint="one client would take it for an image and another for an index",
-            )
         return manifest
 
     def _matches(self, reference: Reference, entry: Descriptor) -> bool:
