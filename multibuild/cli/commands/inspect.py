@@ -96,7 +96,7 @@ def as_table(inspection: Inspection) -> str:
         )
     lines += ["", *columns(rows, right=frozenset({1}))]
     notes = [("annotations", inspection.annotations)]
-    notes += [(entry.platform or entry.digest, _notes(entry)) for entry in inspection.entries]
+    notes += [(entry.name or entry.digest, _notes(entry)) for entry in inspection.entries]
     for name, values in notes:
         lines += ["", name] if values else []
         lines += [line for key, value in values.items() for line in _wrapped(f"{key}: {value}", "  ")]
