@@ -235,7 +235,10 @@ class Manifest:
 
     @property
     def read_entries(self) -> IndexEntries:
-        """The entries of an index for commands that show it: one that is no descriptor hides no other."""
+        """The entries of an index for commands that show it: one that is no descriptor hides no other.
+
+        RegistryError when there is none that can be read, but those that cannot.
+        """
         readable, odd = [], []
         for position, entry in enumerate(self._listed("manifests"), 1):
             try:
@@ -244,6 +247,8 @@ class Manifest:
                 text = as_mapping(entry).get("digest")
                 digest = one_line(text)[:80] if isinstance(text, str) else ""
                 odd.append(OddEntry(position=position, digest=digest, problem=error.message))
+        if odd and not readable:
+            raise RegistryError("invalid", odd[0].problem, hint="inspect it with --raw")
         return IndexEntries(readable=tuple(readable), odd=tuple(odd))
 
     def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:

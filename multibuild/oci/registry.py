@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,7 +37,7 @@ from multibuild.oci.manifest import (
     as_mapping,
     digest_of,
 )
-from multibuild.oci.read_manifest import read_manifest
+from multibuild.oci.read_manifest import KNOWN_TYPES, read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registry_settings import RegistrySettings
 
@@ -48,9 +50,14 @@ MAX_LIST_BYTES = 16 * MAX_BODY_BYTES
 """Of all pages of a list together."""
 MAX_LIST_PAGES = 10_000
 CHUNK_BYTES = 1024 * 1024
-_MISSING = frozenset({404})
-_NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
-_NO_MOUNT = frozenset({"unauthorized", "denied", "invalid", "unsupported", "not-found"})
+UNANSWERED = frozenset({400, 403, 405, 406, 411, 415, 500, 501})
+"""Statuses with which registries and proxies refuse HEAD, though they answer GET."""
+
+OPTIONAL_TRIES = 2
+OPTIONAL_WAIT_S = 2.0
+"""For requests that may fail: an attempt to mount, and signatures. Many of them with long waits would take hours."""
+
+_NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
 
 
 class Registry:
@@ -68,7 +75,7 @@ class Registry:
         """Prepare the client without connecting. `on_wait` gets a message before each retry."""
         self.settings = settings
         self._http = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait, budget=budget)
-        self._lists_referrers = True
+        self._missing_apis = set[str]()
         self._descriptors: dict[tuple[str, str], Descriptor] = {}
         self._blob_sizes: dict[str, int] = {}
 
@@ -82,6 +89,20 @@ class Registry:
     def host(self) -> str:
         """`name[:port]`, as in references."""
         return self.settings.host
+
+    @property
+    def impatient(self) -> Registry:
+        """The same registry for what a command can do without: a request is repeated once, and soon."""
+        policy = self._http.retry
+        other = copy.copy(self)
+        other._http = self._http.with_policy(  # noqa: SLF001 - a copy of this one
+            replace(
+                policy,
+                tries=min(policy.tries, OPTIONAL_TRIES),
+                max_wait_s=min(policy.max_wait_s, OPTIONAL_WAIT_S),
+            )
+        )
+        return other
 
     # -- manifests
 
@@ -134,28 +155,50 @@ class Registry:
         return self._descriptors.get((reference.repository, reference.digest or ""))
 
     def head(self, reference: Reference) -> Descriptor | None:
-        """Return the descriptor of a tag or digest without fetching it; None when it does not exist."""
+        """Return the descriptor of a tag or digest without fetching it; None when it does not exist.
+
+        Fetches it where the registry refuses the question (`UNANSWERED`), or answers it in part or about another
+        manifest. Raises RegistryError when that is refused too.
+        """
         try:
             response = self._send(
                 "HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}"
             )
-            digest = response.headers.get("docker-content-digest", "")
-            length = response.headers.get("content-length", "")
-            if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
-                # The headers are incomplete or of another manifest: fetch the bytes.
-                return self.manifest(reference).descriptor
+        except RegistryError as error:
+            if error.kind == "not-found":
+                return None
+            if error.status not in UNANSWERED:
+                raise
+            return self._fetched(reference)
+        digest = response.headers.get("docker-content-digest", "")
+        length = response.headers.get("content-length", "")
+        media_type = _media_type(response.headers)
+        is_whole = is_digest(digest) and length.isdecimal() and int(length) > 0 and media_type in KNOWN_TYPES
+        if not is_whole or digest != (reference.digest or digest):
+            return self._fetched(reference)
+        return Descriptor(media_type=media_type, digest=digest, size=int(length))
+
+    def _fetched(self, reference: Reference) -> Descriptor | None:
+        try:
+            return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
             raise
-        return Descriptor(media_type=_media_type(response.headers), digest=digest, size=int(length))
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Push a manifest under `reference`'s tag or digest; return its digest."""
+        """Push a manifest under `reference`'s tag or digest; return the digest of the subject that was noted.
+
+        That is the header OCI-Subject; without it the registry does not list what refers to a subject
+        (distribution-spec, "Pushing Manifests with Subject").
+        """
         path = f"manifests/{reference.target}"
         headers = {"Content-Type": media_type}
-        self._send("PUT", reference, path, f"pushing {reference}", headers=headers, content=content)
-        return digest_of(content)
+        response = self._send(
+            "PUT", reference, path, f"pushing {reference}", headers=headers, content=content
+        )
+        subject = response.headers.get("oci-subject", "").strip()
+        return subject if is_digest(subject) else ""
 
     def delete(self, reference: Reference) -> None:
         """Delete a tag or manifest; `unsupported` where the registry does not allow it."""
@@ -175,23 +218,29 @@ class Registry:
         return tuple(dict.fromkeys(tag for response in pages or () for tag in _tags(response, action)))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
-        """List the manifests that refer to a digest (signatures and the like); None without such an API.
+        """List the manifests that claim to refer to a digest (signatures and the like); None without such an API.
 
-        distribution-spec, "Listing Referrers"; all pages. A registry without the API is asked only once.
+        distribution-spec, "Listing Referrers"; all pages. A registry without the API is asked only once. What is listed
+        is only a claim: registries list wrong sizes and types, and some answer with a page for people.
         """
-        if not self._lists_referrers:
+        if "referrers" in self._missing_apis:
             return None
         action = f"listing what refers to {reference}"
         pages = self._pages(reference, f"referrers/{reference.digest}", action, _NO_REFERRERS)
         if pages is None:
-            self._lists_referrers = False
+            self._missing_apis.add("referrers")
             return None
         return tuple(entry for page in pages for entry in self._page_entries(page, action))
 
     def _page_entries(self, page: Response, action: str) -> tuple[Descriptor, ...]:
-        entries = Manifest.of(page.content, OCI_INDEX).entries
-        self._http.budget.add_entries(len(entries), action)
-        return entries
+        """Return the descriptors of a page, and of those that are none the digest, where there is one."""
+        listed = read_manifest(page.content, _media_type(page.headers), name=f"{action}: the answer")
+        if not listed.is_index:
+            raise RegistryError("invalid", f"{action}: {self.host} answers with something else than a list")
+        entries = listed.read_entries
+        bare = [odd for odd in entries.odd if is_digest(odd.digest)]
+        self._http.budget.add_entries(len(entries.readable) + len(bare), action)
+        return (*entries.readable, *(Descriptor(media_type="", digest=odd.digest, size=0) for odd in bare))
 
     def _pages(
         self, name: Reference, path: str, action: str, allow_status: frozenset[int]
@@ -222,15 +271,32 @@ class Registry:
 
     def check_push(self, repository: str) -> None:
         """Raise RegistryError where pushing is not allowed: open an upload and cancel it; nothing is stored."""
-        name = self._reference(repository)
-        self._cancel_upload(name, self._open_upload(name))
+        self._cancel_upload(self._reference(repository), self.begin_upload(repository))
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether the repository has a blob."""
+        """Whether the repository has a blob; it is opened where the registry refuses the question (`UNANSWERED`)."""
         name = self._reference(repository)
-        _require_digest(digest, f"looking into {name}")
-        response = self._send("HEAD", name, f"blobs/{digest}", f"looking for {digest}", allow_status=_MISSING)
-        return response.status < 300
+        action = f"looking into {name}"
+        _require_digest(digest, action)
+        try:
+            self._send("HEAD", name, f"blobs/{digest}", f"looking for {digest}")
+        except RegistryError as error:
+            if error.kind == "not-found":
+                return False
+            if error.status not in UNANSWERED:
+                raise
+            return self._can_open(repository, digest, action)
+        return True
+
+    def _can_open(self, repository: str, digest: str, action: str) -> bool:
+        try:
+            stack, _ = self._open_blob(repository, digest, 0, action)
+        except RegistryError as error:
+            if error.kind == "not-found":
+                return False
+            raise
+        stack.close()
+        return True
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
         """Stream a blob as it is stored, resuming after a broken connection.
@@ -269,6 +335,19 @@ class Registry:
 
     def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:
         """Stream a blob from byte `start`; where the server ignores ranges, the bytes before it are skipped."""
+        stack, response = self._open_blob(repository, digest, start, action)
+        with stack:
+            skip = start if response.status_code != 206 else 0
+            for chunk in response.iter_raw(CHUNK_BYTES):
+                remaining = chunk[skip:]
+                skip = max(0, skip - len(chunk))
+                if remaining:
+                    yield remaining
+
+    def _open_blob(
+        self, repository: str, digest: str, start: int, action: str
+    ) -> tuple[ExitStack, httpx.Response]:
+        """Open a blob from byte `start`, with retries; after a failure while reading, the caller resumes."""
         request = Request(
             method="GET",
             path=f"{repository}/blobs/{digest}",
@@ -281,31 +360,34 @@ class Registry:
             stack = ExitStack()
             return stack, stack.enter_context(self._http.open(request))
 
-        # Opening is retried here; after a failure while reading, the caller resumes.
-        stack, response = self._http.with_retries(open_stream)
-        with stack:
-            skip = start if response.status_code != 206 else 0
-            for chunk in response.iter_raw(CHUNK_BYTES):
-                remaining = chunk[skip:]
-                skip = max(0, skip - len(chunk))
-                if remaining:
-                    yield remaining
+        return self._http.with_retries(open_stream)
 
     def mount(self, repository: str, digest: str, source: str) -> bool:
-        """Mount a blob from another repository of this registry; False where it requires an upload instead."""
-        name = self._reference(repository)
-        query = {"mount": digest, "from": source}
+        """Mount a blob from another repository of this registry; False where it requires an upload instead.
+
+        Whatever is no clear yes means an upload: registries without mounting answer 202, 4xx or 5xx, and some 201 about
+        another blob.
+        """
+        if "mount" in self._missing_apis:
+            return False
         try:
-            response = self._send("POST", name, "blobs/uploads/", f"pushing to {name}", query=query)
-        except RegistryError as error:
-            # The login may not read the source, or the registry has no mounting: fall back to an upload.
-            if error.kind in _NO_MOUNT:
-                return False
+            response = self.impatient.begin_upload(repository, {"mount": digest, "from": source})
+        except LimitExceeded:
             raise
-        if response.status == 201:
+        except RegistryError as error:
+            if error.kind in {"unsupported", "unavailable"}:
+                self._missing_apis.add("mount")
+            return False
+        stored = response.headers.get("docker-content-digest", digest)
+        if response.status == 201 and stored == digest:
             return True
-        self._cancel_upload(name, response)
+        self._cancel_upload(self._reference(repository), response)
         return False
+
+    def begin_upload(self, repository: str, query: Mapping[str, str] = MappingProxyType({})) -> Response:
+        """Open an upload; the query asks for a mount instead."""
+        name = self._reference(repository)
+        return self._send("POST", name, "blobs/uploads/", f"pushing to {name}", query=query)
 
     def link(self, digest: str, source: Store) -> bool:  # noqa: ARG002 - no shared file system
         """Return False: a registry shares no file system."""
@@ -314,7 +396,7 @@ class Registry:
     def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
         """Upload a blob in one streaming request, without retries: the stream can be read only once."""
         name = self._reference(repository)
-        response = self._open_upload(name)
+        response = self.begin_upload(repository)
         location = response.headers.get("location")
         if not location:
             raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
@@ -333,9 +415,6 @@ class Registry:
 
     def _reference(self, repository: str) -> Reference:
         return Reference(host=self.host, repository=repository)
-
-    def _open_upload(self, name: Reference) -> Response:
-        return self._send("POST", name, "blobs/uploads/", f"pushing to {name}")
 
     def _cancel_upload(self, name: Reference, response: Response) -> None:
         """Cancel an upload, ignoring failures: registries expire it by themselves."""

@@ -80,6 +80,11 @@ class OciLayout:
         """The label, else skopeo's name for the layout."""
         return self._label or f"oci:{self.path}"
 
+    @property
+    def impatient(self) -> OciLayout:
+        """The layout itself: files are there or not."""
+        return self
+
     def reference(self) -> Reference:
         """Return the layout's only repository."""
         return Reference(host=self.host, repository=self._image.rpartition("/")[2] or "image")
@@ -136,7 +141,7 @@ class OciLayout:
         return None
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Write a manifest; with a tag it becomes an entry of index.json."""
+        """Write a manifest; with a tag it becomes an entry of index.json. Return "": a layout lists no referrers."""
         digest = reference.digest or digest_of(content)
         self._create(digest)
         write_atomic(self.file_of(digest), content, mode=0o644)
@@ -148,7 +153,7 @@ class OciLayout:
                 annotations={REF_NAME: reference.tag, IMAGE_NAME: f"{self._image}:{reference.tag}"},
             )
             self._save([*self._without(reference.tag), entry.to_json()])
-        return digest
+        return ""
 
     def delete(self, reference: Reference) -> None:
         """Remove a tag; its blobs stay."""
