@@ -7,6 +7,7 @@ Content that contradicts itself or its media type is refused, as clients would r
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from multibuild.oci.errors import ErrorKind, RegistryError
@@ -27,12 +28,16 @@ KNOWN_TYPES = INDEX_TYPES | MANIFEST_TYPES | ARTIFACT_TYPES
 
 
 class UnusableManifest(RegistryError):
-    """A document is JSON and no manifest that a client can use. `digest` is its own."""
+    """A document that is no manifest a client can use. `manifest` is what came: its bytes, and its declared type."""
 
-    def __init__(self, message: str, *, hint: str, kind: ErrorKind = "invalid") -> None:
+    def __init__(self, message: str, *, hint: str | None, kind: ErrorKind = "invalid") -> None:
         """Set what it is, and what to do."""
         super().__init__(kind, message, hint=hint)
-        self.digest = ""
+        self.manifest = Manifest(media_type="", digest="", content=b"")
+
+
+class NoDocument(UnusableManifest):
+    """Bytes that are no JSON object, or one that clients read differently."""
 
 
 _Class = Literal["index", "image", "artifact"]
@@ -56,26 +61,30 @@ _ERROR_KINDS: dict[str, ErrorKind] = {
 
 
 def read_manifest(content: bytes, declared: str, *, digest: str = "", name: str = "") -> Manifest:
-    """Return the manifest that bytes are; RegistryError naming `name` for any other document.
+    """Return the manifest that bytes are; UnusableManifest naming `name` for any other document.
 
     `declared` is the media type of a Content-Type header or an entry, empty for none. The content's own comes first:
     it is what the digest covers. `digest` is that of the request, where it is not SHA-256.
     """
-    raw = Manifest(media_type="", digest=digest or digest_of(content), content=content)
-    name = name or raw.digest
+    raw = Manifest(media_type=declared, digest=digest or digest_of(content), content=content)
+    try:
+        return replace(raw, media_type=_kind(raw, declared, name or raw.digest))
+    except UnusableManifest as error:
+        error.manifest = raw
+        raise
+
+
+def _kind(raw: Manifest, declared: str, name: str) -> str:
+    """Return the media type of a document; raises UnusableManifest."""
     try:
         document = raw.document
     except RegistryError as error:
-        raise RegistryError("invalid", f"{name}: {error.message}", hint=error.hint) from error
-    try:
-        _refuse_errors(document, name)
-        _refuse_schema_1(document, declared, name)
-        media_type = _media_type(document, declared, name)
-        _require_fields(document, media_type, name)
-    except UnusableManifest as error:
-        error.digest = raw.digest
-        raise
-    return Manifest(media_type=media_type, digest=raw.digest, content=content)
+        raise NoDocument(f"{name}: {error.message}", hint=error.hint) from error
+    _refuse_errors(document, name)
+    _refuse_schema_1(document, declared, name)
+    media_type = _media_type(document, declared, name)
+    _require_fields(document, media_type, name)
+    return media_type
 
 
 def _class_of(media_type: str) -> _Class:

@@ -37,7 +37,7 @@ from multibuild.oci.manifest import (
     as_mapping,
     digest_of,
 )
-from multibuild.oci.read_manifest import KNOWN_TYPES, read_manifest
+from multibuild.oci.read_manifest import KNOWN_TYPES, UnusableManifest, read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.registry_settings import RegistrySettings
 
@@ -184,6 +184,9 @@ class Registry:
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
+            # A tag may hold anything: what it is matters to whoever reads it.
+            if isinstance(error, UnusableManifest) and error.kind == "invalid":
+                return error.manifest.descriptor
             raise
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:

@@ -13,7 +13,7 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import Child, read_image
 from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
 from multibuild.oci.manifest import Descriptor, Manifest
-from multibuild.oci.read_manifest import UnusableManifest
+from multibuild.oci.read_manifest import NoDocument, UnusableManifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_session import RegistrySession
@@ -83,10 +83,12 @@ def verify(
     except LimitExceeded as error:
         raise VerificationFailed(error.message, hint=error.hint) from error
     except UnusableManifest as error:
-        if error.kind != "invalid":
+        if error.kind != "invalid" or isinstance(error, NoDocument):
             raise
         finding = Finding(platform="-", kind="unreadable", detail=error.message)
-        return Verification(reference=str(reference), digest=error.digest, entries=(), findings=(finding,))
+        return Verification(
+            reference=str(reference), digest=error.manifest.digest, entries=(), findings=(finding,)
+        )
     if not manifest.is_index:
         listing = IndexListing(images=(manifest.descriptor,))
     else:

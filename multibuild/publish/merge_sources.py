@@ -14,6 +14,7 @@ from multibuild.oci.local.check import check_documents
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor, Manifest, require_agreement
 from multibuild.oci.reference import Reference
+from multibuild.oci.registry_session import RegistrySession
 from multibuild.oci.store import Store, Stores
 from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge import Source
@@ -47,6 +48,32 @@ def read_source(
         if child.problem is not None and not isinstance(child.problem, NoPlatform):
             raise child.problem
     return Source(text=text, reference=reference, children=(child,))
+
+
+def read_target(text: str, registries: RegistrySession) -> Source | None:
+    """Read the index to append to; None where there is none yet.
+
+    A registry may answer 403 or 401 for a tag that does not exist. It is taken for that only where the list of tags
+    says the same: an index that merely cannot be read would be lost.
+    """
+    reference = Reference.parse(text)
+    try:
+        return read_source(text, registries)
+    except RegistryError as error:
+        if error.kind == "not-found":
+            return None
+        if error.kind in {"denied", "unauthorized"} and not _may_exist(reference, registries):
+            return None
+        raise
+
+
+def _may_exist(reference: Reference, registries: RegistrySession) -> bool:
+    """Whether a tag exists, or that cannot be known."""
+    try:
+        tags = registries.of(reference.host).tags(reference.repository)
+    except RegistryError as error:
+        return error.kind != "not-found"
+    return reference.digest is not None or (reference.tag or "latest") in tags
 
 
 def _children(

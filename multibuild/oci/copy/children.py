@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from multibuild.errors import PublishFailed
+from multibuild.oci.copy.companions import OPTIONAL, CompanionCopier, CompanionPolicy
 from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.copy.copier import Copier, Repository
+from multibuild.oci.copy.target import stored_descriptor
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Descriptor, Manifest, require_agreement
 from multibuild.oci.reference import Reference
@@ -21,7 +23,12 @@ MAX_PARALLEL_HEADS = 16
 
 
 def copy_children(
-    index: Manifest, target: Reference, sources: Sequence[Reference], registries: Stores
+    index: Manifest,
+    target: Reference,
+    sources: Sequence[Reference],
+    registries: Stores,
+    *,
+    companions: CompanionPolicy = OPTIONAL,
 ) -> None:
     """Copy every manifest that `index` lists to the target repository, and verify that it is complete.
 
@@ -33,20 +40,22 @@ def copy_children(
     repositories = {
         source.name: Repository(reference=source, store=registries.of(source.host)) for source in sources
     }
-    if set(repositories) == {target.name}:
+    is_in_place = set(repositories) == {target.name}
+    if is_in_place and companions.mode != "required":
         _require_complete(index, target, registries.of(target.host), timeout_s=0.0)
         return
     copier = Copier(target=Repository(reference=target.with_tag(None), store=registries.of(target.host)))
+    companion_copier = CompanionCopier(copier=copier, policy=companions)
     by_digest = {source.digest: repositories[source.name] for source in sources if source.digest}
 
     def copy(digest: str) -> None:
         exists = copier.has_manifest(digest)
         source = by_digest.get(digest) or _source_of(digest, repositories.values(), is_required=not exists)
-        if source is None or source.reference.name == target.name:
+        if source is None or (source.reference.name == target.name and companions.mode != "required"):
             return
         if not exists:
             copier.copy_manifest(digest, source)
-        copier.copy_referrers(digest, source)
+        companion_copier.copy(digest, source)
 
     digests = dict.fromkeys(entry.digest for entry in index.entries)
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_COPIES) as pool:
@@ -54,9 +63,11 @@ def copy_children(
     for future in futures:
         future.result()
     source = by_digest.get(index.digest)
-    if source is not None and source.reference.name != target.name:
-        copier.copy_referrers(index.digest, source)
-    _require_complete(index, target, registries.of(target.host), timeout_s=VISIBILITY_TIMEOUT_S)
+    if source is not None and (source.reference.name != target.name or companions.mode == "required"):
+        companion_copier.copy(index.digest, source)
+    companion_copier.finish(index)
+    timeout_s = 0.0 if is_in_place else VISIBILITY_TIMEOUT_S
+    _require_complete(index, target, registries.of(target.host), timeout_s=timeout_s)
 
 
 def _require_complete(index: Manifest, target: Reference, store: Store, *, timeout_s: float) -> None:
@@ -70,7 +81,7 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
         reference = target.with_digest(entry.digest)
 
         def check() -> RegistryError | None:
-            stored = store.cached_descriptor(reference) or store.head(reference)
+            stored = store.cached_descriptor(reference) or stored_descriptor(store, reference)
             if stored is None:
                 message = f"{reference} is not there: the index would be incomplete"
                 return RegistryError("not-found", message, hint="build it again")
