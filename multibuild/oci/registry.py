@@ -44,7 +44,8 @@ from multibuild.oci.registry_settings import RegistrySettings
 if TYPE_CHECKING:
     from multibuild.oci.store import Store
 
-ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}, */*"
+"""As containerd's: some registries answer 406 where their own type is not named, though they send one of these."""
 MAX_MANIFEST_BYTES = MAX_BODY_BYTES
 MAX_LIST_BYTES = 16 * MAX_BODY_BYTES
 """Of all pages of a list together."""
@@ -318,7 +319,7 @@ class Registry:
                 for chunk in self._stream(repository, digest, offset, action):
                     hasher.update(chunk)
                     offset += len(chunk)
-                    self._require_stated(offset, stated, action)
+                    self._require_stated(offset, stated, digest)
                     yield chunk
                 break
             except RegistryError as error:
@@ -329,11 +330,12 @@ class Registry:
         if hasher.hexdigest() != digest.partition(":")[2]:
             raise RegistryError("invalid", f"{action}: the bytes do not match the digest")
 
-    def _require_stated(self, received: int, stated: int | None, action: str) -> None:
+    def _require_stated(self, received: int, stated: int | None, digest: str) -> None:
         if stated is not None and received > stated:
             raise RegistryError(
                 "invalid",
-                f"{action}: {self.host} sends more than the {stated} bytes that its manifest states",
+                f"{digest}: {self.host} sends more than the {stated} bytes that its manifest states",
+                hint="clients refuse such an image: build it again",
             )
 
     def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from multibuild.errors import PublishFailed
 from multibuild.oci.copy.companions import OPTIONAL, CompanionCopier, CompanionPolicy
 from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.copy.copier import Copier, Repository
-from multibuild.oci.copy.target import stored_descriptor
+from multibuild.oci.copy.target import stored_descriptor, stored_manifest
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Descriptor, Manifest, require_agreement
 from multibuild.oci.reference import Reference
@@ -82,6 +82,8 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
 
         def check() -> RegistryError | None:
             stored = store.cached_descriptor(reference) or stored_descriptor(store, reference)
+            if stored is None and (manifest := stored_manifest(store, reference)) is not None:
+                stored = manifest.descriptor  # some proxies answer 404 to HEAD alone
             if stored is None:
                 message = f"{reference} is not there: the index would be incomplete"
                 return RegistryError("not-found", message, hint="build it again")
@@ -100,12 +102,29 @@ def _require_complete(index: Manifest, target: Reference, store: Store, *, timeo
 
 
 def _source_of(digest: str, repositories: Iterable[Repository], *, is_required: bool) -> Repository | None:
-    for repository in repositories:
-        if repository.store.head(repository.reference.with_digest(digest)) is not None:
-            return repository
+    """Return the first repository that has a manifest; one that denies it hides none that has it.
+
+    Raises PublishFailed, or what a repository refused, when none has a required one.
+    """
+    candidates = tuple(repositories)
+    refusals: list[RegistryError] = []
+    for repository in candidates:
+        try:
+            if repository.store.head(repository.reference.with_digest(digest)) is not None:
+                return repository
+        except RegistryError as error:
+            if error.kind not in {"denied", "unauthorized"}:
+                raise
+            refusals.append(error)
     if not is_required:
         return None
+    for repository in candidates:
+        # Some proxies answer 404 to HEAD alone.
+        if stored_manifest(repository.store, repository.reference.with_digest(digest)) is not None:
+            return repository
+    if refusals:
+        raise refusals[0]
     raise PublishFailed(
-        f"{digest} is in none of {', '.join(repository.reference.name for repository in repositories)}",
+        f"{digest} is in none of {', '.join(repository.reference.name for repository in candidates)}",
         hint="build it again: it was deleted meanwhile",
     )

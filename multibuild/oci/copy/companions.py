@@ -128,8 +128,14 @@ class CompanionCopier:
         return listed is not None and digest in {entry.digest for entry in listed}
 
     def _copy_tag(self, digest: str, tag: str, source: Repository) -> None:
-        signature = source.store.head(source.reference.with_tag(tag))
-        if signature is None or signature.digest == digest:
+        try:
+            # Not HEAD, which some proxies answer with 404 for what they have.
+            signature = source.store.manifest(source.reference.with_tag(tag))
+        except RegistryError as error:
+            if error.kind == "not-found":
+                return
+            raise
+        if signature.digest == digest:
             return
         target = self.copier.target
         is_same = source.reference.name == target.reference.name
