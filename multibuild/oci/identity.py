@@ -51,7 +51,8 @@ class EntryIdentity:
     def __str__(self) -> str:
         if self.platform is None:
             return self.digest
-        marks = [", ".join(self.os_features), "zstd" if self.is_zstd else "", self.artifact_type]
+        zstd = "zstd" if self.is_zstd else ""
+        marks = [", ".join(self.os_features), self.further.strip("{}"), zstd, self.artifact_type]
         details = ", ".join(filter(None, marks))
         name = f"{self.platform} {self.os_version}".strip()
         return f"{name} ({details})" if details else name
