@@ -239,6 +239,13 @@ class Manifest:
 
         RegistryError when there is none that can be read, but those that cannot.
         """
+        entries = self.split_entries()
+        if entries.odd and not entries.readable:
+            raise RegistryError("invalid", entries.odd[0].problem, hint="inspect it with --raw")
+        return entries
+
+    def split_entries(self) -> IndexEntries:
+        """Return the entries that are descriptors, and those that are none."""
         readable, odd = [], []
         for position, entry in enumerate(self._listed("manifests"), 1):
             try:
@@ -247,8 +254,6 @@ class Manifest:
                 text = as_mapping(entry).get("digest")
                 digest = one_line(text)[:80] if isinstance(text, str) else ""
                 odd.append(OddEntry(position=position, digest=digest, problem=error.message))
-        if odd and not readable:
-            raise RegistryError("invalid", odd[0].problem, hint="inspect it with --raw")
         return IndexEntries(readable=tuple(readable), odd=tuple(odd))
 
     def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:

@@ -241,7 +241,7 @@ class Registry:
         listed = read_manifest(page.content, _media_type(page.headers), name=f"{action}: the answer")
         if not listed.is_index:
             raise RegistryError("invalid", f"{action}: {self.host} answers with something else than a list")
-        entries = listed.read_entries
+        entries = listed.split_entries()
         bare = [odd for odd in entries.odd if is_digest(odd.digest)]
         self._http.budget.add_entries(len(entries.readable) + len(bare), action)
         return (*entries.readable, *(Descriptor(media_type="", digest=odd.digest, size=0) for odd in bare))
