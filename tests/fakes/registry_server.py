@@ -151,6 +151,7 @@ class FakeRegistry:
     def reset(self):
         """Remove all content and faults: cheaper than a new server."""
         self.faults = Faults()
+        self.bends = []
         self.repositories.clear()
         self.log.clear()
 
