@@ -13,7 +13,7 @@ from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import Child, read_image
 from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
 from multibuild.oci.manifest import Descriptor, Manifest
-from multibuild.oci.read_manifest import NoDocument, UnusableManifest
+from multibuild.oci.manifests.read_manifest import NoDocument, UnusableManifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_session import RegistrySession

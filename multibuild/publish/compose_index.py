@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from multibuild.errors import MultibuildError, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.document import MAX_DOCUMENT_BYTES
-from multibuild.oci.identity import EntryIdentity
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.manifests.identity import EntryIdentity
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeVar
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.identity import ZSTD_ANNOTATION, EntryIdentity
 from multibuild.oci.image import NoPlatform
 from multibuild.oci.manifest import DOCKER_LIST, Manifest, as_mapping
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, EntryIdentity
 from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexBase, IndexChild, compose

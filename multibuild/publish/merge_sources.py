@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.identity import ZSTD_LAYERS
 from multibuild.oci.image import NoPlatform, read_image
 from multibuild.oci.limits import MAX_INDEX_DEPTH, LimitExceeded
 from multibuild.oci.local.check import check_documents
 from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor, Manifest, require_agreement
+from multibuild.oci.manifests.identity import ZSTD_LAYERS
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.oci.store import Store, Stores

@@ -10,9 +10,9 @@ from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.recorder import Recorder
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.identity import ZSTD_ANNOTATION, is_zstd
 from multibuild.oci.image import NoPlatform
 from multibuild.oci.manifest import Descriptor
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, is_zstd
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
 from multibuild.plan.plan import Plan

@@ -8,7 +8,6 @@ from typing import Any
 from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.frozen import frozen
 from multibuild.json_types import as_json
-from multibuild.oci.identity import EntryIdentity
 from multibuild.oci.image import read_config
 from multibuild.oci.limits import LimitExceeded
 from multibuild.oci.manifest import (
@@ -19,6 +18,7 @@ from multibuild.oci.manifest import (
     OddEntry,
     as_mapping,
 )
+from multibuild.oci.manifests.identity import EntryIdentity
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_session import RegistrySession

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from multibuild.frozen import frozen
-from multibuild.oci.identity import EntryIdentity
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor
+from multibuild.oci.manifests.identity import EntryIdentity
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import CLIENTS, Entry, normalised
 from multibuild.resolve.resolve import entry_of

@@ -8,9 +8,9 @@ from typing import Any
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.errors import RegistryError, translate_read_errors
-from multibuild.oci.identity import is_zstd
 from multibuild.oci.manifest import Descriptor, Manifest
-from multibuild.oci.read_manifest import read_manifest
+from multibuild.oci.manifests.identity import is_zstd
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve
 

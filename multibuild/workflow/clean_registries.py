@@ -20,7 +20,7 @@ from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping, digest_of
-from multibuild.oci.read_manifest import UnusableManifest
+from multibuild.oci.manifests.read_manifest import UnusableManifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 

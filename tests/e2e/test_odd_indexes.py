@@ -8,8 +8,8 @@ from e2e.conftest import REGISTRY, docker, multibuild
 from e2e.pushing import GZIP, INDEX, Workbench
 from e2e.registries import ACCEPT, RealRegistry
 
-from multibuild.oci.identity import ZSTD_ANNOTATION
 from multibuild.oci.manifest import Manifest, digest_of
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import resolve
 from multibuild.resolve.resolve import entries_of

@@ -22,7 +22,7 @@ from multibuild.oci.manifest import (
     digest_of,
     matches_digest,
 )
-from multibuild.oci.read_manifest import read_manifest
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.oci.reference import Reference
 from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.resolve.lint_index import lint

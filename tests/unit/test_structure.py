@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
     "python_on_whales": {"engine/docker.py"},
-    "httpx": {"oci/auth.py", "oci/registry.py", "oci/transport.py", "oci/http.py"},
+    "httpx": {"oci/auth.py", "oci/registry_requests.py", "oci/transport.py", "oci/http.py"},
     "httpcore": {"oci/transport.py"},
     "tenacity": {"retry_calls.py"},
     "typer": {"cli"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Descriptor, Manifest
-from multibuild.oci.read_manifest import UnusableManifest
+from multibuild.oci.manifests.read_manifest import UnusableManifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Store
 

@@ -26,7 +26,7 @@ from multibuild.oci.manifest import (
     matches_digest,
     require_agreement,
 )
-from multibuild.oci.read_manifest import read_manifest
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.store import Store, Stores, of_size, verified
 from multibuild.terminal import one_line, shorten

@@ -6,7 +6,6 @@ import pytest
 
 from multibuild.architectures import ARCHITECTURES
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.oci.identity import ZSTD_ANNOTATION
 from multibuild.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -17,6 +16,7 @@ from multibuild.oci.manifest import (
     Descriptor,
     Manifest,
 )
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION
 from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose

@@ -18,8 +18,8 @@ from multibuild.cli.startup import main
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
 from multibuild.journal.recorder import Recorder
-from multibuild.oci.identity import ZSTD_ANNOTATION, EntryIdentity
 from multibuild.oci.manifest import Descriptor
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, EntryIdentity
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
