@@ -14,7 +14,7 @@ from multibuild.oci.local.layout import OciLayout
 from multibuild.oci.manifest import INDEX_TYPES, Descriptor, Manifest, require_agreement
 from multibuild.oci.manifests.identity import ZSTD_LAYERS
 from multibuild.oci.reference import Reference
-from multibuild.oci.registry_session import RegistrySession
+from multibuild.oci.registry import Registry
 from multibuild.oci.store import Store, Stores
 from multibuild.publish.compose_index import IndexChild
 from multibuild.publish.merge import Source
@@ -50,27 +50,29 @@ def read_source(
     return Source(text=text, reference=reference, children=(child,))
 
 
-def read_target(text: str, registries: RegistrySession) -> Source | None:
-    """Read the index to append to; None where there is none yet.
+def read_target(text: str, registries: Stores, *, reference: Reference | None = None) -> Source | None:
+    """Read the index to append to, or to carry entries from; None where there is none yet.
 
     A registry may answer 403 or 401 for a tag that does not exist. It is taken for that only where the list of tags
     says the same: an index that merely cannot be read would be lost.
     """
-    reference = Reference.parse(text)
+    reference = reference or Reference.parse(text)
     try:
-        return read_source(text, registries)
+        return read_source(text, registries, reference=reference)
     except RegistryError as error:
-        if error.kind == "not-found":
-            return None
-        if error.kind in {"denied", "unauthorized"} and not _may_exist(reference, registries):
+        is_denied = error.kind in {"denied", "unauthorized"}
+        if error.kind == "not-found" or (is_denied and not _may_exist(reference, registries)):
             return None
         raise
 
 
-def _may_exist(reference: Reference, registries: RegistrySession) -> bool:
+def _may_exist(reference: Reference, registries: Stores) -> bool:
     """Whether a tag exists, or that cannot be known."""
+    store = registries.of(reference.host)
+    if not isinstance(store, Registry):
+        return True
     try:
-        tags = registries.of(reference.host).tags(reference.repository)
+        tags = store.tags(reference.repository)
     except RegistryError as error:
         return error.kind != "not-found"
     return reference.digest is not None or (reference.tag or "latest") in tags

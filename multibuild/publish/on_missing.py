@@ -9,7 +9,6 @@ from multibuild.errors import PublishFailed
 from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.recorder import Recorder
-from multibuild.oci.errors import RegistryError
 from multibuild.oci.image import NoPlatform
 from multibuild.oci.manifest import Descriptor
 from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, is_zstd
@@ -19,7 +18,7 @@ from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild
-from multibuild.publish.merge_sources import read_source
+from multibuild.publish.merge_sources import read_target
 
 
 def carry_missing(
@@ -41,7 +40,8 @@ def carry_missing(
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
     tag = repository.with_tag(plan.publish.carry_from)
-    old = _old_children(tag, registries)
+    source = read_target(str(tag), registries, reference=tag)
+    old = source.children if source is not None else ()
     carried = {}
     for planned in missing:
         child = _old_child(old, planned)
@@ -93,12 +93,3 @@ def _old_child(children: Sequence[IndexChild], planned: PlannedPlatform) -> Inde
         return child.image.platform != planned.platform, is_zstd(child.image.annotations)
 
     return min((child for child in children if is_same(child.image)), key=rank, default=None)
-
-
-def _old_children(tag: Reference, registries: Stores) -> tuple[IndexChild, ...]:
-    try:
-        return read_source(str(tag), registries, reference=tag).children
-    except RegistryError as error:
-        if error.kind != "not-found":
-            raise
-        return ()

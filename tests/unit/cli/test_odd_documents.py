@@ -75,6 +75,10 @@ def test_a_reading_command_says_what_it_is(command, odd, registry, run):
         assert code == 0
         assert (odd.words in " ".join(out.split())) == (command == "inspect")
         return
+    if command == "inspect --raw" and code == 0:
+        assert out.encode() == registry.repository("app").manifests[registry.repository("app").tags["odd"]][1]
+        assert odd.words in err
+        return
     assert code in ({2} if odd.is_missing else {3, 6} if command == "verify" else {3})
     assert odd.words in " ".join((out + err).split())
 
