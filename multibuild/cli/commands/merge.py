@@ -74,14 +74,14 @@ class MergeRequest(Request):
         bool,
         Option(
             "--signatures/--no-signatures",
-            help="Copy the images' signatures, attestations and SBOMs, as far as they can be read.",
+            help="Copy signatures and SBOMs, where they can be read.",
         ),
     ] = True
     require_signatures: Annotated[
         bool,
         Option(
             "--require-signatures",
-            help="Fail where one of them cannot be copied, or an image has no signature.",
+            help="Fail where one cannot be copied, or is missing.",
         ),
     ] = False
     dry_run: Annotated[bool, Option("--dry-run", help="Print the exact bytes, push nothing.")] = False
