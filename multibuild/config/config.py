@@ -197,7 +197,9 @@ class Config(Section):
         """Return the settings of each configured registry, by host[:port]."""
         return {
             host: RegistrySettings(
-                host=host, insecure=options.insecure, ca=Path(options.ca) if options.ca else None
+                host=host,
+                insecure=options.insecure,
+                **{name: Path(path) for name, path in options.files},
             )
             for host, options in self.registries.items()
         }

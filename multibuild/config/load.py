@@ -61,7 +61,7 @@ def load_config(
     values = texts.interpolated(document.values, ())
     config = _validate(values, document, texts.problems)
     return LoadedConfig(
-        config=_with_absolute_ca_files(config, project),
+        config=_with_absolute_tls_files(config, project),
         path=path,
         project=project,
         git=git,
@@ -142,10 +142,10 @@ def _is_tag(key: KeyPath) -> bool:
     return key[0] == "tags" or key == ("publish", "carry_from")
 
 
-def _with_absolute_ca_files(config: Config, project: Path) -> Config:
-    """Make the paths of CA files absolute: they are read by code that does not know the project."""
+def _with_absolute_tls_files(config: Config, project: Path) -> Config:
+    """Make the paths of certificates and keys absolute: they are read by code that does not know the project."""
     registries = {
-        host: options.model_copy(update={"ca": str(project / options.ca)}) if options.ca else options
+        host: options.model_copy(update={name: str(project / path) for name, path in options.files})
         for host, options in config.registries.items()
     }
     return config.model_copy(update={"registries": registries}) if registries else config

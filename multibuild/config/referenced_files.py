@@ -40,7 +40,7 @@ def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
 
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles."""
-    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_ca_files)
+    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_tls_files)
     missing = [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
     missing = [(shorten(message, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for message, hint in missing]
     if len(missing) == 1:
@@ -150,10 +150,12 @@ def _missing_ssh_keys(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
                 yield f"ssh.{index}: there is no {loaded.project / path}", "a key or an agent's socket"
 
 
-def _missing_ca_files(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _missing_tls_files(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
     for host, options in loaded.config.registries.items():
-        if options.ca and not is_file(loaded.project / options.ca):
-            yield f"registries.{host}.ca: there is no file {options.ca}", "a file of certificates in PEM form"
+        for name, path in options.files:
+            if not is_file(loaded.project / path):
+                what = "a key" if name == "key" else "certificates"
+                yield f"registries.{host}.{name}: there is no file {path}", f"a file of {what} in PEM form"
 
 
 def _nearby(project: Path, context: Path) -> str:

@@ -249,3 +249,21 @@ class RegistryOptions(Section):
     """Plain HTTP, or a certificate that is not verified."""
     ca: str | None = None
     """A file of CA certificates (PEM)."""
+    cert: str | None = None
+    """A file with the client certificate that the registry wants (PEM); `key` is its key."""
+    key: str | None = None
+    """A file with the key of `cert` (PEM), without a passphrase."""
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """The files that are named, by key."""
+        files = (("ca", self.ca), ("cert", self.cert), ("key", self.key))
+        return tuple((name, path) for name, path in files if path)
+
+    @model_validator(mode="after")
+    def _has_whole_pair(self) -> Self:
+        for name, other in (("cert", "key"), ("key", "cert")):
+            if getattr(self, name) and not getattr(self, other):
+                message = f"a client certificate has two files, and {other} is not there"
+                raise invalid(message, hint=f"write {other}: FILE beside it", at=(name,))
+        return self

@@ -22,14 +22,17 @@ CONFIGURABLE = frozenset({"docker-container", "kubernetes"})
 def buildkit_settings(host: str, options: RegistrySettings) -> dict[str, Any]:
     """Return BuildKit's settings for a registry; empty if it needs none.
 
-    It needs them where it is plain http or has a CA of its own. Loopback is plain http to BuildKit unless its settings
-    say otherwise, also where they name a CA (util/resolver: fillInsecureOpts).
+    It needs them where it is plain http, or has a CA of its own, or wants a client certificate. Loopback is plain http
+    to BuildKit unless its settings say otherwise, also where they name such files (util/resolver: fillInsecureOpts).
     """
     local = is_loopback(host)
-    if options.ca is None:
+    files: dict[str, Any] = {"ca": [str(options.ca)]} if options.ca is not None else {}
+    if options.cert is not None and options.key is not None:
+        files["keypair"] = [{"key": str(options.key), "cert": str(options.cert)}]
+    if not files:
         return {"http": True} if options.insecure and not local else {}
     scheme = {"http": options.insecure} if options.insecure or local else {}
-    return {**scheme, "ca": [str(options.ca)]}
+    return {**scheme, **files}
 
 
 def with_registries(text: str, registries: Mapping[str, Mapping[str, object]]) -> str:
@@ -38,8 +41,15 @@ def with_registries(text: str, registries: Mapping[str, Mapping[str, object]]) -
     lines = [text.rstrip()] if text.strip() else []
     for host, settings in sorted(registries.items()):
         if host not in configured:
-            lines += [f'[registry."{host}"]', *(f"  {key} = {json.dumps(settings[key])}" for key in settings)]
+            lines += [f'[registry."{host}"]', *(f"  {key} = {_toml(settings[key])}" for key in settings)]
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _toml(value: object) -> str:
+    """Return a value in TOML's form, which for texts, booleans and lists of them is that of JSON."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    return "[" + ", ".join(map(_toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 def same_configuration(expected: str, files: Mapping[str, bytes], read: Callable[[Path], bytes]) -> bool:
@@ -107,7 +117,8 @@ def _consequence(settings: Mapping[str, object]) -> str:
     """Return what a builder has no setting for, and what fails then: a push can be given plain http, but no CA."""
     if settings.get("http"):
         return "plain http: images cannot be pulled from"
-    return "behind a CA of its own: images can be neither pulled from nor pushed to"
+    obstacle = "behind a CA of its own" if "ca" in settings else "asking for a client certificate"
+    return f"{obstacle}: images can be neither pulled from nor pushed to"
 
 
 def _place(builder: BuilderInfo, host: str, settings: Mapping[str, object]) -> str:
@@ -117,15 +128,20 @@ def _place(builder: BuilderInfo, host: str, settings: Mapping[str, object]) -> s
         return f"write it in the buildkitd.toml that {owner}"
     if settings.get("http"):
         return "write it in the engine's daemon.json, insecure-registries"
-    return f"put the CA at /etc/docker/certs.d/{host}/ca.crt of the engine's machine"
+    folder = f"/etc/docker/certs.d/{host}"
+    authority = f"the CA at {folder}/ca.crt" if "ca" in settings else ""
+    pair = f"the client certificate at {folder}/client.cert and client.key" if "keypair" in settings else ""
+    return f"put {' and '.join(filter(None, (authority, pair)))} of the engine's machine"
 
 
 def _has_certificate(
     builder: BuilderInfo, info: EngineInfo, host: str, settings: Mapping[str, object]
 ) -> bool:
-    """Whether the engine on this machine has a CA for a host (dockerd reads /etc/docker/certs.d)."""
-    read_by_engine = builder.driver == "docker" and info.local and "ca" in settings
-    return read_by_engine and any(Path("/etc/docker/certs.d", host).glob("*.crt"))
+    """Whether the engine on this machine has the certificates for a host (dockerd reads /etc/docker/certs.d)."""
+    patterns = [pattern for key, pattern in (("ca", "*.crt"), ("keypair", "*.cert")) if key in settings]
+    folder = Path("/etc/docker/certs.d", host)
+    read_by_engine = builder.driver == "docker" and info.local and bool(patterns)
+    return read_by_engine and all(any(folder.glob(pattern)) for pattern in patterns)
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,20 +15,23 @@ import httpx
 
 from multibuild import __version__
 from multibuild.frozen import frozen
-from multibuild.oci.auth import RegistryAuth
-from multibuild.oci.credentials import Credentials
-from multibuild.oci.errors import RegistryError, from_status, from_transport
-from multibuild.oci.limits import READ_LIMITS, Budget
-from multibuild.oci.registry_settings import RegistrySettings, is_loopback
-from multibuild.oci.transport import (
+from multibuild.oci.access.auth import RegistryAuth
+from multibuild.oci.access.connection_errors import error_of_proxy, error_of_transport
+from multibuild.oci.access.credentials import Credentials
+from multibuild.oci.access.proxies import Proxies, Proxy
+from multibuild.oci.access.refusals import Refusals
+from multibuild.oci.access.tls import tls_context
+from multibuild.oci.access.token_service import host_of
+from multibuild.oci.access.transport import (
     MAX_LOGIN_BYTES,
     BoundedStream,
-    LazyTlsTransport,
     ProgressStream,
+    RegistryTransport,
     decoded,
-    require_progress,
-    tls_context,
 )
+from multibuild.oci.errors import RegistryError
+from multibuild.oci.limits import READ_LIMITS, Budget
+from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.redact import redacted_url
 from multibuild.retry_calls import Backoff, retry
 from multibuild.terminal import printable
@@ -40,7 +43,8 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 MAX_REDIRECTS = 5
 _ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+"""The last are Cloudflare's for a registry that does not answer it."""
 
 T = TypeVar("T")
 
@@ -101,36 +105,41 @@ class HttpClient:
         retry: RetryPolicy = DEFAULT_RETRIES,
         on_wait: Callable[[str], None] | None = None,
         budget: Budget | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
-        """Prepare without connecting; EnvironmentFault when the CA file or the login is unusable.
+        """Prepare without connecting; EnvironmentFault when the certificates or the login are unusable.
 
-        `budget` is that of the command, which the clients of several registries share.
+        `budget` is that of the command, which the clients of several registries share; `proxies` are those of the
+        environment.
         """
         self.settings = settings
         self.budget = budget or Budget(READ_LIMITS)
         self.retry = retry
         self._on_wait = on_wait
         self._backoff = self._backoff_of(retry)
-        local, limits = is_loopback(settings.host), self.budget.limits
+        limits = self.budget.limits
         self._timeout = httpx.Timeout(limits.idle_s, connect=limits.connect_s)
         # A registry over an object store copies a large blob once more before it responds.
         self._upload_timeout = httpx.Timeout(
             limits.idle_s, connect=limits.connect_s, read=limits.upload_idle_s
         )
+        if not settings.is_plain_http:
+            tls_context(settings)
+        auth = RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure)
+        self._refusals = Refusals(settings, auth)
         self._client = httpx.Client(
-            auth=RegistryAuth(settings.address, settings.host, read_login, insecure=settings.insecure),
-            verify=False if local and settings.ca is None else tls_context(settings.ca, settings.host),
-            # A registry on loopback may redirect to a host with TLS; preparing for it takes 30 ms.
-            mounts={"https://": LazyTlsTransport(settings.ca, settings.host, limits)} if local else None,
+            auth=auth,
+            transport=RegistryTransport(
+                settings, Proxies.of(os.environ) if proxies is None else proxies, limits
+            ),
             timeout=self._timeout,
             # The bytes must match the digest, so no encoding.
             headers={"User-Agent": f"multibuild/{__version__}", "Accept-Encoding": "identity"},
             follow_redirects=False,
             event_hooks={"response": [self._limit]},
-            # Proxies from the environment, except for loopback, as in Go's clients and Docker's.
-            trust_env=not local,
+            # httpx reads proxies unlike Go's programs, and logins from ~/.netrc, which docker does not.
+            trust_env=False,
         )
-        require_progress(self._client, limits)
 
     def _backoff_of(self, retry: RetryPolicy) -> Backoff[RegistryError]:
         return Backoff(
@@ -163,11 +172,13 @@ class HttpClient:
 
     def _send_once(self, request: Request) -> Response:
         with self.open(request) as response:
+            content = self._read_body(response, request.action)
+            self._refusals.require_no_page(request.action, response, content)
             return Response(
                 status=response.status_code,
                 headers=response.headers,
                 url=response.url,
-                content=self._read_body(response, request.action),
+                content=content,
                 next_page=response.links.get("next", {}).get("url"),
             )
 
@@ -176,7 +187,7 @@ class HttpClient:
 
         A few bytes of zstd, or of gzip within gzip, become gigabytes, and no encoding was requested.
         """
-        connection, host = response.extensions.get("network_stream"), response.url.host
+        connection, host = response.extensions.get("network_stream"), host_of(response.url)
         if isinstance(connection, ProgressStream):
             connection.begin_body()
         encoding = _encoding(response)
@@ -213,14 +224,20 @@ class HttpClient:
             self.budget.add_waiting(time.monotonic() - start, self._name(request))
             raise self._transport_error(request, error) from error
         except httpx.InvalidURL as error:
-            message = f"{request.action}: {self.settings.host} leads to no URL"
-            raise RegistryError("invalid", message) from error
+            message = f"{request.action}: {self.settings.host} leads to no URL, or is none"
+            raise RegistryError(
+                "invalid", message, hint="is it a registry, and is its name right?"
+            ) from error
 
     def _send_following(self, request: Request) -> httpx.Response:
         """Send a request and return the response after redirects; RegistryError for more than MAX_REDIRECTS."""
         url = self._url(request.path)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(self._build(request, url))
+            try:
+                response = self._send(self._build(request, url))
+            except UnicodeError as error:
+                # idna.IDNAError: httpx decodes hosts that begin with `xn--`, of a Location also if it is not followed.
+                raise httpx.InvalidURL(str(error)) from error
             if not response.has_redirect_location or request.method not in {"GET", "HEAD"}:
                 return response
             response.close()
@@ -264,7 +281,7 @@ class HttpClient:
         Raises RegistryError for another host without TLS, and for a URL that is not of the web, such as a file's.
         """
         own = httpx.URL(self.settings.address)
-        if url.scheme not in {"http", "https"} or not url.host:
+        if url.scheme not in {"http", "https"} or not url.raw_host:
             place = f"a {url.scheme[:40]}: address" if url.scheme else "no host"
             raise RegistryError(
                 "invalid",
@@ -273,21 +290,21 @@ class HttpClient:
             )
         if self.settings.is_plain_http or url.scheme == "https":
             return url
-        if url.scheme == "http" and url.host == own.host:
+        if url.scheme == "http" and url.raw_host == own.raw_host:
             return url.copy_with(scheme="https", port=own.port)
-        raise RegistryError("tls", f"{self.settings.host} leads to {url.host} without TLS")
+        raise RegistryError("tls", f"{self.settings.host} leads to {host_of(url)} without TLS")
 
     def _redirected(self, response: httpx.Response) -> httpx.URL:
         """Return where a response redirects to; RegistryError for a place without TLS after one with it."""
         url = self._require_tls(response.url.join(response.headers["location"]))
         if response.url.scheme == "https" and url.scheme == "http":
-            raise RegistryError("tls", f"{response.url.host} leads to {url.host} without TLS")
+            raise RegistryError("tls", f"{host_of(response.url)} leads to {host_of(url)} without TLS")
         return url
 
     def is_own(self, url: str) -> bool:
         """Whether a URL that the registry gave is of its own origin. Raises RegistryError for one it may not give."""
         own, other = httpx.URL(self.settings.address), self._require_tls(httpx.URL(url))
-        return (own.scheme, own.host, own.port) == (other.scheme, other.host, other.port)
+        return (own.scheme, own.raw_host, own.port) == (other.scheme, other.raw_host, other.port)
 
     def _name(self, request: Request) -> str:
         """Return a request for an error: what for, method and path."""
@@ -296,16 +313,16 @@ class HttpClient:
 
     def _error(self, response: httpx.Response, action: str) -> RegistryError:
         body = b"" if response.request.method == "HEAD" else self._read_body(response, action)
-        codes, details = _error_details(body)
-        wait = response.headers.get("retry-after", "")
-        error = from_status(self.settings.host, action, response.status_code, details, retry_after=wait)
-        error.codes = codes
-        return error
+        return self._refusals.error(action, response, body)
 
     def _transport_error(self, request: Request, error: httpx.HTTPError | httpx.StreamError) -> RegistryError:
         host, limits = self._failed_host(error), self.budget.limits
+        if isinstance(error, httpx.ProxyError):
+            proxy: Proxy | None = error.request.extensions.get("proxy")
+            if proxy is not None:
+                return error_of_proxy(proxy, host, request.action, str(error))
         if not isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-            return from_transport(host, request.action, error)
+            return error_of_transport(host, request.action, error)
         text = str(error)
         if not text.startswith("it "):  # the message of ProgressStream; others are of sockets
             idle = limits.idle_s if isinstance(request.content, bytes | None) else limits.upload_idle_s
@@ -319,10 +336,10 @@ class HttpClient:
     def _failed_host(self, error: httpx.HTTPError | httpx.StreamError) -> str:
         """Return the host that failed: the registry, or a token service or blob store it redirected to."""
         try:
-            host = error.request.url.host if isinstance(error, httpx.HTTPError) else self.settings.host
+            host = host_of(error.request.url) if isinstance(error, httpx.HTTPError) else self.settings.host
         except RuntimeError:
             return self.settings.host
-        return self.settings.host if host == httpx.URL(self.settings.address).host else host
+        return self.settings.host if host == host_of(httpx.URL(self.settings.address)) else host
 
     def with_retries(self, work: Callable[[], T]) -> T:
         """Repeat `work` while its RegistryError is transient; raise the last one."""
@@ -341,15 +358,3 @@ def is_transient(error: RegistryError) -> bool:
 
 def _encoding(response: httpx.Response) -> str:
     return str(response.headers.get("content-encoding", "")).strip().lower()
-
-
-def _error_details(body: bytes) -> tuple[tuple[str, ...], str]:
-    """Return the codes and the message of an error (distribution-spec: errors[].code, message), short and printable."""
-    codes: tuple[str, ...] = ()
-    try:
-        errors = json.loads(body)["errors"]
-        codes = tuple(str(error.get("code", "")) for error in errors)
-        text = "; ".join(f"{error.get('code', '')} {error.get('message', '')}".strip() for error in errors)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        text = body[:200].decode(errors="replace") if body.startswith(b"Client sent an HTTP request") else ""
-    return codes, " ".join(printable(text).split())[:200]

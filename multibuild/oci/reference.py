@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import replace
 
@@ -18,7 +19,9 @@ _HUB_NAMES = frozenset({_HUB, "index.docker.io"})
 
 # distribution/reference regexp.go, domainAndPort.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?\Z")
+_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]{{1,9}}))?\Z")
+_IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}\Z")
+MAX_PORT = 65535
 
 
 @frozen
@@ -50,7 +53,7 @@ class Reference:
             host, repository = _HUB, name
         if host in _HUB_NAMES:
             host, repository = _HUB, repository if "/" in repository else f"library/{repository}"
-        if not _HOST.match(host):
+        if not _is_host(host):
             raise UsageError(
                 f"'{text}': '{host}' is not a registry", hint="a registry is a host, perhaps with :PORT"
             )
@@ -94,6 +97,21 @@ class Reference:
 def is_digest(text: str) -> bool:
     """Whether it is `sha256:` or `sha512:` with all its hex digits; nothing else may become part of a path."""
     return _DIGEST.match(text) is not None
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a host with or without a port; Docker's grammar takes some that no connection can be made to."""
+    match = _HOST.match(text)
+    if match is None or int(match["port"] or 0) > MAX_PORT:
+        return False
+    name = match["host"]
+    if not (name.startswith("[") or _IPV4.match(name)):
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 @frozen

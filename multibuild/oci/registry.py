@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from multibuild.oci.access.token_service import host_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import MAX_BODY_BYTES, Response
 from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
@@ -204,5 +205,5 @@ def _tags(response: Response, action: str) -> list[str]:
     except (ValueError, RecursionError, TypeError, KeyError):
         tags = None
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise RegistryError("invalid", f"{action}: {response.url.host} gives no list of tags")
+        raise RegistryError("invalid", f"{action}: {host_of(response.url)} gives no list of tags")
     return tags

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from multibuild.oci.auth import scope_of
+from multibuild.oci.access.auth import scope_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import Request, Response, is_transient
 from multibuild.oci.limits import LimitExceeded

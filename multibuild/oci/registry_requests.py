@@ -10,8 +10,9 @@ from typing import Self
 
 import httpx
 
-from multibuild.oci.auth import scope_of
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.auth import scope_of
+from multibuild.oci.access.credentials import Credentials
+from multibuild.oci.access.token_service import host_of
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import DEFAULT_RETRIES, HttpClient, Request, Response, RetryPolicy
 from multibuild.oci.limits import Budget
@@ -78,7 +79,7 @@ class RegistryRequests:
         return Reference(host=self.host, repository=repository)
 
     def _host_of(self, url: str) -> str:
-        return httpx.URL(url).host
+        return host_of(httpx.URL(url))
 
     def _join(self, response: Response, location: str) -> str:
         """Resolve a URL from a response, which may be relative."""

@@ -8,7 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
-from multibuild.oci.credentials import credentials_for
+from multibuild.oci.access.docker_logins import credentials_for
+from multibuild.oci.access.tls import with_docker_certificates
 from multibuild.oci.http import DEFAULT_RETRIES, RetryPolicy
 from multibuild.oci.limits import READ_LIMITS, Budget, HttpLimits
 from multibuild.oci.registry import Registry
@@ -32,7 +33,7 @@ class RegistrySession:
         retry: RetryPolicy = DEFAULT_RETRIES,
         limits: HttpLimits = READ_LIMITS,
     ) -> None:
-        """Use `settings` by host[:port], else the defaults; `on_wait` gets a message before each retry.
+        """Use `settings` by host[:port], else the defaults; `on_wait` gets a message before each retry, and warnings.
 
         `limits` are for all registries together.
         """
@@ -43,6 +44,7 @@ class RegistrySession:
         self._lock = threading.Lock()
         self._open: dict[str, Registry] = {}
         self._stack = ExitStack()
+        self._warnings = set[str]()
 
     def __enter__(self) -> Self:
         return self
@@ -54,15 +56,22 @@ class RegistrySession:
         """Return the client for `host`; EnvironmentFault when its credential helper is broken."""
         with self._lock:
             if host not in self._open:
+                settings = self._settings.get(host) or RegistrySettings(host=host)
                 registry = Registry(
-                    self._settings.get(host) or RegistrySettings(host=host),
-                    read_login=lambda: credentials_for(host),
+                    with_docker_certificates(settings),
+                    read_login=lambda: credentials_for(host, warn=self._warn),
                     retry=self._retry,
                     on_wait=self._on_wait,
                     budget=self._budget,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]
+
+    def _warn(self, message: str) -> None:
+        """Pass on a warning, once for all registries."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            self._on_wait(message)
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> tuple[R, ...]:
         """Apply `work` to the items in parallel; results in order. Raises the first error, and starts no more."""

@@ -21,16 +21,28 @@ def is_loopback(host: str) -> bool:
 
 @frozen
 class RegistrySettings:
-    """How a registry is reached. `insecure`: plain http; `ca`: a PEM file beside the system's."""
+    """How a registry is reached. `insecure`: plain http.
+
+    Files in PEM form: `ca` stands beside the system's authorities, `cert` is the client certificate and `key` its key.
+    `certificates` is docker's folder of such files for this registry, None without one.
+    """
 
     host: str
     insecure: bool = False
     ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    certificates: Path | None = None
 
     @property
     def is_plain_http(self) -> bool:
-        """Whether it is reached over plain http: configured so, or on loopback (as Docker does) without a CA."""
-        return self.insecure or (self.ca is None and is_loopback(self.host))
+        """Whether it is reached over plain http: configured so, or on loopback (as Docker does) without TLS files."""
+        return self.insecure or (is_loopback(self.host) and not self.has_tls_files)
+
+    @property
+    def has_tls_files(self) -> bool:
+        """Whether there is anything that only TLS needs: then a registry on loopback has TLS."""
+        return any((self.ca, self.cert, self.certificates))
 
     @property
     def address(self) -> str:

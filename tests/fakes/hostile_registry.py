@@ -430,10 +430,12 @@ BEHAVIOURS = {
     "thousands of challenges": Behaviour(
         act=_challenge(", ".join(["Bearer realm=x", "Basic realm=y"] * 2000)), words=""
     ),
-    "a realm that is a file": Behaviour(act=_challenge('Bearer realm="file:///etc/passwd"'), words="TLS"),
+    "a realm that is a file": Behaviour(
+        act=_challenge('Bearer realm="file:///etc/passwd"'), words="no token service"
+    ),
     "a realm of 15 kB": Behaviour(act=_challenge(f'Bearer realm="http://127.0.0.1/{"a" * 15_000}"')),
     "a token service that redirects forever": Behaviour(
-        act=_token(_redirect(lambda talk: talk.path)), words="no token"
+        act=_token(_redirect(lambda talk: talk.path)), words="redirects more than"
     ),
     "a token that is no JSON": Behaviour(act=_token(_status("200 OK", body=b"[" * 5000)), words="no token"),
     # redirects

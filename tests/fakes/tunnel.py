@@ -20,9 +20,9 @@ class Tunnel:
                 with socket.create_connection((name, int(port)), 30) as onward:
                     self.send_response(200)
                     self.end_headers()
-                    back = threading.Thread(target=_pipe, args=(onward, self.connection), daemon=True)
+                    back = threading.Thread(target=pipe, args=(onward, self.connection), daemon=True)
                     back.start()
-                    _pipe(self.connection, onward)
+                    pipe(self.connection, onward)
                     back.join(30)
 
             def log_message(self, *_):
@@ -41,7 +41,7 @@ class Tunnel:
         self._server.server_close()
 
 
-def _pipe(source, target):
+def pipe(source, target):
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import httpx
 
 from fuzz.harness import Target, mutated
-from multibuild.oci.auth import RegistryAuth
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.auth import RegistryAuth
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.registry_settings import is_loopback
 
 HOSTS = ("r.example.org", "127.0.0.1:5000")
 WORDS = (
     b"Bearer ", b"Basic ", b"bearer\t", b"Negotiate ", b"realm=", b"service=", b'scope="repository:a:pull"', b", ",
     b'"', b'\\"', b"=", b"https://t.example.org/", b"http://127.0.0.1:1/", b"http://127.0.0.1@evil.example.org/",
-    b"file:///etc/passwd", b"//", b"https://\xc3\xa4.example.org", b"https://[::1", b":99999999999", b"\xff", b"\t",
+    b"file:///etc/passwd", b"//", b"https://\xc3\xa4.example.org", b"https://[::1", b"https://xn--a.example/", b"http://xn--a.example/", b":99999999999", b"\xff", b"\t",
 )  # fmt: skip
 
 

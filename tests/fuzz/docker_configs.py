@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fuzz.harness import Target, mutated, mutated_json
 from multibuild.errors import EnvironmentFault
-from multibuild.oci.credentials import credentials_for
+from multibuild.oci.access.docker_logins import credentials_for
 
 SECRET = "s3cret-word"
 WORDS = (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fakes.hostile_registry import Conversation, HostileRegistry
 
 from fuzz.harness import Target, mutated
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import translate_read_errors
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.limits import Budget, HttpLimits
@@ -28,6 +28,7 @@ HEADERS = (
     b"Content-Encoding: deflate\r\n", b"Content-Encoding: br\r\n", b"Docker-Content-Digest: sha256:zz\r\n",
     b"Docker-Content-Digest: " + DIGEST.encode() + b"\r\n", b"Location: /v2/app/manifests/1\r\n",
     b"Location: file:///etc/passwd\r\n", b"Location: //[::1\r\n", b"Location: http://127.0.0.1:1/\r\n",
+    b"Location: http://xn--a.example/\r\n",
     b"Location: \xff\xfe\r\n", b"Link: </v2/app/tags/list?last=a>; rel=next\r\n", b"Link: <<<>>;;;==,,\r\n",
     b"Retry-After: " + b"9" * 400 + b"\r\n", b"Retry-After: Mon, 99 Foo 99999 99:99:99 +9999\r\n",
     b'WWW-Authenticate: Bearer realm="/token"\r\n', b"WWW-Authenticate: Basic realm=x\r\n", b"X: " + b"y" * 9000 + b"\r\n",
@@ -41,13 +42,13 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     question, *answers = generator.choice(seeds).split(SEPARATOR)
     at = generator.randrange(len(answers))
     for _ in range(generator.randint(1, 2)):
-        answers[at] = _changed(generator, answers[at])
+        answers[at] = changed(generator, answers[at])
     if generator.random() < 0.1:
         answers[at:at] = [answers[at]] * generator.randint(1, 5)
     return SEPARATOR.join([generator.choice((question, question, *QUESTIONS_TEXT)), *answers])
 
 
-def _changed(generator: random.Random, answer: bytes) -> bytes:
+def changed(generator: random.Random, answer: bytes) -> bytes:
     line, _, rest = answer.partition(b"\r\n")
     match generator.randrange(4):
         case 0:

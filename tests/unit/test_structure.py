@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
     "python_on_whales": {"engine/docker.py"},
-    "httpx": {"oci/auth.py", "oci/registry_requests.py", "oci/transport.py", "oci/http.py"},
-    "httpcore": {"oci/transport.py"},
+    "httpx": {"oci/access", "oci/registry_requests.py", "oci/http.py"},
+    "httpcore": {"oci/access"},
     "tenacity": {"retry_calls.py"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from fakes.mistakes import check, error
+from fakes.recording_server import Answer, RecordingServer
 from fakes.registry_server import FakeRegistry, Faults
 
 from multibuild.cli.startup import main
@@ -116,3 +117,69 @@ def test_a_broken_docker_config_is_an_environment_fault(tmp_path, registry, fail
     (tmp_path / "docker").mkdir()
     (tmp_path / "docker" / "config.json").write_text("{")
     fails(error(3, "config.json", hint="mend or move it"), "inspect", f"{registry.host}/app:1")
+
+
+# -- the environment: a proxy that is broken or down, for every command that asks a registry
+
+COMMANDS = ("inspect", "resolve", "verify", "merge", "merge --dry-run")
+
+
+def arguments(command, image):
+    """Return the arguments of a command that asks the registry of `image`."""
+    name, *flags = command.split()
+    target = [image.replace(":1", ":2")] if name == "merge" else []
+    return [name, *target, image, *flags]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "value", ["http://me:s3cret@p:port", "socks4://me:s3cret@p:1080", "http://[fd00::1", "%zz@"]
+)
+def test_a_broken_proxy_is_an_environment_fault(monkeypatch, fails, command, value):
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    err = fails(error(3, "HTTPS_PROXY", hint="http://HOST:PORT"), *arguments(command, "registry.test/app:1"))
+    assert "s3cret" not in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_proxy_that_refuses_is_named_by_every_command(monkeypatch, fails, command):
+    with RecordingServer(lambda seen: Answer(403)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@{proxy.host}")
+        code = 7 if command.startswith("merge") else 3
+        expected = error(
+            code, f"the proxy http://{proxy.host} of HTTPS_PROXY", "registry.test", hint="NO_PROXY"
+        )
+        err = fails(expected, *arguments(command, "registry.test/app:1"))
+    assert "s3cret" not in err
+
+
+def test_threads_print_no_tracebacks(tmp_path, monkeypatch, capfd):
+    """Registries are asked in threads: what stops one of them is an error of the command."""
+    (tmp_path / "multibuild.yaml").write_text(
+        "version: 1\nimage: registry.test/app\nplatforms: [amd64, arm64]\n"
+    )
+    (tmp_path / "Dockerfile").write_text("FROM registry.test/base\nFROM registry.test/other\n")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for value in ("http://me:s3cret@p:port", "http://127.0.0.1:9"):
+        monkeypatch.setenv("HTTPS_PROXY", value)
+        main(["all", "--if-changed", "--state-dir", str(tmp_path.parent / "state")])
+        main(["plan"])
+    text = "".join(capfd.readouterr())
+    assert "Traceback" not in text
+    assert "s3cret" not in text
+
+
+def test_a_login_page_is_told_by_every_command(fails):
+    page = b"<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+    with RecordingServer(lambda seen: Answer(200, page, {"Content-Type": "text/html"})) as portal:
+        for command in COMMANDS:
+            code = 7 if command.startswith("merge") else 3
+            expected = error(code, f"{portal.host} answers with a web page, “Sign in”", hint="sign-on")
+            fails(expected, *arguments(command, f"{portal.host}/app:1"))
+
+
+def test_docker_auth_config_that_docker_does_not_read_is_warned_of_once(registry, fails, monkeypatch):
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", '{"auths": {}, "credsStore": "s3cret"}')
+    err = fails(error(2, f"{registry.host}/app:1", hint="the name"), "inspect", f"{registry.host}/app:1")
+    assert err.count("DOCKER_AUTH_CONFIG is not used") == 1
+    assert "s3cret" not in err

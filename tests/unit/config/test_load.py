@@ -264,6 +264,21 @@ def test_a_registry_is_insecure_when_configured_or_on_loopback(tmp_path):
         assert not config.is_insecure(host)
 
 
+@pytest.mark.parametrize("files", ["ca: ca.pem", "cert: c.pem, key: k.pem"])
+def test_a_registry_on_loopback_with_files_for_tls_has_tls(tmp_path, files):
+    config = load(tmp_path, BASE + f"registries: {{'localhost:5000': {{{files}}}}}\n").config
+    assert not config.is_insecure("localhost:5000")
+    assert config.registry_settings["localhost:5000"].address == "https://localhost:5000"
+    assert config.is_insecure("localhost:5001")
+
+
+@pytest.mark.parametrize(("name", "other"), [("cert", "key"), ("key", "cert")])
+def test_a_client_certificate_has_two_files(tmp_path, name, other):
+    error = load_error(tmp_path, BASE + f"registries: {{r.example.org: {{{name}: x.pem}}}}\n")
+    assert f"registries.r.example.org.{name}" in error.message
+    assert f"{other} is not there" in error.message
+
+
 def test_the_canonical_form_is_the_same_for_the_same_result(tmp_path):
     text = "platforms: [{name: linux/arm64/v8, required: true}]\nimage: a/b\nversion: 1\n"
     same = "version: 1\nimage: a/b\nplatforms: [aarch64]\ntags: [latest]\njobs: 3\ntimeout: 9h\n"
@@ -273,8 +288,12 @@ def test_the_canonical_form_is_the_same_for_the_same_result(tmp_path):
 
 
 def test_ca_files_are_relative_to_the_project(tmp_path):
-    loaded = load(tmp_path, BASE + "registries: {r.example.org: {ca: certs/ca.pem}}\n")
-    assert loaded.config.registries["r.example.org"].ca == str(tmp_path / "certs/ca.pem")
+    loaded = load(
+        tmp_path, BASE + "registries: {r.example.org: {ca: certs/ca.pem, cert: c.pem, key: /k.pem}}\n"
+    )
+    options = loaded.config.registries["r.example.org"]
+    assert (options.ca, options.cert) == (str(tmp_path / "certs/ca.pem"), str(tmp_path / "c.pem"))
+    assert options.key == "/k.pem"
     assert str(tmp_path) not in loaded.canonical
 
 

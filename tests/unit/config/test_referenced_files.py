@@ -66,10 +66,18 @@ def test_all_missing_files_are_in_one_error(tmp_path):
     with pytest.raises(ConfigError) as caught:
         check(
             tmp_path,
-            "context: no\nsecrets: ['id=a,src=gone']\ncontexts: {x: ./nowhere}\nregistries: {r.example.org: {ca: c}}",
+            "context: no\nsecrets: ['id=a,src=gone']\ncontexts: {x: ./nowhere}\nregistries: {r.example.org: {ca: c, cert: d, key: e}}",
         )
     keys = [line.split(": ")[1] for line in caught.value.message.splitlines()]
-    assert keys == ["contexts.x", "context", "dockerfile", "secrets.0", "registries.r.example.org.ca"]
+    assert keys == [
+        "contexts.x",
+        "context",
+        "dockerfile",
+        "secrets.0",
+        "registries.r.example.org.ca",
+        "registries.r.example.org.cert",
+        "registries.r.example.org.key",
+    ]
 
 
 def test_a_missing_profile_is_an_error(tmp_path):

@@ -1,4 +1,5 @@
 import base64
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,3 +135,22 @@ def test_a_builders_configuration_of_another_shape_is_another_configuration(cont
 @pytest.mark.parametrize("text", ["é", "A", "====", "%"])
 def test_a_builders_file_that_is_not_base64_is_another_configuration(text):
     assert not same_configuration(EXPECTED, listed_files({"buildkitd.toml": text}), read)
+
+
+PAIR = {"keypair": [{"key": "/etc/ssl/box.key", "cert": "/etc/ssl/box.cert"}]}
+
+
+def test_a_client_certificate_is_written_as_buildkit_reads_it():
+    settings = RegistrySettings(host="box", cert=Path("/etc/ssl/box.cert"), key=Path("/etc/ssl/box.key"))
+    assert buildkit_settings("box:5000", settings) == PAIR
+    assert buildkit_settings("localhost:5000", settings) == {"http": False, **PAIR}
+    text = with_registries("", {"box:5000": {**CA, **PAIR}})
+    assert tomllib.loads(text)["registry"]["box:5000"] == {**CA, **PAIR}
+
+
+def test_the_client_certificate_of_the_engines_own_builder_belongs_in_certs_d():
+    (warning,) = registry_warnings(builder("default", "docker"), ENGINE, {"tls.box": PAIR})
+    assert "asking for a client certificate" in warning
+    assert "/etc/docker/certs.d/tls.box/client.cert" in warning
+    (warning,) = registry_warnings(builder("default", "docker"), ENGINE, {"tls.box": {**CA, **PAIR}})
+    assert "ca.crt and the client certificate at" in warning

@@ -11,7 +11,7 @@ from fakes.images import descriptor, put_attested, put_image, put_index, put_ref
 from fakes.registry_server import FakeRegistry
 
 from multibuild.cli.startup import main
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import HttpClient, RetryPolicy
 from multibuild.oci.limits import Budget, HttpLimits, LimitExceeded
@@ -110,7 +110,7 @@ def _image_at(registry):
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"requests": 3}, "more than 3 requests in one command, after 4 requests, 3 entries"),
+        ({"requests": 3}, r"more than 3 requests in one command, after [4-6] requests, 3 entries"),
         ({"entries": 2}, "more than 2 entries in one command, after 1 requests"),
         ({"total_bytes": 60}, "more than 60 bytes in one command"),
     ],

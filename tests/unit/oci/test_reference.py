@@ -141,3 +141,17 @@ def test_an_invalid_digest_never_becomes_a_path(digest):
 
 def test_the_digest_of_bytes_is_sha256():
     assert digest_of(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+@pytest.mark.parametrize(
+    "host", ["10.9.9.999", "10.9.9.999:5000", "[fd00:::1]", "[::1]:65536", "r.example.org:99999"]
+)
+def test_a_host_that_no_connection_can_be_made_to_is_no_registry(host):
+    """Docker's grammar takes them, and docker fails later."""
+    with pytest.raises(UsageError, match="is not a registry"):
+        Reference.parse(f"{host}/app:1")
+
+
+@pytest.mark.parametrize("host", ["10.9.9.9", "[fd00::1]:5000", "1.2.3", "10.9.9.9.9", "r.example.org:65535"])
+def test_a_host_of_numbers_may_be_a_registry(host):
+    assert Reference.parse(f"{host}/app:1").host == host

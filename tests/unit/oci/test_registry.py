@@ -7,7 +7,7 @@ import pytest
 from fakes.images import OCI, OCI_INDEX, put_image, put_index
 from fakes.registry_server import FakeRegistry, Faults, digest_of
 
-from multibuild.oci.credentials import Credentials
+from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.http import RetryPolicy
 from multibuild.oci.manifest import Descriptor

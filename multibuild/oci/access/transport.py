@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import ssl
+import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpcore
 import httpx
 
-from multibuild.errors import EnvironmentFault
+from multibuild.oci.access.proxies import PORTS, Proxies, Proxy
+from multibuild.oci.access.tls import tls_context
+from multibuild.oci.access.token_service import host_of
+from multibuild.oci.access.tunnels import TunnelBackend, proxy_authorization
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import HttpLimits
+from multibuild.oci.registry_settings import RegistrySettings
 
 MAX_LOGIN_BYTES = 256 * 1024
 """Of a 401 or of a token service's response, decoded; tokens with many rights take some 10 KiB."""
@@ -173,58 +176,83 @@ class _ProgressBackend(httpcore.NetworkBackend):
 
     def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
         """Open a connection. Raises httpcore.ConnectError, ConnectTimeout."""
-        return ProgressStream(self._backend.connect_tcp(*arguments, **options), self._limits)
+        try:
+            stream = self._backend.connect_tcp(*arguments, **options)
+        except UnicodeError:
+            # Of Python's IDNA codec, which looks at every name before it is looked up.
+            message = "Name or service not known: a part of it is empty or has more than 63 characters"
+            raise httpcore.ConnectError(message) from None
+        except OverflowError:
+            raise httpcore.ConnectError("its port is none from 0 to 65535") from None
+        return ProgressStream(stream, self._limits)
 
 
-def require_progress(client: httpx.Client, limits: HttpLimits) -> None:
-    """Let every connection of a client, also one through a proxy, be a ProgressStream.
+class RegistryTransport(httpx.BaseTransport):
+    """Sends requests directly or through the proxy of the environment, each host with its TLS; thread-safe.
 
-    httpcore has network backends for this, and httpx no argument that passes one.
+    Raises EnvironmentFault for an unusable proxy or certificate, httpx.ProxyError for a proxy that fails. The proxy is
+    in the extensions of a request (`proxy`).
     """
-    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see above
-        if isinstance(transport, httpx.HTTPTransport):
-            _require_progress(transport, limits)
 
-
-def _require_progress(transport: httpx.HTTPTransport, limits: HttpLimits) -> None:
-    pool = transport._pool  # noqa: SLF001 - see require_progress
-    pool._network_backend = _ProgressBackend(pool._network_backend, limits)  # noqa: SLF001
-
-
-class LazyTlsTransport(httpx.BaseTransport):
-    """A transport that loads the trusted certificates on first use."""
-
-    def __init__(self, ca: Path | None, host: str, limits: HttpLimits) -> None:
-        self._ca, self._host, self._limits = ca, host, limits
-        self._transport: httpx.HTTPTransport | None = None
+    def __init__(self, settings: RegistrySettings, proxies: Proxies, limits: HttpLimits) -> None:
+        self._settings, self._proxies, self._limits = settings, proxies, limits
+        self._own = httpx.URL(settings.address)
+        self._lock = threading.Lock()
+        self._transports: dict[tuple[bool, bool, Proxy | None], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; EnvironmentFault when the CA file is unusable."""
-        if self._transport is None:
-            transport = httpx.HTTPTransport(verify=tls_context(self._ca, self._host))
-            _require_progress(transport, self._limits)
-            self._transport = transport
-        return self._transport.handle_request(request)
+        """Send a request."""
+        url = request.url
+        port = url.port or PORTS[url.scheme]
+        proxy = self._proxies.of_url(url.scheme, host_of(url), port)
+        request.extensions["proxy"] = proxy
+        is_own = (url.scheme, url.raw_host, url.port) == (
+            self._own.scheme,
+            self._own.raw_host,
+            self._own.port,
+        )
+        transport = self._transport(url.scheme == "https", is_own, proxy)
+        try:
+            return transport.handle_request(request)
+        except (httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout) as error:
+            if proxy is None or url.scheme == "https" or proxy.is_socks:
+                raise
+            # Of a request that is not tunnelled, every connection is one to the proxy.
+            raise httpx.ProxyError(str(error) or "it does not answer") from error
+
+    def _transport(self, has_tls: bool, is_own: bool, proxy: Proxy | None) -> httpx.HTTPTransport:
+        key = (has_tls, is_own and has_tls, proxy)
+        with self._lock:
+            if key not in self._transports:
+                self._transports[key] = self._create(*key)
+            return self._transports[key]
+
+    def _create(self, has_tls: bool, is_own: bool, proxy: Proxy | None) -> httpx.HTTPTransport:
+        """Create a transport; without TLS no certificate is loaded, which takes 30 ms."""
+        tls = tls_context(self._settings, is_own=is_own) if has_tls else False
+        if proxy is None or has_tls or proxy.is_socks:
+            transport = httpx.HTTPTransport(verify=tls)
+        else:
+            transport = httpx.HTTPTransport(verify=tls, proxy=self._forwarding(proxy))
+        pool = transport._pool  # noqa: SLF001 - httpcore has network backends, and httpx no argument that passes one
+        backend: httpcore.NetworkBackend = _ProgressBackend(pool._network_backend, self._limits)  # noqa: SLF001
+        if proxy is not None and (has_tls or proxy.is_socks):
+            backend = TunnelBackend(backend, proxy, self._proxy_tls)
+        pool._network_backend = backend  # noqa: SLF001 - see above
+        return transport
+
+    def _proxy_tls(self) -> ssl.SSLContext:
+        """Return the context for a proxy with TLS: the authorities of the registry, and no client certificate."""
+        return tls_context(self._settings, is_own=False)
+
+    def _forwarding(self, proxy: Proxy) -> httpx.Proxy:
+        authorization = proxy_authorization(proxy)
+        headers = {"Proxy-Authorization": authorization.decode()} if authorization else {}
+        context = self._proxy_tls() if proxy.scheme == "https" else None
+        return httpx.Proxy(proxy.address, headers=headers, ssl_context=context)
 
     def close(self) -> None:
         """Close every connection."""
-        if self._transport is not None:
-            self._transport.close()
-
-
-@functools.cache
-def tls_context(ca: Path | None, host: str) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities and `ca`; EnvironmentFault when `ca` is unusable.
-
-    Plain http needs it too: the token service or blob store may have TLS.
-    """
-    context = ssl.create_default_context()
-    if ca is not None:
-        try:
-            context.load_verify_locations(ca)
-        except OSError as error:
-            raise EnvironmentFault(
-                f"registries.{host}.ca: {ca} is no usable certificate: {error.strerror or error}",
-                hint="a PEM file",
-            ) from error
-    return context
+        with self._lock:
+            for transport in self._transports.values():
+                transport.close()

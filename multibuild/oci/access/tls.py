@@ -1,0 +1,128 @@
+"""TLS of a registry: the authorities it is trusted by and the client certificates it gets, from config and docker's.
+
+Docker's daemon keeps files for a registry in /etc/docker/certs.d/HOST[:PORT], a rootless one in the user's config
+folder: NAME.crt is an authority, NAME.cert a client certificate whose key is NAME.key (moby, registry/registry.go).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from multibuild.errors import EnvironmentFault
+from multibuild.frozen import frozen
+from multibuild.oci.registry_settings import RegistrySettings
+
+SYSTEM_CERTIFICATES = Path("/etc/docker/certs.d")
+
+
+@frozen
+class _Pair:
+    """A client certificate and its key; `name` is where the two are configured."""
+
+    name: str
+    cert: Path
+    key: Path
+
+
+def with_docker_certificates(
+    settings: RegistrySettings,
+    environ: Mapping[str, str] | None = None,
+    *,
+    system: Path = SYSTEM_CERTIFICATES,
+) -> RegistrySettings:
+    """Return the settings with docker's folder of certificates for the registry, where there is one."""
+    for folder in _folders(os.environ if environ is None else environ, system):
+        own = folder / settings.host
+        if _files(own, ".crt") or _files(own, ".cert"):
+            return replace(settings, certificates=own)
+    return settings
+
+
+def _folders(environ: Mapping[str, str], system: Path) -> Iterator[Path]:
+    home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
+    if home:
+        yield Path(home) / "docker" / "certs.d"
+    yield system
+
+
+@functools.cache
+def tls_context(settings: RegistrySettings, *, is_own: bool = True) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities and the registry's.
+
+    Those hold for the hosts that the registry leads to as well: its token service and blob store may be of the same
+    authority. A client certificate is for the registry alone (`is_own`). Raises EnvironmentFault for unusable files.
+    """
+    context = ssl.create_default_context()
+    for name, path in _authorities(settings):
+        try:
+            context.load_verify_locations(path)
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{name}: {path} is no usable certificate: {error.strerror or error}",
+                hint="a PEM file",
+            ) from error
+    for pair in _pairs(settings) if is_own else ():
+        _load(context, pair)
+    return context
+
+
+def _authorities(settings: RegistrySettings) -> Iterator[tuple[str, Path]]:
+    if settings.ca is not None:
+        yield f"registries.{settings.host}.ca", settings.ca
+    if settings.certificates is not None:
+        yield from ((str(settings.certificates), path) for path in _files(settings.certificates, ".crt"))
+
+
+def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
+    """Return the client certificates: the configured one, else docker's, in an order whose last one counts."""
+    if settings.cert is not None:
+        key = settings.key or settings.cert
+        return (_Pair(name=f"registries.{settings.host}.cert", cert=settings.cert, key=key),)
+    if settings.certificates is None:
+        return ()
+    pairs = tuple(
+        _Pair(name=str(settings.certificates), cert=cert, key=cert.with_suffix(".key"))
+        for cert in reversed(_files(settings.certificates, ".cert"))
+    )
+    for pair in pairs:
+        if not os.path.lexists(pair.key):
+            raise EnvironmentFault(
+                f"{pair.cert} is a client certificate without its key {pair.key.name}",
+                hint="an authority's file ends in .crt, a client certificate's in .cert",
+            )
+    # Keys of the daemon are often root's alone; most registries with such a folder need none to be read.
+    return tuple(pair for pair in pairs if os.access(pair.key, os.R_OK) and os.access(pair.cert, os.R_OK))
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder with this ending; none where it is not there, or not for this user to read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == suffix)
+    except OSError:
+        return []
+
+
+def _load(context: ssl.SSLContext, pair: _Pair) -> None:
+    def passphrase() -> str:
+        raise EnvironmentFault(
+            f"{pair.name}: the key {pair.key} is encrypted",
+            hint="a key without a passphrase: openssl pkey -in FILE",
+        )
+
+    try:
+        context.load_cert_chain(pair.cert, pair.key, password=passphrase)
+    except OSError as error:
+        unreadable = next((path for path in (pair.cert, pair.key) if not os.access(path, os.R_OK)), None)
+        reason = (
+            f"{unreadable} cannot be read"
+            if unreadable
+            else f"{pair.cert} and {pair.key} are no certificate and its key"
+        )
+        raise EnvironmentFault(
+            f"{pair.name}: {reason}", hint="two PEM files, the second of them the key"
+        ) from error
