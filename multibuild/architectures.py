@@ -21,7 +21,8 @@ class Architecture:
     """One row of the table.
 
     `aliases` are names that users type, each with the variant it implies. `variants` are those that clients look for;
-    each pair in `normal` is a variant and its normal form (containerd/platforms database.go). `qemu` is the suffix of
+    each pair in `normal` is a variant and its normal form (containerd/platforms database.go): the one table of it, for
+    lint and resolve too. `typed` are further variants that users type. `qemu` is the suffix of
     the QEMU binary, `binfmt` the name that tonistiigi/binfmt installs (empty: it has none), `debian` Debian's name.
     `in_buildkit` is whether the moby/buildkit image contains an emulator.
     """
@@ -34,6 +35,7 @@ class Architecture:
     aliases: tuple[tuple[str, str], ...] = ()
     variants: tuple[str, ...] = ()
     normal: tuple[tuple[str, str], ...] = ()
+    typed: tuple[tuple[str, str], ...] = ()
     in_buildkit: bool = False
 
 
@@ -76,11 +78,11 @@ ARCHITECTURES: tuple[Architecture, ...] = (
             ("8", ""),
             ("v8", ""),
             ("v8.0", ""),
-            ("armv8", ""),
             ("9", "v9"),
             ("9.0", "v9"),
             ("v9.0", "v9"),
         ),
+        typed=(("armv8", ""),),
         in_buildkit=True,
     ),
     Architecture(

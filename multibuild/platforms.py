@@ -49,6 +49,7 @@ class Platform:
             raise UsageError(
                 f"'{shorten(text, MAX_QUOTED)}' is not a platform multibuild knows", hint=_nearest(name)
             )
+        variant = dict(BY_NAME[name].typed).get(variant, variant)
         return cls(os=system, architecture=name, variant=variant).normalised()
 
     @classmethod
@@ -90,9 +91,9 @@ class Platform:
 
     @property
     def has_known_variant(self) -> bool:
-        """Whether some client looks for this variant."""
+        """Whether some client looks for this variant, in any spelling: `amd64/v1`, `arm/7`, `arm64/8`."""
         row = BY_NAME.get(self.architecture)
-        return not self.variant or (row is not None and self.variant in row.variants)
+        return not self.variant or (row is not None and self.normalised().variant in ("", *row.variants))
 
     @property
     def slug(self) -> str:

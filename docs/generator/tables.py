@@ -136,7 +136,7 @@ def platforms_page() -> str:
             (
                 (code(row.name), code(written) if written else "(none)", code(normal) if normal else "(none)")
                 for row in ARCHITECTURES
-                for written, normal in row.normal
+                for written, normal in (*row.normal, *row.typed)
             ),
         ),
     )

@@ -21,7 +21,7 @@ MAX_CAUSE_CHARACTERS = 240
 """Of the one line of a failure, in a summary or an error."""
 
 _MAX_URL_CHARACTERS = 80
-_URL = re.compile(r"(https?://[^/\s\"']{1,255})/[^\s\"'?]{0,4096}(?:\?[^\s\"']{0,8192}?)?(?=:?[\s\"']|:?$)")
+_URL = re.compile(r"https?://[^\s\"']+")
 _PREFIXES = ("failed to build: ", "failed to solve: ")
 _PERHAPS = re.compile(
     r"\b(?:error|fatal|failed|failure|cannot|could not|undefined|not found|no such|denied|missing|invalid|unable|panic"
@@ -69,11 +69,18 @@ def _shortened(text: str) -> str:
 
 def _without_long_urls(text: str) -> str:
     """Shorten URLs to their host: an upload's has hundreds of characters of state before the status."""
-    return _URL.sub(
-        lambda match: match[0] if len(match[0]) <= _MAX_URL_CHARACTERS else f"{match[1]}/…", cut(text, 16384)
-    )
+    return _URL.sub(lambda match: _short_url(match[0]), cut(text, 16384))
 
 
 def _middle_out(text: str, length: int, head: int) -> str:
     """Shorten a long line in its middle: Go's errors begin with the action and end with the cause."""
     return text if len(text) <= length else f"{text[:head]} … {text[head - length :]}"
+
+
+def _short_url(url: str) -> str:
+    """Return a URL without its path and query if it is long; a colon at its end is the sentence's."""
+    end = url[-1:] if url.endswith((":", ",")) else ""
+    if len(url) <= _MAX_URL_CHARACTERS:
+        return url
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0][:255]}/…{end}"

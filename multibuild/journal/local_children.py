@@ -15,7 +15,7 @@ from pathlib import Path
 from multibuild.errors import PublishFailed
 from multibuild.files import sync_folder
 from multibuild.journal.runs import RunDirectory
-from multibuild.oci.copy import Copier, Repository
+from multibuild.oci.copy.copier import Copier, Repository
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.local.check import check_whole
 from multibuild.oci.local.layout import OciLayout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import time
@@ -115,16 +116,7 @@ class HttpClient:
         self.budget = budget or Budget(READ_LIMITS)
         self.retry = retry
         self._on_wait = on_wait
-        self._backoff = Backoff(
-            error=RegistryError,
-            is_transient=is_transient,
-            attempts=retry.tries,
-            initial=retry.initial_wait_s,
-            max=retry.max_wait_s,
-            requested_wait=lambda error: error.retry_after,
-            time_limit=lambda error: None if error.connected else retry.unreachable_s,
-            before_wait=self._announce,
-        )
+        self._backoff = self._backoff_of(retry)
         limits = self.budget.limits
         self._timeout = httpx.Timeout(limits.idle_s, connect=limits.connect_s)
         # A registry over an object store copies a large blob once more before it responds.
@@ -149,9 +141,28 @@ class HttpClient:
             trust_env=False,
         )
 
+    def _backoff_of(self, retry: RetryPolicy) -> Backoff[RegistryError]:
+        return Backoff(
+            error=RegistryError,
+            is_transient=is_transient,
+            attempts=retry.tries,
+            initial=retry.initial_wait_s,
+            max=retry.max_wait_s,
+            requested_wait=lambda error: error.retry_after,
+            time_limit=lambda error: None if error.connected else retry.unreachable_s,
+            before_wait=self._announce,
+        )
+
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
+
+    def with_policy(self, retry: RetryPolicy) -> HttpClient:
+        """Return a client of the same connections, logins and limits that repeats requests by another policy."""
+        other = copy.copy(self)
+        other.retry = retry
+        other._backoff = self._backoff_of(retry)  # noqa: SLF001 - a copy of this one
+        return other
 
     def send(self, request: Request) -> Response:
         """Send a request and read its response, with retries; a body that is a stream is sent once only."""

@@ -21,6 +21,10 @@ from multibuild.oci.store import Store, of_size
 from multibuild.platforms import Platform
 
 
+class NoPlatform(VerificationFailed):
+    """An image config says no platform: cosign's signatures, some builders of one-file images."""
+
+
 @frozen
 class ImageConfig:
     """An image's config: its platform and the whole document."""
@@ -50,30 +54,41 @@ class Child:
         return self.image.size + sum(layer.size for layer in self.layers)
 
 
-def read_child(reference: Reference, registry: Store, expected: Platform | None) -> Child:
+def read_child(
+    reference: Reference, registry: Store, expected: Platform | None, *, assumed: Platform | None = None
+) -> Child:
     """Read a child: a manifest, or an index that holds one image and its attestations.
 
     `expected` selects among several images and must match the config: os and architecture, and the variant where both
-    have one. Raises VerificationFailed when it does not, RegistryError when the child cannot be read.
+    have one. `assumed` is the platform of an image whose config says none. Raises VerificationFailed when it does not
+    match, RegistryError when the child cannot be read.
     """
     pushed = registry.manifest(reference)
     image, manifest, attestations = _select_image(reference, pushed, registry, expected)
-    config_entry = manifest.document.get("config")
+    child = read_image(reference, manifest, registry, assumed=assumed)
+    if expected is not None:
+        require_platform(reference, child.config.platform, expected)
+    entry = replace(child.image, media_type=image.media_type)
+    return replace(child, digest=pushed.digest, image=entry, attestations=attestations)
+
+
+def read_image(
+    reference: Reference, manifest: Manifest, registry: Store, *, assumed: Platform | None = None
+) -> Child:
+    """Read the config of an image's manifest; raises what `read_config` raises."""
+    config_entry = manifest.config
     if config_entry is None:
         raise VerificationFailed(f"{reference} is no image: its manifest has no config")
-    config = read_config(reference, Descriptor.from_json(config_entry), registry)
-    if expected is not None:
-        require_platform(reference, config.platform, expected)
+    config = read_config(reference, config_entry, registry, assumed=assumed)
     return Child(
-        digest=pushed.digest,
+        digest=manifest.digest,
         image=replace(
-            image,
+            manifest.descriptor,
             platform=config.platform,
             os_version=config.os_version,
             os_features=config.os_features,
-            annotations={},
         ),
-        attestations=attestations,
+        attestations=(),
         config=config,
         layers=manifest.descriptors_in("layers"),
     )
@@ -102,8 +117,13 @@ def _select_image(
     return image, manifest, attestations
 
 
-def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -> ImageConfig:
-    """Read an image config; VerificationFailed when the blob is not one, or when clients would read it differently."""
+def read_config(
+    reference: Reference, descriptor: Descriptor, registry: Store, *, assumed: Platform | None = None
+) -> ImageConfig:
+    """Read an image config; VerificationFailed when the blob is not one, or when clients would read it differently.
+
+    `assumed` is the platform of a config that says none; without it NoPlatform is raised.
+    """
     content = _read_blob(reference, descriptor, registry)
     try:
         raw = parse_object(content)
@@ -114,12 +134,28 @@ def read_config(reference: Reference, descriptor: Descriptor, registry: Store) -
             f"{reference}: its image config {descriptor.digest} is none: {error}", hint=_REBUILD
         ) from None
     if not _is_config(raw):
-        raise VerificationFailed(f"{reference}: its image config says no platform", hint=_REBUILD)
+        raise VerificationFailed(
+            f"{reference}: its image config {descriptor.digest} is none: its os, architecture or variant is no text",
+            hint=_REBUILD,
+        )
     return ImageConfig(
-        platform=Platform(os=raw["os"], architecture=raw["architecture"], variant=raw.get("variant") or ""),
+        platform=_platform(reference, raw, assumed),
         os_version=raw.get("os.version") or "",
         os_features=tuple(raw.get("os.features") or ()),
         raw=raw,
+    )
+
+
+def _platform(reference: Reference, raw: Mapping[str, Any], assumed: Platform | None) -> Platform:
+    """Return the platform of a config, else the assumed one; os and architecture are required (config.md)."""
+    system, architecture = raw.get("os") or "", raw.get("architecture") or ""
+    if system and architecture:
+        return Platform(os=system, architecture=architecture, variant=raw.get("variant") or "")
+    if assumed is not None:
+        return assumed
+    raise NoPlatform(
+        f"{reference}: its image config says no platform",
+        hint="`merge --platform-of SOURCE=os/arch` says it; a signature or an attestation has none",
     )
 
 
@@ -155,7 +191,7 @@ def _is_config(raw: Mapping[str, Any]) -> bool:
     """Whether the fields that `read_config` reads have their types."""
     if not isinstance(raw.get("os.features") or [], list):
         return False
-    texts = [raw.get("os"), raw.get("architecture"), raw.get("variant") or "", raw.get("os.version") or ""]
+    texts = [raw.get(field) or "" for field in ("os", "architecture", "variant", "os.version")]
     return all(isinstance(text, str) for text in (*texts, *(raw.get("os.features") or ())))
 
 

@@ -19,6 +19,18 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFEST_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+ARTIFACT_TYPES = frozenset(
+    {
+        "application/vnd.oci.artifact.manifest.v1+json",
+        "application/vnd.cncf.oras.artifact.manifest.v1+json",
+    }
+)
+"""Manifests of artifacts from before image-spec 1.1: blobs and a subject, no config."""
+
+IMAGE_CONFIGS = frozenset(
+    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+)
+"""Media types of the configs of images; a manifest with another config is an artifact (image-spec, manifest.md)."""
 
 MAX_DESCRIPTORS = 5_000
 """In one list. An index of every platform has tens, an image at most hundreds of layers."""
@@ -178,27 +190,29 @@ class Manifest:
         return self.media_type in INDEX_TYPES
 
     @property
-    def content_type(self) -> str:
-        """The media type that its content declares, or its fields imply."""
-        document = self.document
-        return str(document.get("mediaType") or "") or (
-            OCI_INDEX if "manifests" in document else OCI_MANIFEST
-        )
+    def artifact_type(self) -> str:
+        """The artifactType of what lists it: its own, else the config's media type (distribution-spec, "Referrers Tag
+        Schema"); empty for an index that names none.
+        """
+        declared = self.document.get("artifactType")
+        return declared if isinstance(declared, str) and declared else self._config_type
 
     @property
-    def is_ambiguous(self) -> bool:
-        """Whether its content is of another kind than its media type: an index declared as an image, or the reverse.
+    def is_artifact(self) -> bool:
+        """Whether it is neither an index nor an image: a chart, a signature, a model (image-spec, manifest.md)."""
+        return not self.is_index and self._config_type not in IMAGE_CONFIGS | {""}
 
-        Clients then read one digest in two ways (CVE-2021-41190). The rule is containerd's (core/images
-        validateMediaType).
-        """
-        if self.media_type not in INDEX_TYPES | MANIFEST_TYPES:
-            return False
-        document, other = self.document, MANIFEST_TYPES if self.is_index else INDEX_TYPES
-        fields = ("config", "layers") if self.is_index else ("manifests",)
-        declared = document.get("mediaType")
-        contradicts = isinstance(declared, str) and declared in other
-        return contradicts or any(document.get(field) for field in fields)
+    @property
+    def _config_type(self) -> str:
+        if self.media_type in ARTIFACT_TYPES:
+            return self.media_type
+        config_type = as_mapping(self.document.get("config")).get("mediaType")
+        return config_type if isinstance(config_type, str) else ""
+
+    @property
+    def subject(self) -> str:
+        """The digest of the manifest it refers to, empty for none."""
+        return str(as_mapping(self.document.get("subject")).get("digest") or "")
 
     @property
     def entries(self) -> tuple[Descriptor, ...]:
@@ -219,8 +233,34 @@ class Manifest:
         blobs += self.descriptors_in("layers", "blobs")
         return tuple({blob.digest: blob for blob in blobs}.values())
 
+    @property
+    def read_entries(self) -> IndexEntries:
+        """The entries of an index for commands that show it: one that is no descriptor hides no other.
+
+        RegistryError when there is none that can be read, but those that cannot.
+        """
+        entries = self.split_entries()
+        if entries.odd and not entries.readable:
+            raise RegistryError("invalid", entries.odd[0].problem, hint="inspect it with --raw")
+        return entries
+
+    def split_entries(self) -> IndexEntries:
+        """Return the entries that are descriptors, and those that are none."""
+        readable, odd = [], []
+        for position, entry in enumerate(self._listed("manifests"), 1):
+            try:
+                readable.append(Descriptor.from_json(entry))
+            except RegistryError as error:
+                text = as_mapping(entry).get("digest")
+                digest = one_line(text)[:80] if isinstance(text, str) else ""
+                odd.append(OddEntry(position=position, digest=digest, problem=error.message))
+        return IndexEntries(readable=tuple(readable), odd=tuple(odd))
+
     def descriptors_in(self, *fields: str) -> tuple[Descriptor, ...]:
         """Return the descriptors that the lists in these fields hold; RegistryError when one is not a list."""
+        return tuple(Descriptor.from_json(entry) for entry in self._listed(*fields))
+
+    def _listed(self, *fields: str) -> list[Any]:
         lists = [self.document.get(field) or [] for field in fields]
         if not all(isinstance(entries, list) for entries in lists):
             raise RegistryError(
@@ -234,7 +274,24 @@ class Manifest:
                 f"{self.digest} lists more than {MAX_DESCRIPTORS} descriptors in {' or '.join(fields)}",
                 hint="it is no image that a client could use",
             )
-        return tuple(Descriptor.from_json(entry) for entries in lists for entry in entries)
+        return [entry for entries in lists for entry in entries]
+
+
+@frozen
+class OddEntry:
+    """An element of an index's list that is no descriptor, by its position from 1; `digest` as written, or empty."""
+
+    position: int
+    digest: str
+    problem: str
+
+
+@frozen
+class IndexEntries:
+    """The entries of an index that could be read, in order, and those that could not."""
+
+    readable: tuple[Descriptor, ...]
+    odd: tuple[OddEntry, ...]
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:

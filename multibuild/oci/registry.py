@@ -4,123 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
-import httpx
-
-from multibuild.errors import PublishFailed
-from multibuild.oci.access.auth import scope_of
-from multibuild.oci.access.credentials import Credentials
 from multibuild.oci.access.token_service import host_of
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.http import (
-    DEFAULT_RETRIES,
-    MAX_BODY_BYTES,
-    HttpClient,
-    Request,
-    Response,
-    RetryPolicy,
-    is_transient,
-)
-from multibuild.oci.limits import MAX_INDEX_ENTRIES, Budget, LimitExceeded
-from multibuild.oci.manifest import (
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    MANIFEST_TYPES,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    Descriptor,
-    Manifest,
-    as_mapping,
-    digest_of,
-)
+from multibuild.oci.http import MAX_BODY_BYTES, Response
+from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
+from multibuild.oci.manifest import MANIFEST_TYPES, Descriptor, Manifest, as_mapping, digest_of
+from multibuild.oci.manifests.read_manifest import KNOWN_TYPES, UnusableManifest, read_manifest
 from multibuild.oci.reference import Reference, is_digest
-from multibuild.oci.registry_settings import RegistrySettings
+from multibuild.oci.registry_blobs import RegistryBlobs
+from multibuild.oci.registry_requests import UNANSWERED, media_type_in
 
-if TYPE_CHECKING:
-    from multibuild.oci.store import Store
-
-ACCEPT = f"{OCI_INDEX}, {OCI_MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
 MAX_MANIFEST_BYTES = MAX_BODY_BYTES
 MAX_LIST_BYTES = 16 * MAX_BODY_BYTES
 """Of all pages of a list together."""
 MAX_LIST_PAGES = 10_000
-CHUNK_BYTES = 1024 * 1024
-# Media types that proxies and object stores send for any JSON.
-_GENERIC_TYPES = frozenset({"", "application/json", "text/plain", "application/octet-stream"})
-_MISSING = frozenset({404})
-_NO_REFERRERS = frozenset({400, 401, 403, 404, 405, 406, 501})
-_NO_MOUNT = frozenset({"unauthorized", "denied", "invalid", "unsupported", "not-found"})
+_NO_REFERRERS = frozenset({400, 404, 405, 406, 501})
+"""Statuses of a registry without the API of referrers."""
 
 
-class Registry:
+class Registry(RegistryBlobs):
     """One registry, one connection pool; thread-safe. Every method raises RegistryError."""
-
-    def __init__(
-        self,
-        settings: RegistrySettings,
-        *,
-        read_login: Callable[[], Credentials | None] = lambda: None,
-        retry: RetryPolicy = DEFAULT_RETRIES,
-        on_wait: Callable[[str], None] | None = None,
-        budget: Budget | None = None,
-    ) -> None:
-        """Prepare the client without connecting. `on_wait` gets a message before each retry."""
-        self.settings = settings
-        self._http = HttpClient(settings, read_login=read_login, retry=retry, on_wait=on_wait, budget=budget)
-        self._lists_referrers = True
-        self._descriptors: dict[tuple[str, str], Descriptor] = {}
-        self._blob_sizes: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._http.close()
-
-    @property
-    def host(self) -> str:
-        """`name[:port]`, as in references."""
-        return self.settings.host
-
-    # -- manifests
 
     def manifest(self, reference: Reference) -> Manifest:
         """Fetch a manifest or index; its bytes are verified against the digest of the reference."""
         response = self._send("GET", reference, f"manifests/{reference.target}", f"reading {reference}")
-        raw = Manifest.of(response.content, _media_type(response.headers))
         if reference.digest and not _matches(response.content, reference.digest):
             raise RegistryError(
                 "invalid",
-                f"{reference}: {self.host} sent other bytes, {raw.digest}",
+                f"{reference}: {self.host} sent other bytes, {digest_of(response.content)}",
                 hint="a cache or proxy in between, or a damaged store",
             )
-        manifest = self._with_media_type(reference, raw)
+        manifest = read_manifest(
+            response.content,
+            media_type_in(response.headers),
+            digest=reference.digest or "",
+            name=str(reference),
+        )
         self._require_few_entries(reference, manifest)
         self._note_blob_sizes(manifest)
         self._descriptors[reference.repository, manifest.digest] = manifest.descriptor
-        return manifest
-
-    def _with_media_type(self, reference: Reference, raw: Manifest) -> Manifest:
-        """Return a manifest with the media type of its content where the registry sends a generic one."""
-        try:
-            media_type = raw.media_type if raw.media_type not in _GENERIC_TYPES else raw.content_type
-            manifest = replace(raw, media_type=media_type, digest=reference.digest or raw.digest)
-            is_ambiguous = manifest.is_ambiguous
-        except PublishFailed as error:
-            raise RegistryError(
-                "invalid", f"{reference}: {self.host} sends no manifest: {error.message}"
-            ) from error
-        if is_ambiguous:
-            raise RegistryError(
-                "invalid",
-                f"{reference}: {self.host} calls it {media_type[:80]}, and its content is of another kind",
-                hint="one client would take it for an image and another for an index",
-            )
         return manifest
 
     def _require_few_entries(self, reference: Reference, manifest: Manifest) -> None:
@@ -152,28 +76,53 @@ class Registry:
         return self._descriptors.get((reference.repository, reference.digest or ""))
 
     def head(self, reference: Reference) -> Descriptor | None:
-        """Return the descriptor of a tag or digest without fetching it; None when it does not exist."""
+        """Return the descriptor of a tag or digest without fetching it; None when it does not exist.
+
+        Fetches it where the registry refuses the question (`UNANSWERED`), or answers it in part or about another
+        manifest. Raises RegistryError when that is refused too.
+        """
         try:
             response = self._send(
                 "HEAD", reference, f"manifests/{reference.target}", f"looking for {reference}"
             )
-            digest = response.headers.get("docker-content-digest", "")
-            length = response.headers.get("content-length", "")
-            if not is_digest(digest) or digest != (reference.digest or digest) or not length.isdecimal():
-                # The headers are incomplete or of another manifest: fetch the bytes.
-                return self.manifest(reference).descriptor
         except RegistryError as error:
             if error.kind == "not-found":
                 return None
+            if error.status not in UNANSWERED:
+                raise
+            return self._fetched(reference)
+        digest = response.headers.get("docker-content-digest", "")
+        length = response.headers.get("content-length", "")
+        media_type = media_type_in(response.headers)
+        is_whole = is_digest(digest) and length.isdecimal() and int(length) > 0 and media_type in KNOWN_TYPES
+        if not is_whole or digest != (reference.digest or digest):
+            return self._fetched(reference)
+        return Descriptor(media_type=media_type, digest=digest, size=int(length))
+
+    def _fetched(self, reference: Reference) -> Descriptor | None:
+        try:
+            return self.manifest(reference).descriptor
+        except RegistryError as error:
+            if error.kind == "not-found":
+                return None
+            # A tag may hold anything: what it is matters to whoever reads it.
+            if isinstance(error, UnusableManifest) and error.kind == "invalid":
+                return error.manifest.descriptor
             raise
-        return Descriptor(media_type=_media_type(response.headers), digest=digest, size=int(length))
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Push a manifest under `reference`'s tag or digest; return its digest."""
+        """Push a manifest under `reference`'s tag or digest; return the digest of the subject that was noted.
+
+        That is the header OCI-Subject; without it the registry does not list what refers to a subject
+        (distribution-spec, "Pushing Manifests with Subject").
+        """
         path = f"manifests/{reference.target}"
         headers = {"Content-Type": media_type}
-        self._send("PUT", reference, path, f"pushing {reference}", headers=headers, content=content)
-        return digest_of(content)
+        response = self._send(
+            "PUT", reference, path, f"pushing {reference}", headers=headers, content=content
+        )
+        subject = response.headers.get("oci-subject", "").strip()
+        return subject if is_digest(subject) else ""
 
     def delete(self, reference: Reference) -> None:
         """Delete a tag or manifest; `unsupported` where the registry does not allow it."""
@@ -193,23 +142,29 @@ class Registry:
         return tuple(dict.fromkeys(tag for response in pages or () for tag in _tags(response, action)))
 
     def referrers(self, reference: Reference) -> tuple[Descriptor, ...] | None:
-        """List the manifests that refer to a digest (signatures and the like); None without such an API.
+        """List the manifests that claim to refer to a digest (signatures and the like); None without such an API.
 
-        distribution-spec, "Listing Referrers"; all pages. A registry without the API is asked only once.
+        distribution-spec, "Listing Referrers"; all pages. A registry without the API is asked only once. What is listed
+        is only a claim: registries list wrong sizes and types, and some answer with a page for people.
         """
-        if not self._lists_referrers:
+        if "referrers" in self._missing_apis:
             return None
         action = f"listing what refers to {reference}"
         pages = self._pages(reference, f"referrers/{reference.digest}", action, _NO_REFERRERS)
         if pages is None:
-            self._lists_referrers = False
+            self._missing_apis.add("referrers")
             return None
         return tuple(entry for page in pages for entry in self._page_entries(page, action))
 
     def _page_entries(self, page: Response, action: str) -> tuple[Descriptor, ...]:
-        entries = Manifest.of(page.content, OCI_INDEX).entries
-        self._http.budget.add_entries(len(entries), action)
-        return entries
+        """Return the descriptors of a page, and of those that are none the digest, where there is one."""
+        listed = read_manifest(page.content, media_type_in(page.headers), name=f"{action}: the answer")
+        if not listed.is_index:
+            raise RegistryError("invalid", f"{action}: {self.host} answers with something else than a list")
+        entries = listed.split_entries()
+        bare = [odd for odd in entries.odd if is_digest(odd.digest)]
+        self._http.budget.add_entries(len(entries.readable) + len(bare), action)
+        return (*entries.readable, *(Descriptor(media_type="", digest=odd.digest, size=0) for odd in bare))
 
     def _pages(
         self, name: Reference, path: str, action: str, allow_status: frozenset[int]
@@ -229,196 +184,12 @@ class Registry:
             total_bytes += len(response.content)
             visited.add(path)
             path = self._join(response, response.next_page) if response.next_page else ""
-            is_foreign = bool(path) and self._is_other_host(path)
+            is_foreign = bool(path) and self._host_of(path) != self._host_of(self.settings.address)
             if is_foreign or path in visited or total_bytes > MAX_LIST_BYTES or len(pages) > MAX_LIST_PAGES:
                 raise RegistryError(
                     "invalid", f"{action}: {self.host} gives a list that cannot be read to its end"
                 )
         return tuple(pages)
-
-    # -- blobs
-
-    def check_push(self, repository: str) -> None:
-        """Raise RegistryError where pushing is not allowed: open an upload and cancel it; nothing is stored."""
-        name = self._reference(repository)
-        self._cancel_upload(name, self._open_upload(name))
-
-    def has_blob(self, repository: str, digest: str) -> bool:
-        """Whether the repository has a blob."""
-        name = self._reference(repository)
-        _require_digest(digest, f"looking into {name}")
-        response = self._send("HEAD", name, f"blobs/{digest}", f"looking for {digest}", allow_status=_MISSING)
-        return response.status < 300
-
-    def blob(self, repository: str, digest: str) -> Iterator[bytes]:
-        """Stream a blob as it is stored, resuming after a broken connection.
-
-        Raises RegistryError at the end when the bytes do not match the digest, and earlier when there are more of them
-        than any manifest states that this client read.
-        """
-        action = f"reading {digest[:19]}… of {self.host}/{repository}"
-        _require_digest(digest, action)
-        stated = self._blob_sizes.get(digest)
-        self._http.budget.add_bytes(stated or 0, action)
-        hasher = hashlib.new(digest.partition(":")[0])
-        offset, failures = 0, 0
-        while True:
-            try:
-                for chunk in self._stream(repository, digest, offset, action):
-                    hasher.update(chunk)
-                    offset += len(chunk)
-                    self._require_stated(offset, stated, action)
-                    yield chunk
-                break
-            except RegistryError as error:
-                # Opening the stream had its own retries.
-                failures += 1
-                if not offset or not is_transient(error) or failures >= self._http.retry.tries:
-                    raise
-        if hasher.hexdigest() != digest.partition(":")[2]:
-            raise RegistryError("invalid", f"{action}: the bytes do not match the digest")
-
-    def _require_stated(self, received: int, stated: int | None, action: str) -> None:
-        if stated is not None and received > stated:
-            raise RegistryError(
-                "invalid",
-                f"{action}: {self.host} sends more than the {stated} bytes that its manifest states",
-            )
-
-    def _stream(self, repository: str, digest: str, start: int, action: str) -> Iterator[bytes]:
-        """Stream a blob from byte `start`; where the server ignores ranges, the bytes before it are skipped."""
-        request = Request(
-            method="GET",
-            path=f"{repository}/blobs/{digest}",
-            scope=scope_of("GET", repository),
-            action=action,
-            headers={"Range": f"bytes={start}-"} if start else {},
-        )
-
-        def open_stream() -> tuple[ExitStack, httpx.Response]:
-            stack = ExitStack()
-            return stack, stack.enter_context(self._http.open(request))
-
-        # Opening is retried here; after a failure while reading, the caller resumes.
-        stack, response = self._http.with_retries(open_stream)
-        with stack:
-            skip = start if response.status_code != 206 else 0
-            for chunk in response.iter_raw(CHUNK_BYTES):
-                remaining = chunk[skip:]
-                skip = max(0, skip - len(chunk))
-                if remaining:
-                    yield remaining
-
-    def mount(self, repository: str, digest: str, source: str) -> bool:
-        """Mount a blob from another repository of this registry; False where it requires an upload instead."""
-        name = self._reference(repository)
-        query = {"mount": digest, "from": source}
-        try:
-            response = self._send("POST", name, "blobs/uploads/", f"pushing to {name}", query=query)
-        except RegistryError as error:
-            # The login may not read the source, or the registry has no mounting: fall back to an upload.
-            if error.kind in _NO_MOUNT:
-                return False
-            raise
-        if response.status == 201:
-            return True
-        self._cancel_upload(name, response)
-        return False
-
-    def link(self, digest: str, source: Store) -> bool:  # noqa: ARG002 - no shared file system
-        """Return False: a registry shares no file system."""
-        return False
-
-    def upload(self, repository: str, descriptor: Descriptor, chunks: Iterator[bytes]) -> None:
-        """Upload a blob in one streaming request, without retries: the stream can be read only once."""
-        name = self._reference(repository)
-        response = self._open_upload(name)
-        location = response.headers.get("location")
-        if not location:
-            raise RegistryError("invalid", f"pushing to {name}: {self.host} opens no upload")
-        url, query = self._join(response, location), {"digest": descriptor.digest}
-        if not self._http.is_own(url):
-            raise RegistryError(
-                "invalid",
-                f"pushing to {name}: {self.host} wants the upload sent to {host_of(httpx.URL(url))[:80]}",
-                hint="a layer goes only to the registry that it is for: is it the right one?",
-            )
-        headers = {"Content-Length": str(descriptor.size), "Content-Type": "application/octet-stream"}
-        action = f"pushing a layer to {name}"
-        self._send("PUT", name, url, action, query=query, headers=headers, content=chunks)
-
-    # -- requests
-
-    def _reference(self, repository: str) -> Reference:
-        return Reference(host=self.host, repository=repository)
-
-    def _open_upload(self, name: Reference) -> Response:
-        return self._send("POST", name, "blobs/uploads/", f"pushing to {name}")
-
-    def _cancel_upload(self, name: Reference, response: Response) -> None:
-        """Cancel an upload, ignoring failures: registries expire it by themselves."""
-        location = response.headers.get("location")
-        with suppress(RegistryError):
-            path = self._join(response, location) if location else ""
-            if path and self._http.is_own(path):
-                self._delete_upload(name, path)
-
-    def _delete_upload(self, name: Reference, path: str) -> None:
-        request = Request(
-            method="DELETE",
-            path=path,
-            scope=scope_of("POST", name.repository),
-            action=f"ending an upload to {name}",
-            allow_status=frozenset(range(300, 600)),
-        )
-        self._http.send(request)
-
-    def _is_other_host(self, url: str) -> bool:
-        return httpx.URL(url).raw_host != httpx.URL(self.settings.address).raw_host
-
-    def _join(self, response: Response, location: str) -> str:
-        """Resolve a URL from a response, which may be relative."""
-        try:
-            return str(response.url.join(location))
-        except httpx.InvalidURL:
-            raise RegistryError("invalid", f"{self.host} leads to no URL") from None
-
-    def _send(
-        self,
-        method: str,
-        reference: Reference,
-        path: str,
-        action: str,
-        *,
-        query: Mapping[str, str] = MappingProxyType({}),
-        headers: Mapping[str, str] = MappingProxyType({"Accept": ACCEPT}),
-        content: bytes | Iterator[bytes] | None = None,
-        allow_status: frozenset[int] = frozenset(),
-    ) -> Response:
-        """Send a request; `path` is below the repository, or a URL."""
-        full_path = path if path.startswith(("http://", "https://")) else f"{reference.repository}/{path}"
-        return self._http.send(
-            Request(
-                method=method,
-                path=full_path,
-                scope=scope_of(method, reference.repository, mounted_from=query.get("from", "")),
-                action=action,
-                query=query,
-                headers=headers,
-                content=content,
-                allow_status=allow_status,
-            )
-        )
-
-
-def _media_type(headers: httpx.Headers) -> str:
-    return str(headers.get("content-type", "")).split(";")[0].strip()
-
-
-def _require_digest(digest: str, action: str) -> None:
-    """Raise RegistryError for an invalid digest before it becomes part of a path."""
-    if not is_digest(digest):
-        raise RegistryError("invalid", f"{action}: '{digest[:80]}' is no digest")
 
 
 def _matches(content: bytes, digest: str) -> bool:

@@ -18,6 +18,10 @@ class Store(Protocol):
     def host(self) -> str:
         """The host in references; repositories of one host can mount each other's blobs."""
 
+    @property
+    def impatient(self) -> Store:
+        """The same store, which repeats requests less, for what a command can do without."""
+
     def manifest(self, reference: Reference) -> Manifest:
         """Read a manifest or index."""
 
@@ -28,7 +32,7 @@ class Store(Protocol):
         """Return the descriptor of a digest that was read before; None where it was not, or `head` is cheap."""
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Write a manifest under a tag or digest."""
+        """Write a manifest under a tag or digest; return the digest of the subject whose referrers now list it."""
 
     def delete(self, reference: Reference) -> None:
         """Remove a tag."""

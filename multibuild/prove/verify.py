@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +10,18 @@ from multibuild.errors import PublishFailed, VerificationFailed
 from multibuild.frozen import frozen
 from multibuild.json_types import as_json
 from multibuild.oci.errors import RegistryError
-from multibuild.oci.image import Child, read_child
+from multibuild.oci.image import Child, read_image
 from multibuild.oci.limits import MAX_INDEX_ENTRIES, LimitExceeded
-from multibuild.oci.manifest import Descriptor
-from multibuild.oci.reference import Reference, is_digest
+from multibuild.oci.manifest import Descriptor, Manifest
+from multibuild.oci.manifests.read_manifest import NoDocument, UnusableManifest
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry import Registry
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.platforms import Platform
 from multibuild.prove.content.layer_cache import LayerCache
 from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, config_mismatch, prove_content
+from multibuild.prove.verify_index import Finding, IndexListing, list_images
+from multibuild.terminal import one_line
 
 MAX_ENTRIES = MAX_INDEX_ENTRIES
 """Entries of one index; each takes requests."""
@@ -33,27 +36,13 @@ class Rules:
 
 
 @frozen
-class Finding:
-    """A fault. Scripts may rely on `kind`:
-
-    missing (an entry, its config or a layer is not in the registry), unreadable (it exists, but is no image or none
-    whose content can be read), size (the index states another: clients refuse it), platform (the image config
-    contradicts the entry), content (the programs contradict it), attestation (about no image, or missing), empty (the
-    index lists no image).
-    """
-
-    platform: str
-    kind: str
-    detail: str
-
-
-@frozen
 class VerifiedEntry:
-    """One entry. `content` is None when the entry could not be read."""
+    """One entry. `content` is None when the entry could not be read; `artifact` the kind of one that is no image."""
 
     platform: str
     digest: str
     content: ContentProof | None
+    artifact: str = ""
 
 
 @frozen
@@ -84,7 +73,7 @@ class Verification:
 def verify(
     reference: Reference, registries: RegistrySession, *, rules: Rules, cache: LayerCache
 ) -> Verification:
-    """Verify every entry of an index, or the one image.
+    """Verify every entry of an index, or the one image; of an index within it, every entry of that.
 
     Raises RegistryError when the reference itself does not exist, and VerificationFailed for more than MAX_ENTRIES.
     """
@@ -93,24 +82,42 @@ def verify(
         manifest = registry.manifest(reference)
     except LimitExceeded as error:
         raise VerificationFailed(error.message, hint=error.hint) from error
-    if manifest.is_index:
-        entries = manifest.entries
+    except UnusableManifest as error:
+        if error.kind != "invalid" or isinstance(error, NoDocument):
+            raise
+        finding = Finding(platform="-", kind="unreadable", detail=error.message)
+        return Verification(
+            reference=str(reference), digest=error.manifest.digest, entries=(), findings=(finding,)
+        )
+    if not manifest.is_index:
+        listing = IndexListing(images=(manifest.descriptor,))
     else:
-        size = len(manifest.content)
-        entries = (Descriptor(media_type=manifest.media_type, digest=manifest.digest, size=size),)
-    images = [entry for entry in entries if not entry.is_attestation]
+        listing = list_images(manifest, reference, registry)
     verifier = _EntryVerifier(reference=reference, registry=registry, rules=rules, cache=cache)
-    results = registries.map(verifier.verify, images)
-    findings = [finding for _, faults in results for finding in faults]
-    if not images:
-        findings.append(Finding(platform="", kind="empty", detail="the index lists no image"))
-    findings += _attestation_faults(entries, reference, registry)
+    results = registries.map(verifier.verify, listing.images)
+    findings = [*listing.findings, *(finding for _, faults in results for finding in faults)]
+    if all(entry.artifact for entry, _ in results) and not findings:
+        findings.append(Finding(platform="", kind="empty", detail=_empty(manifest)))
     return Verification(
         reference=str(reference),
         digest=manifest.digest,
         entries=tuple(entry for entry, _ in results),
         findings=tuple(findings),
     )
+
+
+def _empty(manifest: Manifest) -> str:
+    kind = manifest.artifact_type
+    return "the index lists no image" if manifest.is_index else f"it is no image, but {one_line(kind)[:80]}"
+
+
+class _Fault(Exception):
+    """What is wrong with an entry that could be read."""
+
+    def __init__(self, kind: str, detail: str, *, platform: str = "") -> None:
+        """Set the fields of the finding; `platform` where the entry itself has none."""
+        super().__init__(detail)
+        self.kind, self.detail, self.platform = kind, detail, platform
 
 
 @frozen
@@ -124,39 +131,55 @@ class _EntryVerifier:
 
     def verify(self, entry: Descriptor) -> tuple[VerifiedEntry, tuple[Finding, ...]]:
         """Read one entry's image and prove its content; an error of the registry becomes a finding."""
-        name = str(entry.platform) if entry.platform else ""
-
-        def fault(kind: str, detail: str) -> tuple[VerifiedEntry, tuple[Finding, ...]]:
-            platform = name or "-"
-            verified = VerifiedEntry(platform=platform, digest=entry.digest, content=None)
-            return verified, (Finding(platform=platform, kind=kind, detail=detail),)
-
+        name = str(entry.platform) if entry.platform else "-"
         try:
-            child = read_child(self.reference.with_digest(entry.digest), self.registry, None)
-            name = name or str(child.config.platform)
-            if child.image.digest == entry.digest and child.image.size != entry.size:
-                return fault("size", f"the index says {entry.size} bytes, it has {child.image.size}")
-            platform = child.config.platform.normalised()
-            if entry.platform:
-                platform = _known_platform(entry.platform)
-                if mismatch := config_mismatch(child.config.raw, platform):
-                    return fault("platform", mismatch)
-            proof = self._prove(child, platform)
-            if proof.status != "failed" and (missing := self._missing_layer(child)):
-                return fault("missing", f"its layer {missing} does not exist")
+            verified = self._verified(entry)
         except LimitExceeded:
             raise
+        except _Fault as fault:
+            kind, detail, name = fault.kind, fault.detail, fault.platform or name
         except RegistryError as error:
-            return fault("missing" if error.kind == "not-found" else "unreadable", error.message)
+            kind, detail = "missing" if error.kind == "not-found" else "unreadable", error.message
         except (VerificationFailed, PublishFailed) as error:
-            return fault("unreadable", error.message)
-        findings = (Finding(platform=name, kind="content", detail=proof.detail),)
-        verified = VerifiedEntry(platform=name, digest=entry.digest, content=proof)
-        return verified, findings if proof.status == "failed" else ()
+            kind, detail = "unreadable", error.message
+        else:
+            proof = verified.content
+            is_failed = proof is not None and proof.status == "failed"
+            findings = (
+                Finding(platform=verified.platform, kind="content", detail=proof.detail if proof else ""),
+            )
+            return verified, findings if is_failed else ()
+        return (
+            VerifiedEntry(platform=name, digest=entry.digest, content=None),
+            (Finding(platform=name, kind=kind, detail=detail),),
+        )
+
+    def _verified(self, entry: Descriptor) -> VerifiedEntry:
+        """Return what an entry was proved to be; raises _Fault, RegistryError or VerificationFailed."""
+        reference = self.reference.with_digest(entry.digest)
+        manifest = self.registry.manifest(reference)
+        if len(manifest.content) != entry.size:
+            raise _Fault("size", f"the index says {entry.size} bytes, it has {len(manifest.content)}")
+        if manifest.is_index:
+            raise _Fault("unreadable", f"the index says {entry.media_type[:80]}, it is an index")
+        if manifest.is_artifact:
+            self._require_blobs(manifest.blobs, "blob")
+            return _artifact(entry, manifest)
+        child = read_image(reference, manifest, self.registry, assumed=_complete(entry.platform))
+        platform = child.config.platform.normalised()
+        if entry.platform:
+            platform = _known_platform(entry.platform)
+            if mismatch := config_mismatch(_config_of(child), platform):
+                raise _Fault("platform", mismatch)
+        name = str(entry.platform or child.config.platform)
+        proof = self._prove(child, platform)
+        if proof.status != "failed":
+            self._require_blobs(child.layers, "layer", name)
+        return VerifiedEntry(platform=name, digest=entry.digest, content=proof)
 
     def _prove(self, child: Child, platform: Platform) -> ContentProof:
         return prove_content(
-            ImageContent(config=child.config.raw, layers=child.layers),
+            ImageContent(config=_config_of(child), layers=child.layers),
             platform=platform,
             mode=self.rules.mode,
             ignore=self.rules.ignore,
@@ -164,33 +187,35 @@ class _EntryVerifier:
             cache=self.cache,
         )
 
-    def _missing_layer(self, child: Child) -> str:
-        """Return the digest of a layer that the registry lacks, as a proof reads no cached layer and may be off.
+    def _require_blobs(self, blobs: Sequence[Descriptor], what: str, platform: str = "") -> None:
+        """Raise _Fault for a blob that the registry lacks, as a proof reads no cached layer and may be off.
 
         A layer with `urls` need not be in the registry (image-spec descriptor.md; the base layers of Windows).
         """
-        required = (layer.digest for layer in child.layers if not layer.extras.get("urls"))
-        has_blob = self.registry.has_blob
-        return next((one for one in required if not has_blob(self.reference.repository, one)), "")
+        for blob in blobs:
+            if blob.extras.get("urls") or self.registry.has_blob(self.reference.repository, blob.digest):
+                continue
+            raise _Fault("missing", f"its {what} {blob.digest} does not exist", platform=platform)
+
+
+def _artifact(entry: Descriptor, manifest: Manifest) -> VerifiedEntry:
+    """Return an entry that is no image and complete: nothing more can be proved of it."""
+    name = str(entry.platform) if entry.platform else "-"
+    kind = one_line(manifest.artifact_type)[:80]
+    return VerifiedEntry(platform=name, digest=entry.digest, content=None, artifact=kind)
+
+
+def _complete(platform: Platform | None) -> Platform | None:
+    """Return the platform of an entry that names os and architecture, the least that a client looks at."""
+    return platform if platform is not None and platform.os and platform.architecture else None
+
+
+def _config_of(child: Child) -> dict[str, Any]:
+    """Return an image's config with its platform, where only the entry says it (`merge --platform-of`)."""
+    platform = child.config.platform
+    return {**child.config.raw, "os": platform.os, "architecture": platform.architecture}
 
 
 def _known_platform(platform: Platform) -> Platform:
     """Return the platform that programs must be for; a variant that no image config has ("unknown") is dropped."""
     return (platform if platform.has_known_variant else replace(platform, variant="")).normalised()
-
-
-def _attestation_faults(
-    entries: Sequence[Descriptor], reference: Reference, registry: Registry
-) -> Iterator[Finding]:
-    """Return a fault for each attestation that is about no image of the index or does not exist."""
-    images = {entry.digest for entry in entries if not entry.is_attestation}
-    for entry in entries:
-        if not entry.is_attestation:
-            continue
-        if entry.attests not in images:
-            detail = f"it is about {entry.attests}, which the index does not list"
-        elif not is_digest(entry.digest) or registry.head(reference.with_digest(entry.digest)) is None:
-            detail = f"{entry.digest} is listed and does not exist"
-        else:
-            continue
-        yield Finding(platform="-", kind="attestation", detail=detail)

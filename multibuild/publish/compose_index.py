@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from multibuild.errors import PublishFailed
+from multibuild.errors import MultibuildError, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.oci.document import MAX_DOCUMENT_BYTES
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
+from multibuild.oci.manifests.identity import EntryIdentity
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class IndexChild:
     """One child and the fields of its entry in the index.
 
     `platform` None keeps the child's own. `also_as` adds entries for the same digest right after it. `features` are
-    those of a CPU, which a Docker list can name.
+    those of a CPU, which a Docker list can name. `needs_zstd`: its layers do, whether or not its entry says so.
+    `problem` is why it cannot be merged; of an image whose config says no platform, NoPlatform.
     """
 
     image: Descriptor
@@ -34,6 +36,19 @@ class IndexChild:
     os_features: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    needs_zstd: bool = False
+    problem: MultibuildError | None = None
+
+    @property
+    def entries(self) -> tuple[Descriptor, ...]:
+        """The entries of its image."""
+        return tuple(_images(self))
+
+    @property
+    def identities(self) -> tuple[EntryIdentity, ...]:
+        """What tells its entries apart from others."""
+        own = (EntryIdentity.of(entry) for entry in self.entries)
+        return tuple(replace(one, is_zstd=one.is_zstd or self.needs_zstd) for one in own)
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -74,7 +89,8 @@ def compose(
             "an OCI index has no CPU features (image-spec: reserved)",
             hint="a Docker list has: `media_type: docker`",
         )
-    entries = [*(entry for child in children for entry in _images(child)), *_attestations(children)]
+    entries = [*(entry for child in children for entry in child.entries), *_attestations(children)]
+    _require_platforms(entries)
     index_type = OCI_INDEX if media_type == "oci" else DOCKER_LIST
     document: dict[str, Any] = {"schemaVersion": 2, "mediaType": index_type}
     if base.artifact_type:
@@ -85,6 +101,17 @@ def compose(
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     return Manifest.of(_encode(document), index_type)
+
+
+def _require_platforms(entries: Sequence[Descriptor]) -> None:
+    """Raise PublishFailed for a platform without os or architecture (image-spec, image-index: both are required)."""
+    for entry in entries:
+        platform = entry.platform
+        if platform is not None and not (platform.os and platform.architecture):
+            raise PublishFailed(
+                f"{entry.digest} would be listed without {'an architecture' if platform.os else 'an os'}",
+                hint="say it with --platform-of, or leave the image out",
+            )
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Literal
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, Event
+from multibuild.oci.copy.companions import OPTIONAL, CompanionPolicy
 from multibuild.oci.local.archive import pack
 from multibuild.oci.local.layout import OciLayout, StoresWithLayouts
 from multibuild.oci.manifest import Manifest
@@ -45,6 +46,7 @@ def publish_locally(
     sources: Sequence[Reference],
     registries: Stores,
     emit: Emit,
+    companions: CompanionPolicy = OPTIONAL,
 ) -> Published:
     """Write one layout with the complete index, and pack or load it. Raises what `publish` raises."""
 
@@ -52,7 +54,9 @@ def publish_locally(
         layout = output.layout(path)
         destination = Destination(repository=layout.reference(), tags=output.tags)
         stores = StoresWithLayouts(registries, layout)
-        return publish(index, [destination], sources=sources, registries=stores, emit=emit)
+        return publish(
+            index, [destination], sources=sources, registries=stores, emit=emit, companions=companions
+        )
 
     try:
         return write(output.path, emit) if output.kind == "oci" else _pack(output, write, emit)

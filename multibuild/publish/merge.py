@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.oci.image import NoPlatform
 from multibuild.oci.manifest import DOCKER_LIST, Manifest, as_mapping
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, EntryIdentity
 from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexBase, IndexChild, compose
@@ -98,6 +100,8 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
     """
     single = sources[0].base if len(sources) == 1 and onto is None else None
     if single is not None and options.is_empty:
+        for child in sources[0].children:
+            _require_readable(child)
         return single
     base = onto.base if onto is not None else single
     document: dict[str, Any] = base.document if base is not None else {}
@@ -105,10 +109,11 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
     children = plan_children(sources, options, onto=onto)
     kind = str(document.get("artifactType", ""))
     keeps_docker = was_docker and not options.annotations and not options.entry_annotations
+    media_type = options.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci")
     return compose(
-        children,
+        _mark_zstd(children) if media_type == "oci" else children,
         annotations={**as_mapping(document.get("annotations")), **dict(options.annotations)},
-        media_type=options.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci"),
+        media_type=media_type,
         base=IndexBase(subject=as_mapping(document.get("subject")), artifact_type=kind),
     )
 
@@ -118,7 +123,8 @@ def plan_children(
 ) -> tuple[IndexChild, ...]:
     """Return the children in the order of the sources, with their options applied.
 
-    With `onto`, a child replaces the entry of its platform there, and those of its `also_as`; others are appended.
+    With `onto`, a child replaces the entries of its identity there, and those of its `also_as`; others are appended.
+    Raises the problem of a child that cannot be merged.
     """
     _require_sources(sources, options)
     children: list[IndexChild] = []
@@ -128,6 +134,7 @@ def plan_children(
             planned = _with_options(source, child, options)
             of_digest = same.setdefault(planned.image.digest, [])
             if planned not in of_digest and _is_chosen(planned, options.only):
+                _require_mergeable(planned)
                 children.append(planned)
                 of_digest.append(planned)
     if onto is not None:
@@ -135,17 +142,70 @@ def plan_children(
     return _annotate(children, options)
 
 
+def _require_readable(child: IndexChild) -> None:
+    """Raise the problem of a child, but for a missing platform: an index that stays as it is need not say it."""
+    if child.problem is not None and not isinstance(child.problem, NoPlatform):
+        raise child.problem
+
+
+def _require_mergeable(child: IndexChild) -> None:
+    """Raise the problem of a child; `--platform-of` says the platform that a config does not."""
+    _require_readable(child)
+    if child.problem is not None and child.platform is None:
+        raise child.problem
+
+
 def _append(entries: Sequence[IndexChild], children: Sequence[IndexChild]) -> list[IndexChild]:
-    merged = list(entries)
+    """Put children in the place of the old entries that have their identities, else at the end.
+
+    Only old entries are ever replaced: of two children of one identity the second follows the first.
+    """
+    new = {identity for child in children for identity in child.identities}
+    replaced = [not new.isdisjoint(entry.identities) for entry in entries]
+    at = {id(child): _place(child, entries) for child in _first_of_identity(children)}
+    merged: list[IndexChild] = []
+    for position, (entry, is_replaced) in enumerate(zip(entries, replaced, strict=True)):
+        merged += [_as_listed(child, entries) for child in children if at.get(id(child)) == position]
+        merged += [] if is_replaced else [entry]
+    return [*merged, *(child for child in children if at.get(id(child)) is None)]
+
+
+def _first_of_identity(children: Sequence[IndexChild]) -> Iterator[IndexChild]:
+    seen: set[EntryIdentity] = set()
     for child in children:
-        platform = platform_of(child)
-        indices = [i for i, entry in enumerate(merged) if platform and _is_same(platform_of(entry), platform)]
-        if indices:
-            merged[indices[0]] = child
-        else:
-            merged.append(child)
-        merged = [entry for entry in merged if entry is child or platform_of(entry) not in child.also_as]
-    return merged
+        if child.identities[0] not in seen:
+            yield child
+        seen.add(child.identities[0])
+
+
+def _place(child: IndexChild, entries: Sequence[IndexChild]) -> int | None:
+    """Return the position of the first old entry that a child replaces; None for a new one."""
+    matches = (i for i, entry in enumerate(entries) if child.identities[0] in entry.identities)
+    return next(matches, None)
+
+
+def _as_listed(child: IndexChild, entries: Sequence[IndexChild]) -> IndexChild:
+    """Return a child under each spelling of its platform that the old index has (`arm64` beside `arm64/v8`).
+
+    podman and crane compare exact strings: of the two spellings one would keep the old image, or be lost.
+    """
+    same = [platform_of(entry) for entry in entries if child.identities[0] in entry.identities]
+    listed = {platform_of(child), *child.also_as}
+    others = [platform for platform in dict.fromkeys(same) if platform and platform not in listed]
+    return replace(child, also_as=(*child.also_as, *others)) if len(set(same)) > 1 else child
+
+
+def _mark_zstd(children: Sequence[IndexChild]) -> tuple[IndexChild, ...]:
+    """Annotate a child that needs zstd where one beside it does not: clients tell them apart by nothing else."""
+    every = {identity for child in children for identity in child.identities}
+
+    def marked(child: IndexChild) -> IndexChild:
+        beside = (replace(identity, is_zstd=False) in every for identity in child.identities)
+        if not child.needs_zstd or not any(beside):
+            return child
+        return replace(child, annotations={**child.annotations, ZSTD_ANNOTATION: "true"})
+
+    return tuple(marked(child) for child in children)
 
 
 def platform_of(child: IndexChild) -> Platform | None:

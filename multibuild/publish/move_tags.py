@@ -12,8 +12,11 @@ from typing import Literal, TypeVar
 from multibuild.errors import Interrupted, PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.events import Emit, TagEnded, TagPlanned
-from multibuild.oci.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
-from multibuild.oci.copy import MAX_PARALLEL_HEADS, copy_children
+from multibuild.oci.copy.children import MAX_PARALLEL_HEADS, copy_children
+from multibuild.oci.copy.companions import OPTIONAL, CompanionPolicy, list_subject
+from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, put_index, wait_until_visible
+from multibuild.oci.copy.copier import Repository
+from multibuild.oci.copy.target import stored_manifest
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
@@ -50,6 +53,7 @@ def publish(
     registries: Stores,
     emit: Emit,
     previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
+    companions: CompanionPolicy = OPTIONAL,
 ) -> Published:
     """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
 
@@ -61,8 +65,8 @@ def publish(
     (reference, index digest). They are rolled back to these, too, if anything fails now.
     """
     for destination in destinations:
-        copy_children(index, destination.repository, sources, registries)
-    previous = _push_index(index, destinations, registries, previous_digests)
+        copy_children(index, destination.repository, sources, registries, companions=companions)
+    previous = _push_index(index, destinations, registries, previous_digests, companions)
     for reference, state in previous.items():
         emit(TagPlanned(ref=str(reference), before=state.digest, after=index.digest))
     move = _Move(index=index, previous=previous, registries=registries, emit=emit)
@@ -74,6 +78,7 @@ def _push_index(
     destinations: Sequence[Destination],
     registries: Stores,
     previous_digests: Mapping[tuple[str, str], str | None],
+    companions: CompanionPolicy,
 ) -> dict[Reference, _Previous]:
     """Push the index everywhere by its digest, then read back the index and the tags, all at once.
 
@@ -84,7 +89,10 @@ def _push_index(
     tags = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
 
     def push(reference: Reference) -> None:
-        registries.of(reference.host).put_manifest(reference, index.content, index.media_type)
+        store = registries.of(reference.host)
+        noted = put_index(store, reference, index)
+        target = Repository(reference=reference.with_tag(None), store=store)
+        list_subject(index, target, noted, companions)
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
         _results([pool.submit(push, reference) for reference in pinned])
@@ -119,21 +127,12 @@ def _read_previous(
 ) -> _Previous:
     """Read a tag's manifest with its bytes: a registry may drop them as soon as no tag has them."""
     registry = registries.of(tag.host)
-    current = _read(registry, tag)
+    current = stored_manifest(registry, tag)
     before = previous_digests.get((str(tag), index.digest), index.digest)
     if current is not None and current.digest == index.digest != before:
-        manifest = _read(registry, tag.with_digest(before)) if before is not None else None
+        manifest = stored_manifest(registry, tag.with_digest(before)) if before is not None else None
         return _Previous(digest=before, manifest=manifest, resumed=True)
     return _Previous(digest=current.digest if current else None, manifest=current)
-
-
-def _read(registry: Store, reference: Reference) -> Manifest | None:
-    try:
-        return registry.manifest(reference)
-    except RegistryError as error:
-        if error.kind == "not-found":
-            return None
-        raise
 
 
 @frozen
@@ -167,7 +166,7 @@ class _Move:
         if moved.before == self.index.digest:
             return replace(moved, status="unchanged")
         registry = self.registries.of(reference.host)
-        registry.put_manifest(reference, self.index.content, self.index.media_type)
+        put_index(registry, reference, self.index)
         _read_back(registry, reference, self.index)
         return moved
 

@@ -9,13 +9,16 @@ from multibuild.errors import PublishFailed
 from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.recorder import Recorder
-from multibuild.oci.errors import RegistryError
+from multibuild.oci.image import NoPlatform
+from multibuild.oci.manifest import Descriptor
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION, is_zstd
 from multibuild.oci.reference import Reference
 from multibuild.oci.store import Stores
 from multibuild.plan.plan import Plan
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild
-from multibuild.publish.merge_sources import read_source
+from multibuild.publish.merge_sources import read_target
 
 
 def carry_missing(
@@ -37,16 +40,17 @@ def carry_missing(
             hint="`multibuild report` says why; with omit the index goes out without them",
         )
     tag = repository.with_tag(plan.publish.carry_from)
-    old = {child.image.platform: child for child in _old_children(tag, registries)}
+    source = read_target(str(tag), registries, reference=tag)
+    old = source.children if source is not None else ()
     carried = {}
     for planned in missing:
-        child = old.get(planned.platform) or next(
-            (child for listed, child in old.items() if listed and listed.normalised() == planned.platform),
-            None,
-        )
+        child = _old_child(old, planned)
         if child is None:
             recorder.say(f"{planned.platform} is in {tag} neither: left out")
             continue
+        if child.problem is not None and not isinstance(child.problem, NoPlatform):
+            raise child.problem
+        zstd = {ZSTD_ANNOTATION: "true"} if is_zstd(child.image.annotations) else {}
         carried[planned.platform] = replace(
             child,
             image=replace(child.image, annotations={}),
@@ -54,7 +58,7 @@ def carry_missing(
             also_as=planned.entry.also_as,
             os_version=planned.entry.os_version,
             os_features=planned.entry.os_features,
-            annotations=planned.entry.annotations,
+            annotations={**zstd, **planned.entry.annotations},
         )
         local = is_local_child(planned.staging.reference)
         recorder.record(
@@ -68,10 +72,24 @@ def carry_missing(
     return carried
 
 
-def _old_children(tag: Reference, registries: Stores) -> tuple[IndexChild, ...]:
-    try:
-        return read_source(str(tag), registries, reference=tag).children
-    except RegistryError as error:
-        if error.kind != "not-found":
-            raise
-        return ()
+def _old_child(children: Sequence[IndexChild], planned: PlannedPlatform) -> IndexChild | None:
+    """Return the child of an old index for a platform: the first whose fields are those of the config.
+
+    An entry for another build of Windows is another image. The spelling of the config comes first, and gzip before
+    zstd, which every client reads.
+    """
+    fields = planned.entry
+
+    def is_same(image: Descriptor) -> bool:
+        listed = image.platform
+        return (
+            listed is not None
+            and listed.normalised() == planned.platform.normalised()
+            and (not fields.os_version or image.os_version in ("", fields.os_version))
+            and (not fields.os_features or set(image.os_features) in (set(), set(fields.os_features)))
+        )
+
+    def rank(child: IndexChild) -> tuple[bool, bool]:
+        return child.image.platform != planned.platform, is_zstd(child.image.annotations)
+
+    return min((child for child in children if is_same(child.image)), key=rank, default=None)

@@ -15,6 +15,7 @@ from multibuild.journal.local_children import ChildStores
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
+from multibuild.oci.copy.companions import CompanionPolicy
 from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.limits import RUN_LIMITS
@@ -62,6 +63,7 @@ async def publish_children(
     """Compose the index, push it, read it back, move the tags. Raises what `move_tags.publish` raises."""
     run, recorder = context.run, context.recorder
     output, gate = _local_output(plan, run), _Gate(recorder)
+    companions = CompanionPolicy(report=recorder.say)
     destinations = [Destination(repository=Reference.parse(t.repository), tags=t.tags) for t in plan.targets]
 
     def push() -> Published:
@@ -75,7 +77,12 @@ async def publish_children(
             stores = ChildStores(registries, run)
             if output is not None:
                 return publish_locally(
-                    index, output, sources=sources, registries=stores, emit=recorder.record
+                    index,
+                    output,
+                    sources=sources,
+                    registries=stores,
+                    emit=recorder.record,
+                    companions=companions,
                 )
             return publish(
                 index,
@@ -84,6 +91,7 @@ async def publish_children(
                 registries=stores,
                 emit=gate.record,
                 previous_digests=previous_digests,
+                companions=companions,
             )
 
     with recorder.stage("publish"):

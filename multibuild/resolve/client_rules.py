@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from multibuild.architectures import ARCHITECTURES
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 
@@ -32,18 +33,7 @@ ARCHITECTURE_ALIASES: dict[str, tuple[str, str | None]] = {
 
 # The same function: variants with more than one spelling.
 VARIANT_ALIASES: dict[tuple[str, str], str] = {
-    ("amd64", "v1"): "",
-    ("arm64", "8"): "",
-    ("arm64", "v8"): "",
-    ("arm64", "v8.0"): "",
-    ("arm64", "9"): "v9",
-    ("arm64", "9.0"): "v9",
-    ("arm64", "v9.0"): "v9",
-    ("arm", ""): "v7",
-    ("arm", "5"): "v5",
-    ("arm", "6"): "v6",
-    ("arm", "7"): "v7",
-    ("arm", "8"): "v8",
+    (row.name, variant): normal for row in ARCHITECTURES for variant, normal in row.normal
 }
 
 # containers/image internal/pkg/platform/platform_matcher.go, "compatibility": from most to least capable.
@@ -59,12 +49,16 @@ _GGCR_DEFAULT = Platform(os="linux", architecture="amd64")
 
 @frozen
 class Entry:
-    """One entry of an index, as written; `platform` is not normalised (Platform.literal)."""
+    """One entry of an index, as written; `platform` is not normalised (Platform.literal).
+
+    `is_zstd`: its annotation says that its layers need zstd.
+    """
 
     platform: Platform | None
     digest: str
     media_type: str = ENGINE_MEDIA_TYPES[0]
     is_attestation: bool = False
+    is_zstd: bool = False
 
 
 @frozen
@@ -75,14 +69,17 @@ class Choice:
     platform: Platform | None
 
 
-def resolve(entries: Sequence[Entry], host: Platform) -> dict[str, Choice | None]:
-    """Return each client's pick from an index on a host; None where no entry matches.
+def resolve(
+    entries: Sequence[Entry], host: Platform, clients: Sequence[str] = ()
+) -> dict[str, Choice | None]:
+    """Return each client's pick from an index on a host; None where no entry matches, or the client is unknown.
 
     `host` is the platform that the client detects or is configured with, so an old engine's `arm64/unknown` is taken
     literally. Attestations are never picked: their platform is unknown/unknown, in the entry and in their config.
     """
     images = [entry for entry in entries if not entry.is_attestation]
-    return {name: _choice(rule(images, host)) for name, rule in CLIENTS.items()}
+    rules = {name: client_rule(name) for name in clients or CLIENTS}
+    return {name: _choice(rule(images, host)) if rule else None for name, rule in rules.items()}
 
 
 def containerd(entries: Sequence[Entry], host: Platform) -> Entry | None:
@@ -132,18 +129,29 @@ def podman(entries: Sequence[Entry], host: Platform) -> Entry | None:
 
     containers/image internal/pkg/platform/platform_matcher.go WantedPlatforms, internal/manifest/oci_index.go
     chooseInstance: entries without platform come last. Only arm and arm64 have a variant detected; one that is not
-    recognised is none. Between equals it prefers zstd layers, by an annotation that is ignored here.
+    recognised is none. Between equals it prefers zstd layers, by their annotation, since 5.25 (Podman 4.5, CRI-O 1.27,
+    skopeo 1.12); `podman@4.4` is one from before.
     """
+    return _podman(entries, host, prefers_zstd=True)
+
+
+def podman_without_zstd(entries: Sequence[Entry], host: Platform) -> Entry | None:
+    """Pick like Podman before 4.5, CRI-O before 1.27: of equals the first, whatever its compression."""
+    return _podman(entries, host, prefers_zstd=False)
+
+
+def _podman(entries: Sequence[Entry], host: Platform, *, prefers_zstd: bool) -> Entry | None:
     variants = _podman_variants(host)
-    best, best_rank = None, len(variants) + 1
+    best, best_rank = None, (len(variants) + 1, False)
     for entry in entries:
-        rank = len(variants)
+        position = len(variants)
         if entry.platform is not None:
             platform = entry.platform
             same = (platform.os, platform.architecture) == (host.os, host.architecture)
             if not same or platform.variant not in variants:
                 continue
-            rank = variants.index(platform.variant)
+            position = variants.index(platform.variant)
+        rank = (position, prefers_zstd and not entry.is_zstd)
         if rank < best_rank:
             best, best_rank = entry, rank
     return best
@@ -162,13 +170,39 @@ def crane(entries: Sequence[Entry], host: Platform) -> Entry | None:
     return None
 
 
-CLIENTS: Mapping[str, Callable[[Sequence[Entry], Platform], Entry | None]] = {
+Rule = Callable[[Sequence[Entry], Platform], Entry | None]
+
+CLIENTS: Mapping[str, Rule] = {
     "containerd": containerd,
     "docker": docker,
     "docker-legacy": docker_legacy,
     "podman": podman,
     "crane": crane,
 }
+
+
+FIRST_PODMAN_WITH_ZSTD = (4, 5)
+"""Its go.mod has containers/image 5.25, where zstd comes first (containers/image pull request 1789)."""
+
+
+def client_rule(name: str) -> Rule | None:
+    """Return a client's rule: a name of CLIENTS, or `podman@VERSION`; None for any other."""
+    client, at, version = name.partition("@")
+    if not at:
+        return CLIENTS.get(name)
+    numbers = major_minor(version)
+    if client != "podman" or numbers is None:
+        return None
+    return podman if numbers >= FIRST_PODMAN_WITH_ZSTD else podman_without_zstd
+
+
+def major_minor(version: str) -> tuple[int, int] | None:
+    """Parse the start of a version, `4.5.1` or `4`; None for one without a number."""
+    major, _, rest = version.partition(".")
+    numbers = [major, rest.partition(".")[0].partition("-")[0] or "0"]
+    if not all(part.isascii() and part.isdigit() and len(part) < 6 for part in numbers):
+        return None
+    return int(numbers[0]), int(numbers[1])
 
 
 def normalised(platform: Platform) -> Platform:

@@ -15,7 +15,7 @@ ChangeKind = Literal["added", "removed", "changed", "annotated", "same"]
 
 @frozen
 class Change:
-    """The change of one platform; `before` or `after` is None where an index has no such entry."""
+    """The change of one entry; `platform` with what else tells it apart, `before` or `after` None for no such entry."""
 
     platform: str
     kind: ChangeKind
@@ -43,7 +43,7 @@ class Difference:
 
 
 def compare(before: Inspection, after: Inspection) -> Difference:
-    """Compare entry by entry: the n-th of a platform with the n-th."""
+    """Compare entry by entry: the n-th of an identity (platform, os.version, zstd …) with the n-th."""
     old, new = _numbered(before.entries), _numbered(after.entries)
     keys = dict.fromkeys((*old, *new))
     changes = tuple(
@@ -63,12 +63,12 @@ def compare(before: Inspection, after: Inspection) -> Difference:
 
 
 def _numbered(entries: Sequence[InspectedEntry]) -> dict[tuple[str, int], InspectedEntry]:
-    """Key entries by platform and their number among those of the platform."""
+    """Key entries by what tells them apart, and their number among those alike."""
     numbered: dict[tuple[str, int], InspectedEntry] = {}
     counts = Counter[str]()
     for entry in entries:
-        numbered[entry.platform, counts[entry.platform]] = entry
-        counts[entry.platform] += 1
+        numbered[entry.name, counts[entry.name]] = entry
+        counts[entry.name] += 1
     return numbered
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform, runs_natively
-from multibuild.resolve.client_rules import CLIENTS, Choice, Entry
+from multibuild.resolve.client_rules import Choice, Entry, client_rule, major_minor
 
 RUNTIMES: tuple[tuple[str, str], ...] = (
     ("containerd", "containerd"),  # containerd pulls by itself (CRI plugin)
@@ -21,6 +21,9 @@ RUNTIMES: tuple[tuple[str, str], ...] = (
 
 FIRST_DOCKER_BY_CONTAINERD = 23
 """From this major version on Docker picks like containerd (resolve/client_rules.py, docker and docker_legacy)."""
+
+FIRST_CRI_O_WITH_ZSTD = (1, 27)
+"""Its go.mod has containers/image 5.25; the rule of one from before is that of `podman@4.4`."""
 
 ASSUMED_ARM = "v7"
 """Kubernetes reports only `arm`; nearly every 32-bit ARM node is an ARMv7 or better."""
@@ -110,6 +113,8 @@ def _client(runtime: str) -> tuple[str, str]:
     major = _MAJOR.match(version)
     if client == "docker" and (major is None or int(major[0]) < FIRST_DOCKER_BY_CONTAINERD):
         return "docker-legacy", ""
+    if scheme == "cri-o" and (major_minor(version) or FIRST_CRI_O_WITH_ZSTD) < FIRST_CRI_O_WITH_ZSTD:
+        return "podman@4.4", ""
     return client, ""
 
 
@@ -125,7 +130,8 @@ def resolve_nodes(
 
 
 def _pull(images: Sequence[Entry], node: ClusterNode, own: Platform | None) -> Pull:
-    entry = CLIENTS[node.client](images, node.host)
+    rule = client_rule(node.client)
+    entry = rule(images, node.host) if rule is not None else None
     if entry is None:
         return Pull(node=node, choice=None, runs=False, why=f"no entry for {node.host}")
     platform = entry.platform or own

@@ -7,9 +7,10 @@ from typing import Any
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.oci.document import parse_object
-from multibuild.oci.errors import translate_read_errors
-from multibuild.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest, digest_of
+from multibuild.oci.errors import RegistryError, translate_read_errors
+from multibuild.oci.manifest import Descriptor, Manifest
+from multibuild.oci.manifests.identity import is_zstd
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.platforms import Platform
 from multibuild.resolve.client_rules import Choice, Entry, resolve
 
@@ -34,11 +35,13 @@ class HostChoices:
         }
 
 
-def resolve_hosts(index: Manifest, hosts: Sequence[str]) -> tuple[HostChoices, ...]:
-    """Resolve an index for each host; UsageError for a host that is no platform."""
+def resolve_hosts(
+    index: Manifest, hosts: Sequence[str], clients: Sequence[str] = ()
+) -> tuple[HostChoices, ...]:
+    """Resolve an index for each host, by all clients or those named; UsageError for a host that is no platform."""
     entries = entries_of(index)
     platforms = dict.fromkeys(parse_host(text) for text in hosts)
-    return tuple(HostChoices(host=str(host), clients=resolve(entries, host)) for host in platforms)
+    return tuple(HostChoices(host=str(host), clients=resolve(entries, host, clients)) for host in platforms)
 
 
 def parse_host(text: str) -> Platform:
@@ -52,14 +55,14 @@ def parse_host(text: str) -> Platform:
 
 
 def entries_of(index: Manifest) -> tuple[Entry, ...]:
-    """Return the entries of an index; a single manifest is one entry without platform.
+    """Return the entries of an index that can be read; a single manifest is one entry without platform.
 
-    Raises EnvironmentFault for an entry that is none.
+    Raises EnvironmentFault for a list that is none.
     """
-    if index.media_type in MANIFEST_TYPES:
+    if not index.is_index:
         return (Entry(platform=None, digest=index.digest, media_type=index.media_type),)
     with translate_read_errors():
-        return tuple(entry_of(descriptor) for descriptor in index.entries)
+        return tuple(entry_of(descriptor) for descriptor in index.read_entries.readable)
 
 
 def entry_of(descriptor: Descriptor) -> Entry:
@@ -69,20 +72,23 @@ def entry_of(descriptor: Descriptor) -> Entry:
         digest=descriptor.digest,
         media_type=descriptor.media_type,
         is_attestation=descriptor.is_attestation,
+        is_zstd=is_zstd(descriptor.annotations),
     )
 
 
 def read_index(content: bytes, name: str) -> Manifest:
     """Parse an index from a file's bytes; UsageError with the file's name when it holds none."""
     try:
-        document = parse_object(content)
-    except ValueError as error:
-        raise UsageError(f"{name} holds no index: {error}", hint=_PRINT_ONE) from None
-    if not isinstance(document.get("manifests"), list):
+        index = read_manifest(content, "", name=name)
+    except RegistryError as error:
+        raise UsageError(error.message, hint=_PRINT_ONE) from None
+    if not index.is_index:
         raise UsageError(f"{name} holds no index: it lists no manifests", hint=_PRINT_ONE)
-    declared = str(document.get("mediaType", ""))
-    media_type = declared if declared in INDEX_TYPES else "application/vnd.oci.image.index.v1+json"
-    return Manifest(media_type=media_type, digest=digest_of(content), content=content)
+    try:
+        index.read_entries  # noqa: B018 - raises for a list that is none
+    except RegistryError as error:
+        raise UsageError(f"{name}: {error.message}", hint=_PRINT_ONE) from None
+    return index
 
 
 _PRINT_ONE = "`multibuild inspect REF --raw` prints one"

@@ -20,6 +20,7 @@ from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping, digest_of
+from multibuild.oci.manifests.read_manifest import UnusableManifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 
@@ -240,6 +241,8 @@ def _manifest(reference: Reference, registries: RegistrySession) -> Manifest | N
     try:
         return registries.of(reference.host).manifest(reference)
     except RegistryError as error:
+        if isinstance(error, UnusableManifest) and not error.manifest.is_index:
+            return error.manifest  # an image of schema 1, a page for people: nothing below it is ours
         if error.kind == "not-found":
             return None
         raise

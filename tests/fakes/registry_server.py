@@ -51,8 +51,31 @@ class Faults:
         return self.at[max(earlier)] if self.lasting and earlier else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request as a bend sees it. `name` and `rest` are parts of the path, empty where it is no repository's."""
+
+    method: str
+    path: str
+    name: str
+    kind: str
+    rest: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    number: int
+
+    @property
+    def is_upload(self):
+        return self.kind == "blobs" and self.rest.startswith("uploads/")
+
+
 class FakeRegistry:
-    """`with FakeRegistry() as registry:` serves at `registry.host`."""
+    """`with FakeRegistry() as registry:` serves at `registry.host`.
+
+    `bends` are functions of (registry, request, proceed) that return an answer: (status, content, headers). `proceed()`
+    is the answer of a registry as the spec has it, or of the next bend.
+    """
 
     def __init__(
         self,
@@ -88,6 +111,7 @@ class FakeRegistry:
         self.deletes_with_tag = False  # some registries delete a tag's manifest with it
         self.pages = None  # the list of tags instead: (content, headers) by `last`
         self.deletes = True  # registry 2.8 only with `storage.delete.enabled`
+        self.bends = []
         self.lock = threading.RLock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
         if tls is not None:
@@ -127,6 +151,7 @@ class FakeRegistry:
     def reset(self):
         """Remove all content and faults: cheaper than a new server."""
         self.faults = Faults()
+        self.bends = []
         self.repositories.clear()
         self.log.clear()
 
@@ -179,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Retry-After": registry.faults.retry_after} if registry.faults.retry_after else {}
             self._answer(fault, _errors("UNAVAILABLE", registry.error_message), headers)
             return
-        status, content, headers = self._refusal() or self._dispatch(split.path, body)
+        status, content, headers = self._refusal() or self._bent(split.path, body)
         if fault == "after":
             self._drop()
             return
@@ -203,7 +228,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        if not any(name.lower() == "content-length" for name in headers or {}):
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
@@ -249,6 +275,27 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, registry.token_body or answer, registry.token_headers)
 
     # -- the API
+
+    def _bent(self, path, body):
+        match = _PATH.match(path)
+        request = Request(
+            method=self.command,
+            path=path,
+            name=match["name"] if match else "",
+            kind=match["kind"] if match else "",
+            rest=match["rest"] if match else "",
+            query=self.query,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=body,
+            number=len(self.registry.log),
+        )
+
+        def proceed(bends):
+            if not bends:
+                return self._dispatch(path, body)
+            return bends[0](self.registry, request, lambda: proceed(bends[1:]))
+
+        return proceed(tuple(self.registry.bends))
 
     def _dispatch(self, path, body):
         match = _PATH.match(path)
@@ -296,7 +343,9 @@ class _Handler(BaseHTTPRequestHandler):
         repository.manifests[digest] = (self.headers.get("Content-Type"), body)
         if not rest.startswith("sha256:"):
             repository.tags[rest] = digest
-        return 201, b"", {"Docker-Content-Digest": digest}
+        subject = (document.get("subject") or {}).get("digest")
+        noted = {"OCI-Subject": subject} if subject and self.registry.referrers else {}
+        return 201, b"", {"Docker-Content-Digest": digest, **noted}
 
     def _delete(self, repository, rest):
         if not self.registry.deletes:
@@ -345,8 +394,12 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         entries = []
         for digest, (media_type, content) in (repository.manifests if repository else {}).items():
-            if (json.loads(content).get("subject") or {}).get("digest") == rest:
-                entries.append({"mediaType": media_type, "digest": digest, "size": len(content)})
+            manifest = json.loads(content)
+            if (manifest.get("subject") or {}).get("digest") == rest:
+                kind = manifest.get("artifactType") or (manifest.get("config") or {}).get("mediaType")
+                about = {"artifactType": kind, "annotations": manifest.get("annotations")}
+                entry = {"mediaType": media_type, "digest": digest, "size": len(content), **about}
+                entries.append({key: value for key, value in entry.items() if value})
         document = {"schemaVersion": 2, "manifests": entries}
         return 200, json.dumps(document).encode(), {"Content-Type": "application/vnd.oci.image.index.v1+json"}
 

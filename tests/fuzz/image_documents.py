@@ -22,6 +22,7 @@ from multibuild.oci.manifest import (
     digest_of,
     matches_digest,
 )
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.oci.reference import Reference
 from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.resolve.lint_index import lint
@@ -97,8 +98,9 @@ def _run(case: bytes) -> None:
 
 def _read(manifest: Manifest) -> None:
     assert isinstance(manifest.document, dict)
-    manifest.content_type.encode()
-    assert manifest.is_ambiguous in (True, False)
+    for declared in ("", "application/json", manifest.media_type):
+        with clear_errors({7}):
+            assert read_manifest(manifest.content, declared).digest == manifest.digest
     for blob in manifest.blobs:
         json.dumps(blob.to_json(), allow_nan=False).encode()
     assert matches_digest(manifest.content, manifest.digest)

@@ -20,7 +20,7 @@ from fakes.tars import BLOCK, gnu_name, member, pax, sealed
 
 from fuzz.clear_errors import clear_errors
 from fuzz.harness import Target, mutated, mutated_json
-from multibuild.oci.copy import Copier, Repository
+from multibuild.oci.copy.copier import Copier, Repository
 from multibuild.oci.local.archive import read_archive
 from multibuild.oci.local.check import check_whole
 from multibuild.oci.local.layout import OciLayout, StoresWithLayouts, open_layout

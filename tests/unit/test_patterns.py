@@ -86,4 +86,4 @@ def test_a_pattern_that_tries_again_and_again_is_found(pattern, method):
 def test_patterns_of_every_kind_are_found():
     """Attributes of modules, fields of tables, arguments of calls."""
     places = {use.place.partition(":")[0] for use in all_uses()}
-    assert {"failures.classify._RUN", "failures.classify", "terminal._ESCAPES", "lint.toolchains"} <= places
+    assert {"failures.classify._RUN", "failures.matching", "terminal._ESCAPES", "lint.toolchains"} <= places

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "multibuild"
 SEAMS = {
     "python_on_whales": {"engine/docker.py"},
-    "httpx": {"oci/access", "oci/registry.py", "oci/http.py"},
+    "httpx": {"oci/access", "oci/registry_requests.py", "oci/http.py"},
     "httpcore": {"oci/access"},
     "tenacity": {"retry_calls.py"},
     "typer": {"cli"},

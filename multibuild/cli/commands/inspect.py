@@ -17,6 +17,9 @@ from multibuild.oci.reference import Reference
 from multibuild.terminal import columns, human_bytes, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multibuild.oci.registry import Registry
     from multibuild.resolve.diff_index import Difference
     from multibuild.resolve.inspect_index import InspectedEntry, Inspection
 
@@ -50,7 +53,7 @@ def inspect(request: InspectRequest) -> int:
     settings = config.registry_settings if config is not None else {}
     with translate_read_errors(), RegistrySession(settings, on_wait=request.say) as registries:
         if request.raw:
-            print_bytes(registries.of(reference.host).manifest(reference).content)
+            print_bytes(_raw(registries.of(reference.host), reference, request.say))
             return 0
         inspection = inspect_reference(reference, registries)
         other = (
@@ -78,6 +81,19 @@ def inspect(request: InspectRequest) -> int:
     return 0
 
 
+def _raw(registry: Registry, reference: Reference, say: Callable[[str], None]) -> bytes:
+    """Return the bytes of a manifest; of a document that no client can use too, with a message what it is."""
+    from multibuild.oci.manifests.read_manifest import NoDocument, UnusableManifest
+
+    try:
+        return registry.manifest(reference).content
+    except UnusableManifest as error:
+        if error.kind != "invalid" or isinstance(error, NoDocument):
+            raise
+        say(error.message)
+        return error.manifest.content
+
+
 def as_table(inspection: Inspection) -> str:
     """Return the entries, notes and findings within 80 columns."""
     lines = [
@@ -96,7 +112,7 @@ def as_table(inspection: Inspection) -> str:
         )
     lines += ["", *columns(rows, right=frozenset({1}))]
     notes = [("annotations", inspection.annotations)]
-    notes += [(entry.platform or entry.digest, _notes(entry)) for entry in inspection.entries]
+    notes += [(entry.name or entry.digest, _notes(entry)) for entry in inspection.entries]
     for name, values in notes:
         lines += ["", name] if values else []
         lines += [line for key, value in values.items() for line in _wrapped(f"{key}: {value}", "  ")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -27,6 +27,7 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.journal.events import Emit, Event
+    from multibuild.oci.copy.companions import CompanionPolicy
     from multibuild.oci.manifest import Manifest
     from multibuild.oci.store import Stores
     from multibuild.publish.merge import MediaType, MergeOptions, Source
@@ -69,6 +70,20 @@ class MergeRequest(Request):
     ignore_missing: Annotated[
         bool, Option("--ignore-missing", help="Leave out sources that are not there.")
     ] = False
+    signatures: Annotated[
+        bool,
+        Option(
+            "--signatures/--no-signatures",
+            help="Copy signatures and SBOMs, where they can be read.",
+        ),
+    ] = True
+    require_signatures: Annotated[
+        bool,
+        Option(
+            "--require-signatures",
+            help="Fail where one cannot be copied, or is missing.",
+        ),
+    ] = False
     dry_run: Annotated[bool, Option("--dry-run", help="Print the exact bytes, push nothing.")] = False
     platforms: Platforms = ()
     tags: Annotated[
@@ -77,6 +92,14 @@ class MergeRequest(Request):
             "--tag", help="A further tag of TARGET, or host/repository:tag.", autocompletion=completion.tags
         ),
     ] = ()
+
+    def companions(self, report: Callable[[str], None]) -> CompanionPolicy:
+        """Return what to do about signatures and the like; `report` gets a line for each that was left out."""
+        from multibuild.oci.copy.companions import CompanionPolicy
+
+        if self.require_signatures:
+            return CompanionPolicy(mode="required", report=report)
+        return CompanionPolicy(mode="optional" if self.signatures else "omit", report=report)
 
     def options(self) -> MergeOptions:
         """Return the parsed options; UsageError for a malformed one."""
@@ -136,8 +159,13 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
     from multibuild.oci.local.layout import StoresWithLayouts, open_layout
     from multibuild.oci.registry_session import RegistrySession
     from multibuild.publish.merge import merge as compose
+    from multibuild.publish.merge_sources import read_target
 
     options = request.options()
+    if request.require_signatures and not request.signatures:
+        raise UsageError(
+            "--require-signatures and --no-signatures exclude each other", hint="leave one of them out"
+        )
     destinations = destinations_of(target, request.tags)
     sources = (*request.sources, *(f"oci:{path}" for path in request.from_oci))
     if not sources:
@@ -153,20 +181,24 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         parts = [source for source in read_all() if source is not None]
         if not parts:
             raise PublishFailed(f"none of {', '.join(sources)} exists")
-        onto = _existing(target, registries) if request.append else None
+        onto = read_target(target, session) if request.append else None
         index = compose(parts, options, onto=onto)
         _describe(index, request)
         if request.dry_run:
             print_index(index.content)
             return 0
+        left_out: list[str] = []
         published = publish(
             index,
             destinations,
             sources=[ref for source in (*parts, *((onto,) if onto else ())) for ref in source.references],
             registries=registries,
             emit=_announce_tags(request),
+            companions=request.companions(left_out.append),
         )
-    _show(published, request)
+    for line in left_out:
+        request.say(line)
+    _show(published, request, left_out)
     return 0
 
 
@@ -229,19 +261,6 @@ def _preview(request: MergeRequest) -> Manifest:
     return supervise(preview_last_run(loaded, chosen_platforms(request), state, recorder))
 
 
-def _existing(target: str, registries: Stores) -> Source | None:
-    """Read the index to append to; None when there is none yet."""
-    from multibuild.oci.errors import RegistryError
-    from multibuild.publish.merge_sources import read_source
-
-    try:
-        return read_source(target, registries)
-    except RegistryError as error:
-        if error.kind != "not-found":
-            raise
-        return None
-
-
 def _describe(index: Manifest, request: MergeRequest) -> None:
     """Print the digest and lint's findings to stderr."""
     if request.quiet:
@@ -253,7 +272,7 @@ def _describe(index: Manifest, request: MergeRequest) -> None:
         print(f"{finding.kind}: {finding.detail}", file=sys.stderr)
 
 
-def _show(published: Published, request: MergeRequest) -> None:
+def _show(published: Published, request: MergeRequest, left_out: Sequence[str]) -> None:
     from multibuild.resolve.lint_index import lint
 
     index = published.index
@@ -272,6 +291,7 @@ def _show(published: Published, request: MergeRequest) -> None:
             for tag in published.tags
         ],
         "findings": [{"kind": finding.kind, "detail": finding.detail} for finding in lint(index.entries, {})],
+        "left_out": list(left_out),
     }
     print_json(document)
 

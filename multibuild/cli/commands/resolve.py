@@ -51,7 +51,7 @@ class ResolveRequest(Request):
         tuple[str, ...],
         Option(
             "--client",
-            help="containerd, docker, docker-legacy, podman or crane.",
+            help="containerd, docker, docker-legacy, podman (podman@4.4: without zstd) or crane.",
             autocompletion=completion.clients,
         ),
     ] = ()
@@ -63,7 +63,7 @@ class ResolveRequest(Request):
 
 def resolve(request: ResolveRequest) -> int:
     """Show which entry of an index each client takes on a host."""
-    from multibuild.resolve.resolve import HostChoices, parse_host, resolve_hosts
+    from multibuild.resolve.resolve import parse_host, resolve_hosts
 
     if request.nodes is not None:
         return _resolve_nodes(request.nodes, request)
@@ -71,10 +71,9 @@ def resolve(request: ResolveRequest) -> int:
     hosts = comma_list(request.hosts) or DEFAULT_HOSTS
     for host in hosts:
         parse_host(host)  # before any request to a registry
-    chosen = [
-        HostChoices(host=answer.host, clients={name: answer.clients[name] for name in clients})
-        for answer in resolve_hosts(_index(request), hosts)
-    ]
+    index = _index(request)
+    chosen = list(resolve_hosts(index, hosts, clients))
+    _mention_odd_entries(index, request)
     if request.json:
         documents = [answer.document() for answer in chosen]
         print_json(documents[0] if len(documents) == 1 else documents)
@@ -84,12 +83,13 @@ def resolve(request: ResolveRequest) -> int:
 
 
 def _clients(texts: tuple[str, ...]) -> tuple[str, ...]:
-    from multibuild.resolve.client_rules import CLIENTS
+    from multibuild.resolve.client_rules import CLIENTS, client_rule
 
     names = comma_list(texts)
     for name in names:
-        if name not in CLIENTS:
-            raise UsageError(f"--client {name}: is not known", hint=f"there are {', '.join(CLIENTS)}")
+        if client_rule(name) is None:
+            hint = f"there are {', '.join(CLIENTS)}, and podman@VERSION"
+            raise UsageError(f"--client {name}: is not known", hint=hint)
     return names or tuple(CLIENTS)
 
 
@@ -104,11 +104,22 @@ def _resolve_nodes(file: Path, request: ResolveRequest) -> int:
     nodes = read_cluster_nodes(_read(file), str(file))
     image = _index(request)
     own = None if image.is_index or request.reference is None else _own_platform(request)
+    _mention_odd_entries(image, request)
     return show_nodes(nodes, image, own, as_json=request.json)
 
 
-def _own_platform(request: ResolveRequest) -> Platform:
-    """Return the platform in the config of a single image."""
+def _mention_odd_entries(index: Manifest, request: ResolveRequest) -> None:
+    """Print a line for each entry that is no descriptor: it was left out."""
+    if not index.is_index:
+        return
+    name = request.index if request.index is not None else request.reference
+    for odd in index.read_entries.odd:
+        request.say(f"{name}: entry {odd.position} was left out: {odd.problem}")
+
+
+def _own_platform(request: ResolveRequest) -> Platform | None:
+    """Return the platform in the config of a single image; None, with a message, where it cannot be read."""
+    from multibuild.errors import VerificationFailed
     from multibuild.oci.errors import translate_read_errors
     from multibuild.oci.image import read_child
     from multibuild.oci.registry_session import RegistrySession
@@ -118,7 +129,11 @@ def _own_platform(request: ResolveRequest) -> Platform:
         translate_read_errors(),
         RegistrySession(registry_settings(request.file), on_wait=request.say) as registries,
     ):
-        return read_child(reference, registries.of(reference.host), None).config.platform
+        try:
+            return read_child(reference, registries.of(reference.host), None).config.platform
+        except VerificationFailed as error:
+            request.say(error.message)
+            return None
 
 
 def _index(request: ResolveRequest) -> Manifest:

@@ -108,7 +108,8 @@ def as_table(verification: Verification) -> str:
     rows = [("PLATFORM", "CONTENT", "CHECKED", "DIGEST")]
     for entry in verification.entries:
         kinds = [kind for platform, kind in problems if platform == entry.platform]
-        status = entry.content.status if entry.content is not None else (kinds[0] if kinds else "-")
+        status = kinds[0] if kinds else "artifact" if entry.artifact else "-"
+        status = entry.content.status if entry.content is not None else status
         checked = str(entry.content.checked) if entry.content is not None else ""
         rows.append((printable(entry.platform), status, checked, entry.digest.removeprefix("sha256:")[:12]))
     lines = [

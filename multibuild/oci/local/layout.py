@@ -26,6 +26,7 @@ from multibuild.oci.manifest import (
     matches_digest,
     require_agreement,
 )
+from multibuild.oci.manifests.read_manifest import read_manifest
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.oci.store import Store, Stores, of_size, verified
 from multibuild.terminal import one_line, shorten
@@ -79,6 +80,11 @@ class OciLayout:
         """The label, else skopeo's name for the layout."""
         return self._label or f"oci:{self.path}"
 
+    @property
+    def impatient(self) -> OciLayout:
+        """The layout itself: files are there or not."""
+        return self
+
     def reference(self) -> Reference:
         """Return the layout's only repository."""
         return Reference(host=self.host, repository=self._image.rpartition("/")[2] or "image")
@@ -101,19 +107,10 @@ class OciLayout:
                 f"{self.file_of(digest)} is not what its name says",
                 hint=f"its content has another digest than {digest}",
             )
-        raw = Manifest(media_type="", digest=digest, content=content)
-        media_type = entries[0].media_type if entries else raw.content_type
-        if entries and raw.document.get("mediaType"):
-            media_type = raw.content_type
-        manifest = Manifest(media_type=media_type, digest=digest, content=content)
+        declared = entries[0].media_type if entries else ""
+        manifest = read_manifest(content, declared, digest=digest, name=f"{self.path}: {digest}")
         for entry in entries:
             require_agreement(entry, manifest)
-        if manifest.is_ambiguous:
-            raise RegistryError(
-                "invalid",
-                f"{self.file_of(digest)} is of another kind than {manifest.media_type}",
-                hint="one client would take it for an image and another for an index",
-            )
         return manifest
 
     def _matches(self, reference: Reference, entry: Descriptor) -> bool:
@@ -144,7 +141,7 @@ class OciLayout:
         return None
 
     def put_manifest(self, reference: Reference, content: bytes, media_type: str) -> str:
-        """Write a manifest; with a tag it becomes an entry of index.json."""
+        """Write a manifest; with a tag it becomes an entry of index.json. Return "": a layout lists no referrers."""
         digest = reference.digest or digest_of(content)
         self._create(digest)
         write_atomic(self.file_of(digest), content, mode=0o644)
@@ -156,7 +153,7 @@ class OciLayout:
                 annotations={REF_NAME: reference.tag, IMAGE_NAME: f"{self._image}:{reference.tag}"},
             )
             self._save([*self._without(reference.tag), entry.to_json()])
-        return digest
+        return ""
 
     def delete(self, reference: Reference) -> None:
         """Remove a tag; its blobs stay."""

@@ -154,12 +154,29 @@ def test_an_empty_index(registry, verify_latest):
     assert kinds(verify_latest()) == [("", "empty")]
 
 
-def test_a_nested_index_is_read_one_level_deep(registry, verify_latest):
+def test_an_index_within_an_index_is_read(registry, verify_latest):
+    """`merge --no-flatten` writes them; containerd follows them too."""
+    pair = [
+        descriptor(registry, "app", put_program(registry), "linux/arm64"),
+        descriptor(registry, "app", amd64(registry), "linux/amd64"),
+    ]
+    inner = put_index(registry, "app", pair)
+    deeper = put_index(registry, "app", [descriptor(registry, "app", inner)])
+    for nested in (inner, deeper):
+        put_index(registry, "app", [descriptor(registry, "app", nested)], tag="latest")
+        result = verify_latest()
+        assert result.ok
+        assert [entry.platform for entry in result.entries] == ["linux/arm64", "linux/amd64"]
+
+
+def test_an_index_within_an_index_holds_what_its_entry_says(registry, verify_latest):
     inner = put_index(registry, "app", [descriptor(registry, "app", put_program(registry), "linux/arm64")])
     index_of(registry, **{"linux/arm64": inner})
     assert verify_latest().ok
-    deeper = put_index(registry, "app", [descriptor(registry, "app", inner, "linux/arm64")])
-    index_of(registry, **{"linux/arm64": deeper})
+    index_of(registry, **{"linux/s390x": inner})
+    assert kinds(verify_latest()) == [("linux/s390x", "platform")]
+    entry = descriptor(registry, "app", inner, "linux/arm64")
+    put_index(registry, "app", [{**entry, "size": 7}], tag="latest")
     assert kinds(verify_latest()) == [("linux/arm64", "unreadable")]
 
 

@@ -16,11 +16,14 @@ from multibuild.oci.manifest import (
     Descriptor,
     Manifest,
 )
+from multibuild.oci.manifests.identity import ZSTD_ANNOTATION
 from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose
 from multibuild.publish.merge import MergeOptions, Source, merge, read_annotations, read_pairs
+from multibuild.resolve.client_rules import resolve
 from multibuild.resolve.lint_index import lint
+from multibuild.resolve.resolve import entry_of
 
 
 def digest(number):
@@ -47,6 +50,7 @@ def attestation(number, about):
     )
 
 
+ZSTD = {ZSTD_ANNOTATION: "true"}
 DOCKER_IMAGE = image(1, media_type=DOCKER_MANIFEST)
 
 
@@ -329,7 +333,46 @@ def test_a_platform_is_written_as_typed(text, platform):
         ([image(n, f"linux/arm/v{n}") for n in (5, 6, 7, 8)], {}, set()),
         ([image(1, None), image(2)], {}, {"order"}),
         ([image(1, "linux/mips64le"), image(2, "windows/amd64")], {}, set()),
+        # Spellings that containerd normalises, so that clients take them.
+        ([image(1, "linux/amd64/v1")], {}, set()),
+        ([image(1, "linux/arm/7")], {}, set()),
+        ([image(1, "linux/arm64/8")], {}, set()),
+        ([image(1, "linux/arm64/v8.0")], {}, set()),
+        ([image(1, "linux/arm64/9")], {}, set()),
+        ([image(1, "linux/arm/v7"), image(1, "linux/arm/7")], {}, set()),
+        ([image(1, "linux/x86_64"), image(2, "linux/aarch64/v8")], {}, set()),
+        ([image(1, "linux/armhf")], {digest(1): "linux/arm/v7"}, set()),
+        ([image(1, "linux/amd64/v1")], {digest(1): "linux/amd64"}, set()),
+        ([image(1, "linux/arm64/armv8")], {}, {"unreachable"}),
+        ([image(1, "linux/arm/07")], {}, {"unreachable"}),
+        ([image(1), image(2, annotations=ZSTD)], {}, set()),
+        ([image(1, annotations=ZSTD), image(2)], {}, {"order"}),
+        ([image(1, annotations=ZSTD), image(2, annotations=ZSTD)], {}, {"duplicate"}),
+        ([image(1, "windows/amd64", os_version="1"), image(2, "windows/amd64", os_version="2")], {}, set()),
     ],
 )
 def test_lint(entries, configs, kinds):
     assert {finding.kind for finding in lint(entries, configs)} == kinds
+
+
+VARIANTS = [
+    f"linux/{row.name}/{variant}"
+    for row in ARCHITECTURES
+    for variant in (*row.variants, *dict(row.normal), "unknown", "v99", "7", "v8a", "V7")
+    if variant
+]
+
+
+@pytest.mark.parametrize("platform", VARIANTS)
+def test_lint_and_resolve_agree_about_every_variant(platform):
+    """What lint calls unreachable no client of today picks on any host that it knows; what they pick it does not."""
+    entry = image(1, platform)
+    hosts = [
+        Platform.literal(f"linux/{row.name}{f'/{v}' if v else ''}")
+        for row in ARCHITECTURES
+        for v in ("", *row.variants)
+    ]
+    picks = [resolve([entry_of(entry)], host, ("containerd", "docker", "podman")) for host in hosts]
+    is_picked = any(choice is not None for pick in picks for choice in pick.values())
+    findings = {finding.kind for finding in lint([entry], {})}
+    assert is_picked == findings.isdisjoint({"unreachable", "unknown-variant"})

@@ -7,6 +7,7 @@ from multibuild.resolve.client_rules import (
     Choice,
     Entry,
     accepted_platforms,
+    client_rule,
     resolve,
 )
 
@@ -203,3 +204,54 @@ def test_an_arm64_host_accepts_32_bit_arm():
 
 def test_a_variant_with_absurd_digits_has_no_lower_levels():
     assert accepted_platforms(literal("amd64/v999999999"))[0].variant == "v999999999"
+
+
+# -- zstd beside gzip (containers/image internal/manifest/oci_index.go, chooseInstance)
+
+ZSTD_PICKS = [
+    # entries ("+" has the annotation), host, of podman, of podman@4.4
+    ("amd64 amd64+", "amd64", 1, 0),
+    ("amd64+ amd64", "amd64", 0, 0),
+    ("amd64 amd64+ amd64+", "amd64", 1, 0),
+    ("arm64 arm64/v8+", "arm64", 0, 0),
+    ("arm64/v8 arm64+", "arm64/v8", 0, 0),
+    ("arm/v7 arm/v6+ arm/v7+", "arm/v7", 2, 0),
+    ("-+ amd64", "amd64", 1, 1),
+    ("- -+", "amd64", 1, 0),
+    ("arm64+", "amd64", None, None),
+]
+
+
+@pytest.mark.parametrize(("text", "host", "new", "old"), ZSTD_PICKS)
+def test_podman_prefers_zstd_since_4_5(text, host, new, old):
+    entries = [
+        Entry(
+            platform=None if word.strip("+") == "-" else literal(word.rstrip("+")),
+            digest=f"sha256:{position}",
+            is_zstd=word.endswith("+"),
+        )
+        for position, word in enumerate(text.split())
+    ]
+    names = (
+        "podman",
+        "podman@5.4.2",
+        "podman@4.5",
+        "podman@4.4.4",
+        "podman@3",
+        "docker",
+        "containerd",
+        "crane",
+    )
+    picks = resolve(entries, literal(host), names)
+    position = {name: int(pick.digest[7:]) if pick else None for name, pick in picks.items()}
+    assert (position["podman"], position["podman@5.4.2"], position["podman@4.5"]) == (new, new, new)
+    assert (position["podman@4.4.4"], position["podman@3"]) == (old, old)
+    if "+" in text and text.replace("+", "") == "amd64 amd64":
+        assert position["docker"] == position["containerd"] == position["crane"] == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["podman@", "podman@new", "docker@20.10", "crane@1", "Podman", "", "podman@1e5"]
+)
+def test_a_version_is_known_of_podman_alone(name):
+    assert client_rule(name) is None

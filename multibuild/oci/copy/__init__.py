@@ -1,0 +1,1 @@
+"""Copies from store to store: manifests, blobs and what refers to them."""
