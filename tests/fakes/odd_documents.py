@@ -79,7 +79,7 @@ ODD = {
         source="FIRST-Tech-Challenge/scorekeeper issue 111",
         make=_bytes({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]})),
     "a page for people": Odd(
-        media_type="text/html", make=lambda _put: b"<html>Sign in</html>", words="not a JSON object",
+        media_type="text/html", make=lambda _put: b"<html>Sign in</html>", words="a web page and not as a registry",
         source="goharbor/harbor issue 18432"),
     "an empty object": Odd(media_type="application/json", make=_bytes({}), words="neither an image nor an index",
                            source="artipie/docker-adapter issue 356"),

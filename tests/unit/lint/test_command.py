@@ -20,11 +20,13 @@ CONFIG = "version: 1\nimage: localhost:1/app\nplatforms: [linux/amd64, linux/arm
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    (tmp_path / "Dockerfile").write_text(WRONG)
-    return tmp_path
+    (folder / "Dockerfile").write_text(WRONG)
+    return folder
 
 
 def lint(*words):
