@@ -410,7 +410,9 @@ def test_a_lost_snapshot_is_removed_from_the_cache_and_built_again(tmp_path, rep
     (tmp_path / "Dockerfile").write_text(f"FROM {REGISTRY}/base:latest\nCOPY {mark} /mark\n")
     (tmp_path / mark).write_text(mark)
     config = tmp_path / "multibuild.yaml"
-    config.write_text(f"version: 1\nimage: {REGISTRY}/{repository}\nplatforms: [linux/amd64]\nbuilder: default\n")
+    config.write_text(
+        f"version: 1\nimage: {REGISTRY}/{repository}\nplatforms: [linux/amd64]\nbuilder: default\n"
+    )
     # Not exported, so that its snapshot is not committed yet.
     docker("buildx", "build", "--pull", "--provenance=false", "--output=type=cacheonly", tmp_path)
     described = docker("buildx", "du", "--verbose").stdout.split("\n\n")
