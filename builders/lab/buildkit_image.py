@@ -117,9 +117,10 @@ def _record(lab: Lab) -> Path:
 
 
 def _start_forwarder(lab: Lab) -> None:
-    if process.alive(_record(lab)) is not None:
-        return
     log = lab.home / "log" / "forward.log"
+    if process.alive(_record(lab)) is not None and f" to {socket()}\n" in log.read_text(errors="replace"):
+        return
+    process.stop(_record(lab))  # one of another engine, or dead
     log.unlink(missing_ok=True)
     argv = [sys.executable, "-m", "builders.lab", "forward", str(socket()), str(port(lab))]
     env = {**os.environ, "PYTHONPATH": str(PROFILE.parents[1])}
