@@ -44,11 +44,10 @@ def registration(lab: Lab, name: str) -> bytes:
 
 
 def usable(description: str) -> bool:
-    """Whether a handler is enabled and its interpreter reachable: it exists, or flag F holds it open."""
+    """Whether a handler is enabled and works in containers: flag F holds its interpreter open, which is not in them."""
     lines = description.splitlines()
     words = dict(line.split(" ", 1) for line in lines if " " in line)
-    is_open = "F" in words.get("flags:", "")
-    return lines[:1] == ["enabled"] and (is_open or Path(words.get("interpreter", "")).is_file())
+    return lines[:1] == ["enabled"] and "F" in words.get("flags:", "")
 
 
 def _served(entry: Path) -> bool:
