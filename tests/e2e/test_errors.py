@@ -93,7 +93,6 @@ def test_unreachable_engines_are_explained(tmp_path, project, state):
 BASE = f"FROM {REGISTRY}/base:latest\n"
 BUILDS = {
     "an instruction misspelt": (BASE + "RNU true\n", error(4, "line 2", "RNU", hint="mend the Dockerfile")),
-    "no FROM": ("RUN true\n", error(4, "no build stage", hint="mend the Dockerfile")),
     "an image that is not there": (
         f"FROM {REGISTRY}/e2e/nothing:1\n",
         error(4, f"{REGISTRY}/e2e/nothing:1", "not found", hint="name and tag"),
@@ -112,6 +111,12 @@ def test_a_mistake_in_a_dockerfile_is_explained(project, state, mistake):
     config = project(dockerfile=text, platforms=["linux/amd64"])
     done = fails(expected, "build", "-f", config, "--state-dir", state)
     assert "(" in done.stderr.splitlines()[-2]  # the class of the failure
+
+
+@pytest.mark.one_driver(driver="docker", reason="it ends before a builder is asked")
+def test_a_dockerfile_without_from_is_explained(project, state):
+    config = project(dockerfile="RUN true\n", platforms=["linux/amd64"])
+    fails(error(2, "no FROM line", hint="first instruction"), "build", "-f", config, "--state-dir", state)
 
 
 @pytest.mark.one_driver(driver="docker", reason="it ends before a builder is asked")
