@@ -877,7 +877,7 @@ _add(
     "apk-arch-repository",
     """
 FROM alpine:3.20
-RUN apk add --no-cache --repository "https://dl-cdn.alpinelinux.org/alpine/edge/community" foo && wget "https://example.org/$(apk --print-arch)/extra.apk"
+RUN apk add --no-cache --repository "https://apk.example.org/edge/community" foo && wget "https://example.org/$(apk --print-arch)/extra.apk"
 """,
 )
 _add(
