@@ -36,6 +36,8 @@ NEVER_RAN: tuple[Signature, ...] = (
     Signature(tool="client", name="missing-file", word="unable to prepare context", source="buildx build/opt.go"),
     Signature(tool="client", name="missing-file", word="failed to get build context", pattern=r"failed to get build context .{0,400}no such file", source="buildx build/opt.go"),
     Signature(tool="BuildKit", name="builder-gone", word="frontend grpc server closed unexpectedly", source="buildkit frontend/gateway/gateway.go"),
+    # Only a cache export says so, also where the name of its step is lost; before what a registry's 5xx means in a push.
+    Signature(tool="BuildKit", name="cache-service", word="error writing layer blob", pattern=r"error writing layer blob: .{0,300}\b5\d\d\b", source="buildkit cache/remotecache/export.go"),
 )
 
 GIT: tuple[Signature, ...] = (
