@@ -41,6 +41,8 @@ class Target:
     run: Callable[[bytes], object]
     cpu_s: float = 2.0
     memory_mb: int = 200
+    short_cases: int = 150
+    """How many cases the short run makes: fewer where a case is a whole command."""
 
 
 class Fault(AssertionError):

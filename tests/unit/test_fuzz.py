@@ -5,13 +5,11 @@ from fuzz.harness import Fault, Target, run_cases, targets
 
 from multibuild.errors import ConfigError, MultibuildError
 
-CASES = 150
-
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 def test_hostile_input_ends_in_a_result_or_a_clear_error(target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_cases(target, CASES) > CASES
+    assert run_cases(target, target.short_cases) > target.short_cases
 
 
 def _raise(error):

@@ -26,7 +26,7 @@ from multibuild.resolve.resolve import resolve_hosts
 QUICK = RetryPolicy(tries=2, initial_wait_s=0.01, max_wait_s=0.02, unreachable_s=0.05)
 PATIENT = HttpLimits(idle_s=10.0, window_s=10.0)
 IMPATIENT = HttpLimits(idle_s=0.2, window_s=0.1, min_bytes_per_s=5000, waiting_s=2.0)
-MAX_CPU_S = 10.0
+MAX_CPU_S = 60.0
 
 
 def inspect(reference, registries):
