@@ -98,7 +98,7 @@ async def make_attempt(
 
 def begin_attempt(planned: PlannedPlatform, context: BuildContext, number: int) -> str:
     """Record that an attempt begins; return its log's path, relative to the run directory."""
-    log = f"logs/{planned.slug}.{number}.log"
+    log = context.run.log_name(planned.slug, number)
     context.emit(
         AttemptStarted(platform=str(planned.platform), number=number, node=planned.node.builder, log=log)
     )

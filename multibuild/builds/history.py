@@ -8,7 +8,6 @@ from dataclasses import field
 from multibuild.builds.fingerprint import PlanFingerprints
 from multibuild.frozen import frozen
 from multibuild.journal.events import AttemptEnded, PlatformEnded, PlatformInputs
-from multibuild.journal.journal import read_events
 from multibuild.journal.runs import RunDirectory
 from multibuild.platforms import Platform
 
@@ -36,7 +35,7 @@ def read_history(runs: Sequence[RunDirectory], fingerprints: PlanFingerprints) -
     failed: set[str] = set()
     for run in runs[:MAX_RUNS]:
         digests: dict[str, str] = {}
-        for event in read_events(run.journal_path):
+        for event in run.events():
             match event:
                 case PlatformInputs(platform=platform, inputs=str(digest)) if digest:
                     digests[platform] = digest
@@ -65,7 +64,7 @@ def past_seconds(runs: Sequence[RunDirectory]) -> dict[str, float]:
     """
     longest: dict[str, float] = {}
     for run in runs[:MAX_RUNS]:
-        for event in read_events(run.journal_path):
+        for event in run.events():
             if isinstance(event, AttemptEnded) and event.outcome == "ok":
                 longest[event.platform] = max(event.seconds, longest.get(event.platform, 0.0))
     return longest

@@ -20,7 +20,6 @@ from multibuild.journal.events import (
     RunEnded,
     TagPlanned,
 )
-from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import is_child
 from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
@@ -72,7 +71,7 @@ def read_unfinished_runs(state: State, current: RunDirectory) -> UnfinishedRuns:
     tags: dict[tuple[str, str], str | None] = {}
     published = False
     for run in earlier_runs:
-        events = read_events(run.journal_path)
+        events = run.events()
         status = next((event.status for event in events if isinstance(event, RunEnded)), None)
         if status == "succeeded":
             break

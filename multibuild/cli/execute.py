@@ -20,7 +20,7 @@ from multibuild.cli.supervise import supervise
 from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.journal.events import RunEnded, RunStarted
-from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import Command, RunContext
 from multibuild.journal.runs import RunDirectory, State
@@ -107,7 +107,7 @@ def _use_case(
 
 def current_report(run: RunDirectory) -> dict[str, Any]:
     """Fold the journal of a run that is not over; nothing is written."""
-    report = make_report(run.id, run.load_plan() or {}, read_journal(run.journal_path))
+    report = make_report(run.id, run.load_plan() or {}, run.entries())
     platforms = [
         {**row, "status": "building" if row["attempts"] else "queued"}
         if row["status"] == "cancelled"
@@ -126,7 +126,7 @@ def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[
     if not plan and loaded is not None:
         config = loaded.config
         plan = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
-    report = make_report(run.id, plan, read_journal(run.journal_path))
+    report = make_report(run.id, plan, run.entries())
     try:
         run.save_report(report, {"report.md": as_markdown(report), "report.html": as_html(report)})
     except OSError as error:

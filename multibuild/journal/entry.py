@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from multibuild.frozen import frozen
-from multibuild.journal.events import EVENTS, JSON_KEYS, Event, UnknownEvent
+from multibuild.journal.events import EVENTS, JSON_KEYS, Event, ImageEvent, UnknownEvent
 from multibuild.journal.shapes import FIELD_SHAPES, is_duration
 from multibuild.json_types import has_shape, is_count
 
@@ -70,17 +71,31 @@ def _is_of_type(value: Any, hint: Any) -> bool:
     return False
 
 
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+"""The name of an image in a config file; a part of paths."""
+
+
 @frozen
 class JournalEntry:
-    """An event and when it happened; `time` is aware and in UTC."""
+    """An event and when it happened; `time` is aware and in UTC.
+
+    `image` is the name of the image that the event belongs to, as the config has it under `images`; empty in a run of a
+    file that describes one, and for what belongs to the run.
+    """
 
     time: datetime
     event: Event
+    image: str = ""
+
+    def is_of(self, image: str) -> bool:
+        """Whether a reader of one image sees it: an event of that image, or of the run."""
+        return self.image == image or (not self.image and not isinstance(self.event, ImageEvent))
 
     def to_json(self) -> dict[str, Any]:
         """Return the journal's form. The fields stay apart: some events have a field `name` of their own."""
         time = self.time.isoformat(timespec="milliseconds")
-        return {"time": time, "name": self.event.name, "fields": self.event.to_json()}
+        image = {"image": self.image} if self.image else {}
+        return {"time": time, **image, "name": self.event.name, "fields": self.event.to_json()}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> JournalEntry:
@@ -88,7 +103,18 @@ class JournalEntry:
         time, name, values = document["time"], document["name"], document["fields"]
         if not isinstance(name, str) or not isinstance(values, Mapping):
             raise TypeError("an entry is a time, a name and fields")
-        return cls(time=_read_time(time), event=read_event(name, values))
+        return cls(
+            time=_read_time(time),
+            event=read_event(name, values),
+            image=_read_image(document.get("image", "")),
+        )
+
+
+def _read_image(text: Any) -> str:
+    """Return the name of an image, "" for none; ValueError for what is none."""
+    if isinstance(text, str) and (not text or _IMAGE_NAME.match(text)):
+        return text
+    raise ValueError(f"{text!r} is no name of an image")
 
 
 def _read_time(text: str) -> datetime:

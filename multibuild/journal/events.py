@@ -60,8 +60,13 @@ def event(name: str, *, durable: bool = True, journaled: bool = True) -> Callabl
 
 
 @frozen
-class PlatformEvent(Event):
-    """Something that happened to a platform."""
+class ImageEvent(Event):
+    """Something that happened to one image of a run; every other event belongs to the run."""
+
+
+@frozen
+class PlatformEvent(ImageEvent):
+    """Something that happened to a platform of an image."""
 
     platform: str
 
@@ -83,7 +88,7 @@ class HostReady(Event):
 
 
 @event("run.planned")
-class RunPlanned(Event):
+class RunPlanned(ImageEvent):
     """The plan is made: the live table's rows; `settings` are digests by key, which `--if-changed` compares."""
 
     platforms: tuple[str, ...]
@@ -125,7 +130,7 @@ class StageEnded(Event):
 
 
 @event("inputs.named")
-class InputsNamed(Event):
+class InputsNamed(ImageEvent):
     """The inputs were read; `--resume` reuses a killed run's children while `stamp`, of their times, is the same."""
 
     stamp: str
@@ -141,17 +146,17 @@ class PlatformInputs(PlatformEvent):
 
 
 @event("inputs.held")
-class InputsHeld(Event):
+class InputsHeld(ImageEvent):
     """No file changed while builds read it: `--resume` reuses the children whatever the files' times are."""
 
 
 @event("inputs.changed")
-class InputsChanged(Event):
+class InputsChanged(ImageEvent):
     """A file changed while builds read it: `--resume` and `--if-changed` pass over the run."""
 
 
 @event("wave.started", durable=False)
-class BatchStarted(Event):
+class BatchStarted(ImageEvent):
     """Platforms of a node are built in one bake process, because of `why`: cached or context. Shown."""
 
     node: str
@@ -296,7 +301,7 @@ class ContentEnded(PlatformEvent):
 
 
 @event("index.composed")
-class IndexComposed(Event):
+class IndexComposed(ImageEvent):
     """The index is made, with its descriptors, and not pushed yet. Shown, in the report; `clean` keeps its entries."""
 
     digest: str
@@ -307,7 +312,7 @@ class IndexComposed(Event):
 
 
 @event("tag.planned")
-class TagPlanned(Event):
+class TagPlanned(ImageEvent):
     """The digest of a tag `before` any tag moves, null without such a tag: a resumed run rolls back to it."""
 
     ref: str
@@ -316,7 +321,7 @@ class TagPlanned(Event):
 
 
 @event("tag.ended")
-class TagEnded(Event):
+class TagEnded(ImageEvent):
     """A tag was moved, unchanged, put back, left or failed; again at a rollback. Shown; `--if-changed`, the report."""
 
     ref: str

@@ -18,7 +18,6 @@ from multibuild.errors import EnvironmentFault
 from multibuild.files import UnsafeFile, open_plain, open_private, sync_folder
 from multibuild.frozen import frozen
 from multibuild.journal.entry import JournalEntry, MalformedEvent
-from multibuild.journal.events import Event
 from multibuild.json_types import as_json, parse_json
 from multibuild.redact import redacted_values
 
@@ -179,11 +178,6 @@ def read_journal(path: Path) -> tuple[JournalEntry, ...]:
     if reading.cut:
         logger.warning("%s: it is longer than any of ours; only its beginning is read", path)
     return reading.entries
-
-
-def read_events(path: Path) -> tuple[Event, ...]:
-    """Read the events of a journal as `read_journal` does, without their times."""
-    return tuple(entry.event for entry in read_journal(path))
 
 
 def unwritable(error: OSError) -> EnvironmentFault:

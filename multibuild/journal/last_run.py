@@ -11,7 +11,6 @@ from typing import Any
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.journal.events import ContentEnded, Event, PlatformEnded, SmokeTestEnded
-from multibuild.journal.journal import read_events
 from multibuild.journal.local_children import folder_of, is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
@@ -70,7 +69,7 @@ def last_run(runs: Iterable[RunDirectory]) -> LastRun | None:
     """Return the newest run in which a platform ended; `runs` are newest first."""
     for run in runs:
         plan = run.load_plan()
-        events = read_events(run.journal_path)
+        events = run.events()
         if plan and "platforms" in plan and any(isinstance(event, PlatformEnded) for event in events):
             return LastRun(run=run.id, plan=plan, children=recorded_children(plan, events))
     return None

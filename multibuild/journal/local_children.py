@@ -77,8 +77,9 @@ def export_folder(slug: str, run: RunDirectory) -> Path:
     """Create an empty directory for the export of a child, in place of one left by an earlier attempt."""
     folder = run.children / f".{slug}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    run.children.mkdir(parents=True, exist_ok=True)
     run.children.chmod(0o700)
+    folder.mkdir(mode=0o700)
     return folder
 
 

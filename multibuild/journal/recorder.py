@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -33,6 +34,36 @@ class Display(Protocol):
         """Restore the terminal."""
 
 
+class _Output:
+    """The journal and the display of a run, until its last event."""
+
+    def __init__(self, journal: Journal | None, display: Display) -> None:
+        self._journal = journal
+        self._display = display
+        self._ended = False
+
+    def write(self, entry: JournalEntry) -> bool:
+        """Journal an entry; False after the run's end."""
+        if self._ended:
+            return False
+        if self._journal is not None and entry.event.journaled:
+            try:
+                self._journal.append(entry)
+            except OSError as error:
+                raise unwritable(error) from error
+        self._ended = self._ended or isinstance(entry.event, RunEnded)
+        return True
+
+    def show(self, entry: JournalEntry) -> None:
+        with suppress(OSError):
+            self._display.show(entry)
+
+    def say(self, text: str) -> None:
+        if not self._ended:
+            with suppress(OSError):
+                self._display.say(text)
+
+
 class Recorder:
     """Passes events to the journal first, then to listeners and the display; safe from several threads as those are.
 
@@ -41,29 +72,29 @@ class Recorder:
 
     def __init__(self, journal: Journal | None, display: Display) -> None:
         """Without a `journal` (a command without a run), events are only displayed."""
-        self._journal = journal
-        self._display = display
+        self._share(_Output(journal, display), "")
+
+    def _share(self, output: _Output, image: str) -> Recorder:
+        self._output = output
+        self._image = image
         self._listeners: tuple[Callable[[Event], None], ...] = ()
-        self._ended = False
+        return self
+
+    def of_image(self, name: str) -> Recorder:
+        """Return a recorder of the same run whose events and messages are those of the image called `name`."""
+        return copy(self)._share(self._output, name)  # noqa: SLF001 - of this class
 
     def record(self, event: Event, /) -> None:
         """Record an event now. EnvironmentFault when the journal cannot be written.
 
         Events after a run's end, from threads that have not ended, are dropped.
         """
-        if self._ended:
+        entry = JournalEntry(time=datetime.now(UTC), event=event, image=self._image)
+        if not self._output.write(entry):
             return
-        entry = JournalEntry(time=datetime.now(UTC), event=event)
-        if self._journal is not None and event.journaled:
-            try:
-                self._journal.append(entry)
-            except OSError as error:
-                raise unwritable(error) from error
-        self._ended = self._ended or isinstance(event, RunEnded)
         for listener in self._listeners:
             listener(event)
-        with suppress(OSError):
-            self._display.show(entry)
+        self._output.show(entry)
 
     @contextmanager
     def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
@@ -76,10 +107,7 @@ class Recorder:
 
     def say(self, text: str, /) -> None:
         """Show the user a message; it is not journaled."""
-        if self._ended:
-            return
-        with suppress(OSError):
-            self._display.say(text)
+        self._output.say(f"{self._image}: {text}" if self._image else text)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from multibuild.engine.docker import Engine
@@ -26,3 +27,9 @@ class RunContext:
     run: RunDirectory
     recorder: Recorder
     resume: bool = False
+
+    def of_image(self, name: str) -> RunContext:
+        """Return the context in which the stages of the image called `name` run."""
+        run = self.run.of_image(name)
+        run.create()
+        return replace(self, state=self.state.of_image(name), run=run, recorder=self.recorder.of_image(name))

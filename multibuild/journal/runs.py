@@ -23,6 +23,9 @@ from multibuild.files import (
     sync_folder,
     write_atomic,
 )
+from multibuild.journal.entry import JournalEntry
+from multibuild.journal.events import Event
+from multibuild.journal.journal import read_journal
 from multibuild.journal.own_files import (
     MAX_FACTS_BYTES,
     is_own_run,
@@ -64,9 +67,28 @@ def default_state_dir(project: Path, environ: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """One run's files: plan.json, journal.jsonl, logs/, report.json, report.md, report.html."""
+    """One run's files: plan.json, journal.jsonl, logs/, report.json, report.md, report.html.
+
+    With an `image`, the same run as the stages of one of its images see it: that image's events, its part of the plan,
+    and logs and children in a directory of its own, `images/<name>`.
+    """
 
     path: Path
+    image: str = ""
+
+    def of_image(self, name: str) -> RunDirectory:
+        """Return the run as the image called `name` sees it."""
+        return RunDirectory(self.path, name)
+
+    def views(self) -> tuple[RunDirectory, ...]:
+        """Return the run as each of its images sees it; the run itself where a file described one."""
+        plan = load_document(self.plan_path, PLAN) or {}
+        return tuple(self.of_image(part["name"]) for part in plan.get("images", ())) or (self,)
+
+    @property
+    def folder(self) -> Path:
+        """The directory of logs and children: the run's own, or the image's."""
+        return self.path / "images" / self.image if self.image else self.path
 
     @property
     def id(self) -> str:
@@ -87,8 +109,9 @@ class RunDirectory:
         remove_tree(self.path)
 
     def remove_children(self) -> None:
-        """Delete the children that no registry holds. OSError."""
-        remove_tree(self.children)
+        """Delete the children that no registry holds, of all images. OSError."""
+        for folder in (self.folder, *(self.path / "images").glob("*")):
+            remove_tree(folder / "children")
 
     @property
     def plan_path(self) -> Path:
@@ -103,24 +126,40 @@ class RunDirectory:
     @property
     def logs(self) -> Path:
         """The directory of the logs, `<slug>.<attempt>.log`."""
-        return self.path / "logs"
+        return self.folder / "logs"
 
     @property
     def children(self) -> Path:
         """The directory of children that no registry holds: an OCI layout for each platform, named by its slug."""
-        return self.path / "children"
+        return self.folder / "children"
 
-    def log_path(self, slug: str, attempt: int) -> Path:
-        """Return the path of the log of a platform's attempt (from 1)."""
-        return self.logs / f"{slug}.{attempt}.log"
+    def create(self) -> None:
+        """Create the directories of logs and, for an image, its own. OSError."""
+        for folder in (self.folder.parent, self.folder, self.logs) if self.image else (self.logs,):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def log_name(self, slug: str, attempt: int) -> str:
+        """Return the path, relative to the run's directory, of the log of a platform's attempt (from 1)."""
+        return str((self.logs / f"{slug}.{attempt}.log").relative_to(self.path))
+
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Read the journal: the entries of this image and of the run."""
+        return tuple(entry for entry in read_journal(self.journal_path) if entry.is_of(self.image))
+
+    def events(self) -> tuple[Event, ...]:
+        """Read the journal as `entries` does, without times."""
+        return tuple(entry.event for entry in self.entries())
 
     def save_plan(self, document: Mapping[str, Any]) -> None:
         """Write plan.json."""
         write_atomic(self.plan_path, json.dumps(document, indent=2) + "\n")
 
     def load_plan(self) -> dict[str, Any] | None:
-        """Read plan.json; None when the run ended before it had a plan, or what is there is none."""
-        return load_document(self.plan_path, PLAN)
+        """Read plan.json, or the image's part of it; None when the run ended before it had a plan, or it is none."""
+        plan = load_document(self.plan_path, PLAN)
+        if plan is None or not self.image:
+            return plan
+        return next((part for part in plan.get("images", ()) if part["name"] == self.image), None)
 
     def save_report(self, report: Mapping[str, Any], pages: Mapping[str, str]) -> None:
         """Write report.json and further pages by file name."""
@@ -140,9 +179,14 @@ class RunDirectory:
 class State:
     """A project's state directory, private (0700)."""
 
-    def __init__(self, path: Path) -> None:
-        """Create no directory yet: the first write does."""
+    def __init__(self, path: Path, image: str = "") -> None:
+        """Create no directory yet: the first write does. With an `image`, every run is as that image sees it."""
         self.path = path
+        self._image = image
+
+    def of_image(self, name: str) -> State:
+        """Return the state as the image called `name` sees it."""
+        return State(self.path, name)
 
     def _create(self) -> None:
         """Create the directory, or make one of ours private; EnvironmentFault for one that is not."""
@@ -170,7 +214,7 @@ class State:
             sequence = max((run.order[0] for run in self.runs()), default=0) + 1
             run = self._make_run(f"{now.astimezone(UTC):%Y%m%d-%H%M%S}")
             mark_run(run.path, sequence)
-            run.logs.mkdir(mode=0o700)
+            run.create()
             self._point_to(run)
             sync_folder(self.path / "runs")
         return run
@@ -201,7 +245,7 @@ class State:
         if not is_plain_directory(folder):
             return ()
         owner = folder.lstat().st_uid
-        runs = (RunDirectory(path) for path in folder.iterdir() if is_run(path, owner))
+        runs = (RunDirectory(path, self._image) for path in folder.iterdir() if is_run(path, owner))
         return tuple(sorted(runs, key=lambda run: run.order, reverse=True))
 
     def runs_before(self, run: RunDirectory) -> tuple[RunDirectory, ...]:

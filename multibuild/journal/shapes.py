@@ -49,10 +49,12 @@ _PLANNED: Mapping[str, Shape] = {
     "staging": {"reference": is_text},
 }  # fmt: skip
 
-PLAN: Mapping[str, Shape] = {
+_IMAGE_PLAN: Mapping[str, Shape] = {
     "image?": is_text, "tags?": [is_text], "fingerprint?": is_text, "platforms?": [_PLANNED],
 }  # fmt: skip
-"""plan.json, as far as it is read."""
+
+PLAN: Mapping[str, Shape] = {**_IMAGE_PLAN, "images?": [{**_IMAGE_PLAN, "name": is_text}]}
+"""plan.json, as far as it is read: of one image, or of each of several."""
 
 IMPORTED_PLAN: Shape = {"fingerprint?": is_text, "platforms": [_PLANNED]}
 """plan.json of another machine."""

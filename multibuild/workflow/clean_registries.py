@@ -14,7 +14,6 @@ from typing import Literal
 
 from multibuild.frozen import frozen
 from multibuild.journal.events import IndexComposed, PlatformEnded
-from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import is_child, parsed_reference, recorded_children
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
@@ -75,18 +74,19 @@ def collect_leftovers(
 ) -> tuple[Leftovers, ...]:
     """Return the leftovers of each repository, from the journals; children of `retained_runs` are roots."""
     leftovers: dict[Reference, _Collected] = {}
-    for run in (*removed_runs, *retained_runs):
+    removed = {run.path for run in removed_runs}
+    for run in (view for whole in (*removed_runs, *retained_runs) for view in whole.views()):
         plan = run.load_plan()
         if plan is None:
             continue
-        events = read_events(run.journal_path)
+        events = run.events()
         # Entries carried over from an older index were not built here, and may be in use by digest.
         own = [e for e in events if not (isinstance(e, PlatformEnded) and e.status == "carried")]
         for child in recorded_children(plan, own).values():
             if is_local_child(child.repository) or not is_child(child.repository, child.digest):
                 continue
             collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
-            (collected.children if run in removed_runs else collected.roots).add(child.digest)
+            (collected.children if run.path in removed else collected.roots).add(child.digest)
         for planned in plan.get("platforms", ()):
             staging = parsed_reference(planned["staging"]["reference"])
             if staging is not None and staging.tag and staging.tag.startswith(OWN_TAGS):

@@ -25,7 +25,6 @@ from multibuild.journal.events import (
     RunStarted,
     TagEnded,
 )
-from multibuild.journal.journal import read_events
 from multibuild.journal.last_run import is_child, parsed_reference
 from multibuild.journal.local_children import holder_of, is_local_child
 from multibuild.journal.recorder import Say
@@ -73,7 +72,7 @@ def check_for_changes(
     from multibuild.oci.registry_session import RegistrySession
 
     runs = state.runs()
-    recent = [_read_success(run, read_events(run.journal_path), command) for run in runs[:MAX_RUNS]]
+    recent = [_read_success(run, run.events(), command) for run in runs[:MAX_RUNS]]
     successes = [success for success in recent if success is not None]
     if not successes:
         return ChangeCheck(run=None, reason="no run that succeeded is known here")

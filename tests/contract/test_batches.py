@@ -16,7 +16,7 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
 from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting
-from multibuild.journal.journal import Journal, read_events
+from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 
@@ -51,7 +51,7 @@ def build_ahead(plan, tmp_path, history):
         results = asyncio.run(
             build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
         )
-    return results, read_events(run.journal_path)
+    return results, run.events()
 
 
 def pushed(target):

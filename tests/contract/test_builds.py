@@ -14,7 +14,7 @@ from multibuild.builds.stage import build_children
 from multibuild.config.sections import SmokeTest
 from multibuild.host.probe import probe_platforms
 from multibuild.journal.events import AttemptWaiting, PlatformEnded, RecordForgotten
-from multibuild.journal.journal import Journal, read_events
+from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 from multibuild.platforms import Platform
@@ -114,7 +114,7 @@ def test_a_transient_failure_is_retried(docker, tmp_path):
     assert sorted(path.name for path in run.logs.iterdir()) == [
         "linux-amd64.1.log", "linux-amd64.2.log", "linux-arm64.1.log", "linux-arm64.2.log",
     ]  # fmt: skip
-    waits = [event for event in read_events(run.journal_path) if isinstance(event, AttemptWaiting)]
+    waits = [event for event in run.events() if isinstance(event, AttemptWaiting)]
     assert [event.reason for event in waits] == ["registry-unavailable"] * 2
 
 
@@ -134,7 +134,7 @@ def test_a_cache_record_whose_snapshot_is_lost_is_removed(docker, tmp_path, lost
     ] * 2
     prune = ["docker-buildx", "prune", "--builder", "b", "--all", "--force", "--filter", f"id={lost}"]
     assert [call for call in docker.calls() if call[1] == "prune"] == ([] if removed is None else [prune] * 4)
-    events = [event for event in read_events(run.journal_path) if isinstance(event, RecordForgotten)]
+    events = [event for event in run.events() if isinstance(event, RecordForgotten)]
     assert [event.id for event in events] == (removed or []) * 4
 
 
@@ -218,7 +218,7 @@ def test_an_interrupted_platform_says_where_it_was_and_for_how_long(docker, tmp_
 
     with Journal(run.journal_path) as journal:
         asyncio.run(interrupt(Recorder(journal, NullDisplay())))
-    ends = [event for event in read_events(run.journal_path) if isinstance(event, PlatformEnded)]
+    ends = [event for event in run.events() if isinstance(event, PlatformEnded)]
     assert len(ends) == 2
     for end in ends:
         assert (end.status, end.reason) == ("cancelled", "stopped in [2/2] RUN make")

@@ -13,7 +13,7 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import NO_HISTORY, build_children
 from multibuild.journal.events import AttemptEnded, AttemptWaiting
-from multibuild.journal.journal import Journal, read_events
+from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
 
@@ -56,7 +56,7 @@ def build(plan, tmp_path, history=NO_HISTORY, interrupt=None):
 
     with Journal(run.journal_path) as journal:
         results = asyncio.run(main(Recorder(journal, NullDisplay())))
-    return results, read_events(run.journal_path)
+    return results, run.events()
 
 
 def ends(events):

@@ -12,7 +12,7 @@ from fakes.docker import FakeDocker
 from multibuild.builds.failover import Failover
 from multibuild.errors import EnvironmentFault, TestFailed
 from multibuild.journal.events import SmokeTestEnded, SmokeTestWaiting
-from multibuild.journal.journal import Journal, read_events
+from multibuild.journal.journal import Journal
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
@@ -47,7 +47,7 @@ def run_all(plan, tmp_path, repository="localhost:5000/app"):
             for item in plan.platforms
         ]
         outcomes = asyncio.run(run_tests(plan, children, recorder, run=run, failover=failover))
-    return {str(name): found for name, found in outcomes.items()}, run.logs, read_events(run.journal_path)
+    return {str(name): found for name, found in outcomes.items()}, run.logs, run.events()
 
 
 def ran(platform, error="", output="", completed=ENDED):

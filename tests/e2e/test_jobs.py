@@ -4,8 +4,7 @@ import os
 
 import pytest
 from e2e.conftest import multibuild
-
-from multibuild.journal.journal import read_events
+from fakes.journals import read_events
 
 FOUR = ("linux/arm64", "linux/386", "linux/riscv64", "linux/s390x")
 WAITS = "sleep 6"

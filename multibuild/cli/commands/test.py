@@ -75,7 +75,7 @@ def _test_run(
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.make_builders import BuilderRestorer
     from multibuild.host.requirements import HostRequirements
-    from multibuild.journal.journal import Journal, read_events
+    from multibuild.journal.journal import Journal
     from multibuild.journal.local_children import may_exist
     from multibuild.journal.recorder import Recorder
     from multibuild.plan.host_facts import recorded_facts
@@ -83,7 +83,7 @@ def _test_run(
     from multibuild.prove.smoke.stage import run_tests
     from multibuild.prove.stage import built_children
 
-    recorded = built_children(run.load_plan() or {}, read_events(run.journal_path))
+    recorded = built_children(run.load_plan() or {}, run.events())
     built = {platform: child for platform, child in recorded.items() if may_exist(child, run)}
     if not built:
         raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")

@@ -10,11 +10,11 @@ from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from fakes.journals import NOON, write_events
+from fakes.journals import NOON, read_events, write_events
 
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import StepStarted, UnknownEvent
-from multibuild.journal.journal import Journal, read_events, scan_journal
+from multibuild.journal.journal import Journal, scan_journal
 
 WRITER = """
 import sys

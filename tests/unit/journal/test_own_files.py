@@ -15,7 +15,8 @@ from fakes.journals import NOON, write_events
 from multibuild.errors import EnvironmentFault, MultibuildError
 from multibuild.files import UnsafeFile, open_private, read_plain, remove_tree
 from multibuild.journal.events import PlatformEnded, RunStarted
-from multibuild.journal.journal import Journal, read_events, read_journal
+from multibuild.journal.journal import Journal, read_journal
+from multibuild.journal.local_children import export_folder
 from multibuild.journal.runs import State, open_log
 
 NOW = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
@@ -382,8 +383,13 @@ def test_state_is_private_whatever_the_umask(tmp_path, umask):
         run.save_plan({})
         run.save_report({}, {"report.md": ""})
         write_events(run.journal_path, RunStarted())
-        with state.lock(), open_log(run.log_path("linux-amd64", 1)) as log:
+        with state.lock(), open_log(run.path / run.log_name("linux-amd64", 1)) as log:
             log.write("a secret")
+        image = run.of_image("app")
+        image.create()
+        with open_log(run.path / image.log_name("linux-amd64", 1)) as log:
+            log.write("a secret")
+        export_folder("linux-amd64", image)
         state.save_facts({})
     finally:
         os.umask(previous)
@@ -568,4 +574,4 @@ def test_an_error_in_the_state_names_the_file_and_what_to_do(state):
 def test_events_of_a_run_that_another_run_left_are_read(state):
     run = state.new_run(NOW)
     write_events(run.journal_path, PlatformEnded(platform="p", status="failed", digest=None), time=NOON)
-    assert [event.name for event in read_events(run.journal_path)] == ["platform.ended"]
+    assert [event.name for event in run.events()] == ["platform.ended"]

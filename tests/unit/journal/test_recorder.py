@@ -4,6 +4,7 @@ import os
 from datetime import UTC
 
 import pytest
+from fakes.journals import read_events
 
 from multibuild.errors import EnvironmentFault
 from multibuild.journal.entry import JournalEntry
@@ -24,7 +25,7 @@ from multibuild.journal.events import (
     TagEnded,
     TagPlanned,
 )
-from multibuild.journal.journal import Journal, read_events
+from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 
 

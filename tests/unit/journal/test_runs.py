@@ -109,7 +109,7 @@ def test_the_files_of_a_run(state):
     run.save_report({"schema": 1}, {"report.md": "half \ud800"})
     assert (run.load_plan(), run.report()) == ({"image": "i"}, {"schema": 1})
     assert (run.path / "report.md").read_text() == "half ?"
-    assert run.log_path("linux-arm-v7", 2) == run.path / "logs" / "linux-arm-v7.2.log"
+    assert run.log_name("linux-arm-v7", 2) == "logs/linux-arm-v7.2.log"
     assert run.journal_path == run.path / "journal.jsonl"
 
 
