@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -45,6 +45,23 @@ class Published:
     tags: tuple[MovedTag, ...]
 
 
+@frozen
+class Publication:
+    """An index, its children (repository@digest) at `sources`, and the repositories and tags that receive it.
+
+    `stores` are where sources and destinations are; `emit` records what happens to its tags. `previous_digests` is for
+    tags that an unfinished run moved to this index already: their digests before that, by (reference, index digest).
+    They are rolled back to these, too, if anything fails now.
+    """
+
+    index: Manifest
+    destinations: tuple[Destination, ...]
+    sources: tuple[Reference, ...]
+    stores: Stores
+    emit: Emit
+    previous_digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+
+
 def publish(
     index: Manifest,
     destinations: Sequence[Destination],
@@ -55,51 +72,85 @@ def publish(
     previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
     companions: CompanionPolicy = OPTIONAL,
 ) -> Published:
-    """Publish `index`, whose children are at `sources` (repository@digest), to every destination.
+    """Publish one index to every destination as `publish_together` does."""
+    publication = Publication(
+        index=index,
+        destinations=tuple(destinations),
+        sources=tuple(sources),
+        stores=registries,
+        emit=emit,
+        previous_digests=previous_digests,
+    )
+    return publish_together([publication], companions=companions)[0]
+
+
+def publish_together(
+    publications: Sequence[Publication], *, companions: CompanionPolicy = OPTIONAL
+) -> tuple[Published, ...]:
+    """Publish every index to all of its destinations, across repositories and registries, or move no tag.
 
     Events: `tag.planned` with each tag's digest before any moves, `tag.ended` with its outcome (a second one when it
-    was rolled back). Raises PublishFailed after rolling back every moved tag that still had the index's digest; its
+    was rolled back). Raises PublishFailed after rolling back every moved tag that still had its index's digest; its
     message lists the outcome of each tag. A Ctrl-C between tags raises Interrupted, after the same.
-
-    `previous_digests` is for tags that an unfinished run moved to this index already: their digests before that, by
-    (reference, index digest). They are rolled back to these, too, if anything fails now.
     """
-    for destination in destinations:
-        copy_children(index, destination.repository, sources, registries, companions=companions)
-    previous = _push_index(index, destinations, registries, previous_digests, companions)
-    for reference, state in previous.items():
-        emit(TagPlanned(ref=str(reference), before=state.digest, after=index.digest))
-    move = _Move(index=index, previous=previous, registries=registries, emit=emit)
-    return Published(index=index, tags=move.move_all())
+    for publication in publications:
+        for destination in publication.destinations:
+            copy_children(
+                publication.index,
+                destination.repository,
+                publication.sources,
+                publication.stores,
+                companions=companions,
+            )
+    tags = _push_indexes(publications, companions)
+    for tag in tags:
+        tag.publication.emit(
+            TagPlanned(ref=str(tag.reference), before=tag.digest, after=tag.publication.index.digest)
+        )
+    moved = _Move(tags=tags).move_all()
+    outcomes = list(zip(tags, moved, strict=True))
+    return tuple(
+        Published(
+            index=publication.index,
+            tags=tuple(outcome for tag, outcome in outcomes if tag.publication is publication),
+        )
+        for publication in publications
+    )
 
 
-def _push_index(
-    index: Manifest,
-    destinations: Sequence[Destination],
-    registries: Stores,
-    previous_digests: Mapping[tuple[str, str], str | None],
-    companions: CompanionPolicy,
-) -> dict[Reference, _Previous]:
-    """Push the index everywhere by its digest, then read back the index and the tags, all at once.
+def _push_indexes(publications: Sequence[Publication], companions: CompanionPolicy) -> tuple[_Tag, ...]:
+    """Push each index everywhere by its digest, then read back indexes and tags, all at once.
 
     Nothing is read while it is written: registry 2.8 rewrites an existing manifest, and answers 500 meanwhile for it
     and for every tag that has it.
     """
-    pinned = [destination.repository.with_digest(index.digest) for destination in destinations]
-    tags = [d.repository.with_tag(tag) for d in destinations for tag in d.tags]
+    pinned = [
+        (publication, destination.repository.with_digest(publication.index.digest))
+        for publication in publications
+        for destination in publication.destinations
+    ]
+    names = {
+        destination.repository.with_tag(name): publication
+        for publication in publications
+        for destination in publication.destinations
+        for name in destination.tags
+    }
 
-    def push(reference: Reference) -> None:
-        store = registries.of(reference.host)
-        noted = put_index(store, reference, index)
+    def push(publication: Publication, reference: Reference) -> None:
+        store = publication.stores.of(reference.host)
+        noted = put_index(store, reference, publication.index)
         target = Repository(reference=reference.with_tag(None), store=store)
-        list_subject(index, target, noted, companions)
+        list_subject(publication.index, target, noted, companions)
+
+    def check(publication: Publication, reference: Reference) -> None:
+        _read_back(publication.stores.of(reference.host), reference, publication.index)
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
-        _results([pool.submit(push, reference) for reference in pinned])
-        checks = [pool.submit(_read_back, registries.of(ref.host), ref, index) for ref in pinned]
-        reads = [pool.submit(_read_previous, tag, registries, index, previous_digests) for tag in tags]
+        _results([pool.submit(push, *place) for place in pinned])
+        checks = [pool.submit(check, *place) for place in pinned]
+        reads = [pool.submit(_read_previous, tag, publication) for tag, publication in names.items()]
     _results(checks)
-    return dict(zip(tags, _results(reads), strict=True))
+    return tuple(_results(reads))
 
 
 def _results(futures: Sequence[Future[T]]) -> list[T]:
@@ -108,41 +159,59 @@ def _results(futures: Sequence[Future[T]]) -> list[T]:
 
 
 @frozen
-class _Previous:
-    """A tag's manifest before this run; `digest` None: no such tag, `manifest` None: its bytes cannot be read.
+class _Tag:
+    """A tag to move, and its manifest before this run: `digest` None: no such tag, `manifest` None: not readable.
 
     `resumed`: an unfinished run moved the tag to the index already.
     """
 
+    publication: Publication
+    reference: Reference
     digest: str | None
     manifest: Manifest | None
     resumed: bool = False
 
+    @property
+    def index(self) -> Manifest:
+        """The index that it is moved to."""
+        return self.publication.index
 
-def _read_previous(
-    tag: Reference,
-    registries: Stores,
-    index: Manifest,
-    previous_digests: Mapping[tuple[str, str], str | None],
-) -> _Previous:
+    @property
+    def store(self) -> Store:
+        """Where it is."""
+        return self.publication.stores.of(self.reference.host)
+
+    def outcome(self, after: str | None, status: Status) -> MovedTag:
+        """Return an outcome of this tag."""
+        return MovedTag(reference=self.reference, before=self.digest, after=after, status=status)
+
+    def report(self, outcome: MovedTag) -> MovedTag:
+        """Record an outcome and return it."""
+        self.publication.emit(
+            TagEnded(
+                ref=str(self.reference), before=outcome.before, after=outcome.after, status=outcome.status
+            )
+        )
+        return outcome
+
+
+def _read_previous(tag: Reference, publication: Publication) -> _Tag:
     """Read a tag's manifest with its bytes: a registry may drop them as soon as no tag has them."""
-    registry = registries.of(tag.host)
-    current = stored_manifest(registry, tag)
-    before = previous_digests.get((str(tag), index.digest), index.digest)
+    store, index = publication.stores.of(tag.host), publication.index
+    current = stored_manifest(store, tag)
+    before = publication.previous_digests.get((str(tag), index.digest), index.digest)
     if current is not None and current.digest == index.digest != before:
-        manifest = stored_manifest(registry, tag.with_digest(before)) if before is not None else None
-        return _Previous(digest=before, manifest=manifest, resumed=True)
-    return _Previous(digest=current.digest if current else None, manifest=current)
+        manifest = stored_manifest(store, tag.with_digest(before)) if before is not None else None
+        return _Tag(publication=publication, reference=tag, digest=before, manifest=manifest, resumed=True)
+    digest = current.digest if current else None
+    return _Tag(publication=publication, reference=tag, digest=digest, manifest=current)
 
 
 @frozen
 class _Move:
-    """Moves all tags to one index, or none. `previous` is in the order of moving."""
+    """Moves all tags to their indexes, in order, or none."""
 
-    index: Manifest
-    previous: Mapping[Reference, _Previous]
-    registries: Stores
-    emit: Emit
+    tags: tuple[_Tag, ...]
 
     def move_all(self) -> tuple[MovedTag, ...]:
         """Move every tag; after rolling back, PublishFailed when one cannot be moved, Interrupted after a Ctrl-C.
@@ -150,82 +219,76 @@ class _Move:
         A run moves tags in a thread, which no Ctrl-C reaches; `merge TARGET SOURCE...` has nothing to resume from.
         """
         moved: list[MovedTag] = []
-        for reference in self.previous:
+        for tag in self.tags:
             try:
-                moved.append(self._report(self._move(reference)))
+                moved.append(tag.report(_move(tag)))
             except (PublishFailed, KeyboardInterrupt) as error:
-                outcome = self._roll_back_all(moved, reference)
+                outcome = self._roll_back_all(moved)
                 statuses = ", ".join(f"{tag.reference} {tag.status}" for tag in outcome)
                 if isinstance(error, KeyboardInterrupt):
                     raise Interrupted(f"interrupted; tags: {statuses}") from error
                 raise PublishFailed(f"{error.message}; tags: {statuses}", hint=error.hint) from error
         return tuple(moved)
 
-    def _move(self, reference: Reference) -> MovedTag:
-        moved = self._tag(reference, self.index.digest, "moved")
-        if moved.before == self.index.digest:
-            return replace(moved, status="unchanged")
-        registry = self.registries.of(reference.host)
-        put_index(registry, reference, self.index)
-        _read_back(registry, reference, self.index)
-        return moved
-
-    def _roll_back_all(self, moved: Sequence[MovedTag], failed: Reference) -> tuple[MovedTag, ...]:
+    def _roll_back_all(self, moved: Sequence[MovedTag]) -> tuple[MovedTag, ...]:
         """Roll back the moved tags, newest first, and the failed one: its request may have arrived unanswered."""
-        tags = [*moved, self._tag(failed, None, "failed")]
+        failed, unmoved = self.tags[len(moved)], self.tags[len(moved) + 1 :]
+        touched = zip(self.tags, [*moved, failed.outcome(None, "failed")], strict=False)
         outcome = [
-            tag if tag.status == "unchanged" else self._report(self._roll_back(tag)) for tag in reversed(tags)
+            done if done.status == "unchanged" else tag.report(_roll_back(tag, done))
+            for tag, done in reversed(list(touched))
         ][::-1]
-        for reference in list(self.previous)[len(outcome) :]:
-            outcome.append(self._report(self._roll_back_unmoved(reference)))
-        return tuple(outcome)
+        return (*outcome, *(tag.report(_roll_back_unmoved(tag)) for tag in unmoved))
 
-    def _roll_back_unmoved(self, reference: Reference) -> MovedTag:
-        """Roll back a tag that only an unfinished run moved; any other is unchanged."""
-        previous = self.previous[reference]
-        if not previous.resumed:
-            return self._tag(reference, previous.digest, "unchanged")
-        return self._roll_back(self._tag(reference, self.index.digest, "moved"))
 
-    def _tag(self, reference: Reference, after: str | None, status: Status) -> MovedTag:
-        before = self.previous[reference].digest
-        return MovedTag(reference=reference, before=before, after=after, status=status)
+def _move(tag: _Tag) -> MovedTag:
+    moved = tag.outcome(tag.index.digest, "moved")
+    if moved.before == tag.index.digest:
+        return replace(moved, status="unchanged")
+    put_index(tag.store, tag.reference, tag.index)
+    _read_back(tag.store, tag.reference, tag.index)
+    return moved
 
-    def _roll_back(self, tag: MovedTag) -> MovedTag:
-        """Restore a tag that still has the index's digest; a new tag is deleted where the registry can."""
-        foreign: Status = "failed" if tag.status == "failed" else "left"
-        current, is_ours = tag.after, False
-        try:
-            current = self._current_digest(tag.reference)
-            is_ours = current == self.index.digest
-            if is_ours:
-                self._restore(tag.reference)
-                current = tag.before
-        except PublishFailed:
-            # The registry may have done it although its response was lost.
-            with contextlib.suppress(PublishFailed):
-                current = self._current_digest(tag.reference)
-        if current == self.index.digest:
-            return replace(tag, after=current, status="left")
-        # A tag with another digest was moved by another process, or never by this run: it is not changed.
-        return replace(tag, after=current, status="put-back" if is_ours else foreign)
 
-    def _current_digest(self, reference: Reference) -> str | None:
-        current = self.registries.of(reference.host).head(reference)
-        return current.digest if current else None
+def _roll_back_unmoved(tag: _Tag) -> MovedTag:
+    """Roll back a tag that only an unfinished run moved; any other is unchanged."""
+    if not tag.resumed:
+        return tag.outcome(tag.digest, "unchanged")
+    return _roll_back(tag, tag.outcome(tag.index.digest, "moved"))
 
-    def _restore(self, reference: Reference) -> None:
-        previous, registry = self.previous[reference], self.registries.of(reference.host)
-        if previous.digest is None:
-            registry.delete(reference)
-        elif previous.manifest is not None:
-            registry.put_manifest(reference, previous.manifest.content, previous.manifest.media_type)
-        else:
-            raise PublishFailed(f"{reference}: what it held, {previous.digest}, is no longer there")
 
-    def _report(self, tag: MovedTag) -> MovedTag:
-        self.emit(TagEnded(ref=str(tag.reference), before=tag.before, after=tag.after, status=tag.status))
-        return tag
+def _roll_back(tag: _Tag, outcome: MovedTag) -> MovedTag:
+    """Restore a tag that still has the index's digest; a new tag is deleted where the registry can."""
+    foreign: Status = "failed" if outcome.status == "failed" else "left"
+    current, is_ours = outcome.after, False
+    try:
+        current = _current_digest(tag)
+        is_ours = current == tag.index.digest
+        if is_ours:
+            _restore(tag)
+            current = tag.digest
+    except PublishFailed:
+        # The registry may have done it although its response was lost.
+        with contextlib.suppress(PublishFailed):
+            current = _current_digest(tag)
+    if current == tag.index.digest:
+        return replace(outcome, after=current, status="left")
+    # A tag with another digest was moved by another process, or never by this run: it is not changed.
+    return replace(outcome, after=current, status="put-back" if is_ours else foreign)
+
+
+def _current_digest(tag: _Tag) -> str | None:
+    current = tag.store.head(tag.reference)
+    return current.digest if current else None
+
+
+def _restore(tag: _Tag) -> None:
+    if tag.digest is None:
+        tag.store.delete(tag.reference)
+    elif tag.manifest is not None:
+        tag.store.put_manifest(tag.reference, tag.manifest.content, tag.manifest.media_type)
+    else:
+        raise PublishFailed(f"{tag.reference}: what it held, {tag.digest}, is no longer there")
 
 
 def _read_back(registry: Store, reference: Reference, index: Manifest) -> None:
