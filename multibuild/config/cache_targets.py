@@ -34,6 +34,24 @@ def missing_slug(entry: str) -> str | None:
     return f"write {place}={_with_slug(place, value)} in it: {SLUG} is the platform"
 
 
+def place_of(entry: str) -> tuple[str, ...]:
+    """Return what two cache targets have in common that overwrite each other; () for one in the image itself."""
+    fields = _fields(entry)
+    kind = fields.get("type", "registry" if "ref" in fields else "")
+    if kind == "inline":
+        return ()
+    ignored = {
+        "mode",
+        "compression",
+        "compression-level",
+        "force-compression",
+        "ignore-error",
+        "oci-mediatypes",
+    }
+    names = _PLACES.get(kind) or tuple(sorted(fields.keys() - ignored))
+    return (kind, *(fields.get(name, _DEFAULTS.get(name, "")) for name in names))
+
+
 def _with_slug(place: str, value: str) -> str:
     if not value:
         return f"…{SLUG}"

@@ -23,6 +23,7 @@ from multibuild.config.field_types import (
 from multibuild.config.problems import invalid
 from multibuild.config.sections import (
     Attestations,
+    Bake,
     Cache,
     Emulators,
     Lint,
@@ -225,3 +226,13 @@ class Config(Section):
             network=defaults.network if own.network is None else own.network,
             emulator_cpu=own.emulator_cpu or defaults.emulator_cpu,
         )
+
+
+class ConfigFile(Config):
+    """A whole file: what one image is, or what several share, and what differs for each."""
+
+    images: dict[str, Any] = Field(default_factory=dict)
+    """Several images: name → the keys that differ from those of the top level. A key with `*`, `?` or `[` is a pattern
+    of names; of keys for one image the later wins."""
+    bake: Bake | None = None
+    """Images from files of `docker buildx bake`, beside or under `images`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +13,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from multibuild.config.cli_overrides import Overrides, apply_overrides
-from multibuild.config.config import Config
+from multibuild.config.config import Config, ConfigFile
 from multibuild.config.git import GitFacts
-from multibuild.config.interpolate import MAX_EXPANDED_CHARS, InterpolationError, Interpolator
+from multibuild.config.images.dependencies import image_contexts
+from multibuild.config.interpolate import Interpolator
 from multibuild.config.problems import Problem, config_error, problems_of
-from multibuild.config.yaml_document import Document, KeyPath, read_document
+from multibuild.config.texts import Expansions, Texts
+from multibuild.config.yaml_document import Document, read_document
 from multibuild.frozen import frozen
 
 RUNTIME_ONLY_KEYS: Final = {
@@ -37,9 +40,8 @@ RUNTIME_ONLY_KEYS: Final = {
 _RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}
 """The same for a platform."""
 
-
-MAX_CONFIG_CHARS: Final = 4_000_000
-"""Characters of all texts, interpolated and with aliases written out: no command line carries half of it."""
+_RUNTIME_ONLY_PUBLISH_KEYS: Final = {"together"}
+"""The same for how it is published."""
 
 
 @frozen
@@ -48,7 +50,8 @@ class LoadedConfig:
 
     `project` is the directory that `context`, `dockerfile` and every other path of the config is relative to.
     `canonical` is the config as canonical JSON: the same for the same result, and without secrets (a config only
-    refers to them).
+    refers to them). `name` is the key under `images`, "" in a file without; `dependencies` are the build contexts that
+    are another image of the file: context → name of the image. They are not in `config.contexts`.
     """
 
     config: Config
@@ -56,6 +59,8 @@ class LoadedConfig:
     project: Path
     git: GitFacts
     canonical: str
+    name: str = ""
+    dependencies: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_config(
@@ -64,14 +69,19 @@ def load_config(
     """Read, override, interpolate and validate. Raises ConfigError that lists every problem with its location."""
     document = read_document(path)
     apply_overrides(document, overrides)
+    refuse_images(document)
+    return load_one(document, path=path, environ=environ, now=now)
+
+
+def load_one(document: Document, *, path: Path, environ: Mapping[str, str], now: datetime) -> LoadedConfig:
+    """Interpolate and validate a document without `images`. Raises ConfigError."""
     project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
     git = GitFacts(project)
-    interpolator = Interpolator(environ=environ, git=git, now=now)
-    texts = _Texts(document, interpolator)
+    texts = Texts(Expansions(document, Interpolator(environ=environ, git=git, now=now)))
     values = texts.interpolated(document.values, ())
     config = _validate(values, document, texts.problems)
     return LoadedConfig(
-        config=_with_absolute_tls_files(config, project),
+        config=with_absolute_tls_files(config, project),
         path=path,
         project=project,
         git=git,
@@ -79,12 +89,16 @@ def load_config(
     )
 
 
-def canonical_json(config: Config) -> str:
+def canonical_json(config: Config, dependencies: Mapping[str, str] | None = None) -> str:
     """Return the settings that determine the result, with sorted keys: another spelling gives the same text."""
     settings = config.model_dump(mode="json", by_alias=True, exclude=RUNTIME_ONLY_KEYS)
+    for key in _RUNTIME_ONLY_PUBLISH_KEYS:
+        settings["publish"].pop(key)
     for entry in settings["platforms"]:
         for key in _RUNTIME_ONLY_PLATFORM_KEYS:
             entry.pop(key)
+    if dependencies:
+        settings["dependencies"] = dict(dependencies)
     return json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -94,65 +108,33 @@ def _validate(values: Any, document: Document, problems: list[Problem]) -> Confi
         config = Config.parse(values)
     except ValidationError as error:
         reported = {problem.key for problem in problems}
-        others = [p for p in problems_of(error, Config, document) if p.key not in reported]
+        others = [p for p in problems_of(error, ConfigFile, document) if p.key not in reported]
         raise config_error(document, [*problems, *others]) from None
+    problems = [*problems, *_image_contexts(config)]
     if problems:
         raise config_error(document, problems)
     return config
 
 
-class _Texts:
-    """Interpolates every text of a document, and collects the problems."""
-
-    def __init__(self, document: Document, interpolator: Interpolator) -> None:
-        self._document = document
-        self._interpolator = interpolator
-        self._chars = 0
-        self.problems: list[Problem] = []
-
-    def interpolated(self, value: Any, key: KeyPath) -> Any:
-        """Return a tree of values with its texts interpolated; one with a problem stays as it is."""
-        if isinstance(value, dict):
-            return {name: self.interpolated(item, (*key, name)) for name, item in value.items()}
-        if isinstance(value, list):
-            return [self.interpolated(item, (*key, at)) for at, item in enumerate(value)]
-        return self._text(value, key) if isinstance(value, str) else value
-
-    def _text(self, value: str, key: KeyPath) -> str:
-        interpolate = self._interpolator.interpolate_tag if _is_tag(key) else self._interpolator.interpolate
-        try:
-            text = interpolate(value)
-        except InterpolationError as error:
-            self.problems.append(Problem(key=key, message=error.message, hint=error.hint))
-            return value
-        if problem := _unusable(text):
-            self.problems.append(Problem(key=key, message=problem, hint="use another value"))
-            return ""
-        self._chars += len(text)
-        if self._chars > MAX_CONFIG_CHARS:
-            too_long = f"more than {MAX_CONFIG_CHARS} characters, with aliases and variables written out"
-            raise config_error(
-                self._document, [Problem(key=key, message=too_long, hint="use shorter values")]
-            )
-        return text
+def _image_contexts(config: Config) -> Iterator[Problem]:
+    for context in image_contexts(config):
+        yield Problem(
+            key=("contexts", context),
+            message="image:NAME is another image of this file, and the file has no `images`",
+            hint="write docker-image://NAME for an image of a registry, ./image:NAME for a folder",
+        )
 
 
-def _unusable(text: str) -> str:
-    """Return why no program can be given a text; "" for one that can be."""
-    if len(text) > MAX_EXPANDED_CHARS:
-        return f"more than {MAX_EXPANDED_CHARS} characters"
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # bytes of the environment (PEP 383)
-        return "a variable in it is not UTF-8 text"
-    return ""
+def refuse_images(document: Document) -> None:
+    """Raise ConfigError for a file of several images."""
+    message = "this works on one image, and the file describes several"
+    several = [key for key in ("images", "bake") if key in document.values]
+    if several:
+        problem = Problem(key=(several[0],), message=message, hint="use a file of one image")
+        raise config_error(document, [problem])
 
 
-def _is_tag(key: KeyPath) -> bool:
-    return key[0] == "tags" or key == ("publish", "carry_from")
-
-
-def _with_absolute_tls_files(config: Config, project: Path) -> Config:
+def with_absolute_tls_files(config: Config, project: Path) -> Config:
     """Make the paths of certificates and keys absolute: they are read by code that does not know the project."""
     registries = {
         host: options.model_copy(update={name: str(project / path) for name, path in options.files})

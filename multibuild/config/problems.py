@@ -105,7 +105,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) 
         case "extra_forbidden":
             return Problem(key=key, message="is no key multibuild knows", hint=_nearest_key(key, model))
         case "missing":
-            return Problem(key=key, message="is required", hint=_example(key))
+            return Problem(key=key, message="is required", hint=example(key))
         case "literal_error":
             return _choice(key, details["input"], _choices(str(context["expected"])), document)
         case "bool_parsing" | "bool_type":
@@ -131,7 +131,7 @@ def _wrong_type(key: KeyPath, details: ErrorDetails, document: Document) -> Prob
         bound = details.get("ctx", {}).get("max_length")
         return Problem(key=key, message=f"has more than {bound} entries", hint="is this the right file?")
     if kind in {"too_short", "string_too_short"}:
-        return Problem(key=key, message="must not be empty", hint=_example(key))
+        return Problem(key=key, message="must not be empty", hint=example(key))
     if kind not in _TYPE_NAMES:
         return Problem(key=key, message=details["msg"][:1].lower() + details["msg"][1:])
     bound = next(iter(details.get("ctx", {}).values()), "")
@@ -146,10 +146,11 @@ def _hint_of_type(kind: str, key: KeyPath, value: Any, text: str | None) -> str:
         return f'write it in quotes: "{text or value}"'
     if kind == "tuple_type" and isinstance(value, str):
         return f"write [{', '.join(_words(value))}]"
-    return _example(key, _FORMS.get(kind, "3"))
+    return example(key, _FORMS.get(kind, "3"))
 
 
-def _example(key: KeyPath, form: str = "…") -> str:
+def example(key: KeyPath, form: str = "…") -> str:
+    """Return how a key is written, for a hint."""
     return f"like {_EXAMPLES.get(key[-1], f'{key[-1]}: {form}')}"
 
 

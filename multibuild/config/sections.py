@@ -254,6 +254,8 @@ class Publish(Section):
     """With carry: the tag of `image` whose entry is taken; with `to: oci:DIR` that of the layout."""
     to: Annotated[str, AfterValidator(_check_output)] = "registry"
     """registry, oci:DIR, oci-archive:FILE or docker (into the local engine)."""
+    together: Literal["all", "image"] = "all"
+    """Of several images: whether the tags of all move together or not at all, or those of each image by itself."""
 
     @property
     def output(self) -> Output:
@@ -287,3 +289,14 @@ class RegistryOptions(Section):
                 message = f"a client certificate has two files, and {other} is not there"
                 raise invalid(message, hint=f"write {other}: FILE beside it", at=(name,))
         return self
+
+
+class Bake(Section):
+    """Images that `docker buildx bake` already knows."""
+
+    files: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=100)]
+    """The bake or compose files, relative to this file; later ones win."""
+    targets: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = ("default",)
+    """The targets and groups to build."""
+    vars: TextMap = Field(default_factory=dict)
+    """Values of the files' variables."""

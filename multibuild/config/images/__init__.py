@@ -1,0 +1,1 @@
+"""The several images of one file: their names, their keys, and what they are to each other."""

@@ -1,0 +1,101 @@
+"""Refuse images that would overwrite each other: one tag, one cache or one file for two of them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from multibuild.config.cache_targets import place_of
+from multibuild.config.images.dependencies import Image
+from multibuild.config.problems import MAX_QUOTED, Problem
+from multibuild.config.yaml_document import KeyPath
+from multibuild.oci.reference import Reference
+from multibuild.terminal import shorten
+
+MAX_LISTED = 200
+"""Characters of a list of images in a message."""
+
+
+def collision_problems(images: Mapping[str, Image]) -> Iterator[Problem]:
+    """Yield one problem for each group of images that share a tag, a cache or a file."""
+    yield from _same_tags(images)
+    yield from _same_caches(images)
+    yield from _same_outputs(images)
+
+
+def _same_tags(images: Mapping[str, Image]) -> Iterator[Problem]:
+    for repository, keys in _shared_repositories(images).items():
+        tags: dict[str, list[str]] = defaultdict(list)
+        for name in keys:
+            for tag in images[name].config.tags:
+                tags[tag].append(name)
+        groups = {tuple(names): tag for tag, names in reversed(tags.items()) if len(names) > 1}
+        for names, tag in groups.items():
+            last = images[names[-1]]
+            yield Problem(
+                key=last.source(keys[names[-1]]),
+                message=f"{_listed(names)} would all be {shorten(repository, MAX_QUOTED)}:{tag}",
+                hint=_other_tag(last, keys[names[-1]]),
+            )
+
+
+def _shared_repositories(images: Mapping[str, Image]) -> dict[str, dict[str, KeyPath]]:
+    """Return the repositories of more than one image: repository → image → its key.
+
+    Of repositories with the same images only the first is returned: their tags are the same too.
+    """
+    repositories: dict[str, dict[str, KeyPath]] = defaultdict(dict)
+    for image in images.values():
+        keys: list[KeyPath] = [
+            ("image",),
+            *(("destinations", n) for n in range(len(image.config.destinations))),
+        ]
+        for key, text in zip(keys, (image.config.image, *image.config.destinations), strict=True):
+            repositories[Reference.parse(text).name].setdefault(image.name, key)
+    groups: dict[tuple[str, ...], str] = {}
+    for repository, names in repositories.items():
+        if len(names) > 1:
+            groups.setdefault(tuple(names), repository)
+    return {repository: repositories[repository] for repository in groups.values()}
+
+
+def _other_tag(image: Image, key: KeyPath) -> str:
+    place = image.source(key)
+    if image.source(("tags",)) == ("tags",) and place[0] not in {"images", "bake"}:
+        return "write {name} in it, which is the image, or give each image its own tags"
+    return f"give {image.name} another repository or other tags"
+
+
+def _same_caches(images: Mapping[str, Image]) -> Iterator[Problem]:
+    places: dict[tuple[str, ...], dict[str, KeyPath]] = defaultdict(dict)
+    for image in images.values():
+        for index, entry in enumerate(image.config.cache.to):
+            if place := place_of(entry):
+                places[place].setdefault(image.name, ("cache", "to", index))
+    yield from _overwritten(images, places, "cache")
+
+
+def _same_outputs(images: Mapping[str, Image]) -> Iterator[Problem]:
+    places: dict[tuple[str, ...], dict[str, KeyPath]] = defaultdict(dict)
+    for image in images.values():
+        if path := image.config.publish.output.path:
+            places[(os.path.normpath(path),)][image.name] = ("publish", "to")
+    yield from _overwritten(images, places, "result")
+
+
+def _overwritten(
+    images: Mapping[str, Image], places: Mapping[tuple[str, ...], Mapping[str, KeyPath]], what: str
+) -> Iterator[Problem]:
+    for keys in places.values():
+        if len(keys) > 1:
+            *_, last = keys
+            yield Problem(
+                key=images[last].source(keys[last]),
+                message=f"{_listed(tuple(keys))} would overwrite each other's {what}",
+                hint="write {name} in it, which is the image",
+            )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return shorten(f"{', '.join(names[:-1])} and {names[-1]}", MAX_LISTED)

@@ -1,0 +1,199 @@
+"""Merge what an image says over what all share, and remember where each value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from multibuild.config.images.names import is_name, is_pattern, matches, nearest, usable_name
+from multibuild.config.problems import MAX_QUOTED, Problem
+from multibuild.config.yaml_document import Document, KeyPath, dotted
+from multibuild.frozen import frozen
+from multibuild.terminal import one_line, shorten
+
+MAX_IMAGES: Final = 200
+"""More than any file of targets has; each is planned for each of its platforms."""
+
+FILE_KEYS: Final = ("images", "bake")
+"""Keys that describe the images, and belong to none."""
+
+RUN_WIDE_KEYS: Final = ("version", "jobs", "fail_fast", "emulators", "registries", *FILE_KEYS)
+"""Keys that hold for the whole run, and so stand at the top only."""
+
+RUN_WIDE_INNER: Final = {"publish": ("together",)}
+"""The same inside sections."""
+
+FLAG_KEYS: Final = {"tags": "--tag", "builder": "--builder"}
+"""Keys with a flag of their own, which wins over what images say."""
+
+
+class Origin:
+    """Where a value of an image stands in the file, and those values inside it that stand elsewhere."""
+
+    __slots__ = ("inner", "key")
+
+    def __init__(self, key: KeyPath) -> None:
+        self.key = key
+        self.inner: dict[str | int, Origin] = {}
+
+    def source(self, key: KeyPath) -> KeyPath:
+        """Return the key of the file that a key of the image comes from."""
+        origin = self
+        for depth, part in enumerate(key):
+            inner = origin.inner.get(part)
+            if inner is None:
+                return (*origin.key, *key[depth:])
+            origin = inner
+        return origin.key
+
+
+@frozen
+class ImageValues:
+    """The values of one image before interpolation, and the place of each in the file."""
+
+    name: str
+    values: dict[str, Any]
+    origin: Origin
+
+    def lay(self, layer: Mapping[str, Any], key: KeyPath) -> None:
+        """Lay the layer that stands at `key` over the values: scalars and lists replace, mappings merge."""
+        _merge(self.values, layer, self.origin, key)
+
+
+def _merge(target: dict[str, Any], layer: Mapping[str, Any], origin: Origin, key: KeyPath) -> None:
+    """Merge into `target`, but not into the mappings inside it: layers share them."""
+    for name, value in layer.items():
+        below, place = target.get(name), (*key, name)
+        if not isinstance(value, dict) or not isinstance(below, dict):
+            target[name] = value
+            origin.inner[name] = Origin(place)
+            continue
+        inner = origin.inner.setdefault(name, Origin((*origin.key, name)))
+        for part in below:
+            if part not in inner.inner:
+                inner.inner[part] = Origin((*inner.key, part))
+        inner.key = place
+        target[name] = dict(below)
+        _merge(target[name], value, inner, place)
+
+
+@frozen
+class ImageLayers:
+    """The layers that images are made of, from below: the top level, what bake says, each key under `images`, flags."""
+
+    names: tuple[str, ...]
+    shared: Mapping[str, Any]
+    from_bake: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Mapping[str, Any]]
+    flags: Mapping[str, Any]
+
+    def image(self, name: str) -> ImageValues:
+        """Return the values of one image: of the keys that are its name or a pattern of it, later ones win."""
+        image = ImageValues(name=name, values=dict(self.shared), origin=Origin(()))
+        image.lay(self.from_bake.get(name, {}), ("bake", name))
+        for key, entry in self.entries.items():
+            if matches(key, name):
+                image.lay(entry, ("images", key))
+        image.lay(self.flags, ())
+        return image
+
+
+def image_layers(
+    document: Document, from_bake: Mapping[str, Mapping[str, Any]]
+) -> tuple[ImageLayers, list[Problem]]:
+    """Return the layers of a file, and the problems with names, patterns and keys that belong elsewhere."""
+    keys = document.values.get("images")
+    entries: dict[str, Any] = keys if isinstance(keys, dict) else {}
+    names = tuple(dict.fromkeys([*from_bake, *(name for name in entries if not is_pattern(name))]))
+    layers = ImageLayers(
+        names=names,
+        shared={name: value for name, value in document.values.items() if name not in FILE_KEYS},
+        from_bake=from_bake,
+        entries={key: _own(entry) for key, entry in entries.items()},
+        flags={
+            key: document.values[key]
+            for key in FLAG_KEYS
+            if document.locations.get((key,), "") == FLAG_KEYS[key]
+        },
+    )
+    if keys is not None and not isinstance(keys, dict):
+        return layers, [_problem("images", message="must be a mapping of names", hint=_EXAMPLE)]
+    if problem := _wrong_number(names, document):
+        return layers, [problem]
+    return layers, [*_wrong_names(names, from_bake), *_wrong_entries(entries, names)]
+
+
+_EXAMPLE = "like images: {app: {target: app}}"
+
+
+def _wrong_number(names: Sequence[str], document: Document) -> Problem | None:
+    key = "images" if "images" in document.values else "bake"
+    if not names and key == "bake":
+        return _problem(key, message="gives no image", hint="name its targets: bake: {targets: [app]}")
+    if not names:
+        return _problem(key, message="names no image", hint=_EXAMPLE)
+    if len(names) > MAX_IMAGES:
+        return _problem(key, message=f"more than {MAX_IMAGES} images", hint="write several files")
+    return None
+
+
+def _wrong_names(names: Sequence[str], from_bake: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in names:
+        if is_name(name):
+            continue
+        shown = shorten(one_line(name), MAX_QUOTED)
+        message = (
+            f"'{shown}' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between"
+        )
+        near = usable_name(name)
+        hint = f"like {near}" if near else "like app"
+        if name in from_bake:
+            yield _problem("bake", message=message, hint=f"rename the target: {hint}")
+        else:
+            yield _problem("images", name, message=message, hint=hint)
+
+
+def _wrong_entries(entries: Mapping[str, Any], names: Sequence[str]) -> Iterator[Problem]:
+    for key, entry in entries.items():
+        if is_pattern(key) and not any(matches(key, name) for name in names):
+            yield _problem("images", key, message="no image has a name like it", hint=nearest(key, names))
+        if entry is not None and not isinstance(entry, dict):
+            yield _problem("images", key, message="must be a mapping of keys", hint=_EXAMPLE)
+        yield from _run_wide(key, entry)
+
+
+def _run_wide(key: str, entry: Any) -> Iterator[Problem]:
+    if not isinstance(entry, dict):
+        return
+    for path in [(name,) for name in RUN_WIDE_KEYS] + [
+        (section, name) for section, names in RUN_WIDE_INNER.items() for name in names
+    ]:
+        inner: Any = entry
+        for part in path:
+            inner = inner.get(part, _ABSENT) if isinstance(inner, dict) else _ABSENT
+        if inner is not _ABSENT:
+            yield _problem(
+                "images",
+                key,
+                *path,
+                message="holds for the whole run, not for one image",
+                hint=f"write {dotted(path)} at the top of the file",
+            )
+
+
+_ABSENT = object()
+
+
+def _own(entry: Any) -> dict[str, Any]:
+    """Return the keys of an image without those that hold for the whole run."""
+    if not isinstance(entry, dict):
+        return {}
+    own = {name: value for name, value in entry.items() if name not in RUN_WIDE_KEYS}
+    for section, inner in RUN_WIDE_INNER.items():
+        if isinstance(own.get(section), dict):
+            own[section] = {name: value for name, value in own[section].items() if name not in inner}
+    return own
+
+
+def _problem(*key: str, message: str, hint: str) -> Problem:
+    return Problem(key=key, message=message, hint=hint)

@@ -1,0 +1,193 @@
+"""Load a config file with all of its images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from multibuild.config.cli_overrides import Overrides, apply_overrides
+from multibuild.config.config import Config, ConfigFile
+from multibuild.config.git import GitFacts
+from multibuild.config.images.collisions import collision_problems
+from multibuild.config.images.dependencies import (
+    Image,
+    dependency_problems,
+    image_contexts,
+    without_image_contexts,
+)
+from multibuild.config.images.merge import ImageValues, image_layers
+from multibuild.config.images.names import choose
+from multibuild.config.images.problems import ImageProblems
+from multibuild.config.interpolate import Interpolator
+from multibuild.config.load import LoadedConfig, canonical_json, load_one, with_absolute_tls_files
+from multibuild.config.problems import Problem, config_error, problems_of
+from multibuild.config.sections import Bake
+from multibuild.config.texts import Expansions, Texts
+from multibuild.config.yaml_document import Document, read_document
+from multibuild.errors import UsageError
+from multibuild.frozen import frozen
+
+
+@frozen
+class LoadedProject:
+    """A config file with its images, in the order of the file; one with the name "" in a file without `images`.
+
+    `together` is whether the tags of all images move together. `several` is whether the file has `images` or `bake`.
+    """
+
+    path: Path
+    project: Path
+    git: GitFacts
+    together: Literal["all", "image"]
+    images: tuple[LoadedConfig, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether the file has `images` or `bake`, also with one entry."""
+        return any(image.name for image in self.images)
+
+
+def load_project(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    overrides: Overrides,
+    now: datetime,
+    names: Sequence[str] = (),
+    from_bake: Mapping[str, Mapping[str, Any]] | None = None,
+) -> LoadedProject:
+    """Read, override, interpolate and validate all images of a file.
+
+    `names` chooses images; those that they are built from come along. `from_bake` is what bake says of each of its
+    targets, as keys of this format: it lies over the top level and under `images`. Raises ConfigError with every
+    problem of every image, UsageError for a name that does not exist.
+    """
+    document = read_document(path)
+    apply_overrides(document, overrides)
+    if not _has_images(document):
+        if names:
+            raise UsageError(
+                f"'{names[0]}': the file has one image, without a name", hint="leave the name out"
+            )
+        loaded = load_one(document, path=path, environ=environ, now=now)
+        return _project(loaded.path, loaded.project, loaded.git, [loaded])
+    project = Path(os.path.abspath(path)).parent  # noqa: PTH100 - resolve() would follow links
+    git = GitFacts(project)
+    expansions = Expansions(document, Interpolator(environ=environ, git=git, now=now))
+    images = _images(document, expansions, from_bake or {})
+    needed = {image.name: image.dependencies.values() for image in images}
+    chosen = choose(names, list(needed), needed)
+    return _project(path, project, git, [_loaded(i, path, project, git) for i in images if i.name in chosen])
+
+
+def read_bake(path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime) -> Bake | None:
+    """Return the `bake` section of a file; None without one. Raises ConfigError."""
+    document = read_document(path)
+    apply_overrides(document, overrides)
+    if "bake" not in document.values:
+        return None
+    git = GitFacts(Path(os.path.abspath(path)).parent)  # noqa: PTH100 - resolve() would follow links
+    bake, problems = _bake(document, Expansions(document, Interpolator(environ=environ, git=git, now=now)))
+    if problems:
+        raise config_error(document, problems)
+    return bake
+
+
+def _has_images(document: Document) -> bool:
+    return "images" in document.values or "bake" in document.values
+
+
+def _project(path: Path, project: Path, git: GitFacts, images: Sequence[LoadedConfig]) -> LoadedProject:
+    together = images[0].config.publish.together
+    return LoadedProject(path=path, project=project, git=git, together=together, images=tuple(images))
+
+
+def _loaded(image: Image, path: Path, project: Path, git: GitFacts) -> LoadedConfig:
+    config = without_image_contexts(image.config)
+    return LoadedConfig(
+        config=with_absolute_tls_files(config, project),
+        path=path,
+        project=project,
+        git=git,
+        canonical=canonical_json(config, image.dependencies),
+        name=image.name,
+        dependencies=image.dependencies,
+    )
+
+
+def _images(
+    document: Document, expansions: Expansions, from_bake: Mapping[str, Mapping[str, Any]]
+) -> tuple[Image, ...]:
+    """Return the validated images; ConfigError with the problems of all."""
+    layers, wrong = image_layers(document, from_bake)
+    problems = ImageProblems(names=layers.names)
+    problems.add(wrong)
+    problems.add(_bake(document, expansions)[1])
+    images: dict[str, Image] = {}
+    if not wrong or layers.names:
+        for name in layers.names:
+            values = layers.image(name)
+            config = _validated(values, document, expansions, problems)
+            if config is not None:
+                images[name] = _image(values, config)
+    if not problems:
+        problems.add(dependency_problems(images))
+        problems.add(collision_problems(images))
+    if problems:
+        raise config_error(document, problems.reported())
+    return tuple(images.values())
+
+
+def _image(values: ImageValues, config: Config) -> Image:
+    return Image(
+        name=values.name, config=config, dependencies=image_contexts(config), source=values.origin.source
+    )
+
+
+def _validated(
+    image: ImageValues, document: Document, expansions: Expansions, problems: ImageProblems
+) -> Config | None:
+    texts = Texts(expansions, name=image.name, source=image.origin.source)
+    values = texts.interpolated(image.values, ())
+    problems.add(texts.problems)
+    try:
+        config = Config.parse(values)
+    except ValidationError as error:
+        problems.add_invalid(_in_image(error, image, document), image)
+        return None
+    return config if not texts.problems else None
+
+
+def _in_image(error: ValidationError, image: ImageValues, document: Document) -> list[Problem]:
+    """Return the problems of an image by its own keys, with the texts of the file."""
+    keys = [tuple(part for part in details["loc"] if part != "[key]") for details in error.errors()]
+    texts = {
+        key: document.texts[source] for key in keys if (source := image.origin.source(key)) in document.texts
+    }
+    return problems_of(error, ConfigFile, Document(values=image.values, locations={}, texts=texts))
+
+
+def _bake(document: Document, expansions: Expansions) -> tuple[Bake | None, list[Problem]]:
+    """Return the `bake` section and its problems."""
+    if "bake" not in document.values:
+        return None, []
+    texts = Texts(expansions)
+    values = texts.interpolated(document.values["bake"], ("bake",))
+    try:
+        bake = Bake.parse(values)
+    except ValidationError as error:
+        reported = {problem.key for problem in texts.problems}
+        inner = _bake_problems(error, document)
+        return None, [*texts.problems, *(p for p in inner if p.key not in reported)]
+    return bake, texts.problems
+
+
+def _bake_problems(error: ValidationError, document: Document) -> Iterable[Problem]:
+    inner = {key[1:]: text for key, text in document.texts.items() if key[:1] == ("bake",)}
+    for problem in problems_of(error, Bake, Document(values={}, locations={}, texts=inner)):
+        yield Problem(key=("bake", *problem.key), message=problem.message, hint=problem.hint)
