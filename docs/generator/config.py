@@ -5,19 +5,23 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from docs.generator.markdown import code, page, table
 from multibuild.config.field_types import MANAGED_FLAGS, Seconds
+from multibuild.config.images.merge import FILE_KEYS, MAX_IMAGES, RUN_WIDE_INNER, RUN_WIDE_KEYS
+from multibuild.config.images.names import MAX_NAME
 from multibuild.config.profile_models import Node, Profile
 from multibuild.config.schema import describe, json_schema
+from multibuild.config.texts import NAMED_KEYS
 
 _DURATION = Seconds.__metadata__[-1].json_schema  # type: ignore[attr-defined]
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _OVERRIDES = {
     "stall_timeout": ("duration, `auto` or `off`", "`off`"),
     "crash_timeout": ("duration or `off`", "`1m`"),
+    "images": ("mapping of names to keys, see [images](#images)", ""),
 }
 """Value and default of keys whose schema is less precise."""
 _TYPES = {"string": "text", "integer": "number", "boolean": "true or false", "object": "mapping"}
@@ -37,6 +41,50 @@ INTERPOLATION = """\
 A tag that comes out empty is dropped."""
 
 
+def _listed(keys: Sequence[str]) -> str:
+    *first, last = map(code, keys)
+    return f"{', '.join(first)} and {last}"
+
+
+RUN_WIDE = (
+    *(key for key in RUN_WIDE_KEYS if key not in FILE_KEYS),
+    *(f"{section}.{key}" for section, keys in RUN_WIDE_INNER.items() for key in keys),
+)
+
+IMAGES = f"""\
+`images` describes several images, which are built, proven and published in one run. Each is a name and the keys that
+differ from the top level, and may be empty:
+
+```yaml
+version: 1
+image: registry.example.org/team/{{name}}
+platforms: [linux/amd64, linux/arm64]
+images:
+  app: {{target: runtime}}
+  worker: {{target: worker, labels: {{org.example.part: worker}}}}
+  tools: {{dockerfile: tools/Dockerfile, contexts: {{app: "image:app"}}}}
+  "*": {{test: {{run: [/app, --version]}}}}
+```
+
+- A text, number or list under an image replaces that of the top level. Mappings merge, key by key. `image` and
+  `platforms` may be missing at the top when each image has them.
+- A name is lower case: letters and digits, with `.`, `_` or `-` between them, at most {MAX_NAME} characters. A file has
+  at most {MAX_IMAGES} images.
+- A key with `*`, `?` or `[` is a pattern of names. All keys that are an image's name or a pattern of it hold for it, in
+  their order: later ones win, so a pattern at the end wins over the names before it.
+- `{{name}}` is the name of the image, in every text of
+  {_listed(sorted(NAMED_KEYS))}.
+  In commands (`test`) and everywhere else it stays as it is, and so it does in a file without `images`.
+- `contexts: {{app: "image:app"}}` builds from another image of the file: on each platform from its child of that
+  platform. That image must have all platforms of this one. `multibuild all tools` builds `app` too.
+- Two images may share a repository, but no tag of it, no `cache.to` and no file of `publish.to`.
+- {_listed(RUN_WIDE)}
+  hold for the whole run, so they stand at the top only.
+- Variables, `${{date}}` and git have the same values in all images.
+- `--set images.app.target=x` changes one image and `--set target=x` those that have no `target` of their own. `--tag`
+  and `--builder` win over all."""
+
+
 def config_page() -> str:
     """Return the page of `multibuild.yaml`."""
     flags = ((code(flag), code(key) if key else "nothing: remove it") for flag, key in MANAGED_FLAGS.items())
@@ -46,6 +94,8 @@ def config_page() -> str:
         " relative to the file. `multibuild schema` prints the same as a JSON Schema.",
         "A duration is a number of seconds, or text like `90s`, `5m`, `1h30m`.",
         *_sections(json_schema()),
+        "## images",
+        IMAGES,
         "## Text with variables",
         INTERPOLATION,
         "## Flags that `build_flags` refuses",
@@ -80,6 +130,8 @@ def _sections(schema: dict[str, Any]) -> Iterator[str]:
 
 def _paths(section: dict[str, Any], schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
     for key, value in section["properties"].items():
+        if key == "images":
+            continue
         mark = "[]" if "items" in value else ".HOST" if "additionalProperties" in value else ""
         for name in re.findall(r"#/\$defs/(\w+)", json.dumps(value)):
             inner = f"{path}{key}{mark}"
@@ -88,7 +140,7 @@ def _paths(section: dict[str, Any], schema: dict[str, Any], path: str) -> Iterat
 
 
 def _table(section: dict[str, Any], paths: dict[str, str]) -> str:
-    required = section.get("required", [])
+    required = {*section.get("required", []), *section.get("anyOf", [{}])[0].get("required", [])}
     rows = (
         (
             code(key),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from multibuild.config.yaml_document import MAX_DEPTH, MAX_QUOTED, Document, dotted, parse_value
+from multibuild.config.images.names import nearest
+from multibuild.config.yaml_document import MAX_DEPTH, MAX_QUOTED, Document, KeyPath, dotted, parse_value
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 from multibuild.terminal import shorten
@@ -61,25 +62,54 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
         _set(document, ("fail_fast",), overrides.fail_fast, "--fail-fast")
 
 
-def _resolve(values: dict[str, Any], path: str) -> tuple[str | int, ...]:
+def _resolve(values: dict[str, Any], path: str) -> KeyPath:
     """Split a dotted path; a platform is selected by name (`platforms.linux/arm64.timeout`) or by index."""
     parts = path.split(".")
     if len(parts) > MAX_DEPTH:
         raise ConfigError(
             f"--set {shorten(path, MAX_QUOTED)}: is nested too deeply", hint="a config has a few levels"
         )
-    key: tuple[str | int, ...] = ()
+    if parts[0] != "images" or len(parts) == 1:
+        return _resolve_keys(values, parts, path)
+    name, rest = _image(values, parts[1:], path)
+    entry = values["images"][name] if isinstance(values.get("images"), dict) else None
+    own = entry if isinstance(entry, dict) else {}
+    return ("images", name, *_resolve_keys(own, rest, path, f"images.{shorten(name, MAX_QUOTED)}."))
+
+
+def _image(values: dict[str, Any], parts: list[str], path: str) -> tuple[str, list[str]]:
+    """Return the image or pattern that a path begins with, whose name may have dots, and the rest of the path.
+
+    Beside `bake` it need not be in the file: bake names images too.
+    """
+    images = values.get("images")
+    names = list(images) if isinstance(images, dict) else []
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in names:
+            return ".".join(parts[:length]), parts[length:]
+    if "bake" in values:
+        return parts[0], parts[1:]
+    raise ConfigError(
+        f"--set {shorten(path, MAX_QUOTED)}: the file has no image '{shorten(parts[0], MAX_QUOTED)}'",
+        hint=nearest(parts[0], names),
+    )
+
+
+def _resolve_keys(values: dict[str, Any], parts: list[str], path: str, place: str = "") -> KeyPath:
+    """Return the path inside the top level, or inside an image; `place` is where that is."""
+    key: KeyPath = ()
+    parts = list(parts)
     while parts:
         if key and key[-1] in _FREE_FORM_MAPPINGS:
             return (*key, ".".join(parts))
         if key == ("registries",) and len(parts) > 1:
             return (*key, ".".join(parts[:-1]), parts[-1])
         part = parts.pop(0)
-        key = (*key, _platform_index(values, part, path) if key == ("platforms",) else part)
+        key = (*key, _platform_index(values, part, path, place) if key == ("platforms",) else part)
     return key
 
 
-def _platform_index(values: dict[str, Any], part: str, path: str) -> int:
+def _platform_index(values: dict[str, Any], part: str, path: str, place: str) -> int:
     entries = values.get("platforms")
     entries = entries if isinstance(entries, list) else []
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
@@ -88,9 +118,12 @@ def _platform_index(values: dict[str, Any], part: str, path: str) -> int:
     if (index := _index(part)) is not None and index < len(entries):
         return index
     listed = shorten(", ".join(map(str, names)) or "none", MAX_LISTED)
+    hint = f"it has {listed}; count from 0 or write the name"
+    if place and not entries:
+        hint = f"set {place}platforms as a whole, or the platform at the top, for all images"
     raise ConfigError(
-        f"--set {shorten(path, MAX_QUOTED)}: platforms has no entry '{shorten(part, MAX_QUOTED)}'",
-        hint=f"it has {listed}; count from 0 or write the name",
+        f"--set {shorten(path, MAX_QUOTED)}: {place}platforms has no entry '{shorten(part, MAX_QUOTED)}'",
+        hint=hint,
     )
 
 

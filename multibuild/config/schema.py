@@ -7,18 +7,47 @@ import inspect
 from typing import Any
 
 from multibuild.config import sections
-from multibuild.config.config import Config
+from multibuild.config.config import Config, ConfigFile
+from multibuild.config.images.merge import MAX_IMAGES, RUN_WIDE_INNER, RUN_WIDE_KEYS
 
 
 def json_schema() -> dict[str, Any]:
     """Return the schema (JSON Schema 2020-12) for editors."""
-    schema = Config.model_json_schema(by_alias=True)
+    schema = ConfigFile.model_json_schema(by_alias=True)
     describe(Config, schema)
+    describe(ConfigFile, schema)
     for name, definition in schema["$defs"].items():
         describe(getattr(sections, name), definition)
     entry = schema["properties"]["platforms"]["items"]
     schema["properties"]["platforms"]["items"] = {"anyOf": [{"type": "string"}, entry]}
+    schema["properties"]["images"] |= _images(schema)
+    schema["required"] = ["version"]
+    schema["anyOf"] = [{"required": keys} for keys in (["image", "platforms"], ["images"], ["bake"])]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _images(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of `images`: by name or pattern, any key of the top level that describes an image."""
+    keys: dict[str, Any] = {
+        key: {"$ref": f"#/properties/{key}"} for key in schema["properties"] if key not in RUN_WIDE_KEYS
+    }
+    test = schema["$defs"]["TestSettings"]["properties"]
+    keys["test"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: {"$ref": f"#/$defs/TestSettings/properties/{key}"} for key in test},
+    }
+    for section, inner in RUN_WIDE_INNER.items():
+        keys[section] |= {"not": {"anyOf": [{"required": [key]} for key in inner]}}
+    return {
+        "minProperties": 1,
+        "maxProperties": MAX_IMAGES,
+        "additionalProperties": {
+            "type": ["object", "null"],
+            "properties": keys,
+            "additionalProperties": False,
+        },
+    }
 
 
 def describe(model: type[sections.Section], schema: dict[str, Any]) -> None:

@@ -112,7 +112,7 @@ class Texts:
         return self._text(value, key)
 
     def _text(self, value: str, key: KeyPath) -> str:
-        named = _NAME.sub(self._name, value) if self._name and key[0] in NAMED_KEYS else value
+        named = _NAME.sub(self._name, value) if self._name and _takes_name(key) else value
         try:
             text = self._expansions.text(named, is_tag=_is_tag(key))
         except InterpolationError as error:
@@ -126,6 +126,11 @@ class Texts:
 
     def _report(self, key: KeyPath, message: str, hint: str | None) -> None:
         self.problems.append(Problem(key=self._source(key), message=message, hint=hint))
+
+
+def _takes_name(key: KeyPath) -> bool:
+    in_test = key[0] == "platforms" and key[2:3] == ("test",)
+    return key[0] in NAMED_KEYS and not in_test
 
 
 def _unusable(text: str) -> str:

@@ -291,7 +291,8 @@ def dotted(key: Iterable[str | int]) -> str:
 
 
 def _is_text(key: KeyPath) -> bool:
-    return len(key) > 1 and key[-2] in TEXT_MAPPINGS
+    in_image = len(key) == 3 and key[0] == "images"  # an image may be called `labels`
+    return (len(key) > 1 and key[-2] in TEXT_MAPPINGS and not in_image) or key[:2] == ("bake", "vars")
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:

@@ -133,7 +133,8 @@ def test_a_problem_in_a_profile_is_an_error_with_its_location(tmp_path, text, me
 def test_the_schema_describes_every_key():
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["required"] == ["version", "image", "platforms"]
+    assert schema["required"] == ["version"]
+    assert [one["required"] for one in schema["anyOf"]] == [["image", "platforms"], ["images"], ["bake"]]
     assert schema["additionalProperties"] is False
     assert all("description" in key for key in schema["properties"].values())
     assert {"type": "string"} in schema["properties"]["platforms"]["items"]["anyOf"]
