@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,20 +40,42 @@ def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
 
 def check_files(loaded: LoadedConfig) -> None:
     """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles."""
-    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_tls_files)
-    missing = [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
-    missing = [(shorten(message, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for message, hint in missing]
+    check_files_of_all([loaded])
+
+
+def check_files_of_all(images: Sequence[LoadedConfig]) -> None:
+    """Do the same for all images of a file; what several of them miss is one problem, with their names."""
+    missing = [(shorten(m, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for m, hint in _missing_of_all(images)]
     if len(missing) == 1:
         message, hint = missing[0]
-        raise ConfigError(f"{loaded.path}: {message}", hint=hint)
+        raise ConfigError(f"{images[0].path}: {message}", hint=hint)
     if missing:
-        lines = [f"{loaded.path}: {message} ({hint})" for message, hint in missing[:MAX_PROBLEMS]]
+        lines = [f"{images[0].path}: {message} ({hint})" for message, hint in missing[:MAX_PROBLEMS]]
         more = [f"and {len(missing) - MAX_PROBLEMS} more"] if len(missing) > MAX_PROBLEMS else []
         raise ConfigError("\n".join([*lines, *more]))
-    for builder in dict.fromkeys(
-        [loaded.config.builder, *(e.builder for e in loaded.config.platforms if e.builder)]
-    ):
-        load_profile(builder, loaded.project)
+    for builder, project in dict.fromkeys((name, one.project) for one in images for name in _builders(one)):
+        load_profile(builder, project)
+
+
+def _builders(loaded: LoadedConfig) -> tuple[str, ...]:
+    own = (entry.builder for entry in loaded.config.platforms if entry.builder)
+    return (loaded.config.builder, *own)
+
+
+def _missing_of_all(images: Sequence[LoadedConfig]) -> Iterator[tuple[str, str]]:
+    """Yield what is missing, with the names of the images that miss it when not all do."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for loaded in images:
+        for problem in dict.fromkeys(_missing(loaded)):
+            names.setdefault(problem, []).append(loaded.name)
+    for (message, hint), missing in names.items():
+        prefix = f"{shorten(', '.join(missing), MAX_QUOTED)}: " if len(missing) < len(images) else ""
+        yield f"{prefix}{message}", hint
+
+
+def _missing(loaded: LoadedConfig) -> list[tuple[str, str]]:
+    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_tls_files)
+    return [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
 
 
 def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
@@ -67,16 +89,20 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         if source and source not in environ:
             name = shorten(source, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: secrets.{index}: the environment variable {name} is not set",
+                f"{loaded.path}: {_key(loaded)}secrets.{index}: the environment variable {name} is not set",
                 hint=f"set {name}: the build needs it for the secret {shorten(fields.get('id', ''), MAX_QUOTED)}",
             )
     for index, agent in enumerate(loaded.config.ssh):
         if "=" not in agent and not environ.get("SSH_AUTH_SOCK"):
             name = shorten(agent, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: ssh.{index}: '{name}' means the SSH agent, and SSH_AUTH_SOCK is not set",
+                f"{loaded.path}: {_key(loaded)}ssh.{index}: '{name}' means the SSH agent, and SSH_AUTH_SOCK is not set",
                 hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {name}=PATH',
             )
+
+
+def _key(loaded: LoadedConfig) -> str:
+    return f"{loaded.name}: " if loaded.name else ""
 
 
 def _fields(secret: str) -> dict[str, str]:
