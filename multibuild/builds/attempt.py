@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from multibuild.builds.dependencies import ImageBuilds
 from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
 from multibuild.builds.hang_watch import HangWatch
@@ -56,6 +57,7 @@ class BuildContext:
     crash_timeout: float | None
     all_local: bool
     emit: Emit
+    images: ImageBuilds
 
 
 class WrongBase(Exception):

@@ -30,11 +30,11 @@ from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
-from multibuild.plan.spec import BuildSpec
+from multibuild.plan.spec import IMAGE_OF_FILE, BuildSpec
 from multibuild.platforms import Platform
 
 IMAGE = "docker-image://"
-OTHER_SCHEMES = (IMAGE, "oci-layout://", "target:", "input:")
+OTHER_SCHEMES = (IMAGE, IMAGE_OF_FILE, "oci-layout://", "target:", "input:")
 """Named contexts that are no local directory."""
 
 EPOCH = "SOURCE_DATE_EPOCH"
@@ -183,7 +183,7 @@ def _fingerprint(
     unknown += ["what ADD fetches"] if dockerfile.adds_urls else []
     parts["context"] = contents.get(("context", spec.dockerfile)) or ""
     for name, source in spec.contexts.items():
-        if not source.startswith(IMAGE):
+        if not source.startswith((IMAGE, IMAGE_OF_FILE)):
             parts[f"context {name}"] = contents.get(("named", source)) or ""
     for image in _images(spec, dockerfile):
         parts[f"base {image}"] = digests.get(image) or ""

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
 from multibuild.background import run_in_background
-from multibuild.builds.fingerprint import PlanFingerprints, fingerprint_platforms, mtime_stamp, resolve_bases
+from multibuild.builds.fingerprint import (
+    Fingerprint,
+    PlanFingerprints,
+    fingerprint_platforms,
+    mtime_stamp,
+    resolve_bases,
+)
 from multibuild.config.load import LoadedConfig
 from multibuild.journal.events import InputsChanged, InputsHeld, InputsNamed, PlatformInputs
 from multibuild.journal.recorder import Recorder
@@ -61,6 +68,27 @@ async def _fingerprint(
             )
     finally:
         cancelled.set()
+
+
+def with_dependencies(
+    fingerprints: PlanFingerprints, plan: Plan, images: Mapping[str, PlanFingerprints]
+) -> PlanFingerprints:
+    """Return fingerprints with those of the `images` that a plan is built from: what goes into these, goes into it."""
+    if not plan.dependencies:
+        return fingerprints
+
+    def combined(platform: Platform, own: Fingerprint) -> Fingerprint:
+        parts, unknown = dict(own.parts), [own.unknown] if own.unknown else []
+        for context, name in plan.dependencies.items():
+            digest = images[name].platforms[platform].digest
+            parts[f"context {context} (image {name})"] = digest or ""
+            unknown += [] if digest else [f"image {name}"]
+        return Fingerprint(parts=parts, unknown=", ".join(unknown))
+
+    return replace(
+        fingerprints,
+        platforms={platform: combined(platform, own) for platform, own in fingerprints.platforms.items()},
+    )
 
 
 def journal_inputs(fingerprints: PlanFingerprints, recorder: Recorder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from multibuild.builds.attempt import BuildContext, make_attempt
+from multibuild.builds.dependencies import DependencyMissing
 from multibuild.builds.patience import Patience, patience_after
 from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.resume import FinishedChild
@@ -21,6 +22,10 @@ async def build_platform(
 
     `first` is an attempt that a batch made; one that was cancelled by another platform's failure does not count.
     """
+    try:
+        planned = await context.images.with_contexts(planned)
+    except DependencyMissing as missing:
+        return _skip(planned, str(missing), context)
     interrupted = first is not None and first.outcome == "cancelled"
     attempts: list[Attempt] = [first] if first and interrupted else []
     offset = len(attempts)  # `with_retries` does not count the interrupted attempt
@@ -120,8 +125,23 @@ def _record_end(planned: PlannedPlatform, result: BuildResult, context: BuildCon
     )
 
 
+def _skip(planned: PlannedPlatform, reason: str, context: BuildContext) -> BuildResult:
+    """Return and record the result of a platform that cannot be built, as another image has no child."""
+    result = BuildResult(
+        platform=planned.platform,
+        required=planned.required,
+        status="skipped",
+        repository=repository_of(planned.staging.reference),
+        reason=reason,
+    )
+    _record_end(planned, result, context)
+    return result
+
+
 def _stopped_in(result: BuildResult) -> str | None:
-    """Return where a platform was when it was cancelled."""
+    """Return why a platform was skipped, or where it was when it was cancelled."""
+    if result.reason:
+        return result.reason
     if result.status != "cancelled" or not result.attempts or result.attempts[-1].outcome != "cancelled":
         return None
     return f"stopped in {result.attempts[-1].running_step or 'no step'}"

@@ -12,7 +12,7 @@ from multibuild.plan.children import StagedChild
 from multibuild.platforms import Platform
 
 Outcome = Literal["ok", "failed", "timeout", "stalled", "cancelled"]
-Status = Literal["succeeded", "reused", "failed", "cancelled"]
+Status = Literal["succeeded", "reused", "failed", "cancelled", "skipped"]
 
 
 @frozen
@@ -36,7 +36,10 @@ class Attempt:
 
 @frozen
 class BuildResult:
-    """One platform's end: its child's `digest` and `repository`, the `node` that built it, its attempts' `seconds`."""
+    """One platform's end: its child's `digest` and `repository`, the `node` that built it, its attempts' `seconds`.
+
+    One is "skipped" because an image that it is built from, `reason`, has no child.
+    """
 
     platform: Platform
     required: bool
@@ -46,6 +49,7 @@ class BuildResult:
     digest: str = ""
     seconds: float = 0.0
     attempts: tuple[Attempt, ...] = ()
+    reason: str = ""
 
     @property
     def built(self) -> bool:

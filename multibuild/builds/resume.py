@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
+from types import MappingProxyType
 
 from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import PlanFingerprints
-from multibuild.builds.inputs import PendingFingerprints, journal_inputs
+from multibuild.builds.inputs import PendingFingerprints, journal_inputs, with_dependencies
 from multibuild.frozen import frozen
 from multibuild.journal.events import (
     Event,
@@ -127,12 +128,20 @@ class Reusable:
     tags: Mapping[tuple[str, str], str | None]
 
 
-async def find_reusable(plan: Plan, pending: PendingFingerprints, context: RunContext) -> Reusable:
-    """Journal what goes into each platform; with `--resume`, find children of unfinished runs made of the same."""
+async def find_reusable(
+    plan: Plan,
+    pending: PendingFingerprints,
+    context: RunContext,
+    images: Mapping[str, PlanFingerprints] = MappingProxyType({}),
+) -> Reusable:
+    """Journal what goes into each platform; with `--resume`, find children of unfinished runs made of the same.
+
+    `images` are the fingerprints of those that this one is built from.
+    """
     recorder = context.recorder
     previous = read_unfinished_runs(context.state, context.run) if context.resume else UnfinishedRuns()
     with recorder.stage("inputs"):
-        fingerprints = await pending.result()
+        fingerprints = with_dependencies(await pending.result(), plan, images)
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
         remove_stale(context.state.runs(), context.run)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from multibuild.builds.attempt import BuildContext
 from multibuild.builds.batch.batch import Batch, first_attempts, plan_batches, run_batch
+from multibuild.builds.dependencies import ImageBuilds, RunChildren, alone
 from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.inputs import check_inputs
@@ -26,7 +27,7 @@ from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory
 from multibuild.plan.build_command import build_environ
 from multibuild.plan.children import StagedChild
-from multibuild.plan.jobs import usual_jobs
+from multibuild.plan.jobs import jobs_for, usual_jobs
 from multibuild.plan.plan import Plan
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
@@ -48,21 +49,54 @@ class BuildOutcome:
         return staged_children(self.results)
 
 
+@frozen
+class SharedBuilds:
+    """What the builds of all images of a run share: job slots, the nodes' failover, and each other's children.
+
+    `stop` is set when all builds are to end (`fail_fast`).
+    """
+
+    slots: Slots
+    failover: Failover
+    children: RunChildren
+    stop: asyncio.Event
+
+    @classmethod
+    def of(cls, plans: Sequence[Plan], failover: Failover) -> SharedBuilds:
+        """Return what the builds of some plans share; `jobs` is for all of them together."""
+        first, units = plans[0], [planned for plan in plans for planned in plan.platforms]
+        machines = len({planned.node.builder for planned in units})
+        jobs = jobs_for("auto" if first.jobs_auto else first.jobs, len(units), first.facts, machines=machines)
+        gate = cpu_gate(first, NO_HISTORY)
+        return cls(slots=Slots(jobs, gate), failover=failover, children=RunChildren(), stop=asyncio.Event())
+
+
 async def build_platforms(
-    plan: Plan, reusable: Reusable, context: RunContext, *, failover: Failover
+    plan: Plan,
+    reusable: Reusable,
+    context: RunContext,
+    *,
+    shared: SharedBuilds,
 ) -> BuildOutcome:
     """Build what cannot be reused. Raises BuildFailed naming every required platform without a child.
 
-    The inputs are checked again afterwards: children of files that changed meanwhile are not reused later.
+    The inputs are checked again afterwards: children of files that changed meanwhile are not reused later. `shared` is
+    what the builds of a run's images share.
     """
+    images = ImageBuilds(
+        name=plan.name, run=context.run, dependencies=plan.dependencies, children=shared.children
+    )
     with context.recorder.stage("build"):
         results = await build_children(
             plan,
             context.run,
             context.recorder,
-            failover=failover,
+            failover=shared.failover,
             reusable=reusable.children,
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
+            slots=shared.slots if plan.name else None,
+            images=images,
+            stop=shared.stop,
         )
         await check_inputs(plan, reusable.fingerprints, context.recorder)
     remove_stale(context.state.runs(), context.run)
@@ -78,19 +112,23 @@ async def build_children(
     failover: Failover,
     reusable: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     history: BuildHistory = NO_HISTORY,
+    slots: Slots | None = None,
+    images: ImageBuilds | None = None,
+    stop: asyncio.Event | None = None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan without a `reusable` child; results in config order, failures in them.
 
     Long builds start first, a large context is uploaded once for many platforms, and what should be cached is built
-    in one process.
+    in one process. `slots`, `images` and `stop` are the run's, where it has several images.
     """
     retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
+    images = images or alone(run)
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(all_local=plan.facts.all_local),
         project=plan.project,
         run=run,
-        slots=Slots(plan.jobs, cpu_gate(plan, history)),
+        slots=slots or Slots(plan.jobs, cpu_gate(plan, history)),
         budget=Budget(
             attempts=retry.attempts, initial=retry.initial, max=retry.max, run_retries=retries_left
         ),
@@ -99,15 +137,24 @@ async def build_children(
         crash_timeout=plan.crash_timeout,
         all_local=plan.facts.all_local,
         emit=recorder.record,
+        images=images,
     )
     results = {
         planned.platform: reuse_child(planned, reusable[planned.platform], context)
         for planned in plan.platforms
         if planned.platform in reusable
     }
+    for result in results.values():
+        images.add(result)
     pending = start_order([planned for planned in plan.platforms if planned.platform not in results], history)
-    batches = plan_batches(plan, pending, history)
-    results |= await _build_each(pending, context, batches, fail_fast=plan.fail_fast)
+    # What another image has to be built for first cannot be in a batch.
+    batches = () if plan.dependencies else plan_batches(plan, pending, history)
+    try:
+        results |= await _build_each(
+            pending, context, batches, stop or asyncio.Event(), fail_fast=plan.fail_fast
+        )
+    finally:
+        images.close()
     return tuple(results.get(planned.platform) or cancelled_result(planned) for planned in plan.platforms)
 
 
@@ -142,13 +189,17 @@ def start_order(platforms: list[PlannedPlatform], history: BuildHistory) -> list
 
 
 async def _build_each(
-    platforms: list[PlannedPlatform], context: BuildContext, batches: Sequence[Batch], *, fail_fast: bool
+    platforms: list[PlannedPlatform],
+    context: BuildContext,
+    batches: Sequence[Batch],
+    stop: asyncio.Event,
+    *,
+    fail_fast: bool,
 ) -> dict[Platform, BuildResult]:
     """Build each on its own: one's failure does not touch the others unless `fail_fast`.
 
     Members of `batches` make their first attempt in one process.
     """
-    stop = asyncio.Event()
     results: dict[Platform, BuildResult] = {}
     first = first_attempts(batches)
 
@@ -159,6 +210,7 @@ async def _build_each(
     async def build_one(planned: PlannedPlatform) -> None:
         attempt = await first[planned.platform] if planned.platform in first else None
         results[planned.platform] = await build_platform(planned, context, first=attempt)
+        context.images.add(results[planned.platform])
         if fail_fast and planned.required and not results[planned.platform].built:
             stop.set()
 
@@ -185,7 +237,7 @@ def require_built(results: Sequence[BuildResult]) -> None:
         return
     platforms: dict[str, list[str]] = {}
     for result in missing:
-        kind = result.failure.kind.name if result.failure else ""
+        kind = result.failure.kind.name if result.failure else result.reason
         platforms.setdefault(kind, []).append(str(result.platform))
     groups = [", ".join(names) + (f" ({kind})" if kind else "") for kind, names in platforms.items()]
     first = next((result.failure for result in missing if result.failure), None)

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,17 +24,18 @@ from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import Command, RunContext
 from multibuild.journal.runs import RunDirectory, State
-from multibuild.report.report import make_report
+from multibuild.report.images import as_rows, make_run_report
 from multibuild.workflow.run import run_stages
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.project import LoadedProject
     from multibuild.platforms import Platform
 
 
 def execute(
     request: Request,
-    loaded: LoadedConfig,
+    project: LoadedProject,
     only: Sequence[Platform] | None,
     state: State,
     *,
@@ -57,13 +58,12 @@ def execute(
                     recorder=recorder,
                     resume=request.resume,
                 )
-                started = RunStarted(
-                    command=command, image=loaded.config.image, environment={"multibuild": __version__}
-                )
-                failure = _record(_use_case(loaded, only, context), started, recorder)
+                image = "" if project.several else project.images[0].config.image
+                started = RunStarted(command=command, image=image, environment={"multibuild": __version__})
+                failure = _record(_use_case(project, only, context), started, recorder)
         finally:
             display.close()
-        report = write_report(run, loaded)
+        report = write_report(run, project)
     announce(report, os.environ)
     _show(request, run, report)
     try:
@@ -95,43 +95,60 @@ def _record(
 
 
 def _use_case(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
+    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
 ) -> Coroutine[object, object, str]:
     """Return the use case of a command."""
     if context.command == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 
-        return merge_last_run(loaded, only, context)
-    return run_stages(loaded, only, context)
+        return merge_last_run(project.images[0], only, context)
+    return run_stages(project, only, context)
 
 
 def current_report(run: RunDirectory) -> dict[str, Any]:
     """Fold the journal of a run that is not over; nothing is written."""
-    report = make_report(run.id, run.load_plan() or {}, run.entries())
-    platforms = [
+    report = make_run_report(run.id, run.load_plan() or {}, run.all_entries())
+    if "images" in report:
+        images = [
+            {**image, "status": "running", "platforms": _rows_so_far(image)} for image in report["images"]
+        ]
+        return {**report, "status": "running", "images": images}
+    return {**report, "status": "running", "platforms": _rows_so_far(report)}
+
+
+def _rows_so_far(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
         {**row, "status": "building" if row["attempts"] else "queued"}
         if row["status"] == "cancelled"
         else row
         for row in report["platforms"]
     ]
-    return {**report, "status": "running", "platforms": platforms}
 
 
-def write_report(run: RunDirectory, loaded: LoadedConfig | None = None) -> dict[str, Any]:
+def write_report(run: RunDirectory, project: LoadedProject | None = None) -> dict[str, Any]:
     """Fold the journal into report.json, report.md and report.html in the run directory."""
     from multibuild.report.html.page import as_html
     from multibuild.report.markdown import as_markdown
 
     plan = run.load_plan() or {}
-    if not plan and loaded is not None:
-        config = loaded.config
-        plan = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
-    report = make_report(run.id, plan, run.entries())
+    if not plan and project is not None and project.several:
+        plan = {"schema": 2, "images": [_planless(loaded) for loaded in project.images]}
+    elif not plan and project is not None:
+        plan = _planless(project.images[0])
+    report = make_run_report(run.id, plan, run.all_entries())
+    rows = as_rows(report)
     try:
-        run.save_report(report, {"report.md": as_markdown(report), "report.html": as_html(report)})
+        run.save_report(report, {"report.md": as_markdown(rows), "report.html": as_html(rows)})
     except OSError as error:
         print(f"warning: the report is not written: {error}; `multibuild report` makes it", file=sys.stderr)
     return report
+
+
+def _planless(loaded: LoadedConfig) -> dict[str, Any]:
+    """Return what a run that ended before it had a plan would have made."""
+    config = loaded.config
+    image = {"image": config.image, "tags": list(config.tags), "fingerprint": "", "platforms": []}
+    return {"name": loaded.name, **image} if loaded.name else image
 
 
 def _first(error: BaseException) -> BaseException:
@@ -170,6 +187,6 @@ def _show(request: Request, run: RunDirectory, report: dict[str, Any]) -> None:
     elif request.progress != "json" and not request.quiet:
         width = min(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
         # The error itself follows on stderr.
-        print(as_text({**report, "error": None}, width=width))
+        print(as_text({**as_rows(report), "error": None}, width=width))
         page = run.path / "report.html"
         print(f"\nreport: {page}" if page.exists() else "", file=sys.stderr)

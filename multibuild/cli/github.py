@@ -28,17 +28,19 @@ def announce(report: Mapping[str, Any], environ: Mapping[str, str]) -> None:
 
     A file that cannot be written is a warning: the run itself is over and its result stands.
     """
+    from multibuild.report.images import as_rows
     from multibuild.report.markdown import as_markdown
 
+    rows = as_rows(report)
     try:
         if path := environ.get("GITHUB_OUTPUT"):
             _append(path, outputs(report))
         if path := environ.get("GITHUB_STEP_SUMMARY"):
-            _append(path, summary(as_markdown(report)))
+            _append(path, summary(as_markdown(rows)))
     except OSError as error:
         print(f"warning: {error.filename}: {error.strerror}", file=sys.stderr)
     if environ.get("GITHUB_ACTIONS") == "true":
-        for line in annotate(report):
+        for line in annotate(rows):
             print(line, file=live(sys.stderr))
 
 
@@ -52,18 +54,27 @@ def outputs(report: Mapping[str, Any]) -> str:
 
     `json` has no log lines: GitHub drops an output in which it sees a secret, and limits all of them to 1 MB.
     """
-    index = report["index"] or {}
-    document = {
-        **{key: report[key] for key in ("run", "status", "image", "tags", "index", "published")},
-        "platforms": [
-            {key: platform[key] for key in ("platform", "status", "digest", "node")}
-            for platform in report["platforms"]
-        ],
-    }
+    if "images" in report:
+        index: Mapping[str, Any] = {}
+        images = [{"name": image["name"], **_image_output(image)} for image in report["images"]]
+        document = {"run": report["run"], "status": report["status"], "images": images}
+    else:
+        index = report["index"] or {}
+        document = {"run": report["run"], **_image_output(report)}
     # An unpredictable delimiter: a value must not contain it.
     delimiter = f"multibuild-{uuid.uuid4()}"
     text = json.dumps(document, separators=(",", ":"))
     return f"digest={one_line(index.get('digest') or '')}\njson<<{delimiter}\n{text}\n{delimiter}\n"
+
+
+def _image_output(image: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{key: image[key] for key in ("status", "image", "tags", "index", "published")},
+        "platforms": [
+            {key: platform[key] for key in ("platform", "status", "digest", "node")}
+            for platform in image["platforms"]
+        ],
+    }
 
 
 def summary(markdown: str) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Argument, Option
 
 from multibuild.cli import completion
 from multibuild.errors import UsageError
@@ -24,6 +24,7 @@ from multibuild.platforms import Platform
 if TYPE_CHECKING:
     from multibuild.config.config import Config
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.project import LoadedProject
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
@@ -70,6 +71,7 @@ class Request:
     platforms: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     builder: str | None = None
     jobs: str | None = None
     fail_fast: bool = False
@@ -87,6 +89,13 @@ class Request:
 class RunRequest(Request):
     """The flags of `all`, `build` and `plan`."""
 
+    images: Annotated[
+        tuple[str, ...],
+        Argument(
+            metavar="[IMAGE]...",
+            help="Only these images of a file of several, and those that they are built from.",
+        ),
+    ] = ()
     platforms: Platforms = ()
     tags: Tags = ()
     sets: Sets = ()
@@ -114,9 +123,25 @@ class RunRequest(Request):
 
 
 def load(request: Request) -> LoadedConfig:
-    """Read the config with the flags on top; ConfigError or UsageError."""
+    """Read a config of one image with the flags on top; ConfigError or UsageError."""
+    return load_project_of_one(request).images[0]
+
+
+def load_project_of_one(request: Request) -> LoadedProject:
+    """Read a config as `load_project` does; UsageError for one of several images."""
+    project = load_project(request)
+    if project.several:
+        raise UsageError(
+            f"{request.file} describes several images: this command reads a file of one",
+            hint="`all`, `build`, `plan`, `lint`, `doctor`, `setup`, `report` and `runs` know several",
+        )
+    return project
+
+
+def load_project(request: Request) -> LoadedProject:
+    """Read the config with the flags on top, of all images or of those named; ConfigError or UsageError."""
+    from multibuild.config import project
     from multibuild.config.cli_overrides import Overrides
-    from multibuild.config.load import load_config
 
     overrides = Overrides(
         platforms=request.platforms,
@@ -127,18 +152,29 @@ def load(request: Request) -> LoadedConfig:
         fail_fast=request.fail_fast or None,
     )
     logger.info("config: %s", request.file.absolute())
-    return load_config(request.file, environ=os.environ, overrides=overrides, now=datetime.now(UTC))
+    return project.load_project(
+        request.file,
+        environ=os.environ,
+        overrides=overrides,
+        now=datetime.now(UTC),
+        names=request.images,
+    )
 
 
-def config_if_any(file: Path) -> Config | None:
-    """Return the config; None without a file."""
-    return load(Request(file=file)).config if file.exists() else None
+def configs_if_any(file: Path) -> tuple[Config, ...]:
+    """Return the config of every image; none without a file."""
+    if not file.exists():
+        return ()
+    return tuple(image.config for image in load_project(Request(file=file)).images)
 
 
 def registry_settings(file: Path) -> Mapping[str, RegistrySettings]:
-    """Return the config's registry settings; none without a config."""
-    config = config_if_any(file)
-    return config.registry_settings if config is not None else {}
+    """Return the registry settings of a config, of all its images; none without a config."""
+    return {
+        host: settings
+        for config in configs_if_any(file)
+        for host, settings in config.registry_settings.items()
+    }
 
 
 def comma_list(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,21 +190,29 @@ def chosen_platforms(request: Request) -> tuple[Platform, ...] | None:
     return tuple(dict.fromkeys(Platform.parse(word) for word in words)) or None
 
 
-def state_of(request: Request, loaded: LoadedConfig) -> State:
-    """Return the state of a project; UsageError for a directory inside the build context."""
+def state_of(request: Request, *images: LoadedConfig) -> State:
+    """Return the state of a project; UsageError for a directory inside the build context of an image."""
     from multibuild.config.referenced_files import local_contexts
     from multibuild.journal.runs import State, default_state_dir
 
-    path = request.state_dir or default_state_dir(loaded.project, os.environ)
+    path = request.state_dir or default_state_dir(images[0].project, os.environ)
     logger.info("state: %s", path.absolute())
     resolved = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
-    for context in local_contexts(loaded):
+    for context in (context for loaded in images for context in local_contexts(loaded)):
         if resolved.is_relative_to(context):
             raise UsageError(
                 f"--state-dir {path} lies inside the build context {context}",
                 hint="a log in the context would spoil the cache of `COPY . .`: choose a directory outside",
             )
     return State(path)
+
+
+def plans_offline(request: Request, project: LoadedProject) -> tuple[Plan, ...]:
+    """Plan the chosen images as `plan_offline` does."""
+    from multibuild.plan.plan import choose_images
+
+    chosen = choose_images(project.images, chosen_platforms(request))
+    return tuple(plan_offline(request, loaded) for loaded in chosen)
 
 
 def plan_offline(request: Request, loaded: LoadedConfig) -> Plan:

@@ -38,13 +38,11 @@ def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
             yield Path(os.path.realpath(loaded.project / source))
 
 
-def check_files(loaded: LoadedConfig) -> None:
-    """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles."""
-    check_files_of_all([loaded])
+def check_files(*images: LoadedConfig) -> None:
+    """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles.
 
-
-def check_files_of_all(images: Sequence[LoadedConfig]) -> None:
-    """Do the same for all images of a file; what several of them miss is one problem, with their names."""
+    What several images of a file miss is one problem, with their names.
+    """
     missing = [(shorten(m, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for m, hint in _missing_of_all(images)]
     if len(missing) == 1:
         message, hint = missing[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,14 +76,16 @@ class Diagnosis:
         return {"ok": self.ok, "checks": as_json(self.checks), "platforms": as_json(self.platforms)}
 
 
-async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
+async def diagnose(images: Sequence[LoadedConfig], engine: Engine) -> Diagnosis:
     """Ask the engine, probe each platform on the builder, and explain on this host those that do not run.
 
     ConfigError for a broken profile; a fault of the machine is a check.
     """
-    config = loaded.config
-    requirements = HostRequirements.from_config(config, loaded.project)
-    bases = asyncio.create_task(asyncio.to_thread(_base_images, loaded))
+    config = images[0].config
+    requirements = HostRequirements.of_images(
+        [HostRequirements.from_config(loaded.config, loaded.project) for loaded in images]
+    )
+    bases = asyncio.create_task(asyncio.to_thread(_distinct_checks, images, _base_images))
     qemu_versions = asyncio.create_task(asyncio.to_thread(emulator_versions, binfmt.read_handlers().values()))
     try:
         host = await prepare(
@@ -103,7 +105,7 @@ async def diagnose(loaded: LoadedConfig, engine: Engine) -> Diagnosis:
     checks += _failures(host, kernel, requirements)
     if kernel is not None:
         checks += _emulation_notes(host, kernel, versions, config)
-    checks += [*_frontends(loaded), *await bases]
+    checks += [*_distinct_checks(images, _frontends), *await bases]
     return Diagnosis(
         checks=tuple(checks),
         platforms=tuple(_finding(result, host, kernel, versions) for result in host.probes),
@@ -194,11 +196,18 @@ def _finding(
     return PlatformFinding(platform=str(result.platform), native=native, runs=result.runs, emulator=emulator)
 
 
+def _distinct_checks(
+    images: Sequence[LoadedConfig], check: Callable[[LoadedConfig], Sequence[Check]]
+) -> tuple[Check, ...]:
+    """Return the checks of all images, each once: images share most of what they are made of."""
+    return tuple(dict.fromkeys(found for loaded in images for found in check(loaded)))
+
+
 def _base_images(loaded: LoadedConfig) -> tuple[Check, ...]:
     """Check that the registries have the base images; a warning only, as the builder may use a mirror."""
     config = loaded.config
     pulled = base_images(_dockerfile(loaded), config.args, config.target)
-    images = [image for image in pulled if image not in config.contexts]
+    images = [image for image in pulled if image not in {**config.contexts, **loaded.dependencies}]
     hint = "the builder needs it, from there or from a mirror of its own"
     if not config.pull:
         hint = "a local copy is enough, as `pull` is false"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +55,31 @@ class HostRequirements:
             emulator_image=config.emulators.image,
             registries=_registries(config),
         )
+
+    @classmethod
+    def of_images(cls, images: Sequence[HostRequirements]) -> HostRequirements:
+        """Return the requirements of all images of a file together; emulators are those of the whole file."""
+        first = images[0]
+        builders = {one.builder: one for image in images for one in reversed(image.builders)}
+        return replace(
+            first,
+            builders=tuple(
+                replace(one, platforms=_distinct(_platforms(images, name)))
+                for name, one in {first.builders[0].builder: first.builders[0], **builders}.items()
+            ),
+            required=_distinct(platform for image in images for platform in image.required),
+            registries={host: options for image in images for host, options in image.registries.items()},
+        )
+
+
+def _platforms(images: Sequence[HostRequirements], builder: str) -> Iterator[Platform]:
+    for image in images:
+        for one in image.builders:
+            yield from one.platforms if one.builder == builder else ()
+
+
+def _distinct(platforms: Iterable[Platform]) -> tuple[Platform, ...]:
+    return tuple(dict.fromkeys(platforms))
 
 
 def _registries(config: Config) -> dict[str, dict[str, object]]:

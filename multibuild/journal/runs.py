@@ -36,7 +36,7 @@ from multibuild.journal.own_files import (
     sequence_of,
 )
 from multibuild.journal.project_lock import hold_project_lock, holding_command
-from multibuild.journal.shapes import FACTS, PLAN, REPORT
+from multibuild.journal.shapes import FACTS, PLAN, REPORT, REPORT_OF_IMAGES
 from multibuild.json_types import Shape, has_shape, is_text, parse_json
 
 RUN_COMMANDS = frozenset({"all", "build", "merge"})
@@ -142,6 +142,10 @@ class RunDirectory:
         """Return the path, relative to the run's directory, of the log of a platform's attempt (from 1)."""
         return str((self.logs / f"{slug}.{attempt}.log").relative_to(self.path))
 
+    def all_entries(self) -> tuple[JournalEntry, ...]:
+        """Read the journal: the entries of the run and of all its images."""
+        return read_journal(self.journal_path)
+
     def entries(self) -> tuple[JournalEntry, ...]:
         """Read the journal: the entries of this image and of the run."""
         return tuple(entry for entry in read_journal(self.journal_path) if entry.is_of(self.image))
@@ -173,7 +177,8 @@ class RunDirectory:
 
     def whole_report(self) -> dict[str, Any] | None:
         """Read report.json as `report` does, but only if it has all that a summary or a page shows."""
-        return load_document(self.path / "report.json", REPORT)
+        path = self.path / "report.json"
+        return load_document(path, REPORT) or load_document(path, REPORT_OF_IMAGES)
 
 
 class State:

@@ -66,13 +66,9 @@ _ATTEMPT: Shape = {
 
 _PROOF: Mapping[str, Shape] = {"status": is_text, "class?": _TEXT, "detail?": _TEXT, "hint?": _TEXT}
 
-REPORT: Shape = {
-    "run": is_text,
-    "status": is_text,
+_IMAGE_REPORT: Mapping[str, Shape] = {
     "image": is_text,
     "tags": [is_text],
-    "started": _TEXT,
-    "seconds": is_number,
     "fingerprint": is_text,
     "index": optional(
         {"digest": is_text, "mediaType": is_text, "size": is_count, "entries": is_count,
@@ -97,11 +93,23 @@ REPORT: Shape = {
         }
     ],
     "steps": [{**_STEP, "platform": is_text, "began?": optional(is_number)}],
+}  # fmt: skip
+
+_RUN_REPORT: Mapping[str, Shape] = {
+    "run": is_text,
+    "status": is_text,
+    "started": _TEXT,
+    "seconds": is_number,
     "stages": [{"name": is_text, "seconds": is_number, "began?": is_number}],
     "environment": is_object,
     "error?": optional(_ERROR),
 }  # fmt: skip
-"""report.json, as far as a summary or a page shows it."""
+
+REPORT: Shape = {**_RUN_REPORT, **_IMAGE_REPORT}
+"""report.json of one image, as far as a summary or a page shows it."""
+
+REPORT_OF_IMAGES: Shape = {**_RUN_REPORT, "images": [{**_IMAGE_REPORT, "name": is_text, "status": is_text}]}
+"""report.json of several images (schema 2)."""
 
 _NODE: Shape = {
     "builder": is_text, "driver": is_text, "native": is_text, "serves?": is_text, "meant?": [is_text],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,12 +32,14 @@ class Target:
 
 @frozen
 class Plan:
-    """Every decision about a run. `project` is the directory that paths are relative to; `facts` are the host's.
+    """Every decision about an image of a run.
 
+    `project` is the directory that paths are relative to; `facts` are the host's.
     `targets` begin with `image`. `omitted` are platforms of the config left out by `--platform`. `jobs` is how many
     builds may run at once, `jobs_auto` whether the config left that to multibuild. `stall_timeout` and
     `crash_timeout` are in seconds.
-    `fingerprint` is the SHA-256 of the config that the plan was made from.
+    `fingerprint` is the SHA-256 of the config that the plan was made from. `name` is the image's in a file of several,
+    else ""; `dependencies` are its build contexts that are other images of the file, by name.
     """
 
     project: Path
@@ -56,6 +59,8 @@ class Plan:
     media_type: Literal["oci", "docker"]
     publish: Publish
     fingerprint: str
+    name: str = ""
+    dependencies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image(self) -> str:
@@ -80,7 +85,8 @@ class Plan:
 
 def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform] | None = None) -> Plan:
     """Return the plan of a run; UsageError for a platform in `only` (`--platform`) that the config does not have."""
-    require_listed(loaded, only)
+    if not loaded.name:
+        require_listed(loaded, only)
     config = loaded.config
     entries = _chosen_entries(loaded, only)
     platforms = tuple(plan_platform(loaded, entry, facts) for entry in entries)
@@ -105,7 +111,28 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         media_type=config.media_type,
         publish=config.publish,
         fingerprint=fingerprint_of(loaded.canonical),
+        name=loaded.name,
+        dependencies=loaded.dependencies,
     )
+
+
+def choose_images(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None
+) -> tuple[LoadedConfig, ...]:
+    """Return the images that have one of the platforms of `--platform`; all without it.
+
+    Raises UsageError for a platform that no image has.
+    """
+    if only is None or not images[0].name:
+        return tuple(images)
+    listed = {loaded.name: {entry.name for entry in loaded.config.platforms} for loaded in images}
+    if unknown := [platform for platform in only if not any(platform in one for one in listed.values())]:
+        known = dict.fromkeys(entry.name for loaded in images for entry in loaded.config.platforms)
+        raise UsageError(
+            f"{images[0].path}: no image has {', '.join(map(str, unknown))}",
+            hint=f"the images have {', '.join(map(str, known))}",
+        )
+    return tuple(loaded for loaded in images if listed[loaded.name] & set(only))
 
 
 def build_specs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> dict[Platform, BuildSpec]:

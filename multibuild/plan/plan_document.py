@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from multibuild.json_types import as_json
 from multibuild.plan.build_command import build_arguments
 from multibuild.plan.plan import Plan
 from multibuild.redact import redacted_arguments, redacted_values
+
+
+def project_document(plans: Sequence[Plan]) -> dict[str, Any]:
+    """Return the plans of several images as JSON types, each with its name."""
+    images = [
+        {"name": plan.name, **plan_document(plan), "built_from": dict(plan.dependencies)} for plan in plans
+    ]
+    for image in images:
+        del image["schema"]
+    return {"schema": 2, "images": images}
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.plan.placement import Placement, nodes_for, nodes_in_order
-from multibuild.plan.spec import LAYOUTS, BuildSpec, Staging
+from multibuild.plan.spec import IMAGE_OF_FILE, LAYOUTS, BuildSpec, Staging
 from multibuild.platforms import Platform, runs_natively
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) 
     """Return where a platform is built and staged, from what, and how it is tested."""
     config = loaded.config
     first, *others = nodes_in_order(entry.name, nodes_for(entry.builder or config.builder, facts.nodes))
-    placement = _placement(config, entry.name, first)
+    placement = _placement(loaded, entry.name, first)
     return PlannedPlatform(
         platform=entry.name,
         required=entry.required,
@@ -62,7 +62,7 @@ def plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) 
         node=first,
         emulated=placement.emulated,
         standby=tuple(
-            _placement(config, entry.name, node)
+            _placement(loaded, entry.name, node)
             for node in others
             if node.pushes_by_digest or config.publish.staging != "digest"
         ),
@@ -77,10 +77,9 @@ def plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) 
     )
 
 
-def _placement(config: Config, platform: Platform, node: Node) -> Placement:
-    return Placement(
-        node=node, staging=_staging(config, platform, node), emulated=not runs_natively(platform, node.native)
-    )
+def _placement(loaded: LoadedConfig, platform: Platform, node: Node) -> Placement:
+    staging = _staging(loaded.config, loaded.name, platform, node)
+    return Placement(node=node, staging=staging, emulated=not runs_natively(platform, node.native))
 
 
 def build_spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
@@ -93,7 +92,10 @@ def build_spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
         dockerfile=entry.dockerfile or config.dockerfile,
         target=entry.target or config.target,
         args={**config.args, **entry.args},
-        contexts=config.contexts,
+        contexts={
+            **config.contexts,
+            **{context: f"{IMAGE_OF_FILE}{name}" for context, name in loaded.dependencies.items()},
+        },
         labels={**config.labels, **entry.labels},
         secrets=config.secrets,
         ssh=config.ssh,
@@ -110,12 +112,12 @@ def build_spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
     )
 
 
-def _staging(config: Config, platform: Platform, node: Node) -> Staging:
+def _staging(config: Config, name: str, platform: Platform, node: Node) -> Staging:
     """Return where to stage: by digest if the driver can, else under a tag with a stable name per platform.
 
     What is published on this machine needs no registry: it is staged in the run's directory. The stable name keeps
     the registry from filling with staging tags; the digest is read from the build, never from the tag, so two builds
-    that share the tag do not mix.
+    that share the tag do not mix. Images of one file may have one repository: their `name` is in the tag.
     """
     staging = config.publish.staging
     if staging == "auto" and config.publish.output.kind != "registry":
@@ -130,7 +132,8 @@ def _staging(config: Config, platform: Platform, node: Node) -> Staging:
     if staging in {"auto", "digest"} and node.pushes_by_digest:
         return Staging(kind="digest", reference=config.image, insecure=insecure)
     if staging in {"auto", "tag"}:
-        return Staging(kind="tag", reference=f"{config.image}:multibuild-{platform.slug}", insecure=insecure)
+        own = f"{name}-{platform.slug}" if name else platform.slug
+        return Staging(kind="tag", reference=f"{config.image}:multibuild-{own}", insecure=insecure)
     arch = platform.architecture + (f"-{platform.variant}" if platform.variant else "")
     reference = (
         staging.replace("{image}", config.image)

@@ -38,6 +38,9 @@ class BuildSpec:
     source_date_epoch: int | None
 
 
+IMAGE_OF_FILE = "image:"
+"""Prefix of a build context that is another image of the same file, until that one's child is known."""
+
 LAYOUTS = "oci:children/"
 """Prefix of references to layouts in a run's directory; relative, so that the directory can be moved."""
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import field
+from typing import TypeVar
 
 from multibuild.background import run_in_background
 from multibuild.engine.docker import DockerEngine
 from multibuild.errors import Interrupted
-from multibuild.journal.events import Event, IndexComposed, TagPlanned
+from multibuild.frozen import frozen
+from multibuild.journal.events import Emit, Event, IndexComposed, TagPlanned
 from multibuild.journal.local_children import ChildStores
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
@@ -20,6 +23,7 @@ from multibuild.oci.errors import RegistryError, as_environment_fault
 from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.local.layout import StoresWithLayouts
+from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
@@ -27,8 +31,10 @@ from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose_children, index_child
 from multibuild.publish.local_output import LocalOutput, publish_locally
-from multibuild.publish.move_tags import Published, publish
+from multibuild.publish.move_tags import Publication, Published, publish_together
 from multibuild.publish.on_missing import carry_missing
+
+T = TypeVar("T")
 
 
 async def preflight(plan: Plan, recorder: Recorder) -> None:
@@ -53,64 +59,118 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
         await run_in_background(check)
 
 
-async def publish_children(
-    plan: Plan,
-    children: Sequence[PlatformChild],
-    context: RunContext,
-    *,
-    previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
-) -> Published:
-    """Compose the index, push it, read it back, move the tags. Raises what `move_tags.publish` raises."""
-    run, recorder = context.run, context.recorder
-    output, gate = _local_output(plan, run), _Gate(recorder)
-    companions = CompanionPolicy(report=recorder.say)
-    destinations = [Destination(repository=Reference.parse(t.repository), tags=t.tags) for t in plan.targets]
+@frozen
+class ImageToPublish:
+    """An image whose children are proved: its plan, the context of its stages, and what its tags held before.
+
+    `previous_digests` is as in `move_tags.Publication`.
+    """
+
+    plan: Plan
+    children: Sequence[PlatformChild]
+    context: RunContext
+    previous_digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+
+
+async def publish_images(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:
+    """Compose the index of each image, push and read back all of them, then move the tags of all, or none.
+
+    What is published on this machine is written image by image. Raises what `move_tags.publish_together` raises.
+    """
+    if images[0].plan.publish.output.kind == "registry":
+        return await _publish_to_registries(images)
+    return tuple([await _publish_locally(image) for image in images])
+
+
+async def _publish_to_registries(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:
+    say = images[0].context.recorder.say
+    gate = _Gate()
+    settings = {host: one for image in images for host, one in image.plan.registries.items()}
+
+    def push() -> tuple[Published, ...]:
+        with RegistrySession(settings, on_wait=say, retry=PUBLISH_RETRIES, limits=RUN_LIMITS) as registries:
+            publications = [
+                Publication(
+                    index=index,
+                    destinations=_destinations(image.plan),
+                    sources=_sources(image, None, carried=bool(carried)),
+                    stores=ChildStores(registries, image.context.run),
+                    emit=gate.guard(image.context.recorder.record),
+                    previous_digests=image.previous_digests,
+                )
+                for image, (index, carried) in zip(images, composed, strict=True)
+            ]
+            return publish_together(publications, companions=CompanionPolicy(report=say))
+
+    with ExitStack() as stages:
+        for image in images:
+            stages.enter_context(image.context.recorder.stage("publish"))
+        composed = [await _compose(image, None) for image in images]
+        return await _in_thread(push, gate)
+
+
+async def _publish_locally(image: ImageToPublish) -> Published:
+    recorder, gate = image.context.recorder, _Gate()
+    output = _local_output(image.plan, image.context.run)
 
     def push() -> Published:
-        sources = [
-            child.reference.with_digest(digest) for child in children for digest in index_child(child).digests
-        ]
-        sources += [_old_repository(plan, output)] if carried else []
         with RegistrySession(
-            plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES, limits=RUN_LIMITS
+            image.plan.registries, on_wait=recorder.say, retry=PUBLISH_RETRIES, limits=RUN_LIMITS
         ) as registries:
-            stores = ChildStores(registries, run)
-            if output is not None:
-                return publish_locally(
-                    index,
-                    output,
-                    sources=sources,
-                    registries=stores,
-                    emit=recorder.record,
-                    companions=companions,
-                )
-            return publish(
+            return publish_locally(
                 index,
-                destinations,
-                sources=sources,
-                registries=stores,
-                emit=gate.record,
-                previous_digests=previous_digests,
-                companions=companions,
+                output,
+                sources=_sources(image, output, carried=bool(carried)),
+                registries=ChildStores(registries, image.context.run),
+                emit=recorder.record,
+                companions=CompanionPolicy(report=recorder.say),
             )
 
     with recorder.stage("publish"):
-        carried = await run_in_background(lambda: _carry(plan, children, output, recorder))
-        index = compose_children(plan, children, carried)
-        recorder.record(
-            IndexComposed(
-                digest=index.digest,
-                media_type=index.media_type,
-                size=len(index.content),
-                entries=len(index.document["manifests"]),
-                manifests=tuple(index.document["manifests"]),
-            )
+        index, carried = await _compose(image, output)
+        return await _in_thread(push, gate)
+
+
+async def _in_thread(push: Callable[[], T], gate: _Gate) -> T:
+    """Push in a thread; after an interruption the thread moves no tag that it has not begun with."""
+    try:
+        return await asyncio.to_thread(push)
+    except asyncio.CancelledError:
+        gate.shut.set()
+        raise
+
+
+async def _compose(
+    image: ImageToPublish, output: LocalOutput | None
+) -> tuple[Manifest, Mapping[Platform, IndexChild]]:
+    """Compose and record an index; return it and the entries carried over from the one before."""
+    plan, children, recorder = image.plan, image.children, image.context.recorder
+    carried = await run_in_background(lambda: _carry(plan, children, output, recorder))
+    index = compose_children(plan, children, carried)
+    recorder.record(
+        IndexComposed(
+            digest=index.digest,
+            media_type=index.media_type,
+            size=len(index.content),
+            entries=len(index.document["manifests"]),
+            manifests=tuple(index.document["manifests"]),
         )
-        try:
-            return await asyncio.to_thread(push)
-        except asyncio.CancelledError:
-            gate.shut.set()
-            raise
+    )
+    return index, carried
+
+
+def _destinations(plan: Plan) -> tuple[Destination, ...]:
+    return tuple(Destination(repository=Reference.parse(t.repository), tags=t.tags) for t in plan.targets)
+
+
+def _sources(image: ImageToPublish, output: LocalOutput | None, *, carried: bool) -> tuple[Reference, ...]:
+    """Return where the children of an index are, and the index before it where entries are carried over."""
+    sources = [
+        child.reference.with_digest(digest)
+        for child in image.children
+        for digest in index_child(child).digests
+    ]
+    return (*sources, *([_old_repository(image.plan, output)] if carried else []))
 
 
 class _Gate:
@@ -119,22 +179,24 @@ class _Gate:
     Every tag is planned before any moves; once they move, they all move or are all rolled back.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self) -> None:
         self.shut = threading.Event()
 
-    def record(self, event: Event, /) -> None:
-        """Record an event; Interrupted instead of planning a tag after the interruption."""
-        if isinstance(event, TagPlanned) and self.shut.is_set():
-            raise Interrupted("interrupted before any tag was moved")
-        self._recorder.record(event)
+    def guard(self, record: Emit) -> Emit:
+        """Return `record`, which raises Interrupted instead of planning a tag after the interruption."""
+
+        def guarded(event: Event, /) -> None:
+            if isinstance(event, TagPlanned) and self.shut.is_set():
+                raise Interrupted("interrupted before any tag was moved")
+            record(event)
+
+        return guarded
 
 
-def _local_output(plan: Plan, run: RunDirectory) -> LocalOutput | None:
-    """Return the output on this machine; None for registries."""
+def _local_output(plan: Plan, run: RunDirectory) -> LocalOutput:
+    """Return the output on this machine."""
     output = plan.publish.output
-    if output.kind == "registry":
-        return None
+    assert output.kind != "registry"
     return LocalOutput(
         kind=output.kind,
         path=plan.project / (output.path or ""),

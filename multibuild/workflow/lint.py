@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from multibuild.config.referenced_files import is_url
@@ -26,47 +26,60 @@ MAX_SHOWN = 20
 """Findings in the error that stops a run; `lint` shows all."""
 
 
-def configured_files(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -> tuple[LintedFile, ...]:
-    """Return the Dockerfiles that a config builds from; ConfigError for a rule in `lint.ignore` that does not exist."""
-    config = loaded.config
-    require_known([entry.partition(":")[0] for entry in config.lint.ignore], f"{loaded.path}: lint.ignore")
-    if is_url(config.context):
-        return ()
-    groups: dict[str, dict[str | None, dict[Platform, Mapping[str, str]]]] = {}
-    for platform, spec in build_specs(loaded, only).items():
-        if not is_url(spec.dockerfile):
-            groups.setdefault(spec.dockerfile, {}).setdefault(spec.target, {})[platform] = spec.args
+def configured_files(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None = None
+) -> tuple[LintedFile, ...]:
+    """Return the Dockerfiles that the images of a config are built from, each once.
+
+    ConfigError for a rule in `lint.ignore` that does not exist.
+    """
+    first = images[0]
+    ignore = first.config.lint.ignore
+    require_known([entry.partition(":")[0] for entry in ignore], f"{first.path}: lint.ignore")
+    inputs: dict[str, list[LintInput]] = {}
+    for loaded in images:
+        for dockerfile, found in _inputs(loaded, only):
+            inputs.setdefault(dockerfile, []).append(found)
     return tuple(
         LintedFile(
-            path=loaded.project / dockerfile,
-            name=os.path.relpath(loaded.project / dockerfile),
-            inputs=tuple(
-                LintInput(platforms=tuple(args), target=target, args=args, explicit=True)
-                for target, args in targets.items()
-            ),
-            ignore=config.lint.ignore,
+            path=first.project / dockerfile,
+            name=os.path.relpath(first.project / dockerfile),
+            inputs=tuple(found),
+            ignore=ignore,
         )
-        for dockerfile, targets in groups.items()
+        for dockerfile, found in inputs.items()
     )
 
 
-def lint_project(loaded: LoadedConfig, only: Sequence[Platform] | None = None) -> tuple[Finding, ...]:
+def _inputs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> Iterator[tuple[str, LintInput]]:
+    """Yield the Dockerfiles of an image, with a target of it, and the platforms and arguments that it is built with."""
+    groups: dict[tuple[str, str | None], dict[Platform, Mapping[str, str]]] = {}
+    for platform, spec in build_specs(loaded, only).items():
+        if not is_url(spec.dockerfile) and not is_url(spec.context):
+            groups.setdefault((spec.dockerfile, spec.target), {})[platform] = spec.args
+    for (dockerfile, target), args in groups.items():
+        yield dockerfile, LintInput(platforms=tuple(args), target=target, args=args, explicit=True)
+
+
+def lint_project(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None = None
+) -> tuple[Finding, ...]:
     """Return the findings in the Dockerfiles of a config, offline; none in a file for a frontend of its own."""
     findings: list[Finding] = []
-    for file in configured_files(loaded, only):
+    for file in configured_files(images, only):
         try:
             text = load_text(file.path)
         except OSError:
             continue  # the check of files names it
-        syntax = read_dockerfile(text, loaded.config.args).syntax
+        syntax = read_dockerfile(text, images[0].config.args).syntax
         if syntax is None or "dockerfile" in syntax:
             findings += file.find(text)
     return tuple(findings)
 
 
-def lint_checks(loaded: LoadedConfig) -> tuple[Check, ...]:
+def lint_checks(images: Sequence[LoadedConfig]) -> tuple[Check, ...]:
     """Return the findings as checks of `doctor`: a failure where `all` would stop, hints left out."""
-    fail = loaded.config.lint.fail
+    fail = images[0].config.lint.fail
     return tuple(
         Check(
             name="lint",
@@ -74,36 +87,40 @@ def lint_checks(loaded: LoadedConfig) -> tuple[Check, ...]:
             detail=f"{one.file}:{one.line}: {one.message} [{one.rule}]",
             hint=one.fix,
         )
-        for one in lint_project(loaded)
+        for one in lint_project(images)
         if one.level != "hint"
     )
 
 
-def show_findings(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:
+def show_findings(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None, say: Callable[[str], None]
+) -> None:
     """Show the findings, and whether `all` would stop before the first build."""
-    fail = loaded.config.lint.fail
-    findings = lint_project(loaded, only)
+    fail = images[0].config.lint.fail
+    findings = lint_project(images, only)
     for line in as_text([one for one in findings if one.level != "hint"]):
         say(line)
     if fails(findings, fail):
         say(f"`all` would stop here: lint.fail is {fail}")
 
 
-def require_clean(loaded: LoadedConfig, only: Sequence[Platform] | None, say: Callable[[str], None]) -> None:
+def require_clean(
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None, say: Callable[[str], None]
+) -> None:
     """Raise ConfigError before anything is built, if the Dockerfile has a finding of the level that fails.
 
     Others that are worse than a hint are said.
     """
-    if loaded.config.lint.fail == "never":
+    if images[0].config.lint.fail == "never":
         return
-    findings = lint_project(loaded, only)
-    if fails(findings, loaded.config.lint.fail):
-        failing = [one for one in findings if fails((one,), loaded.config.lint.fail)]
+    findings = lint_project(images, only)
+    if fails(findings, images[0].config.lint.fail):
+        failing = [one for one in findings if fails((one,), images[0].config.lint.fail)]
         lines = [*as_text(failing[:MAX_SHOWN])]
         if len(failing) > MAX_SHOWN:
             lines.append(f"and {len(failing) - MAX_SHOWN} more")
         raise ConfigError(
-            "\n".join([f"{loaded.path}: the image would have the wrong architecture:", *lines]),
+            "\n".join([f"{images[0].path}: the image would have the wrong architecture:", *lines]),
             hint="`multibuild lint --fix` mends what it can; `lint: {ignore: [RULE]}` or"
             " `# multibuild: ignore=RULE` above the line where it is meant so",
         )

@@ -28,7 +28,7 @@ from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
-from multibuild.publish.stage import preflight, publish_children
+from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
@@ -48,7 +48,7 @@ async def merge_last_run(
     unproven = {p: built[p] for p in built if not _is_proven(plan, last, p)}
     proven = [result for platform, result in built.items() if platform not in unproven]
     if any(planned.test and planned.platform in unproven for planned in plan.platforms):
-        plan = make_plan(loaded, (await prepare_host(loaded, context)).facts, only=only)
+        plan = make_plan(loaded, (await prepare_host([loaded], context)).facts, only=only)
     context.run.save_plan(plan_document(plan))
     await preflight(plan, context.recorder)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
@@ -56,12 +56,13 @@ async def merge_last_run(
         _repeat_proofs(children, last, context)
         if unproven:
             staged = staged_children(tuple(unproven.values()))
-            failover = failover_of(plan, loaded, context)
+            failover = failover_of(plan, [loaded], context)
             children += await prove_children(plan, staged, context, reader=reader, failover=failover)
     by_platform = {child.planned.platform: child for child in children}
     ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
     previous = read_unfinished_runs(context.state, context.run)
-    await publish_children(plan, ordered, context, previous_digests=previous.tags)
+    image = ImageToPublish(plan=plan, children=ordered, context=context, previous_digests=previous.tags)
+    await publish_images([image])
     return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
 
 

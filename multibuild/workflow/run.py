@@ -1,63 +1,176 @@
 """A run: load → fingerprint → prepare the host → decide → build → prove → publish. Read this first.
 
 Each stage is a package of its own and imports none of the others; what makes a stage faster is inside its package.
+A run has images, and an image has platforms: a file without `images` has one image, without a name.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Literal
 
+from multibuild.builds.dependencies import dependencies_first
 from multibuild.builds.failover import Failover
 from multibuild.builds.inputs import PendingFingerprints
-from multibuild.builds.resume import find_reusable
-from multibuild.builds.stage import build_platforms
+from multibuild.builds.resume import Reusable, find_reusable
+from multibuild.builds.stage import SharedBuilds, build_platforms
 from multibuild.config.load import LoadedConfig
+from multibuild.config.project import LoadedProject
+from multibuild.errors import MultibuildError
+from multibuild.frozen import frozen
 from multibuild.host.host import Host
 from multibuild.host.make_builders import BuilderRestorer
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.run_context import RunContext
-from multibuild.plan.plan import Plan, make_plan
-from multibuild.plan.plan_document import plan_document
+from multibuild.plan.children import PlatformChild
+from multibuild.plan.plan import Plan, choose_images, make_plan
+from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
-from multibuild.publish.stage import preflight, publish_children
+from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.if_changed import setting_digests
+from multibuild.workflow.image_errors import together
 
 Status = Literal["succeeded", "partial"]
 
 
-async def run_stages(loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext) -> Status:
+@frozen
+class ImageRun:
+    """An image of a run: its config, its plan, the context of its stages, and what needs no build."""
+
+    loaded: LoadedConfig
+    plan: Plan
+    context: RunContext
+    reusable: Reusable
+
+
+@frozen
+class ImageOutcome:
+    """How far an image came: its final plan, its children that passed every proof, and the error that ended it."""
+
+    image: ImageRun
+    plan: Plan
+    children: tuple[PlatformChild, ...] = ()
+    complete: bool = False
+    error: MultibuildError | None = None
+
+
+async def run_stages(project: LoadedProject, only: Sequence[Platform] | None, context: RunContext) -> Status:
     """Run the stages of `all`, or those of `build`, which proves nothing and moves no tag.
 
-    Raises the MultibuildError of the stage that failed; every tag that had moved was rolled back then.
+    Raises the MultibuildError of the stage that failed, of the first image whose stage did; every tag that had moved
+    was rolled back then.
     """
-    async with PendingFingerprints(loaded, only, context.recorder) as fingerprints:
-        host = await prepare_host(loaded, context)
-        plan = decide(loaded, host, only, context)
-        await preflight(plan, context.recorder)
-        reusable = await find_reusable(plan, fingerprints, context)
-    failover = failover_of(plan, loaded, context)
-    if context.command == "build":
-        outcome = await build_platforms(plan, reusable, context, failover=failover)
-        return _status(plan, outcome.children)
-    with child_reader(loaded, context.state, context.run, context.recorder) as reader:
-        outcome = await build_platforms(plan, reusable, context, failover=failover)
-        # A failover of its own: a node that did not answer during the builds may be back.
-        failover = failover_of(outcome.plan, loaded, context)
-        children = await prove_children(
-            outcome.plan, outcome.children, context, reader=reader, failover=failover
+    images = await prepare_images(project, only, context)
+    failover = failover_of(images[0].plan, project.images, context)
+    shared = SharedBuilds.of([image.plan for image in images], failover)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_build_and_prove(image, shared, project)) for image in images]
+    outcomes = [task.result() for task in tasks]
+    # What is built from another image comes after that one's own error.
+    ordered = dependencies_first([image.plan for image in images])
+    by_name = {outcome.plan.name: outcome.error for outcome in outcomes}
+    errors = {plan.name: error for plan in ordered if (error := by_name[plan.name]) is not None}
+    if errors and (project.together == "all" or context.command == "build" or len(errors) == len(outcomes)):
+        raise together(errors)
+    finished = [outcome for outcome in outcomes if outcome.error is None]
+    if context.command != "build":
+        await _publish(finished, project)
+    if errors:
+        raise together(errors)
+    return "succeeded" if all(outcome.complete for outcome in outcomes) else "partial"
+
+
+async def prepare_images(
+    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
+) -> tuple[ImageRun, ...]:
+    """Fingerprint, prepare the host, decide, and look what needs no build, before anything is built."""
+    chosen = choose_images(project.images, only)
+    contexts = {loaded.name: _context_of(loaded, context) for loaded in chosen}
+    async with AsyncExitStack() as stack:
+        fingerprints = {
+            loaded.name: await stack.enter_async_context(
+                PendingFingerprints(loaded, only, contexts[loaded.name].recorder)
+            )
+            for loaded in chosen
+        }
+        host = await prepare_host(chosen, context)
+        plans = decide(chosen, host, only, context)
+        for plan in plans:
+            await preflight(plan, contexts[plan.name].recorder)
+        reusable: dict[str, Reusable] = {}
+        for plan in dependencies_first(plans):
+            known = {name: one.fingerprints for name, one in reusable.items()}
+            reusable[plan.name] = await find_reusable(
+                plan, fingerprints[plan.name], contexts[plan.name], known
+            )
+    return tuple(
+        ImageRun(loaded=loaded, plan=plan, context=contexts[plan.name], reusable=reusable[plan.name])
+        for loaded, plan in zip(chosen, plans, strict=True)
+    )
+
+
+def _context_of(loaded: LoadedConfig, context: RunContext) -> RunContext:
+    return context.of_image(loaded.name) if loaded.name else context
+
+
+async def _build_and_prove(image: ImageRun, shared: SharedBuilds, project: LoadedProject) -> ImageOutcome:
+    """Build an image, and prove it unless the command is `build`; an error ends this image, and no other."""
+    loaded, context, plan = image.loaded, image.context, image.plan
+    try:
+        if context.command == "build":
+            built = await build_platforms(plan, image.reusable, context, shared=shared)
+            complete = len(built.children) == len(plan.platforms)
+            return ImageOutcome(image=image, plan=built.plan, complete=complete)
+        with child_reader(loaded, context.state, context.run, context.recorder) as reader:
+            built = await build_platforms(plan, image.reusable, context, shared=shared)
+            # A failover of its own: a node that did not answer during the builds may be back.
+            failover = failover_of(built.plan, project.images, context)
+            children = await prove_children(
+                built.plan, built.children, context, reader=reader, failover=failover
+            )
+    except MultibuildError as error:
+        if not plan.name:
+            raise
+        return ImageOutcome(image=image, plan=plan, error=error)
+    finally:
+        shared.children.close(plan.name)
+    complete = len(children) == len(plan.platforms)
+    return ImageOutcome(image=image, plan=built.plan, children=children, complete=complete)
+
+
+async def _publish(outcomes: Sequence[ImageOutcome], project: LoadedProject) -> None:
+    """Publish all images together, or each by itself: then one that fails lets the others be published."""
+    images = [
+        ImageToPublish(
+            plan=outcome.plan,
+            children=outcome.children,
+            context=outcome.image.context,
+            previous_digests=outcome.image.reusable.tags,
         )
-    await publish_children(outcome.plan, children, context, previous_digests=reusable.tags)
-    return _status(plan, children)
+        for outcome in outcomes
+    ]
+    if project.together == "all" or not project.several:
+        await publish_images(images)
+        return
+    errors: dict[str, MultibuildError] = {}
+    for image in images:
+        try:
+            await publish_images([image])
+        except MultibuildError as error:
+            errors[image.plan.name] = error
+    if errors:
+        raise together(errors)
 
 
-async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
+async def prepare_host(images: Sequence[LoadedConfig], context: RunContext) -> Host:
     """Set up builders and emulators; EnvironmentFault before the first build if a required platform cannot run."""
-    requirements = HostRequirements.from_config(loaded.config, loaded.project)
+    requirements = requirements_of(images)
     with context.recorder.stage("setup"):
         host = await prepare(
             requirements, context.engine, context.recorder.say, previous_facts=context.state.load_facts()
@@ -68,30 +181,35 @@ async def prepare_host(loaded: LoadedConfig, context: RunContext) -> Host:
     return host
 
 
-def failover_of(plan: Plan, loaded: LoadedConfig, context: RunContext) -> Failover:
-    """Return the failover of a plan's nodes: a builder of ours that is lost is made again as `setup` makes it."""
-    requirements = HostRequirements.from_config(loaded.config, loaded.project)
-    say = context.recorder.say
-    return Failover.of(plan, say, BuilderRestorer(requirements, context.engine, say))
-
-
-def decide(loaded: LoadedConfig, host: Host, only: Sequence[Platform] | None, context: RunContext) -> Plan:
-    """Make the plan from measured facts, and save it before it is carried out."""
-    plan = make_plan(loaded, host.facts, only=only)
-    context.run.save_plan(plan_document(plan))
-    context.recorder.record(
-        RunPlanned(
-            platforms=tuple(map(str, plan.specs)),
-            jobs=plan.jobs,
-            settings=setting_digests(loaded, plan),
-        )
+def requirements_of(images: Sequence[LoadedConfig]) -> HostRequirements:
+    """Return the requirements of all images on the host."""
+    return HostRequirements.of_images(
+        [HostRequirements.from_config(loaded.config, loaded.project) for loaded in images]
     )
-    if context.command == "publish" and plan.omitted:
-        omitted = ", ".join(map(str, plan.omitted))
-        context.recorder.say(f"the index will not have {omitted}: left out by --platform")
-    return plan
 
 
-def _status(plan: Plan, children: Sequence[object]) -> Status:
-    """Return "partial" when optional platforms are missing: not built, or left out because a proof failed."""
-    return "succeeded" if len(children) == len(plan.platforms) else "partial"
+def failover_of(plan: Plan, images: Sequence[LoadedConfig], context: RunContext) -> Failover:
+    """Return the failover of a plan's nodes: a builder of ours that is lost is made again as `setup` makes it."""
+    say = context.recorder.say
+    return Failover.of(plan, say, BuilderRestorer(requirements_of(images), context.engine, say))
+
+
+def decide(
+    images: Sequence[LoadedConfig], host: Host, only: Sequence[Platform] | None, context: RunContext
+) -> tuple[Plan, ...]:
+    """Make the plan of each image from measured facts, and save them before they are carried out."""
+    plans = tuple(make_plan(loaded, host.facts, only=only) for loaded in images)
+    context.run.save_plan(project_document(plans) if plans[0].name else plan_document(plans[0]))
+    for loaded, plan in zip(images, plans, strict=True):
+        recorder = _context_of(loaded, context).recorder
+        recorder.record(
+            RunPlanned(
+                platforms=tuple(map(str, plan.specs)),
+                jobs=plan.jobs,
+                settings=setting_digests(loaded, plan),
+            )
+        )
+        if context.command == "publish" and plan.omitted:
+            omitted = ", ".join(map(str, plan.omitted))
+            recorder.say(f"the index will not have {omitted}: left out by --platform")
+    return plans

@@ -43,7 +43,7 @@ def diagnosis_of(tmp_path, text=CONFIG):
     path = tmp_path / "multibuild.yaml"
     path.write_text(text)
     loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime.now(UTC))
-    return asyncio.run(diagnose(loaded, DockerEngine()))
+    return asyncio.run(diagnose([loaded], DockerEngine()))
 
 
 def test_all_platforms_are_probed_in_one_solve(far, tmp_path):

@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.cli.commands.plan import plan
-from multibuild.cli.request import Request, RunRequest, chosen_platforms, load, plan_offline, state_of
+from multibuild.cli.request import Request, RunRequest, chosen_platforms, load_project, plan_offline, state_of
 from multibuild.cli.streams import copy_report, print_json
 from multibuild.errors import UsageError
 
 if TYPE_CHECKING:
-    from multibuild.config.load import LoadedConfig
+    from multibuild.config.project import LoadedProject
     from multibuild.journal.run_context import Command
 
 
@@ -31,45 +31,49 @@ def build(request: RunRequest) -> int:
 def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
     if request.dry_run:
         return plan(request)
-    loaded = load(request)
-    check_before_run(request, loaded)
-    if request.if_changed and _is_unchanged(request, loaded, command):
+    project = load_project(request)
+    check_before_run(request, project)
+    if request.if_changed and _is_unchanged(request, project, command):
         return 0
-    _require_clean(request, loaded)
-    return start(request, loaded, command)
+    _require_clean(request, project)
+    return start(request, project, command)
 
 
-def _require_clean(request: RunRequest, loaded: LoadedConfig) -> None:
-    """Raise ConfigError when the lint finds what would put the wrong architecture into the image."""
+def _require_clean(request: RunRequest, project: LoadedProject) -> None:
+    """Raise ConfigError when the lint finds what would put the wrong architecture into an image."""
     from multibuild.workflow.lint import require_clean
 
-    require_clean(loaded, chosen_platforms(request), request.say)
+    require_clean(project.images, chosen_platforms(request), request.say)
 
 
-def check_before_run(request: Request, loaded: LoadedConfig) -> None:
+def check_before_run(request: Request, project: LoadedProject) -> None:
     """Raise ConfigError or UsageError for missing files, variables or platforms before a run starts."""
     from multibuild.config.referenced_files import check_environment, check_files
-    from multibuild.plan.plan import require_listed
+    from multibuild.plan.plan import choose_images, require_listed
 
-    check_files(loaded)
-    check_environment(loaded, os.environ)
+    check_files(*project.images)
+    for loaded in project.images:
+        check_environment(loaded, os.environ)
     if request.report is not None and not request.report.absolute().parent.is_dir():
         raise UsageError(
             f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"
         )
-    require_listed(loaded, chosen_platforms(request))
+    if project.several:
+        choose_images(project.images, chosen_platforms(request))
+    else:
+        require_listed(project.images[0], chosen_platforms(request))
 
 
-def start(request: Request, loaded: LoadedConfig, command: Command) -> int:
+def start(request: Request, project: LoadedProject, command: Command) -> int:
     """Execute a run; return the exit code."""
     from multibuild.cli.execute import execute
     from multibuild.engine.docker import DockerEngine
 
-    state, only = state_of(request, loaded), chosen_platforms(request)
-    return execute(request, loaded, only, state, command=command, engine=DockerEngine())
+    state, only = state_of(request, *project.images), chosen_platforms(request)
+    return execute(request, project, only, state, command=command, engine=DockerEngine())
 
 
-def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["build", "publish"]) -> bool:
+def _is_unchanged(request: RunRequest, project: LoadedProject, command: Literal["build", "publish"]) -> bool:
     """Compare with the last successful run; record in its journal that it still holds."""
     from datetime import UTC, datetime
 
@@ -78,6 +82,12 @@ def _is_unchanged(request: RunRequest, loaded: LoadedConfig, command: Literal["b
     from multibuild.journal.journal import Journal
     from multibuild.workflow.if_changed import check_for_changes
 
+    if project.several:
+        raise UsageError(
+            f"{project.path} describes several images: --if-changed compares a file of one",
+            hint="leave it out: what did not change is in BuildKit's cache",
+        )
+    loaded = project.images[0]
     state = state_of(request, loaded)
     with state.lock():
         verdict = check_for_changes(loaded, plan_offline(request, loaded), state, command, request.say)

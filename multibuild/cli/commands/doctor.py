@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import Builder, Request, load, state_of
+from multibuild.cli.request import Builder, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
@@ -34,12 +34,12 @@ def doctor(request: DoctorRequest) -> int:
     from multibuild.host.doctor import diagnose
     from multibuild.workflow.lint import lint_checks
 
-    loaded = load(request)
-    checks = lint_checks(loaded)
-    diagnosis = supervise(diagnose(loaded, DockerEngine()))
+    images = load_project(request).images
+    checks = lint_checks(images)
+    diagnosis = supervise(diagnose(images, DockerEngine()))
     diagnosis = replace(diagnosis, checks=(*diagnosis.checks, *checks))
     if diagnosis.facts is not None:
-        state_of(request, loaded).save_facts(diagnosis.facts)
+        state_of(request, *images).save_facts(diagnosis.facts)
     if request.json:
         print_json(diagnosis.document())
     else:

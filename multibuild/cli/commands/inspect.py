@@ -10,7 +10,7 @@ from typer import Argument, Option
 from multibuild.cli import completion
 from multibuild.cli.commands.verify import as_table as verification_table
 from multibuild.cli.commands.verify import prove_reference
-from multibuild.cli.request import Request, config_if_any
+from multibuild.cli.request import Request, configs_if_any
 from multibuild.cli.streams import print_bytes, print_json
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Reference
@@ -49,8 +49,10 @@ def inspect(request: InspectRequest) -> int:
     from multibuild.resolve.inspect_index import inspect_reference
 
     reference = Reference.parse(request.reference)
-    config = config_if_any(request.file)
-    settings = config.registry_settings if config is not None else {}
+    configs = configs_if_any(request.file)
+    own = str(reference.with_tag(None))
+    config = next((one for one in configs if one.image == own), next(iter(configs), None))
+    settings = {host: one for each in configs for host, one in each.registry_settings.items()}
     with translate_read_errors(), RegistrySession(settings, on_wait=request.say) as registries:
         if request.raw:
             print_bytes(_raw(registries.of(reference.host), reference, request.say))

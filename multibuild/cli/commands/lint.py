@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Platforms, Request, Sets, chosen_platforms, load
+from multibuild.cli.request import Platforms, Request, Sets, chosen_platforms, load_project
 from multibuild.cli.streams import live, print_json
 from multibuild.errors import ConfigError, EnvironmentFault, UsageError
 from multibuild.frozen import frozen
@@ -86,11 +86,12 @@ def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
     if request.file.exists():
         from multibuild.workflow.lint import configured_files
 
-        loaded = load(request)
-        own = configured_files(loaded, only)
+        images = load_project(request).images
+        own = configured_files(images, only)
         by_path = {os.path.realpath(file.path): file for file in own}
-        fail, ignore = loaded.config.lint.fail, loaded.config.lint.ignore
-        platforms = only or tuple(entry.name for entry in loaded.config.platforms)
+        fail, ignore = images[0].config.lint.fail, images[0].config.lint.ignore
+        listed = dict.fromkeys(entry.name for loaded in images for entry in loaded.config.platforms)
+        platforms = only or tuple(listed)
         is_explicit = True
     else:
         own, by_path, fail, ignore = (), {}, "error", ()

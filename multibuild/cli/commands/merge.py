@@ -16,6 +16,7 @@ from multibuild.cli.request import (
     chosen_platforms,
     comma_list,
     load,
+    load_project_of_one,
     registry_settings,
     state_of,
 )
@@ -149,9 +150,9 @@ def _merge_last_run(request: MergeRequest) -> int:
         _describe(index := _preview(request), request)
         print_index(index.content)
         return 0
-    loaded = load(request)
-    check_before_run(request, loaded)
-    return start(request, loaded, "merge")
+    project = load_project_of_one(request)
+    check_before_run(request, project)
+    return start(request, project, "merge")
 
 
 def _merge_sources(target: str, request: MergeRequest) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import RunRequest, chosen_platforms, load, plan_offline
+from multibuild.cli.request import RunRequest, chosen_platforms, load_project, plans_offline
 from multibuild.cli.streams import print_json
 
 if TYPE_CHECKING:
@@ -16,18 +17,38 @@ if TYPE_CHECKING:
 def plan(request: RunRequest) -> int:
     """Show what `all` would do; change nothing, start no engine."""
     from multibuild.config.referenced_files import check_files
-    from multibuild.plan.plan_document import plan_document
+    from multibuild.plan.plan_document import plan_document, project_document
     from multibuild.workflow.lint import show_findings
 
-    loaded = load(request)
-    check_files(loaded)
-    planned = plan_offline(request, loaded)
+    project = load_project(request)
+    check_files(*project.images)
+    plans = plans_offline(request, project)
     if request.json:
-        print_json(plan_document(planned))
+        print_json(project_document(plans) if project.several else plan_document(plans[0]))
+    elif project.several:
+        print("\n\n".join(as_commands(plan) for plan in plans) if request.commands else image_table(plans))
     else:
-        print(as_commands(planned) if request.commands else as_table(planned))
-    show_findings(loaded, chosen_platforms(request), request.say)
+        print(as_commands(plans[0]) if request.commands else as_table(plans[0]))
+    show_findings(project.images, chosen_platforms(request), request.say)
     return 0
+
+
+def image_table(plans: Sequence[Plan]) -> str:
+    """Return the plans of several images within 80 columns: a row per image, then where each goes."""
+    from multibuild.terminal import columns
+
+    rows = [("IMAGE", "PLATFORMS", "EMULATED", "BUILT FROM", "MOVED TO")]
+    for plan in plans:
+        optional = sum(not planned.required for planned in plan.platforms)
+        count = f"{len(plan.platforms)}" + (f" ({optional} optional)" if optional else "")
+        emulated = str(sum(planned.emulated for planned in plan.platforms))
+        sources = ", ".join(dict.fromkeys(plan.dependencies.values())) or "-"
+        rows.append((plan.name, count, emulated, sources, _destinations(plan)[0]))
+        rows += [("", "", "", "", destination) for destination in _destinations(plan)[1:]]
+    lines = list(columns(rows))
+    units = sum(len(plan.platforms) for plan in plans)
+    lines += ["", f"{len(plans)} images, {units} builds; no tag moves before all indexes are pushed."]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def as_commands(plan: Plan) -> str:
@@ -35,7 +56,8 @@ def as_commands(plan: Plan) -> str:
     from multibuild.plan.build_command import build_arguments
     from multibuild.redact import redacted_arguments
 
-    lines = [f"cd {shlex.quote(str(plan.project))}"]
+    lines = [f"# image {plan.name}"] if plan.name else []
+    lines.append(f"cd {shlex.quote(str(plan.project))}")
     commands = (redacted_arguments(build_arguments(planned)) for planned in plan.platforms)
     lines += [shlex.join(("docker", "buildx", *arguments)) for arguments in commands]
     destinations = ", ".join(_destinations(plan))

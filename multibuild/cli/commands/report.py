@@ -48,6 +48,7 @@ def _state(request: Request) -> State:
 
 def report(request: ReportRequest) -> int:
     """Show the report of a run."""
+    from multibuild.report.images import as_rows
     from multibuild.report.markdown import as_markdown
     from multibuild.report.summary import as_text
 
@@ -60,7 +61,8 @@ def report(request: ReportRequest) -> int:
     elif request.json:
         print_json(document)
     else:
-        print(as_markdown(document) if request.markdown else as_text(document))
+        rows = as_rows(document)
+        print(as_markdown(rows) if request.markdown else as_text(rows))
     return 0
 
 
@@ -74,10 +76,11 @@ def _document(state: State, run: RunDirectory) -> Mapping[str, Any]:
 def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
     """Write the page, with links to the logs in the run directory."""
     from multibuild.report.html.page import as_html
+    from multibuild.report.images import as_rows
 
     logs = os.path.relpath(run.resolve(), page.resolve().parent)
     try:
-        page.write_text(as_html(report, run_path=logs), encoding="utf-8", errors="replace")
+        page.write_text(as_html(as_rows(report), run_path=logs), encoding="utf-8", errors="replace")
     except OSError as error:
         hint = "name a file in a directory that exists and that you may write to"
         raise UsageError(f"--html: {page} cannot be written: {error.strerror}", hint=hint) from error
@@ -85,8 +88,10 @@ def _write_page(report: Mapping[str, Any], page: Path, run: Path) -> None:
 
 def runs(request: Request) -> int:
     """List past runs, newest first."""
+    from multibuild.report.images import as_rows
+
     state = _state(request)
-    reports = [(run, _document(state, run)) for run in state.runs()]
+    reports = [(run, as_rows(_document(state, run))) for run in state.runs()]
     if request.json:
         keys = ("run", "status", "started", "seconds", "image", "tags")
         print_json([{key: document[key] for key in keys} for _, document in reports])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from multibuild.cli.request import Builder, Request, load, state_of
+from multibuild.cli.request import Builder, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.frozen import frozen
 from multibuild.terminal import columns
@@ -34,9 +34,11 @@ def setup(request: SetupRequest) -> int:
     from multibuild.host.requirements import HostRequirements
     from multibuild.host.setup import prepare, require_runnable
 
-    loaded = load(request)
-    requirements = HostRequirements.from_config(loaded.config, loaded.project)
-    state = state_of(request, loaded)
+    images = load_project(request).images
+    requirements = HostRequirements.of_images(
+        [HostRequirements.from_config(loaded.config, loaded.project) for loaded in images]
+    )
+    state = state_of(request, *images)
     host = supervise(
         prepare(
             requirements,

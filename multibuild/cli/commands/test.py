@@ -6,7 +6,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import Progress, Request, load, state_of
+from multibuild.cli.request import Progress, Request, load_project_of_one, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -34,12 +34,13 @@ def test(request: TestRequest) -> int:
     from multibuild.cli.execute import write_report
     from multibuild.prove.smoke.stage import raise_for_environment, raise_for_tests
 
-    loaded = load(request)
+    project = load_project_of_one(request)
+    loaded = project.images[0]
     state = state_of(request, loaded)
     with state.lock():
         run = state.find(None)
         plan, outcomes = _test_run(request, loaded, run)
-        write_report(run, loaded)
+        write_report(run, project)
     if request.json:
         rows = [outcome.event().to_json() for outcome in outcomes]
         print_json({"run": run.id, "platforms": rows})

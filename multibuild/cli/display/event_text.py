@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptGivenUp,
@@ -27,6 +28,22 @@ from multibuild.terminal import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
 _BATCHES = {"cached": "inputs that were built before", "context": "a large context, one upload"}
+
+
+def row_name(image: str, platform: str) -> str:
+    """Return the name of a platform among those of its run."""
+    return f"{image} {platform}" if image else platform
+
+
+def line_text(entry: JournalEntry) -> str | None:
+    """Return the text of an event of no platform in one line, with its image; None for one that is not shown.
+
+    Where a run has several images, the stages of each are not: their rows show them.
+    """
+    if entry.image and isinstance(entry.event, StageStarted):
+        return None
+    text = sentence(entry.event)
+    return f"{entry.image}: {text}" if entry.image and text is not None else text
 
 
 def sentence(event: Event) -> str | None:

@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.display.event_text import final_text, proof_end, sentence, short_step
+from multibuild.cli.display.event_text import (
+    final_text,
+    line_text,
+    proof_end,
+    row_name,
+    sentence,
+    short_step,
+)
 from multibuild.cli.streams import harmless, live
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
@@ -103,7 +110,7 @@ class LiveTable:
         from rich.console import Console
         from rich.live import Live
 
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[tuple[str, str], Row] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._console = Console(file=live(stream), highlight=False)
@@ -115,11 +122,13 @@ class LiveTable:
         event = entry.event
         if isinstance(event, RunPlanned):
             with self._lock:
-                self._rows = {name: Row(name=name) for name in event.platforms}
-        elif isinstance(event, PlatformEvent) and event.platform in self._rows:
+                self._rows |= {
+                    (entry.image, name): Row(name=row_name(entry.image, name)) for name in event.platforms
+                }
+        elif isinstance(event, PlatformEvent) and (entry.image, event.platform) in self._rows:
             with self._lock:
-                self._rows[event.platform].fold(event, time.monotonic())
-        elif (text := sentence(event)) is not None:
+                self._rows[entry.image, event.platform].fold(event, time.monotonic())
+        elif (text := line_text(entry)) is not None:
             self.say(text)
 
     def say(self, text: str) -> None:

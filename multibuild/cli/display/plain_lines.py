@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from multibuild.cli.display.event_text import final_text, sentence, short_step
+from multibuild.cli.display.event_text import final_text, line_text, row_name, sentence, short_step
 from multibuild.cli.display.folds import Folds
 from multibuild.cli.streams import harmless, live
 from multibuild.journal.entry import JournalEntry
@@ -37,7 +37,8 @@ class PlainLines:
     def show(self, entry: JournalEntry) -> None:
         """Write the text of an event."""
         event = entry.event
-        prefix = event.platform if isinstance(event, PlatformEvent) else NO_PLATFORM
+        of_platform = isinstance(event, PlatformEvent)
+        prefix = row_name(entry.image, event.platform) if isinstance(event, PlatformEvent) else NO_PLATFORM
         match event:
             case StepStarted():
                 if not event.step.startswith("[internal]"):
@@ -46,10 +47,10 @@ class PlainLines:
                 if self._folds is None:
                     self._write(_line(prefix, final_text(event.text)))
             case AttemptEnded() if self._folds is not None:
-                self._write_fold(event, self._folds)
+                self._write_fold(event, entry.image, self._folds)
                 self._write(*_lines(prefix, sentence(event)))
             case _:
-                self._write(*_lines(prefix, sentence(event)))
+                self._write(*_lines(prefix, sentence(event) if of_platform else line_text(entry)))
 
     def say(self, text: str) -> None:
         """Write a message."""
@@ -64,10 +65,11 @@ class PlainLines:
                 self._stream.write("".join(lines))
                 self._stream.flush()
 
-    def _write_fold(self, event: AttemptEnded, folds: Folds) -> None:
+    def _write_fold(self, event: AttemptEnded, image: str, folds: Folds) -> None:
         """Write an attempt's log as a fold, whose ends command the CI system."""
         assert self._run is not None
-        name, prefix = Path(event.log).stem.replace(".", "_"), event.platform
+        name = "_".join(filter(None, (image, Path(event.log).stem))).replace(".", "_")
+        prefix = row_name(image, event.platform)
         title = f"{prefix}: attempt {event.number} {event.outcome}, {human_seconds(event.seconds)}"
         lines = [_line(prefix, final_text(line)) for line in _end_of(self._run / event.log)]
         with self._lock:

@@ -1,0 +1,207 @@
+"""Several images from one file: built platform by platform, published together, or not at all."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from e2e.conftest import REGISTRY, finish, multibuild, start
+
+PLATFORMS = ["linux/amd64", "linux/arm64"]
+BASE = f"FROM {REGISTRY}/base:latest\n"
+TARGETS = f"""FROM {REGISTRY}/base:latest AS base
+ARG TARGETARCH
+RUN echo $TARGETARCH > /arch
+FROM base AS app
+RUN echo app > /app
+FROM base AS worker
+RUN echo worker > /worker
+"""
+DEBUG = "FROM app\nRUN test -f /app && cp /arch /debug\n"
+
+
+@pytest.fixture
+def images(tmp_path, repository, builder):
+    """Write a project of several images: `images({name: keys}, files={name: text}, **shared)` returns its config."""
+
+    def write(described, files=None, **shared):
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        for name, text in {"Dockerfile": TARGETS, ".dockerignore": "*\n", **(files or {})}.items():
+            (folder / name).write_text(text)
+        config = {
+            "version": 1,
+            "image": f"{REGISTRY}/{repository}/{{name}}",
+            "platforms": PLATFORMS,
+            "builder": builder,
+            "images": described,
+            **shared,
+        }
+        path = folder / "multibuild.yaml"
+        path.write_text(json.dumps(config))
+        return path
+
+    return write
+
+
+def statuses(report):
+    return {
+        (image["name"], row["platform"]): row["status"]
+        for image in report["images"]
+        for row in image["platforms"]
+    }
+
+
+def test_an_image_built_from_another_is_built_platform_by_platform(images, repository, registry, state):
+    config = images(
+        {
+            "debug": {
+                "dockerfile": "Dockerfile.debug",
+                "contexts": {"app": "image:app"},
+                "test": {"run": ["grep", "-q", "a", "/debug"]},
+            },
+            "app": {"target": "app"},
+            "worker": {"target": "worker", "platforms": ["linux/amd64"], "tags": ["1", "2"]},
+        },
+        files={"Dockerfile.debug": DEBUG},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert set(statuses(done.json).values()) == {"succeeded"}
+    for image, tags, platforms in (
+        ("app", ["latest"], 2),
+        ("debug", ["latest"], 2),
+        ("worker", ["1", "2"], 1),
+    ):
+        for tag in tags:
+            assert len(registry.images(f"{repository}/{image}", tag)) == platforms
+    report = {image["name"]: image for image in done.json["images"]}
+    assert [report[name]["status"] for name in ("app", "debug", "worker")] == ["succeeded"] * 3
+    assert {row["test"]["status"] for row in report["debug"]["platforms"]} == {"passed"}
+    page = (state / "latest" / "report.html").read_text()
+    assert "debug linux/arm64" in page
+    assert (state / "latest" / "images" / "app" / "logs" / "linux-arm64.1.log").exists()
+
+
+def test_one_unit_that_fails_moves_no_tag_and_the_rest_is_not_built_again(
+    images, repository, registry, state
+):
+    described = {
+        "app": {"target": "app"},
+        "broken": {"dockerfile": "Dockerfile.broken"},
+        "above": {"dockerfile": "Dockerfile.above", "contexts": {"lower": "image:broken"}},
+    }
+    failing = f'{BASE}ARG TARGETARCH\nRUN test "$TARGETARCH" != arm64\n'
+    config = images(
+        described, files={"Dockerfile.broken": failing, "Dockerfile.above": "FROM lower\nRUN true\n"}
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 4
+    assert "broken: linux/arm64 (step-failed)" in done.stderr
+    assert statuses(done.json) == {
+        ("app", "linux/amd64"): "succeeded",
+        ("app", "linux/arm64"): "succeeded",
+        ("broken", "linux/amd64"): "succeeded",
+        ("broken", "linux/arm64"): "failed",
+        ("above", "linux/amd64"): "succeeded",
+        ("above", "linux/arm64"): "skipped",
+    }
+    assert {image["name"]: image["status"] for image in done.json["images"]} == {
+        "app": "built",
+        "broken": "failed",
+        "above": "failed",
+    }
+    assert not any(registry.exists(f"{repository}/{name}", "latest") for name in described)
+    images(
+        described,
+        files={
+            "Dockerfile.broken": failing.replace("!= arm64", "!= x"),
+            "Dockerfile.above": "FROM lower\nRUN true\n",
+        },
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json", "--resume")
+    assert done.code == 0, done.stderr
+    assert {unit for unit, status in statuses(done.json).items() if status == "reused"} == {
+        ("app", "linux/amd64"),
+        ("app", "linux/arm64"),
+    }
+    assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in described)
+
+
+def test_images_by_themselves_are_published_although_another_fails(images, repository, registry, state):
+    config = images(
+        {"app": {"target": "app"}, "broken": {"dockerfile": "Dockerfile.broken"}},
+        files={"Dockerfile.broken": f"{BASE}RUN exit 3\n"},
+        publish={"together": "image"},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert (done.code, done.json["status"]) == (4, "partial")
+    assert [image["status"] for image in done.json["images"]] == ["succeeded", "failed"]
+    assert registry.exists(f"{repository}/app", "latest")
+    assert not registry.exists(f"{repository}/broken", "latest")
+
+
+def test_chosen_images_bring_those_they_are_built_from(images, repository, registry, state):
+    config = images(
+        {
+            "app": {"target": "app"},
+            "worker": {"target": "worker"},
+            "debug": {"dockerfile": "Dockerfile.debug", "contexts": {"app": "image:app"}},
+        },
+        files={"Dockerfile.debug": DEBUG},
+    )
+    done = multibuild(
+        "all", "debug", "-f", config, "--state-dir", state, "--json", "--platform", "linux/amd64"
+    )
+    assert done.code == 0, done.stderr
+    assert set(statuses(done.json)) == {("app", "linux/amd64"), ("debug", "linux/amd64")}
+    assert not registry.exists(f"{repository}/worker", "latest")
+
+
+def test_a_run_killed_between_tags_rolls_forward(images, repository, registry, state):
+    names = [f"i{number}" for number in range(6)]
+    described = {name: {"target": "app", "labels": {"of": name}, "tags": ["1", "latest"]} for name in names}
+    config = images(described)
+    running = start("all", "-f", config, "--state-dir", state, "--json")
+    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        if journal.exists() and '"tag.ended"' in journal.read_text():
+            break
+        time.sleep(0.001)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json", "--resume")
+    assert done.code == 0, done.stderr
+    assert set(statuses(done.json).values()) == {"reused"}
+    assert all(registry.exists(f"{repository}/{name}", tag) for name in names for tag in ("1", "latest"))
+
+
+def test_commands_for_one_image_say_so(images, state):
+    config = images({"app": {"target": "app"}})
+    for command in ("matrix", "test", "merge", "verify"):
+        done = multibuild(command, "-f", config, "--state-dir", state)
+        assert done.code == 2
+        assert "describes several images" in done.stderr
+
+
+def test_an_interrupted_run_says_where_each_image_was(images, state):
+    config = images(
+        {"app": {"target": "app"}, "slow": {"dockerfile": "Dockerfile.slow"}},
+        files={"Dockerfile.slow": f"{BASE}RUN echo {time.time_ns()}; sleep 60\n"},
+    )
+    running = start("all", "-f", config, "--state-dir", state, "--json")
+    journal, deadline = state / "latest" / "journal.jsonl", time.monotonic() + 120
+    while time.monotonic() < deadline:
+        text = journal.read_text() if journal.exists() else ""
+        if '"image":"slow","name":"attempt.started"' in text and text.count('"platform.ended"') == 2:
+            break
+        time.sleep(0.05)
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    done = finish(running)
+    assert done.code == 130
+    assert {image["name"]: image["status"] for image in done.json["images"]} == {
+        "app": "built",
+        "slow": "interrupted",
+    }
