@@ -22,8 +22,9 @@ def journal_page() -> str:
     return page(
         "The journal",
         "A run writes what happens to `journal.jsonl` in its directory: a JSON object a line, with `time` (RFC 3339),"
-        " `name` and `fields`. `--progress json` prints the same lines, those that are not journaled too, and messages:"
-        ' `{"name": "message", "text": "…"}`. `report.json`'
+        " `name` and `fields`, and `image` where it is of one of several images. `--progress json` prints the same"
+        " lines, those that are not journaled too,"
+        ' and messages: `{"name": "message", "text": "…"}`. `report.json`'
         " is made from it, and `--resume`, `--if-changed` and `merge` read it. A kill loses at most the line that is"
         " being written.",
         "The run goes on after an event that waits for the disk only when that event, and every one before it, is on"

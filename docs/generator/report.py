@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from docs.generator.markdown import code, page, table
 from multibuild.journal.entry import JournalEntry, read_event
+from multibuild.report.images import RUN_WIDE
 from multibuild.report.report import make_report
 
 MEANINGS: Final = {
-    "schema": "the version of this format: 1; keys may be added to it, those here stay",
+    "schema": "the version of this format: 1, or 2 for several images; keys may be added to it, those here stay",
     "run": "the run's id",
     "status": "`succeeded`, `partial` (an optional platform is missing), `failed`, `interrupted` or `running`",
     "image": "the repository, without tag",
@@ -105,6 +106,14 @@ def report_page() -> str:
         "`multibuild report --json` prints it, `--report FILE` of `all` and `build` writes it, and it is in the run's"
         " directory as `report.json`. Times are in seconds, sizes in bytes.",
         table(("key", "meaning"), ((code(key), _meaning(key)) for key in report_keys())),
+        "## Several images",
+        "A run of a file with `images` has `schema` 2: "
+        + ", ".join(code(key) for key in RUN_WIDE)
+        + " are the"
+        " run's, and every other key is in a list `images`, once for each image, with its `name` and a `status` of its"
+        " own. An image is `succeeded` or `partial` when its tags are in place; `built` when its platforms are complete"
+        " and its tags did not move, as another image failed; `failed` or `interrupted` otherwise. A run is `partial`"
+        " if some of its images are published and others are not. Logs are in `images/NAME/logs`.",
     )
 
 

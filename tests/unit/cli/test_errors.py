@@ -184,7 +184,11 @@ TYPED = {
     "an option without its value": ("plan --jobs", wrong("--jobs needs a value", hint="--help")),
     "a flag with a value": ("plan --json=yes", wrong("--json", hint="--help")),
     "an argument left out": ("inspect", wrong("REFERENCE", hint="multibuild inspect registry")),
-    "an argument too many": ("plan now", wrong("now", hint="multibuild plan --help")),
+    "an argument too many": ("doctor now", wrong("now", hint="multibuild doctor --help")),
+    "an image of a file of one": (
+        "plan now",
+        wrong("'now': the file has one image, without a name", hint="leave the name out"),
+    ),
     "--set without a value": ("plan --set jobs", wrong("is not key.path=value", hint="--set publish")),
     "--set of a key that is none": (
         "plan --set jobbs=2",
