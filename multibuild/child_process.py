@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
 
 from multibuild.frozen import frozen
@@ -38,6 +39,7 @@ def run_child(
     argv: Sequence[str],
     *,
     stdin: bytes = b"",
+    cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
     timeout_s: float,
     max_bytes: int,
@@ -54,6 +56,7 @@ def run_child(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        cwd=cwd,
         env=environ,
         start_new_session=own_group,
     ) as process:

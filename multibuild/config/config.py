@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from multibuild.config.cache_targets import missing_slug
+from multibuild.buildx.cache_targets import missing_slug
 from multibuild.config.field_types import (
     RegistryHost,
     Repository,

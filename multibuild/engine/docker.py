@@ -354,25 +354,38 @@ class DockerEngine:
             return str(run(command, return_stderr=False, env=docker_environment()))
 
 
-def run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+def run_docker(
+    *argv: str,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run a docker command for its short answer; EnvironmentFault when it cannot be started.
+
+    In `cwd` and with `environ`, this process's own by default.
 
     Not through python-on-whales, which drops fields (the options and files of `buildx ls`, which show drift), and
     which takes longer to load than docker takes to answer.
     """
-    result = _run_docker(*argv, timeout_s=timeout_s)
+    result = _run_docker(*argv, timeout_s=timeout_s, cwd=cwd, environ=environ)
     return subprocess.CompletedProcess(
         argv, result.returncode, _as_text(result.stdout), _as_text(result.stderr)
     )
 
 
-def _run_docker(*argv: str, timeout_s: float = ANSWER_TIMEOUT_S) -> ChildResult:
+def _run_docker(
+    *argv: str,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> ChildResult:
     """Do the same for an answer that may be no text."""
     _log_command(*argv)
     try:
         return run_child(
             argv,
-            environ=docker_environment(),
+            cwd=cwd,
+            environ=docker_environment(environ),
             timeout_s=timeout_s,
             max_bytes=MAX_ANSWER_BYTES,
             own_group=False,

@@ -63,7 +63,7 @@ LAYERS = (
         "redact",
         "retry_calls",
     },
-    {"dockerfile", "lint", "qemu", "failures", "buildx", "ssh", "elf", "oci", "resolve"},
+    {"dockerfile", "lint", "qemu", "failures", "buildx", "bake", "ssh", "elf", "oci", "resolve"},
     {"config"},
     {"engine"},
     {"plan"},

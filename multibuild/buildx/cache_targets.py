@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 
 SLUG = "{slug}"
@@ -22,16 +23,60 @@ _DEFAULTS = {"scope": "buildkit", "name": "buildkit"}
 
 def missing_slug(entry: str) -> str | None:
     """Return how to write a cache target so that it differs by platform; None where it does, or is in the image."""
+    place = _shared_place(entry)
+    if place is None:
+        return None
+    if not place:
+        return f"put {SLUG} into it, which is the platform"
+    return f"write {place}={_with_slug(place, _place_value(entry, place))} in it: {SLUG} is the platform"
+
+
+def with_slug(entry: str) -> str:
+    """Return a cache target, or where it is read again, with the slug of the platform in its place.
+
+    Unchanged where it has one or is in the image, and for a type that is not in the table.
+    """
+    place = _shared_place(entry)
+    if not place:
+        return entry
     fields = _fields(entry)
-    kind = fields.get("type", "registry" if "ref" in fields else "")
+    if place not in fields and "src" in fields:
+        place = "src"
+    return as_csv({**fields, place: _with_slug(place, _place_value(entry, place))})
+
+
+def cache_place(entry: str) -> tuple[str, str]:
+    """Return the type and the value of the place that a cache is written to, or read from."""
+    fields = _fields(entry)
+    kind = _kind(fields)
+    place = _PLACES.get(kind, ("",))[0]
+    value = fields.get(place) or fields.get("src", "") or _DEFAULTS.get(place, "")
+    return kind, value
+
+
+def as_csv(fields: Mapping[str, str]) -> str:
+    """Return attributes as the CSV record that buildx parses."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(f"{key}={value}" for key, value in fields.items())
+    return line.getvalue()
+
+
+def _shared_place(entry: str) -> str | None:
+    """Return the attribute that all platforms share; empty for an unknown type, None where none is shared."""
+    fields = _fields(entry)
+    kind = _kind(fields)
     places = _PLACES.get(kind, tuple(fields))
     if kind == "inline" or any(SLUG in fields.get(place, "") for place in places):
         return None
-    if kind not in _PLACES:
-        return f"put {SLUG} into it, which is the platform"
-    place = places[0]
-    value = fields.get(place) or _DEFAULTS.get(place, "")
-    return f"write {place}={_with_slug(place, value)} in it: {SLUG} is the platform"
+    return places[0] if kind in _PLACES else ""
+
+
+def _kind(fields: Mapping[str, str]) -> str:
+    return fields.get("type", "registry" if "ref" in fields else "")
+
+
+def _place_value(entry: str, place: str) -> str:
+    return _fields(entry).get(place) or _DEFAULTS.get(place, "")
 
 
 def place_of(entry: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from multibuild.config.cache_targets import missing_slug
+from multibuild.buildx.cache_targets import missing_slug
 
 
 @pytest.mark.parametrize(

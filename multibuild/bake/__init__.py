@@ -1,0 +1,1 @@
+"""Bake and compose definitions, resolved by buildx, as images of multibuild."""

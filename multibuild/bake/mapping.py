@@ -1,0 +1,126 @@
+"""From what `docker buildx bake --print` prints to the images of multibuild. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from multibuild.bake.keys import BAKE_KEYS
+from multibuild.bake.target import BakeTarget, Unsupported
+from multibuild.frozen import frozen
+from multibuild.json_types import has_shape
+
+DEFAULT_GROUP = "default"
+"""The group that `--print` writes what was asked for into."""
+
+
+@frozen
+class BakeImage:
+    """An image of a bake definition.
+
+    `keys` is what could stand under `images: NAME:`, in JSON's types, after interpolation: a `${` in it is literal.
+    A linked image was not asked for: another one has it in its `contexts`.
+    """
+
+    name: str
+    keys: Mapping[str, Any]
+    description: str = ""
+    linked: bool = False
+
+
+@frozen
+class Refusal:
+    """A key of a target that cannot be honoured: why, and what to use instead."""
+
+    target: str
+    key: str
+    why: str
+    use_instead: str
+
+    def __str__(self) -> str:
+        return f"target {self.target}: {self.key} {self.why}"
+
+
+@frozen
+class BakeMapping:
+    """The images of a definition, and what of it cannot be honoured."""
+
+    images: tuple[BakeImage, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def map_definition(document: Mapping[str, Any], project: PurePosixPath) -> BakeMapping:
+    """Return the images of a printed definition: in the order of its groups, then those that others have as contexts.
+
+    `project` is the absolute working directory of bake, to which paths become relative.
+    """
+    targets = document.get("target") or {}
+    wanted = _in_order(document.get("group") or {}, targets)
+    order = (*wanted, *(name for name in targets if name not in wanted))
+    images, refusals = [], []
+    for name in order:
+        fields = targets[name]
+        target = BakeTarget(name=name, fields=fields, project=project, linked=name not in wanted)
+        keys: dict[str, Any] = {}
+        for outcome in _outcomes(target):
+            if isinstance(outcome, Refusal):
+                refusals.append(outcome)
+            else:
+                keys = _merged(keys, outcome)
+        images.append(
+            BakeImage(name=name, keys=keys, description=fields.get("description") or "", linked=target.linked)
+        )
+    return BakeMapping(images=tuple(images), refusals=tuple(refusals))
+
+
+def _in_order(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the targets that were asked for: groups of groups and matrices are followed, each once."""
+    found: dict[str, None] = {}
+    visited: set[str] = set()
+    waiting = [DEFAULT_GROUP]
+    while waiting:
+        name = waiting.pop(0)
+        if name in groups and name not in visited:
+            visited.add(name)
+            waiting[:0] = groups[name].get("targets") or ()
+        elif name in targets:
+            found[name] = None
+    return tuple(found)
+
+
+def _outcomes(target: BakeTarget) -> Iterator[Mapping[str, Any] | Refusal]:
+    for name, value in target.fields.items():
+        if value is None or value in ([], {}):
+            continue
+        try:
+            yield _converted(name, value, target)
+        except Unsupported as error:
+            yield Refusal(target=target.name, key=name, why=error.why, use_instead=error.use_instead)
+
+
+def _converted(name: str, value: Any, target: BakeTarget) -> Mapping[str, Any]:
+    row = BAKE_KEYS.get(name)
+    if row is None:
+        raise Unsupported(
+            "is no key that multibuild knows", use_instead="a further file of bake.files that does without it"
+        )
+    if not has_shape(value, row.shape):
+        raise Unsupported(
+            "has a form that multibuild does not know", use_instead="the form in docs/reference/bake.md"
+        )
+    return row.convert(value, target)
+
+
+def _merged(keys: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Join lists and mappings of the same key: several keys of bake become build_flags and cache."""
+    merged = dict(keys)
+    for key, value in more.items():
+        previous = merged.get(key)
+        if isinstance(previous, list) and isinstance(value, list):
+            merged[key] = [*previous, *value]
+        elif isinstance(previous, dict) and isinstance(value, dict):
+            merged[key] = {**previous, **value}
+        else:
+            merged[key] = value
+    return merged
