@@ -47,7 +47,8 @@ def annotation_keys(value: Sequence[str], target: BakeTarget) -> Mapping[str, An
         elif annotation.level != _ENTRY:
             raise Unsupported(
                 f"puts {annotation.key} on the {annotation.level} of each platform; multibuild annotates the index",
-                use_instead=f"index:{annotation.key}=…; DOCKER_METADATA_ANNOTATIONS_LEVELS=index in docker/metadata-action",
+                use_instead=f"index:{annotation.key}=…; with docker/metadata-action"
+                " DOCKER_METADATA_ANNOTATIONS_LEVELS=index",
             )
         elif not platforms or (annotation.platform and _platform(annotation.platform) not in platforms):
             raise Unsupported(

@@ -1,0 +1,7 @@
+target "default" {
+  dockerfile-inline = <<EOT
+FROM alpine:3.22
+RUN apk add --no-cache curl
+EOT
+  tags = ["acme/curl"]
+}

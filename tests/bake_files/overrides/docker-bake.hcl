@@ -1,0 +1,5 @@
+target "default" {
+  tags = ["acme/app:dev"]
+  args = { MODE = "dev", KEPT = "yes" }
+  output = ["type=docker"]
+}

@@ -1,0 +1,5 @@
+target "default" {
+  tags = ["acme/app:release"]
+  args = { MODE = "release" }
+  output = ["type=registry"]
+}
