@@ -23,7 +23,7 @@ _HINTS: Final = (
     ),
     (
         re.compile(r"failed to stat|secret"),
-        "buildx looks for the files of secrets here already: create it, or take the secret from a variable: env=NAME",
+        "buildx looks for secrets here already: create the file, or set the variable of that name",
     ),
     (re.compile(r"^open .*no such file"), "bake.files are relative to the folder of multibuild.yaml"),
     (re.compile(r"Validation failed|Unknown variable|required variable"), "set the variable under bake.vars"),

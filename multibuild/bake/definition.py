@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
+from socket import AF_UNIX, socket
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Protocol
 
 from multibuild.bake.buildx_errors import bake_failure
@@ -73,7 +76,7 @@ def read_bake(
     targets: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> tuple[BakeImage, ...]:
-    """Return the images of a definition: the targets asked for in their order, then those only used as contexts.
+    """Return the images of a definition: the targets asked for, by groups, then those that are only used as contexts.
 
     `files` are relative to `project`, which is bake's working directory; without any buildx takes its defaults, without
     `targets` the group or target `default`. `variables` go over `environ`, from which bake takes its variables. No
@@ -84,9 +87,10 @@ def read_bake(
     """
     variables = variables or {}
     _check_request(files, targets, variables)
-    request = _Request(run, project, {**environ, **variables}, files)
-    document = _definition(request, targets)
-    _check_variables(request, variables)
+    with _agent(environ) as agent:
+        request = _Request(run, project, {**environ, **agent, **variables}, files)
+        document = _definition(request, targets)
+        _check_variables(request, variables)
     mapping = map_definition(document, PurePosixPath(project.absolute()))
     if mapping.refusals:
         raise _refused(mapping.refusals)
@@ -120,6 +124,21 @@ class _Request:
         if not has_shape(document, [{"name": is_text}]):
             return None
         return tuple(str(entry["name"]) for entry in document or ())
+
+
+@contextmanager
+def _agent(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """Return the variable of a socket that stands in for a missing SSH agent while a definition is printed.
+
+    buildx prints none without one, though it asks it nothing; and a plan may be made where there is no agent.
+    """
+    if environ.get("SSH_AUTH_SOCK"):
+        yield {}
+        return
+    with TemporaryDirectory(prefix="multibuild-") as folder, socket(AF_UNIX) as stand_in:
+        path = Path(folder) / "agent"
+        stand_in.bind(str(path))
+        yield {"SSH_AUTH_SOCK": str(path)}
 
 
 def _check_request(files: Sequence[str], targets: Sequence[str], variables: Mapping[str, str]) -> None:

@@ -51,7 +51,7 @@ class BakeMapping:
 
 
 def map_definition(document: Mapping[str, Any], project: PurePosixPath) -> BakeMapping:
-    """Return the images of a printed definition: in the order of its groups, then those that others have as contexts.
+    """Return the images of a printed definition: by its groups as buildx prints them, then what others have as contexts.
 
     `project` is the absolute working directory of bake, to which paths become relative.
     """

@@ -1,0 +1,1 @@
+"""Bake and compose files as projects write them, and the images that they describe."""
