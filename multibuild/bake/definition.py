@@ -76,7 +76,7 @@ def read_bake(
     targets: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> tuple[BakeImage, ...]:
-    """Return the images of a definition: the targets asked for, by groups, then those that are only used as contexts.
+    """Return the images of a definition, by name: the targets asked for, then those that are only used as contexts.
 
     `files` are relative to `project`, which is bake's working directory; without any buildx takes its defaults, without
     `targets` the group or target `default`. `variables` go over `environ`, from which bake takes its variables. No

@@ -51,13 +51,14 @@ class BakeMapping:
 
 
 def map_definition(document: Mapping[str, Any], project: PurePosixPath) -> BakeMapping:
-    """Return the images of a printed definition: by its groups as buildx prints them, then what others have as contexts.
+    """Return the images of a printed definition, by name; after them those that are only used as contexts.
 
+    Not in the order of groups: buildx prints that of a matrix with two axes another way each time.
     `project` is the absolute working directory of bake, to which paths become relative.
     """
     targets = document.get("target") or {}
-    wanted = _in_order(document.get("group") or {}, targets)
-    order = (*wanted, *(name for name in targets if name not in wanted))
+    wanted = _wanted(document.get("group") or {}, targets)
+    order = (*sorted(wanted), *sorted(targets.keys() - wanted))
     images, refusals = [], []
     for name in order:
         fields = targets[name]
@@ -74,19 +75,19 @@ def map_definition(document: Mapping[str, Any], project: PurePosixPath) -> BakeM
     return BakeMapping(images=tuple(images), refusals=tuple(refusals))
 
 
-def _in_order(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the targets that were asked for: groups of groups and matrices are followed, each once."""
-    found: dict[str, None] = {}
+def _wanted(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> set[str]:
+    """Return the targets that were asked for: groups of groups and matrices are followed."""
+    found: set[str] = set()
     visited: set[str] = set()
     waiting = [DEFAULT_GROUP]
     while waiting:
-        name = waiting.pop(0)
+        name = waiting.pop()
         if name in groups and name not in visited:
             visited.add(name)
-            waiting[:0] = groups[name].get("targets") or ()
+            waiting += groups[name].get("targets") or ()
         elif name in targets:
-            found[name] = None
-    return tuple(found)
+            found.add(name)
+    return found
 
 
 def _outcomes(target: BakeTarget) -> Iterator[Mapping[str, Any] | Refusal]:

@@ -24,7 +24,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Case:
-    """A definition and the request; either images (buildx sorts the outer group), or (target, key) of what is refused."""
+    """A definition and the request; either images, or (target, key) of what is refused."""
 
     name: str
     folder: str = ""
