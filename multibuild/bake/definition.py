@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from multibuild.bake.buildx_errors import bake_failure
 from multibuild.bake.mapping import BakeImage, Refusal, map_definition
 from multibuild.errors import ConfigError, EnvironmentFault
-from multibuild.json_types import has_shape, is_text, parse_json
+from multibuild.json_types import has_shape, is_text, optional, parse_json
 from multibuild.terminal import printable, shorten
 
 DEFAULT_FILES: Final = (
@@ -43,6 +43,9 @@ MAX_MESSAGE: Final = 500
 
 _TARGET = re.compile(r"[A-Za-z0-9_*?\[\]^][A-Za-z0-9_*?\[\]^-]*\Z")
 """A target, a group or a pattern. buildx would read a URL as the place of the definition."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
+"""The name of a target (buildx, bake.validateTargetName)."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -163,8 +166,13 @@ def _definition(request: _Request, targets: Sequence[str]) -> Mapping[str, Any]:
     answer = request.bake("--print", *targets)
     if answer.returncode:
         raise bake_failure(answer.stderr or answer.stdout, lambda: request.names("targets"))
+    return parse_definition(answer.stdout)
+
+
+def parse_definition(text: str) -> Mapping[str, Any]:
+    """Parse what `--print` prints: groups and targets; EnvironmentFault for anything else."""
     try:
-        document = parse_json(answer.stdout)
+        document = parse_json(text)
     except ValueError as error:
         raise _unreadable() from error
     if not has_shape(document, {"group?": _is_groups, "target?": _is_targets}):
@@ -185,7 +193,16 @@ def _is_groups(value: Any) -> bool:
 
 def _is_targets(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        has_shape(target, {"platforms?": [is_text], "description?": is_text}) for target in value.values()
+        _NAME.match(name)
+        and has_shape(
+            target,
+            {
+                "platforms?": optional([is_text]),
+                "description?": optional(is_text),
+                "context?": optional(is_text),
+            },
+        )
+        for name, target in value.items()
     )
 
 

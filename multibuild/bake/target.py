@@ -66,7 +66,10 @@ def attributes(entry: str | Mapping[str, Any], bare: str = "") -> dict[str, str]
     """
     if isinstance(entry, Mapping):
         return {key: _text(value) for key, value in entry.items() if value is not None}
-    parts = next(csv.reader([entry]), [])
+    try:
+        parts = next(csv.reader([entry]), [])
+    except csv.Error as error:  # a newline in it
+        raise Unsupported("is no list of attributes", use_instead="KEY=VALUE,KEY=VALUE") from error
     if bare and not any("=" in part for part in parts):
         return {bare: entry}
     pairs = (part.partition("=") for part in parts)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from multibuild.buildx.cache_targets import missing_slug
+from multibuild.buildx.cache_targets import as_csv, cache_place, missing_slug, with_slug
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,41 @@ def test_a_cache_of_each_platform_is_accepted(entry):
 )
 def test_one_that_platforms_would_overwrite_is_told_how_to_differ(entry, advice):
     assert advice in (missing_slug(entry) or "")
+
+
+@pytest.mark.parametrize(
+    ("entry", "written"),
+    [
+        ("type=registry,ref=r.example.org/c", "type=registry,ref=r.example.org/c:{slug}"),
+        ("r.example.org/c:1", "type=registry,ref=r.example.org/c:1-{slug}"),
+        ("type=local,dest=cache,mode=max", "type=local,dest=cache-{slug},mode=max"),
+        ("type=local,src=cache", "type=local,src=cache-{slug}"),
+        ("type=gha", "type=gha,scope=buildkit-{slug}"),
+        ('type=registry,"ref=r/c:1",annotation=a', "type=registry,ref=r/c:1-{slug},annotation=a"),
+        ("type=registry,ref=r/c:{slug}", "type=registry,ref=r/c:{slug}"),
+        ("type=inline", "type=inline"),
+        ("type=new,where=here", "type=new,where=here"),
+    ],
+)
+def test_a_cache_is_written_with_the_slug_of_its_platform(entry, written):
+    assert with_slug(entry) == written
+    assert "where=" in entry or missing_slug(with_slug(entry).replace("src=", "dest=")) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "same"),
+    [
+        ("a/b:c", "type=registry,ref=a/b:c,mode=max", True),
+        ("type=local,src=c", "type=local,dest=c", True),
+        ("type=gha", "type=gha,mode=max", True),
+        ("type=gha,scope=a", "type=gha", False),
+        ("a/b:c", "a/b:d", False),
+        ("type=local,src=c", "type=registry,ref=c", False),
+    ],
+)
+def test_the_place_of_a_cache_is_where_it_is_read_and_written(source, target, same):
+    assert (cache_place(source) == cache_place(target)) is same
+
+
+def test_attributes_with_commas_are_quoted():
+    assert as_csv({"type": "registry", "ref": "a,b"}) == 'type=registry,"ref=a,b"'
