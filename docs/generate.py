@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from docs.generator.bake import bake_page
 from docs.generator.clients import clients_page
 from docs.generator.commands import commands_page
 from docs.generator.config import config_page, profile_page
@@ -17,6 +18,7 @@ from docs.generator.tables import exit_codes_page, failures_page, platforms_page
 FOLDER: Final = Path(__file__).parent / "reference"
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "bake.md": bake_page,
     "clients.md": clients_page,
     "commands.md": commands_page,
     "config.md": config_page,

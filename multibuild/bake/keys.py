@@ -52,7 +52,7 @@ def _dockerfile(value: str, target: BakeTarget) -> Keys:
 
 
 def _contexts(value: Mapping[str, str], target: BakeTarget) -> Keys:
-    return {"contexts": {name: _named_context(source, target) for name, source in value.items()}}
+    return {"contexts": {name: _named_context(source, target) for name, source in value.items() if source}}
 
 
 def _named_context(source: str, target: BakeTarget) -> str:

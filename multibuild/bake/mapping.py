@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
 from multibuild.bake.keys import BAKE_KEYS
 from multibuild.bake.target import BakeTarget, Unsupported
@@ -13,6 +13,10 @@ from multibuild.json_types import has_shape
 
 DEFAULT_GROUP = "default"
 """The group that `--print` writes what was asked for into."""
+
+
+_UNSET: Final[tuple[Any, ...]] = (None, "", [], {})
+"""What a key that is not set may be printed as."""
 
 
 @frozen
@@ -59,20 +63,28 @@ def map_definition(document: Mapping[str, Any], project: PurePosixPath) -> BakeM
     targets = document.get("target") or {}
     wanted = _wanted(document.get("group") or {}, targets)
     order = (*sorted(wanted), *sorted(targets.keys() - wanted))
-    images, refusals = [], []
-    for name in order:
-        fields = targets[name]
-        target = BakeTarget(name=name, fields=fields, project=project, linked=name not in wanted)
-        keys: dict[str, Any] = {}
-        for outcome in _outcomes(target):
-            if isinstance(outcome, Refusal):
-                refusals.append(outcome)
-            else:
-                keys = _merged(keys, outcome)
-        images.append(
-            BakeImage(name=name, keys=keys, description=fields.get("description") or "", linked=target.linked)
-        )
-    return BakeMapping(images=tuple(images), refusals=tuple(refusals))
+    mapped = [_map_target(name, targets[name], project, linked=name not in wanted) for name in order]
+    return BakeMapping(
+        images=tuple(image for image, _ in mapped),
+        refusals=tuple(refusal for _, refusals in mapped for refusal in refusals),
+    )
+
+
+def _map_target(
+    name: str, fields: Mapping[str, Any], project: PurePosixPath, *, linked: bool
+) -> tuple[BakeImage, list[Refusal]]:
+    fields = {key: value for key, value in fields.items() if value not in _UNSET}
+    known = {key: value for key, value in fields.items() if _problem(key, value) is None}
+    target = BakeTarget(name=name, fields=known, project=project, linked=linked)
+    keys: dict[str, Any] = {}
+    refusals = []
+    for key, value in fields.items():
+        try:
+            keys = _merged(keys, _converted(key, value, target))
+        except Unsupported as error:
+            refusals.append(Refusal(target=name, key=key, why=error.why, use_instead=error.use_instead))
+    description = known.get("description") or ""
+    return BakeImage(name=name, keys=keys, description=description, linked=linked), refusals
 
 
 def _wanted(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> set[str]:
@@ -90,27 +102,22 @@ def _wanted(groups: Mapping[str, Any], targets: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _outcomes(target: BakeTarget) -> Iterator[Mapping[str, Any] | Refusal]:
-    for name, value in target.fields.items():
-        if value is None or value in ([], {}):
-            continue
-        try:
-            yield _converted(name, value, target)
-        except Unsupported as error:
-            yield Refusal(target=target.name, key=name, why=error.why, use_instead=error.use_instead)
+def _converted(key: str, value: Any, target: BakeTarget) -> Mapping[str, Any]:
+    if problem := _problem(key, value):
+        raise problem
+    return BAKE_KEYS[key].convert(value, target)
 
 
-def _converted(name: str, value: Any, target: BakeTarget) -> Mapping[str, Any]:
-    row = BAKE_KEYS.get(name)
+def _problem(key: str, value: Any) -> Unsupported | None:
+    """Return what is wrong with a key or the form of its value, whatever else the target has."""
+    row = BAKE_KEYS.get(key)
     if row is None:
-        raise Unsupported(
-            "is no key that multibuild knows", use_instead="a further file of bake.files that does without it"
-        )
+        use_instead = "a further file of bake.files that does without it"
+        return Unsupported("is no key that multibuild knows", use_instead=use_instead)
     if not has_shape(value, row.shape):
-        raise Unsupported(
-            "has a form that multibuild does not know", use_instead="the form in docs/reference/bake.md"
-        )
-    return row.convert(value, target)
+        use_instead = "the form that docs/reference/bake.md shows"
+        return Unsupported("has a form that multibuild does not know", use_instead=use_instead)
+    return None
 
 
 def _merged(keys: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ class Buildx:
     stderr: str = "#1 [internal] load local bake definitions\n#1 DONE 0.0s\n"
     code: int = 0
     lists: tuple[str, ...] | None = ()
-    calls: list = field(default_factory=list)
-    sockets: list = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
+    sockets: list[bool] = field(default_factory=list)
 
     def __call__(self, *argv, timeout_s, cwd, environ):
         self.calls.append((argv, cwd, environ))
@@ -153,7 +154,7 @@ def test_an_error_of_buildx_is_told_in_its_own_sentence(stderr, message, hint):
     with pytest.raises(ConfigError) as caught:
         read(Buildx(code=1, stderr=f"#1 reading\n{stderr}", lists=("app", "web")))
     assert message in caught.value.message
-    assert hint in caught.value.hint
+    assert hint in (caught.value.hint or "")
     assert "hunter2" not in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -169,7 +170,7 @@ def test_a_docker_without_buildx_is_a_fault_of_the_environment(stderr, message):
     with pytest.raises(EnvironmentFault) as caught:
         read(Buildx(code=1, stdout="", stderr=stderr))
     assert message in caught.value.message
-    assert "buildx plugin" in caught.value.hint
+    assert "buildx plugin" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ def test_another_answer_is_a_fault_of_the_environment(stdout):
 
 
 def test_a_matrix_without_end_is_refused():
-    targets = {f"t{number}": {} for number in range(MAX_TARGETS + 1)}
+    targets: dict[str, Any] = {f"t{number}": {} for number in range(MAX_TARGETS + 1)}
     with pytest.raises(ConfigError, match=f"{MAX_TARGETS + 1} targets, at most"):
         read(Buildx(stdout=json.dumps({"target": targets})))
 
@@ -206,7 +207,7 @@ def test_one_refusal_is_a_message_and_several_are_lines():
     with pytest.raises(ConfigError) as caught:
         read(Buildx(stdout=json.dumps({"target": {"app": inline}})))
     assert caught.value.message.startswith("bake: target app: dockerfile-inline is a Dockerfile inside")
-    assert caught.value.hint.startswith("instead: write it to a file")
+    assert (caught.value.hint or "").startswith("instead: write it to a file")
     with pytest.raises(ConfigError) as caught:
         read(Buildx(stdout=json.dumps({"target": {f"t{number}": inline for number in range(7)}})))
     lines = caught.value.message.splitlines()

@@ -1,6 +1,7 @@
 """Every key of a bake target: what it becomes, or why it is refused. Values are what buildx prints."""
 
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def mapped(fields):
     return map_definition(document, PurePosixPath("/project"))
 
 
-BECOMES = [
+BECOMES: list[tuple[str, Any, dict[str, Any]]] = [
     ("context", ".", {"context": "."}),
     ("context", "/project/web", {"context": "web"}),
     ("context", "/elsewhere/web", {"context": "/elsewhere/web"}),
