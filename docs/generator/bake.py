@@ -28,22 +28,20 @@ def bake_page() -> str:
         "Bake and compose definitions",
         "`bake:` takes the images of existing bake files (HCL, JSON) and compose files. buildx itself reads them"
         " (`docker buildx bake --print`): variables, functions, inheritance, matrices and groups are what they are for"
-        " bake. No engine is needed. Each target is an image of that name, built for each platform by itself, proved and"
-        " published like any other.",
+        " bake. No engine is needed. Each target is an image of that name, built for each platform by itself, proved"
+        " and published like any other.",
         _EXAMPLE,
-        "Without `files` buildx reads those that are there of "
-        + listed(DEFAULT_FILES)
-        + ", in this order: a later one overrides. Without `targets` it is the group or target `default`; all services of"
-        " compose files, whatever their profiles. `vars` are variables of the definition; those of the environment"
-        " count too, as for bake. A name that the definition lacks is an error, unless a compose file is read, which"
-        " takes any.",
+        f"Without `files` buildx reads those that are there of {listed(DEFAULT_FILES)}, in this order: a later one"
+        " overrides. Without `targets` it is the group or target `default`, for compose files all services that are"
+        " built, whatever their profiles. `vars` are variables of the definition; those of the environment count too,"
+        " as for bake. A name that the definition lacks is an error, unless a compose file is read, which takes any.",
         "Paths are relative to the folder of `multibuild.yaml`, which is bake's working directory. buildx looks for the"
         " files of secrets and for SSH keys when it reads a definition, so they must be there for `plan` too.",
-        "A target that another one has as `target:NAME` in its contexts is an image too, without tags of its own if bake"
-        " gives it none.",
+        "A target that another one has as `target:NAME` in its contexts is an image too, without tags of its own if"
+        " bake gives it none.",
         "## What becomes of a target's keys",
-        "A key that cannot be honoured is refused, with the target, the reason, and what to use instead. So is a key that"
-        " is not in this table: nothing is left out in silence.",
+        "A key that cannot be honoured is refused, with the target, the reason, and what to use instead. So is a key"
+        " that is not in this table: nothing is left out in silence.",
         table(("key of bake", "becomes", "remark"), (_row(BAKE_KEYS[name]) for name in sorted(BAKE_KEYS))),
         "`matrix` and `name` of a target, `group`, `variable` and `function` are resolved by buildx.",
         "## Where a refused key cannot be changed",
@@ -53,8 +51,4 @@ def bake_page() -> str:
 
 
 def _row(row: BakeKey) -> tuple[str, str, str]:
-    return code(row.name), listed(row.becomes) or ("" if _is_ignored(row) else "refused"), row.remark
-
-
-def _is_ignored(row: BakeKey) -> bool:
-    return bool(row.remark)
+    return code(row.name), "refused" if row.refused else listed(row.becomes), row.remark

@@ -26,7 +26,8 @@ Convert = Callable[[Any, BakeTarget], Keys]
 class BakeKey:
     """A key of a target: the keys of an image that it becomes, a remark for the reference, and the conversion.
 
-    `shape` is what `--print` writes. A conversion raises Unsupported for a value that cannot be honoured.
+    `shape` is what `--print` writes. A conversion raises Unsupported for a value that cannot be honoured; that of a
+    `refused` key always does.
     """
 
     name: str
@@ -34,6 +35,7 @@ class BakeKey:
     remark: str
     shape: Shape
     convert: Convert
+    refused: bool = False
 
 
 def _context(value: str, target: BakeTarget) -> Keys:
@@ -135,13 +137,6 @@ def _nothing(_value: Any, _target: BakeTarget) -> Keys:
     return {}
 
 
-def _refused(why: str, use_instead: str) -> Convert:
-    def refuse(_value: Any, _target: BakeTarget) -> Keys:
-        raise Unsupported(why, use_instead=use_instead)
-
-    return refuse
-
-
 def _is_text_map(value: Any) -> bool:
     return isinstance(value, dict) and all(text is None or is_text(text) for text in value.values())
 
@@ -157,6 +152,16 @@ def _is_agent(value: Any) -> bool:
 
 def _is_anything(_value: Any) -> bool:
     return True
+
+
+def _refused(name: str, shape: Shape, why: str, *, use_instead: str) -> BakeKey:
+    """Return the row of a key that is refused whatever its value."""
+
+    def refuse(_value: Any, _target: BakeTarget) -> Keys:
+        raise Unsupported(why, use_instead=use_instead)
+
+    remark = f"It {why}. Instead: {use_instead}."
+    return BakeKey(name=name, becomes=(), remark=remark, shape=shape, convert=refuse, refused=True)
 
 
 _ROWS: Final = (
@@ -181,15 +186,11 @@ _ROWS: Final = (
         shape=is_text,
         convert=_dockerfile,
     ),
-    BakeKey(
-        name="dockerfile-inline",
-        becomes=(),
-        remark="",
-        shape=is_text,
-        convert=_refused(
-            "is a Dockerfile inside the definition; multibuild reads, checks and fingerprints a file",
-            "write it to a file, and name that: dockerfile = FILE",
-        ),
+    _refused(
+        "dockerfile-inline",
+        is_text,
+        "is a Dockerfile inside the definition; multibuild reads, checks and fingerprints a file",
+        use_instead="write it to a file, and name that: `dockerfile`",
     ),
     BakeKey(name="target", becomes=("target",), remark="", shape=is_text, convert=_same("target")),
     BakeKey(
@@ -319,19 +320,17 @@ _ROWS: Final = (
         shape=is_text,
         convert=_nothing,
     ),
-    BakeKey(
-        name="policy",
-        becomes=(),
-        remark="",
-        shape=_is_anything,
-        convert=_refused("has no key here", "build_flags: [--policy=filename=FILE] under images: NAME:"),
+    _refused(
+        "policy",
+        _is_anything,
+        "has no key here",
+        use_instead="`build_flags: [--policy=filename=FILE]` under `images: NAME:`",
     ),
-    BakeKey(
-        name="resources",
-        becomes=(),
-        remark="",
-        shape=_is_anything,
-        convert=_refused("has no key here", "build_flags: [--resource=memory=2g] under images: NAME:"),
+    _refused(
+        "resources",
+        _is_anything,
+        "has no key here",
+        use_instead="`build_flags: [--resource=memory=2g]` under `images: NAME:`",
     ),
     BakeKey(
         name="inherits",

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from multibuild.config.cache_targets import place_of
+from multibuild.buildx.cache_targets import place_of
 from multibuild.config.images.dependencies import Image
 from multibuild.config.problems import MAX_QUOTED, Problem
 from multibuild.config.yaml_document import KeyPath

@@ -132,7 +132,7 @@ BECOMES: list[tuple[str, Any, dict[str, Any]]] = [
 ]
 
 REFUSED = [
-    ("dockerfile-inline", "FROM scratch", "inside the definition", "dockerfile = FILE"),
+    ("dockerfile-inline", "FROM scratch", "inside the definition", "`dockerfile`"),
     ("annotations", ["a=b"], "on the manifest", "index:a="),
     ("annotations", ["index,manifest:a=b"], "on the manifest", "index:a="),
     ("annotations", ["index-descriptor:a=b"], "on the index-descriptor", "index:a="),
