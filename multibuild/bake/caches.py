@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from multibuild.bake.target import BakeTarget, attributes
-from multibuild.buildx.cache_targets import as_csv, cache_place, with_slug
+from multibuild.buildx.cache_targets import as_csv, place_of, source_place, with_slug
 
 
 def cache_to_keys(value: Sequence[Any], target: BakeTarget) -> Mapping[str, Any]:
@@ -22,10 +22,12 @@ def cache_to_keys(value: Sequence[Any], target: BakeTarget) -> Mapping[str, Any]
 def cache_from_keys(value: Sequence[Any], target: BakeTarget) -> Mapping[str, Any]:
     """Return `cache.from`: what this target writes is read where it writes it, the rest as it is."""
     exports = target.fields.get("cache-to") or ()
-    own = set() if _is_single(target) else {cache_place(record) for record in _records(exports, target)}
+    own = set() if _is_single(target) else {place_of(record) for record in _records(exports, target)}
     records = _records(value, target)
     return {
-        "cache": {"from": [with_slug(record) if cache_place(record) in own else record for record in records]}
+        "cache": {
+            "from": [with_slug(record) if source_place(record) in own else record for record in records]
+        }
     }
 
 

@@ -45,13 +45,10 @@ def with_slug(entry: str) -> str:
     return as_csv({**fields, place: _with_slug(place, _place_value(entry, place))})
 
 
-def cache_place(entry: str) -> tuple[str, str]:
-    """Return the type and the value of the place that a cache is written to, or read from."""
+def source_place(entry: str) -> tuple[str, ...]:
+    """Return the place that a cache is read from, as `place_of` names the one it is written to."""
     fields = _fields(entry)
-    kind = _kind(fields)
-    place = _PLACES.get(kind, ("",))[0]
-    value = fields.get(place) or fields.get("src", "") or _DEFAULTS.get(place, "")
-    return kind, value
+    return place_of(as_csv({"dest" if key == "src" else key: value for key, value in fields.items()}))
 
 
 def as_csv(fields: Mapping[str, str]) -> str:
@@ -82,7 +79,7 @@ def _place_value(entry: str, place: str) -> str:
 def place_of(entry: str) -> tuple[str, ...]:
     """Return what two cache targets have in common that overwrite each other; () for one in the image itself."""
     fields = _fields(entry)
-    kind = fields.get("type", "registry" if "ref" in fields else "")
+    kind = _kind(fields)
     if kind == "inline":
         return ()
     ignored = {

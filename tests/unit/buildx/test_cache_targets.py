@@ -2,7 +2,7 @@
 
 import pytest
 
-from multibuild.buildx.cache_targets import as_csv, cache_place, missing_slug, with_slug
+from multibuild.buildx.cache_targets import as_csv, missing_slug, place_of, source_place, with_slug
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_cache_is_written_with_the_slug_of_its_platform(entry, written):
     ],
 )
 def test_the_place_of_a_cache_is_where_it_is_read_and_written(source, target, same):
-    assert (cache_place(source) == cache_place(target)) is same
+    assert (source_place(source) == place_of(target)) is same
 
 
 def test_attributes_with_commas_are_quoted():
