@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from socket import AF_UNIX, socket
 from tempfile import TemporaryDirectory
@@ -17,6 +19,8 @@ from multibuild.bake.mapping import BakeImage, Refusal, map_definition
 from multibuild.errors import ConfigError, EnvironmentFault
 from multibuild.json_types import has_shape, is_text, optional, parse_json
 from multibuild.terminal import printable, shorten
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_FILES: Final = (
     "compose.yaml",
@@ -37,9 +41,11 @@ MAX_TARGETS: Final = 500
 """More than any public definition has; a matrix multiplies quickly."""
 
 MAX_SHOWN: Final = 5
-"""Refusals in one message."""
+"""Refusals in one message, and warnings of one definition."""
 
 MAX_MESSAGE: Final = 500
+
+_WARNING: Final = "WARNING: "
 
 _TARGET = re.compile(r"[A-Za-z0-9_*?\[\]^][A-Za-z0-9_*?\[\]^-]*\Z")
 """A target, a group or a pattern. buildx would read a URL as the place of the definition."""
@@ -91,7 +97,9 @@ def read_bake(
     variables = variables or {}
     _check_request(files, targets, variables)
     with _agent(environ) as agent:
-        request = _Request(run, project, {**environ, **agent, **variables}, files)
+        # As in a shell of that folder: definitions read PWD too.
+        own = {"PWD": str(project.absolute()), **agent}
+        request = _Request(run, project, {**environ, **own, **variables}, files)
         document = _definition(request, targets)
         _check_variables(request, variables)
     mapping = map_definition(document, PurePosixPath(project.absolute()))
@@ -166,7 +174,15 @@ def _definition(request: _Request, targets: Sequence[str]) -> Mapping[str, Any]:
     answer = request.bake("--print", *targets)
     if answer.returncode:
         raise bake_failure(answer.stderr or answer.stdout, lambda: request.names("targets"))
+    _log_warnings(answer.stderr)
     return parse_definition(answer.stdout)
+
+
+def _log_warnings(stderr: str) -> None:
+    """Log what buildx warns of, each once: a variable of a compose file that is not set is empty."""
+    warnings = (_sentence(line) for line in stderr.splitlines() if line.startswith(_WARNING))
+    for warning in islice(dict.fromkeys(warnings), MAX_SHOWN):
+        logger.warning("bake: %s", warning.removeprefix(_WARNING))
 
 
 def parse_definition(text: str) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -289,6 +291,12 @@ def test_a_docker_that_does_not_answer_is_ended(docker):
     docker.answer("info", seconds=300)
     with pytest.raises(EnvironmentFault, match="does not answer"):
         run_docker("docker", "info", timeout_s=1.0)
+
+
+def test_a_short_answer_may_need_a_directory_and_variables(tmp_path):
+    environ = {"PATH": os.environ["PATH"], "VERSION": "1 $(x)"}
+    command = (sys.executable, "-c", "import os; print(os.getcwd(), os.environ['VERSION'])")
+    assert run_docker(*command, cwd=tmp_path, environ=environ).stdout == f"{tmp_path} 1 $(x)\n"
 
 
 RESTARTING = "Error response from daemon: Container 3b7 is restarting, wait until the container is running"

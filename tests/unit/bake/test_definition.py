@@ -53,7 +53,7 @@ def test_buildx_is_asked_in_the_project_with_files_targets_and_variables():
         *("--print", "app", "php-*"),
     )
     assert cwd == Path("/project")
-    assert (environ["PATH"], environ["VERSION"]) == ("/bin", "1 $(x)")
+    assert (environ["PATH"], environ["PWD"], environ["VERSION"]) == ("/bin", "/project", "1 $(x)")
     assert image.keys["context"] == "app"
 
 
@@ -122,6 +122,12 @@ def test_a_variable_is_taken_where_buildx_does_not_list_them(lists, files):
 def test_a_default_compose_file_takes_any_variable(tmp_path):
     (tmp_path / "compose.yaml").write_text("services: {}\n")
     assert read(Buildx(), variables={"ANY": "1"}, project=tmp_path)
+
+
+def test_warnings_of_buildx_are_logged_once(caplog):
+    warning = 'WARNING: The "TAG" variable is not set. Defaulting to a \x1b[31mblank\x1b[0m string.\n'
+    read(Buildx(stderr=f"#1 reading compose.yaml\n{warning}{warning}"))
+    assert caplog.messages == ['bake: The "TAG" variable is not set. Defaulting to a blank string.']
 
 
 EXCERPT = "docker-bake.hcl:2\n--------------------\n   1 |     PASSWORD = hunter2\n   2 | >>>  }\n--------------------\n"
