@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "multibuild merge r.example/app:1 r.example/app-amd64:1 r.example/app-arm64:1",
         "multibuild merge r.example/app:1 a:1 b:1 --also-as b:1=linux/arm64/unknown",
     ),
+    "promote": (
+        "multibuild promote r.example/app:1.2-rc1 r.example/app:1.2 :latest",
+        "multibuild promote stage.example/app:1 r.example/app:1 --verify --signed-by cosign.pub",
+        "multibuild promote r.example/app:1 mirror.example/app:1 --dry-run --json",
+    ),
     "inspect": ("multibuild inspect registry.example.org/app:1", "multibuild inspect busybox --raw"),
     "resolve": (
         "multibuild resolve registry.example.org/app:1 --host linux/arm64",

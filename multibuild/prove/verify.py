@@ -77,9 +77,8 @@ def verify(
 
     Raises RegistryError when the reference itself does not exist, and VerificationFailed for more than MAX_ENTRIES.
     """
-    registry = registries.of(reference.host)
     try:
-        manifest = registry.manifest(reference)
+        manifest = registries.of(reference.host).manifest(reference)
     except LimitExceeded as error:
         raise VerificationFailed(error.message, hint=error.hint) from error
     except UnusableManifest as error:
@@ -89,6 +88,14 @@ def verify(
         return Verification(
             reference=str(reference), digest=error.manifest.digest, entries=(), findings=(finding,)
         )
+    return verify_manifest(manifest, reference, registries, rules=rules, cache=cache)
+
+
+def verify_manifest(
+    manifest: Manifest, reference: Reference, registries: RegistrySession, *, rules: Rules, cache: LayerCache
+) -> Verification:
+    """Verify an index or image that was read, whose content is in the repository of `reference`."""
+    registry = registries.of(reference.host)
     if not manifest.is_index:
         listing = IndexListing(images=(manifest.descriptor,))
     else:

@@ -95,7 +95,8 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
     """Compose the index of `sources`; with `onto`, of that index and the sources (`--append`).
 
     A source that is an index and stands alone keeps its bytes when nothing is to be changed, and its annotations
-    and subject when something is. Raises UsageError for an option about a source or platform that does not exist,
+    and subject when something is; so does `onto`. What would say the same in other bytes is not written anew. Raises
+    UsageError for an option about a source or platform that does not exist,
     and what `compose` raises.
     """
     single = sources[0].base if len(sources) == 1 and onto is None else None
@@ -110,12 +111,18 @@ def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | No
     kind = str(document.get("artifactType", ""))
     keeps_docker = was_docker and not options.annotations and not options.entry_annotations
     media_type = options.media_type or ("docker" if keeps_docker and _all_docker(children) else "oci")
-    return compose(
+    composed = compose(
         _mark_zstd(children) if media_type == "oci" else children,
         annotations={**as_mapping(document.get("annotations")), **dict(options.annotations)},
         media_type=media_type,
         base=IndexBase(subject=as_mapping(document.get("subject")), artifact_type=kind),
     )
+    return base if base is not None and _says_the_same(base, composed) else composed
+
+
+def _says_the_same(one: Manifest, other: Manifest) -> bool:
+    """Whether two indexes differ in nothing but the order of names, white space and how characters are written."""
+    return (one.media_type, one.document) == (other.media_type, other.document)
 
 
 def plan_children(

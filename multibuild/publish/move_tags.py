@@ -15,7 +15,7 @@ from multibuild.journal.events import Emit, TagEnded, TagPlanned
 from multibuild.oci.copy.children import MAX_PARALLEL_HEADS, copy_children
 from multibuild.oci.copy.companions import OPTIONAL, CompanionPolicy, list_subject
 from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, put_index, wait_until_visible
-from multibuild.oci.copy.copier import Repository
+from multibuild.oci.copy.copier import Observe, Repository, ignore_bytes
 from multibuild.oci.copy.target import stored_manifest
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
@@ -24,7 +24,7 @@ from multibuild.oci.store import Store, Stores
 
 T = TypeVar("T")
 
-Status = Literal["moved", "unchanged", "put-back", "left", "failed"]
+Status = Literal["planned", "moved", "unchanged", "put-back", "left", "failed"]
 
 
 @frozen
@@ -35,6 +35,15 @@ class MovedTag:
     before: str | None
     after: str | None
     status: Status
+
+    def as_row(self) -> dict[str, str | None]:
+        """Return it as in report.json's `published`."""
+        return {
+            "ref": str(self.reference),
+            "before": self.before,
+            "after": self.after,
+            "status": self.status,
+        }
 
 
 @frozen
@@ -51,7 +60,7 @@ class Publication:
 
     `stores` are where sources and destinations are; `emit` records what happens to its tags. `previous_digests` is for
     tags that an unfinished run moved to this index already: their digests before that, by (reference, index digest).
-    They are rolled back to these, too, if anything fails now.
+    They are rolled back to these, too, if anything fails now. `observe` gets the sizes of uploaded chunks.
     """
 
     index: Manifest
@@ -60,6 +69,7 @@ class Publication:
     stores: Stores
     emit: Emit
     previous_digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    observe: Observe = ignore_bytes
 
 
 def publish(
@@ -71,6 +81,7 @@ def publish(
     emit: Emit,
     previous_digests: Mapping[tuple[str, str], str | None] = MappingProxyType({}),
     companions: CompanionPolicy = OPTIONAL,
+    observe: Observe = ignore_bytes,
 ) -> Published:
     """Publish one index to every destination as `publish_together` does."""
     publication = Publication(
@@ -80,6 +91,7 @@ def publish(
         stores=registries,
         emit=emit,
         previous_digests=previous_digests,
+        observe=observe,
     )
     return publish_together([publication], companions=companions)[0]
 
@@ -101,6 +113,7 @@ def publish_together(
                 publication.sources,
                 publication.stores,
                 companions=companions,
+                observe=publication.observe,
             )
     tags = _push_indexes(publications, companions)
     for tag in tags:

@@ -21,13 +21,13 @@ from multibuild.cli.request import (
     state_of,
 )
 from multibuild.cli.streams import print_index, print_json
+from multibuild.cli.targets import announce_tags, destinations
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.frozen import frozen
 from multibuild.oci.reference import Destination, Reference
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.journal.events import Emit, Event
     from multibuild.oci.copy.companions import CompanionPolicy
     from multibuild.oci.manifest import Manifest
     from multibuild.oci.store import Stores
@@ -167,7 +167,7 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         raise UsageError(
             "--require-signatures and --no-signatures exclude each other", hint="leave one of them out"
         )
-    destinations = destinations_of(target, request.tags)
+    targets = destinations_of(target, request.tags)
     sources = (*request.sources, *(f"oci:{path}" for path in request.from_oci))
     if not sources:
         raise UsageError(f"merge {target}: names no source", hint="merge TARGET SOURCE...")
@@ -191,10 +191,10 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
         left_out: list[str] = []
         published = publish(
             index,
-            destinations,
+            targets,
             sources=[ref for source in (*parts, *((onto,) if onto else ())) for ref in source.references],
             registries=registries,
-            emit=_announce_tags(request),
+            emit=announce_tags(request.say),
             companions=request.companions(left_out.append),
         )
     for line in left_out:
@@ -218,16 +218,11 @@ def _platforms(texts: tuple[str, ...], flag: str) -> tuple[tuple[str, Platform],
 def destinations_of(target: str, further: Sequence[str]) -> tuple[Destination, ...]:
     """Return the destinations: TARGET first, then further tags of it, or `host/repository:tag`."""
     first = Reference.parse(target)
-    tags: dict[Reference, list[str]] = {}
-    for text in (target, *further):
-        reference = Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
-        if reference.digest:
-            raise UsageError(f"{text}: a digest cannot be published to", hint="name a tag")
-        tags.setdefault(reference.with_tag(None), []).append(reference.tag or "latest")
-    return tuple(
-        Destination(repository=repository, tags=tuple(dict.fromkeys(names)))
-        for repository, names in tags.items()
+    references = (
+        Reference.parse(text) if "/" in text or ":" in text else first.with_tag(text)
+        for text in (target, *further)
     )
+    return destinations(references)
 
 
 def _read(text: str, registries: Stores, request: MergeRequest, reference: Reference | None) -> Source | None:
@@ -287,22 +282,8 @@ def _show(published: Published, request: MergeRequest, left_out: Sequence[str]) 
             "size": len(index.content),
             "entries": len(index.entries),
         },
-        "published": [
-            {"ref": str(tag.reference), "before": tag.before, "after": tag.after, "status": tag.status}
-            for tag in published.tags
-        ],
+        "published": [tag.as_row() for tag in published.tags],
         "findings": [{"kind": finding.kind, "detail": finding.detail} for finding in lint(index.entries, {})],
         "left_out": list(left_out),
     }
     print_json(document)
-
-
-def _announce_tags(request: MergeRequest) -> Emit:
-    """Return a function that prints the previous digest of each tag."""
-    from multibuild.journal.events import TagPlanned
-
-    def emit(event: Event, /) -> None:
-        if isinstance(event, TagPlanned):
-            request.say(f"{event.ref} was {event.before or 'not there'}")
-
-    return emit

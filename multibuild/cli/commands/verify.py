@@ -83,13 +83,14 @@ def prove_reference(
     from multibuild.oci.registry_session import RegistrySession
     from multibuild.prove.verify import verify as verify_reference
 
-    rules = _rules(config, content)
+    rules = rules_of(config, content)
     settings = config.registry_settings if config is not None else {}
     with translate_read_errors(), RegistrySession(settings, on_wait=say) as registries:
         return verify_reference(reference, registries, rules=rules, cache=cache)
 
 
-def _rules(config: Config | None, content: str | None) -> Rules:
+def rules_of(config: Config | None, content: str | None) -> Rules:
+    """Return the config's rules, with the mode of `--content`; UsageError for a mode that is none."""
     from multibuild.prove.verify import Rules
 
     if content not in {None, "entrypoint", "all"}:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multibuild.errors import PublishFailed
 from multibuild.oci.copy.companions import OPTIONAL, CompanionCopier, CompanionPolicy
 from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
-from multibuild.oci.copy.copier import Copier, Repository
+from multibuild.oci.copy.copier import Copier, Observe, Repository, ignore_bytes
 from multibuild.oci.copy.target import stored_descriptor, stored_manifest
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Descriptor, Manifest, require_agreement
@@ -29,13 +29,14 @@ def copy_children(
     registries: Stores,
     *,
     companions: CompanionPolicy = OPTIONAL,
+    observe: Observe = ignore_bytes,
 ) -> None:
     """Copy every manifest that `index` lists to the target repository, and verify that it is complete.
 
-    `sources` are repositories; one with a digest is the source of just that digest. Artifacts that refer to a copied
-    image (signatures) are copied too, as referrers or, where the target has none, under the fallback tag. Raises
-    PublishFailed for a child that is in no source, RegistryError when a registry fails or an entry contradicts its
-    manifest.
+    `sources` are repositories; one with a digest is the source of just that digest. Where `index` is no index but an
+    image, it is copied itself. Artifacts that refer to what is copied (signatures) are copied too, as referrers or,
+    where the target has none, under the fallback tag. Raises PublishFailed for a child that is in no source,
+    RegistryError when a registry fails or an entry contradicts its manifest.
     """
     repositories = {
         source.name: Repository(reference=source, store=registries.of(source.host)) for source in sources
@@ -44,7 +45,8 @@ def copy_children(
     if is_in_place and companions.mode != "required":
         _require_complete(index, target, registries.of(target.host), timeout_s=0.0)
         return
-    copier = Copier(target=Repository(reference=target.with_tag(None), store=registries.of(target.host)))
+    target_repository = Repository(reference=target.with_tag(None), store=registries.of(target.host))
+    copier = Copier(target=target_repository, observe=observe)
     companion_copier = CompanionCopier(copier=copier, policy=companions)
     by_digest = {source.digest: repositories[source.name] for source in sources if source.digest}
 
@@ -57,12 +59,12 @@ def copy_children(
             copier.copy_manifest(digest, source)
         companion_copier.copy(digest, source)
 
-    digests = dict.fromkeys(entry.digest for entry in index.entries)
+    digests = [entry.digest for entry in index.entries] if index.is_index else [index.digest]
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_COPIES) as pool:
-        futures = [pool.submit(copy, digest) for digest in digests]
+        futures = [pool.submit(copy, digest) for digest in dict.fromkeys(digests)]
     for future in futures:
         future.result()
-    source = by_digest.get(index.digest)
+    source = by_digest.get(index.digest) if index.is_index else None
     if source is not None and (source.reference.name != target.name or companions.mode == "required"):
         companion_copier.copy(index.digest, source)
     companion_copier.finish(index)

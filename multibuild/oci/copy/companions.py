@@ -22,6 +22,7 @@ from multibuild.oci.copy.target import stored_descriptor
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import LimitExceeded
 from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Reference
 
 SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 """Cosign's tags from before there were referrers: `sha256-<hex>.sig` (sigstore/cosign specs/SIGNATURE_SPEC.md)."""
@@ -41,12 +42,15 @@ def _ignore(_message: str, /) -> None:
 class CompanionPolicy:
     """What to do about companions. `report` gets a line for each that was left out.
 
-    "optional": one that cannot be read or written is left out; "required": nothing may be left out, and each image has
-    a signature; "omit": none is copied.
+    "optional": one that cannot be read or written is left out; "complete": nothing may be left out; "required": nor
+    may an image be without a signature; "omit": none is copied. `hint` is what to do about what may not be left out.
+    `note` gets the name of each companion that the target has afterwards.
     """
 
-    mode: Literal["optional", "required", "omit"] = "optional"
+    mode: Literal["optional", "complete", "required", "omit"] = "optional"
     report: Callable[[str], None] = _ignore
+    note: Callable[[str], None] = _ignore
+    hint: str = "without --require-signatures they are left out"
 
 
 OPTIONAL = CompanionPolicy()
@@ -66,7 +70,8 @@ class CompanionCopier:
         """Copy the companions of a manifest; raises LimitExceeded only."""
         if self.policy.mode == "omit":
             return
-        source = Repository(reference=source.reference, store=source.store.impatient)
+        if self.policy.mode == "optional":
+            source = Repository(reference=source.reference, store=source.store.impatient)
         self._copy_referrers(digest, source)
         for suffix in SIGNATURE_SUFFIXES:
             tag = f"{fallback_tag(digest)}.{suffix}"
@@ -74,8 +79,12 @@ class CompanionCopier:
 
     def finish(self, index: Manifest) -> None:
         """Report what was left out; PublishFailed for that, and for a missing signature, where they are required."""
+        if self._left_out and self.policy.mode in {"complete", "required"}:
+            raise PublishFailed(
+                f"what belongs to the images must be copied: {self._left_out[0]}", hint=self.policy.hint
+            )
         if self.policy.mode == "required":
-            self._require(index)
+            self._require_signed(index)
         lines = list(dict.fromkeys(self._left_out))
         for line in lines[:MAX_REPORTED]:
             self.policy.report(f"left out: {line}")
@@ -84,17 +93,15 @@ class CompanionCopier:
                 f"left out: {len(lines) - MAX_REPORTED} more signatures, attestations or SBOMs"
             )
 
-    def _require(self, index: Manifest) -> None:
-        hint = "without --require-signatures they are left out"
-        if self._left_out:
-            raise PublishFailed(f"what belongs to the images must be copied: {self._left_out[0]}", hint=hint)
+    def _require_signed(self, index: Manifest) -> None:
         images = (
             {entry.digest for entry in index.entries if not entry.is_attestation} if index.is_index else set()
         )
         unsigned = sorted(images - self._signed)
         if unsigned and index.digest not in self._signed:
             raise PublishFailed(
-                f"{len(unsigned)} of {len(images)} images have no signature: {unsigned[0]}", hint=hint
+                f"{len(unsigned)} of {len(images)} images have no signature: {unsigned[0]}",
+                hint=self.policy.hint,
             )
 
     def _copy_referrers(self, digest: str, source: Repository) -> None:
@@ -119,6 +126,7 @@ class CompanionCopier:
             is_listed = self.copier.copy_manifest(digest, source) == subject
         if any(word in referrer.manifest.artifact_type for word in _SIGNATURE_TYPES):
             self._note_signature(subject)
+        self.policy.note(f"{self.copier.target.reference.name}@{digest}")
         return None if is_listed else referrer
 
     def _is_listed(self, digest: str, subject: str) -> bool:
@@ -137,12 +145,29 @@ class CompanionCopier:
             raise
         if signature.digest == digest:
             return
-        target = self.copier.target
-        is_same = source.reference.name == target.reference.name
-        if not is_same and stored_descriptor(target.store, target.reference.with_tag(tag)) is None:
+        target = self.copier.target.reference.with_tag(tag)
+        if source.reference.name != target.name and not self._has_all_of(signature, target):
             self.copier.copy_manifest(signature.digest, source, tag=tag)
         if tag.endswith(".sig"):
             self._note_signature(digest)
+        self.policy.note(str(target))
+
+    def _has_all_of(self, signature: Manifest, tag: Reference) -> bool:
+        """Whether the target's tag holds every layer of a companion (each is a signature, others may be added).
+
+        False for no such tag, RegistryError for one that holds something else: it must not be overwritten.
+        """
+        store = self.copier.target.store
+        stored = stored_descriptor(store, tag)
+        if stored is None or stored.digest == signature.digest:
+            return stored is not None
+        layers, present = (
+            {blob.digest for blob in manifest.descriptors_in("layers")}
+            for manifest in (signature, store.manifest(tag))
+        )
+        if layers <= present:
+            return True
+        raise RegistryError("invalid", f"{tag} is there and is another one: it is not overwritten")
 
     def _attempt(self, name: str, action: Callable[[], Referrer | None]) -> Referrer | None:
         """Return what an action returns; an error that is not of our own limits leaves the companion out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import field
 from functools import partial
 
@@ -19,6 +20,14 @@ from multibuild.oci.store import Store, of_size
 
 MAX_ATTEMPTS = 3
 """For a blob whose stream broke, and for a manifest whose blobs the registry reports missing."""
+
+Observe = Callable[[int], None]
+"""Gets the number of bytes of each chunk that is uploaded, from several threads."""
+
+
+def ignore_bytes(_bytes: int, /) -> None:
+    """Do nothing."""
+
 
 _LOST_BLOB = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _RETRIED_UPLOADS = frozenset({"unreachable", "unavailable", "unauthorized", "rate-limited"})
@@ -47,6 +56,7 @@ class Copier:
 
     target: Repository
     single_flight: SingleFlight = field(default_factory=SingleFlight)
+    observe: Observe = ignore_bytes
 
     def has_manifest(self, digest: str) -> bool:
         """Whether the target has a manifest; a layout, which accepts any file, also all that is below it."""
@@ -112,7 +122,8 @@ class Copier:
             return
         for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
-                store.upload(repository, blob, of_size(source.store.blob(source.path, blob.digest), blob))
+                chunks = of_size(source.store.blob(source.path, blob.digest), blob)
+                store.upload(repository, blob, self._observed(chunks))
             except RegistryError as error:
                 # The bytes read were verified: a registry that computed another digest was disturbed while writing.
                 can_retry = error.kind in _RETRIED_UPLOADS or "DIGEST_INVALID" in error.codes
@@ -120,3 +131,8 @@ class Copier:
                     raise
             else:
                 return
+
+    def _observed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            self.observe(len(chunk))
