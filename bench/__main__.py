@@ -29,6 +29,7 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "merge": registry.merge,
     "merge-docker": registry.merge_manifest,
     "merge-crane": registry.merge_crane,
+    "promote": registry.promote,
     "proof": registry.proof,
     "help": builds.start_up,
     "plan": builds.plan,

@@ -6,13 +6,17 @@ import functools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.builds import Size
 from bench.far import Far
 from bench.measure import Case, Command, Contestant, one_after_another
 from bench.project import BASE, OURS, REGISTRY, ROOT, TWELVE, Project, slug
+from bench.second import start_registry
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 ROUND_TRIP = 0.05
 """Seconds; a registry on another continent takes twice that."""
@@ -106,6 +110,31 @@ def _crane(tag: str, children: tuple[str, ...]) -> Command:
     sources = [word for child in children for word in ("-m", child)]
     argv = (_reader("crane"), "index", "append", "--insecure", *sources, "-t", tag)
     return Command(argv=argv, environ=_libraries())
+
+
+def promote(scratch: Path, size: Size) -> Case:
+    """Return the case of an index of twelve platforms to another registry, each time to a new repository."""
+    project = Project(folder=scratch / "promote", dockerfile=f"FROM {BASE}\nRUN uname -m > /machine\n")
+    project.write()
+    project.ours("--progress", "quiet")()
+    near = Far(int(REGISTRY.rpartition(":")[2]), seconds=ROUND_TRIP).__enter__()
+    far = Far(start_registry(scratch / "second"), seconds=ROUND_TRIP).__enter__()
+    source = f"{near.host}/{project.image.partition('/')[2]}:latest"
+
+    def to_a_new_repository(*words: str, environ: Mapping[str, str] = NO_VARIABLES) -> Callable[[], float]:
+        def run() -> float:
+            target = f"{far.host}/bench/promote-{time.time_ns()}:1"
+            return Command(argv=(*words, source, target), cwd=ROOT, environ=environ)()
+
+        return run
+
+    crane = to_a_new_repository(_reader("crane"), "copy", "--insecure", environ=_libraries())
+    return Case(
+        name=f"promote of 12 platforms, registries {ROUND_TRIP * 1000:.0f} ms away",
+        ours=Contestant(name="multibuild promote", run=to_a_new_repository(*OURS, "promote")),
+        peers=(Contestant(name="crane copy", run=crane),),
+        target=1.0,
+    )
 
 
 def proof(scratch: Path, size: Size) -> Case:
