@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
@@ -32,6 +32,15 @@ _SIGNATURE_TYPES = ("signature", "cosign", "sigstore")
 
 MAX_REPORTED = 5
 """Lines about what was left out; one of them counts the rest."""
+
+
+Step = Callable[[], object]
+"""Copies what was found; raises LimitExceeded only."""
+
+Lookup = Callable[[], Step | None]
+"""Reads from the source alone; None where nothing was found. Raises LimitExceeded only."""
+
+T = TypeVar("T")
 
 
 def _ignore(_message: str, /) -> None:
@@ -66,16 +75,17 @@ class CompanionCopier:
     _signed: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def copy(self, digest: str, source: Repository) -> None:
-        """Copy the companions of a manifest; raises LimitExceeded only."""
+    def find(self, digest: str, source: Repository) -> tuple[Lookup, ...]:
+        """Return what looks for the companions of a manifest, each by itself, in any order and at once."""
         if self.policy.mode == "omit":
-            return
+            return ()
         if self.policy.mode == "optional":
             source = Repository(reference=source.reference, store=source.store.impatient)
-        self._copy_referrers(digest, source)
-        for suffix in SIGNATURE_SUFFIXES:
-            tag = f"{fallback_tag(digest)}.{suffix}"
-            self._attempt(f"{source.reference.name}:{tag}", partial(self._copy_tag, digest, tag, source))
+        tags = (f"{fallback_tag(digest)}.{suffix}" for suffix in SIGNATURE_SUFFIXES)
+        return (
+            partial(self._find_referrers, digest, source),
+            *(partial(self._find_tag, digest, tag, source) for tag in tags),
+        )
 
     def finish(self, index: Manifest) -> None:
         """Report what was left out; PublishFailed for that, and for a missing signature, where they are required."""
@@ -104,10 +114,15 @@ class CompanionCopier:
                 hint=self.policy.hint,
             )
 
-    def _copy_referrers(self, digest: str, source: Repository) -> None:
+    def _find_referrers(self, digest: str, source: Repository) -> Step | None:
+        skip = partial(self._leave_out, f"what refers to {source.reference.name}@{digest}")
+        found = list_referrers(digest, source, skip)
+        return partial(self._copy_referrers, found, digest, source) if found else None
+
+    def _copy_referrers(self, found: Sequence[str], digest: str, source: Repository) -> None:
         subject = f"what refers to {source.reference.name}@{digest}"
         copied = []
-        for referrer in list_referrers(digest, source, lambda error: self._leave_out(subject, error)):
+        for referrer in found:
             name = f"{source.reference.name}@{referrer}"
             one = self._attempt(name, partial(self._copy_referrer, referrer, digest, source))
             copied += [one] if one is not None else []
@@ -135,16 +150,23 @@ class CompanionCopier:
         listed = target.store.referrers(target.reference.with_digest(subject))
         return listed is not None and digest in {entry.digest for entry in listed}
 
-    def _copy_tag(self, digest: str, tag: str, source: Repository) -> None:
+    def _find_tag(self, digest: str, tag: str, source: Repository) -> Step | None:
+        name = source.reference.with_tag(tag)
         try:
             # Not HEAD, which some proxies answer with 404 for what they have.
-            signature = source.store.manifest(source.reference.with_tag(tag))
-        except RegistryError as error:
-            if error.kind == "not-found":
-                return
+            signature = source.store.manifest(name)
+        except LimitExceeded:
             raise
+        except RegistryError as error:
+            if error.kind != "not-found":
+                self._leave_out(str(name), error)
+            return None
         if signature.digest == digest:
-            return
+            return None
+        copy = partial(self._copy_tag, signature, digest, tag, source)
+        return partial(self._attempt, str(name), copy)
+
+    def _copy_tag(self, signature: Manifest, digest: str, tag: str, source: Repository) -> None:
         target = self.copier.target.reference.with_tag(tag)
         if source.reference.name != target.name and not self._has_all_of(signature, target):
             self.copier.copy_manifest(signature.digest, source, tag=tag)
@@ -169,7 +191,7 @@ class CompanionCopier:
             return True
         raise RegistryError("invalid", f"{tag} is there and is another one: it is not overwritten")
 
-    def _attempt(self, name: str, action: Callable[[], Referrer | None]) -> Referrer | None:
+    def _attempt(self, name: str, action: Callable[[], T]) -> T | None:
         """Return what an action returns; an error that is not of our own limits leaves the companion out."""
         try:
             return action()

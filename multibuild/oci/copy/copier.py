@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import field
 from functools import partial
 
@@ -50,11 +51,14 @@ class Repository:
 class Copier:
     """Copies into one repository from several threads; a blob that two images share is copied once.
 
+    `blob_pool` copies the blobs of all manifests, without it one follows the other; nothing else may run in it.
+
     Stores lose a blob that is linked twice at once (distribution 2.8: "blob unknown to registry" for the manifest
     afterwards), so this is not only a matter of speed.
     """
 
     target: Repository
+    blob_pool: Executor | None = None
     single_flight: SingleFlight = field(default_factory=SingleFlight)
     observe: Observe = ignore_bytes
 
@@ -82,9 +86,13 @@ class Copier:
             for entry in manifest.entries:
                 self.single_flight.do(entry.digest, partial(self._copy_entry, entry, source, depth + 1))
             return put_index(self.target.store, reference, manifest)
-        for blob in manifest.blobs:
-            self.single_flight.do(blob.digest, partial(self._copy_blob, blob, source))
+        copy = partial(self._copy_once, source=source)
+        for _ in (self.blob_pool.map if self.blob_pool is not None else map)(copy, manifest.blobs):
+            pass
         return self._put(reference, manifest, source)
+
+    def _copy_once(self, blob: Descriptor, source: Repository) -> None:
+        self.single_flight.do(blob.digest, partial(self._copy_blob, blob, source))
 
     def _copy_entry(self, entry: Descriptor, source: Repository, depth: int) -> None:
         require_agreement(entry, source.store.manifest(source.reference.with_digest(entry.digest)))
