@@ -93,7 +93,7 @@ def promote(request: PromoteRequest) -> int:
         if request.dry_run:
             tags = present_tags(promotion, registries)
         else:
-            with _progress(request.say) as observe:
+            with progress(request.say) as observe:
                 tags = carry_out(
                     promotion,
                     registries,
@@ -180,8 +180,8 @@ def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistryS
 
 
 @contextmanager
-def _progress(say: Callable[[str], None]) -> Iterator[Callable[[int], None]]:
-    """Report every PROGRESS_S how much was uploaded, until the end of the block; yields the counter."""
+def progress(say: Callable[[str], None], every_s: float = PROGRESS_S) -> Iterator[Callable[[int], None]]:
+    """Report every few seconds how much was uploaded, until the end of the block; yields the counter."""
     began, total, lock, ended = time.monotonic(), [0], threading.Lock(), threading.Event()
 
     def count(size: int) -> None:
@@ -189,7 +189,7 @@ def _progress(say: Callable[[str], None]) -> Iterator[Callable[[int], None]]:
             total[0] += size
 
     def report() -> None:
-        while not ended.wait(PROGRESS_S):
+        while not ended.wait(every_s):
             say(f"promoting for {human_seconds(time.monotonic() - began)}, {human_bytes(total[0])} uploaded")
 
     thread = threading.Thread(target=report, daemon=True)

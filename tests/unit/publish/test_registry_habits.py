@@ -23,6 +23,7 @@ from multibuild.publish.move_tags import publish
 from multibuild.qemu.probe_program import build_probe
 from multibuild.resolve.inspect_index import inspect_reference
 from multibuild.resolve.resolve import resolve_hosts
+from multibuild.workflow.promote import plan_promotion, promote
 
 QUICK = RetryPolicy(tries=3, initial_wait_s=0.001, max_wait_s=0.002)
 PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -85,11 +86,23 @@ class Scene:
     def session(self):
         return RegistrySession({}, on_wait=print, retry=QUICK)
 
-    def publish(self, index, sources, session):
+    @property
+    def destinations(self):
         repository = Reference.parse(f"{self.target.host}/{TARGET}")
+        return [Destination(repository=repository, tags=("1", "latest"))]
+
+    def promote(self, mode, session):
+        promote(
+            plan_promotion(self.reference, self.destinations, session),
+            session,
+            emit=lambda _event, /: None,
+            companions=CompanionPolicy(mode=mode, report=self.left_out.append),
+        )
+
+    def publish(self, index, sources, session):
         return publish(
             index,
-            [Destination(repository=repository, tags=("1", "latest"))],
+            self.destinations,
             sources=sources,
             registries=session,
             emit=lambda _event, /: None,
@@ -157,6 +170,21 @@ def test_merge(scene):
             return
         scene.publish(index, source.references, session)
     scene.check(index.digest)
+
+
+@pytest.mark.parametrize("scene", of("source", "target", "both"), indirect=True)
+def test_promote(scene):
+    """Where a signature would be lost, no tag moves, unless it may be left out."""
+    with scene.session() as session:
+        words = scene.habit.words or ("must be copied" if scene.habit.left_out else "")
+        if words:
+            with pytest.raises(PublishFailed, match=words):
+                scene.promote("complete", session)
+            assert {"1", "latest"}.isdisjoint(scene.target.repository(TARGET).tags)
+        if scene.habit.words:
+            return
+        scene.promote("optional" if scene.habit.left_out else "complete", session)
+    scene.check(scene.index)
 
 
 @pytest.mark.parametrize("scene", of("source", "target", "both"), indirect=True)
