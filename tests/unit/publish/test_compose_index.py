@@ -217,6 +217,31 @@ def test_a_single_index_keeps_its_bytes():
     assert changed.document["annotations"] == {"a": "b", "c": "d"}
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        MergeOptions(media_type="oci"),
+        MergeOptions(annotations=(("a", "b"),)),
+        MergeOptions(only=(Platform.literal("linux/amd64"),)),
+        MergeOptions(platform_of=((f"r.io/app@{digest(1)}", Platform.literal("linux/amd64")),)),
+    ],
+)
+def test_an_index_keeps_its_bytes_when_options_change_nothing(options):
+    base = index_of(image(1), annotations={"a": "b"})
+    whole = source("r.io/app:1", IndexChild(image=image(1)), base=base)
+    assert merge([whole], options) is base
+
+
+@pytest.mark.parametrize(("new", "is_same"), [(1, True), (2, False)])
+def test_append_of_what_is_there_keeps_the_bytes(new, is_same):
+    base = index_of(image(1), image(3, "linux/arm64"))
+    onto = source(
+        "r.io/app:1", IndexChild(image=image(1)), IndexChild(image=image(3, "linux/arm64")), base=base
+    )
+    index = merge([source("r.io/new:1", IndexChild(image=image(new)))], MergeOptions(), onto=onto)
+    assert (index is base) == is_same
+
+
 def test_append_replaces_the_same_platform_and_keeps_the_rest():
     subject = {"mediaType": OCI_MANIFEST, "digest": digest(77), "size": 1}
     base = index_of(
