@@ -30,6 +30,9 @@ SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 _SIGNATURE_TYPES = ("signature", "cosign", "sigstore")
 """Words in the artifactType of signatures: Notary Project's, cosign's, and Sigstore's bundles."""
 
+MAX_REFERRER_DEPTH = 4
+"""Of referrers to referrers; the signature of an SBOM is two deep."""
+
 MAX_REPORTED = 5
 """Lines about what was left out; one of them counts the rest."""
 
@@ -75,15 +78,18 @@ class CompanionCopier:
     _signed: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, digest: str, source: Repository) -> tuple[Lookup, ...]:
-        """Return what looks for the companions of a manifest, each by itself, in any order and at once."""
+    def find(self, digest: str, source: Repository, depth: int = 0) -> tuple[Lookup, ...]:
+        """Return what looks for the companions of a manifest, each by itself, in any order and at once.
+
+        `depth` says how many referrers lie between it and an image.
+        """
         if self.policy.mode == "omit":
             return ()
         if self.policy.mode == "optional":
             source = Repository(reference=source.reference, store=source.store.impatient)
         tags = (f"{fallback_tag(digest)}.{suffix}" for suffix in SIGNATURE_SUFFIXES)
         return (
-            partial(self._find_referrers, digest, source),
+            partial(self._find_referrers, digest, source, depth),
             *(partial(self._find_tag, digest, tag, source) for tag in tags),
         )
 
@@ -114,23 +120,32 @@ class CompanionCopier:
                 hint=self.policy.hint,
             )
 
-    def _find_referrers(self, digest: str, source: Repository) -> Step | None:
+    def _find_referrers(self, digest: str, source: Repository, depth: int) -> Step | None:
         skip = partial(self._leave_out, f"what refers to {source.reference.name}@{digest}")
         found = list_referrers(digest, source, skip)
-        return partial(self._copy_referrers, found, digest, source) if found else None
+        return partial(self._copy_referrers, found, digest, source, depth) if found else None
 
-    def _copy_referrers(self, found: Sequence[str], digest: str, source: Repository) -> None:
+    def _copy_referrers(self, found: Sequence[str], digest: str, source: Repository, depth: int) -> None:
         subject = f"what refers to {source.reference.name}@{digest}"
         copied = []
         for referrer in found:
             name = f"{source.reference.name}@{referrer}"
-            one = self._attempt(name, partial(self._copy_referrer, referrer, digest, source))
+            one = self._attempt(name, partial(self._copy_referrer, referrer, digest, source, depth))
             copied += [one] if one is not None else []
         if copied:
             entries = [referrer.descriptor for referrer in copied]
             self._attempt(subject, partial(add_to_fallback_tag, digest, entries, self.copier.target))
 
-    def _copy_referrer(self, digest: str, subject: str, source: Repository) -> Referrer | None:
+    def _copy_companions_of(self, referrer: str, source: Repository, depth: int) -> None:
+        """Copy what refers to a referrer: the signature of an SBOM."""
+        if depth > MAX_REFERRER_DEPTH:
+            raise RegistryError("invalid", f"{referrer} is more than {MAX_REFERRER_DEPTH} referrers deep")
+        for look in self.find(referrer, source, depth):
+            step = look()
+            if step is not None:
+                step()
+
+    def _copy_referrer(self, digest: str, subject: str, source: Repository, depth: int) -> Referrer | None:
         """Copy one referrer; return it where the target's fallback tag must list it."""
         referrer = read_referrer(digest, subject, source)
         if source.reference.name == self.copier.target.reference.name:
@@ -142,6 +157,7 @@ class CompanionCopier:
         if any(word in referrer.manifest.artifact_type for word in _SIGNATURE_TYPES):
             self._note_signature(subject)
         self.policy.note(f"{self.copier.target.reference.name}@{digest}")
+        self._copy_companions_of(digest, source, depth + 1)
         return None if is_listed else referrer
 
     def _is_listed(self, digest: str, subject: str) -> bool:

@@ -258,6 +258,28 @@ def test_signatures_within_an_index_within_an_index_come_along(source, target, r
     assert tags_of(target, "mirror")[f"{dashed(image)}.sig"] == signature
 
 
+def test_the_signature_of_an_sbom_comes_along(source, target, run):
+    digest = two_platforms(source)
+    sbom = put_referrer(source, "app", digest, kind="application/spdx+json")
+    signature = put_referrer(source, "app", sbom, kind=SIGNATURE)
+    cosign = put_signature(source, "app", sbom)
+    assert run(f"{source.host}/app:1", f"{target.host}/mirror:1")[0] == 0
+    require_same(source, target, signature)
+    assert tags_of(target, "mirror")[f"{dashed(sbom)}.sig"] == cosign
+
+
+@pytest.mark.parametrize(("depth", "code"), [(4, 0), (5, 7)])
+def test_referrers_to_referrers_are_followed_or_refused(depth, code, source, target, run):
+    last = two_platforms(source)
+    for _ in range(depth):
+        last = put_referrer(source, "app", last, kind="application/example")
+    result, err, _ = run(f"{source.host}/app:1", f"{target.host}/mirror:1")
+    assert (result, "referrers deep" in err) == (code, code != 0)
+    assert ("1" in tags_of(target, "mirror")) == (code == 0)
+    if code == 0:
+        require_same(source, target, last)
+
+
 @pytest.mark.parametrize(
     ("theirs", "code"), [((b"signed",), 0), ((b"signed", b"by us too"), 0), ((b"by another",), 7)]
 )
@@ -519,7 +541,7 @@ def prepare(registries, *, existed=True):
     return digest
 
 
-MAX_REQUESTS = (55, 30)
+MAX_REQUESTS = (63, 30)
 """Sent to each of the two registries; a number, as each worker of the suite must collect the same tests."""
 
 REQUESTS = [(where, n + 1) for where, count in enumerate(MAX_REQUESTS) for n in range(count)]
@@ -593,7 +615,7 @@ def test_a_killed_promotion_is_finished_by_the_same_command(point, answered, pai
     words = [f"{pair[0].host}/app:1", *state(pair)]
     command = [sys.executable, "-m", "multibuild", "promote", *words]
     started, seen, killed, lock = threading.Event(), [0], threading.Event(), threading.Lock()
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
 
     def kill(_registry, request, proceed):
         with lock:
