@@ -89,11 +89,12 @@ def promote(request: PromoteRequest) -> int:
     with RegistrySession(registry_settings(request.file), on_wait=request.say) as registries:
         only = chosen_platforms(request) or ()
         promotion = plan_promotion(source, targets, registries, only=only)
-        _check(promotion, request, registries)
+        with progress(request.say, "checking"):
+            _check(promotion, request, registries)
         if request.dry_run:
             tags = present_tags(promotion, registries)
         else:
-            with progress(request.say) as observe:
+            with progress(request.say, "copying") as observe:
                 tags = carry_out(
                     promotion,
                     registries,
@@ -180,8 +181,10 @@ def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistryS
 
 
 @contextmanager
-def progress(say: Callable[[str], None], every_s: float = PROGRESS_S) -> Iterator[Callable[[int], None]]:
-    """Report every few seconds how much was uploaded, until the end of the block; yields the counter."""
+def progress(
+    say: Callable[[str], None], what: str, every_s: float = PROGRESS_S
+) -> Iterator[Callable[[int], None]]:
+    """Report every few seconds how long `what` takes, and how much was uploaded; yields the counter of that."""
     began, total, lock, ended = time.monotonic(), [0], threading.Lock(), threading.Event()
 
     def count(size: int) -> None:
@@ -190,7 +193,8 @@ def progress(say: Callable[[str], None], every_s: float = PROGRESS_S) -> Iterato
 
     def report() -> None:
         while not ended.wait(every_s):
-            say(f"promoting for {human_seconds(time.monotonic() - began)}, {human_bytes(total[0])} uploaded")
+            uploaded = f", {human_bytes(total[0])} uploaded" if total[0] else ""
+            say(f"{what} for {human_seconds(time.monotonic() - began)}{uploaded}")
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()

@@ -87,18 +87,16 @@ def writes(registry):
 # -- what is promoted
 
 
-def put_signature(registry, name, digest, suffix="sig", layers=(b"signed",)):
-    """Put what cosign writes under its tag; return its digest."""
-    entries = [
-        {
-            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
-            "digest": digest_of(one),
-            "size": len(one),
-        }
-        for one in layers
-    ]
-    for layer in (b"{}", *layers):
-        registry.put_blob(name, layer)
+def put_signature(registry, name, digest, suffix="sig", keys="A", layer=b"signed"):
+    """Put what cosign writes under its tag: what each key signed is a layer, the signature its annotation."""
+    entry = {
+        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+        "digest": digest_of(layer),
+        "size": len(layer),
+    }
+    entries = [{**entry, "annotations": {"dev.cosignproject.cosign/signature": key}} for key in keys]
+    for blob in (b"{}", layer):
+        registry.put_blob(name, blob)
     config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(b"{}"), "size": 2}
     document = {"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": entries}
     return registry.put(name, json.dumps(document).encode(), OCI, tag=f"{dashed(digest)}.{suffix}")
@@ -280,15 +278,12 @@ def test_referrers_to_referrers_are_followed_or_refused(depth, code, source, tar
         require_same(source, target, last)
 
 
-@pytest.mark.parametrize(
-    ("theirs", "code"), [((b"signed",), 0), ((b"signed", b"by us too"), 0), ((b"by another",), 7)]
-)
-def test_a_signature_at_the_target_is_never_lost_nor_taken_for_the_source_s(
-    theirs, code, source, target, run
-):
+@pytest.mark.parametrize(("theirs", "code"), [("A", 0), ("AB", 0), ("B", 7)])
+def test_a_signature_at_the_target_is_never_lost_nor_taken_for_another(theirs, code, source, target, run):
+    """Two keys sign the same text: the layer is the same."""
     digest = two_platforms(source)
     put_signature(source, "app", digest)
-    stored = put_signature(target, "mirror", digest, layers=theirs)
+    stored = put_signature(target, "mirror", digest, keys=theirs)
     result, err, _ = run(f"{source.host}/app:1", f"{target.host}/mirror:1")
     assert result == code
     assert ("not overwritten" in err) == (code != 0)
@@ -319,6 +314,22 @@ def test_a_signature_that_cannot_be_copied_stops_all_unless_it_may_be_missing(
         assert "--allow-missing-signatures" in err
     else:
         assert len(document["companions"]["left_out"]) == lines
+
+
+def refuses_fallback_tags(_registry, request, proceed):
+    if request.method == "PUT" and request.rest.startswith("sha256-"):
+        return 403, b'{"errors": [{"code": "DENIED"}]}', {}
+    return proceed()
+
+
+def test_an_image_that_refers_to_another_is_listed_or_refused(source, target, run):
+    artifact(source)
+    target.referrers, target.bends = False, [refuses_fallback_tags]
+    words = (f"{source.host}/app:1", f"{target.host}/mirror:1")
+    assert run(*words)[0] == 7
+    assert tags_of(target, "mirror") == {}
+    code, _, document = run(*words, "--allow-missing-signatures")
+    assert (code, len(document["companions"]["left_out"])) == (0, 1)
 
 
 # -- a part
@@ -484,12 +495,14 @@ def test_a_promotion_that_takes_longer_says_how_far_it_is():
 
     def say(text):
         lines.append(text)
-        said.set()
+        if "uploaded" in text:
+            said.set()
 
-    with progress(say, every_s=0.001) as count:
+    with progress(say, "copying", every_s=0.001) as count:
         count(5_000_000)
         assert said.wait(60)
-    assert "uploaded" in lines[-1]
+    assert lines[-1].startswith("copying for ")
+    assert lines[-1].endswith(" 5.0 MB uploaded")
 
 
 # -- all targets or none
