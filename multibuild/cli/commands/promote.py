@@ -16,7 +16,6 @@ from multibuild.cli.request import (
     Platforms,
     Request,
     chosen_platforms,
-    config_if_any,
     load,
     registry_settings,
     state_of,
@@ -162,8 +161,9 @@ def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistryS
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.prove.verify import verify_manifest
 
-    config = config_if_any(request.file)
-    state = state_of(request, load(request)) if config is not None else None
+    loaded = load(request) if request.file.exists() else None
+    config = loaded.config if loaded is not None else None
+    state = state_of(request, loaded) if loaded is not None else None
     with translate_read_errors():
         verification = verify_manifest(
             promotion.manifest,
