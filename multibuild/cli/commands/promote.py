@@ -161,9 +161,11 @@ def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistryS
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.prove.verify import verify_manifest
 
-    loaded = load(request) if request.file.exists() else None
+    # --platform is about the source, not about the config.
+    plain = Request(file=request.file, state_dir=request.state_dir)
+    loaded = load(plain) if request.file.exists() else None
     config = loaded.config if loaded is not None else None
-    state = state_of(request, loaded) if loaded is not None else None
+    state = state_of(plain, loaded) if loaded is not None else None
     with translate_read_errors():
         verification = verify_manifest(
             promotion.manifest,

@@ -440,6 +440,16 @@ def test_verify_comes_before_anything_is_written(of, code, source, target, run):
     assert run(*words, "--platform", "linux/amd64")[0] == 0, "a part is verified by itself"
 
 
+def test_verify_with_a_config_of_other_platforms(source, target, run, tmp_path):
+    image, _ = put_program(source, "arm64", "arm64")
+    put_index(source, "app", [descriptor(source, "app", image, "linux/arm64")], tag="1")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "multibuild.yaml").write_text("version: 1\nimage: r.io/app\nplatforms: [linux/amd64]\n")
+    words = (f"{source.host}/app:1", f"{target.host}/mirror:1", "--verify", "--platform", "linux/arm64")
+    code, err, _ = run(*words, "--state-dir", tmp_path.parent / "promote-state")
+    assert code == 0, err
+
+
 @pytest.fixture
 def cosign(tmp_path, monkeypatch):
     """Put a program named cosign on PATH: it writes its arguments down and ends as told."""
