@@ -29,6 +29,9 @@ SIGNATURE_SUFFIXES = ("sig", "att", "sbom")
 _SIGNATURE_TYPES = ("signature", "cosign", "sigstore")
 """Words in the artifactType of signatures: Notary Project's, cosign's, and Sigstore's bundles."""
 
+MAX_REFERRER_DEPTH = 3
+"""Referrers of referrers: a signature of the attestation of an SBOM has two of them below it."""
+
 MAX_REPORTED = 5
 """Lines about what was left out; one of them counts the rest."""
 
@@ -68,8 +71,7 @@ class CompanionCopier:
             return
         source = Repository(reference=source.reference, store=source.store.impatient)
         self._copy_referrers(digest, source)
-        for suffix in SIGNATURE_SUFFIXES:
-            tag = f"{fallback_tag(digest)}.{suffix}"
+        for tag in signature_tags(digest):
             self._attempt(f"{source.reference.name}:{tag}", partial(self._copy_tag, digest, tag, source))
 
     def finish(self, index: Manifest) -> None:
@@ -97,19 +99,20 @@ class CompanionCopier:
                 f"{len(unsigned)} of {len(images)} images have no signature: {unsigned[0]}", hint=hint
             )
 
-    def _copy_referrers(self, digest: str, source: Repository) -> None:
+    def _copy_referrers(self, digest: str, source: Repository, depth: int = 0) -> None:
+        """Copy what refers to a manifest, and what refers to that: an SBOM is signed as well."""
         subject = f"what refers to {source.reference.name}@{digest}"
         copied = []
         for referrer in list_referrers(digest, source, lambda error: self._leave_out(subject, error)):
             name = f"{source.reference.name}@{referrer}"
-            one = self._attempt(name, partial(self._copy_referrer, referrer, digest, source))
+            one = self._attempt(name, partial(self._copy_referrer, referrer, digest, source, depth))
             copied += [one] if one is not None else []
         if copied:
             entries = [referrer.descriptor for referrer in copied]
             self._attempt(subject, partial(add_to_fallback_tag, digest, entries, self.copier.target))
 
-    def _copy_referrer(self, digest: str, subject: str, source: Repository) -> Referrer | None:
-        """Copy one referrer; return it where the target's fallback tag must list it."""
+    def _copy_referrer(self, digest: str, subject: str, source: Repository, depth: int) -> Referrer | None:
+        """Copy one referrer, and then what refers to it; return it where the target's fallback tag must list it."""
         referrer = read_referrer(digest, subject, source)
         if source.reference.name == self.copier.target.reference.name:
             is_listed = True
@@ -119,6 +122,8 @@ class CompanionCopier:
             is_listed = self.copier.copy_manifest(digest, source) == subject
         if any(word in referrer.manifest.artifact_type for word in _SIGNATURE_TYPES):
             self._note_signature(subject)
+        if depth < MAX_REFERRER_DEPTH:
+            self._copy_referrers(digest, source, depth + 1)
         return None if is_listed else referrer
 
     def _is_listed(self, digest: str, subject: str) -> bool:
@@ -163,6 +168,13 @@ class CompanionCopier:
     def _note_signature(self, digest: str) -> None:
         with self._lock:
             self._signed.add(digest)
+
+
+def signature_tags(digest: str) -> tuple[str, ...]:
+    """Return cosign's tags of a digest; none for sha512, whose digits are more than a tag can have."""
+    if not digest.startswith("sha256:"):
+        return ()
+    return tuple(f"{fallback_tag(digest)}.{suffix}" for suffix in SIGNATURE_SUFFIXES)
 
 
 def list_subject(index: Manifest, target: Repository, noted: str, policy: CompanionPolicy) -> None:
