@@ -99,7 +99,7 @@ def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
         if not os.path.lexists(key.with_suffix(".cert")):
             raise EnvironmentFault(
                 f"{key} is the key of a client certificate that is not there: {key.stem}.cert",
-                hint="a client certificate's file ends in .cert, an authority's in .crt; docker refuses such a folder too",
+                hint="a client certificate's file ends in .cert, an authority's in .crt; docker refuses it as well",
             )
     # Keys of the daemon are often root's alone; most registries with such a folder need none to be read.
     return tuple(pair for pair in pairs if os.access(pair.key, os.R_OK) and os.access(pair.cert, os.R_OK))

@@ -182,7 +182,7 @@ def test_a_target_that_deletes_nothing_gets_one_list_of_all(source, target, merg
     target.referrers, target.deletes = False, False
     left_out, mirror = merged()
     assert left_out == []
-    assert [line for line in target.requests("DELETE")] == []
+    assert target.requests("DELETE") == []
     lists = [line for line in target.requests("PUT") if line.endswith(f"/manifests/{dashed(image)}")]
     assert len(lists) == 1
     listed = json.loads(mirror.manifests[mirror.tags[dashed(image)]][1])["manifests"]
