@@ -129,15 +129,14 @@ def _images(
     problems.add(wrong)
     problems.add(_bake(document, expansions)[1])
     images: dict[str, Image] = {}
-    if not wrong or layers.names:
-        for name in layers.names:
-            values = layers.image(name)
-            config = _validated(values, document, expansions, problems)
-            if config is not None:
-                images[name] = _image(values, config)
+    for name in layers.names:
+        values = layers.image(name)
+        config = _validated(values, document, expansions, problems)
+        if config is not None:
+            images[name] = _image(values, config)
     if not problems:
         problems.add(dependency_problems(images))
-        problems.add(collision_problems(images))
+        problems.add(collision_problems(images, flags=layers.flags))
     if problems:
         raise config_error(document, problems.reported())
     return tuple(images.values())
@@ -176,6 +175,9 @@ def _bake(document: Document, expansions: Expansions) -> tuple[Bake | None, list
     """Return the `bake` section and its problems."""
     if "bake" not in document.values:
         return None, []
+    if not isinstance(document.values["bake"], dict):
+        hint = "like bake: {files: [docker-bake.hcl]}"
+        return None, [Problem(key=("bake",), message="must be a mapping", hint=hint)]
     texts = Texts(expansions)
     values = texts.interpolated(document.values["bake"], ("bake",))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from multibuild.buildx.cache_targets import place_of
 from multibuild.config.images.dependencies import Image
@@ -17,26 +17,27 @@ MAX_LISTED = 200
 """Characters of a list of images in a message."""
 
 
-def collision_problems(images: Mapping[str, Image]) -> Iterator[Problem]:
-    """Yield one problem for each group of images that share a tag, a cache or a file."""
-    yield from _same_tags(images)
+def collision_problems(images: Mapping[str, Image], *, flags: Container[str] = ()) -> Iterator[Problem]:
+    """Yield one problem for each group of images that share a tag, a cache or a file; `flags` are keys set by flags."""
+    yield from _same_tags(images, flags)
     yield from _same_caches(images)
     yield from _same_outputs(images)
 
 
-def _same_tags(images: Mapping[str, Image]) -> Iterator[Problem]:
+def _same_tags(images: Mapping[str, Image], flags: Container[str]) -> Iterator[Problem]:
     for repository, keys in _shared_repositories(images).items():
         tags: dict[str, list[str]] = defaultdict(list)
         for name in keys:
             for tag in images[name].config.tags:
                 tags[tag].append(name)
+        place = shorten(repository, MAX_QUOTED)
         groups = {tuple(names): tag for tag, names in reversed(tags.items()) if len(names) > 1}
         for names, tag in groups.items():
             last = images[names[-1]]
             yield Problem(
                 key=last.source(keys[names[-1]]),
-                message=f"{_listed(names)} would all be {shorten(repository, MAX_QUOTED)}:{tag}",
-                hint=_other_tag(last, keys[names[-1]]),
+                message=f"{_listed(names)} would {'both' if len(names) == 2 else 'all'} be {place}:{tag}",
+                hint=_other_tag(last, keys[names[-1]], by_flag="tags" in flags),
             )
 
 
@@ -60,9 +61,10 @@ def _shared_repositories(images: Mapping[str, Image]) -> dict[str, dict[str, Key
     return {repository: repositories[repository] for repository in groups.values()}
 
 
-def _other_tag(image: Image, key: KeyPath) -> str:
-    place = image.source(key)
-    if image.source(("tags",)) == ("tags",) and place[0] not in {"images", "bake"}:
+def _other_tag(image: Image, key: KeyPath, *, by_flag: bool) -> str:
+    if by_flag:
+        return f"--tag is for all images: write --set images.{image.name}.tags=[…] instead, for one"
+    if image.source(key)[0] != "images":
         return "write {name} in it, which is the image, or give each image its own tags"
     return f"give {image.name} another repository or other tags"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from multibuild.config.images.merge import ImageValues
+from multibuild.config.images.merge import RUN_WIDE_KEYS, ImageValues
 from multibuild.config.problems import Problem, example
 from multibuild.config.yaml_document import KeyPath
 
@@ -45,7 +45,8 @@ class ImageProblems:
 
     def _lacking(self, key: str, names: Sequence[str]) -> Iterable[Problem]:
         if len(names) == len(self._names):
-            hint = f"{example((key,))}, at the top of the file for all images"
+            everywhere = "" if key in RUN_WIDE_KEYS else ", at the top of the file for all images"
+            hint = f"{example((key,))}{everywhere}"
             yield Problem(key=(key,), message=REQUIRED, hint=hint)
             return
         for name in names:
