@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from multibuild.config.cli_overrides import Overrides
-from multibuild.config.project import LoadedProject, load_project
+from multibuild.config.load import load_config
+from multibuild.config.project import LoadedProject, load_project, read_bake
 from multibuild.errors import ConfigError, UsageError
 
 NOW = datetime(2026, 2, 3, 4, tzinfo=UTC)
@@ -443,3 +444,257 @@ PROBLEMS = [
 @pytest.mark.parametrize(("text", "expected"), PROBLEMS)
 def test_problems_are_reported_where_they_stand_in_the_file(text, expected, tmp_path):
     assert problems(tmp_path, text + "\n") == expected
+
+
+class Counter(dict):
+    """An environment in which a variable has another value each time."""
+
+    def get(self, name, default=None):
+        self[name] = str(int(super().get(name, "0")) + 1)
+        return self[name]
+
+
+# What is under `images` after BASE and the shared keys → a value of the config of `app`.
+MERGES = [
+    ("a text replaces", "target: x", "{app: {target: y}}", "target", "y"),
+    ("a text that is not there is shared", "target: x", "{app: {pull: false}}", "target", "x"),
+    ("null is a value", "target: x", "{app: {target: }}", "target", None),
+    ("an image with nothing", "target: x", "{app: }", "target", "x"),
+    ("an image with an empty mapping", "target: x", "{app: {}}", "target", "x"),
+    ("a list replaces", "tags: [a, b]", "{app: {tags: [c]}}", "tags", ("c",)),
+    ("an empty list replaces", "secrets: ['id=a']", "{app: {secrets: []}}", "secrets", ()),
+    ("mappings merge", "args: {A: 1, B: 2}", "{app: {args: {B: 3, C: 4}}}", "args", {"A": "1", "B": "3", "C": "4"}),
+    ("numbers of args stay text", "args: {A: 1.10}", "{app: {args: {B: 2.20}}}", "args", {"A": "1.10", "B": "2.20"}),
+    ("sections merge", "retry: {attempts: 2, initial: 1s}", "{app: {retry: {attempts: 9}}}", "retry.initial", 1.0),
+    ("a section has a part of an image", "retry: {initial: 1s}", "{app: {retry: {attempts: 9}}}", "retry.attempts", 9),
+    ("a section of the image alone", "", "{app: {retry: {attempts: 9}}}", "retry.attempts", 9),
+    ("an empty section changes nothing", "retry: {attempts: 2}", "{app: {retry: {}}}", "retry.attempts", 2),
+    ("lists in sections replace", "cache: {from: [a]}", "{app: {cache: {from: [b]}}}", "cache.from_", ("b",)),
+    ("half a test is shared", "test: {timeout: 5}", "{app: {test: {run: [x]}}}", "test.timeout", 5.0),
+    ("platforms replace", "", "{app: {platforms: [s390x]}}", "platforms.0.name.architecture", "s390x"),
+    ("a builder of its own", "builder: a", "{app: {builder: b}}", "builder", "b"),
+    ("a run-wide key is shared", "jobs: 3", "{app: }", "jobs", 3),
+    ("together is shared", "publish: {together: image}", "{app: {publish: {on_missing: fail}}}", "publish.together", "image"),
+    ("the name in image", "", "{app: }", "image", "r.example.org/team/app"),
+    ("the name in tags", "tags: ['{name}-1']", "{app: }", "tags", ("app-1",)),
+    ("the name in args", "args: {A: 'x{name}x{name}'}", "{app: }", "args", {"A": "xappxapp"}),
+    ("the name in the cache", "cache: {to: ['type=registry,ref=c/{name}:{slug}']}", "{app: }", "cache.to", ("type=registry,ref=c/app:{slug}",)),
+    ("the name in a Dockerfile", "dockerfile: '{name}/Dockerfile'", "{app: }", "dockerfile", "app/Dockerfile"),
+    ("the name in an output", "publish: {to: 'oci:out/{name}'}", "{app: , b: }", "publish.to", "oci:out/app"),
+    ("the name in a platform", "", "{app: {platforms: [{name: amd64, target: '{name}'}]}}", "platforms.0.target", "app"),
+    ("no name in the test of a platform", "", "{app: {platforms: [{name: amd64, test: {run: ['{name}']}}]}}", "platforms.0.test.run", ("{name}",)),
+    ("no name in commands", "test: {run: ['{name}']}", "{app: }", "test.run", ("{name}",)),
+    ("a variable called name", "target: '${name:-x}'", "{app: }", "target", "x"),
+    ("the name in a default", "target: '${NO:-x-{name}}'", "{app: }", "target", "x-app"),
+    ("the name behind a default that is not used", "target: '${YES:-x-{name}}'", "{app: }", "target", "yes"),
+    ("a placeholder that is none", "args: {A: '{names} { name}'}", "{app: }", "args", {"A": "{names} { name}"}),
+    ("a pattern for all", "", "{app: , '*': {target: p}}", "target", "p"),
+    ("a pattern with a question mark", "", "{app: , 'ap?': {target: p}}", "target", "p"),
+    ("a pattern with a set", "", "{app: , '[a-c]pp': {target: p}}", "target", "p"),
+    ("a pattern for others", "", "{app: , b: , 'b*': {target: p}}", "target", None),
+    ("a later pattern wins over a name", "", "{app: {target: n}, '*': {target: p}}", "target", "p"),
+    ("a later name wins over a pattern", "", "{'*': {target: p}, app: {target: n}}", "target", "n"),
+    ("a later pattern wins over another", "", "{app: , '*': {target: p}, 'a*': {target: q}}", "target", "q"),
+    ("patterns merge", "args: {A: 1}", "{'*': {args: {B: 2}}, app: {args: {C: 3}}}", "args", {"A": "1", "B": "2", "C": "3"}),
+    ("an alias", "", "{b: &b {target: t}, app: *b}", "target", "t"),
+    ("a merge key", "", "{b: &b {target: t, pull: false}, app: {<<: *b, target: u}}", "pull", False),
+    ("docker media types without attestations", "media_type: docker", "{app: }", "attestations.provenance", False),
+    ("docker media types of one image", "", "{app: {media_type: docker}}", "attestations.provenance", False),
+]  # fmt: skip
+
+
+def value_at(value, path: str):
+    for part in path.split("."):
+        value = value[int(part)] if part.isdecimal() else getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("shared", "images", "path", "expected"), [row[1:] for row in MERGES], ids=[r[0] for r in MERGES]
+)
+def test_an_image_is_what_it_says_over_what_all_share(shared, images, path, expected, tmp_path):
+    loaded = image(tmp_path, f"{BASE}{shared}\nimages: {images}\n", environ={"YES": "yes"})
+    assert value_at(loaded.config, path) == expected
+
+
+def test_merging_changes_no_other_image(tmp_path):
+    text = "args: {A: 1}\nimages: {a: {args: {B: 2}, retry: {attempts: 9}}, b: {args: {B: 3}}, c: }\n"
+    a, b, c = load(tmp_path, BASE + text).images
+    assert (a.config.args, b.config.args, c.config.args) == (
+        {"A": "1", "B": "2"},
+        {"A": "1", "B": "3"},
+        {"A": "1"},
+    )
+    assert (b.config.retry.attempts, c.config.retry.attempts) == (3, 3)
+
+
+def test_an_image_equals_a_file_of_its_own(tmp_path):
+    project = load(tmp_path, BASE + "labels: {a: b}\nimages: {app: {target: x, labels: {c: d}}, b: }\n")
+    alone = "version: 1\nimage: r.example.org/team/app\nplatforms: [amd64, arm64]\nlabels: {a: b, c: d}\ntarget: x\n"
+    (own,) = load(tmp_path, alone).images
+    assert project.images[0].config == own.config
+    assert project.images[0].canonical == own.canonical
+
+
+def test_the_canonical_form_says_from_which_images_one_is_built(tmp_path):
+    text = "images: {a: , b: , c: {contexts: {x: image:%s, y: docker-image://z}}}\n"
+    first, second = (load(tmp_path, BASE + text % name).images[2] for name in "ab")
+    assert first.canonical != second.canonical
+    assert (first.dependencies, first.config.contexts) == ({"x": "a"}, {"y": "docker-image://z"})
+
+
+def test_together_does_not_change_what_is_built(tmp_path):
+    one = "version: 1\nimage: a/b\nplatforms: [amd64]\n"
+    all_, each = load(tmp_path, one), load(tmp_path, one + "publish: {together: image}\n")
+    assert (all_.together, each.together) == ("all", "image")
+    assert all_.images[0].canonical == each.images[0].canonical
+
+
+def test_variables_have_one_value_in_all_images(tmp_path):
+    text = "args: {A: '${N}', B: 'x${N}'}\nimages: {a: , b: , c: {args: {C: '${N}'}}}\n"
+    a, b, c = load(tmp_path, BASE + text, environ=Counter(N="0")).images
+    assert a.config.args == b.config.args
+    assert c.config.args["A"] == c.config.args["C"] == a.config.args["A"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], "a b c d"),
+        (["d"], "d"),
+        (["d", "a"], "a d"),
+        (["b"], "a b"),
+        (["c"], "a b c"),
+        (["c", "c", "a"], "a b c"),
+    ],
+)
+def test_chosen_images_come_with_what_they_are_built_from(names, expected, tmp_path):
+    text = "images: {a: , b: {contexts: {x: image:a}}, c: {contexts: {x: image:b}}, d: }\n"
+    assert " ".join(item.name for item in load(tmp_path, BASE + text, names=names).images) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "hint"),
+    [
+        ("images: {app: , worker: }\n", "wroker", "perhaps you meant 'worker'"),
+        ("images: {app: , worker: }\n", "zzz", "there are app, worker"),
+        ("images: {app: , worker: }\n", "", "there are app, worker"),
+        ("images: {app: , worker: }\n", "*", "there are app, worker"),
+        ("images: {app: , worker: }\n", "x" * 5000, "there are app, worker"),
+    ],
+)
+def test_an_image_that_does_not_exist_cannot_be_chosen(text, name, hint, tmp_path):
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, BASE + text, names=[name])
+    assert caught.value.hint == hint
+    assert len(caught.value.message) < 200
+
+
+def test_a_file_without_images_has_no_names_to_choose(tmp_path):
+    with pytest.raises(UsageError, match="one image, without a name"):
+        load(tmp_path, "version: 1\nimage: a/b\nplatforms: [amd64]\n", names=["b"])
+
+
+def test_one_image_alone_is_not_loaded_from_a_file_of_several(tmp_path):
+    file = tmp_path / "multibuild.yaml"
+    file.write_text(BASE + "images: {a: }\n")
+    with pytest.raises(ConfigError, match=r":4:1: images: this works on one image"):
+        load_config(file, environ={}, overrides=Overrides(), now=NOW)
+
+
+FLAGS = [
+    ({"sets": ("images.app.target=x",)}, "app", "target", "x"),
+    ({"sets": ("images.app.target=x",)}, "b.c", "target", "own"),
+    ({"sets": ("images.b.c.target=x",)}, "b.c", "target", "x"),
+    ({"sets": ("images.b.c.labels.org.example.a=1.10",)}, "b.c", "labels", {"org.example.a": "1.10"}),
+    ({"sets": ("images.labels.timeout=90",)}, "labels", "timeout", 90.0),
+    ({"sets": ("images.labels.retry.attempts=7",)}, "labels", "retry.attempts", 7),
+    ({"sets": ("images.*.target=x",)}, "app", "target", "x"),
+    ({"sets": ("target=x",)}, "app", "target", "x"),
+    ({"sets": ("target=x",)}, "b.c", "target", "own"),
+    ({"sets": ("images.b.c={target: y}",)}, "b.c", "target", "y"),
+    ({"sets": ("images.b.c.platforms.s390x.required=false",)}, "b.c", "platforms.0.required", False),
+    ({"sets": ("images.b.c.platforms.0.timeout=1m",)}, "b.c", "platforms.0.timeout", 60.0),
+    ({"sets": ("platforms.amd64.timeout=1m",)}, "app", "platforms.0.timeout", 60.0),
+    ({"tags": ("1",)}, "app", "tags", ("1",)),
+    ({"tags": ("1",)}, "labels", "tags", ("1",)),
+    ({"tags": ("1",), "sets": ("images.app.tags=[2]",)}, "app", "tags", ("1",)),
+    ({"sets": ("tags=[x]",)}, "labels", "tags", ("own",)),
+    ({"builder": "x"}, "app", "builder", "x"),
+    ({"builder": "x"}, "b.c", "builder", "x"),
+    ({"jobs": "7"}, "b.c", "jobs", 7),
+    ({"fail_fast": True}, "b.c", "fail_fast", True),
+]
+
+
+@pytest.mark.parametrize(("flags", "name", "path", "expected"), FLAGS)
+def test_flags_change_one_image_or_all(flags, name, path, expected, tmp_path):
+    text = (
+        "images: {app: , '*': {pull: false}, labels: {tags: [own]},"
+        " b.c: {target: own, platforms: [s390x], builder: mine}}\n"
+    )
+    assert value_at(image(tmp_path, BASE + text, name, **flags).config, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "expected"),
+    [
+        ("images: {app: }", {"sets": ("images.ap.target=x",)}, "--set images.ap.target: the file has no image 'ap' (perhaps you meant 'app')"),
+        ("images: {app: }", {"sets": ("images.app.tragets=x",)}, "--set images.app.tragets: images.app.tragets: is no key multibuild knows (perhaps you meant 'target')"),
+        ("images: {app: }", {"sets": ("images.app.jobs=3",)}, "--set images.app.jobs: images.app.jobs: holds for the whole run, not for one image (write jobs at the top of the file)"),
+        ("images: {app: }", {"sets": ("images.app.timeout=never",)}, "--set images.app.timeout: images.app.timeout: must be a duration, not 'never' (like 90s, 5m or 1h30m, or a number of seconds)"),
+        ("images: {app: }", {"sets": ("timeout=never",)}, "--set timeout: timeout: must be a duration, not 'never' (like 90s, 5m or 1h30m, or a number of seconds)"),
+        ("images: {app: }", {"sets": ("images.app.platforms.amd64.timeout=1m",)}, "--set images.app.platforms.amd64.timeout: images.app.platforms has no entry 'amd64' (set images.app.platforms as a whole, or the platform at the top, for all images)"),
+        ("images: {app: {platforms: [s390x]}}", {"sets": ("images.app.platforms.amd64.timeout=1m",)}, "--set images.app.platforms.amd64.timeout: images.app.platforms has no entry 'amd64' (it has s390x; count from 0 or write the name)"),
+        ("images: {app: }", {"sets": ("images=5",)}, "--set images: images: must be a mapping of names (like images: {app: {target: app}})"),
+        ("images: 5", {"sets": ("images.app.target=x",)}, "--set images.app.target: the file has no image 'app' (the file has no image)"),
+        ("images: {a: , b: {image: r.example.org/team/a, tags: [b]}}", {"tags": ("1",)}, "4:19: images.b.image: a and b would both be r.example.org/team/a:1 (--tag is for all images: write --set images.b.tags=[…] instead, for one)"),
+        ("images: {app: }", {"tags": ("a b",)}, "--tag: tags.0: 'a b' is not a tag: letters, digits, `_`, `.` and `-`, at most 128, no `.` or `-` first (like a-b)"),
+    ],
+)  # fmt: skip
+def test_problems_of_flags_name_the_flag(text, flags, expected, tmp_path):
+    assert problems(tmp_path, BASE + text + "\n", **flags) == [expected]
+
+
+def test_what_bake_says_lies_between_the_top_level_and_the_images(tmp_path):
+    text = "version: 1\nplatforms: [amd64]\nargs: {A: 1}\nbake: {files: [x]}\nimages: {'*': {args: {C: 3}}, b: {target: y}}\n"
+    bake = {
+        "a": {"image": "x/a", "args": {"B": "2"}, "target": "t"},
+        "b": {"image": "x/b", "platforms": ["arm64"], "target": "t"},
+    }
+    a, b = load(tmp_path, text, from_bake=bake).images
+    assert (a.config.args, a.config.target) == ({"A": "1", "B": "2", "C": "3"}, "t")
+    assert (b.config.target, str(b.config.platforms[0].name)) == ("y", "linux/arm64")
+
+
+def test_images_stand_beside_those_of_bake(tmp_path):
+    text = BASE + "bake: {files: [x]}\nimages: {c: {contexts: {x: image:a}}}\n"
+    assert [item.name for item in load(tmp_path, text, from_bake={"a": {}}).images] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "bake", "expected"),
+    [
+        ("", {"a": {"timeout": "never"}}, "4:1: bake.a.timeout: must be a duration, not 'never' (like 90s, 5m or 1h30m, or a number of seconds)"),
+        ("", {"A": {}}, "4:1: bake: 'A' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (rename the target: like a)"),
+        ("images: {'x-*': {}}", {"a": {}}, "5:10: images.x-*: no image has a name like it (there are a)"),
+        ("images: {a: {tragets: x}}", {"a": {}}, "5:14: images.a.tragets: is no key multibuild knows (perhaps you meant 'target')"),
+        ("", {"a": {"image": "x/y"}, "b": {"image": "x/y"}}, "4:1: bake.b.image: a and b would both be docker.io/x/y:latest (write {name} in it, which is the image, or give each image its own tags)"),
+    ],
+)  # fmt: skip
+def test_problems_of_bake_stand_at_its_key(text, bake, expected, tmp_path):
+    assert problems(tmp_path, f"{BASE}bake: {{files: [x]}}\n{text}\n", from_bake=bake) == [expected]
+
+
+def test_the_bake_section_is_read_alone(tmp_path):
+    file = tmp_path / "multibuild.yaml"
+    file.write_text(f"{BASE}bake: {{files: [a.hcl], targets: [x, y], vars: {{V: '${{date}}', N: 1.10}}}}\n")
+    bake = read_bake(file, environ={}, overrides=Overrides(), now=NOW)
+    assert bake is not None
+    assert (bake.files, bake.targets, bake.vars) == (
+        ("a.hcl",),
+        ("x", "y"),
+        {"V": "2026-02-03", "N": "1.10"},
+    )
+    file.write_text(BASE)
+    assert read_bake(file, environ={}, overrides=Overrides(), now=NOW) is None
