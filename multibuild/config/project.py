@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from multibuild.config.images.names import choose
 from multibuild.config.images.problems import ImageProblems
 from multibuild.config.interpolate import Interpolator
 from multibuild.config.load import LoadedConfig, canonical_json, load_one, with_absolute_tls_files
-from multibuild.config.problems import Problem, config_error, problems_of
+from multibuild.config.problems import Problem, config_error, key_of, problem_of, problems_of
 from multibuild.config.sections import Bake
 from multibuild.config.texts import Expansions, Texts
 from multibuild.config.yaml_document import Document, read_document
@@ -130,6 +130,8 @@ def _images(
     problems.add(_bake(document, expansions)[1])
     images: dict[str, Image] = {}
     for name in layers.names:
+        if problems.are_many:
+            break
         values = layers.image(name)
         config = _validated(values, document, expansions, problems)
         if config is not None:
@@ -157,18 +159,22 @@ def _validated(
     try:
         config = Config.parse(values)
     except ValidationError as error:
-        problems.add_invalid(_in_image(error, image, document), image)
+        problems.add_invalid(_in_image(error, image, document, problems), image)
         return None
     return config if not texts.problems else None
 
 
-def _in_image(error: ValidationError, image: ImageValues, document: Document) -> list[Problem]:
-    """Return the problems of an image by its own keys, with the texts of the file."""
-    keys = [tuple(part for part in details["loc"] if part != "[key]") for details in error.errors()]
-    texts = {
-        key: document.texts[source] for key in keys if (source := image.origin.source(key)) in document.texts
-    }
-    return problems_of(error, ConfigFile, Document(values=image.values, locations={}, texts=texts))
+def _in_image(
+    error: ValidationError, image: ImageValues, document: Document, problems: ImageProblems
+) -> Iterator[Problem]:
+    """Yield the problems of an image by its own keys, with the texts of the file; none that another image has too."""
+    for details in error.errors(include_url=False):
+        key = key_of(details)
+        source = image.origin.source(key)
+        if not problems.has(source):
+            texts = {key: document.texts[source]} if source in document.texts else {}
+            own = Document(values=image.values, locations={}, texts=texts)
+            yield problem_of(details, ConfigFile, own)
 
 
 def _bake(document: Document, expansions: Expansions) -> tuple[Bake | None, list[Problem]]:

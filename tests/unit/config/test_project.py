@@ -446,7 +446,7 @@ def test_problems_are_reported_where_they_stand_in_the_file(text, expected, tmp_
     assert problems(tmp_path, text + "\n") == expected
 
 
-class Counter(dict):
+class Counter(dict[str, str]):
     """An environment in which a variable has another value each time."""
 
     def get(self, name, default=None):
