@@ -1,4 +1,4 @@
-"""Refuse images that would overwrite each other: one tag, one cache or one file for two of them."""
+"""Refuse images that are too many, or would overwrite each other: one tag, one cache or one file for two of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,29 @@ from multibuild.config.yaml_document import KeyPath
 from multibuild.oci.reference import Reference
 from multibuild.terminal import shorten
 
+MAX_BUILDS = 5000
+"""Platforms of all images together: twice 200 images for twelve, of which each is planned and has a log."""
+
 MAX_LISTED = 200
 """Characters of a list of images in a message."""
 
 
 def collision_problems(images: Mapping[str, Image], *, flags: Container[str] = ()) -> Iterator[Problem]:
-    """Yield one problem for each group of images that share a tag, a cache or a file; `flags` are keys set by flags."""
+    """Yield one problem for each group of images that share a tag, a cache or a file, and for too many builds.
+
+    `flags` are the keys that flags set.
+    """
+    yield from _too_many(images)
     yield from _same_tags(images, flags)
     yield from _same_caches(images)
     yield from _same_outputs(images)
+
+
+def _too_many(images: Mapping[str, Image]) -> Iterator[Problem]:
+    builds = sum(len(image.config.platforms) for image in images.values())
+    if builds > MAX_BUILDS:
+        message = f"{len(images)} images have {builds} platforms together, more than {MAX_BUILDS}"
+        yield Problem(key=("images",), message=message, hint="write several files")
 
 
 def _same_tags(images: Mapping[str, Image], flags: Container[str]) -> Iterator[Problem]:

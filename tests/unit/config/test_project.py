@@ -1,11 +1,20 @@
+import json
+import re
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from multibuild.config.cli_overrides import Overrides
+from multibuild.config.config import Config, ConfigFile
+from multibuild.config.images.merge import FILE_KEYS, RUN_WIDE_KEYS
 from multibuild.config.load import load_config
+from multibuild.config.problems import key_names
 from multibuild.config.project import LoadedProject, load_project, read_bake
+from multibuild.config.referenced_files import check_environment, check_files_of_all
+from multibuild.config.schema import json_schema
+from multibuild.config.texts import NAMED_KEYS
 from multibuild.errors import ConfigError, UsageError
 
 NOW = datetime(2026, 2, 3, 4, tzinfo=UTC)
@@ -698,3 +707,54 @@ def test_the_bake_section_is_read_alone(tmp_path):
     )
     file.write_text(BASE)
     assert read_bake(file, environ={}, overrides=Overrides(), now=NOW) is None
+
+
+def test_what_several_images_miss_is_one_problem(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch AS one\n")
+    text = BASE + "target: two\nimages: {a: , b: , c: {target: one}, d: {dockerfile: x}}\n"
+    with pytest.raises(ConfigError) as caught:
+        check_files_of_all(load(tmp_path, text).images)
+    assert caught.value.message.removeprefix(f"{tmp_path / 'multibuild.yaml'}: ").splitlines() == [
+        "a, b: target: Dockerfile has no stage 'two' (its stages are one)",
+        f"{tmp_path / 'multibuild.yaml'}: d: dockerfile: there is no file {tmp_path / 'x'} (there is Dockerfile)",
+    ]
+
+
+def test_what_all_images_miss_names_none(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        check_files_of_all(load(tmp_path, BASE + "images: {a: , b: }\n").images)
+    assert caught.value.message.startswith(f"{tmp_path / 'multibuild.yaml'}: dockerfile: there is no file")
+
+
+def test_the_files_of_images_that_are_there_pass(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "app").mkdir()
+    text = BASE + "images: {a: {contexts: {x: image:b, y: ./app}}, b: {context: app}}\n"
+    check_files_of_all(load(tmp_path, text).images)
+
+
+def test_a_secret_that_one_image_lacks_names_it(tmp_path):
+    loaded = image(tmp_path, BASE + "images: {app: {secrets: ['id=a,env=TOKEN']}}\n")
+    with pytest.raises(
+        ConfigError, match=r"yaml: app: secrets\.0: the environment variable TOKEN is not set"
+    ):
+        check_environment(loaded, {})
+
+
+def test_the_schema_offers_the_keys_of_images():
+    schema = json_schema()
+    entry = schema["properties"]["images"]["additionalProperties"]
+    assert entry["additionalProperties"] is False
+    assert entry["properties"].keys() == set(key_names(Config)) - set(RUN_WIDE_KEYS)
+    for key, value in entry["properties"].items():
+        refs = re.findall(r"#/([\w$/]+)", json.dumps(value))
+        assert refs, key
+        for ref in refs:
+            reduce(lambda inner, part: inner[part], ref.split("/"), schema)
+
+
+def test_every_key_is_of_the_file_or_of_an_image():
+    """A new key has to be placed: under images unless it is one of a run."""
+    assert set(key_names(ConfigFile)) == set(key_names(Config)) | set(FILE_KEYS)
+    assert set(RUN_WIDE_KEYS) <= set(key_names(ConfigFile))
+    assert set(key_names(Config)) >= NAMED_KEYS
