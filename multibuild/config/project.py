@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -140,8 +141,15 @@ def _images(
         problems.add(dependency_problems(images))
         problems.add(collision_problems(images, flags=layers.flags))
     if problems:
-        raise config_error(document, problems.reported())
+        raise config_error(_with_bake(document, from_bake), problems.reported())
     return tuple(images.values())
+
+
+def _with_bake(document: Document, from_bake: Mapping[str, Mapping[str, Any]]) -> Document:
+    """Return a document in which a problem finds the values of bake, to see whether they are secret."""
+    if not from_bake:
+        return document
+    return replace(document, values={**document.values, "bake": from_bake})
 
 
 def _image(values: ImageValues, config: Config) -> Image:
@@ -155,7 +163,7 @@ def _validated(
 ) -> Config | None:
     texts = Texts(expansions, name=image.name, source=image.origin.source)
     values = texts.interpolated(image.values, ())
-    problems.add(texts.problems)
+    problems.add([problem for problem in texts.problems if not problems.has(problem.key)])
     try:
         config = Config.parse(values)
     except ValidationError as error:

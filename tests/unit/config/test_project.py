@@ -695,6 +695,20 @@ def test_problems_of_bake_stand_at_its_key(text, bake, expected, tmp_path):
     assert problems(tmp_path, f"{BASE}bake: {{files: [x]}}\n{text}\n", from_bake=bake) == [expected]
 
 
+def test_a_secret_that_bake_passes_is_not_shown(tmp_path):
+    (problem,) = problems(
+        tmp_path,
+        BASE + "bake: {files: [x]}\n",
+        from_bake={"a": {"image": "https://user:hunter2@r.example.org/x"}},
+    )
+    assert "bake.a.image" in problem
+    assert "hunter2" not in problem
+
+
+def test_a_text_that_cannot_be_read_is_one_problem_of_all_images(tmp_path):
+    assert len(problems(tmp_path, BASE + "target: '${-{name}}'\nimages: {a: , b: , c: }\n")) == 1
+
+
 def test_the_bake_section_is_read_alone(tmp_path):
     file = tmp_path / "multibuild.yaml"
     file.write_text(f"{BASE}bake: {{files: [a.hcl], targets: [x, y], vars: {{V: '${{date}}', N: 1.10}}}}\n")
