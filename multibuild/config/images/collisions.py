@@ -10,6 +10,7 @@ from multibuild.buildx.cache_targets import place_of
 from multibuild.config.images.dependencies import Image
 from multibuild.config.problems import MAX_QUOTED, Problem
 from multibuild.config.yaml_document import KeyPath
+from multibuild.errors import UsageError
 from multibuild.oci.reference import Reference
 from multibuild.terminal import shorten
 
@@ -67,12 +68,20 @@ def _shared_repositories(images: Mapping[str, Image]) -> dict[str, dict[str, Key
             *(("destinations", n) for n in range(len(image.config.destinations))),
         ]
         for key, text in zip(keys, (image.config.image, *image.config.destinations), strict=True):
-            repositories[Reference.parse(text).name].setdefault(image.name, key)
+            repositories[_normal(text)].setdefault(image.name, key)
     groups: dict[tuple[str, ...], str] = {}
     for repository, names in repositories.items():
         if len(names) > 1:
             groups.setdefault(tuple(names), repository)
     return {repository: repositories[repository] for repository in groups.values()}
+
+
+def _normal(repository: str) -> str:
+    """Return a repository with Docker Hub's short forms written out; one that no client takes as it is."""
+    try:
+        return Reference.parse(repository).name
+    except UsageError:
+        return repository
 
 
 def _other_tag(image: Image, key: KeyPath, *, by_flag: bool) -> str:

@@ -63,6 +63,16 @@ def test_images_share_the_top_level(tmp_path):
     assert (worker.config.contexts, worker.dependencies) == ({}, {"app": "app"})
 
 
+def test_the_name_of_an_image_needs_images(tmp_path):
+    (problem,) = problems(tmp_path, BASE)
+    assert problem.endswith("({name} is the name of an image under `images`, which this file does not have)")
+
+
+def test_repositories_that_no_client_takes_are_compared_as_they_are(tmp_path):
+    text = VERSION + "platforms: [amd64]\nimage: 'x.example.org:99999999999/a'\nimages: {a: , b: }\n"
+    assert "would both be x.example.org:99999999999/a:latest" in problems(tmp_path, text)[0]
+
+
 def test_an_image_is_chosen_with_those_that_it_is_built_from(tmp_path):
     text = BASE + "images: {a: , b: {contexts: {x: image:a}}, c: {contexts: {x: image:b}}, d: }\n"
     assert [item.name for item in load(tmp_path, text, names=["c"]).images] == ["a", "b", "c"]
@@ -359,14 +369,14 @@ PROBLEMS = [
     (
         BASE + "imagess: {a: }",
         [
-            "2:1: image: 'r.example.org/team/{name}' is not the name of a repository (like registry.example.org/team/app)",
+            "2:1: image: 'r.example.org/team/{name}' is not the name of a repository ({name} is the name of an image under `images`, which this file does not have)",
             "4:1: imagess: is no key multibuild knows (perhaps you meant 'images')",
         ],
     ),
     (
         BASE + "image_s: {a: }",
         [
-            "2:1: image: 'r.example.org/team/{name}' is not the name of a repository (like registry.example.org/team/app)",
+            "2:1: image: 'r.example.org/team/{name}' is not the name of a repository ({name} is the name of an image under `images`, which this file does not have)",
             "4:1: image_s: is no key multibuild knows (perhaps you meant 'images')",
         ],
     ),
