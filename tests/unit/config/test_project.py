@@ -686,6 +686,12 @@ def test_what_bake_says_lies_between_the_top_level_and_the_images(tmp_path):
     assert (b.config.target, str(b.config.platforms[0].name)) == ("y", "linux/arm64")
 
 
+def test_set_reaches_images_that_only_bake_names(tmp_path):
+    text = BASE + "bake: {files: [x]}\n"
+    a, b = load(tmp_path, text, from_bake={"a": {"target": "t"}, "b": {}}, sets=("images.a.target=x",)).images
+    assert (a.config.target, b.config.target) == ("x", None)
+
+
 def test_images_stand_beside_those_of_bake(tmp_path):
     text = BASE + "bake: {files: [x]}\nimages: {c: {contexts: {x: image:a}}}\n"
     assert [item.name for item in load(tmp_path, text, from_bake={"a": {}}).images] == ["a", "c"]
