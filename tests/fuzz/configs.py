@@ -15,7 +15,7 @@ from fuzz.harness import ODD_VALUES, Target, mutated, mutated_json
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import load_project, read_bake
-from multibuild.config.referenced_files import check_environment, check_files_of_all, local_contexts
+from multibuild.config.referenced_files import check_environment, check_files, local_contexts
 from multibuild.errors import ConfigError
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
@@ -106,7 +106,7 @@ def _run(case: bytes) -> None:
         project = load_project(
             file, environ=environ, overrides=overrides, now=NOW, from_bake=BAKE if bake else None
         )
-        check_files_of_all(project.images)
+        check_files(*project.images)
         for loaded in project.images:
             _plan(loaded, environ, shards=len(case))
     except ConfigError as error:

@@ -12,7 +12,7 @@ from multibuild.config.images.merge import FILE_KEYS, RUN_WIDE_KEYS
 from multibuild.config.load import load_config
 from multibuild.config.problems import key_names
 from multibuild.config.project import LoadedProject, load_project, read_bake
-from multibuild.config.referenced_files import check_environment, check_files_of_all
+from multibuild.config.referenced_files import check_environment, check_files
 from multibuild.config.schema import json_schema
 from multibuild.config.texts import NAMED_KEYS
 from multibuild.errors import ConfigError, UsageError
@@ -743,7 +743,7 @@ def test_what_several_images_miss_is_one_problem(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch AS one\n")
     text = BASE + "target: two\nimages: {a: , b: , c: {target: one}, d: {dockerfile: x}}\n"
     with pytest.raises(ConfigError) as caught:
-        check_files_of_all(load(tmp_path, text).images)
+        check_files(*load(tmp_path, text).images)
     assert caught.value.message.removeprefix(f"{tmp_path / 'multibuild.yaml'}: ").splitlines() == [
         "a, b: target: Dockerfile has no stage 'two' (its stages are one)",
         f"{tmp_path / 'multibuild.yaml'}: d: dockerfile: there is no file {tmp_path / 'x'} (there is Dockerfile)",
@@ -752,7 +752,7 @@ def test_what_several_images_miss_is_one_problem(tmp_path):
 
 def test_what_all_images_miss_names_none(tmp_path):
     with pytest.raises(ConfigError) as caught:
-        check_files_of_all(load(tmp_path, BASE + "images: {a: , b: }\n").images)
+        check_files(*load(tmp_path, BASE + "images: {a: , b: }\n").images)
     assert caught.value.message.startswith(f"{tmp_path / 'multibuild.yaml'}: dockerfile: there is no file")
 
 
@@ -760,7 +760,7 @@ def test_the_files_of_images_that_are_there_pass(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     (tmp_path / "app").mkdir()
     text = BASE + "images: {a: {contexts: {x: image:b, y: ./app}}, b: {context: app}}\n"
-    check_files_of_all(load(tmp_path, text).images)
+    check_files(*load(tmp_path, text).images)
 
 
 def test_a_secret_that_one_image_lacks_names_it(tmp_path):
