@@ -109,9 +109,7 @@ def prove_content(
         try:
             indexes = tuple(_indexes(image.layers, open_layer, cache))
             root = RootFs(indexes)
-            rules = _Rules(
-                config=image.config, platform=platform, mode=mode, ignore=ignore, indexes=indexes
-            )
+            rules = _Rules(config=image.config, platform=platform, mode=mode, ignore=ignore, indexes=indexes)
             proof = rules.prove(root)
             if root.is_ambiguous and proof.status != "failed":
                 return rules.prove(RootFs(indexes, overlay=True))
