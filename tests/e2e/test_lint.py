@@ -82,8 +82,8 @@ WRONG = {
         rule="uname-in-cross-stage",
         line=4,
         way="`COPY --from=build` in line 6 (layer 2 of 2), built by line 4",
-        text=f"{CROSS}\nCOPY wget /bin/wget\nCOPY bin /programs\n"
-        f"RUN wget -O /app https://example.org/app-$(uname -m)\n{FINAL}",
+        text=f"{CROSS}\nCOPY curl /bin/curl\nCOPY bin /programs\n"
+        f"RUN curl -o /app https://example.org/app-$(uname -m)\n{FINAL}",
         fixable=False,
     ),
     "cross-stage-program": Wrong(
@@ -108,11 +108,12 @@ WRONG = {
         text=f"{CROSS}\nCOPY bin /programs\nARG TARGETARCH\n"
         'RUN case "$TARGETARCH" in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac; cp /programs/$arch/app /app\n'
         f"{FINAL}",
+        fixable=False,
     ),
 }
 PROGRAMS = {
     "go": 'cp "/programs/${GOARCH:-$(uname -m)}/app" "$3"',
-    "wget": 'cp "/programs/${3##*/app-}/app" "$2"',
+    "curl": 'cp "/programs/${3##*/app-}/app" "$2"',
 }
 """Stand for a compiler, which works for the machine it runs on unless GOARCH says otherwise, and for a download."""
 

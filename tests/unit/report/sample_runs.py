@@ -127,6 +127,7 @@ def hostile_report():
     row["waits"] = [{"began": 1.0, "seconds": 1.0, "reason": HOSTILE, "number": 1}]
     row["test"] = {"status": "failed", "seconds": 0.0, "detail": HOSTILE}
     row["content"] = {"status": "failed", "checked": 1, "foreign": [HOSTILE] * 9}
+    row["content"]["origins"] = [{"path": HOSTILE, "text": HOSTILE, "layer": 1}] * 9
     report["platforms"].append({**report["platforms"][1], "platform": HOSTILE, "status": HOSTILE})
     step = {"platform": name, "name": f"[1/2] RUN {HOSTILE}", "seconds": 1.0, "cached": False}
     report["steps"] = [{**step, "began": 1.0, "vertex": HOSTILE, "base": HOSTILE}]
