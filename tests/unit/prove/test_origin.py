@@ -1,7 +1,6 @@
 """Foreign files are traced to their layer, their line and their rule: Dockerfile, history and file → sentence."""
 
 import json
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -32,9 +31,7 @@ def origin(text, document, *, layer, layers=None, path="/app", **built):
     file = ForeignFile(path=path, architecture="amd64", needed=True, layer=layer)
     built_from = None
     if text is not None:
-        built_from = BuiltFrom(
-            **{"text": text, "file": "Dockerfile", "platform": ARM64, "args": {}} | built
-        )
+        built_from = BuiltFrom(**{"text": text, "file": "Dockerfile", "platform": ARM64, "args": {}} | built)
     (one,) = trace([file], document, count if layers is None else layers, built_from)
     return one
 
@@ -135,14 +132,18 @@ CASES = {
         says="`COPY app .` in line 3 (layer 3 of 4)",
     ),
     "settings between": Case(
-        text="FROM debian:12\nENV A=b\nCOPY app /app\nLABEL a=b\nEXPOSE 80\nUSER 1\nCMD [\"/app\"]\n",
+        text='FROM debian:12\nENV A=b\nCOPY app /app\nLABEL a=b\nEXPOSE 80\nUSER 1\nCMD ["/app"]\n',
         history=(
-            "ENV A=b ?", "COPY app /app # buildkit", "LABEL a=b ?", "EXPOSE [80/tcp] ?", "USER 1 ?",
+            "ENV A=b ?",
+            "COPY app /app # buildkit",
+            "LABEL a=b ?",
+            "EXPOSE [80/tcp] ?",
+            "USER 1 ?",
             'CMD ["/app"] ?',
         ),
         layer=1,
         says="`COPY app /app` in line 3 (layer 2 of 2)",
-    ),  # fmt: skip
+    ),
     "the base image": Case(
         text="FROM debian:12\nCOPY x /x\n",
         history=("COPY x /x # buildkit",),
@@ -189,8 +190,8 @@ CASES = {
         base=(),
         history=COPIED,
         layer=0,
-        says="`COPY --from=build` in line 4 (layer 1 of 1), built by line 2; line 2: go build works for amd64"
-        " [fixed-target]",
+        says="`COPY --from=build` in line 4 (layer 1 of 1), built by line 2; line 2: GOARCH is for amd64,"
+        " whatever platform is built [fixed-target]",
     ),
     "copy from a stage whose RUN names the path": Case(
         text=f"{CROSS}COPY . .\nRUN go build -o /app .\nRUN true\n{FROM_BUILD}",
@@ -226,11 +227,13 @@ CASES = {
     "a default after the COPY": Case(
         text="FROM debian:12\nARG TARGETARCH\nCOPY bin/$TARGETARCH/app /app\nARG TARGETARCH=amd64\n",
         history=(
-            "ARG TARGETARCH=arm64 ?", "COPY bin/arm64/app /app # buildkit", "ARG TARGETARCH=amd64 ?",
+            "ARG TARGETARCH=arm64 ?",
+            "COPY bin/arm64/app /app # buildkit",
+            "ARG TARGETARCH=amd64 ?",
         ),
         layer=1,
         says="`COPY bin/$TARGETARCH/app /app` in line 3 (layer 2 of 2)",
-    ),  # fmt: skip
+    ),
     "a mistake in another stage": Case(
         text="FROM --platform=$BUILDPLATFORM golang:1 AS other\nRUN GOARCH=amd64 go build -o /b .\n"
         "FROM debian:12\nCOPY --from=other /b /b\nCOPY app /app\n",
@@ -321,7 +324,11 @@ CASES = {
     ),
     "a base with more entries without layers": Case(
         text="FROM debian:12\nCOPY app /app\n",
-        base=("/bin/sh -c #(nop) ADD file:1 in / ", '/bin/sh -c #(nop)  CMD ["sh"] ?', "/bin/sh -c apt-get x ?"),
+        base=(
+            "/bin/sh -c #(nop) ADD file:1 in / ",
+            '/bin/sh -c #(nop)  CMD ["sh"] ?',
+            "/bin/sh -c apt-get x ?",
+        ),
         history=("COPY app /app # buildkit",),
         layer=1,
         says="`COPY app /app` in line 2 (layer 2 of 2)",
@@ -333,7 +340,7 @@ CASES = {
         layer=0,
         says="in the base image debian:12 (FROM in line 1; layer 1 of 3)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -342,3 +349,161 @@ def test_a_file_is_traced(name):
     one = origin(case.text, config(*case.base, *case.history), layer=case.layer, path=case.path)
     expected = f"{case.path} is amd64: {case.says}"
     assert one.text == expected if "; line" not in case.says else one.text.startswith(expected)
+
+
+TEXT = "FROM debian:12\nCOPY app /app\nRUN make\n"
+ENTRIES = (*BASE, "COPY app /app # buildkit", "RUN /bin/sh -c make # buildkit")
+LAYER = "in layer 2 of 3"
+MADE = f"{LAYER}, made by `COPY app /app`"
+
+# What is not certain is not said: a document, the Dockerfile, more of the build, and what is left.
+UNCERTAIN = {
+    "no Dockerfile": (config(*ENTRIES), None, {}, MADE),
+    "no history": ({}, TEXT, {"layers": 3}, LAYER),
+    "a history that is no list": ({"history": {"a": 1}}, TEXT, {"layers": 3}, LAYER),
+    "entries that are no objects": ({"history": ["x", "y", "z"]}, TEXT, {"layers": 3}, LAYER),
+    "more entries than layers": (config(*ENTRIES), TEXT, {"layers": 2}, "in layer 2 of 2"),
+    "fewer entries than layers": (config(*ENTRIES), TEXT, {"layers": 5}, "in layer 2 of 5"),
+    "squashed into one layer": (config("COPY app /app ?", "RUN make ?", ""), TEXT, {"layer": 0}, "in layer 1 of 1"),
+    "a history that the exporter filled up": (
+        config(*ENTRIES, comment="buildkit.exporter.v0"), TEXT, {"layers": 3}, LAYER,
+    ),
+    "too many entries": (config(*["RUN x"] * 1001), TEXT, {}, "in layer 2 of 1001"),
+    "an entry without text": (
+        {"history": [{"created_by": 7}, {}, {"created_by": None}]}, TEXT, {"layers": 3}, LAYER,
+    ),
+    "another frontend": (config(*ENTRIES), f"# syntax=example.org/mine:1\n{TEXT}", {}, MADE),
+    "no Dockerfile at all": (config(*ENTRIES), "not one", {}, MADE),
+    "a target that it does not have": (config(*ENTRIES), TEXT, {"target": "x"}, MADE),
+    "a Dockerfile changed since": (config(*ENTRIES), TEXT.replace("make", "make all"), {}, MADE),
+    "a line added since": (config(*ENTRIES), f"{TEXT}RUN more\n", {}, MADE),
+    "a line removed since": (config(*ENTRIES), "FROM debian:12\nCOPY app /app\n", {}, MADE),
+    "another file copied since": (
+        config(*ENTRIES), TEXT.replace("COPY app", "COPY tool"), {}, MADE,
+    ),
+    "a stage hidden by a build context": (
+        config(*ENTRIES),
+        "FROM debian:12 AS base\nCOPY app /app\nFROM base\nRUN make\n",
+        {"contexts": frozenset({"base"})},
+        MADE,
+    ),
+    "a base given by a build context": (
+        config(*ENTRIES), TEXT, {"contexts": frozenset({"debian:12"}), "layer": 0},
+        "in layer 1 of 3, made by `COPY amd64/ /`",
+    ),
+    "a source given by a build context": (
+        config(*BASE, "COPY /app /app # buildkit"),
+        "FROM debian:12\nCOPY --from=tools /app /app\n",
+        {"contexts": frozenset({"tools"})},
+        "`COPY --from=tools` in line 2 (layer 2 of 2)",
+    ),
+    "layers below scratch": (
+        config(*ENTRIES), TEXT.replace("debian:12", "scratch"), {"layer": 0},
+        "in layer 1 of 3, made by `COPY amd64/ /`",
+    ),
+    "a base image that only its own history knows": (
+        config(*BASE, "RUN |1 TOKEN=s3cret /bin/sh -c make x # buildkit"), None, {},
+        "in layer 2 of 2, made by `RUN make x`",
+    ),
+    "arguments without a shell": (
+        config(*BASE, "RUN |1 TOKEN=s3cret make # buildkit"), None, {}, "in layer 2 of 2, made by `RUN …`",
+    ),
+    "an unknown layer": (config(*ENTRIES), TEXT, {"layer": None}, "its layer is not known"),
+    "a layer beyond": (config(*ENTRIES), TEXT, {"layer": 3}, "its layer is not known"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_what_is_not_certain_is_not_said(name):
+    document, text, more, says = UNCERTAIN[name]
+    assert origin(text, document, **{"layer": 1} | more).text == f"/app is amd64: {says}"
+
+
+def test_a_dockerfile_of_another_name_is_named_and_its_target_decides():
+    text = "FROM debian:12 AS one\nCOPY app /app\nFROM one\nRUN make\n"
+    one = origin(text, config(*ENTRIES[:3]), layer=1, file="docker/arm.Dockerfile", target="one")
+    assert one.text == "/app is amd64: `COPY app /app` in line 2 of docker/arm.Dockerfile (layer 2 of 2)"
+
+
+def test_arguments_of_the_build_decide_what_lint_says():
+    text = f"{CROSS}ARG GOARCH\nRUN go build -o /app .\n{FROM_BUILD}"
+    document = config(*BASE, *COPIED)
+    assert origin(text, document, layer=1, args={"GOARCH": "arm64"}).cause is None
+    assert origin(text, document, layer=1).cause.rule == "untargeted-cross-build"
+
+
+def test_an_origin_as_json_has_what_is_known():
+    one = origin(CASES["a default in that stage"].text, config(*BASE, *COPIED), layer=1)
+    assert one.to_json() == {
+        "path": "/app",
+        "text": one.text,
+        "layer": 2,
+        "created_by": "COPY /app /app",
+        "dockerfile": "Dockerfile",
+        "instruction": "COPY --from=build",
+        "line": 6,
+        "source_line": 4,
+        "stage_line": 1,
+        "rule": "target-arg-default",
+        "rule_line": 3,
+        "message": "the default of TARGETARCH hides the value that BuildKit sets: it is always 'amd64'",
+    }
+    assert origin(None, {}, layer=0, layers=1).to_json() == {
+        "path": "/app", "text": "/app is amd64: in layer 1 of 1", "layer": 1,
+    }  # fmt: skip
+
+
+def test_needed_files_come_first_and_few_are_traced():
+    files = [ForeignFile(path=f"/{n}", architecture="amd64", needed=n == 90, layer=0) for n in range(100)]
+    origins = trace(files, {}, 1)
+    assert [one.path for one in origins[:3]] == ["/90", "/0", "/1"]
+    assert len(origins) == 20
+
+
+HOSTILE = "\x1b[2J\x1b]0;t\x07\u202e`x`\n::error::\r" + "w" * 100_000
+
+
+def test_hostile_history_is_one_short_printable_line():
+    document = config(f"COPY {HOSTILE} /app", f"RUN |1 A={HOSTILE} /bin/sh -c {HOSTILE}", HOSTILE)
+    for layer in range(3):
+        for text in (None, TEXT, f"FROM debian:12\nCOPY --from={'x' * 9000} a /app\n"):
+            one = origin(text, document, layer=layer, path=f"/{HOSTILE}")
+            assert one.text.isprintable()
+            assert len(one.text) < 800
+            written = json.dumps(one.to_json())
+            assert "\\u001b" not in written.replace(json.dumps(one.to_json()["path"]), "")
+            assert len(written) < 3000
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "COPY " + "--a " * 200_000 + "/app",
+        "RUN |1 " + "/" * 400_000,
+        "RUN |1 " + "/a -c " * 100_000,
+        "COPY " + "a " * 400_000,
+        "COPY " + "a" * 800_000,
+        "WORKDIR " + "../" * 200_000,
+        " " * 800_000,
+        "/bin/sh -c #(nop) " * 40_000,
+    ],
+)
+def test_a_long_history_is_read(entry):
+    """In time linear in its length: with the square of it, these would take hours."""
+    text = f"FROM debian:12\nARG V\nCOPY {'$V' * 900} /app\nWORKDIR {'$V/' * 500}\nRUN {'/a ' * 300}\n"
+    assert origin(text, config(entry, entry, entry), layer=1).text.startswith(
+        "/app is amd64: in layer 2 of 3"
+    )
+
+
+def test_legacy_entries_are_read():
+    entries = read_history(
+        config(
+            "/bin/sh -c #(nop) ADD file:1 in / ", "/bin/sh -c apt-get update", "/bin/sh -c #(nop)  CMD [] ?"
+        )
+    )
+    assert entries == (
+        Entry(word="ADD", rest="file:1 in / ", has_layer=True),
+        Entry(word="RUN", rest="/bin/sh -c apt-get update", has_layer=True),
+        Entry(word="CMD", rest="[]", has_layer=False),
+    )
