@@ -101,7 +101,7 @@ class ContentOrigin:
             return f"in the base image {self.name} (FROM in line {self.stage_line}{self._where}; {layer})"
         if not self.layer:
             return "its layer is not known"
-        return f"in {layer}, made by `{self.created_by}`" if self.created_by else f"in {layer}"
+        return f"in {layer} (in its history `{self.created_by}`)" if self.created_by else f"in {layer}"
 
     @property
     def _where(self) -> str:

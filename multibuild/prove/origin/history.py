@@ -58,14 +58,14 @@ def read_history(config: Mapping[str, Any]) -> tuple[Entry, ...]:
     """Return the entries of an untrusted image config; none where it has none, too many, or some of another type.
 
     None either where BuildKit's exporter has filled up a history that did not fit the layers: it adds at the end what
-    may be missing anywhere (solver/exporter, normalizeLayersAndHistory).
+    is missing below, where a base image has no history (exporter/containerimage/writer.go, normalizeLayersAndHistory).
     """
     rows = config.get("history")
     if not isinstance(rows, list) or len(rows) > MAX_ENTRIES:
         return ()
     if not all(isinstance(row, dict) for row in rows):
         return ()
-    if any(row.get("comment") == "buildkit.exporter.v0" for row in rows):
+    if any(str(row.get("comment")).startswith("buildkit.exporter.") for row in rows):
         return ()
     return tuple(_entry(row) for row in rows)
 
@@ -91,11 +91,13 @@ def layer_entries(history: Sequence[Entry], layers: int) -> tuple[int, ...] | No
 class Alignment:
     """The index of the instruction that made each entry. `is_complete` when there is an entry for each of them.
 
-    What is below the first is the base image's then.
+    What is below the first is the base image's then. `is_shifted` when one of them lacks its layer: BuildKit takes the
+    layers of the last entries away where a base image has more entries than layers (normalizeLayersAndHistory).
     """
 
     instructions: Mapping[int, int]
     is_complete: bool
+    is_shifted: bool = False
 
     def is_of_base(self, number: int) -> bool:
         """Whether an entry is certainly the base image's."""
@@ -105,6 +107,7 @@ class Alignment:
 def align(instructions: Sequence[SourceInstruction], history: Sequence[Entry]) -> Alignment:
     """Find the entry of each instruction, from the last one up, as far as their texts agree."""
     matched: dict[int, int] = {}
+    is_shifted = False
     number = len(history)
     for index in range(len(instructions) - 1, -1, -1):
         if instructions[index].word not in LAYER_WORDS:
@@ -113,9 +116,15 @@ def align(instructions: Sequence[SourceInstruction], history: Sequence[Entry]) -
         while number >= 0 and history[number].word not in LAYER_WORDS:
             number -= 1
         if number < 0 or not agrees(instructions[index], history[number]):
-            return Alignment(instructions=matched, is_complete=False)
+            return Alignment(instructions=matched, is_complete=False, is_shifted=is_shifted)
         matched[number] = index
-    return Alignment(instructions=matched, is_complete=True)
+        is_shifted |= not (history[number].has_layer or _makes_no_layer(history[number]))
+    return Alignment(instructions=matched, is_complete=True, is_shifted=is_shifted)
+
+
+def _makes_no_layer(entry: Entry) -> bool:
+    """Whether an entry never has a layer: only that of `WORKDIR /` (dispatchWorkdir)."""
+    return entry.word == "WORKDIR" and entry.rest == "/"
 
 
 def agrees(instruction: SourceInstruction, entry: Entry) -> bool:

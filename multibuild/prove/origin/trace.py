@@ -84,6 +84,8 @@ def trace(
     history = read_history(config)
     numbers = layer_entries(history, layers)
     reader = _read(built_from, history) if built_from is not None and numbers is not None else None
+    if reader is not None and reader.alignment.is_shifted:
+        reader, numbers = None, None
     chosen = sorted(foreign, key=lambda file: not file.needed)[:MAX_FILES]
     origins = []
     for file in chosen:

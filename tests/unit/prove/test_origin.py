@@ -354,7 +354,7 @@ def test_a_file_is_traced(name):
 TEXT = "FROM debian:12\nCOPY app /app\nRUN make\n"
 ENTRIES = (*BASE, "COPY app /app # buildkit", "RUN /bin/sh -c make # buildkit")
 LAYER = "in layer 2 of 3"
-MADE = f"{LAYER}, made by `COPY app /app`"
+MADE = f"{LAYER} (in its history `COPY app /app`)"
 
 # What is not certain is not said: a document, the Dockerfile, more of the build, and what is left.
 UNCERTAIN = {
@@ -367,6 +367,31 @@ UNCERTAIN = {
     "squashed into one layer": (config("COPY app /app ?", "RUN make ?", ""), TEXT, {"layer": 0}, "in layer 1 of 1"),
     "a history that the exporter filled up": (
         config(*ENTRIES, comment="buildkit.exporter.v0"), TEXT, {"layers": 3}, LAYER,
+    ),
+    "a base image without history, as BuildKit fills it up": (
+        {
+            "history": [
+                {"created_by": "COPY app /app # buildkit", "comment": "buildkit.dockerfile.v0"},
+                {"created_by": "RUN /bin/sh -c make # buildkit", "comment": "buildkit.dockerfile.v0"},
+                {"created_by": "[2/3] COPY app /app", "comment": "buildkit.exporter.image.v0"},
+                {"created_by": "[3/3] RUN make", "comment": "buildkit.exporter.image.v0"},
+            ]
+        },
+        TEXT,
+        {},
+        "in layer 2 of 4",
+    ),
+    "a base image of two layers with four entries": (
+        config("RUN 0", "RUN 1", "RUN 2", "RUN 3", "COPY app /app # buildkit ?", "RUN /bin/sh -c make # buildkit ?"),
+        TEXT,
+        {},
+        "in layer 2 of 4",
+    ),
+    "a base image of one layer with two entries": (
+        config("RUN 0", "RUN 1", "COPY app /app # buildkit", "WORKDIR /srv ?"),
+        "FROM debian:12\nCOPY app /app\nWORKDIR /srv\n",
+        {"layer": 2},
+        "in layer 3 of 3",
     ),
     "too many entries": (config(*["RUN x"] * 1001), TEXT, {}, "in layer 2 of 1001"),
     "an entry without text": (
@@ -389,7 +414,7 @@ UNCERTAIN = {
     ),
     "a base given by a build context": (
         config(*ENTRIES), TEXT, {"contexts": frozenset({"debian:12"}), "layer": 0},
-        "in layer 1 of 3, made by `COPY amd64/ /`",
+        "in layer 1 of 3 (in its history `COPY amd64/ /`)",
     ),
     "a source given by a build context": (
         config(*BASE, "COPY /app /app # buildkit"),
@@ -399,14 +424,14 @@ UNCERTAIN = {
     ),
     "layers below scratch": (
         config(*ENTRIES), TEXT.replace("debian:12", "scratch"), {"layer": 0},
-        "in layer 1 of 3, made by `COPY amd64/ /`",
+        "in layer 1 of 3 (in its history `COPY amd64/ /`)",
     ),
     "a base image that only its own history knows": (
         config(*BASE, "RUN |1 TOKEN=s3cret /bin/sh -c make x # buildkit"), None, {},
-        "in layer 2 of 2, made by `RUN make x`",
+        "in layer 2 of 2 (in its history `RUN make x`)",
     ),
     "arguments without a shell": (
-        config(*BASE, "RUN |1 TOKEN=s3cret make # buildkit"), None, {}, "in layer 2 of 2, made by `RUN …`",
+        config(*BASE, "RUN |1 TOKEN=s3cret make # buildkit"), None, {}, "in layer 2 of 2 (in its history `RUN …`)",
     ),
     "an unknown layer": (config(*ENTRIES), TEXT, {"layer": None}, "its layer is not known"),
     "a layer beyond": (config(*ENTRIES), TEXT, {"layer": 3}, "its layer is not known"),
