@@ -60,7 +60,7 @@ class ImageContent:
 class ForeignFile:
     """An ELF file of another architecture. `needed` when the image's ENTRYPOINT or CMD executes or loads it.
 
-    `layer` is the number, from 0, of the layer that has it.
+    `layer` is the number, from 1, of the layer that has it.
     """
 
     path: str
@@ -222,7 +222,7 @@ def _with_layers(
     wanted = set(entries.values())
     numbers = {
         id(entry): number
-        for number, index in enumerate(indexes)
+        for number, index in enumerate(indexes, 1)
         for entry in index.entries
         if id(entry) in wanted
     }

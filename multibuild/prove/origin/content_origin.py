@@ -62,6 +62,11 @@ class ContentOrigin:
         text = f"{path} is {self.architecture}: {self._way()}"
         return one_line(f"{text}; {self._because()}" if self.cause else text)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for a message that has said what it is."""
+        return one_line(f"{shorten(one_line(self.path), MAX_PATH)} is {self._way()}")
+
     def to_json(self) -> dict[str, Any]:
         """Return its form in the journal and in report.json; what is not known is left out."""
         first, last = (self.lines[0], self.lines[-1]) if self.lines else (None, None)

@@ -137,7 +137,7 @@ def agrees(instruction: SourceInstruction, entry: Entry) -> bool:
     text = " ".join(_words(rest))
     actual = " ".join(_without_flags(entry.rest).split())
     if instruction.word == "WORKDIR":
-        return _fits(_directory(text.strip("\"'")), actual)
+        return _fits(_directory(text.strip("\"'")), posixpath.normpath(actual))
     return _fits(text, actual)
 
 
@@ -157,7 +157,7 @@ def _runs(instruction: SourceInstruction, entry: Entry) -> bool:
 
 
 def _directory(text: str) -> str:
-    """Return the pattern of a WORKDIR: BuildKit writes the absolute path, without slash at the end."""
+    """Return the pattern of a WORKDIR in normal form: BuildKit writes an absolute path."""
     if text.startswith("$"):
         return text.rstrip("/")
     absolute = text.startswith("/")

@@ -89,17 +89,12 @@ def trace(
     chosen = sorted(foreign, key=lambda file: not file.needed)[:MAX_FILES]
     origins = []
     for file in chosen:
-        known = file.layer is not None and 0 <= file.layer < layers
-        origin = ContentOrigin(
-            path=file.path,
-            architecture=file.architecture,
-            layer=(file.layer or 0) + 1 if known else 0,
-            layers=layers,
-        )
-        if known and numbers is not None:
-            number = numbers[file.layer or 0]
-            origin = replace(origin, created_by=_shown(history[number].shown))
-            origin = reader.trace(origin, number) if reader is not None else origin
+        number = file.layer if file.layer is not None and 0 < file.layer <= layers else 0
+        origin = ContentOrigin(path=file.path, architecture=file.architecture, layer=number, layers=layers)
+        if number and numbers is not None:
+            entry = numbers[number - 1]
+            origin = replace(origin, created_by=_shown(history[entry].shown))
+            origin = reader.trace(origin, entry) if reader is not None else origin
         origins.append(origin)
     return tuple(origins)
 

@@ -64,18 +64,18 @@ def test_every_architecture_proves_itself_and_no_other(name):
     other = "amd64" if name != "amd64" else "arm64"
     wrong = Image({"app": build_probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
     assert wrong.status == "failed"
-    assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True, layer=0),)
+    assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True, layer=1),)
     assert f"/app is {other}" in wrong.detail
 
 
 @pytest.mark.parametrize(
     ("layers", "layer"),
     [
-        ([{"app": NATIVE}, {"app": FOREIGN}, {"x": NATIVE}], 1),
-        ([{"app": FOREIGN}, {"x": b""}, {"app": FOREIGN}], 2),
-        ([{"app": FOREIGN}, {"y": NATIVE}, {"z": b""}], 0),
-        ([{"usr/bin/app": FOREIGN}, {"bin": "-> usr/bin"}, {"x": b""}], 0),
-        ([{"v2": b"", "x": NATIVE}, {"v/app": FOREIGN, "app": "-> v/app"}], 1),
+        ([{"app": NATIVE}, {"app": FOREIGN}, {"x": NATIVE}], 2),
+        ([{"app": FOREIGN}, {"x": b""}, {"app": FOREIGN}], 3),
+        ([{"app": FOREIGN}, {"y": NATIVE}, {"z": b""}], 1),
+        ([{"usr/bin/app": FOREIGN}, {"bin": "-> usr/bin"}, {"x": b""}], 1),
+        ([{"v2": b"", "x": NATIVE}, {"v/app": FOREIGN, "app": "-> v/app"}], 2),
     ],
 )
 def test_the_layer_that_has_a_foreign_file_is_named(layers, layer):

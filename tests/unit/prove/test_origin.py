@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,8 @@ def origin(text, document, *, layer, layers=None, path="/app", **built):
     """Return the origin of one file."""
     rows = document.get("history") or []
     count = sum(not row.get("empty_layer") for row in rows if isinstance(row, dict))
-    file = ForeignFile(path=path, architecture="amd64", needed=True, layer=layer)
+    number = None if layer is None else layer + 1
+    file = ForeignFile(path=path, architecture="amd64", needed=True, layer=number)
     built_from = None
     if text is not None:
         built_from = BuiltFrom(**{"text": text, "file": "Dockerfile", "platform": ARM64, "args": {}} | built)
@@ -130,6 +132,20 @@ CASES = {
         layer=2,
         path="/srv/app",
         says="`COPY app .` in line 3 (layer 3 of 4)",
+    ),
+    "working directories as written": Case(
+        text="FROM debian:12\nARG D=x\nWORKDIR /a/./b/\nWORKDIR ./c\nWORKDIR /$D/\nCOPY app .\nWORKDIR /tmp/\n",
+        history=(
+            "ARG D=x ?",
+            "WORKDIR /a/./b/",
+            "WORKDIR /a/b/c",
+            "WORKDIR /x/",
+            "COPY app . # buildkit",
+            "WORKDIR /tmp/",
+        ),
+        layer=4,
+        path="/x/app",
+        says="`COPY app .` in line 6 (layer 5 of 6)",
     ),
     "settings between": Case(
         text='FROM debian:12\nENV A=b\nCOPY app /app\nLABEL a=b\nEXPOSE 80\nUSER 1\nCMD ["/app"]\n',
@@ -357,7 +373,7 @@ LAYER = "in layer 2 of 3"
 MADE = f"{LAYER} (in its history `COPY app /app`)"
 
 # What is not certain is not said: a document, the Dockerfile, more of the build, and what is left.
-UNCERTAIN = {
+UNCERTAIN: dict[str, tuple[Any, ...]] = {
     "no Dockerfile": (config(*ENTRIES), None, {}, MADE),
     "no history": ({}, TEXT, {"layers": 3}, LAYER),
     "a history that is no list": ({"history": {"a": 1}}, TEXT, {"layers": 3}, LAYER),
@@ -479,7 +495,7 @@ def test_an_origin_as_json_has_what_is_known():
 
 
 def test_needed_files_come_first_and_few_are_traced():
-    files = [ForeignFile(path=f"/{n}", architecture="amd64", needed=n == 90, layer=0) for n in range(100)]
+    files = [ForeignFile(path=f"/{n}", architecture="amd64", needed=n == 90, layer=1) for n in range(100)]
     origins = trace(files, {}, 1)
     assert [one.path for one in origins[:3]] == ["/90", "/0", "/1"]
     assert len(origins) == 20
