@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.dockerfile.source import SourceInstruction
@@ -25,6 +26,8 @@ _SYSTEM = re.compile(r"/(?:usr/)?(?:s?bin|lib(?:exec|32|64|x32)?)/")
 _INSPECTS = re.compile(
     r"\s*(?:then\s+|do\s+|!\s+)?(?:strip|chmod|chown|chgrp|rm|ls|file|upx|test|\[|ldd|setcap|du|readelf|sha\d+sum)\b"
 )
+_COPIES = re.compile(r"\s*(?:then\s+|do\s+)?(?:cp|mv|install|ln)\s")
+_BEFORE_PATH = r"(?<![\w./-])(?:\./)?"
 _SEPARATOR = re.compile(r"[;&|\n]+")
 _GLOB = re.compile(r"[*?\[]")
 
@@ -136,36 +139,61 @@ def sources_of(copy: Copy, path: str) -> tuple[str, ...]:
 def maker_of(view: View, stage: StageView, paths: Sequence[str]) -> Maker | None:
     """Return what made one of some paths in a stage; None where that is not to be seen.
 
-    Certain are a COPY of the file itself and a RUN that names its whole path; likely a RUN that names the file, or the
-    last RUN of the stage, unless the path is one of the system's, where packages and the base image have theirs.
+    Certain are a COPY of the file itself, a RUN that writes to its path, and the only RUN that names its path. Likely
+    is the first of several, a RUN that names the file, or the last RUN of the stage, unless the path is one of the
+    system's, where packages and the base image have theirs.
     """
-    steps = located_steps(view, stage)
-    named = last = covering = None
-    for one in reversed(steps):
-        word = one.instruction.word
-        if word in {"COPY", "ADD"}:
+    seen = _Seen()
+    for one in reversed(located_steps(view, stage)):
+        if one.instruction.word in {"COPY", "ADD"}:
             maker = _copied(one, paths)
             if maker is not None and maker.evidence == "certain":
                 return maker
-            covering = covering or (None if last else maker)
-        elif word == "RUN" and any(_makes(one, path) for path in paths):
-            return Maker(located=one)
-        elif word == "RUN":
-            last = last or one
-            if named is None and any(_names(one.instruction, posixpath.basename(path)) for path in paths):
-                named = one
-    if named is not None:
-        return Maker(located=named, evidence="likely")
-    return _without_name(last, covering, paths)
+            seen.covering = seen.covering or (None if seen.last else maker)
+            seen.has_unknown |= maker is None and not _is_known(one)
+        elif one.instruction.word == "RUN":
+            if _writes(one, paths):
+                return Maker(located=one)
+            seen.add_run(one, paths)
+    return seen.maker(paths)
 
 
-def _without_name(last: Located | None, covering: Maker | None, paths: Sequence[str]) -> Maker | None:
-    """Return what likely made a file that no instruction names: the last RUN, or a COPY of a directory after it."""
-    if covering is not None or last is None:
-        return covering or Maker(located=None)
-    if any(_SYSTEM.match(path) for path in paths):
-        return None
-    return Maker(located=last, evidence="likely")
+@dataclass
+class _Seen:
+    """What a stage has besides a certain maker, in the order from its end."""
+
+    naming_path: list[Located] = field(default_factory=list)
+    naming_file: list[Located] = field(default_factory=list)
+    last: Located | None = None
+    covering: Maker | None = None
+    has_unknown: bool = False
+
+    def add_run(self, located: Located, paths: Sequence[str]) -> None:
+        """Add a RUN that does not certainly write to one of the paths."""
+        self.last = self.last or located
+        if any(_names_path(located, path) for path in paths):
+            self.naming_path.append(located)
+        elif any(_names(located.instruction, posixpath.basename(path)) for path in paths):
+            self.naming_file.append(located)
+
+    def maker(self, paths: Sequence[str]) -> Maker | None:
+        """Return the most likely maker; the base only where nothing else can be it."""
+        if self.naming_path:
+            is_only = len(self.naming_path) == 1
+            return Maker(located=self.naming_path[-1], evidence="certain" if is_only else "likely")
+        if self.naming_file:
+            return Maker(located=self.naming_file[0], evidence="likely")
+        if self.covering is not None or self.last is None:
+            return self.covering or (None if self.has_unknown else Maker(located=None))
+        if any(_SYSTEM.match(path) for path in paths):
+            return None
+        return Maker(located=self.last, evidence="likely")
+
+
+def _is_known(located: Located) -> bool:
+    """Whether the destination of a COPY is known: otherwise it may have made any file."""
+    copy = copy_in(located)
+    return copy is not None and bool(absolute(copy.destination, copy.workdir))
 
 
 def _copied(located: Located, paths: Sequence[str]) -> Maker | None:
@@ -181,13 +209,29 @@ def _copied(located: Located, paths: Sequence[str]) -> Maker | None:
     return None
 
 
-def _makes(located: Located, path: str) -> bool:
-    """Whether a RUN names a path, from the root or from its working directory, in a command that may write it."""
-    names = [path]
+def _names_path(located: Located, path: str) -> bool:
+    """Whether a RUN names a path in a command that may write it."""
+    return any(_names(located.instruction, name, before=_BEFORE_PATH) for name in _names_of(located, path))
+
+
+def _names_of(located: Located, path: str) -> list[str]:
+    """Return a path from the root, and from the working directory if that is more than the file's name."""
     workdir = located.workdir.rstrip("/") + "/"
-    if located.workdir and path.startswith(workdir) and "/" in path[len(workdir) :]:
-        names.append(path[len(workdir) :])
-    return any(_names(located.instruction, name, before=r"(?<![\w./-])(?:\./)?") for name in names)
+    inner = path[len(workdir) :] if located.workdir and path.startswith(workdir) else ""
+    return [path, inner] if "/" in inner else [path]
+
+
+def _writes(located: Located, paths: Sequence[str]) -> bool:
+    """Whether a RUN has a path as the output of a command: behind -o or >, or at the end of cp, mv or install."""
+    text = instruction_text(located.instruction)
+    for name in {name for path in paths for name in _names_of(located, path) if name in text}:
+        here = rf"[\"']?(?:\./)?{re.escape(name)}(?![\w./-])"
+        output = re.compile(rf"(?:(?:^|\s)(?:-[oO]|--out(?:put)?[= ])\s*|>\s*|\bof=){here}")
+        last = re.compile(rf"\s{here}[\"']?\s*\Z")
+        for command in _SEPARATOR.split(text):
+            if output.search(command) or (_COPIES.match(command) and last.search(command)):
+                return True
+    return False
 
 
 def _names(instruction: SourceInstruction, name: str, *, before: str = r"(?<![\w.-])") -> bool:

@@ -295,6 +295,42 @@ CASES = {
         layer=1,
         says="`COPY --from=build` in line 5 (layer 2 of 2), built by line 2",
     ),
+    "a RUN that changes what another has written": Case(
+        text="FROM debian:12 AS build\nRUN cc a.c -o /app\nRUN patchelf --set-rpath /lib /app\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 5 (layer 2 of 2), built by line 2",
+    ),
+    "a RUN that changes what was copied": Case(
+        text="FROM debian:12 AS build\nCOPY app /app\nRUN patchelf --set-rpath /lib /app\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 5 (layer 2 of 2), copied from the build context by line 2",
+    ),
+    "a RUN that writes over what was copied": Case(
+        text="FROM debian:12 AS build\nCOPY app /app\nRUN make && cp out/x /app; true\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 5 (layer 2 of 2), built by line 3",
+    ),
+    "several RUN that name it": Case(
+        text="FROM debian:12 AS build\nRUN make OUT=/app\nRUN ./sign /app\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 5 (layer 2 of 2), likely built by line 2",
+    ),
+    "the only RUN that names it": Case(
+        text="FROM debian:12 AS build\nRUN make OUT=/app\nRUN true\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 5 (layer 2 of 2), built by line 2",
+    ),
+    "a COPY to an unknown place": Case(
+        text="FROM debian:12 AS build\nCOPY x $WHERE\n" + FROM_BUILD,
+        history=COPIED,
+        layer=1,
+        says="`COPY --from=build` in line 4 (layer 2 of 2)",
+    ),
     "the last RUN": Case(
         text="FROM debian:12 AS build\nCOPY . .\nRUN make\nRUN make install\n" + FROM_BUILD,
         history=COPIED,
