@@ -44,7 +44,7 @@ def image(choose, base_texts):
     base_layers = choose.randint(0, 3)
     base_entries = max(base_layers + choose.choice((0, 0, 0, -1, 1, 2)), 0)
     base = [row(choose.choice(base_texts).removesuffix(" ?")) for _ in range(base_entries)]
-    made = [None] * base_layers
+    made: list[int | None] = [None] * base_layers
     made += [number for number, line in enumerate(lines) if not INSTRUCTIONS[line].endswith(" ?")]
     return lines, fit([*base, *(row(INSTRUCTIONS[line]) for line in lines)], len(made)), made
 
