@@ -30,7 +30,7 @@ _LEGACY = "/bin/sh -c #(nop) "
 _QUOTING = re.compile(r"[\"'\\]")
 _SHELL = re.compile(r"/\S{1,60} (?:-\w{1,12} (?:pipefail )?){1,4}")
 _FLAG = re.compile(r"\s*--[a-z][a-z-]*(?:=\S*)?(?=\s)")
-_VARIABLE = re.compile(r"\$(?:\w+|\{[^}]*\})|<<-?\S+")
+_VARIABLE = re.compile(r"\$(?:\w+|\{[^{}]*\})|<<-?\S+")
 
 
 @frozen
