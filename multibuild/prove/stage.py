@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.background import run_in_background
@@ -46,7 +47,9 @@ async def prove_children(
     # Tests wait for the builder, proofs for the registry: neither needs the other.
     async with asyncio.TaskGroup() as group:
         test_task = group.create_task(_test(plan, children, context, failover))
-        proof_task = group.create_task(_prove_contents(plan, children, recorder, reader))
+        proof_task = group.create_task(
+            _prove_contents(_dockerfiles_of(plan, context), children, recorder, reader)
+        )
     tests, (proofs, origins) = test_task.result(), proof_task.result()
     _raise_for(children, tests, proofs, origins)
     return tuple(
@@ -64,8 +67,13 @@ async def _test(
         return await run_tests(plan, references, context.recorder, run=context.run, failover=failover)
 
 
+def _dockerfiles_of(plan: Plan, context: RunContext) -> Path | None:
+    """Return the directory of the Dockerfiles; None for `merge`, whose children may be those of others."""
+    return None if context.command == "merge" else plan.project
+
+
 async def _prove_contents(
-    plan: Plan, children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
+    dockerfiles: Path | None, children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
 ) -> tuple[dict[Platform, ContentProof], Origins]:
     def prove(child: PlatformChild) -> tuple[Platform, ContentProof]:
         return child.planned.platform, reader.proof(child.reference, child.planned.platform, child.child)
@@ -76,7 +84,7 @@ async def _prove_contents(
         by_platform = {child.planned.platform: child for child in children}
         for platform, proof in reader.registries.map(prove, children):
             proofs[platform] = proof
-            origins[platform] = origins_of(proof, by_platform[platform], plan.project)
+            origins[platform] = origins_of(proof, by_platform[platform], dockerfiles)
             recorder.record(
                 ContentEnded(
                     platform=str(platform),

@@ -26,14 +26,17 @@ MAX_LINES = 8
 _IGNORE_HINT = "legitimate foreign files can be named in `verify.ignore`"
 
 
-def origins_of(proof: ContentProof, child: PlatformChild, project: Path) -> tuple[ContentOrigin, ...]:
-    """Return where the foreign files of a failed proof come from; `project` is what the Dockerfile's path begins at."""
+def origins_of(proof: ContentProof, child: PlatformChild, project: Path | None) -> tuple[ContentOrigin, ...]:
+    """Return where the foreign files of a failed proof come from.
+
+    `project` is what the Dockerfile's path begins at, None where the child was not built from it.
+    """
     if proof.status != "failed" or not proof.foreign:
         return ()
     # Imported with the first failure: it needs the rules of lint.
     from multibuild.prove.origin.trace import trace
 
-    built_from = _built_from(child.planned.spec, project)
+    built_from = _built_from(child.planned.spec, project) if project is not None else None
     return trace(proof.foreign, child.child.config.raw, len(child.child.layers), built_from)
 
 

@@ -55,6 +55,11 @@ def test_the_dockerfile_of_the_build_is_read(tmp_path, changes, says):
     assert one.text == says
 
 
+def test_a_child_of_another_build_has_no_dockerfile():
+    (one,) = origins_of(FAILED, child(), None)
+    assert one.text == LAYER
+
+
 @pytest.mark.parametrize(
     "proof", [ContentProof(status="passed", foreign=FOREIGN), ContentProof(status="failed")]
 )
