@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from docs.generator.markdown import code, page, table
 from multibuild.journal.entry import JournalEntry, read_event
+from multibuild.prove.origin.content_origin import Cause, ContentOrigin, TracedLine
 from multibuild.report.images import RUN_WIDE
 from multibuild.report.report import make_report
 
@@ -77,6 +78,22 @@ MEANINGS: Final = {
     "platforms[].content.checked": "how many programs were looked at",
     "platforms[].content.foreign": "those of another platform",
     "platforms[].content.detail": "what went wrong",
+    "platforms[].content.origins": "of a failed proof: where its foreign files come from, those that the image starts"
+    " first, 20 at most; what is not certain is left out",
+    "platforms[].content.origins[].path": "the file",
+    "platforms[].content.origins[].text": "the sentence that the terminal shows",
+    "platforms[].content.origins[].layer": "the number of its layer, from 1",
+    "platforms[].content.origins[].created_by": "what the image's history says of that layer, without build arguments",
+    "platforms[].content.origins[].dockerfile": "the Dockerfile that the lines are of",
+    "platforms[].content.origins[].instruction": "the instruction of the last stage that put it there",
+    "platforms[].content.origins[].line": "its line",
+    "platforms[].content.origins[].source_line": "for a COPY from another stage, the line there that made the file",
+    "platforms[].content.origins[].stage_line": "the FROM of that stage, or of the base image that has the file",
+    "platforms[].content.origins[].image": "the image it was copied from, or the base image",
+    "platforms[].content.origins[].likely": "true where `source_line` is no more than likely",
+    "platforms[].content.origins[].rule": "the [lint rule](lint.md) that explains it",
+    "platforms[].content.origins[].rule_line": "the line of that finding",
+    "platforms[].content.origins[].message": "what lint says",
     "steps": "the steps of each platform's last attempt",
     "steps[].platform": "the platform",
     "steps[].name": "as the Dockerfile has it",
@@ -141,6 +158,21 @@ def _keys(value: Any, path: str) -> Iterator[str]:
             yield from _keys(item, inner)
 
 
+_ORIGIN: Final = ContentOrigin(
+    path="/app",
+    architecture="amd64",
+    layer=2,
+    layers=2,
+    created_by="COPY /app /app",
+    file="Dockerfile",
+    lines=(TracedLine(instruction="COPY --from=build", line=9), TracedLine(instruction="RUN make", line=4)),
+    source="likely",
+    name="debian",
+    stage_line=1,
+    cause=Cause(rule="target-arg-default", line=3, message="…"),
+)
+
+
 def _sample() -> dict[str, Any]:
     """Return the report of a run in which everything happens once."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
@@ -162,7 +194,7 @@ def _sample() -> dict[str, Any]:
         ("attempt.waiting", {**platform, "number": 1, "seconds": 5.0, "reason": "…"}),
         ("platform.ended", {**platform, "status": "failed", "reason": "…", "steps": [step]}),
         ("test.ended", {**platform, "status": "failed", "class": "network", "detail": "…", "hint": "…"}),
-        ("content.ended", {**platform, "status": "failed", "detail": "…"}),
+        ("content.ended", {**platform, "status": "failed", "detail": "…", "origins": [_ORIGIN.to_json()]}),
         ("stage.ended", {"stage": "build", "seconds": 1.0}),
         ("index.composed", {"digest": "…", "mediaType": "…", "size": 1, "entries": 1, "manifests": []}),
         ("tag.ended", {"ref": "…", "before": None, "after": "…", "status": "moved"}),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multibuild.config.config import Config
     from multibuild.config.load import LoadedConfig
     from multibuild.config.project import LoadedProject
+    from multibuild.config.sections import Bake
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
@@ -152,13 +153,41 @@ def load_project(request: Request) -> LoadedProject:
         fail_fast=request.fail_fast or None,
     )
     logger.info("config: %s", request.file.absolute())
+    now = datetime.now(UTC)
+    bake = project.read_bake(request.file, environ=os.environ, overrides=overrides, now=now)
     return project.load_project(
         request.file,
         environ=os.environ,
         overrides=overrides,
-        now=datetime.now(UTC),
+        now=now,
         names=request.images,
+        from_bake=_from_bake(bake, request.file.absolute().parent) if bake is not None else None,
     )
+
+
+def _from_bake(bake: Bake, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what bake says of each of its targets, as keys of a config; buildx itself reads the definition."""
+    from multibuild.bake.definition import read_bake
+    from multibuild.engine.docker import run_docker
+
+    images = read_bake(
+        run_docker,
+        project=folder,
+        environ=os.environ,
+        files=bake.files,
+        targets=bake.targets,
+        variables=bake.vars,
+    )
+    return {image.name: _literal(dict(image.keys)) for image in images}
+
+
+def _literal(value: Any) -> Any:
+    """Return a value whose texts are not interpolated: bake has done so."""
+    if isinstance(value, Mapping):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
 
 
 def configs_if_any(file: Path) -> tuple[Config, ...]:

@@ -134,7 +134,10 @@ def check_repository(value: str) -> str:
         raise invalid(f"'{value}' has capitals", hint=f"registries want {value.lower()}")
     parts = repository.split("/")
     if not all(_COMPONENT.match(part) for part in parts) or (has_host and not _HOST.match(first)):
-        raise invalid(f"'{value}' is not the name of a repository", hint="like registry.example.org/team/app")
+        hint = "like registry.example.org/team/app"
+        if "{name}" in value:
+            hint = "{name} is the name of an image under `images`, which this file does not have"
+        raise invalid(f"'{value}' is not the name of a repository", hint=hint)
     return value
 
 

@@ -64,7 +64,7 @@ def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError
 
 def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """Convert pydantic's errors to problems in the user's terms."""
-    return [_problem(details, model, document) for details in error.errors(include_url=False)]
+    return [problem_of(details, model, document) for details in error.errors(include_url=False)]
 
 
 def _without_secret(problem: Problem, document: Document) -> Problem:
@@ -96,8 +96,14 @@ def _short(text: str) -> str:
     return shorten(one_line(text), MAX_MESSAGE)
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
-    key: KeyPath = tuple(part for part in details["loc"] if part != "[key]")
+def key_of(details: ErrorDetails) -> KeyPath:
+    """Return the key of one of pydantic's errors."""
+    return tuple(part for part in details["loc"] if part != "[key]")
+
+
+def problem_of(details: ErrorDetails, model: type[BaseModel], document: Document) -> Problem:
+    """Convert one of pydantic's errors."""
+    key = key_of(details)
     context = details.get("ctx", {})
     match details["type"]:
         case "multibuild":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from multibuild.config.images.names import choose
 from multibuild.config.images.problems import ImageProblems
 from multibuild.config.interpolate import Interpolator
 from multibuild.config.load import LoadedConfig, canonical_json, load_one, with_absolute_tls_files
-from multibuild.config.problems import Problem, config_error, problems_of
+from multibuild.config.problems import Problem, config_error, key_of, problem_of, problems_of
 from multibuild.config.sections import Bake
 from multibuild.config.texts import Expansions, Texts
 from multibuild.config.yaml_document import Document, read_document
@@ -129,18 +130,26 @@ def _images(
     problems.add(wrong)
     problems.add(_bake(document, expansions)[1])
     images: dict[str, Image] = {}
-    if not wrong or layers.names:
-        for name in layers.names:
-            values = layers.image(name)
-            config = _validated(values, document, expansions, problems)
-            if config is not None:
-                images[name] = _image(values, config)
+    for name in layers.names:
+        if problems.are_many:
+            break
+        values = layers.image(name)
+        config = _validated(values, document, expansions, problems)
+        if config is not None:
+            images[name] = _image(values, config)
     if not problems:
         problems.add(dependency_problems(images))
-        problems.add(collision_problems(images))
+        problems.add(collision_problems(images, flags=layers.flags))
     if problems:
-        raise config_error(document, problems.reported())
+        raise config_error(_with_bake(document, from_bake), problems.reported())
     return tuple(images.values())
+
+
+def _with_bake(document: Document, from_bake: Mapping[str, Mapping[str, Any]]) -> Document:
+    """Return a document in which a problem finds the values of bake, to see whether they are secret."""
+    if not from_bake:
+        return document
+    return replace(document, values={**document.values, "bake": from_bake})
 
 
 def _image(values: ImageValues, config: Config) -> Image:
@@ -154,28 +163,35 @@ def _validated(
 ) -> Config | None:
     texts = Texts(expansions, name=image.name, source=image.origin.source)
     values = texts.interpolated(image.values, ())
-    problems.add(texts.problems)
+    problems.add([problem for problem in texts.problems if not problems.has(problem.key)])
     try:
         config = Config.parse(values)
     except ValidationError as error:
-        problems.add_invalid(_in_image(error, image, document), image)
+        problems.add_invalid(_in_image(error, image, document, problems), image)
         return None
     return config if not texts.problems else None
 
 
-def _in_image(error: ValidationError, image: ImageValues, document: Document) -> list[Problem]:
-    """Return the problems of an image by its own keys, with the texts of the file."""
-    keys = [tuple(part for part in details["loc"] if part != "[key]") for details in error.errors()]
-    texts = {
-        key: document.texts[source] for key in keys if (source := image.origin.source(key)) in document.texts
-    }
-    return problems_of(error, ConfigFile, Document(values=image.values, locations={}, texts=texts))
+def _in_image(
+    error: ValidationError, image: ImageValues, document: Document, problems: ImageProblems
+) -> Iterator[Problem]:
+    """Yield the problems of an image by its own keys, with the texts of the file; none that another image has too."""
+    for details in error.errors(include_url=False):
+        key = key_of(details)
+        source = image.origin.source(key)
+        if not problems.has(source):
+            texts = {key: document.texts[source]} if source in document.texts else {}
+            own = Document(values=image.values, locations={}, texts=texts)
+            yield problem_of(details, ConfigFile, own)
 
 
 def _bake(document: Document, expansions: Expansions) -> tuple[Bake | None, list[Problem]]:
     """Return the `bake` section and its problems."""
     if "bake" not in document.values:
         return None, []
+    if not isinstance(document.values["bake"], dict):
+        hint = "like bake: {files: [docker-bake.hcl]}"
+        return None, [Problem(key=("bake",), message="must be a mapping", hint=hint)]
     texts = Texts(expansions)
     values = texts.interpolated(document.values["bake"], ("bake",))
     try:

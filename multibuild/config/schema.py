@@ -9,6 +9,7 @@ from typing import Any
 from multibuild.config import sections
 from multibuild.config.config import Config, ConfigFile
 from multibuild.config.images.merge import MAX_IMAGES, RUN_WIDE_INNER, RUN_WIDE_KEYS
+from multibuild.config.images.names import MAX_NAME
 
 
 def json_schema() -> dict[str, Any]:
@@ -42,6 +43,7 @@ def _images(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "minProperties": 1,
         "maxProperties": MAX_IMAGES,
+        "propertyNames": {"maxLength": MAX_NAME},
         "additionalProperties": {
             "type": ["object", "null"],
             "properties": keys,

@@ -292,12 +292,16 @@ class SmokeTestEnded(PlatformEvent):
 
 @event("content.ended", durable=False)
 class ContentEnded(PlatformEvent):
-    """A proof of content passed (`merge` does not repeat it), failed (`foreign`: the wrong files) or was skipped."""
+    """A proof of content passed (`merge` does not repeat it), failed (`foreign`: the wrong files) or was skipped.
+
+    `origins` of a failed one: where foreign files come from. Shown, in the report.
+    """
 
     status: str
     checked: int = 0
     foreign: tuple[str, ...] = ()
     detail: str | None = None
+    origins: tuple[Mapping[str, Any], ...] | None = None
 
 
 @event("index.composed")

@@ -37,9 +37,16 @@ _DESCRIPTOR: Mapping[str, Shape] = {
     "annotations?": optional(is_object),
 }  # fmt: skip
 
+_ORIGIN: Mapping[str, Shape] = {
+    "path": is_text, "text": is_text, "layer?": is_count, "created_by?": is_text, "dockerfile?": is_text,
+    "instruction?": is_text, "line?": is_count, "source_line?": is_count, "stage_line?": is_count,
+    "image?": is_text, "likely?": is_flag, "rule?": is_text, "rule_line?": is_count, "message?": is_text,
+}  # fmt: skip
+
 FIELD_SHAPES: Mapping[tuple[str, str], Shape] = {
     ("run.ended", "error"): optional(_ERROR),
     ("platform.ended", "steps"): optional([_STEP]),
+    ("content.ended", "origins"): optional([_ORIGIN]),
     ("index.composed", "manifests"): [_DESCRIPTOR],
 }
 """Fields of events that are objects or lists of such: by the names of the event and of the field."""
@@ -88,7 +95,7 @@ _IMAGE_REPORT: Mapping[str, Shape] = {
             "attempts": [_ATTEMPT],
             "waits?": [{"number": is_count, "seconds": is_duration, "reason": is_text, "began": is_number}],
             "test": {**_PROOF, "seconds": is_duration},
-            "content": {**_PROOF, "checked?": is_count, "foreign?": [is_text]},
+            "content": {**_PROOF, "checked?": is_count, "foreign?": [is_text], "origins?": [_ORIGIN]},
             "reason?": _TEXT,
         }
     ],

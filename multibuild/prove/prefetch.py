@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from multibuild.journal.events import Event, PlatformEnded
 from multibuild.journal.local_children import ChildStores, child_reference
 from multibuild.journal.runs import RunDirectory, State
+from multibuild.oci.copy.consistency import VISIBILITY_TIMEOUT_S, wait_until_visible
 from multibuild.oci.image import Child, read_child
 from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.reference import Reference
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 
 class _ReaderClosed(Exception):
-    """The reader was closed while a layer was read."""
+    """The reader was closed while a child was waited for, or a layer read."""
 
 
 class ChildReader:
@@ -73,15 +74,19 @@ class ChildReader:
         match event:
             case PlatformEnded(status="succeeded" | "reused", digest=str(digest)):
                 platform = Platform.literal(event.platform)
-                self.prefetch(StagedChild(platform=platform, repository=event.repository, digest=digest))
+                staged = StagedChild(platform=platform, repository=event.repository, digest=digest)
+                self.prefetch(staged, is_new=event.status == "succeeded")
 
-    def prefetch(self, staged: StagedChild) -> None:
-        """Start to read a child, and then to prove its content."""
+    def prefetch(self, staged: StagedChild, *, is_new: bool = False) -> None:
+        """Start to read a child, and then to prove its content.
+
+        A new one was pushed a moment ago: some registries do not show it yet, which is waited for.
+        """
         key = child_reference(staged.repository, staged.digest), staged.platform
         with suppress(
             RuntimeError
         ):  # no thread can be started: the work is done when its result is requested
-            child = self._read_pool.submit(self._read, *key)
+            child = self._read_pool.submit(self._read_new if is_new else self._read, *key)
             self._children[key] = child
             self._proofs[key] = self._proof_pool.submit(lambda: self._prove(*key, child.result()))
 
@@ -95,6 +100,21 @@ class ChildReader:
 
     def _read(self, reference: Reference, platform: Platform) -> Child:
         return read_child(reference, self._stores.of(reference.host), platform)
+
+    def _read_new(self, reference: Reference, platform: Platform) -> Child:
+        children: list[Child] = []
+        store = self._stores.of(reference.host)
+
+        def check() -> None:
+            if self._is_closed:
+                raise _ReaderClosed
+            child = self._read(reference, platform)
+            for attestation in child.attestations:
+                store.manifest(reference.with_digest(attestation.digest))
+            children.append(child)
+
+        wait_until_visible(check, timeout_s=VISIBILITY_TIMEOUT_S)
+        return children[0]
 
     def _prove(self, reference: Reference, platform: Platform, child: Child) -> ContentProof:
         # Imported with the first child: builds would have to wait for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multibuild.background import run_in_background
@@ -16,6 +17,7 @@ from multibuild.oci.reference import Reference
 from multibuild.plan.children import PlatformChild, StagedChild
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
+from multibuild.prove.origin.built_child import Origins, origin_hint, origin_lines, origins_of
 from multibuild.prove.prefetch import ChildReader
 from multibuild.prove.smoke.smoke_test import TestOutcome
 from multibuild.prove.smoke.stage import NodeFailover, raise_for_environment, raise_for_tests, run_tests
@@ -45,9 +47,11 @@ async def prove_children(
     # Tests wait for the builder, proofs for the registry: neither needs the other.
     async with asyncio.TaskGroup() as group:
         test_task = group.create_task(_test(plan, children, context, failover))
-        proof_task = group.create_task(_prove_contents(children, recorder, reader))
-    tests, proofs = test_task.result(), proof_task.result()
-    _raise_for(children, tests, proofs)
+        proof_task = group.create_task(
+            _prove_contents(_dockerfiles_of(plan, context), children, recorder, reader)
+        )
+    tests, (proofs, origins) = test_task.result(), proof_task.result()
+    _raise_for(children, tests, proofs, origins)
     return tuple(
         child
         for child in children
@@ -63,17 +67,24 @@ async def _test(
         return await run_tests(plan, references, context.recorder, run=context.run, failover=failover)
 
 
+def _dockerfiles_of(plan: Plan, context: RunContext) -> Path | None:
+    """Return the directory of the Dockerfiles; None for `merge`, whose children may be those of others."""
+    return None if context.command == "merge" else plan.project
+
+
 async def _prove_contents(
-    children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
-) -> dict[Platform, ContentProof]:
+    dockerfiles: Path | None, children: Sequence[PlatformChild], recorder: Recorder, reader: ChildReader
+) -> tuple[dict[Platform, ContentProof], Origins]:
     def prove(child: PlatformChild) -> tuple[Platform, ContentProof]:
         return child.planned.platform, reader.proof(child.reference, child.planned.platform, child.child)
 
-    def prove_all() -> dict[Platform, ContentProof]:
+    def prove_all() -> tuple[dict[Platform, ContentProof], Origins]:
         # Recorded in this thread: an interrupted run keeps what was proved.
-        proofs = {}
+        proofs, origins = {}, {}
+        by_platform = {child.planned.platform: child for child in children}
         for platform, proof in reader.registries.map(prove, children):
             proofs[platform] = proof
+            origins[platform] = origins_of(proof, by_platform[platform], dockerfiles)
             recorder.record(
                 ContentEnded(
                     platform=str(platform),
@@ -81,9 +92,10 @@ async def _prove_contents(
                     checked=proof.checked,
                     foreign=tuple(f"{file.path}: {file.architecture}" for file in proof.foreign),
                     detail=proof.detail,
+                    origins=tuple(one.to_json() for one in origins[platform]) or None,
                 )
             )
-        return proofs
+        return proofs, origins
 
     with recorder.stage("content"):
         return await run_in_background(prove_all)
@@ -111,6 +123,7 @@ def _raise_for(
     children: Sequence[PlatformChild],
     tests: dict[Platform, TestOutcome],
     proofs: dict[Platform, ContentProof],
+    origins: Origins,
 ) -> None:
     required = [child.planned.platform for child in children if child.planned.required]
     outcomes = [tests[platform] for platform in required]
@@ -118,9 +131,10 @@ def _raise_for(
     failed = [(platform, proofs[platform]) for platform in required if proofs[platform].status == "failed"]
     if failed:
         details = "; ".join(f"{platform}: {proof.detail}" for platform, proof in failed)
+        traced = {platform: origins[platform] for platform, _ in failed}
         raise VerificationFailed(
-            f"not what it claims to be: {details}{_NO_TAG_MOVED}",
-            hint="legitimate foreign files can be named in `verify.ignore`",
+            "\n".join([f"not what it claims to be: {details}{_NO_TAG_MOVED}", *origin_lines(traced)]),
+            hint=origin_hint(traced),
         )
     raise_for_environment(outcomes, suffix=_NO_TAG_MOVED)
 

@@ -23,6 +23,9 @@ from multibuild.prove.content.proof import ContentProof, ImageContent, Mode, con
 from multibuild.prove.verify_index import Finding, IndexListing, list_images
 from multibuild.terminal import one_line
 
+MAX_ORIGINS = 3
+"""Places of foreign files in a finding."""
+
 MAX_ENTRIES = MAX_INDEX_ENTRIES
 """Entries of one index; each takes requests."""
 
@@ -37,12 +40,16 @@ class Rules:
 
 @frozen
 class VerifiedEntry:
-    """One entry. `content` is None when the entry could not be read; `artifact` the kind of one that is no image."""
+    """One entry. `content` is None when the entry could not be read; `artifact` the kind of one that is no image.
+
+    `origins` say in which layers the foreign files of a failed proof are.
+    """
 
     platform: str
     digest: str
     content: ContentProof | None
     artifact: str = ""
+    origins: tuple[str, ...] = ()
 
 
 @frozen
@@ -152,9 +159,8 @@ class _EntryVerifier:
         else:
             proof = verified.content
             is_failed = proof is not None and proof.status == "failed"
-            findings = (
-                Finding(platform=verified.platform, kind="content", detail=proof.detail if proof else ""),
-            )
+            detail = "; ".join([proof.detail if proof else "", *verified.origins[:MAX_ORIGINS]])
+            findings = (Finding(platform=verified.platform, kind="content", detail=detail),)
             return verified, findings if is_failed else ()
         return (
             VerifiedEntry(platform=name, digest=entry.digest, content=None),
@@ -182,7 +188,9 @@ class _EntryVerifier:
         proof = self._prove(child, platform)
         if proof.status != "failed":
             self._require_blobs(child.layers, "layer", name)
-        return VerifiedEntry(platform=name, digest=entry.digest, content=proof)
+        return VerifiedEntry(
+            platform=name, digest=entry.digest, content=proof, origins=_origins(proof, child)
+        )
 
     def _prove(self, child: Child, platform: Platform) -> ContentProof:
         return prove_content(
@@ -203,6 +211,17 @@ class _EntryVerifier:
             if blob.extras.get("urls") or self.registry.has_blob(self.reference.repository, blob.digest):
                 continue
             raise _Fault("missing", f"its {what} {blob.digest} does not exist", platform=platform)
+
+
+def _origins(proof: ContentProof, child: Child) -> tuple[str, ...]:
+    """Return where a failed proof's foreign files are: there is no Dockerfile, only the history of the image."""
+    if proof.status != "failed":
+        return ()
+    # Imported with the first failure: it needs the rules of lint.
+    from multibuild.prove.origin.trace import trace
+
+    origins = trace(proof.foreign, child.config.raw, len(child.layers))
+    return tuple(one.place for one in origins if one.layer)
 
 
 def _artifact(entry: Descriptor, manifest: Manifest) -> VerifiedEntry:

@@ -73,6 +73,7 @@ def _proof(proof: Mapping[str, Any]) -> list[str]:
     lines = _quote(proof.get("detail"))
     lines += [f"{QUOTE_INDENT}foreign: {file}" for file in foreign[:MAX_FOREIGN_FILES]]
     lines += [f"{QUOTE_INDENT}and {more} more"] if more > 0 else []
+    lines += [f"  from: {one.get('text')}" for one in proof.get("origins", ())[:MAX_FOREIGN_FILES]]
     return [*lines, f"  hint: {proof['hint']}"] if proof.get("hint") else lines
 
 

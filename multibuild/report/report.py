@@ -227,7 +227,7 @@ def _present_fields(keys: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[
 
 
 def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    details = {key: fields[key] for key in ("class", "detail", "hint") if fields.get(key)}
+    details = {key: fields[key] for key in ("class", "detail", "hint", "origins") if fields.get(key)}
     return {**blank, **_present_fields(blank, fields), **details}
 
 

@@ -177,6 +177,46 @@ def test_a_run_killed_between_tags_rolls_forward(images, repository, registry, s
     assert all(registry.exists(f"{repository}/{name}", tag) for name in names for tag in ("1", "latest"))
 
 
+BAKE = """
+variable "VERSION" {
+  default = "dev"
+}
+group "default" {
+  targets = ["web", "api"]
+}
+target "web" {
+  dockerfile = "Dockerfile"
+  target     = "app"
+  tags       = ["%(repository)s/web:${VERSION}"]
+  labels     = { "of" = "a $${literal}" }
+}
+target "api" {
+  dockerfile = "Dockerfile.debug"
+  contexts   = { app = "target:web" }
+  tags       = ["%(repository)s/api:${VERSION}", "%(repository)s/api:latest"]
+}
+"""
+
+
+def test_targets_of_a_bake_file_are_images(images, repository, registry, state):
+    bake = BAKE % {"repository": f"{REGISTRY}/{repository}"}
+    config = images(
+        {"*": {"verify": {"content": "off"}}},
+        files={"docker-bake.hcl": bake, "Dockerfile.debug": DEBUG},
+        bake={"files": ["docker-bake.hcl"], "vars": {"VERSION": "${V}"}},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json", env={"V": "7"})
+    assert done.code == 0, done.stderr
+    assert len(statuses(done.json)) == 4
+    assert registry.exists(f"{repository}/web", "7")
+    child = registry.images(f"{repository}/api", "latest")["linux/arm64"]
+    assert registry.images(f"{repository}/api", "7")["linux/arm64"] == child
+    web = registry.images(f"{repository}/web", "7")["linux/amd64"]
+    manifest = registry.get(f"{repository}/web", web["digest"])
+    labels = json.loads(registry.blob(f"{repository}/web", manifest["config"]["digest"]))["config"]["Labels"]
+    assert labels["of"] == "a ${literal}"
+
+
 def test_commands_for_one_image_say_so(images, state):
     config = images({"app": {"target": "app"}})
     for command in ("matrix", "test", "merge", "verify"):

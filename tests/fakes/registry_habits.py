@@ -267,6 +267,10 @@ HABITS = (
     Habit(registry="Docker Hub", name="an index right after its manifests is refused", place="target",
           source=f"{GITHUB}/docker/for-linux/issues/736",
           bends=(first(1, answers(400, indexes, code="MANIFEST_BLOB_UNKNOWN")),)),
+    Habit(registry="Docker Hub", name="429 with Retry-After", place="target",
+          source=f"{GITHUB}/docker/build-push-action/issues/1194",
+          bends=(first(1, answers(429, lambda r: indexes(r) and r.rest.startswith("sha256:"), code="TOOMANYREQUESTS",
+                                  headers={"Retry-After": "1"})),)),
     Habit(registry="Docker Hub", name="refuses what has a subject", place="target", left_out=True,
           source=f"{GITHUB}/oras-project/oras/issues/666",
           bends=(answers(400, pushes('"subject"'), code="MANIFEST_BLOB_UNKNOWN"),)),
@@ -308,6 +312,11 @@ HABITS = (
           source=f"{GITHUB}/dotnet/sdk/pull/37659", bends=(absent(403),)),
     Habit(registry="ECR Public", name="HEAD of a blob is refused", place="target",
           source=f"{GITHUB}/helm/helm/issues/12491", bends=(answers(403, blobs("HEAD")), absent(403))),
+    Habit(registry="ECR", name="a tag that exists cannot be moved", place="target", words="immutable",
+          source=f"{GITHUB}/moby/buildkit/issues/3776",
+          bends=(answers(400, manifests("PUT", tagged=True),
+                         content=error("TAG_INVALID", "The image tag already exists in the repository and cannot be "
+                                       "overwritten because the repository is immutable.")),)),
     # Google
     Habit(registry="Artifact Registry", name="405 for the API of referrers",
           source=f"{GITHUB}/oras-project/artifacts-spec/issues/37",

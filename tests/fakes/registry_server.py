@@ -172,6 +172,8 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    # A TLS hello gets an HTTP response, so that an engine detects plain http and falls back to it.
+    default_request_version = "HTTP/1.0"
 
     def log_message(self, *_):
         pass
@@ -380,7 +382,7 @@ class _Handler(BaseHTTPRequestHandler):
             if digest_of(body) != self.query["digest"]:
                 return 400, _errors("DIGEST_INVALID"), {}
             self.registry.repository(name).blobs[self.query["digest"]] = body
-            return 201, b"", {}
+            return 201, b"", {"Docker-Content-Digest": self.query["digest"]}
         source = self.registry.repositories.get(self.query.get("from", ""))
         if self.registry.mounts and source and self.query.get("mount") in source.blobs:
             digest = self.query["mount"]

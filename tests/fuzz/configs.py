@@ -13,7 +13,8 @@ import yaml
 
 from fuzz.harness import ODD_VALUES, Target, mutated, mutated_json
 from multibuild.config.cli_overrides import Overrides
-from multibuild.config.load import load_config
+from multibuild.config.load import LoadedConfig
+from multibuild.config.project import load_project, read_bake
 from multibuild.config.referenced_files import check_environment, check_files, local_contexts
 from multibuild.errors import ConfigError
 from multibuild.plan.host_facts import assumed_facts
@@ -27,7 +28,7 @@ WORDS = tuple(
         ": ", "- ", "\n", "  ", "\t", "[", "]", "{", "}", "&a ", "*a", "<<: *a\n", "!!int ", "!!binary ", "!x ", "? ", "|\n",
         ">\n", "'", '"', "#", "---\n", "...\n", "%YAML 1.1\n", "${A}", "${A:-", "${git.tag}", "$$", "\0", "\ufeff", "\x85",
         "platforms", "linux/arm/v7", "also_as", "9" * 40, "1e999", "0x", "~", "secrets: [id=a,src=", "Dockerfile",
-        "{image}", "\\ud800", "args: &a {<<: *a}\n", "a0: &a0 [x]\n",
+        "{image}", "{name}", "image:app", "images: {app: ", "'*': {target: two}", "\\ud800", "args: &a {<<: *a}\n", "a0: &a0 [x]\n",
     )
 )  # fmt: skip
 KEYS = (
@@ -42,22 +43,31 @@ KEYS = (
     "secrets",
     "ssh",
     "builder",
+    "images",
+    "bake",
 )
+BAKE: dict[str, dict[str, Any]] = {
+    "php-8-alpine": {"target": "two", "args": {"X": "{name}"}},
+    "app": {"image": "a/app"},
+}
 FOLDER = tempfile.TemporaryDirectory(prefix="multibuild-fuzz-")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
     seed = generator.choice(seeds)
+    document = yaml.safe_load(
+        generator.choice([one for one in seeds if b"\nimages:" in one or one == seeds[0]])
+    )
     match generator.randrange(5):
         case 0:
             return mutated(generator, seed, WORDS)
         case 1:
             return seed + b"\n" + _bomb(generator).encode()
         case 2:
-            return _with_odd_texts(generator, yaml.safe_load(seeds[0])).encode("utf-8", "replace")
+            return _with_odd_texts(generator, document).encode("utf-8", "replace")
         case _:
-            return json.dumps(mutated_json(generator, yaml.safe_load(seeds[0]))).encode()
+            return json.dumps(mutated_json(generator, document)).encode()
 
 
 def _bomb(generator: random.Random) -> str:
@@ -92,16 +102,24 @@ def _run(case: bytes) -> None:
     )
     environ = {"A": "x" * 5000, "B": os.fsdecode(b"\xff"), "E": ""}
     try:
-        loaded = load_config(file, environ=environ, overrides=overrides, now=NOW)
-        check_files(loaded)
-        check_environment(loaded, environ)
-        list(local_contexts(loaded))
-        plan = make_plan(loaded, assumed_facts(loaded.config.builder))
+        bake = read_bake(file, environ=environ, overrides=overrides, now=NOW)
+        project = load_project(
+            file, environ=environ, overrides=overrides, now=NOW, from_bake=BAKE if bake else None
+        )
+        check_files(*project.images)
+        for loaded in project.images:
+            _plan(loaded, environ, shards=len(case))
     except ConfigError as error:
         check_short(error)
-        return
+
+
+def _plan(loaded: LoadedConfig, environ: dict[str, str], *, shards: int) -> None:
+    check_environment(loaded, environ)
+    list(local_contexts(loaded))
+    plan = make_plan(loaded, assumed_facts(loaded.config.builder))
+    assert loaded.dependencies.keys().isdisjoint(loaded.config.contexts)
     assert json.dumps(plan_document(plan))
-    assert yaml.safe_dump(gitlab_matrix(make_jobs(loaded.config, shards=len(case))))
+    assert yaml.safe_dump(gitlab_matrix(make_jobs(loaded.config, shards=shards)))
     assert len(loaded.canonical) < 10_000_000
 
 

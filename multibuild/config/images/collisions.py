@@ -1,42 +1,58 @@
-"""Refuse images that would overwrite each other: one tag, one cache or one file for two of them."""
+"""Refuse images that are too many, or would overwrite each other: one tag, one cache or one file for two of them."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from multibuild.buildx.cache_targets import place_of
 from multibuild.config.images.dependencies import Image
 from multibuild.config.problems import MAX_QUOTED, Problem
 from multibuild.config.yaml_document import KeyPath
+from multibuild.errors import UsageError
 from multibuild.oci.reference import Reference
 from multibuild.terminal import shorten
+
+MAX_BUILDS = 5000
+"""Platforms of all images together: twice 200 images for twelve, of which each is planned and has a log."""
 
 MAX_LISTED = 200
 """Characters of a list of images in a message."""
 
 
-def collision_problems(images: Mapping[str, Image]) -> Iterator[Problem]:
-    """Yield one problem for each group of images that share a tag, a cache or a file."""
-    yield from _same_tags(images)
+def collision_problems(images: Mapping[str, Image], *, flags: Container[str] = ()) -> Iterator[Problem]:
+    """Yield one problem for each group of images that share a tag, a cache or a file, and for too many builds.
+
+    `flags` are the keys that flags set.
+    """
+    yield from _too_many(images)
+    yield from _same_tags(images, flags)
     yield from _same_caches(images)
     yield from _same_outputs(images)
 
 
-def _same_tags(images: Mapping[str, Image]) -> Iterator[Problem]:
+def _too_many(images: Mapping[str, Image]) -> Iterator[Problem]:
+    builds = sum(len(image.config.platforms) for image in images.values())
+    if builds > MAX_BUILDS:
+        message = f"{len(images)} images have {builds} platforms together, more than {MAX_BUILDS}"
+        yield Problem(key=("images",), message=message, hint="write several files")
+
+
+def _same_tags(images: Mapping[str, Image], flags: Container[str]) -> Iterator[Problem]:
     for repository, keys in _shared_repositories(images).items():
         tags: dict[str, list[str]] = defaultdict(list)
         for name in keys:
             for tag in images[name].config.tags:
                 tags[tag].append(name)
+        place = shorten(repository, MAX_QUOTED)
         groups = {tuple(names): tag for tag, names in reversed(tags.items()) if len(names) > 1}
         for names, tag in groups.items():
             last = images[names[-1]]
             yield Problem(
                 key=last.source(keys[names[-1]]),
-                message=f"{_listed(names)} would all be {shorten(repository, MAX_QUOTED)}:{tag}",
-                hint=_other_tag(last, keys[names[-1]]),
+                message=f"{_listed(names)} would {'both' if len(names) == 2 else 'all'} be {place}:{tag}",
+                hint=_other_tag(last, keys[names[-1]], by_flag="tags" in flags),
             )
 
 
@@ -52,7 +68,7 @@ def _shared_repositories(images: Mapping[str, Image]) -> dict[str, dict[str, Key
             *(("destinations", n) for n in range(len(image.config.destinations))),
         ]
         for key, text in zip(keys, (image.config.image, *image.config.destinations), strict=True):
-            repositories[Reference.parse(text).name].setdefault(image.name, key)
+            repositories[_normal(text)].setdefault(image.name, key)
     groups: dict[tuple[str, ...], str] = {}
     for repository, names in repositories.items():
         if len(names) > 1:
@@ -60,9 +76,18 @@ def _shared_repositories(images: Mapping[str, Image]) -> dict[str, dict[str, Key
     return {repository: repositories[repository] for repository in groups.values()}
 
 
-def _other_tag(image: Image, key: KeyPath) -> str:
-    place = image.source(key)
-    if image.source(("tags",)) == ("tags",) and place[0] not in {"images", "bake"}:
+def _normal(repository: str) -> str:
+    """Return a repository with Docker Hub's short forms written out; one that no client takes as it is."""
+    try:
+        return Reference.parse(repository).name
+    except UsageError:
+        return repository
+
+
+def _other_tag(image: Image, key: KeyPath, *, by_flag: bool) -> str:
+    if by_flag:
+        return f"--tag is for all images: write --set images.{image.name}.tags=[…] instead, for one"
+    if image.source(key)[0] != "images":
         return "write {name} in it, which is the image, or give each image its own tags"
     return f"give {image.name} another repository or other tags"
 

@@ -53,11 +53,8 @@ def _problems_of(image: Image, context: str, name: str, images: Mapping[str, Ima
     key = image.source(("contexts", context))
     shown = shorten(name, MAX_QUOTED)
     if name == image.name:
-        yield Problem(
-            key=key,
-            message=f"{name} would be built from itself",
-            hint="name another image, or a stage in FROM",
-        )
+        hint = "name another image" if key[0] == "images" else "write it under the images that need it"
+        yield Problem(key=key, message=f"{name} would be built from itself", hint=hint)
     elif name not in images:
         yield Problem(
             key=key, message=f"there is no image '{shown}' in this file", hint=nearest(name, images)

@@ -101,26 +101,33 @@ class ImageLayers:
 def image_layers(
     document: Document, from_bake: Mapping[str, Mapping[str, Any]]
 ) -> tuple[ImageLayers, list[Problem]]:
-    """Return the layers of a file, and the problems with names, patterns and keys that belong elsewhere."""
+    """Return the layers of a file, and the problems with names, patterns and keys that belong elsewhere.
+
+    Images whose names cannot be used are among the problems only.
+    """
     keys = document.values.get("images")
     entries: dict[str, Any] = keys if isinstance(keys, dict) else {}
-    names = tuple(dict.fromkeys([*from_bake, *(name for name in entries if not is_pattern(name))]))
+    names = list(dict.fromkeys([*from_bake, *(name for name in entries if not is_pattern(name))]))
+    problem = _no_mapping(keys) or _wrong_number(names, document)
+    problems = [problem] if problem else [*_wrong_names(names, from_bake), *_wrong_entries(entries, names)]
     layers = ImageLayers(
-        names=names,
+        names=() if problem else tuple(filter(is_name, names)),
         shared={name: value for name, value in document.values.items() if name not in FILE_KEYS},
         from_bake=from_bake,
         entries={key: _own(entry) for key, entry in entries.items()},
         flags={
             key: document.values[key]
-            for key in FLAG_KEYS
-            if document.locations.get((key,), "") == FLAG_KEYS[key]
+            for key, flag in FLAG_KEYS.items()
+            if document.locations.get((key,)) == flag
         },
     )
-    if keys is not None and not isinstance(keys, dict):
-        return layers, [_problem("images", message="must be a mapping of names", hint=_EXAMPLE)]
-    if problem := _wrong_number(names, document):
-        return layers, [problem]
-    return layers, [*_wrong_names(names, from_bake), *_wrong_entries(entries, names)]
+    return layers, problems
+
+
+def _no_mapping(keys: Any) -> Problem | None:
+    if keys is None or isinstance(keys, dict):
+        return None
+    return _problem("images", message="must be a mapping of names", hint=_EXAMPLE)
 
 
 _EXAMPLE = "like images: {app: {target: app}}"

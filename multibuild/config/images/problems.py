@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from multibuild.config.images.merge import ImageValues
+from multibuild.config.images.merge import RUN_WIDE_KEYS, ImageValues
 from multibuild.config.problems import Problem, example
 from multibuild.config.yaml_document import KeyPath
 
 REQUIRED = "is required"
+
+MANY_PROBLEMS = 500
+"""So many that those of further images are not looked for: an error lists a few."""
 
 
 class ImageProblems:
@@ -17,6 +20,7 @@ class ImageProblems:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._problems: dict[tuple[KeyPath, str], Problem] = {}
+        self._keys: set[KeyPath] = set()
         self._missing: dict[str, list[str]] = {}
 
     def __bool__(self) -> bool:
@@ -26,17 +30,28 @@ class ImageProblems:
         """Add problems by their keys in the file."""
         for problem in problems:
             self._problems.setdefault((problem.key, problem.message), problem)
+            self._keys.add(problem.key)
+
+    def has(self, key: KeyPath) -> bool:
+        """Whether there is a problem at a key of the file."""
+        return key in self._keys
+
+    @property
+    def are_many(self) -> bool:
+        """Whether there are more problems than anyone reads."""
+        return len(self._problems) > MANY_PROBLEMS
 
     def add_invalid(self, problems: Iterable[Problem], image: ImageValues) -> None:
         """Add the problems of validation, by the keys of the image; none at a key that has one already."""
-        reported = {key for key, _ in self._problems}
+        sources = []
         for problem in problems:
             if problem.message == REQUIRED and len(problem.key) == 1:
                 self._missing.setdefault(str(problem.key[0]), []).append(image.name)
                 continue
             key = image.origin.source(problem.key)
-            if key not in reported:
-                self.add([Problem(key=key, message=problem.message, hint=problem.hint)])
+            if not self.has(key):
+                sources.append(Problem(key=key, message=problem.message, hint=problem.hint))
+        self.add(sources)
 
     def reported(self) -> list[Problem]:
         """Return all problems, with those keys that images lack."""
@@ -45,7 +60,8 @@ class ImageProblems:
 
     def _lacking(self, key: str, names: Sequence[str]) -> Iterable[Problem]:
         if len(names) == len(self._names):
-            hint = f"{example((key,))}, at the top of the file for all images"
+            everywhere = "" if key in RUN_WIDE_KEYS else ", at the top of the file for all images"
+            hint = f"{example((key,))}{everywhere}"
             yield Problem(key=(key,), message=REQUIRED, hint=hint)
             return
         for name in names:

@@ -247,12 +247,18 @@ def error_of_status(
     body: str = "",
     retry_after: str = "",
     has_login: bool = True,
+    is_login_sent: bool = True,
 ) -> RegistryError:
-    """Return the error for a status; `details` is the server's message, `body` all it sent, `retry_after` a header."""
+    """Return the error for a status; `details` is the server's message, `body` all it sent, `retry_after` a header.
+
+    `is_login_sent`: a server that names no kind of login that a client has gets none.
+    """
     row = row_of(status, f"{body[:HEAD_CHARACTERS]} {details}") or _unknown(status)
     reason = row.reason
     if status == 401 and not has_login:
         reason = "wants a login, and there is none for it"
+    elif status == 401 and not is_login_sent:
+        reason = "wants a login, and asks for none that can be sent"
     message = f"{action}: {host} {reason}{f': {details}' if details else ''}"
     error = RegistryError(row.kind, message, hint=row.hint.format(host=host) or None, status=status)
     error.retry_after = _seconds(retry_after)

@@ -46,6 +46,7 @@ class Refusals:
             body=body.decode(errors="replace"),
             retry_after=response.headers.get("retry-after", ""),
             has_login=has_login,
+            is_login_sent="authorization" in response.request.headers,
         )
         error.codes = details.codes
         if response.status_code == 401:

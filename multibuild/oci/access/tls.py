@@ -38,7 +38,7 @@ def with_docker_certificates(
     """Return the settings with docker's folder of certificates for the registry, where there is one."""
     for folder in _folders(os.environ if environ is None else environ, system):
         own = folder / settings.host
-        if _files(own, ".crt") or _files(own, ".cert"):
+        if any(_files(own, suffix) for suffix in (".crt", ".cert", ".key")):
             return replace(settings, certificates=own)
     return settings
 
@@ -94,6 +94,12 @@ def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
             raise EnvironmentFault(
                 f"{pair.cert} is a client certificate without its key {pair.key.name}",
                 hint="an authority's file ends in .crt, a client certificate's in .cert",
+            )
+    for key in _files(settings.certificates, ".key"):
+        if not os.path.lexists(key.with_suffix(".cert")):
+            raise EnvironmentFault(
+                f"{key} is the key of a client certificate that is not there: {key.stem}.cert",
+                hint="a client certificate's file ends in .cert, an authority's in .crt; docker refuses it as well",
             )
     # Keys of the daemon are often root's alone; most registries with such a folder need none to be read.
     return tuple(pair for pair in pairs if os.access(pair.key, os.R_OK) and os.access(pair.cert, os.R_OK))

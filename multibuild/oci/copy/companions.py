@@ -87,10 +87,9 @@ class CompanionCopier:
             return ()
         if self.policy.mode == "optional":
             source = Repository(reference=source.reference, store=source.store.impatient)
-        tags = (f"{fallback_tag(digest)}.{suffix}" for suffix in SIGNATURE_SUFFIXES)
         return (
             partial(self._find_referrers, digest, source, depth),
-            *(partial(self._find_tag, digest, tag, source) for tag in tags),
+            *(partial(self._find_tag, digest, tag, source) for tag in signature_tags(digest)),
         )
 
     def finish(self, index: Manifest) -> None:
@@ -138,6 +137,8 @@ class CompanionCopier:
 
     def _copy_companions_of(self, referrer: str, source: Repository, depth: int) -> None:
         """Copy what refers to a referrer: the signature of an SBOM."""
+        if depth > MAX_REFERRER_DEPTH and self.policy.mode == "optional":
+            return
         if depth > MAX_REFERRER_DEPTH:
             raise RegistryError("invalid", f"{referrer} is more than {MAX_REFERRER_DEPTH} referrers deep")
         for look in self.find(referrer, source, depth):
@@ -224,6 +225,13 @@ class CompanionCopier:
     def _note_signature(self, digest: str) -> None:
         with self._lock:
             self._signed.add(digest)
+
+
+def signature_tags(digest: str) -> tuple[str, ...]:
+    """Return cosign's tags of a digest; none for sha512, whose digits are more than a tag can have."""
+    if not digest.startswith("sha256:"):
+        return ()
+    return tuple(f"{fallback_tag(digest)}.{suffix}" for suffix in SIGNATURE_SUFFIXES)
 
 
 def list_subject(index: Manifest, target: Repository, noted: str, policy: CompanionPolicy) -> None:

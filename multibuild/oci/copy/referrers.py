@@ -35,8 +35,12 @@ class Referrer:
 
 
 def fallback_tag(digest: str) -> str:
-    """Return the tag that lists what refers to a digest where a registry has no such API."""
-    return digest.replace(":", "-")
+    """Return the tag that lists what refers to a digest where a registry has no such API.
+
+    Of sha512 the first 64 digits: a tag has at most 128 characters (distribution-spec, "Referrers Tag Schema").
+    """
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}-{encoded[:64]}"
 
 
 def list_referrers(digest: str, repository: Repository, skip: Callable[[RegistryError], None]) -> list[str]:

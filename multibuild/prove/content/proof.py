@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Protocol
 
@@ -57,11 +58,15 @@ class ImageContent:
 
 @frozen
 class ForeignFile:
-    """An ELF file of another architecture. `needed` when the image's ENTRYPOINT or CMD executes or loads it."""
+    """An ELF file of another architecture. `needed` when the image's ENTRYPOINT or CMD executes or loads it.
+
+    `layer` is the number, from 1, of the layer that has it.
+    """
 
     path: str
     architecture: str
     needed: bool
+    layer: int | None = None
 
 
 @frozen
@@ -104,7 +109,7 @@ def prove_content(
         try:
             indexes = tuple(_indexes(image.layers, open_layer, cache))
             root = RootFs(indexes)
-            rules = _Rules(config=image.config, platform=platform, mode=mode, ignore=ignore)
+            rules = _Rules(config=image.config, platform=platform, mode=mode, ignore=ignore, indexes=indexes)
             proof = rules.prove(root)
             if root.is_ambiguous and proof.status != "failed":
                 return rules.prove(RootFs(indexes, overlay=True))
@@ -121,12 +126,14 @@ class _Rules:
     platform: Platform
     mode: Mode
     ignore: Sequence[str]
+    indexes: Sequence[LayerIndex]
 
     def prove(self, root: RootFs) -> ContentProof:
         executed = executed_files(self.config, root)
         needed = _programs(executed.files, self.ignore)
         files = needed if self.mode == "entrypoint" and needed else _programs(root.files(), self.ignore)
-        return _compare(files, needed, executed, self.platform)
+        proof = _compare(files, needed, executed, self.platform)
+        return replace(proof, foreign=_with_layers(proof.foreign, files, self.indexes))
 
 
 def config_mismatch(config: Mapping[str, Any], platform: Platform) -> str:
@@ -202,6 +209,24 @@ def _foreign(
         for file in files
         if (elf := file.entry.elf) is not None and not matches(elf, platform)
     )
+
+
+def _with_layers(
+    foreign: tuple[ForeignFile, ...], files: Sequence[ImageFile], indexes: Sequence[LayerIndex]
+) -> tuple[ForeignFile, ...]:
+    """Add the layer of each file: of two that have the same entry, the upper one, which was applied last."""
+    if not foreign:
+        return ()
+    paths = {file.path for file in foreign}
+    entries = {file.path: id(file.entry) for file in files if file.path in paths}
+    wanted = set(entries.values())
+    numbers = {
+        id(entry): number
+        for number, index in enumerate(indexes, 1)
+        for entry in index.entries
+        if id(entry) in wanted
+    }
+    return tuple(replace(file, layer=numbers.get(entries[file.path])) for file in foreign)
 
 
 def _compare(

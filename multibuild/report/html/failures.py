@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from multibuild.report.html.markup import Content, Html, Section, advice, code, disclosure, join, status, tag
+from multibuild.report.html.markup import (
+    Content,
+    Html,
+    Section,
+    advice,
+    code,
+    disclosure,
+    join,
+    prose,
+    status,
+    tag,
+)
 from multibuild.report.report import INDEXED_STATUSES
 from multibuild.terminal import human_seconds
 
@@ -78,6 +89,14 @@ def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
         summary,
         tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
         tag("ul", *items) if items else None,
+        _origins(proof),
         advice(proof.get("hint")),
         open_=True,
     )
+
+
+def _origins(proof: Mapping[str, Any]) -> Html | None:
+    """Return where foreign files come from, as a list; None where that is not known."""
+    origins = [str(one.get("text")) for one in proof.get("origins", ())]
+    items = [tag("li", prose(text)) for text in origins[:MAX_FOREIGN_FILES]]
+    return join((tag("p", "Where they come from:"), tag("ul", *items, class_="origins"))) if items else None

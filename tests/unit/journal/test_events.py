@@ -31,6 +31,7 @@ PLAN = {"image": "r.example/app", "tags": ["1", "latest"], "fingerprint": "f" * 
 OBJECTS = {
     "steps": [{"name": "RUN make", "seconds": 1.5, "cached": False, "k": "v"}],
     "manifests": [{"digest": "sha256:d", "k": "v"}],
+    "origins": [{"path": "/app", "text": "/app is amd64: in layer 1 of 2", "layer": 1}],
     "error": {"message": "m", "k": "v"},
 }
 SAMPLES = {"str": "x", "int": 3, "float": 1.5, "bool": True, "tuple": ["x"], "Mapping": {"k": "v"}}

@@ -64,8 +64,23 @@ def test_every_architecture_proves_itself_and_no_other(name):
     other = "amd64" if name != "amd64" else "arm64"
     wrong = Image({"app": build_probe(other)}, platform=f"linux/{name}", Cmd=["/app"]).prove(platform)
     assert wrong.status == "failed"
-    assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True),)
+    assert wrong.foreign == (ForeignFile(path="/app", architecture=other, needed=True, layer=1),)
     assert f"/app is {other}" in wrong.detail
+
+
+@pytest.mark.parametrize(
+    ("layers", "layer"),
+    [
+        ([{"app": NATIVE}, {"app": FOREIGN}, {"x": NATIVE}], 2),
+        ([{"app": FOREIGN}, {"x": b""}, {"app": FOREIGN}], 3),
+        ([{"app": FOREIGN}, {"y": NATIVE}, {"z": b""}], 1),
+        ([{"usr/bin/app": FOREIGN}, {"bin": "-> usr/bin"}, {"x": b""}], 1),
+        ([{"v2": b"", "x": NATIVE}, {"v/app": FOREIGN, "app": "-> v/app"}], 2),
+    ],
+)
+def test_the_layer_that_has_a_foreign_file_is_named(layers, layer):
+    proof = Image(*layers, Cmd=["/app"] if "bin" not in layers[1] else ["/bin/app"]).prove()
+    assert [file.layer for file in proof.foreign] == [layer]
 
 
 SHELL = {"bin/sh": NATIVE, "usr/bin/env": NATIVE, "usr/bin/python3": FOREIGN}

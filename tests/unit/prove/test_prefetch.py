@@ -11,6 +11,7 @@ from fakes.layers import tar
 from fakes.registry_server import FakeRegistry, Faults
 
 from multibuild.config.sections import Verify
+from multibuild.journal.events import PlatformEnded
 from multibuild.journal.local_children import child_reference
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.errors import RegistryError
@@ -113,6 +114,43 @@ def test_a_failure_on_request_is_an_error(reading):
     reading.prefetch()
     with pytest.raises(RegistryError):
         reading.read()
+
+
+def ended(reading, status):
+    return PlatformEnded(
+        platform="linux/arm64",
+        status=status,
+        repository=reading.staged.repository,
+        digest=reading.staged.digest,
+    )
+
+
+def test_a_new_child_that_the_registry_does_not_show_yet_is_waited_for(reading):
+    reading.registry.hidden[reading.staged.digest] = 2
+    reading.reader.on_event(ended(reading, "succeeded"))
+    _, proof = reading.read()
+    assert proof.status == "passed"
+    assert len(reading.registry.log) == REQUESTS + 2
+
+
+def test_a_reused_child_that_is_gone_is_not_waited_for(reading):
+    reading.registry.hidden[reading.staged.digest] = 10**6
+    reading.reader.on_event(ended(reading, "reused"))
+    with pytest.raises(RegistryError) as caught:
+        reading.read()
+    assert caught.value.kind == "not-found"
+    assert len(reading.registry.log) == 2, "the prefetch, and the request"
+
+
+def test_closing_the_reader_ends_a_wait(reading):
+    reading.registry.hidden[reading.staged.digest] = 10**6
+    reading.reader.on_event(ended(reading, "succeeded"))
+    reading.wait_for_requests(1)
+    reading.reader.__exit__(None, None, None)
+    end = time.monotonic() + 10  # less than a registry may take to show a child
+    while (threads := _pool_threads()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not threads
 
 
 def test_closing_the_reader_ends_its_threads(reading, tmp_path):

@@ -66,6 +66,24 @@ def put_program(registry, architecture="arm64", *, claims="arm64", tag=None, sec
     return put_manifest(registry, config=blob, layers=[tar({"app": build_probe(architecture)})], tag=tag)
 
 
+def test_a_foreign_program_is_found_in_its_layer(registry, verify_latest):
+    """A history names what made it, without the values of arguments; without one the layer is named alone."""
+    history = [
+        {"created_by": "COPY x /x # buildkit"},
+        {"created_by": "RUN |1 A=secret /bin/sh -c make # buildkit"},
+    ]
+    for fields, says in (({"history": history}, " (in its history `RUN make`)"), ({}, "")):
+        layers = [tar({"x": b""}), tar({"app": build_probe("amd64")})]
+        blob = config(config=COMMAND, **fields)
+        index_of(registry, **{"linux/arm64": put_manifest(registry, config=blob, layers=layers)})
+        result = verify_latest()
+        assert [finding.detail for finding in result.findings] == [
+            f"what the image starts is not linux/arm64: /app is amd64; /app is in layer 2 of 2{says}"
+        ]
+        (row,) = result.document()["platforms"]
+        assert row["origins"] == [f"/app is in layer 2 of 2{says}"]
+
+
 def amd64(registry):
     return put_program(registry, "amd64", claims="amd64")
 

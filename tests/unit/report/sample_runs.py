@@ -101,6 +101,30 @@ def older_report():
     return report
 
 
+TRACE = "/app is amd64: `COPY --from=build` in line 9 (layer 2 of 2), built by line 4; line 3: <why> [a-rule]"
+
+
+def traced_run(count=1):
+    """Return a report of a failed proof whose files were traced."""
+    name = "linux/arm64"
+    origins = [{"path": f"/app{number}", "text": TRACE, "layer": 2, "line": 9} for number in range(count)]
+    foreign = [f"/app{number}: amd64" for number in range(count)]
+    ended = {"platform": name, "status": "succeeded", "steps": [], "digest": CHILD, "seconds": 1.0}
+    content = {
+        "platform": name,
+        "status": "failed",
+        "checked": 1,
+        "foreign": foreign,
+        "detail": "what it starts",
+    }
+    return report_of(
+        plan(name),
+        STARTED,
+        (1, "platform.ended", ended),
+        (2, "content.ended", {**content, "origins": origins}),
+    )
+
+
 HOSTILE = (
     "\x1b[2J<script>alert(1)</script>|`x`\n# head\n```\n![i](http://e) @team \"'&{0}{title} </svg></style>"
     + "w" * 300
@@ -127,6 +151,7 @@ def hostile_report():
     row["waits"] = [{"began": 1.0, "seconds": 1.0, "reason": HOSTILE, "number": 1}]
     row["test"] = {"status": "failed", "seconds": 0.0, "detail": HOSTILE}
     row["content"] = {"status": "failed", "checked": 1, "foreign": [HOSTILE] * 9}
+    row["content"]["origins"] = [{"path": HOSTILE, "text": HOSTILE, "layer": 1}] * 9
     report["platforms"].append({**report["platforms"][1], "platform": HOSTILE, "status": HOSTILE})
     step = {"platform": name, "name": f"[1/2] RUN {HOSTILE}", "seconds": 1.0, "cached": False}
     report["steps"] = [{**step, "began": 1.0, "vertex": HOSTILE, "base": HOSTILE}]

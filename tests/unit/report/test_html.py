@@ -18,6 +18,7 @@ from unit.report.sample_runs import (
     plan,
     report_of,
     run_of,
+    traced_run,
 )
 
 from multibuild.report.html.markup import Html, join, prose, tag
@@ -234,3 +235,11 @@ def test_an_axis_has_a_few_round_ticks(seconds):
 def test_concurrent_steps_share_a_bar():
     assert assign_lanes([(0, 4), (1, 2), (2, 5), (4, 6), (6, 7)]) == [0, 1, 1, 0, 0]
     assert assign_lanes([]) == []
+
+
+def test_the_origin_of_a_foreign_file_is_shown_with_its_instruction_as_code():
+    page = as_html(traced_run(21))
+    text = page.partition("Where they come from:")[2].partition("</ul>")[0]
+    assert text.count("<li>") == 20
+    assert '/app is amd64: <code class="short">COPY --from=build</code> in line 9 (layer 2 of 2)' in text
+    assert "line 3: &lt;why&gt; [a-rule]</li>" in text

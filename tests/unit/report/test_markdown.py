@@ -8,6 +8,7 @@ from unit.report.sample_runs import (
     INDEX,
     NAMES,
     STARTED,
+    TRACE,
     attempt,
     hostile_report,
     partial_run,
@@ -15,6 +16,7 @@ from unit.report.sample_runs import (
     report_of,
     retried,
     run_of,
+    traced_run,
 )
 
 from multibuild.report.markdown import as_markdown
@@ -136,3 +138,10 @@ def test_hostile_words_are_neither_markup_nor_the_end_of_a_cell(hostile):
         )
         assert line.count("<details>") + line.count("</details>") <= 1
     assert not re.search(r"\\{2}\|", "".join(re.findall(r"`[^`\n]*`", text)))
+
+
+def test_the_origin_of_a_foreign_file_is_shown_as_it_is():
+    assert (
+        f"\n```text\nlinux/arm64: content failed\n    what it starts\n    foreign: /app0: amd64\n  from: {TRACE}\n```"
+        in (as_markdown(traced_run()))
+    )

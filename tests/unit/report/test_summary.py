@@ -8,12 +8,14 @@ from unit.report.sample_runs import (
     INDEX,
     NAMES,
     STARTED,
+    TRACE,
     hostile_report,
     older_report,
     partial_run,
     plan,
     retried,
     run_of,
+    traced_run,
 )
 from unit.report.sample_runs import report_of as fold
 
@@ -143,3 +145,10 @@ def test_tags_of_one_repository_are_grouped():
 
 def test_a_report_of_an_older_version_is_still_shown():
     assert "step-failed" in as_text(older_report())
+
+
+def test_a_failed_proof_is_shown_with_the_origin_of_its_files():
+    assert (
+        f"linux/arm64: content failed\n    what it starts\n    foreign: /app0: amd64\n  from: {TRACE}\n"
+    ) in as_text(traced_run())
+    assert as_text(traced_run(9)).count("  from: ") == 5

@@ -218,6 +218,8 @@ def test_where_the_folders_are(tmp_path):
 
 BROKEN = {
     "a certificate without its key": ({"client_cert": b"x"}, "without its key client.key"),
+    # distribution/distribution issue 1371: the registry's own domain.crt and domain.key, put into the folder
+    "a key without its certificate": ({"domain_key": b"x"}, "not there: domain.cert"),
     "a certificate that is none": ({"client_cert": b"x", "client_key": b"y"}, "no certificate and its key"),
     "an authority that is none": ({"ca_crt": b"x"}, "no usable certificate"),
 }

@@ -385,6 +385,7 @@ def test_a_refusal_that_no_login_answers_is_told(servers, case):
     registry.paths["/v2/a/manifests/1"] = Answer(401, headers=headers)
     error = failure(registry)
     assert error.kind == "unauthorized"
+    assert "asks for none that can be sent" in error.message
     assert words in error.hint
     assert [seen.authorization for seen in registry.server.seen] == [""]
 
