@@ -101,7 +101,7 @@ def _use_case(
     if context.command == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 
-        return merge_last_run(project.images[0], only, context)
+        return merge_last_run(project, only, context)
     return run_stages(project, only, context)
 
 

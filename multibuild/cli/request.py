@@ -134,7 +134,7 @@ def load_project_of_one(request: Request) -> LoadedProject:
     if project.several:
         raise UsageError(
             f"{request.file} describes several images: this command reads a file of one",
-            hint="`all`, `build`, `plan`, `lint`, `doctor`, `setup`, `report` and `runs` know several",
+            hint="build all of them on one machine, or give each a file of its own",
         )
     return project
 

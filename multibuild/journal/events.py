@@ -61,7 +61,7 @@ def event(name: str, *, durable: bool = True, journaled: bool = True) -> Callabl
 
 @frozen
 class ImageEvent(Event):
-    """Something that happened to one image of a run; every other event belongs to the run."""
+    """Something that happened to one image of a run, or a stage of it; every other event belongs to the run."""
 
 
 @frozen
@@ -115,14 +115,14 @@ class RunConfirmed(Event):
 
 
 @event("stage.started", durable=False)
-class StageStarted(Event):
+class StageStarted(ImageEvent):
     """A stage begins: shown, and in the report."""
 
     stage: str
 
 
 @event("stage.ended")
-class StageEnded(Event):
+class StageEnded(ImageEvent):
     """A stage ended, well or not, after `seconds` of wall time: in the report."""
 
     stage: str

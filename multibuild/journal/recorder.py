@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from multibuild.journal.entry import JournalEntry
-from multibuild.journal.events import Event, RunEnded, StageEnded, StageStarted
+from multibuild.journal.events import Event, ImageEvent, RunEnded, StageEnded, StageStarted
 from multibuild.journal.journal import Journal, unwritable
 
 
@@ -89,7 +89,8 @@ class Recorder:
 
         Events after a run's end, from threads that have not ended, are dropped.
         """
-        entry = JournalEntry(time=datetime.now(UTC), event=event, image=self._image)
+        image = self._image if isinstance(event, ImageEvent) else ""
+        entry = JournalEntry(time=datetime.now(UTC), event=event, image=image)
         if not self._output.write(entry):
             return
         for listener in self._listeners:

@@ -78,6 +78,11 @@ class Plan:
         return max(self.jobs, self.facts.memory // MEMORY_PER_BUILD) if self.jobs_auto else self.jobs
 
     @property
+    def required_platforms(self) -> frozenset[Platform]:
+        """Return the platforms without which the image is not complete."""
+        return frozenset(planned.platform for planned in self.platforms if planned.required)
+
+    @property
     def specs(self) -> dict[Platform, BuildSpec]:
         """Return the inputs of each platform's build."""
         return {planned.platform: planned.spec for planned in self.platforms}

@@ -28,7 +28,7 @@ class CleanOutcome:
 
 
 def clean_up(
-    loaded: LoadedConfig,
+    images: Sequence[LoadedConfig],
     state: State,
     kinds: AbstractSet[str],
     *,
@@ -36,7 +36,10 @@ def clean_up(
     dry_run: bool,
     on_wait: Callable[[str], None],
 ) -> CleanOutcome:
-    """Remove the `kinds` ("staged", "runs", "builders") of all runs but the `keep` newest."""
+    """Remove the `kinds` ("staged", "runs", "builders") of all runs but the `keep` newest.
+
+    `images` are those of the config, which says how to reach registries and what builders are its own.
+    """
     outcome = CleanOutcome()
     # Staged children go before the runs that list them, so that the next `clean` can try the rest again.
     with state.lock():
@@ -46,12 +49,13 @@ def clean_up(
         outcome.stays += [f"{run.path}: nothing in it proves that multibuild made it" for run in others]
         refused = 0
         if "staged" in kinds:
-            with RegistrySession(
-                loaded.config.registry_settings, on_wait=on_wait, limits=RUN_LIMITS
-            ) as registries:
+            settings = {
+                host: one for loaded in images for host, one in loaded.config.registry_settings.items()
+            }
+            with RegistrySession(settings, on_wait=on_wait, limits=RUN_LIMITS) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
             for run in expired:
-                if run.children.is_dir():
+                if any(view.children.is_dir() for view in run.views()):
                     _delete(f"children {run.children}", run.remove_children, outcome, dry_run=dry_run)
         if "runs" in kinds and refused:
             outcome.stays.append(f"{len(expired)} runs: they name children that could not be deleted yet")
@@ -62,7 +66,8 @@ def clean_up(
                 state.point_to_newest()
         if "builders" in kinds:
             record = OwnBuilders.of(os.environ)
-            own = [builder for builder in record.all() if builder.profile in _profiles(loaded)]
+            profiles = {name for loaded in images for name in _profiles(loaded)}
+            own = [builder for builder in record.all() if builder.profile in profiles]
             if own:
                 with record.lock(on_wait):
                     remove_builders(own, record, DockerEngine(), outcome, dry_run=dry_run)

@@ -10,10 +10,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from multibuild import __version__
-from multibuild.builds.fingerprint import Fingerprint, base_digest, fingerprint_platforms, registry_digest
+from multibuild.builds.fingerprint import (
+    Fingerprint,
+    PlanFingerprints,
+    base_digest,
+    fingerprint_platforms,
+    registry_digest,
+)
+from multibuild.builds.inputs import with_dependencies
 from multibuild.frozen import frozen
 from multibuild.journal.events import (
     ChildRead,
@@ -59,16 +67,29 @@ class SuccessfulRun:
 
 @frozen
 class ChangeCheck:
-    """The unchanged successful run, or None; `reason` lists what was compared, or what differs."""
+    """The unchanged successful run, or None; `reason` lists what was compared, or what differs.
+
+    `fingerprints` are those of the inputs, where they were read.
+    """
 
     run: RunDirectory | None
     reason: str
+    fingerprints: PlanFingerprints | None = None
 
 
 def check_for_changes(
-    loaded: LoadedConfig, plan: Plan, state: State, command: Command, say: Say
+    loaded: LoadedConfig,
+    plan: Plan,
+    state: State,
+    command: Command,
+    *,
+    say: Say,
+    images: Mapping[str, PlanFingerprints] = MappingProxyType({}),
 ) -> ChangeCheck:
-    """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed."""
+    """Compare a plan with past successful runs; what cannot be proven unchanged counts as changed.
+
+    `images` are the fingerprints of those that this one is built from.
+    """
     from multibuild.oci.registry_session import RegistrySession
 
     runs = state.runs()
@@ -83,11 +104,15 @@ def check_for_changes(
     if command == "publish" and plan.publish.output.kind != "registry":
         return _changed(success, [f"publish.to: {plan.publish.to} cannot be asked what it holds"])
     with RegistrySession(plan.registries, on_wait=say) as registries:
-        return _compare_with_registry(plan, success, registries, runs)
+        return _compare_with_registry(plan, success, registries, runs, images)
 
 
 def _compare_with_registry(
-    plan: Plan, success: SuccessfulRun, registries: RegistrySession, runs: Sequence[RunDirectory]
+    plan: Plan,
+    success: SuccessfulRun,
+    registries: RegistrySession,
+    runs: Sequence[RunDirectory],
+    images: Mapping[str, PlanFingerprints],
 ) -> ChangeCheck:
     digests: dict[str, str | None] = {}
     names = list(success.expected_digests)
@@ -101,7 +126,7 @@ def _compare_with_registry(
         digests.update(zip(names, answers[len(bases) :], strict=True))
         return dict(zip(bases, answers, strict=False))
 
-    inputs = fingerprint_platforms(plan.project, plan.specs, resolve)
+    inputs = with_dependencies(fingerprint_platforms(plan.project, plan.specs, resolve), plan, images)
     fingerprints = {str(platform): fingerprint for platform, fingerprint in inputs.platforms.items()}
     changes = _changed_inputs(success, fingerprints)
     changes += [
@@ -115,7 +140,7 @@ def _compare_with_registry(
     count = len([part for part in parts if part.startswith("base ")])
     compared = f"config, context, {count} base image{'s' * (count != 1)}, {len(names)} published digests"
     reason = f"unchanged since run {success.run.id} ({compared}); nothing to do"
-    return ChangeCheck(run=success.run, reason=reason)
+    return ChangeCheck(run=success.run, reason=reason, fingerprints=inputs)
 
 
 def _current_digest(registries: RegistrySession, runs: Sequence[RunDirectory], name: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.parse import load_text, read_dockerfile
@@ -31,21 +31,24 @@ def configured_files(
 ) -> tuple[LintedFile, ...]:
     """Return the Dockerfiles that the images of a config are built from, each once.
 
-    ConfigError for a rule in `lint.ignore` that does not exist.
+    What one of its images ignores is ignored in a Dockerfile. ConfigError for a rule in `lint.ignore` that does not
+    exist.
     """
     first = images[0]
-    ignore = first.config.lint.ignore
-    require_known([entry.partition(":")[0] for entry in ignore], f"{first.path}: lint.ignore")
     inputs: dict[str, list[LintInput]] = {}
+    ignored: dict[str, dict[str, None]] = {}
     for loaded in images:
+        ignore = loaded.config.lint.ignore
+        require_known([entry.partition(":")[0] for entry in ignore], f"{loaded.path}: lint.ignore")
         for dockerfile, found in _inputs(loaded, only):
             inputs.setdefault(dockerfile, []).append(found)
+            ignored.setdefault(dockerfile, {}).update(dict.fromkeys(ignore))
     return tuple(
         LintedFile(
             path=first.project / dockerfile,
             name=os.path.relpath(first.project / dockerfile),
             inputs=tuple(found),
-            ignore=ignore,
+            ignore=tuple(ignored[dockerfile]),
         )
         for dockerfile, found in inputs.items()
     )
@@ -59,6 +62,12 @@ def _inputs(loaded: LoadedConfig, only: Sequence[Platform] | None) -> Iterator[t
             groups.setdefault((spec.dockerfile, spec.target), {})[platform] = spec.args
     for (dockerfile, target), args in groups.items():
         yield dockerfile, LintInput(platforms=tuple(args), target=target, args=args, explicit=True)
+
+
+def strictest(images: Sequence[LoadedConfig]) -> Literal["error", "warning", "never"]:
+    """Return the level that fails: of several images that of the strictest."""
+    levels = {loaded.config.lint.fail for loaded in images}
+    return "warning" if "warning" in levels else "error" if "error" in levels else "never"
 
 
 def lint_project(
@@ -79,7 +88,7 @@ def lint_project(
 
 def lint_checks(images: Sequence[LoadedConfig]) -> tuple[Check, ...]:
     """Return the findings as checks of `doctor`: a failure where `all` would stop, hints left out."""
-    fail = images[0].config.lint.fail
+    fail = strictest(images)
     return tuple(
         Check(
             name="lint",
@@ -96,7 +105,7 @@ def show_findings(
     images: Sequence[LoadedConfig], only: Sequence[Platform] | None, say: Callable[[str], None]
 ) -> None:
     """Show the findings, and whether `all` would stop before the first build."""
-    fail = images[0].config.lint.fail
+    fail = strictest(images)
     findings = lint_project(images, only)
     for line in as_text([one for one in findings if one.level != "hint"]):
         say(line)
@@ -111,11 +120,11 @@ def require_clean(
 
     Others that are worse than a hint are said.
     """
-    if images[0].config.lint.fail == "never":
+    if strictest(images) == "never":
         return
     findings = lint_project(images, only)
-    if fails(findings, images[0].config.lint.fail):
-        failing = [one for one in findings if fails((one,), images[0].config.lint.fail)]
+    if fails(findings, strictest(images)):
+        failing = [one for one in findings if fails((one,), strictest(images))]
         lines = [*as_text(failing[:MAX_SHOWN])]
         if len(failing) > MAX_SHOWN:
             lines.append(f"and {len(failing) - MAX_SHOWN} more")

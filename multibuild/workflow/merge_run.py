@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.config.load import LoadedConfig
+from multibuild.config.project import LoadedProject
 from multibuild.errors import PublishFailed, UsageError
 from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
@@ -21,8 +22,8 @@ from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.host_facts import recorded_facts
-from multibuild.plan.plan import Plan, make_plan
-from multibuild.plan.plan_document import plan_document
+from multibuild.plan.plan import Plan, choose_images, make_plan
+from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
@@ -33,15 +34,49 @@ from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
 async def merge_last_run(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, context: RunContext
+    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
 ) -> Status:
     """Compose and publish the children of the last run; what that run did not prove is proved now, as by `all`.
 
-    Raises PublishFailed for a required platform without a child, TestFailed or VerificationFailed for one whose
-    proof fails; no tag has moved then.
+    Of several images, all are proved before the first tag of any moves. Raises PublishFailed for a required platform
+    without a child, TestFailed or VerificationFailed for one whose proof fails; no tag has moved then.
     """
+    chosen = choose_images(project.images, only)
+    contexts = [context.of_image(loaded.name) if loaded.name else context for loaded in chosen]
+    plans = [
+        make_plan(loaded, recorded_facts(own.state.load_facts(), loaded.config.builder), only=only)
+        for loaded, own in zip(chosen, contexts, strict=True)
+    ]
+    saved = {plan.name: plan for plan in plans}
+
+    def save(plan: Plan) -> None:
+        saved[plan.name] = plan
+        context.run.save_plan(
+            project_document(tuple(saved.values())) if project.several else plan_document(plan)
+        )
+
+    images = [
+        await _proved_image(loaded, plan, only, own, save)
+        for loaded, plan, own in zip(chosen, plans, contexts, strict=True)
+    ]
+    if project.together == "all":
+        await publish_images(images)
+    else:
+        for image in images:
+            await publish_images([image])
+    complete = all(len(image.children) == len(image.plan.platforms) for image in images)
+    return "succeeded" if complete else "partial"
+
+
+async def _proved_image(
+    loaded: LoadedConfig,
+    plan: Plan,
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    save: Callable[[Plan], None],
+) -> ImageToPublish:
+    """Take over the children of an image's last run, `save` its plan, and prove what that run did not."""
     last = _require_last_run(context.state, context.run.id)
-    plan = make_plan(loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only)
     results = await asyncio.to_thread(_adopt_children, _last_results(plan, last), last, context)
     _record(results, context)
     built = {result.platform: result for result in results if result.built}
@@ -49,7 +84,7 @@ async def merge_last_run(
     proven = [result for platform, result in built.items() if platform not in unproven]
     if any(planned.test and planned.platform in unproven for planned in plan.platforms):
         plan = make_plan(loaded, (await prepare_host([loaded], context)).facts, only=only)
-    context.run.save_plan(plan_document(plan))
+    save(plan)
     await preflight(plan, context.recorder)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         children = await read_children(plan, staged_children(proven), context.recorder, reader=reader)
@@ -61,9 +96,7 @@ async def merge_last_run(
     by_platform = {child.planned.platform: child for child in children}
     ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
     previous = read_unfinished_runs(context.state, context.run)
-    image = ImageToPublish(plan=plan, children=ordered, context=context, previous_digests=previous.tags)
-    await publish_images([image])
-    return "succeeded" if len(ordered) == len(plan.platforms) else "partial"
+    return ImageToPublish(plan=plan, children=ordered, context=context, previous_digests=previous.tags)
 
 
 async def preview_last_run(

@@ -217,10 +217,68 @@ def test_targets_of_a_bake_file_are_images(images, repository, registry, state):
     assert labels["of"] == "a ${literal}"
 
 
+def test_init_takes_the_targets_of_a_bake_file(images, repository, registry, state, builder):
+    config = images(
+        {},
+        files={
+            "docker-bake.hcl": BAKE % {"repository": f"{REGISTRY}/{repository}"},
+            "Dockerfile.debug": DEBUG,
+        },
+    )
+    config.unlink()
+    done = multibuild("init", "-f", config)
+    assert done.code == 0, done.stderr
+    assert "for the targets of docker-bake.hcl" in done.stdout
+    assert "bake: {files: [docker-bake.hcl]}" in config.read_text()
+    only = ("--platform", "linux/amd64", "--builder", builder, "--set", "verify.content=off")
+    done = multibuild("all", "-f", config, "--state-dir", state, *only)
+    assert done.code == 0, done.stderr
+    assert all(registry.exists(f"{repository}/{name}", "dev") for name in ("web", "api"))
+
+
+def test_other_commands_know_the_images(images, repository, registry, state):
+    """Build alone, test, merge, verify, unchanged, clean: of two images, one of which has a test."""
+    config = images(
+        {
+            "app": {"target": "app", "test": {"run": ["grep", "-q", "app", "/app"]}},
+            "debug": {"dockerfile": "Dockerfile.debug", "contexts": {"app": "image:app"}},
+        },
+        files={"Dockerfile.debug": DEBUG},
+    )
+
+    def run(*arguments):
+        done = multibuild(*arguments, "-f", config, "--state-dir", state)
+        assert done.code == 0, done.stderr
+        return done
+
+    run("build")
+    assert not registry.exists(f"{repository}/app", "latest")
+    rows = run("test", "--json").json["platforms"]
+    assert {(row["image"], row["platform"], row["status"]) for row in rows} == {
+        ("app", "linux/amd64", "passed"),
+        ("app", "linux/arm64", "passed"),
+    }
+    run("merge")
+    assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in ("app", "debug"))
+    verified = run("verify", "--json").json
+    assert (verified["ok"], len(verified["images"])) == (True, 2)
+    run("all")
+    unchanged = run("all", "--if-changed", "--json")
+    assert "app: unchanged since run" in unchanged.stderr
+    assert "debug: unchanged since run" in unchanged.stderr
+    assert unchanged.json["schema"] == 2
+    (config.parent / "Dockerfile.debug").write_text(DEBUG + "RUN true\n")
+    assert "debug: changed since run" in run("all", "--if-changed").stderr
+    assert "2 images" in run("plan").stdout
+    removed = run("clean", "--json").json["removed"]
+    assert any("images/" in line or "runs/" in line for line in removed)
+    assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in ("app", "debug"))
+
+
 def test_commands_for_one_image_say_so(images, state):
     config = images({"app": {"target": "app"}})
-    for command in ("matrix", "test", "merge", "verify"):
-        done = multibuild(command, "-f", config, "--state-dir", state)
+    for command in (("matrix",), ("import", "x"), ("merge", "--dry-run")):
+        done = multibuild(*command, "-f", config, "--state-dir", state)
         assert done.code == 2
         assert "describes several images" in done.stderr
 

@@ -6,13 +6,21 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.cli.commands.plan import plan
-from multibuild.cli.request import Request, RunRequest, chosen_platforms, load_project, plan_offline, state_of
+from multibuild.cli.request import (
+    Request,
+    RunRequest,
+    chosen_platforms,
+    load_project,
+    plans_offline,
+    state_of,
+)
 from multibuild.cli.streams import copy_report, print_json
 from multibuild.errors import UsageError
 
 if TYPE_CHECKING:
     from multibuild.config.project import LoadedProject
     from multibuild.journal.run_context import Command
+    from multibuild.journal.runs import RunDirectory, State
 
 
 def all_(request: RunRequest) -> int:
@@ -74,30 +82,47 @@ def start(request: Request, project: LoadedProject, command: Command) -> int:
 
 
 def _is_unchanged(request: RunRequest, project: LoadedProject, command: Literal["build", "publish"]) -> bool:
-    """Compare with the last successful run; record in its journal that it still holds."""
+    """Compare every image with its last successful run; record in the journals that they still hold."""
     from datetime import UTC, datetime
 
     from multibuild.journal.entry import JournalEntry
     from multibuild.journal.events import RunConfirmed
     from multibuild.journal.journal import Journal
+
+    state = state_of(request, *project.images)
+    with state.lock():
+        runs = _unchanged_runs(request, project, command, state)
+        if runs is None:
+            return False
+        for path in dict.fromkeys(run.journal_path for run in runs):
+            with Journal(path) as journal:
+                journal.append(JournalEntry(time=datetime.now(UTC), event=RunConfirmed(command=command)))
+    newest = max(runs, key=lambda run: run.order)
+    if request.json:
+        print_json(newest.report())
+    if request.report is not None:
+        copy_report(newest.report(), request.report)
+    return True
+
+
+def _unchanged_runs(
+    request: RunRequest, project: LoadedProject, command: Literal["build", "publish"], state: State
+) -> tuple[RunDirectory, ...] | None:
+    """Return the run that made what each image still is; None as soon as one image changed."""
+    from multibuild.builds.dependencies import dependencies_first
+    from multibuild.builds.fingerprint import PlanFingerprints
     from multibuild.workflow.if_changed import check_for_changes
 
-    if project.several:
-        raise UsageError(
-            f"{project.path} describes several images: --if-changed compares a file of one",
-            hint="leave it out: what did not change is in BuildKit's cache",
-        )
-    loaded = project.images[0]
-    state = state_of(request, loaded)
-    with state.lock():
-        verdict = check_for_changes(loaded, plan_offline(request, loaded), state, command, request.say)
-        request.say(verdict.reason)
+    by_name = {loaded.name: loaded for loaded in project.images}
+    known: dict[str, PlanFingerprints] = {}
+    runs = []
+    for image in dependencies_first(plans_offline(request, project)):
+        own, loaded = state.of_image(image.name) if image.name else state, by_name[image.name]
+        verdict = check_for_changes(loaded, image, own, command, say=request.say, images=known)
+        request.say(f"{image.name}: {verdict.reason}" if image.name else verdict.reason)
         if verdict.run is None:
-            return False
-        with Journal(verdict.run.journal_path) as journal:
-            journal.append(JournalEntry(time=datetime.now(UTC), event=RunConfirmed(command=command)))
-    if request.json:
-        print_json(verdict.run.report())
-    if request.report is not None:
-        copy_report(verdict.run.report(), request.report)
-    return True
+            return None
+        runs.append(verdict.run)
+        if verdict.fingerprints is not None:
+            known[image.name] = verdict.fingerprints
+    return tuple(runs)

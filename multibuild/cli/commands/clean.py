@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Builder, Request, load, state_of
+from multibuild.cli.request import Builder, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -48,10 +48,10 @@ def clean(request: CleanRequest) -> int:
     unknown = [name for name in request.only if name not in KINDS]
     if unknown:
         raise UsageError(f"--only: '{unknown[0]}' is unknown", hint=f"one of {', '.join(KINDS)}")
-    loaded = load(request)
+    images = load_project(request).images
     outcome = clean_up(
-        loaded,
-        state_of(request, loaded),
+        images,
+        state_of(request, *images),
         frozenset(request.only) or OF_THE_PROJECT,
         keep=request.keep,
         dry_run=request.dry_run,

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import platform as machine
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
 from multibuild.cli import completion
 from multibuild.cli.request import Request, comma_list
 from multibuild.cli.streams import print_json
-from multibuild.errors import ConfigError, UsageError
+from multibuild.errors import ConfigError, MultibuildError, UsageError
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.regular_file import is_file, is_there
 
 if TYPE_CHECKING:
+    from multibuild.init.bake_starter import BakeStarter
     from multibuild.init.proposal import Proposal
     from multibuild.init.starter import ImageName, StarterConfig
 
@@ -44,7 +46,7 @@ class InitRequest(Request):
 
 
 def init(request: InitRequest) -> int:
-    """Write a first config for a Dockerfile.
+    """Write a first config for a Dockerfile, or for the targets of a bake or compose file.
 
     It proposes the platforms that the base images really have, says why not others, and never overwrites.
     """
@@ -57,8 +59,14 @@ def init(request: InitRequest) -> int:
             hint="edit it, remove it, or name another with --file",
         )
     project = Path(os.path.abspath(request.file)).parent  # noqa: PTH100 - a link's own directory, as `load_config`
-    dockerfile = _dockerfile(request, project)
     image = ImageName(name=_image(request.image)) if request.image is not None else _guess(project)
+    if request.dockerfile is None and request.target is None:
+        bake = _bake(project, image, request.platforms)
+        if bake is not None:
+            _write(request.file, bake.text())
+            _show_bake(request, bake)
+            return 0
+    dockerfile = _dockerfile(request, project)
     proposal = _choose(_propose(dockerfile, request.target), request.platforms)
     starter = StarterConfig(
         image=image, proposal=proposal, dockerfile=os.path.relpath(dockerfile, project), target=request.target
@@ -66,6 +74,66 @@ def init(request: InitRequest) -> int:
     _write(request.file, starter.text())
     _show(request, starter)
     return 0
+
+
+def _bake(project: Path, image: ImageName, platforms: tuple[str, ...]) -> BakeStarter | None:
+    """Return a config of a project's bake or compose file; None where there is none that builds something."""
+    from multibuild.bake.definition import find_bake_files, read_bake
+    from multibuild.engine.docker import run_docker
+    from multibuild.init.bake_starter import BakeStarter
+    from multibuild.init.proposal import FALLBACK_PLATFORMS
+
+    files = tuple(path.name for path in find_bake_files(project))
+    if not files:
+        return None
+    try:
+        images = read_bake(run_docker, project=project, environ=os.environ, files=files)
+    except MultibuildError as error:
+        _warn(f"{', '.join(files)}: {error.message}", "the config is for the Dockerfile alone")
+        return None
+    if not images:
+        return None
+    words = comma_list(platforms)
+    chosen = tuple(map(Platform.parse, words)) if words and words != ("all",) else ()
+    return BakeStarter(
+        files=files,
+        images={one.name: one.keys for one in images},
+        image=image,
+        platforms=chosen or _platforms_of(project, [one.keys for one in images]) or FALLBACK_PLATFORMS,
+    )
+
+
+def _platforms_of(project: Path, images: Sequence[Mapping[str, Any]]) -> tuple[Platform, ...]:
+    """Return the platforms that are proposed for every image whose Dockerfile can be read.
+
+    What is built from another image has that one's.
+    """
+    chosen: list[tuple[Platform, ...]] = []
+    for keys in images:
+        with suppress(ConfigError):
+            if not keys.get("contexts"):
+                path = project / str(keys.get("dockerfile", "Dockerfile"))
+                chosen.append(_propose(path, keys.get("target")).chosen)
+    return tuple(
+        platform for platform in (chosen[0] if chosen else ()) if all(platform in one for one in chosen)
+    )
+
+
+def _show_bake(request: InitRequest, starter: BakeStarter) -> None:
+    if request.json:
+        print_json(
+            {
+                "file": str(request.file),
+                "bake": list(starter.files),
+                "images": list(starter.images),
+                "platforms": [str(platform) for platform in starter.platforms],
+            }
+        )
+    elif not request.quiet:
+        option = f" -f {request.file}" if str(request.file) != "multibuild.yaml" else ""
+        print(f"wrote {request.file} for the targets of {', '.join(starter.files)}")
+        print("\n".join(_wrapped("images", ", ".join(starter.images))))
+        print("\n".join(_wrapped("next", f"`multibuild plan{option}`, and `multibuild all{option}`")))
 
 
 def _dockerfile(request: InitRequest, project: Path) -> Path:

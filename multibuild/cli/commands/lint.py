@@ -84,12 +84,13 @@ def _files(request: LintRequest) -> tuple[str, tuple[LintedFile, ...]]:
 
     only = chosen_platforms(request)
     if request.file.exists():
-        from multibuild.workflow.lint import configured_files
+        from multibuild.workflow.lint import configured_files, strictest
 
         images = load_project(request).images
         own = configured_files(images, only)
         by_path = {os.path.realpath(file.path): file for file in own}
-        fail, ignore = images[0].config.lint.fail, images[0].config.lint.ignore
+        fail = strictest(images)
+        ignore = tuple(dict.fromkeys(entry for loaded in images for entry in loaded.config.lint.ignore))
         listed = dict.fromkeys(entry.name for loaded in images for entry in loaded.config.platforms)
         platforms = only or tuple(listed)
         is_explicit = True

@@ -16,7 +16,7 @@ from multibuild.cli.request import (
     chosen_platforms,
     comma_list,
     load,
-    load_project_of_one,
+    load_project,
     registry_settings,
     state_of,
 )
@@ -150,7 +150,7 @@ def _merge_last_run(request: MergeRequest) -> int:
         _describe(index := _preview(request), request)
         print_index(index.content)
         return 0
-    project = load_project_of_one(request)
+    project = load_project(request)
     check_before_run(request, project)
     return start(request, project, "merge")
 

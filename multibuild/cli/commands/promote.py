@@ -16,7 +16,7 @@ from multibuild.cli.request import (
     Platforms,
     Request,
     chosen_platforms,
-    load,
+    load_project,
     registry_settings,
     state_of,
 )
@@ -156,16 +156,16 @@ def _check(promotion: Promotion, request: PromoteRequest, registries: RegistrySe
 
 def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistrySession) -> None:
     """Prove what is promoted, with the config's rules; VerificationFailed after printing what is wrong."""
-    from multibuild.cli.commands.verify import as_table, rules_of
+    from multibuild.cli.commands.verify import as_table, config_of, rules_of
     from multibuild.oci.errors import translate_read_errors
     from multibuild.prove.content.layer_cache import LayerCache
     from multibuild.prove.verify import verify_manifest
 
     # --platform is about the source, not about the config.
     plain = Request(file=request.file, state_dir=request.state_dir)
-    loaded = load(plain) if request.file.exists() else None
-    config = loaded.config if loaded is not None else None
-    state = state_of(plain, loaded) if loaded is not None else None
+    images = load_project(plain).images if request.file.exists() else ()
+    config = config_of(str(promotion.source), [loaded.config for loaded in images])
+    state = state_of(plain, *images) if images else None
     with translate_read_errors():
         verification = verify_manifest(
             promotion.manifest,

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import Progress, Request, load_project_of_one, state_of
+from multibuild.cli.request import Progress, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -14,6 +14,7 @@ from multibuild.terminal import columns, human_seconds
 
 if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.project import LoadedProject
     from multibuild.journal.runs import RunDirectory
     from multibuild.plan.plan import Plan
     from multibuild.prove.smoke.smoke_test import TestOutcome
@@ -31,44 +32,90 @@ def test(request: TestRequest) -> int:
 
     Runs the configured test at each exact digest, each time it is asked.
     """
+    from multibuild.cli.display.event_text import row_name
     from multibuild.cli.execute import write_report
     from multibuild.prove.smoke.stage import raise_for_environment, raise_for_tests
 
-    project = load_project_of_one(request)
-    loaded = project.images[0]
-    state = state_of(request, loaded)
+    project = load_project(request)
+    state = state_of(request, *project.images)
     with state.lock():
         run = state.find(None)
-        plan, outcomes = _test_run(request, loaded, run)
+        tested = _test_images(request, project, run)
         write_report(run, project)
+    outcomes = [(image, outcome) for image in tested for outcome in image.outcomes]
     if request.json:
-        rows = [outcome.event().to_json() for outcome in outcomes]
+        rows = [
+            {**({"image": image.name} if image.name else {}), **outcome.event().to_json()}
+            for image, outcome in outcomes
+        ]
         print_json({"run": run.id, "platforms": rows})
-    elif not (request.quiet and all(o.status != "failed" for o in outcomes)):
+    elif not (request.quiet and all(outcome.status != "failed" for _, outcome in outcomes)):
         table = [("PLATFORM", "TEST", "TIME")]
         table += [
-            (str(o.platform), "not run" if o.environment_failure else o.status, human_seconds(o.seconds))
-            for o in outcomes
+            (
+                row_name(image.name, str(o.platform)),
+                "not run" if o.environment_failure else o.status,
+                human_seconds(o.seconds),
+            )
+            for image, o in outcomes
         ]
         print("\n".join(columns(table)))
-    _show_failures(outcomes, run)
-    required = {planned.platform for planned in plan.platforms if planned.required}
-    required_outcomes = [outcome for outcome in outcomes if outcome.platform in required]
-    raise_for_tests(required_outcomes, hint=f"its output is in {run.logs}")
-    raise_for_environment(required_outcomes)
+    for image in tested:
+        _show_failures(image)
+    required = [outcome for image, outcome in outcomes if outcome.platform in image.plan.required_platforms]
+    raise_for_tests(required, hint=f"its output is in {tested[0].run.logs}")
+    raise_for_environment(required)
     return 0
 
 
-def _show_failures(outcomes: tuple[TestOutcome, ...], run: RunDirectory) -> None:
-    for outcome in outcomes:
+@frozen
+class TestedImage:
+    """An image of the last run whose children were tested again; `run` is the run as the image sees it."""
+
+    __test__ = False  # keeps pytest from collecting it as a test class
+
+    plan: Plan
+    run: RunDirectory
+    outcomes: tuple[TestOutcome, ...]
+
+    @property
+    def name(self) -> str:
+        """Return its name in a file of several, else ""."""
+        return self.plan.name
+
+
+def _test_images(request: Request, project: LoadedProject, run: RunDirectory) -> tuple[TestedImage, ...]:
+    """Test each image that has a test; UsageError if none has one, or the run built none of them."""
+    tested, reasons = [], []
+    for loaded in project.images:
+        view = run.of_image(loaded.name) if loaded.name else run
+        try:
+            plan, outcomes = _test_run(request, project, loaded, view)
+        except NothingToTest as error:
+            reasons.append(error)
+            continue
+        tested.append(TestedImage(plan=plan, run=view, outcomes=outcomes))
+    if not tested:
+        raise reasons[0]
+    return tuple(tested)
+
+
+class NothingToTest(UsageError):
+    """An image has no test, or no child that could be tested."""
+
+
+def _show_failures(image: TestedImage) -> None:
+    from multibuild.cli.display.event_text import row_name
+
+    for outcome in image.outcomes:
         if outcome.status == "failed":
-            log = run.logs / f"{outcome.platform.slug}.test.log"
-            print(f"\n{outcome.platform}: {log}", file=sys.stderr)
+            log = image.run.logs / f"{outcome.platform.slug}.test.log"
+            print(f"\n{row_name(image.name, str(outcome.platform))}: {log}", file=sys.stderr)
             print(textwrap.indent(outcome.detail, "  "), file=sys.stderr)
 
 
 def _test_run(
-    request: Request, loaded: LoadedConfig, run: RunDirectory
+    request: Request, project: LoadedProject, loaded: LoadedConfig, run: RunDirectory
 ) -> tuple[Plan, tuple[TestOutcome, ...]]:
     from multibuild.builds.failover import Failover
     from multibuild.cli.display.display import make_display
@@ -87,17 +134,19 @@ def _test_run(
     recorded = built_children(run.load_plan() or {}, run.events())
     built = {platform: child for platform, child in recorded.items() if may_exist(child, run)}
     if not built:
-        raise UsageError(f"the run {run.id} built no child", hint="`multibuild build` builds them")
-    facts = recorded_facts(state_of(request, loaded).load_facts(), loaded.config.builder)
+        raise NothingToTest(f"the run {run.id} built no child", hint="`multibuild build` builds them")
+    state = state_of(request, *project.images)
+    facts = recorded_facts(state.load_facts(), loaded.config.builder)
     plan = make_plan(loaded, facts)
     children = [(planned, built[planned.platform]) for planned in plan.platforms if planned.platform in built]
     if all(planned.test is None for planned, _ in children):
-        raise UsageError(
+        raise NothingToTest(
             f"{loaded.path} has no test for what the run {run.id} built", hint="write `test: {run: [...]}`"
         )
     display = make_display(request.progress, quiet=request.quiet, verbose=request.verbose)
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, display)
+        recorder = recorder.of_image(loaded.name) if loaded.name else recorder
         requirements = HostRequirements.from_config(loaded.config, loaded.project)
         restorer = BuilderRestorer(requirements, DockerEngine(), recorder.say)
         failover = Failover.of(plan, recorder.say, restorer)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Request, load, state_of
+from multibuild.cli.request import Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError, VerificationFailed
 from multibuild.frozen import frozen
 from multibuild.terminal import columns, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from multibuild.config.config import Config
     from multibuild.oci.reference import Reference
@@ -55,19 +55,31 @@ def verify(request: VerifyRequest) -> int:
     from multibuild.prove.content.layer_cache import LayerCache
 
     text = request.reference
-    loaded = load(request) if text is None or request.file.exists() else None
-    cache = LayerCache(state_of(request, loaded).path / "layers" if loaded is not None else None)
-    if text is None and loaded is not None:
-        text = f"{loaded.config.image}:{loaded.config.tags[0]}"
-    config = loaded.config if loaded is not None else None
-    verification = prove_reference(
-        Reference.parse(text or ""), config, content=request.content, cache=cache, say=request.say
-    )
+    images = load_project(request).images if text is None or request.file.exists() else ()
+    cache = LayerCache(state_of(request, *images).path / "layers" if images else None)
+    configs = [loaded.config for loaded in images]
+    references: list[tuple[str, Config | None]] = [
+        (f"{config.image}:{config.tags[0]}", config) for config in configs
+    ]
+    if text is not None:
+        references = [(text, config_of(text, configs))]
+    verifications = [
+        prove_reference(Reference.parse(name), config, content=request.content, cache=cache, say=request.say)
+        for name, config in references
+    ]
+    ok = all(verification.ok for verification in verifications)
     if request.json:
-        print_json(verification.document())
-    elif not (request.quiet and verification.ok):
-        print(as_table(verification))
-    return 0 if verification.ok else VerificationFailed.exit_code
+        documents = [verification.document() for verification in verifications]
+        print_json(documents[0] if len(documents) == 1 else {"ok": ok, "images": documents})
+    elif not (request.quiet and ok):
+        print("\n\n".join(map(as_table, verifications)))
+    return 0 if ok else VerificationFailed.exit_code
+
+
+def config_of(reference: str, configs: Sequence[Config]) -> Config | None:
+    """Return the config of the image that a reference names, else of the first image; None without any."""
+    own = (config for config in configs if reference.startswith((f"{config.image}:", f"{config.image}@")))
+    return next(own, next(iter(configs), None))
 
 
 def prove_reference(

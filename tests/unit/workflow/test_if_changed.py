@@ -107,7 +107,7 @@ class Project:
         return run
 
     def compare(self, command="publish", only=None):
-        return check_for_changes(self.load(), self.plan(only), self.state, command, print)
+        return check_for_changes(self.load(), self.plan(only), self.state, command, say=print)
 
     def assert_changed(self, *reasons, command="publish"):
         check = self.compare(command)
