@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from e2e.conftest import REGISTRY, finish, multibuild, start
+from e2e.conftest import REGISTRY, ROOT, finish, multibuild, start
 
 PLATFORMS = ["linux/amd64", "linux/arm64"]
 BASE = f"FROM {REGISTRY}/base:latest\n"
@@ -215,6 +215,30 @@ def test_targets_of_a_bake_file_are_images(images, repository, registry, state):
     manifest = registry.get(f"{repository}/web", web["digest"])
     labels = json.loads(registry.blob(f"{repository}/web", manifest["config"]["digest"]))["config"]["Labels"]
     assert labels["of"] == "a ${literal}"
+
+
+def test_the_images_of_a_cluster_are_released_together(registry, state, builder, repository):
+    """The example: kube-proxy, pause, and an agent on top of the first, each for every node."""
+    config = ROOT / "examples" / "cluster" / "multibuild.yaml"
+    place = f"image={REGISTRY}/{repository}/{{name}}"
+    done = multibuild(
+        "all", "-f", config, "--state-dir", state, "--json", "--builder", builder, "--set", place
+    )
+    assert done.code == 0, done.stderr
+    for name, tag in (("kube-proxy", "v1.15.9"), ("pause", "latest"), ("node-agent", "v1.15.9")):
+        assert set(registry.images(f"{repository}/{name}", tag)) == {
+            "linux/amd64",
+            "linux/arm64",
+            "linux/arm64/unknown",
+            "linux/mips64le",
+        }
+    rows = {
+        row["platform"]: row
+        for image in done.json["images"]
+        if image["name"] == "node-agent"
+        for row in image["platforms"]
+    }
+    assert {row["test"]["status"] for row in rows.values()} == {"passed"}
 
 
 def test_init_takes_the_targets_of_a_bake_file(images, repository, registry, state, builder):
