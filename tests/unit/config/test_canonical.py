@@ -79,6 +79,10 @@ def test_the_canonical_form_of_one_image_does_not_change(name, tmp_path):
     assert hashlib.sha256(canonical.encode()).hexdigest() == DIGESTS[name]
 
 
-def test_every_config_of_the_tree_is_compared():
-    files = {str(path.relative_to(ROOT)) for path in ROOT.glob("examples/*/multibuild.yaml")}
+def test_every_config_of_one_image_in_the_tree_is_compared():
+    files = {
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob("examples/*/multibuild.yaml")
+        if "\nimages:" not in path.read_text()
+    }
     assert files <= DIGESTS.keys()
