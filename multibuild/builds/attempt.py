@@ -21,7 +21,7 @@ from multibuild.builds.result import Attempt
 from multibuild.buildx.attempt_retries import Budget
 from multibuild.buildx.process import ProcessLimits, ProcessResult, StartFailed, run_process
 from multibuild.buildx.rawjson_progress import Progress
-from multibuild.buildx.slots import Slots
+from multibuild.buildx.slots import Rank, Slots
 from multibuild.failures.classify import Failure, failure_of, wrong_base
 from multibuild.frozen import frozen
 from multibuild.journal.events import AttemptEnded, AttemptStarted, Emit, LogLine, StepStarted
@@ -43,7 +43,7 @@ class BuildContext:
 
     `project` is the working directory; `run` takes logs, and children that are not pushed. `stall` is in seconds, and
     so is `crash_timeout`: of silence after an emulator's crash, None for any time. `all_local` is whether all that
-    builds can be seen in this machine's /proc.
+    builds can be seen in this machine's /proc. `rank` says which of the builds that wait for a slot goes first.
     """
 
     buildx: tuple[str, ...]
@@ -58,6 +58,7 @@ class BuildContext:
     all_local: bool
     emit: Emit
     images: ImageBuilds
+    rank: Callable[[PlannedPlatform], Rank]
 
 
 class WrongBase(Exception):

@@ -57,13 +57,14 @@ class ImageBuilds:
     """One image among those of its run: what it is built from, and what others are built from.
 
     `name` is the image's, `run` the directory of its children, and `dependencies` its build contexts that are other
-    images, by name.
+    images, by name. `is_needed`: others are built from it.
     """
 
     name: str
     run: RunDirectory
     dependencies: Mapping[str, str]
     children: RunChildren
+    is_needed: bool = False
 
     async def with_contexts(self, planned: PlannedPlatform) -> PlannedPlatform:
         """Wait for the images that a platform is built from, and add them to its contexts; DependencyMissing."""

@@ -42,7 +42,8 @@ async def build_platform(
             attempts.append(first)
             failure = await _report_failure(first, current, context)
         else:
-            async with context.slots.take(alone=alone, is_retry=number + offset > 1):
+            rank = context.rank(planned)
+            async with context.slots.take(alone=alone, is_retry=number + offset > 1, rank=rank):
                 current = context.failover.assign(planned)
                 attempt = await make_attempt(current, context, number + offset, patience(), attempts.append)
                 failure = await _report_failure(attempt, current, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from multibuild.builds.attempt import BuildContext
@@ -16,7 +16,7 @@ from multibuild.builds.platform import build_platform, cancelled_result, reuse_c
 from multibuild.builds.result import Attempt, BuildResult, staged_children
 from multibuild.builds.resume import FinishedChild, Reusable
 from multibuild.buildx.attempt_retries import Budget
-from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Slots
+from multibuild.buildx.slots import LONG_BUILD_S, CpuGate, Rank, Slots
 from multibuild.errors import BuildFailed
 from multibuild.failures.classify import Failure
 from multibuild.failures.shown import cause_line
@@ -53,12 +53,13 @@ class BuildOutcome:
 class SharedBuilds:
     """What the builds of all images of a run share: job slots, the nodes' failover, and each other's children.
 
-    `stop` is set when all builds are to end (`fail_fast`).
+    `needed` are the images that others are built from. `stop` is set when all builds are to end (`fail_fast`).
     """
 
     slots: Slots
     failover: Failover
     children: RunChildren
+    needed: frozenset[str]
     stop: asyncio.Event
 
     @classmethod
@@ -68,7 +69,13 @@ class SharedBuilds:
         machines = len({planned.node.builder for planned in units})
         jobs = jobs_for("auto" if first.jobs_auto else first.jobs, len(units), first.facts, machines=machines)
         gate = cpu_gate(first, NO_HISTORY)
-        return cls(slots=Slots(jobs, gate), failover=failover, children=RunChildren(), stop=asyncio.Event())
+        return cls(
+            slots=Slots(jobs, gate),
+            failover=failover,
+            children=RunChildren(),
+            needed=frozenset(name for plan in plans for name in plan.dependencies.values()),
+            stop=asyncio.Event(),
+        )
 
 
 async def build_platforms(
@@ -84,7 +91,11 @@ async def build_platforms(
     what the builds of a run's images share.
     """
     images = ImageBuilds(
-        name=plan.name, run=context.run, dependencies=plan.dependencies, children=shared.children
+        name=plan.name,
+        run=context.run,
+        dependencies=plan.dependencies,
+        children=shared.children,
+        is_needed=plan.name in shared.needed,
     )
     with context.recorder.stage("build"):
         results = await build_children(
@@ -138,6 +149,7 @@ async def build_children(
         all_local=plan.facts.all_local,
         emit=recorder.record,
         images=images,
+        rank=start_rank(history, is_needed=images.is_needed),
     )
     results = {
         planned.platform: reuse_child(planned, reusable[planned.platform], context)
@@ -174,18 +186,24 @@ def cpu_gate(plan: Plan, history: BuildHistory) -> CpuGate | None:
 
 
 def start_order(platforms: list[PlannedPlatform], history: BuildHistory) -> list[PlannedPlatform]:
-    """Return native platforms first (they show most mistakes soonest), then what failed lately, then the longest.
+    """Return platforms in the order in which they get a slot."""
+    return sorted(platforms, key=start_rank(history))
 
-    A second failure shows early, and its retry runs beside the others.
+
+def start_rank(history: BuildHistory, *, is_needed: bool = True) -> Callable[[PlannedPlatform], Rank]:
+    """Return the rank of each platform of an image: native ones first, then what failed lately, then the longest.
+
+    Native ones show most mistakes soonest; a second failure shows early, and its retry runs beside the others. Before
+    all that comes what other images are built from (`is_needed`).
     """
     past = history.seconds
     longest = max(past.values(), default=0.0)
 
-    def key(planned: PlannedPlatform) -> tuple[bool, bool, float]:
+    def rank(planned: PlannedPlatform) -> Rank:
         name = str(planned.platform)
-        return planned.emulated, name not in history.failed, -past.get(name, longest)
+        return not is_needed, planned.emulated, name not in history.failed, -past.get(name, longest)
 
-    return sorted(platforms, key=key)
+    return rank
 
 
 async def _build_each(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import field
@@ -19,6 +20,9 @@ Short builds mostly wait for clients and registries, so many at once are fastest
 processors took a seventh longer with two at a time than with six. Twelve that compute for seconds under emulation took
 a sixteenth less with two than with six: more builds than processors cost cache misses and context switches.
 """
+
+Rank = tuple[float, ...]
+"""Where a request stands in the queue: the least goes first."""
 
 MAX_WAITING_PROCESSORS = 0.1
 """Of all emulators together: what a few sleeping shells use."""
@@ -47,18 +51,19 @@ class Slots:
         self._total = total
         self._cpu_gate = cpu_gate
         self._holders: dict[object, tuple[int, float]] = {}
-        self._queue: list[object] = []
+        self._queue: list[tuple[Rank, object]] = []
         self._waiting_for_several = 0
         self._looked_at = time.monotonic()
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def take(
-        self, *, alone: bool = False, count: int = 1, is_retry: bool = False
+        self, *, alone: bool = False, count: int = 1, is_retry: bool = False, rank: Rank = ()
     ) -> AsyncIterator[None]:
-        """Hold slots (at most all), first come, first served; requests for several go first, so they do not starve.
+        """Hold slots (at most all); requests for several go first, so they do not starve.
 
-        A retry goes before first attempts: behind them it would run by itself at the end.
+        A retry goes before first attempts: behind them it would run by itself at the end. These go in the order of
+        their ranks, and those of one rank first come, first served.
         """
         count = self._total if alone else min(count, self._total)
         several = alone or count > 1
@@ -66,14 +71,16 @@ class Slots:
         async with self._changed:
             self._waiting_for_several += several
             if not several:
-                self._queue.insert(0 if is_retry else len(self._queue), me)
+                queued = ((), me) if is_retry else (rank, me)
+                at = 0 if is_retry else bisect_right(self._queue, rank, key=lambda other: other[0])
+                self._queue.insert(at, queued)
             try:
                 while not (self._fits(count) if several else self._is_next(me)):
                     await self._wait_for_change()
                 self._holders[me] = count, time.monotonic()
             finally:
                 self._waiting_for_several -= several
-                self._queue = [other for other in self._queue if other is not me]
+                self._queue = [other for other in self._queue if other[1] is not me]
                 self._changed.notify_all()
         try:
             yield
@@ -92,7 +99,7 @@ class Slots:
     def _is_next(self, me: object) -> bool:
         return (
             not self._waiting_for_several
-            and self._queue[0] is me
+            and self._queue[0][1] is me
             and self._fits(1)
             and (self._cpu_gate is None or self._passes(self._cpu_gate))
         )

@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ class Builds:
         self._release: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def _hold(self, name: str, **options: bool) -> None:
+    async def _hold(self, name: str, **options: Any) -> None:
         async with self.slots.take(**options):
             self.running.append(name)
             self.order.append(name)
@@ -26,7 +27,7 @@ class Builds:
             finally:
                 self.running.remove(name)
 
-    async def start(self, *names: str, **options: bool) -> None:
+    async def start(self, *names: str, **options: Any) -> None:
         for name in names:
             self._release[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._hold(name, **options))
@@ -110,6 +111,16 @@ async def test_a_retry_goes_before_first_attempts():
     assert builds.running == ["retry"]
     await builds.finish("retry", "b", "c")
     assert builds.order == ["a", "retry", "b", "c"]
+
+
+async def test_first_attempts_go_by_rank_and_then_first_come_first_served():
+    builds = Builds(1)
+    await builds.start("a")
+    for name, rank in (("late", (1, 0)), ("long", (0, -9.0)), ("short", (0, -1.0)), ("later", (1, 0))):
+        await builds.start(name, rank=rank)
+    await builds.start("retry", is_retry=True)
+    await builds.finish("a", "retry", "long", "short", "late", "later")
+    assert builds.order == ["a", "retry", "long", "short", "late", "later"]
 
 
 async def test_with_one_slot_every_build_is_alone():
