@@ -69,22 +69,47 @@ class PlanFingerprints:
     mtime_stamp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Tree:
-    """A directory that is sent: None for `files` where it cannot be read."""
+    """A directory that is sent: None for `files` where it cannot be read. It is hashed once."""
 
     root: Path
     files: tuple[ContextFile, ...] | None
+    _digests: list[str | None] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files or ())
 
     def digest(self, is_cancelled: IsCancelled) -> str | None:
+        if not self._digests:
+            self._digests.append(self._hash(is_cancelled))
+        return self._digests[0]
+
+    def _hash(self, is_cancelled: IsCancelled) -> str | None:
         try:
             return None if self.files is None else content_digest(self.root, self.files, is_cancelled)
         except OSError:
             return None
+
+
+class SentTrees:
+    """Directories that are sent, walked and hashed once for all images that are built from them."""
+
+    def __init__(self) -> None:
+        """Walk nothing yet."""
+        self._trees: dict[tuple[Path, tuple[str, ...]], _Tree] = {}
+
+    def walk(self, root: Path, dockerfile: Path | None) -> _Tree:
+        """Return the files that are sent of a directory, as the ignore file of a Dockerfile says."""
+        try:
+            ignore = read_ignore(root, dockerfile)
+            key = root, ignore.lines
+            if key not in self._trees:
+                self._trees[key] = _Tree(root, context_files(root, ignore))
+            return self._trees[key]
+        except OSError:
+            return _Tree(root, None)
 
 
 def fingerprint_platforms(
@@ -92,15 +117,17 @@ def fingerprint_platforms(
     specs: Mapping[Platform, BuildSpec],
     resolve: Resolve,
     is_cancelled: IsCancelled = lambda: False,
+    sent: SentTrees | None = None,
 ) -> PlanFingerprints:
     """Fingerprint platforms: read contexts and Dockerfiles, and meanwhile `resolve` all base images at once.
 
-    When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest.
+    When `is_cancelled` becomes true it ends soon, with fingerprints that have no digest. Directories that are `sent`
+    for other images too are read once.
     """
     dockerfiles = {
         platform: read_dockerfile(_text(project, spec) or "", spec.args) for platform, spec in specs.items()
     }
-    trees = _trees(project, specs)
+    trees = _trees(project, specs, sent or SentTrees())
     stamp = mtime_stamp(project, specs, trees)
     images = {
         image: None
@@ -131,7 +158,7 @@ def mtime_stamp(
 
     Dockerfiles count too: they may lie outside the context, or be ignored in it.
     """
-    trees = _trees(project, specs) if trees is None else trees
+    trees = _trees(project, specs, SentTrees()) if trees is None else trees
     stamps = {f"{kind} {name}": stat_digest(tree.files or ()) for (kind, name), tree in trees.items()}
     for dockerfile in {spec.dockerfile for spec in specs.values()}:
         stamps[f"Dockerfile {dockerfile}"] = _file_stamp(project / dockerfile)
@@ -146,24 +173,19 @@ def _file_stamp(path: Path) -> str:
     return str((info.st_size, info.st_mtime_ns, info.st_ctime_ns))
 
 
-def _trees(project: Path, specs: Mapping[Platform, BuildSpec]) -> dict[tuple[str, str], _Tree]:
+def _trees(
+    project: Path, specs: Mapping[Platform, BuildSpec], sent: SentTrees
+) -> dict[tuple[str, str], _Tree]:
     """Walk every directory that is sent, once: by ("context", Dockerfile) and ("named", source)."""
     trees: dict[tuple[str, str], _Tree] = {}
     for spec in specs.values():
         key = ("context", spec.dockerfile)
         if key not in trees and not is_url(spec.context):
-            trees[key] = _walk(project / spec.context, project / spec.dockerfile)
+            trees[key] = sent.walk(project / spec.context, project / spec.dockerfile)
         for source in spec.contexts.values():
             if ("named", source) not in trees and not is_url(source) and not source.startswith(OTHER_SCHEMES):
-                trees["named", source] = _walk(project / source, None)
+                trees["named", source] = sent.walk(project / source, None)
     return trees
-
-
-def _walk(root: Path, dockerfile: Path | None) -> _Tree:
-    try:
-        return _Tree(root, context_files(root, read_ignore(root, dockerfile)))
-    except OSError:
-        return _Tree(root, None)
 
 
 def _fingerprint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -14,6 +14,7 @@ from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import (
     Fingerprint,
     PlanFingerprints,
+    SentTrees,
     fingerprint_platforms,
     mtime_stamp,
     resolve_bases,
@@ -30,13 +31,16 @@ MAX_AGE_S = 5.0
 
 
 class PendingFingerprints:
-    """Fingerprints computed while the block of `async with` runs: large contexts are hashed while docker answers."""
+    """Fingerprints by image, computed while the block of `async with` runs: files are hashed while docker answers."""
 
-    def __init__(self, loaded: LoadedConfig, only: Sequence[Platform] | None, recorder: Recorder) -> None:
+    def __init__(
+        self, images: Sequence[LoadedConfig], only: Sequence[Platform] | None, recorder: Recorder
+    ) -> None:
         """Begin to hash the contexts of the chosen platforms and to ask registries for base images."""
-        self._compute = partial(_fingerprint, loaded, only, recorder)
+        self._compute = partial(_fingerprint, images, only, recorder)
         self._began = time.monotonic()
         self._task = asyncio.create_task(self._compute())
+        self._is_used = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,12 +48,13 @@ class PendingFingerprints:
     async def __aexit__(self, *_error: object) -> None:
         await self._cancel()
 
-    async def result(self) -> PlanFingerprints:
-        """Return the fingerprints, computed anew when they are older than MAX_AGE_S."""
-        if time.monotonic() - self._began > MAX_AGE_S:
+    async def result(self, image: str) -> PlanFingerprints:
+        """Return the fingerprints of an image; all were computed anew if they were older than MAX_AGE_S at first."""
+        if not self._is_used and time.monotonic() - self._began > MAX_AGE_S:
             await self._cancel()
-            return await self._compute()
-        return await self._task
+            self._task = asyncio.create_task(self._compute())
+        self._is_used = True
+        return (await self._task)[image]
 
     async def _cancel(self) -> None:
         self._task.cancel()
@@ -57,15 +62,30 @@ class PendingFingerprints:
 
 
 async def _fingerprint(
-    loaded: LoadedConfig, only: Sequence[Platform] | None, recorder: Recorder
-) -> PlanFingerprints:
-    specs, cancelled = build_specs(loaded, only), threading.Event()
-    try:
-        with RegistrySession(loaded.config.registry_settings, on_wait=recorder.say) as registries:
-            resolve = partial(resolve_bases, registries)
-            return await run_in_background(
-                lambda: fingerprint_platforms(loaded.project, specs, resolve, cancelled.is_set)
+    images: Sequence[LoadedConfig], only: Sequence[Platform] | None, recorder: Recorder
+) -> Mapping[str, PlanFingerprints]:
+    settings = {host: one for loaded in images for host, one in loaded.config.registry_settings.items()}
+    cancelled, sent = threading.Event(), SentTrees()
+    known: dict[str, str | None] = {}
+
+    def compute() -> Mapping[str, PlanFingerprints]:
+        return {
+            loaded.name: fingerprint_platforms(
+                loaded.project, build_specs(loaded, only), resolve, cancelled.is_set, sent
             )
+            for loaded in images
+        }
+
+    try:
+        with RegistrySession(settings, on_wait=recorder.say) as registries:
+
+            def resolve(bases: Iterable[str]) -> Mapping[str, str | None]:
+                """Ask for each base image once, whatever is built from it."""
+                names = list(bases)
+                known.update(resolve_bases(registries, [name for name in names if name not in known]))
+                return {name: known[name] for name in names}
+
+            return await run_in_background(compute)
     finally:
         cancelled.set()
 

@@ -141,7 +141,7 @@ async def find_reusable(
     recorder = context.recorder
     previous = read_unfinished_runs(context.state, context.run) if context.resume else UnfinishedRuns()
     with recorder.stage("inputs"):
-        fingerprints = with_dependencies(await pending.result(), plan, images)
+        fingerprints = with_dependencies(await pending.result(plan.name), plan, images)
         journal_inputs(fingerprints, recorder)
         children = await reusable_children(plan, fingerprints, previous, context.run, recorder)
         remove_stale(context.state.runs(), context.run)

@@ -30,6 +30,7 @@ class Ignore:
 
     def __init__(self, lines: Sequence[str]) -> None:
         """Parse the file's lines; an invalid pattern ignores nothing (buildx then refuses the file)."""
+        self.lines = tuple(lines)
         self.rules = tuple(rule for line in lines if (rule := _rule(line)) is not None)
         self.has_exceptions = any(rule.is_exception for rule in self.rules)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import field
 from typing import TypeVar
@@ -37,19 +37,18 @@ from multibuild.publish.on_missing import carry_missing
 T = TypeVar("T")
 
 
-async def preflight(plan: Plan, recorder: Recorder) -> None:
+async def preflight(plans: Sequence[Plan], recorder: Recorder) -> None:
     """Check that every registry can be reached and allows pushing; EnvironmentFault (exit 3) if not.
 
     A push probe opens an upload and cancels it: no repository appears.
     """
-    staged = [p.staging.reference for p in plan.platforms if p.staging.kind != "layout"]
-    targets = plan.targets if plan.publish.output.kind == "registry" else ()
     names = dict.fromkeys(
-        Reference.parse(text).with_tag(None) for text in (*staged, *(target.repository for target in targets))
+        Reference.parse(text).with_tag(None) for plan in plans for text in _repositories(plan)
     )
+    settings = {host: one for plan in plans for host, one in plan.registries.items()}
 
     def check() -> None:
-        with RegistrySession(plan.registries, on_wait=recorder.say) as registries:
+        with RegistrySession(settings, on_wait=recorder.say) as registries:
             try:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
@@ -57,6 +56,13 @@ async def preflight(plan: Plan, recorder: Recorder) -> None:
 
     with recorder.stage("preflight"):
         await run_in_background(check)
+
+
+def _repositories(plan: Plan) -> Iterator[str]:
+    """Yield where an image's children and its index are pushed."""
+    yield from (p.staging.reference for p in plan.platforms if p.staging.kind != "layout")
+    if plan.publish.output.kind == "registry":
+        yield from (target.repository for target in plan.targets)
 
 
 @frozen

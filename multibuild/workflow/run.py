@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Literal
 
 from multibuild.builds.dependencies import dependencies_first
@@ -92,23 +91,14 @@ async def prepare_images(
     """Fingerprint, prepare the host, decide, and look what needs no build, before anything is built."""
     chosen = choose_images(project.images, only)
     contexts = {loaded.name: _context_of(loaded, context) for loaded in chosen}
-    async with AsyncExitStack() as stack:
-        fingerprints = {
-            loaded.name: await stack.enter_async_context(
-                PendingFingerprints(loaded, only, contexts[loaded.name].recorder)
-            )
-            for loaded in chosen
-        }
+    async with PendingFingerprints(chosen, only, context.recorder) as fingerprints:
         host = await prepare_host(chosen, context)
         plans = decide(chosen, host, only, context)
-        for plan in plans:
-            await preflight(plan, contexts[plan.name].recorder)
+        await preflight(plans, context.recorder)
         reusable: dict[str, Reusable] = {}
         for plan in dependencies_first(plans):
             known = {name: one.fingerprints for name, one in reusable.items()}
-            reusable[plan.name] = await find_reusable(
-                plan, fingerprints[plan.name], contexts[plan.name], known
-            )
+            reusable[plan.name] = await find_reusable(plan, fingerprints, contexts[plan.name], known)
     return tuple(
         ImageRun(loaded=loaded, plan=plan, context=contexts[plan.name], reusable=reusable[plan.name])
         for loaded, plan in zip(chosen, plans, strict=True)

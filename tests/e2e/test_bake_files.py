@@ -13,7 +13,7 @@ from multibuild.bake.definition import read_bake
 from multibuild.engine.docker import run_docker
 from multibuild.errors import ConfigError
 
-pytestmark = pytest.mark.one_driver("docker", "buildx prints a definition without any builder")
+pytestmark = pytest.mark.one_driver(driver="docker", reason="buildx prints a definition without any builder")
 
 
 def environ(project):
