@@ -75,7 +75,7 @@ async def _proved_image(
     context: RunContext,
     save: Callable[[Plan], None],
 ) -> ImageToPublish:
-    """Take over the children of an image's last run, `save` its plan, and prove what that run did not."""
+    """Adopt the children of an image's last run, `save` its plan, and prove what that run did not."""
     last = _require_last_run(context.state, context.run.id)
     results = await asyncio.to_thread(_adopt_children, _last_results(plan, last), last, context)
     _record(results, context)

@@ -46,7 +46,7 @@ class InitRequest(Request):
 
 
 def init(request: InitRequest) -> int:
-    """Write a first config for a Dockerfile, or for the targets of a bake or compose file.
+    """Write a first config for a Dockerfile or a bake file.
 
     It proposes the platforms that the base images really have, says why not others, and never overwrites.
     """
