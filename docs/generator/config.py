@@ -55,7 +55,7 @@ IMAGES = f"""\
 `images` describes several images, which are built, proven and published in one run. Each is a name and the keys that
 differ from the top level, and may be empty:
 
-```yaml
+```yaml title=multibuild.yaml
 version: 1
 image: registry.example.org/team/{{name}}
 platforms: [linux/amd64, linux/arm64]
