@@ -6,20 +6,9 @@ from docs.generator.markdown import code, listed, page, table
 from multibuild.bake.definition import DEFAULT_FILES
 from multibuild.bake.keys import BAKE_KEYS, BakeKey
 
-_EXAMPLE = """\
-```yaml
-bake:
-  files: [docker-bake.hcl]
-  targets: [default]
-  vars: {VERSION: "1.2.3"}
-```"""
+_EXAMPLE = 'In a config: `bake: {files: [docker-bake.hcl], targets: [default], vars: {VERSION: "1.2.3"}}`.'
 
-_OVERRIDE = """\
-```hcl
-target "app" {
-  output = ["type=registry"]
-}
-```"""
+_OVERRIDE = 'In HCL: `target "app" { output = ["type=registry"] }`.'
 
 
 def bake_page() -> str:

@@ -53,7 +53,7 @@ RUN_WIDE = (
 
 IMAGES = f"""\
 `images` describes several images, which are built, proven and published in one run. Each is a name and the keys that
-differ from the top level, and may be empty:
+differ from the top level, and may be empty. This `multibuild.yaml` has three:
 
 ```yaml title=multibuild.yaml
 version: 1
