@@ -26,6 +26,12 @@ async def build_platform(
         planned = await context.images.with_contexts(planned)
     except DependencyMissing as missing:
         return _skip(planned, str(missing), context)
+    return await _build_with_retries(planned, context, first)
+
+
+async def _build_with_retries(
+    planned: PlannedPlatform, context: BuildContext, first: Attempt | None
+) -> BuildResult:
     interrupted = first is not None and first.outcome == "cancelled"
     attempts: list[Attempt] = [first] if first and interrupted else []
     offset = len(attempts)  # `with_retries` does not count the interrupted attempt
