@@ -65,7 +65,12 @@ BUILDER: tuple[Signature, ...] = (
         # Between the end of BuildKit and its return, or the removal of its container.
         "graceful_stop", "error reading server preface", "failed to list workers: unavailable", "no such container",
     )),
-    Signature(tool="docker", name="builder-gone", word="container", pattern=r"container \S{1,200} is (?:not running|restarting|paused|marked for removal)", source="moby daemon"),
+    # Somebody removes, stops or makes the builder's container while buildx starts it.
+    Signature(tool="docker", name="builder-gone", word="container", pattern=r"container (?:\S{1,200} )?is (?:not running|restarting|paused|dead|marked for removal)", source="moby daemon"),
+    Signature(tool="docker", name="builder-gone", word="cannot start a paused container", source="moby daemon/start.go"),
+    Signature(tool="docker", name="builder-gone", word="removal of container", pattern=r"removal of container \S{1,200} is already in progress", source="moby daemon/delete.go"),
+    Signature(tool="docker", name="builder-gone", word="the container name", pattern=r"the container name \S{1,200} is already in use", source="moby daemon/names.go"),
+    Signature(tool="runc", name="builder-gone", word="cannot exec in a", pattern=r"cannot exec in a (?:stopped|paused|deleted)", source="runc, containerd process states"),
     Signature(tool="buildx", name="builder-gone", word="driver", pattern=r"driver not (?:running|connecting)|failed to bootstrap \S{1,80} driver", source="buildx driver"),
 )
 

@@ -108,6 +108,16 @@ ROWS: list[tuple[str, list[Evidence]]] = [
         outside("failed to build: Error response from daemon: Container buildx_buildkit_a0 is paused, unpause the "
                 "container before exec", ""),
         outside("failed to build: Error response from daemon: No such container: buildx_buildkit_a0", ""),
+        outside("failed to build: Error response from daemon: container is marked for removal and cannot be started", ""),
+        outside("failed to build: Error response from daemon: removal of container 3b755026c731 is already in progress", ""),
+        outside("failed to build: Error response from daemon: cannot start a paused container, try unpause instead", ""),
+        outside('failed to build: Error response from daemon: Conflict. The container name "/buildx_buildkit_a0" is '
+                'already in use by container "3b755026c731". You have to remove (or rename) that container to be able '
+                "to reuse that name.", "[internal] booting buildkit"),
+        outside("failed to build: Error response from daemon: can not get logs from container which is dead or marked "
+                "for removal", ""),
+        outside("failed to build: OCI runtime exec failed: exec failed: unable to start container process: cannot exec "
+                "in a stopped container: unknown", ""),
         outside("failed to build: driver not running", ""),
         outside("failed to build: unable to upgrade to tcp, received 409", "[internal] booting buildkit"),
         outside("failed to build: failed to bootstrap *docker.Driver driver in attempts", ""),
