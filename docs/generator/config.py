@@ -85,6 +85,38 @@ images:
   and `--builder` win over all."""
 
 
+ANNOTATIONS = """\
+A key of `annotations` may begin with what is annotated, as for `docker buildx build --annotation`:
+
+| key | goes to |
+|---|---|
+| `KEY`, `index:KEY` | the index |
+| `manifest:KEY` | the manifest of each platform |
+| `manifest-descriptor:KEY` | the entry of each platform in the index |
+| `index-descriptor:KEY` | the entry of the index in `index.json`; for `publish.to: oci:…` and `oci-archive:…` only |
+| `manifest[linux/arm64]:KEY`, `manifest-descriptor[linux/arm64]:KEY` | those of that platform |
+| `index,manifest:KEY` | several of them |
+
+This `multibuild.yaml` has some of each:
+
+```yaml title=multibuild.yaml
+version: 1
+image: registry.example.org/team/app
+platforms: [linux/amd64, linux/arm64]
+annotations:
+  org.opencontainers.image.title: app
+  "index,manifest:org.opencontainers.image.version": "1.0"
+  "manifest[linux/arm64]:org.example.board": rk3588
+```
+
+One for a platform wins over one for all. Under a platform, `annotations` are those of its entry, or with `manifest:` of
+its manifest, and win over both; of two spellings of the same the later wins.
+
+Annotations of manifests are written by BuildKit. They are part of the image: with other ones it has another digest and
+is built again, out of the cache. All others are written when the index is composed, so nothing is built for them.
+Docker media types (`media_type: docker`) have no annotations."""
+
+
 def config_page() -> str:
     """Return the page of `multibuild.yaml`."""
     flags = ((code(flag), code(key) if key else "nothing: remove it") for flag, key in MANAGED_FLAGS.items())
@@ -94,6 +126,8 @@ def config_page() -> str:
         " relative to the file. `multibuild schema` prints the same as a JSON Schema.",
         "A duration is a number of seconds, or text like `90s`, `5m`, `1h30m`.",
         *_sections(json_schema()),
+        "## annotations",
+        ANNOTATIONS,
         "## images",
         IMAGES,
         "## Text with variables",

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from multibuild.bake.annotations import annotation_keys
 from multibuild.bake.attestations import attestation_keys, output_keys
 from multibuild.bake.caches import cache_from_keys, cache_to_keys
-from multibuild.bake.platforms import annotation_keys, platform_keys
+from multibuild.bake.platforms import platform_keys
 from multibuild.bake.tags import image_keys
 from multibuild.bake.target import BakeTarget, Unsupported, attributes, is_fetched, unescaped
 from multibuild.buildx.cache_targets import as_csv
@@ -209,9 +210,9 @@ _ROWS: Final = (
     ),
     BakeKey(
         name="annotations",
-        becomes=("annotations", "platforms"),
-        remark="`index:` is the index, `manifest-descriptor:` the entry of each platform or of the one in brackets."
-        " The others, and one without a prefix (bake's default is the manifest), are refused: write `index:`.",
+        becomes=("annotations",),
+        remark="One without a prefix is the manifest's, as for bake: `manifest:KEY`. A platform in brackets must be one"
+        " of the image's.",
         shape=[is_text],
         convert=annotation_keys,
     ),

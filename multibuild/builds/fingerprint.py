@@ -197,6 +197,8 @@ def _fingerprint(
 ) -> Fingerprint:
     # Where cache is read and written does not change the result.
     settings = asdict(replace(spec, cache_from=(), cache_to=()))
+    if not spec.annotations:
+        del settings["annotations"]  # as in the journals of versions that had none
     text = _text(project, spec)
     parts = {"settings": _digest(settings), "Dockerfile": "" if text is None else _digest(text)}
     if os.environ.get(EPOCH):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from multibuild.buildx.cache_targets import missing_slug
+from multibuild.config.annotations import check_annotations
 from multibuild.config.field_types import (
     RegistryHost,
     Repository,
@@ -91,7 +92,7 @@ class Config(Section):
     platforms: Annotated[tuple[PlatformEntry, ...], Field(min_length=1, max_length=MAX_PLATFORMS)]
     """What to build for, in the order of the index."""
     annotations: TextMap = Field(default_factory=dict)
-    """Annotations of the index."""
+    """Annotations of the index, or with a prefix of manifests or entries; see [annotations](#annotations)."""
     builder: Annotated[str, Field(min_length=1)] = "auto"
     """auto, a shipped profile, a profile file, or an existing builder."""
     emulators: Emulators = Field(default_factory=Emulators.model_construct)
@@ -158,10 +159,15 @@ class Config(Section):
         for path, annotations in ((("annotations",), self.annotations), *own):
             if annotations:
                 raise invalid(
-                    "media_type docker has no annotations: a Docker manifest list cannot hold them",
+                    "media_type docker has no annotations: Docker manifests and lists cannot hold them",
                     hint="remove them, or write media_type: oci",
                     at=path,
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _annotations_have_places(self) -> Self:
+        check_annotations(self.annotations, self.platforms, self.publish)
         return self
 
     @model_validator(mode="after")

@@ -146,7 +146,7 @@ class PlatformEntry(Section):
     os_features: tuple[str, ...] = ()
     """os.features of the index entry."""
     annotations: TextMap = Field(default_factory=dict)
-    """Annotations of the index entry."""
+    """Annotations of the index entry, or with `manifest:` of the manifest; see [annotations](#annotations)."""
     test: TestOverride | None = None
     """What differs in the test."""
 

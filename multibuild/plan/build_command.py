@@ -30,6 +30,7 @@ def build_arguments(planned: PlannedPlatform, folder: Path | None = None) -> tup
         *_pairs("--build-arg", build_args(spec)),
         *_pairs("--build-context", spec.contexts),
         *_pairs("--label", spec.labels),
+        *_each("--annotation", manifest_annotations(spec)),
         *_each("--secret", spec.secrets),
         *_each("--ssh", spec.ssh),
         *_each("--cache-from", spec.cache_from),
@@ -92,6 +93,11 @@ def build_args(spec: BuildSpec) -> dict[str, str]:
     """Return the build arguments, with SOURCE_DATE_EPOCH for a reproducible build."""
     epoch = {} if spec.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(spec.source_date_epoch)}
     return {**spec.args, **epoch}
+
+
+def manifest_annotations(spec: BuildSpec) -> tuple[str, ...]:
+    """Return the annotations of the image's manifest as buildx spells them: its own default type differs by command."""
+    return tuple(f"manifest:{key}={value}" for key, value in spec.annotations.items())
 
 
 def cache_exports(spec: BuildSpec) -> tuple[str, ...]:

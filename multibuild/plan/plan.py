@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+from multibuild.plan.annotations import index_annotations
 from multibuild.plan.host_facts import HostFacts
 from multibuild.plan.jobs import MEMORY_PER_BUILD, jobs_for
 from multibuild.plan.planned_platform import PlannedPlatform, build_spec, plan_platform
@@ -39,7 +40,8 @@ class Plan:
     builds may run at once, `jobs_auto` whether the config left that to multibuild. `stall_timeout` and
     `crash_timeout` are in seconds.
     `fingerprint` is the SHA-256 of the config that the plan was made from. `name` is the image's in a file of several,
-    else ""; `dependencies` are its build contexts that are other images of the file, by name.
+    else ""; `dependencies` are its build contexts that are other images of the file, by name. `annotations` are the
+    index's, `layout_annotations` those of the descriptor that lists it in an OCI layout.
     """
 
     project: Path
@@ -61,6 +63,7 @@ class Plan:
     fingerprint: str
     name: str = ""
     dependencies: Mapping[str, str] = field(default_factory=dict)
+    layout_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def image(self) -> str:
@@ -112,7 +115,8 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         stall_timeout=config.stall_timeout,
         crash_timeout=config.crash_timeout,
         verify=config.verify,
-        annotations=config.annotations,
+        annotations=index_annotations(config, "index"),
+        layout_annotations=index_annotations(config, "index-descriptor"),
         media_type=config.media_type,
         publish=config.publish,
         fingerprint=fingerprint_of(loaded.canonical),

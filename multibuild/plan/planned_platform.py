@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from multibuild.errors import ConfigError
 from multibuild.frozen import frozen
+from multibuild.plan.annotations import platform_annotations
 from multibuild.plan.host_facts import HostFacts, Node
 from multibuild.plan.placement import Placement, nodes_for, nodes_in_order
 from multibuild.plan.spec import IMAGE_OF_FILE, LAYOUTS, BuildSpec, Staging
@@ -71,7 +72,7 @@ def plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) 
             also_as=entry.also_as,
             os_version=entry.os_version,
             os_features=entry.os_features,
-            annotations=entry.annotations,
+            annotations=platform_annotations(config, entry, "manifest-descriptor"),
         ),
         test=config.test_of(entry),
     )
@@ -109,6 +110,7 @@ def build_spec(loaded: LoadedConfig, entry: PlatformEntry) -> BuildSpec:
         sbom=bool(config.attestations.sbom),
         media_type=config.media_type,
         source_date_epoch=(loaded.git.commit_time or 0) if config.reproducible else None,
+        annotations=platform_annotations(config, entry, "manifest"),
     )
 
 

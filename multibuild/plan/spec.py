@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Literal
 
 from multibuild.frozen import frozen
@@ -14,7 +15,7 @@ class BuildSpec:
     """Everything that goes into one platform's child; paths are relative to the project directory.
 
     `source_date_epoch` (seconds since 1970) is set for reproducible builds. `secrets` and `ssh` are buildx specs:
-    an id and the source of the value, never the value.
+    an id and the source of the value, never the value. `annotations` are those of the image's manifest.
     """
 
     platform: Platform
@@ -36,6 +37,7 @@ class BuildSpec:
     sbom: bool
     media_type: Literal["oci", "docker"]
     source_date_epoch: int | None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 IMAGE_OF_FILE = "image:"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from multibuild.publish.move_tags import Published, publish
 class LocalOutput:
     """An output on this machine. `path` is absolute, and empty for the engine; `load` loads an archive into it.
 
+    `annotations` are those of the descriptors that list the index.
     Archives are packed in a directory below `scratch`, on the file system of children that can be hard-linked.
     """
 
@@ -32,11 +34,12 @@ class LocalOutput:
     tags: tuple[str, ...]
     load: Callable[[Path], None]
     scratch: Path
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def layout(self, path: Path) -> OciLayout:
         """Return the layout in a directory, labelled in references as the user named the output."""
         labels = {"docker": "docker", "oci": "", "oci-archive": f"oci-archive:{self.path}"}
-        return OciLayout(path, image=self.image, label=labels[self.kind])
+        return OciLayout(path, image=self.image, label=labels[self.kind], annotations=self.annotations)
 
 
 def publish_locally(

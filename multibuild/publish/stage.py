@@ -210,6 +210,7 @@ def _local_output(plan: Plan, run: RunDirectory) -> LocalOutput:
         tags=plan.tags,
         load=lambda archive: DockerEngine().load(archive),
         scratch=run.children,
+        annotations=plan.layout_annotations,
     )
 
 

@@ -166,7 +166,7 @@ CASES = (
         folder="metadata-action",
         files=(*META_FILES, "manifest-annotations.json"),
         targets=("build",),
-        refused=(("build", "annotations"),),
+        images={"build": Image(META_PLATFORMS, META_TAGS, META_ARGS)},
     ),
     Case(
         "compose-profiles",

@@ -53,6 +53,22 @@ def test_children_are_pushed_by_digest(docker, tmp_path):
     ]  # fmt: skip
 
 
+def test_annotations_of_manifests_are_given_to_each_build_with_their_type(docker, tmp_path):
+    docker.answer("build")
+    annotations = "annotations: {a: index, 'manifest:b': 'x y', 'manifest-descriptor:c': entry}\n"
+    build(planned(tmp_path, docker, CONFIG + annotations, "docker-container"), tmp_path)
+    call = next(call for call in docker.calls() if "linux/arm64" in call)
+    metadata = call[call.index("--metadata-file") + 1]
+    assert call == [
+        "docker-buildx", "build", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
+        "--platform", "linux/arm64", "--file", "Dockerfile", "--build-arg", "VERSION=1", "--annotation",
+        "manifest:b=x y", "--secret", "id=token,env=TOKEN", "--pull", "--provenance=mode=min", "--sbom=false",
+        "--output",
+        "type=image,name=localhost:5000/app,push=true,push-by-digest=true,name-canonical=true,oci-mediatypes=true,store=false",
+        ".",
+    ]  # fmt: skip
+
+
 def test_the_docker_driver_stages_by_tag(docker, tmp_path):
     docker.answer("build")
     build(planned(tmp_path, docker, CONFIG), tmp_path)

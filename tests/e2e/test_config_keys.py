@@ -5,6 +5,7 @@ import os
 import subprocess
 import urllib.request
 
+import pytest
 from e2e.conftest import REGISTRY, free_port, multibuild
 
 SECRET = "s3cret-of-this-test"
@@ -55,6 +56,39 @@ def test_caches_per_platform_are_used_and_a_dead_one_fails_no_build(project, sta
         assert tags(f"{repository}/cache") == {"linux-amd64", "linux-arm64"}
     log = (state / "latest" / "logs" / "linux-arm64.1.log").read_text()
     assert f"importing cache manifest from {REGISTRY}/{repository}/cache:linux-arm64" in log
+
+
+@pytest.mark.one_driver(driver="docker-container", reason="BuildKit writes them, whatever started it")
+def test_annotations_are_where_their_types_say(project, state, registry, repository):
+    """One of the index costs no image its digest; one of a manifest is noticed, also where bake builds from the cache."""
+
+    def published(**annotations):
+        path = project(
+            annotations={"a": "index", "manifest[linux/arm64]:b": "ARM", **annotations},
+            platforms=["linux/amd64", {"name": "linux/arm64", "annotations": {"c": "entry"}}],
+        )
+        done = multibuild("all", "-f", path, "--state-dir", state, "--if-changed", "--json")
+        assert done.code == 0, done.stderr
+        images = registry.images(repository, "latest")
+        manifests = [registry.get(repository, entry["digest"]) for entry in images.values()]
+        return (
+            registry.get(repository, "latest")["annotations"],
+            [entry.get("annotations") for entry in images.values()],
+            [manifest.get("annotations") for manifest in manifests],
+            [entry["digest"] for entry in images.values()],
+        )
+
+    index, entries, manifests, digests = published()
+    assert (index, entries) == ({"a": "index"}, [None, {"c": "entry"}])
+    assert manifests == [None, {"b": "ARM"}]
+    index, entries, manifests, same = published(d="x", **{"manifest-descriptor:d": "y"})
+    assert (index, entries) == ({"a": "index", "d": "x"}, [{"d": "y"}, {"c": "entry", "d": "y"}])
+    assert same == digests
+    _, _, manifests, _ = published(**{"manifest:b": "a=b, ${NOT_SET_X:-c}"})
+    assert manifests == [{"b": "a=b, c"}, {"b": "ARM"}]
+    _, _, manifests, again = published()
+    assert (manifests, again) == ([None, {"b": "ARM"}], digests)
+    assert '"why":"cached"' in (state / "latest" / "journal.jsonl").read_text(), "bake has not built it"
 
 
 def test_quiet_prints_only_failures(project, state):

@@ -10,7 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from multibuild.plan.build_command import build_args, cache_exports, output_of, provenance_of
+from multibuild.plan.build_command import (
+    build_args,
+    cache_exports,
+    manifest_annotations,
+    output_of,
+    provenance_of,
+)
 from multibuild.plan.planned_platform import PlannedPlatform
 
 
@@ -55,6 +61,7 @@ def _target(planned: PlannedPlatform, project: Path, folder: Path | None) -> dic
         "args": build_args(spec),
         "contexts": spec.contexts,
         "labels": spec.labels,
+        "annotations": manifest_annotations(spec),
         "secret": spec.secrets,
         "ssh": spec.ssh,
         "cache-from": spec.cache_from,

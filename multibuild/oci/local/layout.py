@@ -6,9 +6,10 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from multibuild.errors import UsageError
@@ -63,16 +64,23 @@ class OciLayout:
     """
 
     def __init__(
-        self, path: Path, *, image: str = "", label: str = "", files: LayoutFiles | None = None
+        self,
+        path: Path,
+        *,
+        image: str = "",
+        label: str = "",
+        files: LayoutFiles | None = None,
+        annotations: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Set the directory, the repository (`host/name`) of its tags, and `label`, its host in references.
 
-        `files` are those of an archive.
+        `files` are those of an archive. Each tag that is written gets `annotations` beside those with its name.
         """
         self.path = path
         self._files = files or Directory(path=path)
         self._label = label
         self._image = image
+        self._annotations = annotations
         self._parsed_index: _ParsedIndex | None = None
 
     @property
@@ -146,11 +154,12 @@ class OciLayout:
         self._create(digest)
         write_atomic(self.file_of(digest), content, mode=0o644)
         if reference.tag:
+            names = {REF_NAME: reference.tag, IMAGE_NAME: f"{self._image}:{reference.tag}"}
             entry = Descriptor(
                 media_type=media_type,
                 digest=digest,
                 size=len(content),
-                annotations={REF_NAME: reference.tag, IMAGE_NAME: f"{self._image}:{reference.tag}"},
+                annotations={**self._annotations, **names},
             )
             self._save([*self._without(reference.tag), entry.to_json()])
         return ""

@@ -49,6 +49,18 @@ BECOMES: list[tuple[str, Any, dict[str, Any]]] = [
     ),
     ("labels", {"a": "$${b}", "c": None}, {"labels": {"a": "${b}"}}),
     ("annotations", ["index:a=b=c,d", "index:e=$${f}"], {"annotations": {"a": "b=c,d", "e": "${f}"}}),
+    (
+        "annotations",
+        ["a=b", "", "manifest-descriptor[linux/aarch64],index:c=d", "index:e:f=g", "index:h="],
+        {
+            "annotations": {
+                "manifest:a": "b",
+                "manifest-descriptor[linux/arm64],index:c": "d",
+                "index:e:f": "g",
+                "h": "",
+            }
+        },
+    ),
     ("tags", ["acme/app"], {"image": "acme/app", "tags": ["latest"]}),
     (
         "tags",
@@ -133,11 +145,9 @@ BECOMES: list[tuple[str, Any, dict[str, Any]]] = [
 
 REFUSED = [
     ("dockerfile-inline", "FROM scratch", "inside the definition", "`dockerfile`"),
-    ("annotations", ["a=b"], "on the manifest", "index:a="),
-    ("annotations", ["index,manifest:a=b"], "on the manifest", "index:a="),
-    ("annotations", ["index-descriptor:a=b"], "on the index-descriptor", "index:a="),
-    ("annotations", ["manifest-descriptor[linux/s390x]:a=b"], "linux/s390x", "platforms"),
-    ("annotations", ["x y:a=b"], "level", "index:"),
+    ("annotations", ["x y:a=b"], "no type", "index:"),
+    ("annotations", ["index[linux/arm64]:a=b"], "one platform", "manifest-descriptor[linux/arm64]"),
+    ("annotations", ["a b=c"], "BuildKit", "spaces"),
     ("annotations", ["a"], "KEY=VALUE", "index:"),
     ("tags", ["a/b:1", "c/d:2"], "a/b the tags 1, and c/d 2", "second target"),
     ("tags", ["a/b:1", "c/d:1", "c/d:2"], "tags 1, and c/d 1, 2", "same tags"),
@@ -227,16 +237,6 @@ def test_a_dockerfile_is_looked_for_in_its_context():
     remote = {"context": "https://example.org/a.git"}
     assert mapped({**remote, "dockerfile": "b"}).images[0].keys["dockerfile"] == "b"
     assert mapped({**remote, "dockerfile": "cwd://b"}).images[0].keys["dockerfile"] == "/project/b"
-
-
-def test_annotations_of_entries_are_in_the_platforms():
-    annotations = ["manifest-descriptor:a=1", "manifest-descriptor[linux/aarch64]:b=2"]
-    assert mapped({**TWO, "annotations": annotations}).images[0].keys == {
-        "platforms": [
-            {"name": "linux/amd64", "annotations": {"a": "1"}},
-            {"name": "linux/arm64", "annotations": {"a": "1", "b": "2"}},
-        ]
-    }
 
 
 @pytest.mark.parametrize("platforms", [{}, TWO])

@@ -90,7 +90,8 @@ def test_cached_platforms_are_in_a_batch_whatever_the_context(plan):
 
 def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
     one = plan(
-        'args: {A: "x ${B:-y} $${c} %{d}"}\nsecrets: ["id=t,env=T"]\nattestations: {provenance: false}',
+        'args: {A: "x ${B:-y} $${c} %{d}"}\nsecrets: ["id=t,env=T"]\nattestations: {provenance: false}\n'
+        'annotations: {index: "no", "manifest:a.b": "x $${c}"}',
         platforms="linux/arm/v7",
     )
     document = bake_document(one.platforms, Path("/project"))
@@ -100,6 +101,7 @@ def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
         "dockerfile": "/project/Dockerfile",
         "platforms": ["linux/arm/v7"],
         "args": {"A": "x y $${c} %%{d}"},
+        "annotations": ["manifest:a.b=x $${c}"],
         "secret": ["id=t,env=T"],
         "pull": True,
         "attest": ["type=provenance,disabled=true", "type=sbom,disabled=true"],

@@ -1,5 +1,6 @@
 """What `--resume` reuses: only children whose inputs are known to be the same."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,9 @@ from fakes.images import put_attested, put_image
 from fakes.journals import write_events
 from fakes.layouts import LayoutFiles
 from fakes.registry_server import FakeRegistry
+from fakes.specs import PLAIN
 
-from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints
+from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints, fingerprint_platforms
 from multibuild.builds.resume import read_unfinished_runs, reusable_children
 from multibuild.cli.display.display import Silent
 from multibuild.journal.events import (
@@ -32,6 +34,18 @@ INPUTS = [
     PlatformInputs(platform="linux/amd64", inputs=FINGERPRINT.digest, parts=FINGERPRINT.parts),
 ]
 LAYOUT = "oci:children/linux-amd64"
+
+
+def test_annotations_of_the_manifest_go_into_a_child_and_none_change_no_fingerprint(tmp_path):
+    """Runs of versions without annotations of manifests must still be resumed: that digest is one of theirs."""
+
+    def settings(**spec):
+        specs = {PLAIN.platform: replace(PLAIN, **spec)}
+        fingerprints = fingerprint_platforms(tmp_path, specs, lambda _: {})
+        return fingerprints.platforms[PLAIN.platform].parts["settings"]
+
+    assert settings() == "c32f453dd309472297885ef99e7d740790a1aad43afa3d30ba29f32aadab3891"
+    assert len({settings(), settings(annotations={"a": "b"}), settings(annotations={"a": "c"})}) == 3
 
 
 def ended(digest="sha256:d", repository="r"):

@@ -54,6 +54,22 @@ ADDED = {
         "media_type: docker\nannotations: {a: b}",
         wrong("annotations", "cannot hold them", hint="media_type: oci"),
     ),
+    "a typo in an annotation's type": (
+        "annotations: {'manifets:a': b}",
+        wrong(":4:15: annotations.manifets:a", hint="perhaps you meant manifest"),
+    ),
+    "an annotation of a manifest of a Docker list": (
+        "media_type: docker\nannotations: {'manifest:a': b}",
+        wrong(":5:1: annotations", "cannot hold them", hint="media_type: oci"),
+    ),
+    "an annotation of a platform that is not built": (
+        "annotations: {'manifest[linux/s390x]:a': b}",
+        wrong(":4:15:", "linux/s390x is not among", hint="linux/amd64, linux/arm64"),
+    ),
+    "an annotation of a layout's index in a registry": (
+        "annotations: {'index-descriptor:a': b}",
+        wrong(":4:15:", "publish.to is registry", hint="oci:DIR"),
+    ),
     "a registry as a URL": (
         "registries: {'https://r:5000/': {insecure: true}}",
         wrong("host[:port]", hint="like r:5000"),
@@ -142,6 +158,16 @@ REPLACED = {
         "linux/arm64",
         "386",
         wrong("platforms.1.name: must be a platform", "'386'", hint="linux/arm64"),
+    ),
+    "an annotation of the index under a platform": (
+        "linux/arm64",
+        "{name: linux/arm64, annotations: {'index:a': b}}",
+        wrong("platforms.1.annotations.index:a", "no index of its own", hint="at the top"),
+    ),
+    "a platform in brackets under a platform": (
+        "linux/arm64",
+        "{name: linux/arm64, annotations: {'manifest[linux/arm64]:a': b}}",
+        wrong("names a platform under a platform", hint="write manifest:a"),
     ),
 }
 

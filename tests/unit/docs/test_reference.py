@@ -1,12 +1,17 @@
 """The committed reference is up to date."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 
 from docs.generate import FOLDER, PAGES
 from docs.generator.config import config_page, profile_page
 from docs.generator.markdown import table
 from multibuild.cli.app import program
+from multibuild.config.cli_overrides import Overrides
 from multibuild.config.config import Config
+from multibuild.config.project import load_project
 from multibuild.failures.classes import CLASSES
 from multibuild.journal.events import EVENTS
 
@@ -27,6 +32,14 @@ def test_every_key_is_described(page):
         if line.startswith("| `") and len(cells) == 4:
             assert cells[1].strip(), line
             assert cells[3].strip(" |"), line
+
+
+@pytest.mark.parametrize("text", re.findall("```yaml title=.*\n([^`]*)```", config_page()))
+def test_an_example_is_a_config(text, tmp_path):
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(text)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert load_project(path, environ={}, overrides=Overrides(), now=now).images
 
 
 def test_every_key_is_there():

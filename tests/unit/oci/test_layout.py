@@ -44,6 +44,7 @@ def publish_layout(fake, clients, tmp_path):
             tags=("1", "latest"),
             load=lambda archive: loaded.append(archive.read_bytes()),
             scratch=tmp_path / "scratch",
+            annotations={"org.x": "y"},
         )
         references = [source.reference for source in sources]
         publish_locally(index, output, sources=references, registries=clients, emit=print)
@@ -59,6 +60,7 @@ def test_a_layout_holds_everything_under_its_digest(publish_layout, fake):
     assert [entry["digest"] for entry in listed] == [index.digest] * 2
     assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in listed] == ["1", "latest"]
     assert listed[0]["annotations"]["io.containerd.image.name"] == f"{fake.host}/app:1"
+    assert [entry["annotations"]["org.x"] for entry in listed] == ["y", "y"]
     files = list((path / "blobs" / "sha256").iterdir())
     assert all(digest_of(file.read_bytes()) == f"sha256:{file.name}" for file in files)
     source = fake.repository("app")

@@ -55,6 +55,39 @@ def test_platforms_are_in_the_order_of_the_config(load):
     assert plan.omitted == ()
 
 
+ANNOTATED = """
+annotations:
+  a: of the index
+  "manifest,manifest-descriptor:b": of all
+  "manifest[linux/arm64]:b": of arm64
+  "index,manifest:c": of both
+  index-descriptor:d: of the layout
+publish: {to: "oci:out"}
+platforms:
+  - linux/amd64
+  - linux/arm64
+  - {name: linux/arm/v7, annotations: {b: own entry, "manifest:b": own, "manifest:e": more}}
+"""
+
+
+def test_annotations_go_where_their_types_say(load):
+    plan = make_plan(
+        load(SMALL.replace("platforms: [linux/amd64, linux/arm64, linux/arm/v7]", ANNOTATED)), facts()
+    )
+    assert plan.annotations == {"a": "of the index", "c": "of both"}
+    assert plan.layout_annotations == {"d": "of the layout"}
+    assert [dict(planned.spec.annotations) for planned in plan.platforms] == [
+        {"b": "of all", "c": "of both"},
+        {"b": "of arm64", "c": "of both"},
+        {"b": "own", "c": "of both", "e": "more"},
+    ]
+    assert [planned.entry.annotations for planned in plan.platforms] == [
+        {"b": "of all"},
+        {"b": "of all"},
+        {"b": "own entry"},
+    ]
+
+
 def test_the_same_input_gives_the_same_plan(load):
     assert plan_document(make_plan(load(), facts())) == plan_document(make_plan(load(), facts()))
 

@@ -190,6 +190,7 @@ def config(**more):
         (config(args={"A": "1"}), "args"),
         (config(labels={"a": "b"}), "labels"),
         (config(annotations={"a": "b"}), "annotations"),
+        (config(annotations={"manifest:a": "b"}), "annotations"),
         (config(tags=["latest", "1"]), "tags"),
         (config(test={"run": ["true"]}), "test"),
         (config(verify={"content": "all"}), "verify"),
