@@ -57,14 +57,16 @@ def read_history(runs: Sequence[RunDirectory], fingerprints: PlanFingerprints) -
     )
 
 
-def past_seconds(runs: Sequence[RunDirectory]) -> dict[str, float]:
-    """Return how long each platform's successful attempts took in earlier `runs` (newest first): the longest one.
+def past_seconds(runs: Sequence[RunDirectory]) -> dict[tuple[str, str], float]:
+    """Return how long successful attempts took in earlier `runs` (newest first): the longest one of each platform.
 
-    A run whose steps were all cached says nothing of one that builds.
+    By the name of the image, "" in a file of one, and the platform. A run whose steps were all cached says nothing of
+    one that builds.
     """
-    longest: dict[str, float] = {}
+    longest: dict[tuple[str, str], float] = {}
     for run in runs[:MAX_RUNS]:
-        for event in run.events():
-            if isinstance(event, AttemptEnded) and event.outcome == "ok":
-                longest[event.platform] = max(event.seconds, longest.get(event.platform, 0.0))
+        for entry in run.all_entries():
+            if isinstance(event := entry.event, AttemptEnded) and event.outcome == "ok":
+                unit = entry.image, event.platform
+                longest[unit] = max(event.seconds, longest.get(unit, 0.0))
     return longest

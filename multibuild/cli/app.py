@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",
         "multibuild matrix --format gitlab > multibuild-matrix.yml",
         "multibuild matrix --shards 3",
+        "multibuild matrix --by image --format github",
     ),
     "import": ("multibuild import runs/* && multibuild merge", "multibuild import /mnt/arm64-state"),
     "clean": ("multibuild clean --dry-run", "multibuild clean --keep 5", "multibuild clean --only staged"),

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Images = Annotated[
+    tuple[str, ...],
+    Argument(
+        metavar="[IMAGE]...",
+        help="Only these images of a file of several, and those that they are built from.",
+    ),
+]
 Platforms = Annotated[
     tuple[str, ...],
     Option(
@@ -90,13 +97,7 @@ class Request:
 class RunRequest(Request):
     """The flags of `all`, `build` and `plan`."""
 
-    images: Annotated[
-        tuple[str, ...],
-        Argument(
-            metavar="[IMAGE]...",
-            help="Only these images of a file of several, and those that they are built from.",
-        ),
-    ] = ()
+    images: Images = ()
     platforms: Platforms = ()
     tags: Tags = ()
     sets: Sets = ()

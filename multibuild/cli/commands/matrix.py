@@ -1,24 +1,38 @@
-"""`matrix`: the platforms as jobs of a CI system."""
+"""`matrix`: the platforms, and images, as jobs of a CI system."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from typer import Option
 
 from multibuild.cli import completion
-from multibuild.cli.request import Platforms, Request, Sets, Tags, chosen_platforms, load, state_of
+from multibuild.cli.request import (
+    Images,
+    Platforms,
+    Request,
+    Sets,
+    Tags,
+    chosen_platforms,
+    load_project,
+    state_of,
+)
 from multibuild.cli.streams import json_text, print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 
+if TYPE_CHECKING:
+    from multibuild.workflow.matrix import By
+
 FORMATS = ("github", "gitlab", "json")
+SPLITS = ("runner", "platform", "image")
 
 
 @frozen
 class MatrixRequest(Request):
     """The flags of `matrix`."""
 
+    images: Images = ()
     format: Annotated[
         str,
         Option(
@@ -27,6 +41,14 @@ class MatrixRequest(Request):
             autocompletion=completion.fixed(*FORMATS),
         ),
     ] = "json"
+    by: Annotated[
+        str | None,
+        Option(
+            "--by",
+            help="A job per runner, platform or image; default platform, of several images runner.",
+            autocompletion=completion.fixed(*SPLITS),
+        ),
+    ] = None
     shards: Annotated[int | None, Option("--shards", min=1, help="At most so many jobs.")] = None
     runner: Annotated[
         str | None, Option("--runner", help="For platforms that name no runner of their own.")
@@ -39,20 +61,26 @@ class MatrixRequest(Request):
 def matrix(request: MatrixRequest) -> int:
     """Print the platforms as jobs of a CI system.
 
-    Each with its runner.
+    Each with its runner, and the images that it builds in a file of several.
     """
     from multibuild.builds.history import past_seconds
-    from multibuild.workflow.matrix import GITHUB_RUNNER, github_matrix, gitlab_matrix, make_jobs
+    from multibuild.plan.plan import choose_images
+    from multibuild.workflow.matrix import GITHUB_RUNNER, MAX_JOBS, github_matrix, gitlab_matrix, make_jobs
 
     form = "json" if request.json else request.format
     if form not in FORMATS:
         raise UsageError(f"--format: '{form}' is unknown", hint=f"one of {', '.join(FORMATS)}")
-    loaded = load(request)
+    if request.by is not None and request.by not in SPLITS:
+        raise UsageError(f"--by: '{request.by}' is unknown", hint=f"one of {', '.join(SPLITS)}")
+    project = load_project(request)
+    only = chosen_platforms(request)
     jobs = make_jobs(
-        loaded.config,
-        only=chosen_platforms(request),
+        choose_images(project.images, only),
+        only=only,
+        by=cast("By | None", request.by),
         shards=request.shards,
-        seconds=past_seconds(state_of(request, loaded).runs()),
+        limit=MAX_JOBS.get(form),
+        seconds=past_seconds(state_of(request, *project.images).runs()),
     )
     if form == "github":
         # One line: a job output of GitHub is a line.

@@ -60,14 +60,14 @@ def test_the_longest_successful_attempt_counts_even_after_a_cached_run(state):
     run_with(state, 0, ("arm64", "ok", 90.0), ("s390x", "ok", 50.0))
     run_with(state, 1, ("arm64", "ok", 1.0), ("s390x", "failed", 900.0))
     current = run_with(state, 2, ("arm64", "ok", 1000.0))
-    assert past_seconds(state.runs_before(current)) == {"arm64": 90.0, "s390x": 50.0}
+    assert past_seconds(state.runs_before(current)) == {("", "arm64"): 90.0, ("", "s390x"): 50.0}
 
 
 def test_only_the_newest_runs_count(state):
     run_with(state, 0, ("arm64", "ok", 90.0))
     for day in range(1, 6):
         run_with(state, day, ("arm64", "ok", float(day)))
-    assert past_seconds(state.runs_before(run_with(state, 6))) == {"arm64": 5.0}
+    assert past_seconds(state.runs_before(run_with(state, 6))) == {("", "arm64"): 5.0}
 
 
 def test_failed_and_timed_out_attempts_of_earlier_runs_are_in_the_history_cancelled_ones_are_not(state):

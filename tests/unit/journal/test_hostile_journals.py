@@ -130,7 +130,7 @@ def test_a_bad_line_is_skipped_and_named_and_every_reader_goes_on(state, caplog,
     for text in (as_text(report), as_markdown(report), as_html(report), json.dumps(report, allow_nan=False)):
         assert "linux/amd64" in text
     assert last_run(state.runs()) is not None
-    assert past_seconds(state.runs()) == {"linux/amd64": 1.5}
+    assert past_seconds(state.runs()) == {("", "linux/amd64"): 1.5}
     assert read_history(state.runs(), PlanFingerprints(platforms={})).seconds == {"linux/amd64": 1.5}
     assert read_unfinished_runs(state, state.new_run(NOW)).ids == (run.id,)
 
