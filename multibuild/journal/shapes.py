@@ -63,8 +63,11 @@ _IMAGE_PLAN: Mapping[str, Shape] = {
 PLAN: Mapping[str, Shape] = {**_IMAGE_PLAN, "images?": [{**_IMAGE_PLAN, "name": is_text}]}
 """plan.json, as far as it is read: of one image, or of each of several."""
 
-IMPORTED_PLAN: Shape = {"fingerprint?": is_text, "platforms": [_PLANNED]}
-"""plan.json of another machine."""
+IMPORTED_PLAN: Mapping[str, Shape] = {"fingerprint?": is_text, "platforms": [_PLANNED]}
+"""plan.json of another machine, of one image."""
+
+IMPORTED_PLAN_OF_IMAGES: Shape = {"images": [{**IMPORTED_PLAN, "name": is_text}]}
+"""plan.json of another machine, of several images."""
 
 _ATTEMPT: Shape = {
     "number": is_count, "seconds": is_duration, "outcome": is_text, "class": _TEXT, "retry": _TEXT,

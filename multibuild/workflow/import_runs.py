@@ -1,62 +1,40 @@
-"""Import runs of other machines (`build` with `--platform`), so that `merge` can join them."""
+"""Import runs of other machines (`build` of some images and platforms), so that `merge` can join them."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from multibuild.config.images.names import MAX_LISTED
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.files import UnsafeFile, is_plain_directory, open_plain, open_private, read_plain
-from multibuild.frozen import frozen
+from multibuild.files import is_plain_directory, open_plain, open_private
 from multibuild.journal.entry import JournalEntry
-from multibuild.journal.events import (
-    AttemptEnded,
-    AttemptStarted,
-    ContentEnded,
-    PlatformEnded,
-    RunEnded,
-    RunStarted,
-    SmokeTestEnded,
-)
-from multibuild.journal.journal import MAX_JOURNAL_BYTES, Journal, read_journal, scan_journal
-from multibuild.journal.last_run import RecordedChild, parsed_reference, recorded_children
+from multibuild.journal.events import AttemptEnded, AttemptStarted, RunEnded, RunStarted
+from multibuild.journal.journal import Journal
+from multibuild.journal.last_run import parsed_reference
 from multibuild.journal.local_children import adopt, holder_of, is_local_child
-from multibuild.journal.runs import MAX_DOCUMENT_BYTES, RunDirectory, State
-from multibuild.journal.shapes import IMPORTED_PLAN
-from multibuild.json_types import has_shape, parse_json
-from multibuild.plan.plan_document import plan_document
+from multibuild.journal.runs import RunDirectory, State
+from multibuild.plan.plan_document import plan_document, project_document
+from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.plan.spec import Staging, repository_of
 from multibuild.platforms import Platform
 from multibuild.redact import redacted
-from multibuild.terminal import printable
+from multibuild.terminal import printable, shorten
+from multibuild.workflow.source_runs import PLATFORM_EVENTS, SourceRun, entries_of
 
 if TYPE_CHECKING:
     from multibuild.oci.registry_session import RegistrySession
     from multibuild.plan.plan import Plan
-from multibuild.plan.planned_platform import PlannedPlatform
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _LOG = re.compile(r"[a-z0-9-]+\.(?:\d+|test)\.log\Z")
-_PLATFORM_EVENTS = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
-"""Events to copy: those of platforms, not those of the other machine's stages."""
-
-MAX_FILE_BYTES = MAX_JOURNAL_BYTES
-"""Bytes of a journal; a thousand attempts with their evidence take a few megabytes."""
-
-MAX_ENTRIES = 10_000
-"""Files of a directory of runs or of logs that are looked at."""
-
-MAX_RUNS = 100
-"""Runs of one directory: one for each machine that built platforms."""
-
 MAX_LOG_BYTES = 64 << 20
 """Bytes of all logs of a run that are copied; the log of a long build takes a few megabytes."""
 
@@ -70,143 +48,87 @@ _DELETED = bytes({*range(0x20)} - {*b"\t\n\r\x1b"}) + b"\x7f"
 logger = logging.getLogger(__name__)
 
 
-@frozen
-class SourceRun:
-    """A run of another machine: its directory, plan, journal and children."""
-
-    directory: RunDirectory
-    plan: Mapping[str, Any]
-    entries: tuple[JournalEntry, ...]
-    children: Mapping[str, RecordedChild]
+Unit = tuple[str, str]
+"""An image, "" in a file of one, and a platform."""
 
 
-def find_runs(folder: Path) -> tuple[SourceRun, ...]:
-    """Return the run of a run or state directory (its newest), or those of a directory of such; UsageError if none."""
-    paths = _entries(folder)
-    own = _run_in(folder) if paths else None
-    # Links in files of another machine could lead anywhere on this one, or in circles.
-    inner = [path for path in paths if is_plain_directory(path)] if own is None else []
-    found = (run for run in chain((own,), map(_run_in, inner)) if run is not None)
-    runs = tuple(islice(found, MAX_RUNS + 1))
-    if len(runs) > MAX_RUNS:
-        raise UsageError(
-            f"{folder} holds more than {MAX_RUNS} runs", hint="name the directories of some of them"
-        )
-    if not runs:
-        raise UsageError(
-            f"{folder} holds no run",
-            hint="name what `multibuild build --state-dir DIR` left: DIR, or a directory below DIR/runs",
-        )
-    return runs
-
-
-def _entries(folder: Path) -> tuple[Path, ...]:
-    """Return what a directory of another machine holds, by name, within limits; nothing if it is no directory."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in islice(entries, MAX_ENTRIES))
-    except OSError as error:
-        if folder.is_dir():
-            raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
-        return ()
-    return tuple(folder / name for name in names)
-
-
-def _run_in(folder: Path) -> SourceRun | None:
-    """Return the run of a run directory or the newest of a state directory; None if it is neither."""
-    if (folder / "journal.jsonl").is_file():
-        return _read(RunDirectory(folder))
-    newest = next((run for run in State(folder).runs() if run.plan_path.is_file()), None)
-    return _read(newest) if newest is not None else None
-
-
-def _read(directory: RunDirectory) -> SourceRun:
-    """Read a run of another machine, with its size bounded and its types checked."""
-    plan = _read_plan(directory.plan_path)
-    journal = directory.journal_path
-    if journal.is_file() and journal.stat().st_size > MAX_FILE_BYTES:
-        raise UsageError(f"{journal} has more than {MAX_FILE_BYTES} bytes")
-    try:
-        malformed = scan_journal(journal).malformed & {event.name for event in _PLATFORM_EVENTS}
-    except OSError as error:
-        raise UsageError(f"{journal} {_problem(error)}") from error
-    if malformed:
-        raise UsageError(f"{journal}: its event {min(malformed)} is not multibuild's")
-    entries = read_journal(journal)
-    children = recorded_children(plan, [entry.event for entry in entries])
-    return SourceRun(directory=directory, plan=plan, entries=entries, children=children)
-
-
-def _read_plan(path: Path) -> Mapping[str, Any]:
-    """Read the plan of another machine; UsageError for what is none."""
-    try:
-        plan = parse_json(read_plain(path, max_bytes=MAX_DOCUMENT_BYTES))
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{path.parent} has no plan.json",
-            hint="that run ended before it was planned; look at its journal",
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path} {_problem(error)}",
-            hint="bring the directory here again, as `multibuild build` left it",
-        ) from error
-    if not has_shape(plan, IMPORTED_PLAN):
-        raise UsageError(f"{path}: it is not multibuild's plan.json")
-    return cast("Mapping[str, Any]", plan)
-
-
-def _problem(error: Exception) -> str:
-    """Return what is wrong with a file, to follow its path."""
-    if isinstance(error, UnsafeFile):
-        return str(error.strerror)
-    return f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
-
-
-def check_runs(plan: Plan, runs: Sequence[SourceRun]) -> dict[str, SourceRun]:
-    """Return platform → the run with its child, after checking that all runs are of this config.
+def check_runs(plans: Sequence[Plan], runs: Sequence[SourceRun]) -> dict[Unit, SourceRun]:
+    """Return the run of each unit that has its child, after checking that all runs are of this config.
 
     Raises UsageError for another config and for a platform that two runs built differently, PublishFailed for a
     child in a repository that this config does not stage to.
     """
-    plans = {str(planned.platform): planned for planned in plan.platforms}
-    sources: dict[str, SourceRun] = {}
+    by_name = {plan.name: plan for plan in plans}
+    sources: dict[Unit, SourceRun] = {}
     for run in runs:
-        path = run.directory.path
-        if run.plan.get("fingerprint") != plan.fingerprint:
-            raise UsageError(
-                f"{path}: that run was made from another config",
-                hint="same commit, same multibuild.yaml, same --set and --tag, same variables? "
-                f"Its fingerprint is {str(run.plan.get('fingerprint'))[:12]}, here it is {plan.fingerprint[:12]}",
-            )
-        for platform, child in run.children.items():
-            if platform not in plans:
+        plan = _plan_of(run, by_name)
+        planned = {str(planned.platform): planned for planned in plan.platforms}
+        for platform in run.children:
+            if platform not in planned:
                 continue
-            if not _DIGEST.match(child.digest) or child.repository not in _repositories(plans[platform]):
-                raise PublishFailed(f"{path}: {child.repository}@{child.digest} is no child of this config")
-            other = sources.get(platform)
-            if other is not None and other.children[platform].digest != child.digest:
+            _check_child(run, planned[platform])
+            other = sources.setdefault((run.image, platform), run)
+            if other.children[platform].digest != run.children[platform].digest:
                 raise UsageError(
-                    f"{platform} was built by {other.directory.path} and by {path}, with different results",
+                    f"{_name((run.image, platform))} was built by {other.directory.path} and by"
+                    f" {run.directory.path}, with different results",
                     hint="import one of them",
                 )
-            sources.setdefault(platform, run)
     return sources
 
 
-def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession) -> None:
+def _plan_of(run: SourceRun, plans: Mapping[str, Plan]) -> Plan:
+    """Return the plan of a run's image; UsageError for one that was made from another config."""
+    plan = plans.get(run.image)
+    message = f"{run.directory.path}: that run was made from another config"
+    if plan is None:
+        here = shorten(", ".join(plans), MAX_LISTED) or "one, without a name"
+        what = f"the image {run.image}" if run.image else "an image without a name"
+        raise UsageError(message, hint=f"it built {what}; the images of this file are {here}")
+    if run.plan.get("fingerprint") != plan.fingerprint:
+        raise UsageError(
+            f"{message}{f', of the image {run.image}' if run.image else ''}",
+            hint="same commit, same multibuild.yaml, same --set and --tag, same variables? "
+            f"Its fingerprint is {str(run.plan.get('fingerprint'))[:12]}, here it is {plan.fingerprint[:12]}",
+        )
+    return plan
+
+
+def _check_child(run: SourceRun, planned: PlannedPlatform) -> None:
+    child = run.children[str(planned.platform)]
+    if not _DIGEST.match(child.digest) or child.repository not in _repositories(planned):
+        raise PublishFailed(
+            f"{run.directory.path}: {child.repository}@{child.digest} is no child of this config"
+        )
+
+
+def _name(unit: Unit) -> str:
+    return " ".join(filter(None, unit))
+
+
+def _units(plans: Iterable[Plan]) -> tuple[Unit, ...]:
+    """Return what the plans build, in their order."""
+    return tuple((plan.name, str(planned.platform)) for plan in plans for planned in plan.platforms)
+
+
+def missing_units(plans: Iterable[Plan], sources: Mapping[Unit, SourceRun]) -> tuple[Unit, ...]:
+    """Return what the plans build and no run built."""
+    return tuple(unit for unit in _units(plans) if unit not in sources)
+
+
+def check_children(sources: Mapping[Unit, SourceRun], registries: RegistrySession) -> None:
     """Raise PublishFailed with the names of children that are neither in their registry nor complete in their run."""
     from multibuild.oci.reference import Reference
 
-    for platform, run in sources.items():
-        child = run.children[platform]
+    for unit, run in sources.items():
+        child = run.children[unit[1]]
         is_local = is_local_child(child.repository)
         if is_local and not holder_of(child.repository, child.digest, (run.directory,)):
             raise PublishFailed(
-                f"{run.directory.path} does not hold the child for {platform}, or not all of it",
+                f"{run.directory.path} does not hold the child for {_name(unit)}, or not all of it",
                 hint="bring the whole directory here, with `children` in it, or build that platform again",
             )
-    children = [run.children[platform] for platform, run in sources.items()]
+    children = [run.children[platform] for (_, platform), run in sources.items()]
     children = [child for child in children if not is_local_child(child.repository)]
     references = [Reference.parse(f"{child.repository}@{child.digest}") for child in children]
     manifests = registries.map(lambda reference: registries.of(reference.host).head(reference), references)
@@ -220,44 +142,65 @@ def check_children(sources: Mapping[str, SourceRun], registries: RegistrySession
         )
 
 
-def write_imported_run(plan: Plan, runs: Mapping[str, SourceRun], state: State) -> RunDirectory:
+def write_imported_run(
+    plans: Sequence[Plan], sources: Mapping[Unit, SourceRun], state: State
+) -> RunDirectory:
     """Write one run, for `merge`, with the events, logs and locally staged children of all sources."""
     run = state.new_run(datetime.now(UTC))
     with state.faults():
-        _fill(run, plan, runs)
+        _fill(run, plans, sources)
     return run
 
 
-def _fill(run: RunDirectory, plan: Plan, runs: Mapping[str, SourceRun]) -> None:
-    document = plan_document(plan)
-    plans = {str(planned.platform): planned for planned in plan.platforms}
-    rows = {platform: _row(source, plans[platform]) for platform, source in runs.items()}
-    document["platforms"] = [{**row, **rows.get(row["platform"], {})} for row in document["platforms"]]
-    run.save_plan(document)
-    for platform, source in runs.items():
+def _fill(run: RunDirectory, plans: Sequence[Plan], sources: Mapping[Unit, SourceRun]) -> None:
+    run.save_plan(_document(plans, sources))
+    runs = list({id(source): source for source in sources.values()}.values())
+    times = [entry.time for source in runs for entry in source.entries] or [datetime.now(UTC)]
+    image = "" if plans[0].name else plans[0].image
+    with Journal(run.journal_path) as journal:
+        journal.append(JournalEntry(time=min(times), event=RunStarted(image=image)))
+        for source in runs:
+            own = {platform for (_, platform), holder in sources.items() if holder is source}
+            view = run.of_image(source.image) if source.image else run
+            view.create()
+            _adopt_children(source, own, view)
+            for entry in source.entries:
+                if isinstance(entry.event, PLATFORM_EVENTS) and entry.event.platform in own:
+                    journal.append(_with_own_log(entry, view))
+            _copy_logs(source, own, view)
+        status = "partial" if missing_units(plans, sources) else "succeeded"
+        journal.append(JournalEntry(time=max(times), event=RunEnded(status=status)))
+
+
+def _document(plans: Sequence[Plan], sources: Mapping[Unit, SourceRun]) -> dict[str, Any]:
+    """Return the plan of the imported run, in which each platform has the row of the run that built it."""
+    document = project_document(plans) if plans[0].name else plan_document(plans[0])
+    parts = document["images"] if plans[0].name else [document]
+    for plan, part in zip(plans, parts, strict=True):
+        rows = {
+            str(planned.platform): _row(sources[unit], planned)
+            for planned in plan.platforms
+            if (unit := (plan.name, str(planned.platform))) in sources
+        }
+        part["platforms"] = [{**row, **rows.get(row["platform"], {})} for row in part["platforms"]]
+    return document
+
+
+def _adopt_children(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory) -> None:
+    """Copy locally staged children into the run."""
+    for platform in platforms:
         child = source.children[platform]
         if is_local_child(child.repository):
             adopt(child.repository, child.digest, (source.directory,), run)
-    sources = list({id(source): source for source in runs.values()}.values())
-    times = [entry.time for source in sources for entry in source.entries] or [datetime.now(UTC)]
-    complete = all(str(planned.platform) in runs for planned in plan.platforms)
-    with Journal(run.journal_path) as journal:
-        journal.append(JournalEntry(time=min(times), event=RunStarted(image=plan.image)))
-        for source in sources:
-            own = {platform for platform, holder in runs.items() if holder is source}
-            for entry in source.entries:
-                if isinstance(entry.event, _PLATFORM_EVENTS) and entry.event.platform in own:
-                    journal.append(_with_own_log(entry))
-            _copy_logs(source, own, run)
-        ending = RunEnded(status="succeeded" if complete else "partial")
-        journal.append(JournalEntry(time=max(times), event=ending))
 
 
-def _with_own_log(entry: JournalEntry) -> JournalEntry:
+def _with_own_log(entry: JournalEntry, run: RunDirectory) -> JournalEntry:
     """Return an event without the log that it names unless that is one of its run: reports link to it."""
     event = entry.event
-    if isinstance(event, AttemptStarted | AttemptEnded) and not _LOG.match(event.log.removeprefix("logs/")):
-        return replace(entry, event=replace(event, log=""))
+    if isinstance(event, AttemptStarted | AttemptEnded):
+        folder = f"{run.logs.relative_to(run.path)}/"
+        if not (event.log.startswith(folder) and _LOG.match(event.log.removeprefix(folder))):
+            return replace(entry, event=replace(event, log=""))
     return entry
 
 
@@ -266,7 +209,7 @@ def _copy_logs(source: SourceRun, platforms: AbstractSet[str], run: RunDirectory
     slugs = {Platform.parse(platform).slug for platform in platforms}
     logs = source.directory.logs
     remaining = MAX_LOG_BYTES
-    for path in _entries(logs) if is_plain_directory(logs) else ():
+    for path in entries_of(logs) if is_plain_directory(logs) else ():
         if _LOG.match(path.name) and path.name.split(".")[0] in slugs:
             remaining -= _copy_log(path, run.logs / path.name, max_bytes=remaining)
     if remaining <= 0:

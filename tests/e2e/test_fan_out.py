@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from e2e.conftest import ROOT, multibuild
+from e2e.conftest import REGISTRY, ROOT, multibuild
 
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
@@ -107,3 +107,54 @@ def test_the_makefile_in_a_github_job(project, tmp_path, registry, repository):
     assert registry.get(repository, index_digest) == registry.get(repository, "latest")
     assert summary.read_text().count("\n## ") + 1 == 4
     assert "::error" not in done.stderr
+
+
+TARGETS = f"""FROM {REGISTRY}/base:latest AS app
+ARG TARGETARCH
+RUN echo $TARGETARCH > /arch
+FROM app AS worker
+RUN echo worker >> /arch
+"""
+
+
+@pytest.mark.one_driver(driver="docker-container", reason="jobs differ in what they build, not in how")
+def test_two_jobs_of_two_images_give_the_indexes_of_one_machine(
+    tmp_path, state, registry, repository, builder
+):
+    """The jobs of `matrix --by platform`, each with the command line of its row."""
+    config = tmp_path / "project" / "multibuild.yaml"
+    config.parent.mkdir()
+    (config.parent / "Dockerfile").write_text(TARGETS)
+    (config.parent / ".dockerignore").write_text("*\n")
+    document = {
+        "version": 1,
+        "image": f"{REGISTRY}/{repository}/{{name}}",
+        "platforms": THREE[:2],
+        "builder": builder,
+        "images": {"app": {"target": "app"}, "worker": {"target": "worker"}},
+        **SAME_BYTES,
+    }
+    config.write_text(json.dumps(document))
+    rows = multibuild("matrix", "--by", "platform", "-f", config, "--json").json
+    folders = [tmp_path / "jobs" / row["slug"] for row in rows]
+    for row, folder in zip(rows, folders, strict=True):
+        words = (*row["images"].split(), "--platform", row["platform"], "--state-dir", folder)
+        done = multibuild("build", "-f", config, *words)
+        assert done.code == 0, done.stderr
+    first = multibuild("import", folders[0], "-f", config, "--state-dir", state, "--json")
+    assert [image["missing"] for image in first.json["images"]] == [["linux/arm64"]] * 2
+    imported = multibuild("import", tmp_path / "jobs", "-f", config, "--state-dir", state, "--json")
+    assert imported.code == 0, imported.stderr
+    both = sorted(THREE[:2])
+    assert imported.json["images"] == [
+        {"name": name, "platforms": both, "missing": []} for name in ("app", "worker")
+    ]
+    merged = multibuild("merge", "-f", config, "--state-dir", state, "--json")
+    assert merged.code == 0, merged.stderr
+    one = multibuild("all", "-f", config, "--state-dir", tmp_path / "one", "--tag", "one", "--json")
+    assert one.code == 0, one.stderr
+    digests = [[image["index"]["digest"] for image in run.json["images"]] for run in (merged, one)]
+    assert digests[0] == digests[1]
+    assert all(
+        set(registry.images(f"{repository}/{name}", "latest")) == set(both) for name in ("app", "worker")
+    )

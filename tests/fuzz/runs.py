@@ -35,7 +35,8 @@ from multibuild.report.summary import as_text
 from multibuild.terminal import printable
 from multibuild.workflow.clean_registries import collect_leftovers
 from multibuild.workflow.if_changed import _read_success
-from multibuild.workflow.import_runs import check_runs, find_runs, write_imported_run
+from multibuild.workflow.import_runs import check_runs, write_imported_run
+from multibuild.workflow.source_runs import find_runs
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where a sync costs nothing; None: the usual place."""
@@ -244,8 +245,8 @@ def _import(case: bytes) -> None:
         source, state = Path(folder) / "source", State(Path(folder) / "state")
         source.mkdir()
         _write(source, json.loads(case))
-        runs = check_runs(_plan(), find_runs(source))
-        run = write_imported_run(_plan(), runs, state)
+        runs = check_runs((_plan(),), find_runs(source))
+        run = write_imported_run((_plan(),), runs, state)
         written = scan_journal(run.journal_path)
         assert (written.damaged, written.torn, written.cut) == ((), False, False)
         files = [path for path in state.path.rglob("*") if path != state.path / "latest"]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument
 
-from multibuild.cli.request import Request, Sets, Tags, load, plan_offline, state_of
+from multibuild.cli.request import Request, Sets, Tags, load_project, plans_offline, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
+
+if TYPE_CHECKING:
+    from multibuild.plan.plan import Plan
+    from multibuild.workflow.import_runs import Unit
+    from multibuild.workflow.source_runs import SourceRun
 
 
 @frozen
@@ -31,29 +37,49 @@ def import_(request: ImportRequest) -> int:
     """
     from multibuild.config.referenced_files import check_files
     from multibuild.oci.registry_session import RegistrySession
-    from multibuild.workflow.import_runs import check_children, check_runs, find_runs, write_imported_run
+    from multibuild.workflow.import_runs import check_children, check_runs, write_imported_run
+    from multibuild.workflow.source_runs import find_runs
 
-    loaded = load(request)
-    check_files(loaded)
-    plan = plan_offline(request, loaded)
-    sources = check_runs(plan, [run for folder in request.runs for run in find_runs(folder)])
+    project = load_project(request)
+    check_files(*project.images)
+    plans = plans_offline(request, project)
+    sources = check_runs(plans, [run for folder in request.runs for run in find_runs(folder)])
     if not sources:
         raise UsageError(
             "these runs built nothing that this config has", hint="did their `multibuild build` succeed?"
         )
-    with RegistrySession(plan.registries, on_wait=request.say) as registries:
+    settings = {host: one for plan in plans for host, one in plan.registries.items()}
+    with RegistrySession(settings, on_wait=request.say) as registries:
         check_children(sources, registries)
-    state = state_of(request, loaded)
+    state = state_of(request, *project.images)
     with state.lock():
-        run = write_imported_run(plan, sources, state)
-    names = [str(planned.platform) for planned in plan.platforms]
-    missing = [name for name in names if name not in sources]
-    if request.json:
-        print_json({"run": run.id, "platforms": sorted(sources), "missing": missing})
-        return 0
-    for platform, source in sources.items():
-        print(f"{platform}  {source.children[platform].digest}")
-    if missing:
-        request.say(f"not among them: {', '.join(missing)}")
-    request.say(f"run {run.id}; `multibuild merge` joins them")
+        run = write_imported_run(plans, sources, state)
+    _show(request, run.id, plans, sources)
     return 0
+
+
+def _show(request: ImportRequest, run: str, plans: Sequence[Plan], sources: Mapping[Unit, SourceRun]) -> None:
+    """Print the children that the run has, and what it lacks; as JSON by image, where the file has several."""
+    from multibuild.cli.display.event_text import row_name
+    from multibuild.workflow.import_runs import missing_units
+
+    missing = missing_units(plans, sources)
+    if request.json:
+        images = [
+            {
+                "platforms": sorted(platform for image, platform in sources if image == plan.name),
+                "missing": [platform for image, platform in missing if image == plan.name],
+            }
+            for plan in plans
+        ]
+        if not plans[0].name:
+            print_json({"run": run, **images[0]})
+            return
+        named = [{"name": plan.name, **image} for plan, image in zip(plans, images, strict=True)]
+        print_json({"run": run, "images": named})
+        return
+    for (image, platform), source in sources.items():
+        print(f"{row_name(image, platform)}  {source.children[platform].digest}")
+    if missing:
+        request.say(f"not among them: {', '.join(row_name(*unit) for unit in missing)}")
+    request.say(f"run {run}; `multibuild merge` joins them")

@@ -10,7 +10,9 @@ from fakes.layouts import LayoutFiles
 
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import load_config
+from multibuild.config.project import load_project
 from multibuild.errors import EnvironmentFault, PublishFailed, UsageError
+from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
@@ -18,24 +20,24 @@ from multibuild.journal.events import (
     PlatformEnded,
     SmokeTestEnded,
 )
-from multibuild.journal.journal import read_journal
+from multibuild.journal.journal import Journal, read_journal
 from multibuild.journal.last_run import last_run
 from multibuild.journal.local_children import export_folder, finalize, holder_of
 from multibuild.journal.runs import State
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
-from multibuild.plan.plan_document import plan_document
+from multibuild.plan.plan_document import plan_document, project_document
+from multibuild.report.images import make_run_report
 from multibuild.report.report import make_report
 from multibuild.workflow.import_runs import (
-    MAX_FILE_BYTES,
     MAX_LOG_BYTES,
-    MAX_RUNS,
     check_children,
     check_runs,
-    find_runs,
+    missing_units,
     write_imported_run,
 )
+from multibuild.workflow.source_runs import MAX_FILE_BYTES, MAX_RUNS, find_runs
 
 LOCAL = "oci:children/linux-amd64"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -99,7 +101,7 @@ def run_directory(folder):
 
 
 def checked_runs(plan, *folders):
-    return check_runs(plan, [run for folder in folders for run in find_runs(folder)])
+    return check_runs((plan,), [run for folder in folders for run in find_runs(folder)])
 
 
 def report_of(run):
@@ -107,7 +109,7 @@ def report_of(run):
 
 
 def test_runs_become_one_that_merge_uses(plan, machine, one, target):
-    run = write_imported_run(plan, checked_runs(plan, one, machine("two", {"linux/arm64": B})), target)
+    run = write_imported_run((plan,), checked_runs(plan, one, machine("two", {"linux/arm64": B})), target)
     last = last_run(target.runs())
     assert last is not None
     digests = {platform: child.digest for platform, child in last.children.items()}
@@ -119,11 +121,11 @@ def test_runs_become_one_that_merge_uses(plan, machine, one, target):
 
 
 def test_a_run_of_some_platforms_is_partial(plan, one, target):
-    assert report_of(write_imported_run(plan, checked_runs(plan, one), target))["status"] == "partial"
+    assert report_of(write_imported_run((plan,), checked_runs(plan, one), target))["status"] == "partial"
 
 
 def test_two_different_children_of_a_platform_are_a_conflict(plan, machine, one):
-    assert set(checked_runs(plan, one, machine("two", {"linux/amd64": A}))) == {"linux/amd64"}
+    assert set(checked_runs(plan, one, machine("two", {"linux/amd64": A}))) == {("", "linux/amd64")}
     with pytest.raises(UsageError, match=r"linux/amd64 was built by .*one.* and by .*three"):
         checked_runs(plan, one, machine("three", {"linux/amd64": B}))
 
@@ -147,7 +149,7 @@ def test_only_plain_files_with_names_of_logs_are_copied(plan, one, target):
     (logs / "linux-amd64.2.log").symlink_to("/etc/passwd")
     (logs / "linux-arm64.1.log").write_text("not of this run")
     (logs / "other.txt").write_text("x")
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     assert [path.name for path in imported.logs.iterdir()] == ["linux-amd64.1.log"]
 
 
@@ -229,7 +231,7 @@ def test_links_are_not_followed(plan, machine, tmp_path, target):
     (tmp_path / "elsewhere" / "linux-amd64.1.log").write_text("private")
     shutil.rmtree(run / "logs")
     (run / "logs").symlink_to(tmp_path / "elsewhere")
-    imported = write_imported_run(plan, checked_runs(plan, folder), target)
+    imported = write_imported_run((plan,), checked_runs(plan, folder), target)
     assert list(imported.logs.iterdir()) == []
     (run / "plan.json").rename(tmp_path / "plan.json")
     (run / "plan.json").symlink_to(tmp_path / "plan.json")
@@ -272,7 +274,7 @@ def check_locally(plan, folder):
 def test_a_locally_staged_child_is_copied(local, job, target):
     folder, _, digest = job
     check_locally(local, folder)
-    run = write_imported_run(local, checked_runs(local, folder), target)
+    run = write_imported_run((local,), checked_runs(local, folder), target)
     shutil.rmtree(folder)
     assert holder_of(LOCAL, digest, [run]) == run
     last = last_run(target.runs())
@@ -303,7 +305,7 @@ def test_a_local_child_is_an_error_for_a_config_that_pushes(plan, machine):
 def test_imported_files_are_private_whatever_they_were(plan, one, target):
     log = run_directory(one) / "logs" / "linux-amd64.1.log"
     log.chmod(0o777)
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     files = [path for path in target.path.rglob("*") if not path.is_symlink()]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600, 0o700}
     assert (imported.logs / log.name).read_text() == "built\n"
@@ -314,7 +316,7 @@ def test_logs_are_copied_up_to_a_limit(plan, one, target, caplog):
     os.truncate(logs / "linux-amd64.1.log", MAX_LOG_BYTES - 10)
     for number in (2, 3):
         (logs / f"linux-amd64.{number}.log").write_text("x" * 100)
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     # The first one was nothing but zero bytes after its line, which no log of ours has.
     sizes = [path.stat().st_size for path in sorted(imported.logs.iterdir())]
     assert sizes in ([len("built\n"), 10], [len("built\n"), 10, 0])
@@ -335,7 +337,7 @@ def test_logs_are_copied_up_to_a_limit(plan, one, target, caplog):
 def test_an_event_names_no_log_but_one_of_its_run(plan, one, target, log):
     ended = AttemptEnded(platform="linux/amd64", number=2, outcome="failed", seconds=1.0, log=log)
     write_events(run_directory(one) / "journal.jsonl", ended)
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     logs = {
         entry.event.log
         for entry in read_journal(imported.journal_path)
@@ -362,7 +364,7 @@ def test_only_a_valid_reference_of_this_config_is_taken_over(plan, one, target, 
     document = json.loads((run / "plan.json").read_text())
     document["platforms"][0] |= {"staging": staging, "also_as": "evil", "node": "theirs"}
     (run / "plan.json").write_text(json.dumps(document))
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     row = (imported.load_plan() or {})["platforms"][0]
     kind = plan_document(plan)["platforms"][0]["staging"]["kind"]
     assert row["staging"] == {"kind": kind, "reference": reference}
@@ -374,7 +376,7 @@ def test_a_plan_without_the_row_of_its_child_is_taken_with_the_row_of_this_confi
     document = json.loads((run / "plan.json").read_text())
     document["platforms"] = document["platforms"][1:]
     (run / "plan.json").write_text(json.dumps(document))
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     assert (imported.load_plan() or {})["platforms"] == plan_document(plan)["platforms"]
 
 
@@ -382,7 +384,7 @@ def test_more_runs_than_machines_are_an_error(plan, machine, tmp_path):
     folder = run_directory(machine("jobs/0", {"linux/amd64": A}))
     for number in range(MAX_RUNS):
         shutil.copytree(folder, tmp_path / "jobs" / f"{number + 1}")
-    with pytest.raises(UsageError, match="more than 100 runs"):
+    with pytest.raises(UsageError, match="more than 256 runs"):
         find_runs(tmp_path / "jobs")
 
 
@@ -398,7 +400,7 @@ def test_the_newest_run_of_a_state_directory_is_that_of_the_largest_number(machi
 def test_what_cannot_be_written_is_an_error_of_the_state(plan, one, target):
     target.path.write_text("in the way")
     with pytest.raises(EnvironmentFault, match="cannot be used"):
-        write_imported_run(plan, checked_runs(plan, one), target)
+        write_imported_run((plan,), checked_runs(plan, one), target)
 
 
 @pytest.mark.parametrize(
@@ -414,5 +416,163 @@ def test_what_cannot_be_written_is_an_error_of_the_state(plan, one, target):
 def test_an_imported_log_is_made_harmless(plan, one, target, theirs, ours):
     log = run_directory(one) / "logs" / "linux-amd64.1.log"
     log.write_bytes(theirs)
-    imported = write_imported_run(plan, checked_runs(plan, one), target)
+    imported = write_imported_run((plan,), checked_runs(plan, one), target)
     assert (imported.logs / log.name).read_text() == ours
+
+
+# Several images.
+
+
+@pytest.fixture
+def images(tmp_path):
+    """The plans of two images, of which `debug` has one platform and is built from `app`."""
+    text = (
+        "version: 1\nimage: registry.example.org/{name}\nplatforms: [linux/amd64, linux/arm64]\n"
+        'images: {app: {}, debug: {platforms: [linux/amd64], contexts: {x: "image:app"}}}\n'
+    )
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(text)
+    project = load_project(path, environ={}, overrides=Overrides(), now=NOW)
+    return tuple(make_plan(loaded, assumed_facts("auto")) for loaded in project.images)
+
+
+@pytest.fixture
+def images_machine(images, tmp_path):
+    """Return a function that writes the state of a machine that built units: `{(image, platform): digest}`."""
+
+    def make(name, children, **changed):
+        state = State(tmp_path / name)
+        run = state.new_run(NOW)
+        run.save_plan({**project_document(images), **changed})
+        for (image, platform), digest in children.items():
+            view = run.of_image(image)
+            view.create()
+            log = view.log_name(platform.replace("/", "-"), 1)
+            events = (
+                AttemptEnded(platform=platform, number=1, outcome="ok", seconds=1.0, log=log),
+                ended(platform, digest, node=name, repository=f"registry.example.org/{image}"),
+            )
+            with Journal(run.journal_path) as journal:
+                for event in events:
+                    journal.append(JournalEntry(time=NOW, event=event, image=image))
+            (run.path / log).write_text(f"{image} built\n")
+        return state.path
+
+    return make
+
+
+AMD64, ARM64 = "linux/amd64", "linux/arm64"
+C = "sha256:" + "c" * 64
+
+
+def checked_images(plans, *folders):
+    return check_runs(plans, [run for folder in folders for run in find_runs(folder)])
+
+
+def test_units_of_several_images_become_one_run(images, images_machine, target):
+    one = images_machine("one", {("app", AMD64): A, ("debug", AMD64): C})
+    two = images_machine("two", {("app", ARM64): B})
+    sources = checked_images(images, one, two)
+    assert missing_units(images, sources) == ()
+    run = write_imported_run(images, sources, target)
+    for image, digests in {"app": {AMD64: A, ARM64: B}, "debug": {AMD64: C}}.items():
+        last = last_run(target.of_image(image).runs())
+        assert last is not None
+        assert {platform: child.digest for platform, child in last.children.items()} == digests
+        logs = sorted(path.name for path in run.of_image(image).logs.iterdir())
+        assert logs == [f"{platform.replace('/', '-')}.1.log" for platform in digests]
+    report = make_run_report(run.id, run.load_plan() or {}, run.all_entries())
+    assert report["status"] == "succeeded"
+    assert [[row["node"] for row in image["platforms"]] for image in report["images"]] == [
+        ["one", "two"],
+        ["one"],
+    ]
+    assert {row["attempts"][0]["log"] for image in report["images"] for row in image["platforms"]} == {
+        "images/app/logs/linux-amd64.1.log",
+        "images/app/logs/linux-arm64.1.log",
+        "images/debug/logs/linux-amd64.1.log",
+    }
+
+
+def test_what_no_machine_built_is_named_with_its_image(images, images_machine, target):
+    sources = checked_images(images, images_machine("one", {("app", AMD64): A}))
+    assert missing_units(images, sources) == (("app", ARM64), ("debug", AMD64))
+    report = write_imported_run(images, sources, target)
+    assert make_run_report(report.id, report.load_plan() or {}, report.all_entries())["status"] == "partial"
+
+
+def test_an_image_that_two_machines_built_differently_is_a_conflict(images, images_machine):
+    one = images_machine("one", {("app", AMD64): A, ("debug", AMD64): C})
+    assert len(checked_images(images, one, images_machine("two", {("app", AMD64): A}))) == 2
+    with pytest.raises(UsageError, match=r"app linux/amd64 was built by .*one/.* and by .*three/"):
+        checked_images(images, one, images_machine("three", {("app", AMD64): B}))
+
+
+def test_a_child_of_another_image_is_none_of_this_one(images, images_machine):
+    folder = images_machine("one", {("app", AMD64): A})
+    journal = run_directory(folder) / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"image":"app"', '"image":"debug"'))
+    with pytest.raises(PublishFailed, match="no child of this config"):
+        checked_images(images, folder)
+
+
+def test_a_run_with_other_images_is_of_another_config(images, images_machine, plan, machine):
+    folder = images_machine("one", {("app", AMD64): A})
+    with pytest.raises(UsageError, match="another config") as caught:
+        check_runs((plan,), find_runs(folder))
+    assert "it built the image app; the images of this file are one, without a name" in (
+        caught.value.hint or ""
+    )
+    with pytest.raises(UsageError, match="another config") as caught:
+        checked_images(images, machine("single", {AMD64: A}))
+    assert "the images of this file are app, debug" in (caught.value.hint or "")
+    document = project_document(images)
+    document["images"][1]["fingerprint"] = "f" * 64
+    with pytest.raises(UsageError, match="another config, of the image debug"):
+        checked_images(images, images_machine("two", {("app", AMD64): A}, images=document["images"]))
+
+
+@pytest.mark.parametrize("names", [["../../x"], ["app", "app"], [""], [7], ["app", None]])
+def test_names_that_no_images_have_are_no_plan(images, images_machine, names):
+    parts = [{**project_document(images)["images"][0], "name": name} for name in names]
+    folder = images_machine("one", {("app", AMD64): A}, images=parts)
+    with pytest.raises(UsageError, match="not multibuild's"):
+        find_runs(folder)
+
+
+@pytest.mark.parametrize("link", ["images", "images/app"])
+def test_a_link_in_place_of_an_images_directory_is_an_error(images, images_machine, tmp_path, link):
+    run = run_directory(images_machine("one", {("app", AMD64): A}))
+    (run / link).rename(tmp_path / "elsewhere")
+    (run / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link"):
+        find_runs(run)
+
+
+def test_a_locally_staged_child_of_an_image_is_copied(tmp_path, target):
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(
+        "version: 1\nimage: registry.invalid/{name}\nplatforms: [linux/amd64]\n"
+        "publish: {to: 'oci:out/{name}'}\nimages: {app: {}, worker: {}}\n"
+    )
+    project = load_project(path, environ={}, overrides=Overrides(), now=NOW)
+    plans = tuple(make_plan(loaded, assumed_facts("auto")) for loaded in project.images)
+    run = State(tmp_path / "job").new_run(NOW)
+    digests = {}
+    for image in ("app", "worker"):
+        view = run.of_image(image)
+        view.create()
+        folder = export_folder("linux-amd64", view)
+        digests[image] = put_attested(LayoutFiles(folder), image, AMD64, tag="latest")[0]
+        finalize(folder, digests[image])
+    run.save_plan(project_document(plans))
+    with Journal(run.journal_path) as journal:
+        for image, digest in digests.items():
+            event = ended(AMD64, digest, repository=LOCAL)
+            journal.append(JournalEntry(time=NOW, event=event, image=image))
+    sources = checked_images(plans, run.path)
+    with RegistrySession({}, on_wait=print) as registries:
+        check_children(sources, registries)
+    imported = write_imported_run(plans, sources, target)
+    shutil.rmtree(tmp_path / "job")
+    assert all(holder_of(LOCAL, digests[image], [imported.of_image(image)]) for image in digests)

@@ -3,6 +3,7 @@
 import json
 import random
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_images_that_are_built_from_each_other_stay_together(project):
 
 
 def test_jobs_by_image_are_named_by_it_unless_two_would_be(project):
-    one_runner = {"app": {}, "worker": {}}
+    one_runner: dict[str, Any] = {"app": {}, "worker": {}}
     jobs = make_jobs(project(one_runner, platforms=["linux/amd64"]).images, by="image")
     assert [job.slug for job in jobs] == ["app", "worker"]
     jobs = make_jobs(project(one_runner).images, by="image")
@@ -125,7 +126,7 @@ def test_different_runners_for_images_that_are_built_together_are_an_error(proje
 
 @pytest.mark.parametrize("form", ["github", "gitlab"])
 def test_no_matrix_has_more_jobs_than_the_ci_system_runs(form, project):
-    images = {f"image-{number}": {} for number in range(150)}
+    images: dict[str, Any] = {f"image-{number}": {} for number in range(150)}
     jobs = make_jobs(project(images, platforms=FOUR).images, by="image", limit=MAX_JOBS[form])
     assert len(jobs) == MAX_JOBS[form]
     assert [job.slug for job in jobs[:2]] == ["shard-1", "shard-2"]
@@ -141,11 +142,11 @@ def test_more_runners_than_a_matrix_has_jobs_are_an_error(project):
 
 def some_images(rng):
     """Return images with platforms and runners of their own, some of them built from an earlier one."""
-    images = {}
+    images: dict[str, Any] = {}
     for number in range(rng.randint(1, 6)):
         runners = [{"runner": runner} for runner in ("a", "b")]
-        platforms = [
-            {"name": name, **rng.choice([{}, *runners])}
+        platforms: list[Any] = [
+            {"name": name} | rng.choice([{}, *runners])
             for name in ("linux/amd64", "linux/arm64", "linux/riscv64")
             if name == "linux/amd64" or rng.random() < 0.6
         ]
