@@ -124,22 +124,6 @@ class RunRequest(Request):
     commands: Annotated[bool, Option("--commands", help="With plan: the exact docker commands.")] = False
 
 
-def load(request: Request) -> LoadedConfig:
-    """Read a config of one image with the flags on top; ConfigError or UsageError."""
-    return load_project_of_one(request).images[0]
-
-
-def load_project_of_one(request: Request) -> LoadedProject:
-    """Read a config as `load_project` does; UsageError for one of several images."""
-    project = load_project(request)
-    if project.several:
-        raise UsageError(
-            f"{request.file} describes several images: this command reads a file of one",
-            hint="build all of them on one machine, or give each a file of its own",
-        )
-    return project
-
-
 def load_project(request: Request) -> LoadedProject:
     """Read the config with the flags on top, of all images or of those named; ConfigError or UsageError."""
     from multibuild.config import project

@@ -100,9 +100,20 @@ async def _proved_image(
 
 
 async def preview_last_run(
+    project: LoadedProject, only: Sequence[Platform] | None, state: State, recorder: Recorder
+) -> dict[str, Manifest]:
+    """Return, by image, the index that `merge_last_run` would push, proving nothing and changing nothing."""
+    return {
+        loaded.name: await _preview(
+            loaded, only, state.of_image(loaded.name) if loaded.name else state, recorder
+        )
+        for loaded in choose_images(project.images, only)
+    }
+
+
+async def _preview(
     loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, recorder: Recorder
 ) -> Manifest:
-    """Compose what `merge_last_run` would push, proving nothing and changing nothing."""
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
     last = _require_last_run(state)
     staged = staged_children(_last_results(plan, last))

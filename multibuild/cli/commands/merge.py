@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from typer import Argument, Option
@@ -15,7 +15,6 @@ from multibuild.cli.request import (
     Request,
     chosen_platforms,
     comma_list,
-    load,
     load_project,
     registry_settings,
     state_of,
@@ -28,6 +27,7 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
+    from multibuild.config.project import LoadedProject
     from multibuild.oci.copy.companions import CompanionPolicy
     from multibuild.oci.manifest import Manifest
     from multibuild.oci.store import Stores
@@ -41,11 +41,17 @@ class MergeRequest(Request):
 
     target: Annotated[
         str | None,
-        Argument(help="The tag to publish; none: the last run's.", autocompletion=completion.images),
+        Argument(
+            help="The tag to publish; none: the last run's; an image of a file of several: its.",
+            autocompletion=completion.images,
+        ),
     ] = None
     sources: Annotated[
         tuple[str, ...],
-        Argument(help="Images or indexes, tags or digests.", autocompletion=completion.images),
+        Argument(
+            help="Images or indexes, tags or digests; after an image of the file: further ones.",
+            autocompletion=completion.images,
+        ),
     ] = ()
     platform_of: Annotated[
         tuple[str, ...], Option("--platform-of", help="SOURCE=os/arch or SOURCE=os/arch/variant.")
@@ -125,11 +131,25 @@ class MergeRequest(Request):
 def merge(request: MergeRequest) -> int:
     """Compose an index of images from anywhere.
 
-    Pushes it and moves the tag. Without arguments: of the last run's children.
+    Pushes it and moves the tag. Without arguments, or with names of images in a file of several: of the last run's
+    children.
     """
+    if names := _image_names(request):
+        return _merge_last_run(replace(request, target=None, sources=(), images=names))
     if request.target is None:
         return _merge_last_run(request)
     return _merge_sources(request.target, request)
+
+
+def _image_names(request: MergeRequest) -> tuple[str, ...]:
+    """Return the arguments, if they name images of a file of several; () for a target and its sources."""
+    from multibuild.config.images.names import is_name
+
+    words = tuple(filter(None, (request.target, *request.sources)))
+    if not words or not all(map(is_name, words)) or not request.file.exists():
+        return ()
+    own = {loaded.name for loaded in load_project(Request(file=request.file)).images}
+    return words if words[0] in own else ()
 
 
 LAST_RUN_FLAGS = frozenset({*(field.name for field in fields(Request)), "dry_run"})
@@ -146,11 +166,10 @@ def _merge_last_run(request: MergeRequest) -> int:
                 "without TARGET and SOURCE the config says what is merged",
                 hint="`multibuild plan` shows it; --platform and --tag narrow it",
             )
-    if request.dry_run:
-        _describe(index := _preview(request), request)
-        print_index(index.content)
-        return 0
     project = load_project(request)
+    if request.dry_run:
+        _preview(request, project)
+        return 0
     check_before_run(request, project)
     return start(request, project, "merge")
 
@@ -245,27 +264,33 @@ def _layouts(sources: Sequence[str]) -> dict[str, str]:
     return {text: text.partition(":")[2] for text in sources if text.startswith(kinds)}
 
 
-def _preview(request: MergeRequest) -> Manifest:
+def _preview(request: MergeRequest, project: LoadedProject) -> None:
+    """Print the index of each image, one after the other."""
     from multibuild.cli.display.display import make_display
     from multibuild.cli.supervise import supervise
     from multibuild.journal.recorder import Recorder
     from multibuild.workflow.merge_run import preview_last_run
 
-    loaded = load(request)
     recorder = Recorder(None, make_display("quiet", quiet=True))
-    state = state_of(request, loaded)
-    return supervise(preview_last_run(loaded, chosen_platforms(request), state, recorder))
+    state = state_of(request, *project.images)
+    indexes = supervise(preview_last_run(project, chosen_platforms(request), state, recorder))
+    for name, index in indexes.items():
+        _describe(index, request, name)
+        print_index(index.content)
+        if name:
+            print()
 
 
-def _describe(index: Manifest, request: MergeRequest) -> None:
-    """Print the digest and lint's findings to stderr."""
+def _describe(index: Manifest, request: MergeRequest, name: str = "") -> None:
+    """Print the digest and lint's findings to stderr, with the image's name in a file of several."""
     if request.quiet:
         return
     from multibuild.resolve.lint_index import lint
 
-    print(f"{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
+    image = f"{name}: " if name else ""
+    print(f"{image}{index.digest} {index.media_type}, {len(index.content)} bytes", file=sys.stderr)
     for finding in lint(index.entries, {}) if index.is_index else ():
-        print(f"{finding.kind}: {finding.detail}", file=sys.stderr)
+        print(f"{image}{finding.kind}: {finding.detail}", file=sys.stderr)
 
 
 def _show(published: Published, request: MergeRequest, left_out: Sequence[str]) -> None:
