@@ -46,7 +46,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "multibuild resolve --index index.json --host linux/arm/v7 --client podman --json",
     ),
     "explain": ("multibuild explain build.log", "docker buildx build . 2>&1 | multibuild explain -"),
-    "report": ("multibuild report", "multibuild report 20260101-1200 --markdown"),
+    "report": (
+        "multibuild report",
+        "multibuild report 20260101-1200 --markdown",
+        "multibuild report app worker",
+    ),
     "runs": ("multibuild runs", "multibuild runs --json"),
     "matrix": (
         "echo matrix=$(multibuild matrix --format github) >> $GITHUB_OUTPUT",

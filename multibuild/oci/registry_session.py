@@ -45,11 +45,13 @@ class RegistrySession:
         self._open: dict[str, Registry] = {}
         self._stack = ExitStack()
         self._warnings = set[str]()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._is_closed = True
         self._stack.close()
 
     def of(self, host: str) -> Registry:
@@ -61,11 +63,16 @@ class RegistrySession:
                     with_docker_certificates(settings),
                     read_login=lambda: credentials_for(host, warn=self._warn),
                     retry=self._retry,
-                    on_wait=self._on_wait,
+                    on_wait=self._say,
                     budget=self._budget,
                 )
                 self._open[host] = self._stack.enter_context(registry)
             return self._open[host]
+
+    def _say(self, message: str) -> None:
+        """Pass on a message; none of a request that was still under way at the end, whose connection was closed."""
+        if not self._is_closed:
+            self._on_wait(message)
 
     def _warn(self, message: str) -> None:
         """Pass on a warning, once for all registries."""

@@ -37,9 +37,16 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
         lines += ["", *error_lines(report["error"])]
     lines += ["", *(shorten(line, width) for line in _emulation(report))]
     if any(platform["attempts"] for platform in platforms):
-        lines.append(one_line(f"logs: runs/{report['run']}/logs in the state directory"))
+        lines.append(one_line(f"logs: runs/{report['run']}/{_log_folder(platforms)} in the state directory"))
     lines.append(one_line(f"{report['status']} in {human_seconds(report['seconds'])}, run {report['run']}"))
     return "\n".join(lines).strip("\n")
+
+
+def _log_folder(platforms: Sequence[Mapping[str, Any]]) -> str:
+    """Return the directory of the logs below the run's; of several images, the pattern of theirs."""
+    logs = [attempt["log"] or "" for platform in platforms for attempt in platform["attempts"]]
+    folders = {log.rpartition("/")[0] for log in logs if log.startswith("images/")}
+    return "images/*/logs" if len(folders) > 1 else next(iter(folders), "logs")
 
 
 def platform_cells(platform: Mapping[str, Any]) -> tuple[str, ...]:

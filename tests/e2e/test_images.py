@@ -278,7 +278,7 @@ def test_other_commands_know_the_images(images, repository, registry, state):
 
     run("build")
     assert not registry.exists(f"{repository}/app", "latest")
-    rows = run("test", "--json").json["platforms"]
+    rows = run("test", "app", "--json").json["platforms"]
     assert {(row["image"], row["platform"], row["status"]) for row in rows} == {
         ("app", "linux/amd64", "passed"),
         ("app", "linux/arm64", "passed"),
@@ -299,6 +299,8 @@ def test_other_commands_know_the_images(images, repository, registry, state):
     assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in ("app", "debug"))
     verified = run("verify", "--json").json
     assert (verified["ok"], len(verified["images"])) == (True, 2)
+    assert run("verify", "debug", "--json").json["reference"] == f"{REGISTRY}/{repository}/debug:latest"
+    assert [image["name"] for image in run("report", "debug", "--json").json["images"]] == ["debug"]
     run("all")
     unchanged = run("all", "--if-changed", "--json")
     assert "app: unchanged since run" in unchanged.stderr

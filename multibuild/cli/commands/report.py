@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +14,10 @@ from typer import Argument, Option
 from multibuild.cli import completion
 from multibuild.cli.request import Request
 from multibuild.cli.streams import print_json
+from multibuild.config.images.names import MAX_NAME, nearest
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
-from multibuild.terminal import columns, human_seconds
+from multibuild.terminal import columns, human_seconds, one_line, shorten
 
 if TYPE_CHECKING:
     from multibuild.journal.runs import RunDirectory, State
@@ -33,6 +34,10 @@ class ReportRequest(Request):
         str | None,
         Argument(help="A run's id, or its beginning; default the newest.", autocompletion=completion.runs),
     ] = None
+    names: Annotated[
+        tuple[str, ...],
+        Argument(metavar="[IMAGE]...", help="Only these images of a file of several; also without a run."),
+    ] = ()
     markdown: Annotated[bool, Option("--markdown", help="For a CI summary.")] = False
     html: Annotated[Path | None, Option("--html", help="Write the page there.")] = None
 
@@ -53,8 +58,7 @@ def report(request: ReportRequest) -> int:
     from multibuild.report.summary import as_text
 
     state = _state(request)
-    run = state.find(request.run)
-    document = _document(state, run)
+    run, document = _chosen(request, state)
     if request.html is not None:
         _write_page(document, request.html, run.path)
         print(f"written: {request.html}", file=sys.stderr)
@@ -64,6 +68,33 @@ def report(request: ReportRequest) -> int:
         rows = as_rows(document)
         print(as_markdown(rows) if request.markdown else as_text(rows))
     return 0
+
+
+def _chosen(request: ReportRequest, state: State) -> tuple[RunDirectory, Mapping[str, Any]]:
+    """Return a run and its report, of the named images only; the first argument may be an image of the newest run."""
+    is_run = request.run in {None, "latest"} or any(run.id.startswith(request.run) for run in state.runs())
+    if is_run:
+        run, names = state.find(request.run), request.names
+    else:
+        run, names = state.find(None), (str(request.run), *request.names)
+    document = _document(state, run)
+    if not names:
+        return run, document
+    if not is_run and "images" not in document:
+        state.find(request.run)
+    return run, _of_images(document, names)
+
+
+def _of_images(document: Mapping[str, Any], names: Sequence[str]) -> Mapping[str, Any]:
+    """Return the report of some of its images; UsageError for one that it does not have."""
+    images = {image["name"]: image for image in document.get("images", ())}
+    for name in names:
+        if name not in images:
+            what = f"run {document['run']} has no image '{shorten(one_line(name), MAX_NAME)}'"
+            raise UsageError(
+                what, hint=nearest(name, images) if images else "its file has one, without a name"
+            )
+    return {**document, "images": [images[name] for name in dict.fromkeys(names)]}
 
 
 def _document(state: State, run: RunDirectory) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from multibuild.cli.request import Progress, Request, load_project, state_of
+from multibuild.cli.request import Images, Progress, Request, load_project, state_of
 from multibuild.cli.streams import print_json
 from multibuild.errors import UsageError
 from multibuild.frozen import frozen
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class TestRequest(Request):
     """The flags of `test`."""
 
+    images: Images = ()
     progress: Progress = "auto"
 
 

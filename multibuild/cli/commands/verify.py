@@ -29,13 +29,14 @@ WIDTH = 80
 class VerifyRequest(Request):
     """The flags of `verify`."""
 
-    reference: Annotated[
-        str | None,
+    references: Annotated[
+        tuple[str, ...],
         Argument(
-            help="An image or index; default the config's image at its first tag.",
+            metavar="[REFERENCE]...",
+            help="Images or indexes, or names of images of the file; default all of the config, each at its first tag.",
             autocompletion=completion.images,
         ),
-    ] = None
+    ] = ()
     content: Annotated[
         str | None,
         Option(
@@ -54,18 +55,16 @@ def verify(request: VerifyRequest) -> int:
     from multibuild.oci.reference import Reference
     from multibuild.prove.content.layer_cache import LayerCache
 
-    text = request.reference
-    images = load_project(request).images if text is None or request.file.exists() else ()
+    texts = request.references
+    images = load_project(request).images if not texts or request.file.exists() else ()
     cache = LayerCache(state_of(request, *images).path / "layers" if images else None)
     configs = [loaded.config for loaded in images]
-    references: list[tuple[str, Config | None]] = [
-        (f"{config.image}:{config.tags[0]}", config) for config in configs
-    ]
-    if text is not None:
-        references = [(text, config_of(text, configs))]
+    published = {loaded.name: (published_as(loaded.config), loaded.config) for loaded in images}
+    own = {name: image for name, image in published.items() if name}
+    references = [own.get(text, (text, config_of(text, configs))) for text in texts]
     verifications = [
         prove_reference(Reference.parse(name), config, content=request.content, cache=cache, say=request.say)
-        for name, config in references
+        for name, config in references or published.values()
     ]
     ok = all(verification.ok for verification in verifications)
     if request.json:
@@ -74,6 +73,11 @@ def verify(request: VerifyRequest) -> int:
     elif not (request.quiet and ok):
         print("\n\n".join(map(as_table, verifications)))
     return 0 if ok else VerificationFailed.exit_code
+
+
+def published_as(config: Config) -> str:
+    """Return the first tag of a config's image."""
+    return f"{config.image}:{config.tags[0]}"
 
 
 def config_of(reference: str, configs: Sequence[Config]) -> Config | None:

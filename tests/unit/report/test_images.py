@@ -139,3 +139,20 @@ def test_a_report_of_one_image_is_its_own_rows():
     found = make_run_report(RUN, plan(*PLATFORMS), entries("", (0, "run.started", {}), *good(), SUCCEEDED))
     assert found["schema"] == 1
     assert as_rows(found) is found
+
+
+def test_the_summary_names_where_the_logs_of_the_images_are():
+    def logs(*names):
+        parts = [entries(name, *_with_logs_of(name, good())) for name in names]
+        text = as_text(as_rows(report(*parts, names=names)))
+        return next(line for line in text.splitlines() if line.startswith("logs:"))
+
+    assert logs("app", "worker") == f"logs: runs/{RUN}/images/*/logs in the state directory"
+    assert logs("app") == f"logs: runs/{RUN}/images/app/logs in the state directory"
+
+
+def _with_logs_of(image, rows):
+    return [
+        (after, name, {**fields, "log": f"images/{image}/{fields['log']}"} if "log" in fields else fields)
+        for after, name, fields in rows
+    ]
