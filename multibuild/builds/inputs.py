@@ -128,10 +128,14 @@ def journal_inputs(fingerprints: PlanFingerprints, recorder: Recorder) -> None:
         )
 
 
-async def check_inputs(plan: Plan, fingerprints: PlanFingerprints, recorder: Recorder) -> None:
-    """Journal whether a file was written to after its fingerprint: what went into the builds is unknown then."""
+async def check_inputs(plan: Plan, fingerprints: PlanFingerprints, recorder: Recorder) -> bool:
+    """Journal and return whether the fingerprints held until now.
+
+    Once a file was written to, what went into the builds is unknown.
+    """
     if await asyncio.to_thread(mtime_stamp, plan.project, plan.specs) == fingerprints.mtime_stamp:
         recorder.record(InputsHeld())
-        return
+        return True
     recorder.record(InputsChanged())
     recorder.say("files of the context changed during the run: this result will not be taken over")
+    return False

@@ -38,10 +38,11 @@ NO_HISTORY = BuildHistory()
 
 @frozen
 class BuildOutcome:
-    """The plan with each platform on the node that built it, and the results."""
+    """The plan with each platform on the node that built it, the results, and whether the inputs held until the end."""
 
     plan: Plan
     results: tuple[BuildResult, ...]
+    inputs_held: bool
 
     @property
     def children(self) -> tuple[StagedChild, ...]:
@@ -84,9 +85,11 @@ async def build_platforms(
     context: RunContext,
     *,
     shared: SharedBuilds,
+    may_be_partial: bool = False,
 ) -> BuildOutcome:
     """Build what cannot be reused. Raises BuildFailed naming every required platform without a child.
 
+    If it `may_be_partial`, the caller raises that, by `require_built`, after it has used the other children.
     The inputs are checked again afterwards: children of files that changed meanwhile are not reused later. `shared` is
     what the builds of a run's images share.
     """
@@ -109,10 +112,11 @@ async def build_platforms(
             images=images,
             stop=shared.stop,
         )
-        await check_inputs(plan, reusable.fingerprints, context.recorder)
+        inputs_held = await check_inputs(plan, reusable.fingerprints, context.recorder)
     remove_stale(context.state.runs(), context.run)
-    require_built(results)
-    return BuildOutcome(plan=plan_after_failover(plan, results), results=results)
+    if not may_be_partial:
+        require_built(results)
+    return BuildOutcome(plan=plan_after_failover(plan, results), results=results, inputs_held=inputs_held)
 
 
 async def build_children(

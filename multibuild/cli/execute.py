@@ -57,6 +57,7 @@ def execute(
                     run=run,
                     recorder=recorder,
                     resume=request.resume,
+                    hand_over=request.hand_over or request.handed_over,
                 )
                 image = "" if project.several else project.images[0].config.image
                 started = RunStarted(command=command, image=image, environment={"multibuild": __version__})
@@ -98,6 +99,10 @@ def _use_case(
     project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
 ) -> Coroutine[object, object, str]:
     """Return the use case of a command."""
+    if context.command == "merge" and context.hand_over:
+        from multibuild.workflow.merge_handed_over import merge_handed_over
+
+        return merge_handed_over(project, only, context)
     if context.command == "merge":
         from multibuild.workflow.merge_run import merge_last_run
 

@@ -86,6 +86,8 @@ class Request:
     progress: str = "auto"
     report: Path | None = None
     resume: bool = False
+    hand_over: bool = False
+    handed_over: bool = False
 
     def say(self, text: str, /) -> None:
         """Print a message to stderr, unless --quiet."""
@@ -122,6 +124,16 @@ class RunRequest(Request):
     ] = False
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done, like plan.")] = False
     commands: Annotated[bool, Option("--commands", help="With plan: the exact docker commands.")] = False
+
+
+@frozen
+class BuildRequest(RunRequest):
+    """The flags of `build`: those of `all`, and how its children reach another machine."""
+
+    hand_over: Annotated[
+        bool,
+        Option("--hand-over", help="Test, prove and tag children for merge --handed-over elsewhere."),
+    ] = False
 
 
 def load_project(request: Request) -> LoadedProject:

@@ -39,6 +39,7 @@ class LoadedProject:
     """A config file with its images, in the order of the file; one with the name "" in a file without `images`.
 
     `together` is whether the tags of all images move together. `several` is whether the file has `images` or `bake`.
+    `chosen` are the images named on the command line, without those that they are built from; none: all.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class LoadedProject:
     git: GitFacts
     together: Literal["all", "image"]
     images: tuple[LoadedConfig, ...]
+    chosen: tuple[str, ...] = ()
 
     @property
     def several(self) -> bool:
@@ -83,7 +85,8 @@ def load_project(
     images = _images(document, expansions, from_bake or {})
     needed = {image.name: image.dependencies.values() for image in images}
     chosen = choose(names, list(needed), needed)
-    return _project(path, project, git, [_loaded(i, path, project, git) for i in images if i.name in chosen])
+    several = [_loaded(i, path, project, git) for i in images if i.name in chosen]
+    return replace(_project(path, project, git, several), chosen=tuple(names))
 
 
 def read_bake(path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime) -> Bake | None:

@@ -38,12 +38,14 @@ def local_contexts(loaded: LoadedConfig) -> Iterator[Path]:
             yield Path(os.path.realpath(loaded.project / source))
 
 
-def check_files(*images: LoadedConfig) -> None:
+def check_files(*images: LoadedConfig, secrets: bool = True) -> None:
     """Raise one ConfigError for all missing contexts, Dockerfiles, secrets, CA files and profiles.
 
-    What several images of a file miss is one problem, with their names.
+    What several images of a file miss is one problem, with their names. Without `secrets`, keys and values that only
+    a build needs may be missing.
     """
-    missing = [(shorten(m, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for m, hint in _missing_of_all(images)]
+    problems = _missing_of_all(images, secrets=secrets)
+    missing = [(shorten(m, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for m, hint in problems]
     if len(missing) == 1:
         message, hint = missing[0]
         raise ConfigError(f"{images[0].path}: {message}", hint=hint)
@@ -60,19 +62,20 @@ def _builders(loaded: LoadedConfig) -> tuple[str, ...]:
     return (loaded.config.builder, *own)
 
 
-def _missing_of_all(images: Sequence[LoadedConfig]) -> Iterator[tuple[str, str]]:
+def _missing_of_all(images: Sequence[LoadedConfig], *, secrets: bool) -> Iterator[tuple[str, str]]:
     """Yield what is missing, with the names of the images that miss it when not all do."""
     names: dict[tuple[str, str], list[str]] = {}
     for loaded in images:
-        for problem in dict.fromkeys(_missing(loaded)):
+        for problem in dict.fromkeys(_missing(loaded, secrets=secrets)):
             names.setdefault(problem, []).append(loaded.name)
     for (message, hint), missing in names.items():
         prefix = f"{shorten(', '.join(missing), MAX_QUOTED)}: " if len(missing) < len(images) else ""
         yield f"{prefix}{message}", hint
 
 
-def _missing(loaded: LoadedConfig) -> list[tuple[str, str]]:
-    checks = (_missing_sources, _missing_secrets, _missing_ssh_keys, _missing_tls_files)
+def _missing(loaded: LoadedConfig, *, secrets: bool) -> list[tuple[str, str]]:
+    of_builds = (_missing_secrets, _missing_ssh_keys) if secrets else ()
+    checks = (_missing_sources, *of_builds, _missing_tls_files)
     return [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
 
 

@@ -304,6 +304,14 @@ class ContentEnded(PlatformEvent):
     origins: tuple[Mapping[str, Any], ...] | None = None
 
 
+@event("child.handed_over")
+class HandedOver(PlatformEvent):
+    """A proved child waits for `merge --handed-over` of another machine: `ref` holds its record. Shown; `clean`."""
+
+    ref: str
+    digest: str
+
+
 @event("index.composed")
 class IndexComposed(ImageEvent):
     """The index is made, with its descriptors, and not pushed yet. Shown, in the report; `clean` keeps its entries."""

@@ -18,7 +18,8 @@ Command = Literal["build", "publish", "merge"]
 class RunContext:
     """A run's engine, its project's state, its own directory, and the recorder of what happens.
 
-    `resume` is whether children of unfinished runs may be reused.
+    `resume` is whether children of unfinished runs may be reused; `hand_over` whether children pass from `build` to
+    `merge` through their registry.
     """
 
     command: Command
@@ -27,6 +28,7 @@ class RunContext:
     run: RunDirectory
     recorder: Recorder
     resume: bool = False
+    hand_over: bool = False
 
     def of_image(self, name: str) -> RunContext:
         """Return the context in which the stages of the image called `name` run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,11 @@ async def prove_children(
     *,
     reader: ChildReader,
     failover: NodeFailover,
+    tested: AbstractSet[Platform] = frozenset(),
 ) -> tuple[PlatformChild, ...]:
     """Read every staged child, run its smoke test and prove its content; return those that passed, in config order.
 
+    Those that are `tested` passed their test on another machine, and it is not run again.
     Raises TestFailed or VerificationFailed after all platforms, naming each required one that failed, else
     EnvironmentFault for one whose test could not be run; an optional one is left out.
     """
@@ -46,7 +49,7 @@ async def prove_children(
     children = await read_children(plan, staged, recorder, reader=reader)
     # Tests wait for the builder, proofs for the registry: neither needs the other.
     async with asyncio.TaskGroup() as group:
-        test_task = group.create_task(_test(plan, children, context, failover))
+        test_task = group.create_task(_test(plan, children, context, failover, tested))
         proof_task = group.create_task(
             _prove_contents(_dockerfiles_of(plan, context), children, recorder, reader)
         )
@@ -60,11 +63,20 @@ async def prove_children(
 
 
 async def _test(
-    plan: Plan, children: Sequence[PlatformChild], context: RunContext, failover: NodeFailover
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    context: RunContext,
+    failover: NodeFailover,
+    tested: AbstractSet[Platform],
 ) -> dict[Platform, TestOutcome]:
-    references = [(child.planned, child.reference) for child in children]
+    untested = [child for child in children if child.planned.platform not in tested]
+    references = [(child.planned, child.reference) for child in untested]
     with context.recorder.stage("test"):
-        return await run_tests(plan, references, context.recorder, run=context.run, failover=failover)
+        outcomes = await run_tests(plan, references, context.recorder, run=context.run, failover=failover)
+        for platform in (child.planned.platform for child in children if child not in untested):
+            outcomes[platform] = TestOutcome(platform=platform, status="passed")
+            context.recorder.record(outcomes[platform].event())
+    return outcomes
 
 
 def _dockerfiles_of(plan: Plan, context: RunContext) -> Path | None:

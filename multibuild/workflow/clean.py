@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from multibuild.config.load import LoadedConfig
 from multibuild.config.profiles import load_profile
@@ -14,8 +15,12 @@ from multibuild.host.own_builders import OwnBuilder, OwnBuilders
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.limits import RUN_LIMITS
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
-from multibuild.workflow.clean_registries import collect_leftovers, plan_cleanup, remove
+from multibuild.plan.host_facts import recorded_facts
+from multibuild.plan.plan import make_plan
+from multibuild.workflow.clean_handed_over import abandoned, staging_repositories
+from multibuild.workflow.clean_registries import Leftovers, collect_leftovers, plan_cleanup, remove
 
 
 @dataclass
@@ -33,12 +38,14 @@ def clean_up(
     kinds: AbstractSet[str],
     *,
     keep: int,
+    older_than: datetime,
     dry_run: bool,
     on_wait: Callable[[str], None],
 ) -> CleanOutcome:
-    """Remove the `kinds` ("staged", "runs", "builders") of all runs but the `keep` newest.
+    """Remove the `kinds` ("staged", "runs", "builders", "handed-over") of all runs but the `keep` newest.
 
-    `images` are those of the config, which says how to reach registries and what builders are its own.
+    What was handed over, by whatever machine, is removed if it is `older_than` a time. `images` are those of the
+    config, which says how to reach registries and what builders are its own.
     """
     outcome = CleanOutcome()
     # Staged children go before the runs that list them, so that the next `clean` can try the rest again.
@@ -49,10 +56,7 @@ def clean_up(
         outcome.stays += [f"{run.path}: nothing in it proves that multibuild made it" for run in others]
         refused = 0
         if "staged" in kinds:
-            settings = {
-                host: one for loaded in images for host, one in loaded.config.registry_settings.items()
-            }
-            with RegistrySession(settings, on_wait=on_wait, limits=RUN_LIMITS) as registries:
+            with _registries(images, on_wait) as registries:
                 refused = _staged(expired, retained, registries, outcome, dry_run=dry_run)
             for run in expired:
                 if any(view.children.is_dir() for view in run.views()):
@@ -64,6 +68,12 @@ def clean_up(
                 _delete(f"run {run.path}", run.remove, outcome, dry_run=dry_run)
             if not dry_run:
                 state.point_to_newest()
+        if "handed-over" in kinds:
+            facts = state.load_facts()
+            plans = [make_plan(loaded, recorded_facts(facts, loaded.config.builder)) for loaded in images]
+            with _registries(images, on_wait) as registries:
+                for repository in staging_repositories(plans):
+                    _remove_abandoned(repository, registries, outcome, older_than, dry_run=dry_run)
         if "builders" in kinds:
             record = OwnBuilders.of(os.environ)
             profiles = {name for loaded in images for name in _profiles(loaded)}
@@ -86,18 +96,48 @@ def _staged(
     refused = 0
     for leftovers in collect_leftovers(expired, retained):
         try:
-            cleanup = plan_cleanup(leftovers, registries)
+            refused += _remove(leftovers, registries, outcome, dry_run=dry_run)
         except RegistryError as error:  # the others are cleaned all the same
             outcome.error = error
             outcome.stays.append(f"what was staged in {leftovers.repository}")
             refused += 1
-            continue
-        outcome.stays += cleanup.retentions
-        for removal in cleanup.removals:
-            refusal = None if dry_run else remove(removal, registries)
-            (outcome.stays if refusal else outcome.removed).append(refusal or str(removal))
-            refused += refusal is not None
     return refused
+
+
+def _remove(
+    leftovers: Leftovers, registries: RegistrySession, outcome: CleanOutcome, *, dry_run: bool
+) -> int:
+    """Remove what a repository holds of no use; return how many the registry would not delete."""
+    cleanup = plan_cleanup(leftovers, registries)
+    outcome.stays += cleanup.retentions
+    refused = 0
+    for removal in cleanup.removals:
+        refusal = None if dry_run else remove(removal, registries)
+        (outcome.stays if refusal else outcome.removed).append(refusal or str(removal))
+        refused += refusal is not None
+    return refused
+
+
+def _remove_abandoned(
+    repository: Reference,
+    registries: RegistrySession,
+    outcome: CleanOutcome,
+    older_than: datetime,
+    *,
+    dry_run: bool,
+) -> None:
+    """Remove what was handed over in a repository before a time and no merge took."""
+    try:
+        leftovers = abandoned(repository, registries, before=older_than)
+        _remove(leftovers, registries, outcome, dry_run=dry_run)
+    except RegistryError as error:
+        outcome.error = error
+        outcome.stays.append(f"what was handed over in {repository}")
+
+
+def _registries(images: Sequence[LoadedConfig], on_wait: Callable[[str], None]) -> RegistrySession:
+    settings = {host: one for loaded in images for host, one in loaded.config.registry_settings.items()}
+    return RegistrySession(settings, on_wait=on_wait, limits=RUN_LIMITS)
 
 
 def _delete(label: str, remove_it: Callable[[], None], outcome: CleanOutcome, *, dry_run: bool) -> None:

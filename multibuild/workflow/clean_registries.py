@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from multibuild.frozen import frozen
-from multibuild.journal.events import IndexComposed, PlatformEnded
+from multibuild.journal.events import HandedOver, IndexComposed, PlatformEnded
 from multibuild.journal.last_run import is_child, parsed_reference, recorded_children
 from multibuild.journal.local_children import is_local_child
 from multibuild.journal.runs import RunDirectory
@@ -87,6 +87,13 @@ def collect_leftovers(
                 continue
             collected = leftovers.setdefault(Reference.parse(child.repository), _Collected())
             (collected.children if run.path in removed else collected.roots).add(child.digest)
+        handed_over = [e for e in events if isinstance(e, HandedOver) and run.path in removed]
+        for record in handed_over:
+            tag = parsed_reference(record.ref)
+            if tag is not None and tag.tag and is_child(tag.name, record.digest):
+                collected = leftovers.setdefault(tag.with_tag(None), _Collected())
+                collected.children.add(record.digest)
+                collected.tags.add(tag.tag)
         for planned in plan.get("platforms", ()):
             staging = parsed_reference(planned["staging"]["reference"])
             if staging is not None and staging.tag and staging.tag.startswith(OWN_TAGS):

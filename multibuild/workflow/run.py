@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from multibuild.builds.dependencies import dependencies_first
 from multibuild.builds.failover import Failover
 from multibuild.builds.inputs import PendingFingerprints
 from multibuild.builds.resume import Reusable, find_reusable
-from multibuild.builds.stage import SharedBuilds, build_platforms
+from multibuild.builds.stage import BuildOutcome, SharedBuilds, build_platforms, require_built
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
 from multibuild.errors import MultibuildError
@@ -32,6 +33,7 @@ from multibuild.platforms import Platform
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
+from multibuild.workflow.hand_over import changed_inputs, hand_over, inputs_of, take_handed_over
 from multibuild.workflow.if_changed import setting_digests
 from multibuild.workflow.image_errors import together
 
@@ -40,12 +42,16 @@ Status = Literal["succeeded", "partial"]
 
 @frozen
 class ImageRun:
-    """An image of a run: its config, its plan, the context of its stages, and what needs no build."""
+    """An image of a run: its config, its plan, the context of its stages, and what needs no build.
+
+    `handed_over` are platforms whose reusable child was tested and handed over before.
+    """
 
     loaded: LoadedConfig
     plan: Plan
     context: RunContext
     reusable: Reusable
+    handed_over: frozenset[Platform] = frozenset()
 
 
 @frozen
@@ -60,12 +66,14 @@ class ImageOutcome:
 
 
 async def run_stages(project: LoadedProject, only: Sequence[Platform] | None, context: RunContext) -> Status:
-    """Run the stages of `all`, or those of `build`, which proves nothing and moves no tag.
+    """Run the stages of `all`, or those of `build`, which moves no tag, and proves only what it hands over.
 
     Raises the MultibuildError of the stage that failed, of the first image whose stage did; every tag that had moved
     was rolled back then.
     """
     images = await prepare_images(project, only, context)
+    if context.hand_over:
+        images = tuple([await _take_handed_over(image, project.chosen) for image in images])
     failover = failover_of(images[0].plan, project.images, context)
     shared = SharedBuilds.of([image.plan for image in images], failover)
     async with asyncio.TaskGroup() as group:
@@ -110,20 +118,29 @@ def _context_of(loaded: LoadedConfig, context: RunContext) -> RunContext:
 
 
 async def _build_and_prove(image: ImageRun, shared: SharedBuilds, project: LoadedProject) -> ImageOutcome:
-    """Build an image, and prove it unless the command is `build`; an error ends this image, and no other."""
+    """Build an image, prove it unless it is only built, hand it over if asked; an error ends no other image."""
     loaded, context, plan = image.loaded, image.context, image.plan
     try:
-        if context.command == "build":
+        if context.command == "build" and not context.hand_over:
             built = await build_platforms(plan, image.reusable, context, shared=shared)
             complete = len(built.children) == len(plan.platforms)
             return ImageOutcome(image=image, plan=built.plan, complete=complete)
         with child_reader(loaded, context.state, context.run, context.recorder) as reader:
-            built = await build_platforms(plan, image.reusable, context, shared=shared)
+            built = await build_platforms(
+                plan, image.reusable, context, shared=shared, may_be_partial=context.hand_over
+            )
             # A failover of its own: a node that did not answer during the builds may be back.
             failover = failover_of(built.plan, project.images, context)
             children = await prove_children(
-                built.plan, built.children, context, reader=reader, failover=failover
+                built.plan,
+                built.children,
+                context,
+                reader=reader,
+                failover=failover,
+                tested=image.handed_over,
             )
+        if context.hand_over:
+            await _hand_over(image, built, children)
     except MultibuildError as error:
         if not plan.name:
             raise
@@ -132,6 +149,27 @@ async def _build_and_prove(image: ImageRun, shared: SharedBuilds, project: Loade
         shared.children.close(plan.name)
     complete = len(children) == len(plan.platforms)
     return ImageOutcome(image=image, plan=built.plan, children=children, complete=complete)
+
+
+async def _take_handed_over(image: ImageRun, named: Sequence[str]) -> ImageRun:
+    """Reuse children that were handed over before: what `named` images are built from, and all with `--resume`."""
+    plan, context, reusable = image.plan, image.context, image.reusable
+    inputs = inputs_of(plan, reusable.fingerprints)
+    if not context.resume and (not named or plan.name in named):
+        return image
+    taken = await take_handed_over(plan, inputs, context)
+    children = {**taken.children, **reusable.children}
+    tested = frozenset(platform for platform in taken.tested if platform not in reusable.children)
+    return replace(image, reusable=replace(reusable, children=children), handed_over=tested)
+
+
+async def _hand_over(image: ImageRun, built: BuildOutcome, children: Sequence[PlatformChild]) -> None:
+    """Hand over what was built and proved; then raise BuildFailed for what was not built."""
+    if not built.inputs_held:
+        raise changed_inputs(built.plan)
+    new = [child for child in children if child.planned.platform not in image.handed_over]
+    await hand_over(built.plan, new, image.reusable.fingerprints, image.context)
+    require_built(built.results)
 
 
 async def _publish(outcomes: Sequence[ImageOutcome], project: LoadedProject) -> None:

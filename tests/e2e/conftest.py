@@ -177,6 +177,10 @@ class Registry:
             raise
         return True
 
+    def tags(self, repository):
+        with urllib.request.urlopen(f"http://{REGISTRY}/v2/{repository}/tags/list", timeout=20) as answer:
+            return json.load(answer)["tags"] or []
+
     def images(self, repository, target):
         """Return the image entries: platform → descriptor."""
         entries = self.get(repository, target)["manifests"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from multibuild.cli.commands.plan import plan
 from multibuild.cli.request import (
+    BuildRequest,
     Request,
     RunRequest,
     chosen_platforms,
@@ -31,8 +32,13 @@ def all_(request: RunRequest) -> int:
     return _run(request, "publish")
 
 
-def build(request: RunRequest) -> int:
+def build(request: BuildRequest) -> int:
     """Build and push every platform's child; no tag is moved."""
+    if request.hand_over and request.if_changed:
+        raise UsageError(
+            "--hand-over and --if-changed exclude each other",
+            hint="`multibuild matrix --if-changed` leaves out the jobs that need no build",
+        )
     return _run(request, "build")
 
 
@@ -59,8 +65,9 @@ def check_before_run(request: Request, project: LoadedProject) -> None:
     from multibuild.config.referenced_files import check_environment, check_files
     from multibuild.plan.plan import choose_images, require_listed
 
-    check_files(*project.images)
-    for loaded in project.images:
+    # Who merges what was handed over builds nothing: the secrets of builds stay where builds are.
+    check_files(*project.images, secrets=not request.handed_over)
+    for loaded in project.images if not request.handed_over else ():
         check_environment(loaded, os.environ)
     if request.report is not None and not request.report.absolute().parent.is_dir():
         raise UsageError(

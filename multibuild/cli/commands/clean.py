@@ -15,7 +15,7 @@ from multibuild.frozen import frozen
 if TYPE_CHECKING:
     from multibuild.workflow.clean import CleanOutcome
 
-KINDS = ("runs", "staged", "builders")
+KINDS = ("runs", "staged", "builders", "handed-over")
 OF_THE_PROJECT = frozenset({"runs", "staged"})
 """What is removed unless `--only` says otherwise: builders and their caches serve every project of the account."""
 
@@ -29,10 +29,13 @@ class CleanRequest(Request):
         tuple[str, ...],
         Option(
             "--only",
-            help="runs, staged or builders (repeatable); default runs and staged.",
+            help="runs, staged, builders or handed-over (repeatable); default runs, staged.",
             autocompletion=completion.fixed(*KINDS),
         ),
     ] = ()
+    older_than: Annotated[
+        int, Option("--older-than", min=0, help="Days since a hand-over that no merge took.")
+    ] = 7
     builder: Builder = None
     dry_run: Annotated[bool, Option("--dry-run", help="Only list what would be removed.")] = False
 
@@ -40,10 +43,12 @@ class CleanRequest(Request):
 def clean(request: CleanRequest) -> int:
     """Remove what runs made.
 
-    Staged children and old runs; never what a tag or an index still holds. Builders only with --only builders.
+    Staged children and old runs; never what a tag or an index still holds. Builders, and what other machines handed
+    over, only with --only.
     """
     from multibuild.oci.errors import as_environment_fault
     from multibuild.workflow.clean import clean_up
+    from multibuild.workflow.clean_handed_over import older_than
 
     unknown = [name for name in request.only if name not in KINDS]
     if unknown:
@@ -54,6 +59,7 @@ def clean(request: CleanRequest) -> int:
         state_of(request, *images),
         frozenset(request.only) or OF_THE_PROJECT,
         keep=request.keep,
+        older_than=older_than(request.older_than),
         dry_run=request.dry_run,
         on_wait=request.say,
     )

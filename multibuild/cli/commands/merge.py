@@ -13,6 +13,7 @@ from multibuild.cli import completion
 from multibuild.cli.request import (
     Platforms,
     Request,
+    Sets,
     chosen_platforms,
     comma_list,
     load_project,
@@ -27,7 +28,11 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from multibuild.config.project import LoadedProject
+    from multibuild.journal.recorder import Recorder
+    from multibuild.journal.runs import State
     from multibuild.oci.copy.companions import CompanionPolicy
     from multibuild.oci.manifest import Manifest
     from multibuild.oci.store import Stores
@@ -91,8 +96,12 @@ class MergeRequest(Request):
             help="Fail where one cannot be copied, or is missing.",
         ),
     ] = False
+    handed_over: Annotated[
+        bool, Option("--handed-over", help="What build --hand-over left in the registry, no last run.")
+    ] = False
     dry_run: Annotated[bool, Option("--dry-run", help="Print the exact bytes, push nothing.")] = False
     platforms: Platforms = ()
+    sets: Sets = ()
     tags: Annotated[
         tuple[str, ...],
         Option(
@@ -132,7 +141,7 @@ def merge(request: MergeRequest) -> int:
     """Compose an index of images from anywhere.
 
     Pushes it and moves the tag. Without arguments, or with names of images in a file of several: of the last run's
-    children.
+    children, or of those that were handed over.
     """
     if names := _image_names(request):
         return _merge_last_run(replace(request, target=None, sources=(), images=names))
@@ -182,6 +191,12 @@ def _merge_sources(target: str, request: MergeRequest) -> int:
     from multibuild.publish.merge_sources import read_target
 
     options = request.options()
+    if request.handed_over:
+        raise UsageError(
+            "--handed-over merges what the config says, without TARGET and SOURCE", hint="leave them out"
+        )
+    if request.sets:
+        raise UsageError("--set changes the config, which TARGET and SOURCE do not need", hint="leave it out")
     if request.require_signatures and not request.signatures:
         raise UsageError(
             "--require-signatures and --no-signatures exclude each other", hint="leave one of them out"
@@ -269,16 +284,40 @@ def _preview(request: MergeRequest, project: LoadedProject) -> None:
     from multibuild.cli.display.display import make_display
     from multibuild.cli.supervise import supervise
     from multibuild.journal.recorder import Recorder
-    from multibuild.workflow.merge_run import preview_last_run
 
     recorder = Recorder(None, make_display("quiet", quiet=True))
     state = state_of(request, *project.images)
-    indexes = supervise(preview_last_run(project, chosen_platforms(request), state, recorder))
+    indexes = supervise(_previews(request, project, state, recorder))
     for name, index in indexes.items():
         _describe(index, request, name)
         print_index(index.content)
         if name:
             print()
+
+
+def _previews(
+    request: MergeRequest, project: LoadedProject, state: State, recorder: Recorder
+) -> Coroutine[object, object, dict[str, Manifest]]:
+    """Compose the indexes of the last run's children, or of those that were handed over, by image."""
+    from multibuild.workflow.merge_run import preview_last_run
+
+    only = chosen_platforms(request)
+    if not request.handed_over:
+        return preview_last_run(project, only, state, recorder)
+    from multibuild.engine.docker import DockerEngine
+    from multibuild.journal.run_context import RunContext
+    from multibuild.journal.runs import RunDirectory
+    from multibuild.workflow.handed_over_images import preview_handed_over
+
+    context = RunContext(
+        command="merge",
+        engine=DockerEngine(),
+        state=state,
+        run=RunDirectory(state.path / "no-run"),  # of which a preview has nothing
+        recorder=recorder,
+        hand_over=True,
+    )
+    return preview_handed_over(project, only, context)
 
 
 def _describe(index: Manifest, request: MergeRequest, name: str = "") -> None:

@@ -13,6 +13,7 @@ from multibuild.journal.events import (
     BatchStarted,
     ContentEnded,
     Event,
+    HandedOver,
     IndexComposed,
     PlatformEnded,
     PlatformEvent,
@@ -84,6 +85,8 @@ def _platform_text(event: PlatformEvent) -> str | None:
             text = f"test not tried again: {event.reason}"
         case SmokeTestEnded(status="passed" | "failed"):
             text = proof_end("test", event.status, event.failure_class)
+        case HandedOver():
+            text = f"handed over as {event.ref}"
         case ContentEnded(status="failed"):
             text = f"content failed: {event.detail or ''}"
     return text

@@ -52,8 +52,8 @@ def test_templates_are_yaml(path):
 
 def test_every_call_is_checked():
     names = {call[0] for call in yaml_calls()}
-    assert names == {"matrix", "build", "import", "merge", "$COMMAND"}
-    assert {call[0] for call in makefile_calls()} == {"build", "import", "merge", "clean"}
+    assert names == {"matrix", "build", "merge", "$COMMAND"}
+    assert {call[0] for call in makefile_calls()} == {"build", "merge", "clean"}
 
 
 @pytest.mark.parametrize("call", [*yaml_calls(), *makefile_calls()], ids=" ".join)
@@ -62,6 +62,15 @@ def test_the_command_and_its_options_exist(call):
     name = "all" if name == "$COMMAND" else name
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= options
+
+
+def test_the_jobs_hand_over_what_the_last_one_merges():
+    workflow = yaml.safe_load((FOLDER / "github" / "image.yml").read_text())
+    steps = [step["with"] for job in workflow["jobs"].values() for step in job["steps"] if "with" in step]
+    flags = {step["command"]: step["flags"] for step in steps if "command" in step}
+    assert flags == {"build": "--hand-over", "merge": "--handed-over"}
+    for command, flag in flags.items():
+        assert flag in {option for parameter in COMMANDS[command].params for option in parameter.opts}
 
 
 def test_the_jobs_are_those_of_matrix():

@@ -1,0 +1,160 @@
+"""What was handed over for the images of a checkout, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from multibuild.background import run_in_background
+from multibuild.builds.dependencies import dependencies_first
+from multibuild.builds.fingerprint import PlanFingerprints
+from multibuild.builds.inputs import PendingFingerprints, journal_inputs, with_dependencies
+from multibuild.config.load import LoadedConfig
+from multibuild.config.project import LoadedProject
+from multibuild.errors import PublishFailed
+from multibuild.frozen import frozen
+from multibuild.journal.run_context import RunContext
+from multibuild.oci.manifest import Manifest
+from multibuild.oci.registry_session import RegistrySession
+from multibuild.plan.host_facts import recorded_facts
+from multibuild.plan.plan import Plan, choose_images, make_plan
+from multibuild.plan.planned_platform import PlannedPlatform
+from multibuild.platforms import Platform
+from multibuild.prove.prefetch import child_reader
+from multibuild.prove.stage import read_children
+from multibuild.publish.compose_index import compose_children
+from multibuild.publish.hand_over import HandedOverChild, Inputs, find_handed_over, find_others
+from multibuild.publish.handed_over import BASE, differences, hand_over_tag, smoke_test_digest
+from multibuild.workflow.hand_over import inputs_of
+
+MAX_DIFFERENCES = 3
+"""Parts of a fingerprint that an error names."""
+
+
+@frozen
+class HandedOverImage:
+    """An image whose children wait in their registry: its config, its plan, the context of its stages.
+
+    `inputs` are what goes into each of its platforms here; `children` those that were made of the same.
+    """
+
+    loaded: LoadedConfig
+    plan: Plan
+    context: RunContext
+    inputs: Mapping[Platform, Inputs]
+    children: Mapping[Platform, HandedOverChild]
+
+    @property
+    def missing(self) -> tuple[PlannedPlatform, ...]:
+        """The platforms for which nothing was handed over."""
+        return tuple(one for one in self.plan.platforms if one.platform not in self.children)
+
+    @property
+    def missing_required(self) -> tuple[PlannedPlatform, ...]:
+        """Those of them without which the image is not complete."""
+        return tuple(planned for planned in self.missing if planned.required)
+
+    @property
+    def tested(self) -> frozenset[Platform]:
+        """The platforms whose child passed, on the machine that built it, the test that the config has."""
+        return frozenset(
+            planned.platform
+            for planned in self.plan.platforms
+            if planned.test
+            and planned.platform in self.children
+            and self.children[planned.platform].hand_over.test == smoke_test_digest(planned)
+        )
+
+
+async def find_images(
+    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
+) -> tuple[HandedOverImage, ...]:
+    """Fingerprint the platforms of all images and look for their children. Starts no engine."""
+    chosen = choose_images(project.images, only)
+    plans = {
+        loaded.name: make_plan(
+            loaded, recorded_facts(context.state.load_facts(), loaded.config.builder), only=only
+        )
+        for loaded in chosen
+    }
+    known: dict[str, PlanFingerprints] = {}
+    with context.recorder.stage("inputs"):
+        async with PendingFingerprints(chosen, only, context.recorder) as pending:
+            for plan in dependencies_first(tuple(plans.values())):
+                known[plan.name] = with_dependencies(await pending.result(plan.name), plan, known)
+    return tuple(
+        [
+            await _find(
+                loaded,
+                plans[loaded.name],
+                known[loaded.name],
+                context.of_image(loaded.name) if loaded.name else context,
+            )
+            for loaded in chosen
+        ]
+    )
+
+
+async def _find(
+    loaded: LoadedConfig, plan: Plan, fingerprints: PlanFingerprints, context: RunContext
+) -> HandedOverImage:
+    inputs, recorder = inputs_of(plan, fingerprints), context.recorder
+    journal_inputs(fingerprints, recorder)
+    with recorder.stage("find"), RegistrySession(plan.registries, on_wait=recorder.say) as registries:
+        children = await run_in_background(lambda: find_handed_over(plan, inputs, registries))
+    return HandedOverImage(loaded=loaded, plan=plan, context=context, inputs=inputs, children=children)
+
+
+async def preview_handed_over(
+    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
+) -> dict[str, Manifest]:
+    """Return, by image, the index that `merge --handed-over` would push, proving nothing and changing nothing."""
+    images = await find_images(project, only, context)
+    await require_children(images)
+    return {image.plan.name: await _compose(image) for image in images}
+
+
+async def _compose(image: HandedOverImage) -> Manifest:
+    context = image.context
+    staged = [image.children[p].staged for p in image.plan.specs if p in image.children]
+    with child_reader(image.loaded, context.state, context.run, context.recorder) as reader:
+        children = await read_children(image.plan, staged, context.recorder, reader=reader)
+    return compose_children(image.plan, children)
+
+
+async def require_children(images: Sequence[HandedOverImage]) -> None:
+    """Raise PublishFailed for required platforms that were not handed over: the tags, and what is there instead."""
+    lines, hints = [], []
+    for image in images:
+        for planned in image.missing_required:
+            line, hint = await run_in_background(lambda: _explain(image, planned))  # noqa: B023 - awaited at once
+            lines.append(line)
+            hints.append(hint)
+    if lines:
+        raise PublishFailed("\n".join(["not handed over, no tag was moved:", *lines]), hint=hints[0])
+
+
+def _explain(image: HandedOverImage, planned: PlannedPlatform) -> tuple[str, str]:
+    """Return a line about a missing platform, and what to do about it."""
+    inputs = image.inputs[planned.platform]
+    name = f"{image.plan.name} {planned.platform}".strip()
+    line = f"  {name}: looked for {hand_over_tag(planned, inputs.fingerprint)}"
+    with RegistrySession(image.plan.registries, on_wait=image.context.recorder.say) as registries:
+        other = find_others(planned, inputs, registries)
+    parts = differences(other.parts, inputs.parts) if other is not None else ()
+    if not parts or other is None:
+        return (
+            line,
+            "run `multibuild build --hand-over` for these; a merge that succeeded has removed their tags",
+        )
+    shown = ", ".join(parts[:MAX_DIFFERENCES]) + (", …" if len(parts) > MAX_DIFFERENCES else "")
+    moved = any(_is_base(name) and other.parts.get(name) != digest for name, digest in inputs.parts.items())
+    hint = (
+        "a base image moved between the jobs: build these platforms again, or name bases by digest"
+        if moved
+        else "same commit, same multibuild.yaml, same --set and variables as in the job that built it?"
+    )
+    return f"{line}; what was handed over {other.created[:19]} is of {shown}", hint
+
+
+def _is_base(part: str) -> bool:
+    return part.startswith(f"{BASE} ")

@@ -1,0 +1,489 @@
+"""From `build --hand-over` to `merge --handed-over`, with a registry in this process and without an engine."""
+
+import contextlib
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+from fakes.images import put_attested, put_image, put_index
+from fakes.journals import write_events
+from fakes.registry_server import FakeRegistry
+
+from multibuild.builds.inputs import PendingFingerprints
+from multibuild.cli.display.display import Silent
+from multibuild.config.cli_overrides import Overrides
+from multibuild.config.project import load_project
+from multibuild.config.sections import SmokeTest
+from multibuild.engine.docker import Engine
+from multibuild.errors import PublishFailed, UsageError
+from multibuild.journal.events import HandedOver, RunStarted, SmokeTestEnded
+from multibuild.journal.recorder import Recorder
+from multibuild.journal.run_context import RunContext
+from multibuild.journal.runs import State
+from multibuild.oci.image import read_child
+from multibuild.oci.reference import Reference
+from multibuild.oci.registry_session import RegistrySession
+from multibuild.plan.children import PlatformChild
+from multibuild.plan.host_facts import assumed_facts
+from multibuild.plan.plan import make_plan
+from multibuild.platforms import Platform
+from multibuild.workflow.clean import clean_up
+from multibuild.workflow.hand_over import hand_over, inputs_of, take_handed_over
+from multibuild.workflow.handed_over_images import preview_handed_over
+from multibuild.workflow.merge_handed_over import merge_handed_over
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+class Display(Silent):
+    """Keeps what a run says and does."""
+
+    def __init__(self):
+        self.texts, self.events = [], []
+
+    def say(self, text):
+        self.texts.append(text)
+
+    def show(self, entry):
+        self.events.append(entry.event)
+
+
+class Machine:
+    """A machine with a checkout and a state directory of its own."""
+
+    def __init__(self, folder, registry, files):
+        self.registry, self.display = registry, Display()
+        for name, text in files.items():
+            path = folder / "checkout" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        path = folder / "checkout" / "multibuild.yaml"
+        self.project = load_project(path, environ={}, overrides=Overrides(), now=NOW)
+        state, engine = State(folder / "state"), cast("Engine", None)
+        self.context = RunContext(
+            command="merge",
+            engine=engine,
+            state=state,
+            run=state.new_run(NOW),
+            recorder=Recorder(None, self.display),
+            hand_over=True,
+        )
+
+    async def hand_over(self, platform, put=put_image, **image):
+        """Hand over a child of one platform, as `build` does once it is proved; return its digest."""
+        only = [Platform.parse(platform)]
+        loaded = self.project.images[0]
+        plan = make_plan(loaded, assumed_facts("auto"), only=only)
+        reference = Reference.parse(plan.image)
+        pushed = put(self.registry, reference.repository, platform, **image)
+        digest = pushed[0] if isinstance(pushed, tuple) else pushed
+        with RegistrySession({}, on_wait=print) as session:
+            child = read_child(reference.with_digest(digest), session.of(reference.host), only[0])
+        children = [PlatformChild(planned=plan.platforms[0], reference=reference, child=child)]
+        async with PendingFingerprints([loaded], only, self.context.recorder) as pending:
+            fingerprints = await pending.result(loaded.name)
+        await hand_over(plan, children, fingerprints, self.context)
+        return digest
+
+    async def merge(self, only=None):
+        return await merge_handed_over(self.project, only and [Platform.parse(only)], self.context)
+
+
+@pytest.fixture
+def registry():
+    with FakeRegistry() as registry:
+        put_image(registry, "base", "linux/amd64", tag="1")
+        yield registry
+
+
+@pytest.fixture
+def machine(tmp_path, registry):
+    """Return machines with the same checkout: `machine(NAME, **config)`."""
+
+    def make(name, *, files=None, **config):
+        document = {
+            "version": 1,
+            "image": f"{registry.host}/app",
+            "platforms": list(PLATFORMS),
+            "verify": {"content": "off"},
+            **config,
+        }
+        own = {
+            "Dockerfile": f"FROM {registry.host}/base:1\n",
+            "app/main.c": "int main;\n",
+            ".dockerignore": "multibuild.yaml\n",
+            **(files or {}),
+            "multibuild.yaml": json.dumps(document),
+        }
+        return Machine(tmp_path / name, registry, own)
+
+    return make
+
+
+def tags(registry):
+    """Return the tags that hold something: registries forget a tag with its manifest."""
+    repository = registry.repository("app")
+    return {tag for tag, digest in repository.tags.items() if digest in repository.manifests}
+
+
+def images(registry, tag="latest"):
+    _, content = registry.repository("app").manifests[registry.repository("app").tags[tag]]
+    return [entry["digest"] for entry in json.loads(content)["manifests"]]
+
+
+async def hand_over_all(machine, **config):
+    return [await machine(name, **config).hand_over(name) for name in config.get("platforms", PLATFORMS)]
+
+
+async def test_children_of_other_machines_are_published_and_their_tags_removed(machine, registry):
+    children = await hand_over_all(machine)
+    assert len(tags(registry)) == 2
+    assert await machine("merge").merge() == "succeeded"
+    assert tags(registry) == {"latest"}
+    assert images(registry) == children
+
+
+async def test_a_name_depends_on_no_path_owner_or_time(machine, registry, tmp_path):
+    here, there = machine("here"), machine("somewhere/else")
+    for path in (tmp_path / "somewhere").rglob("*"):
+        os.utime(path, (0, 0))
+        if os.geteuid() == 0:
+            os.chown(path, 1234, 1234)
+    await here.hand_over("linux/amd64")
+    before = tags(registry)
+    await there.hand_over("linux/amd64")
+    assert tags(registry) == before
+
+
+async def test_attestations_reach_the_index(machine, registry):
+    await machine("a").hand_over("linux/amd64", put=put_attested)
+    assert await machine("merge").merge("linux/amd64") == "succeeded"
+    assert len(images(registry)) == 2
+
+
+async def test_an_attested_child_that_was_collected_is_read_from_its_record(machine, registry):
+    child = await machine("a").hand_over("linux/amd64", put=put_attested)
+    del registry.repository("app").manifests[child]
+    assert await machine("merge").merge("linux/amd64") == "succeeded"
+    assert len(images(registry)) == 2
+
+
+async def test_a_missing_required_platform_is_named_with_the_tag_that_was_looked_for(machine, registry):
+    await machine("a").hand_over("linux/amd64")
+    before = tags(registry)
+    with pytest.raises(PublishFailed) as error:
+        await machine("merge").merge()
+    assert "linux/arm64" in error.value.message
+    assert f"{registry.host}/app:multibuild-" in error.value.message
+    assert "linux/amd64" not in error.value.message
+    assert tags(registry) == before
+
+
+@pytest.mark.parametrize("rule", ["omit", "carry", "fail"])
+async def test_an_optional_platform_that_is_missing_follows_on_missing(machine, registry, rule):
+    config = {
+        "platforms": ["linux/amd64", {"name": "linux/arm64", "required": False}],
+        "publish": {"on_missing": rule},
+    }
+    old = put_image(registry, "app", "linux/arm64", layer=b"old")
+    platform = {"os": "linux", "architecture": "arm64"}
+    size = len(registry.repository("app").manifests[old][1])
+    entry = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": old,
+        "size": size,
+        "platform": platform,
+    }
+    put_index(registry, "app", [entry], tag="latest")
+    child = await machine("a", **config).hand_over("linux/amd64")
+    merge = machine("merge", **config).merge()
+    if rule == "fail":
+        with pytest.raises(PublishFailed, match="on_missing"):
+            await merge
+    else:
+        assert await merge == "partial"
+        assert images(registry) == [child] + ([old] if rule == "carry" else [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b"no json",
+        json.dumps({"schemaVersion": 2, "manifests": [], "annotations": {"io.multibuild.hand-over": "[]"}}),
+        json.dumps(
+            {"schemaVersion": 2, "manifests": [], "annotations": {"io.multibuild.hand-over": '{"schema": 2}'}}
+        ),
+    ],
+    ids=["no index", "no json", "no object", "another schema"],
+)
+async def test_what_is_no_record_counts_as_missing(machine, registry, content):
+    await machine("a").hand_over("linux/amd64")
+    (tag,) = tags(registry)
+    content = content if isinstance(content, bytes) else content.encode()
+    registry.put("app", content, "application/vnd.oci.image.index.v1+json", tag=tag)
+    with pytest.raises(PublishFailed, match="not handed over"):
+        await machine("merge").merge("linux/amd64")
+
+
+async def test_the_record_of_another_child_under_the_tag_counts_as_missing(machine, registry):
+    """Twelve digits of a fingerprint are no proof: the whole one is in the record."""
+    await machine("a").hand_over("linux/amd64")
+    (tag,) = tags(registry)
+    await machine("b", files={"app/main.c": "int other;\n"}).hand_over("linux/amd64")
+    (other,) = tags(registry) - {tag}
+    registry.repository("app").tags[tag] = registry.repository("app").tags[other]
+    with pytest.raises(PublishFailed, match="not handed over"):
+        await machine("merge").merge("linux/amd64")
+
+
+async def test_a_test_that_passed_is_not_run_again(machine):
+    """Without an engine one could not be run."""
+    config = {"test": {"run": ["true"]}}
+    await hand_over_all(machine, **config)
+    merging = machine("merge", **config)
+    await merging.merge()
+    ended = [event.status for event in merging.display.events if isinstance(event, SmokeTestEnded)]
+    assert ended == ["passed", "passed"]
+
+
+async def test_a_child_without_a_name_is_refused_before_any_build(machine):
+    from_url = machine("a", files={"Dockerfile": "FROM scratch\nADD https://example.org/x /\n"})
+    with pytest.raises(UsageError, match="what ADD fetches") as error:
+        await from_url.hand_over("linux/amd64")
+    assert "multibuild import" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(("ignored", "passes"), [("", False), (".git\n", True), ("*\n!app\n", True)])
+async def test_a_context_with_git_is_refused_as_it_differs_in_every_checkout(machine, ignored, passes):
+    one = machine("a", files={".git/config": "", ".dockerignore": ignored})
+    if passes:
+        await one.hand_over("linux/amd64")
+    else:
+        with pytest.raises(UsageError, match=r"\.git"):
+            await one.hand_over("linux/amd64")
+
+
+async def test_a_named_context_with_git_is_refused_too(machine):
+    one = machine(
+        "a",
+        files={"lib/.git": "gitdir: x"},
+        contexts={"lib": "./lib", "base": "docker-image://x.example/a:1"},
+    )
+    with pytest.raises(UsageError, match=r"lib: .*\.git"):
+        await one.hand_over("linux/amd64")
+
+
+async def test_what_is_published_on_this_machine_is_not_handed_over(machine):
+    with pytest.raises(UsageError, match=r"publish\.to"):
+        await machine("a", publish={"to": "oci:out"}).hand_over("linux/amd64")
+
+
+@pytest.mark.parametrize(("deletes", "deletes_tags"), [(False, False), (True, False), (True, True)])
+async def test_tags_that_a_registry_does_not_remove_are_named_once(machine, registry, deletes, deletes_tags):
+    registry.deletes, registry.deletes_tags = deletes, deletes_tags
+    await hand_over_all(machine)
+    merging = machine("merge")
+    await merging.merge()
+    assert tags(registry) - {"latest"} == set() or not deletes
+    assert len([text for text in merging.display.texts if "removes no tags" in text]) == (not deletes)
+
+
+async def test_a_merge_after_a_merge_that_could_not_remove_tags_changes_nothing(machine, registry):
+    registry.deletes = False
+    await hand_over_all(machine)
+    await machine("merge").merge()
+    before = dict(registry.repository("app").tags)
+    await machine("again").merge()
+    assert registry.repository("app").tags == before
+
+
+async def test_a_tag_that_another_job_gave_a_new_child_meanwhile_stays(machine, registry):
+    await machine("a").hand_over("linux/amd64")
+    (tag,) = tags(registry)
+    merging = machine("merge")
+
+    def bend(registry, request, proceed):
+        if request.method == "PUT" and request.rest == "latest":
+            put_index(registry, "app", [], tag=tag)
+        return proceed()
+
+    registry.bends.append(bend)
+    await merging.merge("linux/amd64")
+    assert tags(registry) == {"latest", tag}
+
+
+async def test_a_preview_has_the_digest_that_is_published(machine, registry):
+    await hand_over_all(machine)
+    merging = machine("merge")
+    index = (await preview_handed_over(merging.project, None, merging.context))[""]
+    assert "latest" not in tags(registry)
+    await merging.merge()
+    assert registry.repository("app").tags["latest"] == index.digest
+
+
+async def test_a_job_takes_children_that_were_handed_over_and_knows_which_were_tested(machine, registry):
+    """One that another test was run in is not built again, but tested and handed over anew."""
+    children = await hand_over_all(machine)
+    again = machine("again")
+    for test, tested in (("", 2), ("another", 0)):
+        loaded = again.project.images[0]
+        plan = make_plan(loaded, assumed_facts("auto"))
+        if test:
+            own = SmokeTest(run=(test,), timeout=1.0)
+            plan = replace(plan, platforms=tuple(replace(one, test=own) for one in plan.platforms))
+        async with PendingFingerprints([loaded], None, again.context.recorder) as pending:
+            inputs = inputs_of(plan, await pending.result(""))
+        taken = await take_handed_over(plan, inputs, again.context)
+        assert [child.digest for child in taken.children.values()] == children
+        assert len(taken.tested) == tested
+
+
+# What is missing, and why.
+
+
+async def test_a_base_that_moved_between_the_jobs_is_named_with_both_digests(machine, registry):
+    old = registry.repository("base").tags["1"]
+    await machine("a").hand_over("linux/amd64")
+    new = put_image(registry, "base", "linux/amd64", tag="1", layer=b"a newer base")
+    with pytest.raises(PublishFailed) as error:
+        await machine("merge").merge("linux/amd64")
+    assert f"another base: {registry.host}/base:1@{old}, here {new[:19]}" in error.value.message
+    assert "name bases by digest" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({"files": {"app/main.c": "int other;\n"}}, "other files of the context"),
+        ({"args": {"VERSION": "2"}}, "other settings"),
+        (
+            {"files": {"app/main.c": "int other;\n"}, "args": {"V": "2"}},
+            "other files of the context, other settings",
+        ),
+    ],
+)
+async def test_what_else_differs_is_named(machine, there, words):
+    await machine("a", **there).hand_over("linux/amd64")
+    with pytest.raises(PublishFailed, match=words) as error:
+        await machine("merge").merge("linux/amd64")
+    assert "same commit" in (error.value.hint or "")
+
+
+async def test_of_several_records_the_one_that_differs_least_is_compared(machine):
+    await machine("a", args={"VERSION": "2"}, files={"app/main.c": "int a;\n"}).hand_over("linux/amd64")
+    await machine("b", args={"VERSION": "3"}).hand_over("linux/amd64")
+    with pytest.raises(PublishFailed) as error:
+        await machine("merge").merge("linux/amd64")
+    assert error.value.message.endswith("is of other settings")
+
+
+async def test_a_registry_that_lists_no_tags_is_no_further_error(machine, registry):
+    def bend(_registry, request, proceed):
+        return (405, b"{}", {}) if request.kind == "tags" else proceed()
+
+    registry.bends.append(bend)
+    with pytest.raises(PublishFailed, match="looked for"):
+        await machine("merge").merge("linux/amd64")
+
+
+# A merge that is ended by a kill, and one after it.
+
+
+async def test_a_merge_that_ends_anywhere_is_ended_by_the_next_one(machine, registry):
+    """It has six changes: index, tag, a note in a record, and three removals at most."""
+    children = await hand_over_all(machine)
+    for number in range(1, 8):
+        registry.repository("app").tags.pop("latest", None)
+        await hand_over_all(machine)
+        registry.bends.append(dead_from(number))
+        with contextlib.suppress(PublishFailed):
+            await machine(f"killed-{number}").merge()
+        registry.bends.clear()
+        if tags(registry) != {"latest"}:
+            assert await machine(f"again-{number}").merge() == "succeeded"
+        assert images(registry) == children
+        assert tags(registry) == {"latest"}
+
+
+def dead_from(number):
+    """Refuse everything from the n-th change of a manifest or tag on: what a killed process changes."""
+    count = 0
+
+    def bend(_registry, request, proceed):
+        nonlocal count
+        count += request.method in {"PUT", "DELETE"} and request.kind == "manifests"
+        return (403, b"{}", {}) if count >= number else proceed()
+
+    return bend
+
+
+async def test_what_a_killed_merge_left_is_not_published_again_once_a_tag_moved_on(machine, registry):
+    await hand_over_all(machine)
+    registry.bends.append(dead_from(5))
+    await machine("killed").merge()
+    registry.bends.clear()
+    left = tags(registry) - {"latest"}
+    assert len(left) == 1
+    put_index(registry, "app", [], tag="latest")
+    with pytest.raises(PublishFailed, match="looked for"):
+        await machine("again").merge()
+    assert tags(registry) == {"latest", *left}
+
+
+# What no merge took.
+
+
+def clean(machine, *kinds, older_than, dry_run=False):
+    return clean_up(
+        machine.project.images,
+        machine.context.state,
+        frozenset(kinds),
+        keep=0,
+        older_than=older_than,
+        dry_run=dry_run,
+        on_wait=print,
+    )
+
+
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+async def test_what_was_handed_over_long_ago_is_removed_by_any_machine(machine, registry):
+    old, new = [await machine(name).hand_over(name, put=put_attested) for name in PLATFORMS]
+    await machine("merge").merge("linux/arm64")
+    await machine("again").hand_over("linux/amd64", put=put_attested)
+    cleaner = machine("cleaner")
+    assert clean(cleaner, "handed-over", older_than=NOW).removed == []
+    would = clean(cleaner, "handed-over", older_than=LATER, dry_run=True).removed
+    before = tags(registry)
+    assert len(before) == 2
+    assert clean(cleaner, "handed-over", older_than=LATER).removed == would
+    assert tags(registry) == {"latest"}
+    manifests = registry.repository("app").manifests
+    assert (old in manifests, new in manifests) == (False, True)
+    assert set(images(registry)) <= manifests.keys()
+
+
+async def test_tags_that_are_no_hand_overs_stay_whatever_their_names(machine, registry):
+    put_image(registry, "app", tag="multibuild-0123456789ab-linux-amd64")
+    put_image(registry, "app", tag="multibuild-linux-amd64")
+    assert clean(machine("cleaner"), "handed-over", older_than=LATER).removed == []
+    assert len(tags(registry)) == 2
+
+
+async def test_a_run_that_is_cleaned_takes_its_hand_overs_with_it(machine, registry):
+    one, other = machine("one"), machine("other")
+    write_events(one.context.run.journal_path, RunStarted(command="build"))
+    await one.hand_over("linux/amd64")
+    await other.hand_over("linux/arm64")
+    (event,) = [event for event in one.display.events if isinstance(event, HandedOver)]
+    write_events(one.context.run.journal_path, RunStarted(command="build"), event)
+    one.context.run.save_plan({"platforms": []})
+    clean(one, "staged", older_than=NOW)
+    (tag,) = tags(registry)
+    assert tag.endswith("linux-arm64")
