@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 from typer.completion import completion_init, get_completion_script  # type: ignore[attr-defined]
@@ -35,6 +37,7 @@ def answer(program: typer.Typer) -> int:
     completion_init()
     output = io.StringIO()
     code: object = 0
+    logging.disable()  # a message would land on the line that is being typed
     try:
         shell = os.environ[VARIABLE].removeprefix("complete_")
         if shell not in SHELLS:
@@ -45,7 +48,9 @@ def answer(program: typer.Typer) -> int:
     except SystemExit as exit_:
         code = exit_.code
     except Exception:
-        return 0  # a message would land on the line that is being typed
+        return 0
+    finally:
+        logging.disable(logging.NOTSET)
     if completions := output.getvalue().strip():
         print(_fit(shell, completions, prefix))
     return code if isinstance(code, int) else 0
@@ -125,6 +130,38 @@ def tags(ctx: typer.Context) -> list[str]:
     return _plain(_config_values(ctx, "tags"))
 
 
+def image_names(ctx: typer.Context) -> list[str]:
+    """Return the names of the config's images, without those on the line already.
+
+    Those of a bake definition are known to buildx alone, which is asked only where the config has `bake`.
+    """
+    from multibuild.config.images.names import is_name
+
+    own = [name for name in map(str, _config_section(ctx, "images")) if is_name(name)]
+    from_bake = _bake_names(_config_file(ctx)) if _config_section(ctx, "bake") else []
+    given = ctx.params.get("images") or ()
+    return _plain(name for name in [*from_bake, *own] if name not in given)
+
+
+def _bake_names(file: Path) -> list[str]:
+    from datetime import UTC, datetime
+
+    from multibuild.bake.definition import read_bake
+    from multibuild.config import project
+    from multibuild.config.cli_overrides import Overrides
+    from multibuild.engine.docker import run_docker
+
+    now = datetime.now(UTC)
+    try:
+        bake = project.read_bake(file, environ=os.environ, overrides=Overrides(), now=now)
+        if bake is None:
+            return []
+        read = partial(read_bake, run_docker, project=file.absolute().parent, environ=os.environ)
+        return [one.name for one in read(files=bake.files, targets=bake.targets, variables=bake.vars)]
+    except MultibuildError:
+        return []
+
+
 def images(ctx: typer.Context) -> list[str]:
     """Return the config's image at each of its tags."""
     every_tag = _config_values(ctx, "tags") or ["latest"]
@@ -146,17 +183,28 @@ def _plain(words: Iterable[str], incomplete: str = "") -> list[str]:
     return [word for word in candidates if _PLAIN.fullmatch(word)]
 
 
+def _config_section(ctx: typer.Context, key: str) -> dict[str, Any]:
+    """Return a mapping of the config as written; an empty one where it has none."""
+    value = _config_value(ctx, key)
+    return value if isinstance(value, dict) else {}
+
+
 def _config_values(ctx: typer.Context, key: str) -> list[str]:
     """Return a list of the config as written; of a platform its name."""
-    from multibuild.config.yaml_document import read_document
-
-    try:
-        value = read_document(_config_file(ctx)).values.get(key)
-    except MultibuildError:
-        return []
+    value = _config_value(ctx, key)
     entries = value if isinstance(value, list) else [value]
     names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
     return [name for name in names if isinstance(name, str)]
+
+
+def _config_value(ctx: typer.Context, key: str) -> Any:
+    """Return what the config has under a key of its top level; None without a config that can be read."""
+    from multibuild.config.yaml_document import read_document
+
+    try:
+        return read_document(_config_file(ctx)).values.get(key)
+    except MultibuildError:
+        return None
 
 
 def _config_file(ctx: typer.Context) -> Path:

@@ -54,6 +54,14 @@ Sets = Annotated[tuple[str, ...], Option("--set", help="key.path=value: override
 Builder = Annotated[
     str | None, Option("--builder", help="A profile or builder.", autocompletion=completion.builders)
 ]
+Images = Annotated[
+    tuple[str, ...],
+    Argument(
+        metavar="[IMAGE]...",
+        help="Only these images of a file of several, and those that they are built from.",
+        autocompletion=completion.image_names,
+    ),
+]
 Progress = Annotated[
     str,
     Option(

@@ -23,7 +23,7 @@ class CompletionRequest(Request):
 def completion(request: CompletionRequest) -> int:
     """Print a shell's completion script.
 
-    It offers commands and options, and your platforms, tags and runs.
+    It offers commands and options, and your images, platforms, tags and runs.
     """
     if request.shell not in SHELLS:
         raise UsageError(

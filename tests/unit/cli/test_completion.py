@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.docker import FakeDocker
 from typer.main import get_command
 
 from multibuild.cli.app import program
@@ -111,6 +112,77 @@ def test_tags_and_images_of_the_config(offered):
     assert offered("all", "--tag", "") == ["1.2", "latest"]
     assert offered("inspect", "") == ["localhost:5000/team/app:1.2", "localhost:5000/team/app:latest"]
     assert offered("inspect", "x", "--diff", "") == offered("merge", "") == offered("merge", "a", "b", "")
+
+
+TAKES_IMAGES = [
+    name
+    for name, command in COMMANDS.items()
+    if any(parameter.metavar == "[IMAGE]..." for parameter in command.params)
+]
+SEVERAL = """version: 1
+platforms: [linux/amd64]
+image: localhost:5000/team/{name}
+images: {app: {}, worker: {target: worker}, "*": {tags: [edge]}, "w[a-z]*": {}}
+"""
+
+
+@pytest.mark.parametrize("command", TAKES_IMAGES)
+def test_names_of_images_are_offered_once(project, offered, command):
+    (project / "multibuild.yaml").write_text(SEVERAL)
+    assert offered(command, "") == ["app", "worker"]
+    assert offered(command, "w") == ["worker"]
+    assert offered(command, "worker", "") == ["app"]
+    assert offered(command, "--verbose", "app", "worker", "") == []
+
+
+def test_the_commands_that_take_images_are_found():
+    assert {"all", "build", "plan"} <= set(TAKES_IMAGES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{",
+        "images: 3\n",
+        "images: [a]\n",
+        "images: {'$(x)': {}, '*': {}, A: {}}\n",
+        "bake: 3\n",
+        CONFIG,
+    ],
+)
+def test_a_config_without_images_that_can_be_read_offers_none(project, offered, text):
+    (project / "multibuild.yaml").unlink()
+    if text is not None:
+        (project / "multibuild.yaml").write_text(text)
+    assert offered("all", "") == []
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A fake docker first on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", FakeDocker(folder).path)
+    return FakeDocker(folder)
+
+
+BAKED = "version: 1\nbake: {files: [docker-bake.hcl]}\nimages: {own: {}, '*': {}}\n"
+
+
+def test_names_of_a_bake_definition_come_from_buildx_without_its_warnings(project, offered, fake):
+    (project / "multibuild.yaml").write_text(BAKED)
+    targets = {name: {"context": "."} for name in ("web", "db")}
+    document = {"group": {"default": {"targets": [*targets]}}, "target": targets}
+    fake.answer("buildx", "bake", stdout=json.dumps(document), stderr="WARNING: variable X is not set\n")
+    assert offered("all", "") == ["db", "web", "own"]
+
+
+def test_a_bake_definition_with_a_mistake_offers_what_the_config_names(project, offered, fake):
+    (project / "multibuild.yaml").write_text(BAKED)
+    fake.answer("buildx", "bake", stderr="ERROR: docker-bake.hcl:1,1: no\n", code=1)
+    assert offered("all", "") == ["own"]
 
 
 def test_runs_newest_first(offered, tmp_path):
