@@ -163,9 +163,25 @@ def _bake_names(file: Path) -> list[str]:
 
 
 def images(ctx: typer.Context) -> list[str]:
-    """Return the config's image at each of its tags."""
-    every_tag = _config_values(ctx, "tags") or ["latest"]
-    return _plain(f"{image}:{tag}" for image in _config_values(ctx, "image") for tag in _plain(every_tag))
+    """Return the config's image at each of its tags; of several images each."""
+    own = {name: keys for name, keys in _config_section(ctx, "images").items() if isinstance(keys, dict)}
+    top = {key: _config_value(ctx, key) for key in ("image", "tags")}
+    return _plain(
+        f"{image}:{tag}"
+        for name, keys in (own or {"": {}}).items()
+        for image in _named({**top, **keys}["image"], name)
+        for tag in _plain(_named({**top, **keys}["tags"], name) or ["latest"])
+    )
+
+
+def _named(value: Any, name: object) -> list[str]:
+    """Return texts of an image's keys, with its name in them."""
+    return [text.replace("{name}", str(name)) for text in _texts(value)]
+
+
+def names_and_images(ctx: typer.Context) -> list[str]:
+    """Return what `merge` takes: names of the config's images, and images at their tags."""
+    return [*image_names(ctx), *images(ctx)]
 
 
 def runs(ctx: typer.Context) -> list[str]:
@@ -191,7 +207,10 @@ def _config_section(ctx: typer.Context, key: str) -> dict[str, Any]:
 
 def _config_values(ctx: typer.Context, key: str) -> list[str]:
     """Return a list of the config as written; of a platform its name."""
-    value = _config_value(ctx, key)
+    return _texts(_config_value(ctx, key))
+
+
+def _texts(value: Any) -> list[str]:
     entries = value if isinstance(value, list) else [value]
     names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
     return [name for name in names if isinstance(name, str)]

@@ -37,6 +37,7 @@ Images = Annotated[
     Argument(
         metavar="[IMAGE]...",
         help="Only these images of a file of several, and those that they are built from.",
+        autocompletion=completion.image_names,
     ),
 ]
 Platforms = Annotated[
@@ -53,14 +54,6 @@ Tags = Annotated[
 Sets = Annotated[tuple[str, ...], Option("--set", help="key.path=value: overrides the config.")]
 Builder = Annotated[
     str | None, Option("--builder", help="A profile or builder.", autocompletion=completion.builders)
-]
-Images = Annotated[
-    tuple[str, ...],
-    Argument(
-        metavar="[IMAGE]...",
-        help="Only these images of a file of several, and those that they are built from.",
-        autocompletion=completion.image_names,
-    ),
 ]
 Progress = Annotated[
     str,

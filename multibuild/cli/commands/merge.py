@@ -48,14 +48,14 @@ class MergeRequest(Request):
         str | None,
         Argument(
             help="The tag to publish; none: the last run's; an image of a file of several: its.",
-            autocompletion=completion.images,
+            autocompletion=completion.names_and_images,
         ),
     ] = None
     sources: Annotated[
         tuple[str, ...],
         Argument(
             help="Images or indexes, tags or digests; after an image of the file: further ones.",
-            autocompletion=completion.images,
+            autocompletion=completion.names_and_images,
         ),
     ] = ()
     platform_of: Annotated[

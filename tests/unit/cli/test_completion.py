@@ -135,6 +135,13 @@ def test_names_of_images_are_offered_once(project, offered, command):
     assert offered(command, "--verbose", "app", "worker", "") == []
 
 
+def test_merge_takes_names_too(project, offered):
+    (project / "multibuild.yaml").write_text(SEVERAL)
+    own = ["localhost:5000/team/app:latest", "localhost:5000/team/worker:latest"]
+    assert offered("merge", "") == ["app", "worker", *own]
+    assert offered("inspect", "") == own
+
+
 def test_the_commands_that_take_images_are_found():
     assert {"all", "build", "plan"} <= set(TAKES_IMAGES)
 
