@@ -78,14 +78,19 @@ def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
     built = [row for row in report["platforms"] if row["status"] == "succeeded"]
     counts = {"cached": 0, "native": 0, "unmatched": 0}
     comparisons: list[Comparison] = []
+    seen = set[tuple[str, str, str]]()
     for row in built:
         if not row["emulated"]:
             continue
-        neighbours = [other for other in built if not other["emulated"] and other["node"] == row["node"]]
+        neighbours = [other for other in built if not other["emulated"] and _are_neighbours(row, other)]
         candidates = (NativePlatform.from_report(report, other["platform"]) for other in neighbours)
         native = next((platform for platform in candidates if platform.steps), NativePlatform("", {}))
         unemulated = native_vertices(report, row["node"])
         for step in identified_steps(report, row["platform"]):
+            key = (_name(row), row["node"], step["vertex"])
+            if key in seen and "groups" in report:
+                continue  # a step of several images ran once
+            seen.add(key)
             outcome = _compare(step, native, unemulated)
             if isinstance(outcome, Comparison):
                 comparisons.append(outcome)
@@ -93,6 +98,17 @@ def emulation_cost(report: Mapping[str, Any]) -> EmulationCost:
                 counts[outcome] += 1
     comparisons.sort(key=lambda step: -step.overhead)
     return EmulationCost(comparisons=tuple(comparisons), **counts)
+
+
+def _are_neighbours(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two platforms are of the same image, and built on the same node."""
+    images = {one["platform"].removesuffix(_name(one)) for one in (row, other)}
+    return len(images) == 1 and row["node"] == other["node"]
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Return a platform's name without that of its image."""
+    return str(row.get("name", row["platform"]))
 
 
 class NativePlatform(NamedTuple):
@@ -114,7 +130,8 @@ class NativePlatform(NamedTuple):
 def native_vertices(report: Mapping[str, Any], node: str) -> frozenset[str]:
     """Return the vertices that ran on a node's own platform: those of native platforms, and those shared by several.
 
-    A vertex's digest covers its platform, so that a vertex of several platforms runs on none of theirs.
+    A vertex's digest covers its platform, so that a vertex of several platforms runs on none of theirs. The same
+    platform of several images is one.
     """
     rows = {row["platform"]: row for row in report["platforms"] if row["node"] == node}
     users: dict[str, set[str]] = {}
@@ -125,7 +142,8 @@ def native_vertices(report: Mapping[str, Any], node: str) -> frozenset[str]:
     return frozenset(
         digest
         for digest, platforms in users.items()
-        if len(platforms) > 1 or any(not rows[platform]["emulated"] for platform in platforms)
+        if len({_name(rows[platform]) for platform in platforms}) > 1
+        or any(not rows[platform]["emulated"] for platform in platforms)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.terminal import one_line, printable
@@ -45,6 +45,33 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
             lines += [f"{name}: {failure}", *_proof(platform[kind])]
             lines += _clue(platform) if kind == "test" else []
     return [one_line(line) for line in lines]
+
+
+def failures_of(platforms: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """Return each platform that has failure lines, with these.
+
+    An image that another one's failure skipped has one line for all of its platforms.
+    """
+    failures: list[tuple[Mapping[str, Any], list[str]]] = []
+    seen = set[tuple[str, str, str]]()
+    for platform in platforms:
+        lines = failure_lines(platform)
+        if is_untried(platform):
+            name = str(platform["platform"])
+            image = name.removesuffix(f" {platform.get('name')}")
+            key = (image, str(platform["status"]), str(platform["reason"]))
+            if image != name:
+                lines = [] if key in seen else [one_line(f"{image}: {key[1]}: {key[2]}")]
+            seen.add(key)
+        if lines:
+            failures.append((platform, lines))
+    return failures
+
+
+def is_untried(platform: Mapping[str, Any]) -> bool:
+    """Whether a platform has a reason, and nothing of its own that failed."""
+    proofs = (platform["test"]["status"], platform["content"]["status"])
+    return bool(platform.get("reason")) and not platform["attempts"] and "failed" not in proofs
 
 
 def _clue(platform: Mapping[str, Any]) -> list[str]:

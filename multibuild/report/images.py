@@ -97,24 +97,36 @@ def _stages(run: Sequence[Mapping[str, Any]], images: Iterable[Mapping[str, Any]
 def as_rows(report: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a report as a summary or a page shows it: of several images, with a row for each image's platform.
 
-    That of one image is returned as it is.
+    A row's `platform` is image and platform, its `name` the platform alone. `groups` has for each image its `name`,
+    `status`, `index`, `published`, `platforms` and `steps`: the rows of the whole report. That of one image is
+    returned as it is.
     """
     if "images" not in report:
         return report
     images: Sequence[Mapping[str, Any]] = report["images"]
     names = [str(image["name"]) for image in images]
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-
-    def named(image: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-        return [{**row, "platform": f"{image['name']} {row['platform']}"} for row in image[key]]
-
+    groups = [_group(image) for image in images]
     return {
         **{key: report[key] for key in ("schema", *RUN_WIDE)},
         "image": ", ".join(names[:MAX_NAMES]) + more,
         "tags": [],
         "fingerprint": "",
         "index": None,
-        "published": [tag for image in images for tag in image["published"]],
-        "platforms": [row for image in images for row in named(image, "platforms")],
-        "steps": [step for image in images for step in named(image, "steps")],
+        **{
+            key: [row for group in groups for row in group[key]]
+            for key in ("published", "platforms", "steps")
+        },
+        "groups": groups,
+    }
+
+
+def _group(image: Mapping[str, Any]) -> dict[str, Any]:
+    def full(row: Mapping[str, Any]) -> str:
+        return f"{image['name']} {row['platform']}"
+
+    return {
+        **{key: image[key] for key in ("name", "status", "index", "published")},
+        "platforms": [{**row, "platform": full(row), "name": row["platform"]} for row in image["platforms"]],
+        "steps": [{**step, "platform": full(step)} for step in image["steps"]],
     }

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of
+from multibuild.report.matrix import NO_CELL, platforms_of, report_cells, short_names
 from multibuild.report.node_lines import node_lines
 from multibuild.report.summary import HEADINGS, MIN_EMULATION_COST_S, grouped_tags, platform_cells
 from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
@@ -29,17 +30,49 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     lines = [f"## {_cell(report['image'])}: {result}", ""]
     if report.get("error"):
         lines += [*_fenced(error_lines(report["error"])), ""]
-    rows = [[_cell(cell) for cell in platform_cells(platform)] for platform in report["platforms"]]
-    lines += _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
+    groups = report.get("groups")
+    lines += _matrix(groups) if groups else _platforms(report)
     if any(not platform["required"] for platform in report["platforms"]):
         lines += ["", "? optional: the index is published without it when it fails."]
     if nodes := node_lines(report):
         lines += ["", *(f"- {_cell(line)}" for line in nodes)]
     lines += [*_published(report), *_failures(report), *_emulation(report)]
+    lines += _folded("Every platform", _platforms(report)) if groups else []
     stages = ", ".join(
         f"{_cell(str(stage['name']))} {human_seconds(stage['seconds'])}" for stage in report["stages"]
     )
     return "\n".join([*lines, "", f"Run {_code(report['run'])}{f': {stages}' if stages else ''}.", ""])
+
+
+def _platforms(report: Mapping[str, Any]) -> list[str]:
+    rows = [[_cell(cell) for cell in platform_cells(platform)] for platform in report["platforms"]]
+    return _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
+
+
+def _matrix(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a row per image with a column per platform; what failed is bold."""
+    cells = report_cells(groups)
+    platforms = platforms_of(cells)
+    headings = short_names(platforms)
+    rows = [
+        [
+            f"**{_cell(name)}**" if group["status"] == "failed" else _cell(name),
+            _cell(group["status"]),
+            *(_matrix_cell(of.get(platform, NO_CELL)) for platform in platforms),
+        ]
+        for (name, of), group in zip(cells, groups, strict=True)
+    ]
+    return _table(
+        ["image", "status", *(_cell(headings[platform]) for platform in platforms)], rows, numbers=set()
+    )
+
+
+def _matrix_cell(text: str) -> str:
+    return f"**{_cell(text)}**" if text.startswith("failed") else _cell(text)
+
+
+def _folded(summary: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"<details><summary>{summary}</summary>", "", *lines, "", "</details>"] if lines else []
 
 
 def _published(report: Mapping[str, Any]) -> list[str]:
@@ -57,19 +90,17 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
     """Return failures in the open; those that a retry resolved are folded away."""
     lines: list[str] = []
     resolved: list[str] = []
-    for platform in report["platforms"]:
+    for platform, failures in failures_of(report["platforms"]):
         text = [
-            shorten(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line
-            for line in failure_lines(platform)
+            shorten(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line for line in failures
         ]
         proofs = (platform["test"]["status"], platform["content"]["status"])
-        if text and platform["status"] == "succeeded" and "failed" not in proofs:
+        if platform["status"] == "succeeded" and "failed" not in proofs:
             resolved += text
-        elif text:
+        else:
             lines += ["", *_fenced(text)]
     if resolved:
-        opening = ["<details><summary>Retried, and then it went well</summary>", ""]
-        lines += ["", *opening, *_fenced(resolved), "", "</details>"]
+        lines += _folded("Retried, and then it went well", _fenced(resolved))
     return lines
 
 
@@ -87,16 +118,8 @@ def _emulation(report: Mapping[str, Any]) -> list[str]:
         rows.append([_code(name), human_seconds(slowest.native_seconds), emulated, ratio, overhead])
     sentence = f"Emulation cost {human_seconds(cost.overhead)} of build time, all platforms together; cross-compiling"
     headings = ["step", "native", "slowest", "ratio", "could save"]
-    return [
-        "",
-        "<details><summary>What emulation cost</summary>",
-        "",
-        f"{sentence} these steps would save up to that.",
-        "",
-        *_table(headings, rows, numbers={1, 2, 3, 4}),
-        "",
-        "</details>",
-    ]
+    table = _table(headings, rows, numbers={1, 2, 3, 4})
+    return _folded("What emulation cost", [f"{sentence} these steps would save up to that.", "", *table])
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set[int]) -> list[str]:

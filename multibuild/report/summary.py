@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failure_lines
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of
+from multibuild.report.matrix import matrix_lines, report_cells, status_line
 from multibuild.report.node_lines import node_lines
 from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shorten
 
@@ -19,20 +20,16 @@ MIN_EMULATION_COST_S = 5.0
 def as_text(report: Mapping[str, Any], width: int = 80) -> str:
     """Return the summary: a table within `width` columns, tags and index, failures, where the logs are."""
     platforms = report["platforms"]
-    lines = []
-    if platforms:
-        rows = [HEADINGS, *(platform_cells(platform) for platform in platforms)]
-        lines += columns(rows, width=width, right=frozenset({2, 3}))
+    lines = _table(report, width)
     if any(not platform["required"] for platform in platforms):
         lines.append("? optional: the index is published without it when it fails")
     lines += _published(report)
     if nodes := node_lines(report):
         lines += ["", *nodes]
-    for platform in platforms:
-        if failures := failure_lines(platform):
-            # A build's output is shortened, as the log has all of it; paths and hints are not.
-            lines.append("")
-            lines += [shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures]
+    for _, failures in failures_of(platforms):
+        # A build's output is shortened, as the log has all of it; paths and hints are not.
+        lines.append("")
+        lines += [shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
     lines += ["", *(shorten(line, width) for line in _emulation(report))]
@@ -47,6 +44,16 @@ def _log_folder(platforms: Sequence[Mapping[str, Any]]) -> str:
     logs = [attempt["log"] or "" for platform in platforms for attempt in platform["attempts"]]
     folders = {log.rpartition("/")[0] for log in logs if log.startswith("images/")}
     return "images/*/logs" if len(folders) > 1 else next(iter(folders), "logs")
+
+
+def _table(report: Mapping[str, Any], width: int) -> list[str]:
+    """Return a row per platform; of several images, a row per image with a column per platform."""
+    if groups := report.get("groups"):
+        return [*matrix_lines(report_cells(groups), width=width), status_line(groups)]
+    if not report["platforms"]:
+        return []
+    rows = [HEADINGS, *(platform_cells(platform) for platform in report["platforms"])]
+    return columns(rows, width=width, right=frozenset({2, 3}))
 
 
 def platform_cells(platform: Mapping[str, Any]) -> tuple[str, ...]:

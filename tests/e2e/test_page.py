@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from e2e.browser import Browser
 from e2e.conftest import REGISTRY, multibuild
-from unit.report.sample_runs import hostile_report, report_of, run_of
+from unit.report.sample_runs import hostile_report, many_images, report_of, run_of
 
 from multibuild.report.html.page import as_html
+from multibuild.report.images import as_rows
 
 DOCKERFILE = f"""
 FROM --platform=$BUILDPLATFORM {REGISTRY}/base:latest AS cross
@@ -95,6 +96,8 @@ def pages(partial, tmp_path_factory):
         "thirty": run_of(30),
         "hostile": hostile_report(),
         "nothing": report_of({}),
+        "images": as_rows(many_images()),
+        "two-images": as_rows(many_images(2)),
     }
     for name, report in documents.items():
         (folder / f"{name}.html").write_text(as_html(report), encoding="utf-8")
@@ -109,7 +112,7 @@ def keep(tmp_path):
     return folder
 
 
-NAMES = ("partial", "one", "twelve", "thirty", "hostile", "nothing")
+NAMES = ("partial", "one", "twelve", "thirty", "hostile", "nothing", "images", "two-images")
 SHOWN = "e => e.checkVisibility() && !e.closest('.unseen, .skip, thead')"
 OVERFLOWING = f"""
 [...document.querySelectorAll('body *')].filter({SHOWN}).filter(e => !e.closest('svg'))
@@ -181,6 +184,17 @@ def test_an_unfolded_page_fits_a_phone(browser, pages, name):
     browser.look(pages[name], **SCREENS["phone"])
     browser.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
     assert browser.evaluate(OVERFLOWING) == []
+
+
+def test_bars_of_all_images_share_the_axis(browser, pages):
+    browser.look(pages["images"])
+    browser.evaluate("document.querySelectorAll('#timeline details').forEach(e => e.open = true)")
+    spans = browser.evaluate(
+        "[...document.querySelectorAll('#timeline :is(.axis, summary, td) svg')]"
+        ".map(e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right].join(' '))"
+    )
+    assert len(spans) == 1 + 20 + 120
+    assert len(set(spans)) == 1
 
 
 def test_light_and_dark_differ(browser, pages):

@@ -9,46 +9,15 @@ import time
 
 import pytest
 from e2e.conftest import REGISTRY
+from e2e.counting_proxies import Counter, Counting
 from e2e.publishing_run import events, run
 from e2e.pushing import INDEX, Workbench
 from e2e.registries import RealRegistry, another_registry
-from fakes.faulty_proxy import FaultyProxy, Rule
 
 from multibuild.oci.manifest import digest_of
 
 TAGS = ("1.2.3", "1.2", "latest")
 FIRST = RealRegistry(REGISTRY)
-
-
-class Counting(FaultyProxy):
-    """A proxy among several whose requests are counted together; the counter chooses the one that fails."""
-
-    def __init__(self, upstream, counter):
-        super().__init__(upstream)
-        self.counter = counter
-
-    def _pick(self, method, path):
-        return self.counter.next(method, path) or super()._pick(method, path)
-
-
-class Counter:
-    """The n-th request from 1 fails, with `lasting` every later one too; `then` is called when it comes."""
-
-    def __init__(self):
-        self.reset()
-
-    def reset(self, at=0, action="reset", *, lasting=False, then=None):
-        self.numbers = itertools.count(1)
-        self.last = 0
-        self.at, self.action, self.lasting, self.then = at, action, lasting, then
-
-    def next(self, method, path):
-        self.last = number = next(self.numbers)
-        if number == self.at and self.then is not None:
-            self.then()
-        if number == self.at or (self.lasting and 0 < self.at < number):
-            return Rule(method, path, self.action)
-        return None
 
 
 @pytest.fixture(scope="module")

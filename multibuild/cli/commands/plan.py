@@ -12,6 +12,7 @@ from multibuild.cli.streams import print_json
 
 if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
+    from multibuild.plan.planned_platform import PlannedPlatform
 
 
 def plan(request: RunRequest) -> int:
@@ -34,21 +35,33 @@ def plan(request: RunRequest) -> int:
 
 
 def image_table(plans: Sequence[Plan]) -> str:
-    """Return the plans of several images within 80 columns: a row per image, then where each goes."""
-    from multibuild.terminal import columns
+    """Return the plans of several images within 80 columns: image × platform, then where each goes."""
+    from multibuild.report.matrix import matrix_lines
 
-    rows = [("IMAGE", "PLATFORMS", "EMULATED", "BUILT FROM", "MOVED TO")]
+    rows = [
+        (plan.name, {str(planned.platform): _how(planned) for planned in plan.platforms}) for plan in plans
+    ]
+    lines = matrix_lines(rows)
+    if any(not planned.required for plan in plans for planned in plan.platforms):
+        lines.append("? optional: the index is published without it when it fails")
     for plan in plans:
-        optional = sum(not planned.required for planned in plan.platforms)
-        count = f"{len(plan.platforms)}" + (f" ({optional} optional)" if optional else "")
-        emulated = str(sum(planned.emulated for planned in plan.platforms))
-        sources = ", ".join(dict.fromkeys(plan.dependencies.values())) or "-"
-        rows.append((plan.name, count, emulated, sources, _destinations(plan)[0]))
-        rows += [("", "", "", "", destination) for destination in _destinations(plan)[1:]]
-    lines = list(columns(rows))
+        if sources := ", ".join(dict.fromkeys(plan.dependencies.values())):
+            lines.append(f"{plan.name} is built from {sources}")
+    lines += ["", *(f"{plan.name} → {place}" for plan in plans for place in _grouped_destinations(plan))]
     units = sum(len(plan.platforms) for plan in plans)
     lines += ["", f"{len(plans)} images, {units} builds; no tag moves before all indexes are pushed."]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _how(planned: PlannedPlatform) -> str:
+    return ("emulated" if planned.emulated else "native") + ("" if planned.required else "?")
+
+
+def _grouped_destinations(plan: Plan) -> list[str]:
+    """Return `_destinations`, with all tags of a repository in one line."""
+    if plan.publish.output.kind == "registry":
+        return [f"{target.repository}:{', '.join(target.tags)}" for target in plan.targets]
+    return _destinations(plan)
 
 
 def as_commands(plan: Plan) -> str:

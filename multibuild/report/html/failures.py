@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from multibuild.report.failure_lines import is_untried
+from multibuild.report.html.groups import ordered
 from multibuild.report.html.markup import (
     Content,
     Html,
@@ -34,8 +36,22 @@ RETRY_TEXTS = {
 
 def failures_section(report: Mapping[str, Any], run_path: str) -> Section | None:
     """Return the section; None if nothing failed, not even an attempt that a retry followed."""
-    parts = [part for row in report["platforms"] if (part := _platform(row, run_path)) is not None]
+    parts = [part for row in _rows(report) if (part := _platform(row, run_path)) is not None]
     return Section(anchor="failures", heading="What went wrong", content=join(parts)) if parts else None
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the platforms, of several images those of failed ones first; what another failure skipped is one row."""
+    if "groups" not in report:
+        yield from report["platforms"]
+    for group in ordered(report.get("groups", ())):
+        reasons = set[str]()
+        for row in group["platforms"]:
+            if not is_untried(row):
+                yield row
+            elif row["reason"] not in reasons:
+                reasons.add(row["reason"])
+                yield {**row, "platform": group["name"]}
 
 
 def log_link(log: str | None, run_path: str) -> Content:

@@ -51,7 +51,11 @@ def _figures(report: Mapping[str, Any]) -> list[tuple[Content, Content]]:
     built = sum(row["status"] in INDEXED_STATUSES for row in platforms)
     retried = sum(len(row["attempts"]) > 1 for row in platforms)
     moved = sum(tag["status"] == "moved" for tag in report["published"])
-    figures: list[tuple[Content, Content]] = [
+    figures: list[tuple[Content, Content]] = []
+    if groups := report.get("groups"):
+        succeeded = sum(group["status"] == "succeeded" for group in groups)
+        figures.append(("Images succeeded", f"{succeeded} of {len(groups)}"))
+    figures += [
         ("Platforms built", f"{built} of {len(platforms)}"),
         ("Time", human_seconds(report["seconds"])),
     ]

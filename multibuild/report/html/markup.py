@@ -11,7 +11,7 @@ from multibuild.terminal import printable
 MAX_UNBROKEN_LENGTH = 20
 """Characters of a text that fits a line of any screen, such as a platform or a version."""
 
-_VOID = frozenset({"meta"})
+_VOID = frozenset({"col", "meta"})
 
 
 class Html(str):
@@ -124,18 +124,18 @@ def prose(text: str) -> Html:
     return join(code(part) if index % 2 else part for index, part in enumerate(parts))
 
 
-def disclosure(summary: Content, *children: Content, open_: bool = False) -> Html:
+def disclosure(summary: Content, *children: Content, open_: bool = False, class_: str | None = None) -> Html:
     """Return content that is folded away under a summary."""
-    return tag("details", tag("summary", summary), *children, open="" if open_ else None)
+    return tag("details", tag("summary", summary), *children, class_=class_, open="" if open_ else None)
 
 
-def status(word: str) -> Html:
-    """Return a status: its word, with a mark whose shape and colour repeat it."""
-    return tag("span", word, class_=f"status {_TONES.get(word, 'neutral')}")
+def status(word: str, *, tone_of: str | None = None) -> Html:
+    """Return a status: its word, with a mark whose shape and colour repeat it, or those of another status."""
+    return tag("span", word, class_=f"status {_TONES.get(tone_of or word, 'neutral')}")
 
 
 _TONES = {
     **dict.fromkeys(("succeeded", "reused", "carried", "passed", "ok", "moved", "unchanged"), "good"),
     **dict.fromkeys(("failed", "not run", "timeout", "stalled"), "bad"),
-    **dict.fromkeys(("partial", "interrupted", "cancelled", "put-back", "left"), "warn"),
+    **dict.fromkeys(("partial", "interrupted", "cancelled", "put-back", "left", "built"), "warn"),
 }

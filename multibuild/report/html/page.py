@@ -12,6 +12,7 @@ from multibuild.report.html.emulation import emulation_section
 from multibuild.report.html.environment import environment_section
 from multibuild.report.html.failures import failures_section
 from multibuild.report.html.header import header_section
+from multibuild.report.html.images import images_section
 from multibuild.report.html.markup import Html, tag
 from multibuild.report.html.platforms import platforms_section
 from multibuild.report.html.published import published_section
@@ -25,6 +26,7 @@ def as_html(report: Mapping[str, Any], *, run_path: str = "") -> str:
     `run_path` is the path from the page to the run directory, for links to logs; empty if the page is in it.
     """
     candidates = (
+        images_section(report),
         failures_section(report, run_path),
         timeline_section(report),
         platforms_section(report),
@@ -48,7 +50,8 @@ def as_html(report: Mapping[str, Any], *, run_path: str = "") -> str:
 
 def _head(report: Mapping[str, Any]) -> Html:
     """Return the head, whose policy allows nothing but this style sheet, by its hash."""
-    style = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    names = ("style.css", "images.css") if report.get("groups") else ("style.css",)
+    style = "".join(resources.files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)
     sha256 = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{sha256}'; base-uri 'none'; form-action 'none'"
     return tag(

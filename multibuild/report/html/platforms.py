@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from multibuild.report.html.groups import by_image
 from multibuild.report.html.markup import Content, Html, Section, code, join, status, table, tag
 from multibuild.terminal import human_bytes, human_seconds
 
@@ -15,11 +16,15 @@ def platforms_section(report: Mapping[str, Any]) -> Section | None:
     """Return the section; None for a run that ended before it had platforms."""
     if not report["platforms"]:
         return None
-    headings = ("Platform", "Status", "Built on", "Time", "Attempts", "Test", "Content", "Size", "Child")
-    rows = [_row(row) for row in report["platforms"]]
-    caption = "Each platform's image, its test and the look into its files."
-    content = table(caption, headings, rows, numbers=frozenset({3, 4, 7}))
+    content = by_image(report, _table)
     return Section(anchor="platforms", heading="Platforms and proofs", content=content)
+
+
+def _table(group: Mapping[str, Any]) -> Html | None:
+    headings = ("Platform", "Status", "Built on", "Time", "Attempts", "Test", "Content", "Size", "Child")
+    rows = [_row(row) for row in group["platforms"]]
+    caption = "Each platform's image, its test and the look into its files."
+    return table(caption, headings, rows, numbers=frozenset({3, 4, 7})) if rows else None
 
 
 def _row(row: Mapping[str, Any]) -> list[Content]:
@@ -27,7 +32,7 @@ def _row(row: Mapping[str, Any]) -> list[Content]:
     reason = tag("div", row["reason"], class_="reason") if row.get("reason") else None
     digest = (row["digest"] or "").removeprefix("sha256:")[:DIGEST_LENGTH]
     return [
-        code(row["platform"]),
+        code(row.get("name", row["platform"])),
         join((status(row["status"]), optional, reason)),
         f"{row['node'] or 'unknown'}{', emulated' if row['emulated'] else ', native'}",
         human_seconds(row["seconds"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from multibuild.report.html.groups import by_image
 from multibuild.report.html.markup import (
     Content,
     Html,
@@ -25,11 +26,13 @@ ATTESTATION = "vnd.docker.reference.digest"
 
 def published_section(report: Mapping[str, Any]) -> Section | None:
     """Return the section; None if the run ended before there was an index."""
-    index, published = report["index"], report["published"]
-    if not index and not published:
-        return None
-    content = join((_index(index) if index else None, _tags(published) if published else None))
-    return Section(anchor="index", heading="Index and tags", content=content)
+    content = by_image(report, _published)
+    return Section(anchor="index", heading="Index and tags", content=content) if content else None
+
+
+def _published(group: Mapping[str, Any]) -> Html:
+    index, published = group["index"], group["published"]
+    return join((_index(index) if index else None, _tags(published) if published else None))
 
 
 def _index(index: Mapping[str, Any]) -> Html:

@@ -8,6 +8,7 @@ from typing import Any
 
 from multibuild.report.emulation_cost import is_emulated, native_vertices
 from multibuild.report.html.failures import log_link
+from multibuild.report.html.groups import by_image
 from multibuild.report.html.markup import Content, Html, Section, code, disclosure, join, table, tag
 from multibuild.terminal import human_seconds
 
@@ -18,10 +19,14 @@ def steps_section(report: Mapping[str, Any], run_path: str) -> Section | None:
     platform_counts = Counter(
         (nodes.get(step["platform"]), step["vertex"]) for step in report["steps"] if step.get("vertex")
     )
-    parts = [
-        _details(report, row, run_path, platform_counts) for row in report["platforms"] if row["attempts"]
-    ]
-    return Section(anchor="steps", heading="Steps", content=join(parts)) if parts else None
+
+    def details(group: Mapping[str, Any]) -> Html:
+        return join(
+            _details(report, row, run_path, platform_counts) for row in group["platforms"] if row["attempts"]
+        )
+
+    content = by_image(report, details)
+    return Section(anchor="steps", heading="Steps", content=content) if content else None
 
 
 def _details(
@@ -32,7 +37,9 @@ def _details(
 ) -> Html:
     steps = [step for step in report["steps"] if step["platform"] == row["platform"]]
     unemulated = native_vertices(report, row["node"])
-    summary = join((code(row["platform"]), f" {len(steps)} steps, {human_seconds(row['seconds'])}"))
+    summary = join(
+        (code(row.get("name", row["platform"])), f" {len(steps)} steps, {human_seconds(row['seconds'])}")
+    )
     attempts = [
         tag("li", f"Attempt {attempt['number']}: {attempt['outcome']} after {human_seconds(attempt['seconds'])}, ",
             log_link(attempt.get("log"), run_path) or "no log")

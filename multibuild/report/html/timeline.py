@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from multibuild.report.emulation_cost import is_emulated, native_vertices
-from multibuild.report.html.markup import Html, Section, code, join, status, tag
-from multibuild.terminal import human_seconds, shorten
-
-ROW_HEIGHT = 34
-"""Height of a platform's bar in CSS pixels; steps that ran at the same time share it."""
+from multibuild.report.html.bars import OVERVIEW_HEIGHT, Scale, grid, overview, platform_row, rect
+from multibuild.report.html.groups import image_summary, opened_names, ordered
+from multibuild.report.html.markup import Html, Section, disclosure, join, tag
+from multibuild.terminal import human_seconds
 
 MIN_LABEL_PERCENT = 9.0
 """Percent of the axis that a stage needs to show its name; a long name needs more."""
-
-MAX_NAME_LENGTH = 120
-"""Characters of a step's name in a tooltip."""
-
-_TICK_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
-_MAX_TICKS = 6
-
-MIN_QUEUE_S = 0.5
-"""Seconds of queueing from which it is drawn."""
 
 LEGEND = (
     ("step native", "RUN, native"),
@@ -35,42 +24,55 @@ LEGEND = (
 )
 """CSS class and meaning of each kind of mark; the page explains only those it has."""
 
-_ATTEMPT_CLASSES = {"ok": "attempt", "cancelled": "attempt cut"}
-
 
 def timeline_section(report: Mapping[str, Any]) -> Section | None:
     """Return the section; None for a run that ended before it had platforms or stages."""
     if not report["platforms"] and not report["stages"]:
         return None
     scale = Scale(report["seconds"])
-    rows = [_row(report, row, scale) for row in report["platforms"]]
-    header = tag("tr", tag("th", "Platform", scope="col"), tag("th", _axis(report, scale), scope="col"))
     caption = f"From the start of the run to its end, {human_seconds(report['seconds'])}. The steps are listed below."
-    parts = (tag("caption", caption), tag("thead", header), tag("tbody", *rows))
-    chart = tag("table", *parts, class_="timeline")
+    chart = _images(report, scale, caption) if report.get("groups") else _chart(report, scale, caption)
     content = join((_patterns(), chart, _legend(chart), _stages(report)))
     return Section(anchor="timeline", heading="Timeline", content=content)
 
 
-class Scale:
-    """Convert seconds of the run to percent of its axis."""
+def _chart(report: Mapping[str, Any], scale: Scale, caption: str) -> Html:
+    rows = [platform_row(report, row, scale) for row in report["platforms"]]
+    header = tag("tr", tag("th", "Platform", scope="col"), tag("th", _axis(report, scale), scope="col"))
+    parts = (tag("caption", caption), tag("thead", header), tag("tbody", *rows))
+    return tag("table", *parts, class_="timeline")
 
-    def __init__(self, seconds: float) -> None:
-        """Set the length of the run, in seconds."""
-        self.seconds = max(seconds, 0.001)
 
-    def span(self, began: float, seconds: float, minimum: float = 0.3) -> tuple[float, float]:
-        """Return left and width in percent, both within the axis; a width of `minimum` keeps short spans visible."""
-        left = min(max(100 * began / self.seconds, 0.0), 100.0 - minimum)
-        right = min(max(100 * (began + seconds) / self.seconds, left + minimum), 100.0)
-        return left, right - left
+def _images(report: Mapping[str, Any], scale: Scale, caption: str) -> Html:
+    """Return the axis, and below it an overview of each image that unfolds to its platforms."""
+    groups = ordered(report["groups"])
+    opened = opened_names(groups)
+    axis = tag("div", tag("span"), tag("div", _axis(report, scale)), class_="axis line")
+    parts = [_image(report, group, scale, open_=group["name"] in opened) for group in groups]
+    return tag("div", tag("p", caption, class_="caption"), axis, *parts, class_="timelines")
 
-    def ticks(self) -> list[float]:
-        """Return up to six round numbers of seconds that divide the axis."""
-        step = next(
-            (step for step in _TICK_STEPS_S if self.seconds / step <= _MAX_TICKS), self.seconds / _MAX_TICKS
-        )
-        return [step * number for number in range(1, int(self.seconds / step) + 1)]
+
+def _image(report: Mapping[str, Any], group: Mapping[str, Any], scale: Scale, *, open_: bool) -> Html:
+    heading = tag("span", image_summary(group), class_="heading")
+    drawing = tag(
+        "svg",
+        *grid(scale, OVERVIEW_HEIGHT),
+        *overview(group, scale),
+        height=str(OVERVIEW_HEIGHT),
+        aria_hidden="true",
+    )
+    rows = [platform_row(report, row, scale) for row in group["platforms"]]
+    header = tag("tr", tag("th", "Platform", scope="col"), tag("th", "Time", scope="col"))
+    table = tag(
+        "table",
+        tag("caption", str(group["name"]), class_="unseen"),
+        tag("colgroup", tag("col", class_="names"), tag("col")),
+        tag("thead", header, class_="unseen"),
+        tag("tbody", *rows),
+        class_="timeline",
+    )
+    summary = tag("span", heading, drawing, class_="line")
+    return disclosure(summary, table if rows else None, open_=open_, class_="image")
 
 
 def _patterns() -> Html:
@@ -88,7 +90,7 @@ def _axis(report: Mapping[str, Any], scale: Scale) -> Html:
         left, width = scale.span(stage["began"], stage["seconds"])
         title = tag("title", f"{stage['name']}, {human_seconds(stage['seconds'])}")
         kind = "stage even" if number % 2 else "stage"
-        parts.append(_rect(kind, (left, width), (0, 20), children=(title,)))
+        parts.append(rect(kind, (left, width), (0, 20), children=(title,)))
         if width >= max(MIN_LABEL_PERCENT, 1.5 * len(str(stage["name"]))):
             middle = f"{left + width / 2:.2f}%"
             parts.append(tag("text", stage["name"], x=middle, y="14", class_="stage-name"))
@@ -108,123 +110,6 @@ def _tick(seconds: float) -> str:
     return text.removesuffix(" 00s").removesuffix(" 00m")
 
 
-def _row(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> Html:
-    duration = human_seconds(row["seconds"]) if row["seconds"] else ""
-    tries = f"{len(row['attempts'])} attempts" if len(row["attempts"]) > 1 else ""
-    small = tag("small", status(row["status"]), *(tag("span", text) for text in (duration, tries) if text))
-    grid = [
-        tag("line", x1=f"{100 * tick / scale.seconds:.2f}%", x2=f"{100 * tick / scale.seconds:.2f}%", y1="0",
-            y2=str(ROW_HEIGHT), class_="grid")
-        for tick in scale.ticks()
-    ]  # fmt: skip
-    bars, description = _bars(report, row, scale), _description(report, row)
-    drawing = tag("svg", *grid, *bars, role="img", aria_label=description, height=str(ROW_HEIGHT))
-    return tag("tr", tag("th", code(row["platform"]), small, scope="row"), tag("td", drawing))
-
-
-def _bars(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> Iterator[Html]:
-    """Draw the attempts, the steps of the last one, then queueing and waits."""
-    for attempt in row["attempts"]:
-        span = scale.span(attempt.get("began", 0.0), attempt["seconds"])
-        text = f"attempt {attempt['number']}: {attempt['outcome']}, {human_seconds(attempt['seconds'])}"
-        title = tag("title", text)
-        kind = _ATTEMPT_CLASSES.get(attempt["outcome"], "attempt bad")
-        yield _rect(kind, span, (2, ROW_HEIGHT - 4), children=(title,))
-        if kind == "attempt bad":
-            yield _rect("hatched", span, (2, ROW_HEIGHT - 4), children=(title,), fill="url(#hatch)")
-    yield from _steps(report, row, scale)
-    began, seconds = queue_time(report, row)
-    if seconds:
-        title = tag("title", f"queued for {human_seconds(seconds)}")
-        yield _line("queue", scale.span(began, seconds), title)
-    for wait in row.get("waits", ()):
-        title = tag("title", f"waiting {human_seconds(wait['seconds'])} after {wait['reason']}")
-        yield _line("wait", scale.span(wait["began"], wait["seconds"]), title)
-
-
-def queue_time(report: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float]:
-    """Return when a platform began to queue and for how many seconds; (0, 0) if it did not."""
-    began = next(
-        (stage["began"] for stage in report["stages"] if stage["name"] == "build" and "began" in stage), None
-    )
-    first = row["attempts"][0].get("began") if row["attempts"] else None
-    if began is None or first is None or first - began < MIN_QUEUE_S:
-        return 0.0, 0.0
-    return began, first - began
-
-
-def _line(kind: str, span: tuple[float, float], title: Html) -> Html:
-    left, width = span
-    middle = str(ROW_HEIGHT // 2)
-    return tag("line", title, class_=kind, x1=f"{left:.2f}%", x2=f"{left + width:.2f}%", y1=middle, y2=middle)
-
-
-def _steps(report: Mapping[str, Any], row: Mapping[str, Any], scale: Scale) -> Iterator[Html]:
-    if not row["attempts"]:
-        return
-    unemulated = native_vertices(report, row["node"])
-    attempt_began = row["attempts"][-1].get("began", 0.0)
-    steps = [
-        step
-        for step in report["steps"]
-        if step["platform"] == row["platform"] and step.get("began") is not None and not step["cached"]
-    ]
-    lanes = assign_lanes([(step["began"], step["began"] + step["seconds"]) for step in steps])
-    height = (ROW_HEIGHT - 10) / max((lane + 1 for lane in lanes), default=1)
-    for step, lane in zip(steps, lanes, strict=True):
-        # A step that another platform's build began earlier is drawn from the beginning of this attempt.
-        began = max(step["began"], attempt_began)
-        span = scale.span(began, max(step["began"] + step["seconds"] - began, 0.0))
-        kind = "other"
-        if "] RUN " in step["name"]:
-            kind = "emulated" if row["emulated"] and is_emulated(step, unemulated) else "native"
-        title = tag("title", f"{shorten(step['name'], MAX_NAME_LENGTH)}, {human_seconds(step['seconds'])}")
-        yield _rect(f"step {kind}", span, (5 + lane * height, max(height - 1, 1)), children=(title,))
-
-
-def assign_lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the lane of each span (began, ended): the first that is free when the span begins."""
-    ends: list[float] = []
-    lanes = [0] * len(spans)
-    for index in sorted(range(len(spans)), key=lambda index: spans[index]):
-        began, ended = spans[index]
-        lane = next((lane for lane, end in enumerate(ends) if end <= began + 0.005), len(ends))
-        ends[lane : lane + 1] = [ended]
-        lanes[index] = lane
-    return lanes
-
-
-def _rect(
-    kind: str,
-    horizontal: tuple[float, float],
-    vertical: tuple[float, float],
-    *,
-    children: tuple[Html, ...] = (),
-    fill: str | None = None,
-) -> Html:
-    left, width = horizontal
-    top, height = vertical
-    return tag(
-        "rect", *children, class_=kind, x=f"{left:.2f}%", width=f"{width:.2f}%", y=f"{top:g}", height=f"{height:g}",
-        rx="2", fill=fill,
-    )  # fmt: skip
-
-
-def _description(report: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """Return what a bar shows, as its accessible name."""
-    _, seconds = queue_time(report, row)
-    parts = [f"queued for {human_seconds(seconds)}"] if seconds else []
-    parts += [
-        f"attempt {attempt['number']} {attempt['outcome']}, {human_seconds(attempt['seconds'])} "
-        f"from {human_seconds(attempt.get('began', 0.0))}"
-        for attempt in row["attempts"]
-    ]
-    parts += [
-        f"a wait of {human_seconds(wait['seconds'])} after {wait['reason']}" for wait in row.get("waits", ())
-    ]
-    return f"{row['platform']}: {'; '.join(parts) or 'no attempt'}"
-
-
 def _legend(chart: Html) -> Html | None:
     items = [
         tag("li", tag("svg", _sample(kind), width="26", height="12", aria_hidden="true"), f" {words}")
@@ -238,9 +123,9 @@ def _sample(kind: str) -> Html:
     if kind in {"wait", "queue"}:
         return tag("line", x1="0", x2="26", y1="6", y2="6", class_=kind)
     if kind == "hatched":
-        hatched = _rect(kind, (0, 100), (0, 12), fill="url(#hatch)")
-        return join((_rect("attempt bad", (0, 100), (0, 12)), hatched))
-    return _rect(kind, (0, 100), (0, 12))
+        hatched = rect(kind, (0, 100), (0, 12), fill="url(#hatch)")
+        return join((rect("attempt bad", (0, 100), (0, 12)), hatched))
+    return rect(kind, (0, 100), (0, 12))
 
 
 def _stages(report: Mapping[str, Any]) -> Html | None:

@@ -1,10 +1,13 @@
 """Sample runs: events of journals, and reports folded from them."""
 
+import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fakes.images import OCI_INDEX
 
 from multibuild.journal.entry import JournalEntry, read_event
+from multibuild.report.images import make_run_report
 from multibuild.report.report import make_report
 
 START = datetime(2026, 11, 24, 15, 45, 1, tzinfo=UTC)
@@ -204,3 +207,67 @@ def run_of(count):
     (at, name, index), tag = published(40)
     end = ((at, name, {**index, "manifests": entries}), tag, (42, "run.ended", {"status": "succeeded"}))
     return report_of(plan(*names), STARTED, *stages, *rows, *end)
+
+
+SIX = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/mips64le", "linux/ppc64le", "linux/s390x")
+
+
+def entries_of(image, *rows):
+    return [replace(entry, image=image) for entry in events(*rows)]
+
+
+def published_image(name, at):
+    """Return the events of an index and its two tags."""
+    (_, _, index), (_, _, tag) = published(at)
+    digest = "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+    tags = [
+        {**tag, "ref": f"r.example/team/{name}:{tag_name}", "after": digest}
+        for tag_name in ("1.4.2", "latest")
+    ]
+    return (
+        (at, "index.composed", {**index, "digest": digest, "entries": 6}),
+        *((at + 1, "tag.ended", one) for one in tags),
+    )
+
+
+def many_images(count=20, *, together="image"):
+    """Return the report of `count` images of six platforms: a few failed, was skipped, was retried, or is optional.
+
+    `together` is whether what succeeded was published ("image"), or nothing ("all").
+    """
+    names = [f"service-{number:02}" for number in range(1, count + 1)]
+    images = [{"name": name, **plan(*SIX, optional={SIX[3]})} for name in names]
+    journal = entries_of("", STARTED)
+    for number, name in enumerate(names):
+        began = 2.0 + 7 * (number % 10)
+        rows = [
+            row for place, one in enumerate(SIX) for row in compiled(one, 1 + place / 2, began=began + place)
+        ]
+        if number == 6:
+            rows = [row for row in rows if row[2]["platform"] != SIX[4]]
+            rows += broken(SIX[4], began, began + 9)
+        elif number == 7:
+            skipped = {
+                "status": "skipped",
+                "digest": None,
+                "seconds": 0.0,
+                "steps": [],
+                "reason": "service-07 failed",
+            }
+            rows = [(began, "platform.ended", {"platform": one, **skipped}) for one in SIX]
+        elif number == 11:
+            rows = [row for row in rows if row[2]["platform"] not in SIX[2:4]]
+            rows += retried(SIX[2], **FAILURE)
+            rows += broken(SIX[3], began, began + 4)
+        stage = {"stage": "build"}
+        journal += entries_of(
+            name,
+            (began, "stage.started", stage),
+            *rows,
+            (began + 30, "stage.ended", {**stage, "seconds": 30.0}),
+        )
+        if together == "image" and number not in {6, 7}:
+            journal += entries_of(name, *published_image(name, 98))
+    error = {"message": f"service-07: {SIX[4]} (step-failed)", "hint": "mend the step", "exit_code": 4}
+    journal += entries_of("", (100, "run.ended", {"status": "failed", "error": error}))
+    return make_run_report(RUN, {"schema": 2, "images": images}, journal)

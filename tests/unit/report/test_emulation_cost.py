@@ -1,9 +1,10 @@
 """What emulation cost: only equal steps are compared."""
 
 import pytest
-from unit.report.sample_runs import STARTED, compiled, plan, report_of, run_of
+from unit.report.sample_runs import STARTED, compiled, many_images, plan, report_of, run_of
 
 from multibuild.report.emulation_cost import emulation_cost
+from multibuild.report.images import as_rows
 
 AMD, ARM, S390X = "linux/amd64", "linux/arm64", "linux/s390x"
 MAKE = "stage-1 2/3"
@@ -104,3 +105,10 @@ def test_the_costliest_step_comes_first():
     groups = emulation_cost(run_of(12)).by_step()
     assert [(group[0].position, len(group)) for group in groups] == [(MAKE, 11), ("stage-1 3/3", 11)]
     assert groups[0][0].platform == "linux/arm64/v12.0"
+
+
+def test_images_are_compared_by_themselves_and_a_step_they_share_counts_once():
+    one, two = (emulation_cost(as_rows(many_images(count))) for count in (1, 2))
+    assert len(one.comparisons) > 0
+    assert one.comparisons == two.comparisons
+    assert {step.native_platform for step in two.comparisons} == {"service-01 linux/amd64"}

@@ -13,6 +13,7 @@ from unit.report.sample_runs import (
     attempt,
     built,
     hostile_report,
+    many_images,
     older_report,
     partial_run,
     plan,
@@ -21,13 +22,14 @@ from unit.report.sample_runs import (
     traced_run,
 )
 
+from multibuild.report.html.bars import Scale, assign_lanes
 from multibuild.report.html.markup import Html, join, prose, tag
 from multibuild.report.html.page import as_html
-from multibuild.report.html.timeline import Scale, assign_lanes
+from multibuild.report.images import as_rows
 
 TAGS = """
     html head meta title style body header main nav section article footer h1 h2 h3 p div span small
-    strong a ul ol li dl dt dd code pre time table caption thead tbody tr th td details summary svg defs
+    strong b a ul ol li dl dt dd code pre time table caption colgroup col thead tbody tr th td details summary svg defs
     pattern path rect line text
 """
 ATTRIBUTES = """
@@ -47,7 +49,7 @@ class Page(HTMLParser):
         assert tag in TAGS.split()
         assert {name for name, _ in attrs} <= set(ATTRIBUTES.split())
         self.attributes += attrs
-        if tag != "meta":
+        if tag not in {"meta", "col"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -83,6 +85,8 @@ RUNS = {
     "hostile": hostile_report(),
     "one": run_of(1),
     "thirty": run_of(30),
+    "images": as_rows(many_images()),
+    "a few images": as_rows(many_images(2)),
 }  # fmt: skip
 
 
@@ -243,3 +247,51 @@ def test_the_origin_of_a_foreign_file_is_shown_with_its_instruction_as_code():
     assert text.count("<li>") == 20
     assert '/app is amd64: <code class="short">COPY --from=build</code> in line 9 (layer 2 of 2)' in text
     assert "line 3: &lt;why&gt; [a-rule]</li>" in text
+
+
+def folded(page, section):
+    """Return each image of a section that is a disclosure, and whether it is open."""
+    html = page.partition(f'<section id="{section}"')[2].partition("</section>")[0]
+    found = re.findall(r'<details class="image"( open)?><summary>.*?<b><code[^>]*>([^<]*)', html)
+    return [(name, bool(is_open)) for is_open, name in found]
+
+
+def test_images_are_disclosures_with_those_that_failed_first_and_open():
+    page = as_html(as_rows(many_images()))
+    timeline = folded(page, "timeline")
+    assert len(timeline) == 20
+    assert timeline[:4] == [
+        ("service-07", True),
+        ("service-08", False),
+        ("service-12", False),
+        ("service-01", False),
+    ]
+    assert not any(
+        is_open for section in ("platforms", "index", "steps") for _, is_open in folded(page, section)
+    )
+    assert [len(folded(page, section)) for section in ("platforms", "index", "steps")] == [20, 18, 19]
+
+
+def test_few_images_are_all_open():
+    assert folded(as_html(as_rows(many_images(2))), "timeline") == [
+        ("service-01", True),
+        ("service-02", True),
+    ]
+
+
+def test_a_page_of_images_has_a_matrix_and_one_entry_for_what_was_skipped():
+    page = read(as_rows(many_images()))
+    assert "Images succeeded17 of 20" in page.text()
+    failures = as_html(as_rows(many_images())).partition('id="failures"')[2].partition("</section>")[0]
+    assert failures.count('class="message">service-07 failed') == failures.count(">service-08<") == 1
+    assert failures.index("service-07 linux/ppc64le") < failures.index("service-12 linux/mips64le")
+    assert len([label for label in page.values("aria-label") if label and "linux/" in label]) == 120
+
+
+def test_steps_that_images_share_are_emulated_where_their_platform_is():
+    """The sample's images have equal vertices; each is of one platform, which several images have."""
+    in_legend = 1
+    of_one, of_two = (
+        as_html(as_rows(many_images(count))).count('class="step emulated"') - in_legend for count in (1, 2)
+    )
+    assert of_two == 2 * of_one > 0
