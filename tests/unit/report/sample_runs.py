@@ -247,7 +247,7 @@ def many_images(count=20, *, together="image"):
             rows = [row for row in rows if row[2]["platform"] != SIX[4]]
             rows += broken(SIX[4], began, began + 9)
         elif number == 7:
-            skipped = {
+            skipped: dict[str, object] = {
                 "status": "skipped",
                 "digest": None,
                 "seconds": 0.0,
