@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from multibuild.cli.display.event_text import (
-    final_text,
-    line_text,
-    proof_end,
-    row_name,
-    sentence,
-    short_step,
-)
+from multibuild.cli.display.chosen_rows import Choice, choose, counts
+from multibuild.cli.display.event_text import line_text, row_name
+from multibuild.cli.display.row import Row
 from multibuild.cli.streams import harmless, live
 from multibuild.journal.entry import JournalEntry
-from multibuild.journal.events import (
-    AttemptEnded,
-    AttemptStarted,
-    AttemptWaiting,
-    ContentEnded,
-    LogLine,
-    PlatformEnded,
-    PlatformEvent,
-    RunPlanned,
-    SmokeTestEnded,
-    SmokeTestWaiting,
-    StepStarted,
-)
-from multibuild.terminal import human_seconds, last_line, one_line
+from multibuild.journal.events import PlatformEvent, RunPlanned
+from multibuild.terminal import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -47,59 +28,8 @@ _STYLES = {
     "cancelled": "yellow",
 }
 
-_STATE_PRIORITY = ("building", "failed", "retrying", "cancelled", "succeeded", "reused", "queued")
-"""The rows to show when not all fit."""
-
 _STEP_SHARE = 0.5
 """The share of the free width for a step's name when there is also a last line to show."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Row:
-    """A platform's row. `since` and `seconds` are seconds, of the monotonic clock and of wall time."""
-
-    name: str
-    state: str = "queued"
-    since: float | None = None
-    seconds: float | None = None
-    attempt: int = 1
-    step: str = ""
-    last: str = ""
-
-    def fold(self, event: PlatformEvent, now: float) -> None:
-        """Update the row with an event of its platform."""
-        match event:
-            case AttemptStarted():
-                self.state, self.since, self.attempt = "building", now, event.number
-                self.step = self.last = ""
-            case StepStarted():
-                self.step, self.last = short_step(event.step), ""
-            case LogLine():
-                self.last = final_text(event.text) or self.last
-            case AttemptEnded() if event.failure_class:
-                self.step, self.last = event.failure_class, final_text(last_line(event.evidence))
-            case AttemptWaiting():
-                self.state, self.since = "retrying", None
-                self.last = sentence(event) or ""
-            case PlatformEnded():
-                self.state, self.seconds = event.status, event.seconds
-                if event.status != "failed":
-                    self.step = self.last = ""
-            case SmokeTestWaiting():
-                self.step, self.last = "test", sentence(event) or ""
-            case SmokeTestEnded() if event.status != "skipped":
-                self.step = proof_end("test", event.status, event.failure_class)
-                self.last = final_text(last_line(event.detail))
-            case ContentEnded() if event.status != "skipped":
-                self.step = proof_end("content", event.status)
-                self.last = final_text(last_line(event.detail))
-
-    def elapsed(self, now: float) -> str:
-        """Return the duration, up to now while it runs; empty before."""
-        elapsed = (
-            self.seconds if self.seconds is not None else None if self.since is None else now - self.since
-        )
-        return "" if elapsed is None else human_seconds(elapsed)
 
 
 class LiveTable:
@@ -123,7 +53,8 @@ class LiveTable:
         if isinstance(event, RunPlanned):
             with self._lock:
                 self._rows |= {
-                    (entry.image, name): Row(name=row_name(entry.image, name)) for name in event.platforms
+                    (entry.image, name): Row(name=row_name(entry.image, name), image=entry.image)
+                    for name in event.platforms
                 }
         elif isinstance(event, PlatformEvent) and (entry.image, event.platform) in self._rows:
             with self._lock:
@@ -138,7 +69,10 @@ class LiveTable:
         self._console.print(Text(harmless(text)))
 
     def close(self) -> None:
-        """Draw every row a last time, and an empty line before the summary."""
+        """Draw the table a last time, of one image every row, and an empty line before the summary.
+
+        The summary of several images has all of their platforms.
+        """
         self._closing = True
         self._live.stop()
         self._console.print()
@@ -146,40 +80,59 @@ class LiveTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Draw the rows for the terminal as wide and high as it is now (rich's protocol)."""
         with self._lock:
-            height = len(self._rows) if self._closing else console.size.height - 1
-            yield from table_lines(
-                list(self._rows.values()), width=options.max_width, height=height, now=time.monotonic()
-            )
+            rows, height = list(self._rows.values()), console.size.height - 1
+            if self._closing and not any(row.image for row in rows):
+                height = len(rows)
+            yield from table_lines(rows, width=options.max_width, height=height, now=time.monotonic())
 
 
 def table_lines(rows: Sequence[Row], *, width: int, height: int, now: float) -> list[Text]:
-    """Draw rows in `width` cells; when there are more than `height` lines, the last line counts the others."""
+    """Draw rows in `width` cells; what `height` lines do not hold is counted, of several images by image."""
     from rich.text import Text
 
-    visible = rows if len(rows) <= height else _most_important(rows, max(height - 1, 1))
+    choice = choose(rows, height)
+    names = _names(choice.rows, width)
+    longest = max([*map(len, names), *(len(image) for image, _ in choice.images)], default=0)
     widths = {
-        "name": max((len(row.name) for row in visible), default=0),
-        "state": max((len(row.state) for row in visible), default=0),
-        "elapsed": max((len(row.elapsed(now)) for row in visible), default=0),
-        "attempt": max((len(_attempt(row)) for row in visible), default=0),
+        "name": longest,
+        "state": max((len(row.state) for row in choice.rows), default=0),
+        "elapsed": max((len(row.elapsed(now)) for row in choice.rows), default=0),
+        "attempt": max((len(_attempt(row)) for row in choice.rows), default=0),
     }
-    lines = [_row_line(row, widths, width, now) for row in visible]
-    if len(visible) < len(rows):
-        hidden = [row for row in rows if not any(row is other for other in visible)]
-        counts = ", ".join(
-            f"{count} {state}" for state, count in Counter(row.state for row in hidden).items()
-        )
-        lines.append(Text(f"… and {counts}", style="dim", no_wrap=True, overflow="ellipsis"))
+    lines = [_row_line(row, name, widths, width, now) for row, name in zip(choice.rows, names, strict=True)]
+    lines += [
+        Text(f"{image.ljust(longest)}  {counts(of)}", style="dim", no_wrap=True)
+        for image, of in choice.images
+    ]
+    if choice.others:
+        lines.append(Text(_others(choice), style="dim", no_wrap=True, overflow="ellipsis"))
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines
 
 
-def _row_line(row: Row, widths: Mapping[str, int], width: int, now: float) -> Text:
+def _names(rows: Sequence[Row], width: int) -> list[str]:
+    """Return the rows' names, without `linux/` where they would take more than a third of the width."""
+    names = [row.name for row in rows]
+    if any(row.image for row in rows) and 3 * max(map(len, names)) > width:
+        names = [
+            name.replace(f"{row.image} linux/", f"{row.image} ", 1)
+            for name, row in zip(names, rows, strict=True)
+        ]
+    return names
+
+
+def _others(choice: Choice) -> str:
+    images = len({row.image for row in choice.others})
+    of = f"{images} image{'' if images == 1 else 's'}: " if any(row.image for row in choice.others) else ""
+    return f"… and {of}{counts(choice.others)}"
+
+
+def _row_line(row: Row, name: str, widths: Mapping[str, int], width: int, now: float) -> Text:
     from rich.text import Text
 
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(row.name.ljust(widths["name"]) + "  ")
+    line.append(name.ljust(widths["name"]) + "  ")
     line.append(row.state.ljust(widths["state"]) + "  ", style=_STYLES.get(row.state, "dim"))
     line.append(row.elapsed(now).rjust(widths["elapsed"]) + "  ")
     line.append(_attempt(row).ljust(widths["attempt"]) + ("  " if widths["attempt"] else ""))
@@ -194,10 +147,3 @@ def _row_line(row: Row, widths: Mapping[str, int], width: int, now: float) -> Te
 
 def _attempt(row: Row) -> str:
     return f"#{row.attempt}" if row.attempt > 1 else ""
-
-
-def _most_important(rows: Sequence[Row], number: int) -> list[Row]:
-    """Choose the rows to show, in their order: running and failed ones before finished and queued ones."""
-    rank = {state: index for index, state in enumerate(_STATE_PRIORITY)}
-    chosen = sorted(rows, key=lambda row: rank.get(row.state, len(rank)))[:number]
-    return [row for row in rows if any(row is other for other in chosen)]

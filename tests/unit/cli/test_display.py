@@ -364,6 +364,69 @@ def test_rows_that_do_not_fit_are_counted():
     assert len(lines_of(rows, height=24)) == 24
 
 
+IMAGES = [f"image-{number:02}" for number in range(1, 21)]
+SIX = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/mips64le", "linux/ppc64le", "linux/s390x")
+
+
+def rows_of_images(**states):
+    """Return twenty images of six platforms, queued but for `states`: image number → states of its first platforms."""
+    return [
+        row(f"{image} {platform}", image=image, state=(*states.get(f"n{number}", ()), *["queued"] * 6)[place])
+        for number, image in enumerate(IMAGES, 1)
+        for place, platform in enumerate(SIX)
+    ]
+
+
+def test_rows_of_many_images_are_what_runs_and_counts_by_image():
+    rows = rows_of_images(
+        n1=["succeeded"] * 6,
+        n2=["succeeded"] * 3 + ["failed"],
+        n3=["building", "building", "retrying"],
+        n4=["skipped"] * 6,
+    )
+    lines = lines_of(rows, height=23)
+    assert len(lines) == 23
+    assert [line.split() for line in lines[:4]] == [
+        ["image-02", "linux/mips64le", "failed"],
+        ["image-03", "linux/amd64", "building"],
+        ["image-03", "linux/arm64", "building"],
+        ["image-03", "linux/arm/v7", "retrying"],
+    ]
+    assert lines[4:7] == [
+        "image-02                 3 succeeded, 2 queued",
+        "image-03                 3 queued",
+        "image-05                 6 queued",
+    ]
+    assert lines[-1] == "… and 2 images: 6 succeeded, 6 skipped"
+
+
+@pytest.mark.parametrize("height", [5, 10, 23, 50, 119])
+def test_more_running_platforms_than_lines_leave_a_third_for_counts(height):
+    rows = rows_of_images(**{f"n{number}": ["building"] * 6 for number in range(1, 20)}, n20=["failed"])
+    lines = lines_of(rows, height=height)
+    assert len(lines) <= height
+    shown = [line for line in lines if " linux/" in line]
+    assert len(shown) == height - height // 3
+    assert sum("failed" in line for line in shown) == 1
+    counted = sum(
+        int(number)
+        for line in lines
+        if line not in shown
+        for number in re.findall(r"(\d+) (?:queued|building)", line)
+    )
+    assert len(shown) + counted == 120
+
+
+def test_rows_of_images_that_all_fit_are_all_shown():
+    assert len(lines_of(rows_of_images(), height=120)) == 120
+
+
+def test_long_names_of_images_are_without_their_system():
+    rows = rows_of_images(n1=["building"])
+    assert lines_of(rows, height=10, width=50)[0].startswith("image-01 amd64  building")
+    assert lines_of(rows, height=10, width=80)[0].startswith("image-01 linux/amd64  building")
+
+
 def row_after(*events):
     result = row()
     for event in events:
