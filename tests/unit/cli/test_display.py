@@ -13,8 +13,9 @@ from multibuild.cli.ci import inert, inert_in_ci
 from multibuild.cli.display.display import JsonLines, Silent, make_display
 from multibuild.cli.display.event_text import short_step
 from multibuild.cli.display.folds import GITHUB, GITLAB, folds_of
-from multibuild.cli.display.live_table import LiveTable, Row, table_lines
+from multibuild.cli.display.live_table import LiveTable, table_lines
 from multibuild.cli.display.plain_lines import MAX_LINE_CHARACTERS, PlainLines
+from multibuild.cli.display.row import Row
 from multibuild.cli.request import Request
 from multibuild.cli.streams import harmless_stream, harmless_streams, print_json
 from multibuild.errors import UsageError
