@@ -21,6 +21,7 @@ from multibuild.oci.manifest import OCI_INDEX, Manifest, as_mapping
 from multibuild.oci.reference import Reference, is_digest
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.plan.spec import repository_of
+from multibuild.terminal import one_line, shorten
 
 ANNOTATION = "io.multibuild.hand-over"
 SCHEMA = 1
@@ -29,6 +30,11 @@ BASE = "base"
 
 FINGERPRINT_DIGITS = 12
 """Hex digits of a fingerprint in a tag; the whole one is in the record."""
+
+MAX_NAME = 200
+"""Characters of a part of a fingerprint that are shown."""
+
+DIGEST_LENGTH = len("sha256:") + 64
 
 _TAG = re.compile(r"multibuild-[0-9a-f]{12}-(?P<slug>[a-z0-9][a-z0-9._-]*)\Z")
 
@@ -102,7 +108,9 @@ def differences(there: Mapping[str, str], here: Mapping[str, str]) -> tuple[str,
 
 
 def _difference(name: str, there: str, here: str) -> str:
+    name = shorten(one_line(name), MAX_NAME)
     kind, _, image = name.partition(" ")
+    there = one_line(there)[:DIGEST_LENGTH]
     if kind == BASE and there and here:
         return f"another base: {image}@{there}, here {here[:19]}"
     if kind == BASE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from multibuild.frozen import frozen
@@ -14,7 +13,7 @@ from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.plan import Plan
 from multibuild.plan.spec import repository_of
 from multibuild.publish.hand_over import manifest_of
-from multibuild.publish.handed_over import read_record, slug_of_tag
+from multibuild.publish.handed_over import HandOver, read_record, slug_of_tag
 from multibuild.workflow.clean_registries import Leftovers
 
 
@@ -71,11 +70,19 @@ def _record(tag: Reference, registries: RegistrySession) -> _Record | None:
     hand_over = read_record(manifest) if manifest is not None else None
     if manifest is None or hand_over is None:
         return None
-    with suppress(ValueError):
+    created = time_of(hand_over)
+    if created is None:
+        return None
+    return _Record(tag=tag.tag or "", manifest=manifest, child=hand_over.child, created=created)
+
+
+def time_of(hand_over: HandOver) -> datetime | None:
+    """Return when a child was handed over, as its untrusted record says; None for what is no time."""
+    try:
         created = datetime.fromisoformat(hand_over.created)
-        if created.tzinfo is not None:
-            return _Record(tag=tag.tag or "", manifest=manifest, child=hand_over.child, created=created)
-    return None
+    except ValueError:
+        return None
+    return created if created.tzinfo is not None else None
 
 
 def older_than(days: int) -> datetime:

@@ -24,6 +24,7 @@ from multibuild.prove.stage import read_children
 from multibuild.publish.compose_index import compose_children
 from multibuild.publish.hand_over import HandedOverChild, Inputs, find_handed_over, find_others
 from multibuild.publish.handed_over import BASE, differences, hand_over_tag, smoke_test_digest
+from multibuild.terminal import one_line
 from multibuild.workflow.hand_over import inputs_of
 
 MAX_DIFFERENCES = 3
@@ -151,9 +152,9 @@ def _explain(image: HandedOverImage, planned: PlannedPlatform) -> tuple[str, str
     hint = (
         "a base image moved between the jobs: build these platforms again, or name bases by digest"
         if moved
-        else "same commit, same multibuild.yaml, same --set and variables as in the job that built it?"
+        else "same commit, same multibuild.yaml, same --set, variables and day (`${date}`) as in the job that built it?"
     )
-    return f"{line}; what was handed over {other.created[:19]} is of {shown}", hint
+    return f"{line}; what was handed over {one_line(other.created[:19])} is of {shown}", hint
 
 
 def _is_base(part: str) -> bool:

@@ -23,13 +23,16 @@ from multibuild.journal.events import HandedOver, RunStarted, SmokeTestEnded
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import State
+from multibuild.json_types import as_json
 from multibuild.oci.image import read_child
+from multibuild.oci.manifest import OCI_INDEX, Manifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
 from multibuild.platforms import Platform
+from multibuild.publish.handed_over import ANNOTATION, read_record
 from multibuild.workflow.clean import clean_up
 from multibuild.workflow.hand_over import hand_over, inputs_of, take_handed_over
 from multibuild.workflow.handed_over_images import preview_handed_over
@@ -293,6 +296,23 @@ async def test_tags_that_a_registry_does_not_remove_are_named_once(machine, regi
     assert len([text for text in merging.display.texts if "removes no tags" in text]) == (not deletes)
 
 
+async def test_a_tag_that_a_registry_does_not_let_change_keeps_the_child_it_has(machine, registry):
+    """Both are made of the same, and both are proved when they are merged."""
+
+    def bend(registry, request, proceed):
+        if request.method == "PUT" and request.rest in registry.repository("app").tags:
+            return 400, b'{"errors": [{"code": "TAG_INVALID", "message": "the tag is immutable"}]}', {}
+        return proceed()
+
+    registry.bends.append(bend)
+    first = await machine("a").hand_over("linux/amd64")
+    again = machine("again")
+    await again.hand_over("linux/amd64", layer=b"not reproducible")
+    assert any("keeps" in text for text in again.display.texts)
+    await machine("merge").merge("linux/amd64")
+    assert images(registry) == [first]
+
+
 async def test_a_merge_after_a_merge_that_could_not_remove_tags_changes_nothing(machine, registry):
     registry.deletes = False
     await hand_over_all(machine)
@@ -380,6 +400,24 @@ async def test_of_several_records_the_one_that_differs_least_is_compared(machine
     with pytest.raises(PublishFailed) as error:
         await machine("merge").merge("linux/amd64")
     assert error.value.message.endswith("is of other settings")
+
+
+async def test_what_a_record_says_is_shown_as_one_printable_line(machine, registry):
+    await machine("a", args={"VERSION": "2"}).hand_over("linux/amd64")
+    (tag,) = tags(registry)
+    _, content = registry.repository("app").manifests[registry.repository("app").tags[tag]]
+    record = Manifest.of(content, OCI_INDEX)
+    said = read_record(record)
+    assert said is not None
+    odd = {"base x\n::error::\x1b[31m" + "y" * 1000: "sha256:\u202e" + "z" * 1000}
+    document = record.document
+    document["annotations"][ANNOTATION] = json.dumps({"schema": 1, **as_json(replace(said, parts=odd))})
+    registry.put("app", json.dumps(document).encode(), OCI_INDEX, tag=tag)
+    with pytest.raises(PublishFailed) as error:
+        await machine("merge").merge("linux/amd64")
+    _, line = error.value.message.splitlines()
+    assert line.isprintable()
+    assert len(line) < 700
 
 
 async def test_a_registry_that_lists_no_tags_is_no_further_error(machine, registry):
