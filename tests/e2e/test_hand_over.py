@@ -90,8 +90,14 @@ def test_a_job_takes_the_image_that_its_own_is_built_from(job, tmp_path, registr
     rows = {image["name"]: image["platforms"][0] for image in worker.json["images"]}
     assert {name: row["status"] for name, row in rows.items()} == {"app": "reused", "worker": "succeeded"}
     assert rows["app"]["digest"] == app.json["images"][0]["platforms"][0]["digest"]
-    merged = job("merge", config, "merge", "--handed-over")
+    # No test was run where they were built: the machine that merges runs those of its config.
+    wrong = job("wrong", config, "merge", "--handed-over", "--set", 'test.run=["test", "-f", "/nothing"]')
+    assert wrong.code == 5, wrong.stderr
+    assert not registry.exists(f"{repository}/app", "latest")
+    merged = job("merge", config, "merge", "--handed-over", "--set", 'test.run=["test", "-f", "/app"]')
     assert merged.code == 0, merged.stderr
+    tests = [row["test"]["status"] for image in merged.json["images"] for row in image["platforms"]]
+    assert tests == ["passed", "passed"]
     for image in ("app", "worker"):
         assert registry.exists(f"{repository}/{image}", "latest")
         assert hand_over_tags(registry, f"{repository}/{image}") == []
