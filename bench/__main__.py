@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import builds, own, registry
+from bench import builds, images, own, registry
 from bench.builds import QUICK, Size
 from bench.measure import Case, Result, measure
 from bench.project import ROOT
@@ -26,6 +26,9 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "permanent": builds.permanent,
     "context": builds.large_context,
     "shared-stage": builds.shared_stage,
+    "images-cold": images.cold,
+    "images-cached": images.cached,
+    "images-failed": images.failed,
     "merge": registry.merge,
     "merge-docker": registry.merge_manifest,
     "merge-crane": registry.merge_crane,
@@ -34,6 +37,7 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "help": builds.start_up,
     "plan": builds.plan,
     "memory": own.memory,
+    "images-memory": images.memory,
     "per-platform": own.per_platform,
 }
 

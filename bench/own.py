@@ -25,7 +25,7 @@ def memory(scratch: Path, size: Size) -> Case:
         name=f"memory, 12 platforms, {size.log} MB of log",
         ours=Contestant(
             name="multibuild",
-            run=lambda: _own("bench.talk", "orchestrate", str(scratch / "talk"), str(size.log))["peak_mb"],
+            run=lambda: own_use("bench.talk", "orchestrate", str(scratch / "talk"), str(size.log))["peak_mb"],
         ),
         target=120.0,
         unit="MB",
@@ -69,10 +69,10 @@ def _cpu(project: Project) -> float:
         "--progress",
         "quiet",
     )
-    return _own("bench.own", *flags)["cpu"]
+    return own_use("bench.own", *flags)["cpu"]
 
 
-def _own(module: str, *words: str) -> dict[str, float]:
+def own_use(module: str, *words: str) -> dict[str, float]:
     """Return the usage that a module prints as the last line of stderr."""
     done = subprocess.run(
         (sys.executable, "-m", module, *words),

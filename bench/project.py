@@ -79,18 +79,22 @@ class Project:
         fresh = f"{self.folder}-{next(_number)}"
         (self.folder / "Dockerfile").write_text(self.dockerfile.replace("{fresh}", fresh))
         (self.folder / ".dockerignore").write_text("multibuild.yaml\nbake.json\n")
-        document = {"version": 1, "image": self.image, "platforms": list(self.platforms), **self.more}
-        self.config.write_text(json.dumps(document))
-        (self.folder / "bake.json").write_text(json.dumps(self._bake()))
+        self.config.write_text(json.dumps(self.document()))
+        (self.folder / "bake.json").write_text(json.dumps(self.bake_file()))
 
-    def _bake(self) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
+        """Return multibuild.yaml."""
+        return {"version": 1, "image": self.image, "platforms": list(self.platforms), **self.more}
+
+    def bake_file(self) -> dict[str, Any]:
+        """Return the definition of a target for each platform."""
         targets = {
             slug(platform): {
                 "context": ".",
                 "platforms": [platform],
                 "pull": True,
                 "attest": ["type=provenance,mode=min"],
-                "output": [_output(f"{self.image}:bake-{slug(platform)}")],
+                "output": [pushed(f"{self.image}:bake-{slug(platform)}")],
             }
             for platform in self.platforms
         }
@@ -114,7 +118,7 @@ class Project:
             ",".join(self.platforms),
         )
         return Command(
-            argv=(*argv, "--output", _output(f"{self.image}:solve"), "."), cwd=self.folder, codes=codes
+            argv=(*argv, "--output", pushed(f"{self.image}:solve"), "."), cwd=self.folder, codes=codes
         )
 
     def bake(self, codes: frozenset[int] = frozenset({0})) -> Command:
@@ -127,7 +131,7 @@ class Project:
 
         It is the work of ours without an orchestrator.
         """
-        output = _output(f"{self.image}:hand-$2")
+        output = pushed(f"{self.image}:hand-$2")
         build = f"{buildx()} build --builder default --pull --platform $1 --output {output} ."
         platforms = "".join(f"{platform} {slug(platform)}\n" for platform in self.platforms)
         script = (
@@ -148,7 +152,7 @@ class Project:
         """Return the loop that many projects have in their CI: a build per platform, then one index of them."""
         steps = " && ".join(
             f"docker buildx build --builder default --pull --platform {platform} "
-            f"--output {_output(f'{self.image}:loop-{slug(platform)}')} ."
+            f"--output {pushed(f'{self.image}:loop-{slug(platform)}')} ."
             for platform in self.platforms
         )
         return Command(argv=("sh", "-c", f"{steps} && docker buildx {self._index('loop')}"), cwd=self.folder)
@@ -167,5 +171,6 @@ def buildx() -> str:
     return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def _output(name: str) -> str:
+def pushed(name: str) -> str:
+    """Return the `--output` that pushes an image under a name."""
     return f"type=image,name={name},push=true,oci-mediatypes=true,store=false"

@@ -1,0 +1,140 @@
+"""Cases of many images from one file: cold, cached, one that fails; and what multibuild itself takes for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.builds import FAILED, FAILURES, WORK, Size
+from bench.measure import Case, Contestant, one_after_another
+from bench.own import own_use
+from bench.project import BASE, TWELVE, Project, pushed
+
+IMAGES = tuple(f"image-{number}" for number in range(12))
+FOUR = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
+FAILING = "image-7"
+TWENTY = tuple(f"image-{number}" for number in range(20))
+SIX = (*TWELVE[:4], "linux/ppc64le", "linux/s390x")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images(Project):
+    """A Dockerfile with a target for each image: the peer is bake with the same targets.
+
+    Both build on the engine's own builder, and leave an index with a tag for each image.
+    """
+
+    names: Sequence[str] = IMAGES
+
+    def document(self) -> dict[str, Any]:
+        """Return multibuild.yaml."""
+        images = {name: {"target": name} for name in self.names}
+        repository = f"{self.image}/{{name}}"
+        return {**super().document(), "image": repository, "builder": "default", "images": images}
+
+    def bake_file(self) -> dict[str, Any]:
+        """Return the definition of a target for each image."""
+        targets = {
+            name: {
+                "context": ".",
+                "target": name,
+                "platforms": list(self.platforms),
+                "pull": True,
+                "attest": ["type=provenance,mode=min"],
+                "output": [pushed(f"{self.image}/{name}:bake")],
+            }
+            for name in self.names
+        }
+        return {"group": {"default": {"targets": list(targets)}}, "target": targets}
+
+
+def cold(scratch: Path, size: Size) -> Case:
+    """Return the case of twelve images for four platforms, nothing cached: a stage of all, and a step of each."""
+    project = _project(scratch / "images-cold", size)
+    return Case(
+        name=f"{_size(project)}, cold",
+        ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
+        peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
+        target=1.05,
+    )
+
+
+def cached(scratch: Path, size: Size) -> Case:
+    """Return the case where nothing changed, with everything done again: proof and tags included."""
+    project = _project(scratch / "images-cached", Size(loops=10))
+    project.write()
+    for command in (project.ours("--progress", "quiet"), project.bake()):
+        command()
+    return Case(
+        name=f"{_size(project)}, cached",
+        ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet")),
+        peers=(Contestant(name="bake", run=project.bake()),),
+        target=1.6,
+    )
+
+
+def failed(scratch: Path, size: Size) -> Case:
+    """Return the case of one that fails for a reason outside the project, which is mended; then it is finished."""
+    project = _project(scratch / "images-failed", size, fails=True)
+    failing = project.ours("--progress", "quiet", codes=frozenset({4}))
+    resumed = project.ours("--progress", "quiet", "--resume")
+    return Case(
+        name=f"{_size(project)}, one fails, mended, finished",
+        ours=Contestant(
+            name="multibuild all, --resume", run=one_after_another(failing, resumed), before=project.write
+        ),
+        peers=(
+            Contestant(
+                name="bake, run again",
+                run=one_after_another(project.bake(FAILED), project.bake()),
+                before=project.write,
+            ),
+        ),
+        target=1.0,
+    )
+
+
+def memory(scratch: Path, size: Size) -> Case:
+    """Return the case of multibuild's largest resident size with twenty images for six platforms, of trivial steps."""
+    project = _project(scratch / "images-memory", Size(loops=1), names=TWENTY, platforms=SIX)
+    flags = ("-f", str(project.config), "--state-dir", project.state_dir, "--progress", "quiet")
+    return Case(
+        name=f"memory, {_size(project)}",
+        ours=Contestant(
+            name="multibuild all",
+            run=lambda: own_use("bench.own", "all", *flags)["peak_mb"],
+            before=project.write,
+        ),
+        target=120.0,
+        unit="MB",
+    )
+
+
+def _size(project: Images) -> str:
+    return f"{len(project.names)} images × {len(project.platforms)}"
+
+
+def _project(
+    folder: Path,
+    size: Size,
+    *,
+    fails: bool = False,
+    names: Sequence[str] = IMAGES,
+    platforms: Sequence[str] = FOUR,
+) -> Images:
+    """Return images of one stage and a step each, of a third of the stage's work."""
+    step = WORK.format(loops=max(1, size.loops // 30))
+    once = (
+        'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; '
+        f"{FAILURES['compiler']}; fi; "
+    )
+    mount = "--mount=type=cache,id={fresh},target=/tried "
+    stages = [
+        f"FROM shared AS {name}\nARG TARGETARCH\n"
+        + (f"RUN {mount}{once}{step}\n" if fails and name == FAILING else f"RUN : {name}; {step}\n")
+        for name in names
+    ]
+    shared = f"FROM {BASE} AS shared\nRUN : {{fresh}}; {WORK.format(loops=max(1, size.loops // 10))}\n"
+    return Images(folder=folder, dockerfile=shared + "".join(stages), names=names, platforms=platforms)
