@@ -77,6 +77,8 @@ images:
   In commands (`test`) and everywhere else it stays as it is, and so it does in a file without `images`.
 - `contexts: {{app: "image:app"}}` builds from another image of the file: on each platform from its child of that
   platform. That image must have all platforms of this one. `multibuild all tools` builds `app` too.
+- `publish.to` may differ: an image that others are built from can stay in a layout. What is published on this machine is
+  written before any tag of a registry moves.
 - Two images may share a repository, but no tag of it, no `cache.to` and no file of `publish.to`.
 - {_listed(RUN_WIDE)}
   hold for the whole run, so they stand at the top only.

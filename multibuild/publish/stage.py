@@ -81,11 +81,20 @@ class ImageToPublish:
 async def publish_images(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:
     """Compose the index of each image, push and read back all of them, then move the tags of all, or none.
 
-    What is published on this machine is written image by image. Raises what `move_tags.publish_together` raises.
+    What is published on this machine is written image by image, before any tag of a registry moves: a full disk is
+    no reason to put tags back. Raises what `move_tags.publish_together` raises.
     """
-    if images[0].plan.publish.output.kind == "registry":
-        return await _publish_to_registries(images)
-    return tuple([await _publish_locally(image) for image in images])
+    published: dict[str, Published] = {}
+    to_registries: list[ImageToPublish] = []
+    for image in images:
+        if image.plan.publish.output.kind == "registry":
+            to_registries.append(image)
+        else:
+            published[image.plan.name] = await _publish_locally(image)
+    if to_registries:
+        names = (image.plan.name for image in to_registries)
+        published |= zip(names, await _publish_to_registries(to_registries), strict=True)
+    return tuple(published[image.plan.name] for image in images)
 
 
 async def _publish_to_registries(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:

@@ -85,6 +85,30 @@ def test_an_image_built_from_another_is_built_platform_by_platform(images, repos
     assert (state / "latest" / "images" / "app" / "logs" / "linux-arm64.1.log").exists()
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="it gets a layout of another image from the client")
+def test_each_image_goes_where_its_own_config_says(images, repository, registry, state, tmp_path):
+    """A base that stays on this machine, what is built from it in the registry, and a layout of that one."""
+    debug = {"dockerfile": "Dockerfile.debug", "platforms": ["linux/amd64"]}
+    config = images(
+        {
+            "app": {"target": "app", "platforms": ["linux/amd64"], "publish": {"to": "oci:app"}},
+            "debug": {**debug, "contexts": {"app": "image:app"}},
+            "copy": {**debug, "contexts": {"app": "image:debug"}, "publish": {"to": "oci:copy"}},
+        },
+        files={"Dockerfile.debug": DEBUG},
+    )
+    done = multibuild("all", "-f", config, "--state-dir", state, "--json")
+    assert done.code == 0, done.stderr
+    assert [image["published"][0]["ref"] for image in done.json["images"]] == [
+        f"oci:{config.parent}/app/app:latest",
+        f"{REGISTRY}/{repository}/debug:latest",
+        f"oci:{config.parent}/copy/copy:latest",
+    ]
+    assert registry.exists(f"{repository}/debug", "latest")
+    assert not registry.exists(f"{repository}/app", "latest")
+    assert not registry.exists(f"{repository}/copy", "latest")
+
+
 def test_one_unit_that_fails_moves_no_tag_and_the_rest_is_not_built_again(
     images, repository, registry, state
 ):
