@@ -68,17 +68,19 @@ images:
 
 - A text, number or list under an image replaces that of the top level. Mappings merge, key by key. `image` and
   `platforms` may be missing at the top when each image has them.
-- A name is lower case: letters and digits, with `.`, `_` or `-` between them, at most {MAX_NAME} characters. A file has
-  at most {MAX_IMAGES} images.
+- A name has letters, digits, `_` and `-`, with `.` between, no `-` first, and at most {MAX_NAME} characters; no two
+  differ in capitals alone. A file has at most {MAX_IMAGES} images.
 - A key with `*`, `?` or `[` is a pattern of names. All keys that are an image's name or a pattern of it hold for it, in
   their order: later ones win, so a pattern at the end wins over the names before it.
 - `{{name}}` is the name of the image, in every text of
   {_listed(sorted(NAMED_KEYS))}.
+  Repositories have no capitals, so in `image`, `destinations`, `cache` and `publish.staging` it is in lower case,
+  without `_` or `-` at its ends.
   In commands (`test`) and everywhere else it stays as it is, and so it does in a file without `images`.
 - `contexts: {{app: "image:app"}}` builds from another image of the file: on each platform from its child of that
   platform. That image must have all platforms of this one. `multibuild all tools` builds `app` too.
-- `publish.to` may differ: an image that others are built from can stay in a layout. What is published on this machine is
-  written before any tag of a registry moves.
+- `publish.to` may differ: an image that others are built from can stay in a layout. What is published on this machine
+  is written before any tag of a registry moves.
 - Two images may share a repository, but no tag of it, no `cache.to` and no file of `publish.to`.
 - {_listed(RUN_WIDE)}
   hold for the whole run, so they stand at the top only.

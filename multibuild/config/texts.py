@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from multibuild.config.images.names import repository_name
 from multibuild.config.interpolate import MAX_EXPANDED_CHARS, InterpolationError, Interpolator
 from multibuild.config.problems import Problem, config_error
 from multibuild.config.yaml_document import MAX_VALUES, Document, KeyPath
@@ -112,7 +113,7 @@ class Texts:
         return self._text(value, key)
 
     def _text(self, value: str, key: KeyPath) -> str:
-        named = _NAME.sub(self._name, value) if self._name and _takes_name(key) else value
+        named = _NAME.sub(self._name_in(key), value) if self._name and _takes_name(key) else value
         try:
             text = self._expansions.text(named, is_tag=_is_tag(key))
         except InterpolationError as error:
@@ -124,6 +125,9 @@ class Texts:
         self._expansions.count(self._source(key), len(text))
         return text
 
+    def _name_in(self, key: KeyPath) -> str:
+        return repository_name(self._name) if _is_repository(key) else self._name
+
     def _report(self, key: KeyPath, message: str, hint: str | None) -> None:
         self.problems.append(Problem(key=self._source(key), message=message, hint=hint))
 
@@ -131,6 +135,11 @@ class Texts:
 def _takes_name(key: KeyPath) -> bool:
     in_test = key[0] == "platforms" and key[2:3] == ("test",)
     return key[0] in NAMED_KEYS and not in_test
+
+
+def _is_repository(key: KeyPath) -> bool:
+    """Whether a text names a repository, which has no capitals; of caches those in registries are."""
+    return key[0] in {"image", "destinations", "cache"} or key[:2] == ("publish", "staging")
 
 
 def _unusable(text: str) -> str:

@@ -71,7 +71,7 @@ def _is_of_type(value: Any, hint: Any) -> bool:
     return False
 
 
-_IMAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 """The name of an image in a config file; a part of paths."""
 
 

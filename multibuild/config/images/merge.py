@@ -145,12 +145,19 @@ def _wrong_number(names: Sequence[str], document: Document) -> Problem | None:
 
 
 def _wrong_names(names: Sequence[str], from_bake: Mapping[str, Any]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
     for name in names:
         if is_name(name):
+            if (other := seen.setdefault(name.lower(), name)) != name:
+                yield _problem(
+                    *(("bake",) if name in from_bake else ("images", name)),
+                    message=f"{other} and {name} differ in capitals alone, which not every disk tells apart",
+                    hint="rename one of them",
+                )
             continue
         shown = shorten(one_line(name), MAX_QUOTED)
         message = (
-            f"'{shown}' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between"
+            f"'{shown}' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first"
         )
         near = usable_name(name)
         hint = f"like {near}" if near else "like app"

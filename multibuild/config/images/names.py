@@ -17,8 +17,11 @@ MAX_NAME: Final = 64
 MAX_LISTED: Final = 300
 """Characters of a list of names in a hint."""
 
-_NAME: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-"""A path component of a repository (distribution/reference), as `image: …/{name}` makes one of it."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*\Z")
+"""A name of a bake target (buildx, bake.validateTargetName) that is no option, or several with dots between."""
+
+_COMPONENT: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+"""A path component of a repository (distribution/reference)."""
 
 
 def is_pattern(name: str) -> bool:
@@ -27,8 +30,13 @@ def is_pattern(name: str) -> bool:
 
 
 def is_name(name: str) -> bool:
-    """Whether a name is safe in repositories, tags and file names."""
-    return len(name) <= MAX_NAME and bool(_NAME.match(name))
+    """Whether a name is safe in tags and file names, and has a form for repositories."""
+    return len(name) <= MAX_NAME and bool(_NAME.match(name)) and bool(repository_name(name))
+
+
+def repository_name(name: str) -> str:
+    """Return what `{name}` is in a repository, which is in lower case; "" where nothing would be left."""
+    return name if _COMPONENT.match(name) else usable_name(name)
 
 
 def matches(key: str, name: str) -> bool:
@@ -37,10 +45,10 @@ def matches(key: str, name: str) -> bool:
 
 
 def usable_name(name: str) -> str:
-    """Return the nearest name that is usable; "" when nothing is left."""
+    """Return the nearest name that is usable everywhere; "" when nothing is left."""
     text = re.sub(r"[^a-z0-9._]+", "-", name[:MAX_NAME].lower())
     text = re.sub(r"([._-])[._-]*", r"\1", text).strip("._-")
-    return text if is_name(text) else ""
+    return text if _COMPONENT.match(text) else ""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -94,45 +94,51 @@ PROBLEMS = [
         ["4:10: images.app: must be a mapping of keys (like images: {app: {target: app}})"],
     ),
     (
-        BASE + "images: {App: }",
+        BASE + "images: {App: , app: }",
         [
-            "4:10: images.App: 'App' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like app)"
+            "4:17: images.app: App and app differ in capitals alone, which not every disk tells apart (rename one of them)"
+        ],
+    ),
+    (
+        BASE + "images: {__: }",
+        [
+            "4:10: images.__: '__' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like app)"
         ],
     ),
     (
         BASE + "images: {'a/b': }",
         [
-            "4:10: images.a/b: 'a/b' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like a-b)"
+            "4:10: images.a/b: 'a/b' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like a-b)"
         ],
     ),
     (
         BASE + "images: {'': }",
         [
-            "4:10: images.: '' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like app)"
+            "4:10: images.: '' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like app)"
         ],
     ),
     (
         BASE + "images: {-a: }",
         [
-            "4:10: images.-a: '-a' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like a)"
+            "4:10: images.-a: '-a' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like a)"
         ],
     ),
     (
         BASE + "images: {a..b: }",
         [
-            "4:10: images.a..b: 'a..b' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like a.b)"
+            "4:10: images.a..b: 'a..b' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like a.b)"
         ],
     ),
     (
         BASE + "images: {'..': }",
         [
-            "4:10: images...: '..' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like app)"
+            "4:10: images...: '..' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like app)"
         ],
     ),
     (
         BASE + "images: {'ä': }",
         [
-            "4:10: images.ä: 'ä' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (like app)"
+            "4:10: images.ä: 'ä' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (like app)"
         ],
     ),
     (
@@ -424,13 +430,13 @@ PROBLEMS = [
     (
         BASE + "media_type: docker\nimages: {a: {annotations: {x: y}}, b: }",
         [
-            "5:14: images.a.annotations: media_type docker has no annotations: a Docker manifest list cannot hold them (remove them, or write media_type: oci)"
+            "5:14: images.a.annotations: media_type docker has no annotations: Docker manifests and lists cannot hold them (remove them, or write media_type: oci)"
         ],
     ),
     (
         BASE + "media_type: docker\nannotations: {x: y}\nimages: {a: , b: }",
         [
-            "5:1: annotations: media_type docker has no annotations: a Docker manifest list cannot hold them (remove them, or write media_type: oci)"
+            "5:1: annotations: media_type docker has no annotations: Docker manifests and lists cannot hold them (remove them, or write media_type: oci)"
         ],
     ),
     (
@@ -692,6 +698,36 @@ def test_set_reaches_images_that_only_bake_names(tmp_path):
     assert (a.config.target, b.config.target) == ("x", None)
 
 
+def test_targets_keep_their_names_and_repositories_have_no_capitals(tmp_path):
+    text = (
+        BASE.replace("/app", "/{name}") + "bake: {files: [x]}\ndestinations: ['m.example/{name}']\n"
+        "target: '{name}'\ntags: ['{name}']\ncache: {to: ['type=registry,ref=r.example/c/{name}:{slug}']}\n"
+        "publish: {staging: '{image}-{name}-{arch}:{tag}'}\n"
+    )
+    names = {
+        "PHP-8": "php-8",
+        "_common": "common",
+        "Web__": "web",
+        "a__b": "a__b",
+        "x--y": "x--y",
+        "a.B": "a.b",
+    }
+    images = load(tmp_path, text, from_bake={name: {} for name in names}).images
+    assert [image.name for image in images] == list(names)
+    for image in images:
+        config, plain = image.config, names[image.name]
+        assert (config.target, config.tags) == (image.name, (image.name,))
+        assert config.image.endswith(f"/{plain}")
+        assert config.destinations == (f"m.example/{plain}",)
+        assert config.cache.to == (f"type=registry,ref=r.example/c/{plain}:{{slug}}",)
+        assert config.publish.staging == f"{{image}}-{plain}-{{arch}}:{{tag}}"
+
+
+def test_two_names_that_are_one_in_a_repository_are_refused(tmp_path):
+    text = BASE.replace("/app", "/{name}") + "images: {_a: , a: }\n"
+    assert [problem for problem in problems(tmp_path, text) if "_a and a would both be" in problem]
+
+
 def test_images_stand_beside_those_of_bake(tmp_path):
     text = BASE + "bake: {files: [x]}\nimages: {c: {contexts: {x: image:a}}}\n"
     assert [item.name for item in load(tmp_path, text, from_bake={"a": {}}).images] == ["a", "c"]
@@ -701,7 +737,7 @@ def test_images_stand_beside_those_of_bake(tmp_path):
     ("text", "bake", "expected"),
     [
         ("", {"a": {"timeout": "never"}}, "4:1: bake.a.timeout: must be a duration, not 'never' (like 90s, 5m or 1h30m, or a number of seconds)"),
-        ("", {"A": {}}, "4:1: bake: 'A' is no name of an image: lower-case letters and digits, with '.', '_' or '-' between (rename the target: like a)"),
+        ("", {"-A": {}}, "4:1: bake: '-A' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (rename the target: like a)"),
         ("images: {'x-*': {}}", {"a": {}}, "5:10: images.x-*: no image has a name like it (there are a)"),
         ("images: {a: {tragets: x}}", {"a": {}}, "5:14: images.a.tragets: is no key multibuild knows (perhaps you meant 'target')"),
         ("", {"a": {"image": "x/y"}, "b": {"image": "x/y"}}, "4:1: bake.b.image: a and b would both be docker.io/x/y:latest (write {name} in it, which is the image, or give each image its own tags)"),

@@ -130,6 +130,7 @@ def test_the_runs_of_an_images_state_are_as_it_sees_them(state):
 def test_the_name_of_an_image_in_a_journal_is_no_path():
     entry = JournalEntry(time=NOW, event=OF_AN_IMAGE[0], image="app").to_json()
     assert JournalEntry.from_json(entry).image == "app"
+    assert JournalEntry.from_json({**entry, "image": "_App-"}).image == "_App-"
     for name in ("../x", "a/b", ".", "-x", "a" * 200, 1, None, ["a"]):
         with pytest.raises(ValueError, match="no name of an image"):
             JournalEntry.from_json({**entry, "image": name})
