@@ -139,8 +139,14 @@ def image_names(ctx: typer.Context) -> list[str]:
 
     own = [name for name in map(str, _config_section(ctx, "images")) if is_name(name)]
     from_bake = _bake_names(_config_file(ctx)) if _config_section(ctx, "bake") else []
-    given = ctx.params.get("images") or ()
-    return _plain(name for name in [*from_bake, *own] if name not in given)
+    return _plain(name for name in [*from_bake, *own] if name not in _given(ctx))
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """Return the arguments that are on the line already."""
+    names = [one.name for one in ctx.command.params if one.param_type_name == "argument"]
+    values = [ctx.params.get(name or "") for name in names]
+    return {word for value in values for word in ([value] if isinstance(value, str) else value or ())}
 
 
 def _bake_names(file: Path) -> list[str]:
@@ -180,7 +186,7 @@ def _named(value: Any, name: object) -> list[str]:
 
 
 def names_and_images(ctx: typer.Context) -> list[str]:
-    """Return what `merge` takes: names of the config's images, and images at their tags."""
+    """Return what `merge` and `verify` take: names of the config's images, and images at their tags."""
     return [*image_names(ctx), *images(ctx)]
 
 
@@ -190,6 +196,11 @@ def runs(ctx: typer.Context) -> list[str]:
 
     path = ctx.params.get("state_dir") or default_state_dir(_config_file(ctx).resolve().parent, os.environ)
     return _plain(["latest", *(run.id for run in State(path.expanduser()).runs())])
+
+
+def runs_and_names(ctx: typer.Context) -> list[str]:
+    """Return what `report` takes: runs, and names of the config's images."""
+    return [*runs(ctx), *image_names(ctx)]
 
 
 def _plain(words: Iterable[str], incomplete: str = "") -> list[str]:

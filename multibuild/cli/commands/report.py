@@ -32,11 +32,17 @@ class ReportRequest(Request):
 
     run: Annotated[
         str | None,
-        Argument(help="A run's id, or its beginning; default the newest.", autocompletion=completion.runs),
+        Argument(
+            help="A run's id, or its beginning; default the newest.", autocompletion=completion.runs_and_names
+        ),
     ] = None
     names: Annotated[
         tuple[str, ...],
-        Argument(metavar="[IMAGE]...", help="Only these images of a file of several; also without a run."),
+        Argument(
+            metavar="[IMAGE]...",
+            help="Only these images of a file of several; also without a run.",
+            autocompletion=completion.image_names,
+        ),
     ] = ()
     markdown: Annotated[bool, Option("--markdown", help="For a CI summary.")] = False
     html: Annotated[Path | None, Option("--html", help="Write the page there.")] = None

@@ -34,7 +34,7 @@ class VerifyRequest(Request):
         Argument(
             metavar="[REFERENCE]...",
             help="Images or indexes, or names of images of the file; default all of the config, each at its first tag.",
-            autocompletion=completion.images,
+            autocompletion=completion.names_and_images,
         ),
     ] = ()
     content: Annotated[

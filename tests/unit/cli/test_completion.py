@@ -126,7 +126,7 @@ images: {app: {}, worker: {target: worker}, "*": {tags: [edge]}, "w[a-z]*": {}}
 """
 
 
-@pytest.mark.parametrize("command", TAKES_IMAGES)
+@pytest.mark.parametrize("command", [name for name in TAKES_IMAGES if name != "report"])
 def test_names_of_images_are_offered_once(project, offered, command):
     (project / "multibuild.yaml").write_text(SEVERAL)
     assert offered(command, "") == ["app", "worker"]
@@ -135,15 +135,17 @@ def test_names_of_images_are_offered_once(project, offered, command):
     assert offered(command, "--verbose", "app", "worker", "") == []
 
 
-def test_merge_takes_names_too(project, offered):
+@pytest.mark.parametrize("command", ["merge", "verify"])
+def test_references_may_be_names_too(project, offered, command):
     (project / "multibuild.yaml").write_text(SEVERAL)
     own = ["localhost:5000/team/app:latest", "localhost:5000/team/worker:latest"]
-    assert offered("merge", "") == ["app", "worker", *own]
+    assert offered(command, "") == ["app", "worker", *own]
+    assert offered(command, "app", "w") == ["worker"]
     assert offered("inspect", "") == own
 
 
 def test_the_commands_that_take_images_are_found():
-    assert {"all", "build", "plan"} <= set(TAKES_IMAGES)
+    assert {"all", "build", "plan", "test", "matrix", "report"} <= set(TAKES_IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,13 @@ def test_a_bake_definition_with_a_mistake_offers_what_the_config_names(project, 
     (project / "multibuild.yaml").write_text(BAKED)
     fake.answer("buildx", "bake", stderr="ERROR: docker-bake.hcl:1,1: no\n", code=1)
     assert offered("all", "") == ["own"]
+
+
+def test_report_takes_runs_and_then_names(project, offered):
+    (project / "multibuild.yaml").write_text(SEVERAL)
+    assert offered("report", "") == ["latest", "app", "worker"]
+    assert offered("report", "latest", "") == ["app", "worker"]
+    assert offered("report", "app", "") == ["worker"]
 
 
 def test_runs_newest_first(offered, tmp_path):
