@@ -156,7 +156,7 @@ def test_the_commands_that_take_images_are_found():
         "{",
         "images: 3\n",
         "images: [a]\n",
-        "images: {'$(x)': {}, '*': {}, A: {}}\n",
+        "images: {'$(x)': {}, '*': {}, '-A': {}}\n",
         "bake: 3\n",
         CONFIG,
     ],
@@ -257,7 +257,7 @@ def test_clients_profiles_and_choices(offered):
     assert offered("matrix", "--format", "g") == ["github", "gitlab"]
     assert offered("verify", "--content", "") == ["entrypoint", "all"]
     assert offered("merge", "--media-type", "") == ["oci", "docker"]
-    assert offered("clean", "--only", "") == ["runs", "staged", "builders"]
+    assert offered("clean", "--only", "") == ["runs", "staged", "builders", "handed-over"]
 
 
 LINES = {
