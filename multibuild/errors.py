@@ -28,7 +28,7 @@ class ConfigError(MultibuildError):
 
 
 class EnvironmentFault(MultibuildError):
-    """The engine, builder, emulators or credentials are not usable, or a test could not run."""
+    """The engine, builder, emulators or credentials are not usable, or a test or a gate could not run."""
 
     exit_code = 3
 
@@ -47,7 +47,7 @@ class TestFailed(MultibuildError):
 
 
 class VerificationFailed(MultibuildError):
-    """An image is not what it claims to be."""
+    """An image is not what it claims to be, or a gate says no to it."""
 
     exit_code = 6
 

@@ -114,6 +114,19 @@ def redacted_arguments(argv: Sequence[str]) -> list[str]:
     return [_argument(before, word) for before, word in zip(previous, argv, strict=False)]
 
 
+def redacted_words(argv: Sequence[str]) -> list[str]:
+    """Return the words of any program redacted, without the values of flags that are named like a secret."""
+    return [_word(before, word) for before, word in zip(["", *argv], argv, strict=False)]
+
+
+def _word(before: str, word: str) -> str:
+    name, equals, _ = word.partition("=")
+    if equals and is_secret_name(name.lstrip("-")):
+        return f"{name}={REDACTED}"
+    is_value = before.startswith("-") and "=" not in before and not word.startswith("-")
+    return REDACTED if is_value and is_secret_name(before.lstrip("-")) else redacted(word)
+
+
 def redacted_command(argv: Sequence[str]) -> str:
     """Return a command for a shell, without the values of build arguments, which may be secret."""
     return shlex.join(map(redacted, _without_values(argv)))

@@ -94,6 +94,15 @@ MEANINGS: Final = {
     "platforms[].content.origins[].rule": "the [lint rule](lint.md) that explains it",
     "platforms[].content.origins[].rule_line": "the line of that finding",
     "platforms[].content.origins[].message": "what lint says",
+    "platforms[].gates": "the gates that ran, in the order of their ends; absent where the config has none",
+    "platforms[].gates[].name": "of the gate",
+    "platforms[].gates[].status": "`passed`, `failed` (it says no) or `not-run` (it gave no answer)",
+    "platforms[].gates[].required": "whether the child is held back without a yes",
+    "platforms[].gates[].seconds": "how long its program took",
+    "platforms[].gates[].reason": "why, in a line; of a limit on the size also where it passed",
+    "platforms[].gates[].detail": "the last lines of what the program printed, where it did not pass",
+    "platforms[].gates[].hint": "what to do, where it could not be run",
+    "platforms[].gates[].log": "what the program printed, relative to the run's directory",
     "steps": "the steps of each platform's last attempt",
     "steps[].platform": "the platform",
     "steps[].name": "as the Dockerfile has it",
@@ -173,6 +182,9 @@ _ORIGIN: Final = ContentOrigin(
 )
 
 
+_GATE: Final = ("reason", "detail", "hint", "log")
+
+
 def _sample() -> dict[str, Any]:
     """Return the report of a run in which everything happens once."""
     begin = datetime(2026, 1, 1, tzinfo=UTC)
@@ -195,6 +207,7 @@ def _sample() -> dict[str, Any]:
         ("platform.ended", {**platform, "status": "failed", "reason": "…", "steps": [step]}),
         ("test.ended", {**platform, "status": "failed", "class": "network", "detail": "…", "hint": "…"}),
         ("content.ended", {**platform, "status": "failed", "detail": "…", "origins": [_ORIGIN.to_json()]}),
+        ("gate.ended", {**platform, "gate": "scan", "status": "failed", **dict.fromkeys(_GATE, "…")}),
         ("stage.ended", {"stage": "build", "seconds": 1.0}),
         ("index.composed", {"digest": "…", "mediaType": "…", "size": 1, "entries": 1, "manifests": []}),
         ("tag.ended", {"ref": "…", "before": None, "after": "…", "status": "moved"}),

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 MAX_LINE_BYTES = 1024 * 1024
 """Longer lines are cut, so that a hostile log cannot fill memory."""
 
+CHUNK_BYTES = 64 * 1024
+"""As much as a pipe holds (pipe(7)): more is never there at once."""
+
 END_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """The signals that end a process group, each with its timeout in seconds. buildx needs time to cancel in BuildKit."""
 
@@ -72,8 +75,13 @@ async def run_process(
     on_line: Callable[[bytes], None],
     limits: ProcessLimits = ProcessLimits(),
     environ: Mapping[str, str] | None = None,
+    by_line: bool = True,
+    is_docker: bool = True,
 ) -> ProcessResult:
     """Run `argv` in a process group of its own and pass every line of stdout and stderr to `on_line`.
+
+    Without `by_line` it gets the output as it comes, up to 64 KiB at once: a gigabyte of short lines takes minutes.
+    Without `is_docker` the environment is this process's own, without what makes docker's ssh neither ask nor hang.
 
     When a limit is exceeded, or this task is cancelled, the whole group is ended: interrupt, terminate, kill. The child
     ends with this process even if that is killed with SIGKILL. Raises StartFailed when `argv[0]` cannot be started, and
@@ -81,8 +89,8 @@ async def run_process(
     """
     logger.info("+ %s", redacted_command(argv))
     start = time.monotonic()
-    process = await _start(argv, cwd, environ)
-    watch = _Watch(limits)
+    process = await _start(argv, cwd, docker_environment(environ) if is_docker else environ)
+    watch = _Watch(limits, _lines if by_line else _chunks)
     try:
         reason = await watch.follow(process, on_line)
     finally:
@@ -97,7 +105,7 @@ async def _start(
         asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
-            env=docker_environment(environ),
+            env=environ,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -121,8 +129,11 @@ async def _start(
 class _Watch:
     """Reader of a process's lines that enforces the limits."""
 
-    def __init__(self, limits: ProcessLimits) -> None:
+    def __init__(
+        self, limits: ProcessLimits, parts: Callable[[asyncio.StreamReader], AsyncIterator[bytes]]
+    ) -> None:
         self._limits = limits
+        self._parts = parts
         self._last_output = self._last_poll = time.monotonic()
 
     async def follow(
@@ -162,9 +173,9 @@ class _Watch:
 
     async def _read(self, process: asyncio.subprocess.Process, on_line: Callable[[bytes], None]) -> None:
         assert process.stdout is not None
-        async for line in _lines(process.stdout):
+        async for part in self._parts(process.stdout):
             self._last_output = time.monotonic()
-            on_line(line)
+            on_line(part)
 
     def _pause(self, deadline: float | None) -> float | None:
         now = time.monotonic()
@@ -200,11 +211,17 @@ async def _exited(process: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(0.2)
 
 
+async def _chunks(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Return the output as it comes."""
+    while chunk := await stream.read(CHUNK_BYTES):
+        yield chunk
+
+
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """Return whole lines; longer ones are cut at MAX_LINE_BYTES."""
     pending = bytearray()
     dropping = False
-    while chunk := await stream.read(64 * 1024):
+    while chunk := await stream.read(CHUNK_BYTES):
         *whole, rest = chunk.split(b"\n")
         for part in whole:
             if not dropping:
@@ -236,7 +253,7 @@ async def _signal_in_order(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(seconds):
                 # The pipe must be drained, or a child that still writes blocks forever.
                 if process.stdout is not None:
-                    while await process.stdout.read(64 * 1024):
+                    while await process.stdout.read(CHUNK_BYTES):
                         pass
                 await process.wait()
                 break

@@ -15,6 +15,7 @@ from typing import Any
 
 from multibuild.cli.streams import live
 from multibuild.report.failure_lines import failed_proof
+from multibuild.report.gates import gate_end, not_passed
 from multibuild.terminal import one_line, printable
 
 MAX_SUMMARY_BYTES = 1024 * 1024
@@ -87,7 +88,7 @@ def summary(markdown: str) -> str:
 
 
 def annotate(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a command per platform that failed, and one for a run that failed otherwise."""
+    """Yield a command per platform and gate that failed, and one for a run that failed otherwise."""
     reported = False
     for platform in report["platforms"]:
         failure = _failure(platform)
@@ -95,6 +96,9 @@ def annotate(report: Mapping[str, Any]) -> Iterator[str]:
             reported = reported or platform["required"]
             level = "error" if platform["required"] else "warning"
             yield command(level, f"{platform['platform']}: {failure[0]}", failure[1])
+        for gate in not_passed(platform):
+            reported = reported or (gate["required"] and platform["required"])
+            yield _gate(platform, gate)
     error = report.get("error")
     if error and not reported:
         yield command("error", "multibuild", "\n".join(filter(None, (error["message"], error.get("hint")))))
@@ -113,6 +117,13 @@ def _failure(platform: Mapping[str, Any]) -> tuple[str, str] | None:
             detail = str(platform[proof].get("detail") or "see the report")
             return failed_proof(proof, platform[proof].get("class")), detail
     return None
+
+
+def _gate(platform: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
+    level = "error" if gate["required"] and platform["required"] else "warning"
+    lines = str(gate.get("detail") or "").splitlines()[-MAX_EVIDENCE_LINES:]
+    text = "\n".join([*lines, str(gate.get("hint") or "")]).strip()
+    return command(level, f"{platform['platform']}: {gate_end(gate)}", text or "see the report")
 
 
 def command(level: str, title: str, message: str) -> str:

@@ -21,6 +21,8 @@ from multibuild.config.field_types import (
     parse_limit,
     parse_stall,
 )
+from multibuild.config.gates.checks import check_gates
+from multibuild.config.gates.gate import MAX_GATES, Gate
 from multibuild.config.problems import invalid
 from multibuild.config.sections import (
     Attestations,
@@ -128,6 +130,8 @@ class Config(Section):
     """The proof of content."""
     lint: Lint = Field(default_factory=Lint.model_construct)
     """What is done about mistakes in the Dockerfile."""
+    gates: Annotated[tuple[Gate, ...], Field(max_length=MAX_GATES)] = ()
+    """What each platform's child must pass before any tag moves."""
     publish: Publish = Field(default_factory=Publish.model_construct)
     """How children are staged, and where the index goes."""
     registries: dict[RegistryHost, RegistryOptions] = Field(default_factory=dict)
@@ -180,6 +184,13 @@ class Config(Section):
                     message = f"{platform} is already listed as {seen[platform]}"
                     raise invalid(message, hint="remove one", at=at)
                 seen[platform] = ".".join(map(str, at)).removesuffix(".name")
+        return self
+
+    @model_validator(mode="after")
+    def _gates_can_run(self) -> Self:
+        to_registry = self.publish.output.kind == "registry"
+        staged = to_registry or self.publish.staging != "auto"
+        check_gates(self.gates, to_registry=to_registry, staged=staged, to=self.publish.to)
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from multibuild.config.cli_overrides import Overrides, apply_overrides
 from multibuild.config.config import Config, ConfigFile
+from multibuild.config.gates.checks import platform_problems
 from multibuild.config.git import GitFacts
 from multibuild.config.images.dependencies import image_contexts
 from multibuild.config.interpolate import Interpolator
@@ -42,6 +43,9 @@ _RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}
 
 _RUNTIME_ONLY_PUBLISH_KEYS: Final = {"together"}
 """The same for how it is published."""
+
+_ABSENT_WHEN_EMPTY: Final = ("gates",)
+"""Keys that the canonical form has only where a file uses them: it was made before they existed."""
 
 
 @frozen
@@ -97,6 +101,9 @@ def canonical_json(config: Config, dependencies: Mapping[str, str] | None = None
     for entry in settings["platforms"]:
         for key in _RUNTIME_ONLY_PLATFORM_KEYS:
             entry.pop(key)
+    for key in _ABSENT_WHEN_EMPTY:
+        if not settings[key]:
+            del settings[key]
     if dependencies:
         settings["dependencies"] = dict(dependencies)
     return json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -110,7 +117,7 @@ def _validate(values: Any, document: Document, problems: list[Problem]) -> Confi
         reported = {problem.key for problem in problems}
         others = [p for p in problems_of(error, ConfigFile, document) if p.key not in reported]
         raise config_error(document, [*problems, *others]) from None
-    problems = [*problems, *_image_contexts(config)]
+    problems = [*problems, *_image_contexts(config), *_gate_platforms(config)]
     if problems:
         raise config_error(document, problems)
     return config
@@ -123,6 +130,11 @@ def _image_contexts(config: Config) -> Iterator[Problem]:
             message="image:NAME is another image of this file, and the file has no `images`",
             hint="write docker-image://NAME for an image of a registry, ./image:NAME for a folder",
         )
+
+
+def _gate_platforms(config: Config) -> Iterator[Problem]:
+    platforms = [entry.name for entry in config.platforms]
+    yield from platform_problems({"": (config.gates, platforms)}, lambda _name, key: key)
 
 
 def refuse_images(document: Document) -> None:

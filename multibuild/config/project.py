@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from multibuild.config.cli_overrides import Overrides, apply_overrides
 from multibuild.config.config import Config, ConfigFile
+from multibuild.config.gates.checks import platform_problems
 from multibuild.config.git import GitFacts
 from multibuild.config.images.collisions import collision_problems
 from multibuild.config.images.dependencies import (
@@ -143,9 +144,18 @@ def _images(
     if not problems:
         problems.add(dependency_problems(images))
         problems.add(collision_problems(images, flags=layers.flags))
+        problems.add(_gate_platforms(images))
     if problems:
         raise config_error(_with_bake(document, from_bake), problems.reported())
     return tuple(images.values())
+
+
+def _gate_platforms(images: Mapping[str, Image]) -> Iterator[Problem]:
+    used = {
+        name: (image.config.gates, [entry.name for entry in image.config.platforms])
+        for name, image in images.items()
+    }
+    return platform_problems(used, lambda name, key: images[name].source(key))
 
 
 def _with_bake(document: Document, from_bake: Mapping[str, Mapping[str, Any]]) -> Document:

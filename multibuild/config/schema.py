@@ -8,6 +8,7 @@ from typing import Any
 
 from multibuild.config import sections
 from multibuild.config.config import Config, ConfigFile
+from multibuild.config.gates import gate
 from multibuild.config.images.merge import MAX_IMAGES, RUN_WIDE_INNER, RUN_WIDE_KEYS
 from multibuild.config.images.names import MAX_NAME
 
@@ -18,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     describe(Config, schema)
     describe(ConfigFile, schema)
     for name, definition in schema["$defs"].items():
-        describe(getattr(sections, name), definition)
+        describe(getattr(gate if name == "Gate" else sections, name), definition)
     entry = schema["properties"]["platforms"]["items"]
     schema["properties"]["platforms"]["items"] = {"anyOf": [{"type": "string"}, entry]}
     schema["properties"]["images"] |= _images(schema)

@@ -312,6 +312,30 @@ class HandedOver(PlatformEvent):
     digest: str
 
 
+@event("gate.started", journaled=False)
+class GateStarted(PlatformEvent):
+    """The program of a gate begins: shown."""
+
+    gate: str
+
+
+@event("gate.ended", durable=False)
+class GateEnded(PlatformEvent):
+    """A gate passed, failed (it says no) or was not-run, because of `reason`; `detail` is the end of its output.
+
+    Shown, in the report. No later run reads it: gates run again.
+    """
+
+    gate: str
+    status: str
+    required: bool = True
+    seconds: float = 0.0
+    reason: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    log: str | None = None
+
+
 @event("index.composed")
 class IndexComposed(ImageEvent):
     """The index is made, with its descriptors, and not pushed yet. Shown, in the report; `clean` keeps its entries."""

@@ -74,6 +74,11 @@ _ATTEMPT: Shape = {
     "evidence": _TEXT, "hint?": _TEXT, "log": _TEXT, "node?": _TEXT, "began?": is_number, "then?": _TEXT,
 }  # fmt: skip
 
+_GATE: Mapping[str, Shape] = {
+    "name": is_text, "status": is_text, "required": is_flag, "seconds": is_duration, "reason?": _TEXT,
+    "detail?": _TEXT, "hint?": _TEXT, "log?": _TEXT,
+}  # fmt: skip
+
 _PROOF: Mapping[str, Shape] = {"status": is_text, "class?": _TEXT, "detail?": _TEXT, "hint?": _TEXT}
 
 _IMAGE_REPORT: Mapping[str, Shape] = {
@@ -99,6 +104,7 @@ _IMAGE_REPORT: Mapping[str, Shape] = {
             "waits?": [{"number": is_count, "seconds": is_duration, "reason": is_text, "began": is_number}],
             "test": {**_PROOF, "seconds": is_duration},
             "content": {**_PROOF, "checked?": is_count, "foreign?": [is_text], "origins?": [_ORIGIN]},
+            "gates?": [_GATE],
             "reason?": _TEXT,
         }
     ],

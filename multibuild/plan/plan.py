@@ -18,6 +18,7 @@ from multibuild.plan.spec import BuildSpec
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
+    from multibuild.config.gates.gate import Gate
     from multibuild.config.load import LoadedConfig
     from multibuild.config.sections import PlatformEntry, Publish, Retry, Verify
     from multibuild.oci.registry_settings import RegistrySettings
@@ -61,6 +62,7 @@ class Plan:
     media_type: Literal["oci", "docker"]
     publish: Publish
     fingerprint: str
+    gates: tuple[Gate, ...] = ()
     name: str = ""
     dependencies: Mapping[str, str] = field(default_factory=dict)
     layout_annotations: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +122,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         media_type=config.media_type,
         publish=config.publish,
         fingerprint=fingerprint_of(loaded.canonical),
+        gates=config.gates,
         name=loaded.name,
         dependencies=loaded.dependencies,
     )

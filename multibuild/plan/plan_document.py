@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from multibuild.json_types import as_json
 from multibuild.plan.build_command import build_arguments
 from multibuild.plan.plan import Plan
-from multibuild.redact import redacted_arguments, redacted_values
+from multibuild.redact import redacted_arguments, redacted_values, redacted_words
+
+if TYPE_CHECKING:
+    from multibuild.config.gates.gate import Gate
 
 
 def project_document(plans: Sequence[Plan]) -> dict[str, Any]:
@@ -36,6 +39,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "media_type": plan.media_type,
             "verify": plan.verify.content,
             "verify_ignore": list(plan.verify.ignore),
+            **({"gates": [_gate(gate) for gate in plan.gates]} if plan.gates else {}),
             "to": plan.publish.to,
             "omitted": [str(platform) for platform in plan.omitted],
             "platforms": [
@@ -58,3 +62,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         }
     )
     return document
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    """Return a gate's keys that say something; `timeout` in seconds, `max` in bytes, `growth` in percent."""
+    program = {"run": redacted_words(gate.run), "timeout": gate.timeout_s} if gate.run is not None else {}
+    limits = {key: value for key, value in (("max", gate.max), ("growth", gate.growth)) if value is not None}
+    platforms = {"platforms": [str(platform) for platform in gate.platforms]} if gate.platforms else {}
+    return {"name": gate.name, **program, **limits, **platforms, "required": gate.required}

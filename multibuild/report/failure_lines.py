@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from multibuild.report.gates import gate_end, not_passed
 from multibuild.terminal import one_line, printable
 
 MAX_EVIDENCE_LINES = 14
@@ -44,6 +45,8 @@ def failure_lines(platform: Mapping[str, Any]) -> list[str]:
             failure = failed_proof(kind, platform[kind].get("class"))
             lines += [f"{name}: {failure}", *_proof(platform[kind])]
             lines += _clue(platform) if kind == "test" else []
+    for gate in not_passed(platform):
+        lines += [f"{name}: {gate_end(gate)}", *_gate(gate)]
     return [one_line(line) for line in lines]
 
 
@@ -72,6 +75,19 @@ def is_untried(platform: Mapping[str, Any]) -> bool:
     """Whether a platform has a reason, and nothing of its own that failed."""
     proofs = (platform["test"]["status"], platform["content"]["status"])
     return bool(platform.get("reason")) and not platform["attempts"] and "failed" not in proofs
+
+
+def has_failed(platform: Mapping[str, Any]) -> bool:
+    """Whether a platform's build, a proof of it or a gate failed; not one that a retry resolved."""
+    proofs = (platform["test"]["status"], platform["content"]["status"])
+    return platform["status"] != "succeeded" or "failed" in proofs or bool(not_passed(platform))
+
+
+def _gate(gate: Mapping[str, Any]) -> list[str]:
+    """Return what a gate printed last, the hint, and where the rest is."""
+    lines = _quote(gate.get("detail"))
+    lines += [f"  hint: {gate['hint']}"] if gate.get("hint") else []
+    return [*lines, f"  log: {gate['log']}"] if gate.get("log") else lines
 
 
 def _clue(platform: Mapping[str, Any]) -> list[str]:

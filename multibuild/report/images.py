@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.journal.entry import JournalEntry
-from multibuild.report.report import INDEXED_STATUSES, make_report
+from multibuild.report.report import is_proved, make_report
 
 RUN_WIDE = ("run", "status", "started", "seconds", "stages", "environment", "error")
 """Keys of a report that belong to the run; every other one belongs to an image."""
@@ -61,19 +61,12 @@ def _image_status(report: Mapping[str, Any], run: str) -> str:
     As far as its journal shows: another image's failure holds its tags back.
     """
     rows, tags = report["platforms"], report["published"]
-    complete = "succeeded" if rows and all(map(_is_proved, rows)) else "partial"
+    complete = "succeeded" if rows and all(map(is_proved, rows)) else "partial"
     if tags and all(tag["status"] in _IN_PLACE for tag in tags):
         return complete
-    if any(row["required"] and not _is_proved(row) for row in rows) or not rows:
+    if any(row["required"] and not is_proved(row) for row in rows) or not rows:
         return "interrupted" if run == "interrupted" else "failed"
     return complete if run in {"succeeded", "partial"} and not tags else "built"
-
-
-def _is_proved(row: Mapping[str, Any]) -> bool:
-    return row["status"] in INDEXED_STATUSES and "failed" not in (
-        row["test"]["status"],
-        row["content"]["status"],
-    )
 
 
 def _stages(run: Sequence[Mapping[str, Any]], images: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
-from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of
+from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of, has_failed
 from multibuild.report.matrix import NO_CELL, platforms_of, report_cells, short_names
 from multibuild.report.node_lines import node_lines
-from multibuild.report.summary import HEADINGS, MIN_EMULATION_COST_S, grouped_tags, platform_cells
+from multibuild.report.summary import MIN_EMULATION_COST_S, grouped_tags, platform_table
 from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
 
 MAX_STEPS = 5
@@ -45,8 +45,9 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 
 
 def _platforms(report: Mapping[str, Any]) -> list[str]:
-    rows = [[_cell(cell) for cell in platform_cells(platform)] for platform in report["platforms"]]
-    return _table([heading.lower() for heading in HEADINGS], rows, numbers={2, 3}) if rows else []
+    headings, *cells = platform_table(report)
+    rows = [[_cell(cell) for cell in row] for row in cells]
+    return _table([heading.lower() for heading in headings], rows, numbers={2, 3}) if rows else []
 
 
 def _matrix(groups: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -94,8 +95,7 @@ def _failures(report: Mapping[str, Any]) -> list[str]:
         text = [
             shorten(line, MAX_LINE_LENGTH) if line.startswith(QUOTE_INDENT) else line for line in failures
         ]
-        proofs = (platform["test"]["status"], platform["content"]["status"])
-        if platform["status"] == "succeeded" and "failed" not in proofs:
+        if not has_failed(platform):
             resolved += text
         else:
             lines += ["", *_fenced(text)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from multibuild.report.report import INDEXED_STATUSES
+from multibuild.report.report import INDEXED_STATUSES, is_proved
 from multibuild.terminal import columns, one_line
 
 MAX_NAMES = 5
@@ -24,10 +24,9 @@ def report_cells(groups: Sequence[Mapping[str, Any]]) -> Rows:
 
 
 def cell(row: Mapping[str, Any]) -> str:
-    """Return how a platform ended in a word; one whose proof failed did, too. `?` is for an optional one."""
-    proofs = {row["test"]["status"], row["content"]["status"]}
+    """Return how a platform ended in a word; one whose proof or gate failed did, too. `?` is for an optional one."""
     status = str(row["status"])
-    if status in INDEXED_STATUSES and "failed" in proofs:
+    if status in INDEXED_STATUSES and not is_proved(row):
         status = "failed"
     return {"succeeded": "ok"}.get(status, status) + ("" if row["required"] else "?")
 

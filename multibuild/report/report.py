@@ -18,6 +18,7 @@ from multibuild.journal.events import (
     AttemptWaiting,
     ChildRead,
     ContentEnded,
+    GateEnded,
     HostReady,
     IndexComposed,
     PlatformEnded,
@@ -31,6 +32,7 @@ from multibuild.journal.events import (
 )
 from multibuild.redact import redacted_values
 from multibuild.report.failure_lines import retry_manner
+from multibuild.report.gates import is_held_back
 from multibuild.terminal import human_seconds
 
 UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
@@ -78,6 +80,8 @@ class _Fold:
         }
         self._tags: dict[str, dict[str, Any]] = {}
         self._platforms = {planned["platform"]: _empty_row(planned) for planned in plan.get("platforms", ())}
+        for row in self._platforms.values() if plan.get("gates") else ():
+            row["gates"] = []
         self._running: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, list[dict[str, Any]]] = {}
         self._stages: list[dict[str, Any]] = []
@@ -143,6 +147,8 @@ class _Fold:
                 row["test"] = _proof({"status": "skipped", "seconds": 0.0}, fields)
             case ContentEnded():
                 row["content"] = _proof({"status": "skipped", "checked": 0, "foreign": []}, fields)
+            case GateEnded():
+                row.setdefault("gates", []).append(_gate(fields))
 
     def _timed_steps(
         self, name: str, steps: Sequence[Mapping[str, Any]], attempts: Sequence[Mapping[str, Any]]
@@ -184,7 +190,7 @@ class _Fold:
                 sum((attempt["seconds"] for attempt in row["attempts"]), 0.0), 3
             )
         header = {**self._header, "seconds": round(max(total, 0.0), 3)}
-        if header["status"] == "succeeded" and not all(map(_is_indexed, rows)):
+        if header["status"] == "succeeded" and not all(map(is_proved, rows)):
             header["status"] = "partial"
         return {
             **header,
@@ -231,9 +237,13 @@ def _proof(blank: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
     return {**blank, **_present_fields(blank, fields), **details}
 
 
-def _is_indexed(row: Mapping[str, Any]) -> bool:
-    """Whether a platform is in the index: one whose test or content check failed is left out."""
-    return row["status"] in INDEXED_STATUSES and "failed" not in (
-        row["test"]["status"],
-        row["content"]["status"],
-    )
+def _gate(fields: Mapping[str, Any]) -> dict[str, Any]:
+    details = {key: fields[key] for key in ("reason", "detail", "hint", "log") if fields.get(key)}
+    known = {key: fields[key] for key in ("status", "required", "seconds")}
+    return {"name": fields["gate"], **known, **details}
+
+
+def is_proved(row: Mapping[str, Any]) -> bool:
+    """Whether a platform can be in the index: one whose test, content check or required gate failed is left out."""
+    proofs = (row["test"]["status"], row["content"]["status"])
+    return row["status"] in INDEXED_STATUSES and "failed" not in proofs and not is_held_back(row)

@@ -7,6 +7,7 @@ from typing import Any
 
 from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of
+from multibuild.report.gates import gates_word, has_gates
 from multibuild.report.matrix import matrix_lines, report_cells, status_line
 from multibuild.report.node_lines import node_lines
 from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shorten
@@ -52,8 +53,16 @@ def _table(report: Mapping[str, Any], width: int) -> list[str]:
         return [*matrix_lines(report_cells(groups), width=width), status_line(groups)]
     if not report["platforms"]:
         return []
-    rows = [HEADINGS, *(platform_cells(platform) for platform in report["platforms"])]
-    return columns(rows, width=width, right=frozenset({2, 3}))
+    return columns(platform_table(report), width=width, right=frozenset({2, 3}))
+
+
+def platform_table(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the headings and each platform's cells, with a column for gates where some are configured."""
+    rows = [HEADINGS, *map(platform_cells, report["platforms"])]
+    if not has_gates(report):
+        return rows
+    words = ["GATES", *map(gates_word, report["platforms"])]
+    return [(*row[:-1], word, row[-1]) for row, word in zip(rows, words, strict=True)]
 
 
 def platform_cells(platform: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from multibuild.buildx.slots import Slots
 from multibuild.config.project import LoadedProject
 from multibuild.journal.events import PlatformEnded
 from multibuild.journal.run_context import RunContext
 from multibuild.plan.plan import make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
+from multibuild.prove.gates.find_programs import require_gate_programs
+from multibuild.prove.gates.stage import GatesRun, pass_gates
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.move_tags import Published
@@ -28,9 +31,9 @@ async def merge_handed_over(
 ) -> Status:
     """Compose and publish the children that were handed over, and remove their tags.
 
-    Content is proved of all, and tests are run that were not. Of several images, all are proved before the first tag of
-    any moves. Raises PublishFailed for a required platform that was not handed over, TestFailed or VerificationFailed
-    for one whose proof fails; no tag has moved then.
+    Content is proved of all, tests are run that were not, and gates in any case. Of several images, all are proved
+    before the first tag of any moves. Raises PublishFailed for a required platform that was not handed over, TestFailed
+    or VerificationFailed for one whose proof or gate fails; no tag has moved then.
     """
     found = await find_images(project, only, context)
     _save_plans(found, context)
@@ -38,6 +41,7 @@ async def merge_handed_over(
     await require_children(images)
     if not images:
         return "succeeded"
+    require_gate_programs([image.loaded for image in images], only, context.recorder.say)
     images = await _with_hosts(images, only, context)
     by_name = {image.plan.name: image for image in (*found, *images)}
     _save_plans(tuple(by_name.values()), context)
@@ -80,7 +84,7 @@ async def _with_hosts(
 
 
 async def _proved(image: HandedOverImage) -> ImageToPublish:
-    """Prove the content of an image's children, and run the tests that were not run."""
+    """Prove the content of an image's children, run the tests that were not run, and the gates."""
     plan, context = image.plan, image.context
     with child_reader(image.loaded, context.state, context.run, context.recorder) as reader:
         _record(image)
@@ -92,6 +96,8 @@ async def _proved(image: HandedOverImage) -> ImageToPublish:
             failover=failover_of(plan, [image.loaded], context),
             tested=image.tested,
         )
+        gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
+        children = await pass_gates(gates, children)
     return ImageToPublish(plan=plan, children=children, context=context)
 
 

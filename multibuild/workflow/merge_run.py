@@ -1,4 +1,4 @@
-"""`merge` without arguments: prove what the last run built and did not prove, then publish it."""
+"""`merge` without arguments: prove what the last run built and did not prove, run its gates, then publish it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.resume import read_unfinished_runs
+from multibuild.buildx.slots import Slots
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
 from multibuild.errors import PublishFailed, UsageError
@@ -26,6 +27,8 @@ from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.plan.planned_platform import PlannedPlatform
 from multibuild.platforms import Platform
+from multibuild.prove.gates.find_programs import require_gate_programs
+from multibuild.prove.gates.stage import GatesRun, pass_gates
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
@@ -38,10 +41,12 @@ async def merge_last_run(
 ) -> Status:
     """Compose and publish the children of the last run; what that run did not prove is proved now, as by `all`.
 
-    Of several images, all are proved before the first tag of any moves. Raises PublishFailed for a required platform
-    without a child, TestFailed or VerificationFailed for one whose proof fails; no tag has moved then.
+    Gates run in any case. Of several images, all are proved before the first tag of any moves. Raises PublishFailed for
+    a required platform without a child, TestFailed or VerificationFailed for one whose proof or gate fails; no tag has
+    moved then.
     """
     chosen = choose_images(project.images, only)
+    require_gate_programs(chosen, only, context.recorder.say)
     contexts = [context.of_image(loaded.name) if loaded.name else context for loaded in chosen]
     plans = [
         make_plan(loaded, recorded_facts(own.state.load_facts(), loaded.config.builder), only=only)
@@ -75,7 +80,7 @@ async def _proved_image(
     context: RunContext,
     save: Callable[[Plan], None],
 ) -> ImageToPublish:
-    """Adopt the children of an image's last run, `save` its plan, and prove what that run did not."""
+    """Adopt the children of an image's last run, `save` its plan, prove what that run did not, and run the gates."""
     last = _require_last_run(context.state, context.run.id)
     results = await asyncio.to_thread(_adopt_children, _last_results(plan, last), last, context)
     _record(results, context)
@@ -93,10 +98,12 @@ async def _proved_image(
             staged = staged_children(tuple(unproven.values()))
             failover = failover_of(plan, [loaded], context)
             children += await prove_children(plan, staged, context, reader=reader, failover=failover)
-    by_platform = {child.planned.platform: child for child in children}
-    ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
+        by_platform = {child.planned.platform: child for child in children}
+        ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
+        gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
+        passed = await pass_gates(gates, ordered)
     previous = read_unfinished_runs(context.state, context.run)
-    return ImageToPublish(plan=plan, children=ordered, context=context, previous_digests=previous.tags)
+    return ImageToPublish(plan=plan, children=passed, context=context, previous_digests=previous.tags)
 
 
 async def preview_last_run(

@@ -1,4 +1,4 @@
-"""A run: load → fingerprint → prepare the host → decide → build → prove → publish. Read this first.
+"""A run: load → fingerprint → prepare the host → decide → build → prove → gates → publish. Read this first.
 
 Each stage is a package of its own and imports none of the others; what makes a stage faster is inside its package.
 A run has images, and an image has platforms: a file without `images` has one image, without a name.
@@ -16,6 +16,7 @@ from multibuild.builds.failover import Failover
 from multibuild.builds.inputs import PendingFingerprints
 from multibuild.builds.resume import Reusable, find_reusable
 from multibuild.builds.stage import BuildOutcome, SharedBuilds, build_platforms, require_built
+from multibuild.buildx.slots import Slots
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
 from multibuild.errors import MultibuildError
@@ -30,6 +31,8 @@ from multibuild.plan.children import PlatformChild
 from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
+from multibuild.prove.gates.find_programs import require_gate_programs
+from multibuild.prove.gates.stage import GatesRun, pass_gates
 from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
@@ -76,8 +79,9 @@ async def run_stages(project: LoadedProject, only: Sequence[Platform] | None, co
         images = tuple([await _take_handed_over(image, project.chosen) for image in images])
     failover = failover_of(images[0].plan, project.images, context)
     shared = SharedBuilds.of([image.plan for image in images], failover)
+    slots = Slots(images[0].plan.jobs)  # of the gates of all images
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_build_and_prove(image, shared, project)) for image in images]
+        tasks = [group.create_task(_build_and_prove(image, shared, project, slots)) for image in images]
     outcomes = [task.result() for task in tasks]
     # What is built from another image comes after that one's own error.
     ordered = dependencies_first([image.plan for image in images])
@@ -98,6 +102,8 @@ async def prepare_images(
 ) -> tuple[ImageRun, ...]:
     """Fingerprint, prepare the host, decide, and look what needs no build, before anything is built."""
     chosen = choose_images(project.images, only)
+    if context.command != "build":
+        require_gate_programs(chosen, only, context.recorder.say)
     contexts = {loaded.name: _context_of(loaded, context) for loaded in chosen}
     async with PendingFingerprints(chosen, only, context.recorder) as fingerprints:
         host = await prepare_host(chosen, context)
@@ -117,8 +123,13 @@ def _context_of(loaded: LoadedConfig, context: RunContext) -> RunContext:
     return context.of_image(loaded.name) if loaded.name else context
 
 
-async def _build_and_prove(image: ImageRun, shared: SharedBuilds, project: LoadedProject) -> ImageOutcome:
-    """Build an image, prove it unless it is only built, hand it over if asked; an error ends no other image."""
+async def _build_and_prove(
+    image: ImageRun, shared: SharedBuilds, project: LoadedProject, slots: Slots
+) -> ImageOutcome:
+    """Build an image; prove it and run its gates unless it is only built; hand it over if asked.
+
+    An error ends no other image.
+    """
     loaded, context, plan = image.loaded, image.context, image.plan
     try:
         if context.command == "build" and not context.hand_over:
@@ -139,6 +150,9 @@ async def _build_and_prove(image: ImageRun, shared: SharedBuilds, project: Loade
                 failover=failover,
                 tested=image.handed_over,
             )
+            if context.command != "build":
+                gates = GatesRun(plan=built.plan, context=context, registries=reader.registries, slots=slots)
+                children = await pass_gates(gates, children)
         if context.hand_over:
             await _hand_over(image, built, children)
     except MultibuildError as error:

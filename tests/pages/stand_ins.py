@@ -74,8 +74,27 @@ def _sudo(arguments: Sequence[str]) -> int:
     return subprocess.run(arguments).returncode
 
 
+def _trivy(arguments: Sequence[str]) -> int:
+    """Check that an image in the registry is scanned by digest, with its platform; a database is not fetched."""
+    assert arguments[0] == "image", arguments
+    if arguments[1:] != ["--download-db-only"]:
+        assert "--exit-code" in arguments, "without it trivy says yes to everything"
+        assert arguments[arguments.index("--platform") + 1].startswith("linux/")
+        assert "@sha256:" in arguments[-1]
+        _assert_held(arguments[-1])
+    return 0
+
+
+def _grype(arguments: Sequence[str]) -> int:
+    """Fetch no database."""
+    assert arguments == ["db", "update"], arguments
+    return 0
+
+
 STAND_INS: Final[Mapping[str, StandIn]] = {
+    "trivy": StandIn(reason="a scanner needs its database from the internet", act=_trivy),
     "cosign": StandIn(reason="signing needs a key or an identity provider on the internet", act=_cosign),
+    "grype": StandIn(reason="a scanner needs its database from the internet", act=_grype),
     "kubectl": StandIn(reason="there is no cluster", act=_kubectl),
     "make": StandIn(reason="the test suite cannot run inside itself", act=_make),
     "pip": StandIn(reason="it would install into the environment of the tests", act=_pip),

@@ -32,10 +32,11 @@ def doctor(request: DoctorRequest) -> int:
     from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.doctor import diagnose
+    from multibuild.prove.gates.find_programs import gate_checks
     from multibuild.workflow.lint import lint_checks
 
     images = load_project(request).images
-    checks = lint_checks(images)
+    checks = (*lint_checks(images), *gate_checks(images))
     diagnosis = supervise(diagnose(images, DockerEngine()))
     diagnosis = replace(diagnosis, checks=(*diagnosis.checks, *checks))
     if diagnosis.facts is not None:

@@ -50,6 +50,7 @@ def image_table(plans: Sequence[Plan]) -> str:
     lines += ["", *(f"{plan.name} → {place}" for plan in plans for place in _grouped_destinations(plan))]
     units = sum(len(plan.platforms) for plan in plans)
     lines += ["", f"{len(plans)} images, {units} builds; no tag moves before all indexes are pushed."]
+    lines += _gates(_gates_of_images(plans))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -64,6 +65,43 @@ def _grouped_destinations(plan: Plan) -> list[str]:
     return _destinations(plan)
 
 
+def _gates_of_images(plans: Sequence[Plan]) -> list[str]:
+    """Return the gates of several images, each once, with the names of its images where not all have it."""
+    names: dict[str, list[str]] = {}
+    for plan in plans:
+        for text in _gate_texts(plan):
+            names.setdefault(text, []).append(plan.name)
+    return [
+        text if len(images) == len(plans) else f"{text}; for {', '.join(images)}"
+        for text, images in names.items()
+    ]
+
+
+def _gate_texts(plan: Plan) -> list[str]:
+    """Return each gate of an image: name, platforms where they are not all, and what is run or compared."""
+    from multibuild.redact import redacted_words
+    from multibuild.terminal import one_line
+
+    texts = []
+    for gate in plan.gates:
+        optional = "" if gate.required else " (optional)"
+        platforms = f" on {', '.join(map(str, gate.platforms))}" if gate.platforms else ""
+        what = shlex.join(redacted_words(gate.run)) + ", " if gate.run is not None else ""
+        texts.append(one_line(f"{gate.name}{optional}{platforms}: {what}{gate.limits()}"))
+    return texts
+
+
+def _gates(texts: Sequence[str]) -> list[str]:
+    if not texts:
+        return []
+    lines = ["", "Gates, for each platform before any tag moves:"]
+    for text in texts:
+        lines += textwrap.wrap(
+            text, 80, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
+    return lines
+
+
 def as_commands(plan: Plan) -> str:
     """Return the exact docker commands, copy-pastable from the project directory; secrets are ids, or redacted."""
     from multibuild.plan.build_command import build_arguments
@@ -74,6 +112,7 @@ def as_commands(plan: Plan) -> str:
     commands = (redacted_arguments(build_arguments(planned)) for planned in plan.platforms)
     lines += [shlex.join(("docker", "buildx", *arguments)) for arguments in commands]
     destinations = ", ".join(_destinations(plan))
+    lines += [f"# gate {text}" for text in _gate_texts(plan)]
     lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {destinations}")
     return "\n".join(lines)
 
@@ -111,6 +150,7 @@ def as_table(plan: Plan) -> str:
         f"At most {plan.jobs} at a time; then one index, moved to:",
         *(f"  {place}" for place in _destinations(plan)),
     ]
+    lines += _gates(_gate_texts(plan))
     if plan.omitted:
         text = f"The index will not have {', '.join(map(str, plan.omitted))}: left out by --platform."
         lines += ["", *textwrap.wrap(text, 80, break_on_hyphens=False)]

@@ -13,6 +13,8 @@ from multibuild.journal.events import (
     BatchStarted,
     ContentEnded,
     Event,
+    GateEnded,
+    GateStarted,
     HandedOver,
     IndexComposed,
     PlatformEnded,
@@ -25,6 +27,7 @@ from multibuild.journal.events import (
     TagEnded,
 )
 from multibuild.report.failure_lines import failed_proof, retry_manner
+from multibuild.report.gates import gate_end
 from multibuild.terminal import human_seconds, last_line, one_line
 
 _STEP = re.compile(r"^\[(?:[^\]]* )?(\d+/\d+)\] (.*)$", re.DOTALL)
@@ -51,7 +54,7 @@ def sentence(event: Event) -> str | None:
     """Return the text of an event in one line, without its platform; None for an event without one."""
     match event:
         case PlatformEvent():
-            return _platform_text(event)
+            return gate_text(event) or _platform_text(event)
         case StageStarted():
             return f"== {event.stage}"
         case BatchStarted():
@@ -90,6 +93,13 @@ def _platform_text(event: PlatformEvent) -> str | None:
         case ContentEnded(status="failed"):
             text = f"content failed: {event.detail or ''}"
     return text
+
+
+def gate_text(event: PlatformEvent) -> str | None:
+    """Return that a gate runs, or how it ended; None for another event."""
+    if isinstance(event, GateStarted):
+        return f"gate {event.gate} runs"
+    return gate_end({**event.to_json(), "name": event.gate}) if isinstance(event, GateEnded) else None
 
 
 def proof_end(what: str, status: str, failure_class: str | None = None) -> str:

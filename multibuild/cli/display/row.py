@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from multibuild.cli.display.event_text import final_text, proof_end, sentence, short_step
+from multibuild.cli.display.event_text import final_text, gate_text, proof_end, sentence, short_step
 from multibuild.journal.events import (
     AttemptEnded,
     AttemptStarted,
     AttemptWaiting,
     ContentEnded,
+    GateEnded,
+    GateStarted,
     LogLine,
     PlatformEnded,
     PlatformEvent,
@@ -55,6 +57,11 @@ class Row:
                 self.state, self.seconds = event.status, event.seconds
                 if event.status != "failed":
                     self.step = self.last = ""
+            case _:
+                self._fold_proof(event)
+
+    def _fold_proof(self, event: PlatformEvent) -> None:
+        match event:
             case SmokeTestWaiting():
                 self.step, self.last = "test", sentence(event) or ""
             case SmokeTestEnded() if event.status != "skipped":
@@ -63,6 +70,9 @@ class Row:
             case ContentEnded() if event.status != "skipped":
                 self.step = proof_end("content", event.status)
                 self.last = final_text(last_line(event.detail))
+            case GateStarted() | GateEnded():
+                self.step = gate_text(event) or ""
+                self.last = final_text(last_line(event.detail)) if isinstance(event, GateEnded) else ""
 
     def elapsed(self, now: float) -> str:
         """Return the duration, up to now while it runs; empty before."""

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from multibuild.report.failure_lines import is_untried
+from multibuild.report.gates import gate_end, is_held_back, not_passed
 from multibuild.report.html.groups import ordered
 from multibuild.report.html.markup import (
     Content,
@@ -64,10 +65,11 @@ def log_link(log: str | None, run_path: str) -> Content:
 def _platform(row: Mapping[str, Any], run_path: str) -> Html | None:
     failed = [attempt for attempt in row["attempts"] if attempt.get("class")]
     proofs = [_proof(kind, row[kind]) for kind in ("test", "content") if row[kind]["status"] == "failed"]
+    is_failure = row["status"] == "failed" or bool(proofs) or is_held_back(row)
+    proofs += [_gate(gate, run_path) for gate in not_passed(row)]
     reason = row.get("reason") if row["status"] not in INDEXED_STATUSES else None
     if not failed and not proofs and not reason:
         return None
-    is_failure = row["status"] == "failed" or bool(proofs)
     optional = None if row["required"] else tag("span", "optional", class_="note")
     heading = tag("h3", code(row["platform"]), " ", status(row["status"]), optional)
     attempts = [_attempt(attempt, run_path, last=attempt is failed[-1] and is_failure) for attempt in failed]
@@ -107,6 +109,17 @@ def _proof(kind: str, proof: Mapping[str, Any]) -> Html:
         tag("ul", *items) if items else None,
         _origins(proof),
         advice(proof.get("hint")),
+        open_=True,
+    )
+
+
+def _gate(gate: Mapping[str, Any], run_path: str) -> Html:
+    detail = gate.get("detail")
+    return disclosure(
+        f"G{gate_end(gate)[1:]}",
+        tag("pre", str(detail), tabindex="0", aria_label="What it said", role="region") if detail else None,
+        advice(gate.get("hint")),
+        tag("p", "Log: ", log_link(gate.get("log"), run_path)) if gate.get("log") else None,
         open_=True,
     )
 

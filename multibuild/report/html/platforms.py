@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from multibuild.report.gates import gates_of, has_gates
 from multibuild.report.html.groups import by_image
 from multibuild.report.html.markup import Content, Html, Section, code, join, status, table, tag
 from multibuild.terminal import human_bytes, human_seconds
@@ -21,9 +22,12 @@ def platforms_section(report: Mapping[str, Any]) -> Section | None:
 
 
 def _table(group: Mapping[str, Any]) -> Html | None:
-    headings = ("Platform", "Status", "Built on", "Time", "Attempts", "Test", "Content", "Size", "Child")
+    headings = ["Platform", "Status", "Built on", "Time", "Attempts", "Test", "Content", "Size", "Child"]
     rows = [_row(row) for row in group["platforms"]]
     caption = "Each platform's image, its test and the look into its files."
+    if has_gates(group):  # last, so that the numbers of columns stay
+        headings.append("Gates")
+        rows = [[*cells, _gates(row)] for cells, row in zip(rows, group["platforms"], strict=True)]
     return table(caption, headings, rows, numbers=frozenset({3, 4, 7})) if rows else None
 
 
@@ -54,6 +58,18 @@ def _content(proof: Mapping[str, Any]) -> Content:
     note = f"{checked} file{'' if checked == 1 else 's'}" if checked else ""
     note += f", {foreign} foreign" if foreign else ""
     return join((status(proof["status"]), _small(note)))
+
+
+def _gates(row: Mapping[str, Any]) -> Content:
+    """Return each gate with its status; the reason of one that passed is its measure."""
+    gates = gates_of(row)
+    return join([tag("div", _gate(gate)) for gate in gates]) if gates else "–"
+
+
+def _gate(gate: Mapping[str, Any]) -> Html:
+    word = "not run" if gate["status"] == "not-run" else gate["status"]
+    optional = None if gate["required"] else tag("span", "optional", class_="note")
+    return join((code(gate["name"]), " ", status(word), optional, _small(gate.get("reason"))))
 
 
 def _small(text: str | None) -> Html | None:

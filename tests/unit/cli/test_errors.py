@@ -50,6 +50,54 @@ ADDED = {
     "an unknown destination": ("publish: {to: oic:x}", wrong("publish.to", "'oic:x'", hint="oci:x")),
     "a staging name for all": ("publish: {staging: 'x'}", wrong("under one name", hint="{arch} or {slug}")),
     "a flag multibuild passes": ("build_flags: [--push]", wrong("--push", hint="publish")),
+    "a gate that checks nothing": (
+        "gates: [{name: scan}]",
+        wrong(":4:9: gates.0", "nothing to check", hint="max: 250MB"),
+    ),
+    "a gate of two kinds": ("gates: [{name: a, run: [x], max: 1MB}]", wrong("gates.0.max", hint="two gates")),
+    "an unknown placeholder": (
+        "gates: [{name: a, run: [x, '{reff}']}]",
+        wrong(":4:28: gates.0.run.1", "'{reff}'", hint="'{ref}'"),
+    ),
+    "a placeholder of another key": (
+        "gates: [{name: a, run: [x, '{name}']}]",
+        wrong("'{name}'", hint="{ref}, {platform}, {image}, {slug}"),
+    ),
+    "a gate as a text": ("gates: [{name: a, run: trivy image}]", wrong("gates.0.run", hint="[trivy, image]")),
+    "a gate without a program": ("gates: [{name: a, run: []}]", wrong("must not be empty", hint="run: [app")),
+    "a gate with an empty program": ("gates: [{name: a, run: ['']}]", wrong("gates.0.run.0", hint="run: [")),
+    "a gate with a wrong key": ("gates: [{name: a, mx: 3}]", wrong("gates.0.mx", hint="'max'")),
+    "a gate without a name": ("gates: [{run: [x]}]", wrong("gates.0.name", "is required", hint="like name")),
+    "a gate's name that is no file name": (
+        "gates: [{name: a/b, run: [x]}]",
+        wrong("'a/b' is no name of a gate", hint="scan"),
+    ),
+    "two gates of one name": (
+        "gates: [{name: a, run: [x]}, {name: a, max: 1MB}]",
+        wrong("gates.1.name", "'a' already", hint="rename"),
+    ),
+    "a size without a unit": ("gates: [{name: a, max: 250M}]", wrong("gates.0.max", "'250M'", hint="250MB")),
+    "a size of nothing": ("gates: [{name: a, max: 0}]", wrong("more than nothing", hint="250MB")),
+    "a growth that is no percentage": (
+        "gates: [{name: a, growth: 10}]",
+        wrong("gates.0.growth", "'10'", hint="10%"),
+    ),
+    "a timeout of a size": (
+        "gates: [{name: a, max: 1MB, timeout: 1m}]",
+        wrong("gates.0.timeout", hint="remove it"),
+    ),
+    "a gate on a platform that is not built": (
+        "gates: [{name: a, max: 1MB, platforms: [linux/arm/v7]}]",
+        wrong("gates.0.platforms.0: linux/arm/v7 is not built", hint="linux/amd64, linux/arm64"),
+    ),
+    "a reference without a registry": (
+        "publish: {to: 'oci:out'}\ngates: [{name: a, run: [x, '{ref}']}]",
+        wrong("gates.0.run", "no {ref}", "oci:out", hint="staging: tag"),
+    ),
+    "growth without a registry": (
+        "publish: {to: docker}\ngates: [{name: a, growth: 1%}]",
+        wrong("gates.0.growth", "publish.to is docker", hint="max: 250MB"),
+    ),
     "annotations of a Docker list": (
         "media_type: docker\nannotations: {a: b}",
         wrong("annotations", "cannot hold them", hint="media_type: oci"),

@@ -1,0 +1,1 @@
+"""Gates: what every child must pass after its proofs and before any tag moves."""

@@ -1,0 +1,70 @@
+"""The output of a program, bounded: its beginning and its end, however much is between them."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from multibuild.redact import redacted
+from multibuild.terminal import human_bytes, printable, shorten
+
+MAX_LOG_BYTES = 1 << 20
+"""Bytes of the beginning that go into the log; a scanner's table of a thousand findings takes a fifth of it."""
+
+MAX_TAIL_BYTES = 64 * 1024
+"""Bytes of the end that are kept, for the log and for messages."""
+
+MAX_LINES = 12
+"""Last lines that a message and the report show."""
+
+MAX_LINE_LENGTH = 400
+"""Characters of each."""
+
+
+class BoundedOutput:
+    """Writes the beginning of an output to a log as it comes, and keeps its end."""
+
+    def __init__(self, log: TextIO) -> None:
+        self._log = log
+        self._total = 0
+        self._pending = b""
+        self._tail = b""
+
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes."""
+        room = max(MAX_LOG_BYTES - self._total, 0)
+        self._total += len(data)
+        self._tail = (self._tail + data)[-MAX_TAIL_BYTES:]
+        if room:
+            *lines, self._pending = (self._pending + data[:room]).split(b"\n")
+            for line in lines:
+                self._write(line)
+            if len(self._pending) > MAX_TAIL_BYTES:
+                self._write(self._pending)
+                self._pending = b""
+
+    def close(self) -> None:
+        """Write the end to the log, and how much is missing before it."""
+        rest = max(self._total - MAX_LOG_BYTES, 0)
+        end = self._tail[-rest:] if rest else b""
+        if rest > len(end):
+            self._write(self._pending)
+            self._pending = b""
+            print(f"… {human_bytes(rest - len(end))} are left out", file=self._log)
+        for line in (self._pending + end).splitlines():
+            self._write(line)
+
+    def last_lines(self) -> tuple[str, ...]:
+        """Return the last lines that are not empty, printable, without secrets and cut to MAX_LINE_LENGTH."""
+        lines = self._tail.split(b"\n")
+        if len(lines) > 1 and len(self._tail) == MAX_TAIL_BYTES:
+            lines = lines[1:]  # the first is cut, and what is cut may be a half of a secret
+        # A progress bar writes one line again and again: its last state counts.
+        texts = (_text(line.rstrip(b"\r").rpartition(b"\r")[2]).rstrip() for line in lines)
+        return tuple(shorten(text, MAX_LINE_LENGTH) for text in texts if text.strip())[-MAX_LINES:]
+
+    def _write(self, line: bytes) -> None:
+        print(_text(line), file=self._log)
+
+
+def _text(line: bytes) -> str:
+    return printable(redacted(line.decode("utf-8", "replace")))
