@@ -35,11 +35,10 @@ class BoundedOutput:
         self._total += len(data)
         self._tail = (self._tail + data)[-MAX_TAIL_BYTES:]
         if room:
-            *lines, self._pending = (self._pending + data[:room]).split(b"\n")
-            for line in lines:
-                self._write(line)
+            lines, newline, self._pending = (self._pending + data[:room]).rpartition(b"\n")
+            self._log.write(_text(lines + newline))
             if len(self._pending) > MAX_TAIL_BYTES:
-                self._write(self._pending)
+                self._write_line(self._pending)
                 self._pending = b""
 
     def close(self) -> None:
@@ -47,11 +46,11 @@ class BoundedOutput:
         rest = max(self._total - MAX_LOG_BYTES, 0)
         end = self._tail[-rest:] if rest else b""
         if rest > len(end):
-            self._write(self._pending)
+            self._write_line(self._pending)
             self._pending = b""
             print(f"… {human_bytes(rest - len(end))} are left out", file=self._log)
-        for line in (self._pending + end).splitlines():
-            self._write(line)
+        if self._pending or end:
+            self._write_line((self._pending + end).removesuffix(b"\n"))
 
     def last_lines(self) -> tuple[str, ...]:
         """Return the last lines that are not empty, printable, without secrets and cut to MAX_LINE_LENGTH."""
@@ -62,9 +61,10 @@ class BoundedOutput:
         texts = (_text(line.rstrip(b"\r").rpartition(b"\r")[2]).rstrip() for line in lines)
         return tuple(shorten(text, MAX_LINE_LENGTH) for text in texts if text.strip())[-MAX_LINES:]
 
-    def _write(self, line: bytes) -> None:
-        print(_text(line), file=self._log)
+    def _write_line(self, text: bytes) -> None:
+        print(_text(text), file=self._log)
 
 
-def _text(line: bytes) -> str:
-    return printable(redacted(line.decode("utf-8", "replace")))
+def _text(lines: bytes) -> str:
+    """Return whole lines, printable and without secrets: all at once, as there may be half a million of them."""
+    return printable(redacted(lines.decode("utf-8", "replace")))
