@@ -5,7 +5,7 @@ from unit.report.sample_runs import HOSTILE, RUN, STARTED, built, events, plan, 
 from unit.report.test_html import Page
 
 from multibuild.cli.display.event_text import sentence
-from multibuild.cli.display.live_table import Row
+from multibuild.cli.display.row import Row
 from multibuild.cli.github import annotate
 from multibuild.journal.entry import read_event
 from multibuild.journal.events import PlatformEvent
