@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from multibuild.background import run_in_background
 from multibuild.builds.dependencies import dependencies_first
@@ -13,7 +14,9 @@ from multibuild.config.project import LoadedProject
 from multibuild.errors import PublishFailed
 from multibuild.frozen import frozen
 from multibuild.journal.run_context import RunContext
+from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
+from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.plan.plan import Plan, choose_images, make_plan
@@ -141,11 +144,12 @@ def _explain(image: HandedOverImage, planned: PlannedPlatform) -> tuple[str, str
     line = f"  {name}: looked for {hand_over_tag(planned, inputs.fingerprint)}"
     with RegistrySession(image.plan.registries, on_wait=image.context.recorder.say) as registries:
         other = find_others(planned, inputs, registries)
+        holder = "" if image.children else _holder(image, registries)
     parts = differences(other.parts, inputs.parts) if other is not None else ()
     if not parts or other is None:
         return (
             line,
-            "run `multibuild build --hand-over` for these; a merge that succeeded has removed their tags",
+            f"run `multibuild build --hand-over` for these, unless a merge has published them{holder}",
         )
     shown = ", ".join(parts[:MAX_DIFFERENCES]) + (", …" if len(parts) > MAX_DIFFERENCES else "")
     moved = any(_is_base(name) and other.parts.get(name) != digest for name, digest in inputs.parts.items())
@@ -155,6 +159,15 @@ def _explain(image: HandedOverImage, planned: PlannedPlatform) -> tuple[str, str
         else "same commit, same multibuild.yaml, same --set, variables and day (`${date}`) as in the job that built it?"
     )
     return f"{line}; what was handed over {one_line(other.created[:19])} is of {shown}", hint
+
+
+def _holder(image: HandedOverImage, registries: RegistrySession) -> str:
+    """Return what the first tag holds, to follow a hint: a merge that succeeded leaves nothing else."""
+    tag = Reference.parse(image.plan.image).with_tag(image.plan.tags[0])
+    with suppress(RegistryError):
+        current = registries.of(tag.host).head(tag)
+        return f": {tag} holds {current.digest}" if current is not None else ""
+    return ""
 
 
 def _is_base(part: str) -> bool:

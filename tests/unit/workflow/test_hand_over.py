@@ -31,6 +31,7 @@ from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
 from multibuild.plan.host_facts import assumed_facts
 from multibuild.plan.plan import make_plan
+from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 from multibuild.publish.handed_over import ANNOTATION, read_record
 from multibuild.workflow.clean import clean_up
@@ -81,7 +82,10 @@ class Machine:
         only = [Platform.parse(platform)]
         loaded = self.project.images[0]
         plan = make_plan(loaded, assumed_facts("auto"), only=only)
-        reference = Reference.parse(plan.image)
+        staging = plan.platforms[0].staging
+        reference = Reference.parse(
+            plan.image if staging.kind == "layout" else repository_of(staging.reference)
+        )
         pushed = put(self.registry, reference.repository, platform, **image)
         digest = pushed[0] if isinstance(pushed, tuple) else pushed
         with RegistrySession({}, on_wait=print) as session:
@@ -127,9 +131,9 @@ def machine(tmp_path, registry):
     return make
 
 
-def tags(registry):
+def tags(registry, name="app"):
     """Return the tags that hold something: registries forget a tag with its manifest."""
-    repository = registry.repository("app")
+    repository = registry.repository(name)
     return {tag for tag, digest in repository.tags.items() if digest in repository.manifests}
 
 
@@ -148,6 +152,24 @@ async def test_children_of_other_machines_are_published_and_their_tags_removed(m
     assert await machine("merge").merge() == "succeeded"
     assert tags(registry) == {"latest"}
     assert images(registry) == children
+
+
+async def test_children_wait_in_the_repository_where_they_are_staged(machine, registry):
+    config = {"publish": {"staging": "{image}-{arch}:{tag}"}}
+    children = await hand_over_all(machine, **config)
+    (tag,) = registry.repository("app-arm64").tags
+    assert tag.endswith("-linux-arm64")
+    assert await machine("merge", **config).merge() == "succeeded"
+    assert images(registry) == children
+    assert tag not in tags(registry, "app-arm64")
+
+
+async def test_after_a_merge_the_error_says_what_the_tag_holds(machine, registry):
+    await hand_over_all(machine)
+    await machine("merge").merge()
+    with pytest.raises(PublishFailed) as error:
+        await machine("again").merge()
+    assert f"app:latest holds {registry.repository('app').tags['latest']}" in (error.value.hint or "")
 
 
 async def test_a_name_depends_on_no_path_owner_or_time(machine, registry, tmp_path):
