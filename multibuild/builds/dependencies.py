@@ -97,13 +97,14 @@ def alone(run: RunDirectory) -> ImageBuilds:
 
 
 def dependencies_first(plans: Sequence[Plan]) -> tuple[Plan, ...]:
-    """Return plans in an order in which each follows those it is built from."""
+    """Return plans in an order in which each follows those of them it is built from."""
     by_name, ordered = {plan.name: plan for plan in plans}, dict[str, Plan]()
 
     def add(plan: Plan) -> None:
         if plan.name not in ordered:
             for name in plan.dependencies.values():
-                add(by_name[name])
+                if name in by_name:
+                    add(by_name[name])
             ordered[plan.name] = plan
 
     for plan in plans:

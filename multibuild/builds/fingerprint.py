@@ -11,19 +11,16 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
+from multibuild.builds.sent_trees import SentContent, SentTree, SentTrees
 from multibuild.config.referenced_files import is_url
 from multibuild.dockerfile.context_digest import (
-    ContextFile,
     IsCancelled,
-    content_digest,
-    context_files,
     stat_digest,
 )
-from multibuild.dockerfile.ignore import read_ignore
 from multibuild.dockerfile.parse import Dockerfile, load_text, read_dockerfile
 from multibuild.dockerfile.stages import needed_images
 from multibuild.errors import MultibuildError
@@ -39,6 +36,9 @@ OTHER_SCHEMES = (IMAGE, IMAGE_OF_FILE, "oci-layout://", "target:", "input:")
 
 EPOCH = "SOURCE_DATE_EPOCH"
 """buildx hands this variable of its environment on as a build argument."""
+
+GIT_LABELS = "BUILDX_GIT_LABELS"
+"""With this variable buildx adds labels of the checkout to the image, which no fingerprint knows."""
 
 Resolve = Callable[[Iterable[str]], Mapping[str, str | None]]
 """Returns the current digests of image references at their registries; None for one that cannot be read."""
@@ -69,49 +69,6 @@ class PlanFingerprints:
     mtime_stamp: str = ""
 
 
-@dataclass(slots=True)
-class _Tree:
-    """A directory that is sent: None for `files` where it cannot be read. It is hashed once."""
-
-    root: Path
-    files: tuple[ContextFile, ...] | None
-    _digests: list[str | None] = field(default_factory=list)
-
-    @property
-    def bytes(self) -> int:
-        return sum(file.bytes for file in self.files or ())
-
-    def digest(self, is_cancelled: IsCancelled) -> str | None:
-        if not self._digests:
-            self._digests.append(self._hash(is_cancelled))
-        return self._digests[0]
-
-    def _hash(self, is_cancelled: IsCancelled) -> str | None:
-        try:
-            return None if self.files is None else content_digest(self.root, self.files, is_cancelled)
-        except OSError:
-            return None
-
-
-class SentTrees:
-    """Directories that are sent, walked and hashed once for all images that are built from them."""
-
-    def __init__(self) -> None:
-        """Walk nothing yet."""
-        self._trees: dict[tuple[Path, tuple[str, ...]], _Tree] = {}
-
-    def walk(self, root: Path, dockerfile: Path | None) -> _Tree:
-        """Return the files that are sent of a directory, as the ignore file of a Dockerfile says."""
-        try:
-            ignore = read_ignore(root, dockerfile)
-            key = root, ignore.lines
-            if key not in self._trees:
-                self._trees[key] = _Tree(root, context_files(root, ignore))
-            return self._trees[key]
-        except OSError:
-            return _Tree(root, None)
-
-
 def fingerprint_platforms(
     project: Path,
     specs: Mapping[Platform, BuildSpec],
@@ -137,7 +94,7 @@ def fingerprint_platforms(
     }
     with ThreadPoolExecutor(max_workers=1) as pool:
         resolution = pool.submit(resolve, images)
-        contents = {key: tree.digest(is_cancelled) for key, tree in trees.items()}
+        contents = {key: tree.content(is_cancelled) for key, tree in trees.items()}
     digests = resolution.result()
     return PlanFingerprints(
         platforms={
@@ -152,7 +109,9 @@ def fingerprint_platforms(
 
 
 def mtime_stamp(
-    project: Path, specs: Mapping[Platform, BuildSpec], trees: Mapping[tuple[str, str], _Tree] | None = None
+    project: Path,
+    specs: Mapping[Platform, BuildSpec],
+    trees: Mapping[tuple[str, str], SentTree] | None = None,
 ) -> str:
     """Return the stamp of the files as they are now: that of PlanFingerprints if none was written to since.
 
@@ -175,9 +134,9 @@ def _file_stamp(path: Path) -> str:
 
 def _trees(
     project: Path, specs: Mapping[Platform, BuildSpec], sent: SentTrees
-) -> dict[tuple[str, str], _Tree]:
+) -> dict[tuple[str, str], SentTree]:
     """Walk every directory that is sent, once: by ("context", Dockerfile) and ("named", source)."""
-    trees: dict[tuple[str, str], _Tree] = {}
+    trees: dict[tuple[str, str], SentTree] = {}
     for spec in specs.values():
         key = ("context", spec.dockerfile)
         if key not in trees and not is_url(spec.context):
@@ -192,27 +151,58 @@ def _fingerprint(
     project: Path,
     spec: BuildSpec,
     dockerfile: Dockerfile,
-    contents: Mapping[tuple[str, str], str | None],
+    contents: Mapping[tuple[str, str], SentContent],
     digests: Mapping[str, str | None],
 ) -> Fingerprint:
     # Where cache is read and written does not change the result.
-    settings = asdict(replace(spec, cache_from=(), cache_to=()))
+    settings = asdict(_without_places(project, spec))
     if not spec.annotations:
         del settings["annotations"]  # as in the journals of versions that had none
     text = _text(project, spec)
     parts = {"settings": _digest(settings), "Dockerfile": "" if text is None else _digest(text)}
     if os.environ.get(EPOCH):
         parts[EPOCH] = os.environ[EPOCH]
+    if os.environ.get(GIT_LABELS):
+        parts[f"labels of {GIT_LABELS}"] = ""
     unknown = [] if spec.pull else ["local base images (pull: false)"]
     unknown += ["what ADD fetches"] if dockerfile.adds_urls else []
-    parts["context"] = contents.get(("context", spec.dockerfile)) or ""
+    sent = {"context": contents.get(("context", spec.dockerfile), _FETCHED)}
     for name, source in spec.contexts.items():
         if not source.startswith((IMAGE, IMAGE_OF_FILE)):
-            parts[f"context {name}"] = contents.get(("named", source)) or ""
+            sent[f"context {name}"] = contents.get(("named", source), _FETCHED)
+    parts |= {part: content.digest or "" for part, content in sent.items()}
     for image in _images(spec, dockerfile):
         parts[f"base {image}"] = digests.get(image) or ""
-    unknown += [part for part, value in parts.items() if not value]
+    problems = {part: f" ({content.problem})" for part, content in sent.items() if content.problem}
+    unknown += [f"{part}{problems.get(part, '')}" for part, value in parts.items() if not value]
     return Fingerprint(parts=parts, unknown=", ".join(unknown))
+
+
+_FETCHED = SentContent(problem="not a directory of this machine")
+
+
+def _without_places(project: Path, spec: BuildSpec) -> BuildSpec:
+    """Return a spec that is the same on every machine: where caches and directories are does not change the result."""
+
+    def is_local(source: str) -> bool:
+        return not is_url(source) and not source.startswith(OTHER_SCHEMES)
+
+    return replace(
+        spec,
+        cache_from=(),
+        cache_to=(),
+        context=_relative(project, spec.context) if is_local(spec.context) else spec.context,
+        dockerfile=_relative(project, spec.dockerfile) if is_local(spec.dockerfile) else spec.dockerfile,
+        contexts={
+            name: _relative(project, source) if is_local(source) else source
+            for name, source in spec.contexts.items()
+        },
+    )
+
+
+def _relative(project: Path, path: str) -> str:
+    """Return an absolute path as one from the project; a relative one is kept as it is written."""
+    return os.path.relpath(path, project) if os.path.isabs(path) else path  # noqa: PTH117 - a text
 
 
 def _text(project: Path, spec: BuildSpec) -> str | None:

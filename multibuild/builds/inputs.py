@@ -14,11 +14,11 @@ from multibuild.background import run_in_background
 from multibuild.builds.fingerprint import (
     Fingerprint,
     PlanFingerprints,
-    SentTrees,
     fingerprint_platforms,
     mtime_stamp,
     resolve_bases,
 )
+from multibuild.builds.sent_trees import SentTrees
 from multibuild.config.load import LoadedConfig
 from multibuild.journal.events import InputsChanged, InputsHeld, InputsNamed, PlatformInputs
 from multibuild.journal.recorder import Recorder

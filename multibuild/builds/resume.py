@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from multibuild.background import run_in_background
@@ -28,6 +28,7 @@ from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
+from multibuild.plan.children import RememberedChild
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 
@@ -133,13 +134,16 @@ async def find_reusable(
     pending: PendingFingerprints,
     context: RunContext,
     images: Mapping[str, PlanFingerprints] = MappingProxyType({}),
+    remembered: Sequence[RememberedChild] = (),
 ) -> Reusable:
     """Journal what goes into each platform; with `--resume`, find children of unfinished runs made of the same.
 
-    `images` are the fingerprints of those that this one is built from.
+    `images` are the fingerprints of those that this one is built from. `remembered` are children of an index in the
+    registry, which are reused as those of unfinished runs are.
     """
     recorder = context.recorder
     previous = read_unfinished_runs(context.state, context.run) if context.resume else UnfinishedRuns()
+    previous = _with_remembered(previous, remembered)
     with recorder.stage("inputs"):
         fingerprints = with_dependencies(await pending.result(plan.name), plan, images)
         journal_inputs(fingerprints, recorder)
@@ -150,6 +154,20 @@ async def find_reusable(
                 f"resuming {previous.ids[0]}: {len(children)} of {len(plan.platforms)} platforms are finished"
             )
     return Reusable(fingerprints=fingerprints, children=children, tags=previous.tags)
+
+
+def _with_remembered(runs: UnfinishedRuns, remembered: Sequence[RememberedChild]) -> UnfinishedRuns:
+    """Return unfinished runs with remembered children before their own."""
+    children = {
+        (str(child.platform), child.fingerprint): FinishedChild(
+            platform=str(child.platform),
+            repository=child.repository,
+            digest=child.image.digest,
+            fingerprint=child.fingerprint,
+        )
+        for child in remembered
+    }
+    return replace(runs, children={**runs.children, **children})
 
 
 async def reusable_children(

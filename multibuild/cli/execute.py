@@ -9,6 +9,7 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from multibuild import __version__
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from multibuild.config.load import LoadedConfig
     from multibuild.config.project import LoadedProject
     from multibuild.platforms import Platform
+    from multibuild.workflow.remember.recall import Recalled
 
 
 def execute(
@@ -41,8 +43,12 @@ def execute(
     *,
     command: Command,
     engine: Engine,
+    recalled: Mapping[str, Recalled] = MappingProxyType({}),
 ) -> int:
-    """Execute and report a run; raise its error after the report was written and shown."""
+    """Execute and report a run; raise its error after the report was written and shown.
+
+    `recalled` is what the registry remembers of each image.
+    """
     display_kind(request.progress)
     with state.lock():
         run = state.new_run(datetime.now(UTC))
@@ -61,7 +67,7 @@ def execute(
                 )
                 image = "" if project.several else project.images[0].config.image
                 started = RunStarted(command=command, image=image, environment={"multibuild": __version__})
-                failure = _record(_use_case(project, only, context), started, recorder)
+                failure = _record(_use_case(project, only, context, recalled), started, recorder)
         finally:
             display.close()
         report = write_report(run, project)
@@ -96,7 +102,10 @@ def _record(
 
 
 def _use_case(
-    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
+    project: LoadedProject,
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    recalled: Mapping[str, Recalled],
 ) -> Coroutine[object, object, str]:
     """Return the use case of a command."""
     if context.command == "merge" and context.hand_over:
@@ -107,7 +116,7 @@ def _use_case(
         from multibuild.workflow.merge_run import merge_last_run
 
         return merge_last_run(project, only, context)
-    return run_stages(project, only, context)
+    return run_stages(project, only, context, recalled)
 
 
 def current_report(run: RunDirectory) -> dict[str, Any]:

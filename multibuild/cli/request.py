@@ -55,6 +55,10 @@ Sets = Annotated[tuple[str, ...], Option("--set", help="key.path=value: override
 Builder = Annotated[
     str | None, Option("--builder", help="A profile or builder.", autocompletion=completion.builders)
 ]
+IfChanged = Annotated[
+    bool,
+    Option("--if-changed", help="Nothing to do if config, context, bases and tags are as they were."),
+]
 Progress = Annotated[
     str,
     Option(
@@ -119,10 +123,7 @@ class RunRequest(Request):
     fail_fast: Annotated[bool, Option("--fail-fast", help="Stop the others when one fails.")] = False
     progress: Progress = "auto"
     report: Annotated[Path | None, Option("--report", help="Copies report.json there.")] = None
-    if_changed: Annotated[
-        bool,
-        Option("--if-changed", help="Nothing to do if config, context, bases and tags are as they were."),
-    ] = False
+    if_changed: IfChanged = False
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done, like plan.")] = False
     commands: Annotated[bool, Option("--commands", help="With plan: the exact docker commands.")] = False
 

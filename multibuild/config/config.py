@@ -41,6 +41,7 @@ from multibuild.config.sections import (
     TextMap,
     Verify,
 )
+from multibuild.oci.manifests.inputs_annotation import INPUTS_ANNOTATION
 from multibuild.oci.registry_settings import RegistrySettings
 from multibuild.platforms import Platform
 
@@ -91,6 +92,9 @@ class Config(Section):
     """OCI images and index, or Docker ones and a manifest list."""
     reproducible: bool = False
     """SOURCE_DATE_EPOCH from git, and rewritten timestamps."""
+    remember: bool = False
+    """Annotate the index with digests of what goes into it, so that `--if-changed` knows on an empty machine what needs
+    no build. Not with media_type docker."""
     platforms: Annotated[tuple[PlatformEntry, ...], Field(min_length=1, max_length=MAX_PLATFORMS)]
     """What to build for, in the order of the index."""
     annotations: TextMap = Field(default_factory=dict)
@@ -147,6 +151,27 @@ class Config(Section):
         if not isinstance(attestations, dict) or "provenance" in attestations:
             return value
         return {**value, "attestations": {**attestations, "provenance": False}}
+
+    @model_validator(mode="after")
+    def _can_remember(self) -> Self:
+        if not self.remember:
+            return self
+        if self.media_type == "docker":
+            raise invalid(
+                "media_type docker has no annotations, and `remember` is one",
+                hint="write remember: false, or media_type: oci",
+                at=("remember",),
+            )
+        own = ((("platforms", index, "annotations"), e.annotations) for index, e in enumerate(self.platforms))
+        for path, annotations in ((("annotations",), self.annotations), *own):
+            for text in annotations:
+                if text.rpartition(":")[2] == INPUTS_ANNOTATION:
+                    raise invalid(
+                        "`remember` writes this annotation",
+                        hint="remove it, or write remember: false",
+                        at=(*path, text),
+                    )
+        return self
 
     @model_validator(mode="after")
     def _docker_media_type(self) -> Self:

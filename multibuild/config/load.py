@@ -95,7 +95,9 @@ def load_one(document: Document, *, path: Path, environ: Mapping[str, str], now:
 
 def canonical_json(config: Config, dependencies: Mapping[str, str] | None = None) -> str:
     """Return the settings that determine the result, with sorted keys: another spelling gives the same text."""
-    settings = config.model_dump(mode="json", by_alias=True, exclude=RUNTIME_ONLY_KEYS)
+    # Without `remember` it is as if the key did not exist: what older versions wrote still holds.
+    exclude = RUNTIME_ONLY_KEYS | (set() if config.remember else {"remember"})
+    settings = config.model_dump(mode="json", by_alias=True, exclude=exclude)
     for key in _RUNTIME_ONLY_PUBLISH_KEYS:
         settings["publish"].pop(key)
     for entry in settings["platforms"]:

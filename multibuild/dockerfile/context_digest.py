@@ -32,6 +32,8 @@ MAX_HASHED_BYTES = 1 << 40
 CAPABILITY = "security.capability"
 """The one extended attribute that changes what a file does; labels of the host are not hashed."""
 
+_HASHED_KINDS = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
+
 IsCancelled = Callable[[], bool]
 """Whether the result is no longer needed: hashing runs in a thread, which nothing else can end."""
 
@@ -55,12 +57,24 @@ def context_files(root: Path, ignore: Ignore) -> tuple[ContextFile, ...]:
     return tuple(files[name] for name in sorted(files))
 
 
+def special_file(files: Sequence[ContextFile]) -> ContextFile | None:
+    """Return the first file that has no content to be hashed: a socket, a pipe or a device."""
+    return next((file for file in files if stat.S_IFMT(file.info.st_mode) not in _HASHED_KINDS), None)
+
+
+def _mode(file: ContextFile) -> int:
+    """Return kind and permissions as they get into an image: a link has none of its own there, on macOS it has."""
+    mode = file.info.st_mode
+    return stat.S_IFLNK | 0o777 if stat.S_ISLNK(mode) else mode
+
+
 def content_digest(
     root: Path, files: Sequence[ContextFile], is_cancelled: IsCancelled = lambda: False
 ) -> str | None:
     """Hash names, kinds, permissions, capabilities, link targets and contents.
 
-    Times and owners are left out, as in BuildKit. None when `is_cancelled` became true before the end, or for more than
+    Times and owners are left out, as in BuildKit; permissions of group and others are not, as BuildKit copies them into
+    the image. None when `is_cancelled` became true before the end, or for more than
     MAX_HASHED_BYTES. Raises OSError for an unreadable file, or one that became a pipe or a device.
     """
     if sum(file.bytes for file in files) > MAX_HASHED_BYTES:
@@ -78,9 +92,9 @@ def content_digest(
         }
         for file in files:
             path, info = root / file.name, file.info
-            whole.update(f"{file.name}\0{info.st_mode:o}\0{file.bytes}\0".encode("utf-8", "surrogateescape"))
+            whole.update(f"{file.name}\0{_mode(file):o}\0{file.bytes}\0".encode("utf-8", "surrogateescape"))
             if stat.S_ISLNK(info.st_mode):
-                whole.update(os.fsencode(path.readlink()))
+                whole.update(os.fsencode(os.readlink(path)))  # noqa: PTH115 - Path drops `./` and a slash at the end
             elif stat.S_ISREG(info.st_mode):
                 pieces = large.get(file.name)
                 whole.update(

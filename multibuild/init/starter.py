@@ -91,6 +91,8 @@ class StarterConfig:
     def _footer(self) -> Iterator[str]:
         yield "# A command that must succeed in every image before any tag moves:"
         yield '# test: {run: ["app", "--version"]}'
+        yield "# Let `all --if-changed` build only what changed, also on a CI runner that starts empty:"
+        yield "# remember: true"
 
 
 def reasons_by_image(impossible: Mapping[Platform, str]) -> tuple[str, ...]:

@@ -10,12 +10,20 @@ from typing import Any
 
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
-from multibuild.journal.events import ContentEnded, Event, PlatformEnded, SmokeTestEnded
+from multibuild.journal.events import (
+    ContentEnded,
+    Event,
+    InputsChanged,
+    PlatformEnded,
+    PlatformInputs,
+    SmokeTestEnded,
+)
 from multibuild.journal.local_children import folder_of, is_local_child
 from multibuild.journal.runs import RunDirectory
 from multibuild.oci.reference import Reference
 from multibuild.plan.spec import repository_of
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -24,7 +32,7 @@ class RecordedChild:
     """A child in a journal: the repository of its staging, its digest, and the results of its proofs.
 
     `test` and `content` are "passed", "failed", "skipped", or "" without a result; `checked` is the number of binaries
-    that the proof of content read.
+    that the proof of content read. `inputs` is the digest of what it was built from, "" if that is not known.
     """
 
     platform: str
@@ -33,6 +41,7 @@ class RecordedChild:
     test: str = ""
     content: str = ""
     checked: int = 0
+    inputs: str = ""
 
 
 def is_child(repository: str, digest: str) -> bool:
@@ -83,8 +92,13 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
     children: dict[str, RecordedChild] = {}
     proofs: dict[tuple[str, str], str] = {}
     checked: dict[str, int] = {}
+    inputs: dict[str, str] = {}
     for event in events:
         match event:
+            case PlatformInputs(inputs=str(digest)) if _FINGERPRINT.match(digest):
+                inputs[event.platform] = digest
+            case InputsChanged():
+                inputs.clear()
             case PlatformEnded(platform=platform, digest=str(digest)) if digest:
                 repository = event.repository or staged.get(platform, "")
                 if platform in children and children[platform].digest != digest:
@@ -100,6 +114,7 @@ def recorded_children(plan: Mapping[str, Any], events: Sequence[Event]) -> dict[
             test=proofs.get((platform, SmokeTestEnded.name), ""),
             content=proofs.get((platform, ContentEnded.name), ""),
             checked=checked.get(platform, 0),
+            inputs=inputs.get(platform, ""),
         )
         for platform, child in children.items()
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -45,9 +46,18 @@ class ChildReader:
     """
 
     def __init__(
-        self, verify: Verify, registries: RegistrySession, run: RunDirectory, cache: LayerCache
+        self,
+        verify: Verify,
+        registries: RegistrySession,
+        run: RunDirectory,
+        cache: LayerCache,
+        proved: AbstractSet[str] = frozenset(),
     ) -> None:
-        """Read children from `registries` or from `run`; `verify` configures their content proofs."""
+        """Read children from `registries` or from `run`; `verify` configures their content proofs.
+
+        Children with the digests `proved` are read, and not proved again unless that is requested.
+        """
+        self._proved = proved
         self.registries = registries
         self._verify = verify
         self._stores = ChildStores(registries, run)
@@ -88,6 +98,8 @@ class ChildReader:
         ):  # no thread can be started: the work is done when its result is requested
             child = self._read_pool.submit(self._read_new if is_new else self._read, *key)
             self._children[key] = child
+            if staged.digest in self._proved:
+                return
             self._proofs[key] = self._proof_pool.submit(lambda: self._prove(*key, child.result()))
 
     def child(self, reference: Reference, platform: Platform) -> Child:
@@ -139,15 +151,23 @@ class ChildReader:
 
 @contextmanager
 def child_reader(
-    loaded: LoadedConfig, state: State, run: RunDirectory, recorder: Recorder
+    loaded: LoadedConfig,
+    state: State,
+    run: RunDirectory,
+    recorder: Recorder,
+    *,
+    proved: AbstractSet[str] = frozenset(),
 ) -> Iterator[ChildReader]:
-    """Open the registries of a config and prefetch each child from there or from `run` when its build has ended."""
+    """Open the registries of a config and prefetch each child from there or from `run` when its build has ended.
+
+    `proved` are the digests of children whose content was proved before.
+    """
     cache = LayerCache(state.path / "layers")
     with (
         RegistrySession(
             loaded.config.registry_settings, on_wait=recorder.say, limits=RUN_LIMITS
         ) as registries,
-        ChildReader(loaded.config.verify, registries, run, cache) as reader,
+        ChildReader(loaded.config.verify, registries, run, cache, proved) as reader,
         recorder.listening(reader.on_event),
     ):
         yield reader

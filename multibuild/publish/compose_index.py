@@ -12,11 +12,13 @@ from multibuild.frozen import frozen
 from multibuild.oci.document import MAX_DOCUMENT_BYTES
 from multibuild.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, Descriptor, Manifest
 from multibuild.oci.manifests.identity import EntryIdentity
+from multibuild.oci.manifests.inputs_annotation import INPUTS_ANNOTATION, NO_INPUTS, InputsAnnotations
 from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
-    from multibuild.plan.children import PlatformChild
+    from multibuild.plan.children import PlatformChild, RememberedChild
     from multibuild.plan.plan import Plan
+    from multibuild.plan.planned_platform import PlannedPlatform
 
 
 @frozen
@@ -176,26 +178,60 @@ def _require_docker(children: Sequence[IndexChild], annotations: Mapping[str, st
 
 
 def compose_children(
-    plan: Plan, children: Sequence[PlatformChild], carried: Mapping[Platform, IndexChild] | None = None
+    plan: Plan,
+    children: Sequence[PlatformChild],
+    carried: Mapping[Platform, IndexChild] | None = None,
+    inputs: InputsAnnotations = NO_INPUTS,
 ) -> Manifest:
-    """Compose the index of a plan's children and the carried ones, in config order; raises what `compose` raises."""
-    listed = {child.planned.platform: index_child(child) for child in children} | dict(carried or {})
+    """Compose the index of a plan's children and the carried ones, in config order; raises what `compose` raises.
+
+    `inputs` are the annotations of `remember`: of the index only if no platform of the plan is missing or carried over.
+    """
+    own = {child.planned.platform: index_child(child, inputs) for child in children}
+    listed = own | dict(carried or {})
+    is_complete = own.keys() == plan.specs.keys()
+    remembered = {INPUTS_ANNOTATION: inputs.index} if inputs.index and is_complete else {}
     return compose(
         [listed[planned.platform] for planned in plan.platforms if planned.platform in listed],
-        annotations=plan.annotations,
+        annotations={**plan.annotations, **remembered},
         media_type=plan.media_type,
     )
 
 
-def index_child(child: PlatformChild) -> IndexChild:
+def compose_remembered(
+    plan: Plan, children: Sequence[RememberedChild], inputs: InputsAnnotations
+) -> Manifest:
+    """Compose the index that children of all platforms, which an index has already, would have now."""
+    listed = {child.platform: child for child in children}
+    own = [
+        _index_child(planned, listed[planned.platform].image, listed[planned.platform].attestations, inputs)
+        for planned in plan.platforms
+    ]
+    return compose(
+        own,
+        annotations={**plan.annotations, INPUTS_ANNOTATION: inputs.index},
+        media_type=plan.media_type,
+    )
+
+
+def index_child(child: PlatformChild, inputs: InputsAnnotations = NO_INPUTS) -> IndexChild:
     """Return a child's part of the index: its descriptor with the platform and fields of the config."""
-    entry = child.planned.entry
+    return _index_child(child.planned, child.child.image, child.child.attestations, inputs)
+
+
+def _index_child(
+    planned: PlannedPlatform,
+    image: Descriptor,
+    attestations: tuple[Descriptor, ...],
+    inputs: InputsAnnotations,
+) -> IndexChild:
+    entry, text = planned.entry, inputs.entries.get(planned.platform)
     return IndexChild(
-        image=child.child.image,
-        attestations=child.child.attestations,
-        platform=child.planned.platform,
+        image=image,
+        attestations=attestations,
+        platform=planned.platform,
         also_as=entry.also_as,
         os_version=entry.os_version,
         os_features=entry.os_features,
-        annotations=entry.annotations,
+        annotations={**entry.annotations, **({INPUTS_ANNOTATION: text} if text else {})},
     )

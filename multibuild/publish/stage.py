@@ -24,6 +24,7 @@ from multibuild.oci.http import PUBLISH_RETRIES
 from multibuild.oci.limits import RUN_LIMITS
 from multibuild.oci.local.layout import StoresWithLayouts
 from multibuild.oci.manifest import Manifest
+from multibuild.oci.manifests.inputs_annotation import NO_INPUTS, InputsAnnotations
 from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import PlatformChild
@@ -69,13 +70,14 @@ def _repositories(plan: Plan) -> Iterator[str]:
 class ImageToPublish:
     """An image whose children are proved: its plan, the context of its stages, and what its tags held before.
 
-    `previous_digests` is as in `move_tags.Publication`.
+    `previous_digests` is as in `move_tags.Publication`; `inputs` are the annotations of `remember`.
     """
 
     plan: Plan
     children: Sequence[PlatformChild]
     context: RunContext
     previous_digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    inputs: InputsAnnotations = NO_INPUTS
 
 
 async def publish_images(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:
@@ -161,17 +163,21 @@ async def _compose(
     """Compose and record an index; return it and the entries carried over from the one before."""
     plan, children, recorder = image.plan, image.children, image.context.recorder
     carried = await run_in_background(lambda: _carry(plan, children, output, recorder))
-    index = compose_children(plan, children, carried)
-    recorder.record(
-        IndexComposed(
-            digest=index.digest,
-            media_type=index.media_type,
-            size=len(index.content),
-            entries=len(index.document["manifests"]),
-            manifests=tuple(index.document["manifests"]),
-        )
-    )
+    index = compose_children(plan, children, carried, image.inputs)
+    recorder.record(composed_event(index))
     return index, carried
+
+
+def composed_event(index: Manifest) -> IndexComposed:
+    """Return the event of an index that was made."""
+    entries = index.document["manifests"]
+    return IndexComposed(
+        digest=index.digest,
+        media_type=index.media_type,
+        size=len(index.content),
+        entries=len(entries),
+        manifests=tuple(entries),
+    )
 
 
 def _destinations(plan: Plan) -> tuple[Destination, ...]:

@@ -27,7 +27,7 @@ from multibuild.plan.spec import Staging, repository_of
 from multibuild.platforms import Platform
 from multibuild.redact import redacted
 from multibuild.terminal import printable, shorten
-from multibuild.workflow.source_runs import PLATFORM_EVENTS, SourceRun, entries_of
+from multibuild.workflow.source_runs import SourceRun, entries_of
 
 if TYPE_CHECKING:
     from multibuild.oci.registry_session import RegistrySession
@@ -165,7 +165,7 @@ def _fill(run: RunDirectory, plans: Sequence[Plan], sources: Mapping[Unit, Sourc
             view.create()
             _adopt_children(source, own, view)
             for entry in source.entries:
-                if isinstance(entry.event, PLATFORM_EVENTS) and entry.event.platform in own:
+                if source.imports(entry) and getattr(entry.event, "platform", None) in own:
                     journal.append(_with_own_log(entry, view))
             _copy_logs(source, own, view)
         status = "partial" if missing_units(plans, sources) else "succeeded"

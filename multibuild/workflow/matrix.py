@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from multibuild.errors import UsageError
@@ -26,6 +27,9 @@ By = Literal["runner", "platform", "image"]
 
 Unit = tuple[str, Platform]
 """What is built by itself: an image, "" in a file of one, for a platform."""
+
+_DONE = "\0"
+"""The runner of what needs no build: of no other unit, so that no job builds it beside its own."""
 
 _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
@@ -76,8 +80,9 @@ def make_jobs(
     shards: int | None = None,
     limit: int | None = None,
     seconds: Mapping[tuple[str, str], float] | None = None,
+    done: AbstractSet[Unit] = frozenset(),
 ) -> tuple[Job, ...]:
-    """Return the jobs that build all units, each of them once, at most `shards` and at most `limit`.
+    """Return the jobs that build all units but those `done`, each of them once, at most `shards` and at most `limit`.
 
     By default there is one job per runner, which builds all of its images; in a file of one image, one per platform.
     Images that are built from each other stay in one job. `seconds` is the past build time of each image's platform,
@@ -85,8 +90,11 @@ def make_jobs(
     on different runners.
     """
     by = by or ("runner" if images[0].name else "platform")
-    runners = _runners(images, only)
-    parts = _parts(images, runners, seconds or {}, by_image=by == "image")
+    runners = {unit: _DONE if unit in done else one for unit, one in _runners(images, only).items()}
+    pending = {unit: runner for unit, runner in runners.items() if unit not in done}
+    if not pending:
+        return ()
+    parts = _parts(images, pending, seconds or {}, by_image=by == "image")
     groups = _groups(parts, runners, by_image=by == "image")
     wanted = shards or (len(groups) if by == "runner" else len(parts))
     number = min(wanted, limit or wanted, len(parts))

@@ -23,6 +23,7 @@ from multibuild.publish.move_tags import Published
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.handed_over_images import HandedOverImage, find_images, require_children
 from multibuild.workflow.published_before import remove_tags, without_published
+from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
@@ -98,7 +99,9 @@ async def _proved(image: HandedOverImage) -> ImageToPublish:
         )
         gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
         children = await pass_gates(gates, children)
-    return ImageToPublish(plan=plan, children=children, context=context)
+    fingerprints = {platform: child.hand_over.fingerprint for platform, child in image.children.items()}
+    inputs = inputs_annotations(image.loaded, plan, fingerprints)
+    return ImageToPublish(plan=plan, children=children, context=context, inputs=inputs)
 
 
 def _record(image: HandedOverImage) -> None:

@@ -7,21 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from multibuild.background import run_in_background
 from multibuild.builds.result import BuildResult, staged_children
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.buildx.slots import Slots
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.journal.events import ContentEnded, PlatformEnded, SmokeTestEnded
+from multibuild.journal.events import ContentEnded, PlatformEnded, PlatformInputs, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
 from multibuild.journal.local_children import adopt, is_local_child, remove_stale
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
-from multibuild.journal.runs import State
+from multibuild.journal.runs import RunDirectory, State
 from multibuild.json_types import as_json
 from multibuild.oci.manifest import Manifest
-from multibuild.plan.children import PlatformChild
+from multibuild.oci.manifests.inputs_annotation import InputsAnnotations
+from multibuild.plan.children import PlatformChild, RememberedChild
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
@@ -33,6 +35,9 @@ from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
+from multibuild.workflow.remember.annotations import inputs_annotations
+from multibuild.workflow.remember.recall import recall_images
+from multibuild.workflow.remember.reuse import with_attestations
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
@@ -81,11 +86,17 @@ async def _proved_image(
     save: Callable[[Plan], None],
 ) -> ImageToPublish:
     """Adopt the children of an image's last run, `save` its plan, prove what that run did not, and run the gates."""
-    last = _require_last_run(context.state, context.run.id)
-    results = await asyncio.to_thread(_adopt_children, _last_results(plan, last), last, context)
+    remembered = await run_in_background(lambda: _remembered(loaded, plan, context.recorder))
+    last = _require_last_run(context.state, context.run.id, unless=remembered.keys() == plan.specs.keys())
+    remembered = _not_in(last, remembered)
+    results = await asyncio.to_thread(_adopt_children, _last_results(plan, last, remembered), last, context)
     _record(results, context)
+    _repeat_inputs(last, context)
     built = {result.platform: result for result in results if result.built}
-    unproven = {p: built[p] for p in built if not _is_proven(plan, last, p)}
+    known = {child.platform for child in remembered.values() if child.is_proved}
+    unproven = {
+        p: built[p] for p in built if p not in known and (p in remembered or not _is_proven(plan, last, p))
+    }
     proven = [result for platform, result in built.items() if platform not in unproven]
     if any(planned.test and planned.platform in unproven for planned in plan.platforms):
         plan = make_plan(loaded, (await prepare_host([loaded], context)).facts, only=only)
@@ -100,10 +111,17 @@ async def _proved_image(
             children += await prove_children(plan, staged, context, reader=reader, failover=failover)
         by_platform = {child.planned.platform: child for child in children}
         ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
+        ordered = [*with_attestations(ordered, remembered)]
         gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
         passed = await pass_gates(gates, ordered)
     previous = read_unfinished_runs(context.state, context.run)
-    return ImageToPublish(plan=plan, children=passed, context=context, previous_digests=previous.tags)
+    return ImageToPublish(
+        plan=plan,
+        children=passed,
+        context=context,
+        previous_digests=previous.tags,
+        inputs=_inputs(loaded, plan, last, remembered),
+    )
 
 
 async def preview_last_run(
@@ -122,15 +140,50 @@ async def _preview(
     loaded: LoadedConfig, only: Sequence[Platform] | None, state: State, recorder: Recorder
 ) -> Manifest:
     plan = make_plan(loaded, recorded_facts(state.load_facts(), loaded.config.builder), only=only)
-    last = _require_last_run(state)
-    staged = staged_children(_last_results(plan, last))
-    with child_reader(loaded, state, state.find(last.run), recorder) as reader:
-        return compose_children(plan, await read_children(plan, staged, recorder, reader=reader))
+    remembered = await run_in_background(lambda: _remembered(loaded, plan, recorder))
+    last = _require_last_run(state, unless=remembered.keys() == plan.specs.keys())
+    remembered = _not_in(last, remembered)
+    staged = staged_children(_last_results(plan, last, remembered))
+    run = state.find(last.run) if last.run else RunDirectory(state.path)
+    with child_reader(loaded, state, run, recorder) as reader:
+        children = await read_children(plan, staged, recorder, reader=reader)
+    inputs = _inputs(loaded, plan, last, remembered)
+    return compose_children(plan, with_attestations(children, remembered), inputs=inputs)
 
 
-def _require_last_run(state: State, current: str = "") -> LastRun:
-    """Return the last run before the `current` one; UsageError if there is none."""
+def _remembered(loaded: LoadedConfig, plan: Plan, recorder: Recorder) -> Mapping[Platform, RememberedChild]:
+    """Return the children that the registry remembers of an image that is built from no other."""
+    if not loaded.config.remember or plan.dependencies:
+        return {}
+    return recall_images([loaded], [plan], say=recorder.say)[plan.name].children
+
+
+def _not_in(last: LastRun, remembered: Mapping[Platform, RememberedChild]) -> dict[Platform, RememberedChild]:
+    return {p: child for p, child in remembered.items() if str(p) not in last.children}
+
+
+def _inputs(
+    loaded: LoadedConfig, plan: Plan, last: LastRun, remembered: Mapping[Platform, RememberedChild]
+) -> InputsAnnotations:
+    """Return the annotations for what the last run built, and what is remembered."""
+    built = {Platform.parse(name): child.inputs or None for name, child in last.children.items()}
+    return inputs_annotations(
+        loaded, plan, {**built, **{p: child.fingerprint for p, child in remembered.items()}}
+    )
+
+
+def _repeat_inputs(last: LastRun, context: RunContext) -> None:
+    """Record the inputs of the last run's children in this run's journal, for a later merge."""
+    for platform, child in last.children.items():
+        if child.inputs:
+            context.recorder.record(PlatformInputs(platform=platform, inputs=child.inputs, parts={}))
+
+
+def _require_last_run(state: State, current: str = "", *, unless: bool = False) -> LastRun:
+    """Return the last run before the `current` one; an empty one `unless` it is needed, else UsageError for none."""
     last = last_run(run for run in state.runs() if run.id != current)
+    if last is None and unless:
+        return LastRun(run="", plan={}, children={})
     if last is None:
         raise UsageError(
             f"there is no run in {state.path} to merge",
@@ -139,19 +192,33 @@ def _require_last_run(state: State, current: str = "") -> LastRun:
     return last
 
 
-def _last_results(plan: Plan, last: LastRun) -> tuple[BuildResult, ...]:
-    """Return the last run's children as results; PublishFailed names the required platforms without a child."""
+def _last_results(
+    plan: Plan, last: LastRun, remembered: Mapping[Platform, RememberedChild]
+) -> tuple[BuildResult, ...]:
+    """Return the last run's children, and remembered ones, as results.
+
+    PublishFailed names the required platforms without a child.
+    """
     missing = [
         str(planned.platform)
         for planned in plan.platforms
-        if planned.required and str(planned.platform) not in last.children
+        if planned.required
+        and str(planned.platform) not in last.children
+        and planned.platform not in remembered
     ]
     if missing:
         raise PublishFailed(
             f"run {last.run} has no child for {', '.join(missing)}; no tag was moved",
             hint="`multibuild build` makes them, or leave them out with --platform",
         )
-    return tuple(_result(planned, last.children.get(str(planned.platform))) for planned in plan.platforms)
+    children = {
+        **{
+            str(p): RecordedChild(platform=str(p), repository=child.repository, digest=child.image.digest)
+            for p, child in remembered.items()
+        },
+        **last.children,
+    }
+    return tuple(_result(planned, children.get(str(planned.platform))) for planned in plan.platforms)
 
 
 def _adopt_children(
@@ -220,7 +287,9 @@ def _repeat_proofs(children: Sequence[PlatformChild], last: LastRun, context: Ru
     record = context.recorder.record
     for child in children:
         platform = str(child.planned.platform)
-        recorded = last.children[platform]
+        recorded = last.children.get(platform)
+        if recorded is None:
+            continue
         if recorded.test:
             record(SmokeTestEnded(platform=platform, status=recorded.test))
         if recorded.content:

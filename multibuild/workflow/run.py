@@ -7,8 +7,9 @@ A run has images, and an image has platforms: a file without `images` has one im
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal
 
 from multibuild.builds.dependencies import dependencies_first
@@ -27,18 +28,30 @@ from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
 from multibuild.journal.events import HostReady, RunPlanned
 from multibuild.journal.run_context import RunContext
-from multibuild.plan.children import PlatformChild
+from multibuild.oci.manifests.inputs_annotation import NO_INPUTS, InputsAnnotations
+from multibuild.plan.children import PlatformChild, RememberedChild
 from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.platforms import Platform
 from multibuild.prove.gates.find_programs import require_gate_programs
 from multibuild.prove.gates.stage import GatesRun, pass_gates
 from multibuild.prove.prefetch import child_reader
-from multibuild.prove.stage import prove_children
+from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.hand_over import changed_inputs, hand_over, inputs_of, take_handed_over
 from multibuild.workflow.if_changed import setting_digests
 from multibuild.workflow.image_errors import together
+from multibuild.workflow.remember.annotations import inputs_annotations
+from multibuild.workflow.remember.recall import Recalled
+from multibuild.workflow.remember.reuse import (
+    add_unchanged,
+    is_unchanged,
+    proved_children,
+    record_unchanged,
+    require_children,
+    still_remembered,
+    with_attestations,
+)
 
 Status = Literal["succeeded", "partial"]
 
@@ -47,39 +60,54 @@ Status = Literal["succeeded", "partial"]
 class ImageRun:
     """An image of a run: its config, its plan, the context of its stages, and what needs no build.
 
-    `handed_over` are platforms whose reusable child was tested and handed over before.
+    `remembered` are those of its reusable children that an index in the registry has, `handed_over` platforms whose
+    reusable child was tested and handed over before.
     """
 
     loaded: LoadedConfig
     plan: Plan
     context: RunContext
     reusable: Reusable
+    remembered: Mapping[Platform, RememberedChild]
     handed_over: frozenset[Platform] = frozenset()
 
 
 @frozen
 class ImageOutcome:
-    """How far an image came: its final plan, its children that passed every proof, and the error that ended it."""
+    """How far an image came: its final plan, its children that passed every proof, and the error that ended it.
+
+    `inputs` are the annotations that `remember` writes into its index.
+    """
 
     image: ImageRun
     plan: Plan
     children: tuple[PlatformChild, ...] = ()
+    inputs: InputsAnnotations = NO_INPUTS
     complete: bool = False
     error: MultibuildError | None = None
 
 
-async def run_stages(project: LoadedProject, only: Sequence[Platform] | None, context: RunContext) -> Status:
+async def run_stages(
+    project: LoadedProject,
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    recalled: Mapping[str, Recalled] = MappingProxyType({}),
+) -> Status:
     """Run the stages of `all`, or those of `build`, which moves no tag, and proves only what it hands over.
 
+    What is `recalled` of an image in the registry is not built again, and an image whose tags hold it is not touched.
     Raises the MultibuildError of the stage that failed, of the first image whose stage did; every tag that had moved
     was rolled back then.
     """
-    images = await prepare_images(project, only, context)
+    images = await prepare_images(project, only, context, recalled)
+    if not images:
+        return "succeeded"
     if context.hand_over:
         images = tuple([await _take_handed_over(image, project.chosen) for image in images])
     failover = failover_of(images[0].plan, project.images, context)
     shared = SharedBuilds.of([image.plan for image in images], failover)
     slots = Slots(images[0].plan.jobs)  # of the gates of all images
+    add_unchanged(shared.children, recalled)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_build_and_prove(image, shared, project, slots)) for image in images]
     outcomes = [task.result() for task in tasks]
@@ -98,25 +126,46 @@ async def run_stages(project: LoadedProject, only: Sequence[Platform] | None, co
 
 
 async def prepare_images(
-    project: LoadedProject, only: Sequence[Platform] | None, context: RunContext
+    project: LoadedProject,
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    recalled: Mapping[str, Recalled],
 ) -> tuple[ImageRun, ...]:
-    """Fingerprint, prepare the host, decide, and look what needs no build, before anything is built."""
+    """Fingerprint, prepare the host, decide, and look what needs no build, before anything is built.
+
+    An image that is `recalled` and holds is recorded as it is, and left out.
+    """
     chosen = choose_images(project.images, only)
+    changed = [loaded for loaded in chosen if not is_unchanged(recalled, loaded.name)]
+    if not changed:
+        decide(chosen, None, only, context, recalled)
+        return ()
     if context.command != "build":
-        require_gate_programs(chosen, only, context.recorder.say)
-    contexts = {loaded.name: _context_of(loaded, context) for loaded in chosen}
-    async with PendingFingerprints(chosen, only, context.recorder) as fingerprints:
-        host = await prepare_host(chosen, context)
-        plans = decide(chosen, host, only, context)
+        require_gate_programs(changed, only, context.recorder.say)
+    needs_host = any(loaded.name not in recalled or recalled[loaded.name].needs_host for loaded in changed)
+    async with PendingFingerprints(changed, only, context.recorder) as fingerprints:
+        host = await prepare_host(changed, context) if needs_host else None
+        decided = {plan.name: plan for plan in decide(chosen, host, only, context, recalled)}
+        plans = [decided[loaded.name] for loaded in changed]
         await preflight(plans, context.recorder)
-        reusable: dict[str, Reusable] = {}
+        runs = {loaded.name: (loaded, _context_of(loaded, context)) for loaded in changed}
+        images: dict[str, ImageRun] = {}
         for plan in dependencies_first(plans):
-            known = {name: one.fingerprints for name, one in reusable.items()}
-            reusable[plan.name] = await find_reusable(plan, fingerprints, contexts[plan.name], known)
-    return tuple(
-        ImageRun(loaded=loaded, plan=plan, context=contexts[plan.name], reusable=reusable[plan.name])
-        for loaded, plan in zip(chosen, plans, strict=True)
-    )
+            known = {name: one.fingerprints for name, one in recalled.items()}
+            known |= {name: one.reusable.fingerprints for name, one in images.items()}
+            loaded, own = runs[plan.name]
+            remembered = recalled[plan.name].children if plan.name in recalled else {}
+            reusable = await find_reusable(
+                plan, fingerprints, own, known, remembered=tuple(remembered.values())
+            )
+            kept = still_remembered(remembered, reusable)
+            images[plan.name] = ImageRun(
+                loaded=loaded, plan=plan, context=own, reusable=reusable, remembered=kept
+            )
+    if host is None:
+        for image in images.values():
+            require_children(image.plan, image.reusable)
+    return tuple(images[loaded.name] for loaded in changed)
 
 
 def _context_of(loaded: LoadedConfig, context: RunContext) -> RunContext:
@@ -136,20 +185,22 @@ async def _build_and_prove(
             built = await build_platforms(plan, image.reusable, context, shared=shared)
             complete = len(built.children) == len(plan.platforms)
             return ImageOutcome(image=image, plan=built.plan, complete=complete)
-        with child_reader(loaded, context.state, context.run, context.recorder) as reader:
+        proved = proved_children(image.remembered)
+        digests = {child.digest for child in proved}
+        with child_reader(loaded, context.state, context.run, context.recorder, proved=digests) as reader:
             built = await build_platforms(
                 plan, image.reusable, context, shared=shared, may_be_partial=context.hand_over
             )
             # A failover of its own: a node that did not answer during the builds may be back.
             failover = failover_of(built.plan, project.images, context)
-            children = await prove_children(
-                built.plan,
-                built.children,
-                context,
-                reader=reader,
-                failover=failover,
-                tested=image.handed_over,
+            new = [child for child in built.children if child not in proved]
+            children = (
+                await read_children(built.plan, proved, context.recorder, reader=reader) if proved else ()
             )
+            children += await prove_children(
+                built.plan, new, context, reader=reader, failover=failover, tested=image.handed_over
+            )
+            children = with_attestations(children, image.remembered)
             if context.command != "build":
                 gates = GatesRun(plan=built.plan, context=context, registries=reader.registries, slots=slots)
                 children = await pass_gates(gates, children)
@@ -162,7 +213,9 @@ async def _build_and_prove(
     finally:
         shared.children.close(plan.name)
     complete = len(children) == len(plan.platforms)
-    return ImageOutcome(image=image, plan=built.plan, children=children, complete=complete)
+    digests_by_platform = {p: one.digest for p, one in image.reusable.fingerprints.platforms.items()}
+    inputs = inputs_annotations(loaded, plan, digests_by_platform) if built.inputs_held else NO_INPUTS
+    return ImageOutcome(image=image, plan=built.plan, children=children, inputs=inputs, complete=complete)
 
 
 async def _take_handed_over(image: ImageRun, named: Sequence[str]) -> ImageRun:
@@ -194,6 +247,7 @@ async def _publish(outcomes: Sequence[ImageOutcome], project: LoadedProject) -> 
             children=outcome.children,
             context=outcome.image.context,
             previous_digests=outcome.image.reusable.tags,
+            inputs=outcome.inputs,
         )
         for outcome in outcomes
     ]
@@ -237,10 +291,22 @@ def failover_of(plan: Plan, images: Sequence[LoadedConfig], context: RunContext)
 
 
 def decide(
-    images: Sequence[LoadedConfig], host: Host, only: Sequence[Platform] | None, context: RunContext
+    images: Sequence[LoadedConfig],
+    host: Host | None,
+    only: Sequence[Platform] | None,
+    context: RunContext,
+    recalled: Mapping[str, Recalled],
 ) -> tuple[Plan, ...]:
-    """Make the plan of each image from measured facts, and save them before they are carried out."""
-    plans = tuple(make_plan(loaded, host.facts, only=only) for loaded in images)
+    """Make the plan of each image from measured facts, and save them before they are carried out.
+
+    Without a host, and for an image that is not touched, it is the plan by which the image was recalled.
+    """
+    plans = tuple(
+        recalled[loaded.name].plan
+        if host is None or is_unchanged(recalled, loaded.name)
+        else make_plan(loaded, host.facts, only=only)
+        for loaded in images
+    )
     context.run.save_plan(project_document(plans) if plans[0].name else plan_document(plans[0]))
     for loaded, plan in zip(images, plans, strict=True):
         recorder = _context_of(loaded, context).recorder
@@ -251,6 +317,8 @@ def decide(
                 settings=setting_digests(loaded, plan),
             )
         )
+        if is_unchanged(recalled, plan.name):
+            record_unchanged(recalled[plan.name], recorder)
         if context.command == "publish" and plan.omitted:
             omitted = ", ".join(map(str, plan.omitted))
             recorder.say(f"the index will not have {omitted}: left out by --platform")

@@ -18,6 +18,7 @@ from multibuild.journal.events import (
     AttemptStarted,
     ContentEnded,
     PlatformEnded,
+    PlatformInputs,
     SmokeTestEnded,
 )
 from multibuild.journal.journal import MAX_JOURNAL_BYTES, read_journal, scan_journal
@@ -26,7 +27,10 @@ from multibuild.journal.runs import MAX_DOCUMENT_BYTES, RunDirectory, State
 from multibuild.journal.shapes import IMPORTED_PLAN, IMPORTED_PLAN_OF_IMAGES
 from multibuild.json_types import has_shape, parse_json
 
-PLATFORM_EVENTS = (AttemptStarted, AttemptEnded, PlatformEnded, SmokeTestEnded, ContentEnded)
+PLATFORM_EVENTS = (
+    *(PlatformInputs, AttemptStarted, AttemptEnded),
+    *(PlatformEnded, SmokeTestEnded, ContentEnded),
+)
 """Events that are imported: those of platforms, not those of the other machine's stages."""
 
 MAX_FILE_BYTES = MAX_JOURNAL_BYTES
@@ -50,6 +54,14 @@ class SourceRun:
     plan: Mapping[str, Any]
     entries: tuple[JournalEntry, ...]
     children: Mapping[str, RecordedChild]
+
+    def imports(self, entry: JournalEntry) -> bool:
+        """Whether an entry is imported: not the inputs of a child whose files changed while it was built."""
+        event = entry.event
+        if isinstance(event, PlatformInputs):
+            child = self.children.get(event.platform)
+            return child is not None and child.inputs == event.inputs
+        return isinstance(event, PLATFORM_EVENTS)
 
     @property
     def image(self) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from multibuild.cli.commands.plan import plan
+from multibuild.cli.if_changed import recall, unchanged_runs
 from multibuild.cli.request import (
     BuildRequest,
     Request,
     RunRequest,
     chosen_platforms,
     load_project,
-    plans_offline,
     state_of,
 )
 from multibuild.cli.streams import copy_report, print_json
@@ -21,7 +23,7 @@ from multibuild.errors import UsageError
 if TYPE_CHECKING:
     from multibuild.config.project import LoadedProject
     from multibuild.journal.run_context import Command
-    from multibuild.journal.runs import RunDirectory, State
+    from multibuild.workflow.remember.recall import Recalled
 
 
 def all_(request: RunRequest) -> int:
@@ -49,8 +51,10 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
     check_before_run(request, project)
     if request.if_changed and _is_unchanged(request, project, command):
         return 0
-    _require_clean(request, project)
-    return start(request, project, command)
+    recalled = recall(request, project) if request.if_changed and command == "publish" else {}
+    if not recalled or not all(image.holds for image in recalled.values()):
+        _require_clean(request, project)
+    return start(request, project, command, recalled)
 
 
 def _require_clean(request: RunRequest, project: LoadedProject) -> None:
@@ -79,13 +83,18 @@ def check_before_run(request: Request, project: LoadedProject) -> None:
         require_listed(project.images[0], chosen_platforms(request))
 
 
-def start(request: Request, project: LoadedProject, command: Command) -> int:
-    """Execute a run; return the exit code."""
+def start(
+    request: Request,
+    project: LoadedProject,
+    command: Command,
+    recalled: Mapping[str, Recalled] = MappingProxyType({}),
+) -> int:
+    """Execute a run, which builds nothing that is `recalled`; return the exit code."""
     from multibuild.cli.execute import execute
     from multibuild.engine.docker import DockerEngine
 
     state, only = state_of(request, *project.images), chosen_platforms(request)
-    return execute(request, project, only, state, command=command, engine=DockerEngine())
+    return execute(request, project, only, state, command=command, engine=DockerEngine(), recalled=recalled)
 
 
 def _is_unchanged(request: RunRequest, project: LoadedProject, command: Literal["build", "publish"]) -> bool:
@@ -98,7 +107,7 @@ def _is_unchanged(request: RunRequest, project: LoadedProject, command: Literal[
 
     state = state_of(request, *project.images)
     with state.lock():
-        runs = _unchanged_runs(request, project, command, state)
+        runs = unchanged_runs(request, project, command, state)
         if runs is None:
             return False
         for path in dict.fromkeys(run.journal_path for run in runs):
@@ -110,26 +119,3 @@ def _is_unchanged(request: RunRequest, project: LoadedProject, command: Literal[
     if request.report is not None:
         copy_report(newest.report(), request.report)
     return True
-
-
-def _unchanged_runs(
-    request: RunRequest, project: LoadedProject, command: Literal["build", "publish"], state: State
-) -> tuple[RunDirectory, ...] | None:
-    """Return the run that made what each image still is; None as soon as one image changed."""
-    from multibuild.builds.dependencies import dependencies_first
-    from multibuild.builds.fingerprint import PlanFingerprints
-    from multibuild.workflow.if_changed import check_for_changes
-
-    by_name = {loaded.name: loaded for loaded in project.images}
-    known: dict[str, PlanFingerprints] = {}
-    runs = []
-    for image in dependencies_first(plans_offline(request, project)):
-        own, loaded = state.of_image(image.name) if image.name else state, by_name[image.name]
-        verdict = check_for_changes(loaded, image, own, command, say=request.say, images=known)
-        request.say(f"{image.name}: {verdict.reason}" if image.name else verdict.reason)
-        if verdict.run is None:
-            return None
-        runs.append(verdict.run)
-        if verdict.fingerprints is not None:
-            known[image.name] = verdict.fingerprints
-    return tuple(runs)

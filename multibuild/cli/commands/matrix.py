@@ -22,6 +22,8 @@ from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
+    from multibuild.config.project import LoadedProject
+    from multibuild.platforms import Platform
     from multibuild.workflow.matrix import By
 
 FORMATS = ("github", "gitlab", "json")
@@ -53,6 +55,9 @@ class MatrixRequest(Request):
     runner: Annotated[
         str | None, Option("--runner", help="For platforms that name no runner of their own.")
     ] = None
+    if_changed: Annotated[
+        bool, Option("--if-changed", help="Leave out what `all --if-changed` would not build.")
+    ] = False
     platforms: Platforms = ()
     tags: Tags = ()
     sets: Sets = ()
@@ -81,6 +86,7 @@ def matrix(request: MatrixRequest) -> int:
         shards=request.shards,
         limit=MAX_JOBS.get(form),
         seconds=past_seconds(state_of(request, *project.images).runs()),
+        done=_done(request, project) if request.if_changed else frozenset(),
     )
     if form == "github":
         # One line: a job output of GitHub is a line.
@@ -92,3 +98,11 @@ def matrix(request: MatrixRequest) -> int:
     else:
         print_json([job.row(request.runner or "") for job in jobs])
     return 0
+
+
+def _done(request: MatrixRequest, project: LoadedProject) -> frozenset[tuple[str, Platform]]:
+    """Return the images' platforms that need no build, and say so if none does."""
+    from multibuild.cli.if_changed import without_build
+
+    images = without_build(request, project)
+    return frozenset((name, platform) for name, platforms in images.items() for platform in platforms)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from multibuild.cli.request import RunRequest, chosen_platforms, load_project, plans_offline
 from multibuild.cli.streams import print_json
 
 if TYPE_CHECKING:
+    from multibuild.config.project import LoadedProject
     from multibuild.plan.plan import Plan
     from multibuild.plan.planned_platform import PlannedPlatform
 
@@ -24,6 +26,8 @@ def plan(request: RunRequest) -> int:
     project = load_project(request)
     check_files(*project.images)
     plans = plans_offline(request, project)
+    if request.if_changed:
+        plans = _to_build(request, project, plans)
     if request.json:
         print_json(project_document(plans) if project.several else plan_document(plans[0]))
     elif project.several:
@@ -32,6 +36,20 @@ def plan(request: RunRequest) -> int:
         print(as_commands(plans[0]) if request.commands else as_table(plans[0]))
     show_findings(project.images, chosen_platforms(request), request.say)
     return 0
+
+
+def _to_build(request: RunRequest, project: LoadedProject, plans: Sequence[Plan]) -> tuple[Plan, ...]:
+    """Return the plans with the platforms alone that `all --if-changed` would build."""
+    from multibuild.cli.if_changed import without_build
+
+    done = without_build(request, project)
+    return tuple(
+        replace(
+            plan,
+            platforms=tuple(one for one in plan.platforms if one.platform not in done.get(plan.name, ())),
+        )
+        for plan in plans
+    )
 
 
 def image_table(plans: Sequence[Plan]) -> str:
@@ -104,6 +122,8 @@ def _gates(texts: Sequence[str]) -> list[str]:
 
 def as_commands(plan: Plan) -> str:
     """Return the exact docker commands, copy-pastable from the project directory; secrets are ids, or redacted."""
+    if not plan.platforms:
+        return "# nothing to build"
     from multibuild.plan.build_command import build_arguments
     from multibuild.redact import redacted_arguments
 
@@ -127,6 +147,8 @@ def _destinations(plan: Plan) -> list[str]:
 
 def as_table(plan: Plan) -> str:
     """Return the plan as a table within 80 columns."""
+    if not plan.platforms:
+        return "nothing to build"
     rows = [("PLATFORM", "HOW", "BUILDER", "STAGED AS")]
     for planned in plan.platforms:
         how = "emulated" if planned.emulated else "native"

@@ -118,6 +118,14 @@ ADDED = {
         "annotations: {'index-descriptor:a': b}",
         wrong(":4:15:", "publish.to is registry", hint="oci:DIR"),
     ),
+    "a memory in a Docker list": (
+        "media_type: docker\nremember: true",
+        wrong(":5:1: remember", "has no annotations", hint="media_type: oci"),
+    ),
+    "an annotation that remember writes": (
+        "remember: true\nannotations: {'index:io.multibuild.inputs': b}",
+        wrong(":5:15:", "`remember` writes this", hint="remember: false"),
+    ),
     "a registry as a URL": (
         "registries: {'https://r:5000/': {insecure: true}}",
         wrong("host[:port]", hint="like r:5000"),

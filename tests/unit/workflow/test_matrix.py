@@ -83,3 +83,30 @@ def test_runners_and_builders_are_no_part_of_the_canonical_config(tmp_path):
     assert load(tmp_path, CONFIG.replace("ubuntu-24.04-arm", "other")).canonical == canonical
     text = CONFIG + "builder: fleet\nemulators: {source: none}\n"
     assert load(tmp_path, text).canonical == canonical
+
+
+def test_what_needs_no_build_has_no_job(config):
+    done = {("", Platform.parse(name)) for name in ("linux/amd64", "linux/arm64", "linux/riscv64")}
+    assert [job.slug for job in make_jobs(config, done=done)] == ["linux-arm-v7"]
+    assert [job.slug for job in make_jobs(config, done=done, shards=2)] == ["shard-1"]
+    assert make_jobs(config, done=done | {("", Platform.parse("linux/arm/v7"))}) == ()
+
+
+def test_no_job_builds_an_image_that_needs_no_build_beside_its_own(tmp_path):
+    """`build a b --platform x,y` would build both for both."""
+    from multibuild.config.project import load_project
+
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(
+        "version: 1\nimage: r.example.org/{name}\nplatforms: [linux/amd64, linux/arm64]\nimages: {a: {}, b: {}}\n"
+    )
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    images = load_project(path, environ={}, overrides=Overrides(), now=now).images
+    done = {("a", Platform.parse("linux/arm64"))}
+    units = [
+        (image, str(platform))
+        for job in make_jobs(images, done=done)
+        for image in job.images
+        for platform in job.platforms
+    ]
+    assert sorted(units) == [("a", "linux/amd64"), ("b", "linux/amd64"), ("b", "linux/arm64")]

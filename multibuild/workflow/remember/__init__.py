@@ -1,0 +1,1 @@
+"""What the registry remembers of an index: written, looked up, and reused."""
