@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
@@ -73,9 +74,12 @@ def read_pairs(texts: Iterable[str], flag: str) -> tuple[tuple[str, str], ...]:
 def read_annotations(
     texts: Iterable[str],
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[Platform, str, str], ...]]:
-    """Split `[PLATFORM:]KEY=VALUE` into those of the index and those of entries; UsageError for anything else."""
+    """Split `[PLATFORM:]KEY=VALUE` into those of the index and those of entries; UsageError for anything else.
+
+    buildx's `index:KEY` and `manifest-descriptor[PLATFORM]:KEY` are the same; what would change an image is refused.
+    """
     index, entries = [], []
-    for text in texts:
+    for text in map(_without_type, texts):
         name, equals, value = text.partition("=")
         before, colon, key = name.partition(":")
         is_entry = bool(colon) and "/" in before
@@ -89,6 +93,22 @@ def read_annotations(
         else:
             index.append((name, value))
     return tuple(index), tuple(entries)
+
+
+def _without_type(text: str) -> str:
+    """Return an annotation of `docker buildx imagetools create` as `merge` spells it, and any other as it is."""
+    match = re.match(r"(index|manifest|index-descriptor|manifest-descriptor)(?:\[([^\]]*)\])?:(?=[^=])", text)
+    if match is None:
+        return text
+    kind, platform = match[1], match[2]
+    if kind == "index" and platform is None:
+        return text[match.end() :]
+    if kind == "manifest-descriptor" and platform:
+        return f"{Platform.parse(platform)}:{text[match.end() :]}"
+    raise UsageError(
+        f"--annotation {text}: `merge` annotates the index and its entries",
+        hint="write KEY=VALUE or PLATFORM:KEY=VALUE; manifests are annotated when they are built: `annotations`",
+    )
 
 
 def merge(sources: Sequence[Source], options: MergeOptions, *, onto: Source | None = None) -> Manifest:

@@ -302,6 +302,19 @@ def test_an_annotation_for_a_platform_without_entry_is_refused():
         merge([source("a:1", IndexChild(image=image(1)))], options)
 
 
+def test_annotations_with_the_types_of_buildx_are_the_same():
+    typed = ["index:a=b", "manifest-descriptor[linux/aarch64]:k=v:w", "index=c", "index-x:y=z"]
+    assert read_annotations(typed) == read_annotations(["a=b", "linux/arm64:k=v:w", "index=c", "index-x:y=z"])
+
+
+@pytest.mark.parametrize(
+    "text", ["manifest:a=b", "manifest[linux/arm64]:a=b", "index-descriptor:a=b", "manifest-descriptor:a=b"]
+)
+def test_an_annotation_that_would_change_an_image_is_refused(text):
+    with pytest.raises(UsageError, match="annotates the index and its entries"):
+        read_annotations([text])
+
+
 def test_annotations_are_parsed():
     assert read_annotations(["a=b=c", "linux/arm64:k=v", "x:y=z"]) == (
         (("a", "b=c"), ("x:y", "z")),
