@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import shlex
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from multibuild.frozen import frozen
-from multibuild.redact import redacted_command
+from multibuild.redact import redacted_command, redacted_words
 from multibuild.ssh.environment import docker_environment
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ async def run_process(
     ends with this process even if that is killed with SIGKILL. Raises StartFailed when `argv[0]` cannot be started, and
     what `on_line` raises.
     """
-    logger.info("+ %s", redacted_command(argv))
+    logger.info("+ %s", redacted_command(argv) if is_docker else shlex.join(redacted_words(argv)))
     start = time.monotonic()
     process = await _start(argv, cwd, docker_environment(environ) if is_docker else environ)
     watch = _Watch(limits, _lines if by_line else _chunks)

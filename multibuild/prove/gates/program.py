@@ -57,8 +57,9 @@ class ProgramGate:
         Its group is ended after `timeout`, and when this task is cancelled. Raises nothing for a program that fails.
         """
         command = self.gate.command(placeholders(self.plan, child))
-        log = f"logs/{child.planned.slug}.gate-{self.gate.name}.log"
-        with open_log(self.run.path / log) as file:
+        path = self.run.logs / f"{child.planned.slug}.gate-{self.gate.name}.log"
+        log = str(path.relative_to(self.run.path))
+        with open_log(path) as file:
             output = BoundedOutput(file)
             try:
                 result = await run_process(

@@ -66,7 +66,7 @@ class GatesFixture:
         """Run the gates; return the platforms that passed."""
         return asyncio.run(self.passing(gates, jobs, **more))
 
-    async def passing(self, gates, jobs=2, **more):
+    async def passing(self, gates, jobs=2, image="", **more):
         plan = make_plan(self.load(gates, **more), assumed_facts("auto"))
         with (
             Journal(self.run.journal_path) as journal,
@@ -80,6 +80,7 @@ class GatesFixture:
                 run=self.run,
                 recorder=Recorder(journal, NullDisplay()),
             )
+            context = context.of_image(image) if image else context
             self.registry.forget_requests()
             run = GatesRun(plan=plan, context=context, registries=registries, slots=Slots(jobs))
             passed = await pass_gates(run, children)
@@ -307,6 +308,27 @@ def test_logs_are_private(gates):
     gates.pass_(gate("true"))
     for path in gates.run.logs.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_each_image_has_logs_of_its_own(gates):
+    gates.pass_(gate("echo app"), image="app")
+    gates.pass_(gate("echo worker"), image="worker")
+    for image in ("app", "worker"):
+        (log,) = {
+            one.log
+            for one in gates.run.of_image(image).events()
+            if isinstance(one, GateEnded) and one.platform == AMD64
+        }
+        assert log == f"images/{image}/logs/linux-amd64.gate-a.log"
+        assert (gates.run.path / log).read_text() == f"{image}\n"
+
+
+def test_a_secret_among_the_words_is_in_no_log(gates, caplog):
+    with caplog.at_level("INFO"):
+        gates.pass_("[{name: a, run: [sh, -c, 'echo $$2', x, --token, hunter2]}]")
+    assert "--token" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert gates.log() == "hunter2\n"
 
 
 def put_sized(registry, name, platform, size, *, tag=None):
