@@ -26,6 +26,7 @@ from multibuild.journal.local_children import adopt, is_local_child, remove_stal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import RunDirectory, State
+from multibuild.journal.unfinished_tags import tag_moves
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.children import RememberedChild
@@ -52,8 +53,8 @@ class UnfinishedRuns:
     """Unfinished runs: their `ids`, their children by (platform, fingerprint), and what tags held before they moved.
 
     `tags` maps (reference, index digest) to the digest before, None where the tag did not exist. A run that published
-    without some optional platforms has children and no tags: its tags are where they belong. `earlier_runs` are all,
-    newest first: a child that no registry holds is in the directory of one of them.
+    and failed later, or without some optional platforms, has children and no tags: its tags are where they belong.
+    `earlier_runs` are all, newest first: a child that no registry holds is in the directory of one of them.
     """
 
     ids: tuple[str, ...] = ()
@@ -73,27 +74,37 @@ def read_unfinished_runs(state: State, current: RunDirectory) -> UnfinishedRuns:
     tags: dict[tuple[str, str], str | None] = {}
     published = False
     for run in earlier_runs:
-        events = run.events()
+        entries = run.all_entries()
+        events = [entry.event for entry in entries if entry.is_of(run.image)]
         status = next((event.status for event in events if isinstance(event, RunEnded)), None)
         if status == "succeeded":
             break
-        planned_tags = _tags(events)
-        published = published or (status == "partial" and bool(planned_tags))
+        moves = tag_moves(entries, run.image)
+        published = published or moves.finished or (status == "partial" and bool(moves.unfinished))
         ids.append(run.id)
         for child in _children(events):
             children.setdefault((child.platform, child.fingerprint), child)
         # Older runs win here: the oldest has what the tag held before any of them moved it.
-        tags |= {} if published else planned_tags
+        tags |= {} if published else moves.unfinished
     return UnfinishedRuns(ids=tuple(ids), children=children, tags=tags, earlier_runs=earlier_runs)
 
 
-def _tags(events: Sequence[Event]) -> dict[tuple[str, str], str | None]:
-    """Return what the tags that a run planned to move held before."""
-    return {
-        (event.ref, event.after): event.before
-        for event in events
-        if isinstance(event, TagPlanned) and event.before != event.after
-    }
+def read_unfinished_tags(state: State, current: RunDirectory) -> dict[tuple[str, str], str | None]:
+    """Return `UnfinishedRuns.tags` alone, which a run without `--resume` rolls back, too, if it fails to publish.
+
+    A run that planned no tag ended before it published, or does not; its journal is not read as JSON.
+    """
+    tags: dict[tuple[str, str], str | None] = {}
+    for run in state.runs_before(current):
+        if not run.mentions(TagPlanned.name):
+            continue
+        entries = run.all_entries()
+        moves = tag_moves(entries, run.image)
+        status = next((entry.event.status for entry in entries if isinstance(entry.event, RunEnded)), None)
+        if moves.finished or status in {"succeeded", "partial"}:
+            break
+        tags |= moves.unfinished
+    return tags
 
 
 def _children(events: Sequence[Event]) -> Iterator[FinishedChild]:
@@ -142,7 +153,10 @@ async def find_reusable(
     registry, which are reused as those of unfinished runs are.
     """
     recorder = context.recorder
-    previous = read_unfinished_runs(context.state, context.run) if context.resume else UnfinishedRuns()
+    if context.resume:
+        previous = read_unfinished_runs(context.state, context.run)
+    else:
+        previous = UnfinishedRuns(tags=read_unfinished_tags(context.state, context.run))
     previous = _with_remembered(previous, remembered)
     with recorder.stage("inputs"):
         fingerprints = with_dependencies(await pending.result(plan.name), plan, images)

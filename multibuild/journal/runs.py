@@ -25,7 +25,7 @@ from multibuild.files import (
 )
 from multibuild.journal.entry import JournalEntry
 from multibuild.journal.events import Event
-from multibuild.journal.journal import read_journal
+from multibuild.journal.journal import MAX_JOURNAL_BYTES, read_journal
 from multibuild.journal.own_files import (
     MAX_FACTS_BYTES,
     is_own_run,
@@ -153,6 +153,15 @@ class RunDirectory:
     def events(self) -> tuple[Event, ...]:
         """Read the journal as `entries` does, without times."""
         return tuple(entry.event for entry in self.entries())
+
+    def mentions(self, event: str) -> bool:
+        """Whether the journal may have an event of this name: a quick look, which no event is missed by."""
+        try:
+            return f'"{event}"'.encode() in read_plain(self.journal_path, max_bytes=MAX_JOURNAL_BYTES)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # one that is too long: its beginning is read
 
     def save_plan(self, document: Mapping[str, Any]) -> None:
         """Write plan.json."""

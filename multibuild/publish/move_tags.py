@@ -59,8 +59,9 @@ class Publication:
     """An index, its children (repository@digest) at `sources`, and the repositories and tags that receive it.
 
     `stores` are where sources and destinations are; `emit` records what happens to its tags. `previous_digests` is for
-    tags that an unfinished run moved to this index already: their digests before that, by (reference, index digest).
-    They are rolled back to these, too, if anything fails now. `observe` gets the sizes of uploaded chunks.
+    tags that an unfinished run moved, to this index or to another: their digests before that, by (reference, digest
+    that it moved them to). They are rolled back to these, too, if anything fails now. `observe` gets the sizes of
+    uploaded chunks.
     """
 
     index: Manifest
@@ -175,14 +176,14 @@ def _results(futures: Sequence[Future[T]]) -> list[T]:
 class _Tag:
     """A tag to move, and its manifest before this run: `digest` None: no such tag, `manifest` None: not readable.
 
-    `resumed`: an unfinished run moved the tag to the index already.
+    `unfinished` is what an unfinished run moved the tag to: it is rolled back, too. None where none did.
     """
 
     publication: Publication
     reference: Reference
     digest: str | None
     manifest: Manifest | None
-    resumed: bool = False
+    unfinished: str | None = None
 
     @property
     def index(self) -> Manifest:
@@ -193,6 +194,10 @@ class _Tag:
     def store(self) -> Store:
         """Where it is."""
         return self.publication.stores.of(self.reference.host)
+
+    def is_ours(self, digest: str | None) -> bool:
+        """Whether this run or the unfinished one moved the tag to a digest."""
+        return digest is not None and digest in {self.index.digest, self.unfinished}
 
     def outcome(self, after: str | None, status: Status) -> MovedTag:
         """Return an outcome of this tag."""
@@ -210,14 +215,14 @@ class _Tag:
 
 def _read_previous(tag: Reference, publication: Publication) -> _Tag:
     """Read a tag's manifest with its bytes: a registry may drop them as soon as no tag has them."""
-    store, index = publication.stores.of(tag.host), publication.index
+    store = publication.stores.of(tag.host)
     current = stored_manifest(store, tag)
-    before = publication.previous_digests.get((str(tag), index.digest), index.digest)
-    if current is not None and current.digest == index.digest != before:
-        manifest = stored_manifest(store, tag.with_digest(before)) if before is not None else None
-        return _Tag(publication=publication, reference=tag, digest=before, manifest=manifest, resumed=True)
     digest = current.digest if current else None
-    return _Tag(publication=publication, reference=tag, digest=digest, manifest=current)
+    before = publication.previous_digests.get((str(tag), digest or ""), digest)
+    if digest == before:
+        return _Tag(publication=publication, reference=tag, digest=digest, manifest=current)
+    manifest = stored_manifest(store, tag.with_digest(before)) if before is not None else None
+    return _Tag(publication=publication, reference=tag, digest=before, manifest=manifest, unfinished=digest)
 
 
 @frozen
@@ -256,7 +261,7 @@ class _Move:
 
 def _move(tag: _Tag) -> MovedTag:
     moved = tag.outcome(tag.index.digest, "moved")
-    if moved.before == tag.index.digest:
+    if moved.before == tag.index.digest and tag.unfinished is None:
         return replace(moved, status="unchanged")
     put_index(tag.store, tag.reference, tag.index)
     _read_back(tag.store, tag.reference, tag.index)
@@ -265,18 +270,21 @@ def _move(tag: _Tag) -> MovedTag:
 
 def _roll_back_unmoved(tag: _Tag) -> MovedTag:
     """Roll back a tag that only an unfinished run moved; any other is unchanged."""
-    if not tag.resumed:
+    if tag.unfinished is None:
         return tag.outcome(tag.digest, "unchanged")
-    return _roll_back(tag, tag.outcome(tag.index.digest, "moved"))
+    return _roll_back(tag, tag.outcome(tag.unfinished, "moved"))
 
 
 def _roll_back(tag: _Tag, outcome: MovedTag) -> MovedTag:
-    """Restore a tag that still has the index's digest; a new tag is deleted where the registry can."""
+    """Restore a tag that still is where this run or the unfinished one moved it.
+
+    A new tag is deleted where the registry can.
+    """
     foreign: Status = "failed" if outcome.status == "failed" else "left"
     current, is_ours = outcome.after, False
     try:
         current = _current_digest(tag)
-        is_ours = current == tag.index.digest
+        is_ours = tag.is_ours(current)
         if is_ours:
             _restore(tag)
             current = tag.digest
@@ -284,7 +292,7 @@ def _roll_back(tag: _Tag, outcome: MovedTag) -> MovedTag:
         # The registry may have done it although its response was lost.
         with contextlib.suppress(PublishFailed):
             current = _current_digest(tag)
-    if current == tag.index.digest:
+    if tag.is_ours(current) and current != tag.digest:
         return replace(outcome, after=current, status="left")
     # A tag with another digest was moved by another process, or never by this run: it is not changed.
     return replace(outcome, after=current, status="put-back" if is_ours else foreign)

@@ -11,7 +11,7 @@ from fakes.registry_server import FakeRegistry
 from fakes.specs import PLAIN
 
 from multibuild.builds.fingerprint import Fingerprint, PlanFingerprints, fingerprint_platforms
-from multibuild.builds.resume import read_unfinished_runs, reusable_children
+from multibuild.builds.resume import read_unfinished_runs, read_unfinished_tags, reusable_children
 from multibuild.cli.display.display import Silent
 from multibuild.journal.events import (
     InputsChanged,
@@ -164,3 +164,23 @@ async def test_a_child_that_is_not_where_this_plan_stages_is_built_anew(plan, pl
     run = state.new_run(NOW)
     write_events(run.journal_path, *INPUTS, ended(killed[1], "registry.invalid/app"), InputsHeld())
     assert await resume(plan, state, state.new_run(NOW)) == {}
+
+
+@pytest.mark.parametrize(
+    ("runs", "tags"),
+    [
+        ([[tag_planned("sha256:old")], [], [RunEnded(status="failed")]], {"sha256:index": "sha256:old"}),
+        ([[tag_planned("sha256:old"), RunEnded(status="succeeded")], []], {}),
+        ([[tag_planned("sha256:old"), PARTIAL], []], {}),
+        (
+            [[tag_planned("sha256:old")], [tag_planned("sha256:old", "sha256:new")]],
+            {"sha256:index": "sha256:old", "sha256:new": "sha256:old"},
+        ),
+    ],
+    ids=["killed earlier", "succeeded", "partial", "killed twice"],
+)
+def test_a_run_that_resumes_nothing_knows_what_tags_held_too(state, runs, tags):
+    for day, events in enumerate(runs):
+        write_events(state.new_run(NOW + timedelta(days=day)).journal_path, *events)
+    current = state.new_run(NOW + timedelta(days=len(runs)))
+    assert read_unfinished_tags(state, current) == {("r:latest", to): held for to, held in tags.items()}

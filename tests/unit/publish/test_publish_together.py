@@ -190,9 +190,11 @@ KILLS = ("killed before", "killed after")
 
 
 @pytest.mark.parametrize("kind", KILLS)
-def test_a_kill_at_any_call_is_rolled_forward_or_back_by_the_next_run(kind):
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_a_kill_at_any_call_is_rolled_forward_or_back_by_the_next_run(kind, rebuilt):
+    """The next run resumes, or has built other indexes: then it still puts back what tags held before the first."""
     mixed = 0
-    for number in swept(KILLS.index(kind)):
+    for number in swept(KILLS.index(kind) + 2 * rebuilt):
         scene = memory_scene()
         scene.put_old_tags(IMAGES[1:])
         before = scene.tags()
@@ -201,6 +203,8 @@ def test_a_kill_at_any_call_is_rolled_forward_or_back_by_the_next_run(kind):
             scene.publish()
         scene.stores.start()
         mixed += scene.tags() not in (before, scene.new_tags())
+        if rebuilt:
+            scene.indexes = scene.build("2")
         last = f"{HOSTS[1]}/six:latest"
 
         def refuse(event, /, scene=scene, last=last):
