@@ -211,7 +211,8 @@ def test_a_kill_at_any_call_is_rolled_forward_or_back_by_the_next_run(kind, rebu
             if event.name == "tag.planned" and event.ref == last:
                 scene.stores.start(RefusedTag(last))
 
-        if scene.tags()[last] != scene.new_tags()[last]:
+        # A tag that was moved already, and that cannot be written any more, cannot be put back either.
+        if scene.tags()[last] == before[last]:
             assert publishing_error(scene, emit=refuse, previous=scene.planned())
             assert scene.tags() == before
         scene.stores.start()
