@@ -31,7 +31,11 @@ def plan(request: RunRequest) -> int:
     if request.json:
         print_json(project_document(plans) if project.several else plan_document(plans[0]))
     elif project.several:
-        print("\n\n".join(as_commands(plan) for plan in plans) if request.commands else image_table(plans))
+        print(
+            "\n\n".join(as_commands(plan) for plan in plans)
+            if request.commands
+            else image_table(plans, together=project.together)
+        )
     else:
         print(as_commands(plans[0]) if request.commands else as_table(plans[0]))
     show_findings(project.images, chosen_platforms(request), request.say)
@@ -52,7 +56,7 @@ def _to_build(request: RunRequest, project: LoadedProject, plans: Sequence[Plan]
     )
 
 
-def image_table(plans: Sequence[Plan]) -> str:
+def image_table(plans: Sequence[Plan], *, together: str) -> str:
     """Return the plans of several images within 80 columns: image × platform, then where each goes."""
     from multibuild.report.matrix import matrix_lines
 
@@ -67,7 +71,10 @@ def image_table(plans: Sequence[Plan]) -> str:
             lines.append(f"{plan.name} is built from {sources}")
     lines += ["", *(f"{plan.name} → {place}" for plan in plans for place in _grouped_destinations(plan))]
     units = sum(len(plan.platforms) for plan in plans)
-    lines += ["", f"{len(plans)} images, {units} builds; no tag moves before all indexes are pushed."]
+    each = (
+        "each is published by itself" if together == "image" else "no tag moves before all indexes are pushed"
+    )
+    lines += ["", f"{len(plans)} images, {units} builds; {each}."]
     lines += _gates(_gates_of_images(plans))
     return "\n".join(line.rstrip() for line in lines)
 

@@ -91,8 +91,10 @@ def table_lines(rows: Sequence[Row], *, width: int, height: int, now: float) -> 
     from rich.text import Text
 
     choice = choose(rows, height)
-    names = _names(choice.rows, width)
-    longest = max([*map(len, names), *(len(image) for image, _ in choice.images)], default=0)
+    all_names = dict(zip(map(id, rows), _names(rows, width), strict=True))
+    names = [all_names[id(row)] for row in choice.rows]
+    # Of several images the column keeps its width when other rows are chosen.
+    longest = max(map(len, all_names.values() if choice.images else names), default=0)
     widths = {
         "name": longest,
         "state": max((len(row.state) for row in choice.rows), default=0),

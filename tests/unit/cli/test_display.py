@@ -418,14 +418,22 @@ def test_more_running_platforms_than_lines_leave_a_third_for_counts(height):
     assert len(shown) + counted == 120
 
 
+def test_the_column_of_names_keeps_its_width():
+    columns = {
+        lines_of(rows_of_images(n1=[*["queued"] * place, "building"]), height=10)[0].index("building")
+        for place in range(6)
+    }
+    assert len(columns) == 1
+
+
 def test_rows_of_images_that_all_fit_are_all_shown():
     assert len(lines_of(rows_of_images(), height=120)) == 120
 
 
 def test_long_names_of_images_are_without_their_system():
     rows = rows_of_images(n1=["building"])
-    assert lines_of(rows, height=10, width=50)[0].startswith("image-01 amd64  building")
-    assert lines_of(rows, height=10, width=80)[0].startswith("image-01 linux/amd64  building")
+    assert lines_of(rows, height=10, width=50)[0].startswith("image-01 amd64     building")
+    assert lines_of(rows, height=10, width=80)[0].startswith("image-01 linux/amd64     building")
 
 
 def row_after(*events):
