@@ -42,6 +42,8 @@ def make_run_report(run_id: str, plan: Mapping[str, Any], entries: Sequence[Jour
         "schema": 2,
         **{key: run[key] for key in RUN_WIDE},
         "status": _run_status(run["status"], [image["status"] for image in images]),
+        # Of a run that did not end, the last event may be an image's.
+        "seconds": max([run["seconds"], *(report["seconds"] for report in reports.values())]),
         "stages": stages,
         "images": images,
     }

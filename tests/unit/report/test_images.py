@@ -86,6 +86,11 @@ def test_a_stage_lasts_from_its_first_image_to_its_last():
     assert found["stages"] == [{"name": "build", "seconds": 6.0, "began": 1.0}]
 
 
+def test_a_run_that_was_killed_lasts_until_the_last_event_of_any_image():
+    assert report(entries("app", *good(1)), entries("worker", *good(4)), end=None)["seconds"] == 7.0
+    assert report(entries("app", *good(1)), entries("worker", *good(4)))["seconds"] == 9.0
+
+
 BAD = (*built("linux/amd64", 1, 2), *broken("linux/arm64", 1, 4))
 
 
