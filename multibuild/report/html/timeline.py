@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multibuild.report.html.bars import OVERVIEW_HEIGHT, Scale, grid, overview, platform_row, rect
@@ -84,9 +84,7 @@ def _patterns() -> Html:
 
 def _axis(report: Mapping[str, Any], scale: Scale) -> Html:
     parts: list[Html] = []
-    for number, stage in enumerate(report["stages"]):
-        if stage.get("began") is None:
-            continue
+    for number, stage in enumerate(_drawn_stages(report)):
         left, width = scale.span(stage["began"], stage["seconds"])
         title = tag("title", f"{stage['name']}, {human_seconds(stage['seconds'])}")
         kind = "stage even" if number % 2 else "stage"
@@ -100,6 +98,16 @@ def _axis(report: Mapping[str, Any], scale: Scale) -> Html:
         parts.append(tag("text", _tick(tick), x=position, y="36", class_=kind))
     axis = tag("svg", *parts, height="42", aria_hidden="true")
     return join((tag("span", "Time since the start of the run", class_="unseen"), axis))
+
+
+def _drawn_stages(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the stages of one image; of several, which prove some while others build, those that follow each other."""
+    ended = 0.0
+    for stage in report["stages"]:
+        if stage.get("began") is None or ("groups" in report and stage["began"] < ended):
+            continue
+        ended = stage["began"] + stage["seconds"]
+        yield stage
 
 
 def _tick(seconds: float) -> str:

@@ -272,6 +272,14 @@ def test_images_are_disclosures_with_those_that_failed_first_and_open():
     assert [len(folded(page, section)) for section in ("platforms", "index", "steps")] == [20, 18, 19]
 
 
+def test_stages_of_images_that_overlap_are_not_drawn_over_each_other():
+    stages = [("build", 1.0, 5.0), ("content", 2.0, 6.0), ("publish", 8.0, 2.0)]
+    documents = [{"name": name, "began": began, "seconds": seconds} for name, began, seconds in stages]
+    page = as_html({**as_rows(many_images(2)), "stages": documents, "seconds": 10.0})
+    assert re.findall(r'class="stage-name">(\w+)', page) == ["build", "publish"]
+    assert re.findall(r"<li>(\w+) <small>", page) == ["build", "content", "publish"]
+
+
 def test_few_images_are_all_open():
     assert folded(as_html(as_rows(many_images(2))), "timeline") == [
         ("service-01", True),
