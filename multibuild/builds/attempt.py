@@ -15,6 +15,7 @@ from multibuild.builds.dependencies import ImageBuilds
 from multibuild.builds.export import Export
 from multibuild.builds.failover import Failover
 from multibuild.builds.hang_watch import HangWatch
+from multibuild.builds.history import BuildHistory
 from multibuild.builds.judge import Observation, cancelled_failure, judge
 from multibuild.builds.patience import Patience
 from multibuild.builds.result import Attempt
@@ -59,6 +60,7 @@ class BuildContext:
     emit: Emit
     images: ImageBuilds
     rank: Callable[[PlannedPlatform], Rank]
+    history: BuildHistory
 
 
 class WrongBase(Exception):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from multibuild.builds.attempt import BuildContext, make_attempt
 from multibuild.builds.dependencies import DependencyMissing
 from multibuild.builds.patience import Patience, patience_after
@@ -9,6 +12,7 @@ from multibuild.builds.result import Attempt, BuildResult, Status
 from multibuild.builds.resume import FinishedChild
 from multibuild.buildx.attempt_retries import AttemptFailed, Decision, with_retries
 from multibuild.buildx.prune_lost_snapshot import prune_lost_snapshot
+from multibuild.buildx.vertex import Step
 from multibuild.failures.classify import Failure
 from multibuild.journal.events import AttemptGivenUp, AttemptWaiting, Emit, PlatformEnded, RecordForgotten
 from multibuild.plan.planned_platform import PlannedPlatform
@@ -126,10 +130,14 @@ def _record_end(planned: PlannedPlatform, result: BuildResult, context: BuildCon
             seconds=round(result.seconds, 3),
             emulated=planned.emulated,
             node=planned.node.builder,
-            steps=tuple(step.as_json() for step in steps),
+            steps=tuple(_step_fields(step, planned, context) for step in steps),
             reason=_stopped_in(result),
         )
     )
+
+
+def _step_fields(step: Step, planned: PlannedPlatform, context: BuildContext) -> Mapping[str, Any]:
+    return step.as_json() | ({"ran_before": True} if context.history.ran_before(step, planned) else {})
 
 
 def _skip(planned: PlannedPlatform, reason: str, context: BuildContext) -> BuildResult:

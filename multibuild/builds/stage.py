@@ -154,6 +154,7 @@ async def build_children(
         emit=recorder.record,
         images=images,
         rank=start_rank(history, is_needed=images.is_needed),
+        history=history,
     )
     results = {
         planned.platform: reuse_child(planned, reusable[planned.platform], context)

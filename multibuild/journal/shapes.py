@@ -29,7 +29,7 @@ _ERROR: Mapping[str, Shape] = {"message": is_text, "hint?": _TEXT, "exit_code?":
 
 _STEP: Mapping[str, Shape] = {
     "name": is_text, "seconds": is_duration, "cached": is_flag, "vertex?": _TEXT, "base?": _TEXT,
-    "platform?": is_text,
+    "platform?": is_text, "ran_before?": is_flag,
 }  # fmt: skip
 
 _DESCRIPTOR: Mapping[str, Shape] = {
@@ -81,6 +81,10 @@ _GATE: Mapping[str, Shape] = {
 
 _PROOF: Mapping[str, Shape] = {"status": is_text, "class?": _TEXT, "detail?": _TEXT, "hint?": _TEXT}
 
+_SAVING: Mapping[str, Shape] = {
+    "way": is_text, "subject": is_text, "seconds": is_duration, "basis": is_text, "steps": is_count, "change": is_text,
+}  # fmt: skip
+
 _IMAGE_REPORT: Mapping[str, Shape] = {
     "image": is_text,
     "tags": [is_text],
@@ -109,6 +113,7 @@ _IMAGE_REPORT: Mapping[str, Shape] = {
         }
     ],
     "steps": [{**_STEP, "platform": is_text, "began?": optional(is_number)}],
+    "savings?": [_SAVING],
 }  # fmt: skip
 
 _RUN_REPORT: Mapping[str, Shape] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from multibuild.frozen import frozen
@@ -151,6 +151,26 @@ def is_emulated(step: Mapping[str, Any], unemulated: frozenset[str]) -> bool:
     """Whether a step of an emulated platform ran under emulation: only a RUN can."""
     is_run = _STEP.match(step["name"]) is not None
     return is_run and step.get("vertex") not in unemulated and step.get("base") not in unemulated
+
+
+def emulated_steps(report: Mapping[str, Any]) -> Iterator[EmulatedStep]:
+    """Yield the steps of successful platforms that ran under emulation in this run, with their positions."""
+    for row in report["platforms"]:
+        if row["status"] != "succeeded" or not row["emulated"]:
+            continue
+        unemulated = native_vertices(report, row["node"])
+        for step in identified_steps(report, row["platform"]):
+            match = _STEP.match(step["name"])
+            if match and not step["cached"] and is_emulated(step, unemulated):
+                yield EmulatedStep(row["platform"], match["position"], step["seconds"])
+
+
+class EmulatedStep(NamedTuple):
+    """A step that ran under emulation; `seconds` are wall time."""
+
+    platform: str
+    position: str
+    seconds: float
 
 
 def identified_steps(report: Mapping[str, Any], platform: str) -> list[Mapping[str, Any]]:

@@ -102,7 +102,9 @@ def as_rows(report: Mapping[str, Any]) -> Mapping[str, Any]:
     names = [str(image["name"]) for image in images]
     more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     groups = [_group(image) for image in images]
+    savings = [saving for image in images for saving in image.get("savings", ())]
     return {
+        **({"savings": savings} if savings else {}),
         **{key: report[key] for key in ("schema", *RUN_WIDE)},
         "image": ", ".join(names[:MAX_NAMES]) + more,
         "tags": [],

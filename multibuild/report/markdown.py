@@ -11,6 +11,8 @@ from multibuild.report.emulation_cost import emulation_cost
 from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_of, has_failed
 from multibuild.report.matrix import NO_CELL, platforms_of, report_cells, short_names
 from multibuild.report.node_lines import node_lines
+from multibuild.report.saving_lines import BASES, way_text
+from multibuild.report.savings import largest_savings
 from multibuild.report.summary import MIN_EMULATION_COST_S, grouped_tags, platform_table
 from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
 
@@ -36,7 +38,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
         lines += ["", "? optional: the index is published without it when it fails."]
     if nodes := node_lines(report):
         lines += ["", *(f"- {_cell(line)}" for line in nodes)]
-    lines += [*_published(report), *_failures(report), *_emulation(report)]
+    lines += [*_published(report), *_failures(report), *_emulation(report), *_savings(report)]
     lines += _folded("Every platform", _platforms(report)) if groups else []
     stages = ", ".join(
         f"{_cell(str(stage['name']))} {human_seconds(stage['seconds'])}" for stage in report["stages"]
@@ -120,6 +122,15 @@ def _emulation(report: Mapping[str, Any]) -> list[str]:
     headings = ["step", "native", "slowest", "ratio", "could save"]
     table = _table(headings, rows, numbers={1, 2, 3, 4})
     return _folded("What emulation cost", [f"{sentence} these steps would save up to that.", "", *table])
+
+
+def _savings(report: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [_cell(way_text(saving)), human_seconds(saving.seconds), BASES[saving.basis], _code(saving.change)]
+        for saving in largest_savings(report)
+    ]
+    headings = ["way", "up to", "how that is known", "line to write"]
+    return _folded("What would have saved build time", _table(headings, rows, numbers={1})) if rows else []
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set[int]) -> list[str]:

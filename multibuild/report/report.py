@@ -33,6 +33,7 @@ from multibuild.journal.events import (
 from multibuild.redact import redacted_values
 from multibuild.report.failure_lines import retry_manner
 from multibuild.report.gates import is_held_back
+from multibuild.report.savings import find_savings
 from multibuild.terminal import human_seconds
 
 UNKNOWN_ENVIRONMENT: Mapping[str, Any] = {
@@ -54,10 +55,18 @@ def make_report(run_id: str, plan: Mapping[str, Any], entries: Sequence[JournalE
     fold = _Fold(run_id, plan, entries[0].time if entries else None)
     for entry in entries:
         fold.add(entry)
-    report: dict[str, Any] = redacted_values(
-        fold.report()
-    )  # older journals and other machines' may hold secrets
-    return report
+    report = fold.report()
+    savings = find_savings(report, has_cache=_reads_cache(plan))
+    if savings:
+        report["savings"] = [saving.as_json() for saving in savings]
+    # Older journals and other machines' may hold secrets.
+    redacted: dict[str, Any] = redacted_values(report)
+    return redacted
+
+
+def _reads_cache(plan: Mapping[str, Any]) -> bool:
+    """Whether a build of the plan reads a cache other than the builder's own."""
+    return any("--cache-from" in word for row in plan.get("platforms", ()) for word in row.get("command", ()))
 
 
 class _Fold:

@@ -10,6 +10,7 @@ from multibuild.report.failure_lines import QUOTE_INDENT, error_lines, failures_
 from multibuild.report.gates import gates_word, has_gates
 from multibuild.report.matrix import matrix_lines, report_cells, status_line
 from multibuild.report.node_lines import node_lines
+from multibuild.report.saving_lines import saving_lines
 from multibuild.terminal import columns, human_bytes, human_seconds, one_line, shorten
 
 HEADINGS = ("PLATFORM", "STATUS", "TIME", "TRIES", "TEST", "CONTENT", "DIGEST")
@@ -33,7 +34,7 @@ def as_text(report: Mapping[str, Any], width: int = 80) -> str:
         lines += [shorten(line, width) if line.startswith(QUOTE_INDENT) else line for line in failures]
     if report.get("error"):
         lines += ["", *error_lines(report["error"])]
-    lines += ["", *(shorten(line, width) for line in _emulation(report))]
+    lines += ["", *(shorten(line, width) for line in (*_emulation(report), *saving_lines(report)))]
     if any(platform["attempts"] for platform in platforms):
         lines.append(one_line(f"logs: runs/{report['run']}/{_log_folder(platforms)} in the state directory"))
     lines.append(one_line(f"{report['status']} in {human_seconds(report['seconds'])}, run {report['run']}"))

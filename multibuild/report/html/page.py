@@ -16,6 +16,7 @@ from multibuild.report.html.images import images_section
 from multibuild.report.html.markup import Html, tag
 from multibuild.report.html.platforms import platforms_section
 from multibuild.report.html.published import published_section
+from multibuild.report.html.savings import savings_section
 from multibuild.report.html.steps import steps_section
 from multibuild.report.html.timeline import timeline_section
 
@@ -31,6 +32,7 @@ def as_html(report: Mapping[str, Any], *, run_path: str = "") -> str:
         timeline_section(report),
         platforms_section(report),
         emulation_section(report),
+        savings_section(report),
         published_section(report),
         steps_section(report, run_path),
         environment_section(report),

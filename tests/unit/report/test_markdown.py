@@ -87,7 +87,7 @@ def test_a_failure_that_a_retry_resolved_is_folded_away():
 
 
 def test_emulation_cost_is_a_table():
-    _, cost = tables(as_markdown(run_of(4)))
+    _, cost, _ = tables(as_markdown(run_of(4)))
     assert [cell.strip() for cell in cost[2]] == [
         "`[stage-1 2/3] RUN make linux/amd64`", "4.0s", "7.0s (linux/arm64/v4.0)", "1.8×", "6.0s"
     ]  # fmt: skip
