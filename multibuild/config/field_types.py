@@ -23,6 +23,15 @@ _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 MAX_DURATION_S: Final = 366 * 86400.0
 """A year: what no build takes, and what clocks and timers of every library count to."""
 
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)([bkmg]?)b?\Z", re.IGNORECASE)
+_MEMORY_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_MEMORY_HINT: Final = "like 512m or 2g, or a number of bytes"
+MIN_MEMORY: Final = 6 * 1024**2
+"""Bytes below which a container does not start (moby daemon_unix.go, linuxMinMemory)."""
+
+MAX_MEMORY: Final = 1024**5
+"""Bytes: more than any machine has."""
+
 MAX_JOBS: Final = 10_000
 """More builds at once than any fleet has processors."""
 
@@ -84,6 +93,18 @@ def parse_duration(value: Any) -> float:
             f"must be at most {MAX_DURATION_S / 86400:.0f}d, not {_shown(value)}", hint=_DURATION_HINT
         )
     return seconds
+
+
+def parse_memory(value: Any) -> int:
+    """Parse a size of memory to bytes: a number, or one with b, k, m or g, as docker takes it. Raises an error."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    match = _MEMORY.match(text) if len(text) <= MAX_QUOTED else None
+    if match is None:
+        raise invalid(f"must be a size of memory, not {_shown(value)}", hint=_MEMORY_HINT)
+    size = int(float(match[1]) * _MEMORY_UNITS[match[2].lower()])
+    if not MIN_MEMORY <= size <= MAX_MEMORY:
+        raise invalid(f"must be from 6m to 1024t, not {_shown(value)}", hint=_MEMORY_HINT)
+    return size
 
 
 def parse_stall(value: Any) -> Any:
@@ -219,6 +240,9 @@ def _shown(value: Any) -> str:
 _DURATION_SCHEMA: Final = {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}]}
 
 Seconds = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+_MEMORY_SCHEMA: Final = {"type": ["string", "integer"]}
+
+MemorySize = Annotated[int, BeforeValidator(parse_memory), WithJsonSchema(_MEMORY_SCHEMA)]
 Text = Annotated[str, WithJsonSchema({"type": ["string", "number"]})]
 Tag = Annotated[str, AfterValidator(check_tag)]
 Repository = Annotated[str, AfterValidator(check_repository)]

@@ -38,7 +38,7 @@ RUNTIME_ONLY_KEYS: Final = {
 }
 """Settings that affect how or where a run builds, never its result; left out of the canonical form."""
 
-_RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner"}
+_RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner", "memory", "cpus"}
 """The same for a platform."""
 
 _RUNTIME_ONLY_PUBLISH_KEYS: Final = {"together"}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from multibuild.config.field_types import LiteralPlatform, PlatformName, Seconds, Tag, Text
+from multibuild.config.field_types import LiteralPlatform, MemorySize, PlatformName, Seconds, Tag, Text
 from multibuild.config.problems import invalid
 from multibuild.frozen import frozen
 
@@ -139,6 +139,10 @@ class PlatformEntry(Section):
     """Instead of the common one."""
     builder: str | None = None
     """Instead of the common one."""
+    memory: MemorySize | None = None
+    """How much memory each RUN may use, in bytes or like 512m or 2g. Needs buildx 0.35 and BuildKit 0.31."""
+    cpus: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
+    """How many processors' time each RUN may use, like 1.5. Needs the same."""
     runner: str | None = None
     """The CI runner that builds it, for `matrix`: a GitHub label, or a tag of a GitLab runner."""
     os_version: str = ""

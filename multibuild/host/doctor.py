@@ -12,7 +12,7 @@ from multibuild.engine.docker import Engine
 from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.base_images import base_images, unreachable
-from multibuild.host.host import BuilderReport, Host
+from multibuild.host.host import LIMITS_HINT, BuilderReport, Host
 from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import needs_no_emulator, prepare
@@ -102,7 +102,7 @@ async def diagnose(images: Sequence[LoadedConfig], engine: Engine) -> Diagnosis:
     if not host.facts.nodes:
         return Diagnosis(checks=(*checks, *await bases), platforms=(), facts=None)
     kernel, versions = Kernel.read() if host.is_local else None, await qemu_versions
-    checks += _failures(host, kernel, requirements)
+    checks += _failures(host, kernel, requirements) + _limit_checks(host)
     if kernel is not None:
         checks += _emulation_notes(host, kernel, versions, config)
     checks += [*_distinct_checks(images, _frontends), *await bases]
@@ -163,6 +163,20 @@ def _failures(host: Host, kernel: Kernel | None, requirements: HostRequirements)
         status: Literal["warn", "fail"] = "fail" if result.platform in requirements.required else "warn"
         checks.append(Check(name=str(result.platform), status=status, detail=detail, hint=hint))
     return checks
+
+
+def _limit_checks(host: Host) -> list[Check]:
+    """Return a failure for each builder that does not limit steps although platforms have limits."""
+    return [
+        Check(
+            name="limits",
+            status="fail",
+            detail=f"{node.node.builder} does not limit steps: {node.limits_fault}",
+            hint=LIMITS_HINT,
+        )
+        for node in host.nodes
+        if node.limits_fault
+    ]
 
 
 def _emulation_notes(host: Host, kernel: Kernel, versions: Mapping[str, str], config: Config) -> list[Check]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from multibuild.engine.docker import EngineInfo
+from multibuild.errors import EnvironmentFault
 from multibuild.frozen import frozen
 from multibuild.host.probe import ProbeResult
 from multibuild.plan.host_facts import HostFacts, Node
@@ -28,6 +29,7 @@ class NodeReport:
     """A builder that answers: its facts, its probes, and warnings about registries it has no settings for.
 
     `cache_entry` is for facts.json. `in_engine` is whether it runs inside the engine, and not on another machine.
+    `limits_fault` is why it does not limit steps, where platforms need that.
     """
 
     node: Node
@@ -35,6 +37,7 @@ class NodeReport:
     registry_warnings: tuple[str, ...]
     cache_entry: Mapping[str, Any]
     in_engine: bool
+    limits_fault: str = ""
 
 
 @frozen
@@ -131,6 +134,22 @@ class Host:
             "builder": ", ".join(node.builder for node in nodes),
             "emulators": {platform: how for node in nodes for platform, how in node.emulators.items()},
         }
+
+
+LIMITS_HINT = (
+    "buildx 0.35, and BuildKit 0.31 with access to its cgroups, can do it: update them, "
+    "or remove `memory` and `cpus`"
+)
+
+
+def require_step_limits(host: Host) -> None:
+    """Raise EnvironmentFault naming every builder of platforms with limits that does not limit steps."""
+    faults = {report.node.builder: report.limits_fault for report in host.nodes if report.limits_fault}
+    if faults:
+        reasons = "; ".join(f"{builder} ({fault})" for builder, fault in faults.items())
+        raise EnvironmentFault(
+            f"`memory` and `cpus` of platforms would have no effect on {reasons}", hint=LIMITS_HINT
+        )
 
 
 def best_results(nodes: Iterable[Sequence[ProbeResult]]) -> tuple[ProbeResult, ...]:

@@ -39,6 +39,12 @@ MAX_PRINTED = 300
 """Characters of that line."""
 
 
+TOO_LITTLE = "memory=512k"
+"""A limit under which no container starts: its runtime alone needs several megabytes."""
+
+NO_RESOURCE_FLAG = "unknown flag: --resource"
+
+
 @frozen
 class ProbeResult:
     """The result of one platform's probe; `detail` is the builder's own message when it did not run."""
@@ -83,6 +89,24 @@ async def probe_platforms(
     return tuple(await asyncio.gather(*(alone(platform) for platform in platforms)))
 
 
+async def step_limits_fault(
+    builder: str, native: Platform, buildx: Sequence[str], environ: Mapping[str, str] | None = None
+) -> str:
+    """Return why a builder that runs its own platform does not limit what steps may use; "" if it does.
+
+    Neither buildx nor BuildKit says so. buildx has `--resource` since 0.35; BuildKit applies it since 0.31, unless it
+    cannot write to its cgroups (rootless), and an older one passes over it: frontends ignore attributes that they do
+    not know. So a program is started with less memory than a container needs.
+    """
+    flags = ("--resource", TOO_LITTLE)
+    code, message = await _solve(builder, (native,), buildx, environ, exit_code=0, flags=flags)
+    if code == 0:
+        return "a step ran in less memory than a container needs"
+    if NO_RESOURCE_FLAG in message:
+        return "buildx has no --resource"
+    return "" if PROCESS.search(message) else message or "the builder gave no reason"
+
+
 async def _solve(
     builder: str,
     platforms: Sequence[Platform],
@@ -90,7 +114,9 @@ async def _solve(
     environ: Mapping[str, str] | None,
     *,
     exit_code: int,
+    flags: Sequence[str] = (),
 ) -> tuple[int, str]:
+    """Run programs that exit with `exit_code` in one solve, with further `flags`; return buildx's code and message."""
     # The message about a failed probe is enough of its log.
     progress = Progress(write_log=lambda _text: None, on_step=lambda _step: None)
     with tempfile.TemporaryDirectory(prefix="multibuild-probe-") as scratch:
@@ -100,7 +126,7 @@ async def _solve(
             path = folder / f"probe-{architecture}"
             path.write_bytes(build_probe(architecture, exit_code))
             path.chmod(0o755)
-        argv = (*buildx, *_arguments(builder, platforms))
+        argv = (*buildx, *_arguments(builder, platforms, flags))
         process = await run_process(
             argv,
             cwd=folder,
@@ -118,13 +144,14 @@ def _detail(evidence: Evidence) -> str:
     return f"{message}: {shorten(printed[-1], MAX_PRINTED)}" if printed else message
 
 
-def _arguments(builder: str, platforms: Sequence[Platform]) -> tuple[str, ...]:
+def _arguments(builder: str, platforms: Sequence[Platform], flags: Sequence[str]) -> tuple[str, ...]:
     """Return the arguments: `--no-cache`, as a cached RUN proves nothing; `cacheonly`, to leave no dangling image."""
     return (
         "build",
         *("--progress", "rawjson"),
         *("--builder", builder),
         *("--platform", ",".join(map(str, platforms))),
+        *flags,
         "--no-cache",
         "--provenance=false",
         *("--output", "type=cacheonly"),

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @frozen
 class BuilderRequirements:
-    """One `builder:` of a config, its profile if it names one, and the platforms it must run."""
+    """One `builder:` of a config, its profile if it names one, and the platforms it must run.
+
+    `limits_steps` is whether it must limit what the steps of some platform may use.
+    """
 
     builder: str
     profile: Profile | None
     platforms: tuple[Platform, ...]
+    limits_steps: bool = False
 
 
 @frozen
@@ -40,13 +44,19 @@ class HostRequirements:
     def from_config(cls, config: Config, project: Path) -> HostRequirements:
         """Read the requirements from a config; ConfigError for a broken profile."""
         platforms: dict[str, list[Platform]] = {config.builder: []}
+        limited = set()
         for entry in config.platforms:
             builder = config.builder if entry.builder is None else entry.builder
             platforms.setdefault(builder, []).append(entry.name)
+            if entry.memory is not None or entry.cpus is not None:
+                limited.add(builder)
         return cls(
             builders=tuple(
                 BuilderRequirements(
-                    builder=builder, profile=load_profile(builder, project), platforms=tuple(names)
+                    builder=builder,
+                    profile=load_profile(builder, project),
+                    platforms=tuple(names),
+                    limits_steps=builder in limited,
                 )
                 for builder, names in platforms.items()
             ),
@@ -64,7 +74,11 @@ class HostRequirements:
         return replace(
             first,
             builders=tuple(
-                replace(one, platforms=_distinct(_platforms(images, name)))
+                replace(
+                    one,
+                    platforms=_distinct(_platforms(images, name)),
+                    limits_steps=any(other.limits_steps for other in _builders(images, name)),
+                )
                 for name, one in {first.builders[0].builder: first.builders[0], **builders}.items()
             ),
             required=_distinct(platform for image in images for platform in image.required),
@@ -72,10 +86,13 @@ class HostRequirements:
         )
 
 
+def _builders(images: Sequence[HostRequirements], builder: str) -> Iterator[BuilderRequirements]:
+    return (one for image in images for one in image.builders if one.builder == builder)
+
+
 def _platforms(images: Sequence[HostRequirements], builder: str) -> Iterator[Platform]:
-    for image in images:
-        for one in image.builders:
-            yield from one.platforms if one.builder == builder else ()
+    for one in _builders(images, builder):
+        yield from one.platforms
 
 
 def _distinct(platforms: Iterable[Platform]) -> tuple[Platform, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from multibuild.architectures import Architecture
@@ -17,7 +18,7 @@ from multibuild.host.choose_builder import BuilderPlan, default_builder
 from multibuild.host.create_builders import AvailableBuilders
 from multibuild.host.host import BuilderReport, Host, NodeReport, best_results
 from multibuild.host.make_builders import BuilderSetup, look_at_builders, make_builders
-from multibuild.host.probe import ProbeResult, probe_platforms
+from multibuild.host.probe import ProbeResult, probe_platforms, step_limits_fault
 from multibuild.host.probe_cache import cache_entry, cached_results, environment_digest
 from multibuild.host.register_emulators import plan_registration, register
 from multibuild.host.requirements import BuilderRequirements, HostRequirements
@@ -90,6 +91,10 @@ async def _prepare_builder(required: BuilderRequirements, setup: _Setup) -> Buil
         results = await _probe_each(required, builders, setup)
     planned, registered = await _register_emulators(builders, results, setup)
     nodes = [_report_node(required, plan, builder, results[builder.name], setup) for builder in builders]
+    nodes = [
+        await _with_limits(node, required, builder, setup)
+        for node, builder in zip(nodes, builders, strict=True)
+    ]
     return BuilderReport(
         builder=required.builder,
         nodes=tuple(nodes),
@@ -206,6 +211,19 @@ def _report_node(
         cache_entry=_cache_entry(builder, setup, results),
         in_engine=in_engine,
     )
+
+
+async def _with_limits(
+    report: NodeReport, required: BuilderRequirements, builder: BuilderInfo, setup: _Setup
+) -> NodeReport:
+    """Find out whether a node limits steps, where that is required and it runs anything at all."""
+    native = report.node.native
+    if not required.limits_steps or not report.node.runs:
+        return report
+    environ = environment_of(builder)
+    name = builder.name if environ is None else "default"
+    fault = await step_limits_fault(name, native, (setup.info.buildx_path,), environ)
+    return replace(report, limits_fault=fault)
 
 
 def _registry_warnings(builder: BuilderInfo, setup: _Setup) -> tuple[str, ...]:

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from multibuild.plan.planned_platform import PlannedPlatform
+    from multibuild.plan.planned_platform import PlannedPlatform, StepLimits
     from multibuild.plan.spec import BuildSpec
+
+
+CPU_PERIOD_US = 100_000
+"""Microseconds over which a processor's time is shared out (sched-bwc.rst)."""
 
 
 def build_arguments(planned: PlannedPlatform, folder: Path | None = None) -> tuple[str, ...]:
@@ -38,12 +42,24 @@ def build_arguments(planned: PlannedPlatform, folder: Path | None = None) -> tup
         *(("--network", spec.network) if spec.network != "default" else ()),
         *(("--pull",) if spec.pull else ()),
         *(("--no-cache",) if spec.no_cache else ()),
+        *_pairs("--resource", resources(planned.limits)),
         *spec.build_flags,
         f"--provenance={'false' if spec.provenance is False else provenance_of(spec)}",
         f"--sbom={'true' if spec.sbom else 'false'}",
         *("--output", output_of(planned, folder)),
         spec.context,
     )
+
+
+def resources(limits: StepLimits) -> dict[str, str]:
+    """Return the limits of each RUN as buildx names them (`--resource`, since 0.35): memory in bytes.
+
+    Processors are a share of a period, as docker's `--cpus` is.
+    """
+    memory = {} if limits.memory is None else {"memory": str(limits.memory)}
+    if limits.cpus is None:
+        return memory
+    return {**memory, "cpu-period": str(CPU_PERIOD_US), "cpu-quota": str(round(limits.cpus * CPU_PERIOD_US))}
 
 
 def build_environ(*, all_local: bool) -> dict[str, str]:

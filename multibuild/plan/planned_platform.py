@@ -30,6 +30,21 @@ class EntryFields:
 
 
 @frozen
+class StepLimits:
+    """What each RUN may use: `memory` in bytes, `cpus` in processors' time; None for all there is.
+
+    They are no part of the inputs: BuildKit's digest of a step does not contain them either.
+    """
+
+    memory: int | None = None
+    cpus: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is a limit."""
+        return self.memory is not None or self.cpus is not None
+
+
+@frozen
 class PlannedPlatform:
     """One platform of a run: `timeout` in seconds per attempt, `standby` for when its node dies, best first."""
 
@@ -41,6 +56,7 @@ class PlannedPlatform:
     emulated: bool
     standby: tuple[Placement, ...] = ()
     timeout: float
+    limits: StepLimits = StepLimits()
     entry: EntryFields
     test: SmokeTest | None
 
@@ -68,6 +84,7 @@ def plan_platform(loaded: LoadedConfig, entry: PlatformEntry, facts: HostFacts) 
             if node.pushes_by_digest or config.publish.staging != "digest"
         ),
         timeout=config.timeout if entry.timeout is None else entry.timeout,
+        limits=StepLimits(memory=entry.memory, cpus=entry.cpus),
         entry=EntryFields(
             also_as=entry.also_as,
             os_version=entry.os_version,

@@ -22,7 +22,7 @@ from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
 from multibuild.errors import MultibuildError
 from multibuild.frozen import frozen
-from multibuild.host.host import Host
+from multibuild.host.host import Host, require_step_limits
 from multibuild.host.make_builders import BuilderRestorer
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import prepare, require_runnable
@@ -274,6 +274,7 @@ async def prepare_host(images: Sequence[LoadedConfig], context: RunContext) -> H
         context.state.save_facts(host.facts_document)
         context.recorder.record(HostReady(environment=host.environment))
         require_runnable(host, requirements)
+        require_step_limits(host)
     return host
 
 

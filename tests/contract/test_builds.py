@@ -12,7 +12,7 @@ from fakes.layouts import LayoutFiles
 from multibuild.builds.failover import Failover
 from multibuild.builds.stage import build_children
 from multibuild.config.sections import SmokeTest
-from multibuild.host.probe import probe_platforms
+from multibuild.host.probe import probe_platforms, step_limits_fault
 from multibuild.journal.events import AttemptWaiting, PlatformEnded, RecordForgotten
 from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
@@ -208,6 +208,41 @@ def test_all_platforms_are_probed_in_one_solve(docker):
     assert docker.calls() == [
         ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform",
          "linux/amd64,linux/riscv64", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
+    ]  # fmt: skip
+
+
+OUT_OF_MEMORY = 'ERROR: failed to solve: process "/probe" did not complete successfully: exit code: 137'
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"code": 0}, "a step ran in less memory than a container needs"),
+        ({"code": 125, "stderr": "ERROR: unknown flag: --resource"}, "buildx has no --resource"),
+        ({"code": 1, "stderr": OUT_OF_MEMORY}, ""),
+        ({"code": 1, "stderr": 'ERROR: no builder "b" found'}, 'no builder "b" found'),
+    ],
+    ids=["ignored", "old buildx", "limited", "no builder"],
+)
+def test_a_step_in_too_little_memory_shows_whether_limits_apply(docker, answer, fault):
+    docker.answer("build", **answer)
+    buildx = (str(docker.folder / "docker-buildx"),)
+    assert asyncio.run(step_limits_fault("b", Platform.parse("amd64"), buildx)) == fault
+    assert docker.calls() == [
+        ["docker-buildx", "build", "--progress", "rawjson", "--builder", "b", "--platform", "linux/amd64", "--resource",
+         "memory=512k", "--no-cache", "--provenance=false", "--output", "type=cacheonly", "."]
+    ]  # fmt: skip
+
+
+def test_limits_of_a_platform_are_flags_of_its_build_alone(docker, tmp_path):
+    docker.answer("build")
+    limited = CONFIG.replace("linux/arm64]", "{name: linux/arm64, memory: 2g, cpus: 1.5}]")
+    build(planned(tmp_path, docker, limited), tmp_path)
+    calls = {call[call.index("--platform") + 1]: call for call in docker.calls()}
+    assert "--resource" not in calls["linux/amd64"]
+    begin = calls["linux/arm64"].index("--resource")
+    assert calls["linux/arm64"][begin : begin + 6] == [
+        "--resource", "memory=2147483648", "--resource", "cpu-period=100000", "--resource", "cpu-quota=150000",
     ]  # fmt: skip
 
 

@@ -153,3 +153,14 @@ def test_before_the_first_setup_a_platform_that_does_not_run_fails(fresh, tmp_pa
         ("linux/amd64", True),
         ("linux/riscv64", False),
     ]
+
+
+def test_a_builder_that_passes_over_limits_is_a_failure(far, tmp_path):
+    far.answer("build")
+    diagnosis = diagnosis_of(tmp_path, CONFIG.replace("linux/amd64,", "{name: linux/amd64, memory: 1g},"))
+    (check,) = (check for check in diagnosis.checks if check.name == "limits")
+    assert (check.status, check.detail) == (
+        "fail",
+        "far does not limit steps: a step ran in less memory than a container needs",
+    )
+    assert far.calls()[-1] == [*probe("linux/amd64")[:8], "--resource", "memory=512k", *probe("")[8:]]

@@ -16,6 +16,7 @@ from multibuild.plan.build_command import (
     manifest_annotations,
     output_of,
     provenance_of,
+    resources,
 )
 from multibuild.plan.planned_platform import PlannedPlatform
 
@@ -69,6 +70,9 @@ def _target(planned: PlannedPlatform, project: Path, folder: Path | None) -> dic
         "network": None if spec.network == "default" else spec.network,
         "pull": spec.pull,
         "no-cache": spec.no_cache,
+        "resources": {
+            key: value if key == "memory" else int(value) for key, value in resources(planned.limits).items()
+        },
         "attest": [
             f"type=provenance,{provenance_of(spec)}",
             f"type=sbom,disabled={'false' if spec.sbom else 'true'}",

@@ -31,6 +31,7 @@ def setup(request: SetupRequest) -> int:
     """Make emulators and builder ready; say what changed."""
     from multibuild.cli.supervise import supervise
     from multibuild.engine.docker import DockerEngine
+    from multibuild.host.host import require_step_limits
     from multibuild.host.requirements import HostRequirements
     from multibuild.host.setup import prepare, require_runnable
 
@@ -66,6 +67,7 @@ def setup(request: SetupRequest) -> int:
             print(_table(host))
     if not request.dry_run:
         require_runnable(host, requirements)
+        require_step_limits(host)
     return 0
 
 

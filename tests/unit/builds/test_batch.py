@@ -112,6 +112,12 @@ def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
     assert bake_arguments(one.platforms, "f.json")[:3] == ("bake", "--builder", "here")
 
 
+def test_bake_has_the_limits_of_steps(plan):
+    one = plan("", platforms="{name: linux/arm64, memory: 1g, cpus: 0.5}")
+    target = bake_document(one.platforms, Path("/project"))["target"]["linux-arm64"]
+    assert target["resources"] == {"memory": "1073741824", "cpu-period": 100000, "cpu-quota": 50000}
+
+
 def test_bake_reads_the_dockerfile_that_a_build_would_read(plan):
     one = plan("context: src\ndockerfile: docker/app.Dockerfile", platforms="linux/amd64")
     target = bake_document(one.platforms, Path("/project"))["target"]["linux-amd64"]

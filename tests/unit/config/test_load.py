@@ -301,3 +301,35 @@ def test_surrogate_pairs_in_json_escapes_are_joined(tmp_path):
     loaded = load(tmp_path, BASE + 'labels: {"animal": "\\ud83d\\udc18 é"}\n')
     assert loaded.config.labels["animal"] == "\U0001f418 é"
     assert "half a character" in load_error(tmp_path, BASE + 'labels: {"animal": "\\ud83d"}\n').message
+
+
+def limited(limit):
+    return f"version: 1\nimage: r.example/app\nplatforms: [{{name: arm64, {limit}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512m", 2**29), ("2g", 2**31), ("1.5GB", 3 * 2**29), ("8388608", 2**23), ("8192k", 2**23)],
+)
+def test_memory_of_steps_is_in_bytes(tmp_path, text, size):
+    assert load(tmp_path, limited(f"memory: {text}")).config.platforms[0].memory == size
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("memory: 5m", "must be from 6m to 1024t, not '5m'"),
+        ("memory: 2 gigs", "must be a size of memory, not '2 gigs'"),
+        ("memory: -1", "must be a size of memory, not '-1'"),
+        ("memory: [1g]", "must be a size of memory, not a list"),
+        ("cpus: 0", "0.01"),
+        ("cpus: many", "number"),
+    ],
+)
+def test_limits_that_mean_nothing_are_errors(tmp_path, limit, message):
+    assert message in load_error(tmp_path, limited(limit)).message
+
+
+def test_limits_of_steps_do_not_change_what_is_built(tmp_path):
+    with_limits = load(tmp_path, limited("memory: 1g, cpus: 2"))
+    assert with_limits.canonical == load(tmp_path, limited("required: true")).canonical

@@ -1,10 +1,15 @@
 """What the end of a probe says of the builder, and the error about platforms that do not run."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from fakes.engine import ENGINE
 
+from multibuild.config.cli_overrides import Overrides
+from multibuild.config.load import load_config
 from multibuild.errors import EnvironmentFault
-from multibuild.host.host import BuilderReport, Host, NodeReport
+from multibuild.host.host import BuilderReport, Host, NodeReport, require_step_limits
 from multibuild.host.probe import ProbeResult
 from multibuild.host.requirements import HostRequirements
 from multibuild.host.setup import require_runnable
@@ -87,3 +92,32 @@ def test_a_foreign_program_that_cannot_be_executed_is_one():
     error = error_of(ProbeResult(platform=AMD64, runs=True), failed(NOT_EXECUTABLE))
     assert error.message.startswith("the builder team cannot run linux/arm64: ")
     assert "QEMU" in (error.hint or "")
+
+
+def test_a_builder_that_does_not_limit_steps_is_an_error_where_limits_are_wanted():
+    host = host_of(ProbeResult(platform=AMD64, runs=True))
+    require_step_limits(host)
+    (report,) = host.reports
+    node = replace(report.nodes[0], limits_fault="buildx has no --resource")
+    with pytest.raises(EnvironmentFault) as caught:
+        require_step_limits(replace(host, reports=(replace(report, nodes=(node,)),)))
+    assert caught.value.message == (
+        "`memory` and `cpus` of platforms would have no effect on team (buildx has no --resource)"
+    )
+    assert "buildx 0.35" in (caught.value.hint or "")
+
+
+def test_builders_limit_steps_where_a_platform_of_theirs_has_limits(tmp_path):
+    config = """
+version: 1
+image: r.example/app
+builder: one
+platforms: [linux/amd64, {name: linux/arm64, builder: two, cpus: 2}]
+"""
+    path = tmp_path / "multibuild.yaml"
+    path.write_text(config)
+    loaded = load_config(path, environ={}, overrides=Overrides(), now=datetime(2026, 1, 2, tzinfo=UTC))
+    requirements = HostRequirements.from_config(loaded.config, loaded.project)
+    assert {one.builder: one.limits_steps for one in requirements.builders} == {"one": False, "two": True}
+    together = HostRequirements.of_images([requirements, requirements])
+    assert {one.builder: one.limits_steps for one in together.builders} == {"one": False, "two": True}

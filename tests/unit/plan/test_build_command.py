@@ -8,7 +8,7 @@ from fakes.specs import PLAIN
 
 from multibuild.plan.build_command import build_arguments, build_environ
 from multibuild.plan.host_facts import Node
-from multibuild.plan.planned_platform import EntryFields, PlannedPlatform
+from multibuild.plan.planned_platform import EntryFields, PlannedPlatform, StepLimits
 from multibuild.plan.spec import Staging
 from multibuild.platforms import Platform
 
@@ -204,3 +204,16 @@ def test_of_two_processors_one_is_left_to_the_engine(monkeypatch, processors, al
     assert build_environ(all_local=all_local).get("GOMAXPROCS") == limit
     monkeypatch.setenv("GOMAXPROCS", "7")
     assert build_environ(all_local=all_local)["GOMAXPROCS"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (StepLimits(), []),
+        (StepLimits(memory=2 * 1024**3), ["memory=2147483648"]),
+        (StepLimits(cpus=1.5), ["cpu-period=100000", "cpu-quota=150000"]),
+        (StepLimits(memory=512, cpus=0.01), ["memory=512", "cpu-period=100000", "cpu-quota=1000"]),
+    ],
+)
+def test_limits_of_steps_are_resources(limits, expected):
+    assert values(build_arguments(replace(PLANNED, limits=limits)), "--resource") == expected
