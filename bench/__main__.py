@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import builds, images, own, registry
+from bench import builds, images, own, real, registry, release
 from bench.builds import QUICK, Size
 from bench.measure import Case, Result, measure
 from bench.project import ROOT
@@ -39,6 +39,11 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "memory": own.memory,
     "images-memory": images.memory,
     "per-platform": own.per_platform,
+    "real-c": real.real_c,
+    "real-c-changed": real.real_c_changed,
+    "real-py": real.real_py,
+    "lint": real.lint,
+    "release": release.release,
 }
 
 
