@@ -24,6 +24,7 @@ from multibuild.qemu.explain_probe import (
     Check,
     Kernel,
     LocalHost,
+    check_cpu_models,
     check_shadowing,
     check_versions,
     explain_failure,
@@ -191,7 +192,7 @@ def _emulation_notes(host: Host, kernel: Kernel, versions: Mapping[str, str], co
         checks.append(Check(name="emulators", status="ok", detail=f"the builder brings its own for {names}"))
     if config.emulators.source in {"auto", "image"}:
         checks += check_versions(emulated, kernel, versions, config.emulators.image)
-    return checks
+    return [*checks, *check_cpu_models(emulated, kernel, versions)]
 
 
 def _is_native(platform: Platform, host: Host) -> bool:

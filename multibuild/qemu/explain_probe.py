@@ -11,6 +11,7 @@ from typing import Literal
 from multibuild.frozen import frozen
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
+from multibuild.qemu.cpu_models import faster_cpu
 from multibuild.qemu.probe_program import build_probe
 
 SETUP_HINT = "`multibuild setup` registers what is missing"
@@ -173,6 +174,27 @@ def check_versions(
             status="warn",
             detail=f"{active.interpreter} is QEMU {version}, older than that of {image}",
             hint=f"if it fails where that would not, {_removal(active, kernel)}, then {SETUP_HINT}",
+        )
+    return tuple(checks.values())
+
+
+def check_cpu_models(
+    platforms: Sequence[Platform], kernel: Kernel, versions: Mapping[str, str]
+) -> tuple[Check, ...]:
+    """Warn of handlers whose QEMU plays a slow CPU by default though an equal one is fast, one for each."""
+    checks = {}
+    for platform in platforms:
+        active = kernel.active_handler(platform)
+        version = versions.get(active.interpreter, "") if active is not None else ""
+        faster = faster_cpu(platform.architecture, version)
+        if active is None or faster is None:
+            continue
+        checks[active.name] = Check(
+            name=str(platform),
+            status="warn",
+            detail=f"{active.interpreter} is QEMU {version}, with which programs took {faster.slow_down} times as "
+            f"long: {faster.reason}",
+            hint=f"use a newer QEMU, or write `ENV QEMU_CPU={faster.model}` in stages that are emulated",
         )
     return tuple(checks.values())
 

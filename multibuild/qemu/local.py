@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from multibuild.platforms import Platform
-from multibuild.qemu.binfmt import Handler
+from multibuild.qemu.binfmt import ROOT, Handler
+from multibuild.qemu.cpu_models import FasterCpu, faster_cpu, has_faster_cpu
+from multibuild.qemu.explain_probe import Kernel
 from multibuild.qemu.probe_program import PROBE_EXIT_CODE, build_probe
 
 PROBE_TIMEOUT_S = 2.0
@@ -30,6 +32,21 @@ def runs_locally(platform: Platform) -> bool:
         except (OSError, subprocess.TimeoutExpired):
             return False
     return result.returncode == PROBE_EXIT_CODE
+
+
+def faster_cpu_here(
+    platform: Platform, root: Path = ROOT, version_of: Callable[[str], str] | None = None
+) -> FasterCpu | None:
+    """Return the CPU to choose for this machine's emulator of a platform; None where the default is as fast.
+
+    `root` is the binfmt_misc; `version_of` runs an interpreter for its version.
+    """
+    if not has_faster_cpu(platform.architecture):
+        return None
+    active = Kernel.read(root).active_handler(platform)
+    if active is None:
+        return None
+    return faster_cpu(platform.architecture, (version_of or emulator_version)(active.interpreter))
 
 
 def emulator_versions(handlers: Iterable[Handler]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -22,9 +22,12 @@ from multibuild.oci.reference import Reference
 from multibuild.platforms import Platform
 from multibuild.prove.smoke.batch import run_together
 from multibuild.prove.smoke.smoke_test import SmokeRun, Solver, TestOutcome, run_test
+from multibuild.qemu.cpu_models import FasterCpu
+from multibuild.qemu.local import faster_cpu_here
 from multibuild.terminal import last_line, one_line
 
 if TYPE_CHECKING:
+    from multibuild.config.sections import SmokeTest
     from multibuild.plan.plan import Plan
     from multibuild.plan.planned_platform import PlannedPlatform
 
@@ -66,7 +69,9 @@ async def run_tests(
     Returns the outcomes in the order of `children`. Raises nothing for a test that failed or could not be run.
     """
     runner = _Runner(plan, recorder, failover)
-    groups = _groups(plan, tuple(_planned_tests(children, run)))
+    find_cpu = faster_cpu_here if plan.facts.all_local else _no_faster_cpu
+    tests = tuple(_planned_tests(children, run, find_cpu))
+    groups = _groups(plan, tests)
     outcomes = {
         planned.platform: TestOutcome(platform=planned.platform, status="skipped") for planned, _ in children
     }
@@ -109,14 +114,34 @@ def raise_for_environment(outcomes: Sequence[TestOutcome], *, suffix: str = "") 
     raise EnvironmentFault(f"the test could not be run on {names}{suffix}: {cause}", hint=first.hint)
 
 
+def _no_faster_cpu(_platform: Platform) -> FasterCpu | None:
+    return None
+
+
+def smoke_test_of(
+    planned: PlannedPlatform, find_cpu: Callable[[Platform], FasterCpu | None]
+) -> SmokeTest | None:
+    """Return a platform's test, on a CPU as good as the emulator's default that is faster, where there is one.
+
+    The config's own `emulator_cpu` stays, and where another node may take over its emulator is not known.
+    """
+    test = planned.test
+    if test is None or not planned.emulated or test.emulator_cpu or planned.standby:
+        return test
+    faster = find_cpu(planned.platform)
+    return test if faster is None else replace(test, emulator_cpu=faster.model)
+
+
 def _planned_tests(
-    children: Sequence[tuple[PlannedPlatform, Reference]], run: RunDirectory
+    children: Sequence[tuple[PlannedPlatform, Reference]],
+    run: RunDirectory,
+    find_cpu: Callable[[Platform], FasterCpu | None],
 ) -> Iterator[_PlannedTest]:
     for planned, reference in children:
-        if planned.test is not None:
+        if (test := smoke_test_of(planned, find_cpu)) is not None:
             smoke_run = SmokeRun(
                 platform=planned.platform,
-                test=planned.test,
+                test=test,
                 child=builder_reference(reference, run),
                 log=run.logs / f"{planned.slug}.test.log",
                 emulated=planned.emulated,

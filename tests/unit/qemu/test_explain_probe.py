@@ -7,7 +7,14 @@ import pytest
 from multibuild.architectures import architecture_named
 from multibuild.platforms import Platform
 from multibuild.qemu import binfmt
-from multibuild.qemu.explain_probe import Kernel, LocalHost, check_shadowing, check_versions, explain_failure
+from multibuild.qemu.explain_probe import (
+    Kernel,
+    LocalHost,
+    check_cpu_models,
+    check_shadowing,
+    check_versions,
+    explain_failure,
+)
 
 ARM64 = Platform.parse("linux/arm64")
 RISCV64 = Platform.parse("linux/riscv64")
@@ -169,3 +176,17 @@ def test_a_version_of_no_sense_is_no_error(binfmt_misc, version):
         check_versions(
             [ARM64], binfmt_misc.kernel, dict.fromkeys(("/usr/bin/qemu-aarch64", ""), version), image
         )
+
+
+@pytest.mark.parametrize(
+    ("version", "slow"), [("7.2.22", True), ("9.2.4", True), ("10.0.0", False), ("5.2.0", False), ("", False)]
+)
+def test_an_emulator_with_a_slow_cpu_is_a_warning(binfmt_misc, version, slow):
+    binfmt_misc.add("qemu-aarch64", interpreter="/usr/bin/qemu-aarch64-static")
+    binfmt_misc.add("qemu-riscv64", architecture="riscv64", interpreter="/usr/bin/qemu-riscv64-static")
+    versions = {f"/usr/bin/qemu-{name}-static": version for name in ("aarch64", "riscv64")}
+    checks = check_cpu_models([ARM64, RISCV64], binfmt_misc.kernel, versions)
+    assert [(check.name, check.status) for check in checks] == ([("linux/arm64", "warn")] if slow else [])
+    for check in checks:
+        assert f"QEMU {version}" in check.detail
+        assert "`ENV QEMU_CPU=max,pauth-impdef=on`" in check.hint
