@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -35,6 +35,15 @@ class ChildLimit(Exception):
     """The program took too long or printed too much, and was ended. The message follows its name."""
 
 
+class ChildStopped(Exception):
+    """The program was ended because its result is not wanted any more."""
+
+
+def never() -> bool:
+    """Return False: the program is not stopped."""
+    return False
+
+
 def run_child(
     argv: Sequence[str],
     *,
@@ -44,11 +53,13 @@ def run_child(
     timeout_s: float,
     max_bytes: int,
     own_group: bool = True,
+    is_stopped: Callable[[], bool] = never,
 ) -> ChildResult:
     """Run a program in a process group of its own and return what it printed, `max_bytes` on both streams together.
 
     `stdin` is a short text that a pipe holds. Without `own_group` the program can use the terminal, and it alone is
-    ended. Raises ChildLimit after that, OSError for a program that cannot be started.
+    ended. Raises ChildLimit after that, OSError for a program that cannot be started, ChildStopped soon after
+    `is_stopped` says so.
     """
     deadline = time.monotonic() + timeout_s
     with subprocess.Popen(
@@ -62,7 +73,7 @@ def run_child(
     ) as process:
         try:
             _send(process.stdin, stdin)
-            stdout, stderr = _read(process, deadline, max_bytes)
+            stdout, stderr = _read(process, deadline, max_bytes, is_stopped)
             code = process.wait(max(deadline - time.monotonic(), POLL_S))
             return ChildResult(returncode=code, stdout=stdout, stderr=stderr)
         except subprocess.TimeoutExpired:
@@ -79,7 +90,9 @@ def _send(pipe: IO[bytes] | None, data: bytes) -> None:
         pipe.write(data)
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float, max_bytes: int) -> tuple[bytes, bytes]:
+def _read(
+    process: subprocess.Popen[bytes], deadline: float, max_bytes: int, is_stopped: Callable[[], bool]
+) -> tuple[bytes, bytes]:
     """Read stdout and stderr to their end, or until the program has ended and nothing more is there."""
     assert process.stdout is not None
     assert process.stderr is not None
@@ -91,6 +104,8 @@ def _read(process: subprocess.Popen[bytes], deadline: float, max_bytes: int) -> 
             ready = selector.select(POLL_S)
             if not ready and process.poll() is not None:
                 break
+            if is_stopped():
+                raise ChildStopped
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(process.args, 0)
             for key, _ in ready:

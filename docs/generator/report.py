@@ -31,6 +31,10 @@ MEANINGS: Final = {
     "index.size": "bytes of the index itself",
     "index.entries": "how many entries it has, attestations and `also_as` included",
     "index.manifests": "its descriptors, as published",
+    "signed": "one for each destination, where the config has `sign`",
+    "signed[].repository": "the repository",
+    "signed[].digests": "what has a signature there: the index, then its images",
+    "signed[].new": "those of them that had no valid signature before this run",
     "published": "one for each tag and destination",
     "published[].ref": "the tag, with registry and repository",
     "published[].before": "the digest it held before; null when there was no such tag",
@@ -227,6 +231,7 @@ def _sample() -> dict[str, Any]:
         ("gate.ended", {**platform, "gate": "scan", "status": "failed", **dict.fromkeys(_GATE, "…")}),
         ("stage.ended", {"stage": "build", "seconds": 1.0}),
         ("index.composed", {"digest": "…", "mediaType": "…", "size": 1, "entries": 1, "manifests": []}),
+        ("image.signed", {"repository": "…", "digests": [], "new": []}),
         ("tag.ended", {"ref": "…", "before": None, "after": "…", "status": "moved"}),
         ("run.ended", {"status": "failed", "error": {"message": "…", "hint": "…"}}),
     ]

@@ -24,6 +24,7 @@ from multibuild.config.field_types import (
 from multibuild.config.gates.checks import check_gates
 from multibuild.config.gates.gate import MAX_GATES, Gate
 from multibuild.config.problems import invalid
+from multibuild.config.publishing.sign import Sign
 from multibuild.config.sections import (
     Attestations,
     Bake,
@@ -138,6 +139,8 @@ class Config(Section):
     """What each platform's child must pass before any tag moves."""
     publish: Publish = Field(default_factory=Publish.model_construct)
     """How children are staged, and where the index goes."""
+    sign: Sign | None = None
+    """The signature of the index and of each of its images, in every destination. Without it nothing is signed."""
     registries: dict[RegistryHost, RegistryOptions] = Field(default_factory=dict)
     """How registries are reached, by host[:port]."""
 
@@ -197,6 +200,16 @@ class Config(Section):
     @model_validator(mode="after")
     def _annotations_have_places(self) -> Self:
         check_annotations(self.annotations, self.platforms, self.publish)
+        return self
+
+    @model_validator(mode="after")
+    def _signs_in_registries(self) -> Self:
+        if self.sign is not None and self.publish.output.kind != "registry":
+            raise invalid(
+                f"cosign signs in registries, and publish.to is {self.publish.to}",
+                hint="remove sign, or write publish: {to: registry}",
+                at=("sign",),
+            )
         return self
 
     @model_validator(mode="after")

@@ -44,7 +44,7 @@ _RUNTIME_ONLY_PLATFORM_KEYS: Final = {"timeout", "builder", "runner", "memory", 
 _RUNTIME_ONLY_PUBLISH_KEYS: Final = {"together"}
 """The same for how it is published."""
 
-_ABSENT_WHEN_EMPTY: Final = ("gates",)
+_ABSENT_WHEN_EMPTY: Final = ("gates", "sign")
 """Keys that the canonical form has only where a file uses them: it was made before they existed."""
 
 
@@ -106,6 +106,8 @@ def canonical_json(config: Config, dependencies: Mapping[str, str] | None = None
     for key in _ABSENT_WHEN_EMPTY:
         if not settings[key]:
             del settings[key]
+    if config.sign is not None:
+        del settings["sign"]["timeout"]
     if dependencies:
         settings["dependencies"] = dict(dependencies)
     return json.dumps(settings, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -102,6 +102,24 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
             )
 
 
+def check_signing(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a signing key that is not there. Only for what publishes: other machines need none."""
+    sign = loaded.config.sign
+    if sign is None:
+        return
+    where = f"{loaded.path}: {_key(loaded)}sign.key"
+    if sign.variable is not None and not environ.get(sign.variable):
+        raise ConfigError(
+            f"{where}: the environment variable {shorten(sign.variable, MAX_QUOTED)} is not set",
+            hint=f"set it to the private key itself: {sign.variable}=$(cat cosign.key)",
+        )
+    if sign.file is not None and not is_file(loaded.project / sign.file):
+        raise ConfigError(
+            f"{where}: there is no file {shorten(str(loaded.project / sign.file), MAX_QUOTED)}",
+            hint="it is relative to the config; `cosign generate-key-pair` makes one, env:NAME names a variable",
+        )
+
+
 def _key(loaded: LoadedConfig) -> str:
     return f"{loaded.name}: " if loaded.name else ""
 

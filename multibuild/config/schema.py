@@ -11,6 +11,7 @@ from multibuild.config.config import Config, ConfigFile
 from multibuild.config.gates import gate
 from multibuild.config.images.merge import MAX_IMAGES, RUN_WIDE_INNER, RUN_WIDE_KEYS
 from multibuild.config.images.names import MAX_NAME
+from multibuild.config.publishing import sign
 
 
 def json_schema() -> dict[str, Any]:
@@ -19,7 +20,8 @@ def json_schema() -> dict[str, Any]:
     describe(Config, schema)
     describe(ConfigFile, schema)
     for name, definition in schema["$defs"].items():
-        describe(getattr(gate if name == "Gate" else sections, name), definition)
+        module = {"Gate": gate, "Sign": sign}.get(name, sections)
+        describe(getattr(module, name), definition)
     entry = schema["properties"]["platforms"]["items"]
     schema["properties"]["platforms"]["items"] = {"anyOf": [{"type": "string"}, entry]}
     schema["properties"]["images"] |= _images(schema)

@@ -347,6 +347,18 @@ class IndexComposed(ImageEvent):
     manifests: tuple[Mapping[str, Any], ...] = ()
 
 
+@event("image.signed", durable=False)
+class ImageSigned(ImageEvent):
+    """Everything of an index has a signature in a `repository`, before any tag moves. Shown, in the report.
+
+    `digests` are the index and its images, `new` those that had no valid signature before.
+    """
+
+    repository: str
+    digests: tuple[str, ...]
+    new: tuple[str, ...]
+
+
 @event("tag.planned")
 class TagPlanned(ImageEvent):
     """The digest of a tag `before` any tag moves, null without such a tag: a resumed run rolls back to it."""

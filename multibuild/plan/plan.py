@@ -20,6 +20,7 @@ from multibuild.platforms import Platform
 if TYPE_CHECKING:
     from multibuild.config.gates.gate import Gate
     from multibuild.config.load import LoadedConfig
+    from multibuild.config.publishing.sign import Sign
     from multibuild.config.sections import PlatformEntry, Publish, Retry, Verify
     from multibuild.oci.registry_settings import RegistrySettings
 
@@ -63,6 +64,7 @@ class Plan:
     publish: Publish
     fingerprint: str
     gates: tuple[Gate, ...] = ()
+    sign: Sign | None = None
     name: str = ""
     dependencies: Mapping[str, str] = field(default_factory=dict)
     layout_annotations: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +125,7 @@ def make_plan(loaded: LoadedConfig, facts: HostFacts, *, only: Sequence[Platform
         publish=config.publish,
         fingerprint=fingerprint_of(loaded.canonical),
         gates=config.gates,
+        sign=config.sign,
         name=loaded.name,
         dependencies=loaded.dependencies,
     )

@@ -12,6 +12,7 @@ from multibuild.redact import redacted_arguments, redacted_values, redacted_word
 
 if TYPE_CHECKING:
     from multibuild.config.gates.gate import Gate
+    from multibuild.config.publishing.sign import Sign
 
 
 def project_document(plans: Sequence[Plan]) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "verify_ignore": list(plan.verify.ignore),
             **({"gates": [_gate(gate) for gate in plan.gates]} if plan.gates else {}),
             "to": plan.publish.to,
+            **({"sign": _sign(plan.sign)} if plan.sign else {}),
             "omitted": [str(platform) for platform in plan.omitted],
             "platforms": [
                 {
@@ -70,3 +72,8 @@ def _gate(gate: Gate) -> dict[str, Any]:
     limits = {key: value for key, value in (("max", gate.max), ("growth", gate.growth)) if value is not None}
     platforms = {"platforms": [str(platform) for platform in gate.platforms]} if gate.platforms else {}
     return {"name": gate.name, **program, **limits, **platforms, "required": gate.required}
+
+
+def _sign(sign: Sign) -> dict[str, Any]:
+    """Return how what is published is signed; a key's place only, never a key."""
+    return {"with": sign.with_, "key": sign.key, "keyless": sign.keyless, "tlog": sign.tlog}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
@@ -23,6 +23,9 @@ from multibuild.oci.reference import Destination, Reference
 from multibuild.oci.store import Store, Stores
 
 T = TypeVar("T")
+
+MAX_PARALLEL_SIGNERS = 4
+"""Images that are signed at once: each takes a process that computes."""
 
 Status = Literal["planned", "moved", "unchanged", "put-back", "left", "failed"]
 
@@ -61,7 +64,7 @@ class Publication:
     `stores` are where sources and destinations are; `emit` records what happens to its tags. `previous_digests` is for
     tags that an unfinished run moved, to this index or to another: their digests before that, by (reference, digest
     that it moved them to). They are rolled back to these, too, if anything fails now. `observe` gets the sizes of
-    uploaded chunks.
+    uploaded chunks. `sign` signs what was pushed, before any tag moves; None: it is not signed.
     """
 
     index: Manifest
@@ -71,6 +74,7 @@ class Publication:
     emit: Emit
     previous_digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
     observe: Observe = ignore_bytes
+    sign: Callable[[Publication], None] | None = None
 
 
 def publish(
@@ -117,6 +121,10 @@ def publish_together(
                 observe=publication.observe,
             )
     tags = _push_indexes(publications, companions)
+    if any(publication.sign for publication in publications):
+        _sign(publications)
+        # Another process may have moved a tag meanwhile.
+        tags = _read_tags(publications)
     for tag in tags:
         tag.publication.emit(
             TagPlanned(ref=str(tag.reference), before=tag.digest, after=tag.publication.index.digest)
@@ -143,12 +151,6 @@ def _push_indexes(publications: Sequence[Publication], companions: CompanionPoli
         for publication in publications
         for destination in publication.destinations
     ]
-    names = {
-        destination.repository.with_tag(name): publication
-        for publication in publications
-        for destination in publication.destinations
-        for name in destination.tags
-    }
 
     def push(publication: Publication, reference: Reference) -> None:
         store = publication.stores.of(reference.host)
@@ -162,9 +164,36 @@ def _push_indexes(publications: Sequence[Publication], companions: CompanionPoli
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
         _results([pool.submit(push, *place) for place in pinned])
         checks = [pool.submit(check, *place) for place in pinned]
-        reads = [pool.submit(_read_previous, tag, publication) for tag, publication in names.items()]
+        reads = _start_reads(publications, pool)
     _results(checks)
     return tuple(_results(reads))
+
+
+def _read_tags(publications: Sequence[Publication]) -> tuple[_Tag, ...]:
+    """Read what all tags hold now."""
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_HEADS) as pool:
+        return tuple(_results(_start_reads(publications, pool)))
+
+
+def _start_reads(publications: Sequence[Publication], pool: Executor) -> list[Future[_Tag]]:
+    names = {
+        destination.repository.with_tag(name): publication
+        for publication in publications
+        for destination in publication.destinations
+        for name in destination.tags
+    }
+    return [pool.submit(_read_previous, tag, publication) for tag, publication in names.items()]
+
+
+def _sign(publications: Sequence[Publication]) -> None:
+    """Sign every index that is to be signed; raises what the first that failed raised, after all have ended."""
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_SIGNERS) as pool:
+        signing = [
+            pool.submit(publication.sign, publication)
+            for publication in publications
+            if publication.sign is not None
+        ]
+    _results(signing)
 
 
 def _results(futures: Sequence[Future[T]]) -> list[T]:

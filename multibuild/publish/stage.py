@@ -31,17 +31,20 @@ from multibuild.plan.children import PlatformChild
 from multibuild.plan.plan import Plan
 from multibuild.platforms import Platform
 from multibuild.publish.compose_index import IndexChild, compose_children, index_child
+from multibuild.publish.cosign import Cosign
 from multibuild.publish.local_output import LocalOutput, publish_locally
 from multibuild.publish.move_tags import Publication, Published, publish_together
 from multibuild.publish.on_missing import carry_missing
+from multibuild.publish.sign import Signer, check_signing
 
 T = TypeVar("T")
 
 
-async def preflight(plans: Sequence[Plan], recorder: Recorder) -> None:
+async def preflight(plans: Sequence[Plan], recorder: Recorder, *, signs: bool) -> None:
     """Check that every registry can be reached and allows pushing; EnvironmentFault (exit 3) if not.
 
-    A push probe opens an upload and cancels it: no repository appears.
+    A push probe opens an upload and cancels it: no repository appears. If this run `signs`, cosign must be able to use
+    the configured keys.
     """
     names = dict.fromkeys(
         Reference.parse(text).with_tag(None) for plan in plans for text in _repositories(plan)
@@ -54,6 +57,9 @@ async def preflight(plans: Sequence[Plan], recorder: Recorder) -> None:
                 registries.map(lambda name: registries.of(name.host).check_push(name.repository), names)
             except RegistryError as error:
                 raise as_environment_fault(error) from error
+        if signs:
+            sections = [(plan.sign, plan.project) for plan in plans if plan.sign is not None]
+            list(check_signing(sections, cosign=lambda timeout_s: Cosign(timeout_s=timeout_s)))
 
     with recorder.stage("preflight"):
         await run_in_background(check)
@@ -81,7 +87,7 @@ class ImageToPublish:
 
 
 async def publish_images(images: Sequence[ImageToPublish]) -> tuple[Published, ...]:
-    """Compose the index of each image, push and read back all of them, then move the tags of all, or none.
+    """Compose the index of each image, push, read back and sign all of them, then move the tags of all, or none.
 
     What is published on this machine is written image by image, before any tag of a registry moves: a full disk is
     no reason to put tags back. Raises what `move_tags.publish_together` raises.
@@ -114,6 +120,7 @@ async def _publish_to_registries(images: Sequence[ImageToPublish]) -> tuple[Publ
                     stores=ChildStores(registries, image.context.run),
                     emit=gate.guard(image.context.recorder.record),
                     previous_digests=image.previous_digests,
+                    sign=_signer(image, gate),
                 )
                 for image, (index, carried) in zip(images, composed, strict=True)
             ]
@@ -124,6 +131,20 @@ async def _publish_to_registries(images: Sequence[ImageToPublish]) -> tuple[Publ
             stages.enter_context(image.context.recorder.stage("publish"))
         composed = [await _compose(image, None) for image in images]
         return await _in_thread(push, gate)
+
+
+def _signer(image: ImageToPublish, gate: _Gate) -> Signer | None:
+    """Return what signs an image; None if its config has no `sign`."""
+    plan = image.plan
+    if plan.sign is None:
+        return None
+    return Signer(
+        sign=plan.sign,
+        project=plan.project,
+        registries=plan.registries,
+        cosign=Cosign(timeout_s=plan.sign.timeout, is_stopped=gate.shut.is_set),
+        say=image.context.recorder.say,
+    )
 
 
 async def _publish_locally(image: ImageToPublish) -> Published:

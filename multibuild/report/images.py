@@ -112,7 +112,7 @@ def as_rows(report: Mapping[str, Any]) -> Mapping[str, Any]:
         "index": None,
         **{
             key: [row for group in groups for row in group[key]]
-            for key in ("published", "platforms", "steps")
+            for key in ("signed", "published", "platforms", "steps")
         },
         "groups": groups,
     }
@@ -124,6 +124,7 @@ def _group(image: Mapping[str, Any]) -> dict[str, Any]:
 
     return {
         **{key: image[key] for key in ("name", "status", "index", "published")},
+        "signed": image.get("signed", []),
         "platforms": [{**row, "platform": full(row), "name": row["platform"]} for row in image["platforms"]],
         "steps": [{**step, "platform": full(step)} for step in image["steps"]],
     }

@@ -13,7 +13,7 @@ from multibuild.report.matrix import NO_CELL, platforms_of, report_cells, short_
 from multibuild.report.node_lines import node_lines
 from multibuild.report.saving_lines import BASES, way_text
 from multibuild.report.savings import largest_savings
-from multibuild.report.summary import MIN_EMULATION_COST_S, grouped_tags, platform_table
+from multibuild.report.summary import MIN_EMULATION_COST_S, grouped_tags, platform_table, signed_lines
 from multibuild.terminal import human_bytes, human_seconds, one_line, shorten
 
 MAX_STEPS = 5
@@ -86,7 +86,7 @@ def _published(report: Mapping[str, Any]) -> list[str]:
     for repository, tags, status in grouped_tags(report["published"]):
         names = [f"{repository}:{tag}" for tag in tags] or [repository]
         lines.append(f"- {', '.join(map(_code, names))}: {_cell(status)}")
-    return lines
+    return [*lines, *(f"- {_cell(line)}" for line in signed_lines(report))]
 
 
 def _failures(report: Mapping[str, Any]) -> list[str]:

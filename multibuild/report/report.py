@@ -20,6 +20,7 @@ from multibuild.journal.events import (
     ContentEnded,
     GateEnded,
     HostReady,
+    ImageSigned,
     IndexComposed,
     PlatformEnded,
     PlatformEvent,
@@ -87,6 +88,7 @@ class _Fold:
             "fingerprint": plan.get("fingerprint", ""),
             "index": None,
         }
+        self._signed: list[dict[str, Any]] = []
         self._tags: dict[str, dict[str, Any]] = {}
         self._platforms = {planned["platform"]: _empty_row(planned) for planned in plan.get("platforms", ())}
         for row in self._platforms.values() if plan.get("gates") else ():
@@ -120,6 +122,8 @@ class _Fold:
                 self._stage = None
             case IndexComposed() as event:
                 self._header["index"] = event.to_json()
+            case ImageSigned() as event:
+                self._signed.append(event.to_json())
             case TagEnded() as event:
                 self._tags[event.ref] = event.to_json()
             case RunEnded(status=status, error=error):
@@ -203,6 +207,7 @@ class _Fold:
             header["status"] = "partial"
         return {
             **header,
+            **({"signed": self._signed} if self._signed else {}),
             "published": list(self._tags.values()),
             "platforms": rows,
             "steps": [step for name in self._platforms for step in self._steps.get(name, ())],

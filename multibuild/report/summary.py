@@ -90,6 +90,14 @@ def grouped_tags(published: Sequence[Mapping[str, Any]]) -> list[tuple[str, list
     return [(repository, tags, status) for (repository, status), tags in groups.items()]
 
 
+def signed_lines(report: Mapping[str, Any]) -> list[str]:
+    """Return a line for each repository in which everything has a signature; none where nothing is signed."""
+    return [
+        f"signed in {one['repository']}: {len(one['digests'])} digests, {len(one['new'])} of them new"
+        for one in report.get("signed", ())
+    ]
+
+
 def _emulation(report: Mapping[str, Any]) -> list[str]:
     """Return a line about the step with the most emulation overhead, if it is worth a line."""
     cost = emulation_cost(report)
@@ -107,6 +115,7 @@ def _published(report: Mapping[str, Any]) -> list[str]:
         kind = str(index["mediaType"]).removeprefix("application/")
         size = f"{index['entries']} entries, {human_bytes(index['size'] or 0)}, {kind}"
         lines += ["", one_line(f"index {index['digest']}"), one_line(f"      {size}")]
+    lines += [one_line(f"  {line}") for line in signed_lines(report)]
     for repository, tags, status in grouped_tags(report["published"]):
         arrow = "→" if status in {"moved", "unchanged"} else "!"
         target = f"{repository}:{', '.join(tags)}" if tags else repository

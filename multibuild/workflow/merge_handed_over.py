@@ -46,7 +46,7 @@ async def merge_handed_over(
     images = await _with_hosts(images, only, context)
     by_name = {image.plan.name: image for image in (*found, *images)}
     _save_plans(tuple(by_name.values()), context)
-    await preflight([image.plan for image in images], context.recorder)
+    await preflight([image.plan for image in images], context.recorder, signs=True)
     proved = [await _proved(image) for image in images]
     published = await _publish(proved, together=project.together == "all")
     for image, one in zip(images, published, strict=True):

@@ -101,7 +101,7 @@ async def _proved_image(
     if any(planned.test and planned.platform in unproven for planned in plan.platforms):
         plan = make_plan(loaded, (await prepare_host([loaded], context)).facts, only=only)
     save(plan)
-    await preflight([plan], context.recorder)
+    await preflight([plan], context.recorder, signs=True)
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         children = await read_children(plan, staged_children(proven), context.recorder, reader=reader)
         _repeat_proofs(children, last, context)

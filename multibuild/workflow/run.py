@@ -147,7 +147,7 @@ async def prepare_images(
         host = await prepare_host(changed, context) if needs_host else None
         decided = {plan.name: plan for plan in decide(chosen, host, only, context, recalled)}
         plans = [decided[loaded.name] for loaded in changed]
-        await preflight(plans, context.recorder)
+        await preflight(plans, context.recorder, signs=context.command != "build")
         runs = {loaded.name: (loaded, _context_of(loaded, context)) for loaded in changed}
         images: dict[str, ImageRun] = {}
         for plan in dependencies_first(plans):

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fakes import cosign
+
 ROOT = Path(__file__).resolve().parents[2]
 _ACCEPT = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json,"
@@ -33,10 +35,16 @@ class StandIn:
 
 
 def _cosign(arguments: Sequence[str]) -> int:
-    """Check that what is signed is an index in the registry, named by digest."""
-    assert arguments[0] in {"sign", "verify"}, arguments
-    assert arguments[0] == "verify" or "@sha256:" in arguments[-1], "a tag may move before it is signed"
-    _assert_held(arguments[-1])
+    """Sign and verify without cryptography; with a key that the reader has not made, only look for the image."""
+    key = arguments[arguments.index("--key") + 1] if "--key" in arguments else ""
+    if arguments[0] == "verify" and "://" not in key and not Path(key).exists():
+        _assert_held(arguments[-1])
+        return 0
+    try:
+        sys.stdout.write(cosign.act(arguments, os.environ, 2))
+    except cosign.CosignError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -48,7 +48,7 @@ def _run(request: RunRequest, command: Literal["build", "publish"]) -> int:
     if request.dry_run:
         return plan(request)
     project = load_project(request)
-    check_before_run(request, project)
+    check_before_run(request, project, publishes=command == "publish")
     if request.if_changed and _is_unchanged(request, project, command):
         return 0
     recalled = recall(request, project) if request.if_changed and command == "publish" else {}
@@ -64,15 +64,17 @@ def _require_clean(request: RunRequest, project: LoadedProject) -> None:
     require_clean(project.images, chosen_platforms(request), request.say)
 
 
-def check_before_run(request: Request, project: LoadedProject) -> None:
+def check_before_run(request: Request, project: LoadedProject, *, publishes: bool) -> None:
     """Raise ConfigError or UsageError for missing files, variables or platforms before a run starts."""
-    from multibuild.config.referenced_files import check_environment, check_files
+    from multibuild.config.referenced_files import check_environment, check_files, check_signing
     from multibuild.plan.plan import choose_images, require_listed
 
     # Who merges what was handed over builds nothing: the secrets of builds stay where builds are.
     check_files(*project.images, secrets=not request.handed_over)
     for loaded in project.images if not request.handed_over else ():
         check_environment(loaded, os.environ)
+        if publishes:
+            check_signing(loaded, os.environ)
     if request.report is not None and not request.report.absolute().parent.is_dir():
         raise UsageError(
             f"--report {request.report}: there is no directory {request.report.parent}", hint="make it first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,11 @@ def doctor(request: DoctorRequest) -> int:
     from multibuild.engine.docker import DockerEngine
     from multibuild.host.doctor import diagnose
     from multibuild.prove.gates.find_programs import gate_checks
+    from multibuild.publish.signing_checks import signing_checks
     from multibuild.workflow.lint import lint_checks
 
     images = load_project(request).images
-    checks = (*lint_checks(images), *gate_checks(images))
+    checks = (*lint_checks(images), *gate_checks(images), *signing_checks(images, os.environ))
     diagnosis = supervise(diagnose(images, DockerEngine()))
     diagnosis = replace(diagnosis, checks=(*diagnosis.checks, *checks))
     if diagnosis.facts is not None:

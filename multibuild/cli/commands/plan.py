@@ -140,7 +140,8 @@ def as_commands(plan: Plan) -> str:
     lines += [shlex.join(("docker", "buildx", *arguments)) for arguments in commands]
     destinations = ", ".join(_destinations(plan))
     lines += [f"# gate {text}" for text in _gate_texts(plan)]
-    lines.append(f"# then one index of {len(plan.platforms)} children, moved to: {destinations}")
+    signed = f", signed with {plan.sign.identity}" if plan.sign else ""
+    lines.append(f"# then one index of {len(plan.platforms)} children{signed}, moved to: {destinations}")
     return "\n".join(lines)
 
 
@@ -180,6 +181,8 @@ def as_table(plan: Plan) -> str:
         *(f"  {place}" for place in _destinations(plan)),
     ]
     lines += _gates(_gate_texts(plan))
+    if plan.sign:
+        lines += ["", f"Before that, cosign signs it with {plan.sign.identity}."]
     if plan.omitted:
         text = f"The index will not have {', '.join(map(str, plan.omitted))}: left out by --platform."
         lines += ["", *textwrap.wrap(text, 80, break_on_hyphens=False)]

@@ -16,6 +16,7 @@ from multibuild.cli.request import (
     Platforms,
     Request,
     chosen_platforms,
+    configs_if_any,
     load_project,
     registry_settings,
     state_of,
@@ -146,12 +147,23 @@ class _Companions:
 
 def _check(promotion: Promotion, request: PromoteRequest, registries: RegistrySession) -> None:
     """Require the signatures and the proof that the user asks for, before anything is written."""
-    from multibuild.publish.require_signature import require_signature
-
-    for key in request.signed_by:
-        require_signature(key, promotion.source)
+    if request.signed_by:
+        _require_signatures(promotion.source, request)
     if request.verify:
         _verify(promotion, request, registries)
+
+
+def _require_signatures(source: Reference, request: PromoteRequest) -> None:
+    """Have cosign verify the source with each key; a config says how, where there is one."""
+    from multibuild.oci.registry_settings import RegistrySettings
+    from multibuild.publish.require_signature import require_signature
+
+    configs = configs_if_any(request.file)
+    registries = {host: one for config in configs for host, one in config.registry_settings.items()}
+    settings = registries.get(source.host) or RegistrySettings(host=source.host)
+    tlog = all(config.sign.tlog for config in configs if config.sign is not None)
+    for key in request.signed_by:
+        require_signature(key, source, settings, tlog=tlog)
 
 
 def _verify(promotion: Promotion, request: PromoteRequest, registries: RegistrySession) -> None:

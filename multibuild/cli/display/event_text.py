@@ -16,6 +16,7 @@ from multibuild.journal.events import (
     GateEnded,
     GateStarted,
     HandedOver,
+    ImageSigned,
     IndexComposed,
     PlatformEnded,
     PlatformEvent,
@@ -52,18 +53,23 @@ def line_text(entry: JournalEntry) -> str | None:
 
 def sentence(event: Event) -> str | None:
     """Return the text of an event in one line, without its platform; None for an event without one."""
+    text = None
     match event:
         case PlatformEvent():
-            return gate_text(event) or _platform_text(event)
+            text = gate_text(event) or _platform_text(event)
         case StageStarted():
-            return f"== {event.stage}"
+            text = f"== {event.stage}"
         case BatchStarted():
-            return f"{_BATCHES[event.why]}: {len(event.platforms)} platforms in one process"
+            text = f"{_BATCHES[event.why]}: {len(event.platforms)} platforms in one process"
         case IndexComposed():
-            return f"index {event.digest} with {event.entries} entries"
+            text = f"index {event.digest} with {event.entries} entries"
+        case ImageSigned():
+            text = (
+                f"{event.repository}: {len(event.digests)} digests are signed, {len(event.new)} of them now"
+            )
         case TagEnded():
-            return f"{event.ref}: {event.status}"
-    return None
+            text = f"{event.ref}: {event.status}"
+    return text
 
 
 def _platform_text(event: PlatformEvent) -> str | None:

@@ -21,7 +21,7 @@ SYSTEM_CERTIFICATES = Path("/etc/docker/certs.d")
 
 
 @frozen
-class _Pair:
+class CertificatePair:
     """A client certificate and its key; `name` is where the two are configured."""
 
     name: str
@@ -58,7 +58,7 @@ def tls_context(settings: RegistrySettings, *, is_own: bool = True) -> ssl.SSLCo
     authority. A client certificate is for the registry alone (`is_own`). Raises EnvironmentFault for unusable files.
     """
     context = ssl.create_default_context()
-    for name, path in _authorities(settings):
+    for name, path in authority_files(settings):
         try:
             context.load_verify_locations(path)
         except OSError as error:
@@ -66,27 +66,30 @@ def tls_context(settings: RegistrySettings, *, is_own: bool = True) -> ssl.SSLCo
                 f"{name}: {path} is no usable certificate: {error.strerror or error}",
                 hint="a PEM file",
             ) from error
-    for pair in _pairs(settings) if is_own else ():
+    for pair in client_certificates(settings) if is_own else ():
         _load(context, pair)
     return context
 
 
-def _authorities(settings: RegistrySettings) -> Iterator[tuple[str, Path]]:
-    if settings.ca is not None:
-        yield f"registries.{settings.host}.ca", settings.ca
-    if settings.certificates is not None:
-        yield from ((str(settings.certificates), path) for path in _files(settings.certificates, ".crt"))
+def authority_files(settings: RegistrySettings) -> tuple[tuple[str, Path], ...]:
+    """Return the files of authorities, each with where it is configured: the config's, then docker's."""
+    own = [(f"registries.{settings.host}.ca", settings.ca)] if settings.ca is not None else []
+    folder = settings.certificates
+    return (*own, *((str(folder), path) for path in (_files(folder, ".crt") if folder is not None else ())))
 
 
-def _pairs(settings: RegistrySettings) -> tuple[_Pair, ...]:
-    """Return the client certificates: the configured one, else docker's, in an order whose last one counts."""
+def client_certificates(settings: RegistrySettings) -> tuple[CertificatePair, ...]:
+    """Return the client certificates: the configured one, else docker's, in an order whose last one counts.
+
+    Raises EnvironmentFault for one of docker's without its key, or a key without its certificate.
+    """
     if settings.cert is not None:
         key = settings.key or settings.cert
-        return (_Pair(name=f"registries.{settings.host}.cert", cert=settings.cert, key=key),)
+        return (CertificatePair(name=f"registries.{settings.host}.cert", cert=settings.cert, key=key),)
     if settings.certificates is None:
         return ()
     pairs = tuple(
-        _Pair(name=str(settings.certificates), cert=cert, key=cert.with_suffix(".key"))
+        CertificatePair(name=str(settings.certificates), cert=cert, key=cert.with_suffix(".key"))
         for cert in reversed(_files(settings.certificates, ".cert"))
     )
     for pair in pairs:
@@ -113,7 +116,7 @@ def _files(folder: Path, suffix: str) -> list[Path]:
         return []
 
 
-def _load(context: ssl.SSLContext, pair: _Pair) -> None:
+def _load(context: ssl.SSLContext, pair: CertificatePair) -> None:
     def passphrase() -> str:
         raise EnvironmentFault(
             f"{pair.name}: the key {pair.key} is encrypted",

@@ -18,6 +18,7 @@ from multibuild.report.html.markup import (
     table,
     tag,
 )
+from multibuild.report.summary import signed_lines
 from multibuild.terminal import human_bytes
 
 ATTESTATION = "vnd.docker.reference.digest"
@@ -32,7 +33,8 @@ def published_section(report: Mapping[str, Any]) -> Section | None:
 
 def _published(group: Mapping[str, Any]) -> Html:
     index, published = group["index"], group["published"]
-    return join((_index(index) if index else None, _tags(published) if published else None))
+    signed = [tag("p", line) for line in signed_lines(group)]
+    return join((_index(index) if index else None, *signed, _tags(published) if published else None))
 
 
 def _index(index: Mapping[str, Any]) -> Html:

@@ -484,7 +484,9 @@ def test_cosign_verifies_the_digest_before_anything_is_written(ending, source, t
         "env://B",
     )
     name = f"{source.host}/app@{digest}"
-    first, second = (["verify", "--key", key, name] for key in ("a key.pub", "env://B"))
+    first, second = (
+        ["verify", "--key", key, "--allow-http-registry", name] for key in ("a key.pub", "env://B")
+    )
     assert log.read_text().splitlines() == [*first, *(second if ending == 0 else ())]
     assert code == (6 if ending else 0)
     assert (writes(target) == []) == (ending != 0)

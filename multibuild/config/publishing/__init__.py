@@ -1,0 +1,1 @@
+"""Sections about what happens to an image once it is built and proved."""
