@@ -39,7 +39,7 @@ def build(request: BuildRequest) -> int:
     if request.hand_over and request.if_changed:
         raise UsageError(
             "--hand-over and --if-changed exclude each other",
-            hint="`multibuild matrix --if-changed` leaves out the jobs that need no build",
+            hint="leave one out: --resume takes what was handed over before",
         )
     return _run(request, "build")
 

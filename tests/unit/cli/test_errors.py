@@ -316,6 +316,18 @@ TYPED = {
         wrong("Dockerfile", hint="kubectl get nodes -o json"),
     ),
     "a merge of nothing": ("merge r.example.org/app:1", wrong("no source", hint="merge TARGET SOURCE")),
+    "a merge of what was handed over, with a target": (
+        "merge r.example.org/app:1 r.example.org/a:1 --handed-over",
+        wrong("--handed-over", "TARGET", hint="leave them out"),
+    ),
+    "a hand-over of what is unchanged": (
+        "build --hand-over --if-changed",
+        wrong("exclude each other", hint="--resume"),
+    ),
+    "a setting for a merge of sources": (
+        "merge r.example.org/app:1 r.example.org/a:1 --set jobs=1",
+        wrong("--set", "TARGET", hint="leave it out"),
+    ),
     "a layout that is not there": (
         "merge r.example.org/app:1 --from-oci out",
         wrong("out", hint="directory or an archive"),
