@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import field, replace
 
 from multibuild.background import run_in_background
 from multibuild.builds.dependencies import dependencies_first
@@ -16,8 +17,10 @@ from multibuild.frozen import frozen
 from multibuild.journal.run_context import RunContext
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.manifest import Manifest
+from multibuild.oci.manifests.inputs_annotation import InputsAnnotations
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
+from multibuild.plan.children import RememberedChild, StagedChild
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.plan.plan import Plan, choose_images, make_plan
 from multibuild.plan.planned_platform import PlannedPlatform
@@ -29,6 +32,9 @@ from multibuild.publish.hand_over import HandedOverChild, Inputs, find_handed_ov
 from multibuild.publish.handed_over import BASE, differences, hand_over_tag, smoke_test_digest
 from multibuild.terminal import one_line
 from multibuild.workflow.hand_over import inputs_of
+from multibuild.workflow.remember.annotations import inputs_annotations
+from multibuild.workflow.remember.recall import recall_images
+from multibuild.workflow.remember.reuse import with_attestations
 
 MAX_DIFFERENCES = 3
 """Parts of a fingerprint that an error names."""
@@ -38,7 +44,8 @@ MAX_DIFFERENCES = 3
 class HandedOverImage:
     """An image whose children wait in their registry: its config, its plan, the context of its stages.
 
-    `inputs` are what goes into each of its platforms here; `children` those that were made of the same.
+    `inputs` are what goes into each of its platforms here; `children` those that were made of the same, and
+    `remembered` those of other platforms that the published index has.
     """
 
     loaded: LoadedConfig
@@ -46,11 +53,28 @@ class HandedOverImage:
     context: RunContext
     inputs: Mapping[Platform, Inputs]
     children: Mapping[Platform, HandedOverChild]
+    remembered: Mapping[Platform, RememberedChild] = field(default_factory=dict)
+
+    @property
+    def staged(self) -> dict[Platform, StagedChild]:
+        """The children of all platforms that have one, in the order of the config."""
+        remembered = {
+            platform: StagedChild(platform=platform, repository=child.repository, digest=child.image.digest)
+            for platform, child in self.remembered.items()
+        }
+        known = remembered | {platform: child.staged for platform, child in self.children.items()}
+        return {platform: known[platform] for platform in self.plan.specs if platform in known}
+
+    @property
+    def annotations(self) -> InputsAnnotations:
+        """The annotations of `remember`."""
+        fingerprints = {platform: self.inputs[platform].fingerprint for platform in self.staged}
+        return inputs_annotations(self.loaded, self.plan, fingerprints)
 
     @property
     def missing(self) -> tuple[PlannedPlatform, ...]:
-        """The platforms for which nothing was handed over."""
-        return tuple(one for one in self.plan.platforms if one.platform not in self.children)
+        """The platforms for which nothing was handed over or is remembered."""
+        return tuple(one for one in self.plan.platforms if one.platform not in self.staged)
 
     @property
     def missing_required(self) -> tuple[PlannedPlatform, ...]:
@@ -61,12 +85,14 @@ class HandedOverImage:
     def tested(self) -> frozenset[Platform]:
         """The platforms whose child passed, on the machine that built it, the test that the config has."""
         return frozenset(
-            planned.platform
-            for planned in self.plan.platforms
-            if planned.test
-            and planned.platform in self.children
-            and self.children[planned.platform].hand_over.test == smoke_test_digest(planned)
+            planned.platform for planned in self.plan.platforms if planned.test and self._passed(planned)
         )
+
+    def _passed(self, planned: PlannedPlatform) -> bool:
+        child, remembered = self.children.get(planned.platform), self.remembered.get(planned.platform)
+        if child is not None:
+            return child.hand_over.test == smoke_test_digest(planned)
+        return remembered is not None and remembered.is_proved
 
 
 async def find_images(
@@ -85,16 +111,37 @@ async def find_images(
         async with PendingFingerprints(chosen, only, context.recorder) as pending:
             for plan in dependencies_first(tuple(plans.values())):
                 known[plan.name] = with_dependencies(await pending.result(plan.name), plan, known)
+    images = [
+        await _find(
+            loaded,
+            plans[loaded.name],
+            known[loaded.name],
+            context.of_image(loaded.name) if loaded.name else context,
+        )
+        for loaded in chosen
+    ]
+    return await _with_remembered(images, context)
+
+
+async def _with_remembered(
+    images: Sequence[HandedOverImage], context: RunContext
+) -> tuple[HandedOverImage, ...]:
+    """Add what published indexes have of platforms that were not handed over; see `remember`."""
+    if not any(image.missing and image.loaded.config.remember for image in images):
+        return tuple(images)
+    plans = dependencies_first(tuple(image.plan for image in images))
+    say = context.recorder.say
+    recalled = await run_in_background(lambda: recall_images([i.loaded for i in images], plans, say=say))
     return tuple(
-        [
-            await _find(
-                loaded,
-                plans[loaded.name],
-                known[loaded.name],
-                context.of_image(loaded.name) if loaded.name else context,
-            )
-            for loaded in chosen
-        ]
+        replace(
+            image,
+            remembered={
+                platform: child
+                for platform, child in recalled[image.plan.name].children.items()
+                if platform not in image.children
+            },
+        )
+        for image in images
     )
 
 
@@ -119,10 +166,10 @@ async def preview_handed_over(
 
 async def _compose(image: HandedOverImage) -> Manifest:
     context = image.context
-    staged = [image.children[p].staged for p in image.plan.specs if p in image.children]
     with child_reader(image.loaded, context.state, context.run, context.recorder) as reader:
-        children = await read_children(image.plan, staged, context.recorder, reader=reader)
-    return compose_children(image.plan, children)
+        children = await read_children(image.plan, [*image.staged.values()], context.recorder, reader=reader)
+    children = with_attestations(children, image.remembered)
+    return compose_children(image.plan, children, inputs=image.annotations)
 
 
 async def require_children(images: Sequence[HandedOverImage]) -> None:

@@ -23,7 +23,7 @@ from multibuild.publish.move_tags import Published
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
 from multibuild.workflow.handed_over_images import HandedOverImage, find_images, require_children
 from multibuild.workflow.published_before import remove_tags, without_published
-from multibuild.workflow.remember.annotations import inputs_annotations
+from multibuild.workflow.remember.reuse import with_attestations
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
 
@@ -32,6 +32,7 @@ async def merge_handed_over(
 ) -> Status:
     """Compose and publish the children that were handed over, and remove their tags.
 
+    With `remember` the published index has those of platforms that no job built, as nothing changed.
     Content is proved of all, tests are run that were not, and gates in any case. Of several images, all are proved
     before the first tag of any moves. Raises PublishFailed for a required platform that was not handed over, TestFailed
     or VerificationFailed for one whose proof or gate fails; no tag has moved then.
@@ -73,7 +74,7 @@ async def _with_hosts(
     untested = [
         image.loaded
         for image in images
-        if any(p.test and p.platform in image.children.keys() - image.tested for p in image.plan.platforms)
+        if any(p.test and p.platform in image.staged.keys() - image.tested for p in image.plan.platforms)
     ]
     if not untested:
         return tuple(images)
@@ -91,7 +92,7 @@ async def _proved(image: HandedOverImage) -> ImageToPublish:
         _record(image)
         children = await prove_children(
             plan,
-            [image.children[platform].staged for platform in plan.specs if platform in image.children],
+            [*image.staged.values()],
             context,
             reader=reader,
             failover=failover_of(plan, [image.loaded], context),
@@ -99,21 +100,20 @@ async def _proved(image: HandedOverImage) -> ImageToPublish:
         )
         gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
         children = await pass_gates(gates, children)
-    fingerprints = {platform: child.hand_over.fingerprint for platform, child in image.children.items()}
-    inputs = inputs_annotations(image.loaded, plan, fingerprints)
-    return ImageToPublish(plan=plan, children=children, context=context, inputs=inputs)
+    children = with_attestations(children, image.remembered)
+    return ImageToPublish(plan=plan, children=children, context=context, inputs=image.annotations)
 
 
 def _record(image: HandedOverImage) -> None:
     """Record which children are there; a platform without one failed on another machine, or was not built."""
     for planned in image.plan.platforms:
-        child = image.children.get(planned.platform)
+        child = image.staged.get(planned.platform)
         image.context.recorder.record(
             PlatformEnded(
                 platform=str(planned.platform),
                 status="reused" if child else "failed",
                 required=planned.required,
-                digest=child.staged.digest if child else None,
-                repository=child.staged.repository if child else "",
+                digest=child.digest if child else None,
+                repository=child.repository if child else "",
             )
         )

@@ -172,6 +172,32 @@ async def test_after_a_merge_the_error_says_what_the_tag_holds(machine, registry
     assert f"app:latest holds {registry.repository('app').tags['latest']}" in (error.value.hint or "")
 
 
+async def test_a_merge_after_a_merge_finds_what_is_remembered(machine, registry):
+    await hand_over_all(machine, remember=True)
+    merging = machine("merge", remember=True)
+    preview = (await preview_handed_over(merging.project, None, merging.context))[""]
+    await merging.merge()
+    before = dict(registry.repository("app").tags)
+    assert before["latest"] == preview.digest
+    assert await machine("again", remember=True).merge() == "succeeded"
+    assert registry.repository("app").tags == before
+
+
+@pytest.mark.parametrize("put", [put_image, put_attested])
+async def test_platforms_that_no_job_built_are_taken_from_the_index(machine, registry, put):
+    for platform in PLATFORMS:
+        await machine(platform, remember=True).hand_over(platform, put=put)
+    await machine("merge", remember=True).merge()
+    before = images(registry)
+    changed = {
+        "remember": True,
+        "platforms": ["linux/amd64", {"name": "linux/arm64", "args": {"VERSION": "2"}}],
+    }
+    new = await machine("second", **changed).hand_over("linux/arm64", layer=b"2")
+    assert await machine("second-merge", **changed).merge() == "succeeded"
+    assert images(registry) == [before[0], new, *before[2:3]]  # the third is an attestation of the first
+
+
 async def test_a_name_depends_on_no_path_owner_or_time(machine, registry, tmp_path):
     here, there = machine("here"), machine("somewhere/else")
     for path in (tmp_path / "somewhere").rglob("*"):
