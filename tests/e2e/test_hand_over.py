@@ -107,7 +107,7 @@ def test_a_job_that_failed_goes_on_with_what_it_handed_over(project, job, regist
     """A secret's value is no part of a name: what went wrong outside of the files can be mended."""
     dockerfile = (
         f"FROM {REGISTRY}/base:latest\nARG TARGETARCH\n"
-        "RUN --mount=type=secret,id=key [ $TARGETARCH = amd64 ] || grep -q good /run/secrets/key\n"
+        f"RUN --mount=type=secret,id=key : {repository}; [ $TARGETARCH = amd64 ] || grep -q good /run/secrets/key\n"
     )
     config = project(dockerfile=dockerfile, secrets=["id=key,env=KEY"], retry={"attempts": 1})
     failed = job("first", config, "build", "--hand-over", env={"KEY": "bad"})
