@@ -105,3 +105,22 @@ def test_jobs_build_what_changed_and_the_last_one_takes_the_rest_from_the_regist
     assert jobs.json == []
     merged = multibuild("merge", *empty("next"), "--json")
     assert [tag["status"] for tag in merged.json["published"]] == ["unchanged"]
+
+    project(platforms=[THREE[0], THREE[1], {"name": THREE[2], "labels": {"a": "c"}}], **more)
+    job = multibuild("build", *empty("hand"), "--platform", THREE[2], "--hand-over")
+    assert job.code == 0, job.stderr
+    preview = multibuild("merge", *empty("over"), "--handed-over", "--dry-run")
+    merged = multibuild("merge", *empty("over"), "--handed-over", "--json")
+    assert merged.code == 0, merged.stderr
+    last = registry.get(repository, "latest")
+    assert json.loads(preview.stdout) == last
+    assert [entry for entry in after["manifests"] if entry in last["manifests"]] == [
+        entry for entry in after["manifests"] if entry["digest"] not in changed_in(after, last)
+    ]
+    assert len(changed_in(after, last)) == 2
+
+
+def changed_in(before, after):
+    """Return the digests of an index that a later one lacks: of an image and its attestation."""
+    kept = {entry["digest"] for entry in after["manifests"]}
+    return {entry["digest"] for entry in before["manifests"]} - kept
