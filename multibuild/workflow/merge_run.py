@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,8 @@ from multibuild.builds.resume import read_unfinished_runs
 from multibuild.buildx.slots import Slots
 from multibuild.config.load import LoadedConfig
 from multibuild.config.project import LoadedProject
-from multibuild.errors import PublishFailed, UsageError
+from multibuild.errors import MultibuildError, PublishFailed, UsageError
+from multibuild.frozen import frozen
 from multibuild.journal.events import ContentEnded, PlatformEnded, PlatformInputs, SmokeTestEnded
 from multibuild.journal.last_run import LastRun, RecordedChild, last_run
 from multibuild.journal.local_children import adopt, is_local_child, remove_stale
@@ -35,10 +37,27 @@ from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children, read_children
 from multibuild.publish.compose_index import compose_children
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
+from multibuild.workflow.image_errors import together
 from multibuild.workflow.remember.annotations import inputs_annotations
 from multibuild.workflow.remember.recall import recall_images
 from multibuild.workflow.remember.reuse import with_attestations
 from multibuild.workflow.run import Status, failover_of, prepare_host
+
+
+@frozen
+class LastImage:
+    """An image of the last run: its plan, the context of its stages, and its children, of which some are `unproven`.
+
+    Some of the children may be those that the registry has `remembered`.
+    """
+
+    loaded: LoadedConfig
+    plan: Plan
+    context: RunContext
+    last: LastRun
+    remembered: Mapping[Platform, RememberedChild]
+    built: Mapping[Platform, BuildResult]
+    unproven: frozenset[Platform]
 
 
 async def merge_last_run(
@@ -46,46 +65,64 @@ async def merge_last_run(
 ) -> Status:
     """Compose and publish the children of the last run; what that run did not prove is proved now, as by `all`.
 
-    Gates run in any case. Of several images, all are proved before the first tag of any moves. Raises PublishFailed for
-    a required platform without a child, TestFailed or VerificationFailed for one whose proof or gate fails; no tag has
-    moved then.
+    Gates run in any case. Of several images, all are proved before the first tag of any moves, unless each is published
+    by itself: then one that fails lets the others be published. Raises PublishFailed for a required platform without a
+    child, TestFailed or VerificationFailed for one whose proof or gate fails; no tag of its image has moved then.
     """
+    errors: dict[str, MultibuildError] = {}
+    plans: dict[str, Plan] = {}
+    images: list[LastImage] = []
     chosen = choose_images(project.images, only)
     require_gate_programs(chosen, only, context.recorder.say)
-    contexts = [context.of_image(loaded.name) if loaded.name else context for loaded in chosen]
-    plans = [
-        make_plan(loaded, recorded_facts(own.state.load_facts(), loaded.config.builder), only=only)
-        for loaded, own in zip(chosen, contexts, strict=True)
-    ]
-    saved = {plan.name: plan for plan in plans}
-
-    def save(plan: Plan) -> None:
-        saved[plan.name] = plan
-        context.run.save_plan(
-            project_document(tuple(saved.values())) if project.several else plan_document(plan)
-        )
-
-    images = [
-        await _proved_image(loaded, plan, only, own, save)
-        for loaded, plan, own in zip(chosen, plans, contexts, strict=True)
-    ]
-    if project.together == "all":
-        await publish_images(images)
-    else:
-        for image in images:
-            await publish_images([image])
-    complete = all(len(image.children) == len(image.plan.platforms) for image in images)
+    for loaded in chosen:
+        own = context.of_image(loaded.name) if loaded.name else context
+        facts = recorded_facts(own.state.load_facts(), loaded.config.builder)
+        plans[loaded.name] = make_plan(loaded, facts, only=only)
+        with _collected(errors, loaded.name):
+            images.append(await _last_image(loaded, plans[loaded.name], own))
+    _require_any(images, errors, project)
+    images = await _with_host(images, only, context)
+    plans |= {image.plan.name: image.plan for image in images}
+    context.run.save_plan(
+        project_document(tuple(plans.values())) if project.several else plan_document(images[0].plan)
+    )
+    await preflight([image.plan for image in images], context.recorder, signs=True)
+    slots = Slots(images[0].plan.jobs)  # of the gates of all images
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_proved_image(image, errors, slots)) for image in images]
+    proved = [image for task in tasks if (image := task.result()) is not None]
+    errors = {name: errors[name] for name in plans if name in errors}  # in the order of the file
+    _require_any(proved, errors, project)
+    for batch in [proved] if project.together == "all" else [[image] for image in proved]:
+        with _collected(errors, batch[0].plan.name if project.together == "image" else ""):
+            await publish_images(batch)
+    if errors:
+        raise together(errors)
+    complete = all(len(image.children) == len(image.plan.platforms) for image in proved)
     return "succeeded" if complete else "partial"
 
 
-async def _proved_image(
-    loaded: LoadedConfig,
-    plan: Plan,
-    only: Sequence[Platform] | None,
-    context: RunContext,
-    save: Callable[[Plan], None],
-) -> ImageToPublish:
-    """Adopt the children of an image's last run, `save` its plan, prove what that run did not, and run the gates."""
+@contextmanager
+def _collected(errors: dict[str, MultibuildError], name: str) -> Iterator[None]:
+    """Add the error that ends an image's part to `errors`; that of a file of one image is raised."""
+    try:
+        yield
+    except MultibuildError as error:
+        if not name:
+            raise
+        errors[name] = error
+
+
+def _require_any(
+    images: Sequence[object], errors: Mapping[str, MultibuildError], project: LoadedProject
+) -> None:
+    """Raise the errors of images if they end the run: none may be published then."""
+    if errors and (project.together == "all" or not images):
+        raise together(errors)
+
+
+async def _last_image(loaded: LoadedConfig, plan: Plan, context: RunContext) -> LastImage:
+    """Adopt the children of an image's last run, and take those that the registry remembers."""
     remembered = await run_in_background(lambda: _remembered(loaded, plan, context.recorder))
     last = _require_last_run(context.state, context.run.id, unless=remembered.keys() == plan.specs.keys())
     remembered = _not_in(last, remembered)
@@ -94,25 +131,60 @@ async def _proved_image(
     _repeat_inputs(last, context)
     built = {result.platform: result for result in results if result.built}
     known = {child.platform for child in remembered.values() if child.is_proved}
-    unproven = {
-        p: built[p] for p in built if p not in known and (p in remembered or not _is_proven(plan, last, p))
-    }
-    proven = [result for platform, result in built.items() if platform not in unproven]
-    if any(planned.test and planned.platform in unproven for planned in plan.platforms):
-        plan = make_plan(loaded, (await prepare_host([loaded], context)).facts, only=only)
-    save(plan)
-    await preflight([plan], context.recorder, signs=True)
+    return LastImage(
+        loaded=loaded,
+        plan=plan,
+        context=context,
+        last=last,
+        remembered=remembered,
+        built=built,
+        unproven=frozenset(
+            p for p in built if p not in known and (p in remembered or not _is_proven(plan, last, p))
+        ),
+    )
+
+
+async def _with_host(
+    images: Sequence[LastImage], only: Sequence[Platform] | None, context: RunContext
+) -> list[LastImage]:
+    """Set up the host, once, if a test has to be run, and plan from what it can do."""
+    untested = [
+        image.loaded
+        for image in images
+        if any(planned.test and planned.platform in image.unproven for planned in image.plan.platforms)
+    ]
+    if not untested:
+        return list(images)
+    facts = (await prepare_host(untested, context)).facts
+    return [
+        replace(image, plan=make_plan(image.loaded, facts, only=only)) if image.loaded in untested else image
+        for image in images
+    ]
+
+
+async def _proved_image(
+    image: LastImage, errors: dict[str, MultibuildError], slots: Slots
+) -> ImageToPublish | None:
+    """Prove what an image's last run did not, and run its gates; None if that ended in one of the `errors`."""
+    with _collected(errors, image.plan.name):
+        return await _prove(image, slots)
+    return None
+
+
+async def _prove(image: LastImage, slots: Slots) -> ImageToPublish:
+    loaded, plan, context, last = image.loaded, image.plan, image.context, image.last
+    proven = [result for platform, result in image.built.items() if platform not in image.unproven]
     with child_reader(loaded, context.state, context.run, context.recorder) as reader:
         children = await read_children(plan, staged_children(proven), context.recorder, reader=reader)
         _repeat_proofs(children, last, context)
-        if unproven:
-            staged = staged_children(tuple(unproven.values()))
+        if image.unproven:
+            staged = staged_children([image.built[p] for p in image.built if p in image.unproven])
             failover = failover_of(plan, [loaded], context)
             children += await prove_children(plan, staged, context, reader=reader, failover=failover)
         by_platform = {child.planned.platform: child for child in children}
         ordered = [by_platform[platform] for platform in plan.specs if platform in by_platform]
-        ordered = [*with_attestations(ordered, remembered)]
-        gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
+        ordered = [*with_attestations(ordered, image.remembered)]
+        gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=slots)
         passed = await pass_gates(gates, ordered)
     previous = read_unfinished_runs(context.state, context.run)
     return ImageToPublish(
@@ -120,7 +192,7 @@ async def _proved_image(
         children=passed,
         context=context,
         previous_digests=previous.tags,
-        inputs=_inputs(loaded, plan, last, remembered),
+        inputs=_inputs(loaded, plan, last, image.remembered),
     )
 
 

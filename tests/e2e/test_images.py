@@ -165,6 +165,11 @@ def test_images_by_themselves_are_published_although_another_fails(images, repos
     assert [image["status"] for image in done.json["images"]] == ["succeeded", "failed"]
     assert registry.exists(f"{repository}/app", "latest")
     assert not registry.exists(f"{repository}/broken", "latest")
+    done = multibuild("merge", "--tag", "2", "-f", config, "--state-dir", state, "--json")
+    assert (done.code, done.json["status"]) == (7, "partial"), done.stderr
+    assert "broken: run " in done.stderr
+    assert registry.exists(f"{repository}/app", "2")
+    assert not registry.exists(f"{repository}/broken", "2")
 
 
 def test_chosen_images_bring_those_they_are_built_from(images, repository, registry, state):
