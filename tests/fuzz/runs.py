@@ -18,6 +18,7 @@ from multibuild.builds.history import read_history
 from multibuild.builds.resume import read_unfinished_runs
 from multibuild.config.cli_overrides import Overrides
 from multibuild.config.load import LoadedConfig, load_config
+from multibuild.config.project import load_project
 from multibuild.host.probe_cache import cache_entry, cached_results
 from multibuild.journal.events import EVENTS
 from multibuild.journal.journal import read_journal, scan_journal
@@ -29,6 +30,7 @@ from multibuild.plan.host_facts import assumed_facts, recorded_facts
 from multibuild.plan.plan import Plan, make_plan
 from multibuild.platforms import Platform
 from multibuild.report.html.page import as_html
+from multibuild.report.images import as_rows, make_run_report
 from multibuild.report.markdown import as_markdown
 from multibuild.report.report import make_report
 from multibuild.report.summary import as_text
@@ -44,6 +46,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 IMAGE = "registry.example.org/app"
 CONFIG = f"version: 1\nimage: {IMAGE}\nplatforms: [linux/amd64, linux/arm64]\n"
+IMAGES_CONFIG = CONFIG.replace("/app", "/{name}") + "images: {app: {}, worker: {}}\n"
 TIMES = (
     "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1969-12-31T23:59:59Z", "9998-12-31T23:00:00-05:00",
     "2026-01-01T00:00:00", "2026-W01-1T00:00:00Z", "2026-01-01T00:00:00+00:00", "99999-01-01T00:00:00Z",
@@ -216,6 +219,8 @@ HOSTILE_PATHS = (
     "runs/20260102-030405-0002/plan.json", "runs/99991231-235959-ffff/journal.jsonl", "runs/train1/plan.json",
     "journal.jsonl", "plan.json", "runs/20260102-030405-0001/logs/linux-amd64.2.log", "runs/new\nline/plan.json",
     "runs/20260102-030405-0001/logs/linux-amd64.test.log", "runs/20260102-030405-0001/multibuild-run",
+    "runs/20260102-030405-0001/images", "runs/20260102-030405-0001/images/app",
+    "runs/20260102-030405-0001/images/worker/logs", "runs/20260102-030405-0001/images/app/logs/linux-amd64.2.log",
     "runs/20260102-030405-0001/children/linux-amd64/index.json", "runs/20260102-030405-0001/logs/x/../a.log",
 )  # fmt: skip
 
@@ -241,12 +246,20 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 
 
 def _import(case: bytes) -> None:
+    _import_into((_plan(),), case)
+
+
+def _import_images(case: bytes) -> None:
+    _import_into(_plans_of_images(), case)
+
+
+def _import_into(plans: tuple[Plan, ...], case: bytes) -> None:
     with _quiet(), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         source, state = Path(folder) / "source", State(Path(folder) / "state")
         source.mkdir()
         _write(source, json.loads(case))
-        runs = check_runs((_plan(),), find_runs(source))
-        run = write_imported_run((_plan(),), runs, state)
+        runs = check_runs(plans, find_runs(source))
+        run = write_imported_run(plans, runs, state)
         written = scan_journal(run.journal_path)
         assert (written.damaged, written.torn, written.cut) == ((), False, False)
         files = [path for path in state.path.rglob("*") if path != state.path / "latest"]
@@ -254,7 +267,10 @@ def _import(case: bytes) -> None:
         assert all(path.stat().st_mode & 0o077 == 0 for path in files)
         assert not any(b"root:" in path.read_bytes()[:10_000] for path in files if path.is_file())
         assert {path.name for path in Path(folder).iterdir()} == {"source", "state"}
-        _summarise(state, run, state.new_run(NOW))
+        for view in run.views():
+            _summarise(state.of_image(view.image) if view.image else state, view, state.new_run(NOW))
+        report = make_run_report(run.id, run.load_plan() or {}, run.all_entries())
+        assert printable(as_text(as_rows(report))) == as_text(as_rows(report))
 
 
 @cache
@@ -271,6 +287,15 @@ def _plan() -> Plan:
 
 
 @cache
+def _plans_of_images() -> tuple[Plan, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "multibuild.yaml"
+        path.write_text(IMAGES_CONFIG)
+        project = load_project(path, environ={}, overrides=Overrides(), now=NOW)
+        return tuple(make_plan(loaded, assumed_facts("auto")) for loaded in project.images)
+
+
+@cache
 def _seed(name: str) -> bytes:
     return (SEEDS / name).read_bytes()
 
@@ -281,4 +306,5 @@ TARGETS = (
     Target(name="journals", make=_make_journal, run=_read_journal),
     Target(name="state-documents", make=_make_document, run=_read_document),
     Target(name="imports", make=_make_import, run=_import),
+    Target(name="imports-of-images", make=_make_import, run=_import_images, short_cases=60),
 )
