@@ -146,7 +146,11 @@ def dockerfile() -> str:
 def _build(lab: Lab, context: Path, toolchain: Toolchain) -> None:
     platforms = [PLATFORMS[architecture] for architecture in toolchain.architectures]
     say(f"building {reference(lab, toolchain.name)} for {', '.join(platforms)}")
-    output = f"type=image,name={reference(lab, toolchain.name)},push=true,oci-mediatypes=true,store=false"
+    # A gigabyte that is pushed to this machine alone: the least compression takes a third of the time.
+    output = (
+        f"type=image,name={reference(lab, toolchain.name)},push=true,oci-mediatypes=true,store=false,"
+        "compression=gzip,compression-level=1"
+    )
     run(
         [
             "docker", "buildx", "build", "--builder", "default", "--platform", ",".join(platforms),

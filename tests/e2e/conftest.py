@@ -74,6 +74,11 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("driver", drivers, scope="session")
 
 
+def pytest_collection_modifyitems(items):
+    """Put groups first: one worker runs a group, whose costly fixture is made once, and ends with the others."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(scope="session")
 def builder(driver):
     """Return the `builder:` of a config, or the value of --builder, that leads to the driver."""
