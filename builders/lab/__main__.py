@@ -62,7 +62,7 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("status", help="what runs")
     commands.add_parser("env", help="shell lines to export")
     commands.add_parser(
-        "readers", help="unpack skopeo, crane and oras, to check images with; prints their prefix"
+        "readers", help="unpack skopeo, crane, oras and cosign, to check images with; prints their prefix"
     )
     commands.add_parser("ssh", help="unpack an ssh server and client, for tests; prints their prefix")
     commands.add_parser("toolchains", help="build images with compilers, for the examples that need them")

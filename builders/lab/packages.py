@@ -32,8 +32,8 @@ OWN = (
 )  # fmt: skip
 """From the machine's own suite: testing's runc needs a newer glibc."""
 
-READERS = ("crane", "oras")
-"""Clients of registries other than docker, from testing."""
+READERS = ("crane", "oras", "cosign")
+"""Clients of registries other than docker, and what signs in them, from testing."""
 
 SKOPEO = ("skopeo", "libgpgme11", "libassuan0", "libgpg-error0", "libdevmapper1.02.1")
 """From bookworm: testing's needs a newer glibc. manifest-tool and regctl are not in Debian."""

@@ -263,7 +263,7 @@ def docker(*arguments, check=True, env=None):
 
 @dataclass(frozen=True)
 class Readers:
-    """Debian's skopeo, crane and oras: clients that share no code with docker or multibuild."""
+    """Debian's skopeo, crane, oras and cosign: clients that share no code with docker or multibuild."""
 
     prefix: Path
 
@@ -288,6 +288,9 @@ class Readers:
 
     def oras(self, *arguments, **options):
         return self("oras", *arguments, **options)
+
+    def cosign(self, *arguments, **options):
+        return self("cosign", *arguments, **options)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 """`sign` in whole runs: no tag without its signatures, whatever becomes of cosign or of multibuild meanwhile.
 
-The program is a stand-in whose layouts in the registry are cosign's, and whose cryptography is not.
+Where cosign has to fail, the program is a stand-in whose layouts in the registry are cosign's, and whose cryptography
+is not.
 """
 
 import os
 import signal
+import subprocess
 
 import pytest
 from e2e.conftest import REGISTRY, finish, multibuild, start
+from e2e.registries import another_registry
 from fakes.cosign import FakeCosign, is_signed
 
 TAGS = ["1", "latest"]
@@ -97,3 +100,49 @@ def test_a_key_that_cannot_be_opened_is_found_before_anything_is_built(
     missing = multibuild("all", "-f", path, "--state-dir", state)
     assert missing.code == 2
     assert "sign.key: there is no file" in missing.stderr
+
+
+@pytest.mark.one_driver(driver="docker", reason=NO_BUILDER)
+def test_the_real_cosign_verifies_what_is_published_copied_and_promoted(
+    project, readers, registry, repository, state, tmp_path, monkeypatch
+):
+    """Index and images in two registries, with a key pair and without a transparency log."""
+    monkeypatch.setenv("COSIGN_PASSWORD", "the password")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cosign").symlink_to(readers.prefix / "usr" / "bin" / "cosign")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    flags = ("--key", tmp_path / "cosign.pub", "--insecure-ignore-tlog=true", "--allow-http-registry")
+    subprocess.run(["cosign", "generate-key-pair"], cwd=tmp_path, check=True, capture_output=True)
+
+    with another_registry(tmp_path) as elsewhere:
+        names = (f"{REGISTRY}/{repository}", f"{elsewhere.host}/team/app")
+        path = project(
+            tags=TAGS,
+            image=names[0],
+            destinations=names[1:],
+            sign={"key": str(tmp_path / "cosign.key"), "tlog": False},
+        )
+        done = multibuild("all", "-f", path, "--state-dir", state, "--json")
+        assert done.code == 0, done.stderr
+        digest = done.json["index"]["digest"]
+        digests = [digest, *(row["manifest"] for row in done.json["platforms"])]
+        refs = [f"{name}@{one}" for name in names for one in digests] + [f"{name}:latest" for name in names]
+
+        copy = f"{elsewhere.host}/team/copy"
+        readers.crane("copy", "--insecure", f"{names[0]}@{digest}", f"{copy}:1")
+        for tag in readers.crane("ls", "--insecure", names[0]).stdout.split():
+            if tag.startswith("sha256-"):
+                readers.crane("copy", "--insecure", f"{names[0]}:{tag}", f"{copy}:{tag}")
+        promoted = f"{elsewhere.host}/team/released"
+        assert multibuild("promote", f"{names[0]}:1", f"{promoted}:1").code == 0
+
+        for ref in (*refs, f"{copy}:1", *(f"{promoted}@{one}" for one in digests)):
+            assert digest.partition(":")[0] in readers.cosign("verify", *flags, ref).stdout
+        (tmp_path / "other").mkdir()
+        subprocess.run(
+            ["cosign", "generate-key-pair"], cwd=tmp_path / "other", check=True, capture_output=True
+        )
+        other = readers.cosign(
+            "verify", "--key", tmp_path / "other" / "cosign.pub", *flags[2:], refs[0], check=False
+        )
+        assert other.returncode != 0
