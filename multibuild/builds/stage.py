@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from multibuild.builds.attempt import BuildContext
-from multibuild.builds.batch.batch import Batch, first_attempts, plan_batches, run_batch
+from multibuild.builds.batch.batch import (
+    Batch,
+    CachedBatches,
+    first_attempts,
+    parts_of,
+    plan_batches,
+    run_batch,
+)
 from multibuild.builds.dependencies import ImageBuilds, RunChildren, alone
 from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.history import BuildHistory, read_history
@@ -60,8 +67,14 @@ class SharedBuilds:
     slots: Slots
     failover: Failover
     children: RunChildren
+    cached: CachedBatches
     needed: frozenset[str]
     stop: asyncio.Event
+
+    def close(self, image: str) -> None:
+        """Let nothing wait for an image any more."""
+        self.cached.close(image)
+        self.children.close(image)
 
     @classmethod
     def of(cls, plans: Sequence[Plan], failover: Failover) -> SharedBuilds:
@@ -74,6 +87,7 @@ class SharedBuilds:
             slots=Slots(jobs, gate),
             failover=failover,
             children=RunChildren(),
+            cached=CachedBatches(plan.name for plan in plans),
             needed=frozenset(name for plan in plans for name in plan.dependencies.values()),
             stop=asyncio.Event(),
         )
@@ -110,6 +124,7 @@ async def build_platforms(
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
             slots=shared.slots if plan.name else None,
             images=images,
+            cached=shared.cached,
             stop=shared.stop,
         )
         inputs_held = await check_inputs(plan, reusable.fingerprints, context.recorder)
@@ -129,12 +144,13 @@ async def build_children(
     history: BuildHistory = NO_HISTORY,
     slots: Slots | None = None,
     images: ImageBuilds | None = None,
+    cached: CachedBatches | None = None,
     stop: asyncio.Event | None = None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan without a `reusable` child; results in config order, failures in them.
 
     Long builds start first, a large context is uploaded once for many platforms, and what should be cached is built
-    in one process. `slots`, `images` and `stop` are the run's, where it has several images.
+    in one process. `slots`, `images`, `cached` and `stop` are the run's, where it has several images.
     """
     retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
     images = images or alone(run)
@@ -168,7 +184,12 @@ async def build_children(
     batches = () if plan.dependencies else plan_batches(plan, pending, history)
     try:
         results |= await _build_each(
-            pending, context, batches, stop or asyncio.Event(), fail_fast=plan.fail_fast
+            pending,
+            context,
+            batches,
+            cached or CachedBatches([images.name]),
+            stop or asyncio.Event(),
+            fail_fast=plan.fail_fast,
         )
     finally:
         images.close()
@@ -215,6 +236,7 @@ async def _build_each(
     platforms: list[PlannedPlatform],
     context: BuildContext,
     batches: Sequence[Batch],
+    cached: CachedBatches,
     stop: asyncio.Event,
     *,
     fail_fast: bool,
@@ -238,7 +260,10 @@ async def _build_each(
             stop.set()
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run_batch(batch, context, on_first_attempt)) for batch in batches]
+        parts = [(batch.why, parts_of(batch, context, on_first_attempt)) for batch in batches]
+        joined = [members for why, members in parts if why == "cached"]
+        tasks = [group.create_task(cached.run(context.images.name, joined))]
+        tasks += [group.create_task(run_batch(members, why)) for why, members in parts if why != "cached"]
         tasks += [group.create_task(build_one(planned)) for planned in platforms]
         stopper = group.create_task(_cancel_when(stop, tasks))
         if tasks:

@@ -211,7 +211,7 @@ async def _build_and_prove(
             raise
         return ImageOutcome(image=image, plan=plan, error=error)
     finally:
-        shared.children.close(plan.name)
+        shared.close(plan.name)
     complete = len(children) == len(plan.platforms)
     digests_by_platform = {p: one.digest for p, one in image.reusable.fingerprints.platforms.items()}
     inputs = inputs_annotations(loaded, plan, digests_by_platform) if built.inputs_held else NO_INPUTS

@@ -12,10 +12,12 @@ from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
+from multibuild.builds.batch.batch import CachedBatches
+from multibuild.builds.dependencies import ImageBuilds, RunChildren
 from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
 from multibuild.builds.stage import build_children
-from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting
+from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting, BatchStarted
 from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.runs import State
@@ -87,6 +89,57 @@ def test_cached_platforms_are_built_in_one_process(docker, plan, tmp_path):
         "docker-buildx", "bake", "--progress", "rawjson", "--metadata-file", metadata, "--builder", "b",
         "--allow", "fs=*", "--allow", "ssh", "--file", file,
     ]  # fmt: skip
+
+
+def build_images(plan, tmp_path, *, awaited=("app", "worker")):
+    """Build two images of a run, whose platforms were built before, of the `awaited` ones; results and events of both."""
+    history = BuildHistory(cached=frozenset(planned.platform for planned in plan.platforms))
+    run, children = State(tmp_path / "state").new_run(datetime.now(UTC)), RunChildren()
+    cached = CachedBatches(awaited)
+
+    async def build_image(name, recorder):
+        own, view = recorder.of_image(name), run.of_image(name)
+        view.create()
+        images = ImageBuilds(name=name, run=view, dependencies={}, children=children)
+        failover = Failover.of(plan, own.say)
+        return await build_children(
+            plan, view, own, failover=failover, history=history, images=images, cached=cached
+        )
+
+    async def build_both(recorder):
+        builds = [asyncio.create_task(build_image(name, recorder)) for name in ("app", "worker")]
+        await asyncio.sleep(0)
+        for name in set(awaited) - {"app", "worker"}:
+            cached.close(name)
+        return await asyncio.gather(*builds)
+
+    with Journal(run.journal_path) as journal:
+        results = asyncio.run(build_both(Recorder(journal, NullDisplay())))
+    return results, [run.of_image(name).events() for name in ("app", "worker")]
+
+
+TARGETS = ("0_linux-amd64", "1_linux-arm64", "2_linux-amd64", "3_linux-arm64")
+
+
+@pytest.mark.parametrize("awaited", [("app", "worker"), ("app", "worker", "fails-before")])
+def test_cached_platforms_of_several_images_are_built_in_one_process(docker, plan, tmp_path, awaited):
+    docker.answer("bake", stderr=lines(*(line for target in TARGETS for line in pushed(target))))
+    results, events = build_images(plan, tmp_path, awaited=awaited)
+    assert [[result.digest for result in image] for image in results] == [[DIGEST, DIGEST], [DIGEST, DIGEST]]
+    assert [call[1] for call in docker.calls()] == ["bake"]
+    for own in events:
+        started = [event.platforms for event in own if isinstance(event, BatchStarted)]
+        assert started == [("linux/amd64", "linux/arm64")]
+        assert [event.outcome for event in own if isinstance(event, AttemptEnded)] == ["ok", "ok"]
+
+
+def test_what_a_batch_of_several_images_lost_is_built_alone(docker, plan, tmp_path):
+    docker.answer("bake", stderr=lines(*pushed(TARGETS[0]), *running(TARGETS[3])))
+    docker.answer("build")
+    results, _ = build_images(plan, tmp_path)
+    assert [result.digest for result in results[0]] == [DIGEST, f"sha256:{'a' * 64}"]
+    assert all(result.built for result in results[1])
+    assert [call[1] for call in docker.calls()] == ["bake", "build", "build", "build"]
 
 
 def test_a_batch_that_has_pushed_everything_is_ended(docker, plan, tmp_path):

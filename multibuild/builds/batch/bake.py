@@ -27,18 +27,15 @@ def target_name(planned: PlannedPlatform) -> str:
 
 
 def bake_document(
-    platforms: Sequence[PlannedPlatform],
+    platforms: Mapping[str, PlannedPlatform],
     project: Path,
     folders: Mapping[str, Path | None] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return the bake file of platforms that one node builds; its paths are relative to `project`.
+    """Return the bake file of platforms, by target, that one node builds; its paths are relative to `project`.
 
     Children that are not pushed become layouts in `folders`, by target.
     """
-    targets = {
-        target_name(planned): _target(planned, project, folders.get(target_name(planned)))
-        for planned in platforms
-    }
+    targets = {name: _target(planned, project, folders.get(name)) for name, planned in platforms.items()}
     return {"group": {"default": {"targets": list(targets)}}, "target": targets}
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from multibuild.builds.batch.bake import bake_arguments, bake_document
+from multibuild.builds.batch.bake import bake_arguments, bake_document, target_name
 from multibuild.builds.batch.batch import Batch, plan_batches
 from multibuild.builds.history import BuildHistory
 from multibuild.buildx.rawjson_progress import Progress
@@ -36,6 +36,10 @@ def batches_of(plan, context_bytes, *cached, **seconds):
         cached=frozenset(map(Platform.parse, cached)),
     )
     return plan_batches(plan, plan.platforms, history)
+
+
+def by_target(platforms):
+    return {target_name(planned): planned for planned in platforms}
 
 
 def test_a_large_context_puts_all_platforms_of_a_node_in_a_batch(plan):
@@ -94,7 +98,7 @@ def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
         'annotations: {index: "no", "manifest:a.b": "x $${c}"}',
         platforms="linux/arm/v7",
     )
-    document = bake_document(one.platforms, Path("/project"))
+    document = bake_document(by_target(one.platforms), Path("/project"))
     assert document["group"] == {"default": {"targets": ["linux-arm-v7"]}}
     assert document["target"]["linux-arm-v7"] == {
         "context": ".",
@@ -114,13 +118,13 @@ def test_the_bake_file_has_the_fields_of_the_build_flags(plan):
 
 def test_bake_has_the_limits_of_steps(plan):
     one = plan("", platforms="{name: linux/arm64, memory: 1g, cpus: 0.5}")
-    target = bake_document(one.platforms, Path("/project"))["target"]["linux-arm64"]
+    target = bake_document(by_target(one.platforms), Path("/project"))["target"]["linux-arm64"]
     assert target["resources"] == {"memory": "1073741824", "cpu-period": 100000, "cpu-quota": 50000}
 
 
 def test_bake_reads_the_dockerfile_that_a_build_would_read(plan):
     one = plan("context: src\ndockerfile: docker/app.Dockerfile", platforms="linux/amd64")
-    target = bake_document(one.platforms, Path("/project"))["target"]["linux-amd64"]
+    target = bake_document(by_target(one.platforms), Path("/project"))["target"]["linux-amd64"]
     assert (target["context"], target["dockerfile"]) == ("src", "/project/docker/app.Dockerfile")
 
 
