@@ -53,7 +53,7 @@ FIELD_SHAPES: Mapping[tuple[str, str], Shape] = {
 
 _PLANNED: Mapping[str, Shape] = {
     "platform": is_text, "required?": is_flag, "emulated?": is_flag, "node?": is_text, "driver?": is_text,
-    "staging": {"reference": is_text},
+    "staging": {"reference": is_text}, "command?": [is_text],
 }  # fmt: skip
 
 _IMAGE_PLAN: Mapping[str, Shape] = {

@@ -14,7 +14,6 @@ from e2e.registries import another_registry
 from fakes.cosign import FakeCosign, is_signed
 
 TAGS = ["1", "latest"]
-NO_BUILDER = "what is signed does not depend on the builder"
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def unsigned(report, names, public):
     return [f"{name}@{one}" for name in names for one in digests if not is_signed(f"{name}@{one}", public)]
 
 
-@pytest.mark.one_driver(driver="docker", reason=NO_BUILDER)
+@pytest.mark.one_driver(driver="docker", reason="what is signed does not depend on the builder")
 def test_no_tag_moves_before_everything_is_signed(config, cosign, registry, repository, state):
     """cosign fails, multibuild is killed while it signs in the second repository, then a run completes both."""
     path, names, public = config(repository)
@@ -84,7 +83,7 @@ def test_no_tag_moves_before_everything_is_signed(config, cosign, registry, repo
     ]
 
 
-@pytest.mark.one_driver(driver="docker", reason=NO_BUILDER)
+@pytest.mark.one_driver(driver="docker", reason="what is signed does not depend on the builder")
 def test_a_key_that_cannot_be_opened_is_found_before_anything_is_built(
     config, registry, repository, state, monkeypatch
 ):
@@ -102,7 +101,7 @@ def test_a_key_that_cannot_be_opened_is_found_before_anything_is_built(
     assert "sign.key: there is no file" in missing.stderr
 
 
-@pytest.mark.one_driver(driver="docker", reason=NO_BUILDER)
+@pytest.mark.one_driver(driver="docker", reason="what is signed does not depend on the builder")
 def test_the_real_cosign_verifies_what_is_published_copied_and_promoted(
     project, readers, registry, repository, state, tmp_path, monkeypatch
 ):

@@ -26,8 +26,13 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 """A scanner that has its database takes seconds; one that fetches it first, minutes."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?\Z")
-_PLACEHOLDER: Final = re.compile(r"\{\{.*?\}\}|\$\{[^}]*\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}", re.DOTALL)
-"""A placeholder; what templates of Go and variables of a shell have in braces is none."""
+_PLACEHOLDER: Final = re.compile(
+    r"\{\{.{0,500}?\}\}|\$\{[^}]{0,500}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}", re.DOTALL
+)
+"""A placeholder; what templates of Go and variables of a shell have in braces is none.
+
+Longer ones than any that people write end there, so that hostile text takes no quadratic time.
+"""
 
 
 def _check_name(value: str) -> str:
