@@ -1,6 +1,10 @@
 """Settings of every test."""
 
+import os
 import signal
 
 # A run in the background of a shell ignores SIGINT, and every process that it starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start thousands of processes: without bytecode, each compiles the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -4,6 +4,7 @@ import ast
 import re
 from collections import Counter
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,14 @@ SEAMS = {
 }
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path):
     """Return the top-level packages a module imports anywhere in it; what is for type checking alone does not count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     guarded = {
         id(inner)
         for node in ast.walk(tree)
@@ -92,7 +98,7 @@ def imports_of(path):
     """Return the modules of the package that a module imports anywhere in it, types included."""
     names = modules()
     imported = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("multibuild."):
             module = str(node.module).removeprefix("multibuild.")
             inner = {f"{module}.{name.name}" for name in node.names} & names.keys()
@@ -158,7 +164,7 @@ def test_imports_stand_at_the_top_of_modules():
         (name, node.lineno)
         for name, path in modules().items()
         if room(name) != "cli"
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for function in ast.walk(parsed(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -178,7 +184,7 @@ def test_docstrings_begin_with_what_a_thing_does():
 
 def test_no_command_goes_through_a_shell():
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) != "get_completion_script":
                 shell = [word.value for word in node.keywords if word.arg == "shell"]
                 assert not any(not isinstance(value, ast.Constant) or value.value for value in shell), path
@@ -193,7 +199,7 @@ def test_no_archive_is_unpacked():
     """The standard library's filter can be passed by (CVE-2025-4517): archives are read in place."""
     root = PACKAGE.parent
     for path in (*PACKAGE.rglob("*.py"), *(root / "builders").rglob("*.py"), *(root / "bench").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         assert "unpack_archive" not in ast.unparse(tree), path
         names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert not names & {"extractall", "extract", "_extract_member"}, path
@@ -205,7 +211,7 @@ def test_frozen_dataclasses_are_created_the_cheap_way():
     slotted = {
         node.name
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef)
         for decorator in node.decorator_list
         if isinstance(decorator, ast.Call) and {word.arg for word in decorator.keywords} == words

@@ -146,5 +146,5 @@ def test_a_hostile_script_is_read_in_linear_time(piece):
         follow(Text(text=script), {}, Machine(outputs={}, marks=frozenset()), parsed)
         return time.process_time() - began
 
-    short = max(min(seconds(20_000) for _ in range(3)), 0.01)
-    assert min(seconds(80_000) for _ in range(3)) < 12 * short
+    short = max(min(seconds(6_000) for _ in range(3)), 0.005)
+    assert min(seconds(24_000) for _ in range(3)) < 12 * short
