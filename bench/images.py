@@ -57,7 +57,7 @@ def cold(scratch: Path, size: Size) -> Case:
         name=f"{_size(project)}, cold",
         ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
         peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
-        target=1.05,
+        target=1.0,
     )
 
 
@@ -71,7 +71,7 @@ def cached(scratch: Path, size: Size) -> Case:
         name=f"{_size(project)}, cached",
         ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet")),
         peers=(Contestant(name="bake", run=project.bake()),),
-        target=1.6,
+        target=1.2,
     )
 
 
@@ -92,7 +92,7 @@ def failed(scratch: Path, size: Size) -> Case:
                 before=project.write,
             ),
         ),
-        target=1.0,
+        target=0.6,
     )
 
 
