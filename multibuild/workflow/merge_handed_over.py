@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from multibuild.builds.resume import read_unfinished_tags
 from multibuild.buildx.slots import Slots
 from multibuild.config.project import LoadedProject
 from multibuild.journal.events import PlatformEnded
@@ -101,7 +102,13 @@ async def _proved(image: HandedOverImage) -> ImageToPublish:
         gates = GatesRun(plan=plan, context=context, registries=reader.registries, slots=Slots(plan.jobs))
         children = await pass_gates(gates, children)
     children = with_attestations(children, image.remembered)
-    return ImageToPublish(plan=plan, children=children, context=context, inputs=image.annotations)
+    return ImageToPublish(
+        plan=plan,
+        children=children,
+        context=context,
+        previous_digests=read_unfinished_tags(context.state, context.run),
+        inputs=image.annotations,
+    )
 
 
 def _record(image: HandedOverImage) -> None:

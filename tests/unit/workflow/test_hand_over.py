@@ -19,7 +19,7 @@ from multibuild.config.project import load_project
 from multibuild.config.sections import SmokeTest
 from multibuild.engine.docker import Engine
 from multibuild.errors import PublishFailed, UsageError
-from multibuild.journal.events import HandedOver, RunStarted, SmokeTestEnded
+from multibuild.journal.events import HandedOver, RunStarted, SmokeTestEnded, TagPlanned
 from multibuild.journal.recorder import Recorder
 from multibuild.journal.run_context import RunContext
 from multibuild.journal.runs import State
@@ -506,6 +506,23 @@ def dead_from(number):
         return (403, b"{}", {}) if count >= number else proceed()
 
     return bend
+
+
+async def test_a_merge_that_cannot_publish_puts_back_what_a_killed_one_moved(machine, registry):
+    config = {"tags": ["latest", "2"]}
+    await hand_over_all(machine, **config)
+    before, after = (put_index(registry, "app", [], tag="latest", annotations={"n": n}) for n in "ab")
+    killed = machine("merge", **config)
+    moved = TagPlanned(ref=f"{registry.host}/app:latest", before=before, after=after)
+    write_events(killed.context.run.journal_path, RunStarted(command="publish"), moved)
+
+    def refuse_2(_registry, request, proceed):
+        return (403, b"{}", {}) if (request.method, request.rest) == ("PUT", "2") else proceed()
+
+    registry.bends.append(refuse_2)
+    with pytest.raises(PublishFailed):
+        await machine("merge", **config).merge()
+    assert registry.repository("app").tags["latest"] == before
 
 
 async def test_what_a_killed_merge_left_is_not_published_again_once_a_tag_moved_on(machine, registry):
