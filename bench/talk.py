@@ -36,7 +36,7 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
 
     from bench.own import print_own_use
     from multibuild.builds.failover import Failover
-    from multibuild.builds.stage import build_children
+    from multibuild.builds.stage import SharedBuilds, build_children
     from multibuild.cli.display.display import make_display
     from multibuild.config.cli_overrides import Overrides
     from multibuild.config.load import load_config
@@ -62,7 +62,7 @@ def orchestrate(scratch: Path, megabytes: float) -> None:
         recorder = Recorder(journal, make_display("quiet", quiet=True, run=run.path))
         plan = make_plan(loaded, facts)
         failover = Failover.of(plan, recorder.say)
-        results = asyncio.run(build_children(plan, run, recorder, failover=failover))
+        results = asyncio.run(build_children(plan, run, recorder, shared=SharedBuilds.of([plan], failover)))
     assert all(result.built for result in results), [result.failure for result in results]
     assert sum(path.stat().st_size for path in run.logs.iterdir()) > megabytes * 900_000
     print_own_use()

@@ -91,11 +91,6 @@ class ImageBuilds:
         self.children.close(self.name)
 
 
-def alone(run: RunDirectory) -> ImageBuilds:
-    """Return the builds of an image that is built from no other."""
-    return ImageBuilds(name="", run=run, dependencies={}, children=RunChildren())
-
-
 def dependencies_first(plans: Sequence[Plan]) -> tuple[Plan, ...]:
     """Return plans in an order in which each follows those of them it is built from."""
     by_name, ordered = {plan.name: plan for plan in plans}, dict[str, Plan]()

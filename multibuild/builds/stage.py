@@ -15,7 +15,7 @@ from multibuild.builds.batch.batch import (
     plan_batches,
     run_batch,
 )
-from multibuild.builds.dependencies import ImageBuilds, RunChildren, alone
+from multibuild.builds.dependencies import ImageBuilds, RunChildren
 from multibuild.builds.failover import Failover, plan_after_failover
 from multibuild.builds.history import BuildHistory, read_history
 from multibuild.builds.inputs import check_inputs
@@ -107,25 +107,14 @@ async def build_platforms(
     The inputs are checked again afterwards: children of files that changed meanwhile are not reused later. `shared` is
     what the builds of a run's images share.
     """
-    images = ImageBuilds(
-        name=plan.name,
-        run=context.run,
-        dependencies=plan.dependencies,
-        children=shared.children,
-        is_needed=plan.name in shared.needed,
-    )
     with context.recorder.stage("build"):
         results = await build_children(
             plan,
             context.run,
             context.recorder,
-            failover=shared.failover,
+            shared=shared,
             reusable=reusable.children,
             history=read_history(context.state.runs_before(context.run), reusable.fingerprints),
-            slots=shared.slots if plan.name else None,
-            images=images,
-            cached=shared.cached,
-            stop=shared.stop,
         )
         inputs_held = await check_inputs(plan, reusable.fingerprints, context.recorder)
     remove_stale(context.state.runs(), context.run)
@@ -139,31 +128,34 @@ async def build_children(
     run: RunDirectory,
     recorder: Recorder,
     *,
-    failover: Failover,
+    shared: SharedBuilds,
     reusable: Mapping[Platform, FinishedChild] = MappingProxyType({}),
     history: BuildHistory = NO_HISTORY,
-    slots: Slots | None = None,
-    images: ImageBuilds | None = None,
-    cached: CachedBatches | None = None,
-    stop: asyncio.Event | None = None,
 ) -> tuple[BuildResult, ...]:
     """Build every platform of the plan without a `reusable` child; results in config order, failures in them.
 
     Long builds start first, a large context is uploaded once for many platforms, and what should be cached is built
-    in one process. `slots`, `images`, `cached` and `stop` are the run's, where it has several images.
+    in one process. `shared` is what the builds of a run's images share.
     """
     retry, retries_left = plan.retry, max(10, 2 * len(plan.platforms))
-    images = images or alone(run)
+    images = ImageBuilds(
+        name=plan.name,
+        run=run,
+        dependencies=plan.dependencies,
+        children=shared.children,
+        is_needed=plan.name in shared.needed,
+    )
     context = BuildContext(
         buildx=plan.facts.buildx,
         environ=build_environ(all_local=plan.facts.all_local),
         project=plan.project,
         run=run,
-        slots=slots or Slots(plan.jobs, cpu_gate(plan, history)),
+        # The gate of one image knows how long its builds took.
+        slots=shared.slots if plan.name else Slots(plan.jobs, cpu_gate(plan, history)),
         budget=Budget(
             attempts=retry.attempts, initial=retry.initial, max=retry.max, run_retries=retries_left
         ),
-        failover=failover,
+        failover=shared.failover,
         stall=plan.stall_timeout,
         crash_timeout=plan.crash_timeout,
         all_local=plan.facts.all_local,
@@ -184,12 +176,7 @@ async def build_children(
     batches = () if plan.dependencies else plan_batches(plan, pending, history)
     try:
         results |= await _build_each(
-            pending,
-            context,
-            batches,
-            cached or CachedBatches([images.name]),
-            stop or asyncio.Event(),
-            fail_fast=plan.fail_fast,
+            pending, context, batches, shared.cached, shared.stop, fail_fast=plan.fail_fast
         )
     finally:
         images.close()

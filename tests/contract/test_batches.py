@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,11 +13,9 @@ from fakes.docker import FakeDocker
 from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
-from multibuild.builds.batch.batch import CachedBatches
-from multibuild.builds.dependencies import ImageBuilds, RunChildren
 from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
-from multibuild.builds.stage import build_children
+from multibuild.builds.stage import SharedBuilds, build_children
 from multibuild.journal.events import AttemptEnded, AttemptGivenUp, AttemptWaiting, BatchStarted
 from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
@@ -51,7 +50,13 @@ def build_ahead(plan, tmp_path, history):
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, NullDisplay())
         results = asyncio.run(
-            build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
+            build_children(
+                plan,
+                run,
+                recorder,
+                shared=SharedBuilds.of([plan], Failover.of(plan, recorder.say)),
+                history=history,
+            )
         )
     return results, run.events()
 
@@ -94,23 +99,22 @@ def test_cached_platforms_are_built_in_one_process(docker, plan, tmp_path):
 def build_images(plan, tmp_path, *, awaited=("app", "worker")):
     """Build two images of a run, whose platforms were built before, of the `awaited` ones; results and events of both."""
     history = BuildHistory(cached=frozenset(planned.platform for planned in plan.platforms))
-    run, children = State(tmp_path / "state").new_run(datetime.now(UTC)), RunChildren()
-    cached = CachedBatches(awaited)
+    run = State(tmp_path / "state").new_run(datetime.now(UTC))
+    plans = {name: replace(plan, name=name) for name in awaited}
 
-    async def build_image(name, recorder):
-        own, view = recorder.of_image(name), run.of_image(name)
+    async def build_image(name, shared, recorder):
+        view = run.of_image(name)
         view.create()
-        images = ImageBuilds(name=name, run=view, dependencies={}, children=children)
-        failover = Failover.of(plan, own.say)
         return await build_children(
-            plan, view, own, failover=failover, history=history, images=images, cached=cached
+            plans[name], view, recorder.of_image(name), shared=shared, history=history
         )
 
     async def build_both(recorder):
-        builds = [asyncio.create_task(build_image(name, recorder)) for name in ("app", "worker")]
+        shared = SharedBuilds.of([*plans.values()], Failover.of(plan, recorder.say))
+        builds = [asyncio.create_task(build_image(name, shared, recorder)) for name in ("app", "worker")]
         await asyncio.sleep(0)
         for name in set(awaited) - {"app", "worker"}:
-            cached.close(name)
+            shared.close(name)
         return await asyncio.gather(*builds)
 
     with Journal(run.journal_path) as journal:

@@ -10,7 +10,7 @@ from fakes.images import put_attested
 from fakes.layouts import LayoutFiles
 
 from multibuild.builds.failover import Failover
-from multibuild.builds.stage import build_children
+from multibuild.builds.stage import SharedBuilds, build_children
 from multibuild.config.sections import SmokeTest
 from multibuild.host.probe import probe_platforms, step_limits_fault
 from multibuild.journal.events import AttemptWaiting, PlatformEnded, RecordForgotten
@@ -34,7 +34,11 @@ def build(plan, tmp_path):
     run = State(tmp_path / "state").new_run(datetime.now(UTC))
     with Journal(run.journal_path) as journal:
         recorder = Recorder(journal, NullDisplay())
-        results = asyncio.run(build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say)))
+        results = asyncio.run(
+            build_children(
+                plan, run, recorder, shared=SharedBuilds.of([plan], Failover.of(plan, recorder.say))
+            )
+        )
     return results, run
 
 
@@ -259,7 +263,9 @@ def test_an_interrupted_platform_says_where_it_was_and_for_how_long(docker, tmp_
 
     async def interrupt(recorder):
         building = asyncio.create_task(
-            build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say))
+            build_children(
+                plan, run, recorder, shared=SharedBuilds.of([plan], Failover.of(plan, recorder.say))
+            )
         )
         while sum("RUN make" in log.read_text() for log in run.logs.glob("*.log")) < 2:  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)

@@ -11,7 +11,7 @@ from contract.planning import NullDisplay, planned
 
 from multibuild.builds.failover import Failover
 from multibuild.builds.history import BuildHistory
-from multibuild.builds.stage import NO_HISTORY, build_children
+from multibuild.builds.stage import NO_HISTORY, SharedBuilds, build_children
 from multibuild.journal.events import AttemptEnded, AttemptWaiting
 from multibuild.journal.journal import Journal
 from multibuild.journal.recorder import Recorder
@@ -43,7 +43,13 @@ def build(plan, tmp_path, history=NO_HISTORY, interrupt=None):
 
     async def main(recorder):
         building = asyncio.create_task(
-            build_children(plan, run, recorder, failover=Failover.of(plan, recorder.say), history=history)
+            build_children(
+                plan,
+                run,
+                recorder,
+                shared=SharedBuilds.of([plan], Failover.of(plan, recorder.say)),
+                history=history,
+            )
         )
         if interrupt is None:
             return await building
