@@ -74,8 +74,20 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("driver", drivers, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
-    """Put groups first: one worker runs a group, whose costly fixture is made once, and ends with the others."""
+    """Make groups of tests that share what their module made, and put them first.
+
+    One worker runs a group: what is costly is made once, and groups end with the others.
+    """
+    for item in items:
+        shared = any(
+            fixtures[-1].scope in {"module", "session"} and fixtures[-1].baseid.endswith(item.path.name)
+            for fixtures in item._fixtureinfo.name2fixturedefs.values()
+        )
+        if shared and not item.get_closest_marker("xdist_group"):
+            driver = item.callspec.params.get("driver", "") if hasattr(item, "callspec") else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {driver}".strip()))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
@@ -205,11 +217,15 @@ def registry():
     return Registry()
 
 
+def own_repository(name):
+    """Return a repository that nobody else publishes to: several workers run at once, examples too."""
+    slug = re.sub("[^a-z0-9]+", "-", name.lower())
+    return f"e2e/{slug[:60].strip('-')}-{os.getpid()}-{time.time_ns() % 10**8}"
+
+
 @pytest.fixture
 def repository(request):
-    """A repository of the test's own, so that tests do not see each other's tags."""
-    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())
-    return f"e2e/{name[:60].strip('-')}-{os.getpid()}-{time.time_ns() % 10**8}"
+    return own_repository(request.node.name)
 
 
 @pytest.fixture

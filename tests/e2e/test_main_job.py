@@ -4,7 +4,7 @@ import json
 import struct
 
 import pytest
-from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild
+from e2e.conftest import REGISTRY, ROOT, TWELVE, docker, multibuild, own_repository
 
 # What `uname -m` prints under QEMU: without ARM levels, byte order or 386.
 MACHINES = {
@@ -43,31 +43,39 @@ CLASSIC = {
 
 
 @pytest.fixture(scope="module")
-def hello(tmp_path_factory, lab, builder):
+def published(builder):
+    """Return the repository that the example is published to with this builder."""
+    return own_repository("hello")
+
+
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory, lab, builder, published):
     state = tmp_path_factory.mktemp("state")
+    config = "examples/hello/multibuild.yaml"
+    place = f"image={REGISTRY}/{published}"
     done = multibuild(
-        "all", "-f", "examples/hello/multibuild.yaml", "--builder", builder, "--state-dir", state, "--json"
+        "all", "-f", config, "--set", place, "--builder", builder, "--state-dir", state, "--json"
     )
     assert done.code == 0, done.stderr
     return done
 
 
-def test_the_index_lists_the_twelve_platforms_in_order(hello, registry):
-    assert tuple(registry.images("hello", "latest")) == TWELVE
+def test_the_index_lists_the_twelve_platforms_in_order(hello, published, registry):
+    assert tuple(registry.images(published, "latest")) == TWELVE
 
 
-def test_the_index_is_annotated(hello, registry):
-    assert registry.get("hello", "latest")["annotations"]["org.opencontainers.image.title"] == "hello"
+def test_the_index_is_annotated(hello, published, registry):
+    assert registry.get(published, "latest")["annotations"]["org.opencontainers.image.title"] == "hello"
 
 
-def test_every_childs_config_says_its_architecture(hello, registry):
-    for platform, entry in registry.images("hello", "latest").items():
-        config = registry.get("hello", entry["digest"])["config"]
-        document = json.loads(registry.blob("hello", config["digest"]))
+def test_every_childs_config_says_its_architecture(hello, published, registry):
+    for platform, entry in registry.images(published, "latest").items():
+        config = registry.get(published, entry["digest"])["config"]
+        document = json.loads(registry.blob(published, config["digest"]))
         assert document["architecture"] == platform.split("/")[1]
 
 
-def test_the_report_has_every_platform(hello, registry):
+def test_the_report_has_every_platform(hello, published, registry):
     report = hello.json
     assert report["schema"] == 1
     assert report["status"] == "succeeded"
@@ -76,24 +84,24 @@ def test_the_report_has_every_platform(hello, registry):
     assert all(platform["test"]["status"] == "passed" for platform in report["platforms"])
     assert all(platform["content"]["status"] == "passed" for platform in report["platforms"])
     assert all(platform["manifest"] and platform["bytes"] for platform in report["platforms"])
-    (published,) = report["published"]
-    assert published["ref"] == f"{REGISTRY}/hello:latest"
-    assert published["after"] == report["index"]["digest"]
+    (moved,) = report["published"]
+    assert moved["ref"] == f"{REGISTRY}/{published}:latest"
+    assert moved["after"] == report["index"]["digest"]
     assert {stage["name"] for stage in report["stages"]} >= {"setup", "build", "test", "publish"}
     assert any(step["name"].endswith('RUN echo "hello from $(uname -m), built for ${TARGETPLATFORM}" > /hello.txt')
                or "RUN echo" in step["name"] for step in report["steps"])  # fmt: skip
 
 
-def test_plain_docker_reads_the_nine_classic_platforms(hello):
-    listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/hello:latest").stdout)
+def test_plain_docker_reads_the_nine_classic_platforms(hello, published):
+    listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/{published}:latest").stdout)
     result = {(e["platform"]["architecture"], e["platform"].get("variant", "")) for e in listed["manifests"]}
     assert result >= CLASSIC
 
 
 @pytest.mark.parametrize("platform", TWELVE)
-def test_each_image_runs_and_is_what_it_claims(hello, registry, platform):
-    digest = registry.images("hello", "latest")[platform]["digest"]
-    image = f"{REGISTRY}/hello@{digest}"
+def test_each_image_runs_and_is_what_it_claims(hello, published, registry, platform):
+    digest = registry.images(published, "latest")[platform]["digest"]
+    image = f"{REGISTRY}/{published}@{digest}"
     script = "uname -m; cat /hello.txt; head -c 20 /bin/busybox | hexdump -v -e '1/1 \"%02x\"'"
     out = docker(
         "run", "--rm", "--network=none", "--platform", platform, image, "sh", "-c", script
@@ -105,26 +113,28 @@ def test_each_image_runs_and_is_what_it_claims(hello, registry, platform):
     assert (head[4], head[5], struct.unpack_from(f"{order}H", head, 18)[0]) == HEADERS[platform]
 
 
-def test_the_kube_proxy_example_stages_under_classic_names(registry, state, builder):
+def test_the_kube_proxy_example_stages_under_classic_names(registry, state, builder, repository):
+    config = "examples/kube-proxy/multibuild.yaml"
+    name = f"{repository}/kube-proxy"
     done = multibuild(
-        "all", "--builder", builder, "-f", "examples/kube-proxy/multibuild.yaml", "--state-dir", state
+        "all", "-f", config, "--set", f"image={REGISTRY}/{name}", "--builder", builder, "--state-dir", state
     )
     assert done.code == 0, done.stderr
     for arch in ("amd64", "arm64", "mips64le"):
-        assert registry.exists(f"kube-proxy-{arch}", "v1.15.9")
-    images = registry.images("kube-proxy", "v1.15.9")
+        assert registry.exists(f"{name}-{arch}", "v1.15.9")
+    images = registry.images(name, "v1.15.9")
     assert list(images) == ["linux/amd64", "linux/arm64", "linux/arm64/unknown", "linux/mips64le"]
     assert images["linux/arm64"]["digest"] == images["linux/arm64/unknown"]["digest"]
-    listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/kube-proxy:v1.15.9").stdout)
+    listed = json.loads(docker("manifest", "inspect", "--insecure", f"{REGISTRY}/{name}:v1.15.9").stdout)
     assert [e["platform"].get("variant") for e in listed["manifests"]] == [None, None, "unknown", None]
 
 
-def test_inspect_shows_the_index(hello):
-    done = multibuild("inspect", f"{REGISTRY}/hello:latest")
+def test_inspect_shows_the_index(hello, published):
+    done = multibuild("inspect", f"{REGISTRY}/{published}:latest")
     assert done.code == 0
     assert all(platform in done.stdout for platform in TWELVE)
     assert max(map(len, done.stdout.splitlines())) <= 80
-    raw = multibuild("inspect", "--raw", f"{REGISTRY}/hello:latest")
+    raw = multibuild("inspect", "--raw", f"{REGISTRY}/{published}:latest")
     assert json.loads(raw.stdout)["schemaVersion"] == 2
 
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -214,13 +215,14 @@ def test_an_index_with_wrong_entries_fails(bench, tmp_path):
     assert max(map(len, table.stdout.splitlines())) <= 80
 
 
-def test_verify_without_a_reference_takes_the_config(state):
-    done = multibuild("all", "-f", "examples/hello/multibuild.yaml", "--state-dir", state)
+def test_verify_without_a_reference_takes_the_config(state, repository, tmp_path):
+    shutil.copytree(ROOT / "examples/hello", tmp_path / "hello")
+    config = tmp_path / "hello/multibuild.yaml"
+    config.write_text(config.read_text().replace(f"{REGISTRY}/hello", f"{REGISTRY}/{repository}"))
+    done = multibuild("all", "-f", config, "--state-dir", state)
     assert done.code == 0, done.stderr
     for _ in range(2):
-        document = multibuild(
-            "verify", "-f", "examples/hello/multibuild.yaml", "--state-dir", state, "--json"
-        ).json
+        document = multibuild("verify", "-f", config, "--state-dir", state, "--json").json
         assert document["ok"] is True
         assert [entry["platform"] for entry in document["platforms"]] == list(TWELVE)
         assert all(entry["content"]["status"] == "passed" for entry in document["platforms"])
@@ -394,7 +396,7 @@ def outcome(project, state, dockerfile, platforms, **more):
 
 
 def test_a_shell_of_the_wrong_architecture_leaves_the_tag_where_it_was(project, state, registry, repository):
-    copy_image("hello", repository, "latest")
+    copy_image("base", repository, "latest")
     before = registry.get(repository, "latest")
     dockerfile = (
         f"FROM --platform=linux/amd64 {BASE} AS tools\nFROM {BASE}\n"
@@ -424,8 +426,8 @@ def test_foreign_test_files_are_reported_and_let_pass(project, state):
 
 def base_of(bench, registry, platform):
     """Return a base image with one platform only: a child of the lab's base image, under a tag of its own."""
-    digest = registry.images("hello", "latest")[platform]["digest"]
-    return f"{REGISTRY}/hello@{digest}"
+    digest = registry.images("base", "latest")[platform]["digest"]
+    return f"{REGISTRY}/base@{digest}"
 
 
 @pytest.mark.parametrize(("have", "want"), [("linux/arm/v7", "linux/arm64"), ("linux/386", "linux/amd64")])
@@ -443,11 +445,11 @@ def test_an_index_without_the_platform_does_not_fall_back(
     project, state, registry, bench, have, want, record_property
 ):
     """containerd's matcher takes arm/v7 for arm64 and 386 for amd64 without a warning."""
-    manifest = registry.get("hello", registry.images("hello", "latest")[have]["digest"])
+    manifest = registry.get("base", registry.images("base", "latest")[have]["digest"])
     layers = [
-        bench.blob(registry.blob("hello", one["digest"]), one["mediaType"]) for one in manifest["layers"]
+        bench.blob(registry.blob("base", one["digest"]), one["mediaType"]) for one in manifest["layers"]
     ]
-    config = json.loads(registry.blob("hello", manifest["config"]["digest"]))
+    config = json.loads(registry.blob("base", manifest["config"]["digest"]))
     child = bench.push(
         layers, platform=have, diff_ids=config["rootfs"]["diff_ids"], Cmd=["/bin/busybox", "true"]
     )
@@ -461,10 +463,10 @@ def test_an_index_without_the_platform_does_not_fall_back(
 
 @pytest.mark.one_driver(driver="docker", reason="only this driver takes images of the engine for a base")
 def test_a_local_base_of_another_architecture(project, state, registry, bench):
-    digest = registry.images("hello", "latest")["linux/amd64"]["digest"]
+    digest = registry.images("base", "latest")["linux/amd64"]["digest"]
     name = f"{REGISTRY}/{bench.repository}-local:1"
-    docker("pull", "-q", "--platform", "linux/amd64", f"{REGISTRY}/hello@{digest}")
-    docker("tag", f"{REGISTRY}/hello@{digest}", name)
+    docker("pull", "-q", "--platform", "linux/amd64", f"{REGISTRY}/base@{digest}")
+    docker("tag", f"{REGISTRY}/base@{digest}", name)
     try:
         done = outcome(project, state, f"FROM {name}\nRUN true\n", ["linux/arm64"], pull=False)
     finally:

@@ -10,12 +10,9 @@ import tarfile
 import pytest
 from e2e.conftest import REGISTRY, ROOT, docker, multibuild
 
-pytestmark = [
-    pytest.mark.one_driver(
-        driver="docker-container", reason="they take a minute each; this is what most people have"
-    ),
-    pytest.mark.xdist_group("toolchains"),
-]
+pytestmark = pytest.mark.one_driver(
+    driver="docker-container", reason="they take a minute each; this is what most people have"
+)
 
 TOOLCHAINS = f"{REGISTRY}/toolchains"
 FOUR = ("linux/amd64", "linux/arm64", "linux/mips64le", "linux/s390x")

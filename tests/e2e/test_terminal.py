@@ -141,15 +141,26 @@ def test_the_table_follows_a_run(project, state, terminal, keep, columns, lines,
     assert screen.title() != "title"
 
 
-def test_the_summary_of_twelve_platforms_fits_one_screen(state, terminal, keep):
+def test_the_summary_of_twelve_platforms_fits_one_screen(state, repository, terminal, keep):
     config = ROOT / "examples/hello/multibuild.yaml"
     screen = terminal(80, 24)
-    argv = (sys.executable, "-m", "multibuild", "all", "-f", config, "--state-dir", state)
+    argv = (
+        sys.executable,
+        "-m",
+        "multibuild",
+        "all",
+        "-f",
+        config,
+        "--set",
+        f"image={REGISTRY}/{repository}",
+        "--state-dir",
+        state,
+    )
     screen.run(argv, {"PYTHONPATH": ROOT, "TERM": "tmux-256color"})
     screen.wait(lambda seen: "[ended 0]" in seen)
     keep("summary-80", screen.screen("-e", "-S", "-"), 80)
     _, heading, summary = screen.screen("-S", "-").partition("PLATFORM ")
     summary, _, _ = summary.partition("[ended 0]")
     assert heading
-    assert f"→ {REGISTRY}/hello:latest" in summary
+    assert f"→ {REGISTRY}/{repository}:latest" in summary.replace("\n", "")
     assert len(summary.rstrip().splitlines()) <= 24
