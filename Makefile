@@ -24,7 +24,7 @@ contract: $(VENV)/.ready  ## tests of the exact docker argv, with a fake docker
 
 .PHONY: e2e
 e2e: $(VENV)/.ready lab  ## tests on the real engine, registry and QEMU
-	$(BIN)/python -m pytest -q -n 3 --dist loadgroup --durations 15 -m "not alone" tests/e2e
+	$(BIN)/python -m pytest -q -n 3 --dist loadscope --durations 15 -m "not alone" tests/e2e
 	$(BIN)/python -m pytest -q -m alone tests/e2e
 
 .PHONY: lint

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = f"localhost:{os.environ.get('MULTIBUILD_LAB_PORT', '5000')}"
@@ -74,21 +75,22 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("driver", drivers, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items):
-    """Make groups of tests that share what their module made, and put them first.
+def pytest_xdist_make_scheduler(config, log):
+    """Let one worker run what shares a costly fixture, and start with that.
 
-    One worker runs a group: what is costly is made once, and groups end with the others.
+    Not `xdist_group`: pytest 9.2 ignores the names that pytest-xdist 3.8 gives to tests of a group.
     """
-    for item in items:
-        shared = any(
-            fixtures[-1].scope in {"module", "session"} and fixtures[-1].baseid.endswith(item.path.name)
-            for fixtures in item._fixtureinfo.name2fixturedefs.values()
-        )
-        if shared and not item.get_closest_marker("xdist_group"):
-            driver = item.callspec.params.get("driver", "") if hasattr(item, "callspec") else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {driver}".strip()))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    return SharingScheduler(config, log)
+
+
+class SharingScheduler(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        """Return the module and driver of a test whose module makes something for several; else the test."""
+        path, _, test = nodeid.partition("::")
+        if 'scope="module"' not in (ROOT / path).read_text():
+            return nodeid
+        driver = re.search(r"\[(docker-container|docker)\b", test)
+        return f"{path} {driver and driver[1]}"
 
 
 @pytest.fixture(scope="session")

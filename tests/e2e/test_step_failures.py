@@ -18,7 +18,7 @@ from builders.lab.paths import lab as lab_of
 CRASH = "qemu: uncaught target signal 11 (Segmentation fault) - core dumped"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clients(lab, tmp_path_factory):
     """Push an image with apk, git, pip, curl and bash; return its reference."""
     folder = tmp_path_factory.mktemp("clients")
@@ -44,7 +44,7 @@ def server(tmp_path):
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(lab):
     """Return this machine's address as steps see it: on the loopback they would reach themselves."""
     return docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").stdout.strip()
