@@ -109,11 +109,11 @@ def _use_case(
 ) -> Coroutine[object, object, str]:
     """Return the use case of a command."""
     if context.command == "merge" and context.hand_over:
-        from multibuild.workflow.merge_handed_over import merge_handed_over
+        from multibuild.workflow.merge.handed_over import merge_handed_over
 
         return merge_handed_over(project, only, context)
     if context.command == "merge":
-        from multibuild.workflow.merge_run import merge_last_run
+        from multibuild.workflow.merge.last_run import merge_last_run
 
         return merge_last_run(project, only, context)
     return run_stages(project, only, context, recalled)

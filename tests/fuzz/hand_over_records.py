@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fuzz.harness import Target, mutated, mutated_json
 from multibuild.oci.manifest import OCI_INDEX, Manifest
 from multibuild.publish.handed_over import ANNOTATION, differences, published_record, read_record
-from multibuild.workflow.clean_handed_over import time_of
+from multibuild.workflow.clean.handed_over import time_of
 
 WORDS = (
     b'"schema":',

@@ -35,10 +35,10 @@ from multibuild.report.markdown import as_markdown
 from multibuild.report.report import make_report
 from multibuild.report.summary import as_text
 from multibuild.terminal import printable
-from multibuild.workflow.clean_registries import collect_leftovers
+from multibuild.workflow.clean.registries import collect_leftovers
 from multibuild.workflow.if_changed import _read_success
-from multibuild.workflow.import_runs import check_runs, write_imported_run
-from multibuild.workflow.source_runs import find_runs
+from multibuild.workflow.merge.import_runs import check_runs, write_imported_run
+from multibuild.workflow.merge.source_runs import find_runs
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where a sync costs nothing; None: the usual place."""

@@ -13,7 +13,7 @@ from multibuild.errors import UsageError
 from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
-    from multibuild.workflow.clean import CleanOutcome
+    from multibuild.workflow.clean.clean_up import CleanOutcome
 
 KINDS = ("runs", "staged", "builders", "handed-over")
 OF_THE_PROJECT = frozenset({"runs", "staged"})
@@ -47,8 +47,8 @@ def clean(request: CleanRequest) -> int:
     over, only with --only.
     """
     from multibuild.oci.errors import as_environment_fault
-    from multibuild.workflow.clean import clean_up
-    from multibuild.workflow.clean_handed_over import older_than
+    from multibuild.workflow.clean.clean_up import clean_up
+    from multibuild.workflow.clean.handed_over import older_than
 
     unknown = [name for name in request.only if name not in KINDS]
     if unknown:

@@ -15,8 +15,8 @@ from multibuild.frozen import frozen
 
 if TYPE_CHECKING:
     from multibuild.plan.plan import Plan
-    from multibuild.workflow.import_runs import Unit
-    from multibuild.workflow.source_runs import SourceRun
+    from multibuild.workflow.merge.import_runs import Unit
+    from multibuild.workflow.merge.source_runs import SourceRun
 
 
 @frozen
@@ -37,8 +37,8 @@ def import_(request: ImportRequest) -> int:
     """
     from multibuild.config.referenced_files import check_files
     from multibuild.oci.registry_session import RegistrySession
-    from multibuild.workflow.import_runs import check_children, check_runs, write_imported_run
-    from multibuild.workflow.source_runs import find_runs
+    from multibuild.workflow.merge.import_runs import check_children, check_runs, write_imported_run
+    from multibuild.workflow.merge.source_runs import find_runs
 
     project = load_project(request)
     check_files(*project.images)
@@ -61,7 +61,7 @@ def import_(request: ImportRequest) -> int:
 def _show(request: ImportRequest, run: str, plans: Sequence[Plan], sources: Mapping[Unit, SourceRun]) -> None:
     """Print the children that the run has, and what it lacks; as JSON by image, where the file has several."""
     from multibuild.cli.display.event_text import row_name
-    from multibuild.workflow.import_runs import missing_units
+    from multibuild.workflow.merge.import_runs import missing_units
 
     missing = missing_units(plans, sources)
     if request.json:

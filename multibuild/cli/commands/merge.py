@@ -299,7 +299,7 @@ def _previews(
     request: MergeRequest, project: LoadedProject, state: State, recorder: Recorder
 ) -> Coroutine[object, object, dict[str, Manifest]]:
     """Compose the indexes of the last run's children, or of those that were handed over, by image."""
-    from multibuild.workflow.merge_run import preview_last_run
+    from multibuild.workflow.merge.last_run import preview_last_run
 
     only = chosen_platforms(request)
     if not request.handed_over:
@@ -307,7 +307,7 @@ def _previews(
     from multibuild.engine.docker import DockerEngine
     from multibuild.journal.run_context import RunContext
     from multibuild.journal.runs import RunDirectory
-    from multibuild.workflow.handed_over_images import preview_handed_over
+    from multibuild.workflow.merge.handed_over_images import preview_handed_over
 
     context = RunContext(
         command="merge",

@@ -22,7 +22,7 @@ from multibuild.publish.move_tags import publish
 from multibuild.resolve.inspect_index import inspect_reference
 from multibuild.resolve.lint_index import lint
 from multibuild.resolve.resolve import resolve_hosts
-from multibuild.workflow.clean_registries import reachable_digests
+from multibuild.workflow.clean.registries import reachable_digests
 
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, 5, -1, float("inf"), "text", "latest", "linux", "v²"),

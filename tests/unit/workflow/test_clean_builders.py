@@ -4,7 +4,7 @@ import pytest
 from fakes.engine import FakeEngine, builder
 
 from multibuild.host.own_builders import OwnBuilder, OwnBuilders
-from multibuild.workflow.clean import CleanOutcome, remove_builders
+from multibuild.workflow.clean.clean_up import CleanOutcome, remove_builders
 
 OURS = OwnBuilder(name="team", driver="docker-container", profile="team")
 

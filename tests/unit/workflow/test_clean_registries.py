@@ -10,7 +10,7 @@ from multibuild.journal.runs import RunDirectory, State
 from multibuild.oci.errors import RegistryError
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
-from multibuild.workflow.clean_registries import (
+from multibuild.workflow.clean.registries import (
     CleanupPlan,
     Leftovers,
     Removal,

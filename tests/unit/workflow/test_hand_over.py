@@ -34,10 +34,10 @@ from multibuild.plan.plan import make_plan
 from multibuild.plan.spec import repository_of
 from multibuild.platforms import Platform
 from multibuild.publish.handed_over import ANNOTATION, read_record
-from multibuild.workflow.clean import clean_up
+from multibuild.workflow.clean.clean_up import clean_up
 from multibuild.workflow.hand_over import hand_over, inputs_of, take_handed_over
-from multibuild.workflow.handed_over_images import preview_handed_over
-from multibuild.workflow.merge_handed_over import merge_handed_over
+from multibuild.workflow.merge.handed_over import merge_handed_over
+from multibuild.workflow.merge.handed_over_images import preview_handed_over
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PLATFORMS = ("linux/amd64", "linux/arm64")

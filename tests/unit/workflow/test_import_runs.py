@@ -30,14 +30,14 @@ from multibuild.plan.plan import make_plan
 from multibuild.plan.plan_document import plan_document, project_document
 from multibuild.report.images import make_run_report
 from multibuild.report.report import make_report
-from multibuild.workflow.import_runs import (
+from multibuild.workflow.merge.import_runs import (
     MAX_LOG_BYTES,
     check_children,
     check_runs,
     missing_units,
     write_imported_run,
 )
-from multibuild.workflow.source_runs import MAX_FILE_BYTES, MAX_RUNS, find_runs
+from multibuild.workflow.merge.source_runs import MAX_FILE_BYTES, MAX_RUNS, find_runs
 
 LOCAL = "oci:children/linux-amd64"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -14,7 +14,7 @@ from multibuild.plan.plan import Plan
 from multibuild.plan.spec import repository_of
 from multibuild.publish.hand_over import manifest_of
 from multibuild.publish.handed_over import HandOver, read_record, slug_of_tag
-from multibuild.workflow.clean_registries import Leftovers
+from multibuild.workflow.clean.registries import Leftovers
 
 
 @frozen

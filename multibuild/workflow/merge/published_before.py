@@ -13,7 +13,7 @@ from multibuild.oci.manifest import Manifest
 from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.publish.hand_over import mark_published, remove_handed_over
-from multibuild.workflow.handed_over_images import HandedOverImage
+from multibuild.workflow.merge.handed_over_images import HandedOverImage
 
 
 async def remove_tags(image: HandedOverImage, index: str) -> None:

@@ -19,8 +19,8 @@ from multibuild.oci.reference import Reference
 from multibuild.oci.registry_session import RegistrySession
 from multibuild.plan.host_facts import recorded_facts
 from multibuild.plan.plan import make_plan
-from multibuild.workflow.clean_handed_over import abandoned, staging_repositories
-from multibuild.workflow.clean_registries import Leftovers, collect_leftovers, plan_cleanup, remove
+from multibuild.workflow.clean.handed_over import abandoned, staging_repositories
+from multibuild.workflow.clean.registries import Leftovers, collect_leftovers, plan_cleanup, remove
 
 
 @dataclass

@@ -27,7 +27,7 @@ from multibuild.plan.spec import Staging, repository_of
 from multibuild.platforms import Platform
 from multibuild.redact import redacted
 from multibuild.terminal import printable, shorten
-from multibuild.workflow.source_runs import SourceRun, entries_of
+from multibuild.workflow.merge.source_runs import SourceRun, entries_of
 
 if TYPE_CHECKING:
     from multibuild.oci.registry_session import RegistrySession

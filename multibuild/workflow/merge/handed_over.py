@@ -22,8 +22,8 @@ from multibuild.prove.prefetch import child_reader
 from multibuild.prove.stage import prove_children
 from multibuild.publish.move_tags import Published
 from multibuild.publish.stage import ImageToPublish, preflight, publish_images
-from multibuild.workflow.handed_over_images import HandedOverImage, find_images, require_children
-from multibuild.workflow.published_before import remove_tags, without_published
+from multibuild.workflow.merge.handed_over_images import HandedOverImage, find_images, require_children
+from multibuild.workflow.merge.published_before import remove_tags, without_published
 from multibuild.workflow.remember.reuse import with_attestations
 from multibuild.workflow.run import Status, failover_of, prepare_host
 
