@@ -9,6 +9,10 @@ import urllib.request
 import pytest
 from e2e.conftest import REGISTRY, docker, free_port, multibuild
 
+pytestmark = pytest.mark.one_driver(
+    driver="docker-container", reason="what is tested happens in the registry, after the builds"
+)
+
 TWO = ("linux/amd64", "linux/arm64")
 
 

@@ -91,6 +91,7 @@ def test_annotations_are_where_their_types_say(project, state, registry, reposit
     assert '"why":"cached"' in (state / "latest" / "journal.jsonl").read_text(), "bake has not built it"
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_quiet_prints_only_failures(project, state):
     path = project(test={"run": ["true"]})
     common = ("-f", path, "--state-dir", state, "-q")

@@ -127,6 +127,7 @@ def test_an_unknown_builder_is_explained(project, state):
     )
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_a_missing_secret_is_explained(project, state):
     config = project(secrets=["id=token,env=NOBODY_SETS_THIS"])
     fails(error(2, "NOBODY_SETS_THIS is not set", hint="token"), "all", "-f", config, "--state-dir", state)

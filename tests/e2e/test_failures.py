@@ -79,6 +79,7 @@ def test_one_failing_platform_leaves_the_others_alone(project, state, registry, 
     assert not registry.exists(repository, "latest")
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 def test_an_optional_platform_may_fail(project, state, registry, repository):
     config = project(
         run='[ "$(uname -m)" != riscv64 ]',
@@ -90,6 +91,7 @@ def test_an_optional_platform_may_fail(project, state, registry, repository):
     assert list(registry.images(repository, "latest")) == ["linux/amd64"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_a_failing_test_moves_no_tag(project, state, registry, repository):
     config = project(test={"run": ["grep", "-q", "x86_64", "/machine"]})
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")
@@ -101,6 +103,7 @@ def test_a_failing_test_moves_no_tag(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_a_foreign_binary_moves_no_tag(project, state, registry, repository):
     """An amd64 binary put into every image: what a careless `COPY --from` of the build platform does."""
     dockerfile = (
@@ -133,6 +136,7 @@ def test_a_signal_ends_the_run_and_its_builds(project, state, registry, reposito
     assert not registry.exists(repository, "latest")
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 @pytest.mark.parametrize(
     ("method", "path", "stage"),
     [
@@ -158,6 +162,7 @@ def test_a_signal_does_not_wait_for_a_silent_registry(project, state, repository
     assert (done.code, done.json["status"]) == (130, "interrupted")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 @pytest.mark.parametrize(
     ("request_", "moved"), [("PUT .*/manifests/sha256:", False), ("PUT .*/manifests/two", True)]
 )
@@ -260,6 +265,7 @@ def test_a_refused_login_is_explained(project, state, tmp_path):
     assert login not in done.stdout + done.stderr
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_a_platform_that_cannot_run_is_found_before_the_first_build(project, state):
     config = project(platforms=["linux/amd64", "linux/mips64"], emulators={"source": "none"})
     done = multibuild("all", "-f", config, "--state-dir", state, "--json")

@@ -9,6 +9,10 @@ import sys
 import pytest
 from e2e.conftest import REGISTRY, ROOT, multibuild
 
+pytestmark = pytest.mark.one_driver(
+    driver="docker-container", reason="what is tested happens in the registry, after the builds"
+)
+
 THREE = ("linux/amd64", "linux/arm64", "linux/s390x")
 SAME_BYTES = {"reproducible": True, "attestations": {"provenance": False}}
 

@@ -49,6 +49,7 @@ def lift_after_first_attempt(rule, state, platform):
     threading.Thread(target=watch, daemon=True).start()
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 def test_only_the_failed_one_of_twelve_platforms_is_retried(project, state, proxy, registry, repository):
     config = project(
         platforms=TWELVE,
@@ -145,6 +146,7 @@ def test_tokens_that_expire_in_mid_run(project, state, proxy, registry, reposito
     assert list(registry.images(repository, "two")) == ["linux/amd64", "linux/arm64"]
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 def test_a_tag_that_cannot_be_moved_rolls_the_others_back(project, state, proxy, registry, repository):
     image, tags = f"{proxy.host}/{repository}", ["one", "two", "three"]
     config = project(image=image, tags=tags, run="echo first > /x")
@@ -158,6 +160,7 @@ def test_a_tag_that_cannot_be_moved_rolls_the_others_back(project, state, proxy,
     assert [row["status"] for row in done.json["published"]] == ["put-back", "put-back", "failed"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_a_finished_platform_is_not_built_again(project, state, registry, repository):
     """A compile error on one of twelve: the next --resume builds that one alone."""
     run = 'if [ "$(uname -m)" = riscv64 ]; then echo "main.c:1: error: x"; exit 1; fi; echo ok > /x'
@@ -173,8 +176,8 @@ def test_a_finished_platform_is_not_built_again(project, state, registry, reposi
     assert not registry.exists(repository, "latest")
 
 
-@pytest.mark.parametrize("change", ["context", "dockerfile", "args", "ignore file", "base", "gone"])
-def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, repository, change, tmp_path):
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
+def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, repository):
     base = f"{repository}-base"
     copy_image("base", base, "1")
     dockerfile = f"FROM {REGISTRY}/{base}:1\nARG WHAT=1\nCOPY . /src\nRUN echo $WHAT; test ! -e /src/fail\n"
@@ -182,26 +185,33 @@ def test_a_child_whose_inputs_changed_is_built_again(project, state, registry, r
     folder = config.parent
     (folder / "ignored").write_text("1")
     (folder / ".dockerignore").write_text("ignored\n")
-    assert multibuild("all", "-f", config, "--state-dir", state).code == 5
+
+    def resume():
+        done = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
+        assert done.code == 5, done.stderr
+        return done.json["platforms"][0]
+
+    first = resume()
+    assert first["status"] == "succeeded"
     (folder / "ignored").write_text("2")
-    same = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
-    assert same.json["platforms"][0]["status"] == "reused"
-    settings = json.loads(config.read_text())
-    if change == "context":
-        (folder / "new").write_text("x")
-    elif change == "dockerfile":
-        (folder / "Dockerfile").write_text(dockerfile + "RUN true\n")
-    elif change == "args":
-        config.write_text(json.dumps({**settings, "args": {"WHAT": "2"}}))
-    elif change == "ignore file":
-        (folder / ".dockerignore").write_text("")
-    elif change == "base":
-        copy_image("base", base, "1", registry.images("base", "latest")["linux/amd64"]["digest"])
-    else:
-        digest = same.json["platforms"][0]["digest"]
-        registry.delete(repository, digest)
-    again = multibuild("all", "--resume", "-f", config, "--state-dir", state, "--json")
-    assert again.json["platforms"][0]["status"] == "succeeded"
+    assert resume()["status"] == "reused"
+    registry.delete(repository, first["digest"])
+    changes = {
+        "gone": lambda: None,
+        "context": lambda: (folder / "new").write_text("x"),
+        "dockerfile": lambda: (folder / "Dockerfile").write_text(dockerfile + "RUN true\n"),
+        "args": lambda: config.write_text(
+            json.dumps({**json.loads(config.read_text()), "args": {"WHAT": "2"}})
+        ),
+        "ignore file": lambda: (folder / ".dockerignore").write_text(""),
+        "base": lambda: copy_image(
+            "base", base, "1", registry.images("base", "latest")["linux/amd64"]["digest"]
+        ),
+    }
+    for change, make in changes.items():
+        make()
+        assert resume()["status"] == "succeeded", change
+    assert resume()["status"] == "reused"
 
 
 def test_a_stalled_build_is_ended_and_the_others_succeed(project, state, registry, repository):
@@ -367,6 +377,7 @@ def builds_of(folder):
     return pids
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project, state, registry, repository):
     """The journal has it too: --resume reuses what it built, and a later failure leaves its tags unchanged."""
     optional = {"name": "linux/arm64", "required": False}
@@ -384,6 +395,7 @@ def test_an_optional_platform_that_fails_its_test_makes_the_run_partial(project,
     assert [row["status"] for row in again.json["published"]] == ["unchanged"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_merge_repeats_proofs_when_the_config_changed(project, state):
     """A proof of the last run counts only for the same settings: not for another test or a stricter proof."""
     settings = {"platforms": ["linux/amd64"], "test": {"run": ["true"]}}

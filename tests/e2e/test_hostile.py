@@ -170,6 +170,7 @@ def hostile_project(project, **more):
     return config
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="steps print the same on every BuildKit")
 def test_what_a_failing_step_prints_is_inert(ci, project, state):
     steps = "RUN cat /words; cat /words >&2; case $TARGETARCH in arm64) exit 1;; esac\n"
     config = hostile_project(project, steps=steps)
@@ -177,6 +178,7 @@ def test_what_a_failing_step_prints_is_inert(ci, project, state):
     read_everything(ci, config, state)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_what_a_smoke_test_prints_is_inert(ci, project, state):
     config = hostile_project(project, steps="", test={"run": ["sh", "-c", "cat /words; exit 1"]})
     run(ci, "all", "-f", config, "--state-dir", state, codes=(5,))
@@ -184,6 +186,7 @@ def test_what_a_smoke_test_prints_is_inert(ci, project, state):
     read_everything(ci, config, state)
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_labels_of_an_image_are_inert(ci, project, state, repository):
     label = json.dumps(WORDS[2]).replace("$", "")
     config = hostile_project(
@@ -309,6 +312,7 @@ class Infection:
         return value + next(self.words) if isinstance(value, str) and key not in self.FORM else value
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the state directory")
 def test_the_words_of_an_imported_run_are_inert(ci, project, state, tmp_path):
     config = project(run="case $(uname -m) in x86_64) ;; *) echo sorry; exit 1;; esac")
     elsewhere, infection = tmp_path / "elsewhere", Infection()
@@ -368,6 +372,7 @@ def repository_server(tmp_path):
         server.shutdown()
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 @pytest.mark.parametrize(("fail", "code"), [("", 0), ("1", 4)])
 def test_the_login_of_a_git_context_is_nowhere(ci, project, state, repository_server, fail, code):
     config = project(context=repository_server, args={"FAIL": fail})
@@ -379,6 +384,7 @@ def test_the_login_of_a_git_context_is_nowhere(ci, project, state, repository_se
     read_everything(ci, config, state)
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_the_login_of_a_git_context_that_is_refused_is_nowhere(ci, project, state, repository_server):
     config = project(context=repository_server.replace("app.git", "absent.git"))
     run(ci, "all", "-f", config, "--state-dir", state, "--verbose", codes=(4,))

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from e2e.conftest import REGISTRY, docker, multibuild
 
 
@@ -9,6 +10,7 @@ def runs(state, path):
     return multibuild("runs", "--json", "-f", path, "--state-dir", state).json
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_only_what_changed_is_built(project, repository, state, registry, tmp_path):
     path = project(run="cat /etc/os-release 2>/dev/null; true", test={"run": ["true"]})
     report = tmp_path / "report.json"

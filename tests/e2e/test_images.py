@@ -154,6 +154,7 @@ def test_one_unit_that_fails_moves_no_tag_and_the_rest_is_not_built_again(
     assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in described)
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 def test_images_by_themselves_are_published_although_another_fails(images, repository, registry, state):
     config = images(
         {"app": {"target": "app"}, "broken": {"dockerfile": "Dockerfile.broken"}},
@@ -172,6 +173,7 @@ def test_images_by_themselves_are_published_although_another_fails(images, repos
     assert not registry.exists(f"{repository}/broken", "2")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_chosen_images_bring_those_they_are_built_from(images, repository, registry, state):
     config = images(
         {
@@ -189,6 +191,7 @@ def test_chosen_images_bring_those_they_are_built_from(images, repository, regis
     assert not registry.exists(f"{repository}/worker", "latest")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 def test_a_run_killed_between_tags_rolls_forward(images, repository, registry, state):
     names = [f"i{number}" for number in range(6)]
     described = {name: {"target": "app", "labels": {"of": name}, "tags": ["1", "latest"]} for name in names}
@@ -228,6 +231,7 @@ target "api" {
 """
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_targets_of_a_bake_file_are_images(images, repository, registry, state):
     bake = BAKE % {"repository": f"{REGISTRY}/{repository}"}
     config = images(
@@ -271,6 +275,7 @@ def test_the_images_of_a_cluster_are_released_together(registry, state, builder,
     assert {row["test"]["status"] for row in rows.values()} == {"passed"}
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 def test_init_takes_the_targets_of_a_bake_file(images, repository, registry, state, builder):
     config = images(
         {},
@@ -290,6 +295,7 @@ def test_init_takes_the_targets_of_a_bake_file(images, repository, registry, sta
     assert all(registry.exists(f"{repository}/{name}", "dev") for name in ("web", "api"))
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 def test_other_commands_know_the_images(images, repository, registry, state):
     """Build alone, test, merge, verify, unchanged, clean: of two images, one of which has a test."""
     config = images(
@@ -343,6 +349,7 @@ def test_other_commands_know_the_images(images, repository, registry, state):
     assert all(len(registry.images(f"{repository}/{name}", "latest")) == 2 for name in ("app", "debug"))
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in our own process")
 def test_an_interrupted_run_says_where_each_image_was(images, state):
     config = images(
         {"app": {"target": "app"}, "slow": {"dockerfile": "Dockerfile.slow"}},

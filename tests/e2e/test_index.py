@@ -128,6 +128,9 @@ def _built_by(driver, project, state, repository):
     return done.json["index"]["digest"]
 
 
+@pytest.mark.one_driver(
+    driver="docker-container", reason="what is tested happens in the registry, after the builds"
+)
 def test_destinations_in_another_registry(project, state, elsewhere, registry, repository):
     """Blobs are copied, digests stay, and what cannot be pushed there is heard of before the first build."""
     mirror = f"{elsewhere.host}/team/{repository}"
@@ -195,6 +198,7 @@ def test_docker_children_make_a_docker_list(project, state, registry, repository
     assert registry.get(repository, "2") == registry.get(repository, "1")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the registry, after the builds")
 def test_build_then_merge_is_all(project, state, registry, repository):
     path = project(test={"run": ["cat", "/machine"]})
     common = ("-f", path, "--state-dir", state)
@@ -210,6 +214,7 @@ def test_build_then_merge_is_all(project, state, registry, repository):
     assert [tag["status"] for tag in again.json["published"]] == ["unchanged"]
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_a_merge_of_what_fails_its_test_moves_no_tag(project, state, registry, repository):
     path = project(test={"run": ["false"]})
     common = ("-f", path, "--state-dir", state)
@@ -251,6 +256,9 @@ def test_into_the_local_engine(project, state, repository):
     ("carry", 0, ["linux/amd64", "linux/arm64", "linux/arm64/unknown"]),
     ("fail", 7, ["linux/amd64", "linux/arm64", "linux/arm64/unknown"]),
 ])  # fmt: skip
+@pytest.mark.one_driver(
+    driver="docker-container", reason="what is tested happens in the registry, after the builds"
+)
 def test_an_optional_platform_without_a_child(rule, code, platforms, project, state, registry, repository):
     arm64 = {"name": "linux/arm64", "required": False, "also_as": ["linux/arm64/unknown"]}
     text = f"FROM {REGISTRY}/base:latest\nARG FAIL\nARG TARGETARCH\nRUN test x$FAIL != x$TARGETARCH\n"

@@ -39,6 +39,7 @@ def test_long_computing_builds_are_limited_to_the_processors_and_waiting_ones_ar
     assert most(f"{WAITS}; :") == 7
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the state directory")
 def test_inputs_are_journaled_before_the_first_build(project, state):
     done = multibuild("all", "-f", project(platforms=FOUR), "--state-dir", state, "--json")
     assert done.code == 0, done.stderr

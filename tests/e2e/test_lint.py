@@ -165,6 +165,7 @@ def test_a_wrong_file_builds_and_passes_when_it_is_mended(project, state, files,
     assert done.code == 0, done.stderr
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_a_base_pinned_to_one_platform_is_found_at_a_registry_of_this_machine(project, state, registry):
     digest = registry.images("base", "latest")["linux/amd64"]["digest"]
     pinned = BASE.rpartition(":")[0] + f"@{digest}"

@@ -395,6 +395,7 @@ def outcome(project, state, dockerfile, platforms, **more):
     return multibuild("all", "-f", config, "--state-dir", state, "--json")
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_a_shell_of_the_wrong_architecture_leaves_the_tag_where_it_was(project, state, registry, repository):
     copy_image("base", repository, "latest")
     before = registry.get(repository, "latest")
@@ -413,6 +414,7 @@ def test_a_shell_of_the_wrong_architecture_leaves_the_tag_where_it_was(project, 
     assert registry.get(repository, "latest") == before
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_foreign_test_files_are_reported_and_let_pass(project, state):
     dockerfile = (
         f"FROM --platform=linux/amd64 {BASE} AS tools\nFROM {BASE}\n"
@@ -510,6 +512,7 @@ ODD = (
 )
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens after the builds")
 def test_test_settings_per_platform_apply(project, state):
     """One build, then `test`: skipped, overridden, in time, with and without a network, and with its output in the report."""
     words = hashlib.sha256("|".join(ODD).encode()).hexdigest()
@@ -562,6 +565,7 @@ def test_test_settings_per_platform_apply(project, state):
     assert "two" in (logs / "linux-arm64.test.log").read_text()
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_a_test_that_fails_moves_no_tag(project, state, registry, repository):
     config = project(test={"run": ["/bin/busybox", "grep", "x86_64", "/machine"]})
     done = multibuild("all", "-f", config, "--state-dir", state)
@@ -571,6 +575,7 @@ def test_a_test_that_fails_moves_no_tag(project, state, registry, repository):
     assert not registry.exists(repository, "latest")
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_test_without_a_run_is_explained(project, state):
     done = multibuild("test", "-f", project(test={"run": ["true"]}), "--state-dir", state)
     assert done.code == 2

@@ -18,6 +18,7 @@ def proxy():
         yield proxy
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens after the builds")
 def test_an_unreadable_child_is_not_a_failed_test(project, state, proxy, registry, repository):
     """BuildKit asks with HEAD, multibuild itself reads children with GET."""
     config = project(image=f"{proxy.host}/{repository}", test={"run": ["/bin/busybox", "true"]}, retry=RETRY)
@@ -93,6 +94,7 @@ def client_of(pid):
     return None
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in our own process")
 def test_a_client_that_is_killed_is_started_again(project, state):
     config = project(
         platforms=["linux/arm64"], test={"run": ["/bin/busybox", "sleep", "10"]}, retry={"initial": "0.1s"}

@@ -70,6 +70,7 @@ DOWNLOADS = {
 }
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="steps print the same on every BuildKit")
 @pytest.mark.parametrize("client", DOWNLOADS)
 def test_a_download_that_is_reset_is_tried_again(
     project, state, clients, server, gateway, repository, client
@@ -95,6 +96,7 @@ def test_a_download_that_is_reset_is_tried_again(
     assert server.answers
 
 
+@pytest.mark.one_driver(driver="docker", reason="steps print the same on every BuildKit")
 def test_a_compilers_unexpected_eof_is_no_network(project, state, clients, repository):
     """In a step that names programs which download, too."""
     run = f"git --version; curl --version > /dev/null; bash -c 'echo {repository}; echo \"'"
@@ -106,6 +108,7 @@ def test_a_compilers_unexpected_eof_is_no_network(project, state, clients, repos
     assert "unexpected EOF" in attempt["evidence"]
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="steps print the same on every BuildKit")
 def test_a_crash_is_the_cause_however_much_comes_after_it(project, state, repository):
     run = (
         f"echo {repository}; sh -c 'kill -SEGV $$'; i=0;"
@@ -145,6 +148,7 @@ def test_a_step_that_hangs_after_a_crash_is_ended(project, state, repository):
     assert [attempt["outcome"] for attempt in silent["attempts"]] == ["ok"]
 
 
+@pytest.mark.one_driver(driver="docker", reason="steps print the same on every BuildKit")
 def test_an_interruption_after_a_crash_names_it(project, state, repository):
     config = project(
         run=f"echo {repository}; sh -c 'kill -SEGV $$'; sleep 100000; true", platforms=["linux/riscv64"]

@@ -184,6 +184,7 @@ def until(moment, running):
         time.sleep(0.002)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically(local, state, layout):
     common = ("--state-dir", state, "--json")
     first = multibuild("all", "-f", local(run="echo 1 > /x", tags=["1", "2"]), *common)
@@ -224,6 +225,7 @@ def test_a_failed_test_leaves_the_layout_and_a_good_run_moves_its_tag_atomically
     assert (unchanged.code, "cannot be asked what it holds" in unchanged.stderr) == (0, True)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_a_failed_optional_platform_is_carried_over_from_the_layout(local, state, layout):
     platforms = ["linux/amd64", {"name": "linux/s390x", "required": False}]
     to = {"to": f"oci:{layout}", "on_missing": "carry", "carry_from": "1"}
@@ -256,6 +258,7 @@ def test_a_remote_builder_exports_into_the_state_directory(local, state, layout)
     assert list(children(state)) == [second.json["run"]]
 
 
+@pytest.mark.one_driver(driver="docker", reason="what is tested happens in the state directory")
 def test_imported_children_are_published_from_the_state_directory(local, state, layout, tmp_path):
     config = local(platforms=THREE[:2])
     artifacts = tmp_path / "artifacts"
@@ -287,6 +290,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True, timeout=30)
 
 
+@pytest.mark.one_driver(driver="docker-container", reason="what is tested happens in the state directory")
 def test_a_full_disk_is_reported_and_finished_children_are_kept(local, small_disk, layout):
     # One at a time: an incomplete export takes space from the others until its build has failed.
     run = "if [ $(uname -m) = s390x ]; then head -c 24m /dev/urandom > /big; fi"
