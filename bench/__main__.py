@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import builds, images, own, real, registry, release
+from bench import builds, empty_machine, images, own, real, registry, release
 from bench.builds import QUICK, Size
 from bench.measure import Case, Result, measure
 from bench.project import ROOT
@@ -22,6 +22,8 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "cold": builds.cold,
     "cached": builds.cached,
     "if-changed": builds.if_changed,
+    "unchanged-empty": empty_machine.unchanged,
+    "one-changed-empty": empty_machine.one_changed,
     "transient": builds.transient,
     "permanent": builds.permanent,
     "context": builds.large_context,
@@ -29,6 +31,8 @@ CASES: dict[str, Callable[[Path, Size], Case]] = {
     "images-cold": images.cold,
     "images-cached": images.cached,
     "images-failed": images.failed,
+    "images-tiny-cold": images.tiny_cold,
+    "images-tiny-failed": images.tiny_failed,
     "merge": registry.merge,
     "merge-docker": registry.merge_manifest,
     "merge-crane": registry.merge_crane,

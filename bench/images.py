@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ IMAGES = tuple(f"image-{number}" for number in range(12))
 FOUR = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x")
 FAILING = "image-7"
 TWENTY = tuple(f"image-{number}" for number in range(20))
+TINY_LOOPS = 10
 SIX = (*TWELVE[:4], "linux/ppc64le", "linux/s390x")
 
 
@@ -52,9 +53,17 @@ class Images(Project):
 
 def cold(scratch: Path, size: Size) -> Case:
     """Return the case of twelve images for four platforms, nothing cached: a stage of all, and a step of each."""
-    project = _project(scratch / "images-cold", size)
+    return _cold(_project(scratch / "images-cold", size))
+
+
+def tiny_cold(scratch: Path, size: Size) -> Case:
+    """Return the same with so little work that the clients' own is most of it."""
+    return _cold(_project(scratch / "images-tiny-cold", _tiny(size)), "tiny work, ")
+
+
+def _cold(project: Images, work: str = "") -> Case:
     return Case(
-        name=f"{_size(project)}, cold",
+        name=f"{_size(project)}, {work}cold",
         ours=Contestant(name="multibuild all", run=project.ours("--progress", "quiet"), before=project.write),
         peers=(Contestant(name="bake", run=project.bake(), before=project.write),),
         target=1.0,
@@ -63,7 +72,7 @@ def cold(scratch: Path, size: Size) -> Case:
 
 def cached(scratch: Path, size: Size) -> Case:
     """Return the case where nothing changed, with everything done again: proof and tags included."""
-    project = _project(scratch / "images-cached", Size(loops=10))
+    project = _project(scratch / "images-cached", _tiny(size))
     project.write()
     for command in (project.ours("--progress", "quiet"), project.bake()):
         command()
@@ -76,12 +85,20 @@ def cached(scratch: Path, size: Size) -> Case:
 
 
 def failed(scratch: Path, size: Size) -> Case:
-    """Return the case of one that fails for a reason outside the project, which is mended; then it is finished."""
-    project = _project(scratch / "images-failed", size, fails=True)
+    """Return the case of one that fails at half its work, for a reason outside the project; mended, then finished."""
+    return _failed(_project(scratch / "images-failed", size, fails=True))
+
+
+def tiny_failed(scratch: Path, size: Size) -> Case:
+    """Return the same with so little work that the clients' own is most of it."""
+    return _failed(_project(scratch / "images-tiny-failed", _tiny(size), fails=True), "tiny work, ")
+
+
+def _failed(project: Images, work: str = "") -> Case:
     failing = project.ours("--progress", "quiet", codes=frozenset({4}))
     resumed = project.ours("--progress", "quiet", "--resume")
     return Case(
-        name=f"{_size(project)}, one fails, mended, finished",
+        name=f"{_size(project)}, {work}one fails at half, mended, finished",
         ours=Contestant(
             name="multibuild all, --resume", run=one_after_another(failing, resumed), before=project.write
         ),
@@ -98,7 +115,7 @@ def failed(scratch: Path, size: Size) -> Case:
 
 def memory(scratch: Path, size: Size) -> Case:
     """Return the case of multibuild's largest resident size with twenty images for six platforms, of trivial steps."""
-    project = _project(scratch / "images-memory", Size(loops=1), names=TWENTY, platforms=SIX)
+    project = _project(scratch / "images-memory", replace(size, loops=1), names=TWENTY, platforms=SIX)
     flags = ("-f", str(project.config), "--state-dir", project.state_dir, "--progress", "quiet")
     return Case(
         name=f"memory, {_size(project)}",
@@ -110,6 +127,11 @@ def memory(scratch: Path, size: Size) -> Case:
         target=120.0,
         unit="MB",
     )
+
+
+def _tiny(size: Size) -> Size:
+    """Return a tenth of a second of work for each image and platform."""
+    return replace(size, loops=min(size.loops, TINY_LOOPS))
 
 
 def _size(project: Images) -> str:
@@ -124,17 +146,27 @@ def _project(
     names: Sequence[str] = IMAGES,
     platforms: Sequence[str] = FOUR,
 ) -> Images:
-    """Return images of one stage and a step each, of a third of the stage's work."""
-    step = WORK.format(loops=max(1, size.loops // 30))
-    once = (
+    """Return images of one stage and a step each, of the same work: for each platform, `size.loops`.
+
+    The image that fails does so in the middle of its step. Every image has half the work twice, so that no image has
+    less of it than another.
+    """
+    half = WORK.format(loops=max(1, size.loops // 2))
+    fail = (
         'if [ "$TARGETARCH" = s390x ] && [ ! -e /tried/once ]; then touch /tried/once; '
         f"{FAILURES['compiler']}; fi; "
     )
     mount = "--mount=type=cache,id={fresh},target=/tried "
-    stages = [
-        f"FROM shared AS {name}\nARG TARGETARCH\n"
-        + (f"RUN {mount}{once}{step}\n" if fails and name == FAILING else f"RUN : {name}; {step}\n")
-        for name in names
-    ]
-    shared = f"FROM {BASE} AS shared\nRUN : {{fresh}}; {WORK.format(loops=max(1, size.loops // 10))}\n"
-    return Images(folder=folder, dockerfile=shared + "".join(stages), names=names, platforms=platforms)
+
+    def stage(name: str) -> str:
+        does_fail = fails and name == FAILING
+        step = f"set -e; : {name}; {half}; {fail if does_fail else ''}{half}"
+        return f"FROM shared AS {name}\nARG TARGETARCH\nRUN {mount if does_fail else ''}{step}\n"
+
+    shared = f"FROM {BASE} AS shared\nRUN : {{fresh}}; {half}; {half}\n"
+    return Images(
+        folder=folder,
+        dockerfile=shared + "".join(map(stage, names)),
+        names=names,
+        platforms=platforms,
+    )

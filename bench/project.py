@@ -105,8 +105,8 @@ class Project:
         argv = (*OURS, command, "-f", str(self.config), "--state-dir", self.state_dir, *flags)
         return Command(argv=argv, cwd=ROOT, codes=codes)
 
-    def one_solve(self, codes: frozenset[int] = frozenset({0})) -> Command:
-        """Return one `docker buildx build` of all platforms, pushed under a tag."""
+    def one_solve(self, codes: frozenset[int] = frozenset({0}), flags: Sequence[str] = ()) -> Command:
+        """Return one `docker buildx build` of all platforms, pushed under a tag; `flags` are further ones."""
         argv = (
             "docker",
             "buildx",
@@ -118,7 +118,7 @@ class Project:
             ",".join(self.platforms),
         )
         return Command(
-            argv=(*argv, "--output", pushed(f"{self.image}:solve"), "."), cwd=self.folder, codes=codes
+            argv=(*argv, *flags, "--output", pushed(f"{self.image}:solve"), "."), cwd=self.folder, codes=codes
         )
 
     def bake(self, codes: frozenset[int] = frozenset({0})) -> Command:
