@@ -12,8 +12,8 @@ _TRUE: Final = frozenset({"true", "1", "t"})
 
 _USE_INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "docker": "publish.to: docker",
-        "oci": "publish.to: oci:DIR or oci-archive:FILE",
+        "docker": "another target in bake.targets (publish.to: docker loads what is built into the engine)",
+        "oci": "another target in bake.targets (publish.to: oci:DIR or oci-archive:FILE writes what is built)",
         "local": "`docker buildx bake` for files; leave the target out of bake.targets",
         "tar": "`docker buildx bake` for files; leave the target out of bake.targets",
         "cacheonly": "leave the target out of bake.targets: it makes no image",

@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from multibuild.bake.request_errors import BakeRequestError
 from multibuild.errors import ConfigError, EnvironmentFault, MultibuildError
 from multibuild.terminal import last_line, one_line, shorten
 
 MAX_MESSAGE: Final = 500
 
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
-_UNKNOWN_TARGET = re.compile(r"failed to find target (?P<name>\S+)|any target matching")
+_UNKNOWN_TARGET = re.compile(
+    r"failed to find target (?P<name>\S+)|any target matching ['\"](?P<pattern>[^'\"]*)"
+)
+
+_NO_FILE = re.compile(r"open (?P<name>.+): no such file or directory\Z")
 
 _HINTS: Final = (
     (re.compile(r"couldn't find a bake definition"), "name the files: bake: {files: [docker-bake.hcl]}"),
@@ -31,11 +36,19 @@ _HINTS: Final = (
 """Sentences of buildx → the next step; the first that matches."""
 
 
-def bake_failure(output: str, names: Callable[[], Sequence[str] | None]) -> MultibuildError:
+def bake_failure(
+    output: str,
+    *,
+    files: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    near_files: Callable[[str], Sequence[str]],
+    names: Callable[[], Sequence[str] | None],
+) -> MultibuildError:
     """Return the error of a failed `docker buildx bake --print`: the last sentence of buildx, and the next step.
 
-    The excerpt of the file that buildx prints before it is left out: the sentence has file, line and column. `names`
-    returns the targets of the definition, and is called where one is unknown.
+    The excerpt of the file that buildx prints before it is left out: the sentence has file, line and column. A file or
+    target that was asked for and does not exist is a BakeRequestError. `names` returns the targets of the definition,
+    and `near_files` the files beside a missing one; each is called where it is needed.
     """
     *before, text = _ERROR.split(output)
     if not before:
@@ -45,16 +58,28 @@ def bake_failure(output: str, names: Callable[[], Sequence[str] | None]) -> Mult
             hint="install the buildx plugin, 0.19 or newer; `docker buildx version` prints which there is",
         )
     sentence = shorten(one_line(text.strip()), MAX_MESSAGE)
-    unknown = _UNKNOWN_TARGET.search(sentence)
-    hint = _near(unknown["name"] or "", names()) if unknown else None
-    return ConfigError(f"bake: {sentence}", hint=hint or _hint(sentence))
+    if unknown := _UNKNOWN_TARGET.search(sentence):
+        name = unknown["name"] or unknown["pattern"] or ""
+        hint = _target_hint(name, names()) or _hint(sentence)
+        if name in targets:
+            return BakeRequestError(("targets", targets.index(name)), sentence, hint=hint)
+        return ConfigError(f"bake: {sentence}", hint=hint)
+    missing = _NO_FILE.match(sentence)
+    if missing and missing["name"] in files:
+        name = missing["name"]
+        near = get_close_matches(name, near_files(name), n=1)
+        hint = f"perhaps you meant {near[0]}" if near else _hint(sentence)
+        return BakeRequestError(("files", files.index(name)), f"there is no file {name}", hint=hint)
+    return ConfigError(f"bake: {sentence}", hint=_hint(sentence))
 
 
-def _near(name: str, names: Sequence[str] | None) -> str | None:
+def _target_hint(name: str, names: Sequence[str] | None) -> str | None:
     if not names:
         return None
     near = get_close_matches(name, names, n=1)
-    return f"perhaps you meant {near[0]}" if near else shorten(f"there are {', '.join(names)}", MAX_MESSAGE)
+    if near and name != "default":
+        return f"perhaps you meant {near[0]}"
+    return shorten(f"there are {', '.join(names)}: name what to build in bake.targets", MAX_MESSAGE)
 
 
 def _hint(sentence: str) -> str:

@@ -6,7 +6,7 @@ import logging
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from multibuild.bake.buildx_errors import bake_failure
 from multibuild.bake.mapping import BakeImage, Refusal, map_definition
+from multibuild.bake.request_errors import BakeRequestError
 from multibuild.errors import ConfigError, EnvironmentFault
 from multibuild.json_types import has_shape, is_text, optional, parse_json
 from multibuild.terminal import printable, shorten
@@ -44,6 +45,12 @@ MAX_SHOWN: Final = 5
 """Refusals in one message, and warnings of one definition."""
 
 MAX_MESSAGE: Final = 500
+
+MAX_FILES: Final = 1000
+"""Files of a folder among which a near name is looked for."""
+
+SUFFIXES: Final = (".hcl", ".json", ".yaml", ".yml")
+"""Of definitions; buildx takes any."""
 
 _WARNING: Final = "WARNING: "
 
@@ -92,7 +99,7 @@ def read_bake(
     engine is needed. The keys of an image are literal: a `${` in them is no variable any more.
 
     Raises ConfigError for what is wrong in the definition, in buildx's own words, and for keys that cannot be honoured;
-    EnvironmentFault where buildx cannot be run.
+    BakeRequestError for a file, target or variable that does not exist; EnvironmentFault where buildx cannot be run.
     """
     variables = variables or {}
     _check_request(files, targets, variables)
@@ -116,7 +123,7 @@ class _Request:
     ) -> None:
         self._run, self._project, self._environ = run, project, environ
         self._named = tuple(f"--file={file}" for file in files)
-        self.files = files or tuple(path.name for path in find_bake_files(project))
+        self.files = tuple(files) or tuple(path.name for path in find_bake_files(project))
 
     def bake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `docker buildx bake` on the files."""
@@ -124,6 +131,14 @@ class _Request:
         return self._run(
             *argv, *arguments, timeout_s=ANSWER_TIMEOUT_S, cwd=self._project, environ=self._environ
         )
+
+    def near_files(self, file: str) -> tuple[str, ...]:
+        """Return the definitions that are beside a file that does not exist, as the request would name them."""
+        beside = Path(file).parent
+        with suppress(OSError):
+            found = islice((self._project / beside).iterdir(), MAX_FILES)
+            return tuple(str(beside / path.name) for path in found if path.suffix in SUFFIXES)
+        return ()
 
     def names(self, kind: str) -> tuple[str, ...] | None:
         """Return the targets or variables of the definition; None where buildx does not list them."""
@@ -153,27 +168,33 @@ def _agent(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
 
 
 def _check_request(files: Sequence[str], targets: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Raise ConfigError for what buildx would take for something else than it is."""
-    for file in files:
+    """Raise BakeRequestError for what buildx would take for something else than it is."""
+    for index, file in enumerate(files):
         if file == "-" or "\0" in file or not file:
-            raise ConfigError(f"bake.files: '{_shown(file)}' is no file", hint="like docker-bake.hcl")
-    for target in targets:
+            message = f"'{_shown(file)}' is no file"
+            raise BakeRequestError(("files", index), message, hint="like docker-bake.hcl")
+    for index, target in enumerate(targets):
         if not _TARGET.match(target):
             hint = "a target or a group, or a pattern like app-*"
-            raise ConfigError(f"bake.targets: '{_shown(target)}' is no target", hint=hint)
+            raise BakeRequestError(("targets", index), f"'{_shown(target)}' is no target", hint=hint)
     for name, value in variables.items():
+        key = ("vars", _shown(name))
         if not _VARIABLE.match(name) or "\0" in value:
-            raise ConfigError(f"bake.vars: '{_shown(name)}' is no variable", hint="like VERSION: 1.2.3")
+            raise BakeRequestError(key, "is no variable", hint="like VERSION: 1.2.3")
         if _DOCKERS_OWN.match(name):
-            raise ConfigError(
-                f"bake.vars: {name} is a variable of docker's own", hint="rename it in the definition"
-            )
+            raise BakeRequestError(key, "is a variable of docker's own", hint="rename it in the definition")
 
 
 def _definition(request: _Request, targets: Sequence[str]) -> Mapping[str, Any]:
     answer = request.bake("--print", *targets)
     if answer.returncode:
-        raise bake_failure(answer.stderr or answer.stdout, lambda: request.names("targets"))
+        raise bake_failure(
+            answer.stderr or answer.stdout,
+            files=request.files,
+            targets=targets,
+            near_files=request.near_files,
+            names=lambda: request.names("targets"),
+        )
     _log_warnings(answer.stderr)
     return parse_definition(answer.stdout)
 
@@ -203,7 +224,7 @@ def parse_definition(text: str) -> Mapping[str, Any]:
 
 def _is_groups(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        has_shape(group, {"targets?": [is_text]}) for group in value.values()
+        has_shape(group, {"targets?": optional([is_text])}) for group in value.values()
     )
 
 
@@ -229,7 +250,7 @@ def _unreadable() -> EnvironmentFault:
 
 
 def _check_variables(request: _Request, variables: Mapping[str, str]) -> None:
-    """Raise ConfigError for a variable that the definition does not have: buildx would not say a word.
+    """Raise BakeRequestError for a variable that the definition does not have: buildx would not say a word.
 
     Not where a compose file is read: it takes any variable, and buildx lists none of it.
     """
@@ -240,8 +261,8 @@ def _check_variables(request: _Request, variables: Mapping[str, str]) -> None:
         if names is not None and name not in names:
             near = get_close_matches(name, names, n=1)
             hint = f"perhaps you meant {near[0]}" if near else f"there are {', '.join(names) or 'none'}"
-            raise ConfigError(
-                f"bake.vars: the definition has no variable {name}", hint=shorten(hint, MAX_MESSAGE)
+            raise BakeRequestError(
+                ("vars", name), "the definition has no such variable", hint=shorten(hint, MAX_MESSAGE)
             )
 
 

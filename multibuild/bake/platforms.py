@@ -23,4 +23,6 @@ def _platform(text: str) -> Platform:
     try:
         return Platform.parse(text)
     except UsageError as error:
-        raise Unsupported(f"has {error.message}", use_instead=error.hint or "os/architecture") from error
+        raise Unsupported(
+            f"holds no platform: {error.message}", use_instead=error.hint or "os/architecture"
+        ) from error

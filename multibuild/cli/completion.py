@@ -159,9 +159,10 @@ def _bake_names(file: Path) -> list[str]:
 
     now = datetime.now(UTC)
     try:
-        bake = project.read_bake(file, environ=os.environ, overrides=Overrides(), now=now)
-        if bake is None:
+        section = project.read_bake(file, environ=os.environ, overrides=Overrides(), now=now)
+        if section is None:
             return []
+        bake = section.bake
         read = partial(read_bake, run_docker, project=file.absolute().parent, environ=os.environ)
         return [one.name for one in read(files=bake.files, targets=bake.targets, variables=bake.vars)]
     except MultibuildError:

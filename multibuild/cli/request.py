@@ -23,9 +23,9 @@ from multibuild.platforms import Platform
 
 if TYPE_CHECKING:
     from multibuild.config.config import Config
+    from multibuild.config.images.bake_section import BakeSection
     from multibuild.config.load import LoadedConfig
     from multibuild.config.project import LoadedProject
-    from multibuild.config.sections import Bake
     from multibuild.journal.runs import State
     from multibuild.oci.registry_settings import RegistrySettings
     from multibuild.plan.plan import Plan
@@ -153,30 +153,35 @@ def load_project(request: Request) -> LoadedProject:
     )
     logger.info("config: %s", request.file.absolute())
     now = datetime.now(UTC)
-    bake = project.read_bake(request.file, environ=os.environ, overrides=overrides, now=now)
+    section = project.read_bake(request.file, environ=os.environ, overrides=overrides, now=now)
     return project.load_project(
         request.file,
         environ=os.environ,
         overrides=overrides,
         now=now,
         names=request.images,
-        from_bake=_from_bake(bake, request.file.absolute().parent) if bake is not None else None,
+        from_bake=_from_bake(section, request.file.absolute().parent) if section is not None else None,
     )
 
 
-def _from_bake(bake: Bake, folder: Path) -> dict[str, dict[str, Any]]:
+def _from_bake(section: BakeSection, folder: Path) -> dict[str, dict[str, Any]]:
     """Return what bake says of each of its targets, as keys of a config; buildx itself reads the definition."""
     from multibuild.bake.definition import read_bake
+    from multibuild.bake.request_errors import BakeRequestError
     from multibuild.engine.docker import run_docker
 
-    images = read_bake(
-        run_docker,
-        project=folder,
-        environ=os.environ,
-        files=bake.files,
-        targets=bake.targets,
-        variables=bake.vars,
-    )
+    bake = section.bake
+    try:
+        images = read_bake(
+            run_docker,
+            project=folder,
+            environ=os.environ,
+            files=bake.files,
+            targets=bake.targets,
+            variables=bake.vars,
+        )
+    except BakeRequestError as error:
+        raise section.located(error) from error
     return {image.name: _literal(dict(image.keys)) for image in images}
 
 

@@ -158,6 +158,8 @@ def check_repository(value: str) -> str:
         hint = "like registry.example.org/team/app"
         if "{name}" in value:
             hint = "{name} is the name of an image under `images`, which this file does not have"
+        elif "{" in value:
+            hint = "only {name} is replaced here, by the name of an image under `images`"
         raise invalid(f"'{value}' is not the name of a repository", hint=hint)
     return value
 

@@ -143,8 +143,9 @@ class _Interpolation:
             message = self.result(rest[2:], depth + 1) or "it is needed"
             raise InterpolationError(f"{name} is not set: {message}", hint=f"set {name} in the environment")
         if value is None:
+            hint = "{name} without a dollar sign is the image's name" if name == "name" else "set it"
             raise InterpolationError(
-                f"the environment variable {name} is not set", hint=f"set it, or write ${{{name}:-default}}"
+                f"the environment variable {name} is not set", hint=f"{hint}, or write ${{{name}:-default}}"
             )
         if not value:
             self.without_value.append(name)

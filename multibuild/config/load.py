@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,11 @@ from multibuild.config.cli_overrides import Overrides, apply_overrides
 from multibuild.config.config import Config, ConfigFile
 from multibuild.config.gates.checks import platform_problems
 from multibuild.config.git import GitFacts
-from multibuild.config.images.dependencies import image_contexts
+from multibuild.config.images.dependencies import foreign_context_problems, image_contexts
 from multibuild.config.interpolate import Interpolator
 from multibuild.config.problems import Problem, config_error, problems_of
 from multibuild.config.texts import Expansions, Texts
-from multibuild.config.yaml_document import Document, read_document
+from multibuild.config.yaml_document import Document, KeyPath, Place, read_document
 from multibuild.frozen import frozen
 
 RUNTIME_ONLY_KEYS: Final = {
@@ -55,7 +55,8 @@ class LoadedConfig:
     `project` is the directory that `context`, `dockerfile` and every other path of the config is relative to.
     `canonical` is the config as canonical JSON: the same for the same result, and without secrets (a config only
     refers to them). `name` is the key under `images`, "" in a file without; `dependencies` are the build contexts that
-    are another image of the file: context → name of the image. They are not in `config.contexts`.
+    are another image of the file: context → name of the image. They are not in `config.contexts`. `place` tells where a
+    key of the config stands.
     """
 
     config: Config
@@ -63,6 +64,7 @@ class LoadedConfig:
     project: Path
     git: GitFacts
     canonical: str
+    place: Callable[[KeyPath], Place]
     name: str = ""
     dependencies: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,6 +92,7 @@ def load_one(document: Document, *, path: Path, environ: Mapping[str, str], now:
         project=project,
         git=git,
         canonical=canonical_json(config),
+        place=lambda key: document.place_of(key, path),
     )
 
 
@@ -121,7 +124,11 @@ def _validate(values: Any, document: Document, problems: list[Problem]) -> Confi
         reported = {problem.key for problem in problems}
         others = [p for p in problems_of(error, ConfigFile, document) if p.key not in reported]
         raise config_error(document, [*problems, *others]) from None
-    problems = [*problems, *_image_contexts(config), *_gate_platforms(config)]
+    problems = [
+        *problems,
+        *_image_contexts(config),
+        *_gate_platforms(config),
+    ]
     if problems:
         raise config_error(document, problems)
     return config
@@ -132,8 +139,13 @@ def _image_contexts(config: Config) -> Iterator[Problem]:
         yield Problem(
             key=("contexts", context),
             message="image:NAME is another image of this file, and the file has no `images`",
-            hint="write docker-image://NAME for an image of a registry, ./image:NAME for a folder",
+            hint=_OTHER_SOURCES,
         )
+    for problem in foreign_context_problems(config):
+        yield replace(problem, hint=_OTHER_SOURCES)
+
+
+_OTHER_SOURCES = "write docker-image://NAME for an image of a registry, ./image:NAME for a folder"
 
 
 def _gate_platforms(config: Config) -> Iterator[Problem]:

@@ -64,7 +64,16 @@ def config_error(document: Document, problems: Sequence[Problem]) -> ConfigError
 
 def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
     """Convert pydantic's errors to problems in the user's terms."""
-    return [problem_of(details, model, document) for details in error.errors(include_url=False)]
+    return [problem_of(details, model, document) for details in error_details(error)]
+
+
+def error_details(error: ValidationError) -> list[ErrorDetails]:
+    """Return pydantic's errors, without those that follow from others: a list of wrong entries is "too short" too."""
+    return [
+        details
+        for details in error.errors(include_url=False)
+        if details["type"] != "too_short" or not details["input"]
+    ]
 
 
 def _without_secret(problem: Problem, document: Document) -> Problem:

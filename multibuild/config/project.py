@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from multibuild.config.cli_overrides import Overrides, apply_overrides
 from multibuild.config.config import Config, ConfigFile
 from multibuild.config.gates.checks import platform_problems
 from multibuild.config.git import GitFacts
+from multibuild.config.images.bake_section import BakeSection, bake_section
 from multibuild.config.images.collisions import collision_problems
 from multibuild.config.images.dependencies import (
     Image,
@@ -27,8 +28,7 @@ from multibuild.config.images.names import choose
 from multibuild.config.images.problems import ImageProblems
 from multibuild.config.interpolate import Interpolator
 from multibuild.config.load import LoadedConfig, canonical_json, load_one, with_absolute_tls_files
-from multibuild.config.problems import Problem, config_error, key_of, problem_of, problems_of
-from multibuild.config.sections import Bake
+from multibuild.config.problems import Problem, config_error, error_details, key_of, problem_of
 from multibuild.config.texts import Expansions, Texts
 from multibuild.config.yaml_document import Document, read_document
 from multibuild.errors import UsageError
@@ -86,21 +86,24 @@ def load_project(
     images = _images(document, expansions, from_bake or {})
     needed = {image.name: image.dependencies.values() for image in images}
     chosen = choose(names, list(needed), needed)
-    several = [_loaded(i, path, project, git) for i in images if i.name in chosen]
+    several = [_loaded(i, document, path, git) for i in images if i.name in chosen]
     return replace(_project(path, project, git, several), chosen=tuple(names))
 
 
-def read_bake(path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime) -> Bake | None:
+def read_bake(
+    path: Path, *, environ: Mapping[str, str], overrides: Overrides, now: datetime
+) -> BakeSection | None:
     """Return the `bake` section of a file; None without one. Raises ConfigError."""
     document = read_document(path)
     apply_overrides(document, overrides)
     if "bake" not in document.values:
         return None
     git = GitFacts(Path(os.path.abspath(path)).parent)  # noqa: PTH100 - resolve() would follow links
-    bake, problems = _bake(document, Expansions(document, Interpolator(environ=environ, git=git, now=now)))
-    if problems:
+    expansions = Expansions(document, Interpolator(environ=environ, git=git, now=now))
+    bake, problems = bake_section(document, expansions)
+    if bake is None or problems:
         raise config_error(document, problems)
-    return bake
+    return BakeSection(bake=bake, document=document)
 
 
 def _has_images(document: Document) -> bool:
@@ -112,7 +115,8 @@ def _project(path: Path, project: Path, git: GitFacts, images: Sequence[LoadedCo
     return LoadedProject(path=path, project=project, git=git, together=together, images=tuple(images))
 
 
-def _loaded(image: Image, path: Path, project: Path, git: GitFacts) -> LoadedConfig:
+def _loaded(image: Image, document: Document, path: Path, git: GitFacts) -> LoadedConfig:
+    project = git.directory
     config = without_image_contexts(image.config)
     return LoadedConfig(
         config=with_absolute_tls_files(config, project),
@@ -120,6 +124,7 @@ def _loaded(image: Image, path: Path, project: Path, git: GitFacts) -> LoadedCon
         project=project,
         git=git,
         canonical=canonical_json(config, image.dependencies),
+        place=lambda key: document.place_of(image.source(key), path),
         name=image.name,
         dependencies=image.dependencies,
     )
@@ -132,7 +137,7 @@ def _images(
     layers, wrong = image_layers(document, from_bake)
     problems = ImageProblems(names=layers.names)
     problems.add(wrong)
-    problems.add(_bake(document, expansions)[1])
+    problems.add(bake_section(document, expansions)[1])
     images: dict[str, Image] = {}
     for name in layers.names:
         if problems.are_many:
@@ -189,34 +194,10 @@ def _in_image(
     error: ValidationError, image: ImageValues, document: Document, problems: ImageProblems
 ) -> Iterator[Problem]:
     """Yield the problems of an image by its own keys, with the texts of the file; none that another image has too."""
-    for details in error.errors(include_url=False):
+    for details in error_details(error):
         key = key_of(details)
         source = image.origin.source(key)
         if not problems.has(source):
             texts = {key: document.texts[source]} if source in document.texts else {}
             own = Document(values=image.values, locations={}, texts=texts)
             yield problem_of(details, ConfigFile, own)
-
-
-def _bake(document: Document, expansions: Expansions) -> tuple[Bake | None, list[Problem]]:
-    """Return the `bake` section and its problems."""
-    if "bake" not in document.values:
-        return None, []
-    if not isinstance(document.values["bake"], dict):
-        hint = "like bake: {files: [docker-bake.hcl]}"
-        return None, [Problem(key=("bake",), message="must be a mapping", hint=hint)]
-    texts = Texts(expansions)
-    values = texts.interpolated(document.values["bake"], ("bake",))
-    try:
-        bake = Bake.parse(values)
-    except ValidationError as error:
-        reported = {problem.key for problem in texts.problems}
-        inner = _bake_problems(error, document)
-        return None, [*texts.problems, *(p for p in inner if p.key not in reported)]
-    return bake, texts.problems
-
-
-def _bake_problems(error: ValidationError, document: Document) -> Iterable[Problem]:
-    inner = {key[1:]: text for key, text in document.texts.items() if key[:1] == ("bake",)}
-    for problem in problems_of(error, Bake, Document(values={}, locations={}, texts=inner)):
-        yield Problem(key=("bake", *problem.key), message=problem.message, hint=problem.hint)

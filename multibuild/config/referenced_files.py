@@ -6,18 +6,20 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from multibuild.config.load import LoadedConfig
-from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS, MAX_QUOTED
+from multibuild.config.problems import MAX_MESSAGE, MAX_PROBLEMS, MAX_QUOTED, Problem
 from multibuild.config.profiles import load_profile
+from multibuild.config.yaml_document import KeyPath, Place, dotted
 from multibuild.errors import ConfigError
 from multibuild.regular_file import is_file, is_folder, is_there
 from multibuild.terminal import shorten
 
 _URL = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/)")
 
-_SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "target:", "input:")
+_SOURCE_SCHEMES = ("docker-image://", "oci-layout://", "input:")
 
 
 def is_url(text: str) -> bool:
@@ -44,13 +46,12 @@ def check_files(*images: LoadedConfig, secrets: bool = True) -> None:
     What several images of a file miss is one problem, with their names. Without `secrets`, keys and values that only
     a build needs may be missing.
     """
-    problems = _missing_of_all(images, secrets=secrets)
-    missing = [(shorten(m, MAX_MESSAGE), shorten(hint, MAX_MESSAGE)) for m, hint in problems]
+    missing = [*_missing_of_all(images, secrets=secrets)]
     if len(missing) == 1:
         message, hint = missing[0]
-        raise ConfigError(f"{images[0].path}: {message}", hint=hint)
+        raise ConfigError(message, hint=hint)
     if missing:
-        lines = [f"{images[0].path}: {message} ({hint})" for message, hint in missing[:MAX_PROBLEMS]]
+        lines = [f"{message} ({hint})" for message, hint in missing[:MAX_PROBLEMS]]
         more = [f"and {len(missing) - MAX_PROBLEMS} more"] if len(missing) > MAX_PROBLEMS else []
         raise ConfigError("\n".join([*lines, *more]))
     for builder, project in dict.fromkeys((name, one.project) for one in images for name in _builders(one)):
@@ -63,17 +64,22 @@ def _builders(loaded: LoadedConfig) -> tuple[str, ...]:
 
 
 def _missing_of_all(images: Sequence[LoadedConfig], *, secrets: bool) -> Iterator[tuple[str, str]]:
-    """Yield what is missing, with the names of the images that miss it when not all do."""
-    names: dict[tuple[str, str], list[str]] = {}
+    """Yield what is missing with its place and a hint; the names of the images that miss it, when not all do.
+
+    What stands under an image needs no name: its key has it.
+    """
+    names: dict[tuple[Place, Problem], list[str]] = {}
     for loaded in images:
         for problem in dict.fromkeys(_missing(loaded, secrets=secrets)):
-            names.setdefault(problem, []).append(loaded.name)
-    for (message, hint), missing in names.items():
-        prefix = f"{shorten(', '.join(missing), MAX_QUOTED)}: " if len(missing) < len(images) else ""
-        yield f"{prefix}{message}", hint
+            names.setdefault((loaded.place(problem.key), problem), []).append(loaded.name)
+    for (place, problem), missing in names.items():
+        some = len(missing) < len(images) and place.key == problem.key
+        of = f"{shorten(', '.join(missing), MAX_QUOTED)}: " if some else ""
+        text = f"{of}{dotted(place.key)}: {problem.message}"
+        yield f"{place.location}: {shorten(text, MAX_MESSAGE)}", shorten(problem.hint or "", MAX_MESSAGE)
 
 
-def _missing(loaded: LoadedConfig, *, secrets: bool) -> list[tuple[str, str]]:
+def _missing(loaded: LoadedConfig, *, secrets: bool) -> list[Problem]:
     of_builds = (_missing_secrets, _missing_ssh_keys) if secrets else ()
     checks = (_missing_sources, *of_builds, _missing_tls_files)
     return [problem for check in checks for problem in check(loaded)] or [*_missing_targets(loaded)]
@@ -90,14 +96,14 @@ def check_environment(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         if source and source not in environ:
             name = shorten(source, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: {_key(loaded)}secrets.{index}: the environment variable {name} is not set",
+                f"{loaded.place(('secrets', index))}: the environment variable {name} is not set",
                 hint=f"set {name}: the build needs it for the secret {shorten(fields.get('id', ''), MAX_QUOTED)}",
             )
     for index, agent in enumerate(loaded.config.ssh):
         if "=" not in agent and not environ.get("SSH_AUTH_SOCK"):
             name = shorten(agent, MAX_QUOTED)
             raise ConfigError(
-                f"{loaded.path}: {_key(loaded)}ssh.{index}: '{name}' means the SSH agent, and SSH_AUTH_SOCK is not set",
+                f"{loaded.place(('ssh', index))}: '{name}' means the SSH agent, and SSH_AUTH_SOCK is not set",
                 hint=f'start one (`eval "$(ssh-agent)"; ssh-add`), or name a key: {name}=PATH',
             )
 
@@ -107,7 +113,7 @@ def check_signing(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
     sign = loaded.config.sign
     if sign is None:
         return
-    where = f"{loaded.path}: {_key(loaded)}sign.key"
+    where = loaded.place(("sign", "key"))
     if sign.variable is not None and not environ.get(sign.variable):
         raise ConfigError(
             f"{where}: the environment variable {shorten(sign.variable, MAX_QUOTED)} is not set",
@@ -120,43 +126,55 @@ def check_signing(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
         )
 
 
-def _key(loaded: LoadedConfig) -> str:
-    return f"{loaded.name}: " if loaded.name else ""
-
-
 def _fields(secret: str) -> dict[str, str]:
     import csv
 
     return dict(part.partition("=")[::2] for part in next(csv.reader([secret])))
 
 
-def _missing_sources(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _missing_sources(loaded: LoadedConfig) -> Iterator[Problem]:
     config, project = loaded.config, loaded.project
     for name, source in config.contexts.items():
         if _is_local(source) and not is_there(project / source):
-            yield f"contexts.{name}: there is no {project / source}", "it is relative to the config"
+            yield Problem(
+                key=("contexts", name),
+                message=f"there is no {project / source}",
+                hint="it is relative to the config",
+            )
     if is_url(config.context):
         return
     context = project / config.context
     if not is_folder(context):
-        yield f"context: there is no directory {context}", "it is relative to the config"
-    dockerfiles = {"dockerfile": config.dockerfile}
+        yield Problem(
+            key=("context",), message=f"there is no directory {context}", hint=_context_hint(config.context)
+        )
+    dockerfiles: dict[KeyPath, str] = {("dockerfile",): config.dockerfile}
     if all(entry.dockerfile for entry in config.platforms):
         dockerfiles = {}
     dockerfiles |= {
-        f"platforms.{at}.dockerfile": e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
+        ("platforms", at, "dockerfile"): e.dockerfile for at, e in enumerate(config.platforms) if e.dockerfile
     }
     for key, dockerfile in dockerfiles.items():
         if not is_url(dockerfile) and not is_file(project / dockerfile):
-            yield f"{key}: there is no file {project / dockerfile}", _nearby(project, context)
+            message = f"there is no file {project / dockerfile}"
+            yield Problem(key=key, message=message, hint=_nearby(project, context))
 
 
-def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _context_hint(context: str) -> str:
+    scheme, colon, name = context.partition(":")
+    if colon and scheme in {"image", "target", "service"}:
+        return f"another image is a named context: contexts: {{NAME: image:{name}}}"
+    return "it is relative to the config"
+
+
+def _missing_targets(loaded: LoadedConfig) -> Iterator[Problem]:
     """Yield targets without a stage, except where a custom frontend parses the Dockerfile."""
     config = loaded.config
-    targets = {("target", config.target, config.dockerfile): None}
+    targets: dict[tuple[KeyPath, str | None, str], None] = {
+        (("target",), config.target, config.dockerfile): None
+    }
     for index, entry in enumerate(config.platforms):
-        key = f"platforms.{index}.target" if entry.target else "target"
+        key: KeyPath = ("platforms", index, "target") if entry.target else ("target",)
         targets[key, entry.target or config.target, entry.dockerfile or config.dockerfile] = None
     for key, target, dockerfile in targets:
         path = loaded.project / dockerfile
@@ -167,40 +185,57 @@ def _missing_targets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
         try:
             text = load_text(path)
         except OSError as error:
-            yield f"{key}: {dockerfile} cannot be read: {error.strerror}", "mend its permissions"
+            message = f"{dockerfile} cannot be read: {error.strerror}"
+            yield Problem(key=key, message=message, hint="mend its permissions")
             continue
         parsed = read_dockerfile(text, config.args)
         names = [stage.name for stage in parsed.stages if stage.name]
         standard = parsed.syntax is None or "docker/dockerfile" in parsed.syntax
         exists = target.lower() in names or target in map(str, range(len(parsed.stages)))
         if standard and not exists:
-            hint = f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
-            yield f"{key}: {dockerfile} has no stage '{target}'", hint
+            yield Problem(
+                key=key, message=f"{dockerfile} has no stage '{target}'", hint=_stage_hint(target, names)
+            )
 
 
-def _missing_secrets(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _stage_hint(target: str, names: Sequence[str]) -> str:
+    near = get_close_matches(target[:MAX_QUOTED], names, n=1)
+    if near:
+        return f"perhaps you meant '{near[0]}'"
+    return f"its stages are {', '.join(names)}" if names else "name a stage in it: FROM … AS name"
+
+
+def _missing_secrets(loaded: LoadedConfig) -> Iterator[Problem]:
     for index, secret in enumerate(loaded.config.secrets):
         fields = _fields(secret)
         source = fields.get("src") or fields.get("source")
         if source and fields.get("type") != "env" and not is_file(loaded.project / source):
-            message = f"secrets.{index}: there is no file {loaded.project / source} for id {fields.get('id')}"
-            yield message, "it is relative to the config; env=NAME takes it from the environment"
+            yield Problem(
+                key=("secrets", index),
+                message=f"there is no file {loaded.project / source} for id {fields.get('id')}",
+                hint="it is relative to the config; env=NAME takes it from the environment",
+            )
 
 
-def _missing_ssh_keys(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _missing_ssh_keys(loaded: LoadedConfig) -> Iterator[Problem]:
     """Yield the missing keys and sockets of `ssh: [id=PATH,PATH]`."""
     for index, agent in enumerate(loaded.config.ssh):
         for path in filter(None, agent.partition("=")[2].split(",")):
             if "=" not in path and not is_there(loaded.project / path):
-                yield f"ssh.{index}: there is no {loaded.project / path}", "a key or an agent's socket"
+                message = f"there is no {loaded.project / path}"
+                yield Problem(key=("ssh", index), message=message, hint="a key or an agent's socket")
 
 
-def _missing_tls_files(loaded: LoadedConfig) -> Iterator[tuple[str, str]]:
+def _missing_tls_files(loaded: LoadedConfig) -> Iterator[Problem]:
     for host, options in loaded.config.registries.items():
         for name, path in options.files:
             if not is_file(loaded.project / path):
                 what = "a key" if name == "key" else "certificates"
-                yield f"registries.{host}.{name}: there is no file {path}", f"a file of {what} in PEM form"
+                yield Problem(
+                    key=("registries", host, name),
+                    message=f"there is no file {path}",
+                    hint=f"a file of {what} in PEM form",
+                )
 
 
 def _nearby(project: Path, context: Path) -> str:

@@ -298,8 +298,10 @@ class RegistryOptions(Section):
 class Bake(Section):
     """Images that `docker buildx bake` already knows."""
 
-    files: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=100)]
-    """The bake or compose files, relative to this file; later ones win."""
+    files: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1, max_length=100)
+    ] = ()
+    """The bake or compose files, relative to this file; later ones win. Without: those that buildx reads by itself."""
     targets: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] = ("default",)
     """The targets and groups to build."""
     vars: TextMap = Field(default_factory=dict)

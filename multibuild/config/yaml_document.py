@@ -80,6 +80,17 @@ for _name, _pattern, _first in _CORE:
 
 
 @frozen
+class Place:
+    """Where a value stands: `FILE:LINE:COLUMN`, and its key in the file."""
+
+    location: str
+    key: KeyPath
+
+    def __str__(self) -> str:
+        return f"{self.location}: {dotted(self.key)}"
+
+
+@frozen
 class Document:
     """The values of a file, with the location (`FILE:LINE:COLUMN`) and the original text of each."""
 
@@ -92,6 +103,13 @@ class Document:
         while key not in self.locations:
             key = key[:-1]
         return self.locations[key]
+
+    def place_of(self, key: KeyPath, path: Path) -> Place:
+        """Return where `key` stands, or its nearest parent; the file alone where it has neither."""
+        located = key
+        while located and located not in self.locations:
+            located = located[:-1]
+        return Place(location=self.locations[located] if located else str(path), key=key)
 
     def sort_key(self, key: KeyPath) -> tuple[int, ...]:
         """Return line and column; values from the command line sort first."""

@@ -52,6 +52,7 @@ class Failure:
     folder: str
     message: str
     hint: str
+    files: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -177,6 +178,7 @@ CASES = (
             "worker_mail": Image(),
         },
     ),
+    Case("compose-without-builds"),
     Case(
         "compose-x-bake",
         images={
@@ -282,7 +284,13 @@ CASES = (
 )
 
 FAILURES = (
-    Failure("a misspelt target", "groups", "failed to find target mailr", "mailer", targets=("mailr",)),
+    Failure(
+        "a misspelt target",
+        "groups",
+        "bake.targets.0: failed to find target mailr",
+        "mailer",
+        targets=("mailr",),
+    ),
     Failure("a pattern without a target", "groups", "nope-*", "there are", targets=("nope-*",)),
     Failure(
         "a variable that fails its validation",
@@ -292,7 +300,18 @@ FAILURES = (
         variables={"FLAVOUR": "fat"},
     ),
     Failure(
-        "a misspelt variable", "validation", "no variable FLAVOR", "FLAVOUR", variables={"FLAVOR": "full"}
+        "a misspelt variable",
+        "validation",
+        "bake.vars.FLAVOR: the definition has no such variable",
+        "FLAVOUR",
+        variables={"FLAVOR": "full"},
+    ),
+    Failure(
+        "a misspelt file",
+        "groups",
+        "bake.files.0: there is no file docker-bake.hlc",
+        "perhaps you meant docker-bake.hcl",
+        files=("docker-bake.hlc",),
     ),
     Failure("a secret that is not there", "secrets", "failed to stat NPM_TOKEN", "set the variable"),
     Failure("a folder without a definition", "recorded", "couldn't find a bake definition", "bake: {files:"),

@@ -25,7 +25,9 @@ def _make(generator: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 def _run(case: bytes) -> None:
     text = case.decode("utf-8", "replace")
-    error = bake_failure(text, lambda: ("app",))
+    error = bake_failure(
+        text, files=("x",), targets=("app",), near_files=lambda _: ("y",), names=lambda: ("app",)
+    )
     assert "\n" not in error.message
     assert len(error.message) < 1000
     mapping = map_definition(parse_definition(text), PurePosixPath("/project"))

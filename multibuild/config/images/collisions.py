@@ -87,6 +87,11 @@ def _normal(repository: str) -> str:
 def _other_tag(image: Image, key: KeyPath, *, by_flag: bool) -> str:
     if by_flag:
         return f"--tag is for all images: write --set images.{image.name}.tags=[…] instead, for one"
+    if image.source(key)[0] == "bake":
+        return (
+            f"name one of them alone in bake.targets, or give {image.name} other tags:"
+            f" images: {{{image.name}: {{tags: [{image.name}]}}}}"
+        )
     if image.source(key)[0] != "images":
         return "write {name} in it, which is the image, or give each image its own tags"
     return f"give {image.name} another repository or other tags"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from multibuild.config.config import Config
@@ -13,6 +15,9 @@ from multibuild.frozen import frozen
 from multibuild.terminal import shorten
 
 SCHEME: Final = "image:"
+
+FOREIGN_SCHEMES: Final[Mapping[str, str]] = MappingProxyType({"target": "bake", "service": "compose"})
+"""What other formats write before the name of another image."""
 
 
 @frozen
@@ -41,9 +46,21 @@ def without_image_contexts(config: Config) -> Config:
     return config.model_copy(update={"contexts": rest}) if images else config
 
 
+def foreign_context_problems(config: Config) -> Iterator[Problem]:
+    """Yield contexts that name another image as bake or compose do: docker would take them for folders."""
+    for context, value in config.contexts.items():
+        scheme, _, name = value.partition(":")
+        if scheme in FOREIGN_SCHEMES:
+            what = FOREIGN_SCHEMES[scheme]
+            message = f"'{shorten(value, MAX_QUOTED)}' names another image as {what} does"
+            yield Problem(key=("contexts", context), message=message, hint=f"write {SCHEME}{name}")
+
+
 def dependency_problems(images: Mapping[str, Image]) -> Iterator[Problem]:
     """Yield images that do not exist, lack a platform, or need themselves, directly or through others."""
     for image in images.values():
+        for problem in foreign_context_problems(image.config):
+            yield replace(problem, key=image.source(problem.key))
         for context, name in image.dependencies.items():
             yield from _problems_of(image, context, name, images)
     yield from _cycles(images)

@@ -136,7 +136,10 @@ _EXAMPLE = "like images: {app: {target: app}}"
 def _wrong_number(names: Sequence[str], document: Document) -> Problem | None:
     key = "images" if "images" in document.values else "bake"
     if not names and key == "bake":
-        return _problem(key, message="gives no image", hint="name its targets: bake: {targets: [app]}")
+        hint = (
+            "name targets that are built: bake: {targets: [app]}; of a compose file the services with `build`"
+        )
+        return _problem(key, message="gives no image", hint=hint)
     if not names:
         return _problem(key, message="names no image", hint=_EXAMPLE)
     if len(names) > MAX_IMAGES:

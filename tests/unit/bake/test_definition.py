@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from multibuild.bake.definition import DEFAULT_FILES, MAX_TARGETS, find_bake_files, read_bake
+from multibuild.bake.request_errors import BakeRequestError
 from multibuild.errors import ConfigError, EnvironmentFault
 
 PRINTED = {
@@ -75,18 +76,18 @@ def test_a_socket_stands_in_for_a_missing_agent_and_for_a_missing_one_alone(tmp_
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"files": ("-",)}, "bake.files: '-'"),
-        ({"files": ("",)}, "bake.files: ''"),
-        ({"targets": ("--push",)}, "bake.targets: '--push'"),
-        ({"targets": ("https://github.com/acme/app.git",)}, "bake.targets: 'https"),
-        ({"targets": ("git@github.com:acme/app.git",)}, "bake.targets: 'git@"),
-        ({"targets": ("a\x1b[2Jb",)}, "bake.targets: 'ab'"),
-        ({"variables": {"A=B": "c"}}, "bake.vars: 'A=B'"),
-        ({"variables": {"A": "\0"}}, "bake.vars: 'A'"),
-        ({"variables": {"PATH": "/x"}}, "PATH is a variable of docker's own"),
-        ({"variables": {"DOCKER_HOST": "ssh://x"}}, "DOCKER_HOST is a variable"),
-        ({"variables": {"LD_PRELOAD": "x"}}, "LD_PRELOAD is a variable"),
-        ({"variables": {"BUILDX_CONFIG": "x"}}, "BUILDX_CONFIG is a variable"),
+        ({"files": ("-",)}, "bake.files.0: '-'"),
+        ({"files": ("",)}, "bake.files.0: ''"),
+        ({"targets": ("--push",)}, "bake.targets.0: '--push'"),
+        ({"targets": ("https://github.com/acme/app.git",)}, "bake.targets.0: 'https"),
+        ({"targets": ("git@github.com:acme/app.git",)}, "bake.targets.0: 'git@"),
+        ({"targets": ("a\x1b[2Jb",)}, "bake.targets.0: 'ab'"),
+        ({"variables": {"A=B": "c"}}, "bake.vars.A=B: is no variable"),
+        ({"variables": {"A": "\0"}}, "bake.vars.A: is no variable"),
+        ({"variables": {"PATH": "/x"}}, "bake.vars.PATH: is a variable of docker's own"),
+        ({"variables": {"DOCKER_HOST": "ssh://x"}}, "DOCKER_HOST: is a variable"),
+        ({"variables": {"LD_PRELOAD": "x"}}, "LD_PRELOAD: is a variable"),
+        ({"variables": {"BUILDX_CONFIG": "x"}}, "BUILDX_CONFIG: is a variable"),
     ],
 )
 def test_what_buildx_would_take_for_something_else_is_refused_before_it_runs(request_, message):
@@ -107,7 +108,7 @@ def test_a_variable_that_the_definition_lacks_is_an_error():
     with pytest.raises(ConfigError) as caught:
         read(Buildx(lists=("VERSION",)), variables={"VERSOIN": "1"}, files=("a.hcl",))
     assert (caught.value.message, caught.value.hint) == (
-        "bake.vars: the definition has no variable VERSOIN",
+        "bake.vars.VERSOIN: the definition has no such variable",
         "perhaps you meant VERSION",
     )
 
@@ -204,8 +205,33 @@ def test_a_matrix_without_end_is_refused():
         read(Buildx(stdout=json.dumps({"target": targets})))
 
 
-def test_a_definition_without_targets_has_no_images():
-    assert read(Buildx(stdout="{}")) == ()
+@pytest.mark.parametrize("stdout", ["{}", '{"group": {"default": {"targets": null}}, "target": {}}'])
+def test_a_definition_without_targets_has_no_images(stdout):
+    assert read(Buildx(stdout=stdout)) == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "request_", "key", "hint"),
+    [
+        ("failed to find target wb", {"targets": ("app", "wb")}, ("targets", 1), "perhaps you meant web"),
+        (
+            "could not find any target matching 'z*'",
+            {"targets": ("z*",)},
+            ("targets", 0),
+            "there are app, web",
+        ),
+        ("failed to find target default", {"targets": ("default",)}, ("targets", 0), "name what to build in"),
+        ("open x.hlc: no such file or directory", {"files": ("x.hlc",)}, ("files", 0), "you meant x.hcl"),
+        ("open y: no such file or directory", {"files": ("x.hcl", "y")}, ("files", 1), "are relative to"),
+    ],
+)
+def test_what_was_asked_for_and_is_not_there_is_said_at_its_key(sentence, request_, key, hint, tmp_path):
+    (tmp_path / "x.hcl").touch()
+    buildx = Buildx(code=1, stderr=f"ERROR: {sentence}\n", lists=("app", "web"))
+    with pytest.raises(BakeRequestError) as caught:
+        read(buildx, project=tmp_path, **request_)
+    assert caught.value.key == ("bake", *key)
+    assert hint in (caught.value.hint or "")
 
 
 def test_one_refusal_is_a_message_and_several_are_lines():

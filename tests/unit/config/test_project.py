@@ -157,7 +157,6 @@ PROBLEMS = [
     (
         BASE + "images: {app: {platforms: [x/y/z/w/v]}}",
         [
-            "4:16: images.app.platforms: must not be empty (like platforms: [linux/amd64, linux/arm64])",
             "4:28: images.app.platforms.0.name: 'x/y/z/w/v' is not a platform (write os/architecture[/variant], like linux/arm/v7)",
         ],
     ),
@@ -367,6 +366,25 @@ PROBLEMS = [
         ],
     ),
     (
+        BASE + "images: {a: {contexts: {x: target:b, y: service:b}}, b: }",
+        [
+            "4:25: images.a.contexts.x: 'target:b' names another image as bake does (write image:b)",
+            "4:38: images.a.contexts.y: 'service:b' names another image as compose does (write image:b)",
+        ],
+    ),
+    (
+        "version: 1\nimage: a/b\nplatforms: [amd64]\ncontexts: {x: target:a}",
+        [
+            "4:12: contexts.x: 'target:a' names another image as bake does (write docker-image://NAME for an image of a registry, ./image:NAME for a folder)"
+        ],
+    ),
+    (
+        "version: 1\nimage: a/${name}\nplatforms: [amd64]\nimages: {a: }",
+        [
+            "2:1: image: the environment variable name is not set ({name} without a dollar sign is the image's name, or write ${name:-default})"
+        ],
+    ),
+    (
         "version: 1\nimage: a/b\nplatforms: [amd64]\ncontexts: {x: image:a}",
         [
             "4:12: contexts.x: image:NAME is another image of this file, and the file has no `images` (write docker-image://NAME for an image of a registry, ./image:NAME for a folder)"
@@ -388,12 +406,13 @@ PROBLEMS = [
     ),
     (
         BASE + "bake: {files: [docker-bake.hcl]}",
-        ["4:1: bake: gives no image (name its targets: bake: {targets: [app]})"],
+        [
+            "4:1: bake: gives no image (name targets that are built: bake: {targets: [app]}; of a compose file the services with `build`)"
+        ],
     ),
     (
         BASE + "bake: {fils: [x]}\nimages: {a: }",
         [
-            "4:1: bake.files: is required (like files: …)",
             "4:8: bake.fils: is no key multibuild knows (perhaps you meant 'files')",
         ],
     ),
@@ -424,7 +443,7 @@ PROBLEMS = [
     (
         BASE + "images: {a: {image: 'x/{nam}'}}",
         [
-            "4:14: images.a.image: 'x/{nam}' is not the name of a repository (like registry.example.org/team/app)"
+            "4:14: images.a.image: 'x/{nam}' is not the name of a repository (only {name} is replaced here, by the name of an image under `images`)"
         ],
     ),
     (
@@ -740,7 +759,7 @@ def test_images_stand_beside_those_of_bake(tmp_path):
         ("", {"-A": {}}, "4:1: bake: '-A' is no name of an image: letters, digits, '_' and '-', with '.' between, no '-' first (rename the target: like a)"),
         ("images: {'x-*': {}}", {"a": {}}, "5:10: images.x-*: no image has a name like it (there are a)"),
         ("images: {a: {tragets: x}}", {"a": {}}, "5:14: images.a.tragets: is no key multibuild knows (perhaps you meant 'target')"),
-        ("", {"a": {"image": "x/y"}, "b": {"image": "x/y"}}, "4:1: bake.b.image: a and b would both be docker.io/x/y:latest (write {name} in it, which is the image, or give each image its own tags)"),
+        ("", {"a": {"image": "x/y"}, "b": {"image": "x/y"}}, "4:1: bake.b.image: a and b would both be docker.io/x/y:latest (name one of them alone in bake.targets, or give b other tags: images: {b: {tags: [b]}})"),
     ],
 )  # fmt: skip
 def test_problems_of_bake_stand_at_its_key(text, bake, expected, tmp_path):
@@ -764,8 +783,9 @@ def test_a_text_that_cannot_be_read_is_one_problem_of_all_images(tmp_path):
 def test_the_bake_section_is_read_alone(tmp_path):
     file = tmp_path / "multibuild.yaml"
     file.write_text(f"{BASE}bake: {{files: [a.hcl], targets: [x, y], vars: {{V: '${{date}}', N: 1.10}}}}\n")
-    bake = read_bake(file, environ={}, overrides=Overrides(), now=NOW)
-    assert bake is not None
+    section = read_bake(file, environ={}, overrides=Overrides(), now=NOW)
+    assert section is not None
+    bake = section.bake
     assert (bake.files, bake.targets, bake.vars) == (
         ("a.hcl",),
         ("x", "y"),
@@ -780,9 +800,10 @@ def test_what_several_images_miss_is_one_problem(tmp_path):
     text = BASE + "target: two\nimages: {a: , b: , c: {target: one}, d: {dockerfile: x}}\n"
     with pytest.raises(ConfigError) as caught:
         check_files(*load(tmp_path, text).images)
-    assert caught.value.message.removeprefix(f"{tmp_path / 'multibuild.yaml'}: ").splitlines() == [
-        "a, b: target: Dockerfile has no stage 'two' (its stages are one)",
-        f"{tmp_path / 'multibuild.yaml'}: d: dockerfile: there is no file {tmp_path / 'x'} (there is Dockerfile)",
+    file = tmp_path / "multibuild.yaml"
+    assert caught.value.message.splitlines() == [
+        f"{file}:4:1: a, b: target: Dockerfile has no stage 'two' (its stages are one)",
+        f"{file}:5:42: images.d.dockerfile: there is no file {tmp_path / 'x'} (there is Dockerfile)",
     ]
 
 
@@ -802,7 +823,7 @@ def test_the_files_of_images_that_are_there_pass(tmp_path):
 def test_a_secret_that_one_image_lacks_names_it(tmp_path):
     loaded = image(tmp_path, BASE + "images: {app: {secrets: ['id=a,env=TOKEN']}}\n")
     with pytest.raises(
-        ConfigError, match=r"yaml: app: secrets\.0: the environment variable TOKEN is not set"
+        ConfigError, match=r"yaml:4:26: images\.app\.secrets\.0: the environment variable TOKEN is not set"
     ):
         check_environment(loaded, {})
 

@@ -50,6 +50,24 @@ def test_the_error_for_a_missing_dockerfile_lists_those_nearby(tmp_path):
     assert caught.value.hint == "there is docker/Dockerfile.app"
 
 
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        ("context: image:base", "4:1: context: there is no directory", "contexts: {NAME: image:base}"),
+        ("context: src", "4:1: context: there is no directory", "relative to the config"),
+        ("target: tets", "4:1: target: Dockerfile has no stage 'tets'", "perhaps you meant 'test'"),
+        ("target: x", "4:1: target: Dockerfile has no stage 'x'", "its stages are build, test"),
+        ("contexts: {a: 'x:y'}", "4:12: contexts.a: there is no", "relative to the config"),
+    ],
+)
+def test_what_is_missing_is_said_with_its_place_and_the_nearest(more, message, hint, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch AS build\nFROM build AS test\n")
+    with pytest.raises(ConfigError) as caught:
+        check(tmp_path, more)
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
 def test_the_common_dockerfile_may_be_missing_when_every_platform_has_its_own(tmp_path):
     (tmp_path / "own").touch()
     check(tmp_path, platforms="[{name: amd64, dockerfile: own}]")
